@@ -94,13 +94,13 @@ class CallCounter:
     @contextmanager
     def watching(self) -> Iterator[CallCounter]:
         """Enable counting on this thread and on threads started meanwhile."""
-        plain = deep_stack._live
+        plain = deep_stack._run_jobs
 
         def live(jobs: Any) -> None:
             sys.setprofile(self._event)
             plain(jobs)
 
-        deep_stack._live = live  # its threads are started without `threading`
+        deep_stack._run_jobs = live  # its threads are started without `threading`
         threading.setprofile(self._event)
         sys.setprofile(self._event)
         try:
@@ -108,7 +108,7 @@ class CallCounter:
         finally:
             sys.setprofile(None)
             threading.setprofile(None)
-            deep_stack._live = plain
+            deep_stack._run_jobs = plain
 
     def count(self, action: Callable[[], object]) -> Way:
         """Return the counts of an action, without finalizers of other objects."""

@@ -203,13 +203,13 @@ class ContractInterface:
 
 def value_words(items: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> str:
     """Format values by the types of ABI items like cast, without the exponent after large numbers."""
-    return ", ".join(_words(_type(item), value, item) for item, value in zip(items, values, strict=True))
+    return ", ".join(_value_text(_type(item), value, item) for item, value in zip(items, values, strict=True))
 
 
-def _words(kind: str, value: Any, item: Mapping[str, Any]) -> str:
+def _value_text(kind: str, value: Any, item: Mapping[str, Any]) -> str:
     match value:
         case list() | tuple() if kind.endswith("]"):
-            return f"[{', '.join(_words(kind[: kind.rindex('[')], part, item) for part in value)}]"
+            return f"[{', '.join(_value_text(kind[: kind.rindex('[')], part, item) for part in value)}]"
         case tuple():
             return f"({value_words(item['components'], value)})"
         case bool():
@@ -230,7 +230,7 @@ def signature(entry: Mapping[str, Any]) -> str:
 
 def _names(entry: Mapping[str, Any]) -> list[str]:
     """Return the arguments' names, or their positions if they have none."""
-    return [item["name"] or str(place) for place, item in enumerate(entry["inputs"])]
+    return [item["name"] or str(index) for index, item in enumerate(entry["inputs"])]
 
 
 def selector_of(entry: Mapping[str, Any]) -> bytes:
@@ -275,7 +275,7 @@ def _misfit(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str
 def decode_values(
     items: Sequence[Mapping[str, Any]], data: bytes, what: str, *, strict: bool = True
 ) -> tuple[Any, ...]:
-    """Return the values of the types of an ABI's items that data encode; `what` names them in the error.
+    """Decode data by the types of ABI items; `what` names the data in errors.
 
     Without `strict` the padding of short values is not checked. Raises AbiMismatch.
     """
@@ -285,7 +285,7 @@ def decode_values(
     try:
         check_unfolding(items, data)
         return tuple(decode([_type(item) for item in items], data, strict=strict))
-    except (DecodingError, ParseError, OverflowError, ValueError) as error:  # ValueError: text that is no UTF-8
+    except (DecodingError, ParseError, OverflowError, ValueError) as error:  # ValueError: invalid UTF-8
         raise AbiMismatch(f"{what}: {error}") from None
 
 

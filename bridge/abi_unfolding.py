@@ -56,9 +56,9 @@ def _list(item: _Shape, length: int | None) -> _Shape:
 class _Walk:
     """Counts the bytes that a decoder would read, up to the limit."""
 
-    def __init__(self, data: bytes, room: int) -> None:
+    def __init__(self, data: bytes, limit: int) -> None:
         self._data = data
-        self._room = room
+        self._remaining = limit
 
     def parts(self, shapes: Sequence[_Shape], start: int) -> None:
         """Count values with consecutive heads; offsets are relative to the first one."""
@@ -87,8 +87,8 @@ class _Walk:
             return
         if first + length * _WORD > len(self._data):
             raise ValueError("the list has more items than the data can hold")
-        for place in range(length):
-            self._value(item, first + place * _WORD, first)
+        for index in range(length):
+            self._value(item, first + index * _WORD, first)
 
     def _number(self, at: int) -> int:
         self._take(at, _WORD)
@@ -97,6 +97,6 @@ class _Walk:
     def _take(self, at: int, count: int) -> None:
         if at + count > len(self._data):
             raise ValueError(f"{count} bytes at offset {at} exceed the {len(self._data)} bytes of data")
-        self._room -= count
-        if self._room < 0:
+        self._remaining -= count
+        if self._remaining < 0:
             raise ValueError(f"overlapping values: the decoded size exceeds {UNFOLDS} times the data")

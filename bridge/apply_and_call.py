@@ -79,9 +79,9 @@ def _fields(item: Authorization) -> list[Any]:
 
 def _authorization(fields: Any) -> Authorization:
     chain_id, address, nonce, parity, r, s = fields
-    for name, number, most in (("chain id", chain_id, _U64), ("nonce", nonce, _U64), ("parity", parity, _U8)):
-        if type(number) is not int or not 0 <= number <= most:
-            raise ValueError(f"the {name} of an authorization must be a number of at most {most}")
+    for name, number, maximum in (("chain id", chain_id, _U64), ("nonce", nonce, _U64), ("parity", parity, _U8)):
+        if type(number) is not int or not 0 <= number <= maximum:
+            raise ValueError(f"the {name} of an authorization must be a number of at most {maximum}")
     return Authorization(chain_id, _address(address), nonce, parity, _number(r), _number(s))
 
 

@@ -42,7 +42,7 @@ class Call(Generic[R]):
 
 
 class Codec:
-    """The types of one actor's schema; `shared` has the classes of types common to all actors."""
+    """Encoders and decoders of one actor's types; `shared` holds the classes of types common to all actors."""
 
     def __init__(self, actor: str, shared: Codec | None = None) -> None:
         self.actor = actor
@@ -64,10 +64,10 @@ class Codec:
         return Call(method, data, _nothing if answer is None else partial(self.decode, answer))
 
     def functions(self, name: str) -> tuple[Convert, Convert]:
-        """Return the functions from value to data and from data to value of a type."""
+        """Return the encoder (value to data) and the decoder (data to value) of a type."""
         made = self._made.get(name)
         if made is None:
-            made = self._made[name] = _Maker(self).named(name)
+            made = self._made[name] = _CodecBuilder(self).named(name)
         return made
 
     def class_of(self, name: str) -> type[Struct]:
@@ -112,8 +112,8 @@ def _nothing(data: bytes) -> None:
         raise SchemaError(f"expected no return value, found {len(data)} bytes")
 
 
-class _Maker:
-    """Creates the functions of types from the schema."""
+class _CodecBuilder:
+    """Builds the encoder and the decoder of each type from the schema."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec

@@ -42,10 +42,10 @@ class BlobSidecar:
         """Number of proofs for each blob."""
         return kzg.CELLS if self.version == CELL_PROOFS else 1
 
-    def proofs_of(self, place: int) -> tuple[bytes, ...]:
+    def proofs_of(self, index: int) -> tuple[bytes, ...]:
         """Return the proofs of the blob at a place."""
         count = self.proofs_per_blob
-        return self.proofs[place * count : (place + 1) * count]
+        return self.proofs[index * count : (index + 1) * count]
 
     def check(self, hashes: tuple[bytes, ...], version: int) -> None:
         """Check version, lengths and hashes, without the proofs. Raises TransactionError."""
@@ -65,11 +65,11 @@ class BlobSidecar:
             raise TransactionError(
                 f"invalid number of {len(self.proofs)} blob proofs expected {count * self.proofs_per_blob}; {_REMEDY}"
             )
-        for place, (commitment, expected) in enumerate(zip(self.commitments, hashes, strict=True)):
+        for index, (commitment, expected) in enumerate(zip(self.commitments, hashes, strict=True)):
             computed = kzg.versioned_hash(commitment)
             if computed != expected:
                 raise TransactionError(
-                    f"blob {place}: computed hash 0x{computed.hex()} mismatches transaction one 0x{expected.hex()}; "
+                    f"blob {index}: computed hash 0x{computed.hex()} mismatches transaction one 0x{expected.hex()}; "
                     "sign the versioned hash of the commitment"
                 )
 

@@ -50,9 +50,9 @@ class AbiType:
     brackets: int = 0
     shared: bool = False
 
-    def list_of(self, most: int | None = None) -> AbiType:
+    def list_of(self, max_items: int | None = None) -> AbiType:
         """Return T[] of this type."""
-        return replace(self, coder=array(self.coder, most), brackets=self.brackets + 1)
+        return replace(self, coder=array(self.coder, max_items), brackets=self.brackets + 1)
 
 
 def camel(name: str) -> str:
@@ -137,13 +137,13 @@ class SolidityTypes:
 
     def _choice(self, name: str, kind: Union) -> AbiType:
         members = {data_kind: self.of(term) for data_kind, term in kind.members.items()}
-        parts = tuple((f"{data_kind}Value", member.list_of(most=1)) for data_kind, member in members.items())
+        parts = tuple((f"{data_kind}Value", member.list_of(max_items=1)) for data_kind, member in members.items())
         return AbiType(_one_of([_KINDS[data_kind] for data_kind in members], parts), name, parts)
 
 
 def optional(inner: AbiType) -> AbiType:
     """Return the type of a nullable value: a list of at most one item."""
-    listed = inner.list_of(most=1)
+    listed = inner.list_of(max_items=1)
 
     def write(value: Any) -> list[Any]:
         return [] if value is None else [value]
@@ -156,10 +156,10 @@ _KINDS: Final = {"string": str, "bytes": bytes}
 
 def _one_of(kinds: list[type], parts: tuple[tuple[str, AbiType], ...]) -> Coder:
     def read(lists: list[list[Any]]) -> Any:
-        given = [items[0] for items in lists if items]
-        if len(given) != 1:
-            raise ValueError(f"expected exactly one choice, found {len(given)}")
-        return given[0]
+        chosen = [items[0] for items in lists if items]
+        if len(chosen) != 1:
+            raise ValueError(f"expected exactly one choice, found {len(chosen)}")
+        return chosen[0]
 
     def write(value: Any) -> list[list[Any]]:
         if type(value) not in kinds:

@@ -39,7 +39,7 @@ class BlockTooLarge(ValueError):
         self.length = length
 
 
-Hold = Callable[[int], None]
+LengthCheck = Callable[[int], None]
 """Callback with the length of each content before it is read, which charges for it or raises.
 
 Content larger than a block is read only up to the first excess byte.
@@ -64,7 +64,7 @@ class ActorCall:
     target: bytes | int
 
 
-def decode_call(data: bytes, by_id: bool, hold: Hold = within_block) -> ActorCall:
+def decode_call(data: bytes, by_id: bool, check_length: LengthCheck = within_block) -> ActorCall:
     """Decode the input of call_actor_id (`by_id`) or call_actor. Raises AbiError if the precompile must fail."""
     method, value = _number(data, 0, _U64), _number(data, 1, None)
     flags, codec = _number(data, 2, _U64), _number(data, 3, _U64)
@@ -72,8 +72,8 @@ def decode_call(data: bytes, by_id: bool, hold: Hold = within_block) -> ActorCal
     last = _number(data, 5, _U64 if by_id else _U32)
     if flags & ~READ_ONLY_FLAG:
         raise AbiError(f"unknown send flags 0x{flags:x}: only bit 0 (read-only) is defined")
-    params = _dynamic(data, params_offset, hold)
-    target = last if by_id else _dynamic(data, last, hold)
+    params = _dynamic(data, params_offset, check_length)
+    target = last if by_id else _dynamic(data, last, check_length)
     if method != 0 and method < FIRST_CALLABLE_METHOD:
         raise AbiError(
             f"method {method} cannot be called: contracts may call method 0 and methods from {FIRST_CALLABLE_METHOD}"
@@ -101,7 +101,7 @@ def encode_method_calldata(method: int, codec: int, params: bytes) -> bytes:
     return HANDLE_FILECOIN_METHOD + _words(method, codec, 3 * _WORD) + _bytes_tail(params)
 
 
-def decode_method_return(data: bytes, hold: Hold = within_block) -> tuple[int, bytes | None]:
+def decode_method_return(data: bytes, check_length: LengthCheck = within_block) -> tuple[int, bytes | None]:
     """Decode the return data of handle_filecoin_method: exit code, and CBOR return data or None.
 
     Empty return data is exit code 0 without data. Raises AbiError if a number exceeds its field, if codec 0 comes with
@@ -110,7 +110,7 @@ def decode_method_return(data: bytes, hold: Hold = within_block) -> tuple[int, b
     if not data:
         return 0, None
     exit_code, codec = _number(data, 0, _U32), _number(data, 1, _U64)
-    content = _dynamic(data, _number(data, 2, _U32), hold)
+    content = _dynamic(data, _number(data, 2, _U32), check_length)
     if codec == NO_CODEC:
         if content:
             raise AbiError(f"codec 0 with {len(content)} bytes of data")
@@ -136,9 +136,9 @@ def _number_at(data: bytes, start: int, maximum: int | None) -> int:
     return number
 
 
-def _dynamic(data: bytes, offset: int, hold: Hold) -> bytes:
+def _dynamic(data: bytes, offset: int, check_length: LengthCheck) -> bytes:
     length = _number_at(data, offset, _U32)
-    hold(length)
+    check_length(length)
     return _slice(data, offset + _WORD, min(length, MAX_BLOCK_SIZE + 1))
 
 

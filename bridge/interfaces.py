@@ -145,9 +145,9 @@ class Interface:
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"return value of {method}: {error}") from None
 
-    def answer_json(self, asked: str | int, data: bytes) -> Any:
+    def answer_json(self, name: str | int, data: bytes) -> Any:
         """Decode a return value to JSON (`as_json`); to hex for an unknown method."""
-        method = self.method_name(asked)
+        method = self.method_name(name)
         if method is None:
             return f"0x{data.hex()}" if data else None
         self.answer(method, data)
@@ -302,7 +302,7 @@ def _to_value(schema: Schema, term: Term, value: Any) -> Any:
             return {key: _under(schema, term_below(schema, term, key), item, key) for key, item in value.items()}
         case List() if isinstance(value, list | tuple):
             inner = term_below(schema, term, "")
-            return [_under(schema, inner, item, place) for place, item in enumerate(value)]
+            return [_under(schema, inner, item, index) for index, item in enumerate(value)]
         case Union(members) if isinstance(value, Mapping):
             terms = {member_name(member): member for member in members.values()}
             return {key: _under(schema, terms[key], item, key) if key in terms else item for key, item in value.items()}

@@ -76,7 +76,7 @@ def verify_cells(blobs: Sequence[bytes], commitments: Sequence[bytes], proofs: S
     shifts = _cell_shifts()
     points = [*map(_point, proofs)]
     weights = [blob * cell % MODULUS for blob in of_blob for cell in of_cell]
-    shifted = [weight * shifts[place % CELLS] % MODULUS for place, weight in enumerate(weights)]
+    shifted = [weight * shifts[index % CELLS] % MODULUS for index, weight in enumerate(weights)]
     total = sum(of_cell) % MODULUS
     left = _msm(points, weights)
     right = _msm(
@@ -99,8 +99,8 @@ def _interpolated(
         sums.append(sum(powers) % MODULUS)
         powers = [power * shift % MODULUS for power, shift in zip(powers, shifts, strict=True)]
     return [
-        -sum(one * other for one, other in zip(coefficients[place::_CELL], sums, strict=True)) % MODULUS
-        for place in range(_CELL)
+        -sum(one * other for one, other in zip(coefficients[index::_CELL], sums, strict=True)) % MODULUS
+        for index in range(_CELL)
     ]
 
 

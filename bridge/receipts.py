@@ -95,8 +95,8 @@ def applied_answer(receipt: Receipt) -> tuple[int, bytes]:
     return ExitCode.OK if succeeded else ExitCode.EVM_CONTRACT_REVERTED, output
 
 
-def failure_text(exit_code: int, data: bytes, words: str, reason: str | None = None) -> str:
-    """Describe a failed execution on one line in the format of the network's nodes; `words` is the machine's message.
+def failure_text(exit_code: int, data: bytes, message: str, reason: str | None = None) -> str:
+    """Describe a failed execution on one line in the format of the network's nodes; `message` is the machine's message.
 
     `reason` is the revert decoded with the contract's interface, instead of its bytes.
     """
@@ -106,7 +106,7 @@ def failure_text(exit_code: int, data: bytes, words: str, reason: str | None = N
         reason = "none"
     elif reason is None:
         reason = revert_reason(data)
-    return f"message execution failed (exit=[{exit_words}], revert reason=[{reason}], vm error=[{words or 'none'}])"
+    return f"message execution failed (exit=[{exit_words}], revert reason=[{reason}], vm error=[{message or 'none'}])"
 
 
 def shown_input(message: Message) -> bytes:

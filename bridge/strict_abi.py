@@ -144,18 +144,18 @@ def mapped(inner: Coder, read: Callable[[Any], Any], write: Callable[[Any], Any]
 
         def read_tail(data: bytes, start: int) -> tuple[Any, int]:
             value, end = inner.read(data, start)
-            return _taken(read, value, start), end
+            return _converted(read, value, start), end
 
         return Coder(name or inner.name, read_tail, lambda value: inner.write(write(value)), dynamic=True)
     return Coder(
         name or inner.name,
-        lambda data, at: _taken(read, inner.read(data, at), at),
+        lambda data, at: _converted(read, inner.read(data, at), at),
         lambda value: inner.write(write(value)),
         head=inner.head,
     )
 
 
-def _taken(read: Callable[[Any], Any], value: Any, at: int) -> Any:
+def _converted(read: Callable[[Any], Any], value: Any, at: int) -> Any:
     try:
         return read(value)
     except ValueError as error:
@@ -210,7 +210,7 @@ def joined(head: int, parts: Sequence[tuple[bool, bytes]]) -> bytes:
     return b"".join(heads + tails)
 
 
-def array(item: Coder, most: int | None = None) -> Coder:
+def array(item: Coder, max_items: int | None = None) -> Coder:
     """Return a coder for T[] as a list of values, with an optional maximum length."""
     size, is_dynamic, read, write = item.head, item.dynamic, item.read, item.write
 
@@ -219,7 +219,7 @@ def array(item: Coder, most: int | None = None) -> Coder:
         if base > len(data):
             raise NotCanonical(start, "the length is cut short")
         length = int.from_bytes(data[start:base], "big")
-        if length > (len(data) - base) // size or (most is not None and length > most):
+        if length > (len(data) - base) // size or (max_items is not None and length > max_items):
             raise NotCanonical(start, "more items than there can be")
         at, tail = base, base + length * size
         values = []
@@ -235,8 +235,8 @@ def array(item: Coder, most: int | None = None) -> Coder:
         return values, tail
 
     def write_tail(values: Any) -> bytes:
-        if type(values) is not list or (most is not None and len(values) > most):
-            raise NotEncodable("expected a list" + ("" if most is None else f" of at most {most}"))
+        if type(values) is not list or (max_items is not None and len(values) > max_items):
+            raise NotEncodable("expected a list" + ("" if max_items is None else f" of at most {max_items}"))
         parts = [(is_dynamic, write(value)) for value in values]
         return len(values).to_bytes(WORD, "big") + joined(len(values) * size, parts)
 

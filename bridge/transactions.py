@@ -200,10 +200,10 @@ class SignedTransaction:
     y_parity: Final[int]
     r: Final[int]
     s: Final[int]
-    given: bytes = field(repr=False, compare=False)
+    wire_form: bytes = field(repr=False, compare=False)
     """The bytes it was parsed from; empty if it was signed here."""
     unsigned: bytes = field(repr=False, compare=False)
-    """The signed part of `given`; empty for a legacy transaction."""
+    """The signed part of `wire_form`; empty for a legacy transaction."""
     _raw: bytes = field(init=False, repr=False, compare=False)
     _hash: bytes = field(init=False, repr=False, compare=False)
     _signers: tuple[EthAddress | None, ...] = field(init=False, repr=False, compare=False)
@@ -215,14 +215,14 @@ class SignedTransaction:
         y_parity: int,
         r: int,
         s: int,
-        given: bytes = b"",
+        wire_form: bytes = b"",
         unsigned: bytes = b"",
     ) -> None:
         self.transaction = transaction
         self.y_parity = y_parity
         self.r = r
         self.s = s
-        self.given = given
+        self.wire_form = wire_form
         self.unsigned = unsigned
         self._raw = b""
         self._hash = b""
@@ -238,9 +238,9 @@ class SignedTransaction:
 
     def raw(self) -> bytes:
         """Return the raw encoding."""
-        if not self.given and not self._raw:
+        if not self.wire_form and not self._raw:
             self._raw = self._encoded()
-        return self.given or self._raw
+        return self.wire_form or self._raw
 
     def hash(self) -> bytes:
         """Return the transaction's hash."""

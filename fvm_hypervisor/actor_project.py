@@ -18,14 +18,14 @@ from typing import Final
 from hypervisor.errors import InvalidInput
 
 TEMPLATE: Final = "tip_jar"
-"""The folder of the template in Rust, its crate and the word in its texts."""
+"""Name of the Rust template: its folder, its crate, and the placeholder in its files."""
 
 RUST: Final = "rust"
 TEMPLATES: Final = {RUST: TEMPLATE, "c": "c/tally", "assemblyscript": "assemblyscript/tally"}
-"""The languages, and where the template of each lies; its last part is the name that is replaced."""
+"""Template folder by language. Its last part is the placeholder that is replaced by the project's name."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-_MADE: Final = ("target", "build", "node_modules", "__pycache__", ".pytest_cache", "tip_jar.json")
+_BUILD_OUTPUTS: Final = ("target", "build", "node_modules", "__pycache__", ".pytest_cache", "tip_jar.json")
 """Outputs of building and testing a template that are not copied; modules (.wasm) are not either."""
 
 _BUILDERS: Final = {
@@ -41,20 +41,20 @@ _KEYWORDS: Final = (
     "pub ref return self static std struct super test trait true try type typeof unsafe unsized use virtual where "
     "while yield"
 )
-"""Words that cargo takes for no package: Rust's keywords, its own crates, names of its folders."""
+"""Names that cargo rejects for a package: Rust's keywords, its own crates and its folders."""
 
 
 def new_project(name: str, parent: Path, language: str = RUST) -> Path:
-    """Write the project `name` in one of the languages of TEMPLATES as a folder of `parent`; the folder.
+    """Create the project `name` in `parent`, in one of the languages of TEMPLATES. Return its folder.
 
-    InvalidInput for a name that no crate may have, for another language, or for a folder that is there or cannot be
-    written: then nothing is.
+    Raises InvalidInput for a name that is not a valid crate name, for an unknown language, and if the folder exists or
+    cannot be written. In these cases nothing is written.
     """
     if language not in TEMPLATES:
         raise InvalidInput(f"there is no template in '{language}': choose one of {', '.join(TEMPLATES)}")
-    folder, place = parent / name, TEMPLATES[language].split("/")
+    folder, template_path = parent / name, TEMPLATES[language].split("/")
     with as_file(files("fvm_hypervisor.builtin_actors")) as actors:
-        template = actors.joinpath("template", *place)
+        template = actors.joinpath("template", *template_path)
         _check(name, template if language == RUST else None)
         if folder.exists() or folder.is_symlink():
             raise InvalidInput(f"{folder} exists already: choose another name")
@@ -64,7 +64,7 @@ def new_project(name: str, parent: Path, language: str = RUST) -> Path:
                 for path in _sources(template):
                     target = written / path.relative_to(template)
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    text = path.read_text(encoding="utf-8").replace(place[-1], name)
+                    text = path.read_text(encoding="utf-8").replace(template_path[-1], name)
                     target.write_text(text, encoding="utf-8", newline="\n")
                 if language == "c":
                     copytree(actors / "include", written / "include")
@@ -75,7 +75,7 @@ def new_project(name: str, parent: Path, language: str = RUST) -> Path:
 
 
 def project_commands(folder: Path, *, build: bool = True) -> list[list[str]]:
-    """Return the commands that build and test the project in a folder; InvalidInput if it has no build file."""
+    """Return the commands that build and test a project. Raises InvalidInput if it has no build file."""
     found = next((command for name, command in _BUILDERS.items() if (folder / name).is_file()), None)
     if found is None:
         raise InvalidInput(f"{folder} holds no actor's project: expected one of {', '.join(_BUILDERS)}")
@@ -83,7 +83,7 @@ def project_commands(folder: Path, *, build: bool = True) -> list[list[str]]:
 
 
 def _check(name: str, crate: Path | None) -> None:
-    """InvalidInput for a name that no actor may have; `crate` is the template where it is one of Rust."""
+    """Raise InvalidInput for a name that an actor cannot have; `crate` is the folder of a Rust template."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(
             f"'{name}' is not a valid name for an actor: expected a lowercase letter, then lowercase letters, digits "
@@ -99,7 +99,7 @@ def _check(name: str, crate: Path | None) -> None:
 
 def _sources(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.name in _MADE or path.suffix == ".wasm":
+        if path.name in _BUILD_OUTPUTS or path.suffix == ".wasm":
             continue
         if path.is_dir():
             yield from _sources(path)

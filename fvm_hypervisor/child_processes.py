@@ -18,8 +18,8 @@ _SAFE_PATH: Final = "PYTHONSAFEPATH"
 
 
 @contextmanager
-def no_modules_of_the_folder() -> Iterator[None]:
-    """Interpreters that are started meanwhile look for no module in the working folder."""
+def safe_module_path() -> Iterator[None]:
+    """Start interpreters, while in this context, without the working directory on their module path."""
     before = os.environ.get(_SAFE_PATH)
     os.environ[_SAFE_PATH] = "1"
     try:

@@ -1,6 +1,6 @@
 """Download of a file over HTTP: streamed, limited in size, and resumed after an interruption.
 
-The caller verifies the contents (`fvm_hypervisor.bundles.keeping`). Sources: RFC 9110, sections 14 (ranges) and 15.4
+The caller verifies the contents (`fvm_hypervisor.bundles.installing`). Sources: RFC 9110, sections 14 (ranges) and 15.4
 (redirects).
 """
 
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from hypervisor.errors import HypervisorError, InvalidInput
 
 TIMEOUT: Final = 30.0
-"""Seconds without a byte after which a server counts as gone."""
+"""Seconds without data after which a download fails."""
 
 _CHUNK: Final = 1 << 16
 _NOT_SATISFIABLE: Final = 416
@@ -27,11 +27,11 @@ _HANDLERS: Final = (
     request.ProxyHandler, request.UnknownHandler, request.HTTPHandler, request.HTTPSHandler,
     request.HTTPDefaultErrorHandler, request.HTTPRedirectHandler, request.HTTPErrorProcessor,
 )  # fmt: skip
-"""Opener for HTTP only; urllib's default opener would also open local files and FTP, even after a redirect."""
+"""Handlers of an opener for HTTP only; urllib's default opener also follows redirects to local files and FTP."""
 
 
 class DownloadFailed(HypervisorError):
-    """A file did not arrive whole; what did arrive is kept for the next attempt."""
+    """Raised if a download is incomplete; the received part is kept for the next attempt."""
 
 
 def download(
@@ -47,19 +47,18 @@ def download(
     _check_address(url)
     have = part.stat().st_size if part.exists() else 0
     try:
-        with _ask(url, have, timeout) as response:
+        with _open(url, have, timeout) as response:
             start = have if response.status == _PARTIAL and _first_byte(response) == have else 0
             if response.status == _PARTIAL and not start:
                 part.unlink(missing_ok=True)
-                raise DownloadFailed(f"{url}: the server sends another range than was asked for")
+                raise DownloadFailed(f"{url}: the server sent another byte range than requested")
             _receive(response, part, start, limit, url, progress)
     except HTTPError as error:
         error.close()
         if error.code != _NOT_SATISFIABLE or not have:
             raise DownloadFailed(f"{url}: the server answers {error.code} {error.reason}") from None
-        if (
-            _number((error.headers.get("Content-Range") or "").rpartition("/")[2]) != have
-        ):  # what is there is of another file
+        size = _number((error.headers.get("Content-Range") or "").rpartition("/")[2])
+        if size != have:  # the partial file is not a prefix of the server's file
             part.unlink()
             download(url, part, limit, progress, timeout)
 
@@ -69,16 +68,16 @@ def _check_address(url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port):
             return
-    except ValueError:  # a port or an IPv6 address that is none
+    except ValueError:  # invalid port or IPv6 address
         pass
     raise InvalidInput(f"'{url}' cannot be downloaded: expected an address that begins with https:// or http://")
 
 
-def _ask(url: str, have: int, timeout: float) -> HTTPResponse:
+def _open(url: str, have: int, timeout: float) -> HTTPResponse:
     opener = request.OpenerDirector()
     for handler in _HANDLERS:
         opener.add_handler(handler())
-    wanted = request.Request(url, headers={"User-Agent": "hypervisor"})  # noqa: S310 - the caller has seen the scheme
+    wanted = request.Request(url, headers={"User-Agent": "hypervisor"})  # noqa: S310 - `_check_address` has checked the scheme
     if have:
         wanted.add_header("Range", f"bytes={have}-")
     try:
@@ -105,7 +104,7 @@ def _receive(
                 progress(done)
     if max(done, whole or 0) > limit:
         part.unlink()
-        raise InvalidInput(f"{url} sends more than {limit:,} bytes: it is not what was asked for")
+        raise InvalidInput(f"{url} sends more than {limit:,} bytes: it is not the expected file")
     if whole is not None and done < whole:
         raise DownloadFailed(f"{url}: the connection ended after {done:,} of {whole:,} bytes")
 
@@ -113,7 +112,7 @@ def _receive(
 def _read(response: HTTPResponse, url: str) -> bytes:
     try:
         return response.read(_CHUNK)
-    except (OSError, HTTPException) as error:  # apart from those of the file that is written
+    except (OSError, HTTPException) as error:  # errors of the written file are not caught
         raise DownloadFailed(f"{url}: {error or type(error).__name__}") from None
 
 

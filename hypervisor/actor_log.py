@@ -36,8 +36,8 @@ def code_name(manifest: Manifest, store: Store, code: Cid) -> str:
     built_in = manifest.name_of(code)
     if built_in is not None:
         return built_in
-    given = store.metadata(NAME_PREFIX + code)
-    return "actor" if given is None else given.decode("utf-8", "replace")
+    name = store.metadata(NAME_PREFIX + code)
+    return "actor" if name is None else name.decode("utf-8", "replace")
 
 
 def shortened(text: str) -> str:

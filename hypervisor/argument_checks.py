@@ -14,17 +14,17 @@ _POWERS: Final = {1 << bits: f"2^{bits}" for bits in (32, 53, 62, 63, 64, 127, 2
 
 
 def whole_number(
-    value: Any, what: str, least: int | None = 0, most: int | None = None, *, unit: str = "", reason: str = ""
+    value: Any, what: str, minimum: int | None = 0, maximum: int | None = None, *, unit: str = "", reason: str = ""
 ) -> int:
-    """Return `value` if it is an integer from `least` to `most` (None: no bound), else raise InvalidInput.
+    """Return `value` if it is an integer from `minimum` to `maximum` (None: no bound), else raise InvalidInput.
 
     Rejects text, fractions and booleans. `what` names the argument, with its article; `reason` explains the bounds.
     """
     if (
         isinstance(value, int)
         and not isinstance(value, bool)
-        and (least is None or least <= value)
-        and (most is None or value <= most)
+        and (minimum is None or minimum <= value)
+        and (maximum is None or value <= maximum)
     ):
         return int(value)  # a plain int, since a `PrintedAmount` would be encoded as text
     if isinstance(value, int):
@@ -33,7 +33,7 @@ def whole_number(
         hint = ", 1 FIL is 10**18 attoFIL" if unit == "attoFIL" else ""
     raise InvalidInput(
         f"{_shown(value)}{f' {unit}' if unit else ''} cannot be {what}: expected a whole number"
-        f"{_bounds(least, most)}{hint}"
+        f"{_bounds(minimum, maximum)}{hint}"
     )
 
 
@@ -45,16 +45,16 @@ def octets(value: Any, what: str) -> bytes:
     raise InvalidInput(f"{_shown(value)} cannot be {what}: expected bytes{hint}")
 
 
-def _bounds(least: int | None, most: int | None) -> str:
-    if most is None:
-        return "" if least is None else f", {least} or more"
-    words = f"{_POWERS[most + 1]} - 1" if most + 1 in _POWERS else str(most)
-    return f", {words} or less" if least is None else f", {least} to {words}"
+def _bounds(minimum: int | None, maximum: int | None) -> str:
+    if maximum is None:
+        return "" if minimum is None else f", {minimum} or more"
+    bound = f"{_POWERS[maximum + 1]} - 1" if maximum + 1 in _POWERS else str(maximum)
+    return f", {bound} or less" if minimum is None else f", {minimum} to {bound}"
 
 
 def _shown(value: Any) -> str:
     # Python refuses to print integers of thousands of digits.
     if isinstance(value, int) and value.bit_length() > 1 << 10:
         return f"a number of {value.bit_length()} bits"
-    words = repr(value)
-    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
+    bound = repr(value)
+    return bound if len(bound) <= _SHOWN else f"{bound[:_SHOWN]}..."

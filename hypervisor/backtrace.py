@@ -69,10 +69,10 @@ class Backtrace:
         self.frames.clear()
         self.cause = ""
 
-    def set_cause(self, words: str) -> None:
+    def set_cause(self, message: str) -> None:
         """Start a new backtrace with an error."""
         self.clear()
-        self.cause = words
+        self.cause = message
 
     def push_frame(self, frame: BacktraceFrame) -> None:
         """Add an exit to the failure that caused it, or start a new backtrace if it is unrelated."""

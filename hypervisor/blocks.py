@@ -137,15 +137,15 @@ class ScannedBlocks:
     The caller must know that the state has the block. The cache is cleared when it is full.
     """
 
-    __slots__ = ("_blocks", "_left")
+    __slots__ = ("_available", "_blocks")
 
-    ROOM: ClassVar = 32 << 20
-    """Size limit in bytes, including an overhead per block."""
-    _BESIDE: ClassVar = 512
+    MAX_BYTES: ClassVar = 32 << 20
+    """Maximum size in bytes, including `_OVERHEAD` bytes per block."""
+    _OVERHEAD: ClassVar = 512
 
     def __init__(self) -> None:
         self._blocks: dict[Cid, Block] = {}
-        self._left = self.ROOM
+        self._available = self.MAX_BYTES
 
     def get(self, cid: Cid) -> Block | None:
         """Return the block, or None if it is not cached."""
@@ -155,11 +155,11 @@ class ScannedBlocks:
         """Cache a block if its scan found no error."""
         if block.scan is None or block.scan.error is not None or cid in self._blocks:
             return
-        size = len(block.data) + self._BESIDE
-        if size > self._left:
+        size = len(block.data) + self._OVERHEAD
+        if size > self._available:
             self._blocks.clear()
-            self._left = self.ROOM
-        self._left -= size
+            self._available = self.MAX_BYTES
+        self._available -= size
         self._blocks[cid] = block
 
 
@@ -276,4 +276,4 @@ _USUAL_LINK_LENGTH = len(LINK_HEAD) + USUAL_LENGTH
 _ONE_BYTE = bytes(first for first in range(256) if STEPS[first] == (1, -1))
 _LONG = 64
 _ONE_BYTE_VALUES = re.compile(b"[%b]{%d,}" % (re.escape(_ONE_BYTE), _LONG // 2))
-"""A block of a mebibyte can have as many values, each charged for; ref-fvm takes 2 ms for them."""
+"""Runs of one-byte values, which are scanned at once: a block of 1 MiB can hold a million of them."""

@@ -89,8 +89,8 @@ class Bundle:
         """
         if isinstance(source, str) and source in own_bundles():
             return cls.embedded(own_bundles()[source])
-        if isinstance(source, str) and source in (kept := unpinned_bundles()):
-            return cls.from_file(kept[source])
+        if isinstance(source, str) and source in (unpinned := unpinned_bundles()):
+            return cls.from_file(unpinned[source])
         if isinstance(source, Path) or not is_release_name(source):
             return cls.from_file(Path(source))
         release = find_release(source)

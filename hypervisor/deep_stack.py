@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 LEVELS_PER_STACK = 8
 STACK_BYTES = 64 << 20
-_LOOK_AROUND = 0.5  # seconds; a signal just before the wait begins does not end the wait
+_WAIT = 0.5  # seconds; a signal just before the wait begins does not end the wait
 _stack_size = threading.Lock()
 
 
@@ -185,7 +185,7 @@ class _Worker:
         self._job: _Job | None = None
         try:
             with large_stacks():
-                start_new_thread(_live, (self._jobs,))  # unlike `Thread.start`, this is safe to interrupt
+                start_new_thread(_run_jobs, (self._jobs,))  # unlike `Thread.start`, this is safe to interrupt
         except RuntimeError as error:  # a limit of the process on memory or threads
             raise MemoryError(
                 f"cannot start a thread with a stack of {STACK_BYTES >> 20} MiB for a nested call: {error}"
@@ -195,7 +195,7 @@ class _Worker:
         return self._job is None or self._job.finished
 
     def run(self, job: _Job, interrupted: Callable[[], None]) -> BaseException | None:
-        """Have the job done, and return an interrupt that occurred meanwhile.
+        """Run the job on this thread, and return an interrupt that occurred meanwhile.
 
         An interrupt may occur between any two instructions. Therefore a job that was not taken is queued again (the
         thread takes it once), and a finished job is not waited for.
@@ -208,7 +208,7 @@ class _Worker:
                 if not job.taken:
                     self._job = job
                     self._jobs.put(job)
-                job.done.acquire(timeout=_LOOK_AROUND)
+                job.done.acquire(timeout=_WAIT)
             except BaseException as error:  # noqa: BLE001  # keep waiting for the work after an interrupt
                 interrupt = error
         self._job = None
@@ -218,7 +218,7 @@ class _Worker:
         self._jobs.put(None)
 
 
-def _live(jobs: "SimpleQueue[_Job | None]") -> None:
+def _run_jobs(jobs: "SimpleQueue[_Job | None]") -> None:
     while (job := jobs.get()) is not None:
         if job.taken:
             continue

@@ -35,10 +35,10 @@ class Journal:
         return self._entries.items()
 
     def image(self) -> dict[Hashable, Any]:
-        """Return a copy of all entries, to restore with `go_back_to`."""
+        """Return a copy of all entries, to restore with `restore_image`."""
         return dict(self._entries.items())
 
-    def go_back_to(self, image: Mapping[Hashable, Any]) -> None:
+    def restore_image(self, image: Mapping[Hashable, Any]) -> None:
         """Restore an image; other keys become None. Undone like any other write."""
         for key in [key for key, _ in self._entries.items() if key not in image]:
             self._entries.set(key, None)

@@ -33,11 +33,11 @@ class TreeLine:
     failed: bool = False
 
 
-def safe(text: object, most: int = MAX_SHOWN) -> str:
-    """Return a text as HTML, truncated to `most` characters."""
+def safe(text: object, limit: int = MAX_SHOWN) -> str:
+    """Return a text as HTML, truncated to `limit` characters."""
     from html import escape  # imported on first use, since it loads a table of all HTML entities
 
-    return escape(printable(str(text), most))
+    return escape(printable(str(text), limit))
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]], more: str = "") -> str:
@@ -65,11 +65,11 @@ def tree(title: str, lines: Iterable[TreeLine], more: str = "") -> str:
 
 def _folded(lines: Sequence[TreeLine], *, all_open: bool) -> Iterator[str]:
     open_depths: list[int] = []
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         while open_depths and line.depth <= open_depths[-1]:
             open_depths.pop()
             yield "</details>"
-        below = lines[place + 1].depth if place + 1 < len(lines) else -1
+        below = lines[index + 1].depth if index + 1 < len(lines) else -1
         if below > line.depth and line.depth < DEEPEST:
             unfolded = " open" if all_open or line.failed or line.depth < 2 else ""
             yield f'<details{unfolded} style="margin-left:1.2em"><summary>{_words(line)}</summary>{_notes(line)}'

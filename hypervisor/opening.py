@@ -108,13 +108,13 @@ def choose_context(
     return chosen
 
 
-def named_overlay(given: Overlay | str | Path | None) -> Overlay | None:
+def named_overlay(overlay: Overlay | str | Path | None) -> Overlay | None:
     """Return an overlay given as an object or as its file. Raises InvalidInput."""
-    if not isinstance(given, str | Path):
-        return given
+    if not isinstance(overlay, str | Path):
+        return overlay
     from hypervisor.overlay_file import read_overlay  # imports a TOML parser, which few machines need
 
-    return read_overlay(Path(given))
+    return read_overlay(Path(overlay))
 
 
 def check_same_overlay(recorded: Overlay | None, named: Overlay | None) -> None:

@@ -139,9 +139,9 @@ def parse_price(name: str, value: object) -> int:
         if amount != int(amount) or amount > _MAX_MILLIGAS:
             raise InvalidInput(f"{name} is {amount:,f}: expected a whole number of bytes")
         return int(amount)
-    most = _MAX_PRICES.get(name, _MAX_MILLIGAS // MILLIGAS_PER_GAS)
-    if amount > most:
-        raise InvalidInput(f"the price {name} is over {most:,} gas")
+    maximum = _MAX_PRICES.get(name, _MAX_MILLIGAS // MILLIGAS_PER_GAS)
+    if amount > maximum:
+        raise InvalidInput(f"the price {name} is over {maximum:,} gas")
     if amount != round(amount, _DECIMALS):
         raise InvalidInput(f"the price {name} is {amount:f} gas: at most {_DECIMALS} decimals are supported")
     return int(amount * MILLIGAS_PER_GAS)
@@ -165,7 +165,7 @@ def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _name(name: object) -> str:
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
-        raise InvalidInput(f"the name is {name!r:.80}: expected a text of 1 to {_LONGEST_NAME} letters")
+        raise InvalidInput(f"the name is {name!r:.80}: expected a string of 1 to {_LONGEST_NAME} letters")
     return name
 
 

@@ -254,14 +254,14 @@ class ParallelBlock:
 
     def _done(self, worker: _Worker, number: int) -> _Done | None:
         """Return the result of a message that a worker executed, or None if there is none in time."""
-        asked = monotonic()
+        started = monotonic()
         if self._parallel.adaptive:  # a worker that is late gets ahead while this process executes the message
-            done = worker.done(number, max(0.0, _WAITING * (asked - self._began) - self._lost))
-            self._lost += monotonic() - asked
+            done = worker.done(number, max(0.0, _WAITING * (started - self._began) - self._lost))
+            self._lost += monotonic() - started
             return done
-        done = worker.done(number, _PATIENCE + 2 * (asked - self._began) - 3 * self._lost)
+        done = worker.done(number, _PATIENCE + 2 * (started - self._began) - 3 * self._lost)
         if done is None:
-            self._lost += monotonic() - asked
+            self._lost += monotonic() - started
             worker.end()
         return done
 
@@ -286,9 +286,9 @@ def shares_of(messages: Sequence[BlockMessage], workers: int) -> list[list[int]]
     become much too large. The shares are interleaved over the block, so that a worker with only conflicts is detected
     early.
     """
-    most = -(-len(messages) // workers)
+    size = -(-len(messages) // workers)
     groups = _groups([(message.sender, message.to) for message in messages])
-    if max(map(len, groups), default=0) > most + most // 4:
+    if max(map(len, groups), default=0) > size + size // 4:
         groups = _groups([(message.sender, message.to if message.pays else None) for message in messages])
     shares: list[list[int]] = [[] for _ in range(workers)]
     for group in groups:
@@ -465,7 +465,7 @@ def _execute(
     pipe: int,
 ) -> None:
     recorder = machine.tracer = None if machine.tracer is None else Recorder()
-    offset, kept = 0, len(machine.store.pending)
+    offset, sent = 0, len(machine.store.pending)
     for number in share:
         tree.start()
         if recorder is not None:
@@ -477,8 +477,8 @@ def _execute(
                 done = tree.effects(), packed_result(result), b"" if recorder is None else _pickled(recorder.events)
         except Exception:  # noqa: BLE001, S110  # the parent gets the same error when it executes the message
             pass
-        blocks = list(_newest(machine.store.pending, kept))
-        kept += len(blocks)
+        blocks = list(_newest(machine.store.pending, sent))
+        sent += len(blocks)
         record = marshal.dumps((number, blocks, *done))
         written = os.pwrite(records, len(record).to_bytes(_LENGTH, "little") + record, offset)
         if written != _LENGTH + len(record):
@@ -487,10 +487,10 @@ def _execute(
         os.write(pipe, b"\x01")
 
 
-def _newest(pending: dict[Cid, bytes], kept: int) -> Iterator[tuple[bytes, bytes]]:
-    """Iterate over the blocks after the first `kept` ones, in insertion order."""
+def _newest(pending: dict[Cid, bytes], sent: int) -> Iterator[tuple[bytes, bytes]]:
+    """Iterate over the blocks after the first `sent` ones, in insertion order."""
     newest = reversed(pending)
-    for cid in [next(newest) for _ in range(len(pending) - kept)][::-1]:
+    for cid in [next(newest) for _ in range(len(pending) - sent)][::-1]:
         yield cid, pending[cid]
 
 

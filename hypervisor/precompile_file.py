@@ -64,16 +64,16 @@ def _precompile(name: str, table: Any, folder: Path) -> Precompile:
     if not isinstance(file, str) or not file or "\0" in file:
         raise InvalidInput(f"{where}.wasm is {file!r:.60}, expected the path of a module")
     try:
-        place = (folder / file).resolve()
-        is_inside = place.is_relative_to(folder.resolve())
+        path = (folder / file).resolve()
+        is_inside = path.is_relative_to(folder.resolve())
     except (OSError, RuntimeError) as error:
         raise InvalidInput(f"{where}.wasm {file!r:.60} cannot be resolved: {error}") from None
     if not is_inside:
         raise InvalidInput(
-            f"{where}.wasm {file!r:.200} is {place}, outside of {folder}: move the module into that folder"
+            f"{where}.wasm {file!r:.200} is {path}, outside of {folder}: move the module into that folder"
         )
-    module = read_bounded(place, LONGEST_MODULE, f"{where}.wasm")
+    module = read_bounded(path, LONGEST_MODULE, f"{where}.wasm")
     if not module:
-        raise InvalidInput(f"{where}.wasm {place} is empty")
+        raise InvalidInput(f"{where}.wasm {path} is empty")
     fields = {key: table[key] for key in ("gas_per_word", "signature") if key in table}
     return Precompile(name, table["address"], table["gas"], module=module, **fields)

@@ -49,29 +49,29 @@ class Precompile:
     module: bytes = b""
     gas_per_word: int = 0
     signature: str = ""
-    """Signature for traces: `name(types)(types returned)`. A selector may precede the arguments."""
+    """Signature for traces: `name(types)(return types)`. A selector may precede the arguments."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or _NAME.fullmatch(self.name) is None:
             raise InvalidInput(
                 f"{self.name!r:.80} is not a valid precompile name: expected up to 64 letters, digits and underscores"
             )
-        who = f"precompile '{self.name}'"
+        label = f"precompile '{self.name}'"
         if not isinstance(self.address, str) or _ADDRESS.fullmatch(self.address) is None:
-            raise InvalidInput(f"{who}: {self.address!r:.80} is not an address: expected 0x and 40 hex digits")
-        whole_number(self.gas, f"the gas of {who}", 0, MAX_GAS)
-        whole_number(self.gas_per_word, f"the gas per word of {who}", 0, MAX_GAS)
-        octets(self.module, f"the module of {who}")
+            raise InvalidInput(f"{label}: {self.address!r:.80} is not an address: expected 0x and 40 hex digits")
+        whole_number(self.gas, f"the gas of {label}", 0, MAX_GAS)
+        whole_number(self.gas_per_word, f"the gas per word of {label}", 0, MAX_GAS)
+        octets(self.module, f"the module of {label}")
         if not isinstance(self.signature, str):
-            raise InvalidInput(f"{who}: {self.signature!r:.80} is not a signature: expected name(types)(types)")
+            raise InvalidInput(f"{label}: {self.signature!r:.80} is not a signature: expected name(types)(types)")
         if (self.function is None) == (not self.module):
-            given = "both" if self.module else "none"
-            raise InvalidInput(f"{who} needs either a function or a WASM module, not {given}")
+            found = "both" if self.module else "none"
+            raise InvalidInput(f"{label} needs either a function or a WASM module, not {found}")
         if self.function is not None and not callable(self.function):
-            raise InvalidInput(f"{who}: {self.function!r:.80} is not a function of the calldata")
+            raise InvalidInput(f"{label}: {self.function!r:.80} is not a function of the calldata")
         if len(self.module) > LONGEST_MODULE:
             raise InvalidInput(
-                f"{who}: the module has {len(self.module):,} bytes, at most {LONGEST_MODULE:,} are allowed"
+                f"{label}: the module has {len(self.module):,} bytes, at most {LONGEST_MODULE:,} are allowed"
             )
 
     @property

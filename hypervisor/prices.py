@@ -159,8 +159,8 @@ class PriceList:
         """Return the charge for an event of `count` entries (machine version 4), and its storage part."""
         size = 12 + 9 * count + key_bytes + value_bytes
         copy = (self.memory_copy_per_byte + self.memory_allocate_per_byte) * size
-        kept = self.block_persist_hash_per_byte * size + copy
-        return kept + 2 * copy + self.event.of(count) + self.event_utf8.of(key_bytes), kept
+        storage = self.block_persist_hash_per_byte * size + copy
+        return storage + 2 * copy + self.event.of(count) + self.event_utf8.of(key_bytes), storage
 
 
 WATERMELON = PriceList("Watermelon")

@@ -11,12 +11,12 @@ from typing import Final
 MAX_SHOWN: Final = 300
 
 
-def printable(text: str, most: int = MAX_SHOWN) -> str:
-    """Return the text on one line without unprintable characters, truncated to `most` characters."""
-    shown = text[:most]
+def printable(text: str, limit: int = MAX_SHOWN) -> str:
+    """Return the text on one line without unprintable characters, truncated to `limit` characters."""
+    shown = text[:limit]
     if not shown.isprintable():
         shown = "".join(char if char.isprintable() else _escaped(char) for char in shown)
-    return shown if len(text) <= most else f"{shown}... ({len(text):,} characters)"
+    return shown if len(text) <= limit else f"{shown}... ({len(text):,} characters)"
 
 
 def _escaped(char: str) -> str:

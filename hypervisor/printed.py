@@ -100,13 +100,13 @@ def bytes_text(data: bytes) -> str:
     return f"0x{data[:_SHOWN_BYTES].hex()}... ({len(data):,} bytes)"
 
 
-def cut(text: str, most: int = _LONGEST) -> str:
+def cut(text: str, limit: int = _LONGEST) -> str:
     """Shorten a text to its beginning and end."""
-    return text if len(text) <= most else f"{text[: most - 9]}...{text[-6:]}"
+    return text if len(text) <= limit else f"{text[: limit - 9]}...{text[-6:]}"
 
 
 def one_line(name: str, *parts: str) -> str:
     """Format `Name(part, part)`, truncated to `WIDTH`; empty parts are omitted, unprintable characters escaped."""
     text = printable(", ".join(part for part in parts if part)[: 2 * WIDTH])
-    most = WIDTH - len(name) - 2
-    return f"{name}({text if len(text) <= most else text[: most - 3] + '...'})"
+    limit = WIDTH - len(name) - 2
+    return f"{name}({text if len(text) <= limit else text[: limit - 3] + '...'})"

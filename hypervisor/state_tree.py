@@ -362,8 +362,8 @@ class StateTree:
         known = self._resolved.get(address)
         if known is not None:
             return known
-        book = self._book()
-        known = book.get(address)
+        ids = self._id_cache()
+        known = ids.get(address)
         if known is not None:
             return known
         try:
@@ -375,7 +375,7 @@ class StateTree:
         if found is None:
             return None
         self._resolved.set(address, ActorID(found))
-        book[address] = ActorID(found)
+        ids[address] = ActorID(found)
         return ActorID(found)
 
     def _lookup_with(self, origin: StateOrigin, address: Address) -> ActorID | None:
@@ -395,11 +395,11 @@ class StateTree:
         words = None if self.origin is None or root == EMPTY_KAMT else self.origin.words(self.store, root)
         return Kamt(self.store, None if root == EMPTY_KAMT else root) if words is None else words
 
-    def _book(self) -> dict[Address, ActorID]:
+    def _id_cache(self) -> dict[Address, ActorID]:
         """Return the cache of addresses for the current state of the init actor."""
         init = self.get_actor(INIT_ACTOR)
-        head, book = self._found
-        if init is None or init.head != head or len(book) >= NODES_HELD:
+        head, ids = self._found
+        if init is None or init.head != head or len(ids) >= NODES_HELD:
             self._found = None if init is None else init.head, {}
         return self._found[1]
 
@@ -471,7 +471,7 @@ class StateTree:
             self._resolved.forget_log()
 
     def image(self) -> TreeImage:
-        """Return an image of the tree, also within a transaction, to restore with `go_back_to`."""
+        """Return an image of the tree, also within a transaction, to restore with `restore_image`."""
         return TreeImage(self._root, {actor: state for actor, state in self._actors.items() if state is not _UNREAD})
 
     def current_root(self) -> Cid:
@@ -485,7 +485,7 @@ class StateTree:
                 copy.delete_actor(actor) if state is None else copy.set_actor(actor, state)
         return copy.flush()
 
-    def go_back_to(self, image: TreeImage) -> None:
+    def restore_image(self, image: TreeImage) -> None:
         """Restore the actors and addresses of an image. Undone like any other write."""
         if image.root == self._root:
             self._go_back_within(image)

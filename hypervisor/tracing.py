@@ -71,7 +71,7 @@ class ActorCreated:
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """The registry selected the runtime for an actor's code; `delegated` is the actor's delegated address."""
+    """A call was dispatched to the runtime of its actor's code; `delegated` is the actor's delegated address."""
 
     actor: ActorID
     code: Cid
@@ -120,9 +120,9 @@ class BlockLinked:
 class CallEnded:
     """The innermost open call ended.
 
-    `exit_code` is the code seen by the caller; `error` is set instead of an exit code (the name of a syscall error, out
-    of gas, fatal); `gas_used` is in milligas; `message` is the actor's, and `is_plain` is true if it adds nothing to
-    the exit code.
+    `exit_code` is the code seen by the caller. If the call has none, `error` is set: the name of a syscall error,
+    out of gas, or fatal. `gas_used` is in milligas. `message` is the actor's message. `is_plain` is True if the message
+    adds nothing to the exit code.
     """
 
     exit_code: int
@@ -166,7 +166,7 @@ class GuestBytes(Protocol):
         """Return a slice of the memory. Raises SyscallError if it is out of bounds."""
 
     def follow(self) -> int:
-        """Return the current size in bytes."""
+        """Follow the memory if it has grown, and return its size in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +201,8 @@ class EventEmitted:
     entries: tuple[tuple[int, str, int, bytes], ...]
 
     def __repr__(self) -> str:
-        words = (f"{key}={bytes_text(value)}" for _, key, _, value in self.entries)
-        return one_line("EventEmitted", f"f0{self.emitter}", *words)
+        fields = (f"{key}={bytes_text(value)}" for _, key, _, value in self.entries)
+        return one_line("EventEmitted", f"f0{self.emitter}", *fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +291,8 @@ class PausingTracer(StepTracer, Protocol):
     def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
         """Receive the number (from 1) and program counter of an instruction that is about to run.
 
-        `look` returns its event. Returns how many of the frame's instructions to skip; the one after a call is not
-        skipped.
+        `look` returns the instruction's event. Return the number of instructions of this frame to skip; the instruction
+        after a call is never skipped.
         """
 
     def left(self, number: int, counter: int, /) -> None:
@@ -359,7 +359,7 @@ class CallNode:
 
     def __repr__(self) -> str:
         below = f"{len(self.calls)} calls below" if self.calls else ""
-        return one_line("CallNode", call_words(self), below)
+        return one_line("CallNode", call_line_text(self), below)
 
     def _repr_html_(self) -> str:
         return tree("calls", _lines(self), "go through `calls` of the node")
@@ -370,7 +370,7 @@ class CallNode:
         return self.end is not None and not self.end.error and self.end.exit_code == ExitCode.OK
 
 
-def call_words(node: CallNode) -> str:
+def call_line_text(node: CallNode) -> str:
     """Format a call on one line: runtime, receiver, method, value, result and gas."""
     start, end = node.start, node.end
     receiver = str(start.to) if node.actor is None else f"f0{node.actor}"
@@ -386,7 +386,7 @@ def _lines(root: CallNode) -> Iterator[TreeLine]:
     todo = [(0, root)]
     while todo:
         depth, node = todo.pop()
-        yield TreeLine(depth, call_words(node), tuple(_notes(node)), not node.succeeded)
+        yield TreeLine(depth, call_line_text(node), tuple(_notes(node)), not node.succeeded)
         todo.extend((depth + 1, below) for below in reversed(node.calls))
 
 

@@ -27,17 +27,17 @@ def user_folder(kind: Literal["data", "cache"]) -> Path:
     return base / _FOLDER
 
 
-def read_bounded(path: Path, most: int, what: str, kind: type[InvalidInput] = InvalidInput) -> bytes:
-    """Read a file of at most `most` bytes. Raises `kind`, naming the file as `what`, if it is longer or unreadable."""
+def read_bounded(path: Path, limit: int, what: str, kind: type[InvalidInput] = InvalidInput) -> bytes:
+    """Read a file of at most `limit` bytes. Raises `kind`, naming the file as `what`, if it is longer or unreadable."""
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe may be endless
             raise kind(f"{what} {path} is not a file")
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise kind(f"{what} {path} cannot be read: {error.strerror}") from None
-    if len(data) > most:
-        raise kind(f"{what} {path} is longer than {most:,} bytes")
+    if len(data) > limit:
+        raise kind(f"{what} {path} is longer than {limit:,} bytes")
     return data
 
 

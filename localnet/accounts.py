@@ -28,7 +28,7 @@ from hypervisor.signatures import secp256k1_public_key, sign_secp256k1
 BLS_ACCOUNT = Address.bls(
     bytes.fromhex("97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb")
 )
-"""Public BLS key of the secret number 1, for miners' workers, which need a BLS key. It signs nothing here."""
+"""Public BLS key of the secret number 1, for workers of miners, which need a BLS key. It is never used to sign."""
 
 TEST_MNEMONIC = "test test test test test test test test test test test junk"
 DERIVATION_PATH = "m/44'/60'/0'/0/"
@@ -43,7 +43,7 @@ _MESSAGE_PREFIX = b"\x19Ethereum Signed Message:\n"
 class Account:
     """A secp256k1 key and its addresses: Ethereum's (20 bytes) and the native one (f1). `repr` does not show the key.
 
-    `from_key` raises InvalidInput for bytes that are no key.
+    `from_key` raises InvalidInput for an invalid key.
 
     >>> from localnet import Account
     >>> account = Account.from_key(bytes(31) + bytes([1]))
@@ -107,12 +107,12 @@ class Account:
 
 
 def accounts(mnemonic: str = TEST_MNEMONIC, count: int = 10, path: str = DERIVATION_PATH) -> tuple[Account, ...]:
-    """Return the first accounts of a mnemonic, below a path. InvalidInput unless it has 12, 15, 18, 21 or 24 words."""
+    """Return the first accounts of a mnemonic, below a path. Raises InvalidInput for a wrong number of words."""
     return tuple(Account.from_key(key) for key in _keys(mnemonic, count, read_path(path.removesuffix("/"))))
 
 
 def derived_key(mnemonic: str, path: Iterable[int]) -> bytes:
-    """Return the private key at a BIP-32 path. Raises InvalidInput unless there are 12, 15, 18, 21 or 24 words."""
+    """Return the private key at a BIP-32 path. Raises InvalidInput for a mnemonic of another length."""
     key, chain = _master(mnemonic)
     for number in path:
         key, chain = _child(key, chain, number)
@@ -123,7 +123,7 @@ def read_path(path: str) -> tuple[int, ...]:
     """Return the numbers of a path, `m/44'/60'/0'/0/0`. Raises InvalidInput."""
     parts = _PART.findall(path)
     if not _PATH.fullmatch(path) or any(int(number) >= HARDENED for number, _ in parts):
-        raise InvalidInput(f"'{path:.100}' is not a path of keys: expected one as {DERIVATION_PATH}0")
+        raise InvalidInput(f"'{path:.100}' is not a key path: expected a path such as {DERIVATION_PATH}0")
     return tuple(int(number) + (HARDENED if mark else 0) for number, mark in parts)
 
 

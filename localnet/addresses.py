@@ -29,8 +29,8 @@ UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
 
 def filecoin_address(target: Target) -> Address:
     """Return the Filecoin address of a target. Raises AddressError."""
-    given = given_address(target)
-    return to_filecoin(given) if isinstance(given, bytes) else given
+    address = given_address(target)
+    return to_filecoin(address) if isinstance(address, bytes) else address
 
 
 def given_address(target: Target) -> EthAddress | Address:
@@ -55,15 +55,15 @@ def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
         return target
     actor = machine.state_tree.lookup_id(target)
     if actor is None:
-        raise AddressError(f"{target} has no Ethereum address: there is no actor behind it")
+        raise AddressError(f"{target} has no Ethereum address: no actor has this address")
     state = machine.state_tree.get_actor(actor)
     return to_ethereum(actor, None if state is None else state.delegated_address)
 
 
 def known_address(target: Target) -> EthAddress | Address:
     """Return a target's Ethereum address, or the f0 to f3 address of its actor. Raises AddressError."""
-    given = given_address(target)
-    return given if isinstance(given, bytes) else from_delegated(given) or given
+    address = given_address(target)
+    return address if isinstance(address, bytes) else from_delegated(address) or address
 
 
 def shown_address(machine: Hypervisor, address: Address) -> EthAddress:
@@ -77,7 +77,9 @@ def shown_address(machine: Hypervisor, address: Address) -> EthAddress:
 def _of(target: Addressed) -> EthAddress | Address:
     address = getattr(target, "address", None)
     if not isinstance(address, Address | bytes):
-        raise AddressError(f"{target!r:.66} is not an address: expected text, 20 bytes, or an object with an address")
+        raise AddressError(
+            f"{target!r:.66} is not an address: expected a string, 20 bytes, or an object with an address"
+        )
     return target.address
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from localnet.explanations import Explanations
 
 MAX_EXPLAINED: Final = 20
-"""Transactions of a block that are executed again; of the others there is the line only."""
+"""Maximum number of transactions per block that are re-executed; others are printed without details."""
 
 SAME_FAILURE: Final = 2.0
 """Seconds within which a repeated failing estimate counts as the same failure: tools try twice."""
@@ -64,6 +64,7 @@ class Console:
         """True if output is enabled (`anvil_setLoggingEnabled`)."""
         self.background: Background = InlineBackground()
         self.newest: bytes | None = None
+        """Hash of the transaction whose line was printed last."""
         self._network = network
         self._url = url
         self._explored = explored
@@ -86,7 +87,7 @@ class Console:
         """Print a line for each transaction of the new head, and explain them in the background."""
         is_changed_directly = tipset.before != self._state
         self._state = tipset.state
-        room = MAX_EXPLAINED
+        remaining = MAX_EXPLAINED
         try:
             self._logs = self._logs or (is_changed_directly and self._may_log())
             for receipt in self._network.chain.index.receipts(tipset):
@@ -99,14 +100,14 @@ class Console:
                 if self._explored and not receipt.succeeded:
                     print(f"  page: {page_of(f'0x{receipt.hash.hex()}', self._url)}")
                 self.newest = receipt.hash
-                if room and (self._logs or not receipt.succeeded):
-                    room -= 1
+                if remaining and (self._logs or not receipt.succeeded):
+                    remaining -= 1
                     took = self._network.chain.making_took
                     self._explain_later("the transaction", took, _of_transaction(receipt))
             sys.stdout.flush()
         except OSError:
             pass  # standard output is closed: the node continues
-        except Exception:  # noqa: BLE001  # a watcher must not raise: the block is made, whatever is printed of it
+        except Exception:  # noqa: BLE001  # a watcher must not raise, because the block is already committed
             _LOG.exception("printing a transaction failed")
 
     def _explain_later(self, what: str, run: float, explain: Callable[[Explanations, TimeLimit], None]) -> None:
@@ -136,13 +137,13 @@ class Console:
         """Ignore pending transactions."""
 
     def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
-        """Explain a transaction that is never made, since the estimate of its gas failed at `head` in `run` seconds.
+        """Explain a gas estimate that failed at `head` after `run` seconds, so that its transaction is never sent.
 
         An identical estimate that follows immediately is not printed.
         """
-        asked, before = (head.state, request), self._last_estimate
-        self._last_estimate = asked, time.monotonic()
-        again = before is not None and before[0] == asked and time.monotonic() - before[1] < SAME_FAILURE
+        request_key, before = (head.state, request), self._last_estimate
+        self._last_estimate = request_key, time.monotonic()
+        again = before is not None and before[0] == request_key and time.monotonic() - before[1] < SAME_FAILURE
         if self.enabled and not again:
             self._explain_later(
                 "an estimate",

@@ -1,6 +1,6 @@
-"""Explanations of failures and of console output on a node's console, by executing again.
+"""Explanations of failures and of console output on a node's console, by re-execution.
 
-They are printed by `localnet.console`, which loads this module with the first of them.
+They are printed by `localnet.console`, which imports this module for the first explanation.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Output(Protocol):
 
 
 class Explanations:
-    """Executes transactions and calls of a network again, and prints the results."""
+    """Re-executes transactions and calls of a network, and prints the results."""
 
     def __init__(self, network: Network, output: Output, url: str, folders: Sequence[Path] | None) -> None:
         """`folders` contain compiled contracts (default: those of `ArtifactFolders`)."""
@@ -56,7 +56,7 @@ class Explanations:
         """Print the console output of a transaction, and the reasons of its failure."""
         if self._network.chain.index.by_hash(receipt.tipset.hash) is None:
             return  # reverted by a reorg, so it cannot be re-executed
-        shown = place = None
+        shown = location = None
         ran_out = receipt.exit_code == ExitCode.SYS_OUT_OF_GAS
         try:
             found = trace(self._network.chain, receipt, limit=limit)
@@ -66,13 +66,13 @@ class Explanations:
             if not receipt.succeeded:
                 shown = self._shown({**found.as_json(), "calls": calls})
                 path = shown["why"]["path"]
-                place = self._place(lambda: self._places.of(receipt, path, limit))
+                location = self._place(lambda: self._places.of(receipt, path, limit))
         except OutOfTime as error:
             command = trace_command(f"0x{receipt.hash.hex()}", self._url)
             lines = [f"  {_GAVE_UP} {error}; `{command}` has no such limit"]
         if lines or shown is not None:
             own = self._output.newest == receipt.hash
-            self._print(lines if own else [f"0x{receipt.hash.hex()}:", *lines], shown, place)
+            self._print(lines if own else [f"0x{receipt.hash.hex()}:", *lines], shown, location)
             self._output.newest = receipt.hash
         rules, gas_limit = self._network.rules, receipt.execution.message.message.gas_limit
         numerator, denominator = rules.simulations.estimate_margin
@@ -95,12 +95,12 @@ class Explanations:
             return  # only gas or funds are missing, as the error states
         found = {"calls": calls, "exitCode": code, "words": calls[-1]["words"], "gasUsed": calls[-1]["gas"]}
         shown = self._shown(found)
-        place = self._place(lambda: self._places.of_call(machine, request, code, shown["why"]["path"], limit))
+        location = self._place(lambda: self._places.of_call(machine, request, code, shown["why"]["path"], limit))
         head_lines = [
             f"{title}: {self._network.rules.views.exit_text(code) or exit_name(code)}, no transaction is made",
             *(f"  console.log: {line}" for line in lines),
         ]
-        self._print(head_lines, shown, place)
+        self._print(head_lines, shown, location)
 
     def print_logs(
         self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, limit: TimeLimit
@@ -121,17 +121,17 @@ class Explanations:
     def _place(self, find: Callable[[], str | None]) -> str | None:
         """Return the line to print for the location of a failure, None if it is not known."""
         try:
-            place = find()
+            location = find()
         except OutOfTime as error:
             return f"  gave up looking for its line {error}"
-        return None if place is None else f"  at {place}"
+        return None if location is None else f"  at {location}"
 
     def _shown(self, found: dict[str, Any]) -> dict[str, Any]:
         """Return a decoded trace with the reasons of its failure."""
         called = called_interfaces(self._network.machine, self._artifacts, found["calls"])
         return explain_trace(found, (*called, *self._network.interfaces))
 
-    def _print(self, lines: Sequence[str], shown: dict[str, Any] | None = None, place: str | None = None) -> None:
+    def _print(self, lines: Sequence[str], shown: dict[str, Any] | None = None, location: str | None = None) -> None:
         """Print console lines, and the call tree, reason and source position of a failure."""
         for line in lines:
             print(line)
@@ -142,8 +142,8 @@ class Explanations:
         console.print(call_lines(shown["calls"]))
         for number, reason in enumerate(shown["why"]["calls"]):
             console.print(Text(f"{'  because' if number else '  failed:'} {reason}", style="red"))
-        if place is not None:
-            console.print(Text(place, style="bold red"))
+        if location is not None:
+            console.print(Text(location, style="bold red"))
 
 
 def _called_end(calls: Sequence[dict[str, Any]]) -> int:

@@ -129,7 +129,9 @@ class Opening:
             )
             gas_limit = None if self.settings.gas_limit is None else _checked_gas_limit(self.settings.gas_limit, rules)
             chain = Chain(machine, externs, fresh, timestamp, origin, window, gas_limit)
-            if gas_limit is not None and chain.head.next_settings.gas_limit is not None:  # this one is newer
+            if (
+                gas_limit is not None and chain.head.next_settings.gas_limit is not None
+            ):  # the option overrides the stored setting
                 chain.set_next_settings(replace(chain.head.next_settings, gas_limit=None))
             plan_upgrades(chain, self.settings.upgrades, self.settings.streams)
             undo.pop_all()
@@ -188,7 +190,7 @@ class Opening:
         machine, remote = chain.machine, cast(RemoteStore, chain.machine.base)
         blocks = cast(AccountBlocks, remote.remote)
         first = chain.index.tipset(chain.index.first).state
-        state = first if remote.has(first) else chain.head.state  # of a file, which has no older one
+        state = first if remote.has(first) else chain.head.state  # a folder loaded from a file has no older state
         fork = None if source is None else connect(None, source, self._folder, blocks)
 
         def begin(headers: Blockstore) -> list[tuple[Tipset, list[Execution]]]:
@@ -245,7 +247,7 @@ class Opening:
 
     def _grant_datacap(self, machine: Hypervisor) -> None:
         if self.settings.genesis.verified:
-            from localnet.miners.datacap import grant_on  # imported here because the registries' bindings load slowly
+            from localnet.miners.datacap import grant_on  # deferred: importing the bindings is slow
 
             for client, size in self.settings.genesis.verified.items():
                 grant_on(machine, client, size)
@@ -270,8 +272,8 @@ class Opening:
             _check_own(bundle, network)
             if bundle is not None:
                 check_not_ahead(bundle, network)
-        asked = self.rules or forked or FILECOIN
-        rules = rules_named(asked, hardfork) if record is None else self._recorded_rules(record)
+        chosen = self.rules or forked or FILECOIN
+        rules = rules_named(chosen, hardfork) if record is None else self._recorded_rules(record)
         if self.settings.chain_id is not None:
             whole_number(self.settings.chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
         if self.settings.fork is not None and record is None:
@@ -329,7 +331,7 @@ class Opening:
         """Return a folder's rules. Raises InvalidInput if others are requested."""
         if self.rules not in (None, record.rules):
             raise InvalidInput(
-                f"the folder's network is under the rules '{record.rules}', not '{self.rules}': leave the rules out, "
+                f"the folder's network is under the rules '{record.rules}', not '{self.rules}': omit the rules, "
                 f"{OTHER_FOLDER}"
             )
         if self.settings.hardfork and rules_named(record.rules, self.settings.hardfork).hardfork != record.hardfork:
@@ -357,6 +359,6 @@ def _check_own(bundle: Bundle | None, number: int) -> None:
     if own and not version.rules.events_in_buffers:
         oldest = next(row.number for row in NETWORK_VERSIONS.values() if row.rules.events_in_buffers)
         raise InvalidInput(
-            f"our own bundle runs on nv{oldest} to nv{max(NETWORK_VERSIONS)}, not on nv{number}: take an official one, "
-            f"--bundle v{version.actors} (`hypervisor bundle fetch v{version.actors}` gets it), or another version"
+            f"our own bundle runs on nv{oldest} to nv{max(NETWORK_VERSIONS)}, not on nv{number}: use an official one, "
+            f"--bundle v{version.actors} (after `hypervisor bundle fetch v{version.actors}`), or another version"
         )

@@ -42,7 +42,7 @@ def typed_data_digest(data: Mapping[str, Any]) -> bytes:
     except (TypeError, AttributeError, ValueError, EncodingError, OverflowError) as error:
         if isinstance(error, InvalidInput):
             raise
-        raise InvalidInput(f"no typed data: {type(error).__name__}: {error}") from None
+        raise InvalidInput(f"invalid typed data: {type(error).__name__}: {error}") from None
 
 
 def hash_struct(types: Types, name: str, value: Mapping[str, Any]) -> bytes:
@@ -99,7 +99,9 @@ class _Structures:
     def _type_hash(self, name: str) -> bytes:
         if name not in self._hashes:
             names = {member["name"] for member in _members(self._types, name)}
-            if len(names) < len(self._types[name]):  # each value would be hashed for each of them, at every level
+            if len(names) < len(
+                self._types[name]
+            ):  # otherwise each value would be hashed once per member, at every level
                 raise InvalidInput(f"typed data: two members of {name} have one name")
             text = type_text(self._types, name).encode()
             self._written += len(text)

@@ -262,15 +262,15 @@ class Amt:
         bitmap = int.from_bytes(raw, "little")
         if len(raw) != self._bitmap_length() or bitmap >> (1 << self._bit_width):
             raise AmtError(f"invalid AMT node: bitmap {raw.hex()[:80]} does not fit {1 << self._bit_width} slots")
-        held, other = (links, values) if height else (values, links)
-        if other or bitmap.bit_count() != len(held):
+        content, other = (links, values) if height else (values, links)
+        if other or bitmap.bit_count() != len(content):
             raise AmtError(
                 f"invalid AMT node at height {height}: {len(links)} links, {len(values)} values, bitmap {bitmap:x}"
             )
         if height:
-            for pointer in held:
+            for pointer in content:
                 child_cid(pointer, AmtError)
-        return _AmtNode(dict(zip(_set_bits(bitmap), held, strict=True)), cid)
+        return _AmtNode(dict(zip(_set_bits(bitmap), content, strict=True)), cid)
 
     def _encode(self, node: _AmtNode, height: int, written: list[tuple[_AmtNode, Cid, bytes]]) -> bytes:
         bitmap = 0

@@ -180,10 +180,10 @@ class _Source:
         self._stream.seek(position)
         self.position = position
 
-    def varint(self, most: int, what: str) -> int | None:
+    def varint(self, limit: int, what: str) -> int | None:
         """Read the length of the next item, or return None at the end of the stream.
 
-        Raises CarError if the length is 0 or exceeds `most`.
+        Raises CarError if the length is 0 or exceeds `limit`.
         """
         raw = b""
         while not raw or raw[-1] >= 0x80:
@@ -199,15 +199,15 @@ class _Source:
             length, _ = read_uvarint(raw)
         except VarintError as error:
             raise CarError(f"invalid CAR at byte {self.position}: length of a {what}: {error}") from None
-        if not 0 < length <= most:
+        if not 0 < length <= limit:
             raise CarError(
-                f"invalid CAR at byte {self.position}: a {what} of {length} bytes is out of range (1 to {most})"
+                f"invalid CAR at byte {self.position}: a {what} of {length} bytes is out of range (1 to {limit})"
             )
         return length
 
-    def _read(self, most: int) -> bytes:
+    def _read(self, limit: int) -> bytes:
         if self.limit is not None:
-            most = min(most, self.limit - self.position)
-        part = self._stream.read(most) if most else b""
+            limit = min(limit, self.limit - self.position)
+        part = self._stream.read(limit) if limit else b""
         self.position += len(part)
         return part

@@ -26,7 +26,7 @@ _USUAL_LINK: Final = re.compile(
     re.escape(LINK_HEAD) + b"((?:" + re.escape(USUAL_PREFIX) + b"|" + re.escape(USUAL_RAW_PREFIX) + b").{32})",
     re.DOTALL,
 )
-_LEAST_DROPPED: Final = 500
+_MIN_DROPPED: Final = 500
 """Minimum number of links to process in one call of `drop` (less than a millisecond)."""
 
 
@@ -75,7 +75,7 @@ class HeldStates:
 
     def drop(self) -> None:
         """Remove some unreachable blocks; the work is proportional to the links added since the last call."""
-        counts, dead, left = self._links, self._dead, _LEAST_DROPPED + 2 * self._added
+        counts, dead, left = self._links, self._dead, _MIN_DROPPED + 2 * self._added
         self._added = 0
         while left > 0 and (dead or self._released):
             if dead:

@@ -1,9 +1,9 @@
 """Marks of a garbage collection, stored in RocksDB beside the blocks so that a collection can be resumed.
 
 A collection marks blocks, then sweeps unmarked ones. The collector (`store.collector`) marks a block BELOW when
-everything reachable from it has that mark; a commit during a collection marks the blocks it stores HELD. When the sweep
-begins, everything reachable from the roots is marked BELOW; from then on, a commit that names a new root first marks
-everything reachable from it.
+everything reachable from it is marked BELOW. A commit during a collection marks the blocks that it stores HELD. When
+the sweep begins, everything reachable from the roots is marked BELOW; from then on, a commit that names a new root
+first marks everything reachable from it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SWEEPING: Final = "sweep"
 _RECORD: Final = b"collection"  # in RocksDB's default column family
 _END: Final = b"\xff" * 80  # after every CID
 _VERSION: Final = 1
-_PIECE: Final = 1000
+_BATCH: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,10 @@ class Marks:
         if self.collection is None or self.collection.phase != SWEEPING:
             return
         finished: set[Cid] = set()
-        walk = Walk(_Over(blocks, store), named_roots(metadata), lambda cid: cid in finished or self.is_below(cid))
-        while found := walk.step(_PIECE):
+        walk = Walk(
+            _CommitOverStore(blocks, store), named_roots(metadata), lambda cid: cid in finished or self.is_below(cid)
+        )
+        while found := walk.step(_BATCH):
             finished.update(found)
             for cid in found:
                 batch.put(self._marks_name, cid, BELOW)
@@ -124,13 +126,13 @@ class Marks:
         """Start the sweep. Everything reachable from the roots must be marked."""
         self._write(Batch(self._database), replace(self._running(), phase=SWEEPING))
 
-    def sweep(self, blocks: Rdict, most: int) -> bool:
-        """Drop the unmarked blocks among the next `most` ones, and return True if blocks are left to scan."""
+    def sweep(self, blocks: Rdict, limit: int) -> bool:
+        """Drop the unmarked blocks among the next `limit` ones, and return True if blocks are left to scan."""
         collection = self._running()
         if collection.phase != SWEEPING:
             raise RuntimeError("the marking is not complete")
         batch = Batch(self._database)
-        unmarked, looked, cursor = _unmarked(blocks, self._marks, collection.cursor, most)
+        unmarked, scanned, cursor = _unmarked(blocks, self._marks, collection.cursor, limit)
         for cid in unmarked:
             batch.delete(self._blocks_name, cid)
         self._write(
@@ -138,11 +140,11 @@ class Marks:
             replace(
                 collection,
                 cursor=cursor,
-                kept=collection.kept + looked - len(unmarked),
+                kept=collection.kept + scanned - len(unmarked),
                 dropped=collection.dropped + len(unmarked),
             ),
         )
-        return looked == most
+        return scanned == limit
 
     def end(self) -> None:
         """End the collection and discard its marks."""
@@ -164,7 +166,7 @@ class Marks:
         return self.collection
 
 
-class _Over:
+class _CommitOverStore:
     """The blocks of a commit on top of those of the store."""
 
     def __init__(self, blocks: Mapping[Cid, bytes], store: Blockstore) -> None:
@@ -185,24 +187,24 @@ class _Over:
         raise NotImplementedError
 
 
-def _unmarked(blocks: Rdict, marks: Rdict, cursor: bytes, most: int) -> tuple[list[bytes], int, bytes]:
-    """Scan `most` blocks after the cursor; return those without a mark, the number scanned and the new cursor."""
+def _unmarked(blocks: Rdict, marks: Rdict, cursor: bytes, limit: int) -> tuple[list[bytes], int, bytes]:
+    """Scan `limit` blocks after the cursor; return those without a mark, the number scanned and the new cursor."""
     options = ReadOptions()
     options.fill_cache(False)  # type: ignore[call-arg]  # a sweep reads each block once; the stub lacks the argument
-    over, beside = blocks.iter(options), marks.iter(options)
-    over.seek(cursor)
-    if over.valid() and over.key() == cursor:
-        over.next()
+    block, mark = blocks.iter(options), marks.iter(options)
+    block.seek(cursor)
+    if block.valid() and block.key() == cursor:
+        block.next()
     unmarked: list[bytes] = []
-    looked = 0
-    if over.valid():
-        beside.seek(over.key())
-    while looked < most and over.valid():
-        cursor = over.key()
-        while beside.valid() and beside.key() < cursor:
-            beside.next()
-        if not beside.valid() or beside.key() != cursor:
+    scanned = 0
+    if block.valid():
+        mark.seek(block.key())
+    while scanned < limit and block.valid():
+        cursor = block.key()
+        while mark.valid() and mark.key() < cursor:
+            mark.next()
+        if not mark.valid() or mark.key() != cursor:
             unmarked.append(cursor)
-        looked += 1
-        over.next()
-    return unmarked, looked, cursor
+        scanned += 1
+        block.next()
+    return unmarked, scanned, cursor

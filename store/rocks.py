@@ -109,8 +109,8 @@ class RocksStore:
             folders.enter(folder, read_only)
             acknowledged = 0 if recover else folders.acknowledged(folder)
             check_logs(folder, cut=recover)
-            with folders.readable(folder) if read_only else nullcontext(folder) as place:
-                database = Rdict(str(place), options=options, column_families=families, access_type=access)
+            with folders.readable(folder) if read_only else nullcontext(folder) as opened:
+                database = Rdict(str(opened), options=options, column_families=families, access_type=access)
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing more precise
             raise store_error(error, folder) from None
         store = cls(database, options, folder, read_only, sync)
@@ -180,9 +180,9 @@ class RocksStore:
             check_expected(self, expected)
             batch = Batch(database)
             if self.collection is not None:
-                held = dict(blocks)
-                self._call(self._collecting().hold, batch, held, metadata, self)
-                blocks = held.items()
+                written = dict(blocks)
+                self._call(self._collecting().hold, batch, written, metadata, self)
+                blocks = written.items()
             batch.put_all(BLOCKS, ((cid, pack(cid, data)) for cid, data in blocks))
             for name, changes in ((METADATA, metadata), (CHAIN, index)):
                 for key, value in changes.items():
@@ -258,10 +258,10 @@ class RocksStore:
                 self.add_marks(found)
             self._call(self._collecting().begin_sweep)
 
-    def sweep(self, most: int) -> bool:
-        """Drop the unmarked blocks among the next `most` ones, and return True if blocks are left to scan."""
+    def sweep(self, limit: int) -> bool:
+        """Drop the unmarked blocks among the next `limit` ones, and return True if blocks are left to scan."""
         with self._lock:
-            return bool(self._call(self._collecting().sweep, self._blocks, most))
+            return bool(self._call(self._collecting().sweep, self._blocks, limit))
 
     def end_collection(self) -> None:
         """Discard the marks."""

@@ -32,11 +32,11 @@ def pieces(log: bytes) -> Iterator[LogFragment]:
     """Iterate over the fragments of a log according to their lengths; the last may extend beyond the end."""
     at = 0
     while at + HEADER <= len(log):
-        room = BLOCK - at % BLOCK
+        remaining = BLOCK - at % BLOCK
         length = int.from_bytes(log[at + 4 : at + 6], "little")
         kind = log[at + 6]
-        if room < HEADER or kind == length == 0:  # the rest of the block is padding
-            at += room
+        if remaining < HEADER or kind == length == 0:  # the rest of the block is padding
+            at += remaining
             continue
         yield LogFragment(at, kind, at + HEADER + length)
         at += HEADER + length

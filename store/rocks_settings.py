@@ -22,7 +22,7 @@ from store.blockstore import (
     StoreReadOnly,
 )
 
-_NO_ROOM: Final = ("No space left on device", "File too large", "Disk quota exceeded")
+_NO_SPACE: Final = ("No space left on device", "File too large", "Disk quota exceeded")
 _READ_ONLY: Final = ("Read-only file system",)
 _DENIED: Final = ("Permission denied", "Operation not permitted")
 
@@ -71,13 +71,13 @@ def store_error(error: Exception, folder: Path) -> StoreError:
         return error
     if isinstance(error, DbClosedError):
         return StoreClosed(f"the store in {folder} is closed")
-    if any(words in text for words in _NO_ROOM):
+    if any(part in text for part in _NO_SPACE):
         return StoreFull(
             f"no space left for the store in {folder}: {text}; free space and reopen it; no commit is lost"
         )
-    if any(words in text for words in _READ_ONLY):
+    if any(part in text for part in _READ_ONLY):
         return StoreReadOnly(f"the store in {folder} is on a read-only file system: {text}; open it for reading")
-    if any(words in text for words in _DENIED):
+    if any(part in text for part in _DENIED):
         return StoreDenied(f"the store in {folder}: {text}; check the permissions of the folder and its files")
     if text.startswith("IO error") and "lock" in text.lower() and "LOCK" in text:
         return StoreLocked(f"the store in {folder} is open in another process (or twice in this one); close it first")

@@ -43,23 +43,23 @@ class Visit:
     selector: Selector
 
 
-def walk(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[Visit]:
+def walk(store: Blockstore, root: Cid, selector: Selector, limit: int = MAX_NODES) -> Iterator[Visit]:
     """Walk from the block `root`, and yield each visited node.
 
-    Raises SelectorError after `most` nodes, BlockNotFound, StoreCorrupt, LayoutError and TreeNodeError.
+    Raises SelectorError after `limit` nodes, BlockNotFound, StoreCorrupt, LayoutError and TreeNodeError.
     """
-    return _SelectorWalk(store, most, once=False).walk(_SelectedNode.of_block(store, root), selector)
+    return _SelectorWalk(store, limit, once=False).walk(_SelectedNode.of_block(store, root), selector)
 
 
 def selected_blocks(
-    store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES
+    store: Blockstore, root: Cid, selector: Selector, limit: int = MAX_NODES
 ) -> Iterator[tuple[Cid, bytes]]:
     """Iterate over the blocks that a walk reads, each once, in reading order, e.g. to export a partial state.
 
     A link is not followed twice with the same selector. Raises the same errors as `walk`.
     """
     recorder = RecordingBlockstore(store)
-    steps = _SelectorWalk(recorder, most, once=True)
+    steps = _SelectorWalk(recorder, limit, once=True)
     for _ in steps.walk(_SelectedNode.of_block(recorder, root), selector):
         yield from recorder.take()
     yield from recorder.take()
@@ -79,9 +79,9 @@ class _SelectedNode:
 
 
 class _SelectorWalk:
-    def __init__(self, store: Blockstore, most: int, once: bool) -> None:
+    def __init__(self, store: Blockstore, limit: int, once: bool) -> None:
         self._store = store
-        self._left = most
+        self._left = limit
         self._followed: set[tuple[Cid, Selector]] | None = set() if once else None
 
     def walk(self, node: _SelectedNode, selector: Selector) -> Iterator[Visit]:
@@ -169,8 +169,8 @@ class _SelectorWalk:
                 key: bytes | int = int(name) if node.layout.is_list else bytes.fromhex(name)
             except ValueError:
                 return
-            there, value = node.layout.get(self._store, node.block, key)
-            if there:
+            found, value = node.layout.get(self._store, node.block, key)
+            if found:
                 yield name, value
         elif type(node.value) is dict and name in node.value:
             yield name, node.value[name]

@@ -226,11 +226,11 @@ def _position(record: bytes | None, summary: CarSummary) -> int:
 
 def _batches(reader: CarReader, size: int) -> Iterator[list[tuple[Cid, bytes]]]:
     batch: list[tuple[Cid, bytes]] = []
-    held = 0
+    buffered = 0
     for cid, data in reader:
         batch.append((cid, data))
-        held += len(data)
-        if held >= size:
+        buffered += len(data)
+        if buffered >= size:
             yield batch
-            batch, held = [], 0
+            batch, buffered = [], 0
     yield batch

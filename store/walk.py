@@ -34,16 +34,18 @@ class Walk:
         self._store = store
         self._roots = iter(roots)
         self._seen = seen
-        self._path: dict[Cid, list[Cid]] = {}  # the path from a root: block -> links not followed yet
+        self._path: dict[
+            Cid, list[Cid]
+        ] = {}  # from the root to the current block; the links of each that are not followed yet
 
-    def step(self, most: int) -> list[Cid]:
-        """Finish and return up to `most` blocks; an empty list means that the walk is complete.
+    def step(self, limit: int) -> list[Cid]:
+        """Finish and return up to `limit` blocks; an empty list means that the walk is complete.
 
         Raises BlockNotFound with the path to the missing block, and StoreCorrupt for a malformed block or a link that a
         state may not contain.
         """
         finished: dict[Cid, None] = {}
-        while len(finished) < most:
+        while len(finished) < limit:
             if not self._path:
                 root = next(self._roots, None)
                 if root is None:

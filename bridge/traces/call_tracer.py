@@ -40,14 +40,14 @@ def call_trace(frame: EthereumFrame, code_at: CodeAt, *, only_top_call: bool, wi
     index = 0
     open_ = [(frame, top, bool(frame.exit_code), iter(frame.frames), 0)]
     while open_:
-        frame, shown, failed, inner, place = open_.pop()
+        frame, shown, failed, inner, position = open_.pop()
         if with_log and not failed:
-            index = _write_logs(frame, shown, place, index)
+            index = _write_logs(frame, shown, position, index)
         below = None if only_top_call else next(inner, None)
         if below is not None:
             child = _frame_json(below, code_at)
             shown.setdefault("calls", []).append(child)
-            open_.append((frame, shown, failed, inner, place + 1))
+            open_.append((frame, shown, failed, inner, position + 1))
             open_.append((below, child, failed or bool(below.exit_code), iter(below.frames), 0))
     return top
 
@@ -85,17 +85,17 @@ def _frame_json(frame: EthereumFrame, code_at: CodeAt) -> dict[str, Any]:
     return shown
 
 
-def _write_logs(frame: EthereumFrame, shown: dict[str, Any], place: int, index: int) -> int:
-    """Write the logs of a frame after `place` subframes, and return the index of the next log."""
+def _write_logs(frame: EthereumFrame, shown: dict[str, Any], position: int, index: int) -> int:
+    """Write the logs of a frame after `position` subframes, and return the index of the next log."""
     for entry in frame.logs:
-        if entry.place == place:
+        if entry.position == position:
             shown.setdefault("logs", []).append(
                 {
                     "address": _data(entry.address),
                     "topics": [_data(topic) for topic in entry.log.topics],
                     "data": _data(entry.log.data),
                     "index": hex(index),
-                    "position": hex(place),
+                    "position": hex(position),
                 }
             )
             index += 1

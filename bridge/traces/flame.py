@@ -81,11 +81,11 @@ def merged(roots: Sequence[FlameBox]) -> tuple[FlameBox, ...]:
         rows += _alike([inner for box in row for inner in box.inner])
         below.append((begin, len(rows)))
     made: dict[int, FlameBox] = {}
-    for place in reversed(range(len(rows))):
-        row, inner = rows[place], [made[number] for number in range(*below[place])]
+    for row_index in reversed(range(len(rows))):
+        row, inner = rows[row_index], [made[number] for number in range(*below[row_index])]
         first, gas = row[0], sum(box.gas for box in row)
         details = first.details if len(row) == 1 else (f"{first.label}: {len(row)} calls", f"{gas:,} gas")
-        made[place] = replace(
+        made[row_index] = replace(
             first, details=details, gas=gas, failed=any(box.failed for box in row), cause=any(box.cause for box in row),
             inner=tuple(sorted(inner, key=lambda box: -box.gas)),
         )  # fmt: skip
@@ -170,5 +170,5 @@ def _legend(placed: Sequence[_Placed]) -> str:
     return _safe(", ".join(shown) + ("; failed: red" if any(item.box.failed for item in placed) else ""))
 
 
-def _safe(text: str, most: int = 300) -> str:
-    return escape(printable(text, most))
+def _safe(text: str, limit: int = 300) -> str:
+    return escape(printable(text, limit))

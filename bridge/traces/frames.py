@@ -67,11 +67,11 @@ class Directory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FrameLog:
-    """A log; `place` is the number of subframes called before it."""
+    """A log; `position` is the number of subframes called before it."""
 
     address: EthAddress
     log: Log
-    place: int
+    position: int
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[
     creations = Counter(event.from_ for event in constructs)
     borrowed = _borrowed_codes(listed)
     nodes = call_tree(listed)
-    frames = [_Fold(directory, creations, borrowed).top(node) for node in nodes]
+    frames = [_FrameBuilder(directory, creations, borrowed).top(node) for node in nodes]
     ends = [event.exit_code for event in listed if isinstance(event, MessageEnded)]
     if len(ends) == len(frames):
         # only the executor knows the exit code of a call that could not be made
@@ -155,9 +155,14 @@ class _Caller:
     last_code: EthAddress | None = None
 
 
-class _Fold:
+class _FrameBuilder:
+    """Builds the frame of a top-level call and of all calls below it."""
+
     def __init__(self, directory: Directory, creations: Counter[ActorID], borrowed: Mapping[int, CodeBorrowed]) -> None:
-        """Create a converter; `creations` counts constructor calls by creator, `borrowed` see `_borrowed_codes`."""
+        """Create a builder.
+
+        `creations` is the number of constructor calls by creator; `borrowed` is the result of `_borrowed_codes`.
+        """
         self._borrowed = borrowed
         self._directory = directory
         self._names: dict[ActorID, EthAddress] = {}
@@ -187,18 +192,18 @@ class _Fold:
                 masked_id(0) if actor is None else self._name(actor),
                 node.code is not None and self._directory.is_contract(node.code),
             )
-            places = [0]
+            positions = [0]
             for call in node.calls:
                 found = self._frame(call, caller) if _has_begun(call) else None
                 if found is not None:
                     frame.frames.append(found[0])
                     todo.append(found)
-                places.append(len(frame.frames))
+                positions.append(len(frame.frames))
             for event, before in zip(node.events, node.calls_before, strict=True):
                 log = entries_to_log([EventEntry(*entry) for entry in event.entries])
                 if log is not None:
                     address = SYSTEM_ADDRESS if event.emitter == SYSTEM_ACTOR else self._name(event.emitter)
-                    frame.logs.append(FrameLog(address, log, places[before]))
+                    frame.logs.append(FrameLog(address, log, positions[before]))
 
     def _frame(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
         """Return a call's frame and the call with its subcalls; None if Ethereum does not know the call."""
@@ -283,8 +288,8 @@ class _Fold:
         creation that is not rolled back.
         """
         if creator not in self._by_nonce:
-            most, after = self._creations[creator] + 1, self._directory.nonce(creator)
-            nonces = range(max(0, after - most), after + most)
+            window, after = self._creations[creator] + 1, self._directory.nonce(creator)
+            nonces = range(max(0, after - window), after + window)
             self._by_nonce[creator] = {create_address(address, nonce) for nonce in nonces}
         return self._by_nonce[creator]
 
@@ -370,7 +375,7 @@ def _has_begun(node: CallNode) -> bool:
 
 
 def _constructor(creation: CallNode) -> CallNode | None:
-    """Return the call below the address manager's that ran init code: of a constructor or a resurrection."""
+    """Return the call below the address manager's call that ran init code: a constructor or a resurrection."""
     for call in creation.calls:
         if call.start.to == Address.id(INIT_ACTOR):
             return next((inner for inner in call.calls if inner.start.method == METHOD_CONSTRUCTOR), None)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from bridge.traces.frames import EthereumFrame
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 
-_WORDS: Final[Mapping[int, str]] = {
+_ERROR_TEXTS: Final[Mapping[int, str]] = {
     ExitCode.EVM_CONTRACT_REVERTED: "Reverted",
     ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "invalid instruction",
     ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "undefined instruction",
@@ -31,7 +31,7 @@ def flat_traces(top: EthereumFrame) -> list[dict[str, Any]]:
     while todo:
         frame, address = todo.pop()
         found.append(_frame_json(frame, address))
-        todo.extend((inner, (*address, place)) for place, inner in reversed(list(enumerate(frame.frames))))
+        todo.extend((inner, (*address, index)) for index, inner in reversed(list(enumerate(frame.frames))))
     return found
 
 
@@ -40,11 +40,11 @@ def failure(exit_code: int) -> str:
     if exit_code == ExitCode.SYS_OUT_OF_GAS:
         return "out of gas"
     if exit_code < FIRST_USER_EXIT_CODE:
-        return f"vm error: {exit_code_words(exit_code)}"
-    return _WORDS.get(exit_code, f"actor error: {exit_code_words(exit_code)}")
+        return f"vm error: {exit_code_text(exit_code)}"
+    return _ERROR_TEXTS.get(exit_code, f"actor error: {exit_code_text(exit_code)}")
 
 
-def exit_code_words(exit_code: int) -> str:
+def exit_code_text(exit_code: int) -> str:
     """Format an exit code like Filecoin nodes, such as ErrForbidden(18); unnamed codes as numbers.
 
     Source: go-state-types exitcode/names.go.

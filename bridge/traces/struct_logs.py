@@ -49,7 +49,7 @@ class _Frame:
 
 @dataclass(slots=True)
 class StructLogger:
-    """A tracer that collects struct logs. `room` is their maximum size in characters.
+    """A tracer that collects struct logs. `room` is the number of characters that the log may still grow by.
 
     Ends the execution with LogLimitReached or LogTooLong, which propagate to the end of the message.
     """
@@ -78,10 +78,10 @@ class StructLogger:
                 pass
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Log an instruction, or the result of the last one."""
+        """Log an instruction, or add its cost or fault to the last log."""
         match event:
             case EvmStep():
-                self._loaded(event)
+                self._finish_load(event)
                 self._last = self._write(event)
             case EvmCost() if self._last is not None:
                 self._last["gasCost"] += event.gas
@@ -132,7 +132,7 @@ class StructLogger:
             return 0
         return 4 * _WORD * (len(known) + 1)
 
-    def _loaded(self, step: EvmStep) -> None:
+    def _finish_load(self, step: EvmStep) -> None:
         frame = self._frames[-1]
         if frame.loading is None:
             return

@@ -54,9 +54,9 @@ class TouchedAccounts:
         self._steps += 1
         if self._steps > MAX_STEPS:
             raise LogTooLong(f"the transaction has more than {MAX_STEPS} instructions, the maximum for this tracer")
-        actor, place = self._running[-1], _ADDRESSES.get(event.opcode)
-        if place is not None and len(event.stack) >= place:
-            self.named[word_to_address(event.stack[-place])] = None
+        actor, operand = self._running[-1], _ADDRESSES.get(event.opcode)
+        if operand is not None and len(event.stack) >= operand:
+            self.named[word_to_address(event.stack[-operand])] = None
         elif event.opcode in _SLOTS and event.stack and actor is not None:
             self.slots.setdefault(actor, set()).add(event.stack[-1])
 

@@ -1,13 +1,12 @@
 """Builds the bundle of built-in actors from the Rust sources in `guests`, and compares it with the committed bundle.
 
-    python fvm_hypervisor/builtin_actors/build.py           rebuild, compare, write changed files; the last line is
-    IDENTICAL or `CHANGED, and written` python fvm_hypervisor/builtin_actors/build.py --check   the same without
-    writing; exit code 1 if anything differs python fvm_hypervisor/builtin_actors/build.py --engine  the same for the
-    fast EVM engine only (`runtimes/evm/guests/evm`)
+    build.py            rebuild, compare, and write changed files; the last line is IDENTICAL or `CHANGED, and written`
+    build.py --check    the same without writing; exit code 1 if anything differs
+    build.py --engine   the same for the fast EVM engine only (`runtimes/evm/guests/evm`)
 
 A code CID is a hash of the compiler's output, so the compiler is pinned (`guests/rust-toolchain.toml`), its flags are
 fixed, and local paths are remapped. Without that compiler, only source hashes are compared, and the last line starts
-with NOT REBUILT. Standalone crates (`ALONE`) are built and compared in the same way. They are examples, the actor
+with NOT REBUILT. Standalone crates (`STANDALONE`) are built and compared in the same way. They are examples, the actor
 template, a test actor, the bn254 precompile and the fast EVM engine. The script uses only Python's standard library,
 and needs rustup to rebuild.
 
@@ -37,7 +36,7 @@ BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
 ORACLE = PROJECT / "examples" / "oracle"
 CALLER = PROJECT / "tests" / "fvm_hypervisor" / "builtin_actors" / "contract_caller"
 ENGINE = PROJECT / "runtimes" / "evm" / "guests" / "evm"
-ALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, ENGINE)  # each crate has the name of its folder
+STANDALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, ENGINE)  # each crate has the name of its folder
 # Cargo features of standalone crates. Each feature gets one more build, `<crate>-<feature>.wasm`.
 FEATURES: dict[Path, tuple[str, ...]] = {TEMPLATE: ("upgradable", "v2")}
 # Further sources of a standalone crate, included in its source hash: its workspace files and crates of this repository.
@@ -93,9 +92,8 @@ VARIANTS = {
 }
 
 # Rust enables multi-value and reference types by default, but the FVM rejects them. The mvp target turns them off.
-# `--compress-relocations`
-# shortens the five-byte padded LEB128 table indexes of the precompiled standard library. A stack of 256 KiB
-# exceeds what the VM's stack limit allows; a larger one would waste gas on memory pages.
+# `--compress-relocations` shortens the five-byte padded LEB128 table indexes of the precompiled standard library.
+# A stack of 256 KiB exceeds what the VM's stack limit allows; a larger one would waste gas on memory pages.
 FLAGS = (
     "-Ctarget-cpu=mvp",
     "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals",
@@ -128,11 +126,11 @@ class Built:
 
     modules: dict[str, bytes]
     variants: dict[str, dict[str, bytes]]
-    alone: dict[Path, "Alone"]
+    standalone: dict[Path, "StandaloneBuild"]
 
 
 @dataclass(frozen=True)
-class Alone:
+class StandaloneBuild:
     """Modules of a standalone crate: the build without features, and one build per feature."""
 
     module: bytes
@@ -146,13 +144,17 @@ def main() -> int:
     options.add_argument("--engine", action="store_true", help="the EVM's fast engine alone")
     chosen = options.parse_args()
     check: bool = chosen.check
-    folders = (ENGINE,) if chosen.engine else (GUESTS, *ALONE)
+    folders = (ENGINE,) if chosen.engine else (GUESTS, *STANDALONE)
     try:
         compiler = find_compiler(folders)
     except ToolchainMissing as missing:
         return report_not_rebuilt(str(missing), folders)
     try:
-        fresh = outputs_alone(ENGINE, compile_alone(ENGINE), compiler) if chosen.engine else outputs(build(), compiler)
+        fresh = (
+            standalone_outputs(ENGINE, compile_standalone(ENGINE), compiler)
+            if chosen.engine
+            else outputs(build(), compiler)
+        )
     except subprocess.CalledProcessError:
         print("the guests do not compile: see cargo's output above")
         return 1
@@ -176,7 +178,7 @@ def toolchain() -> str:
     return str(tomllib.loads((GUESTS / "rust-toolchain.toml").read_text())["toolchain"]["channel"])
 
 
-def find_compiler(folders: tuple[Path, ...] = (GUESTS, *ALONE)) -> str:
+def find_compiler(folders: tuple[Path, ...] = (GUESTS, *STANDALONE)) -> str:
     """Return the version line of the pinned compiler. Also download the dependencies of `folders` with `cargo fetch`.
 
     Raises ToolchainMissing.
@@ -224,13 +226,13 @@ def build() -> Built:
         for name, variant in VARIANTS.items()
     }
     modules = {name: compile_crate(GUESTS, crate) for name, crate in MANIFEST.items()}
-    return Built(modules, variants, {folder: compile_alone(folder) for folder in ALONE})
+    return Built(modules, variants, {folder: compile_standalone(folder) for folder in STANDALONE})
 
 
-def compile_alone(folder: Path) -> Alone:
+def compile_standalone(folder: Path) -> StandaloneBuild:
     """Compile a crate that is not part of the bundle; the build without features comes last, as in `build`."""
     featured = {name: compile_crate(folder, folder.name, (name,)) for name in FEATURES.get(folder, ())}
-    return Alone(compile_crate(folder, folder.name), featured)
+    return StandaloneBuild(compile_crate(folder, folder.name), featured)
 
 
 def flags_of(workspace: Path) -> tuple[str, ...]:
@@ -276,22 +278,22 @@ def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
         actors = {actor: record_of(module) for actor, module in (below | others).items()}
         record["variants"][name] = {"version": variant.version, "base": variant.base, **roots, "actors": actors}
     files[ACTORS / "bundle.json"] = write_json(record)
-    for folder, alone in built.alone.items():
-        files |= outputs_alone(folder, alone, compiler)
+    for folder, crate in built.standalone.items():
+        files |= standalone_outputs(folder, crate, compiler)
     return files
 
 
-def write_bundle(modules: dict[str, bytes], held: list[str]) -> tuple[bytes, dict[str, str]]:
+def write_bundle(modules: dict[str, bytes], included: list[str]) -> tuple[bytes, dict[str, str]]:
     """Return a CAR and the CIDs of its manifest.
 
-    The manifest lists all modules; the CAR contains only those in `held`.
+    The manifest lists all modules; the CAR contains only those in `included`.
     """
     codes = {name: make_cid(RAW, module) for name, module in modules.items()}
     data = encode_list([encode_list([encode_text(name), encode_link(code)]) for name, code in codes.items()])
     data_cid = make_cid(DAG_CBOR, data)
     root = encode_list([encode_head(0, 1), encode_link(data_cid)])
     root_cid = make_cid(DAG_CBOR, root)
-    blocks = {root_cid: root, data_cid: data} | {codes[name]: modules[name] for name in held}
+    blocks = {root_cid: root, data_cid: data} | {codes[name]: modules[name] for name in included}
     return write_car(root_cid, blocks), {"manifest_root": show_cid(root_cid), "manifest_data": show_cid(data_cid)}
 
 
@@ -300,7 +302,7 @@ def record_of(module: bytes) -> dict[str, Any]:
     return {"cid": show_cid(make_cid(RAW, module)), "size": len(module)}
 
 
-def outputs_alone(folder: Path, built: Alone, compiler: str) -> dict[Path, bytes]:
+def standalone_outputs(folder: Path, built: StandaloneBuild, compiler: str) -> dict[Path, bytes]:
     """Return the committed files of a standalone crate: its modules and their record."""
     record = {
         **record_of(built.module),
@@ -349,7 +351,7 @@ def report_not_rebuilt(reason: str, folders: tuple[Path, ...]) -> int:
 
     Used when the compiler is not available.
     """
-    records = {GUESTS: ACTORS / "bundle.json"} | {folder: folder / f"{folder.name}.json" for folder in ALONE}
+    records = {GUESTS: ACTORS / "bundle.json"} | {folder: folder / f"{folder.name}.json" for folder in STANDALONE}
     changed = [
         folder
         for folder, record in records.items()

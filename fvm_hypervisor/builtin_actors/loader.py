@@ -22,8 +22,9 @@ class ActorRecord:
 class BundleRecord:
     """Build record of the embedded bundle, and the version of builtin-actors that it follows.
 
-    `manifest_root` is what a network's bundle is known by, `manifest_data` what the system actor's state names (CIDs
-    as text); `source_hash` is the sha-256 of the Rust sources and the compiler's flags; `actors` is in manifest order.
+    `manifest_root` is the root CID that identifies a bundle; `manifest_data` is the CID in the system actor's state.
+    Both are text. `source_hash` is the SHA-256 of the Rust sources and the compiler's flags. `actors` is in manifest
+    order.
     """
 
     version: int
@@ -66,8 +67,8 @@ def bundle_bytes(variant: str | None = None) -> bytes:
 
 def _header_end(car: bytes) -> int:
     """Return the offset after a CAR's header, whose length is an unsigned varint at the start."""
-    last = next(place for place, byte in enumerate(car) if byte < 0x80)
-    return last + 1 + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(car[: last + 1]))
+    last = next(index for index, byte in enumerate(car) if byte < 0x80)
+    return last + 1 + sum((byte & 0x7F) << 7 * index for index, byte in enumerate(car[: last + 1]))
 
 
 @cache

@@ -15,15 +15,15 @@ from importlib.resources import files
 from typing import Any, Final
 
 DEFAULT_NETWORK: Final = "mainnet"
-"""The network whose constants a release has that is named by its version alone."""
+"""Network of a release that is named by its version alone, such as `v18`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """One file of a release: the actors of a version with the constants of a network.
 
-    `manifest_root` is the CID, as text, that its CAR must have as its root; `url` is where its makers publish it, None
-    where that is not known here.
+    `manifest_root` is the required root CID of its CAR, as text. `url` is the official download URL, or None if it is
+    unknown.
     """
 
     version: int
@@ -38,13 +38,13 @@ class Release:
 
     @property
     def published_as(self) -> str:
-        """The name of the file that its makers publish."""
+        """Name of the official file."""
         return _file(self.network)
 
 
 @cache
 def releases() -> Mapping[str, Release]:
-    """Every release by its name, `v18-mainnet`, in the order of versions."""
+    """Return the releases by name, such as `v18-mainnet`, in the order of versions."""
     found = {}
     for version, entry in _pinned()["versions"].items():
         for network, root in entry["manifest_roots"].items():

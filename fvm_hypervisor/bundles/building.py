@@ -1,4 +1,4 @@
-"""A bundle like another one with some actors' code exchanged: what a proposal that changes an actor's method needs."""
+"""Copies of a bundle with the code of some actors replaced, for proposals that change an actor's methods."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def build(base: Bundle, modules: Mapping[str, bytes]) -> bytes:
             validate_module(parse_module(module))
         except InvalidInput as error:
             raise BundleError(f"the module for {name} cannot run: {error}") from None
-    held = dict(base.blocks)
+    content = dict(base.blocks)
     codes: dict[Cid, bytes] = {}
     rows = []
     for name, code in zip(ACTOR_NAMES, base.manifest.codes, strict=True):
-        module = modules.get(name, held[code])
+        module = modules.get(name, content[code])
         own = cid_of(module, RAW)
         codes[own] = module
         rows.append([name, link(own)])

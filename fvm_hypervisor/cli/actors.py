@@ -61,7 +61,7 @@ def new(
     if as_json:
         typer.echo(json.dumps({"project": str(folder)}))
         return
-    typer.echo(f"{folder} is there: its README.md says how to build, test and install the actor")
+    typer.echo(f"created {folder}: its README.md explains how to build, test and install the actor")
 
 
 @app.command("test")
@@ -144,12 +144,12 @@ def create(
     from hypervisor.address import Address
 
     chain = _chain(state, rpc)
-    wanted, (given, cbor), money = named_block(code), _read_params(params), payment(value)
+    wanted, (values, cbor), money = named_block(code), _read_params(params), payment(value)
     if isinstance(chain, str):
-        found = {**create_actor(chain, code, given, cbor, money), "code": code}
+        found = {**create_actor(chain, code, values, cbor, money), "code": code}
     else:
         with open_chain(chain) as network:
-            actor = network.actors.create(wanted, given, value=money, cbor=cbor)
+            actor = network.actors.create(wanted, values, value=money, cbor=cbor)
             number = network.machine.state_tree.lookup_id(actor.address)
             assert number is not None, "an actor that was created has an ID"
             found = {"id": str(Address.id(number)), "address": str(actor.address), "code": code}
@@ -164,7 +164,7 @@ def replace(
     rpc: _Rpc = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Replace the code of an actor by installed code or a built-in actor's. Its state, balance and nonce remain.
+    """Replace the code of an actor by installed code, or by that of a built-in actor. State, balance and nonce remain.
 
     The network has no message for this. The new code must be able to read the existing state.
 
@@ -208,13 +208,13 @@ def call(
     from fvm_hypervisor.cli.folders import open_chain
     from fvm_hypervisor.cli.node_actors import call_actor
 
-    chain, (given, cbor), money = _chain(state, rpc), _read_params(params), payment(value)
+    chain, (values, cbor), money = _chain(state, rpc), _read_params(params), payment(value)
     wanted = int(method) if method.isascii() and method.isdigit() and len(method) <= _LONGEST_NUMBER else method
     if isinstance(chain, str):
-        found = call_actor(chain, address, wanted, given, money, account, dry_run, schema, cbor)
+        found = call_actor(chain, address, wanted, values, money, account, dry_run, schema, cbor)
     else:
         with open_chain(chain) as network:
-            found = _call(network, address, wanted, given, cbor, money, network.accounts[account], dry_run, schema)
+            found = _call(network, address, wanted, values, cbor, money, network.accounts[account], dry_run, schema)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -240,9 +240,9 @@ def inspect(
     from localnet.state.inspection import StateInspector
     from localnet.state.named_code import stored_interface
 
-    given = None if schema is None else read_interface(schema)
+    declared = None if schema is None else read_interface(schema)
     with open_folder(state) as store:
-        inspector = StateInspector(store, head_of(store), lambda code: given or stored_interface(store, code))
+        inspector = StateInspector(store, head_of(store), lambda code: declared or stored_interface(store, code))
         interface = inspector.interface(address)
         found = inspector.look(address) | {
             "state": inspector.look(f"{address}/state"),
@@ -265,7 +265,7 @@ def _run(command: list[str], folder: Path) -> int:
     try:
         return subprocess.run(command, cwd=folder, check=False).returncode  # the user's own project
     except FileNotFoundError:
-        raise InvalidInput(f"{command[0]} is not installed: the project's README.md says what builds it") from None
+        raise InvalidInput(f"{command[0]} is not installed: the project's README.md names its build tools") from None
 
 
 def _check_module(data: bytes) -> None:
@@ -310,8 +310,8 @@ def _chain(state: Path | None, rpc: str | None) -> Path | str:
     """Return the chain's folder or the node's URL, whichever is given; defaults to the environment's node."""
     chain = (rpc or os.environ.get(URL_VARIABLE)) if state is None else state
     if not chain or (state is not None and rpc is not None):
-        said = f"name a folder with --state, or a node with --rpc-url or {URL_VARIABLE}"
-        raise typer.BadParameter(said, param_hint="--state")
+        message = f"name a folder with --state, or a node with --rpc-url or {URL_VARIABLE}"
+        raise typer.BadParameter(message, param_hint="--state")
     return chain
 
 

@@ -38,7 +38,7 @@ def fetch(
 
     Example: hypervisor bundle fetch v18 --network devnet
     """
-    from fvm_hypervisor.bundles.keeping import fetch as fetch_release
+    from fvm_hypervisor.bundles.installing import fetch as fetch_release
     from fvm_hypervisor.cli.progress import bytes_bar
     from hypervisor.bundle_library import find_release, release_file
 
@@ -49,7 +49,7 @@ def fetch(
     if as_json:
         typer.echo(json.dumps(found | {"fetched": path is not None}))
         return
-    typer.echo(f"{wanted.name} ({wanted.manifest_root}) {'is there already' if path is None else 'is there'}")
+    typer.echo(f"{wanted.name} ({wanted.manifest_root}) {'was already installed' if path is None else 'is installed'}")
     typer.echo(found["path"])
 
 
@@ -77,8 +77,8 @@ def add(
 
     Example: hypervisor bundle add builtin-actors-devnet.car --as v19-devnet
     """
-    from fvm_hypervisor.bundles.keeping import add as add_release
-    from fvm_hypervisor.bundles.keeping import add_unpinned
+    from fvm_hypervisor.bundles.installing import add as add_release
+    from fvm_hypervisor.bundles.installing import add_unpinned
     from hypervisor.errors import BundleError
 
     if unpinned is not None:
@@ -90,7 +90,7 @@ def add(
         typer.echo(
             json.dumps({"name": unpinned, "manifest_root": root, "path": str(path)})
             if as_json
-            else f"{unpinned} ({root}) is there\n{path}"
+            else f"{unpinned} ({root}) is installed\n{path}"
         )
         return
     release, path = add_release(Path(car), name)
@@ -98,7 +98,7 @@ def add(
         found = {"release": release.name, "manifest_root": release.manifest_root, "path": str(path)}
         typer.echo(json.dumps(found))
         return
-    typer.echo(f"{release.name} ({release.manifest_root}) is there\n{path}")
+    typer.echo(f"{release.name} ({release.manifest_root}) is installed\n{path}")
 
 
 @app.command("list")
@@ -216,19 +216,19 @@ def _at_hand() -> list[dict[str, Any]]:
         for name, variant in own_bundles().items()
     ]
     known = known_releases()
-    kept = [
+    installed = [
         {"name": name, "manifest_root": known[name].manifest_root, "path": str(path)}
         for name, path in downloaded_releases().items()
     ]
-    return [*own, *kept, *map(_unpinned_row, unpinned_bundles().items())]
+    return [*own, *installed, *map(_unpinned_row, unpinned_bundles().items())]
 
 
-def _unpinned_row(kept: tuple[str, Path]) -> dict[str, Any]:
+def _unpinned_row(installed: tuple[str, Path]) -> dict[str, Any]:
     from hypervisor.bundle import Bundle
     from hypervisor.errors import BundleError
     from store.cid import show
 
-    name, path = kept
+    name, path = installed
     try:
         return {"name": name, "manifest_root": show(Bundle.from_file(path).root), "path": str(path)}
     except BundleError:

@@ -75,7 +75,7 @@ def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[Contra
         return find_artifact(abi, artifacts).interface, function
     if "(" not in function:
         raise InvalidInput(
-            f"{function!r:.60} has no types: write {function}(types)(types returned), or pass --abi; to call a native "
+            f"{function!r:.60} has no types: write {function}(types)(return types), or pass --abi; to call a native "
             "actor, use `hypervisor actor call`"
         )
     return signature_interface(function)
@@ -97,7 +97,7 @@ def without_code(url: str, address: str) -> str:
     """Return the error text for calling a function at an address without code."""
     from localnet.fork.node_client import shown_url
 
-    return f"there is no code at {address} on {shown_url(url)}: so none of its functions can be called"
+    return f"there is no code at {address} on {shown_url(url)}, so its functions cannot be called"
 
 
 def _ask_call(url: str, request: dict[str, str], block: str) -> str:

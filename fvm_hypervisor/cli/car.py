@@ -23,8 +23,8 @@ _Strict = Annotated[
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 _AFTER_STATE: Final = """hypervisor inspect {folder} --root {root}
-             No network begins with it: `hypervisor node --state {folder}` would make a chain beside it. For a network,
-             import a chain's snapshot with --chain, or give what `node --dump-state` wrote to `node --load-state`."""
+             `hypervisor node --state {folder}` would not use this state, but create a new chain. To start a network,
+             import a chain snapshot with --chain, or pass a file of `node --dump-state` to `node --load-state`."""
 _AFTER_CHAIN: Final = "hypervisor node --state {folder}"
 
 

@@ -13,7 +13,7 @@ class Row(NamedTuple):
     name: str
     panel: str
     """Title of its panel in the output of `--help`."""
-    place: str
+    target: str
     """Module in this package and name of its function, or of the `Typer` of a group."""
     summary: str
     """First sentence of its help, so that `--help` imports no command."""

@@ -70,7 +70,7 @@ def create(
     from localnet.contracts.named_interface import NamedInterface
 
     private_key = one_key(private_key, keystore or (), account or (), password or (), password_file or ())
-    who, money = _sender(private_key, unlocked, sender), payment(value)
+    payer, money = _sender(private_key, unlocked, sender), payment(value)
     texts = constructor_texts(constructor_args, constructor_args_path) or ()
     project, artifact = compiled_contract(
         context, root, contract, profile, use, url=rpc_url, solc_from_project=solc_from_project
@@ -79,7 +79,7 @@ def create(
     known = NamedInterface(artifact.name, readable_interface(artifact.abi))
     init_code = init_code_of(known.interface, _creation_code(artifact), texts, ethereum(url))
     _check_payable(artifact, money)
-    sending = SendOptions(url, who, private_key, gas_limit, timeout)
+    sending = SendOptions(url, payer, private_key, gas_limit, timeout)
     folders = [project.root / project.out]
     if broadcast:
         receipt = deploy_contract(sending, known, init_code, money, folders, as_json=as_json)

@@ -77,7 +77,7 @@ def deploy_contract(
     Prints a failed creation and exits with status 1. Raises NodeError with the decoded constructor error; the
     contract's interface and those below `artifacts` are searched.
     """
-    from fvm_hypervisor.cli.node_client import failure_lines, make_known, print_outcome, send_transaction
+    from fvm_hypervisor.cli.node_client import failure_lines, print_outcome, register_abi, send_transaction
     from fvm_hypervisor.cli.reverts import explain_revert, interfaces_with
     from localnet.fork.node_client import NodeError
 
@@ -87,8 +87,8 @@ def deploy_contract(
     except NodeError as error:
         raise explain_revert(error, contract.interface, artifacts) from None
     if int(receipt["status"], 16) != 1:
-        make_known(url, abi, contract.name)  # lets the explorer decode errors of the constructor
+        register_abi(url, abi, contract.name)  # lets the explorer decode errors of the constructor
         known = interfaces_with(contract, artifacts)
         print_outcome(url, receipt, failure_lines(url, receipt["transactionHash"], known), as_json)
-    make_known(url, abi, contract.name, str(receipt["contractAddress"]))
+    register_abi(url, abi, contract.name, str(receipt["contractAddress"]))
     return receipt

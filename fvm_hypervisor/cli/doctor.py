@@ -44,12 +44,12 @@ def doctor(
     node, results = url or rpc_url, []
     for name, check in _CHECKS if node is None else _node_checks(node):
         try:
-            ok, words = True, check()
+            ok, text = True, check()
         except Exception as error:  # noqa: BLE001  # report any error as a failed check and continue
-            ok, words = False, str(error) or type(error).__name__
-        results.append({"name": name, "ok": ok, "result": words})
+            ok, text = False, str(error) or type(error).__name__
+        results.append({"name": name, "ok": ok, "result": text})
         if not as_json:
-            typer.echo(f"{'ok   ' if ok else 'FAIL '} {name}: {words}")
+            typer.echo(f"{'ok   ' if ok else 'FAIL '} {name}: {text}")
     if as_json:
         typer.echo(json.dumps({"ok": all(result["ok"] for result in results), "checks": results}))
     if not all(result["ok"] for result in results):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fvm_hypervisor.cli.folders import Folder
-from fvm_hypervisor.cli.options import Engines, engine_there
+from fvm_hypervisor.cli.options import Engines, available_engine
 
 
 def explore(
@@ -19,7 +19,7 @@ def explore(
     evm: Annotated[
         Engines | None,
         typer.Option(
-            callback=engine_there, help="EVM engine that executed the chain (default: as in `hypervisor node`)."
+            callback=available_engine, help="EVM engine that executed the chain (default: as in `hypervisor node`)."
         ),
     ] = None,
     artifacts: Annotated[

@@ -35,6 +35,6 @@ class ForeignOptions(TyperCommand):
             (near,) = get_close_matches(name, [*known, *self.reasons], 1, _ALIKE) or ("",)
             if near not in self.reasons:
                 raise
-            asked = name if name == near else f"there is no option {name}; {near}"
-            words = f"{asked} is an option of {self.origin} that {self.here} does not have: {self.reasons[near]}"
-            raise InvalidInput(words) from None
+            subject = name if name == near else f"there is no option {name}; {near}"
+            text = f"{subject} is an option of {self.origin} that {self.here} does not have: {self.reasons[near]}"
+            raise InvalidInput(text) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from fvm_hypervisor.cli.foreign_options import ForeignOptions
-from fvm_hypervisor.cli.foundry_settings import CHAIN, COMPILER, setting_options, with_words
+from fvm_hypervisor.cli.foundry_settings import CHAIN, COMPILER, setting_options, with_default_values
 
 _CHAIN = "--rules selects Ethereum's or Filecoin's rules"
 _RATE = "after a node's first refusal, requests are limited to 330 compute units per second"
@@ -77,14 +77,14 @@ class TestCommand(ForeignOptions):
 
     own: ClassVar = {"--lab": "select labs with --rules, as in --rules lab:rent"}
 
-    def __init__(self, name: str | None, **given: Any) -> None:
+    def __init__(self, name: str | None, **settings: Any) -> None:
         """Create the command and append the options for keys of foundry.toml."""
-        super().__init__(name, **given)
+        super().__init__(name, **settings)
         self.params += setting_options(COMPILER, CHAIN)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments, after adding the default value of options that may omit it."""
-        return super().parse_args(ctx, with_words(args))
+        return super().parse_args(ctx, with_default_values(args))
 
 
 _KEYS = "pass keys with --private-key, --keystore or --account, or let the node sign (--unlocked)"
@@ -122,11 +122,11 @@ class ScriptCommand(ForeignOptions):
     here = "this command"
     reasons: ClassVar = {**ALWAYS, **SCRIPT_NOT_HERE}
 
-    def __init__(self, name: str | None, **given: Any) -> None:
+    def __init__(self, name: str | None, **settings: Any) -> None:
         """Create the command and append the compiler options."""
-        super().__init__(name, **given)
+        super().__init__(name, **settings)
         self.params += setting_options(COMPILER)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse with typer; an option whose value is optional gets its default."""
-        return super().parse_args(ctx, with_words(args))
+        return super().parse_args(ctx, with_default_values(args))

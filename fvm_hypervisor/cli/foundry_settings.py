@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _META: Final = "foundry settings"
 _FOLDERS: Final = "foundry folders"
 _TRUST: Final = "foundry trust"
-COMPILER: Final = "Compiler and folders, in place of foundry.toml's"
-CHAIN: Final = "What contracts see, in place of foundry.toml's"
+COMPILER: Final = "Compiler and folders (overrides of foundry.toml)"
+CHAIN: Final = "Chain of the tests (overrides of foundry.toml)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +47,38 @@ def _switch(names: str, help_: str, **sets: Any) -> SettingOption:
 
 
 SETTINGS: Final = (
-    SettingOption(("--contracts", "-C"), "src", "The folder of contracts.", "DIR"),
-    SettingOption(("--lib-paths",), "libs", "A folder of libraries; may be given several times.", "DIR", many=True,
+    SettingOption(("--contracts", "-C"), "src", "Folder of contracts.", "DIR"),
+    SettingOption(("--lib-paths",), "libs", "Folder of libraries; repeatable.", "DIR", many=True,
                   is_folder=True),
-    SettingOption(("--remappings", "-R"), "remappings", "A remapping before those of the project.", "A=B", many=True),
-    SettingOption(("--out", "-o"), "out", "The folder of artifacts.", "DIR"),
-    SettingOption(("--cache-path",), "cache_path", "The folder of what is kept between runs.", "DIR"),
-    SettingOption(("--skip",), "skip", "Sources to leave out: a glob, test or script.", "GLOB", many=True),
-    SettingOption(("--evm-version",), "evm_version", "The fork that is compiled for, and run.", "FORK"),
-    SettingOption(("--optimize",), "optimizer", "Switch solc's optimizer on, or off.", "true|false",
+    SettingOption(("--remappings", "-R"), "remappings", "Remapping that precedes the project's; repeatable.", "A=B",
+                  many=True),
+    SettingOption(("--out", "-o"), "out", "Folder of artifacts.", "DIR"),
+    SettingOption(("--cache-path",), "cache_path", "Folder of the cache.", "DIR"),
+    SettingOption(("--skip",), "skip", "Sources to skip: a glob, `test` or `script`; repeatable.", "GLOB", many=True),
+    SettingOption(("--evm-version",), "evm_version", "EVM version to compile for and to run.", "FORK"),
+    SettingOption(("--optimize",), "optimizer", "Enable or disable solc's optimizer.", "true|false",
                   words=("true", "false")),
-    SettingOption(("--optimizer-runs",), "optimizer_runs", "How often code is expected to run.", "N"),
-    _switch("--via-ir", "Compile by way of Yul.", via_ir=True),
-    _switch("--force", "Compile all sources anew, whatever is kept.", force=True),
-    _switch("--offline", "Fetch no compiler: use those that are installed.", offline=True),
-    _switch("--no-metadata", "Append no metadata to code.", bytecode_hash="none", cbor_metadata=False),
-    _switch("--hardhat --hh", "Hardhat's folders: contracts, node_modules.", src="contracts", libs=["node_modules"]),
-    SettingOption(("--fork-url", "--rpc-url", "-f", "-r"), "eth_rpc_url", "The network to begin with: a node's.", "URL",
+    SettingOption(("--optimizer-runs",), "optimizer_runs", "Number of runs to optimize for.", "N"),
+    _switch("--via-ir", "Compile through Yul.", via_ir=True),
+    _switch("--force", "Compile all sources, without the cache.", force=True),
+    _switch("--offline", "Do not download compilers.", offline=True),
+    _switch("--no-metadata", "Compile without metadata.", bytecode_hash="none", cbor_metadata=False),
+    _switch("--hardhat --hh", "Use Hardhat's folders.", src="contracts", libs=["node_modules"]),
+    SettingOption(("--fork-url", "--rpc-url", "-f", "-r"), "eth_rpc_url", "Node whose network is forked.", "URL",
                   CHAIN),
-    SettingOption(("--fork-block-number",), "fork_block_number", "After this block (default: the newest).", "N", CHAIN),
-    _switch("--no-storage-caching", "Keep nothing on disk of what nodes answer.", no_storage_caching=True),
-    SettingOption(("--isolate",), "", "Each call that a test makes is a transaction of its own.", panel=CHAIN,
+    SettingOption(("--fork-block-number",), "fork_block_number", "Block to fork at (default: the newest).", "N", CHAIN),
+    _switch("--no-storage-caching", "Do not cache responses of nodes on disk.", no_storage_caching=True),
+    SettingOption(("--isolate",), "", "Execute each call of a test as a separate transaction.", panel=CHAIN,
                   sets={"isolate": True}),
-    SettingOption(("--sender",), "sender", "Who deploys and calls tests.", "ADDRESS", CHAIN),
-    SettingOption(("--initial-balance",), "initial_balance", "What a test contract has, in wei.", "WEI", CHAIN),
-    SettingOption(("--chain-id", "--chain"), "chain_id", "The chain's number.", "N", CHAIN),
-    SettingOption(("--gas-limit", "--block-gas-limit"), "gas_limit", "Gas of a block, and of a test.", "GAS", CHAIN),
-    SettingOption(("--code-size-limit",), "code_size_limit", "The longest code that a test deploys.", "BYTES", CHAIN),
-    SettingOption(("--block-base-fee-per-gas", "--base-fee"), "block_base_fee_per_gas", "The base fee.", "WEI", CHAIN),
-    SettingOption(("--block-coinbase",), "block_coinbase", "Who makes blocks.", "ADDRESS", CHAIN),
-    SettingOption(("--block-timestamp",), "block_timestamp", "The block's time.", "SECONDS", CHAIN),
-    SettingOption(("--block-number",), "block_number", "The block's number.", "N", CHAIN),
+    SettingOption(("--sender",), "sender", "Address that deploys and calls test contracts.", "ADDRESS", CHAIN),
+    SettingOption(("--initial-balance",), "initial_balance", "Balance of a test contract in wei.", "WEI", CHAIN),
+    SettingOption(("--chain-id", "--chain"), "chain_id", "Chain ID.", "N", CHAIN),
+    SettingOption(("--gas-limit", "--block-gas-limit"), "gas_limit", "Gas limit of blocks and tests.", "GAS", CHAIN),
+    SettingOption(("--code-size-limit",), "code_size_limit", "Maximum size of deployed code in bytes.", "BYTES", CHAIN),
+    SettingOption(("--block-base-fee-per-gas", "--base-fee"), "block_base_fee_per_gas", "Base fee.", "WEI", CHAIN),
+    SettingOption(("--block-coinbase",), "block_coinbase", "Coinbase.", "ADDRESS", CHAIN),
+    SettingOption(("--block-timestamp",), "block_timestamp", "Timestamp in Unix seconds.", "SECONDS", CHAIN),
+    SettingOption(("--block-number",), "block_number", "Block number.", "N", CHAIN),
 )  # fmt: skip
 
 
@@ -89,13 +90,13 @@ def setting_options(*panels: str) -> list[TyperOption]:
     return [*(_option(row) for row in SETTINGS if row.panel in panels), _trust_option()]
 
 
-def with_words(arguments: Sequence[str]) -> list[str]:
+def with_default_values(arguments: Sequence[str]) -> list[str]:
     """Return a command line in which options with an optional value have their default value."""
     first = {name: row.words for row in SETTINGS if row.words for name in row.names}
     found: list[str] = []
-    for place, argument in enumerate(arguments):
+    for index, argument in enumerate(arguments):
         found.append(argument)
-        after = arguments[place + 1] if place + 1 < len(arguments) else ""
+        after = arguments[index + 1] if index + 1 < len(arguments) else ""
         if argument in first and (not after or after.startswith("-")):
             found.append(first[argument][0])
     return found
@@ -119,12 +120,12 @@ def with_consent(
     from fvm_hypervisor.soltest.environment_settings import environment_settings
 
     own = {setting.key: setting.value for setting in environment_settings(os.environ).settings}
-    given = {Consent.FFI} if ffi else set()
-    given |= {Consent.SOLC} if solc_from_project or {"solc", "solc_version"} & own.keys() else set()
+    consents = {Consent.FFI} if ffi else set()
+    consents |= {Consent.SOLC} if solc_from_project or {"solc", "solc_version"} & own.keys() else set()
     nodes = (url, given_settings(context).get("eth_rpc_url"), own.get("eth_rpc_url"))
     trust = bool(context.meta.get(_TRUST))
     urls = frozenset(str(node) for node in nodes if node is not None)
-    consent = grant_of(project.root, trust=trust, given=frozenset(given), urls=urls)
+    consent = grant_of(project.root, trust=trust, consents=frozenset(consents), urls=urls)
     return replace(project, consent=consent, ffi=ffi or project.ffi)
 
 
@@ -142,8 +143,8 @@ def _named(value: Any) -> Sequence[str]:
 def _option(row: SettingOption) -> TyperOption:
     def keep(context: Any, _: Any, value: Any) -> Any:
         if value:
-            said = row.sets or {row.key: _value(row, value)}
-            context.meta.setdefault(_META, {}).update(said)
+            settings = row.sets or {row.key: _value(row, value)}
+            context.meta.setdefault(_META, {}).update(settings)
             if row.is_folder:
                 context.meta.setdefault(_FOLDERS, []).extend((row.names[0], name) for name in _named(value))
         return value

@@ -47,12 +47,12 @@ def gc(
 
     Example: hypervisor gc --rpc-url http://127.0.0.1:8545
     """
-    from fvm_hypervisor.cli.progress import words_line
+    from fvm_hypervisor.cli.progress import status_line
     from hypervisor.errors import InvalidInput
 
     if (folder is None) == (rpc_url is None):
         raise InvalidInput("missing argument: pass a folder, or with --rpc-url the node that has it open")
-    with words_line("collecting") as say:
+    with status_line("collecting") as say:
 
         def progress(phase: str, kept: int, dropped: int) -> None:
             if say is not None:
@@ -63,7 +63,7 @@ def gc(
         else:
             done = _at_node(str(rpc_url), states, seconds, progress)
     if done is None:
-        typer.echo("the time is over: run the command again to go on", err=True)
+        typer.echo("the time limit is reached: run the command again to continue", err=True)
         raise typer.Exit(_UNFINISHED)
     if as_json:
         fields = ("kept", "dropped", "size_before", "size_after")

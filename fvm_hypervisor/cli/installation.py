@@ -42,8 +42,8 @@ def _misplaced(name: str, home: Path) -> str | None:
         return "is missing"
     if spec.origin is None:
         return "has lost its __init__.py"
-    place = Path(spec.origin).resolve().parent
-    return None if place == home / name else f"is loaded from {place}, not from {home / name}"
+    location = Path(spec.origin).resolve().parent
+    return None if location == home / name else f"is loaded from {location}, not from {home / name}"
 
 
 def _changed_files(name: str, home: Path) -> Iterator[str]:

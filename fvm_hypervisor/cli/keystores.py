@@ -73,17 +73,17 @@ def keystore_keys(
     Passwords are given in the order of the files, or prompted for on the terminal. Raises InvalidInput, whose message
     never contains a key or password.
     """
-    places = [*files, *(_of_account(name) for name in accounts)]
+    paths = [*files, *(_of_account(name) for name in accounts)]
     if passwords and password_files:
         raise InvalidInput("--password and --password-file exclude each other: pass one password for each keystore")
-    given = [_password(file) for file in password_files] if password_files else list(passwords)
-    if given and len(given) != len(places):
+    texts = [_password(file) for file in password_files] if password_files else list(passwords)
+    if texts and len(texts) != len(paths):
         raise InvalidInput(
-            f"there are {len(places)} keystores (--keystore, --account) and {len(given)} passwords: pass one for each"
+            f"there are {len(paths)} keystores (--keystore, --account) and {len(texts)} passwords: pass one for each"
         )
-    if places and not given and not sys.stdin.isatty():
-        raise InvalidInput(f"the keystore {places[0]} has a password: pass --password-file, or enter it on a terminal")
-    return [_key(place, given[number] if given else _asked(place)) for number, place in enumerate(places)]
+    if paths and not texts and not sys.stdin.isatty():
+        raise InvalidInput(f"the keystore {paths[0]} has a password: pass --password-file, or enter it on a terminal")
+    return [_key(path, texts[number] if texts else _asked(path)) for number, path in enumerate(paths)]
 
 
 def one_key(
@@ -97,10 +97,10 @@ def one_key(
 
     Raises InvalidInput, also if several keys are given.
     """
-    given = [] if private_key is None else ["--private-key"]
-    given += [f"the keystore {file}" for file in files] + [f"the account {name}" for name in accounts]
-    if len(given) > 1:
-        raise InvalidInput(f"only one key can sign, but {' and '.join(given)} were given: omit all but one")
+    texts = [] if private_key is None else ["--private-key"]
+    texts += [f"the keystore {file}" for file in files] + [f"the account {name}" for name in accounts]
+    if len(texts) > 1:
+        raise InvalidInput(f"only one key can sign, but {' and '.join(texts)} were given: omit all but one")
     opened = keystore_keys(files, accounts, passwords, password_files)
     return opened[0] if opened else private_key
 
@@ -112,8 +112,8 @@ def _of_account(name: str) -> Path:
     return folder / name
 
 
-def _asked(place: Path) -> str:
-    return str(typer.prompt(f"Password of {place}", hide_input=True, err=True))
+def _asked(file: Path) -> str:
+    return str(typer.prompt(f"Password of {file}", hide_input=True, err=True))
 
 
 def _password(file: Path) -> str:
@@ -122,26 +122,26 @@ def _password(file: Path) -> str:
     return read_bounded(file, _LARGEST, "the password file").decode("utf-8", "replace").rstrip()
 
 
-def _key(place: Path, password: str) -> str:
+def _key(file: Path, password: str) -> str:
     from hypervisor.user_files import read_bounded
     from store.json_text import parse_json
 
-    if place.is_dir():
-        raise InvalidInput(f"{place} is a folder: --keystore expects the file of one key")
-    data = read_bounded(place, _LARGEST, "the keystore")
+    if file.is_dir():
+        raise InvalidInput(f"{file} is a folder: --keystore expects the file of one key")
+    data = read_bounded(file, _LARGEST, "the keystore")
     try:
         content = parse_json(data)
         costs = _costs(content)
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise InvalidInput(f"{place} {_NO_KEYSTORE}") from None
+        raise InvalidInput(f"{file} {_NO_KEYSTORE}") from None
     if costs is not None:
-        raise InvalidInput(f"{place} needs {costs}: it is not a keystore of a wallet")
+        raise InvalidInput(f"{file} needs {costs}: it is not a keystore of a wallet")
     try:
         key = _decrypted(content.get("crypto") or content["Crypto"], password.encode())
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise InvalidInput(f"{place} {_NO_KEYSTORE}") from None
+        raise InvalidInput(f"{file} {_NO_KEYSTORE}") from None
     if key is None:
-        raise InvalidInput(f"wrong password for the keystore {place}")
+        raise InvalidInput(f"wrong password for the keystore {file}")
     return f"0x{key.hex()}"
 
 

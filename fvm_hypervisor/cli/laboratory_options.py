@@ -65,9 +65,9 @@ ListPrices = Annotated[
 ]
 
 
-def bundle_folder(given: Path | None) -> Path:
+def bundle_folder(folder: Path | None) -> Path:
     """Return the folder of the vectors' bundles."""
-    return given or Path(os.environ.get("FVM_DATA", "../shared")) / "bundles"
+    return folder or Path(os.environ.get("FVM_DATA", "../shared")) / "bundles"
 
 
 def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> None:

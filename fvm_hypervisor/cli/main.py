@@ -50,7 +50,7 @@ app = typer.Typer(
 
 def _load(row: Row) -> Any:
     """Import a command's module, and return its command with the options."""
-    loaded = _named(row.place)
+    loaded = _named(row.target)
     line = typer.Typer(rich_markup_mode="markdown")
     if isinstance(loaded, typer.Typer):
         line.add_typer(loaded, name=row.name)
@@ -60,8 +60,8 @@ def _load(row: Row) -> Any:
     return get_group(line).commands[row.name]
 
 
-def _named(place: str) -> Any:
-    module, _, name = place.partition(":")
+def _named(target: str) -> Any:
+    module, _, name = target.partition(":")
     return getattr(import_module(f"fvm_hypervisor.cli.{module}"), name)
 
 

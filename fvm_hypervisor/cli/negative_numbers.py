@@ -17,13 +17,13 @@ class ArgumentsCommand(TyperCommand):
         """Parse with typer. Raises InvalidInput for a negative number mistaken for an option."""
         from hypervisor.errors import InvalidInput
 
-        before, given = list(args), next((each for each in args if _NEGATIVE.match(each)), "")
+        before, negative = list(args), next((each for each in args if _NEGATIVE.match(each)), "")
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
-            if given and "--" not in before and _NEGATIVE.match(getattr(error, "option_name", None) or ""):
+            if negative and "--" not in before and _NEGATIVE.match(getattr(error, "option_name", None) or ""):
                 raise InvalidInput(
-                    f"{given} looks like an option: put options first, then -- and the arguments, as in "
-                    f"hypervisor {ctx.info_name} ... -- {given}"
+                    f"{negative} looks like an option: put options first, then -- and the arguments, as in "
+                    f"hypervisor {ctx.info_name} ... -- {negative}"
                 ) from None
             raise

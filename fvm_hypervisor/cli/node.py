@@ -30,8 +30,8 @@ from fvm_hypervisor.cli.node_upgrades import streams as asked_streams
 from fvm_hypervisor.cli.options import (
     Engines,
     Precompiles,
+    available_engine,
     checked_rules,
-    engine_there,
     named_precompiles,
     named_rules,
     parsed_network,
@@ -255,7 +255,7 @@ def node(
         Engines | None,
         typer.Option(
             rich_help_panel=PANEL,
-            callback=engine_there,
+            callback=available_engine,
             help="EVM engine (default: official if the bundle has an EVM actor, otherwise fast).",
         ),
     ] = None,
@@ -292,7 +292,7 @@ def node(
     """
     from bridge.ethereum_block import ETHEREUM
     from fvm_hypervisor.cli.node_banner import config
-    from fvm_hypervisor.cli.progress import words_line
+    from fvm_hypervisor.cli.progress import status_line
     from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
     from hypervisor.features import with_features
@@ -328,7 +328,7 @@ def node(
         _print_actor_logs()
     if silent:
         logging.disable(logging.WARNING)  # silence warnings about malformed HTTP requests; errors are still logged
-    with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
+    with nullcontext() if silent else status_line("starting (modules without a cached compilation are compiled first)"):
         opened = Network(
             IN_MEMORY if state is None else state,
             bundle=bundle,

@@ -24,8 +24,8 @@ def install_actor(url: str, module: bytes, schema: Path | None, name: str) -> st
 
 def create_actor(url: str, code: str, params: Any, cbor: bytes | None, value: int) -> dict[str, str]:
     """Create an actor on a node and return its addresses. Raises NodeError."""
-    given = params if cbor is None else f"0x{cbor.hex()}"
-    found = ask(url, "hypervisor_createActor", {"/": code}, given, hex(value))
+    encoded = params if cbor is None else f"0x{cbor.hex()}"
+    found = ask(url, "hypervisor_createActor", {"/": code}, encoded, hex(value))
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("id", "address")):
         raise NodeError(f"{shown_url(url)} returned no addresses of an actor: {found!r:.60}")
     return {name: printable(found[name]) for name in ("id", "address")}

@@ -57,7 +57,7 @@ def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
             f"Base fee:        {network.base_fee} attoFIL",
         ]),
     ]  # fmt: skip
-    note = "These keys are public: whoever reads this can spend what they have. Use them here only."
+    note = "These keys are public: anyone can spend their funds. Use them locally only."
     if not signs:
         note += "\nThe node listens beyond this machine, so it signs for no account (use --unlock to sign)."
     return "\n\n".join([*parts, note])
@@ -90,7 +90,7 @@ def _mismatch(network: Network) -> list[str]:
     for planned in takewhile(lambda upgrade: upgrade.actors is None, _planned(network)):
         remedies[planned.version] = f"--upgrade nv{planned.version}@{planned.epoch}={{0}}"
     return [
-        f"Warning:         nv{version} runs actors v{wanted} on the network, not v{release.version}: take "
+        f"Warning:         nv{version} runs actors v{wanted} on the network, not v{release.version}: use "
         + remedy.format(f"v{wanted}-{release.network}")
         for version, remedy in remedies.items()
         if (wanted := network_version(version).actors) != release.version

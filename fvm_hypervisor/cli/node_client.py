@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fvm_hypervisor.cli.options import URL, URL_VARIABLE
-from fvm_hypervisor.cli.progress import words_line
+from fvm_hypervisor.cli.progress import status_line
 from fvm_hypervisor.cli.rpc_client import ask
 from fvm_hypervisor.cli.trace_client import ask_trace
 from hypervisor.errors import InvalidInput
@@ -121,7 +121,7 @@ def request_of(sending: SendOptions, to: str | None, data: bytes, value: int) ->
     return {"from": sender, **{name: field for name, field in request.items() if field is not None}}
 
 
-def make_known(url: str, abi: Sequence[Any], name: str, address: str | None = None) -> None:
+def register_abi(url: str, abi: Sequence[Any], name: str, address: str | None = None) -> None:
     """Register a contract's name and ABI with a node for traces and pages. Nodes without the method are ignored."""
     with suppress(NodeError):
         ask(url, "hypervisor_addAbi", list(abi), address, name)
@@ -226,7 +226,7 @@ def prepared_transaction(
 
 def _wait_for_receipt(url: str, transaction: str, timeout: float) -> dict[str, Any]:
     deadline, pause = time.monotonic() + timeout, _QUICK
-    with words_line(f"{transaction} waits for a block"):
+    with status_line(f"{transaction} waits for a block"):
         while True:
             found: dict[str, Any] | None = ask(url, "eth_getTransactionReceipt", transaction)
             if found is not None:

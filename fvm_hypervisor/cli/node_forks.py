@@ -137,7 +137,7 @@ def fork_source(
     compute_units: int | None,
     caches: bool | None,
 ) -> ForkSource | None:
-    """Return the fork that the options ask for, or None. Raises InvalidInput."""
+    """Return the fork that the options select, or None. Raises InvalidInput."""
     from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
     from localnet.fork.forking import ForkSource

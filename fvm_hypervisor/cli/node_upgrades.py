@@ -103,20 +103,20 @@ def _parse_entry(entry: str) -> tuple[int, int | tuple[int, str]]:
     """Return the epoch and the upgrade of an entry such as `nv29@1000` or `nv28@1000=v18-devnet`."""
     from hypervisor.errors import InvalidInput
 
-    words, with_bundle, bundle = entry.partition("=")
-    name, at, epoch = words.partition("@")
+    upgrade, with_bundle, bundle = entry.partition("=")
+    name, at, epoch = upgrade.partition("@")
     if not at or not epoch.isascii() or not epoch.isdigit() or (with_bundle and not bundle):
         raise InvalidInput(f"'{entry}' is not an upgrade: expected nv29@1000 or nv28@1000=v18-devnet, for example")
     version = parsed_network(name)
     return int(epoch), (version, bundle) if bundle else version
 
 
-def streams(**given: str | int | None) -> StreamSettings | None:
+def streams(**options: str | int | None) -> StreamSettings | None:
     """Return the stream settings given by options named as in `stream_settings`; None if there are none.
 
     Raises InvalidInput.
     """
     from localnet.chain.streams import stream_settings
 
-    asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return stream_settings(**asked) if asked else None
+    settings: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    return stream_settings(**settings) if settings else None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hypervisor.precompiles import Precompile
 
 
-def engine_there(engine: str | None) -> str | None:
+def available_engine(engine: str | None) -> str | None:
     """Return `engine` if it is available in this installation; otherwise fail with a usage error (exit status 2)."""
     from hypervisor.errors import RuntimeUnavailable
     from hypervisor.opening import OFFICIAL_EVM
@@ -65,7 +65,7 @@ Artifacts = Annotated[
     list[Path] | None,
     typer.Option("--artifacts", metavar="DIR", help="Folder of compiled contracts (default: out, artifacts)."),
 ]
-EVM: Final = typer.Option("--evm", help="EVM engine.", callback=engine_there)
+EVM: Final = typer.Option("--evm", help="EVM engine.", callback=available_engine)
 OwnEngine = Annotated[Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both"], EVM]
 Engines = Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both", "official"]
 OWN_ENGINE: Final = "fast"
@@ -94,12 +94,12 @@ Precompiles = Annotated[
 ]
 
 
-def named_precompiles(given: Sequence[str] | None) -> tuple[Precompile | str, ...]:
+def named_precompiles(names: Sequence[str] | None) -> tuple[Precompile | str, ...]:
     """Return the precompiles named by `--precompile`: installed ones, or those of a TOML file. Raises InvalidInput."""
     from hypervisor.precompile_file import read_precompiles
 
     found: list[Precompile | str] = []
-    for word in given or ():
+    for word in names or ():
         found += read_precompiles(Path(word)) if word.endswith(".toml") else [word]
     return tuple(found)
 
@@ -114,14 +114,14 @@ def checked_rules(name: str | None) -> str | None:
     return name
 
 
-def named_rules(rules: str | None, given: Sequence[str] | None) -> str | None:
+def named_rules(rules: str | None, names: Sequence[str] | None) -> str | None:
     """Return the name of rules with labs enabled, from `--rules` and each `--lab`. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
     from hypervisor.labs import lab_names, rules_with_labs
 
-    if not given:
+    if not names:
         return rules
-    labs = ",".join(given)
+    labs = ",".join(names)
     if rules is not None and rules.startswith("lab:"):
         raise InvalidInput(f"labs were passed with both --rules {rules} and --lab {labs}: pass all of them with --lab")
     if rules != "lab":

@@ -34,21 +34,21 @@ def running_line() -> Callable[[Sequence[tuple[str, float]]], None] | None:
 
     def show(running: Sequence[tuple[str, float]]) -> None:
         nonlocal shown
-        words = ""
+        text = ""
         if running:
             (name, seconds), *others = running
-            words = f"running for {seconds:.0f} s: {name}{f' and {len(others)} more' if others else ''}"
-        words = words[: get_terminal_size().columns - 1]
-        if words != shown:
-            sys.stderr.write(f"\r{words}\x1b[K")
+            text = f"running for {seconds:.0f} s: {name}{f' and {len(others)} more' if others else ''}"
+        text = text[: get_terminal_size().columns - 1]
+        if text != shown:
+            sys.stderr.write(f"\r{text}\x1b[K")
             sys.stderr.flush()
-            shown = words
+            shown = text
 
     return show
 
 
 @contextmanager
-def words_line(what: str) -> Iterator[Callable[[str], None] | None]:
+def status_line(what: str) -> Iterator[Callable[[str], None] | None]:
     """Yield a function that reports progress of unknown length; None if the output is not a terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -56,4 +56,4 @@ def words_line(what: str) -> Iterator[Callable[[str], None] | None]:
     from rich.console import Console
 
     with Console(stderr=True).status(what) as status:
-        yield lambda words: status.update(f"{what}: {words}")
+        yield lambda text: status.update(f"{what}: {text}")

@@ -24,14 +24,14 @@ def source_path(home: Path, file: str) -> str:
     """
     from hypervisor.errors import InvalidInput
 
-    for place in (Path(file), home / file):
-        if place.is_dir():
-            raise InvalidInput(f"{place} is a folder: name a file in it, FILE.sol:CONTRACT")
-        if place.is_file():
+    for path in (Path(file), home / file):
+        if path.is_dir():
+            raise InvalidInput(f"{path} is a folder: name a file in it, FILE.sol:CONTRACT")
+        if path.is_file():
             try:
-                return place.resolve().relative_to(home).as_posix()
+                return path.resolve().relative_to(home).as_posix()
             except ValueError:
-                raise InvalidInput(f"{place} is not a file of the project {home}") from None
+                raise InvalidInput(f"{path} is not a file of the project {home}") from None
     raise InvalidInput(f"there is no file {file}, here or in {home}")
 
 
@@ -39,9 +39,9 @@ def contract_named(artifacts: Artifacts, file: str, name: str) -> ContractArtifa
     """Return the contract with a name in a source file, or in any if `file` is empty. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
 
-    files = [place.file for place in artifacts.places if place.name == name]
+    files = [entry.file for entry in artifacts.locations if entry.name == name]
     if file and file not in files:
-        found = ", ".join(place.name for place in artifacts.places if place.file == file)
+        found = ", ".join(entry.name for entry in artifacts.locations if entry.file == file)
         raise InvalidInput(f"there is no contract {name} in {file}: it has {found or 'none'}")
     if not file and len(files) != 1:
         several = f"there are several contracts {name} ({', '.join(files)})"
@@ -69,21 +69,21 @@ def compiled_contract(
     home = find_root(root)
     check_folders(context, home)
     project = with_consent(context, load_project(home, profile, given_settings(context)), **consent)
-    place = source_path(home, file) if file else ""
+    path = source_path(home, file) if file else ""
     session = SuiteSession(
-        project, SuiteFilter(inside=place or None), Options(use=use), lambda line: typer.echo(line, err=True)
+        project, SuiteFilter(inside=path or None), Options(use=use), lambda line: typer.echo(line, err=True)
     )
-    return project, contract_named(session.compiled(), place, name)
+    return project, contract_named(session.compiled(), path, name)
 
 
-def named_node(project: Project, given: str | None) -> str | None:
+def named_node(project: Project, option: str | None) -> str | None:
     """Return the node URL from the command line or the project; None without one. Raises InvalidInput."""
     import os
 
     from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
     from localnet.fork.node_client import shown_url
 
-    node = given or project.eth_rpc_url
+    node = option or project.eth_rpc_url
     if node is None:
         return None
     url = endpoint_url(node, project.rpc_endpoints, os.environ)
@@ -91,7 +91,7 @@ def named_node(project: Project, given: str | None) -> str | None:
     return url
 
 
-def constructor_texts(given: Sequence[str] | None, file: Path | None) -> list[str] | None:
+def constructor_texts(option: Sequence[str] | None, file: Path | None) -> list[str] | None:
     """Return the constructor's arguments as text, from the command line or a file; None if neither is given.
 
     Raises InvalidInput.
@@ -101,8 +101,8 @@ def constructor_texts(given: Sequence[str] | None, file: Path | None) -> list[st
     from store.json_text import parse_json
 
     if file is None:
-        return None if given is None else list(given)
-    if given:
+        return None if option is None else list(option)
+    if option:
         raise InvalidInput("--constructor-args and --constructor-args-path exclude each other: pass one of them")
     data = read_bounded(file, _LARGEST_FILE, "the file of arguments")
     try:

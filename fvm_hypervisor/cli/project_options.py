@@ -10,7 +10,7 @@ import typer
 
 from fvm_hypervisor.cli.foreign_options import ForeignOptions
 from fvm_hypervisor.cli.forge_options import ALWAYS
-from fvm_hypervisor.cli.foundry_settings import COMPILER, setting_options, with_words
+from fvm_hypervisor.cli.foundry_settings import COMPILER, setting_options, with_default_values
 from fvm_hypervisor.cli.options import URL_VARIABLE
 
 ProjectContract = Annotated[
@@ -41,9 +41,9 @@ SolcFromProject = Annotated[
 ]
 ProjectProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of foundry.toml.")]
 
-_KEYS: Final = "give keys with --private-key, --keystore or --account, or the node signs (--unlocked --from)"
-_FEES: Final = "the transaction is of type 2, and pays what the node says: `hypervisor script` takes fees"
-_NO_SERVICE: Final = "no service for verified sources is asked: `hypervisor verify-bytecode` compares code"
+_KEYS: Final = "pass a key with --private-key, --keystore or --account, or let the node sign (--unlocked --from)"
+_FEES: Final = "the node determines the fees, and the type is 2: `hypervisor script` has fee options"
+_NO_SERVICE: Final = "sources are not sent to a verification service: `hypervisor verify-bytecode` compares code"
 _ARGUMENTS: Final = "--constructor-args"
 
 
@@ -51,12 +51,12 @@ class _ContractCommand(ForeignOptions):
     origin = "forge"
     here = "this command"
 
-    def __init__(self, name: str | None, **given: Any) -> None:
-        super().__init__(name, **given)
+    def __init__(self, name: str | None, **settings: Any) -> None:
+        super().__init__(name, **settings)
         self.params += setting_options(COMPILER)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, with_words(_each_named(args)))
+        return super().parse_args(ctx, with_default_values(_each_named(args)))
 
 
 class CreateCommand(_ContractCommand):
@@ -70,7 +70,7 @@ class CreateCommand(_ContractCommand):
         **dict.fromkeys(("--gas-price", "--legacy", "--priority-gas-price"), _FEES),
         **dict.fromkeys(("--etherscan-api-key", "--verifier", "--verifier-url", "--verify"), _NO_SERVICE),
         "--libraries": "a contract that is linked to libraries is refused",
-        "--nonce": "the nonce is the sender's next one",
+        "--nonce": "the sender's next nonce is used",
     }  # fmt: skip
 
 
@@ -81,25 +81,25 @@ class VerifyCommand(_ContractCommand):
         **ALWAYS,
         **dict.fromkeys(
             ("--etherscan-api-key", "--verifier", "--verifier-api-key", "--verifier-url"),
-            "no service is asked: the code is compared with the project's own",
+            "no verification service is used: the code is compared with the project's own",
         ),
-        "--chain": "the chain is the node's: --rpc-url names it",
+        "--chain": "the node determines the chain: pass --rpc-url",
     }
 
 
 def _each_named(arguments: Sequence[str]) -> list[str]:
     """Return a command line in which `--constructor-args` is repeated before each of its values."""
     found: list[str] = []
-    place = 0
-    while place < len(arguments):
-        found.append(arguments[place])
-        place += 1
+    index = 0
+    while index < len(arguments):
+        found.append(arguments[index])
+        index += 1
         if found[-1] != _ARGUMENTS:
             continue
         values = []
-        while place < len(arguments) and not _is_option(arguments[place]):
-            values.append(f"{_ARGUMENTS}={arguments[place]}")
-            place += 1
+        while index < len(arguments) and not _is_option(arguments[index]):
+            values.append(f"{_ARGUMENTS}={arguments[index]}")
+            index += 1
         if values:
             found[-1:] = values
     return found

@@ -38,20 +38,20 @@ class Refusing(TyperGroup):
             has_lines = isinstance(error, HypervisorError) and error.has_lines
             _end(str(error).splitlines() if has_lines else [str(error)], FAILED)
         except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-            _end([_words(error)], MISUSED)
+            _end([_error_text(error)], MISUSED)
         except OSError as error:
             if error.errno == errno.EPIPE:  # broken pipe: typer exits without a message
                 raise
-            _end([_words(error)], FAILED)
+            _end([_error_text(error)], FAILED)
 
 
-def _words(error: OSError) -> str:
+def _error_text(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename is not None and error.strerror else str(error)
 
 
 def _end(lines: list[str], status: int) -> NoReturn:
     from hypervisor.printable import printable
 
-    words = "\n".join(printable(line, _MAX_SHOWN) for line in lines)
-    sys.stderr.write(f"error: {words}\n")
+    text = "\n".join(printable(line, _MAX_SHOWN) for line in lines)
+    sys.stderr.write(f"error: {text}\n")
     raise typer.Exit(status) from None

@@ -165,23 +165,23 @@ def _replay_node(
     from store.rocks import RocksStore
 
     with ExitStack() as undo:
-        kept = None if folder is None else RocksStore.open(folder)
-        if kept is not None:
-            undo.callback(kept.close)
+        cache = None if folder is None else RocksStore.open(folder)
+        if cache is not None:
+            undo.callback(cache.close)
         with naming_origin():
-            source = NodeSource(url, OverlayStore(kept or MemoryStore()))
+            source = NodeSource(url, OverlayStore(cache or MemoryStore()))
         try:
             with naming_origin():
                 found = room.tipsets_of_node(source, first, last)
-            if kept is not None:
-                room.keep_blocks(kept, source.blocks.take())
+            if cache is not None:
+                room.keep_blocks(cache, source.blocks.take())
         finally:
             source.close()
         undo.callback(room.close_sources)
         work = partial(room.replay_of_node, url, None if folder is None else folder.resolve(), parallel=parallel)
         for done in run_all(work, found, workers, "tipsets", dask):
-            if kept is not None:
-                room.keep_blocks(kept, done.fetched)
+            if cache is not None:
+                room.keep_blocks(cache, done.fetched)
             yield done.tipset
 
 

@@ -24,13 +24,13 @@ def explain_revert(error: NodeError, own: ContractInterface | None, folders: Seq
 
     data = _revert_data(error.data)
     plain = revert_reason(data)
-    words = None if own is None or not data else own.decode_revert(data)
-    if data and words in (None, plain):
+    text = None if own is None or not data else own.decode_revert(data)
+    if data and text in (None, plain):
         others = (found.interface.decode_revert(data) for found in ArtifactFolders(folders).contracts())
-        words = next((found for found in others if found != plain), exit_error(data))
-    if words is None or words == plain or words in str(error):
+        text = next((found for found in others if found != plain), exit_error(data))
+    if text is None or text == plain or text in str(error):
         return error
-    return NodeError(f"{error}: {words}", error.data, code=error.code, answered=error.answered)
+    return NodeError(f"{error}: {text}", error.data, code=error.code, answered=error.answered)
 
 
 def interfaces_with(own: NamedInterface | None, folders: Sequence[Path] | None = None) -> list[NamedInterface]:

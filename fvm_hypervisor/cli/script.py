@@ -188,18 +188,20 @@ def script(
     keys = {signer.address: signer.private_key for signer in map(account_of, [*(private_key or ()), *opened])}
     linked = libraries_option(libraries or ())
     sender = _sender(sender_, list(keys), project.sender)
-    place = source_path(home, file) if file else ""
+    source = source_path(home, file) if file else ""
     own = named_precompiles(precompile)
     options = Options(evm=evm, use=use, verbosity=verbosity, shows_logs=True, precompiles=own)
-    session = SuiteSession(project, SuiteFilter(inside=place or None), options, lambda line: typer.echo(line, err=True))
+    session = SuiteSession(
+        project, SuiteFilter(inside=source or None), options, lambda line: typer.echo(line, err=True)
+    )
     artifacts = session.compiled()
-    artifact = _script(artifacts, place, contract)
-    place = artifact.file
+    artifact = _script(artifacts, source, contract)
+    source = artifact.file
     read = _no_names if url is None else ethereum(url)
     data = _calldata(sig) if sig.startswith("0x") else None
     calldata = calldata_of(_interface(artifact), sig, arguments or [], read) if data is None else data
     name = sig.partition("(")[0] if not sig.startswith("0x") else f"{sig[2:10]}"
-    folder, now = f"broadcast/{Path(place).name}", int(time.time() * 1000)
+    folder, now = f"broadcast/{Path(source).name}", int(time.time() * 1000)
     how = HowToSend(
         legacy, slow, unlocked, skip_simulation, with_gas_price, priority_gas_price, gas_estimate_multiplier, timeout
     )
@@ -208,7 +210,7 @@ def script(
         main = None if url is None or (resume and multi) else networks.at(url)
         if resume:
             if multi:
-                whole = MultiRecord.read(home, project.cache, Path(place).name, name)
+                whole = MultiRecord.read(home, project.cache, Path(source).name, name)
                 for node, part in zip(whole.urls, whole.parts, strict=True):
                     sending.resume(networks.at(node), part)
             else:
@@ -238,7 +240,7 @@ def script(
             made = partial(
                 ScriptRecord, home, folder, name, timestamp=now, is_sent=broadcast, libraries=list(plan.libraries)
             )
-            whole = MultiRecord(home, project.cache, Path(place).name, name, now, is_sent=broadcast)
+            whole = MultiRecord(home, project.cache, Path(source).name, name, now, is_sent=broadcast)
             sending.plan(networks, plan, url, made, whole)
         was_done = resume and sending.is_done
         is_any = any(record.transactions for record in sending.records)
@@ -256,7 +258,7 @@ def _script(artifacts: Any, file: str, contract: str) -> Any:
 
     if contract:
         return contract_named(artifacts, file, contract)
-    found = [place.name for place in artifacts.places if place.file == file]
+    found = [entry.name for entry in artifacts.locations if entry.file == file]
     made = [name for name in found if artifacts.get(file, name).creation.object]
     if len(made) != 1:
         names = ", ".join(made) or "none"
@@ -281,16 +283,16 @@ def _calldata(text: str) -> bytes:
         ) from None
 
 
-def _sender(given: str | None, signers: list[EthAddress], usual: str) -> EthAddress:
+def _sender(text: str | None, signers: list[EthAddress], usual: str) -> EthAddress:
     from bridge.addresses import eth_address, from_delegated
     from hypervisor.errors import InvalidInput
     from localnet.addresses import filecoin_address
 
-    if given is None:
+    if text is None:
         return signers[0] if signers else eth_address(bytes.fromhex(usual[2:]))
-    known = from_delegated(filecoin_address(given))
+    known = from_delegated(filecoin_address(text))
     if known is None:
-        raise InvalidInput(f"the sender {given} is not an Ethereum address: expected 0x... or f410f...")
+        raise InvalidInput(f"the sender {text} is not an Ethereum address: expected 0x... or f410f...")
     return known
 
 
@@ -345,7 +347,7 @@ def _print_end(records: list[ScriptRecord], keys: Any, as_json: bool, *, is_sent
         typer.echo(f"Nothing is left to send: all {len(rows)} transactions of {latest} are done.")
         return
     end = "ONCHAIN EXECUTION COMPLETE & SUCCESSFUL." if is_sent else "SIMULATION COMPLETE. To send, add --broadcast."
-    unsigned = sorted({row["transaction"]["from"] for row in rows} - {f"0x{who.hex()}" for who in keys})
+    unsigned = sorted({row["transaction"]["from"] for row in rows} - {f"0x{address.hex()}" for address in keys})
     if unsigned and not is_sent:
         end += f" No key is given for {', '.join(unsigned)}: add --private-key, or --sender and --unlocked."
     typer.echo(f"\n{end}\n\nTransactions saved to: {latest}")

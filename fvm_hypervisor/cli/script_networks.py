@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fvm_hypervisor.cli.node_client import make_known
+from fvm_hypervisor.cli.node_client import register_abi
 from fvm_hypervisor.cli.rpc_client import ask, ask_checked
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord, returns_of, rows_of
@@ -277,7 +277,9 @@ class ScriptSending:
             for address, code in part.record.created():
                 contract = known.find(code, True)
                 if contract is not None:
-                    make_known(part.network.url, readable_interface(contract.artifact.abi).abi, contract.name, address)
+                    register_abi(
+                        part.network.url, readable_interface(contract.artifact.abi).abi, contract.name, address
+                    )
 
     def _check(self) -> None:
         """Raise SimulationFailed if a nonce is used or a sender cannot pay, before anything is sent.

@@ -73,9 +73,9 @@ def serve_test(prepare: Callable[[], SuiteSession]) -> None:
     from fvm_hypervisor.debugger.serving import serve_streams
 
     @contextmanager
-    def launched(given: Mapping[str, Any]) -> Iterator[Session]:
+    def launched(arguments: Mapping[str, Any]) -> Iterator[Session]:
         with _debugged(prepare()) as debugged:
-            add_breakpoints(debugged, given)
+            add_breakpoints(debugged, arguments)
             yield debugged
 
     serve_streams(launched)

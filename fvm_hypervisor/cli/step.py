@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fvm_hypervisor.cli.laboratory_options import BundleDir, bundle_folder
-from fvm_hypervisor.cli.options import URL, URL_VARIABLE, Abi, Arguments, Artifacts, Engines, Value, engine_there
+from fvm_hypervisor.cli.options import URL, URL_VARIABLE, Abi, Arguments, Artifacts, Engines, Value, available_engine
 
 if TYPE_CHECKING:
     from fvm_hypervisor.debugger.session import Session
@@ -49,7 +49,7 @@ def step(
     ] = None,
     evm: Annotated[
         Engines | None,
-        typer.Option(callback=engine_there, help="EVM engine (default: as in `hypervisor node`)."),
+        typer.Option(callback=available_engine, help="EVM engine (default: as in `hypervisor node`)."),
     ] = None,
     artifacts: Artifacts = None,
     abi: Abi = None,
@@ -130,14 +130,14 @@ def step(
         converse(session, commands or [])
 
 
-def _refuse_arguments(given: Mapping[str, tuple[object, str]]) -> None:
+def _refuse_arguments(launch: Mapping[str, tuple[object, str]]) -> None:
     """Raise InvalidInput if command-line options describe the subject.
 
     With `--dap` or `--listen`, the editor's configuration names it.
     """
     from hypervisor.errors import InvalidInput
 
-    for shown, (value, field) in given.items():
+    for shown, (value, field) in launch.items():
         if value:
             raise InvalidInput(f"{shown} cannot be used while serving an editor: {field}")
 
@@ -157,43 +157,43 @@ def _serve(port: int | None) -> None:
 
 
 @contextmanager
-def _launched(given: Mapping[str, Any]) -> Iterator[Session]:
+def _launched(launch: Mapping[str, Any]) -> Iterator[Session]:
     """Open the session that an editor's configuration describes. Raises InvalidInput."""
     from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.debugger.sources import SourceLines
     from hypervisor.errors import InvalidInput
 
     def text(name: str) -> str | None:
-        value = given.get(name)
+        value = launch.get(name)
         if value is not None and not isinstance(value, str):
-            raise InvalidInput(f'"{name}" is {value!r:.60}: expected text')
+            raise InvalidInput(f'"{name}" is {value!r:.60}: expected a string')
         return value
 
-    what, state, number = text("what"), text("state"), given.get("message", 1)
+    what, state, number = text("what"), text("state"), launch.get("message", 1)
     if what is None or not isinstance(number, int):
         raise InvalidInput('the launch configuration needs "what" (text), and "message" must be a number')
-    folders = [Path(each) for each in _texts(given, "artifacts")] or None
+    folders = [Path(each) for each in _texts(launch, "artifacts")] or None
     bundles = text("bundleDir")
     with _subject(
-        what, text("function"), _texts(given, "arguments"), text("rpcUrl") or os.environ.get(URL_VARIABLE),
-        None if state is None else Path(state), engine_there(text("evm")), text("abi"), folders,
+        what, text("function"), _texts(launch, "arguments"), text("rpcUrl") or os.environ.get(URL_VARIABLE),
+        None if state is None else Path(state), available_engine(text("evm")), text("abi"), folders,
         text("value") or "0", text("from"), number, None if bundles is None else Path(bundles),
     ) as subject:  # fmt: skip
         session = Session(subject, SourceLines(folders))
-        add_breakpoints(session, given)
+        add_breakpoints(session, launch)
         yield session
 
 
-def add_breakpoints(session: Session, given: Mapping[str, Any]) -> None:
+def add_breakpoints(session: Session, launch: Mapping[str, Any]) -> None:
     """Set the breakpoints that an editor's launch configuration lists. Raises InvalidInput."""
-    for each in _texts(given, "breakpoints"):
+    for each in _texts(launch, "breakpoints"):
         session.breakpoints.add(each)
 
 
-def _texts(given: Mapping[str, Any], name: str) -> list[str]:
+def _texts(launch: Mapping[str, Any], name: str) -> list[str]:
     from hypervisor.errors import InvalidInput
 
-    value = given.get(name) or []
+    value = launch.get(name) or []
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise InvalidInput(f'"{name}" is {value!r:.60}: expected a list of strings')
     return value

@@ -302,9 +302,9 @@ def _keep_failures(project: Project, suites: list[SuiteResult]) -> None:
 
 
 def _with_filter(session: SuiteSession) -> str:
-    words = session.wanted.text()
+    text = session.wanted.text()
     hint = "; a test's name is that of its signature, test_a(uint256)" if session.wanted.test else ""
-    return f" by {words}{hint}" if words else ""
+    return f" by {text}{hint}" if text else ""
 
 
 def _json(found: Any) -> str:

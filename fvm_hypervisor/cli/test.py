@@ -17,7 +17,7 @@ from fvm_hypervisor.cli.vectors import CORES
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.project import Project
 
-_FILTERS = "Which tests"
+_FILTERS = "Filters"
 _FUZZ = "Fuzz and invariant tests"
 _REPORTS = "Reports"
 _WATCH = "Again and again"
@@ -33,8 +33,10 @@ class CoverageKind(StrEnum):
 
 
 def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
+    noun = {"test": "tests whose name matches", "contract": "contracts whose name matches", "path": "files that match"}
+    effect = f"{'Skip' if name.startswith('no-') else 'Run only'} {noun[name.rpartition('-')[2]]}."
     option: typer.models.OptionInfo = typer.Option(
-        f"--{name}", f"--{short}", metavar=what, rich_help_panel=_FILTERS, show_default=False
+        f"--{name}", f"--{short}", metavar=what, help=effect, rich_help_panel=_FILTERS, show_default=False
     )
     return option
 
@@ -69,7 +71,7 @@ def run_tests(
         ),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing; the exit status tells the result.")
+        bool, typer.Option("--quiet", "-q", help="Print nothing. The exit status shows the result.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     junit: Annotated[bool, typer.Option("--junit", help="Print JUnit XML.")] = False,
@@ -115,7 +117,9 @@ def run_tests(
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Profile of foundry.toml (default: FOUNDRY_PROFILE).")
     ] = None,
-    fuzz_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
+    fuzz_runs: Annotated[
+        int | None, typer.Option(min=1, help="Number of runs per fuzz test.", rich_help_panel=_FUZZ)
+    ] = None,
     fuzz_seed: Annotated[
         str | None,
         typer.Option(metavar="NUMBER", help="Seed of the random inputs, to repeat a run.", rich_help_panel=_FUZZ),
@@ -125,7 +129,7 @@ def run_tests(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="Time limit per fuzz test in seconds, after which it passes.",
+            help="Time limit per fuzz test; at the limit it passes.",
             rich_help_panel=_FUZZ,
         ),
     ] = None,
@@ -133,8 +137,12 @@ def run_tests(
         Path | None,
         typer.Option(metavar="FILE", help="File of a stored failure that fuzz tests run first.", rich_help_panel=_FUZZ),
     ] = None,
-    invariant_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
-    invariant_depth: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
+    invariant_runs: Annotated[
+        int | None, typer.Option(min=1, help="Number of runs per invariant test.", rich_help_panel=_FUZZ)
+    ] = None,
+    invariant_depth: Annotated[
+        int | None, typer.Option(min=1, help="Number of calls per run of an invariant test.", rich_help_panel=_FUZZ)
+    ] = None,
     decode_internal: Annotated[
         bool, typer.Option("--decode-internal", help="Show internal functions and their arguments in traces.")
     ] = False,
@@ -309,10 +317,10 @@ def run_tests(
         )
     check_output(lcov, "the coverage")
     named = None if root is None else _root(root)
-    place = path.resolve() if named is None else (named / path).resolve()
-    if not place.exists():
-        raise InvalidInput(f"there is no file or folder {place}")
-    home = named or find_root(place if place.is_dir() else place.parent)
+    resolved = path.resolve() if named is None else (named / path).resolve()
+    if not resolved.exists():
+        raise InvalidInput(f"there is no file or folder {resolved}")
+    home = named or find_root(resolved if resolved.is_dir() else resolved.parent)
     settings, seed = given_settings(context), _seed(fuzz_seed)
     check_folders(context, home)
 
@@ -353,7 +361,7 @@ def run_tests(
         no_contract=no_match_contract or match.get("no_match_contract"),
         path=match_path or match.get("match_path"),
         no_path=no_match_path or match.get("no_match_path"),
-        inside=None if place == home else place.relative_to(home).as_posix(),
+        inside=None if resolved == home else resolved.relative_to(home).as_posix(),
     )
     options = Options(
         rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,
@@ -399,8 +407,8 @@ def _file(path: Path) -> Path:
     return path.resolve()
 
 
-def _check_together(given: dict[str, bool]) -> None:
-    names = [name for name, is_given in given.items() if is_given]
+def _check_together(options: dict[str, bool]) -> None:
+    names = [name for name, is_set in options.items() if is_set]
     if len(names) > 1:
         raise typer.BadParameter(f"{names[0]} and {names[1]} exclude each other: choose one output format")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvm_hypervisor.cli.options import URL, Artifacts, Engines, RpcUrl, engine_there
+from fvm_hypervisor.cli.options import URL, Artifacts, Engines, RpcUrl, available_engine
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from localnet.contracts.named_interface import NamedInterface
 
 _NOT_REPRODUCED = (
-    "executed again, it gave another receipt: contracts ran under another --evm, actors logged (--actor-logs), or it "
-    "was another version of this program"
+    "re-execution produced another receipt: contracts ran under another --evm, actors logged (--actor-logs), or "
+    "another version of this program executed it"
 )
-_OTHER_STATE = "executed again, it gave another state: it was changed by hand, or by another version of this program"
+_OTHER_STATE = (
+    "re-execution produced another state: the state was edited, or another version of this program executed it"
+)
 _SHORTEST_HASH = 64
 _HASH_BYTES = 32
 
@@ -40,7 +42,7 @@ def trace(
     ] = None,
     evm: Annotated[
         Engines | None,
-        typer.Option(callback=engine_there, help="With --state: EVM engine (default: as in `hypervisor node`)."),
+        typer.Option(callback=available_engine, help="With --state: EVM engine (default: as in `hypervisor node`)."),
     ] = None,
     abi: Annotated[
         list[Path] | None,
@@ -139,7 +141,7 @@ def _epoch(
         typer.echo(deep_json(found))
         return
     console = tree_console()
-    console.print(f"epoch {found['epoch']}: behind its messages")
+    console.print(f"epoch {found['epoch']}: calls after its messages")
     if not found["reproduced"]:
         console.print(_OTHER_STATE)
     console.print(call_lines(found["calls"]))
@@ -241,9 +243,9 @@ def _title(found: dict[str, Any]) -> Text:
     title.append(f" ({gas_words(found)})", style="dim")
     for number, line in enumerate(found["why"]["calls"] if found["why"] else ()):
         title.append(f"\n{'because ' if number else 'failed: '}{line}", style="red")
-    place = failure_line(found)
-    if place is not None:
-        title.append(f"\nat {place}", style="bold red")
+    location = failure_line(found)
+    if location is not None:
+        title.append(f"\nat {location}", style="bold red")
     if not found["reproduced"]:
         title.append(f"\n{_NOT_REPRODUCED}", style="yellow")
     return title

@@ -14,7 +14,7 @@ from fvm_hypervisor.cli.rpc_client import ask
 from localnet.fork.node_client import NodeError, shown_url
 
 _LONGEST_NAME: Final = 200
-Holds = Callable[[Any], bool]
+Predicate = Callable[[Any], bool]
 
 
 def ask_trace(url: str, transaction: str) -> dict[str, Any]:
@@ -49,14 +49,14 @@ def ask_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
     return _check_answer(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
 
 
-def _check_answer(url: str, answer: Any, fields: Mapping[str, Holds]) -> dict[str, Any]:
+def _check_answer(url: str, answer: Any, fields: Mapping[str, Predicate]) -> dict[str, Any]:
     """Check the form of a response and all its calls, and return it."""
     _check(url, "the answer", answer, fields)
     calls = list(answer["calls"])
     for call in calls:  # iterative, since calls can be 1,024 deep
         _check(url, "a call", call, _CALL)
         calls.extend(call["calls"])
-        _check(url, "a call", {**_LATER, **call}, _LATER_HOLDS)
+        _check(url, "a call", {**_NEWER_FIELDS, **call}, _NEWER_FIELD_TYPES)
         for event in call["events"]:
             _check(url, "an event", event, _EVENT)
             for entry in event["entries"]:
@@ -81,7 +81,7 @@ def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
     _check(url, "the answer", answer, _PLACES)
     calls = list(answer["calls"])
     for call in calls:  # iterative, since calls can be 1,024 deep
-        _check(url, "a call's place", call, _PLACE)
+        _check(url, "a call's location", call, _PLACE)
         if call["code"] is not None and call["code"] >= len(answer["codes"]):
             raise NodeError(f"{shown_url(url)} returned invalid locations of calls: code {call['code']} is missing")
         calls.extend(call["calls"])
@@ -89,11 +89,11 @@ def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
     return found
 
 
-def _check(url: str, what: str, value: Any, fields: Mapping[str, Holds]) -> None:
+def _check(url: str, what: str, value: Any, fields: Mapping[str, Predicate]) -> None:
     if not isinstance(value, dict):
         raise NodeError(f"{shown_url(url)} returned an invalid call tree: {what} is {value!r:.60}")
-    for name, holds in fields.items():
-        if not holds(value.get(name)):
+    for name, is_valid in fields.items():
+        if not is_valid(value.get(name)):
             raise NodeError(
                 f"{shown_url(url)} returned an invalid call tree: '{name}' of {what} is {value.get(name)!r:.60}"
             )
@@ -111,7 +111,7 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
-def _is_truth(value: Any) -> bool:
+def _is_bool(value: Any) -> bool:
     return isinstance(value, bool)
 
 
@@ -161,42 +161,42 @@ def _is_number_or_none(value: Any) -> bool:
     return value is None or _is_number(value)
 
 
-_PLACES: Final[Mapping[str, Holds]] = {"codes": _are_hex, "calls": _is_list}
-_PLACE: Final[Mapping[str, Holds]] = {
+_PLACES: Final[Mapping[str, Predicate]] = {"codes": _are_hex, "calls": _is_list}
+_PLACE: Final[Mapping[str, Predicate]] = {
     "code": _is_number_or_none,
-    "creation": _is_truth,
+    "creation": _is_bool,
     "made": _are_numbers,
     "ended": _are_numbers,
     "calls": _is_list,
 }
-_TRACE: Final[Mapping[str, Holds]] = {
+_TRACE: Final[Mapping[str, Predicate]] = {
     "transactionHash": _is_name,
     "blockNumber": _is_number,
     "exitCode": _is_number,
     "exit": _is_name,
     "gasUsed": _is_number,
     "words": _is_text,
-    "reproduced": _is_truth,
+    "reproduced": _is_bool,
     "calls": _is_list,
 }
-_CALL_TRACE: Final[Mapping[str, Holds]] = {name: _TRACE[name] for name in ("exitCode", "gasUsed", "words", "calls")}
-_EPOCH_TRACE: Final[Mapping[str, Holds]] = {"epoch": _is_number, "reproduced": _is_truth, "calls": _is_list}
-_CALL: Final[Mapping[str, Holds]] = {
+_CALL_TRACE: Final[Mapping[str, Predicate]] = {name: _TRACE[name] for name in ("exitCode", "gasUsed", "words", "calls")}
+_EPOCH_TRACE: Final[Mapping[str, Predicate]] = {"epoch": _is_number, "reproduced": _is_bool, "calls": _is_list}
+_CALL: Final[Mapping[str, Predicate]] = {
     **dict.fromkeys(("runtime", "from", "to", "actor", "error"), _is_name),
     **dict.fromkeys(("method", "paramsCodec", "exitCode", "returnCodec", "gas"), _is_number),
     **dict.fromkeys(("params", "return"), _is_hex),
     **dict.fromkeys(("events", "calls"), _is_list),
     "address": _is_name_or_none,
     "value": _is_amount,
-    "readOnly": _is_truth,
+    "readOnly": _is_bool,
     **dict.fromkeys(("end", "words"), _is_text),
-    "plain": _is_truth,
+    "plain": _is_bool,
     "charges": _are_charges,
 }
-_LATER: Final[Mapping[str, Any]] = {"code": None, "name": "", "logs": [], "schemas": {}}
+_NEWER_FIELDS: Final[Mapping[str, Any]] = {"code": None, "name": "", "logs": [], "schemas": {}}
 """Call fields that older nodes do not send."""
-_LATER_HOLDS: Final[Mapping[str, Holds]] = {
+_NEWER_FIELD_TYPES: Final[Mapping[str, Predicate]] = {
     "code": _is_name_or_none, "name": _is_name, "logs": _are_texts, "schemas": _are_schemas,
 }  # fmt: skip
-_EVENT: Final[Mapping[str, Holds]] = {"emitter": _is_name, "address": _is_name_or_none, "entries": _is_list}
-_ENTRY: Final[Mapping[str, Holds]] = {"flags": _is_number, "codec": _is_number, "key": _is_text, "value": _is_hex}
+_EVENT: Final[Mapping[str, Predicate]] = {"emitter": _is_name, "address": _is_name_or_none, "entries": _is_list}
+_ENTRY: Final[Mapping[str, Predicate]] = {"flags": _is_number, "codec": _is_number, "key": _is_text, "value": _is_hex}

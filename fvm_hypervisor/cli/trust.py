@@ -38,17 +38,17 @@ def trust(
     root = find_root(path)
     if revoke:
         was_there = set_trust(root, is_trusted=False)
-        words = "is no longer trusted" if was_there else "was not trusted"
+        text = "is no longer trusted" if was_there else "was not trusted"
     else:
         set_trust(root, is_trusted=True)
-        words = "is trusted"
-    asked = [] if revoke else consent_keys(root)
+        text = "is trusted"
+    keys_found = [] if revoke else consent_keys(root)
     if as_json:
-        keys = [{"profile": profile or None, "key": key, "value": value} for profile, key, value in asked]
+        keys = [{"profile": profile or None, "key": key, "value": value} for profile, key, value in keys_found]
         typer.echo(json.dumps({"project": str(root), "trusted": not revoke, "keys": keys}, default=str))
         return
-    typer.echo(f"{root} {words}")
-    for profile, key, value in asked:
+    typer.echo(f"{root} {text}")
+    for profile, key, value in keys_found:
         typer.echo(f"  {f'profile.{profile}.' if profile else ''}{key} = {json.dumps(value, default=str)}")
 
 

@@ -67,7 +67,7 @@ def conformance(
     """
     from functools import partial
 
-    from fvm_hypervisor.laboratory.vectors import conformance as room
+    from fvm_hypervisor.laboratory.vectors import conformance as runner
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file
     from hypervisor.bundle import Bundle
@@ -75,17 +75,17 @@ def conformance(
     from hypervisor.user_files import check_output
 
     check_output(trace, "the traces")
-    found = room.find_vectors(vectors)
-    skipped = [path for path in found if room.is_skipped(path)]
+    found = runner.find_vectors(vectors)
+    skipped = [path for path in found if runner.is_skipped(path)]
     todo = [path for path in found if path not in skipped]
     if bundle is not None:
         Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    wanted = RunOptions(diff, trace is not None, against, named_overlay(overlay), bundle, parallel)
-    work = partial(run_file, folder=bundle_dir or data_folder("bundles"), wanted=wanted)
+    options = RunOptions(diff, trace is not None, against, named_overlay(overlay), bundle, parallel)
+    work = partial(run_file, folder=bundle_dir or data_folder("bundles"), options=options)
     records: Iterator[dict[str, Any]]
     records = (record for results in run_all(work, todo, workers, "vectors", dask) for record in results)
     if trace is not None:
-        records = _keep_traces(records, trace)
+        records = _write_traces(records, trace)
     notes = [f"skipped, as by the reference (it needs a failing proof): {path.name}" for path in skipped]
     report(records, as_json, notes)
 
@@ -108,16 +108,16 @@ def fevmtest(
     """
     from functools import partial
 
-    from fvm_hypervisor.laboratory.vectors import fevm as room
+    from fvm_hypervisor.laboratory.vectors import fevm as runner
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.bundle import Bundle
 
-    files = room.find_files(paths)
+    files = runner.find_files(paths)
     if bundle is None:
-        given = data_folder("bundles") / "v18-devnet.car"
-        bundle = str(given) if given.is_file() else given.stem
+        file = data_folder("bundles") / "v18-devnet.car"
+        bundle = str(file) if file.is_file() else file.stem
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    work = partial(room.run_file, bundle=bundle, evm=evm)
+    work = partial(runner.run_file, bundle=bundle, evm=evm)
     report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
 
 
@@ -135,13 +135,13 @@ def actortest(
     """
     from functools import partial
 
-    from fvm_hypervisor.laboratory.vectors import actor_cases as room
+    from fvm_hypervisor.laboratory.vectors import actor_cases as runner
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.bundle import Bundle
 
-    files = room.find_files(paths)
+    files = runner.find_files(paths)
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    work = partial(room.run_file, bundle=bundle)
+    work = partial(runner.run_file, bundle=bundle)
     report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
 
 
@@ -150,7 +150,7 @@ def data_folder(folder: str) -> Path:
     return Path(os.environ.get("FVM_DATA", "../shared")) / folder
 
 
-def _place(record: dict[str, Any]) -> str:
+def _case_name(record: dict[str, Any]) -> str:
     """Return the name of a vector, or of a state test's case with its fork and index."""
     name = str(record.get("vector") or record.get("name") or record.get("file"))
     return f"{name} {record['fork']} {record['index']}" if record.get("fork") else name
@@ -159,44 +159,44 @@ def _place(record: dict[str, Any]) -> str:
 def _remedy(actors: int, count: int) -> str:
     """Return the remedy for vectors whose built-in actors are missing."""
     return (
-        f"{count:,} vectors were not run, since their built-in actors, v{actors}, are not here: `hypervisor bundle "
-        f"fetch v{actors}` gets mainnet's (--network another network's), or name a folder of bundles with --bundle-dir"
+        f"{count:,} vectors were not run, since their built-in actors, v{actors}, are not installed: `hypervisor "
+        f"bundle fetch v{actors}` downloads those of mainnet (or of --network); or pass a folder with --bundle-dir"
     )
 
 
-def _keep_traces(records: Iterable[dict[str, Any]], path: Path) -> Iterator[dict[str, Any]]:
+def _write_traces(records: Iterable[dict[str, Any]], path: Path) -> Iterator[dict[str, Any]]:
     """Yield the records without their traces, which are written to a file."""
     with path.open("w", encoding="utf-8") as file:
         for record in records:
-            kept = {"id": f"{record['vector']}:{record['variant']}", "trace": record.pop("trace", [])}
-            file.write(json.dumps(kept) + "\n")
+            entry = {"id": f"{record['vector']}:{record['variant']}", "trace": record.pop("trace", [])}
+            file.write(json.dumps(entry) + "\n")
             yield record
 
 
 def report(records: Iterable[dict[str, Any]], as_json: bool, notes: list[str]) -> None:
     """Print every record, or the failures and a summary; end with the status that the contract names."""
     passed = failed = 0
-    lacking = Counter[int]()
+    missing_actors = Counter[int]()
     for record in records:
         passed, failed = passed + record["pass"], failed + (not record["pass"])
         if "lacks" in record:
-            lacking[record["lacks"]] += 1
+            missing_actors[record["lacks"]] += 1
         if as_json:
             typer.echo(json.dumps(record))
         elif not record["pass"] and "lacks" not in record:
-            typer.echo(f"FAIL  {_place(record)}: {record['error']}")
+            typer.echo(f"FAIL  {_case_name(record)}: {record['error']}")
             for line in record.get("diff", ()):
                 typer.echo(f"      {line}")
     for note in notes:
         sys.stderr.write(f"{note}\n")
-    not_run = f", {lacking.total()} not run" if lacking else ""
-    sys.stderr.write(f"{passed} passed, {failed - lacking.total()} failed{not_run}, {len(notes)} skipped\n")
-    for actors, count in sorted(lacking.items()):
+    not_run = f", {missing_actors.total()} not run" if missing_actors else ""
+    sys.stderr.write(f"{passed} passed, {failed - missing_actors.total()} failed{not_run}, {len(notes)} skipped\n")
+    for actors, count in sorted(missing_actors.items()):
         sys.stderr.write(f"{_remedy(actors, count)}\n")
     if not passed and not failed:
         sys.stderr.write(
-            "error: no case was found: name JSON files of the command's format or folders of them, which have cases of "
-            "--fork if it is given\n"
+            "error: no case was found: pass JSON files in the command's format, or folders with such files; with "
+            "--fork, they must have cases of that fork\n"
         )
         raise typer.Exit(_NOTHING_FOUND)
     if failed:

@@ -94,8 +94,8 @@ def verify_bytecode(
             f"--creation-transaction {creation_transaction!r:.80} is not the hash of a transaction: expected 0x and 64 "
             "hex digits"
         )
-    left_out = set(ignore or ())
-    if len(left_out) == len(CodePart):
+    ignored = set(ignore or ())
+    if len(ignored) == len(CodePart):
         raise InvalidInput("--ignore creation and --ignore runtime leave nothing to compare: omit one of them")
     texts = constructor_texts(constructor_args, constructor_args_path)
     project, artifact = compiled_contract(
@@ -105,30 +105,32 @@ def verify_bytecode(
         raise InvalidInput(f"{artifact.file}:{artifact.name} has no code: it is an interface or abstract")
     url, number = named_node(project, rpc_url) or URL, _block(block)
     try:
-        where = ethereum(url)(address)
+        contract_address = ethereum(url)(address)
         arguments = _arguments(artifact, texts, encoded_constructor_args, ethereum(url))
-        code = _code(url, where, number)
+        code = _code(url, contract_address, number)
         differs = f"{_DIFFERS}{_other_compiler(artifact, code)}"
         results: list[_Row] = []
-        if CodePart.CREATION not in left_out:
-            results.append(_creation(url, project.root, artifact, where, creation_transaction, arguments, differs))
+        if CodePart.CREATION not in ignored:
+            results.append(
+                _creation(url, project.root, artifact, contract_address, creation_transaction, arguments, differs)
+            )
     except NodeError as error:  # status 1 is reserved for mismatches
         raise InvalidInput(str(error)) from None
-    if CodePart.RUNTIME not in left_out:
+    if CodePart.RUNTIME not in ignored:
         results.append(_runtime(artifact, code, differs))
     _print(results, as_json)
     if any(matched is None for _, matched, _ in results):
         raise typer.Exit(1)
 
 
-def _code(url: str, where: str, block: str) -> bytes:
+def _code(url: str, contract_address: str, block: str) -> bytes:
     """Return the code at an address. Raises NodeError if there is none."""
     from fvm_hypervisor.cli.rpc_client import ask_checked
     from localnet.fork.node_client import NodeError, shown_url
 
-    code = ask_checked(url, _data, "eth_getCode", where, block)
+    code = ask_checked(url, _data, "eth_getCode", contract_address, block)
     if not code:
-        raise NodeError(f"there is no code at {where} on {shown_url(url)}: there is nothing to compare")
+        raise NodeError(f"there is no code at {contract_address} on {shown_url(url)}: there is nothing to compare")
     return code
 
 
@@ -151,27 +153,27 @@ def _runtime(artifact: ContractArtifact, code: bytes, differs: str) -> _Row:
 
 
 def _creation(
-    url: str, root: Path, artifact: ContractArtifact, address: str, given: str | None, arguments: bytes | None,
+    url: str, root: Path, artifact: ContractArtifact, address: str, transaction: str | None, arguments: bytes | None,
     differs: str,
 ) -> _Row:  # fmt: skip
     """Return the row about the creation code. Raises NodeError, InvalidInput."""
     from fvm_hypervisor.soltest.bytecode_match import match_creation
 
-    init_code = _init_code(url, root, address, given)
+    init_code = _init_code(url, root, address, transaction)
     found = match_creation(artifact.creation, init_code)
     if found is None:
         return "creation", None, f"Creation {differs}"
-    matched, behind = found
-    if arguments is not None and arguments != behind:
+    matched, used = found
+    if arguments is not None and arguments != used:
         return "creation", None, (
-            f"Creation code was deployed with other constructor arguments: 0x{behind.hex()}, not 0x{arguments.hex()}"
+            f"Creation code was deployed with other constructor arguments: 0x{used.hex()}, not 0x{arguments.hex()}"
         )  # fmt: skip
-    if arguments is None and not _fits(artifact, behind):
-        return "creation", None, f"Creation {differs}: behind it are no arguments of the constructor"
+    if arguments is None and not _are_arguments(artifact, used):
+        return "creation", None, f"Creation {differs}: no constructor arguments follow it"
     return "creation", matched, None
 
 
-def _init_code(url: str, root: Path, address: str, given: str | None) -> bytes:
+def _init_code(url: str, root: Path, address: str, transaction: str | None) -> bytes:
     """Return the init code of the transaction that created a contract.
 
     Raises InvalidInput if it is not found, and NodeError.
@@ -180,20 +182,20 @@ def _init_code(url: str, root: Path, address: str, given: str | None) -> bytes:
     from hypervisor.errors import InvalidInput
     from localnet.fork.answers import quantity
 
-    if given is not None:
-        return _made_by(url, given, address)
+    if transaction is not None:
+        return _init_code_from_transaction(url, transaction, address)
     chain = ask_checked(url, quantity, "eth_chainId")
-    known = _known_to(url, address)
+    known = _hash_from_node(url, address)
     refused = []
-    for name in dict.fromkeys([*([] if known is None else [known]), *_recorded(root, chain, address)]):
+    for name in dict.fromkeys([*([] if known is None else [known]), *_hashes_from_records(root, chain, address)]):
         try:
-            return _made_by(url, name, address)
+            return _init_code_from_transaction(url, name, address)
         except InvalidInput as error:  # the record belongs to an earlier chain
             refused.append(error)
     raise refused[0] if refused else InvalidInput(_NOT_FOUND)
 
 
-def _made_by(url: str, name: str, address: str) -> bytes:
+def _init_code_from_transaction(url: str, name: str, address: str) -> bytes:
     """Return the init code with which a transaction created a contract.
 
     Raises InvalidInput if the transaction did not create it.
@@ -220,7 +222,7 @@ def _made_by(url: str, name: str, address: str) -> bytes:
     )
 
 
-def _recorded(root: Path, chain: int, address: str) -> Iterator[str]:
+def _hashes_from_records(root: Path, chain: int, address: str) -> Iterator[str]:
     """Yield the hashes of transactions that created a contract according to the project's broadcast files."""
     for file in sorted(root.glob(_RECORDS.format(chain=chain))):
         for row in _rows(file):
@@ -242,7 +244,7 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
 
 
-def _known_to(url: str, address: str) -> str | None:
+def _hash_from_node(url: str, address: str) -> str | None:
     """Return the hash of a contract's creation transaction, for nodes that index it, such as anvil; else None."""
     from fvm_hypervisor.cli.rpc_client import ask
     from localnet.fork.node_client import NodeError
@@ -276,7 +278,7 @@ def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str
         raise InvalidInput(f"--encoded-constructor-args {encoded!r:.60} is not hex") from None
 
 
-def _fits(artifact: ContractArtifact, data: bytes) -> bool:
+def _are_arguments(artifact: ContractArtifact, data: bytes) -> bool:
     """Return True if the data are exactly the constructor's arguments."""
     from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
     from fvm_hypervisor.soltest.cheatcodes.values import decode, encode

@@ -92,14 +92,14 @@ class Adapter:
                 session = self._session
                 self._count(pauses=message.get("command") == "pause")
                 if session is not None and message.get("command") in ("disconnect", "terminate"):
-                    session.give_up()
+                    session.abort()
                 self._requests.put(message)
         except (ProtocolError, OSError, ValueError) as error:
             self._channel.event("output", {"category": "stderr", "output": f"error: {error}\n"})
         finally:
             self._disconnected = True
             if self._session is not None:
-                self._session.give_up()
+                self._session.abort()
             self._requests.put(None)
 
     def _count(self, *, pauses: bool) -> None:
@@ -177,14 +177,16 @@ class Adapter:
         self._resources.callback(self._session.close)
         self._stop_on_entry = bool(arguments.get("stopOnEntry", True))
         if self._disconnected:
-            self._session.give_up()
+            self._session.abort()
 
     def _begin(self) -> None:
         session = self._launched
         state = session.start()
         self._say(session.subject.name)
         if not session.subject.steps_contracts:
-            self._say('contracts run in the official EVM actor, which shows no instructions: "evm": "fast" has them')
+            self._say(
+                'contracts run in the official EVM actor, which shows no instructions: use "evm": "fast" to see them'
+            )
         if isinstance(state, Stop) and not self._stop_on_entry:
             state = session.go_on()
         self._report(state)
@@ -195,7 +197,7 @@ class Adapter:
     def _acknowledge(self, _: Mapping[str, Any]) -> None:
         pass
 
-    def _moves(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _prepare_step(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the response that precedes a step. Raises InvalidInput at the message's end."""
         self._by_instruction = arguments.get("granularity") == "instruction"
         self._launched.check_open()
@@ -231,7 +233,7 @@ class Adapter:
                 answers.append({"verified": False, "message": str(error)})
         return {"breakpoints": answers}
 
-    # --- looking ----------------------------------------------------------------------------------------------
+    # --- queries ----------------------------------------------------------------------------------------------
 
     def _threads(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return {"threads": [{"id": _THREAD, "name": "message"}]}
@@ -242,7 +244,7 @@ class Adapter:
             return {"stackFrames": [], "totalFrames": 0}
         frames = views.frames(session)
         first = int(arguments.get("startFrame") or 0)
-        most = int(arguments.get("levels") or 0) or len(frames)
+        limit = int(arguments.get("levels") or 0) or len(frames)
         shown = [
             {
                 "id": frame.number,
@@ -251,7 +253,7 @@ class Adapter:
                 "column": 1 if frame.line else 0,
                 **({"source": self._source(frame)} if frame.path else {"presentationHint": "subtle"}),
             }
-            for frame in frames[first : first + most]
+            for frame in frames[first : first + limit]
         ]
         return {"stackFrames": shown, "totalFrames": len(frames)}
 
@@ -264,10 +266,10 @@ class Adapter:
         return {"name": frame.path, "sourceReference": self._sources.index(frame.path) + 1}
 
     def _source_text(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        place = int(arguments["sourceReference"])
-        if not 0 < place <= len(self._sources):
-            raise InvalidInput(f"there is no source with reference {place}")
-        return {"content": "\n".join(self._launched.sources.text(self._sources[place - 1]))}
+        index = int(arguments["sourceReference"])
+        if not 0 < index <= len(self._sources):
+            raise InvalidInput(f"there is no source with reference {index}")
+        return {"content": "\n".join(self._launched.sources.text(self._sources[index - 1]))}
 
     def _scopes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         found = scopes(self._launched, int(arguments["frameId"]))
@@ -283,8 +285,8 @@ class Adapter:
         }
 
     def _variables(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        place = int(arguments["variablesReference"])
-        if not 0 < place <= len(self._branches):
+        index = int(arguments["variablesReference"])
+        if not 0 < index <= len(self._branches):
             raise InvalidInput("this variable belongs to an earlier stop: request the scopes again")
         return {
             "variables": [
@@ -294,7 +296,7 @@ class Adapter:
                     "variablesReference": self._branch(each.below),
                     **({"memoryReference": each.memory} if each.memory else {}),
                 }
-                for each in opened(self._branches[place - 1])
+                for each in opened(self._branches[index - 1])
             ]
         }
 
@@ -308,11 +310,13 @@ class Adapter:
         """Run a terminal command that only inspects; stepping belongs to the editor."""
         terminal = Terminal(self._launched)
         terminal.frame = int(arguments.get("frameId") or 0)
-        if terminal.frame:  # the message has ended, where some commands still work
+        if terminal.frame:  # check that the frame exists; frame 0 needs no running message
             views.call_of(self._launched, terminal.frame)
         words = str(arguments["expression"]).split()
-        if words and words[0] not in _LOOKING:
-            raise InvalidInput(f"'{words[0]:.40}' is not available here: expected one of {', '.join(sorted(_LOOKING))}")
+        if words and words[0] not in _READ_ONLY_COMMANDS:
+            raise InvalidInput(
+                f"'{words[0]:.40}' is not available here: expected one of {', '.join(sorted(_READ_ONLY_COMMANDS))}"
+            )
         try:
             return {"result": terminal.do(" ".join(words)), "variablesReference": 0}
         except Quit:
@@ -359,16 +363,16 @@ class Adapter:
         kind = "pause" if state.reason == PAUSED else "step"
         self._stopped("breakpoint" if is_hit else kind, state.reason, number)
 
-    def _stopped(self, reason: str, words: str, number: int = 0) -> None:
+    def _stopped(self, reason: str, description: str, number: int = 0) -> None:
         hit = {"hitBreakpointIds": [number]} if number else {}
-        body = {"reason": reason, "description": words, "threadId": _THREAD, "allThreadsStopped": True, **hit}
+        body = {"reason": reason, "description": description, "threadId": _THREAD, "allThreadsStopped": True, **hit}
         self._channel.event("stopped", body)
 
     def _say(self, text: str, category: str = "console") -> None:
         self._channel.event("output", {"category": category, "output": f"{text}\n"})
 
 
-_LOOKING: Final = frozenset({
+_READ_ONLY_COMMANDS: Final = frozenset({
     "where", "bt", "functions", "fn", "list", "l", "stack", "memory", "x", "storage", "calldata", "params", "p",
     "syscall", "state", "gas", "logs", "break", "help", "h", "?",
 })  # fmt: skip
@@ -392,12 +396,12 @@ _HANDLERS: Final[Mapping[str, Handler]] = {
     "variables": Adapter._variables,
     "evaluate": Adapter._evaluate,
     "readMemory": Adapter._read_memory,
-    "continue": Adapter._moves,
-    "next": Adapter._moves,
-    "stepIn": Adapter._moves,
-    "stepOut": Adapter._moves,
-    "stepBack": Adapter._moves,
-    "reverseContinue": Adapter._moves,
+    "continue": Adapter._prepare_step,
+    "next": Adapter._prepare_step,
+    "stepIn": Adapter._prepare_step,
+    "stepOut": Adapter._prepare_step,
+    "stepBack": Adapter._prepare_step,
+    "reverseContinue": Adapter._prepare_step,
 }
 _STEPS: Final[Mapping[str, Callable[[Session, bool], Stop | End]]] = {
     "restart": lambda session, _: session.start(),

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fvm_hypervisor.debugger.listener import EXIT_SYSCALL, OpenCall, StepListener, StopSite
-from fvm_hypervisor.debugger.naming import CallWords
+from fvm_hypervisor.debugger.naming import CallNames
 from fvm_hypervisor.debugger.positions import MarkKind
 from fvm_hypervisor.debugger.sources import SourceLines
 from fvm_hypervisor.debugger.syscalls import syscall_names
@@ -62,24 +62,24 @@ def parse_breakpoint(number: int, text: str) -> Breakpoint:
         raise InvalidInput(f"'{text}' is not a breakpoint: begin with one of {', '.join(KINDS)}")
     if not rest:
         raise InvalidInput(f"'{text}' is not a breakpoint: {kind} needs a value")
-    made = Breakpoint(number, kind, rest, where=rest)
+    point = Breakpoint(number, kind, rest, where=rest)
     if kind == "pc":
         address, _, counter = rest.rpartition(" ")
-        made.where, made.counter = address.strip(), _number(counter, text)
+        point.where, point.counter = address.strip(), _number(counter, text)
     elif kind == "line":
         path, colon, line = rest.rpartition(":")
         if not colon or not path:
             raise InvalidInput(f"'{text}' is not a line: write FILE:LINE, such as Vault.sol:24")
-        made.where, made.counter = path, _number(line, text)
+        point.where, point.counter = path, _number(line, text)
     elif kind == "gas":
-        made.counter = _number(rest.replace(",", ""), text)
+        point.counter = _number(rest.replace(",", ""), text)
     elif kind == "exit" and rest != "any":
-        made.counter = _number(rest, text)
+        point.counter = _number(rest, text)
     elif kind == "syscall" and not any(rest in (name, name.partition("::")[2]) for name in syscall_names()):
         raise InvalidInput(f"there is no syscall '{rest}': expected one of {', '.join(syscall_names())}")
-    if kind in ("call", "pc") and has_address_form(made.where):
-        parse_address(made.where)  # report a mistyped address here
-    return made
+    if kind in ("call", "pc") and has_address_form(point.where):
+        parse_address(point.where)  # report a mistyped address here
+    return point
 
 
 def has_address_form(text: str) -> bool:
@@ -100,7 +100,7 @@ def _number(text: str, whole: str) -> int:
 class Breakpoints:
     """All breakpoints of a session."""
 
-    def __init__(self, names: CallWords, sources: SourceLines) -> None:
+    def __init__(self, names: CallNames, sources: SourceLines) -> None:
         self.all: list[Breakpoint] = []
         self._names, self._sources = names, sources
         self._count = 0
@@ -108,74 +108,74 @@ class Breakpoints:
 
     def add(self, text: str) -> Breakpoint:
         """Add a breakpoint and return it. Raises InvalidInput."""
-        made = parse_breakpoint(self._count + 1, text)
+        point = parse_breakpoint(self._count + 1, text)
         self._count += 1
-        self.all.append(made)
-        return made
+        self.all.append(point)
+        return point
 
     def remove(self, number: int) -> Breakpoint:
         """Delete a breakpoint. Raises InvalidInput."""
-        for made in self.all:
-            if made.number == number:
-                self.all.remove(made)
-                return made
+        for point in self.all:
+            if point.number == number:
+                self.all.remove(point)
+                return point
         raise InvalidInput(f"there is no breakpoint {number}")
 
     def wants_instructions(self, listener: StepListener, call: OpenCall) -> bool:
         """Return True if any breakpoint may match an instruction of the frame."""
-        return any(self._may_fit(listener, call, made) for made in self.all if made.every_instruction)
+        return any(self._may_match(listener, call, point) for point in self.all if point.every_instruction)
 
-    def _may_fit(self, listener: StepListener, call: OpenCall, made: Breakpoint) -> bool:
-        if made.kind == "gas":
-            return listener.used_before < made.counter * MILLIGAS_PER_GAS
-        if made.kind == "pc":
-            return not made.where or self._names.is_called(call, made.where)
+    def _may_match(self, listener: StepListener, call: OpenCall, point: Breakpoint) -> bool:
+        if point.kind == "gas":
+            return listener.used_before < point.counter * MILLIGAS_PER_GAS
+        if point.kind == "pc":
+            return not point.where or self._names.is_called(call, point.where)
         lines = self._sources.of(call)
-        key = made.where, made.counter, b"" if call.evm is None else call.evm.code
+        key = point.where, point.counter, b"" if call.evm is None else call.evm.code
         if key not in self._lines:
             self._lines[key] = any(
-                place.line == made.counter and same_file(place.path, made.where) for place in lines.places.values()
+                place.line == point.counter and same_file(place.path, point.where) for place in lines.places.values()
             )
         return self._lines[key]
 
     def hit(self, listener: StepListener, site: StopSite, left: Callable[[OpenCall], object]) -> Breakpoint | None:
         """Return the first breakpoint that matches `site`. `left` maps a frame to its previous source line."""
-        for made in self.all:
-            if self._fits(listener, site, made, left):
-                made.hits += 1
-                return made
+        for point in self.all:
+            if self._matches(listener, site, point, left):
+                point.hits += 1
+                return point
         return None
 
-    def _fits(
-        self, listener: StepListener, site: StopSite, made: Breakpoint, left: Callable[[OpenCall], object]
+    def _matches(
+        self, listener: StepListener, site: StopSite, point: Breakpoint, left: Callable[[OpenCall], object]
     ) -> bool:
         call = site.call
-        match made.kind:
+        match point.kind:
             case "call":
-                return site.mark is MarkKind.CALL and self._names.is_called(call, made.where)
+                return site.mark is MarkKind.CALL and self._names.is_called(call, point.where)
             case "method":
-                return site.mark is MarkKind.CALL and self._names.has_method(call, made.where)
+                return site.mark is MarkKind.CALL and self._names.has_method(call, point.where)
             case "syscall" if site.mark is MarkKind.SYSCALL and call.syscall is not None:
-                return made.where in (call.syscall.name, call.syscall.name.partition("::")[2])
+                return point.where in (call.syscall.name, call.syscall.name.partition("::")[2])
             case "exit":
-                return _exits(site, made.counter)
+                return _exits(site, point.counter)
             case "gas":
-                return passes_mark(listener, site, made.counter)
+                return reaches_gas(listener, site, point.counter)
             case "pc":
-                fits = site.mark is None and site.counter == made.counter
-                return fits and (not made.where or self._names.is_called(call, made.where))
+                matches = site.mark is None and site.counter == point.counter
+                return matches and (not point.where or self._names.is_called(call, point.where))
             case "line" if site.mark is None:
                 line = self._sources.of(call).line(site.counter)
-                fits = line is not None and line[1] == made.counter and same_file(line[0], made.where)
-                return fits and left(call) != line
+                matches = line is not None and line[1] == point.counter and same_file(line[0], point.where)
+                return matches and left(call) != line
             case _:
                 return False
 
 
-def same_file(path: str, given: str) -> bool:
+def same_file(path: str, name: str) -> bool:
     """Return True if one of the paths is the other or ends with it."""
-    given = given.removeprefix("./")
-    return path == given or path.endswith(f"/{given}") or given.endswith(f"/{path}")
+    name = name.removeprefix("./")
+    return path == name or path.endswith(f"/{name}") or name.endswith(f"/{path}")
 
 
 def _exits(site: StopSite, wanted: int) -> bool:
@@ -190,7 +190,7 @@ def _exits(site: StopSite, wanted: int) -> bool:
     return end.exit_code == wanted or (wanted < 0 and bool(end.exit_code or end.error))
 
 
-def passes_mark(listener: StepListener, site: StopSite, gas: int) -> bool:
+def reaches_gas(listener: StepListener, site: StopSite, gas: int) -> bool:
     """Return True if the message's gas use reaches `gas` at this position."""
     used, before = listener.used_at(site), listener.used_before
     return before < gas * MILLIGAS_PER_GAS <= used

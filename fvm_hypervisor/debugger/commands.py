@@ -52,7 +52,9 @@ class Terminal:
         self.session.start()
         name, warning = self.session.subject.name, ""
         if not self.session.subject.steps_contracts:
-            warning = "\ncontracts run in the official EVM actor, which shows no instructions: --evm fast has them"
+            warning = (
+                "\ncontracts run in the official EVM actor, which shows no instructions: use --evm fast to see them"
+            )
         return f"{name}{warning}\n{self.where()}"
 
     def do(self, line: str) -> str:
@@ -113,7 +115,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n... {len(text) - _LONGEST:,} characters more"
 
 
-# --- going ------------------------------------------------------------------------------------------------------------
+# --- moves ------------------------------------------------------------------------------------------------------------
 
 
 def _step(terminal: Terminal, words: list[str]) -> str:
@@ -184,18 +186,18 @@ def _restart(terminal: Terminal, _: list[str]) -> str:
 def _break(terminal: Terminal, words: list[str]) -> str:
     if not words:
         made = terminal.session.breakpoints.all
-        return "\n".join(f"{one.number}: {one}, hit {one.hits} times" for one in made) or "there is no breakpoint"
+        return "\n".join(f"{one.number}: {one}, hit {one.hits} times" for one in made) or "no breakpoints"
     added = terminal.session.breakpoints.add(" ".join(words))
     return f"breakpoint {added.number}: {added}"
 
 
 def _delete(terminal: Terminal, words: list[str]) -> str:
     if not words:
-        raise InvalidInput("delete which breakpoint? `break` lists them")
+        raise InvalidInput("missing argument: the number of a breakpoint, as listed by `break`")
     return f"deleted: {terminal.session.breakpoints.remove(_number(words[0]))}"
 
 
-# --- looking ----------------------------------------------------------------------------------------------------------
+# --- queries ----------------------------------------------------------------------------------------------------------
 
 
 def _where(terminal: Terminal, _: list[str]) -> str:
@@ -223,7 +225,7 @@ def _down(terminal: Terminal, _: list[str]) -> str:
 
 def _stack(terminal: Terminal, _: list[str]) -> str:
     step = views.step_of(terminal.session, terminal.frame)
-    words = "\n".join(f"{place:>4} 0x{word:064x}" for place, word in enumerate(reversed(step.stack)))
+    words = "\n".join(f"{index:>4} 0x{word:064x}" for index, word in enumerate(reversed(step.stack)))
     return f"pc {step.pc} {step.name}, EVM gas {step.gas:,}\n{words or '     the stack is empty'}"
 
 
@@ -232,7 +234,9 @@ def _memory(terminal: Terminal, words: list[str]) -> str:
     length = _number(words[1]) if len(words) > 1 else 256
     if offset < 0 or length < 0:
         raise InvalidInput("offset and length must be at least 0")
-    return hex_lines(views.memory(terminal.session, terminal.frame, offset, length), offset) or "no memory there"
+    return (
+        hex_lines(views.memory(terminal.session, terminal.frame, offset, length), offset) or "no memory at this offset"
+    )
 
 
 def hex_lines(data: bytes, offset: int = 0) -> str:
@@ -249,8 +253,8 @@ def _storage(terminal: Terminal, words: list[str]) -> str:
     if not 0 <= first < 1 << 256:
         raise InvalidInput(f"{first} is not a slot: expected 0 to 2^256 - 1")
     found = views.storage(terminal.session, terminal.frame, first)
-    lines = [f"0x{key:x}: 0x{word:x}" for key, word in sorted(found.words.items())] + [found.rest] * bool(found.rest)
-    return "\n".join(lines) or "no slot has a word"
+    lines = [f"0x{key:x}: 0x{word:x}" for key, word in sorted(found.slots.items())] + [found.rest] * bool(found.rest)
+    return "\n".join(lines) or "the storage is empty"
 
 
 def _calldata(terminal: Terminal, words: list[str]) -> str:
@@ -259,7 +263,7 @@ def _calldata(terminal: Terminal, words: list[str]) -> str:
     length = _number(words[1]) if len(words) > 1 else len(data)
     if offset < 0 or length < 0:
         raise InvalidInput("offset and length must be at least 0")
-    return hex_lines(data[offset : offset + length], offset) or "there is none"
+    return hex_lines(data[offset : offset + length], offset) or "no calldata"
 
 
 def _params(terminal: Terminal, _: list[str]) -> str:
@@ -275,15 +279,15 @@ def _syscall(terminal: Terminal, _: list[str]) -> str:
 def _functions(terminal: Terminal, _: list[str]) -> str:
     found = terminal.session.functions(views.call_of(terminal.session, terminal.frame))
     if not found:
-        raise InvalidInput(f"frame {terminal.frame} is not a running native actor: stop at one of its syscalls")
-    return "\n".join(f"{place:>4} {printable(name)}" for place, name in enumerate(found))
+        raise InvalidInput(f"frame {terminal.frame} is not a native actor at a syscall: stop at one of its syscalls")
+    return "\n".join(f"{index:>4} {printable(name)}" for index, name in enumerate(found))
 
 
 def _state(terminal: Terminal, words: list[str]) -> str:
-    who = words[0] if words else _receiver(terminal)
-    if not has_address_form(who):
-        who, words = _receiver(terminal), ["", *words]
-    found = views.state(terminal.session, who, words[1] if len(words) > 1 else "")
+    address = words[0] if words else _receiver(terminal)
+    if not has_address_form(address):
+        address, words = _receiver(terminal), ["", *words]
+    found = views.state(terminal.session, address, words[1] if len(words) > 1 else "")
     return printable_lines(json.dumps(found, indent=2, ensure_ascii=False))
 
 
@@ -296,7 +300,7 @@ def _receiver(terminal: Terminal) -> str:
     call = views.call_of(terminal.session, terminal.frame)
     actor = terminal.session.names.actor(call)
     if actor is None:
-        raise InvalidInput("there is no actor yet: name one, such as `state f04`")
+        raise InvalidInput("the call has no actor yet: pass an address, as in `state f04`")
     return terminal.session.names.address(actor)
 
 

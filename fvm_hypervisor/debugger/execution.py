@@ -42,7 +42,7 @@ class End:
         if self.problem:
             return f"the message could not be executed to its end: {self.problem}"
         if self.exit_code is None:
-            return "the message was not executed: the state that it meets refuses it"
+            return "the message was not executed: it is not valid in this state"
         return f"the message has ended: exit {exit_meaning(self.exit_code)}, gas {self.gas_used:,}"
 
 
@@ -107,10 +107,10 @@ class DebuggedRun:
         try:
             self._work(self.listener)
         except Abandoned:
-            self._stops.put(End(None, 0, "it was given up"))
+            self._stops.put(End(None, 0, "it was abandoned"))
         except (HypervisorError, StoreError) as error:
             self._stops.put(End(None, 0, str(error)))
-        except BaseException as defect:  # noqa: BLE001  # it is raised where the execution is resumed
+        except BaseException as defect:  # noqa: BLE001  # raised again by `resume`
             self._stops.put(defect)
         else:
             ended = self.listener.ended

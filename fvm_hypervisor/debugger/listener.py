@@ -133,7 +133,7 @@ class StepListener:
             if isinstance(event, CallEnded):  # calls also end when the execution is abandoned
                 return
             raise Abandoned("the execution was abandoned")
-        if type(event) is GasCharged:  # most are
+        if type(event) is GasCharged:  # the most frequent event
             self._charge(event)
             return
         match event:

@@ -20,12 +20,12 @@ from hypervisor.types import ActorID
 from localnet.contracts.named_interface import NamedInterface
 from localnet.state.inspection import parse_address
 from localnet.state.named_code import stored_interface
+from localnet.traces.decoded_calls import DecodedCall, describe
 from localnet.traces.trace import call_json
-from localnet.traces.trace_words import Words, describe
 from store.cid import Cid, show
 
 
-class CallWords:
+class CallNames:
     """Names of callees and methods, from the state of a machine, schemas and compiled contracts."""
 
     def __init__(self, machine: Hypervisor, sources: SourceLines) -> None:
@@ -60,36 +60,36 @@ class CallWords:
             self._interfaces[code] = stored_interface(self.machine.base, code)
         return self._interfaces[code]
 
-    def words(self, call: OpenCall) -> Words:
+    def decoded(self, call: OpenCall) -> DecodedCall:
         """Describe a call in printable, shortened text."""
         found: dict[str, Any] = call_json(self.machine, _alone(call))
         compiled = self._sources.of(call).contract
         interfaces = [] if compiled is None else [NamedInterface(compiled.name, compiled.interface)]
         own = self.interface(call)
-        words = describe(found, interfaces, {} if own is None else {found["code"]: own})
-        if words.callee == "contract" and call.evm is None and self.kind(call) == "evm":
-            return self._before_its_frame(found, words)
-        return words
+        decoded = describe(found, interfaces, {} if own is None else {found["code"]: own})
+        if decoded.callee == "contract" and call.evm is None and self.kind(call) == "evm":
+            return self._before_its_frame(found, decoded)
+        return decoded
 
-    def _before_its_frame(self, found: dict[str, Any], words: Words) -> Words:
+    def _before_its_frame(self, found: dict[str, Any], decoded: DecodedCall) -> DecodedCall:
         """Describe a call of a contract whose code is not known yet, using any contract that has the function."""
         every: Sequence[NamedInterface] = [
             NamedInterface(each.name, each.interface) for each in self._sources.artifacts.contracts()
         ]
-        return describe(found, every) if every else words
+        return describe(found, every) if every else decoded
 
-    def is_called(self, call: OpenCall, who: str) -> bool:
-        """Return True if `who` is the callee's address, name, code CID, or contract name."""
+    def is_called(self, call: OpenCall, name: str) -> bool:
+        """Return True if `name` is the callee's address, name, code CID, or contract name."""
         compiled = self._sources.of(call).contract
         code = self.code(call)
-        if who == self.kind(call) or (compiled is not None and who == compiled.name):
+        if name == self.kind(call) or (compiled is not None and name == compiled.name):
             return True
-        if code is not None and who in (show(code), self.machine.name_of(code)):  # includes actors installed by users
+        if code is not None and name in (show(code), self.machine.name_of(code)):  # includes actors installed by users
             return True
-        if who in ACTOR_NAMES:
+        if name in ACTOR_NAMES:
             return False
         try:
-            address = parse_address(who)
+            address = parse_address(name)
         except HypervisorError:
             return False
         actor = self.actor(call)

@@ -78,39 +78,39 @@ class MarkRecord:
         """Return the mark with a number, starting at 1."""
         return self.marks[mark - 1]
 
-    def before(self, place: Position) -> Position | None:
-        """Return the position one step before `place`, in any call; None at the first mark."""
-        if place.number:
-            after = self.at(place.mark).after
-            if after.call != place.call or place.number - 1 > after.begun:
-                return Position(place.mark, place.number - 1, place.call)
-            return self.of_mark(place.mark)
-        if place.mark <= 1:
+    def before(self, position: Position) -> Position | None:
+        """Return the position one step before `position`, in any call; None at the first mark."""
+        if position.number:
+            after = self.at(position.mark).after
+            if after.call != position.call or position.number - 1 > after.begun:
+                return Position(position.mark, position.number - 1, position.call)
+            return self.of_mark(position.mark)
+        if position.mark <= 1:
             return None
-        ran, since = self.at(place.mark).before, self.at(place.mark - 1).after
-        if ran.begun > (since.begun if since.call == ran.call else 0):
-            return Position(place.mark - 1, ran.begun, ran.call)
-        return self.of_mark(place.mark - 1)
+        running, previous = self.at(position.mark).before, self.at(position.mark - 1).after
+        if running.begun > (previous.begun if previous.call == running.call else 0):
+            return Position(position.mark - 1, running.begun, running.call)
+        return self.of_mark(position.mark - 1)
 
     def of_mark(self, mark: int) -> Position:
         """Return the position of a mark."""
         return Position(mark, 0, self.at(mark).call)
 
-    def over_before(self, place: Position) -> Position | None:
+    def over_before(self, position: Position) -> Position | None:
         """Return the reverse step-over target: the previous position in the same call.
 
         At the call's start, the position in its caller.
         """
-        if place.number > 1:
-            return self.of_instruction(place.call, place.number - 1, place.mark)
-        if place.number == 1:
-            return self.of_mark(self.begins[place.call])
-        here = self.at(place.mark)
+        if position.number > 1:
+            return self.of_instruction(position.call, position.number - 1, position.mark)
+        if position.number == 1:
+            return self.of_mark(self.begins[position.call])
+        here = self.at(position.mark)
         if here.kind is MarkKind.CALL:
-            return self.caller(place.call)
+            return self.caller(position.call)
         if here.before.begun:
-            return self.of_instruction(place.call, here.before.begun, place.mark - 1)
-        return self._own_mark(place.call, place.mark)
+            return self.of_instruction(position.call, here.before.begun, position.mark - 1)
+        return self._own_mark(position.call, position.mark)
 
     def _own_mark(self, call: int, before: int) -> Position:
         """Return the newest mark of a call before mark `before`: a syscall or the call's start."""

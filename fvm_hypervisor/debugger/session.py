@@ -1,7 +1,7 @@
-"""A debugging session of one message: forward steps, and backward steps by executing again up to a known position.
+"""A debugging session of one message. A step back executes the message again, up to a known position.
 
-Positions are counters (`positions`). An execution runs at the engine's full speed up to the requested position, so
-steps back are fast in long messages too.
+Positions are counters (`positions`). An execution runs at full speed up to the requested position, so steps back are
+fast in long messages too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bridge.evm_steps import EvmStep
 from fvm_hypervisor.debugger.breakpoints import Breakpoints
 from fvm_hypervisor.debugger.execution import DebuggedRun, End, Stop
 from fvm_hypervisor.debugger.listener import PAUSED, Abandoned, OpenCall, Plan, StepListener, StopSite
-from fvm_hypervisor.debugger.naming import CallWords
+from fvm_hypervisor.debugger.naming import CallNames
 from fvm_hypervisor.debugger.plans import Forward, Hits, Into, Over, RecordCounters, RunTo, Step, Writes
 from fvm_hypervisor.debugger.positions import MarkRecord, Position
 from fvm_hypervisor.debugger.sources import SourceLines
@@ -31,7 +31,7 @@ class Interrupted(InvalidInput):
     """Raised when a command that executes the message again was paused before it found its result."""
 
     def __init__(self) -> None:
-        super().__init__("interrupted, before it came to its end")
+        super().__init__("interrupted before the command finished")
 
 
 class Session:
@@ -40,15 +40,15 @@ class Session:
     def __init__(self, subject: Subject, sources: SourceLines | None = None) -> None:
         self.subject = subject
         self.sources = sources or SourceLines()
-        self.names = CallWords(subject.machine, self.sources)
+        self.names = CallNames(subject.machine, self.sources)
         self.breakpoints = Breakpoints(self.names, self.sources)
         self.state: Stop | End = End(None, 0)
         """Current position."""
         self.record = MarkRecord()
         """Marks of all executions; each execution extends them when it gets further than the ones before."""
         self._execution: DebuggedRun | None = None
-        self._given_up = False
-        self._looked: dict[tuple[int, int], EvmStep] = {}
+        self._is_closed = False
+        self._instructions: dict[tuple[int, int], EvmStep] = {}
         self._stepped_over: dict[Position, Position] = {}
         """Start and end positions of steps over calls, whose interior may be long."""
 
@@ -93,7 +93,7 @@ class Session:
     # --- backwards --------------------------------------------------------------------------------------------
 
     def back(self, *, into: bool = False, by_instruction: bool = False) -> Stop | End:
-        """Step back to the previous line or syscall; with `into`, into the calls made there."""
+        """Step back to the previous line or syscall; with `into`, into the calls point caller."""
         with self._restoring_on_pause():
             return self._back(into=into, by_instruction=by_instruction)
         return self.state
@@ -101,13 +101,13 @@ class Session:
     def _back(self, *, into: bool, by_instruction: bool) -> Stop | End:
         if isinstance(self.state, End):
             return self._to_last_mark()
-        place = self.site.position
-        if not into and not by_instruction and place in self._stepped_over:
-            return self.go_to(self._stepped_over[place])
+        position = self.site.position
+        if not into and not by_instruction and position in self._stepped_over:
+            return self.go_to(self._stepped_over[position])
         lines = self.sources.of(self.site.call)
-        if place.number and lines.places and not by_instruction:
-            return self._back_by_line(place)
-        before = self.record.before(place) if into else self.record.over_before(place)
+        if position.number and lines.places and not by_instruction:
+            return self._back_by_line(position)
+        before = self.record.before(position) if into else self.record.over_before(position)
         if before is None:
             raise InvalidInput("cannot step back: this is the start of the message")
         return self._line_begin(before, by_instruction=by_instruction)
@@ -121,45 +121,45 @@ class Session:
     def _reverse(self) -> Stop | End:
         end = self.site.position if isinstance(self.state, Stop) else None
         hits = Hits(Forward(self.breakpoints, self.sources, None, None), end)
-        counts = [made.hits for made in self.breakpoints.all]
+        counts = [point.hits for point in self.breakpoints.all]
         try:
             self._run_again(hits)
         finally:
-            for made, count in zip(self.breakpoints.all, counts, strict=True):
-                made.hits = count
+            for point, count in zip(self.breakpoints.all, counts, strict=True):
+                point.hits = count
         if not hits.found:
             return self.go_to(_FIRST, "the message begins")
         return self.go_to(*hits.found[-1])
 
-    def go_to(self, place: Position, reason: str = "back") -> Stop | End:
+    def go_to(self, position: Position, reason: str = "back") -> Stop | End:
         """Go to a position that an execution has reached."""
-        plan = RunTo(place, reason)
-        if self._execution is None or isinstance(self.state, End) or self.site.position > place:
+        plan = RunTo(position, reason)
+        if self._execution is None or isinstance(self.state, End) or self.site.position > position:
             return self._run_again(plan)
-        if self.site.position < place:
+        if self.site.position < position:
             return self._resume(plan)
         self.state = Stop(self.site, reason)
         return self.state
 
     def _to_last_mark(self) -> Stop | End:
         if not self.record.marks:
-            raise InvalidInput("cannot step back: the message made no call")
+            raise InvalidInput("cannot step back: the message point no call")
         return self.go_to(self.record.of_mark(len(self.record.marks)))
 
-    def _line_begin(self, place: Position, *, by_instruction: bool) -> Stop | End:
+    def _line_begin(self, position: Position, *, by_instruction: bool) -> Stop | End:
         """Stop at a position, or at the start of its line."""
-        stopped = self.go_to(place)
-        if by_instruction or isinstance(stopped, End) or not place.number:
+        stopped = self.go_to(position)
+        if by_instruction or isinstance(stopped, End) or not position.number:
             return stopped
         lines = self.sources.of(stopped.site.call)
-        return self._back_by_line(place, landing=True) if lines.places else stopped
+        return self._back_by_line(position, landing=True) if lines.places else stopped
 
-    def _back_by_line(self, place: Position, *, landing: bool = False) -> Stop | End:
-        """Go to the start of the line, or from there to the start of the previous line in the function or its callers.
+    def _back_by_line(self, position: Position, *, landing: bool = False) -> Stop | End:
+        """Go to the start of the line, or from caller to the start of the previous line in the function or its callers.
 
-        With `landing`, `place` may be inside the target line.
+        With `landing`, `position` may be inside the target line.
         """
-        call, number, depth = place.call, place.number, 0
+        call, number, depth = position.call, position.number, 0
         lines = self.sources.of(self.site.call)
         wanted = lines.line(self.site.counter)
         is_within = landing and wanted is not None
@@ -182,7 +182,7 @@ class Session:
             else:
                 wanted, found, is_within, depth = line, number, True, 0
         if found:
-            return self.go_to(self.record.of_instruction(call, found, place.mark))
+            return self.go_to(self.record.of_instruction(call, found, position.mark))
         return self.go_to(self.record.of_mark(self.record.begins[call]))
 
     def _counters(self, call: int, first: int, last: int) -> list[int]:
@@ -191,7 +191,7 @@ class Session:
         self._run_again(plan)
         return plan.counters
 
-    # --- looking ----------------------------------------------------------------------------------------------
+    # --- queries ----------------------------------------------------------------------------------------------
 
     @property
     def site(self) -> StopSite:
@@ -215,29 +215,29 @@ class Session:
     def instruction(self, call: OpenCall) -> EvmStep | None:
         """Return the current instruction of a contract's frame; None for any other call.
 
-        For a caller, this is the instruction that made the call; the message is executed again to read it.
+        For a caller, this is the instruction that point the call; the message is executed again to read it.
         """
         if call.evm is None or not call.begun:
             return None
         if call.look is not None:
             return call.look()
         key = call.number, call.begun
-        if key not in self._looked:
+        if key not in self._instructions:
             with self._returning_here():
                 self._run_again(RunTo(self.record.of_instruction(*key, self.site.position.mark)))
-                there = self.site.call
-                if there.look is None:
+                caller = self.site.call
+                if caller.look is None:
                     raise Fatal("re-execution did not reach an instruction that an earlier execution reached")
-                self._looked[key] = there.look()
-        return self._looked[key]
+                self._instructions[key] = caller.look()
+        return self._instructions[key]
 
     def written(self, call: OpenCall) -> dict[int, int]:
         """Return the storage words that the contract of a call has written so far in this message, by slot."""
-        place, actor = self.site.position, call.node.actor
-        plan = Writes(place)
+        position, actor = self.site.position, call.node.actor
+        plan = Writes(position)
         with self._returning_here():
             self._run_again(plan)
-            self._check_position(place)
+            self._check_position(position)
         return plan.of(actor)
 
     def functions(self, call: OpenCall) -> list[str]:
@@ -245,7 +245,7 @@ class Session:
 
         The message is executed again with modules that record their call stack.
         """
-        machine, place = self.subject.machine, self.site.position
+        machine, position = self.subject.machine, self.site.position
         native = [one.number for one in self.listener.calls if one.node.runtime == NATIVE]
         if call.number not in native or call.node.end is not None:
             return []
@@ -253,7 +253,7 @@ class Session:
             self.close()
             with profiled(machine) as recorder:
                 try:
-                    self._run_again(RunTo(place))
+                    self._run_again(RunTo(position))
                     at = native.index(call.number)
                     read = recorder.open[at].functions if at < len(recorder.open) else None
                     found = [] if read is None else read()
@@ -261,7 +261,7 @@ class Session:
                     self.close()
         return found
 
-    # --- coming back ------------------------------------------------------------------------------------------
+    # --- restoring the position ---------------------------------------------------------------------------------
 
     @contextmanager
     def _returning_here(self) -> Iterator[None]:
@@ -279,7 +279,7 @@ class Session:
 
     @contextmanager
     def _restoring_on_pause(self) -> Iterator[None]:
-        """Return to the start of a move that is interrupted by a pause; at the message's end, stay at the pause."""
+        """Undo a move that a pause interrupts; a move from the message's end stays at the pause."""
         before = self.state
         try:
             yield
@@ -298,7 +298,7 @@ class Session:
         self._execution = DebuggedRun(self.subject.run, plan, self.subject.rate, self.record)
         if before is not None and before.listener.interrupted:  # interrupted between two executions of a command
             self._execution.interrupt()
-        self._check()  # again: `give_up` may have aborted only the previous execution
+        self._check()  # again: `abort` may have aborted only the previous execution
         self.state = self._execution.start()
         return self._check_arrival(plan)
 
@@ -320,10 +320,10 @@ class Session:
             self._check_position(target)
         return self.state
 
-    def _check_position(self, place: Position) -> None:
-        """Raise Fatal if re-execution did not reach `place`, which means that it is not deterministic."""
-        if isinstance(self.state, End) or self.state.site.position != place:
-            raise Fatal(f"re-execution did not reach position {place}: {self.state}")
+    def _check_position(self, position: Position) -> None:
+        """Raise Fatal if re-execution did not reach `position`, which means that it is not deterministic."""
+        if isinstance(self.state, End) or self.state.site.position != position:
+            raise Fatal(f"re-execution did not reach position {position}: {self.state}")
 
     def interrupt(self) -> None:
         """Pause the execution at its next position. May be called on any thread."""
@@ -335,19 +335,19 @@ class Session:
         if self._execution is not None:
             self._execution.interrupt(wanted=False)
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Abort the execution, and start no further one. May be called on any thread."""
-        self._given_up = True
+        self._is_closed = True
         execution = self._execution
         if execution is not None:
             execution.listener.abandoned = True
 
     def _check(self) -> None:
-        if self._given_up:
+        if self._is_closed:
             raise Abandoned("the debugger is closed")
 
     def close(self) -> None:
-        """End the execution, and wait until its thread is gone."""
+        """End the execution, and wait for its thread."""
         if self._execution is not None:
             self._execution.abandon()
             self._execution = None

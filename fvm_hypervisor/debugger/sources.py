@@ -27,13 +27,13 @@ class CodeLines:
 
     def line(self, counter: int) -> Line | None:
         """Return the line of an instruction; None if it has none."""
-        place = self.places.get(counter)
-        return (place.path, place.line) if place is not None and place.line else None
+        location = self.places.get(counter)
+        return (location.path, location.line) if location is not None and location.line else None
 
     def enters(self, counter: int) -> int:
         """Return 1 if an instruction jumps into a function, -1 if it returns from one, otherwise 0."""
-        place = self.places.get(counter)
-        return 0 if place is None else {"i": 1, "o": -1}.get(place.jump, 0)
+        location = self.places.get(counter)
+        return 0 if location is None else {"i": 1, "o": -1}.get(location.jump, 0)
 
 
 class SourceLines:

@@ -42,7 +42,7 @@ def _typed() -> Iterator[str]:
         return
     read = _reader()
     while True:
-        with suppress(KeyboardInterrupt):  # what was typed is dropped
+        with suppress(KeyboardInterrupt):  # discard the current line
             try:
                 yield read()
             except EOFError:

@@ -63,7 +63,7 @@ def _gas(session: Session, number: int) -> list[Variable]:
 def _stack(session: Session, number: int) -> list[Variable]:
     step = views.step_of(session, number)
     rows = [Variable("pc", f"{step.pc} {step.name}"), Variable("EVM gas", f"{step.gas:,}")]
-    return rows + [Variable(str(place), hex(word)) for place, word in enumerate(reversed(step.stack))]
+    return rows + [Variable(str(index), hex(word)) for index, word in enumerate(reversed(step.stack))]
 
 
 def _words(command: str, data: bytes, frame: int | None = None) -> list[Variable]:
@@ -78,7 +78,7 @@ def _words(command: str, data: bytes, frame: int | None = None) -> list[Variable
 
 def _storage(session: Session, number: int) -> list[Variable]:
     found = views.storage(session, number)
-    rows = [Variable(hex(key), hex(word)) for key, word in sorted(found.words.items())]
+    rows = [Variable(hex(key), hex(word)) for key, word in sorted(found.slots.items())]
     return rows + [Variable("...", found.rest)] * bool(found.rest)
 
 
@@ -89,7 +89,7 @@ def _syscall(session: Session, number: int) -> list[Variable]:
 
 def _functions(session: Session, number: int) -> list[Variable]:
     names = session.functions(views.call_of(session, number))
-    return [Variable(str(place), views.shown_safely(name)) for place, name in enumerate(names)]
+    return [Variable(str(index), views.shown_safely(name)) for index, name in enumerate(names)]
 
 
 def _state(session: Session, number: int) -> list[Variable]:
@@ -104,7 +104,7 @@ def tree(value: Any) -> list[Variable]:
     if isinstance(value, Mapping):
         pairs = [(str(key), item) for key, item in value.items()]
     elif isinstance(value, list):
-        pairs = [(str(place), item) for place, item in enumerate(value)]
+        pairs = [(str(index), item) for index, item in enumerate(value)]
     else:
         return [Variable("value", str(value))]
     return [

@@ -78,15 +78,15 @@ def call_of(session: Session, number: int) -> OpenCall:
 
 
 def _frame(session: Session, site: StopSite, call: OpenCall, number: int) -> FrameView:
-    words = session.names.words(call)
+    decoded = session.names.decoded(call)
     actor = session.names.actor(call)
-    who = str(call.node.start.to) if actor is None else session.names.address(actor)
+    callee = str(call.node.start.to) if actor is None else session.names.address(actor)
     line = session.sources.of(call).line(call.counter) if site.mark is None or number else None
     return FrameView(
         number,
         call.node.runtime,
-        f"{who} {words.callee}",
-        words.function + words.arguments,
+        f"{callee} {decoded.callee}",
+        decoded.function + decoded.arguments,
         _where(session, site, call, number),
         *(line or ("", 0)),
     )
@@ -133,13 +133,13 @@ def opcode_name(number: int) -> str:
 # --- native actors ----------------------------------------------------------------------------------------------------
 
 
-def syscall_text(session: Session, call: OpenCall) -> str:  # unused; all views have the same signature
+def syscall_text(session: Session, call: OpenCall) -> str:  # `session` is unused: all views have the same signature
     """Describe the syscall that a native actor makes, with its parameters."""
     if call.syscall is None:
         return "no syscall"
     names = argument_names(call.syscall.name)
-    given = call.syscall.arguments
-    shown = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=False))
+    arguments = call.syscall.arguments
+    shown = ", ".join(f"{name}={value}" for name, value in zip(names, arguments, strict=False))
     text = _pointed(call)
     return f"syscall {call.syscall.name}({shown}){f' {text}' if text else ''}"
 
@@ -221,7 +221,7 @@ def calldata(session: Session, number: int) -> bytes:
 class StorageView:
     """Storage words by slot. `following` is the first slot that was left out, or None."""
 
-    words: Mapping[int, int]
+    slots: Mapping[int, int]
     following: int | None = None
 
     @property
@@ -241,51 +241,51 @@ def storage(session: Session, number: int, first: int = 0) -> StorageView:
     machine, actor = session.subject.machine, call.node.actor
     state = StateTree(machine.store, session.subject.root).get_actor(actor)
     found = None if state is None else state_with_storage(machine, state)
-    words: dict[int, int] = {}
+    slots: dict[int, int] = {}
     if found is not None and found.storage is not None:
-        words = dict(islice(Kamt(machine.store, found.storage).items(first), MAX_SLOTS + 1))
-    following = words.popitem()[0] if len(words) > MAX_SLOTS else None
-    words |= {key: word for key, word in session.written(call).items() if key >= first}
-    return StorageView({key: word for key, word in words.items() if word}, following)
+        slots = dict(islice(Kamt(machine.store, found.storage).items(first), MAX_SLOTS + 1))
+    following = slots.popitem()[0] if len(slots) > MAX_SLOTS else None
+    slots |= {key: word for key, word in session.written(call).items() if key >= first}
+    return StorageView({key: word for key, word in slots.items() if word}, following)
 
 
 # --- state and gas ----------------------------------------------------------------------------------------------------
 
 
-def state(session: Session, who: str, path: str, most: int = 100) -> Any:
+def state(session: Session, address_text: str, path: str, limit: int = 100) -> Any:
     """Return the current value at `path` in an actor's state, decoded by its schema and ready for JSON."""
     machine = session.subject.machine
     session.check_open()
-    address = parse_address(who)
+    address = parse_address(address_text)
     actor = machine.state_tree.lookup_id(address)
     found: ActorState | None = None if actor is None else machine.state_tree.get_actor(actor)
     if found is None:
-        raise InvalidInput(f"there is no actor {who} here")
+        raise InvalidInput(f"there is no actor {address_text} here")
     inspector = StateInspector(
         machine.store, session.subject.root, partial(stored_interface, machine.base), machine.manifest
     )
     try:
-        return inspector.look_into(who, found, [step for step in path.split("/") if step], most)
+        return inspector.look_into(address_text, found, [step for step in path.split("/") if step], limit)
     except (StoreError, SchemaError, ValueError) as error:
-        raise InvalidInput(f"the state of {who} cannot be shown: {error}") from None
+        raise InvalidInput(f"the state of {address_text} cannot be shown: {error}") from None
 
 
 def parameters(session: Session, number: int) -> str:
     """Describe a call's method, parameters and value."""
     call = call_of(session, number)
     start = call.node.start
-    words = session.names.words(call)
+    decoded = session.names.decoded(call)
     lines = [
         f"from     f0{start.from_}",
-        f"to       {start.to} {words.callee}",
-        f"method   {start.method} {words.function}",
-        f"params   {words.arguments}",
+        f"to       {start.to} {decoded.callee}",
+        f"method   {start.method} {decoded.function}",
+        f"params   {decoded.arguments}",
         f"raw      0x{start.params.hex()}",
         f"value    {show_fil(start.value)}",
         f"gas      {start.gas_available // MILLIGAS_PER_GAS:,}{', read-only' if start.read_only else ''}",
     ]
     if call.node.end is not None:
-        lines.append(f"result   {words.result or '0x' + call.node.end.return_data.hex()}")
+        lines.append(f"result   {decoded.result or '0x' + call.node.end.return_data.hex()}")
     return "\n".join(lines)
 
 

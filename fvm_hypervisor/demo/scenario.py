@@ -77,9 +77,9 @@ def deploy(stage: DemoStage) -> dict[str, Any]:
 def solidity_calls_native(stage: DemoStage) -> dict[str, Any]:
     """Solidity -> native, with value."""
     total, result = stage.call_contract("Bridge", "deposit", stage.counter, value=DEPOSIT)
-    _promise(total == DEPOSIT, f"the native actor holds {total} attoFIL of deposits, {DEPOSIT} were sent")
+    _require(total == DEPOSIT, f"the native actor holds {total} attoFIL of deposits, {DEPOSIT} were sent")
     balance = _balance(stage, stage.counter)
-    _promise(balance == DEPOSIT, f"the native actor's balance is {balance}")
+    _require(balance == DEPOSIT, f"the native actor's balance is {balance}")
     return {"deposited": total, "balance": balance, "events": _events(stage, result)}
 
 
@@ -87,9 +87,9 @@ def native_calls_solidity(stage: DemoStage) -> dict[str, Any]:
     """Native -> Solidity, with value from the native actor's balance."""
     exit_code, data, result = _call_through(stage, "greet", ["from native code"], GIFT)
     greetings = contract("Inbox").interface.decode_result("greet", data)
-    _promise((exit_code, greetings) == (0, 1), f"the contract answered {exit_code}, {greetings}")
+    _require((exit_code, greetings) == (0, 1), f"the contract answered {exit_code}, {greetings}")
     balance = _balance(stage, stage.id_of_contract("Inbox"))
-    _promise(balance == GIFT, f"the contract's balance is {balance}")
+    _require(balance == GIFT, f"the contract's balance is {balance}")
     return {"exit_code": exit_code, "greetings": greetings, "balance": balance, "events": _events(stage, result)}
 
 
@@ -101,7 +101,7 @@ def two_borders_deep(stage: DemoStage) -> dict[str, Any]:
         "Bridge", "callThrough", stage.counter, stage.contracts["Inbox"], calldata, 0
     )
     greetings = inbox.decode_result("greet", data)
-    _promise((exit_code, greetings) == (0, 2), f"the inner contract answered {exit_code}, {greetings}")
+    _require((exit_code, greetings) == (0, 2), f"the inner contract answered {exit_code}, {greetings}")
     return {"exit_code": exit_code, "greetings": greetings, "events": _events(stage, result)}
 
 
@@ -111,11 +111,11 @@ def native_abort_caught(stage: DemoStage) -> dict[str, Any]:
     (exit_code, _, before, after), result = stage.call_contract(
         "Bridge", "tryFail", stage.counter, ABORT_CODE, "refused on purpose", value=GIFT
     )
-    _promise(exit_code == ABORT_CODE, f"the contract saw exit code {exit_code}")
-    _promise(before == after, f"the native actor's count went from {before} to {after}")
-    _promise(_balance(stage, stage.counter) == before_balance, "the native actor kept money of an aborted call")
+    _require(exit_code == ABORT_CODE, f"the contract saw exit code {exit_code}")
+    _require(before == after, f"the native actor's count went from {before} to {after}")
+    _require(_balance(stage, stage.counter) == before_balance, "the native actor kept money of an aborted call")
     events = _events(stage, result)
-    _promise(all(event["event"] != "failed" for event in events), "an event of an aborted call was kept")
+    _require(all(event["event"] != "failed" for event in events), "an event of an aborted call was kept")
     return {"exit_code": exit_code, "count_before": before, "count_after": after, "events": events}
 
 
@@ -123,21 +123,21 @@ def solidity_revert_seen(stage: DemoStage) -> dict[str, Any]:
     """Check that a native actor sees a contract's exit code and revert reason, and that its changes are undone."""
     exit_code, data, result = _call_through(stage, "refuse", [REFUSAL], GIFT)
     reason = contract("Inbox").interface.decode_revert(data)
-    _promise(exit_code == ExitCode.EVM_CONTRACT_REVERTED, f"the native actor saw exit code {exit_code}")
-    _promise(reason == REFUSAL, f"the reason reads '{reason}'")
+    _require(exit_code == ExitCode.EVM_CONTRACT_REVERTED, f"the native actor saw exit code {exit_code}")
+    _require(reason == REFUSAL, f"the reason reads '{reason}'")
     greetings, _ = stage.call_contract("Inbox", "greetings")
-    _promise(greetings == 2, f"the contract counts {greetings} greetings")
+    _require(greetings == 2, f"the contract counts {greetings} greetings")
     return {"exit_code": exit_code, "reason": reason, "greetings": greetings, "events": _events(stage, result)}
 
 
 def events_of_both(stage: DemoStage) -> dict[str, Any]:
-    """One message in which a native actor and a contract each emit an event."""
+    """Two messages: in one a native actor emits an event, in the other a contract."""
     count, result = stage.call_contract("Bridge", "increment", stage.counter, 5)
     total, second = stage.call_contract("Bridge", "deposit", stage.counter, value=GIFT)
-    _promise(count == 5, f"the native actor counts {count}")
+    _require(count == 5, f"the native actor counts {count}")
     events = _events(stage, result) + _events(stage, second)
     sides = {event["side"] for event in events}
-    _promise(sides == {"native", "evm"}, f"events came from {sorted(sides)}")
+    _require(sides == {"native", "evm"}, f"events came from {sorted(sides)}")
     return {"count": count, "deposited": total, "events": events}
 
 
@@ -145,11 +145,11 @@ def reopen(stage: DemoStage) -> dict[str, Any]:
     """Close the folder, open it again, and read the state back."""
     before = stage.machine.root
     stage.reopen()
-    _promise(stage.machine.root == before, "the folder came back with another state root")
+    _require(stage.machine.root == before, "the reopened folder has another state root")
     count = decode(stage.call_counter("Get").return_data)
     deposits = decode_bigint(decode(stage.call_counter("Deposits").return_data))
     greetings, _ = stage.call_contract("Inbox", "greetings")
-    _promise((count, deposits, greetings) == (5, DEPOSIT + GIFT, 2), f"read back {count}, {deposits}, {greetings}")
+    _require((count, deposits, greetings) == (5, DEPOSIT + GIFT, 2), f"read back {count}, {deposits}, {greetings}")
     return {"count": count, "deposits": deposits, "greetings": greetings, "root_kept": True}
 
 
@@ -207,6 +207,6 @@ def _plain(value: Any) -> Any:
     return f"0x{value.hex()}" if isinstance(value, bytes) else value
 
 
-def _promise(kept: bool, words: str) -> None:
-    if not kept:
-        raise DemoFailed(words)
+def _require(condition: bool, text: str) -> None:
+    if not condition:
+        raise DemoFailed(text)

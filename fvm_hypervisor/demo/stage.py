@@ -1,4 +1,4 @@
-"""The demonstration's stage: a machine on a folder, two accounts, and messages that are recorded."""
+"""The machine of the demonstration: a state folder, two accounts, and a recorder of all messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DemoStage:
         self.eth_account = to_filecoin(EthAddress(eth_account))
         self._recorder = Recorder()
         self.machine = self._open()
-        self.take_trace()  # the genesis is not part of the show
+        self.take_trace()  # drop the events of the genesis
         self.names: dict[ActorID, str] = {}
         self.contracts: dict[str, EthAddress] = {}
         self.counter = ActorID(0)
@@ -59,7 +59,7 @@ class DemoStage:
         """Return the actor ID of an existing address. Raises DemoFailed otherwise."""
         actor = self.machine.state_tree.lookup_id(address)
         if actor is None:
-            raise DemoFailed(f"nobody has the address {address}")
+            raise DemoFailed(f"no actor has the address {address}")
         return actor
 
     def id_of_contract(self, name: str) -> ActorID:

@@ -1,4 +1,4 @@
-"""The demonstration for people (call trees with rich) and for programs (one JSON object)."""
+"""Output of the demonstration, as call trees for a terminal or as one JSON object."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INIT_METHODS = {2: "Exec", 3: "Exec4"}
 
 
 def print_step(console: Console, demo: Demo, step: DemoStep) -> None:
-    """One step: its title, the call tree of each message, events, state root."""
+    """Print a step: its title, the call tree of each message, its events and the state root."""
     number = len(demo.steps)
     console.print(f"\n[bold]{number}. {escape(step.title)}[/bold]")
     for call in step.calls:

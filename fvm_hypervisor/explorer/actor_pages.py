@@ -11,7 +11,7 @@ from urllib.parse import quote
 from bridge.addresses import EthAddress, checksummed, from_delegated, masked_id
 from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, not_found, shown
 from fvm_hypervisor.explorer.event_rows import EventRow, EventRows
-from fvm_hypervisor.explorer.message_rows import MessageRow, RowMaker
+from fvm_hypervisor.explorer.message_rows import MessageRow, RowBuilder
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, archived
@@ -33,7 +33,7 @@ _EVENTS: Final = 25
 """Maximum number of messages, events and older tipsets read for one page."""
 _MAX_EVENTS: Final = 200
 _ACTORS: Final = 100
-_KEYED: Final = ("account",)
+_KINDS_WITH_KEY: Final = ("account",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,13 @@ class FoundActor:
 def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the page of one actor, by any of its addresses."""
     actor = find_actor(reader.network.machine, request.named["address"])
-    machine, rows = reader.network.machine, RowMaker(site, reader)
+    machine, rows = reader.network.machine, RowBuilder(site, reader)
     ethereum = from_delegated(actor.state.delegated_address) or masked_id(actor.id)
-    keys = list(_key_of(machine, actor)) if actor.kind in _KEYED else []
+    keys = list(_key_of(machine, actor)) if actor.kind in _KINDS_WITH_KEY else []
     delegated = () if actor.state.delegated_address is None else (actor.state.delegated_address,)
-    looked = _Looked(reader, rows, actor, _Forms(ethereum, (actor.address, *delegated, *keys)))
+    search = _ActivitySearch(reader, rows, actor, _Forms(ethereum, (actor.address, *delegated, *keys)))
     below = request.number("below", reader.network.settled.height + 1)
-    found = looked.activity(EventRows(site, rows), min(below - 1, reader.network.settled.height))
+    found = search.activity(EventRows(site, rows), min(below - 1, reader.network.settled.height))
     contract = contract_state(machine, actor.state) if actor.kind == "evm" else None
     return PageAnswer(
         site.page(
@@ -96,7 +96,7 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
 
 def show_actors(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the list of actors, sorted by ID within a page; pages follow the order of the state tree."""
-    machine, rows = reader.network.machine, RowMaker(site, reader)
+    machine, rows = reader.network.machine, RowBuilder(site, reader)
     first = request.number("first", 0, 1_000_000)
     found = list(islice(machine.state_tree.actors(), first, first + _ACTORS + 1))
     made = [_row(machine, rows, actor, state) for actor, state in sorted(found[:_ACTORS])]
@@ -117,7 +117,7 @@ def find_actor(machine: Hypervisor, text: str) -> FoundActor:
     return FoundActor(actor, state, machine.manifest.name_of(state.code) or "")
 
 
-def _row(machine: Hypervisor, rows: RowMaker, actor: ActorID, state: ActorState) -> ActorRow:
+def _row(machine: Hypervisor, rows: RowBuilder, actor: ActorID, state: ActorState) -> ActorRow:
     ethereum = from_delegated(state.delegated_address)
     return ActorRow(
         id=f"f0{actor}",
@@ -153,9 +153,9 @@ def _key_of(machine: Hypervisor, actor: FoundActor) -> Iterator[Address]:
 
 @dataclass(slots=True)
 class _Activity:
-    """Activity of an actor in the searched tipsets. `older` is the next height to search, or None at the end.
+    """Activity of an actor in the searched tipsets, newest first.
 
-    `events` are the newest first.
+    `older` is the height at which the next page starts, or None at the end of the chain.
     """
 
     messages: list[MessageRow] = field(default_factory=list)
@@ -163,10 +163,10 @@ class _Activity:
     older: int | None = None
 
 
-class _Looked:
-    """All addresses of an actor that messages and events may contain."""
+class _ActivitySearch:
+    """A search for the messages and events of one actor."""
 
-    def __init__(self, reader: NodeReader, rows: RowMaker, actor: FoundActor, forms: _Forms) -> None:
+    def __init__(self, reader: NodeReader, rows: RowBuilder, actor: FoundActor, forms: _Forms) -> None:
         self._reader, self._rows, self._actor, self._forms = reader, rows, actor, forms
 
     def activity(self, events: EventRows, height: int) -> _Activity:
@@ -179,8 +179,8 @@ class _Looked:
                     found.messages.append(self._rows.row(receipt))
                 emitted = list(enumerate(receipt.execution.events))
                 found.events += [
-                    events.row(receipt, place, event)
-                    for place, event in reversed(emitted)
+                    events.row(receipt, index, event)
+                    for index, event in reversed(emitted)
                     if event.emitter == self._actor.id
                 ]
             if len(found.messages) >= _MESSAGES or len(found.events) >= _EVENTS:

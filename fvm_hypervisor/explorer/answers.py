@@ -20,20 +20,20 @@ class PageRequest:
     named: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
 
-    def number(self, name: str, otherwise: int, most: int = (1 << 63) - 1) -> int:
+    def number(self, name: str, otherwise: int, maximum: int = (1 << 63) - 1) -> int:
         """Return a number from the query string. Raises PageError 400."""
-        given = self.query.get(name, "")
-        return otherwise if not given else parse_number(given, f"the query's '{name}'", most)
+        value = self.query.get(name, "")
+        return otherwise if not value else parse_number(value, f"the query's '{name}'", maximum)
 
 
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
-    """A response to a page request. `place` is the target of a redirection."""
+    """A response to a page request. `redirect_to` is the URL of a redirection."""
 
     body: bytes
     status: int = 200
     content_type: str = HTML
-    place: str | None = None
+    redirect_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,19 @@ class LaterAnswer:
 class PageError(Exception):
     """An error page: the status, a title, and the reason with the invalid value."""
 
-    def __init__(self, status: int, title: str, words: str) -> None:
-        super().__init__(words)
-        self.status, self.title, self.words = status, title, words
+    def __init__(self, status: int, title: str, text: str) -> None:
+        super().__init__(text)
+        self.status, self.title, self.words = status, title, text
 
 
-def not_found(words: str) -> PageError:
+def not_found(text: str) -> PageError:
     """Return the 404 error for a valid path to something that does not exist."""
-    return PageError(404, "Not found", words)
+    return PageError(404, "Not found", text)
 
 
-def malformed(words: str) -> PageError:
+def malformed(text: str) -> PageError:
     """Return the error for a malformed page address."""
-    return PageError(400, "This address cannot be read", words)
+    return PageError(400, "This address cannot be read", text)
 
 
 def collected(epoch: int, retained: int) -> str:
@@ -66,13 +66,13 @@ def collected(epoch: int, retained: int) -> str:
     return f"the state of epoch {epoch} was collected: states are kept from epoch {retained} on ({KEEPS_MORE})"
 
 
-def parse_number(text: str, what: str, most: int = (1 << 63) - 1) -> int:
-    """Parse a decimal number of at most `most`. Raises PageError 400."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 20) or int(text) > most:
-        raise malformed(f"{what} is {shown(text)}: expected a number from 0 to {most}")
+def parse_number(text: str, what: str, maximum: int = (1 << 63) - 1) -> int:
+    """Parse a decimal number of at most `maximum`. Raises PageError 400."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 20) or int(text) > maximum:
+        raise malformed(f"{what} is {shown(text)}: expected a number from 0 to {maximum}")
     return int(text)
 
 
-def shown(text: str, most: int = 80) -> str:
+def shown(text: str, limit: int = 80) -> str:
     """Return a quoted value for an error message, truncated if it is long."""
-    return f"'{text}'" if len(text) <= most else f"'{text[:most]}...' ({len(text):,} characters)"
+    return f"'{text}'" if len(text) <= limit else f"'{text[:limit]}...' ({len(text):,} characters)"

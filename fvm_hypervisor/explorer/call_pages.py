@@ -122,7 +122,7 @@ def _ask_contract(
     def address(text: str) -> str:
         return f"0x{ethereum_address(machine, text).hex()}"
 
-    arguments = [query.get(f"a{place}", "") for place in range(len(form.labels))]
+    arguments = [query.get(f"a{index}", "") for index in range(len(form.labels))]
     calldata = calldata_of(interface, form.name, arguments, address)
     value, sender = payment(query.get("value") or "0"), _sender(machine, query)
     to = to_ethereum(actor.id, actor.state.delegated_address)

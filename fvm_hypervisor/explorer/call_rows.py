@@ -22,9 +22,9 @@ _UNFOLDED: Final = 60
 
 @dataclass(slots=True)
 class CallRow:
-    """The row of a call. `place` is its number in call order; `share` is its percentage of the message's gas."""
+    """The row of a call. `index` is its number in call order; `share` is its percentage of the message's gas."""
 
-    place: int
+    index: int
     depth: int
     call: Mapping[str, Any]
     inner: int
@@ -37,7 +37,7 @@ class CallRow:
     closes: int = 0
 
 
-def call_rows(report: Mapping[str, Any], first: int = 0, most: int = PAGE) -> tuple[list[CallRow], int]:
+def call_rows(report: Mapping[str, Any], first: int = 0, limit: int = PAGE) -> tuple[list[CallRow], int]:
     """Return the rows of calls from `first` on, in execution order, and the total number of calls."""
     gas = max(1, int(report.get("gasUsed") or sum(call["gas"] for call in report["calls"])))
     cause, flat = _cause(report), calls_in_order(report["calls"])
@@ -52,23 +52,23 @@ def call_rows(report: Mapping[str, Any], first: int = 0, most: int = PAGE) -> tu
             100 * call["gas"] / gas,
             line_of(call) if is_log(call["to"]) else "",
         )
-        for number, (depth, call) in enumerate(flat[first : first + most])
+        for number, (depth, call) in enumerate(flat[first : first + limit])
     ]
     _nest(rows, all_open=len(flat) <= _UNFOLDED)
     return rows, len(flat)
 
 
-def caught(calls: Sequence[Mapping[str, Any]], most: int = 5) -> list[tuple[int, Mapping[str, Any]]]:
+def caught(calls: Sequence[Mapping[str, Any]], limit: int = 5) -> list[tuple[int, Mapping[str, Any]]]:
     """Return the innermost failed calls with their positions; in a successful message, these failures were caught."""
     return [
-        (place, call)
-        for place, (_, call) in enumerate(calls_in_order(calls))
+        (index, call)
+        for index, (_, call) in enumerate(calls_in_order(calls))
         if has_failed(call) and not any(has_failed(below) for below in call["calls"])
-    ][:most]
+    ][:limit]
 
 
 def calls_in_order(calls: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
-    """Return all calls with their depths in preorder; a call's place is its index."""
+    """Return all calls with their depths in preorder; a call's number is its position in the list."""
     found: list[tuple[int, Mapping[str, Any]]] = []
     todo = [(0, call) for call in reversed(calls)]
     while todo:

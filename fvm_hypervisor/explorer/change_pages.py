@@ -32,11 +32,11 @@ def show_message_changes(site: Site, reader: NodeReader, request: PageRequest) -
 def show_epoch_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Render the state changes of an epoch, or of all epochs since another one."""
     tipset = _tipset(reader, parse_number(request.named["epoch"], "the epoch"))
-    given = request.query.get("since", "")
-    if not given and tipset.parent != GENESIS_PARENT:
+    text = request.query.get("since", "")
+    if not text and tipset.parent != GENESIS_PARENT:
         before, since = tipset.before, None
     else:
-        since = _tipset(reader, parse_number(given or str(tipset.height), "the query's 'since'")).height
+        since = _tipset(reader, parse_number(text or str(tipset.height), "the query's 'since'")).height
         before = _tipset(reader, since).state
     found = _differences(reader, reader.network.machine.store, before, tipset.state)
     title = f"epoch {tipset.height}" if since is None else f"epoch {tipset.height} since epoch {since}"

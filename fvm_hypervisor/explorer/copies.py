@@ -15,14 +15,14 @@ NAMES: Final = {"cast": "cast command", "python": "Python test", "solidity": "So
 """Formats offered for copying, with the label of each button."""
 
 
-def offered(receipt: TransactionReceipt) -> dict[str, str]:
-    """Return the available forms; Ethereum tools cannot send methods of native actors."""
+def formats(receipt: TransactionReceipt) -> dict[str, str]:
+    """Return the available formats with their labels; Ethereum tools cannot send methods of native actors."""
     return NAMES if _is_ethereum(receipt) else {"python": NAMES["python"]}
 
 
-def again(receipt: TransactionReceipt, name: str, url: str) -> str | None:
-    """Return the text to copy; None if the message does not offer `name`."""
-    if name not in offered(receipt):
+def reproduction(receipt: TransactionReceipt, name: str, url: str) -> str | None:
+    """Return the text to copy; None if the format `name` is not available."""
+    if name not in formats(receipt):
         return None
     match name:
         case "cast":
@@ -43,24 +43,24 @@ def _data(receipt: TransactionReceipt) -> bytes:
 
 
 def _cast(receipt: TransactionReceipt, url: str) -> str:
-    done, data = receipt.execution, _data(receipt)
-    to = "--create" if done.to is None else checksummed(done.to)
-    parts = [f"cast send --rpc-url {url} --from {checksummed(done.sender)} --unlocked"]
-    parts.append(f"--gas-limit {done.message.message.gas_limit}")
-    if done.message.message.value:
-        parts.append(f"--value {done.message.message.value}")
+    execution, data = receipt.execution, _data(receipt)
+    to = "--create" if execution.to is None else checksummed(execution.to)
+    parts = [f"cast send --rpc-url {url} --from {checksummed(execution.sender)} --unlocked"]
+    parts.append(f"--gas-limit {execution.message.message.gas_limit}")
+    if execution.message.message.value:
+        parts.append(f"--value {execution.message.message.value}")
     parts.append(f"{to} 0x{data.hex()}" if data else to)
     return " ".join(parts)
 
 
 def _python(receipt: TransactionReceipt) -> str:
-    done, message = receipt.execution, receipt.execution.message.message
+    execution, message = receipt.execution, receipt.execution.message.message
     ethereum = _is_ethereum(receipt)
-    target = "None" if done.to is None else f'"{checksummed(done.to)}"'
+    target = "None" if execution.to is None else f'"{checksummed(execution.to)}"'
     if ethereum:
         call = (
             f'network.send({target}, {message.value}, bytes.fromhex("{_data(receipt).hex()}"), '
-            f'sender="{checksummed(done.sender)}", gas_limit={message.gas_limit})'
+            f'sender="{checksummed(execution.sender)}", gas_limit={message.gas_limit})'
         )
     else:
         call = (
@@ -82,9 +82,9 @@ def _python(receipt: TransactionReceipt) -> str:
 
 
 def _solidity(receipt: TransactionReceipt, url: str) -> str:
-    done, data = receipt.execution, _data(receipt)
-    value = done.message.message.value
-    if done.to is None:
+    execution, data = receipt.execution, _data(receipt)
+    value = execution.message.message.value
+    if execution.to is None:
         act = (
             f'        bytes memory code = hex"{data.hex()}";\n'
             "        address created;\n"
@@ -94,7 +94,7 @@ def _solidity(receipt: TransactionReceipt, url: str) -> str:
     else:
         options = f"{{value: {value}}}" if value else ""
         act = (
-            f'        (bool ok,) = {checksummed(done.to)}.call{options}(hex"{data.hex()}");\n'
+            f'        (bool ok,) = {checksummed(execution.to)}.call{options}(hex"{data.hex()}");\n'
             f"        assert{'True' if receipt.succeeded else 'False'}(ok);"
         )
     return f"""// SPDX-License-Identifier: MIT
@@ -108,7 +108,7 @@ contract MessageTest is Test {{
     }}
 
     function test_TheMessage() public {{
-        vm.prank({checksummed(done.sender)});
+        vm.prank({checksummed(execution.sender)});
 {act}
     }}
 }}

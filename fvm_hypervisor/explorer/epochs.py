@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, not_found, parse_number, shown
 from fvm_hypervisor.explorer.forked_pages import forked_block_page, is_before_fork
-from fvm_hypervisor.explorer.message_rows import RowMaker
+from fvm_hypervisor.explorer.message_rows import RowBuilder
 from fvm_hypervisor.explorer.site import Site
 from localnet.ledger.blocks import block_hash, producer_of, tipset_key
 from localnet.ledger.records import GENESIS_PARENT, NullRound, Tipset
@@ -84,7 +84,7 @@ def _content(cid: Cid, data: bytes) -> str:
 
 def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: Tipset) -> PageAnswer:
     network = reader.network
-    index, rows = network.chain.index, RowMaker(site, reader)
+    index, rows = network.chain.index, RowBuilder(site, reader)
     above = index.at(tipset.height + 1)
     after = above.after if isinstance(above, NullRound) else tipset.height + 1 if above is not None else None
     settled = tipset.height <= network.settled.height
@@ -103,7 +103,7 @@ def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: T
             after=after,
             executed=tipset.parent != GENESIS_PARENT,
             settled=settled,
-            messages=[rows.row(index.receipt_at(tipset, place)) for place in places],
+            messages=[rows.row(index.receipt_at(tipset, position)) for position in places],
             first=first,
             more=None if places.stop >= len(tipset.transactions) else places.stop,
         )

@@ -7,42 +7,42 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bridge.actor_schemas import actor_schema
-from fvm_hypervisor.explorer.message_rows import Party, RowMaker
+from fvm_hypervisor.explorer.message_rows import Party, RowBuilder
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from localnet.contracts.named_interface import NamedInterface
 from localnet.ledger.records import Emitted, TransactionReceipt
-from localnet.traces.trace_words import event_words
+from localnet.traces.decoded_calls import event_text
 from store.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """The row of an event. `hash` is the message's, `place` the number of the event in it."""
+    """The row of an event. `hash` is the message's, `index` the number of the event in it."""
 
     emitter: Party
     words: str
     hash: str
     epoch: int
-    place: int
+    index: int
 
 
 class EventRows:
     """Builds the event rows of a page, with one lookup per interface."""
 
-    def __init__(self, site: Site, rows: RowMaker) -> None:
+    def __init__(self, site: Site, rows: RowBuilder) -> None:
         self._site, self._rows = site, rows
 
-    def row(self, receipt: TransactionReceipt, place: int, event: Emitted) -> EventRow:
+    def row(self, receipt: TransactionReceipt, index: int, event: Emitted) -> EventRow:
         """Return the row of an event."""
         emitter, text = Address.id(event.emitter), f"0x{event.address.hex()}"
         ordered = sorted(self._interfaces, key=lambda each: each.address != text)
         return EventRow(
             emitter=self._rows.party_of(emitter, event.address),
-            words=event_words(self._schema(emitter), event.entries, ordered),
+            words=event_text(self._schema(emitter), event.entries, ordered),
             hash=f"0x{receipt.hash.hex()}",
             epoch=receipt.block_number,
-            place=place,
+            index=index,
         )
 
     def _schema(self, emitter: Address) -> Schema:

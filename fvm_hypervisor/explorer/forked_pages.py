@@ -41,8 +41,8 @@ def is_before_fork(reader: NodeReader, height: int) -> bool:
 def forked_block_page(site: Site, reader: NodeReader, request: PageRequest, number: int) -> PageAnswer:
     """Return the page of a block from before the fork, with its transactions. Raises PageError."""
     history = reader.network.chain.history
-    assert history is not None, "is_before_fork"
-    block, receipts = _asked(lambda: (history.block(number, True), history.receipts(number)))
+    assert history is not None, "the caller checked is_before_fork"
+    block, receipts = _request(lambda: (history.block(number, True), history.receipts(number)))
     if block is None:
         raise not_found(f"the forked node has no block {number}")
     sent, receipts = block["transactions"], receipts or []
@@ -64,7 +64,7 @@ def forked_block_page(site: Site, reader: NodeReader, request: PageRequest, numb
             "more": None if last >= len(sent) else last,
         }
 
-    return PageAnswer(site.page(reader, "forked_block.html", **_asked(values)))
+    return PageAnswer(site.page(reader, "forked_block.html", **_request(values)))
 
 
 def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: bytes) -> PageAnswer | None:
@@ -72,7 +72,7 @@ def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: by
     history = reader.network.chain.history
     if history is None:
         return None
-    sent, receipt = _asked(lambda: (history.transaction(transaction_hash), history.receipt(transaction_hash)))
+    sent, receipt = _request(lambda: (history.transaction(transaction_hash), history.receipt(transaction_hash)))
     if sent is None or receipt is None:
         return None
 
@@ -89,7 +89,7 @@ def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: by
             ],
         }
 
-    return PageAnswer(site.page(reader, "forked_transaction.html", **_asked(values)))
+    return PageAnswer(site.page(reader, "forked_transaction.html", **_request(values)))
 
 
 def find_forked(reader: NodeReader, wanted: bytes) -> FoundPage | None:
@@ -97,21 +97,21 @@ def find_forked(reader: NodeReader, wanted: bytes) -> FoundPage | None:
     history = reader.network.chain.history
     if history is None:
         return None
-    if _asked(lambda: history.transaction(wanted)) is not None:
+    if _request(lambda: history.transaction(wanted)) is not None:
         return FoundPage(f"/tx/0x{wanted.hex()}", f"0x{wanted.hex()}", "transaction before the fork")
-    number = _asked(lambda: history.number_of(wanted))
+    number = _request(lambda: history.number_of(wanted))
     return None if number is None else FoundPage(f"/epoch/{number}", str(number), "block before the fork")
 
 
-def _asked(ask: Callable[[], T]) -> T:
+def _request(ask: Callable[[], T]) -> T:
     """Return the result of a request to the forked node. Raises PageError if it fails or has another shape."""
     try:
         return ask()
     except NodeError as error:
         raise PageError(502, "The forked node does not answer", str(error)) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        words = f"its answer has another shape than that of an Ethereum node: {error!r:.200}"
-        raise PageError(502, "The forked node does not answer", words) from None
+        text = f"its response is not that of an Ethereum node: {error!r:.200}"
+        raise PageError(502, "The forked node does not answer", text) from None
 
 
 def _row(site: Site, sent: Mapping[str, Any], receipt: Mapping[str, Any], number: int) -> MessageRow:
@@ -123,7 +123,7 @@ def _row(site: Site, sent: Mapping[str, Any], receipt: Mapping[str, Any], number
     return MessageRow(
         hash=_hex(sent["hash"]),
         epoch=number,
-        place=bounded(quantity(receipt["transactionIndex"])),
+        index=bounded(quantity(receipt["transactionIndex"])),
         sender=_party(site, sent["from"]),
         receiver=None if receiver is None else _party(site, receiver),
         method="create contract" if sent.get("to") is None else method,

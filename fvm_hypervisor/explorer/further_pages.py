@@ -30,8 +30,8 @@ ROUTES: Final = (
     page_route(r"/tx/(?P<hash>[^/]*)", messages.show_message, _TRACE),
     page_route(r"/tx/(?P<hash>[^/]*)/calls\.svg", messages.show_calls_picture, _TRACE),
     page_route(r"/tx/(?P<hash>[^/]*)/flame\.svg", messages.show_flame, _TRACE),
-    page_route(r"/tx/(?P<hash>[^/]*)/call/(?P<place>[^/]*)", messages.show_call, _TRACE),
-    page_route(r"/tx/(?P<hash>[^/]*)/call/(?P<place>[^/]*)/(?P<what>params|return)", messages.show_call_data, _TRACE),
+    page_route(r"/tx/(?P<hash>[^/]*)/call/(?P<number>[^/]*)", messages.show_call, _TRACE),
+    page_route(r"/tx/(?P<hash>[^/]*)/call/(?P<number>[^/]*)/(?P<what>params|return)", messages.show_call_data, _TRACE),
     page_route(r"/tx/(?P<hash>[^/]*)/changes", change_pages.show_message_changes, _TRACE),
     page_route(r"/epoch/(?P<epoch>[^/]*)/changes", change_pages.show_epoch_changes),
     page_route(r"/tx/(?P<hash>[^/]*)/again/(?P<name>[^/]*)", messages.show_copy_text),
@@ -39,6 +39,6 @@ ROUTES: Final = (
     page_route(r"/message/(?P<cid>[^/]*)", messages.show_message_by_cid, _TRACE),
     page_route(r"/epoch/(?P<epoch>[^/]*)", epochs.show_epoch),
     page_route(r"/epoch/(?P<epoch>[^/]*)/cron", messages.show_cron, _TRACE),
-    page_route(r"/epoch/(?P<epoch>[^/]*)/cron/call/(?P<place>[^/]*)", messages.show_cron_call, _TRACE),
+    page_route(r"/epoch/(?P<epoch>[^/]*)/cron/call/(?P<number>[^/]*)", messages.show_cron_call, _TRACE),
     page_route(r"/block/(?P<cid>[^/]*)", epochs.show_block),
 )

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest
-from fvm_hypervisor.explorer.message_rows import RowMaker
+from fvm_hypervisor.explorer.message_rows import RowBuilder
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.network_versions import network_version
 from localnet.chain.finding import MAX_TIPSETS, receipts_back, tipsets_back
@@ -47,7 +47,7 @@ def tipset_row(tipset: Tipset, first: int) -> TipsetRow:
 def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the home page."""
     network = reader.network
-    index, rows = network.chain.index, RowMaker(site, reader)
+    index, rows = network.chain.index, RowBuilder(site, reader)
     tipsets = [tipset_row(tipset, index.first) for tipset in tipsets_back(index, network.head.height, _TIPSETS)]
     newest = (each for tipset in tipsets_back(index, network.settled.height) for each in receipts_back(index, tipset))
     upgrades = [

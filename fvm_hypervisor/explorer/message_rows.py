@@ -40,7 +40,7 @@ class MessageRow:
 
     hash: str
     epoch: int
-    place: int
+    index: int
     sender: Party
     receiver: Party | None
     method: str
@@ -50,7 +50,7 @@ class MessageRow:
     end: str
 
 
-class RowMaker:
+class RowBuilder:
     """Builds the message rows of a page, with one lookup for shared data."""
 
     def __init__(self, site: Site, reader: NodeReader) -> None:
@@ -72,7 +72,7 @@ class RowMaker:
         return MessageRow(
             hash=f"0x{receipt.hash.hex()}",
             epoch=receipt.block_number,
-            place=receipt.index,
+            index=receipt.index,
             sender=self.party(message.from_),
             receiver=None if receiver is None else self.party(receiver),
             method="create contract" if receipt.execution.to is None else self.method(message),
@@ -107,7 +107,7 @@ class RowMaker:
     def _native_accounts(self) -> dict[ActorID | None, str]:
         """The node's accounts by the IDs of their f1 addresses."""
         natives = enumerate(self._site.native_accounts())
-        return {found: f"account {place}" for place, each in natives if (found := self.id_of(each)) is not None}
+        return {found: f"account {index}" for index, each in natives if (found := self.id_of(each)) is not None}
 
     def id_of(self, address: Address) -> ActorID | None:
         """Return the actor ID at an address; None if there is no actor."""

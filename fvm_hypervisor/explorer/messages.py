@@ -22,11 +22,11 @@ from fvm_hypervisor.explorer.answers import (
     shown,
 )
 from fvm_hypervisor.explorer.call_rows import PAGE, call_rows, calls_in_order, caught
-from fvm_hypervisor.explorer.copies import again, offered
+from fvm_hypervisor.explorer.copies import formats, reproduction
 from fvm_hypervisor.explorer.epochs import read_cid
 from fvm_hypervisor.explorer.event_rows import EventRow, EventRows
 from fvm_hypervisor.explorer.forked_pages import forked_transaction_page
-from fvm_hypervisor.explorer.message_rows import RowMaker
+from fvm_hypervisor.explorer.message_rows import RowBuilder
 from fvm_hypervisor.explorer.site import Site
 from fvm_hypervisor.explorer.tree_svg import tree_svg
 from hypervisor.exit_codes import exit_meaning
@@ -55,7 +55,7 @@ def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageAn
     receipt = reader.network.find_receipt(wanted)
     if receipt is None:
         forked = None if reader.network.mempool.get(wanted) else forked_transaction_page(site, reader, wanted)
-        return forked or _waiting_page(site, reader, wanted)
+        return forked or _pending_page(site, reader, wanted)
     return _message_page(site, reader, request, receipt)
 
 
@@ -64,7 +64,7 @@ def show_message_by_cid(site: Site, reader: NodeReader, request: PageRequest) ->
     cid = read_cid(request.named["cid"])
     receipt = receipt_of(reader, cid)
     if receipt is None:
-        raise not_found(f"no message of this chain that was executed has the CID {show(cid)}")
+        raise not_found(f"no executed message of this chain has the CID {show(cid)}")
     return _message_page(site, reader, request, receipt)
 
 
@@ -82,7 +82,7 @@ def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> Page
 
 def show_copy_text(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Render the text that a copy button puts on the clipboard."""
-    text = again(wanted_receipt(reader, request), request.named["name"], request.url)
+    text = reproduction(wanted_receipt(reader, request), request.named["name"], request.url)
     if text is None:
         raise not_found(f"this message is not sent by {shown(request.named['name'])}")
     return PageAnswer(text.encode(), content_type=_PLAIN)
@@ -135,11 +135,11 @@ def wanted_receipt(reader: NodeReader, request: PageRequest) -> TransactionRecei
     Raises PageError, UnknownTransaction.
     """
     receipt = reader.network.receipt(_hash(request.named["hash"]))
-    _check_kept(reader, receipt.block_number)
+    _check_retained(reader, receipt.block_number)
     return receipt
 
 
-def _check_kept(reader: NodeReader, epoch: int) -> None:
+def _check_retained(reader: NodeReader, epoch: int) -> None:
     """Raise PageError if the initial state of an epoch was garbage-collected, so that nothing can be replayed."""
     retained = reader.network.chain.index.retained
     if epoch < retained:
@@ -171,7 +171,7 @@ def _report(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict
 
 def _cron_report(site: Site, reader: NodeReader, request: PageRequest) -> dict[str, Any]:
     epoch = parse_number(request.named["epoch"], "the epoch")
-    _check_kept(reader, epoch)
+    _check_retained(reader, epoch)
     found = epoch_trace(reader.network.chain, reader.network.executed_at(epoch)).as_json()
     interfaces = called_interfaces(reader.network.machine, site.artifacts, found["calls"])
     return {**found, "calls": decode_calls(found["calls"], _known_first(interfaces, site.interfaces()))}
@@ -182,16 +182,16 @@ def _is_compiled(artifacts: ArtifactFolders) -> bool:
 
 
 def _known_first(called: Sequence[NamedInterface], known: Iterable[NamedInterface]) -> list[NamedInterface]:
-    """Return the interfaces of single addresses, then the general ones."""
+    """Return the interfaces bound to an address, then the others."""
     every = [*called, *known]
     return [*(each for each in every if each.address), *(each for each in every if not each.address)]
 
 
 def _call(calls: Sequence[Mapping[str, Any]], request: PageRequest) -> Mapping[str, Any]:
-    place, every = parse_number(request.named["place"], "the call's place"), calls_in_order(calls)
-    if place >= len(every):
-        raise not_found(f"there is no call {place}: the last one is {len(every) - 1}")
-    return every[place][1]
+    number, every = parse_number(request.named["number"], "the call's number"), calls_in_order(calls)
+    if number >= len(every):
+        raise not_found(f"there is no call {number}: the last one is {len(every) - 1}")
+    return every[number][1]
 
 
 def _more(first: int, total: int) -> int | None:
@@ -201,11 +201,11 @@ def _more(first: int, total: int) -> int | None:
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 
-def _waiting_page(site: Site, reader: NodeReader, wanted: bytes) -> PageAnswer:
-    waiting = reader.network.mempool.get(wanted)
-    if waiting is None:
+def _pending_page(site: Site, reader: NodeReader, wanted: bytes) -> PageAnswer:
+    pending = reader.network.mempool.get(wanted)
+    if pending is None:
         raise not_found(f"transaction 0x{wanted.hex()} is not on this chain{reader.network.chain.before_the_fork}")
-    rows, bare = RowMaker(site, reader), waiting.bare
+    rows, bare = RowBuilder(site, reader), pending.bare
     return PageAnswer(
         site.page(
             reader, "waiting.html", hash=f"0x{wanted.hex()}", sender=rows.party(bare.from_),
@@ -216,9 +216,9 @@ def _waiting_page(site: Site, reader: NodeReader, wanted: bytes) -> PageAnswer:
 
 def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt: TransactionReceipt) -> PageAnswer:
     retained = reader.network.chain.index.retained
-    kept = receipt.block_number >= retained
-    report = _report(site, reader, receipt) if kept else _recorded(site, reader, receipt)
-    rows = RowMaker(site, reader)
+    has_state = receipt.block_number >= retained
+    report = _report(site, reader, receipt) if has_state else _recorded(site, reader, receipt)
+    rows = RowBuilder(site, reader)
     first = request.number("first", 0)
     calls, total = call_rows(report, first)
     hashes = receipt.tipset.transactions
@@ -234,7 +234,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
             line=failure_line(report),
             caught=[] if report["why"] else caught(report["calls"]),
             reproduced=report["reproduced"],
-            retained=None if kept else retained,
+            retained=None if has_state else retained,
             keeps_more=KEEPS_MORE,
             rows=calls,
             total=total,
@@ -250,8 +250,8 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
             exit=exit_meaning(outcome.exit_code),
             params=f"0x{message.params.hex()}",
             returned=f"0x{outcome.return_data.hex()}",
-            copies=offered(receipt),
-            has_vector=kept and site.makes_vectors(reader),
+            copies=formats(receipt),
+            has_vector=has_state and site.makes_vectors(reader),
         )
     )
 
@@ -261,15 +261,15 @@ def _call_page(site: Site, reader: NodeReader, request: PageRequest, at: str, re
     charges = [(name, milligas // MILLIGAS_PER_GAS) for name, milligas in Counter(call["charges"]).most_common()]
     return PageAnswer(
         site.page(
-            reader, "call.html", at=at, place=request.named["place"], call=call, failed=has_failed(call),
+            reader, "call.html", at=at, number=request.named["number"], call=call, failed=has_failed(call),
             words=call["words"], charges=charges, line=call.get("failedAt"),
         )
     )  # fmt: skip
 
 
-def _events(site: Site, rows: RowMaker, receipt: TransactionReceipt) -> list[EventRow]:
+def _events(site: Site, rows: RowBuilder, receipt: TransactionReceipt) -> list[EventRow]:
     made = EventRows(site, rows)
-    return [made.row(receipt, place, event) for place, event in enumerate(receipt.execution.events[:_MAX_EVENTS])]
+    return [made.row(receipt, index, event) for index, event in enumerate(receipt.execution.events[:_MAX_EVENTS])]
 
 
 def _parts(report: Mapping[str, Any]) -> list[tuple[str, int, float]]:

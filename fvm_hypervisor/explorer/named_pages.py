@@ -29,7 +29,7 @@ from localnet.state.contract_state import contract_state
 from store.cid import CBOR, Cid
 
 MAX_ACTORS: Final = 5_000
-"""Actors of a state that are looked through for a code or a name."""
+"""Maximum number of actors searched for a code or a name."""
 _MAX_MESSAGES: Final = 25
 _TOPICS: Final = 4
 _SELECTOR: Final = 4
@@ -39,7 +39,7 @@ _SELECTOR: Final = 4
 class FoundPage:
     """A search result: the page's URL, its name, and its kind."""
 
-    place: str
+    url: str
     name: str
     what: str
 
@@ -77,16 +77,16 @@ def by_topic(reader: NodeReader, topic: bytes) -> Iterator[FoundPage]:
     """Yield the messages that logged a topic, newest first."""
     network = reader.network
     index = network.chain.index
-    wanted = [LogFilter(topics=((),) * place + ((topic,),)) for place in range(_TOPICS)]
+    filters = [LogFilter(topics=((),) * position + ((topic,),)) for position in range(_TOPICS)]
     for tipset in TipsetSearch(index, reader.addresses, (topic_key(topic),)).back(network.settled.height):
-        for each in wanted:
-            for receipt, place, emitted in logs_in(index, tipset, each):
-                what = f"log {place} of 0x{emitted.address.hex()} at epoch {tipset.height}"
+        for each in filters:
+            for receipt, position, emitted in logs_in(index, tipset, each):
+                what = f"log {position} of 0x{emitted.address.hex()} at epoch {tipset.height}"
                 yield FoundPage(f"/tx/0x{receipt.hash.hex()}#events", f"0x{receipt.hash.hex()}", what)
 
 
 def _contracts(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
-    """Find contracts by name: those named on the network, and those that run the code of a compiled contract."""
+    """Find contracts by name, as registered on the network or as compiled."""
     wanted, machine, known = text.casefold(), reader.network.machine, set[str]()
     for each in site.interfaces():
         if each.address and each.name.casefold() == wanted:

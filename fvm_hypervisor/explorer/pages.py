@@ -39,7 +39,7 @@ _POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _PICTURE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
-"""Content security policy of an SVG: inline styles, and nothing else."""
+"""Content security policy of an SVG, which allows only inline styles."""
 _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -49,8 +49,8 @@ _ALWAYS: Final = (
 )
 
 
-_APART: Final = 2
-"""Thread pool for responses that send requests to the node."""
+_POOL_SIZE: Final = 2
+"""Number of threads for responses that send requests to the node."""
 _FIRST: Final = "/"
 _HOME: Final = page_route(_FIRST, show_home)
 
@@ -63,7 +63,7 @@ class Pages:
         self._routes: tuple[PageRoute, ...] = ()
         """The routes of all pages but the first, once they are loaded."""
         self._loading: asyncio.Task[None] | None = None
-        self._apart: ThreadPoolExecutor | None = None
+        self._pool: ThreadPoolExecutor | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -82,7 +82,7 @@ class Pages:
 
     async def _load(self) -> None:
         """Import the other pages outside the event loop."""
-        self._routes = await asyncio.to_thread(_further)
+        self._routes = await asyncio.to_thread(_load_routes)
 
     async def _with_client(self, receive: Receive, answer: Awaitable[PageAnswer]) -> PageAnswer:
         """Return the response; cancel the query if the browser disconnects."""
@@ -93,7 +93,7 @@ class Pages:
                 pass
             client.leave()
 
-        REQUESTING_CLIENT.set(client)  # of the task of this request
+        REQUESTING_CLIENT.set(client)  # visible to the task of this request
         leaving = asyncio.ensure_future(leave())
         try:
             return await answer
@@ -106,25 +106,25 @@ class Pages:
             made: PageAnswer | LaterAnswer = await self._run_query(
                 lambda reader: route.view(self._site, reader, request), route.kind
             )
-            return await self._made_later(made) if isinstance(made, LaterAnswer) else made
+            return await self._run_later(made) if isinstance(made, LaterAnswer) else made
         except Exception as error:  # noqa: BLE001  # show any error as a page and keep serving
-            return await self._refused(_page_error(error))
+            return await self._error_page(_as_page_error(error))
 
-    async def _made_later(self, answer: LaterAnswer) -> PageAnswer:
+    async def _run_later(self, answer: LaterAnswer) -> PageAnswer:
         """Compute a response on a separate pool, because it sends queries to the node."""
-        if self._apart is None:
-            self._apart = ThreadPoolExecutor(_APART, "explorer")
-        return await asyncio.get_running_loop().run_in_executor(self._apart, answer.make)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_POOL_SIZE, "explorer")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, answer.make)
 
-    async def _refused(self, error: PageError) -> PageAnswer:
-        """Return an error page, without the usual frame if the head cannot be read."""
+    async def _error_page(self, error: PageError) -> PageAnswer:
+        """Return an error page; it has no navigation if the chain cannot be read."""
 
         def page(reader: NodeReader) -> bytes:
             return self._site.page(reader, "error.html", title=error.title, words=error.words, status=error.status)
 
         try:
             body = await self._run_query(page, QueryKind.QUERY)
-        except Exception:  # noqa: BLE001  # what failed may be the store
+        except Exception:  # noqa: BLE001  # the store itself may have failed
             body = render("bare.html", title=error.title, words=error.words)
         return PageAnswer(body, error.status)
 
@@ -141,7 +141,7 @@ def _read(scope: Scope, routes: tuple[PageRoute, ...]) -> tuple[PageRequest, Pag
     raise not_found("there is no page at this address: use the search for epochs, messages, actors and blocks")
 
 
-def _further() -> tuple[PageRoute, ...]:
+def _load_routes() -> tuple[PageRoute, ...]:
     from fvm_hypervisor.explorer.further_pages import ROUTES
 
     return ROUTES
@@ -160,13 +160,13 @@ def _query(scope: Scope) -> bytes:
 
 def _fields(query: bytes) -> dict[str, str]:
     try:
-        given = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        fields = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise malformed(f"its query has more than {_MAX_FIELDS} fields") from None
-    return {name: value.strip() for name, value in reversed(given)}  # the first value of a name is used
+    return {name: value.strip() for name, value in reversed(fields)}  # the first value of a name is used
 
 
-def _page_error(error: Exception) -> PageError:
+def _as_page_error(error: Exception) -> PageError:
     """Return the error page of an exception; the details of a defect are only logged."""
     match error:
         case PageError():
@@ -194,8 +194,8 @@ async def _send(send: Send, answer: PageAnswer, scope: Scope, *, forever: bool =
         (b"content-security-policy", (_POLICY if is_page else _PICTURE_POLICY).encode()),
         *_ALWAYS,
     ]
-    if answer.place is not None:
-        headers.append((b"location", answer.place.encode("ascii", "replace")))
+    if answer.redirect_to is not None:
+        headers.append((b"location", answer.redirect_to.encode("ascii", "replace")))
     if answer.status == 405:
         headers.append((b"allow", b"GET, HEAD"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -73,8 +73,8 @@ def _number(value: int) -> str:
     return f"{value:,}"
 
 
-def _text(value: object, most: int = _MAX_TEXT) -> str:
-    return printable(str(value), most)
+def _text(value: object, limit: int = _MAX_TEXT) -> str:
+    return printable(str(value), limit)
 
 
 def _cid(value: Cid) -> str:

@@ -34,7 +34,7 @@ def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageAns
         raise malformed(f"the search has {len(text):,} characters, at most {_LONGEST} are read")
     found = list(islice(_found(site, reader, text), _MAX_FOUND)) if text else []
     if len(found) == 1:
-        return PageAnswer(b"", 302, place=found[0].place)
+        return PageAnswer(b"", 302, redirect_to=found[0].url)
     status = 200 if found or not text else 404
     return PageAnswer(
         site.page(

@@ -76,7 +76,7 @@ class Site:
     def name_of(self, address: EthAddress) -> str:
         """Return the name of an account or a contract at an address, or an empty string."""
         accounts = self._node.network.accounts
-        found = next((place for place, account in enumerate(accounts) if account.address == address), None)
+        found = next((index for index, account in enumerate(accounts) if account.address == address), None)
         if found is not None:
             return f"account {found}"
         text = f"0x{address.hex()}"

@@ -27,7 +27,7 @@ from store.transfer import write_blocks
 _CAR: Final = "application/vnd.ipld.car"
 _ENTRIES: Final = 100
 _SLOTS: Final = "contract_state"
-"""The field of a contract's state that has its slots."""
+"""The field of a contract's state that holds its storage slots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class StateStep:
     """A step of the path to a state node, with the URL of its page."""
 
     name: str
-    place: str
+    url: str
 
 
 def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
@@ -56,7 +56,7 @@ def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
             query=f"?at={tipset.height}" if "at" in request.query else "",
             joint="&" if "at" in request.query else "?",
             tipset=tipset,
-            way=_way(at, steps),
+            trail=_trail(at, steps),
             view=view,
             named=[(part, _name_of(part, names)) for part in view.parts],
             proof="/".join([f"{at}/proof", *(quote(step, safe="") for step in steps)]),
@@ -96,12 +96,13 @@ def _look(browse: Callable[[], StateView]) -> StateView:
         raise not_found(str(error)) from None
 
 
-def _way(at: str, steps: list[str]) -> list[StateStep]:
-    way, place = [StateStep("state", f"{at}/state")], f"{at}/state"
+def _trail(at: str, steps: list[str]) -> list[StateStep]:
+    url = f"{at}/state"
+    trail = [StateStep("state", url)]
     for step in steps:
-        place += f"/{quote(step, safe='')}"
-        way.append(StateStep(step, place))
-    return way
+        url += f"/{quote(step, safe='')}"
+        trail.append(StateStep(step, url))
+    return trail
 
 
 # --- the variables of contracts ---------------------------------------------------------------------------------------

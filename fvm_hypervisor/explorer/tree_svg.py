@@ -27,14 +27,14 @@ def tree_svg(report: Mapping[str, Any]) -> str:
     lines = [_line(row) for row in rows]
     if total > len(rows):
         lines.append((0, [("q", f"... and {total - len(rows):,} more calls")]))
-    width = int(max((_INDENT * depth + _LETTER * _length(words) for depth, words in lines), default=300)) + 40
+    width = int(max((_INDENT * depth + _LETTER * _length(spans) for depth, spans in lines), default=300)) + 40
     height = _ROW * (len(lines) + 2) + 10
     title = printable(f"{report['transactionHash']}: exit {report['exit']}")
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">',
         f"<style>{_STYLE}</style>",
         f'<text x="10" y="20">{escape(title)}</text>',
-        *(_draw(place, depth, words) for place, (depth, words) in enumerate(lines)),
+        *(_draw(index, depth, spans) for index, (depth, spans) in enumerate(lines)),
         "</svg>",
         "",
     ])  # fmt: skip
@@ -46,26 +46,26 @@ def _line(row: CallRow) -> tuple[int, list[tuple[str, str]]]:
     if row.log:
         return depth, [("q", printable(f"console.log: {row.log}", _LONGEST))]
     call, decoded = row.call, row.call["decoded"]
-    words = [
+    spans = [
         (_COLOURS.get(call["runtime"], "q"), f"{call['runtime'] or '-'} "),
         ("", f"{printable(call['to'], 24)} {printable(decoded['callee'], 60)}.{printable(decoded['function'], 80)}"),
         ("q", printable(decoded["arguments"], _LONGEST)),
     ]
     if call["value"] != "0":
-        words.append(("", f" {decoded['value']}"))
+        spans.append(("", f" {decoded['value']}"))
     if row.failed:
-        words.append(("b", f" {printable(decoded['exit'], _LONGEST)}"))
-    words.append(("q", f" {call['gas']:,} gas"))
-    return depth, words
+        spans.append(("b", f" {printable(decoded['exit'], _LONGEST)}"))
+    spans.append(("q", f" {call['gas']:,} gas"))
+    return depth, spans
 
 
-def _length(words: list[tuple[str, str]]) -> int:
-    return sum(len(text) for _, text in words)
+def _length(spans: list[tuple[str, str]]) -> int:
+    return sum(len(text) for _, text in spans)
 
 
-def _draw(place: int, depth: int, words: list[tuple[str, str]]) -> str:
-    x, y = 10 + _INDENT * depth, _ROW * (place + 2) + 10
-    spans = "".join(f"<tspan{_style_attribute(look)}>{escape(text)}</tspan>" for look, text in words)
+def _draw(row: int, depth: int, parts: list[tuple[str, str]]) -> str:
+    x, y = 10 + _INDENT * depth, _ROW * (row + 2) + 10
+    spans = "".join(f"<tspan{_style_attribute(look)}>{escape(text)}</tspan>" for look, text in parts)
     edge = f'<line x1="{x - 10}" y1="{y - 4}" x2="{x - 3}" y2="{y - 4}"/>' if depth else ""
     return f'{edge}<text x="{x}" y="{y}" xml:space="preserve">{spans}</text>'
 

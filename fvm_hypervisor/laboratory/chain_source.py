@@ -49,7 +49,7 @@ def is_chain(path: Path) -> bool:
 def chain_jobs(folder: Path, first: int | None, last: int | None) -> list[CaseJob]:
     """Return the jobs for the tipsets from `first` to `last`. Raises InvalidInput if the folder has none there."""
     found = heights(folder, first, last)
-    return [ChainJob(folder, tuple(found[place : place + _A_JOB])) for place in range(0, len(found), _A_JOB)]
+    return [ChainJob(folder, tuple(found[index : index + _A_JOB])) for index in range(0, len(found), _A_JOB)]
 
 
 @dataclass(frozen=True, slots=True)

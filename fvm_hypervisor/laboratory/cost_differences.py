@@ -1,7 +1,7 @@
-"""The first difference between two executions of a message, in words.
+"""The first difference between two executions of a message, as text.
 
-Both are compared in order of execution: the start of a call, its subcalls, its own charges, its events, its end. So
-the result is the innermost call among those that differ first.
+Calls are compared in this order: start, subcalls, own charges, events, end. So the result is the innermost call that
+differs.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _charges(one: CallCost, other: CallCost) -> list[str]:
         (times, milligas), (other_times, other_milligas) = one.own.get(key, (0, 0)), other.own.get(key, (0, 0))
         if (times, milligas) == (other_times, other_milligas):
             continue
-        if key[1] == EXECUTION:  # in as many slices as there are syscalls, which are shown on their own
+        if key[1] == EXECUTION:  # charged once per syscall; syscalls are compared separately
             words = f"{EXECUTION} (instructions): A {in_gas(milligas)}, B {in_gas(other_milligas)} gas"
         else:
             count = f"{times}" if times == other_times else f"A {times}, B {other_times}"

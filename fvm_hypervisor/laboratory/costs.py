@@ -96,13 +96,13 @@ def _add(case: RecordedCase, side: Side, found: CostReport, with_rows: bool) -> 
 def _rows(message: MessageGas, number: int, cost: MessageCost, names: CallNames) -> Iterator[Row]:
     head = message.case, number, message.label, message.implicit, message.exit_code, message.gas
     waiting: list[tuple[CallCost, str, int]] = [(cost.head, "", 0)]
-    waiting += [(call, str(place), 1) for place, call in enumerate(cost.calls)]
-    for call, way, depth in waiting:  # which grows: calls go 1,024 deep
+    waiting += [(call, str(index), 1) for index, call in enumerate(cost.calls)]
+    for call, path, depth in waiting:  # which grows: calls go 1,024 deep
         actor = NO_ACTOR if call.actor is None else call.actor
-        what = way, depth, actor, names.actor(call), names.method(call), call.runtime, call.exit_code
+        what = path, depth, actor, names.actor(call), names.method(call), call.runtime, call.exit_code
         for (syscall, charge), (count, milligas) in call.own.items():
             yield *head, *what, syscall, charge, count, milligas
-        waiting += [(inner, f"{way}.{place}", depth + 1) for place, inner in enumerate(call.calls)]
+        waiting += [(inner, f"{path}.{index}", depth + 1) for index, inner in enumerate(call.calls)]
 
 
 Bin = tuple[int, int, int]
@@ -115,13 +115,13 @@ def histogram(gas: Iterable[int]) -> list[Bin]:
     if not values:
         return []
     bins: list[Bin] = []
-    low = place = 0
+    low = index = 0
     for high in _edges():
-        count = bisect_left(values, high) - place
+        count = bisect_left(values, high) - index
         if count or bins:
             bins.append((low, high, count))
-        low, place = high, place + count
-        if place == len(values):
+        low, index = high, index + count
+        if index == len(values):
             break
     return bins
 

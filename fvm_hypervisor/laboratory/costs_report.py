@@ -46,11 +46,11 @@ def _histogram_lines(found: CostReport) -> Iterator[str]:
     bins = histogram(message.gas for message in found.messages)
     if not bins:
         return
-    most = max(count for _, _, count in bins)
+    largest = max(count for _, _, count in bins)
     yield ""
     yield "messages by gas"
     for low, high, count in bins:
-        yield f"  {low:>16,} to {high:>16,} {count:>8,} {'#' * -(-_BAR * count // most)}"
+        yield f"  {low:>16,} to {high:>16,} {count:>8,} {'#' * -(-_BAR * count // largest)}"
 
 
 def _dearest_lines(found: CostReport) -> Iterator[str]:
@@ -78,8 +78,8 @@ def costs_json(found: CostReport, side: Side) -> dict[str, Any]:
         for _, table in TABLES
     }
     tree = [
-        {"name": tree_name(path), "calls": place.calls, "failed": place.failed, "milligas": place.own_milligas}
-        for path, place in tally.tree.items()
+        {"name": tree_name(path), "calls": node.calls, "failed": node.failed, "milligas": node.own_milligas}
+        for path, node in tally.tree.items()
     ]
     return {
         "side": described(side),

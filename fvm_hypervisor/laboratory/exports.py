@@ -66,17 +66,17 @@ def write_plot(file: Path, found: CostReport, title: str) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({"svg.hashsalt": "hypervisor", "text.parse_math": False}):  # the same picture of the same costs
+    with rc_context({"svg.hashsalt": "hypervisor", "text.parse_math": False}):  # makes the output deterministic
         figure = Figure(figsize=(15, 10), layout="constrained")
         (by_charge, by_method), (by_cron, by_gas) = figure.subplots(2, 2)
         figure.suptitle(printable(title))
         _bars(by_charge, "gas by charge", found.tally.charges)
-        _bars(by_method, "gas by method, without the calls in it", found.tally.methods)
-        _bars(by_cron, "gas of what cron and rewards called", found.tally.cron)
+        _bars(by_method, "gas by method, without nested calls", found.tally.methods)
+        _bars(by_cron, "gas of calls by cron and rewards", found.tally.cron)
         bins = histogram(message.gas for message in found.messages)
         by_gas.bar([f"{low:,}" for low, _, _ in bins], [count for _, _, count in bins], width=1, edgecolor="white")
         by_gas.tick_params(axis="x", labelrotation=60)
-        by_gas.set_title("messages by gas, from")
+        by_gas.set_title("messages by gas (lower bound)")
         figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 

@@ -15,7 +15,7 @@ from store.blockstore import StoreError
 
 _EXPECTED: Final = "expected a chain's folder, a file of vectors or a folder of them"
 _PARTS: Final = 4
-"""Into how many jobs a file of many vectors is split for each process."""
+"""Number of jobs per process into which a file of many vectors is split."""
 
 
 def jobs_of(paths: Iterable[Path], bundles: Path, first: int | None, last: int | None, workers: int) -> list[CaseJob]:

@@ -34,25 +34,25 @@ def comparison_page(found: Comparison, sides: tuple[Side, Side]) -> str:
         f"<figure>{_flame(name, side.words, tally, scale)}</figure>"
         for name, side, tally in (("A", sides[0], found.first), ("B", sides[1], found.second))
     )
-    tables = "".join(_table(words, getattr(found.first, name), getattr(found.second, name)) for words, name in TABLES)
+    tables = "".join(_table(text, getattr(found.first, name), getattr(found.second, name)) for text, name in TABLES)
     changes = "\n".join(_safe(line, 2_000) for change in largest(found.changes) for line in change_lines(change))
     states = "\n".join(_safe(line, 2_000) for change in found.roots for line in change.state)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_safe(title)}</title>\n'
-        f"<style>{_STYLE}</style></head>\n<body>\n<h1>What differs</h1>\n"
+        f"<style>{_STYLE}</style></head>\n<body>\n<h1>Differences</h1>\n"
         f"<p>A: {_safe(sides[0].words)}<br>B: {_safe(sides[1].words)}</p>\n"
         f"<p>{'<br>'.join(_safe(line) for line in summary(found).splitlines())}</p>\n"
         f'<h2>Gas by call, to one scale</h2>\n<div class="flames">{flames}</div>\n'
-        f"<h2>Gas that differs</h2>\n{tables}"
-        f"{f'<h2>Where they part first</h2><pre>{changes}</pre>' if changes else ''}\n"
-        f"{f'<h2>State of B, where that of A is the expected</h2><pre>{states}</pre>' if states else ''}\n"
+        f"<h2>Differences of gas</h2>\n{tables}"
+        f"{f'<h2>First difference of each message</h2><pre>{changes}</pre>' if changes else ''}\n"
+        f"{f'<h2>State of B, compared with A</h2><pre>{states}</pre>' if states else ''}\n"
         "</body></html>\n"
     )
 
 
-def _flame(name: str, words: str, tally: CostTally, scale: int) -> str:
+def _flame(name: str, title: str, tally: CostTally, scale: int) -> str:
     used = gas(tally.milligas)
-    return flame_svg(f"{name}: {words}; {tally.messages:,} messages, gas {used}", flame_boxes(tally), scale)
+    return flame_svg(f"{name}: {title}; {tally.messages:,} messages, gas {used}", flame_boxes(tally), scale)
 
 
 def flame_boxes(tally: CostTally) -> tuple[FlameBox, ...]:
@@ -66,9 +66,9 @@ def flame_boxes(tally: CostTally) -> tuple[FlameBox, ...]:
 
 def _box(path: Path, tally: CostTally, below: dict[Path, dict[Path, None]]) -> FlameBox:
     """Return the flame box of a path, recursing at most to the tally's bounded depth."""
-    place = tally.tree.get(path)
+    node = tally.tree.get(path)
     inner = tuple(_box(each, tally, below) for each in below.get(path, ()))
-    own = {} if place is None else place.own
+    own = {} if node is None else node.own
     charges = tuple(
         FlameBox(
             charge, (f"{charge}: {gas(milligas)} gas of {path[-1]} itself",), milligas // MILLIGAS_PER_GAS, "charge"
@@ -76,7 +76,7 @@ def _box(path: Path, tally: CostTally, below: dict[Path, dict[Path, None]]) -> F
         for charge, milligas in sorted(own.items(), key=lambda item: -item[1])
     )
     used = sum(box.gas for box in (*inner, *charges))
-    calls, failed, runtime = (0, 0, "") if place is None else (place.calls, place.failed, place.runtime)
+    calls, failed, runtime = (0, 0, "") if node is None else (node.calls, node.failed, node.runtime)
     details = (path[-1], f"{calls:,} calls, {failed:,} failed", f"gas {used:,}")
     return FlameBox(path[-1], details, used, runtime, failed=bool(failed), inner=(*inner, *charges))
 
@@ -85,7 +85,7 @@ def _table(title: str, first: Sums, second: Sums) -> str:
     rows = "".join(_rows(first, second))
     if not rows:
         return ""
-    head = "".join(f"<th>{words}</th>" for words in (title, "A, times", "B, times", "A, gas", "B, gas", "difference"))
+    head = "".join(f"<th>{text}</th>" for text in (title, "A, times", "B, times", "A, gas", "B, gas", "difference"))
     return f"<table><tr>{head}</tr>{rows}</table>\n"
 
 
@@ -96,5 +96,5 @@ def _rows(first: Sums, second: Sums) -> Iterator[str]:
         yield f"<tr><td>{_safe(name)}</td>{''.join(f'<td>{cell}</td>' for cell in (*cells, change))}</tr>"
 
 
-def _safe(text: str, most: int = 300) -> str:
-    return escape(printable(text, most))
+def _safe(text: str, limit: int = 300) -> str:
+    return escape(printable(text, limit))

@@ -1,7 +1,7 @@
 """Costs of one message per call: charges by name and by syscall, with counts.
 
-`CostTracer` computes them from the machine's trace events. Amounts are milligas. A charge that ran out of gas counts
-with the gas that was left.
+`CostTracer` computes them from the machine's trace events. Amounts are milligas. A charge that runs out of gas counts
+with the remaining gas.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hypervisor.types import ActorID, MethodNumber
 from store.cid import Cid, show
 
 EXECUTION: Final = "wasm_exec"
-"""The charge for instructions, with which the machine settles before each syscall."""
+"""Name of the charge for instructions, which the machine settles before each syscall."""
 MESSAGE: Final = "message"
 """Label for charges of a message before its first call."""
 Key = tuple[str, str]
@@ -51,7 +51,7 @@ class CallCost:
     error: str = ""
     returned: bytes = b""
     milligas: int = 0
-    """With the calls in it."""
+    """Total, including subcalls."""
     own: dict[Key, list[int]] = field(default_factory=dict)
     """Count and total, by syscall and charge."""
     calls: list[CallCost] = field(default_factory=list)
@@ -152,7 +152,7 @@ class CostTracer:
         call.exit_code, call.error = event.exit_code, event.error
         call.returned, call.milligas = event.return_data, event.gas_used
         excess = call.own_milligas + sum(inner.milligas for inner in call.calls) - call.milligas
-        if excess > 0 and call.own:  # the last charge was more than there was
+        if excess > 0 and call.own:  # the last charge exceeded the remaining gas
             last = call.own[call.last]
             last[1] = max(0, last[1] - excess)
 
@@ -166,7 +166,7 @@ class CallNames:
         self._methods: dict[tuple[str, int], str] = {}
 
     def actor(self, call: CallCost) -> str:
-        """Return the built-in actor's name, `actor` and the code CID of another, or the address if no code ran."""
+        """Return a built-in actor's name, `actor` and the code CID of another actor, or the address if no code ran."""
         if call.code is None:
             return MESSAGE if call.to == MESSAGE else "account" if call.method == 0 else call.to
         known = self._actors.get(call.code)

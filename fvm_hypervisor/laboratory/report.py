@@ -21,7 +21,7 @@ TABLES: Final = (
     ("by syscall", "syscalls"),
     ("by actor", "actors"),
     ("by method", "methods"),
-    ("what cron and rewards called", "cron"),
+    ("calls by cron and rewards", "cron"),
 )
 """Tables of a tally: title and field."""
 
@@ -38,7 +38,7 @@ def comparison_lines(found: Comparison, sides: tuple[Side, Side]) -> Iterator[st
     yield from _table("by call in the tree", _tree_sums(found.first), _tree_sums(found.second))
     if found.changes:
         yield ""
-        yield f"where they part first, of {counted(len(found.changes), 'message')} the largest differences of gas:"
+        yield f"first differences, for the largest differences of gas among {counted(len(found.changes), 'message')}:"
         for change in largest(found.changes):
             yield from change_lines(change)
     yield from _root_lines(found)
@@ -78,7 +78,7 @@ def _root_lines(found: Comparison) -> Iterator[str]:
     for change in found.roots:
         if change.state:
             yield ""
-            yield f"state after {change.case}: A {change.roots[0]}, B {change.roots[1]}; B's, where A's is the expected"
+            yield f"state after {change.case}: A {change.roots[0]}, B {change.roots[1]}; B compared with A as expected"
             yield from (f"  {_shown(line)}" for line in change.state)
 
 
@@ -117,7 +117,7 @@ def _pair(sums: Sums, name: str) -> tuple[int, int]:
 
 
 def _tree_sums(tally: CostTally) -> Sums:
-    return {tree_name(path): [place.calls, place.own_milligas] for path, place in tally.tree.items()}
+    return {tree_name(path): [node.calls, node.own_milligas] for path, node in tally.tree.items()}
 
 
 def tree_name(path: Path) -> str:
@@ -166,7 +166,7 @@ def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, An
     }
 
 
-# --- words ----------------------------------------------------------------------------------------------------
+# --- text -----------------------------------------------------------------------------------------------------
 
 
 def gas(milligas: int, sign: bool = False) -> str:

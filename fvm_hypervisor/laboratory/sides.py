@@ -41,7 +41,7 @@ class Side:
     words: str = AS_RECORDED
 
     def row(self, recorded: NetworkVersion) -> NetworkVersion:
-        """Return the network version to execute messages of a recorded version under. Raises InvalidInput."""
+        """Return the network version under which messages of a recorded version run. Raises InvalidInput."""
         number = recorded.number if self.network is None else self.network
         return _row(number, recorded.overlay if self.overlay is None else self.overlay, self.prices)
 
@@ -58,8 +58,7 @@ class Side:
     def ground(self, base: Store, manifest: Manifest) -> OverlayStore:
         """Return a store over `base`, which is not modified, with this side's modules under the state's code CIDs.
 
-        Raises InvalidInput for a bundle that reads states of another layout, and for a module of code that no state
-        has.
+        Raises InvalidInput for a bundle with other state layouts, and for a module whose code CID no state contains.
         """
         ground = OverlayStore(base)
         if self.bundle is not None:
@@ -81,11 +80,11 @@ def _row(number: int, overlay: Overlay | None, prices: tuple[tuple[str, int], ..
 
 
 def _check_layouts(manifest: Manifest, bundle: Bundle) -> None:
-    made, asked = actors_version(manifest), actors_version(bundle.manifest)
-    changed = None if made is None or asked is None else other_layouts(made, asked)
+    made, target = actors_version(manifest), actors_version(bundle.manifest)
+    changed = None if made is None or target is None else other_layouts(made, target)
     if changed is not None:
         raise InvalidInput(
-            f"actors v{asked} cannot run on states of actors v{made}: nv{changed.number} changed the layouts of their "
+            f"actors v{target} cannot run on states of actors v{made}: nv{changed.number} changed the layouts of their "
             f"states; use a bundle of v{made}, or messages of a later network version"
         )
 

@@ -29,7 +29,7 @@ class CallSum:
     calls: int = 0
     failed: int = 0
     own: dict[str, int] = field(default_factory=dict)
-    """Milligas by charge, without the calls in them."""
+    """Milligas by charge, without subcalls."""
 
     @property
     def own_milligas(self) -> int:
@@ -83,16 +83,16 @@ class CostTally:
         if message.implicit:
             for call in message.calls:
                 for each in (call, *call.calls):
-                    words = names.method(each) if each is call else f"{names.method(call)} > {names.method(each)}"
-                    add_sum(self.cron, words, 1, each.milligas)
+                    name = names.method(each) if each is call else f"{names.method(call)} > {names.method(each)}"
+                    add_sum(self.cron, name, 1, each.milligas)
 
     def _count(self, call: CallCost, method: str, actor: str, path: Path) -> None:
-        place = self.tree.get(path)
-        if place is None:
-            place = self.tree[path] = CallSum(call.runtime)
-        place.calls += 1
-        place.failed += bool(call.exit_code or call.error)
-        own, keys, charges = 0, self.keys, place.own
+        node = self.tree.get(path)
+        if node is None:
+            node = self.tree[path] = CallSum(call.runtime)
+        node.calls += 1
+        node.failed += bool(call.exit_code or call.error)
+        own, keys, charges = 0, self.keys, node.own
         for key, (count, milligas) in call.own.items():
             own += milligas
             charges[key[1]] = charges.get(key[1], 0) + milligas
@@ -123,11 +123,11 @@ class CostTally:
         for syscall, count in other.entered.items():
             self.entered[syscall] = self.entered.get(syscall, 0) + count
         for path, found in other.tree.items():
-            place = self.tree.setdefault(path, CallSum(found.runtime))
-            place.calls += found.calls
-            place.failed += found.failed
+            node = self.tree.setdefault(path, CallSum(found.runtime))
+            node.calls += found.calls
+            node.failed += found.failed
             for charge, milligas in found.own.items():
-                place.own[charge] = place.own.get(charge, 0) + milligas
+                node.own[charge] = node.own.get(charge, 0) + milligas
 
     def _tables(self) -> Iterable[Sums]:
         return self.actors, self.methods, self.cron

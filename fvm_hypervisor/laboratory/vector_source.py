@@ -66,7 +66,7 @@ class VectorCase:
         """Start a run on a separate machine over the vector's blocks."""
         there = self.variant.machine
         context = replace(there.context, network=side.row(there.context.network))
-        if not side.changes_code:  # one registry of runtimes for both sides
+        if not side.changes_code:  # both sides share one registry of runtimes
             machine = there.fork(context=context)
             machine.tracer = tracer
             return _VectorRun(self.variant, machine)

@@ -52,15 +52,15 @@ class Bytecode:
         """
         code = bytearray.fromhex(_without_names(self.object))
         for file, names in self.links.items():
-            for name, places in names.items():
-                for place in places:
-                    at = place["start"]
+            for name, locations in names.items():
+                for location in locations:
+                    at = location["start"]
                     code[at : at + _LIBRARY] = addresses[file, name]
         return bytes(code)
 
 
 def _without_names(text: str) -> str:
-    """Return the hex with zeros in place of each `__$...$__` placeholder."""
+    """Return the hex with zeros in location of each `__$...$__` placeholder."""
     while (at := text.find("__")) >= 0:
         text = text[:at] + "0" * 40 + text[at + 40 :]
     return text
@@ -95,7 +95,7 @@ class ContractArtifact:
 
 
 @dataclass(frozen=True, slots=True)
-class ArtifactPlace:
+class ArtifactLocation:
     """Location of an artifact on disk. `build` identifies the compiler run, which numbered its sources."""
 
     file: str
@@ -110,37 +110,39 @@ class Artifacts:
     `sources` maps each build to the source paths, by their indices in the build's source maps.
     """
 
-    def __init__(self, root: Path, places: Sequence[ArtifactPlace], sources: Mapping[str, Mapping[int, str]]) -> None:
+    def __init__(
+        self, root: Path, locations: Sequence[ArtifactLocation], sources: Mapping[str, Mapping[int, str]]
+    ) -> None:
         self.root = root
-        self.places = tuple(places)
+        self.locations = tuple(locations)
         self.sources = sources
-        self._read: dict[ArtifactPlace, ContractArtifact] = {}
+        self._read: dict[ArtifactLocation, ContractArtifact] = {}
 
     @cached_property
-    def _by_name(self) -> dict[str, list[ArtifactPlace]]:
-        found: dict[str, list[ArtifactPlace]] = {}
-        for place in self.places:
-            found.setdefault(place.name, []).append(place)
+    def _by_name(self) -> dict[str, list[ArtifactLocation]]:
+        found: dict[str, list[ArtifactLocation]] = {}
+        for location in self.locations:
+            found.setdefault(location.name, []).append(location)
         return found
 
-    def load(self, place: ArtifactPlace) -> ContractArtifact:
+    def load(self, location: ArtifactLocation) -> ContractArtifact:
         """Return a contract. Raises InvalidInput if its file is corrupt or missing."""
-        known = self._read.get(place)
+        known = self._read.get(location)
         if known is None:
             try:
-                content = orjson.loads(read_bounded(place.path, LARGEST_FILE, "the artifact"))
+                content = orjson.loads(read_bounded(location.path, LARGEST_FILE, "the artifact"))
             except orjson.JSONDecodeError as error:
-                raise InvalidInput(f"{place.path} is corrupt: {error}") from None
+                raise InvalidInput(f"{location.path} is corrupt: {error}") from None
             if not isinstance(content, dict):
-                raise InvalidInput(f"{place.path} is corrupt: it is not a JSON object")
-            known = self._read[place] = ContractArtifact.of(place.name, place.file, content)
+                raise InvalidInput(f"{location.path} is corrupt: it is not a JSON object")
+            known = self._read[location] = ContractArtifact.of(location.name, location.file, content)
         return known
 
     def get(self, file: str, name: str) -> ContractArtifact:
         """Return the contract with this name in a source file. Raises InvalidInput if there is none."""
-        for place in self._by_name.get(name, ()):
-            if place.file == file:
-                return self.load(place)
+        for location in self._by_name.get(name, ()):
+            if location.file == file:
+                return self.load(location)
         raise InvalidInput(f"there is no compiled contract {file}:{name}")
 
     def find(self, wanted: str) -> ContractArtifact | None:
@@ -151,8 +153,10 @@ class Artifacts:
         file, _, name = wanted.rpartition(":")
         if not file and name.endswith(".sol"):
             file, name = name, Path(name).stem
-        fitting = [place for place in self._by_name.get(name, ()) if not file or f"/{place.file}".endswith(f"/{file}")]
-        exact = [place for place in fitting if place.file == file]
+        fitting = [
+            location for location in self._by_name.get(name, ()) if not file or f"/{location.file}".endswith(f"/{file}")
+        ]
+        exact = [location for location in fitting if location.file == file]
         chosen = exact or fitting
         if not chosen and wanted.endswith(".json"):
             path = Path(wanted)
@@ -161,4 +165,4 @@ class Artifacts:
 
     def all(self) -> Iterator[ContractArtifact]:
         """Return every contract."""
-        return (self.load(place) for place in self.places)
+        return (self.load(location) for location in self.locations)

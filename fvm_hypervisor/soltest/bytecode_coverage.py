@@ -26,15 +26,15 @@ def write_listings(root: Path, artifacts: Artifacts, found: SuiteCoverage) -> li
         if contract is None:
             continue
         code = (contract.creation if creates else contract.runtime).code
-        places = contract.creation_places if creates else contract.runtime_places
+        spans = contract.creation_places if creates else contract.runtime_places
         path = root / FOLDER / f"{name}{'.creation' if creates else ''}.asm"
-        text = "".join(f"{line}\n" for line in listing(code, places, visits, sources))
+        text = "".join(f"{line}\n" for line in listing(code, spans, visits, sources))
         write_inside(root, path, text.encode())
         written.append(path)
     return written
 
 
-def listing(code: bytes, places: Mapping[int, SourceSpan], visits: Counter[int], sources: SourceTexts) -> Iterator[str]:
+def listing(code: bytes, spans: Mapping[int, SourceSpan], visits: Counter[int], sources: SourceTexts) -> Iterator[str]:
     """Yield a line for each instruction: execution count, program counter, name and source position."""
     names = {number: row.name for number, row in fork_named(LATEST_FORK.name).opcodes.items()}
     counter = 0
@@ -46,11 +46,11 @@ def listing(code: bytes, places: Mapping[int, SourceSpan], visits: Counter[int],
         what = f"{name} 0x{int.from_bytes(word, 'big'):x}" if size else name
         count = visits[counter]
         head = f"[{count:03d}]" if count else "     "
-        yield f"{head} {counter:08x}: {what:<30} {_place(places.get(counter), sources)}".rstrip()
+        yield f"{head} {counter:08x}: {what:<30} {_position(spans.get(counter), sources)}".rstrip()
         counter += 1 + size
 
 
-def _place(span: SourceSpan | None, sources: SourceTexts) -> str:
+def _position(span: SourceSpan | None, sources: SourceTexts) -> str:
     source = None if span is None or not span.file else sources.get(span.file)
     if span is None or source is None:
         return ""

@@ -48,9 +48,9 @@ def match_creation(bytecode: Bytecode, code: bytes) -> tuple[Match, bytes] | Non
 def solc_release(code: bytes) -> str | None:
     """Return the solc release that the metadata of code name, such as 0.8.30; None if they name none."""
     metadata = code[len(without_metadata(code)) :]
-    place = metadata.find(_SOLC)
-    release = metadata[place + len(_SOLC) :][:3]
-    return None if place < 0 or len(release) < 3 else ".".join(map(str, release))
+    start = metadata.find(_SOLC)
+    release = metadata[start + len(_SOLC) :][:3]
+    return None if start < 0 or len(release) < 3 else ".".join(map(str, release))
 
 
 def _without_metadata(pattern: Pattern) -> Pattern:

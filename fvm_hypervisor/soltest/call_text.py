@@ -15,13 +15,13 @@ from fvm_hypervisor.soltest.frames import CallFrame
 from fvm_hypervisor.soltest.precompile_text import precompile_arguments, precompile_result
 from fvm_hypervisor.soltest.redaction import UNNAMED, redacted_arguments, redacted_result, redactions, url_redactions
 from fvm_hypervisor.soltest.signatures import CallSignature, read, unknown_selector
-from fvm_hypervisor.soltest.trace_names import CREATE2_DEPLOYER, MAX_WORDS, PRECOMPILES, VM, Names, is_precompile
+from fvm_hypervisor.soltest.trace_names import CREATE2_DEPLOYER, MAX_LENGTH, PRECOMPILES, VM, Names, is_precompile
 from fvm_hypervisor.soltest.value_text import MAX_TEXT, arguments_text, plain, value_text
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.printable import printable
 from localnet.contracts.registered_precompiles import PrecompileCall
 from localnet.traces.console_log import CONSOLE, log_signatures
-from localnet.traces.trace_words import describe
+from localnet.traces.decoded_calls import describe
 
 _SELECTOR: Final = 4
 _HALTS: Final[Mapping[int, str]] = {
@@ -36,11 +36,11 @@ _HALTS: Final[Mapping[int, str]] = {
 SUCCESSES: Final[Mapping[int, str]] = {0x00: "Stop", 0xF3: "Return", 0xFF: "SelfDestruct"}
 
 
-def call_words(frame: CallFrame, names: Names) -> tuple[str, str]:
+def call_texts(frame: CallFrame, names: Names) -> tuple[str, str]:
     """Return the function and the arguments of a call other than a creation."""
     if frame.is_actors:
-        words = describe(names.native_call(frame), [])
-        return words.function, words.arguments[1:-1]
+        text = describe(names.native_call(frame), [])
+        return text.function, text.arguments[1:-1]
     data = frame.input
     number = int.from_bytes(frame.target, "big")
     if number in PRECOMPILES:
@@ -85,8 +85,8 @@ def _cheatcode_words(data: bytes, names: Names) -> tuple[str, str]:
     secrets = {**redactions(name, inputs), **url_redactions(name, values)}
     named = plain if name in UNNAMED else names.address
     shown = (
-        f'"{secrets[place]}"' if place in secrets else value_text(entry, value, named)
-        for place, (entry, value) in enumerate(zip(inputs, values, strict=True))
+        f'"{secrets[index]}"' if index in secrets else value_text(entry, value, named)
+        for index, (entry, value) in enumerate(zip(inputs, values, strict=True))
     )
     return name, redacted_arguments(name, inputs) or ", ".join(shown)
 
@@ -102,7 +102,7 @@ def _log_text(data: bytes) -> str:
     return hex_text(data) if found is None else arguments_text(entries, found[1])
 
 
-def result_words(frame: CallFrame, names: Names) -> str:
+def result_text(frame: CallFrame, names: Names) -> str:
     """Return how a call ended and what it returned."""
     data = frame.output
     if not frame.succeeded:
@@ -179,24 +179,24 @@ def _failure(frame: CallFrame, names: Names) -> str:
     if end is None:
         return f"{status} execution was aborted by an internal error"
     if names.precompile(frame) is not None or frame.is_native or frame.is_refused:
-        words = printable(end.message, MAX_WORDS)
+        text = printable(end.message, MAX_LENGTH)
     elif end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
-        words = hex_text(frame.output) if frame.creates else _reverted(frame, names)
+        text = hex_text(frame.output) if frame.creates else _reverted(frame, names)
     elif is_precompile(frame.target) and not frame.code:
-        words = "0x"
+        text = "0x"
     elif end.exit_code in _HALTS:
-        words = "" if frame.creates else f"EvmError: {_HALTS[end.exit_code]}"
+        text = "" if frame.creates else f"EvmError: {_HALTS[end.exit_code]}"
     else:
-        words = printable(frame.exit_words, MAX_WORDS)
-    return f"{status} {words}".rstrip()
+        text = printable(frame.exit_message, MAX_LENGTH)
+    return f"{status} {text}".rstrip()
 
 
 def _reverted(frame: CallFrame, names: Names) -> str:
-    words = names.revert(frame.output)
-    is_silent = not frame.output or "EvmError: Revert" in words
+    text = names.revert(frame.output)
+    is_silent = not frame.output or "EvmError: Revert" in text
     if is_silent and CallSignature(names.signatures, frame, names.contract(frame)).is_unsupported:
         return unknown_selector(checksummed(frame.target), frame.input)
-    return words
+    return text
 
 
 def hex_text(data: bytes) -> str:

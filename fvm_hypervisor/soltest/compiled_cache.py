@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace
+from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.sources import Sources
 from hypervisor.user_files import read_bounded
@@ -32,7 +32,7 @@ class CompiledSource:
     """The contracts of a source. `numbers` maps the indices in their source maps to source paths."""
 
     build: str
-    places: tuple[ArtifactPlace, ...]
+    locations: tuple[ArtifactLocation, ...]
     numbers: Mapping[int, str]
 
 
@@ -67,21 +67,21 @@ class CompiledCache:
         folder = self._of(key)
         try:
             content = orjson.loads(read_bounded(folder / "index.json", _MAX_INDEX, "the index"))
-            places = []
+            locations = []
             for number, (name, size) in enumerate(content["contracts"]):
                 path = folder / f"{number}.json"
                 if path.stat().st_size != size:
                     return None
-                places.append(ArtifactPlace(file, name, path, key))
+                locations.append(ArtifactLocation(file, name, path, key))
             numbers = {int(number): path for path, number in content["sources"].items()}
-            return CompiledSource(key, tuple(places), numbers)
+            return CompiledSource(key, tuple(locations), numbers)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def put(self, file: str, key: str, answer: Mapping[str, Any], used: Set[str]) -> None:
         """Write an artifact for each contract, then the index: an entry with an index is complete.
 
-        Each file is moved into place complete, because another process may read the entry that this one replaces.
+        Each file is moved into location complete, because another process may read the entry that this one replaces.
         `used` is the set of sources that may occur in the contracts' source maps.
         """
         folder = self._of(key)

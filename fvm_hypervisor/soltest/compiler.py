@@ -78,9 +78,9 @@ class CompilerRun:
         try:
             answer = orjson.loads(output)
         except orjson.JSONDecodeError:
-            words = errors.decode("utf-8", "replace").strip()[-2000:]
+            text = errors.decode("utf-8", "replace").strip()[-2000:]
             ended = self._process.returncode
-            raise CompileError(f"{name}, printed no JSON; its exit code is {ended}: {words or 'no message'}") from None
+            raise CompileError(f"{name}, printed no JSON; its exit code is {ended}: {text or 'no message'}") from None
         if not isinstance(answer, dict):
             raise CompileError(f"{name}, printed no JSON object")
         return answer

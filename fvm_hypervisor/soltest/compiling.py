@@ -72,8 +72,8 @@ def _settings(chosen: CompilerSettings, version: str) -> dict[str, Any]:
 
 def artifacts_of(root: Path, compiled: Mapping[str, CompiledSource]) -> Artifacts:
     """Return the artifacts of compiled sources."""
-    places = [place for name in sorted(compiled) for place in compiled[name].places]
-    return Artifacts(root, places, {found.build: found.numbers for found in compiled.values()})
+    locations = [location for name in sorted(compiled) for location in compiled[name].locations]
+    return Artifacts(root, locations, {found.build: found.numbers for found in compiled.values()})
 
 
 def has_changed(project: Project, names: Iterable[str]) -> bool:
@@ -88,9 +88,9 @@ def has_changed(project: Project, names: Iterable[str]) -> bool:
     return any(_changed_at(project.root / name) >= last for name in names)
 
 
-def _changed_at(place: Path) -> int:
+def _changed_at(path: Path) -> int:
     try:
-        return place.stat().st_mtime_ns
+        return path.stat().st_mtime_ns
     except OSError:
         return 0
 
@@ -175,6 +175,6 @@ def compile_json(solc: Solc, compiler_input: Mapping[str, Any]) -> dict[str, Any
 def _checked(version: str, answer: dict[str, Any]) -> dict[str, Any]:
     errors = [found for found in answer.get("errors", ()) if found.get("severity") == "error"]
     if errors:
-        words = "\n".join(str(found.get("formattedMessage", found.get("message"))).rstrip() for found in errors[:20])
-        raise CompileError(f"solc {version} refused the sources:\n{words}")
+        text = "\n".join(str(found.get("formattedMessage", found.get("message"))).rstrip() for found in errors[:20])
+        raise CompileError(f"solc {version} refused the sources:\n{text}")
     return answer

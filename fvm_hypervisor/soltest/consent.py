@@ -115,17 +115,17 @@ def keys_digest(root: Path) -> str:
 
 def trusted_projects() -> dict[str, str]:
     """Return the digest of each project that the user trusts, by its folder."""
-    place = user_folder("data") / _FILE
-    if not place.exists():
+    path = user_folder("data") / _FILE
+    if not path.exists():
         return {}
     try:
-        found = json.loads(read_bounded(place, _LARGEST, "the list of trusted projects"))
+        found = json.loads(read_bounded(path, _LARGEST, "the list of trusted projects"))
         return {str(root): str(digest) for root, digest in found.items()}
     except (ValueError, AttributeError) as error:
         if isinstance(error, InvalidInput):
             raise
         raise InvalidInput(
-            f"{place} is not a valid list of trusted projects; delete it and trust your projects again"
+            f"{path} is not a valid list of trusted projects; delete it and trust your projects again"
         ) from None
 
 
@@ -143,12 +143,12 @@ def set_trust(root: Path, *, is_trusted: bool) -> bool:
     return was_there or is_trusted
 
 
-def grant_of(root: Path, *, trust: bool, given: frozenset[Consent], urls: frozenset[str]) -> Grant:
-    """Return the permissions of a project, from the command line (`trust`, `given`, `urls`) or `hypervisor trust`."""
+def grant_of(root: Path, *, trust: bool, consents: frozenset[Consent], urls: frozenset[str]) -> Grant:
+    """Return a project's permissions, from the command line (`trust`, `consents`, `urls`) or `hypervisor trust`."""
     if trust:
         return Grant(EVERYTHING, urls)
     known = trusted_projects().get(str(root.resolve()))
     if known is None:
-        return Grant(given, urls)
+        return Grant(consents, urls)
     is_current = known == keys_digest(root)
-    return Grant(EVERYTHING if is_current else given, urls, not is_current)
+    return Grant(EVERYTHING if is_current else consents, urls, not is_current)

@@ -68,7 +68,7 @@ class CorpusFolder:
             return
         files: dict[str, Path] = {}
         places = [self._folder, *sorted(self._folder.glob("worker*/corpus"))]
-        for file in (file for place in places for file in sorted(place.glob("*.json*"))):
+        for file in (file for path in places for file in sorted(path.glob("*.json*"))):
             found = _FILE.fullmatch(file.name)
             if found is not None and file.is_file() and not file.is_symlink():
                 files.setdefault(found[1].lower(), file)
@@ -90,11 +90,11 @@ class CorpusFolder:
             return
         self._names.add(name)
         is_long = self._compresses and len(content) > _COMPRESSED
-        place = self._folder / "worker0" / "corpus" / f"{name}-{int(time())}.json{'.gz' if is_long else ''}"
+        path = self._folder / "worker0" / "corpus" / f"{name}-{int(time())}.json{'.gz' if is_long else ''}"
         try:
-            write_inside(self._root, place, gzip.compress(content, mtime=0) if is_long else content)
+            write_inside(self._root, path, gzip.compress(content, mtime=0) if is_long else content)
         except OSError as error:
-            raise InvalidInput(f"the corpus cannot be written to {place.parent}: {error.strerror}") from None
+            raise InvalidInput(f"the corpus cannot be written to {path.parent}: {error.strerror}") from None
 
 
 def _calls(file: Path) -> tuple[StoredCall, ...]:

@@ -1,8 +1,8 @@
 """Source coverage: lines, statements, branches and functions, computed from instruction counts.
 
-The hits of an item are those of the first instruction in its source span, summed over the code of each contract that
-was compiled from it; those of a condition's path are of the instruction that its jump leads to. The code is compiled
-with the settings of `coverage_settings`. Output formats: forge's text, and lcov's (geninfo(1)).
+The hits of an item are the executions of the first instruction in its source span, summed over all contracts compiled
+from the source. The hits of a condition's path are the executions of the instruction that its jump leads to. The code
+is compiled with the settings of `coverage_settings`. Output formats: forge's text, and lcov's (geninfo(1)).
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class _Code:
             return self._path_start(item, file)
         span = item.first or (item.start, item.end)
         found = self.first(span, file)
-        if found is None and item.first is not None and item.way == 1:
+        if found is None and item.first is not None and item.path == 1:
             return self._path_start(item, file)
         return found
 
@@ -148,7 +148,7 @@ class _Code:
         if not jumps:
             return None
         _, after, to = max(jumps, key=lambda jump: jump[1])
-        return to if item.way else after
+        return to if item.path else after
 
     @cached_property
     def _jumps(self) -> dict[str, list[tuple[int, int, int]]]:
@@ -199,9 +199,9 @@ def item_lines(files: Sequence[FileCoverage], root: Path) -> Iterator[str]:
             text = b"" if source is None else source.text[item.start : item.end]
             words = " ".join(text.decode("utf-8", "replace").split())
             name = f' "{item.name}"' if item.name else ""
-            way = f" (branch: {item.branch}, path: {item.way})" if item.kind is ItemKind.BRANCH else ""
+            path = f" (branch: {item.branch}, path: {item.path})" if item.kind is ItemKind.BRANCH else ""
             place = f"line {covered.line}, bytes {item.start}..{item.end}"
-            yield f"- {item.kind.value.capitalize()}{name}{way} ({place}, hits: {covered.hits}) -> {_short(words)}"
+            yield f"- {item.kind.value.capitalize()}{name}{path} ({place}, hits: {covered.hits}) -> {_short(words)}"
 
 
 def _short(words: str) -> str:
@@ -228,9 +228,9 @@ def _lcov(found: FileCoverage) -> Iterator[str]:
     yield from (f"FNDA:{function.hits},{function.item.name}" for function in functions)
     yield f"FNF:{counts['functions'][1]}"
     yield f"FNH:{counts['functions'][0]}"
-    for way in found.of(ItemKind.BRANCH):
-        taken = str(way.hits) if way.hits or found.lines.get(way.line) else "-"
-        yield f"BRDA:{way.line},{way.item.branch},{way.item.way},{taken}"
+    for branch in found.of(ItemKind.BRANCH):
+        taken = str(branch.hits) if branch.hits or found.lines.get(branch.line) else "-"
+        yield f"BRDA:{branch.line},{branch.item.branch},{branch.item.path},{taken}"
     yield f"BRF:{counts['branches'][1]}"
     yield f"BRH:{counts['branches'][0]}"
     yield from (f"DA:{line},{hits}" for line, hits in found.lines.items())
@@ -240,7 +240,7 @@ def _lcov(found: FileCoverage) -> Iterator[str]:
 
 
 def coverage_json(files: Sequence[FileCoverage]) -> dict[str, Any]:
-    """Return the documented JSON object: by file, the counts (covered and all) and the hits by line."""
+    """Return the counts (covered and all) and the hits by line of each file, as documented JSON."""
     return {
         found.file: {
             **{name: {"covered": count[0], "all": count[1]} for name, count in found.counts().items()},

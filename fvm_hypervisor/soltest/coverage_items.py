@@ -29,7 +29,7 @@ class Item:
     """A coverable item: the bytes of the source from `start` up to (not including) `end`.
 
     `name` is the name of a function, with its contract. A branch has its own number (`branch`) and that of its path
-    (`way`). With `by_jump`, the paths are those of the last conditional jump in the span; otherwise the path begins
+    (`path`). With `by_jump`, the paths are those of the last conditional jump in the span; otherwise the path begins
     with the first instruction of `first`.
     """
 
@@ -38,7 +38,7 @@ class Item:
     end: int
     name: str = ""
     branch: int = 0
-    way: int = 0
+    path: int = 0
     by_jump: bool = False
     first: tuple[int, int] | None = None
 
@@ -59,10 +59,10 @@ def items_of(tree: Node) -> list[Item]:
     found = list(_Visitor().source(tree))
     times = Counter(_function_name(item) for item in found if item.kind is ItemKind.FUNCTION)
     seen: Counter[str] = Counter()
-    for place, item in enumerate(found):
+    for index, item in enumerate(found):
         name = _function_name(item)
         if item.kind is ItemKind.FUNCTION and times[name] > 1:
-            found[place] = replace(item, name=f"{item.name}.{seen[name]}")
+            found[index] = replace(item, name=f"{item.name}.{seen[name]}")
             seen[name] += 1
     return found
 
@@ -140,20 +140,20 @@ class _Visitor:
             yield Item(ItemKind.BRANCH, *_span(then), branch=branch, first=_span(then))
             if other is not None:
                 first = _span(other) if _has_statements(other) else None
-                yield Item(ItemKind.BRANCH, *_span(node), branch=branch, way=1, by_jump=first is None, first=first)
+                yield Item(ItemKind.BRANCH, *_span(node), branch=branch, path=1, by_jump=first is None, first=first)
         yield from self._expression(node["condition"])
         yield from self._statement(then)
         yield from self._statement(other)
 
     def _try(self, node: Node) -> Iterator[Item]:
         branch, self._branches = self._branches, self._branches + 1
-        way = 0
+        path = 0
         for clause in node["clauses"]:
             start, end = _span(clause)
-            if way == 0 or _has_statements(clause["block"]):
-                begin = _span(node)[0] if way == 0 else start
-                yield Item(ItemKind.BRANCH, begin, end, branch=branch, way=way, first=_span(clause["block"]))
-                way += 1
+            if path == 0 or _has_statements(clause["block"]):
+                begin = _span(node)[0] if path == 0 else start
+                yield Item(ItemKind.BRANCH, begin, end, branch=branch, path=path, first=_span(clause["block"]))
+                path += 1
             elif clause.get("parameters"):
                 yield Item(ItemKind.STATEMENT, start, end)
         yield from self._expression(node["externalCall"])
@@ -177,8 +177,8 @@ class _Visitor:
             callee = node["expression"]
             if callee["nodeType"] == "Identifier" and callee["name"] == "require":
                 branch, self._branches = self._branches, self._branches + 1
-                for way in range(2):
-                    yield Item(ItemKind.BRANCH, *_span(node), branch=branch, way=way, by_jump=True)
+                for path in range(2):
+                    yield Item(ItemKind.BRANCH, *_span(node), branch=branch, path=path, by_jump=True)
 
     # --- assembly ---------------------------------------------------------------------------------------------------
 

@@ -67,22 +67,22 @@ class Dictionary:
         words: Iterable[int] = (),
         literals: Iterable[int] = (),
         texts: Iterable[str] = (),
-        most: int = MAX_WORDS,
+        limit: int = MAX_WORDS,
         storage: bool = True,
         state: Iterable[int] = (),
     ) -> None:
         """Fill the pools: `words` are pushed by code, `state` are addresses and slots.
 
-        `most` is the maximum total number of words, including those added by runs.
+        `limit` is the maximum total number of words, including those added by runs.
         """
         self._literals = list(dict.fromkeys(literals))[:MAX_WORDS]
         self._texts = list(dict.fromkeys(texts))[:MAX_WORDS]
-        self._state = list(islice(dict.fromkeys(state), most))
-        self._words = list(islice(dict.fromkeys(words), most - len(self._state)))
+        self._state = list(islice(dict.fromkeys(state), limit))
+        self._words = list(islice(dict.fromkeys(words), limit - len(self._state)))
         self._known = {*self._words, *self._state}
         self._sharp = [number for number in self._literals if number in self._known]
         self._found: list[int] = []
-        self._max_found = min(_MAX_FOUND, most - len(self._words) - len(self._state))
+        self._max_found = min(_MAX_FOUND, limit - len(self._words) - len(self._state))
         self._pools = self._nonempty_pools()
         self.takes_storage = storage
         """True if storage slots that calls write are remembered."""
@@ -92,11 +92,11 @@ class Dictionary:
         """Return the dictionary of a test with these settings."""
         pushed = state.pushed[: settings.max_fuzz_dictionary_addresses] if settings.include_push_bytes else ()
         storage = state.storage if settings.include_storage else ()
-        most = settings.max_fuzz_dictionary_literals
+        limit = settings.max_fuzz_dictionary_literals
         return cls(
             chain.from_iterable(pushed),
-            sources.numbers[:most],
-            sources.texts[:most],
+            sources.numbers[:limit],
+            sources.texts[:limit],
             min(settings.max_fuzz_dictionary_values, MAX_WORDS),
             settings.include_storage,
             chain(state.addresses, storage),

@@ -157,8 +157,8 @@ def suite_defect(artifact: ContractArtifact) -> tuple[str, str] | None:
 def suite_warnings(artifact: ContractArtifact) -> tuple[str, ...]:
     """Return forge's warnings about functions that are spelled like special ones but are not called."""
     return tuple(
-        f'Found invalid {words} function "{signature(entry)}" did you mean "{name}()"?'
-        for name, words in (("setUp", "setup"), ("afterInvariant", "afterInvariant"))
+        f'Found invalid {label} function "{signature(entry)}" did you mean "{name}()"?'
+        for name, label in (("setUp", "setup"), ("afterInvariant", "afterInvariant"))
         for entry in special_functions(artifact, name)
         if entry["name"] != name
     )
@@ -170,20 +170,24 @@ def find_suites(
     """Return the suites that match the filter, and the unreadable artifacts: file, contract, reason."""
     mine = frozenset(own)
     suites, corrupt = [], []
-    for place in artifacts.places:
+    for location in artifacts.locations:
         warnings: tuple[str, ...] = ()
-        if place.file not in mine or not wanted.matches_path(place.file) or not wanted.matches_contract(place.name):
+        if (
+            location.file not in mine
+            or not wanted.matches_path(location.file)
+            or not wanted.matches_contract(location.name)
+        ):
             continue
         try:
-            artifact = artifacts.load(place)
+            artifact = artifacts.load(location)
             found = tests_of(artifact) if _is_deployable(artifact) else []
             warnings = suite_warnings(artifact) if found else ()
         except (InvalidInput, KeyError, TypeError) as error:
-            corrupt.append((place.file, place.name, str(error)))
+            corrupt.append((location.file, location.name, str(error)))
             continue
         tests = tuple(test for test in found if wanted.matches_test(test.signature))
         if tests:
-            suites.append(Suite(place.file, place.name, tests, warnings))
+            suites.append(Suite(location.file, location.name, tests, warnings))
     return suites, corrupt
 
 

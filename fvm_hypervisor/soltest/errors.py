@@ -42,9 +42,9 @@ class KnownErrors:
     def _all(self) -> dict[bytes, Mapping[str, Any]]:
         if self._far is None:
             self._far = {}
-            for place in self._artifacts.places:
+            for location in self._artifacts.locations:
                 try:
-                    self._far.update(_errors(self._artifacts.load(place)))
+                    self._far.update(_errors(self._artifacts.load(location)))
                 except InvalidInput:
                     continue  # discovery reports corrupt artifacts
         return self._far

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace
+from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.compiled_cache import CompiledSource
 from fvm_hypervisor.soltest.evm_versions import evm_version
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
@@ -54,7 +54,9 @@ class _Out:
         numbers = self._builds.numbers(build)
         if not all(_has_number(content, numbers, name) and self._is_current(name, content) for _, content in found):
             return None
-        return CompiledSource(build, tuple(ArtifactPlace(name, _name(path), path, build) for path, _ in found), numbers)
+        return CompiledSource(
+            build, tuple(ArtifactLocation(name, _name(path), path, build) for path, _ in found), numbers
+        )
 
     def _of_source(self, name: str) -> list[tuple[Path, Mapping[str, Any]]]:
         """Return a source's artifacts, identified by compilation target: forge adds folders to colliding paths."""

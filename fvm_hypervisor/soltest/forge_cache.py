@@ -42,7 +42,7 @@ def write_forge_cache(
     if content is None:
         return
     outside = {name for name in sources.texts if not (project.root / name).is_file()}
-    made = {**compiled, **{name: source for name, source in current.items() if not source.places}}
+    made = {**compiled, **{name: source for name, source in current.items() if not source.locations}}
     written = {name: source for name, source in made.items() if not outside & sources.closure([name])}
     if not written:
         return
@@ -137,11 +137,11 @@ def _write(
         numbers = {number: path for number, path in runs[name].items() if path not in missing}
         build = _build_id(numbers)
         artifacts: dict[str, Any] = {}
-        for place in source.places:
-            path = _free_path(name, place.name, taken)
+        for location in source.locations:
+            path = _free_path(name, location.name, taken)
             taken.add(path)
-            write_inside(project.root, out / path, place.path.read_bytes())
-            artifacts[place.name] = {version: {_PROFILE: {"path": path, "build_id": build}}}
+            write_inside(project.root, out / path, location.path.read_bytes())
+            artifacts[location.name] = {version: {_PROFILE: {"path": path, "build_id": build}}}
         info = out / "build-info" / f"{build}.json"
         build_info = {
             "id": build,

@@ -14,20 +14,20 @@ _SECTIONS: Final = ("fuzz", "invariant", "rpc_endpoints", "precompiles")
 _HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
-def chosen_profile(content: Table, given: str | None, variable: str | None) -> tuple[str, tuple[str, ...]]:
+def chosen_profile(content: Table, option: str | None, variable: str | None) -> tuple[str, tuple[str, ...]]:
     """Return the profile's name, and a warning if FOUNDRY_PROFILE names a profile that does not exist.
 
-    `given` is the value of an option, `variable` that of FOUNDRY_PROFILE; case is ignored. Raises InvalidInput if the
+    `option` is the value of an option, `variable` that of FOUNDRY_PROFILE; case is ignored. Raises InvalidInput if the
     option names no profile.
     """
-    wanted = variable if given is None else given
+    wanted = variable if option is None else option
     if wanted is None or wanted.lower() == DEFAULT:
         return DEFAULT, ()
     found = next((name for name in content.table("profile") if name.lower() == wanted.lower()), None)
     if found is not None:
         return found, ()
-    if given is not None:
-        raise InvalidInput(f"there is no profile '{given}'")
+    if option is not None:
+        raise InvalidInput(f"there is no profile '{option}'")
     return DEFAULT, (f"warning: FOUNDRY_PROFILE: there is no profile '{wanted:.80}': the default one is used",)
 
 

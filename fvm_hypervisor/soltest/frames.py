@@ -240,7 +240,7 @@ class CallFrame:
         return None if isinstance(last, CallFrame) else last
 
     @property
-    def exit_words(self) -> str:
+    def exit_message(self) -> str:
         """Exit message of a contract's actor for errors that the EVM does not have, such as code that is too long."""
         end = self.end
         if end is None or end.error or end.exit_code in _EVM_ENDS:

@@ -12,7 +12,7 @@ from typing import Final
 
 from bridge.gas import DEFAULT_RATE
 from bridge.traces.flame import FlameBox, flame_svg, merged
-from fvm_hypervisor.soltest.call_text import call_words, result_words
+from fvm_hypervisor.soltest.call_text import call_texts, result_text
 from fvm_hypervisor.soltest.frames import CallFrame, FrameTracer, InternalCall, parts_of
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.staged_test import StagedTest
@@ -65,17 +65,17 @@ def flame_boxes(roots: Sequence[CallFrame], names: Names, rate: int) -> tuple[Fl
                 nodes.append((frame, part))
         below.append((begin, len(nodes)))
     made: dict[int, FlameBox] = {}
-    for place in reversed(range(len(nodes))):
-        frame, call = nodes[place]
-        inner = tuple(made[number] for number in range(*below[place]))
-        made[place] = _call_box(frame, names, inner) if call is None else _function_box(call, names, rate, inner)
+    for index in reversed(range(len(nodes))):
+        frame, call = nodes[index]
+        inner = tuple(made[number] for number in range(*below[index]))
+        made[index] = _call_box(frame, names, inner) if call is None else _function_box(call, names, rate, inner)
     return tuple(made[number] for number in range(len(roots)))
 
 
 def _call_box(frame: CallFrame, names: Names, inner: tuple[FlameBox, ...]) -> FlameBox:
-    function, arguments = call_words(frame, names)
+    function, arguments = call_texts(frame, names)
     label = f"new {names.code_name(frame)}" if frame.creates else f"{names.code_name(frame)}.{function}"
-    details = (f"{label}({arguments})", f"{frame.gas_used:,} gas", f"-> {result_words(frame, names)}")
+    details = (f"{label}({arguments})", f"{frame.gas_used:,} gas", f"-> {result_text(frame, names)}")
     return FlameBox(label, details, frame.gas_used, frame.runtime, not frame.succeeded, inner=inner)
 
 

@@ -23,7 +23,7 @@ _TEST_FUNCTIONS: Final = ("test", "invariant", "statefulFuzz", "table", "fixture
 def reported(found: SuiteCoverage, project: Project) -> dict[str, GasUse]:
     """Return the report's data by contract: `file:name`, or `native:name` for an actor.
 
-    Contracts are filtered by the project's `gas_reports` and `gas_reports_ignore`; functions of tests are left out.
+    Contracts are filtered by the project's `gas_reports` and `gas_reports_ignore`; functions of tests are omitted.
     """
     named = {_identifier(place): use for place, use in found.gas.items() if _is_wanted(place, project)}
     report = {}

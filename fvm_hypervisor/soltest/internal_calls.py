@@ -56,7 +56,7 @@ class _Entered:
 class _Walk:
     """Source map of a frame's code, and the functions it is currently in."""
 
-    places: Mapping[int, SourceSpan] = field(default_factory=dict)
+    spans: Mapping[int, SourceSpan] = field(default_factory=dict)
     jumps: Mapping[int, SourceSpan] = field(default_factory=dict)
     ends: frozenset[int] = frozenset()
     """Program counters of REVERT and INVALID."""
@@ -133,13 +133,13 @@ class FunctionFrameTracer(FrameTracer):
         known = self._codes.get(key)
         if known is None:
             contract = self._known.find(*key)
-            places: Mapping[int, SourceSpan] = {}
+            spans: Mapping[int, SourceSpan] = {}
             if contract is not None:
-                places = contract.creation_places if frame.creates else contract.runtime_places
-            jumps = {counter: span for counter, span in places.items() if span.jump in ("i", "o")}
-            ends = frozenset(counter for counter in places if frame.code[counter] in (_REVERT, _INVALID))
-            known = self._codes[key] = _Walk(places, jumps, ends)
-        return _Walk(known.places, known.jumps, known.ends)
+                spans = contract.creation_places if frame.creates else contract.runtime_places
+            jumps = {counter: span for counter, span in spans.items() if span.jump in ("i", "o")}
+            ends = frozenset(counter for counter in spans if frame.code[counter] in (_REVERT, _INVALID))
+            known = self._codes[key] = _Walk(spans, jumps, ends)
+        return _Walk(known.spans, known.jumps, known.ends)
 
     def _walk(self, counter: int, look: Callable[[], RuntimeEvent]) -> None:
         self._until_clock -= 1
@@ -150,7 +150,7 @@ class FunctionFrameTracer(FrameTracer):
         walk = self._walks[-1]
         after, walk.after = walk.after, walk.jumps.get(counter)
         if after is not None:
-            here = walk.places.get(counter)
+            here = walk.spans.get(counter)
             if here is not None and after.jump == "i":
                 self._enter(walk, after, here, look)
             elif here is not None:
@@ -174,13 +174,13 @@ class FunctionFrameTracer(FrameTracer):
         )  # fmt: skip
 
     def _leave(self, walk: _Walk, jump: SourceSpan, here: SourceSpan, look: Callable[[], RuntimeEvent]) -> None:
-        for place in reversed(range(len(walk.entered))):
-            one = walk.entered[place]
+        for index in reversed(range(len(walk.entered))):
+            one = walk.entered[index]
             if _is_same(one.caller, here) or _is_same(one.body, jump):
                 break
         else:
             return
-        del walk.entered[place:]
+        del walk.entered[index:]
         step = look()
         if isinstance(step, EvmStep):
             frame = self._open[-1]

@@ -155,7 +155,7 @@ def _in_calldata(kind: str, data: bytes, words: Sequence[int]) -> Any:
     count = int(size) if size else words[1]
     if inner.endswith("]") or inner in ("string", "bytes") or count > _MAX_ELEMENTS:
         raise ValueError(kind)
-    return [_of_word(inner, _word(data, place)) for place in range(words[0], words[0] + count * _WORD, _WORD)]
+    return [_of_word(inner, _word(data, index)) for index in range(words[0], words[0] + count * _WORD, _WORD)]
 
 
 def _word(data: bytes, at: int) -> int:

@@ -89,10 +89,10 @@ class SequencePrefixes:
     def add(self, rng: Random, steps: Sequence[SequenceStep], outcome: CallOutcome) -> None:
         """Store the calls, all of which succeeded, if the last one reached something new."""
         target = steps[-1].target
-        place = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.written))
-        if place in self._seen or len(self._seen) == _MAX_SEEN:
+        key = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.written))
+        if key in self._seen or len(self._seen) == _MAX_SEEN:
             return
-        self._seen.add(place)
+        self._seen.add(key)
         if len(self._prefixes) < _MAX_PREFIXES:
             self._prefixes.append(tuple(steps))
         else:
@@ -420,4 +420,4 @@ class InvariantRun:
 
     def _table(self) -> tuple[CallMetrics, ...]:
         shown = self._metrics if self.settings.shows_metrics else {}
-        return tuple(CallMetrics(*place, *counts) for place, counts in sorted(shown.items()))
+        return tuple(CallMetrics(*key, *counts) for key, counts in sorted(shown.items()))

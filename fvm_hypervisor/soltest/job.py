@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.ethereum_block import ETHEREUM
-from fvm_hypervisor.soltest.artifact import ArtifactPlace
+from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.project import Project
 from hypervisor.precompiles import Precompile
 
@@ -43,7 +43,7 @@ class Job:
     """A test run: the project, its artifacts and how tests are run."""
 
     project: Project
-    places: Sequence[ArtifactPlace]
+    locations: Sequence[ArtifactLocation]
     sources: Mapping[str, Mapping[int, str]]
     options: Options = Options()
     network: int | None = None

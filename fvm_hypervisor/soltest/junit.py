@@ -49,14 +49,14 @@ def _case(test: TestResult, verbosity: int) -> Iterator[str]:
     elif test.status is CaseStatus.SKIPPED:
         reason = f" message={_attribute(test.reason)}" if test.reason else ""
         yield f"            <skipped{reason}/>"
-    words = "\n".join(lines_of(test, verbosity)).rstrip()
-    yield f"            <system-out>{_text(words)}</system-out>"
+    text = "\n".join(lines_of(test, verbosity)).rstrip()
+    yield f"            <system-out>{_text(text)}</system-out>"
     yield "        </testcase>"
 
 
-def _text(words: str) -> str:
-    return escape("\n".join(printable(line, _MAX_TEXT) for line in words.split("\n")))
+def _text(text: str) -> str:
+    return escape("\n".join(printable(line, _MAX_TEXT) for line in text.split("\n")))
 
 
-def _attribute(words: str) -> str:
-    return quoteattr(printable(words, _MAX_TEXT))
+def _attribute(text: str) -> str:
+    return quoteattr(printable(text, _MAX_TEXT))

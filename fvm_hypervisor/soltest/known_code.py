@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.abi import ContractInterface, selector_of, signature
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts, Bytecode, ContractArtifact
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts, Bytecode, ContractArtifact
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.source_maps import instruction_numbers, spans
@@ -39,16 +39,16 @@ class Pattern:
     def of(cls, bytecode: Bytecode) -> Pattern:
         """Return the pattern of compiled bytecode. Raises ValueError if it is malformed."""
         library_holes = tuple(
-            (int(place["start"]), int(place["start"]) + int(place.get("length", _ADDRESS)))
+            (int(location["start"]), int(location["start"]) + int(location.get("length", _ADDRESS)))
             for names in bytecode.links.values()
-            for places in names.values()
-            for place in places
+            for locations in names.values()
+            for location in locations
         )
         holes = [*library_holes]
         holes += [
-            (int(place["start"]), int(place["start"]) + int(place["length"]))
-            for places in bytecode.immutables.values()
-            for place in places
+            (int(location["start"]), int(location["start"]) + int(location["length"]))
+            for locations in bytecode.immutables.values()
+            for location in locations
         ]
         links: Mapping[tuple[str, str], bytes] = dict.fromkeys(bytecode.libraries(), bytes(_ADDRESS))
         code = bytecode.linked(links)
@@ -60,12 +60,12 @@ class Pattern:
         """Return True if code begins with this pattern."""
         if not self.code or len(code) < len(self.code):
             return False
-        place = 0
+        position = 0
         for start, end in self.holes:
-            if code[place:start] != self.code[place:start]:
+            if code[position:start] != self.code[position:start]:
                 return False
-            place = end
-        return code[place : len(self.code)] == self.code[place:]
+            position = end
+        return code[position : len(self.code)] == self.code[position:]
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,12 @@ class KnownContract:
             found = spans(bytecode.source_map) if bytecode.source_map else []
         except ValueError:
             return {}
-        places = {}
+        locations = {}
         for counter, number in instruction_numbers(code).items():
             if number < len(found):
                 start, length, source, jump = found[number]
-                places[counter] = SourceSpan(self.sources.get(source, ""), start, length, jump)
-        return places
+                locations[counter] = SourceSpan(self.sources.get(source, ""), start, length, jump)
+        return locations
 
 
 def _hash(entry: Mapping[str, Any]) -> bytes:
@@ -180,12 +180,12 @@ class KnownCode:
     def all(self) -> list[KnownContract]:
         """All contracts, including interfaces and abstract contracts."""
         found = []
-        for place in self._artifacts.places:
+        for location in self._artifacts.locations:
             try:
-                artifact = self._artifacts.load(place)
+                artifact = self._artifacts.load(location)
             except InvalidInput:
                 continue
-            found.append(KnownContract(artifact, self._artifacts.sources.get(place.build, {})))
+            found.append(KnownContract(artifact, self._artifacts.sources.get(location.build, {})))
         return found
 
     @cached_property
@@ -230,11 +230,13 @@ class KnownCode:
             self._found[key] = self._creating(code) if creates else self._running(code)
         return self._found[key]
 
-    def place(self, code: bytes, creates: bool) -> ArtifactPlace | None:
+    def location(self, code: bytes, creates: bool) -> ArtifactLocation | None:
         """Return the location of the artifact of the contract that `find` finds."""
         found = self.find(code, creates)
         named = None if found is None else (found.artifact.file, found.name)
-        return next((place for place in self._artifacts.places if (place.file, place.name) == named), None)
+        return next(
+            (location for location in self._artifacts.locations if (location.file, location.name) == named), None
+        )
 
     def _running(self, code: bytes) -> KnownContract | None:
         return next((found for found in self._by_length.get(len(code), ()) if found.runtime.begins(code)), None)

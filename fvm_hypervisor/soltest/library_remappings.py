@@ -93,10 +93,10 @@ def _move_up(library: _Library, start: str, opened: str) -> None:
     if len(below) > 1 and (below[-1] == "contracts" or below[-2:] == ["contracts", "src"]):
         library.sources = start
     elif below and below[-1] not in _SOURCE_FOLDERS:
-        place = os.path.dirname(library.sources)
-        while place.startswith(f"{opened}/") and _name(place) not in _SOURCE_FOLDERS:
-            place = os.path.dirname(place)
-        library.sources = place if place.startswith(f"{opened}/") else opened
+        folder = os.path.dirname(library.sources)
+        while folder.startswith(f"{opened}/") and _name(folder) not in _SOURCE_FOLDERS:
+            folder = os.path.dirname(folder)
+        library.sources = folder if folder.startswith(f"{opened}/") else opened
 
 
 def _name(path: str) -> str:

@@ -34,9 +34,9 @@ def mutate_arguments(
     if not found:
         return found
     for _ in range(1 + (rng.random() < _SECOND)):
-        place = rng.randrange(len(found))
+        index = rng.randrange(len(found))
         taken = rng.random() < _TAKEN
-        found[place] = other[place] if taken else mutate_value(rng, values, inputs[place], found[place])
+        found[index] = other[index] if taken else mutate_value(rng, values, inputs[index], found[index])
     return found
 
 
@@ -44,10 +44,10 @@ def mutate_value(rng: Random, values: Values, entry: Mapping[str, Any], value: A
     """Return a value of the same type, similar or drawn anew."""
     kind = str(entry["type"])
     if kind == "tuple":
-        place = rng.randrange(len(value)) if value else 0
+        index = rng.randrange(len(value)) if value else 0
         parts = entry["components"]
         return tuple(
-            mutate_value(rng, values, parts[at], part) if at == place else part for at, part in enumerate(value)
+            mutate_value(rng, values, parts[at], part) if at == index else part for at, part in enumerate(value)
         )
     if rng.random() < _FRESH:
         return values.value(entry)
@@ -73,14 +73,14 @@ def mutate_value(rng: Random, values: Values, entry: Mapping[str, Any], value: A
 def _mutate_number(rng: Random, values: Values, value: int, kind: str) -> int:
     is_signed, bits = kind.startswith("int"), int(kind.removeprefix("u").removeprefix("int") or 256)
     known = values.near_known() if rng.random() < _KNOWN else None
-    way = rng.randrange(4)
+    choice = rng.randrange(4)
     if known is not None:
         value = -known if is_signed and rng.random() < _NEGATIVE else known
-    elif way == 0:
+    elif choice == 0:
         value += rng.choice((-1, 1)) * rng.randint(1, _NEAR)
-    elif way == 1:
+    elif choice == 1:
         value ^= 1 << rng.randrange(bits)
-    elif way == 2:
+    elif choice == 2:
         value = value << 1 if rng.random() < 0.5 else value >> 1
     else:
         value = -value if is_signed else ~value
@@ -93,14 +93,14 @@ def _mutate_list(
 ) -> list[Any]:
     """Return a list with an element changed, duplicated, added or removed."""
     found = list(row)
-    way = rng.randrange(6) if can_grow else 0
-    place = rng.randrange(len(found)) if found else 0
-    if found and way < 3:
-        found[place] = change(found[place])
-    elif found and way == 3:
-        del found[place]
+    choice = rng.randrange(6) if can_grow else 0
+    index = rng.randrange(len(found)) if found else 0
+    if found and choice < 3:
+        found[index] = change(found[index])
+    elif found and choice == 3:
+        del found[index]
     elif len(found) < _MAX_LENGTH:
-        found.insert(place, found[place] if found and way == 4 else new())
+        found.insert(index, found[index] if found and choice == 4 else new())
     return found
 
 
@@ -111,15 +111,15 @@ def mutate_sequence(
 
     It has at most `depth` steps; the caller draws the remaining ones.
     """
-    way, place = rng.randrange(6), rng.randrange(len(one))
-    if way == 0:
-        found = [*one[: place + 1], *other[rng.randrange(len(other)) :]]
-    elif way == 1:
-        found = [*one[:place], *[one[place]] * rng.randint(2, _MAX_REPEATS), *one[place + 1 :]]
-    elif way == 2:
+    choice, index = rng.randrange(6), rng.randrange(len(one))
+    if choice == 0:
+        found = [*one[: index + 1], *other[rng.randrange(len(other)) :]]
+    elif choice == 1:
+        found = [*one[:index], *[one[index]] * rng.randint(2, _MAX_REPEATS), *one[index + 1 :]]
+    elif choice == 2:
         found = [rng.choice(pair) for pair in zip(one, other, strict=False)]
-    elif way == 3:
-        found = list(one[: place + 1])
+    elif choice == 3:
+        found = list(one[: index + 1])
     else:
-        found = [*one[:place], change(one[place]), *one[place + 1 :]]
+        found = [*one[:index], change(one[index]), *one[index + 1 :]]
     return found[:depth]

@@ -219,8 +219,8 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
         project, automatic = _checked_project(root, name, table), table.flag("auto_detect_remappings", True)
         unknown = (
             *missing,
-            *unknown_keys(content, merged_profile(Table(content), name, falls_back=False), table.asked),
-            *unknown_variables(environment.names, table.asked),
+            *unknown_keys(content, merged_profile(Table(content), name, falls_back=False), table.read_keys),
+            *unknown_variables(environment.names, table.read_keys),
         )
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None

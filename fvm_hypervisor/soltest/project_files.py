@@ -11,15 +11,15 @@ from hypervisor.errors import InvalidInput
 CONFIG_FILE: Final = "foundry.toml"
 
 
-def check_inside(root: Path, place: Path, what: str) -> None:
+def check_inside(root: Path, path: Path, what: str) -> None:
     """Raise InvalidInput if a path, with links resolved, is outside the project."""
     try:
-        is_inside = place.resolve().is_relative_to(root.resolve())
+        is_inside = path.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidInput(f"{what} {place} cannot be followed: {error}") from None
+        raise InvalidInput(f"{what} {path} cannot be followed: {error}") from None
     if not is_inside:
         raise InvalidInput(
-            f"{what} {place} leads to {place.resolve()}, outside the project {root}, where nothing is written;"
+            f"{what} {path} leads to {path.resolve()}, outside the project {root}, where nothing is written;"
             " name a folder of the project, or delete the link"
         )
 

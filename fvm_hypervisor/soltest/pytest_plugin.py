@@ -90,8 +90,8 @@ def _compiled_project(start: Path) -> SuiteSession:
     try:
         project = load_project(root)
         from_environment = {setting.key for setting in environment_settings(os.environ).settings}
-        given = {Consent.SOLC} if {"solc", "solc_version"} & from_environment else set()
-        consent = grant_of(root, trust=False, given=frozenset(given), urls=frozenset())
+        consents = {Consent.SOLC} if {"solc", "solc_version"} & from_environment else set()
+        consent = grant_of(root, trust=False, consents=frozenset(consents), urls=frozenset())
         project = replace(project, test=project.src, script=project.src, consent=consent)
         session = SuiteSession(project, SuiteFilter(), Options(), lambda line: print(line, file=sys.stderr))
         session.compiled()

@@ -110,7 +110,9 @@ def _of_libraries(root: Path, libs: Sequence[str]) -> list[Remapping]:
     imported by name (`package_of`).
     """
     folders = [lib for lib in libs if posixpath.basename(lib) != "node_modules" and (root / lib).is_dir()]
-    found = [remapping for lib in folders for place in _configured(root, lib) for remapping in _of_project(root, place)]
+    found = [
+        remapping for lib in folders for folder in _configured(root, lib) for remapping in _of_project(root, folder)
+    ]
     for lib in folders:
         found += [
             Remapping(prefix, _relative(target, root))
@@ -137,12 +139,12 @@ def _configured(root: Path, lib: str) -> list[str]:
     """Return the libraries' folder and its subfolders, if they have a `foundry.toml`."""
     inner = sorted(path.name for path in (root / lib).iterdir() if path.is_dir())
     places = [lib, *(posixpath.join(lib, name) for name in inner)]
-    return [place for place in places if (root / place / "foundry.toml").is_file()]
+    return [folder for folder in places if (root / folder / "foundry.toml").is_file()]
 
 
-def _of_project(root: Path, place: str) -> list[Remapping]:
+def _of_project(root: Path, path: str) -> list[Remapping]:
     """Return the remappings of a library that is a forge project, as seen from the project at `root`."""
-    folder = root / place
+    folder = root / path
     file = folder / "foundry.toml"
     try:
         profile = tomllib.loads(file.read_text(encoding="utf-8")).get("profile", {}).get("default", {})
@@ -155,8 +157,8 @@ def _of_project(root: Path, place: str) -> list[Remapping]:
     found = list(all_remappings(folder, (), configured, inside, automatic))
     if src is None:
         src = next((name for name in _CODE_FOLDERS if (folder / name).is_dir()), _CODE_FOLDERS[0])
-    found.append(Remapping(f"{posixpath.basename(place)}/", _with_slash(str(src))))
-    return [Remapping(one.prefix, posixpath.join(place, one.target), one.context) for one in found]
+    found.append(Remapping(f"{posixpath.basename(path)}/", _with_slash(str(src))))
+    return [Remapping(one.prefix, posixpath.join(path, one.target), one.context) for one in found]
 
 
 def package_of(imported: str, root: Path, libs: Sequence[str]) -> Remapping | None:

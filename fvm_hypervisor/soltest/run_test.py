@@ -415,5 +415,5 @@ class SuiteRun:
 
 def _error_result(signature: str, kind: CaseKind, error: Exception) -> TestResult:
     """Return the result for an internal error or a corrupt artifact."""
-    words = f"{type(error).__name__}: {error}" if not isinstance(error, InvalidInput) else str(error)
-    return TestResult(signature, kind, CaseStatus.FAILURE, words)
+    text = f"{type(error).__name__}: {error}" if not isinstance(error, InvalidInput) else str(error)
+    return TestResult(signature, kind, CaseStatus.FAILURE, text)

@@ -33,7 +33,7 @@ class SuiteServer:
     def __init__(self, job: Job, tell: Callable[[str, Any], None]) -> None:
         self._job = job
         self._tell = tell
-        self._artifacts = Artifacts(job.project.root, job.places, job.sources)
+        self._artifacts = Artifacts(job.project.root, job.locations, job.sources)
         self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
         self._world = World(world_settings_of(job), self._cheatcodes)
         self._viewer = viewer_of(job, self._artifacts)
@@ -123,7 +123,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         environment=dict(job.environment),
         seed=job.seed,
         artifacts=code,
-        contracts=known.place,
+        contracts=known.location,
         layouts=job.layouts,
         events=event,
         rpc_endpoints=dict(project.rpc_endpoints),

@@ -222,7 +222,7 @@ class SuiteSession:
         found, options = self.artifacts, self.options
         return Job(
             project=self._project_with_solc(),
-            places=found.places,
+            locations=found.locations,
             sources=dict(found.sources),
             options=options,
             network=network,

@@ -15,9 +15,9 @@ Step = TypeVar("Step")
 
 
 def shortened(
-    steps: Sequence[Step], reason: str, fails: Callable[[Sequence[Step]], tuple[int, str] | None], most: int
+    steps: Sequence[Step], reason: str, fails: Callable[[Sequence[Step]], tuple[int, str] | None], limit: int
 ) -> tuple[Sequence[Step], str]:
-    """Return a shorter sequence that still fails, and the reason, within `most` tries and a time limit.
+    """Return a shorter sequence that still fails, and the reason, within `limit` tries and a time limit.
 
     Given enough tries and time, no single step of it can be removed. `fails` returns the number of steps until a
     sequence fails and the reason, or None.
@@ -27,7 +27,7 @@ def shortened(
     while size:
         at, before = 0, len(steps)
         while at < len(steps) and len(steps) > 1:
-            if tries >= most or monotonic() > end:
+            if tries >= limit or monotonic() > end:
                 return steps, reason
             tries += 1
             candidate = [*steps[:at], *steps[at + size :]]

@@ -1,7 +1,7 @@
-"""Functions, events and errors that traces are decoded by, in forge's order of preference.
+"""Functions, events and errors for decoding traces, in forge's order of preference.
 
-A selector may belong to several functions: those of the console and the cheatcodes come first, then those of the
-project's artifacts; the first one whose parameters the calldata encodes is used. Rules: Foundry's `CallTraceDecoder`
+A selector may belong to several functions. Those of the console and the cheatcodes come first, then those of the
+project's artifacts. The first one whose parameters match the calldata is used. Rules: Foundry's `CallTraceDecoder`
 (forge 1.7.1).
 """
 

@@ -91,8 +91,7 @@ class SolcChoice:
                 return Solc(version, found.path, False, found.origin)
         return Solc(version, cached_file(version), True, NPM) if version in cached_versions() else None
 
-    # --- downloads
-    # ------------------------------------------------------------------------------------------------------
+    # --- downloads --------------------------------------------------------------------------------------------
 
     def _newest_release(self, pragmas: Pragmas) -> str:
         found = pragmas.newest(version for version in known_releases() if version not in ABSENT)
@@ -105,10 +104,10 @@ class SolcChoice:
 
     def _fetched(self, version: str) -> Solc:
         if self._project.offline:
-            there = dict.fromkeys(version for version, _ in installed_compilers(self._project.root))
+            installed = dict.fromkeys(version for version, _ in installed_compilers(self._project.root))
             raise InvalidInput(
                 f"solc {version} is not installed, and --offline (offline in foundry.toml) prevents a download: run"
-                f" once without it, or name an installed compiler with --use; installed: {', '.join(there) or 'none'}"
+                f" once without it, or pass an installed one with --use; installed: {', '.join(installed) or 'none'}"
             )
         from fvm_hypervisor.soltest.solc_download import NativeUnavailable, install_native
 

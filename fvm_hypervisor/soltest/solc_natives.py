@@ -150,8 +150,8 @@ def _is_trusted(path: Path, root: Path) -> bool:
         return False
 
 
-def _is_safe(place: Path) -> bool:
-    found = place.stat()
+def _is_safe(path: Path) -> bool:
+    found = path.stat()
     if found.st_uid not in (0, os.getuid()):
         return False
     is_shared = stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)  # only owners replace files

@@ -43,20 +43,20 @@ def find_program(name: str, remedy: str) -> str:
 
 def cached_versions() -> list[str]:
     """Return the releases in the cache, newest first."""
-    found = (place.parent.name for place in _folder().glob(f"*/{_FILE}"))
+    found = (path.parent.name for path in _folder().glob(f"*/{_FILE}"))
     return sorted((name for name in found if VERSION.fullmatch(name)), key=parse_release, reverse=True)
 
 
 def cached_file(version: str) -> Path:
     """Return the path of a release in the cache. Raises InvalidInput if the file was changed."""
-    place = _folder() / version / _FILE
-    digest = sha256(read_bounded(place, _MAX_SIZE, "the compiler")).hexdigest()
+    path = _folder() / version / _FILE
+    digest = sha256(read_bounded(path, _MAX_SIZE, "the compiler")).hexdigest()
     if digest != _pinned(version):
         raise InvalidInput(
-            f"{place} is not solc {version}: its SHA-256 is {digest}, expected {_pinned(version)}."
-            f" Delete {place.parent} to download the compiler again"
+            f"{path} is not solc {version}: its SHA-256 is {digest}, expected {_pinned(version)}."
+            f" Delete {path.parent} to download the compiler again"
         )
-    return place
+    return path
 
 
 def install(version: str) -> Path:
@@ -110,9 +110,9 @@ def _download(version: str, scratch: Path) -> bytes:
     command = [npm, "pack", f"solc@{name}", "--ignore-scripts", "--loglevel=error"]
     done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     if done.returncode:
-        words = " ".join(done.stderr.split())[-400:]
+        output = " ".join(done.stderr.split())[-400:]
         unknown = f"npm has no solc {version}: see `npm view solc versions`"
-        raise InvalidInput(unknown if "ETARGET" in words else f"npm could not get solc {version}: {words}")
+        raise InvalidInput(unknown if "ETARGET" in output else f"npm could not get solc {version}: {output}")
     try:
         with tarfile.open(scratch / f"solc-{name}.tgz") as package:
             member = package.getmember(f"package/{_FILE}")

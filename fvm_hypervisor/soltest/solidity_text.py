@@ -47,13 +47,13 @@ class SourceText:
     def _lines(self) -> list[int]:
         return [0, *(found.end() for found in re.finditer(rb"\n", self.text))]
 
-    def line(self, place: int) -> int:
+    def line(self, offset: int) -> int:
         """Return the line number of a byte, from 1."""
-        return bisect_right(self._lines, place)
+        return bisect_right(self._lines, offset)
 
-    def names(self, place: int) -> tuple[str, str]:
+    def names(self, offset: int) -> tuple[str, str]:
         """Return the contract and the function around a byte; empty if there is none."""
-        around = [found for found in self._definitions if found.start <= place < found.end]
+        around = [found for found in self._definitions if found.start <= offset < found.end]
         contracts = [found.name for found in around if found.is_contract]
         functions = [found.name for found in around if not found.is_contract]
         return (contracts[-1] if contracts else ""), (functions[-1] if functions else "")

@@ -2,7 +2,7 @@
 
 A trace starts at the call that explains the failure. Within a contract the stack of internal functions is derived from
 the jumps that the source map marks; if the optimizer removed them, only the failing place is known. The optimizer also
-merges equal code of several functions under one name: places in functions that are unreachable from the called one are
+merges equal code of several functions under one name: spans in functions that are unreachable from the called one are
 skipped. `frames` and `known_code` do the rest.
 """
 
@@ -27,8 +27,8 @@ def stack_trace(root: CallFrame, names: Names, sources: SourceTexts) -> tuple[st
     """Return the lines `Contract.function (file:line)` of a failed call, innermost first; empty on success."""
     lines: list[str] = []
     path = failing_path(root)
-    for place, frame in enumerate(path):
-        below = path[place + 1] if place + 1 < len(path) else None
+    for index, frame in enumerate(path):
+        below = path[index + 1] if index + 1 < len(path) else None
         lines = [*_frame_lines(frame, below, names, sources), *lines]
     return tuple(lines[:MAX_FRAMES])
 
@@ -74,7 +74,7 @@ def _frame_lines(frame: CallFrame, below: CallFrame | None, names: Names, source
     refusal = None if below is not None or frame.succeeded else frame.refusal
     refused = [] if refusal is None else [f"{refusal.name} at {checksummed(refusal.address)} ({refusal.reason})"]
     lines = _contract_lines(frame, below, names, sources)
-    if below is None and frame.exit_words:
+    if below is None and frame.exit_message:
         outer = _outer(frame, names, names.known.of(frame))
         return [f"{outer} ({_exit_line(frame)})", *(line for line in lines if line != outer)]
     return [*refused, *lines]
@@ -85,10 +85,10 @@ def _contract_lines(frame: CallFrame, below: CallFrame | None, names: Names, sou
     outer = _outer(frame, names, contract)
     if contract is None:
         return [outer]
-    places = contract.creation_places if frame.creates else contract.runtime_places
-    files = {span.file for span in places.values()}
+    spans = contract.creation_places if frame.creates else contract.runtime_places
+    files = {span.file for span in spans.values()}
     ran = None if frame.creates else reachable(function_name(frame, contract), files, sources)
-    lines = [_line(span, sources) for span in internal_stack(frame.counters_before(below), places, sources, ran)]
+    lines = [_line(span, sources) for span in internal_stack(frame.counters_before(below), spans, sources, ran)]
     return [line for line in lines if line] or [outer]
 
 
@@ -124,7 +124,7 @@ def reachable(function: str, files: Iterable[str], sources: SourceTexts) -> set[
 
 def internal_stack(
     counters: Sequence[int],
-    places: Mapping[int, SourceSpan],
+    spans: Mapping[int, SourceSpan],
     sources: SourceTexts,
     ran: set[str] | None = None,
 ) -> list[SourceSpan]:
@@ -136,7 +136,7 @@ def internal_stack(
     last: SourceSpan | None = None
     statements: dict[int, bool] = {}
     for counter in counters:
-        span = places.get(counter)
+        span = spans.get(counter)
         if span is None:
             continue
         is_statement = statements.get(counter)
@@ -188,8 +188,8 @@ def _exit_line(frame: CallFrame) -> str:
     end = frame.end
     if end is None:
         return ""
-    words = f": {end.message}" if end.message else ""
-    return f"{end.error or f'exit {end.exit_code} {exit_name(end.exit_code)}'}{words}"
+    text = f": {end.message}" if end.message else ""
+    return f"{end.error or f'exit {end.exit_code} {exit_name(end.exit_code)}'}{text}"
 
 
 def _is_statement(span: SourceSpan, sources: SourceTexts, ran: set[str] | None) -> bool:

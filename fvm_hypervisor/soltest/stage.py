@@ -112,9 +112,9 @@ class SuiteStage:
 
     def _deploy_all_libraries(self) -> None:
         """Deploy the libraries of every contract, for tests that request their code."""
-        for place in self.artifacts.places:
+        for location in self.artifacts.locations:
             try:
-                self._deploy_libraries(self.artifacts.load(place).creation)
+                self._deploy_libraries(self.artifacts.load(location).creation)
             except InvalidInput:
                 continue  # discovery reports corrupt artifacts, the cheatcode missing ones
 
@@ -181,12 +181,12 @@ _FAULTS: Final = {
 }
 
 
-def _fault(words: str) -> str:
+def _fault(text: str) -> str:
     """Return forge's name for a halt without return data, or the machine's message if forge has none."""
     for part, name in _FAULTS.items():
-        if part in words:
+        if part in text:
             return name
-    return "EvmError: Revert" if words in ("", "exit code 33", "contract reverted") else words
+    return "EvmError: Revert" if text in ("", "exit code 33", "contract reverted") else text
 
 
 def is_skip(outcome: CallOutcome) -> bool:

@@ -41,7 +41,7 @@ class StagedTest:
     calldata: bytes
 
     def call(self, tracer: Tracer) -> CallOutcome:
-        """Call the test from the state after `setUp`, with a tracer that knows the gas of the rules."""
+        """Call the test from the state after `setUp`. The tracer gets gas in the unit of the rules."""
         machine = self.world.machine
         self.world.restore(self.ready)
         machine.tracer = tracer
@@ -51,7 +51,7 @@ class StagedTest:
             machine.tracer = None
 
     def run(self, tracer: Tracer) -> None:
-        """Call the test with a tracer that expects milligas."""
+        """Call the test. The tracer gets gas in milligas."""
         rules = self.world.machine.context.rules
         outcome = self.call(rules_named(rules).calls.adapt_tracer(tracer))
         exit_code = ExitCode.OK if outcome.success else ExitCode.EVM_CONTRACT_REVERTED
@@ -84,8 +84,8 @@ def staged_test(
             stage.build()
             stage.set_up()
         except SetUpFailed as failed:
-            words = stage.reason(failed.outcome)
-            raise InvalidInput(f"{name} cannot start: {failed.step} of {suite.contract} fails: {words}") from None
+            text = stage.reason(failed.outcome)
+            raise InvalidInput(f"{name} cannot start: {failed.step} of {suite.contract} fails: {text}") from None
         world.cheatcodes.settings = replace(world.cheatcodes.settings, isolates=_isolates(job, suite, test.name))
         if not stage.before_test(test):
             raise InvalidInput(f"{name} cannot start: a call that beforeTestSetup of {suite.contract} returns fails")

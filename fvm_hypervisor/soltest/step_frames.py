@@ -42,7 +42,7 @@ class StepFrameTracer(FrameTracer):
                 pass
 
 
-def _traced(step: EvmStep, place: int) -> TracedStep:
+def _traced(step: EvmStep, index: int) -> TracedStep:
     slot = step.stack[-1] if step.opcode in (_SLOAD, _SSTORE) and step.stack else None
     word = step.stack[-2] if step.opcode == _SSTORE and len(step.stack) > 1 else None
-    return TracedStep(step.pc, step.opcode, step.gas, place, slot, word)
+    return TracedStep(step.pc, step.opcode, step.gas, index, slot, word)

@@ -70,8 +70,8 @@ def failure_file(project: Project, kind: CaseKind, contract: str, signature: str
 
 def stored_input(project: Project, contract: str, signature: str) -> bytes | None:
     """Return the calldata of a fuzz test's earlier failure, or that of `--fuzz-input-file` if given."""
-    given = project.fuzz.input_file
-    content = _read(failure_file(project, CaseKind.FUZZ, contract, signature) if given is None else Path(given))
+    file = project.fuzz.input_file
+    content = _read(failure_file(project, CaseKind.FUZZ, contract, signature) if file is None else Path(file))
     return None if content is None else hex_bytes(content.get("calldata"))
 
 

@@ -17,13 +17,13 @@ _LARGEST: Final = ("max", "u64::MAX")
 class Table:
     """Values by key; `prefix` is the table's own name with a dot. All methods raise InvalidInput.
 
-    `asked` collects the keys read from this table and its subtables, with their prefixes.
+    `read_keys` collects the keys read from this table and its subtables, with their prefixes.
     """
 
-    def __init__(self, values: Mapping[str, Any], prefix: str = "", asked: set[str] | None = None) -> None:
+    def __init__(self, values: Mapping[str, Any], prefix: str = "", read_keys: set[str] | None = None) -> None:
         self._values = values
         self._prefix = prefix
-        self.asked: set[str] = set() if asked is None else asked
+        self.read_keys: set[str] = set() if read_keys is None else read_keys
 
     def __contains__(self, name: str) -> bool:
         self.value(name)
@@ -34,8 +34,8 @@ class Table:
 
     def text(self, name: str, default: str) -> str:
         """Return a string without NUL, which no path may contain."""
-        value = self._of(name, str, default, "text")
-        return str(value) if "\0" not in value else self._refuse(name, "text without NUL")
+        value = self._of(name, str, default, "a string")
+        return str(value) if "\0" not in value else self._refuse(name, "a string without NUL")
 
     def first_text(self, *names: str) -> str | None:
         """Return the string of the first of these keys that is set, or None."""
@@ -80,9 +80,9 @@ class Table:
 
     def texts(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return a list of strings."""
-        found = self._of(name, list, default, "a list of texts")
+        found = self._of(name, list, default, "a list of strings")
         if not all(isinstance(item, str) and "\0" not in item for item in found):
-            self._refuse(name, "a list of texts")
+            self._refuse(name, "a list of strings")
         return tuple(found)
 
     def tables(self, name: str) -> list[Table]:
@@ -90,11 +90,11 @@ class Table:
         found = self._of(name, list, [], "a list of tables")
         if not all(isinstance(item, dict) for item in found):
             self._refuse(name, "a list of tables")
-        return [Table(item, f"{self._prefix}{name}.", self.asked) for item in found]
+        return [Table(item, f"{self._prefix}{name}.", self.read_keys) for item in found]
 
     def table(self, name: str) -> Table:
         """Return a subtable; an empty one if the key is not set."""
-        return Table(self.values(name), f"{self._prefix}{name}.", self.asked)
+        return Table(self.values(name), f"{self._prefix}{name}.", self.read_keys)
 
     def values(self, name: str) -> dict[str, Any]:
         """Return the values of a subtable, unchecked."""
@@ -102,7 +102,7 @@ class Table:
 
     def value(self, name: str, default: Any = None) -> Any:
         """Return the value of a key, unchecked."""
-        self.asked.add(self._prefix + name)
+        self.read_keys.add(self._prefix + name)
         return self._values.get(name, default)
 
     def all_values(self) -> dict[str, Any]:

@@ -25,12 +25,12 @@ from hypervisor.manifest import Manifest
 from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.printable import printable
 from localnet.traces.console_log import CONSOLE
-from localnet.traces.trace_words import describe
+from localnet.traces.decoded_calls import describe
 from store.keccak import keccak
 
 VM: Final = EthAddress(bytes(keccak(b"hevm cheat code"))[12:])
 CREATE2_DEPLOYER: Final = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
-MAX_WORDS: Final = 1 << 16
+MAX_LENGTH: Final = 1 << 16
 """Maximum number of characters of a revert reason or a native actor's message."""
 PRECOMPILES: Final = {
     1: "ecrecover", 2: "sha256", 3: "ripemd", 4: "identity", 5: "modexp", 6: "ecadd", 7: "ecmul", 8: "ecpairing",
@@ -147,7 +147,7 @@ class Names:
         return describe(self.native_call(frame), []).function
 
     def native_call(self, frame: CallFrame) -> dict[str, Any]:
-        """Return a native call as `localnet.traces.trace_words` reads it."""
+        """Return a native call as `localnet.traces.decoded_calls` reads it."""
         start, end = frame.start, frame.end
         return {
             "actor": self.actor(frame),
@@ -169,7 +169,7 @@ class Names:
             found = self.signatures.error(data)
             return None if found is None else f"{found[0]['name']}({arguments_text(found[0]['inputs'], found[1])})"
 
-        return printable(revert_text(data, known), MAX_WORDS)
+        return printable(revert_text(data, known), MAX_LENGTH)
 
     def cheatcode(self, data: bytes) -> tuple[Mapping[str, Any], tuple[Any, ...]] | None:
         """Return the ABI entry and the arguments of a cheatcode call; None if the cheatcode is unknown."""

@@ -13,14 +13,14 @@ from typing import Any, Final
 from bridge.actor_schemas import actor_schema
 from bridge.addresses import checksummed
 from bridge.evm_steps import PrecompileRefusal, SlotWritten
-from fvm_hypervisor.soltest.call_text import call_words, hex_text, result_words
+from fvm_hypervisor.soltest.call_text import call_texts, hex_text, result_text
 from fvm_hypervisor.soltest.frames import CallFrame, InternalCall, TypedValue, log_of, parts_of
-from fvm_hypervisor.soltest.trace_names import MAX_WORDS, Names
+from fvm_hypervisor.soltest.trace_names import MAX_LENGTH, Names
 from fvm_hypervisor.soltest.value_text import value_text
 from hypervisor.events import EventEntry
 from hypervisor.printable import printable
 from hypervisor.tracing import EventEmitted
-from localnet.traces.trace_words import native_words
+from localnet.traces.decoded_calls import native_text
 
 MAX_LINES: Final = 20_000
 _MAX_SHORT: Final = 999_999
@@ -30,31 +30,31 @@ _MAX_SHORT: Final = 999_999
 def trace_text(roots: Sequence[CallFrame], names: Names, *, with_slots: bool = False) -> str:
     """Return the lines of call trees, indented by two; `with_slots` adds the slots that each frame changed."""
     lines: list[str] = []
-    todo: list[tuple[CallFrame | _Inside | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
+    todo: list[tuple[CallFrame | _Internal | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
     while todo and len(lines) < MAX_LINES:
         item, first, rest = todo.pop()
-        parts: list[CallFrame | _Inside | str]
+        parts: list[CallFrame | _Internal | str]
         if isinstance(item, str):
             lines += [first + item.split("\n", 1)[0], *(rest + line for line in item.split("\n")[1:])]
             continue
         if isinstance(item, CallFrame):
             lines.append(first + _head(item, names))
             slots = _slots(item) if with_slots else []
-            parts = [*_parts(item, names), *slots, f"← {result_words(item, names)}"]
+            parts = [*_parts(item, names), *slots, f"← {result_text(item, names)}"]
         else:
             lines.append(f"{first}[{item.call.gas}] {function_head(item.call, names)}")
             parts = [*_parts(item.frame, names, item.call), f"← {_function_result(item.call, names)}"]
         inner = "    " if rest == "  " else rest
-        for place in reversed(range(len(parts))):
-            last = place == len(parts) - 1
-            todo.append((parts[place], inner + ("└─ " if last else "├─ "), inner + ("    " if last else "│   ")))
+        for index in reversed(range(len(parts))):
+            last = index == len(parts) - 1
+            todo.append((parts[index], inner + ("└─ " if last else "├─ "), inner + ("    " if last else "│   ")))
     if todo:
         lines.append(f"  ... cut after {MAX_LINES:,} lines")
     return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
-class _Inside:
+class _Internal:
     """An internal function call of a frame."""
 
     frame: CallFrame
@@ -77,15 +77,15 @@ def _values(values: Sequence[TypedValue], names: Names) -> str:
     )
 
 
-def _parts(frame: CallFrame, names: Names, call: InternalCall | None = None) -> list[CallFrame | _Inside | str]:
+def _parts(frame: CallFrame, names: Names, call: InternalCall | None = None) -> list[CallFrame | _Internal | str]:
     """Return the content of a frame, or of a function in it, in order."""
-    parts: list[CallFrame | _Inside | str] = []
+    parts: list[CallFrame | _Internal | str] = []
     for item in parts_of(frame, call):
         match item:
             case CallFrame():
                 parts.append(item)
             case InternalCall():
-                parts.append(_Inside(frame, item))
+                parts.append(_Internal(frame, item))
             case EventEmitted():
                 parts.append(_event(item, frame, names))
             case PrecompileRefusal():
@@ -102,7 +102,7 @@ def _slots(frame: CallFrame) -> list[str]:
         if isinstance(item, SlotWritten):
             first, _ = slots.pop(item.slot, (item.before, 0))
             slots[item.slot] = first, item.after
-    changed = {slot: words for slot, words in slots.items() if words[0] != words[1]}
+    changed = {slot: values for slot, values in slots.items() if values[0] != values[1]}
     if not changed:
         return []
     lines = (f"@ {_word(slot)}: {_word(before)} → {_word(after)}" for slot, (before, after) in changed.items())
@@ -114,7 +114,7 @@ def _head(frame: CallFrame, names: Names) -> str:
     if frame.creates:
         return f"{gas}→ new {names.label(frame.address) or '<unknown>'}@{checksummed(frame.address)}"
     value = f"{{value: {frame.value}}}" if frame.value else ""
-    function, arguments = call_words(frame, names)
+    function, arguments = call_texts(frame, names)
     return f"{gas}{names.callee(frame)}::{function}{value}({arguments}){_kind(frame)}"
 
 
@@ -130,12 +130,12 @@ def _event(event: EventEmitted, frame: CallFrame, names: Names) -> str:
     log = log_of(event)
     if log is None:
         entries = [EventEntry(*entry) for entry in event.entries]
-        words = native_words(actor_schema(names.actor(frame)), entries)
-        plain_words = ", ".join(f"{key}=0x{value.hex()}" for _, key, _, value in entries)
-        return f"emit {printable(words or plain_words, MAX_WORDS)}"
+        text = native_text(actor_schema(names.actor(frame)), entries)
+        plain_text = ", ".join(f"{key}=0x{value.hex()}" for _, key, _, value in entries)
+        return f"emit {printable(text or plain_text, MAX_LENGTH)}"
     read = names.signatures.event(log)
     if read is None:
-        parts = [(f"topic {place}", f"0x{topic.hex()}") for place, topic in enumerate(log.topics)]
+        parts = [(f"topic {index}", f"0x{topic.hex()}") for index, topic in enumerate(log.topics)]
         lines = [f"{name:>12}: {value}" for name, value in [*parts, ("data", hex_text(log.data) or "0x")]]
         return "\n".join([f" emit {lines[0].lstrip()}" if parts else f"  {lines[0]}", *lines[1:]])
     entry, values = read

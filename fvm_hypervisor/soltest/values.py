@@ -187,8 +187,8 @@ class Values:
             count = min(rng.choice(self._lengths), self._rest)
             self._rest -= count
             return count
-        most = 8 if rng.random() < _SHORT_ARRAYS else _MAX_ARRAY
-        count = min(rng.randint(0, most), self._rest)
+        max_length = 8 if rng.random() < _SHORT_ARRAYS else _MAX_ARRAY
+        count = min(rng.randint(0, max_length), self._rest)
         self._rest -= count
         if len(self._lengths) < _MAX_LENGTHS:
             self._lengths.append(count)

@@ -97,13 +97,13 @@ def _alternative(text: str) -> VersionRange:
     if hyphen is not None:
         parts = hyphen.groups()
         return _component(">=", parts[:3]) & _component("<=", parts[3:])
-    found, place = VersionRange(_START, _END), 0
-    while place < len(text) or not place:
-        component = _COMPONENT.match(text, place)
+    found, index = VersionRange(_START, _END), 0
+    while index < len(text) or not index:
+        component = _COMPONENT.match(text, index)
         if component is None:
             raise ValueError(text)
         found &= _component(component[1] or "=", component.groups()[1:])
-        place = component.end()
+        index = component.end()
     return found
 
 
@@ -135,6 +135,6 @@ def _padded(numbers: list[int]) -> Release:
     return major, minor, patch
 
 
-def _next(numbers: list[int], place: int) -> Release:
+def _next(numbers: list[int], index: int) -> Release:
     """Return the first release after all that share these numbers up to a position."""
-    return _padded([*numbers[:place], numbers[place] + 1])
+    return _padded([*numbers[:index], numbers[index] + 1])

@@ -30,8 +30,8 @@ def file_states(project: Project, paths: Sequence[Path] = ()) -> FileStates:
 
 
 def _states(places: Iterable[Path], left_out: Collection[Path]) -> Iterable[tuple[str, tuple[int, int]]]:
-    for place in places:
-        for file in _inside(place, left_out) if place.is_dir() else [place]:
+    for path in places:
+        for file in _inside(path, left_out) if path.is_dir() else [path]:
             try:
                 if file.is_file():
                     found = file.stat()
@@ -40,9 +40,9 @@ def _states(places: Iterable[Path], left_out: Collection[Path]) -> Iterable[tupl
                 continue  # deleted meanwhile
 
 
-def _inside(place: Path, left_out: Collection[Path]) -> Iterable[Path]:
+def _inside(path: Path, left_out: Collection[Path]) -> Iterable[Path]:
     """Yield sources and settings under a folder, except hidden folders and those in `left_out`."""
-    for folder, folders, names in os.walk(place):
+    for folder, folders, names in os.walk(path):
         here = Path(folder)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name not in left_out)
         yield from (here / name for name in sorted(names) if name.endswith(".sol") or name in _SETTINGS)

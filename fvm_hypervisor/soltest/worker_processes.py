@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.context import ForkServerProcess
 
-from fvm_hypervisor.child_processes import no_modules_of_the_folder
+from fvm_hypervisor.child_processes import safe_module_path
 
 
 def prepare_workers() -> None:
     """Start the fork server unless it is running, without waiting for it."""
     get_context("forkserver").set_forkserver_preload(["fvm_hypervisor.soltest.worker_modules"])
-    with no_modules_of_the_folder():
+    with safe_module_path():
         resource_tracker.ensure_running()  # its own start unblocks the signal
-    with _deaf(), no_modules_of_the_folder():
+    with _deaf(), safe_module_path():
         forkserver.ensure_running()
 
 

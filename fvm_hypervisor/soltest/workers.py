@@ -137,8 +137,8 @@ def _handle_messages(worker: SuiteWorker, running: dict[Connection, SuiteWorker]
         if worker.is_locating:
             yield from _continue_suite(worker, running, job)
             return
-        words = f"no end after {job.options.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
-        yield from _replace_worker(worker, running, job, words, is_late=True)
+        text = f"no end after {job.options.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
+        yield from _replace_worker(worker, running, job, text, is_late=True)
 
 
 def _replace_worker(

@@ -59,7 +59,7 @@ _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
 """Gas of a test's message under Filecoin's rules: ten blocks of the network. Ends endless loops."""
 
 
-_TAKEN: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the library deployer"}
+_RESERVED: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the library deployer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class World:
         self._create_accounts()
         cheatcodes.install(self.machine)
         if setting.precompiles:
-            offer_precompiles(self.machine, setting.precompiles, _TAKEN)
+            offer_precompiles(self.machine, setting.precompiles, _RESERVED)
         self.machine.state_tree.flush()
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
         self._sent = 0
@@ -161,9 +161,9 @@ class World:
         cheats, machine = self.cheatcodes, self.machine
         origin, chain = cheats.require_origin(), cheats.remotes.chain(url)
         block = chain.state(number).block
-        fork = NetworkFork(url, cheats.state.forks.place(url, block.number), chain.chain_id, block)
+        fork = NetworkFork(url, cheats.state.forks.base(url, block.number), chain.chain_id, block)
         cheats.state.forks.forks.append(fork)
-        marked, mark = origin.mark(0, fork.place)
+        marked, mark = origin.mark(0, fork.base)
         machine.state_tree.set_actor(marked, mark)
         machine.context = block_context(machine.context, block, chain.chain_id)
         cheats.state.block = replace(cheats.state.block, prevrandao=block.randomness)
@@ -176,8 +176,8 @@ class World:
         from localnet.fork.forking import begin_fork
 
         setting, cheats = self.setting, self.cheatcodes
-        given = {"--network": setting.network, "--bundle": setting.bundle}
-        if named := [f"{option} {value}" for option, value in given.items() if value is not None]:
+        options = {"--network": setting.network, "--bundle": setting.bundle}
+        if named := [f"{option} {value}" for option, value in options.items() if value is not None]:
             raise InvalidInput(f"a fork uses its network's version and actors: remove {' and '.join(named)}")
         nodes, store = cheats.remotes.tipsets, MemoryStore()
         point = nodes.point(url, setting.fork_number)
@@ -200,15 +200,16 @@ class World:
             reserve_actor_ids(self.machine, (self.setting.sender, LIBRARY_DEPLOYER, VM_ADDRESS, CREATE2_DEPLOYER))
 
     def _create_accounts(self) -> None:
-        people = {self.setting.sender: self.setting.balance, LIBRARY_DEPLOYER: self.setting.balance}
+        balances = {self.setting.sender: self.setting.balance, LIBRARY_DEPLOYER: self.setting.balance}
         if self._is_ethereum:
             accounts = {
-                who: AllocAccount(money, 1 if who == self.setting.sender else 0) for who, money in people.items()
+                account: AllocAccount(balance, 1 if account == self.setting.sender else 0)
+                for account, balance in balances.items()
             }
             install_alloc(self.machine, accounts)
             return
-        for who, money in people.items():
-            self.set_balance(who, money)
+        for account, balance in balances.items():
+            self.set_balance(account, balance)
 
     # --- calls --------------------------------------------------------------------------------------------------
 
@@ -281,9 +282,9 @@ class World:
             tree.rollback(mark)
             raise
         tree.commit()
-        words = "" if result.success else result.message or f"exit code {result.exit_code}"
+        text = "" if result.success else result.message or f"exit code {result.exit_code}"
         slots = application.accounts.slot_words() if self.records_slots else ()
-        outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, words, "", slots)
+        outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, text, "", slots)
         return outcome, result.created
 
     def intrinsic_gas(self, data: bytes) -> int:
@@ -319,10 +320,10 @@ class World:
         return CallOutcome(ok, output, result.gas_used, tuple(result.events), error, reason), returned
 
     @contextmanager
-    def _exempt(self, who: EthAddress) -> Iterator[None]:
+    def _exempt(self, account: EthAddress) -> Iterator[None]:
         """Lift the code size limit for the contract created at this address."""
         tree, usual = self.machine.state_tree, CodeLimit(self.setting.code_limit)
-        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, who))
+        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, account))
         exempt = ActorID(self.next_actor) if actor is None else actor
         self.machine.advance(block=replace(usual, exempt=exempt))
         try:
@@ -331,28 +332,28 @@ class World:
             self.machine.advance(block=usual)
 
     @contextmanager
-    def _exempt_of_block(self, who: EthAddress) -> Iterator[None]:
+    def _exempt_of_block(self, account: EthAddress) -> Iterator[None]:
         """Lift the code size limit under Ethereum's rules; changes of the block by a constructor persist."""
-        self.machine.advance(block=replace(block_of(self.machine), exempt=who))
+        self.machine.advance(block=replace(block_of(self.machine), exempt=account))
         try:
             yield
         finally:
             self.machine.advance(block=replace(block_of(self.machine), exempt=None))
 
-    def set_nonce(self, who: EthAddress, nonce: int) -> None:
+    def set_nonce(self, account: EthAddress, nonce: int) -> None:
         """Set the nonce of an existing account."""
         tree = self.machine.state_tree
-        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, who))
+        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, account))
         state = None if actor is None else tree.get_actor(actor)
         if actor is not None and state is not None:
             tree.set_actor(actor, replace(state, nonce=nonce))
 
     # --- accounts -----------------------------------------------------------------------------------------------
 
-    def touch(self, who: EthAddress) -> ActorID:
+    def touch(self, account: EthAddress) -> ActorID:
         """Return the actor of an address; creates an account without balance if there is none."""
         tree = self.machine.state_tree
-        address = Address.delegated(EAM_NAMESPACE, who)
+        address = Address.delegated(EAM_NAMESPACE, account)
         actor = tree.lookup_id(address)
         if actor is None:
             actor = tree.register_address(address)
@@ -360,12 +361,12 @@ class World:
             tree.set_actor(actor, ActorState(self.machine.manifest.code("ethaccount"), delegated_address=address))
         return actor
 
-    def set_balance(self, who: EthAddress, money: int) -> None:
+    def set_balance(self, account: EthAddress, balance: int) -> None:
         """Set the balance of an account, in attoFIL (wei)."""
-        actor, tree = self.touch(who), self.machine.state_tree
+        actor, tree = self.touch(account), self.machine.state_tree
         state = tree.get_actor(actor)
         if state is not None:
-            tree.set_actor(actor, state.with_balance(money))
+            tree.set_actor(actor, state.with_balance(balance))
 
     def accounts(self, since: int = 0) -> list[EthAddress]:
         """Return the addresses of accounts and contracts with actor IDs from `since` on, in order of creation."""
@@ -389,14 +390,14 @@ class World:
                 if storage != EMPTY_KAMT:
                     yield from Kamt(store, storage).items()
 
-    def nonce(self, who: EthAddress) -> int:
+    def nonce(self, account: EthAddress) -> int:
         """Return the nonce of an account."""
-        state = self.machine.state_tree.get_actor(self.touch(who))
+        state = self.machine.state_tree.get_actor(self.touch(account))
         return 0 if state is None else state.nonce
 
-    def balance(self, who: EthAddress) -> int:
+    def balance(self, account: EthAddress) -> int:
         """Return the balance of an account, in attoFIL (wei)."""
-        state = self.machine.state_tree.get_actor(self.touch(who))
+        state = self.machine.state_tree.get_actor(self.touch(account))
         return 0 if state is None else state.balance
 
     def contracts(self, since: int = 0) -> list[tuple[EthAddress, bytes]]:

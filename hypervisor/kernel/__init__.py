@@ -116,7 +116,7 @@ class Kernel:
         call = Call(self.context.receiver, to, method, block, value, limit, read_only)
         result = self.calls.send(call)
         # return
-        return self._taken_over(result)
+        return self._register_result(result)
 
     def upgrade(self, code: Cid, params: BlockId = NO_BLOCK) -> SendResult:
         """Replace this actor's code and run the new code's `upgrade`; the delegated address is removed.
@@ -130,7 +130,7 @@ class Kernel:
         context = self.context
         if context.read_only:
             raise SyscallError(ErrorNumber.READ_ONLY, "a read-only call cannot upgrade its actor")
-        if _is_called_around(self.calls.call_stack or [], context.receiver):
+        if _has_outer_call(self.calls.call_stack or [], context.receiver):
             raise SyscallError(ErrorNumber.FORBIDDEN, f"an outer call of f0{context.receiver} is still active")
         block = self.ipld.find(params)
         self.ipld.check_room()
@@ -139,9 +139,9 @@ class Kernel:
         call = Call(context.caller, Address.id(receiver), METHOD_UPGRADE, block)
         result = self.calls.upgrade(call, receiver, code)
         # return
-        return self._taken_over(result)
+        return self._register_result(result)
 
-    def _taken_over(self, result: CallResult) -> SendResult:
+    def _register_result(self, result: CallResult) -> SendResult:
         if result.block is None:
             return SendResult(result.exit_code, message=result.message)
         handle = self.ipld.accept(result.block)
@@ -167,9 +167,9 @@ class Kernel:
             self.machine.log_actor(self.context.receiver, shortened(text))
 
 
-def _is_called_around(stack: list[tuple[ActorID, bool]], actor: ActorID) -> bool:
-    """Return True if other calls are active between an actor's outermost method and now, except its upgrades."""
-    for place, frame in enumerate(stack):
+def _has_outer_call(stack: list[tuple[ActorID, bool]], actor: ActorID) -> bool:
+    """Return True if an actor is active in an outer call. Its own upgrades do not count."""
+    for index, frame in enumerate(stack):
         if frame == (actor, False):
-            return any(inner != (actor, True) for inner in stack[place + 1 :])
+            return any(inner != (actor, True) for inner in stack[index + 1 :])
     return False

@@ -18,7 +18,7 @@ _MAX_I64 = (1 << 63) - 1
 
 
 class RandomnessOps:
-    """The two sources of randomness. Digests have 32 bytes."""
+    """Randomness of the ticket chain and of the beacon. Digests have 32 bytes."""
 
     __slots__ = ("_calls",)
 
@@ -31,22 +31,22 @@ class RandomnessOps:
         Errors: ILLEGAL_ARGUMENT if it is not available; OutOfGas for a future epoch.
         """
         self._charge_lookback(epoch)
-        return self._ask(self._calls.machine.externs.chain_randomness, epoch)
+        return self._read(self._calls.machine.externs.chain_randomness, epoch)
 
     def beacon(self, epoch: ChainEpoch) -> bytes:
         """Return the digest of the beacon. Errors as for `chain`."""
         self._charge_lookback(epoch)
-        return self._ask(self._calls.machine.externs.beacon_randomness, epoch)
+        return self._read(self._calls.machine.externs.beacon_randomness, epoch)
 
     def chain_drawn(self, tag: int, epoch: ChainEpoch, entropy: bytes) -> bytes:
         """Return ticket randomness in machine version 3, where the host hashes in tag and entropy."""
         self._charge_entropy(entropy)
-        return draw(tag, self._ask(self._calls.machine.externs.chain_randomness, epoch), epoch, entropy)
+        return draw(tag, self._read(self._calls.machine.externs.chain_randomness, epoch), epoch, entropy)
 
     def beacon_drawn(self, tag: int, epoch: ChainEpoch, entropy: bytes) -> bytes:
         """Return beacon randomness in machine version 3."""
         self._charge_entropy(entropy)
-        return draw(tag, self._ask(self._calls.machine.externs.beacon_randomness, epoch), epoch, entropy)
+        return draw(tag, self._read(self._calls.machine.externs.beacon_randomness, epoch), epoch, entropy)
 
     def _charge_lookback(self, epoch: ChainEpoch) -> None:
         lookback = self._calls.machine.context.epoch - epoch
@@ -67,7 +67,7 @@ class RandomnessOps:
         self._calls.gas.charge("OnGetRandomness", price.of(len(entropy)))
 
     @staticmethod
-    def _ask(source: Callable[[ChainEpoch], bytes], epoch: ChainEpoch) -> bytes:
+    def _read(source: Callable[[ChainEpoch], bytes], epoch: ChainEpoch) -> bytes:
         try:
             return source(epoch)
         except ExternError as error:

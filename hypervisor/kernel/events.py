@@ -57,8 +57,8 @@ class EventOps:
         # check
         self._refuse_read_only()
         # charge
-        cost, kept = self._calls.prices.events(count, len(keys), len(values))
-        self._calls.gas.charge("OnActorEvent", cost, kept)
+        cost, storage_cost = self._calls.prices.events(count, len(keys), len(values))
+        self._calls.gas.charge("OnActorEvent", cost, storage_cost)
         # do
         if count > MAX_ENTRIES:
             raise SyscallError(

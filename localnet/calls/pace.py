@@ -20,17 +20,17 @@ from hypervisor.tracing import CallEnded, RuntimeEvent, StepTracer, TraceEvent, 
 from localnet.rules.installed import rules_of
 
 _STEPS: Final = 64
-"""Events between two looks at who waits: less than a millisecond of instructions."""
+"""Number of events between two checks for waiting executions (less than a millisecond of instructions)."""
 _NAP: Final = 0.001
-"""Seconds until it looks again whether others wait."""
+"""Length of a pause for shorter executions in seconds."""
 _NAPS: Final = 10
 """Maximum number of consecutive waits, so that a stream of short requests cannot stop a trace."""
 _WAIT: Final = 0.005
-"""Seconds until it looks again whether it is its turn."""
+"""Interval in seconds at which a waiting execution checks for its turn."""
 _TURN: Final = 0.1
 """Length of a time slice in seconds."""
 SHORT_EXECUTION: Final = 0.05
-"""Seconds for which a new execution is short: it does not wait for a slice, and longer ones yield to it."""
+"""Duration in seconds up to which an execution is short: it waits for no slice, and longer ones yield to it."""
 
 
 class Ended(HypervisorError):

@@ -73,10 +73,10 @@ def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -
             root, TokenAmount(0), 0, bytes(32), bytes(32), _proof(machine, root, path), _no_slots(slots)
         )
     code_hash, storage, proved = NO_CODE, bytes(32), _no_slots(slots)
-    kept = state_with_storage(machine, actor)
-    if kept is not None and kept.storage is not None:
+    evm_state = state_with_storage(machine, actor)
+    if evm_state is not None and evm_state.storage is not None:
         code_hash = EvmState.decode(machine.store.get(actor.head)).bytecode_hash
-        storage = split_cid(kept.storage).digest
+        storage = split_cid(evm_state.storage).digest
         proved = tuple(_slot(machine, root, path, address, slot) for slot in slots)
     proof = _proof(machine, root, path)
     return AccountProof(root, actor.balance, nonce_of(machine, address), code_hash, storage, proof, proved)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from hypervisor.call_manager import CallManager
     from hypervisor.events import StampedEvent
 
-MAX_KEPT: Final = 256 << 20
+MAX_BYTES: Final = 256 << 20
 """Maximum size in bytes of blocks of side states; above it, all side states are dropped."""
 MAX_BEGUN: Final = 1_000
 """Maximum number of block states retained as starting points of side states; above it, the oldest is released."""
@@ -115,8 +115,8 @@ class SideCallResult:
 class SideStates:
     """The side states of a chain. Used by one thread at a time."""
 
-    def __init__(self, chain: Chain, most_kept: int = MAX_KEPT) -> None:
-        self._chain, self._most_kept = chain, most_kept
+    def __init__(self, chain: Chain, max_bytes: int = MAX_BYTES) -> None:
+        self._chain, self._max_bytes = chain, max_bytes
         self._ground: Hypervisor | None = None
         self._begun: dict[Cid, Tipset] = {}
         self._kept = 0
@@ -174,7 +174,7 @@ class SideStates:
         return machine
 
     def _own_ground(self) -> Hypervisor:
-        if self._ground is None or self._kept > self._most_kept:
+        if self._ground is None or self._kept > self._max_bytes:
             self._ground, self._kept = self._chain.machine.fork(), 0
             while self._begun:
                 self._let_go()

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> bytes:
     """Return the returned data of a call without effect. Raises CallFailed and the errors of `overridden`."""
-    rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
+    rules = rules_of(machine)  # an overridden block gas limit does not limit calls
     if overrides.is_empty:  # the call's effects are reverted
         return returned(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
     with overridden(machine, overrides):
@@ -50,7 +50,7 @@ def traced_call(
 
     The call may fail. Raises the errors of the tracer and of `overridden`; effects are discarded in any case.
     """
-    rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
+    rules = rules_of(machine)  # an overridden block gas limit does not limit calls
     with overridden(machine, overrides):
         before, machine.tracer = machine.tracer, adapted(machine, tracer)
         try:
@@ -112,7 +112,7 @@ def _search(machine: Hypervisor, request: CallRequest, low: Gas, highest: Gas) -
 def _suffices(machine: Hypervisor, request: CallRequest, limit: Gas) -> bool:
     try:
         return _trial_run(machine, request, limit).result.exit_code == ExitCode.OK
-    except TransactionRefused as refused:  # below a transaction's minimum, as the gas used after a refund may be
+    except TransactionRefused as refused:  # the gas used after a refund may be below a transaction's minimum
         if refused.reason != "gas":
             raise
         return False

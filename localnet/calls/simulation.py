@@ -99,7 +99,7 @@ def simulate_blocks(
     a log as well. Raises SimulationRefused, and the errors of `override_accounts`.
     """
     machine = chain.machine_before(base, base.state)
-    room = chain.rules.limits.block_gas
+    gas_limit = chain.rules.limits.block_gas
     if not chain.rules.features.has_null_rounds:
         blocks = _without_gaps(base, blocks)
     parent, done, left = base, list[SimulatedBlock](), chain.rules.limits.request_gas
@@ -112,8 +112,10 @@ def simulate_blocks(
         begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
         chain.rules.settings.override_block(machine, block.block)
         override_accounts(machine, block.accounts or {}, chain.rules)
-        room = room if block.block.gas_limit is None else block.block.gas_limit
-        simulated = _Block(chain, machine, parent, height, time, room, left, validation, transfers).run(block.calls)
+        gas_limit = gas_limit if block.block.gas_limit is None else block.block.gas_limit
+        simulated = _Block(chain, machine, parent, height, time, gas_limit, left, validation, transfers).run(
+            block.calls
+        )
         left = Gas(max(0, left - simulated.tipset.gas_used))  # limit of the request, independent of the blocks' limits
         done.append(simulated)
         parent = simulated.tipset
@@ -146,7 +148,7 @@ def _without_gaps(base: Tipset, blocks: Sequence[BlockCalls]) -> list[BlockCalls
 
 
 def _place(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tuple[ChainEpoch, int]:
-    """Height and time of a block, by default `later` seconds after its parent. Raises SimulationRefused."""
+    """Return height and time of a block, by default `later` seconds after its parent. Raises SimulationRefused."""
     height = ChainEpoch(parent.height + 1 if block.number is None else block.number)
     if height <= parent.height:
         raise SimulationRefused(-38020, f"block numbers must be in order: {height} <= {parent.height}")
@@ -168,7 +170,7 @@ class _Block:
         parent: Tipset,
         height: ChainEpoch,
         time: int,
-        room: Gas,
+        gas_limit: Gas,
         left: Gas,
         validation: bool,
         transfers: bool,
@@ -177,7 +179,7 @@ class _Block:
         self._machine, self._parent, self._height, self._time = machine, parent, height, time
         self._validation, self._transfers = validation, transfers
         self._rules = rules_of(machine)
-        self._room, self._left = room, left
+        self._gas_limit, self._left = gas_limit, left
         blobs = self._rules.blobs
         self._blob_room = 0 if blobs is None else blobs.maximum * GAS_PER_BLOB
 
@@ -196,7 +198,7 @@ class _Block:
                 raise _as_refusal(refused) from None
             finally:
                 self._machine.tracer = None
-            self._room = Gas(self._room - execution.receipt.gas_used)
+            self._gas_limit = Gas(self._gas_limit - execution.receipt.gas_used)
             self._left = Gas(max(0, self._left - execution.receipt.gas_used))
             self._blob_room -= execution.blob_gas
             tips += tip
@@ -212,22 +214,22 @@ class _Block:
     def _candidate(self, call: SimulatedCall) -> Candidate:
         """Return the message of a call. Raises SimulationRefused."""
         machine, sender = self._machine, to_filecoin(call.sender)
-        gas = min(self._room, self._rules.messages.gas_limit(machine)) if call.gas is None else call.gas
-        if gas > self._room:
-            raise SimulationRefused(-38015, f"block gas limit reached: {gas} > {self._room}")
+        gas = min(self._gas_limit, self._rules.messages.gas_limit(machine)) if call.gas is None else call.gas
+        if gas > self._gas_limit:
+            raise SimulationRefused(-38015, f"block gas limit reached: {gas} > {self._gas_limit}")
         if not self._left:
             raise SimulationRefused(
                 -38026, f"the calls have used up the {self._rules.limits.request_gas:,} gas of a request"
             )
-        given = call.transaction
-        if given.blob_gas > self._blob_room:
-            raise SimulationRefused(-38015, f"block blob gas limit reached: {given.blob_gas} > {self._blob_room}")
+        original = call.transaction
+        if original.blob_gas > self._blob_room:
+            raise SimulationRefused(-38015, f"block blob gas limit reached: {original.blob_gas} > {self._blob_room}")
         gas = min(gas, self._left)
         sender_of(machine, sender)
         expected = nonce_of(machine, sender)
         nonce = call.nonce if self._validation and call.nonce is not None else expected
-        fees = (given.max_fee, given.max_priority_fee) if self._validation else (0, 0)
-        transaction = replace(given, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
+        fees = (original.max_fee, original.max_priority_fee) if self._validation else (0, 0)
+        transaction = replace(original, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
         if transaction.type in (BLOB, SET_CODE) or transaction.access_list:
             candidate = _unsigned(machine, transaction, call.sender)
         else:
@@ -264,7 +266,7 @@ class _Block:
 
 
 def _unsigned(machine: Hypervisor, transaction: Transaction, sender: EthAddress) -> Candidate:
-    """Return the candidate of a transaction that only an envelope can hold, with zeros for its signature, as in geth.
+    """Return the candidate of a transaction with a typed envelope, with zeros for its signature, as in geth.
 
     Raises TransactionRefused.
     """

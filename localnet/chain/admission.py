@@ -173,12 +173,12 @@ def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> S
     return _check_sender(rules.messages, machine, candidate)
 
 
-def check_price(candidate: Candidate, least: TokenAmount | None) -> None:
+def check_price(candidate: Candidate, minimum: TokenAmount | None) -> None:
     """Raise TransactionRefused for a fee cap below the configured minimum, in attoFIL per gas."""
-    if least is not None and candidate.bare.gas_fee_cap < least:
+    if minimum is not None and candidate.bare.gas_fee_cap < minimum:
         raise TransactionRefused(
             "underpriced",
-            f"transaction underpriced: fee cap {candidate.bare.gas_fee_cap}, the node takes at least {least}",
+            f"transaction underpriced: fee cap {candidate.bare.gas_fee_cap}, the node takes at least {minimum}",
         )
 
 

@@ -150,7 +150,7 @@ class _Blocks:
         header = block["header"]
         number = _number(header["number"])
         executions = [
-            self._execution(self._done(each, number, place), header) for place, each in enumerate(block["transactions"])
+            self._execution(self._done(each, number, index), header) for index, each in enumerate(block["transactions"])
         ]
         return self._tipset(header, first, last, executions), executions
 
@@ -194,10 +194,10 @@ class _Blocks:
             blob_gas_used=blob_gas_used,
         )
 
-    def _done(self, entry: Json, number: int, place: int) -> _Done:
-        mined = self._mined.get((number, place))
+    def _done(self, entry: Json, number: int, index: int) -> _Done:
+        mined = self._mined.get((number, index))
         if mined is None:
-            raise ValueError(f"block {number} has no receipt of transaction {place}")
+            raise ValueError(f"block {number} has no receipt of transaction {index}")
         info, receipt = mined["info"], mined["receipt"]
         # An impersonated transaction has a hash that covers its sender; that of the entry does not.
         read = read_transaction({**entry["transaction"], "from": info["from"], "hash": info["transaction_hash"]})

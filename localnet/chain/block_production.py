@@ -60,7 +60,7 @@ class BlockProduction(NetworkReader):
         self._clock = clock
         self._snapshots: list[_Snapshot] = []
 
-    # --- facts ------------------------------------------------------------------------------------------------
+    # --- clock ------------------------------------------------------------------------------------------------
 
     @property
     def next_timestamp(self) -> int:
@@ -75,8 +75,8 @@ class BlockProduction(NetworkReader):
         A blob transaction must be in the network form, or a result of `admission.verify_blobs`.
         """
         if isinstance(raw, BlobTransaction):
-            return self._take(admission.from_blobs(self.machine, raw))
-        return self._take(admission.from_raw(self.machine, octets(raw, "a transaction")))
+            return self._admit(admission.from_blobs(self.machine, raw))
+        return self._admit(admission.from_raw(self.machine, octets(raw, "a transaction")))
 
     def submit_together(self, transactions: Iterable[bytes | Callable[[], bytes]]) -> list[bytes | Exception]:
         """Add a client's batch of signed Ethereum transactions; return a hash or an error for each.
@@ -140,14 +140,14 @@ class BlockProduction(NetworkReader):
                     return True
                 made = True
             except Exception as error:
-                broken = self.chain.executing  # it waits no more
+                broken = self.chain.executing  # no longer in the mempool
                 if broken is None:
                     raise
                 failed[broken.hash] = error
 
     def submit_native(self, signed: SignedMessage) -> bytes:
         """Add a signed Filecoin message to the mempool and return its Ethereum hash. Raises TransactionRefused."""
-        return self._take(admission.from_native(self.machine, signed))
+        return self._admit(admission.from_native(self.machine, signed))
 
     def submit_unsigned(self, message: Message) -> bytes:
         """Add an unsigned message of any sender to the mempool and return its hash. Raises TransactionRefused.
@@ -155,7 +155,7 @@ class BlockProduction(NetworkReader):
         An account pays gas and increments its nonce as usual. Any other actor pays no gas, but its next message has
         the next nonce.
         """
-        return self._take(admission.from_impersonated(self.machine, message))
+        return self._admit(admission.from_impersonated(self.machine, message))
 
     def waiting(self, transaction_hash: bytes) -> Candidate | None:
         """Return a transaction that has no receipt yet: it is pending, or its execution is deferred."""
@@ -165,7 +165,7 @@ class BlockProduction(NetworkReader):
             return waiting
         return candidate_of(executed)
 
-    def _take(self, candidate: Candidate) -> bytes:
+    def _admit(self, candidate: Candidate) -> bytes:
         sender = admission.check(self.machine, candidate, self.base_fee)
         admission.check_price(candidate, self.chain.head.next_settings.min_gas_price)
         if self.chain.index.receipt(candidate.hash) is not None:
@@ -178,12 +178,12 @@ class BlockProduction(NetworkReader):
         return candidate.hash
 
     def _mine_ready(self, address: Address, sender: SenderInfo | None) -> None:
-        """Mine a block for each waiting message of a sender, as far as nonces, funds and fee caps allow.
+        """Mine a block for each pending message of a sender, as far as nonces, funds and fee caps allow.
 
         `sender` is the sender's state before the first block.
         """
-        for place, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
-            if place:  # the block before has changed it
+        for index, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
+            if index:  # the previous block changed it
                 sender = sender_of(self.machine, address)
             covers_fees = lets_execute(sender, candidate, self.least_fee)
             if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
@@ -302,12 +302,12 @@ class BlockProduction(NetworkReader):
 
         `travel` replaces the clock's offset, and `upgrades` the planned upgrades; None keeps them.
         """
-        left = bisect_right(self._snapshots, tipset.height, key=lambda kept: kept.tipset.height)
+        left = bisect_right(self._snapshots, tipset.height, key=lambda snapshot: snapshot.tipset.height)
         self._go_back(tipset, travel, upgrades, left)
 
     def _go_back(self, tipset: Tipset, travel: TimeTravel | None, upgrades: Upgrades | None, left: int) -> None:
-        """Revert to a tipset and keep the first N snapshots; the tipset may belong to a later one."""
-        remembered = any(kept.tipset is tipset for kept in self._snapshots[left:])
+        """Revert to a tipset and keep the first `left` snapshots; the tipset may belong to a deleted snapshot."""
+        remembered = any(snapshot.tipset is tipset for snapshot in self._snapshots[left:])
         self.chain.go_back(tipset, upgrades, remembered=remembered)
         self.forget_snapshots(left)
         self.mempool.clear()
@@ -320,7 +320,7 @@ class BlockProduction(NetworkReader):
 
 
 def _mempool(chain: Chain) -> Mempool:
-    """Create the mempool of a chain, with the rules' own block building where they have one."""
+    """Create the mempool of a chain. Rules may replace the selection of messages (`building`)."""
     building = chain.rules.building
     if building is None:
         return Mempool()

@@ -54,8 +54,8 @@ from store.buffered import BufferedStore
 from store.cid import Cid
 from store.memory import MemoryStore
 
-_KEPT_SUPPLIES: Final = 1_000
-"""The number of newest states whose circulating supply is remembered."""
+_MAX_SUPPLIES: Final = 1_000
+"""Maximum number of states whose circulating supply is cached."""
 
 
 class Chain(ChainReader):
@@ -87,11 +87,11 @@ class Chain(ChainReader):
         """Parallel executor for blocks produced here; None executes them serially."""
         self.rewritten = 0
         """Number of reorgs and manual state edits so far."""
-        self._supplies = BoundedCache[Cid, TokenAmount](_KEPT_SUPPLIES)
+        self._supplies = BoundedCache[Cid, TokenAmount](_MAX_SUPPLIES)
         self.making_took = 0.0
         """Production time of the head in seconds, if this process produced it."""
         self.executing: Candidate | None = None
-        """The message that is being executed, or in which the last tipset that failed broke."""
+        """The message being executed, or the one at which the last failed tipset stopped."""
         self.refused: list[tuple[Candidate, TransactionRefused]] = []
         """Messages that the last tipset dropped because no block may include them any more, with the reasons."""
         self.states = window or StateWindow()
@@ -292,8 +292,8 @@ class Chain(ChainReader):
         changed = self.record.upgrades.with_more(upgrades, self.head.height)
         if changed == self.record.upgrades:
             return
-        kept = list(bundles)
-        for bundle in kept:
+        opened = list(bundles)
+        for bundle in opened:
             modules = MemoryStore()
             modules.put_many(bundle.blocks)
             learn_actors(self.machine.registry, bundle.manifest, modules)
@@ -301,8 +301,8 @@ class Chain(ChainReader):
             if upgrade not in self.record.upgrades.planned:
                 rehearse_upgrade(self.machine, upgrade, changed.version_at(upgrade.epoch))
         record = replace(self.record, upgrades=changed)
-        blocks = [block for bundle in kept for block in bundle.blocks]
-        self.machine.base.commit(blocks, bundle_pins(kept), network_entries(record))
+        blocks = [block for bundle in opened for block in bundle.blocks]
+        self.machine.base.commit(blocks, bundle_pins(opened), network_entries(record))
         self.record = record
 
     def forget_plan(self, upgrades: Upgrades) -> None:

@@ -62,26 +62,26 @@ class _Slots:
 
     def conflicting(self, conflict: Conflict) -> list[int]:
         """Return the slots whose values conflict for a message; empty if they are not known."""
-        before, now = (self._words(head) for head in conflict.heads)
+        before, now = (self._text(head) for head in conflict.heads)
         if isinstance(before, str) or isinstance(now, str):
             return []
         return sorted(slot for slot in before.keys() | now.keys() if before.get(slot) != now.get(slot))
 
-    def _words(self, head: Cid) -> Mapping[int, int] | str:
-        words = self._kept.get(head)
-        if words is None:
+    def _text(self, head: Cid) -> Mapping[int, int] | str:
+        found = self._kept.get(head)
+        if found is None:
             try:
-                words = self._read(head)
+                found = self._read(head)
             except (StoreError, CodecError, ValueError) as error:
-                words = str(error)
-            self._kept.put(head, words, 1 + len(words))
-        return words
+                found = str(error)
+            self._kept.put(head, found, 1 + len(found))
+        return found
 
     def _read(self, head: Cid) -> Mapping[int, int] | str:
         store = self._machine.store
         contract = EvmState.decode(store.get(head))
-        words = dict(islice(Kamt(store, contract.storage).items(), MAX_SLOTS + 1))
-        return words if len(words) <= MAX_SLOTS else f"more than {MAX_SLOTS} slots"
+        found = dict(islice(Kamt(store, contract.storage).items(), MAX_SLOTS + 1))
+        return found if len(found) <= MAX_SLOTS else f"more than {MAX_SLOTS} slots"
 
 
 def picture(record: dict[str, Any], messages: int) -> Iterator[str]:

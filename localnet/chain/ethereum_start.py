@@ -29,7 +29,7 @@ from store.cid import EMPTY_ARRAY_CID, Cid
 from store.roots import pin, pins
 
 _BASE: Final = "fork base"
-"""Pin name of the base state, on which earlier blocks of the forked network are read."""
+"""Pin name of the base state, over which earlier blocks of the forked network are read."""
 
 
 def remove_accounts(machine: Hypervisor) -> None:

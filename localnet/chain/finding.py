@@ -28,16 +28,16 @@ class TipsetSearch:
     """
 
     def __init__(
-        self, index: ChainIndex, addresses: AddressIndex | None, keys: tuple[int, ...], most: int = MAX_TIPSETS
+        self, index: ChainIndex, addresses: AddressIndex | None, keys: tuple[int, ...], limit: int = MAX_TIPSETS
     ) -> None:
-        self._index, self._addresses, self._keys, self._most = index, addresses, keys, most
+        self._index, self._addresses, self._keys, self._limit = index, addresses, keys, limit
         self._top = None if addresses is None else addresses.top_on(index)
         self.reached = -1
         self.ended = False
 
     def back(self, height: int) -> Iterator[Tipset]:
         """Yield the tipsets from a height downwards."""
-        self.reached, left = height, self._most
+        self.reached, left = height, self._limit
         found = self._index.tipset_before(min(height, self._index.head))
         while found is not None and (self._top is None or found.height > self._top):
             if not left:
@@ -51,7 +51,7 @@ class TipsetSearch:
 
     def forth(self, height: int) -> Iterator[Tipset]:
         """Yield the tipsets from a height upwards."""
-        height, left = max(height, self._index.first), self._most
+        height, left = max(height, self._index.first), self._limit
         self.reached = height
         if self._top is not None and self._addresses is not None and height <= self._top:
             yield from self._at(each for each in self._addresses.forth(self._keys, height) if each <= self._top)
@@ -74,22 +74,22 @@ class TipsetSearch:
                 yield found
 
 
-def tipsets_back(index: ChainIndex, height: int, most: int = MAX_TIPSETS) -> Iterator[Tipset]:
+def tipsets_back(index: ChainIndex, height: int, limit: int = MAX_TIPSETS) -> Iterator[Tipset]:
     """Yield at most N tipsets from a height on, newest first."""
-    return TipsetSearch(index, None, (), most).back(height)
+    return TipsetSearch(index, None, (), limit).back(height)
 
 
 def receipts_back(index: ChainIndex, tipset: Tipset) -> Iterator[TransactionReceipt]:
     """Yield the executed messages of a tipset, newest first."""
-    for place in reversed(range(len(tipset.transactions))):
-        yield index.receipt_at(tipset, place)
+    for position in reversed(range(len(tipset.transactions))):
+        yield index.receipt_at(tipset, position)
 
 
 def message_with_nonce(
     index: ChainIndex, addresses: AddressIndex | None, sender: EthAddress, nonce: int, height: int
 ) -> TransactionReceipt | None:
     """Return the executed message of a sender with a nonce, up to a height; None if there is none."""
-    search = TipsetSearch(index, addresses, (nonce_key(sender, nonce),), most=index.head + 1)
+    search = TipsetSearch(index, addresses, (nonce_key(sender, nonce),), limit=index.head + 1)
     for tipset in search.back(height):
         for receipt in receipts_back(index, tipset):
             if receipt.execution.sender == sender and receipt.execution.message.message.nonce == nonce:

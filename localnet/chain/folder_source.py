@@ -120,15 +120,15 @@ class FolderSource:
 
         Raises BlockNotFound after the last stored header.
         """
-        place = 0
+        index = 0
         while True:
-            if place == len(self._walked):
+            if index == len(self._walked):
                 parents = self._walked[-1].parents if self._walked else fork.blocks
                 if not parents:
                     return
                 self._walked.append(read_tipset(self.store, parents))
-            yield self._walked[place]
-            place += 1
+            yield self._walked[index]
+            index += 1
 
     def is_own(self, height: int) -> bool:
         """Return True if the tipset was made by the folder's network, after its fork point if it has one."""
@@ -245,10 +245,10 @@ class HeaderExterns:
         """Return the digest of an epoch's beacon entry; a later tipset has a null round's. Raises ExternError."""
         after, before = self._around(epoch)
         entries = after.blocks[0].beacon
-        place = epoch - after.height - 1 if epoch > 0 else -1
-        if before is None or len(entries) < -place:
+        index = epoch - after.height - 1 if epoch > 0 else -1
+        if before is None or len(entries) < -index:
             raise ExternError(f"the headers of the chain have no beacon entry of epoch {epoch}")
-        return digest(entries[place])
+        return digest(entries[index])
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """Return the CID of the key of the tipset at an epoch or before it. Raises ExternError."""

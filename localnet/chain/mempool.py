@@ -88,10 +88,10 @@ class Mempool:
             _check_replacement(candidate, other)
         if message.nonce > next_nonce + MAX_NONCE_GAP:
             raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")
-        own, most = (0, MAX_PENDING) if self._places is None else self._places(candidate, MAX_PENDING)
+        own, limit = (0, MAX_PENDING) if self._places is None else self._places(candidate, MAX_PENDING)
         takes_place = other is None or self._class_of[other.hash] != own
-        if takes_place and self._waiting_of[own] >= most:
-            raise TransactionRefused("full", f"txpool is full: {most} transactions are waiting")
+        if takes_place and self._waiting_of[own] >= limit:
+            raise TransactionRefused("full", f"txpool is full: {limit} transactions are waiting")
         if candidate.kind == BLOB:
             self._check_blob_room(candidate, other)
         if other is not None:
@@ -164,40 +164,40 @@ class Mempool:
         return ready
 
     def select(
-        self, nonce_of: NonceOf, base_fee: int, room: int, blob_base_fee: int = 0, blob_room: int = 0
+        self, nonce_of: NonceOf, base_fee: int, gas_limit: int, blob_base_fee: int = 0, blob_gas_limit: int = 0
     ) -> list[Candidate]:
         """Return the messages of the next block: by premium, or by arrival (`first_come`), with nonces in order.
 
-        Their gas limits add up to at most `room`, their blob gas to at most `blob_room`. Rules may choose otherwise, by
-        the same rank.
+        Their gas limits add up to at most `gas_limit`, and their blob gas to at most `blob_gas_limit`. A set of rules
+        may select other messages, ranked by the same function.
         """
-        came = {hash_: place for place, hash_ in enumerate(self._by_hash)} if self.first_come else None
+        came = {hash_: index for index, hash_ in enumerate(self._by_hash)} if self.first_come else None
         queues = [deque(self.ready_of(sender, nonce_of(sender))) for sender in self._by_sender]
         if self._choose is not None:
             affordable = [list(takewhile(lambda one: one.bare.gas_fee_cap >= base_fee, queue)) for queue in queues]
-            return self._choose(affordable, lambda one: came[one.hash] if came else -one.bare.gas_premium, room)
+            return self._choose(affordable, lambda one: came[one.hash] if came else -one.bare.gas_premium, gas_limit)
         chosen: list[Candidate] = []
         heads: list[tuple[int, int]] = []
         """The rank of each queue's first candidate, the least first, and the queue's place, for candidates as dear."""
 
-        def push(place: int) -> None:
-            head = queues[place][0] if queues[place] else None
+        def push(index: int) -> None:
+            head = queues[index][0] if queues[index] else None
             if head is None or (head.kind == BLOB and head.blob_fee_cap < blob_base_fee):
                 return
             if head.bare.gas_fee_cap >= base_fee:
-                heappush(heads, (came[head.hash] if came else -head.bare.gas_premium, place))
+                heappush(heads, (came[head.hash] if came else -head.bare.gas_premium, index))
 
-        for place in range(len(queues)):
-            push(place)
+        for index in range(len(queues)):
+            push(index)
         while heads:
-            _, place = heappop(heads)
-            candidate = queues[place].popleft()
-            if candidate.bare.gas_limit > room or candidate.blob_gas > blob_room:
+            _, index = heappop(heads)
+            candidate = queues[index].popleft()
+            if candidate.bare.gas_limit > gas_limit or candidate.blob_gas > blob_gas_limit:
                 continue
-            room -= candidate.bare.gas_limit
-            blob_room -= candidate.blob_gas
+            gas_limit -= candidate.bare.gas_limit
+            blob_gas_limit -= candidate.blob_gas
             chosen.append(candidate)
-            push(place)
+            push(index)
         return chosen
 
 
@@ -217,11 +217,11 @@ def _check_replacement(candidate: Candidate, other: Candidate) -> None:
         _check_fee(name, fee, before * _BLOB_REPLACEMENT_PERCENT // 100, remedy)
 
 
-def _check_fee(name: str, fee: int, least: int, remedy: str = "") -> None:
-    if fee < least:
+def _check_fee(name: str, fee: int, minimum: int, remedy: str = "") -> None:
+    if fee < minimum:
         raise TransactionRefused(
             "underpriced",
-            f"replacement transaction underpriced: the {name} must be at least {least}, not {fee}{remedy}",
+            f"replacement transaction underpriced: the {name} must be at least {minimum}, not {fee}{remedy}",
         )
 
 

@@ -78,17 +78,17 @@ class NodeSource:
                 return FoundMessage(candidate, cid)
         raise InvalidInput(f"{self._client.name} returned a tipset for message {show(cid)} that does not contain it")
 
-    def _named_message(self, given: str) -> Cid:
-        named = parse_reference(given)
+    def _named_message(self, reference: str) -> Cid:
+        named = parse_reference(reference)
         if named.cid is not None:
             return named.cid
         found: Cid | None = self._read(
             "Filecoin.EthGetMessageCidByTransactionHash",
             lambda answer: None if answer is None else cid_of_json(answer),
-            given,
+            reference,
         )
         if found is None:
-            raise InvalidInput(f"{self._client.name} knows no transaction {given}")
+            raise InvalidInput(f"{self._client.name} knows no transaction {reference}")
         return found
 
     def _holds(self, cids: Sequence[Cid], message: Cid) -> bool:

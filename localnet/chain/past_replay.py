@@ -160,10 +160,10 @@ def tipsets_of_node(source: NodeSource, first: int, last: int | None) -> list[tu
     head = source.head()
     if not 0 < first <= head.height:
         raise InvalidInput(f"--from is {first}, the node's chain has tipsets to execute from 1 to {head.height}")
-    most = head.height - 1 if last is None else last
-    found = [tipset.cids for tipset in _down_to(source.store, head, first) if tipset.height <= most]
+    end = head.height - 1 if last is None else last
+    found = [tipset.cids for tipset in _down_to(source.store, head, first) if tipset.height <= end]
     if not found:
-        raise InvalidInput(f"the node's chain has no tipsets to execute from epoch {first} to {most}")
+        raise InvalidInput(f"the node's chain has no tipsets to execute from epoch {first} to {end}")
     return found[::-1]
 
 
@@ -184,10 +184,10 @@ def _source(url: str, folder: Path | None) -> NodeSource:
     """Return the worker's source, which keeps its connection and fetched blocks."""
 
     def opened(undo: ExitStack) -> NodeSource:
-        kept = None
+        cache = None
         if folder is not None:
-            kept = OverlayStore(undo.enter_context(closing(RocksStore.open(folder, read_only=True))))
-        return undo.enter_context(closing(NodeSource(url, kept)))
+            cache = OverlayStore(undo.enter_context(closing(RocksStore.open(folder, read_only=True))))
+        return undo.enter_context(closing(NodeSource(url, cache)))
 
     return _opened((url, folder), opened)
 

@@ -31,15 +31,15 @@ class PendingBlock:
     def receipts(self) -> list[TransactionReceipt]:
         """Return the executed transactions of the block, in order."""
         found, logs, gas = list[TransactionReceipt](), 0, 0
-        for place, execution in enumerate(self.executions):
-            found.append(TransactionReceipt(execution, self.tipset, place, logs, self.machine.context.chain_id, gas))
+        for index, execution in enumerate(self.executions):
+            found.append(TransactionReceipt(execution, self.tipset, index, logs, self.machine.context.chain_id, gas))
             logs += len(execution.logs())
             gas += execution.receipt.gas_used
         return found
 
 
 def has_pending(network: NetworkReader) -> bool:
-    """Return True if the tag `pending` means a block of its own."""
+    """Return True if the tag `pending` refers to a pending block, and not to the head."""
     return network.rules.features.has_pending_block and not network.chain.deferred
 
 
@@ -61,17 +61,17 @@ class PendingPlans:
 
     def __init__(self, network: BlockProduction) -> None:
         self._network = network
-        self._kept: tuple[tuple[object, ...], PendingPlan] | None = None
+        self._cached: tuple[tuple[object, ...], PendingPlan] | None = None
 
     def plan(self) -> PendingPlan:
         """Return the current plan. For the chain's own thread."""
         network, mempool = self._network, self._network.mempool
         point, timestamp = network.chain.point(), network.next_timestamp
         origin = point, timestamp, mempool.changes, mempool.first_come, network.chain.index.retained
-        if self._kept is None or self._kept[0] != origin:
+        if self._cached is None or self._cached[0] != origin:
             plan = PendingPlan(point, timestamp, tuple(network.chosen()), network.chain.index.retained)
-            self._kept = origin, plan
-        return self._kept[1]
+            self._cached = origin, plan
+        return self._cached[1]
 
 
 class PendingBlocks:
@@ -79,21 +79,21 @@ class PendingBlocks:
 
     def __init__(self, chain: ChainReader) -> None:
         self._chain = chain
-        self._kept: tuple[PendingPlan, PendingBlock] | None = None
+        self._cached: tuple[PendingPlan, PendingBlock] | None = None
 
     def block(self, plan: PendingPlan) -> PendingBlock:
-        """Return the pending block on a machine of its own, which readers must not change.
+        """Return the pending block on a separate machine, which readers must not change.
 
         The chain is at the plan's point. Raises Fatal.
         """
-        if self._kept is None or self._kept[0] != plan:
-            self._kept = None  # release the previous machine before creating the next one
-            self._kept = plan, _make(self._chain, plan)
-        return self._kept[1]
+        if self._cached is None or self._cached[0] != plan:
+            self._cached = None  # release the previous machine before creating the next one
+            self._cached = plan, _make(self._chain, plan)
+        return self._cached[1]
 
     def forget(self) -> None:
         """Discard the block: its machine now belongs to another thread, and the next reader executes it again."""
-        self._kept = None
+        self._cached = None
 
 
 def _make(chain: ChainReader, plan: PendingPlan) -> PendingBlock:

@@ -67,9 +67,9 @@ def heights(folder: Path, first: int | None = None, last: int | None = None) -> 
         lowest = max(first or 0, index.retained)
         found: list[int] = [tipset.height for tipset in _tipsets(index, index.head if last is None else last, lowest)]
         if not found:
-            asked = f"from {first or 0} to {index.head if last is None else last}"
+            span = f"from {first or 0} to {index.head if last is None else last}"
             raise InvalidInput(
-                f"the chain in {folder} has nothing to execute {asked}: it has states from epoch {index.retained} to "
+                f"the chain in {folder} has nothing to execute {span}: it has states from epoch {index.retained} to "
                 f"{index.head}"
             )
         return found[::-1]

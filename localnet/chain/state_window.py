@@ -65,31 +65,31 @@ class StateWindow:
         Raises InvalidInput for less than one state.
         """
         self._store = _AllKept() if store is None else store
-        self._most = None if store is None else check_states(DEFAULT_STATES if states is None else states)
+        self._max_states = None if store is None else check_states(DEFAULT_STATES if states is None else states)
         self._kept: deque[_States] = deque()
         self._first: _States | None = None
 
     def entries_with(self, height: int) -> dict[bytes, bytes | None]:
         """Return the index entries to commit with a new head: the height from which states are kept."""
         after = len(self._kept) + 1
-        if self._most is None or after < self._most + max(1, self._most // WORTH_IT):
+        if self._max_states is None or after < self._max_states + max(1, self._max_states // WORTH_IT):
             return {}
-        return retained_entries(height if self._most == 1 else self._kept[after - self._most].height)
+        return retained_entries(height if self._max_states == 1 else self._kept[after - self._max_states].height)
 
     def add(self, tipset: Tipset) -> None:
         """Keep the states of a new head, and release older ones as planned by `entries_with`."""
-        if self._most is None:
+        if self._max_states is None:
             return
         due = bool(self.entries_with(tipset.height))
         if self._first is None:
             self._keep_first(tipset)
         self._append(tipset)
-        while due and len(self._kept) > self._most:
+        while due and len(self._kept) > self._max_states:
             self._store.release(self._kept.popleft().roots)
 
     def restart(self, tipset: Tipset) -> None:
         """Keep the state of the tipset that the chain restarts at, and states in use; release all others."""
-        if self._most is None:
+        if self._max_states is None:
             return
         gone = [*self._kept, *([] if self._first is None else [self._first])]
         self._kept.clear()
@@ -100,7 +100,7 @@ class StateWindow:
 
     def go_back(self, tipset: Tipset) -> None:
         """Handle a reorganisation to this tipset or state, whose states may be referenced separately."""
-        if self._most is None:
+        if self._max_states is None:
             return
         gone: list[_States] = []
         while self._kept and self._kept[-1].height >= tipset.height:

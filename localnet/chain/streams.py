@@ -88,8 +88,8 @@ def check_streams(machine: Hypervisor, settings: StreamSettings) -> None:
             f"nv{machine.context.network.number}: plan an upgrade to it, or omit the streams"
         )
     timelock, authority = fields["swa_timelock_epochs"], Address.from_bytes(fields["swa_actor"])
-    asked = machine.state_tree.lookup_id(settings.authority)
-    if timelock != settings.timelock or asked is None or Address.id(ActorID(asked)) != authority:
+    authority_id = machine.state_tree.lookup_id(settings.authority)
+    if timelock != settings.timelock or authority_id is None or Address.id(ActorID(authority_id)) != authority:
         raise InvalidInput(
             f"the network's streams are governed by {authority} with a timelock of {timelock} epochs, not "
             f"by {settings.authority} with {settings.timelock} epochs: omit the streams, or name another folder"

@@ -57,14 +57,14 @@ def _balance(machine: Hypervisor, actor: ActorID) -> TokenAmount:
     return TokenAmount(0) if state is None else state.balance
 
 
-def _field(machine: Hypervisor, actor: ActorID, place: int) -> TokenAmount:
+def _field(machine: Hypervisor, actor: ActorID, index: int) -> TokenAmount:
     state = machine.state_tree.get_actor(actor)
     if state is None:
         raise Fatal(f"the state has no actor f0{actor}")
-    return _number(machine.store.get(state.head), place)
+    return _number(machine.store.get(state.head), index)
 
 
 @lru_cache(16)
-def _number(block: bytes, place: int) -> TokenAmount:
+def _number(block: bytes, index: int) -> TokenAmount:
     # Cached, because consecutive blocks without mining use the same states.
-    return TokenAmount(decode_bigint(decode(block)[place]))
+    return TokenAmount(decode_bigint(decode(block)[index]))

@@ -91,13 +91,13 @@ class TipsetOutcome:
 
 
 Supply = Callable[[Hypervisor, ChainEpoch], TokenAmount]
-"""attoFIL in circulation at an epoch, in the state that the machine has."""
+"""Callback that computes the circulating supply in attoFIL at an epoch from the machine's state."""
 
 
 def execute_tipset(
     machine: Hypervisor, work: TipsetWork, supply: Supply, parallel: Parallel | None = None
 ) -> TipsetOutcome:
-    """Execute a tipset on the state that its parent left. Network version and chain id are the machine's.
+    """Execute a tipset on its parent's state, with the machine's network version and chain ID.
 
     With `parallel`, workers execute some messages ahead of their turn, with the same results. Raises Fatal
     if a reward, cron or a message cannot be executed; MessageError for a malformed message.
@@ -133,14 +133,16 @@ def tipset_steps(
     _advance(machine, work.epoch, work.timestamp, supply)
     seen: set[Cid] = set()
     with ExitStack() as stack:
-        beside = None if parallel is None else stack.enter_context(_beside(machine, work, parallel))
+        block_run = None if parallel is None else stack.enter_context(_parallel_block(machine, work, parallel))
         number = 0
         for block in work.blocks:
             penalty = tips = 0
             for carried in new_messages(block, seen):
                 if before in (carried.cid, carried.message.cid()):
                     return
-                result = apply_carried(machine, carried) if beside is None else _unless_fatal(beside.apply(number))
+                result = (
+                    apply_carried(machine, carried) if block_run is None else _unless_fatal(block_run.apply(number))
+                )
                 number += 1
                 penalty, tips = penalty + result.gas.miner_penalty, tips + result.gas.miner_tip
                 yield TipsetStep(carried, result)
@@ -148,7 +150,7 @@ def tipset_steps(
     yield TipsetStep(None, tick_cron(machine))
 
 
-def _beside(machine: Hypervisor, work: TipsetWork, parallel: Parallel) -> ParallelBlock:
+def _parallel_block(machine: Hypervisor, work: TipsetWork, parallel: Parallel) -> ParallelBlock:
     """Return the messages of all blocks of a tipset, for workers to execute."""
     from hypervisor.parallel import BlockMessage, ParallelBlock
 

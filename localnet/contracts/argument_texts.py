@@ -30,7 +30,7 @@ def signature_interface(text: str) -> tuple[ContractInterface, str]:
     parts = _signature_parts(text)
     if parts is None:
         raise InvalidInput(
-            f"{text!r:.80} is not a function: expected name(types)(types returned), as balanceOf(address)(uint256)"
+            f"{text!r:.80} is not a function: expected name(types)(return types), as balanceOf(address)(uint256)"
         )
     name, lists = parts
     types = dict(zip(("inputs", "outputs"), lists, strict=False))
@@ -171,9 +171,9 @@ def _matching(text: str) -> int | None:
     """Return the index of the bracket that closes the first one, or None."""
     if text[:1] not in tuple(_OPEN):
         return None
-    for place, depth in _depths(text):
+    for index, depth in _depths(text):
         if depth == 0:
-            return place
+            return index
     return None
 
 
@@ -182,24 +182,24 @@ def _split(text: str) -> list[str]:
     if not text.strip():
         return []
     parts, start = list[str](), 0
-    for place, depth in _depths(text):
-        if depth == 0 and text[place] == ",":
-            parts.append(text[start:place])
-            start = place + 1
+    for index, depth in _depths(text):
+        if depth == 0 and text[index] == ",":
+            parts.append(text[start:index])
+            start = index + 1
     return [*parts, text[start:]]
 
 
 def _depths(text: str) -> list[tuple[int, int]]:
     """Return the number of open brackets after each character outside quotes."""
     depths, depth, quoted, escaped = list[tuple[int, int]](), 0, False, False
-    for place, sign in enumerate(text):
+    for index, sign in enumerate(text):
         if quoted:
             quoted = escaped or sign != '"'
             escaped = not escaped and sign == "\\"
             continue
         quoted = sign == '"'
         depth += (sign in _OPEN) - (sign in _CLOSE)
-        depths.append((place, depth))
+        depths.append((index, depth))
     return depths
 
 

@@ -60,11 +60,11 @@ class ArtifactFolders:
         """All contracts, by the paths of their files."""
         before = self._known or {}
         known: dict[Path, tuple[tuple[int, int], CompiledContract | None]] = {}
-        room = MAX_BYTES
+        remaining = MAX_BYTES
         for folder in self.folders:
             for file, stamp in _files(folder):
-                room -= stamp[1]
-                if room < 0:
+                remaining -= stamp[1]
+                if remaining < 0:
                     break
                 same = before.get(file)
                 known[file] = same if same is not None and same[0] == stamp else (stamp, _read(file, folder))
@@ -116,9 +116,9 @@ def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
     """Yield the JSON files below a folder that may be artifacts, with time and size. Links are not followed."""
     todo, seen = [(folder, 0)], 0
     while todo:
-        place, depth = todo.pop()
+        folder_path, depth = todo.pop()
         try:
-            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+            entries = sorted(os.scandir(folder_path), key=lambda entry: entry.name)
         except OSError:
             continue  # not there (yet), or not readable
         for entry in entries:

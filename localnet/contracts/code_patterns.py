@@ -34,12 +34,12 @@ class CodePattern:
         """Return True if `code` begins with this code."""
         if not self.code or len(code) < len(self.code):
             return False
-        place = 0
+        at = 0
         for start, end in self.open_places:
-            if code[place:start] != self.code[place:start]:
+            if code[at:start] != self.code[at:start]:
                 return False
-            place = end
-        return code[place : len(self.code)] == self.code[place:]
+            at = end
+        return code[at : len(self.code)] == self.code[at:]
 
 
 def without_metadata(code: bytes) -> bytes:

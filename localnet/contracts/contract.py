@@ -62,16 +62,16 @@ class Artifact:
         return cls._read(content, str(source), Path(source).stem)
 
     @classmethod
-    def _read(cls, content: Mapping[str, Any], place: str, name: str) -> Artifact:
+    def _read(cls, content: Mapping[str, Any], source: str, name: str) -> Artifact:
         try:
             code = content["bytecode"]
             text = code["object"] if isinstance(code, Mapping) else code
             name = str(content.get("contractName", name))
             return cls(ContractInterface(content["abi"]), bytes.fromhex(text.removeprefix("0x")), name)
         except (KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput(f"{place} is not an artifact with `abi` and `bytecode`: {error}") from None
+            raise InvalidInput(f"{source} is not an artifact with `abi` and `bytecode`: {error}") from None
         except ValueError:
-            raise InvalidInput(f"{place} {_no_code(content, text)}") from None
+            raise InvalidInput(f"{source} {_no_code(content, text)}") from None
 
 
 def _no_code(content: Mapping[str, Any], text: str) -> str:

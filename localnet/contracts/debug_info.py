@@ -58,14 +58,14 @@ def _hardhat(content: Mapping[str, Any], file: Path, folder: Path, name: str) ->
     else:
         pointer = _json(file.with_name(f"{file.stem}.dbg.json"))
         inputs = outputs = _below(folder, file.parent / str(pointer["buildInfo"]))
-    given = _json(inputs)["input"]["sources"]
+    sources = _json(inputs)["input"]["sources"]
     made = _json(outputs)["output"]
     source = str(content.get("inputSourceName", content.get("sourceName")))
     code = made["contracts"][source][name]["evm"]
     paths = {int(entry["id"]): str(path) for path, entry in made["sources"].items()}
 
     def read(path: str) -> bytes | None:
-        text = given.get(path, {}).get("content")
+        text = sources.get(path, {}).get("content")
         return text.encode() if isinstance(text, str) and len(text) <= LARGEST_SOURCE else None
 
     return DebugInfo(_map(code["bytecode"], paths, read), _map(code["deployedBytecode"], paths, read))

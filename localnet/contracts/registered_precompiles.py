@@ -43,9 +43,10 @@ def offer_precompiles(
                 except InvalidInput as error:
                     raise InvalidInput(f"precompile '{row.name}': {error}") from None
             if EthAddress(row.at) in taken:
-                who = taken[EthAddress(row.at)]
+                owner = taken[EthAddress(row.at)]
                 raise InvalidInput(
-                    f"precompile '{row.name}' cannot be at {row.address}, the address of {who}: choose another address"
+                    f"precompile '{row.name}' cannot be at {row.address}, the address of {owner}: "
+                    "choose another address"
                 )
             actor = machine.actor(to_filecoin(EthAddress(row.at)))
             if actor is not None and actor.code == machine.manifest.code("evm"):

@@ -46,8 +46,8 @@ class StoredInterfaces:
 def _kept(store: Store) -> dict[Key, NamedInterface]:
     """Return the stored interfaces by address or name, in that order; unreadable ones are left out."""
     found: dict[Key, NamedInterface] = {}
-    for place, data in store.all_metadata().items():
-        if place.startswith(_PREFIX):
+    for key, data in store.all_metadata().items():
+        if key.startswith(_PREFIX):
             try:
                 name, address, entries = decode(data)
                 named = NamedInterface(str(name), readable_interface(entries), address)

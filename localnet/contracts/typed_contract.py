@@ -51,13 +51,13 @@ class Sent(Protocol):
 
 
 class Chain(Protocol):
-    """Chain of a contract. Failures raise CallFailed, TransactionFailed, or another NetworkError."""
+    """A chain on which contracts are called. Failures raise CallFailed, TransactionFailed, or another NetworkError."""
 
     def address(self, target: Target, /) -> EthAddress:
         """Return the Ethereum address of a target. Raises AddressError."""
 
     def call(self, to: Target | None, data: bytes, value: int, /, *, sender: Target | None) -> bytes:
-        """Return the returned data of a call without effect; value in attoFIL."""
+        """Execute a call without effect, and return its return data; value in attoFIL."""
 
     def send(
         self, to: Target | None, value: int, data: bytes, /, *, sender: Target | None, gas_limit: int | None
@@ -90,18 +90,18 @@ class Reading(Generic[T]):
 
     def call(self, *, sender: Target | None = None) -> T:
         """Return the function's result. Raises CallFailed, AbiMismatch."""
-        return self._asked(0, sender)
+        return self._call(0, sender)
 
     def answer(self, data: bytes) -> T:
         """Decode data returned by the function. Raises AbiMismatch."""
         answer: T = self.contract.read_answer(self.function, data)
         return answer
 
-    def _asked(self, value: int, sender: Target | None) -> T:
+    def _call(self, value: int, sender: Target | None) -> T:
         with named_errors(self.contract.interface):
             return self.answer(self.contract.chain.call(self.contract.address, self.data, value, sender=sender))
 
-    def _sent(self, value: int, sender: Target | None, gas_limit: int | None) -> Sent:
+    def _send(self, value: int, sender: Target | None, gas_limit: int | None) -> Sent:
         contract = self.contract
         with named_errors(contract.interface):
             return contract.chain.send(contract.address, value, self.data, sender=sender, gas_limit=gas_limit)
@@ -114,7 +114,7 @@ class Sending(Reading[T]):
 
     def send(self, *, sender: Target | None = None, gas_limit: int | None = None) -> Sent:
         """Send a transaction that calls the function. Raises the errors of `Contract.send`."""
-        return self._sent(0, sender, gas_limit)
+        return self._send(0, sender, gas_limit)
 
 
 class Paying(Reading[T]):
@@ -124,11 +124,11 @@ class Paying(Reading[T]):
 
     def call(self, *, sender: Target | None = None, value: int = 0) -> T:
         """Return the function's result without effect. Raises CallFailed, AbiMismatch."""
-        return self._asked(value, sender)
+        return self._call(value, sender)
 
     def send(self, *, value: int = 0, sender: Target | None = None, gas_limit: int | None = None) -> Sent:
         """Send a transaction that calls the function. Raises the errors of `Contract.send`."""
-        return self._sent(value, sender, gas_limit)
+        return self._send(value, sender, gas_limit)
 
 
 EventTypes = Mapping[str, type[ContractEvent]]
@@ -136,7 +136,7 @@ EventTypes = Mapping[str, type[ContractEvent]]
 ErrorTypes = Mapping[str, type[ContractError]]
 """The class of each error by its signature."""
 Results = Mapping[str, type[Any]]
-"""The class of several named answers by their function's signature."""
+"""The class of a function's named results, by its signature."""
 Overloads = Mapping[str, Sequence[tuple[str, Sequence[str], type[Reading[Any]]]]]
 """Signatures, parameters and kinds of an overloaded method."""
 

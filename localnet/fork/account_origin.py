@@ -90,18 +90,18 @@ class AccountOrigin:
 
     def lookup_id(self, address: Address) -> ActorID | None:
         """Return the ID of the account with an address; None for an address that no account can have."""
-        who = from_delegated(address)
-        return None if who is None else self._names.id_of(who)
+        eth_address = from_delegated(address)
+        return None if eth_address is None else self._names.id_of(eth_address)
 
     def actor(self, actor: ActorID) -> ActorState | None:
         """Return the account with an ID as an actor. Raises NodeError."""
         if actor not in self._actors:
-            who = self._names.address_of(actor)
-            account = None if who is None else self._state.account(who)
-            if who is None or account is None:
+            eth_address = self._names.address_of(actor)
+            account = None if eth_address is None else self._state.account(eth_address)
+            if eth_address is None or account is None:
                 self._actors[actor] = None
             else:
-                self._actors[actor] = actor_of(account, who, self._key, self._manifest, self._blocks.put)
+                self._actors[actor] = actor_of(account, eth_address, self._key, self._manifest, self._blocks.put)
         return self._actors[actor]
 
     def words(self, store: Blockstore, root: Cid) -> RemoteWords | None:
@@ -113,7 +113,9 @@ class AccountOrigin:
 
         Under Ethereum's rules, an empty account equals a missing one (EIP-161) and hides the remote one.
         """
-        who = self._names.address_of(actor)
-        if who is None:
+        eth_address = self._names.address_of(actor)
+        if eth_address is None:
             return None
-        return ActorState(self._manifest.code("ethaccount"), delegated_address=Address.delegated(EAM_NAMESPACE, who))
+        return ActorState(
+            self._manifest.code("ethaccount"), delegated_address=Address.delegated(EAM_NAMESPACE, eth_address)
+        )

@@ -85,13 +85,13 @@ def bounded(number: int) -> int:
     return number
 
 
-def bytes_of(value: Any, most: int) -> bytes:
-    """Parse bytes in hex. Raises ValueError for more than `most` bytes."""
+def bytes_of(value: Any, limit: int) -> bytes:
+    """Parse bytes in hex. Raises ValueError for more than `limit` bytes."""
     digits = text(value)
     if not re.fullmatch(r"0x(?:[0-9a-fA-F]{2})*", digits):
         raise ValueError(f"{digits!r:.60} in the place of bytes")
-    if len(digits) // 2 - 1 > most:
-        raise ValueError(f"{len(digits) // 2 - 1} bytes, at most {most} are read")
+    if len(digits) // 2 - 1 > limit:
+        raise ValueError(f"{len(digits) // 2 - 1} bytes, at most {limit} are read")
     return bytes.fromhex(digits[2:])
 
 

@@ -97,7 +97,7 @@ class EthereumFork:
 
 
 def open_ethereum_fork(
-    store: Store, asked: ForkSource | None, folder: Path | None
+    store: Store, requested: ForkSource | None, folder: Path | None
 ) -> tuple[Store, EthereumFork | None]:
     """Return the store of a network under Ethereum's rules, with the node that it is forked from (None: no fork).
 
@@ -105,13 +105,13 @@ def open_ethereum_fork(
     responses. Raises NodeError, InvalidInput.
     """
     point, blocks = recorded_point(store), AccountBlocks()
-    if point is not None and asked is not None:
-        check_same(point, asked)
-    if point is None and asked is None:
+    if point is not None and requested is not None:
+        check_same(point, requested)
+    if point is None and requested is None:
         return RemoteStore(store, blocks), None
     if point is None and store.metadata(HEAD) is not None:
         raise InvalidInput("the folder's network is not a fork: omit the fork, or name another folder")
-    fork = connect(point, asked, folder, blocks)
+    fork = connect(point, requested, folder, blocks)
     blocks.use(fork.chain.close)
     if point is None:
         store.commit((), {}, fork.point.entries())
@@ -125,13 +125,13 @@ def reads_from_node(store: Store) -> bool:
 
 
 def connect(
-    point: EthereumForkPoint | None, asked: ForkSource | None, folder: Path | None, blocks: AccountBlocks
+    point: EthereumForkPoint | None, requested: ForkSource | None, folder: Path | None, blocks: AccountBlocks
 ) -> EthereumFork:
     """Return a fork at a recorded point, or at the requested block. Raises UnfitNode, InvalidInput.
 
     The caller closes the fork's `chain`.
     """
-    source = asked or ForkSource(point.url if point else "")
+    source = requested or ForkSource(point.url if point else "")
     chain = RemoteChain(
         source.url,
         source.caches if source.caches is not None else not is_local(source.url),

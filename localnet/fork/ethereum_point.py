@@ -119,16 +119,18 @@ def forgotten_entries() -> dict[bytes, bytes | None]:
     return {_FORK: None}
 
 
-def find_point(chain: RemoteChain, asked: ForkSource) -> EthereumForkPoint:
+def find_point(chain: RemoteChain, requested: ForkSource) -> EthereumForkPoint:
     """Read the fork point from a node. Raises NodeError, InvalidInput."""
-    return EthereumForkPoint(asked.url, chain.chain_id, chain.block(asked.number_at(chain.block_number(), "block")))
+    return EthereumForkPoint(
+        requested.url, chain.chain_id, chain.block(requested.number_at(chain.block_number(), "block"))
+    )
 
 
-def check_same(found: EthereumForkPoint, asked: ForkSource) -> None:
+def check_same(found: EthereumForkPoint, requested: ForkSource) -> None:
     """Raise InvalidInput if the fork that a folder records begins after another block than the one asked for."""
-    if asked.epoch is not None and asked.epoch >= 0 and asked.epoch != found.height:
+    if requested.epoch is not None and requested.epoch >= 0 and requested.epoch != found.height:
         raise InvalidInput(
-            f"the folder's network was forked at block {found.height}, not at {asked.epoch}: omit "
+            f"the folder's network was forked at block {found.height}, not at {requested.epoch}: omit "
             f"the block, or name another folder (the node was {shown_url(found.url)})"
         )
-    asked.check_chain_id(found.chain_id)
+    requested.check_chain_id(found.chain_id)

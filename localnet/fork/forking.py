@@ -133,23 +133,25 @@ def recorded_fork(store: Store) -> ForkPoint | None:
     )
 
 
-def open_fork(store: Store, asked: ForkSource | None, overlay: Overlay | None = None) -> tuple[Store, Origin | None]:
+def open_fork(
+    store: Store, requested: ForkSource | None, overlay: Overlay | None = None
+) -> tuple[Store, Origin | None]:
     """Open the store of a fork, or of a network to become one, with its node; other stores are unchanged.
 
     Raises NodeError, InvalidInput.
     """
     point = recorded_fork(store)
-    if asked is not None and point is None and store.metadata(HEAD) is None:
-        point = find_fork_point(asked)
+    if requested is not None and point is None and store.metadata(HEAD) is None:
+        point = find_fork_point(requested)
         begin_fork(store, point, overlay)
-    elif asked is not None:
-        _check_same(point, asked)
+    elif requested is not None:
+        _check_same(point, requested)
     if point is None:
         return store, None
-    if asked is None:
+    if requested is None:
         origin = Origin(point, store)
     else:
-        origin = Origin(replace(point, url=asked.url), store, options=asked.options)
+        origin = Origin(replace(point, url=requested.url), store, options=requested.options)
     return RemoteStore(store, origin) if origin.point.url else store, origin  # a snapshot brought all that there is
 
 
@@ -161,41 +163,41 @@ def begin_fork(store: Store, point: ForkPoint, overlay: Overlay | None = None) -
     store.commit((), {HEAD: bytes(point.state), MACHINE: machine_record(context)}, entries)
 
 
-def _check_same(found: ForkPoint | None, asked: ForkSource) -> None:
+def _check_same(found: ForkPoint | None, requested: ForkSource) -> None:
     """Raise InvalidInput if a folder's network is not the requested fork. The node's URL may have changed."""
     if found is None:
         raise InvalidInput("the folder's network is not a fork: omit the fork, or name another folder")
-    if asked.epoch is not None and asked.epoch >= 0 and asked.epoch not in (found.epoch, found.height):
+    if requested.epoch is not None and requested.epoch >= 0 and requested.epoch not in (found.epoch, found.height):
         raise InvalidInput(
-            f"the folder's network was forked at epoch {found.epoch}, not at {asked.epoch}: "
+            f"the folder's network was forked at epoch {found.epoch}, not at {requested.epoch}: "
             f"omit the epoch, or name another folder"
         )
-    asked.check_chain_id(found.chain_id)
+    requested.check_chain_id(found.chain_id)
 
 
-def find_fork_point(asked: ForkSource) -> ForkPoint:
+def find_fork_point(requested: ForkSource) -> ForkPoint:
     """Read the tipset at an epoch (or the one before a null round) and the state after it from a node.
 
     Raises UnfitNode, and InvalidInput for an epoch that the node has not reached.
     """
-    if asked.transaction is not None:
+    if requested.transaction is not None:
         raise InvalidInput(
             "a fork under Filecoin's rules begins after a tipset, not after a transaction: name an epoch"
         )
-    with naming_origin(), NodeClient(asked.url, options=asked.options, waited=asked.waited) as client:
+    with naming_origin(), NodeClient(requested.url, options=requested.options, waited=requested.waited) as client:
         try:
-            return _read_fork_point(client, asked)
+            return _read_fork_point(client, requested)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             if isinstance(error, InvalidInput):
                 raise
             raise NodeError(
-                f"{shown_url(asked.url)} returned a malformed response ({error!r}): is it a Filecoin node?"
+                f"{shown_url(requested.url)} returned a malformed response ({error!r}): is it a Filecoin node?"
             ) from None
 
 
-def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
-    head = tipset = _head(client, asked)
-    epoch = None if asked.epoch is None else asked.number_at(number(head["Height"]))
+def _read_fork_point(client: NodeClient, requested: ForkSource) -> ForkPoint:
+    head = tipset = _head(client, requested)
+    epoch = None if requested.epoch is None else requested.number_at(number(head["Height"]))
     if epoch is not None:
         tipset = client.request("Filecoin.ChainGetTipSetByHeight", epoch, head["Cids"])
     height, cids, block = number(tipset["Height"]), tipset["Cids"], tipset["Blocks"][0]
@@ -215,7 +217,7 @@ def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
         next_base_fee=TokenAmount(next_fee),
         state=cid_of_json(state),
         network=number(client.request("Filecoin.StateNetworkVersion", cids)),
-        chain_id=number(quantity(client.request("eth_chainId"))) if asked.chain_id is None else asked.chain_id,
+        chain_id=number(quantity(client.request("eth_chainId"))) if requested.chain_id is None else requested.chain_id,
         name=text(client.request("Filecoin.StateNetworkName")),
         vested=amount(client.request("Filecoin.StateVMCirculatingSupplyInternal", cids)["FilVested"]),
         rules=_rules(client),
@@ -243,16 +245,16 @@ def _rules(client: NodeClient) -> str:
         raise InvalidInput(f"{client.name} is of a network under the rules '{name:.100}': {error}") from None
 
 
-def _head(client: NodeClient, asked: ForkSource) -> Any:
+def _head(client: NodeClient, requested: ForkSource) -> Any:
     try:
         return client.request("Filecoin.ChainHead")
     except NodeError as error:
         if not error.is_unknown_method:
             raise
         raise NodeError(
-            f"{shown_url(asked.url)} cannot be forked: it does not answer Filecoin.ChainHead ({error}). A fork under "
-            "Filecoin's rules needs a Filecoin node, such as Lotus or `hypervisor node`; fork any other Ethereum node "
-            "with --rules ethereum",
+            f"{shown_url(requested.url)} cannot be forked: it does not answer Filecoin.ChainHead ({error}). "
+            "A fork under Filecoin's rules needs a Filecoin node, such as Lotus or `hypervisor node`; fork any other "
+            "Ethereum node with --rules ethereum",
             error.data,
             code=error.code,
             answered=True,
@@ -287,8 +289,8 @@ class Origin:
 
     def tipset_cid(self, epoch: int) -> Cid:
         """Return the CID of the key of the tipset at an epoch or before it. Raises ExternError."""
-        kept = self._cached("tipset", epoch, "Filecoin.ChainGetTipSetByHeight", key_of)
-        return Cid(kept)
+        cached = self._cached("tipset", epoch, "Filecoin.ChainGetTipSetByHeight", key_of)
+        return Cid(cached)
 
     def chain_randomness(self, epoch: int) -> bytes:
         """Return the tickets' digest of an epoch. Raises ExternError."""

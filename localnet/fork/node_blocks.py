@@ -1,4 +1,4 @@
-"""Blocks of a node's store, by `Filecoin.ChainReadObj`: the far side of a `store.remote.RemoteStore`."""
+"""Blocks of a node's store, by `Filecoin.ChainReadObj`: the remote side of a `store.remote.RemoteStore`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _NO_BLOCK: Final = ("could not find", "not found")
 class NodeBlocks:
     """A `store.remote.Remote` that reads blocks from a node. The client is closed by its owner."""
 
-    def __init__(self, client: NodeClient, watch: Callable[[int], None] = lambda _asked: None) -> None:
+    def __init__(self, client: NodeClient, watch: Callable[[int], None] = lambda _count: None) -> None:
         """Create the remote; `watch` gets the number of requested blocks."""
         self._client, self._watch = client, watch
-        self.asked = 0
+        self.requested = 0
         self._fetched: list[tuple[Cid, bytes]] = []
 
     def block(self, cid: Cid) -> bytes | None:
         """Request the bytes of a CID from the node; None if it does not have them. Raises RemoteUnavailable."""
-        self.asked += 1
-        self._watch(self.asked)
+        self.requested += 1
+        self._watch(self.requested)
         data = read_block(self._client, cid)
         if data is not None:
             self._fetched.append((cid, data))
@@ -49,9 +49,9 @@ def read_block(client: NodeClient, cid: Cid) -> bytes | None:
     try:
         return b64decode(client.request("Filecoin.ChainReadObj", cid_json(cid)), validate=True)
     except NodeError as error:
-        if error.answered and any(words in str(error) for words in _NO_BLOCK):
+        if error.answered and any(text in str(error) for text in _NO_BLOCK):
             return None
-        raise RemoteUnavailable(f"block {show(cid)} is not here, and {error}") from None
+        raise RemoteUnavailable(f"block {show(cid)} is not stored here, and {error}") from None
     except (Base64Error, TypeError, ValueError):
         raise RemoteUnavailable(
             f"block {show(cid)} is not stored here, and {client.name} did not return base64"

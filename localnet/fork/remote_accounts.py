@@ -32,14 +32,14 @@ _FIELDS: Final = 4
 
 
 def actor_of(
-    account: RemoteAccount, address: EthAddress, place: bytes, manifest: Manifest, put: Callable[[Cid, bytes], None]
+    account: RemoteAccount, address: EthAddress, base: bytes, manifest: Manifest, put: Callable[[Cid, bytes], None]
 ) -> ActorState:
     """Return the actor that an account is; its blocks go to `put`."""
     delegated, balance = Address.delegated(EAM_NAMESPACE, address), TokenAmount(account.balance)
     if not account.code:
         code = manifest.code("ethaccount")
         return ActorState(code, nonce=account.nonce, balance=balance, delegated_address=delegated)
-    code, storage = cid_of(account.code, RAW), _root_block(place, address, EMPTY_KAMT, EMPTY_KAMT)
+    code, storage = cid_of(account.code, RAW), _root_block(base, address, EMPTY_KAMT, EMPTY_KAMT)
     state = EvmState(code, bytes(keccak(account.code)), cid_of(storage), None, account.nonce, None).encode()
     for cid, data in ((code, account.code), (cid_of(storage), storage), (cid_of(state), state)):
         put(cid, data)
@@ -57,11 +57,11 @@ class RemoteWords:
 
     def __init__(self, store: Blockstore, fields: list[object], state_at: StateAt) -> None:
         """Open the storage whose root block has these fields."""
-        place, address, written, cleared = fields
-        assert isinstance(place, bytes)
+        base, address, written, cleared = fields
+        assert isinstance(base, bytes)
         assert isinstance(address, bytes)
         self._store, self._state_at = store, state_at
-        self._place, self._address = place, EthAddress(address)
+        self._base, self._address = base, EthAddress(address)
         self._written, self._cleared = (_opened(store, unlink(root)) for root in (written, cleared))
 
     @property
@@ -74,7 +74,7 @@ class RemoteWords:
         word = self._written.get(slot)
         if word or self._cleared.get(slot):
             return word
-        return self._state_at(self._place).word(self._address, slot)
+        return self._state_at(self._base).word(self._address, slot)
 
     def set(self, slot: int, value: int) -> None:
         """Write a slot."""
@@ -88,14 +88,14 @@ class RemoteWords:
     def flush(self) -> Cid:
         """Store the changes, and return the new root."""
         written, cleared = (EMPTY_KAMT if tree.is_empty else tree.flush() for tree in (self._written, self._cleared))
-        block = _root_block(self._place, self._address, written, cleared)
+        block = _root_block(self._base, self._address, written, cleared)
         root = cid_of(block)
         self._store.put(root, block)
         return root
 
-    def moved(self, place: bytes) -> Cid:
+    def moved(self, base: bytes) -> Cid:
         """Return the root of what was written here, over another remote state."""
-        self._place = place
+        self._base = base
         return self.flush()
 
 
@@ -103,5 +103,5 @@ def _opened(store: Blockstore, root: Cid) -> Kamt:
     return Kamt(store, None if root == EMPTY_KAMT else root)
 
 
-def _root_block(place: bytes, address: EthAddress, written: Cid, cleared: Cid) -> bytes:
-    return encode([place, bytes(address), link(written), link(cleared)])
+def _root_block(base: bytes, address: EthAddress, written: Cid, cleared: Cid) -> bytes:
+    return encode([base, bytes(address), link(written), link(cleared)])

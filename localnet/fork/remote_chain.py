@@ -167,11 +167,11 @@ class RemoteState:
     def account(self, address: EthAddress) -> RemoteAccount | None:
         """Return an account, None without money, nonce and code. Raises NodeError."""
         if address not in self._accounts:
-            who = f"0x{address.hex()}"
+            text = f"0x{address.hex()}"
             balance, nonce, code = self.chain.at_once(
-                lambda: self._answer(quantity, "eth_getBalance", who),
-                lambda: self._answer(lambda answer: bounded(quantity(answer)), "eth_getTransactionCount", who),
-                lambda: self._answer(_code, "eth_getCode", who),
+                lambda: self._answer(quantity, "eth_getBalance", text),
+                lambda: self._answer(lambda answer: bounded(quantity(answer)), "eth_getTransactionCount", text),
+                lambda: self._answer(_code, "eth_getCode", text),
             )
             assert isinstance(balance, int)
             assert isinstance(nonce, int)
@@ -203,10 +203,10 @@ class RemoteState:
     def lookup(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
         """Return the node's response about blocks up to this one; responses are cached. Raises NodeError."""
         question = f"{method} {json.dumps(params, sort_keys=True)}"
-        kept = self._cache.get(self._key, question)
-        if kept is not None:
+        cached = self._cache.get(self._key, question)
+        if cached is not None:
             try:
-                return read(parse_json(kept.encode()))
+                return read(parse_json(cached.encode()))
             except (KeyError, TypeError, ValueError):
                 pass  # the file is untrusted
 
@@ -220,10 +220,10 @@ class RemoteState:
 
     def _answer(self, read: Callable[[Any], T], method: str, *params: str) -> T:
         question = " ".join((method, *params))
-        kept = self._cache.get(self._key, question)
-        if kept is not None:
+        cached = self._cache.get(self._key, question)
+        if cached is not None:
             try:
-                return read(kept)
+                return read(cached)
             except (TypeError, ValueError):
                 pass  # the file is untrusted
         raw = ""

@@ -48,10 +48,10 @@ class AddressIndex:
         self._database, self._name = _open(file), file
         self._reading = Lock()
 
-    def follow(self, chain: ChainIndex, most: int = 200) -> bool:
-        """Index up to `most` new tipsets of the chain; return True if there are more. Raises the store's errors."""
+    def follow(self, chain: ChainIndex, limit: int = 200) -> bool:
+        """Index up to `limit` new tipsets of the chain; return True if there are more. Raises the store's errors."""
         top = self.top_on(chain)
-        height, wanted = chain.first if top is None else top + 1, most
+        height, wanted = chain.first if top is None else top + 1, limit
         with self._transaction():
             outside = "DELETE FROM tipsets WHERE height > ? OR height < ?"
             self._database.execute(outside, (-1 if top is None else top, chain.first))

@@ -72,7 +72,7 @@ class GenesisOptions:
 
     def __repr__(self) -> str:
         rows = (self.balances, "balances"), (self.verified, "verified clients"), (self.miners, "miners")
-        return one_line("GenesisOptions", self.name, *(f"{len(given)} {what}" for given, what in rows if given))
+        return one_line("GenesisOptions", self.name, *(f"{len(items)} {what}" for items, what in rows if items))
 
 
 NOTHING_MORE: Final = GenesisOptions()

@@ -98,9 +98,9 @@ class ChainIndex:
         data = self._store.index(_height_key(height))
         if data is None:
             raise StoreCorrupt(f"the chain's index has no entry for height {height}")
-        kept = self._decoded.get(height)
-        if kept is not None and kept[0] == data:  # compare contents: heights are rebuilt and edited
-            return kept[1]
+        cached = self._decoded.get(height)
+        if cached is not None and cached[0] == data:  # compare contents: heights are rebuilt and edited
+            return cached[1]
         decoded = decode_height(data)
         self._decoded.put(height, (data, decoded), _OBJECTS + _DECODED * len(data))
         return decoded
@@ -131,26 +131,26 @@ class ChainIndex:
         data = self._store.index(b"t" + transaction_hash)
         if data is None:
             return None
-        height, place = int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big")
+        height, position = int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big")
         tipset = self.at(height)
-        if not isinstance(tipset, Tipset) or tipset.transactions[place : place + 1] != (transaction_hash,):
+        if not isinstance(tipset, Tipset) or tipset.transactions[position : position + 1] != (transaction_hash,):
             return None
-        found, now = self.receipt_at(tipset, place), self.at(height)
+        found, now = self.receipt_at(tipset, position), self.at(height)
         same = isinstance(now, Tipset) and now.key == tipset.key and found.execution.hash == transaction_hash
         return found if same else None
 
-    def receipt_at(self, tipset: Tipset, place: int) -> TransactionReceipt:
+    def receipt_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
         """Return the execution at a place of a tipset."""
-        data = self._store.index(_execution_key(tipset.height, place))
+        data = self._store.index(_execution_key(tipset.height, position))
         if data is None:
-            raise StoreCorrupt(f"the chain's index has no execution {place} of height {tipset.height}")
+            raise StoreCorrupt(f"the chain's index has no execution {position} of height {tipset.height}")
         execution, first_log, gas_before = Execution.decode(data)
-        return TransactionReceipt(execution, tipset, place, first_log, self.chain_id_of(tipset), gas_before)
+        return TransactionReceipt(execution, tipset, position, first_log, self.chain_id_of(tipset), gas_before)
 
     def receipts(self, tipset: Tipset) -> Iterator[TransactionReceipt]:
         """Yield the executions of a tipset, in order."""
-        for place in range(len(tipset.transactions)):
-            yield self.receipt_at(tipset, place)
+        for index in range(len(tipset.transactions)):
+            yield self.receipt_at(tipset, index)
 
     def blob(self, blob_hash: bytes) -> bytes | None:
         """Return the blob with this hash, None if no block of this network had one. For any thread."""
@@ -166,9 +166,9 @@ class ChainIndex:
         found = self._logs.get(tipset)
         if found is None:
             found = tuple(
-                (receipt, place, emitted)
+                (receipt, index, emitted)
                 for receipt in self.receipts(tipset)
-                for place, emitted in enumerate(receipt.logs)
+                for index, emitted in enumerate(receipt.logs)
             )
             self._logs.put(tipset, found)
         return found
@@ -215,9 +215,9 @@ def tipset_entries(tipset: Tipset, executions: list[Execution]) -> dict[bytes, b
         null = NullRound(tipset.parent, tipset.height).encode()
         entries.update((_height_key(height), null) for height in range(tipset.parent + 1, tipset.height))
     logs = gas = 0
-    for place, execution in enumerate(executions):
-        entries[_execution_key(tipset.height, place)] = execution.encode(logs, gas)
-        entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + place.to_bytes(4, "big")
+    for position, execution in enumerate(executions):
+        entries[_execution_key(tipset.height, position)] = execution.encode(logs, gas)
+        entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + position.to_bytes(4, "big")
         logs += len(execution.logs())
         gas += execution.receipt.gas_used
     return entries
@@ -226,9 +226,9 @@ def tipset_entries(tipset: Tipset, executions: list[Execution]) -> dict[bytes, b
 def blob_entries(sidecars: Iterable[BlobSidecar]) -> dict[bytes, bytes | None]:
     """Return the entries of the blobs of a new head."""
     return {
-        _blob_key(versioned_hash(commitment)): encode([blob, commitment, list(sidecar.proofs_of(place))])
+        _blob_key(versioned_hash(commitment)): encode([blob, commitment, list(sidecar.proofs_of(index))])
         for sidecar in sidecars
-        for place, (blob, commitment) in enumerate(zip(sidecar.blobs, sidecar.commitments, strict=True))
+        for index, (blob, commitment) in enumerate(zip(sidecar.blobs, sidecar.commitments, strict=True))
     }
 
 
@@ -245,5 +245,5 @@ def _blob_key(blob_hash: bytes) -> bytes:
     return b"k" + blob_hash
 
 
-def _execution_key(height: int, place: int) -> bytes:
-    return b"x" + height.to_bytes(8, "big") + place.to_bytes(4, "big")
+def _execution_key(height: int, position: int) -> bytes:
+    return b"x" + height.to_bytes(8, "big") + position.to_bytes(4, "big")

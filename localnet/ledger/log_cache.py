@@ -23,8 +23,8 @@ _Name = tuple[Cid, Cid]
 class LogCache:
     """A cache of logs by tipset; evicts the oldest first."""
 
-    def __init__(self, most: int = MAX_BYTES) -> None:
-        self._kept = BoundedCache[_Name, tuple[FoundLog, ...]](most)
+    def __init__(self, limit: int = MAX_BYTES) -> None:
+        self._kept = BoundedCache[_Name, tuple[FoundLog, ...]](limit)
 
     def get(self, tipset: Tipset) -> tuple[FoundLog, ...] | None:
         """Return the logs of a tipset, None if they are not cached."""

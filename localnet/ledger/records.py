@@ -87,11 +87,11 @@ class Tipset:
         later: list[Any] = [self.blob_gas_used] if self.blob_gas_used or self.access_list else []
         later += [self.access_list] if self.access_list else []
         is_default = settings == [DEFAULT_SETTINGS] * 2 and not later
-        kept = [] if is_default else [self.settings.fields(), self.next_settings.fields(), *later]
+        optional = [] if is_default else [self.settings.fields(), self.next_settings.fields(), *later]
         return encode([
             self.height, link(self.key), link(self.block), self.parent, self.timestamp, _big(self.base_fee),
             _big(self.next_base_fee), link(self.before), link(self.state), link(self.receipts), self.gas_used,
-            self.bloom, list(self.transactions), *kept,
+            self.bloom, list(self.transactions), *optional,
         ])  # fmt: skip
 
     @classmethod
@@ -236,8 +236,8 @@ class TransactionReceipt:
     tracer: Callable[[TransactionReceipt], TransactionTree] | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
-        end, place = f"exit {exit_name(self.exit_code)}", f"block {self.block_number}"
-        return one_line("TransactionReceipt", f"0x{self.hash.hex()}", place, end, f"gas {self.gas_used:,}")
+        end, block = f"exit {exit_name(self.exit_code)}", f"block {self.block_number}"
+        return one_line("TransactionReceipt", f"0x{self.hash.hex()}", block, end, f"gas {self.gas_used:,}")
 
     def _repr_html_(self) -> str:
         done, created = self.execution, self.contract_address

@@ -70,11 +70,11 @@ class Upgrade:
         if streams is not None and self.streams is None:
             others.append("the network's own streams, not with those that are asked for")
         elif streams is not None and self.streams is not None:
-            asked = streams.named()
+            requested = streams.named()
             others += [
-                f"{name} {is_} and not {asked[name]}"
+                f"{name} {is_} and not {requested[name]}"
                 for name, is_ in self.streams.named().items()
-                if is_ != asked[name]
+                if is_ != requested[name]
             ]
         if others:
             raise InvalidInput(
@@ -155,16 +155,16 @@ def planned(
         version, named = wanted if isinstance(wanted, tuple) else (wanted, None)
         known = sorted((*before.planned, *upgrades), key=lambda upgrade: upgrade.epoch)
         passed = versions_between(Upgrades(before.first, tuple(known)).version_at(epoch), version)
-        same, asked = before.at(epoch), streams if first_state_migration(passed) else None
+        same, requested = before.at(epoch), streams if first_state_migration(passed) else None
         if same is not None and same.version == version:
-            same.check_same(asked, None if named is None else _open(named).manifest.data)
+            same.check_same(requested, None if named is None else _open(named).manifest.data)
             upgrades.append(same)
             continue
         bundle = _bundle_for(named, passed, version)
         if bundle is not None:
             bundles.append(bundle)
         actors = None if bundle is None else bundle.manifest.data
-        upgrades.append(Upgrade(ChainEpoch(epoch), version, actors, asked))
+        upgrades.append(Upgrade(ChainEpoch(epoch), version, actors, requested))
     return upgrades, bundles
 
 

@@ -77,7 +77,7 @@ def allocate(network: MinerNetwork, client: Account, provider: int, sizes: Seque
     now = network.block_number
     actor = network.machine.state_tree.lookup_id(client.native)
     assert actor is not None, "a client that was granted DataCap exists"
-    cids = [unsealed_cid(encode([int(actor), provider, now, place])) for place in range(len(sizes))]
+    cids = [unsealed_cid(encode([int(actor), provider, now, index])) for index in range(len(sizes))]
     terms = (ChainEpoch(_SHORTEST_TERM), ChainEpoch(_LONGEST_TERM), ChainEpoch(now + _PATIENCE))
     requests = tuple(
         verifiedregistry.AllocationRequest(ActorID(provider), cid, size, *terms)

@@ -97,8 +97,8 @@ class Miner:
     def sector(self, number: int) -> SectorState:
         """Return a sector as the miner actor describes it."""
         answer = self._ask(storageminer.generate_sector_location(number))
-        place = storageminer.SectorLocation.decode(answer.aux_data)
-        return SectorState(("dead", "active", "faulty")[answer.status], place.deadline, place.partition)
+        location = storageminer.SectorLocation.decode(answer.aux_data)
+        return SectorState(("dead", "active", "faulty")[answer.status], location.deadline, location.partition)
 
     def power(self) -> tuple[int, int]:
         """Return the claimed power in bytes: raw, and quality-adjusted."""
@@ -134,13 +134,13 @@ class Miner:
         Raises TransactionFailed during their deadline and 70 epochs before it, InvalidInput for an unknown or removed
         sector.
         """
-        places = {number: self.sector(number) for number in numbers}
-        dead = [number for number, place in places.items() if place.status == "dead"]
+        locations = {number: self.sector(number) for number in numbers}
+        dead = [number for number, location in locations.items() if location.status == "dead"]
         if dead:
             raise InvalidInput(f"{self.address} has no sector {dead[0]}")
         faults = [
-            storageminer.SectorDeclaration(place.deadline, place.partition, onboarding.bitfield([number]))
-            for number, place in places.items()
+            storageminer.SectorDeclaration(location.deadline, location.partition, onboarding.bitfield([number]))
+            for number, location in locations.items()
         ]
         self.invoke(storageminer.declare_faults(faults))
 
@@ -172,7 +172,7 @@ class Miner:
         """Onboard sectors with the network's own messages, one per group."""
         promised, first = [], len(self.sectors)
         for pieces in groups:
-            promised.append([NewSector(first + place, piece) for place, piece in enumerate(pieces)])
+            promised.append([NewSector(first + index, piece) for index, piece in enumerate(pieces)])
             first += len(pieces)
         for sectors in promised:
             self.invoke(onboarding.pre_commit(self.id, self._window_proof, sectors, self.network.block_number, until))
@@ -185,13 +185,13 @@ class Miner:
 
     def _due(self) -> Iterator[tuple[int, Sequence[int]]]:
         """Deadlines with live sectors and their partitions, soonest first."""
-        places: dict[int, set[int]] = {}
+        locations: dict[int, set[int]] = {}
         for number in self.sectors:
-            place = self.sector(number)
-            if place.status != "dead":
-                places.setdefault(place.deadline, set()).add(place.partition)
-        for deadline in sorted(places, key=self.opening):
-            yield deadline, sorted(places[deadline])
+            location = self.sector(number)
+            if location.status != "dead":
+                locations.setdefault(location.deadline, set()).add(location.partition)
+        for deadline in sorted(locations, key=self.opening):
+            yield deadline, sorted(locations[deadline])
 
     def opening(self, deadline: int) -> int:
         """Return the first epoch of a deadline's next window; the next epoch, if the window is open."""

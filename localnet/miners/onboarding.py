@@ -114,7 +114,7 @@ def bitfield(numbers: Iterable[int]) -> bytes:
     bits.append(int(runs[0] == 0))  # whether the first run is of members
     for length in runs[1:] if runs[0] == 0 else runs:
         bits += _run(length)
-    packed = sum(bit << place for place, bit in enumerate(bits))
+    packed = sum(bit << index for index, bit in enumerate(bits))
     return packed.to_bytes((packed.bit_length() + 7) // 8, "little")
 
 
@@ -123,8 +123,8 @@ def _run(length: int) -> list[int]:
     if length == 1:
         return [1]
     if length < 16:
-        return [0, 1, *(length >> place & 1 for place in range(4))]
-    return [0, 0, *(byte >> place & 1 for byte in write_uvarint(length) for place in range(8))]
+        return [0, 1, *(length >> index & 1 for index in range(4))]
+    return [0, 0, *(byte >> index & 1 for byte in write_uvarint(length) for index in range(8))]
 
 
 def unsealed_cid(seed: bytes) -> Cid:

@@ -113,10 +113,10 @@ def _logarithm(x: int) -> int:
     return (_at(_LN_NUMERATOR, normal) << _DIGITS) // _at(_LN_DENOMINATOR, normal) + power * _LN_2
 
 
-def _at(coefficients: Sequence[int], place: int) -> int:
+def _at(coefficients: Sequence[int], index: int) -> int:
     total = 0
     for coefficient in coefficients:
-        total = _product(total, place) + coefficient
+        total = _product(total, index) + coefficient
     return total
 
 

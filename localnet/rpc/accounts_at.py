@@ -21,10 +21,10 @@ SlotRequest = dict[str, list[int]]
 
 def slots(value: Any) -> SlotRequest:
     """Read slots by address, at least one. The addresses keep their spelling, for the response."""
-    given = fields(value, "object of slots by address")
-    for owner in given:
+    by_owner = fields(value, "object of slots by address")
+    for owner in by_owner:
         address(owner)
-    wanted = {owner: listed(word, _MAX_SLOTS)(some) for owner, some in given.items()}
+    wanted = {owner: listed(word, _MAX_SLOTS)(some) for owner, some in by_owner.items()}
     if not any(wanted.values()):
         raise invalid_params("empty request")
     if sum(map(len, wanted.values())) > _MAX_SLOTS:

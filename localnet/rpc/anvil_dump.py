@@ -131,10 +131,10 @@ def _transaction(network: NetworkReader, receipt: TransactionReceipt, block_hash
         "nonce": execution.message.message.nonce,
         "gas_used": receipt.gas_used,
     }
-    kept = {name: shown[name] for name in ("type", "status", "cumulativeGasUsed", "logsBloom")}
+    common = {name: shown[name] for name in ("type", "status", "cumulativeGasUsed", "logsBloom")}
     return {
         "info": info,
-        "receipt": {**kept, "logs": logs},
+        "receipt": {**common, "logs": logs},
         "block_hash": as_data(block_hash),
         "block_number": receipt.block_number,
     }

@@ -14,7 +14,7 @@ from localnet.traces.call_places import InstructionPlaces, call_places
 
 
 def add_abi(node: Node, contract: Any, at: EthAddress | None = None, name: str | None = None) -> bool:
-    """Register an ABI (a list, or a compiler's JSON) for call trees, of one contract or of any contract."""
+    """Register an ABI (a list, or compiler JSON) for decoding calls, of one contract or of all contracts."""
     abi = contract.get("abi") if isinstance(contract, Mapping) else contract
     if not isinstance(abi, list):
         raise invalid_params("contract: expected an ABI's list, or an object with the field abi")

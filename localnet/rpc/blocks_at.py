@@ -41,8 +41,8 @@ def block(value: Any) -> BlockRef:
         raise invalid_params(
             f"{shown(value)} is not a block: expected {', '.join(_TAGS)}, a quantity (0x...), a hash or an object"
         )
-    given = fields(value, "block")
-    number, block_hash = field(given, "blockNumber", quantity), field(given, "blockHash", hash32)
+    request = fields(value, "block")
+    number, block_hash = field(request, "blockNumber", quantity), field(request, "blockHash", hash32)
     if (number is None) == (block_hash is None):
         raise invalid_params(f"{shown(value)} names no block: expected blockNumber or blockHash")
     return BlockRef(number=number, hash=block_hash)

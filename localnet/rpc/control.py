@@ -1,4 +1,4 @@
-"""Methods that a development network has: snapshots, mining, time, balances; under the names of other nodes too."""
+"""Methods of development nodes: snapshots, mining, time, balances. Aliases are the names that other nodes use."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def revert(node: Node, snapshot_id: int) -> bool:
 def mine_one(node: Node, options: Any = None) -> str:
     """Mine a block of the pending transactions, optionally at a given time; with {blocks, timestamp}, several."""
     if isinstance(options, dict):
-        given = fields(options, "options")
-        timestamp, blocks = field(given, "timestamp", number), field(given, "blocks", number)
+        request = fields(options, "options")
+        timestamp, blocks = field(request, "timestamp", number), field(request, "blocks", number)
     else:
         timestamp, blocks = (None if options is None else number(options)), None
     if timestamp is not None:
@@ -108,7 +108,7 @@ def get_interval_mining(node: Node) -> int | None:
 
 
 def get_automine(node: Node) -> bool:
-    """Set whether each transaction gets a block at once."""
+    """Return true if each transaction is mined at once."""
     return node.network.automine
 
 
@@ -145,9 +145,9 @@ def reset(node: Node, options: Any = None) -> None:
 
 
 def _fork_source(node: Node, options: dict[str, Any]) -> ForkSource:
-    """Return the fork that `anvil_reset` names; a part that is left out is that of the current fork."""
-    given = options.get("forking")
-    forking = {} if given is None else fields(given, "forking")
+    """Return the fork that `anvil_reset` names; omitted parts are those of the current fork."""
+    request = options.get("forking")
+    forking = {} if request is None else fields(request, "forking")
     url, block = field(forking, "jsonRpcUrl", text), field(forking, "blockNumber", number)
     origin = node.network.chain.origin
     if url is None and origin is None:
@@ -161,23 +161,23 @@ def _fork_source(node: Node, options: dict[str, Any]) -> ForkSource:
 
 def drop_transaction(node: Node, transaction_hash: bytes) -> str | None:
     """Remove a pending transaction; return its hash, or null if it is not pending."""
-    waiting = node.network.mempool.get(transaction_hash)
-    if waiting is None:
+    candidate = node.network.mempool.get(transaction_hash)
+    if candidate is None:
         return None
-    node.network.mempool.drop(waiting)
+    node.network.mempool.drop(candidate)
     return as_data(transaction_hash)
 
 
 def drop_all_transactions(node: Node) -> None:
     """Remove all pending transactions."""
-    for waiting in list(node.network.mempool):
-        node.network.mempool.drop(waiting)
+    for candidate in list(node.network.mempool):
+        node.network.mempool.drop(candidate)
 
 
 def remove_pool_transactions(node: Node, sender: EthAddress) -> None:
     """Remove all pending transactions of a sender."""
-    for waiting in [candidate for candidate in node.network.mempool if candidate.sender == sender]:
-        node.network.mempool.drop(waiting)
+    for candidate in [candidate for candidate in node.network.mempool if candidate.sender == sender]:
+        node.network.mempool.drop(candidate)
 
 
 def node_info(node: Node) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def genesis_time(node: Node) -> int:
 
 
 def set_logging_enabled(node: Node, on: bool) -> None:
-    """Set whether the node prints events on its console; with --silent it never does."""
+    """Enable or disable the node's console output; with --silent it stays disabled."""
     if node.console is not None:
         node.console.enabled = on
 
@@ -263,7 +263,7 @@ def trace_epoch(node: NodeReader, height: int) -> dict[str, Any]:
 
 
 def filecoin_address(node: Node, owner: EthAddress) -> str:
-    """Return the Filecoin address behind an Ethereum one."""
+    """Return the Filecoin address of an Ethereum address."""
     return address_json(to_filecoin(owner))
 
 

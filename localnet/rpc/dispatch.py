@@ -118,9 +118,9 @@ class Dispatcher:
             return b"" if response is None else self._within_limit(_encode(response), request)
         if not request:
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
-        most = self._node.limits.batch
-        if len(request) > most:
-            message = f"batch of {len(request)} requests, at most {most}"
+        limit = self._node.limits.batch
+        if len(request) > limit:
+            message = f"batch of {len(request)} requests, at most {limit}"
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
         return await self._batch(request, session)
 
@@ -129,10 +129,10 @@ class Dispatcher:
         size = 0
         together: deque[dict[str, Any] | None] = deque()
         try:
-            for place, request in enumerate(requests):
+            for index, request in enumerate(requests):
                 full = self._without_room(size)
                 if not together and full is None:
-                    together.extend(await self._send_batch(requests, place, session))
+                    together.extend(await self._send_batch(requests, index, session))
                 if together:
                     response = together.popleft()
                 elif full is None:
@@ -161,13 +161,13 @@ class Dispatcher:
         return None
 
     async def _send_batch(
-        self, requests: list[Any], place: int, session: SocketSession | None
+        self, requests: list[Any], index: int, session: SocketSession | None
     ) -> list[dict[str, Any] | None]:
         """Return the responses to consecutive transactions from an index on, which may share blocks."""
         sent: list[bytes | Callable[[], bytes]] = []
         if not self._node.network.automine:
             return []
-        for request in islice(requests, place, None):
+        for request in islice(requests, index, None):
             transaction = _sent_transaction(self._node, request)
             if transaction is None:
                 break
@@ -183,7 +183,7 @@ class Dispatcher:
             self._response(request, answer)
             if isinstance(answer, Exception)
             else self._response(request, None, as_data(answer))
-            for request, answer in zip(islice(requests, place, None), answers, strict=False)
+            for request, answer in zip(islice(requests, index, None), answers, strict=False)
         ]
 
     async def _one(self, request: Any, session: SocketSession | None) -> dict[str, Any] | None:
@@ -292,12 +292,12 @@ class Dispatcher:
             return await self._on_owner(lambda: method.handler(target, **values))
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:
-        most = self._node.limits.response
-        return response if len(response) <= most else _encode(_error_response(_id(request), _too_large(most)))
+        limit = self._node.limits.response
+        return response if len(response) <= limit else _encode(_error_response(_id(request), _too_large(limit)))
 
 
-def _too_large(most: int) -> RpcError:
-    return RpcError(LIMIT_EXCEEDED, f"response exceeds {most} bytes: ask for less")
+def _too_large(limit: int) -> RpcError:
+    return RpcError(LIMIT_EXCEEDED, f"response exceeds {limit} bytes: ask for less")
 
 
 def _unreadable(error: ValueError) -> bytes:
@@ -340,8 +340,8 @@ def _read(request: Any) -> tuple[str, list[Any]]:
 
 def _id(request: Any) -> Any:
     """Return the ID of any request object; null if it has none."""
-    given = request.get("id") if isinstance(request, dict) else None
-    return given if isinstance(given, str | int | float) and not isinstance(given, bool) else None
+    identifier = request.get("id") if isinstance(request, dict) else None
+    return identifier if isinstance(identifier, str | int | float) and not isinstance(identifier, bool) else None
 
 
 def _error_response(request_id: Any, error: RpcError) -> dict[str, Any]:

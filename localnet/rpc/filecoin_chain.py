@@ -111,7 +111,7 @@ def chain_get_messages_in_tipset(node: Node, key: TipsetKey) -> list[dict[str, A
 
 
 def chain_get_message(node: Node, message: Cid) -> dict[str, Any]:
-    """Return a message, in a block or waiting, without its signature."""
+    """Return a message, in a block or pending, without its signature."""
     return message_json(signed_or_bare(node, message)[0])
 
 
@@ -172,7 +172,7 @@ def tipset_at(node: Node, height: int, key: TipsetKey) -> Tipset:
 
 
 def signed_or_bare(node: Node, message: Cid) -> tuple[Message, SignedMessage | None]:
-    """Return a message by CID, in a block or waiting; signed unless its signature is BLS. Raises RpcError 1."""
+    """Return a message by CID, in a block or pending; signed unless its signature is BLS. Raises RpcError 1."""
     for candidate in node.network.mempool:
         if candidate.message.cid() == message:
             return candidate.bare, candidate.message
@@ -197,7 +197,7 @@ def _stored_message(node: NodeReader, message: Cid) -> tuple[Message, SignedMess
 
 
 def hash_of(node: Node, message: Cid) -> bytes | None:
-    """Return the transaction hash of a message in a block or waiting; None if there is none."""
+    """Return the transaction hash of a message in a block or pending; None if there is none."""
     try:
         _, signed = signed_or_bare(node, message)
     except RpcError:
@@ -261,10 +261,10 @@ def _stored_block(node: Node, block: Cid) -> bytes:
 
 def _no_block(node: Node, block: Cid) -> RpcError:
     """Return Lotus's error, with the other possible reason on this node."""
-    words, retained = f"blockstore get: ipld: could not find {show(block)}", node.network.chain.index.retained
+    message, retained = f"blockstore get: ipld: could not find {show(block)}", node.network.chain.index.retained
     if retained:
-        words += f" (states are kept from block {retained} on: a node keeps more with --keep-states N)"
-    return RpcError(LOTUS_ERROR, words)
+        message += f" (states are kept from block {retained} on: a node keeps more with --keep-states N)"
+    return RpcError(LOTUS_ERROR, message)
 
 
 def _walk(node: Node, root: Cid, seen: set[Cid]) -> tuple[int, int]:

@@ -50,7 +50,7 @@ def streams(value: Any) -> StreamSettings:
     }
     if not isinstance(value, dict) or not value.keys() <= known.keys():
         raise invalid_params(f"{shown(value)} are not valid streams: expected an object of {', '.join(known)}")
-    return stream_settings(**{name: known[name](given) for name, given in value.items()})
+    return stream_settings(**{name: known[name](item) for name, item in value.items()})
 
 
 def upgrade(node: Node, version: int, bundle: str | None = None, streams: StreamSettings | None = None) -> str:
@@ -62,7 +62,7 @@ def upgrade(node: Node, version: int, bundle: str | None = None, streams: Stream
 
 
 def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool = False, size: int = 2048) -> str:
-    """Create a storage miner of an account, with live sectors of `size` bytes (default: 2048); return its address."""
+    """Create a storage miner, with live sectors of `size` bytes (default: 2048). Return its address."""
     account = node.network.account(owner)
     if account is None:
         raise RpcError(SERVER_ERROR, f"unknown account: the node has no private key for 0x{owner.hex()}")

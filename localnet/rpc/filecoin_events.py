@@ -49,16 +49,16 @@ _EVERYTHING: Final = EventFilter()
 
 def event_filter(value: Any) -> EventFilter:
     """Read a Lotus event filter."""
-    given = fields(value, "filter")
-    wanted = field(given, "fields", lambda item: fields(item, "fields")) or {}
+    request = fields(value, "filter")
+    wanted = field(request, "fields", lambda item: fields(item, "fields")) or {}
     if len(wanted) > _MAX_KEYS:
         raise invalid_params(f"fields: {len(wanted)} keys, at most {_MAX_KEYS}")
-    key = field(given, "tipsetKey", tipset) or HEAD
-    first, last = field(given, "fromHeight", epoch), field(given, "toHeight", epoch)
+    key = field(request, "tipsetKey", tipset) or HEAD
+    first, last = field(request, "fromHeight", epoch), field(request, "toHeight", epoch)
     if key.blocks and (first is not None or last is not None):
         raise invalid_params("tipsetKey excludes fromHeight and toHeight")
     return EventFilter(
-        emitters=tuple(field(given, "addresses", listed(filecoin_address, _MAX_ITEMS)) or ()),
+        emitters=tuple(field(request, "addresses", listed(filecoin_address, _MAX_ITEMS)) or ()),
         fields=tuple((name, tuple(listed(_value, _MAX_ITEMS)(values))) for name, values in wanted.items()),
         first=first,
         last=last,
@@ -110,8 +110,8 @@ def _is(entry: EventEntry, key: str, values: tuple[tuple[int, bytes], ...]) -> b
 
 
 def _value(value: Any) -> tuple[int, bytes]:
-    given = fields(value, "value")
-    return field(given, "codec", unsigned) or 0, field(given, "value", base64_bytes) or b""
+    request = fields(value, "value")
+    return field(request, "codec", unsigned) or 0, field(request, "value", base64_bytes) or b""
 
 
 METHODS = (Method("Filecoin.GetActorEventsRaw", (optional(event_filter),), actor_events, reads=True),)

@@ -59,8 +59,8 @@ def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dic
     """
     machine = machine_at(node, key)
     id_of(machine, request.from_)
-    most = node.network.rules.limits.call_gas
-    wanted = replace(request, gas_limit=min(request.gas_limit or most, most))
+    limit = node.network.rules.limits.call_gas
+    wanted = replace(request, gas_limit=min(request.gas_limit or limit, limit))
     traces = ExecutionTraces()
     with machine.trial():
         before, machine.tracer = machine.tracer, adapted(machine, traces)
@@ -164,8 +164,8 @@ def state_wait_msg(
 
 def state_list_messages(node: NodeReader, match: Any, key: TipsetKey, lowest: int) -> list[dict[str, str]]:
     """Return the CIDs of the messages to and from given addresses, from a tipset back to a height, newest first."""
-    given = fields(match, "match")
-    to, from_ = field(given, "To", filecoin_address), field(given, "From", filecoin_address)
+    request = fields(match, "match")
+    to, from_ = field(request, "To", filecoin_address), field(request, "From", filecoin_address)
     if to is None and from_ is None:
         raise invalid_params("must specify at least To or From in message filter")
     last = found_tipset(node.network, key)
@@ -229,8 +229,8 @@ def _root(traces: ExecutionTraces) -> dict[str, Any]:
     return traces.roots[0] if traces.roots else NO_CALL
 
 
-def _error(receipt: Receipt, words: str) -> str:
-    return f"{exit_name(receipt.exit_code)}: {words}" if receipt.exit_code != ExitCode.OK else ""
+def _error(receipt: Receipt, text: str) -> str:
+    return f"{exit_name(receipt.exit_code)}: {text}" if receipt.exit_code != ExitCode.OK else ""
 
 
 def _costs(invoked: Message, receipt: Receipt, cost: GasOutputs) -> dict[str, Any]:

@@ -61,7 +61,7 @@ _FREE: Final = Overrides(block=BlockOverride(base_fee=TokenAmount(0)))
 
 
 def estimate_gas_limit(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> int:
-    """Return the gas that a message uses, after its sender's waiting messages."""
+    """Return the gas that a message uses, after its sender's pending messages."""
     return _gas_used(node, request, key)
 
 
@@ -71,15 +71,15 @@ def estimate_premium(node: Node, blocks: int, sender: Address, limit: int, key: 
 
 
 def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey = HEAD) -> str:
-    """Return a fee cap that suffices for a message's premium for any base fee over that number of blocks."""
+    """Return a fee cap that covers a message's premium and the highest base fee of the next `blocks` blocks."""
     return str(_fee_cap(node, request.gas_premium, blocks))
 
 
 def estimate_message_gas(
-    node: NodeReader, request: Message, most: TokenAmount = TokenAmount(0), key: TipsetKey = HEAD
+    node: NodeReader, request: Message, max_fee: TokenAmount = TokenAmount(0), key: TipsetKey = HEAD
 ) -> dict[str, Any]:
     """Fill in gas limit, premium and fee cap of a message where they are 0, within its maximum fee."""
-    return message_json(_with_gas(node, request, most, key))
+    return message_json(_with_gas(node, request, max_fee, key))
 
 
 # --- the mempool ------------------------------------------------------------------------------------------------------
@@ -96,29 +96,29 @@ def push_batch(node: Node, messages: list[SignedMessage]) -> list[dict[str, str]
     return [push(node, signed) for signed in messages]
 
 
-def push_message(node: Node, request: Message, most: TokenAmount = TokenAmount(0)) -> dict[str, Any]:
+def push_message(node: Node, request: Message, max_fee: TokenAmount = TokenAmount(0)) -> dict[str, Any]:
     """Fill in a message's nonce and gas, sign it with a key of the node, and submit it; return the signed message."""
     owner = _account(node, request.from_)
-    filled = _with_gas(node, request, most, HEAD)
+    filled = _with_gas(node, request, max_fee, HEAD)
     signed = _sign(node, owner, replace(filled, nonce=node.network.pending_nonce(filled.from_)))
     node.network.submit_native(signed)
     return message_json(signed)
 
 
-def push_messages(node: Node, requests: list[Message], most: TokenAmount = TokenAmount(0)) -> list[dict[str, Any]]:
+def push_messages(node: Node, requests: list[Message], max_fee: TokenAmount = TokenAmount(0)) -> list[dict[str, Any]]:
     """Push several messages in order, like Filecoin.MpoolPushMessage, up to the first refusal."""
-    return [push_message(node, request, most) for request in requests]
+    return [push_message(node, request, max_fee) for request in requests]
 
 
 def get_nonce(node: Node, owner: Address) -> int:
-    """Return the next nonce of an account, after its waiting messages. Error 11 if no actor has the address."""
+    """Return the next nonce of an account, after its pending messages. Error 11 if no actor has the address."""
     machine = node.network.machine
     actor_of(machine, owner)
     return node.network.pending_nonce(owner)
 
 
 def pending(node: Node, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
-    """Return the messages that wait for a block."""
+    """Return the pending messages."""
     found_tipset(node.network, key)
     return [message_json(candidate.message) for candidate in node.network.mempool]
 
@@ -209,8 +209,8 @@ def _gas_used(node: NodeReader, request: Message, key: TipsetKey) -> int:
     if result.fatal is not None:
         raise result.fatal
     if result.exit_code != ExitCode.OK:
-        words = f"message execution failed: exit {exit_name(result.exit_code)}, reason: {result.message or 'none'}"
-        raise RpcError(EXECUTION_REVERTED, words)
+        message = f"message execution failed: exit {exit_name(result.exit_code)}, reason: {result.message or 'none'}"
+        raise RpcError(EXECUTION_REVERTED, message)
     return result.gas_used
 
 
@@ -220,15 +220,15 @@ def _with_gas_limit(node: NodeReader, request: Message, key: TipsetKey) -> Messa
     return replace(request, gas_limit=Gas(min(limit, node.network.rules.messages.gas_limit(node.network.machine))))
 
 
-def _with_gas(node: NodeReader, request: Message, most: TokenAmount, key: TipsetKey) -> Message:
+def _with_gas(node: NodeReader, request: Message, max_fee: TokenAmount, key: TipsetKey) -> Message:
     if request.gas_limit == 0:
         request = _with_gas_limit(node, request, key)
     if request.gas_premium == 0:
         request = replace(request, gas_premium=node.network.rules.fees.premium)
     if request.gas_fee_cap == 0:
         request = replace(request, gas_fee_cap=_fee_cap(node, request.gas_premium, _FEE_CAP_BLOCKS))
-    if most and request.gas_fee_cap * request.gas_limit > most:
-        cap = TokenAmount(most // request.gas_limit)
+    if max_fee and request.gas_fee_cap * request.gas_limit > max_fee:
+        cap = TokenAmount(max_fee // request.gas_limit)
         request = replace(request, gas_fee_cap=cap, gas_premium=min(cap, request.gas_premium))
     return request
 

@@ -1,7 +1,6 @@
 """Network parameters in Lotus' format: name, minimum power, upgrade epochs.
 
-Shape and names: lotus api/types.go, `NetworkParams`. The upgrade height of version 29 is in it since Lotus' release
-for that version.
+Fields: lotus api/types.go, `NetworkParams`, including the upgrade height of version 29.
 """
 
 from __future__ import annotations
@@ -15,37 +14,37 @@ from localnet.rpc.filecoin_node import BLOCK_DELAY
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 
-_BEFORE: Final = {
+_EARLIER_HEIGHTS: Final = {
     "Breeze": -1, "Smoke": -1, "Ignition": -2, "Refuel": -3, "Tape": -4, "Assembly": -5, "Liftoff": -6, "Kumquat": -7,
     "Calico": -9, "Persian": -10, "Orange": -11, "Claus": -12, "Trust": -13, "Norwegian": -14, "Turbo": -15,
     "Hyperdrive": -16, "Chocolate": -17, "OhSnap": -18, "Skyr": -19, "Shark": -20,
 }  # fmt: skip
 """Heights of the upgrades before the first version of this machine, on lotus' development network (params_2k.go)."""
-_BESIDE: Final = {"Dragon": "Phoenix"}
-"""Upgrades that changed the beacon of a network alone, after those of the version before them."""
+_FOLLOWED_BY: Final = {"Dragon": "Phoenix"}
+"""Upgrade without a network version (a change of the beacon), by the upgrade before it."""
 _TAMPING: Final = "BreezeGasTampingDuration"
 _NEVER: Final = 9_999_999_999
 """The height of an upgrade that is not planned."""
-_LEAST_POWER: Final = {"mainnet": 10 << 40, "calibrationnet": 32 << 30}
+_MIN_POWER: Final = {"mainnet": 10 << 40, "calibrationnet": 32 << 30}
 _DEVELOPMENT_POWER: Final = 2048
-"""Bytes from which a miner counts for consensus, by the network's name, and on development networks."""
+"""Minimum power in bytes for consensus on development networks; `_MIN_POWER` has that of other networks by name."""
 _CHALLENGE_DELAY: Final = dict.fromkeys(("mainnet", "calibrationnet"), 150)
 _DEVELOPMENT_DELAY: Final = 10
-"""Epochs between promise and proof of a sector."""
+"""Epochs between the pre-commitment and the proof of a sector."""
 
 
 def state_get_network_params(node: Node) -> dict[str, Any]:
     """Return network name, chain ID, block delay, minimum power, and the epoch of each upgrade.
 
-    Upgrades from before the chain's beginning have negative heights, as on lotus' development networks; one that is not
-    planned has 9,999,999,999. An upgrade is the last thing in its epoch.
+    Upgrades before the start of the chain have negative heights, as on lotus' development networks. The height of an
+    unplanned upgrade is 9,999,999,999. An upgrade takes effect at the end of its epoch.
     """
     chain = node.network.chain
     record, first = chain.record, chain.index.tipset(chain.index.first)
     return {
         "NetworkName": record.name,
         "BlockDelaySecs": BLOCK_DELAY,
-        "ConsensusMinerMinPower": str(_LEAST_POWER.get(record.name, _DEVELOPMENT_POWER)),
+        "ConsensusMinerMinPower": str(_MIN_POWER.get(record.name, _DEVELOPMENT_POWER)),
         "PreCommitChallengeDelay": _CHALLENGE_DELAY.get(record.name, _DEVELOPMENT_DELAY),
         "ForkUpgradeParams": heights(record.upgrades),
         "Eip155ChainID": node.network.chain_id,
@@ -54,10 +53,12 @@ def state_get_network_params(node: Node) -> dict[str, Any]:
 
 
 def heights(upgrades: Upgrades) -> dict[str, int]:
-    """Return the epoch of each upgrade, by Lotus' name for it."""
-    found = {_key(name): height for name, height in _BEFORE.items()}
+    """Return the epoch of each upgrade, by its key in Lotus."""
+    found = {_key(name): height for name, height in _EARLIER_HEIGHTS.items()}
     past = [name for row in versions_between(0, upgrades.first) for name in _names(row)]
-    found |= {_key(name): height for name, height in zip(past, count(min(_BEFORE.values()) - 1, -1), strict=False)}
+    found |= {
+        _key(name): height for name, height in zip(past, count(min(_EARLIER_HEIGHTS.values()) - 1, -1), strict=False)
+    }
     for row in versions_after(upgrades.first):
         epochs = (each.epoch for each in upgrades.planned if row in versions_between(upgrades.first, each.version))
         found |= dict.fromkeys(map(_key, _names(row)), int(next(epochs, _NEVER)))
@@ -65,7 +66,7 @@ def heights(upgrades: Upgrades) -> dict[str, int]:
 
 
 def _names(row: NetworkVersion) -> list[str]:
-    return [row.name, *([_BESIDE[row.name]] if row.name in _BESIDE else [])]
+    return [row.name, *([_FOLLOWED_BY[row.name]] if row.name in _FOLLOWED_BY else [])]
 
 
 def _key(name: str) -> str:

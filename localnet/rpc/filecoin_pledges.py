@@ -21,17 +21,17 @@ _MARGIN: Final = (110, 100)
 
 
 def state_initial_pledge(node: Node, duration: int, size: int, verified: int, key: TipsetKey = HEAD) -> str:
-    """Return a sector's pledge in attoFIL plus a tenth; `verified` is all of its size from network version 29 on.
+    """Return 110 % of a sector's initial pledge in attoFIL. `verified` are the bytes of its verified pieces.
 
-    A new sector counts tenfold then. Before, these are the bytes of its verified pieces.
+    From network version 29 on, pass the whole size, since every new sector has tenfold quality.
     """
-    for wrong, words in (
+    for wrong, text in (
         (duration <= 0, "sector duration must greater than 0"),
         (size == 0, "sector size must be non-zero"),
         (verified > size, "verified deal size must be less than or equal to sector size"),
     ):
         if wrong:
-            raise RpcError(LOTUS_ERROR, words)
+            raise RpcError(LOTUS_ERROR, text)
     pledge = initial_pledge(_conditions(node, key), sector_power(size, duration, verified))
     return str(pledge * _MARGIN[0] // _MARGIN[1])
 
@@ -39,7 +39,7 @@ def state_initial_pledge(node: Node, duration: int, size: int, verified: int, ke
 def _conditions(node: Node, key: TipsetKey) -> Conditions:
     machine = machine_at(node, key)
     reward, power = (state_fields(machine, actor_of(machine, Address.id(of))) for of in (REWARD_ACTOR, POWER_ACTOR))
-    ramp = None  # actors v15 brought it
+    ramp = None  # added by actors v15
     if "ramp_start_epoch" in power:
         ramp = machine.context.epoch - power["ramp_start_epoch"], power["ramp_duration_epochs"]
     return Conditions(

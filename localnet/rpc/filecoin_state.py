@@ -176,8 +176,8 @@ def id_of(machine: Hypervisor, owner: Address) -> ActorID:
     """Return the ID of the actor at an address. Raises RpcError 11."""
     found = machine.state_tree.lookup_id(owner)
     if found is None:
-        words = f"resolution lookup failed ({owner}): resolve address {owner}: actor not found"
-        raise RpcError(ACTOR_NOT_FOUND, words)
+        message = f"resolution lookup failed ({owner}): resolve address {owner}: actor not found"
+        raise RpcError(ACTOR_NOT_FOUND, message)
     return found
 
 

@@ -183,11 +183,11 @@ class Filters:
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Store the reverted logs: filters report them again as removed, and everything above the new head as new."""
         reverted = _Reverted(head.height, (), _BYTES)
-        if any(kept.kind == LOGS and kept.seen > head.height for kept in self._filters.values()):
+        if any(found.kind == LOGS and found.seen > head.height for found in self._filters.values()):
             reverted = self._read(tipsets, head.height)
-        for kept in self._filters.values():
-            if kept.kind != LOGS:
-                kept.seen = min(kept.seen, head.height)
+        for found in self._filters.values():
+            if found.kind != LOGS:
+                found.seen = min(found.seen, head.height)
         self._turn += 1
         self._reverted.append(reverted)
         self._reverted_held += reverted.weight
@@ -205,6 +205,6 @@ class Filters:
         lost = next(tipsets, None) is not None
         return _Reverted(head, None, _BYTES) if lost else _Reverted(head, tuple(logs), weight)
 
-    def _forget(self, most: int) -> None:
-        while self._reverted_held > most:
+    def _forget(self, limit: int) -> None:
+        while self._reverted_held > limit:
             self._reverted_held -= self._reverted.popleft().weight

@@ -128,9 +128,9 @@ def _forwarded_block(method: str, key: str) -> Handler:
     return handler
 
 
-def _with_number(params: list[Any], place: int, name: BlockName) -> list[Any]:
+def _with_number(params: list[Any], index: int, name: BlockName) -> list[Any]:
     """Replace a block tag by a number: on the forked node the tag refers to another block."""
-    return [*params[:place], hex(name), *params[place + 1 :]] if isinstance(name, int) else params
+    return [*params[:index], hex(name), *params[index + 1 :]] if isinstance(name, int) else params
 
 
 def _logs(node: NodeReader, values: Mapping[str, Any], _params: list[Any]) -> Any:

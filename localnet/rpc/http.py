@@ -101,7 +101,7 @@ class _RpcEndpoint:
 
     def __init__(self, dispatcher: Dispatcher, limits: NodeLimits) -> None:
         self._dispatcher = dispatcher
-        self._limit, self._most = limits.body, limits.held
+        self._limit, self._max_held = limits.body, limits.held
         self._held = 0
         """Bytes of the bodies that arrive or are answered."""
 
@@ -156,10 +156,10 @@ class _RpcEndpoint:
                 return too_large
             if size > self._limit:
                 self._forget(body)
-            elif self._held + len(part) > self._most:
+            elif self._held + len(part) > self._max_held:
                 _make_room(scope)
-                words = f"requests of other clients hold {self._held} bytes, at most {self._most}: try again"
-                return 503, RpcError(LIMIT_EXCEEDED, words)
+                text = f"requests of other clients hold {self._held} bytes, at most {self._max_held}: try again"
+                return 503, RpcError(LIMIT_EXCEEDED, text)
             else:
                 self._held += len(part)
                 body += part

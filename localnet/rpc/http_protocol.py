@@ -300,14 +300,14 @@ class _Crowd:
         self._lingering: dict[_RefusingProtocol, None] = {}
         self._look: asyncio.TimerHandle | None = None
 
-    def refuse(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, most: int) -> None:
-        """Send the reason of a close. At most `most` connections linger to deliver it; then the oldest is closed."""
+    def refuse(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, limit: int) -> None:
+        """Send the reason of a close. At most `limit` connections linger to deliver it; then the oldest is closed."""
         refusing = _RefusingProtocol(self._lingering, transport)
         transport.set_protocol(refusing)
-        if most == 0:
+        if limit == 0:
             transport.abort()
             return
-        while len(self._lingering) >= most:
+        while len(self._lingering) >= limit:
             first = next(iter(self._lingering))
             del self._lingering[first]
             first.transport.abort()

@@ -32,7 +32,7 @@ _MAX_BLOCKS: Final = 20
 def filecoin_address(value: Any) -> Address:
     """Read an address in its text form."""
     if not isinstance(value, str):
-        raise invalid_params(f"{shown(value)} is not an address: expected text")
+        raise invalid_params(f"{shown(value)} is not an address: expected a string")
     try:
         return Address.parse(value)
     except AddressError as error:
@@ -120,21 +120,21 @@ def found_tipset(network: NetworkReader, key: TipsetKey) -> Tipset:
 
 def message(value: Any) -> Message:
     """Parse a message; omitted fields are zero, as in Go."""
-    given = fields(value, "message")
+    request = fields(value, "message")
     for name in ("To", "From"):
-        if name not in given:
+        if name not in request:
             raise invalid_params(f"{name} is missing")
     read = Message(
-        version=_or_zero(given, "Version", unsigned),
-        to=field(given, "To", filecoin_address),
-        from_=field(given, "From", filecoin_address),
-        nonce=_or_zero(given, "Nonce", unsigned),
-        value=TokenAmount(_or_zero(given, "Value", amount)),
-        method=MethodNumber(_or_zero(given, "Method", unsigned)),
-        params=field(given, "Params", base64_bytes) or b"",
-        gas_limit=Gas(_or_zero(given, "GasLimit", unsigned)),
-        gas_fee_cap=TokenAmount(_or_zero(given, "GasFeeCap", amount)),
-        gas_premium=TokenAmount(_or_zero(given, "GasPremium", amount)),
+        version=_or_zero(request, "Version", unsigned),
+        to=field(request, "To", filecoin_address),
+        from_=field(request, "From", filecoin_address),
+        nonce=_or_zero(request, "Nonce", unsigned),
+        value=TokenAmount(_or_zero(request, "Value", amount)),
+        method=MethodNumber(_or_zero(request, "Method", unsigned)),
+        params=field(request, "Params", base64_bytes) or b"",
+        gas_limit=Gas(_or_zero(request, "GasLimit", unsigned)),
+        gas_fee_cap=TokenAmount(_or_zero(request, "GasFeeCap", amount)),
+        gas_premium=TokenAmount(_or_zero(request, "GasPremium", amount)),
     )
     try:
         read.check()
@@ -145,8 +145,8 @@ def message(value: Any) -> Message:
 
 def signature(value: Any) -> Signature:
     """Read a signature: {Type, Data}."""
-    given = fields(value, "signature")
-    kind, data = field(given, "Type", unsigned), field(given, "Data", base64_bytes)
+    request = fields(value, "signature")
+    kind, data = field(request, "Type", unsigned), field(request, "Data", base64_bytes)
     if kind not in tuple(SignatureType) or data is None:
         raise invalid_params(f"{shown(value)} is not a signature: expected Type 1, 2 or 3, and Data")
     return Signature(SignatureType(kind), data)
@@ -154,8 +154,8 @@ def signature(value: Any) -> Signature:
 
 def signed_message(value: Any) -> SignedMessage:
     """Read a signed message: {Message, Signature}."""
-    given = fields(value, "signed message")
-    content, seal = field(given, "Message", message), field(given, "Signature", signature)
+    request = fields(value, "signed message")
+    content, seal = field(request, "Message", message), field(request, "Signature", signature)
     if content is None or seal is None:
         raise invalid_params("a signed message has Message and Signature")
     return SignedMessage(content, seal)
@@ -166,6 +166,6 @@ def send_spec(value: Any) -> TokenAmount:
     return TokenAmount(_or_zero(fields(value, "send specification"), "MaxFee", amount))
 
 
-def _or_zero(given: dict[str, Any], name: str, read: Reader) -> int:
-    found: int | None = field(given, name, read)
+def _or_zero(request: dict[str, Any], name: str, read: Reader) -> int:
+    found: int | None = field(request, name, read)
     return found or 0

@@ -96,15 +96,15 @@ class Method:
         if len(params) > len(self.readers):
             raise invalid_params(f"{self.name} takes at most {len(self.readers)} parameters, not {len(params)}")
         values: dict[str, Any] = {}
-        for place, (name, reader) in enumerate(zip(self.parameters, self.readers, strict=True)):
-            given = params[place] if place < len(params) else None
+        for index, (name, reader) in enumerate(zip(self.parameters, self.readers, strict=True)):
+            param = params[index] if index < len(params) else None
             if isinstance(reader, OptionalReader):
-                if given is not None:
-                    values[name] = reader.read(given)
-            elif place >= len(params):
-                raise invalid_params(f"{self.name} lacks parameter {place + 1} ({name})")
+                if param is not None:
+                    values[name] = reader.read(param)
+            elif index >= len(params):
+                raise invalid_params(f"{self.name} lacks parameter {index + 1} ({name})")
             else:
-                values[name] = reader(given)
+                values[name] = reader(param)
         return values
 
     @property

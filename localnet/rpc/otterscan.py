@@ -52,7 +52,7 @@ def has_code(node: NodeReader, owner: EthAddress, at: BlockRef) -> bool:
 
 
 def get_block_details(node: NodeReader, at: BlockRef) -> dict[str, Any] | None:
-    """Return a block with its number of transactions instead of them, and their fees; null for a null round."""
+    """Return a block with its total fees and its number of transactions, without them; null for a null round."""
     return _details(node, _tipset(node, at))
 
 
@@ -69,7 +69,7 @@ def get_block_transactions(node: NodeReader, at: BlockRef, page: int, size: int)
     index, rules = node.network.chain.index, node.network.rules
     first = page * size
     places = range(first, min(first + size, len(tipset.transactions)))
-    receipts = [index.receipt_at(tipset, place) for place in places]
+    receipts = [index.receipt_at(tipset, position) for position in places]
     shown = block_json(index, tipset, rules, full=False)
     transactions = [transaction_json(receipt) for receipt in receipts]
     whole = {**shown, "transactions": transactions, "transactionCount": len(tipset.transactions)}
@@ -190,7 +190,7 @@ def _calls(node: NodeReader, receipt: TransactionReceipt) -> Iterator[tuple[int,
 def _search(node: NodeReader, keys: tuple[int, ...]) -> TipsetSearch:
     """Return a search of the whole chain, within the time limit of a query."""
     index = node.network.chain.index
-    return TipsetSearch(index, node.addresses, keys, most=index.head + 1)
+    return TipsetSearch(index, node.addresses, keys, limit=index.head + 1)
 
 
 def _take(

@@ -60,8 +60,8 @@ def search_after(node: NodeReader, values: Mapping[str, Any], params: list[Any])
         if not error.is_unknown_method:
             raise
         return otterscan.search_after(node, owner, height, size)
-    kept = [place for place, each in enumerate(older["txs"]) if int(each["blockNumber"], _QUANTITY) <= first]
-    older = {**older, **{name: [older[name][place] for place in kept] for name in ("txs", "receipts")}}
+    selected = [index for index, each in enumerate(older["txs"]) if int(each["blockNumber"], _QUANTITY) <= first]
+    older = {**older, **{name: [older[name][index] for index in selected] for name in ("txs", "receipts")}}
     left = size - len(older["txs"])
     if left <= 0:
         return {**older, "firstPage": False}

@@ -31,55 +31,55 @@ _LATEST_EPOCH: Final = (1 << 63) - 1
 
 def accounts(value: Any) -> Accounts:
     """Read account overrides, by address."""
-    given = fields(value, "set of state overrides")
-    if len(given) > MAX_ACCOUNTS:
-        raise invalid_params(f"overrides of {len(given)} accounts, at most {MAX_ACCOUNTS}")
-    return {address(owner): _account(override) for owner, override in given.items()}
+    request = fields(value, "set of state overrides")
+    if len(request) > MAX_ACCOUNTS:
+        raise invalid_params(f"overrides of {len(request)} accounts, at most {MAX_ACCOUNTS}")
+    return {address(owner): _account(override) for owner, override in request.items()}
 
 
 def block_override(value: Any) -> BlockOverride:
     """Read a block override."""
-    given = fields(value, "block override")
-    for name in given:
+    request = fields(value, "block override")
+    for name in request:
         if name in _NO_BLOCK:
             raise invalid_params(f"{name}: a block here has none that could be overridden")
         if name not in _BLOCK:
             raise invalid_params(f"{shown(name)} is not a field of a block override: expected {', '.join(_BLOCK)}")
-    number, base_fee = field(given, "number", quantity), field(given, "baseFeePerGas", quantity)
-    time = field(given, "time", quantity)
+    number, base_fee = field(request, "number", quantity), field(request, "baseFeePerGas", quantity)
+    time = field(request, "time", quantity)
     for name, found in (("number", number), ("time", time)):
         if found is not None and found > _LATEST_EPOCH:
             raise invalid_params(f"{name}: {found} has more than 63 bits")
-    gas, blob_base_fee = field(given, "gasLimit", quantity), field(given, "blobBaseFee", quantity)
-    coinbase = field(given, "feeRecipient", address)
-    randomness = field(given, "prevRandao", hash32)
+    gas, blob_base_fee = field(request, "gasLimit", quantity), field(request, "blobBaseFee", quantity)
+    coinbase = field(request, "feeRecipient", address)
+    randomness = field(request, "prevRandao", hash32)
     return BlockOverride(
         number=None if number is None else ChainEpoch(number),
         time=time,
         base_fee=None if base_fee is None else TokenAmount(base_fee),
         gas_limit=None if gas is None else Gas(gas),
-        coinbase=field(given, "coinbase", address) if coinbase is None else coinbase,
-        randomness=field(given, "random", hash32) if randomness is None else randomness,
+        coinbase=field(request, "coinbase", address) if coinbase is None else coinbase,
+        randomness=field(request, "random", hash32) if randomness is None else randomness,
         blob_base_fee=None if blob_base_fee is None else TokenAmount(blob_base_fee),
     )
 
 
 def _account(value: Any) -> AccountOverride:
-    given = fields(value, "account override")
-    for name in given:
+    request = fields(value, "account override")
+    for name in request:
         if name not in _ACCOUNT:
             raise invalid_params(f"{shown(name)} is not a field of an account override: expected {', '.join(_ACCOUNT)}")
-    if "movePrecompileToAddress" in given:
+    if "movePrecompileToAddress" in request:
         raise invalid_params("movePrecompileToAddress: this node's precompiles cannot be moved")
-    if "state" in given and "stateDiff" in given:
+    if "state" in request and "stateDiff" in request:
         raise invalid_params("both state and stateDiff are there: they exclude each other")
-    balance = field(given, "balance", quantity)
+    balance = field(request, "balance", quantity)
     return AccountOverride(
         balance=None if balance is None else TokenAmount(balance),
-        nonce=field(given, "nonce", quantity),
-        code=field(given, "code", data),
-        state=field(given, "state", _slots),
-        state_diff=field(given, "stateDiff", _slots),
+        nonce=field(request, "nonce", quantity),
+        code=field(request, "code", data),
+        state=field(request, "state", _slots),
+        state_diff=field(request, "stateDiff", _slots),
     )
 
 

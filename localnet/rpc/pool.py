@@ -49,7 +49,7 @@ def pending_transactions(node: Node) -> list[dict[str, Any]]:
 
 
 def by_sender_and_nonce(node: NodeReader, owner: EthAddress, nonce: int) -> dict[str, Any] | None:
-    """Return the transaction of a sender with a nonce, in a block or waiting; null if there is none."""
+    """Return the transaction of a sender with a nonce, in a block or pending; null if there is none."""
     sender, network = to_filecoin(owner), node.network
     for candidate in network.mempool.ready_of(sender, nonce):
         return pending_json(candidate, network.chain_id)

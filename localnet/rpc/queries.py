@@ -90,7 +90,7 @@ class QueryThread:
         """Refuse the query if its deadline has passed. For the event loop's thread."""
         if self.due <= now:
             self.due = inf
-            self.refuse(_words(self._seconds, self._kind))
+            self.refuse(_limit_text(self._seconds, self._kind))
 
     def release(self) -> None:
         """Mark the query as completed."""
@@ -193,7 +193,7 @@ class QueryPool:
             raise RpcError(SERVER_ERROR, _GONE)
         if not planned.done():
             planned.cancel()
-            raise RpcError(SERVER_ERROR, _words(seconds, query.kind))
+            raise RpcError(SERVER_ERROR, _limit_text(seconds, query.kind))
         return planned.result()
 
     def _look_at(self, due: float) -> None:
@@ -290,7 +290,7 @@ def _cancel(planned: asyncio.Future[Any]) -> None:
     planned.cancel()
 
 
-def _words(seconds: float, kind: QueryKind) -> str:
+def _limit_text(seconds: float, kind: QueryKind) -> str:
     """Return geth's error text, which clients recognise, and the remedy."""
     option = "--trace-time" if kind is QueryKind.TRACE else "--query-time"
     return (

@@ -1,4 +1,4 @@
-"""Transactions as the bytes that were signed. A message that was no transaction has none: null."""
+"""Signed transactions as raw bytes. Messages that are not Ethereum transactions have none (null)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from localnet.rpc.values import as_data, hash32, quantity
 
 
 def raw_transaction(node: Node, transaction_hash: bytes) -> str | None:
-    """Return the bytes of a signed transaction, in a block or waiting; null if there is none."""
+    """Return the bytes of a signed transaction, in a block or pending; null if there is none."""
     receipt = node.network.chain.index.receipt(transaction_hash)
     if receipt is not None:
         return _raw_of(receipt)
-    waiting = node.network.mempool.get(transaction_hash)
-    return None if waiting is None else _raw(waiting.message, node.network.chain_id)
+    pending = node.network.mempool.get(transaction_hash)
+    return None if pending is None else _raw(pending.message, node.network.chain_id)
 
 
 def raw_by_block_hash(node: Node, block_hash: bytes, index: int) -> str | None:

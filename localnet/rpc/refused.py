@@ -13,14 +13,14 @@ from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import anything, as_quantity
 
-_STATE: Final = (
-    "the state is not a Merkle-Patricia trie: eth_getProof proves accounts and slots by the blocks that it is of"
-)
-_HEADERS: Final = "a tipset's hash is not that of an RLP header: Filecoin.ChainReadObj reads its blocks"
+_STATE: Final = "the state is not a Merkle-Patricia trie: eth_getProof returns the IPLD blocks that prove an account"
+_HEADERS: Final = "a tipset has no RLP header: Filecoin.ChainReadObj returns its blocks"
 _LIMIT: Final = "the network fixes the block gas limit"
-_NOBODY: Final = "no account is paid the fees of a block; hypervisor_setProducer names a miner that is paid for blocks"
-_RANDOMNESS: Final = "randomness is the beacon's of the epoch"
-_CHEAPEST: Final = "the base fee is the least gas price: anvil_setNextBlockBaseFeePerGas"
+_NOBODY: Final = (
+    "no account receives a block's fees; hypervisor_setProducer sets the miner that receives the block rewards"
+)
+_RANDOMNESS: Final = "randomness comes from the epoch's beacon entry"
+_CHEAPEST: Final = "the minimum gas price is the base fee: use anvil_setNextBlockBaseFeePerGas"
 _BLOBS: Final = "eth_blobBaseFee"
 _ACCESS_LIST: Final = "eth_getBlockAccessList"
 _WORK: Final = "Filecoin has no proof of work"
@@ -29,7 +29,7 @@ REASONS: Final = {
     "debug_executionWitness": _STATE,
     "debug_getRawHeader": _HEADERS,
     "debug_getRawBlock": _HEADERS,
-    "debug_getRawReceipts": "receipts are no RLP here: Filecoin.ChainGetParentReceipts has them",
+    "debug_getRawReceipts": "receipts are not encoded as RLP: Filecoin.ChainGetParentReceipts returns them",
     _BLOBS: "Filecoin has no blobs",
     "eth_getWork": _WORK,
     "eth_submitWork": _WORK,
@@ -42,12 +42,12 @@ REASONS: Final = {
     "hardhat_setMinGasPrice": _CHEAPEST,
     "anvil_setNextBlockPrevRandao": _RANDOMNESS,
     "hardhat_setPrevRandao": _RANDOMNESS,
-    "eth_config": "Filecoin has network versions, not Ethereum's forks: Filecoin.StateNetworkVersion",
-    "anvil_setRpcUrl": "a fork reads from the node that it began from; --fork-url lets a new node begin from another",
-    "anvil_setChainId": "a chain keeps its id; --chain-id gives a new one another",
+    "eth_config": "Filecoin has network versions, not Ethereum's forks: use Filecoin.StateNetworkVersion",
+    "anvil_setRpcUrl": "a fork always reads from its first node: start another node with --fork-url",
+    "anvil_setChainId": "the ID of a chain cannot change: --chain-id sets that of a new chain",
     _ACCESS_LIST: "Filecoin's blocks have no access lists",
 }
-"""Why each of the methods is refused."""
+"""Reason for each refused method."""
 
 UNDER_ETHEREUMS_RULES: Final = frozenset({
     _BLOBS, _ACCESS_LIST, "anvil_setBlockGasLimit", "evm_setBlockGasLimit", "anvil_setCoinbase", "hardhat_setCoinbase",

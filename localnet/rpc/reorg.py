@@ -24,8 +24,8 @@ def pair(value: Any) -> Sent:
     """Read a transaction (an object, or signed bytes), and the number of its block among the new ones."""
     if not isinstance(value, list) or len(value) != 2:
         raise invalid_params("expected pairs of a transaction and the number of its block among the new ones")
-    given, place = value
-    return data(given) if isinstance(given, str) else transaction(given), number(place)
+    request, index = value
+    return data(request) if isinstance(request, str) else transaction(request), number(index)
 
 
 def reorganise(node: Node, depth: int, transactions: list[Sent] | None = None) -> None:
@@ -38,16 +38,18 @@ def reorganise(node: Node, depth: int, transactions: list[Sent] | None = None) -
     wanted, height = transactions or [], node.network.head.height
     if depth > node.limits.mined:
         raise RpcError(LIMIT_EXCEEDED, f"{depth} epochs in one request, at most {node.limits.mined}")
-    if any(place >= depth for _, place in wanted):
+    if any(index >= depth for _, index in wanted):
         raise invalid_params(f"transactions: the new blocks have the numbers 0 to {depth - 1}")
     node.network.increase_time(1)  # empty blocks with the same time would be identical to the old ones
     rollback(node, depth)
     automine, node.network.automine = node.network.automine, False
     try:
-        for place in range(height - node.network.head.height):
-            for given, block in wanted:
-                if block == place:
-                    send_raw_transaction(node, given) if isinstance(given, bytes) else send_transaction(node, given)
+        for index in range(height - node.network.head.height):
+            for request, block in wanted:
+                if block == index:
+                    send_raw_transaction(node, request) if isinstance(request, bytes) else send_transaction(
+                        node, request
+                    )
             node.network.mine()
     finally:
         node.network.automine = automine

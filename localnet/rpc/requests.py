@@ -120,17 +120,17 @@ def check_access_list(access_list: AccessList, rules: NetworkRules) -> None:
 
 def transaction(value: Any) -> TransactionRequest:
     """Read a transaction object of `eth_call` or `eth_sendTransaction`."""
-    given = fields(value, "transaction")
-    read = {name: field(given, name, reader) for name, reader in _PRICES if name in given}
+    request = fields(value, "transaction")
+    read = {name: field(request, name, reader) for name, reader in _PRICES if name in request}
     gas_price, max_fee, priority = (read.get(name) for name, _ in _PRICES)
     if gas_price is not None and (max_fee is not None or priority is not None):
         raise invalid_params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
-    kind = _type(given, gas_price)
+    kind = _type(request, gas_price)
     if kind in (LEGACY, ACCESS_LIST) and (max_fee is not None or priority is not None):
         raise invalid_params(f"a transaction of type {kind} has a gasPrice, not maxFeePerGas or maxPriorityFeePerGas")
-    read = {name: field(given, name, reader) for name, reader in _PARTIES if name in given}
-    calldata = _input(given)
-    read.update((name, field(given, name, reader)) for name, reader in _FIELDS if name in given)
+    read = {name: field(request, name, reader) for name, reader in _PARTIES if name in request}
+    calldata = _input(request)
+    read.update((name, field(request, name, reader)) for name, reader in _FIELDS if name in request)
     return TransactionRequest(
         sender=read.get("from"),
         to=read.get("to"),
@@ -146,31 +146,31 @@ def transaction(value: Any) -> TransactionRequest:
         access_list=tuple(read.get("accessList", ())),
         authorizations=tuple(read.get("authorizationList", ())),
         max_fee_per_blob_gas=read.get("maxFeePerBlobGas"),
-        blob_hashes=_blob_hashes(given, read.get("blobVersionedHashes")) if kind == BLOB else (),
+        blob_hashes=_blob_hashes(request, read.get("blobVersionedHashes")) if kind == BLOB else (),
     )
 
 
 def _access(value: Any) -> tuple[EthAddress, tuple[int, ...]]:
-    given = fields(value, "entry of an access list")
-    owner = field(given, "address", address)
+    request = fields(value, "entry of an access list")
+    owner = field(request, "address", address)
     if owner is None:
         raise invalid_params("accessList: an entry without an address")
-    keys = field(given, "storageKeys", listed(hash32, MAX_ALTERNATIVES)) or ()
+    keys = field(request, "storageKeys", listed(hash32, MAX_ALTERNATIVES)) or ()
     return owner, tuple(int.from_bytes(key, "big") for key in keys)
 
 
-def _blob_hashes(given: dict[str, Any], named: Sequence[bytes] | None) -> tuple[bytes, ...]:
+def _blob_hashes(request: dict[str, Any], named: Sequence[bytes] | None) -> tuple[bytes, ...]:
     """Return the versioned hashes of a request, by default those of its commitments; proofs are not read."""
-    if named is None and given.get("commitments"):
-        named = [*map(versioned_hash, field(given, "commitments", listed(data, MAX_ALTERNATIVES)))]
-    if named is None and given.get("blobs"):
+    if named is None and request.get("commitments"):
+        named = [*map(versioned_hash, field(request, "commitments", listed(data, MAX_ALTERNATIVES)))]
+    if named is None and request.get("blobs"):
         raise invalid_params("blobs: the node does not compute commitments; add blobVersionedHashes")
     return tuple(named or ())
 
 
 def _authorization(value: Any) -> Authorization:
-    given = fields(value, "authorization")
-    owner, numbers = field(given, "address", address), [field(given, name, quantity) for name in _SIGNED]
+    request = fields(value, "authorization")
+    owner, numbers = field(request, "address", address), [field(request, name, quantity) for name in _SIGNED]
     if owner is None or None in numbers:
         raise invalid_params(f"authorizationList: an authorization has an address, {', '.join(_SIGNED)}")
     chain_id, nonce, parity, r, s = numbers
@@ -193,27 +193,27 @@ _FIELDS: Final[tuple[tuple[str, Reader], ...]] = (
 """Fields of a transaction in the order of validation: the type after the prices, the data before them."""
 
 
-def _input(given: dict[str, Any]) -> bytes:
+def _input(request: dict[str, Any]) -> bytes:
     """Return the calldata, given as `input` or `data`."""
-    newer, older = field(given, "input", data), field(given, "data", data)
+    newer, older = field(request, "input", data), field(request, "data", data)
     if newer is not None and older is not None and newer != older:
         raise invalid_params("both data and input are there, and they differ: use input")
     return newer if newer is not None else older or b""
 
 
-def _type(given: dict[str, Any], gas_price: int | None) -> int:
-    kind: int | None = field(given, "type", quantity)
-    authorizations = given.get("authorizationList")
+def _type(request: dict[str, Any], gas_price: int | None) -> int:
+    kind: int | None = field(request, "type", quantity)
+    authorizations = request.get("authorizationList")
     if kind is None and authorizations is not None:
         return SET_CODE
-    has_blobs = bool(given.get("blobVersionedHashes") or given.get("commitments") or given.get("blobs"))
+    has_blobs = bool(request.get("blobVersionedHashes") or request.get("commitments") or request.get("blobs"))
     if kind is None and has_blobs:
         return BLOB
     if kind is None and gas_price is not None:
-        return LEGACY if given.get("accessList") is None else ACCESS_LIST
+        return LEGACY if request.get("accessList") is None else ACCESS_LIST
     if kind is None:
         return DYNAMIC_FEE
-    if kind == LEGACY and given.get("accessList"):
+    if kind == LEGACY and request.get("accessList"):
         raise invalid_params("a transaction of type 0 has no accessList")
     if has_blobs and kind != BLOB:
         raise invalid_params(f"a transaction of type {kind} has no blobs: omit the type, or pass 3")
@@ -234,17 +234,17 @@ class LogRequest:
 
 def log_request(value: Any) -> LogRequest:
     """Read a log filter."""
-    given = fields(value, "filter")
-    addresses = given.get("address", [])
+    request = fields(value, "filter")
+    addresses = request.get("address", [])
     addresses = addresses if isinstance(addresses, list) else [addresses]
-    block_hash = field(given, "blockHash", hash32)
-    first, last = field(given, "fromBlock", _range_end), field(given, "toBlock", _range_end)
+    block_hash = field(request, "blockHash", hash32)
+    first, last = field(request, "fromBlock", _range_end), field(request, "toBlock", _range_end)
     if block_hash is not None and (first or last):
         raise invalid_params("blockHash excludes fromBlock and toBlock")
     return LogRequest(
         wanted=LogFilter(
             addresses=tuple(listed(address, MAX_ALTERNATIVES)(addresses)),
-            topics=tuple(field(given, "topics", listed(_topic, MAX_TOPICS)) or ()),
+            topics=tuple(field(request, "topics", listed(_topic, MAX_TOPICS)) or ()),
         ),
         block=block_hash,
         first=first,

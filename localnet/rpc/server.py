@@ -178,10 +178,10 @@ class Server:
                     await asyncio.sleep(_BETWEEN)
                 logged = ""
             except Exception as error:  # noqa: BLE001  # the network continues
-                words = f"{type(error).__name__}: {error}"
-                if words != logged:
+                text = f"{type(error).__name__}: {error}"
+                if text != logged:
                     _LOG.exception("no garbage was collected")
-                logged = words
+                logged = text
 
     async def _mine(self, null_rounds: int) -> None:
         await self._executors.chain.run(lambda: self.network.mine(null_rounds=null_rounds))
@@ -359,9 +359,9 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except (OSError, OverflowError, UnicodeError) as error:
         bound.close()
-        words = error.strerror if isinstance(error, OSError) else str(error)
+        text = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidInput(
-            f"port {port} of {host} cannot be used: {words}; pass another --port, or 0 for a free one"
+            f"port {port} of {host} cannot be used: {text}; pass another --port, or 0 for a free one"
         ) from None
     bound.set_inheritable(True)
     return bound

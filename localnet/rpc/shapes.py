@@ -94,27 +94,27 @@ def pending_json(candidate: Candidate, chain_id: int) -> dict[str, Any]:
 
 def unsigned_json(signed: SignedTransaction, sender: EthAddress) -> dict[str, Any]:
     """Return an unsigned transaction, with zeros for its signature."""
-    given = signed.transaction
+    transaction = signed.transaction
     return {
         "hash": as_data(signed.hash()),
-        "nonce": as_quantity(given.nonce),
+        "nonce": as_quantity(transaction.nonce),
         **dict.fromkeys(("blockHash", "blockNumber", "transactionIndex")),
         "from": as_data(sender),
-        "to": None if given.to is None else as_data(given.to),
-        "value": as_quantity(given.value),
-        "gas": as_quantity(given.gas_limit),
-        "input": as_data(given.data),
+        "to": None if transaction.to is None else as_data(transaction.to),
+        "value": as_quantity(transaction.value),
+        "gas": as_quantity(transaction.gas_limit),
+        "input": as_data(transaction.data),
         **_signed_fields(signed),
-        **_fees(given.type, given.max_fee, given.max_priority_fee, None),
+        **_fees(transaction.type, transaction.max_fee, transaction.max_priority_fee, None),
     }
 
 
-def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, place: dict[str, Any]) -> dict[str, Any]:
+def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, location: dict[str, Any]) -> dict[str, Any]:
     message = candidate.bare
     shown: dict[str, Any] = {
         "hash": as_data(candidate.hash),
         "nonce": as_quantity(message.nonce),
-        **place,
+        **location,
         "from": as_data(candidate.sender),
         "to": None if candidate.to is None else as_data(candidate.to),
         "value": as_quantity(message.value),
@@ -205,17 +205,17 @@ def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, 
 
 def logs_json(receipt: TransactionReceipt, logs: Sequence[EmittedLog]) -> list[dict[str, Any]]:
     """Return a receipt's logs."""
-    return [log_json(receipt, place, emitted) for place, emitted in enumerate(logs)]
+    return [log_json(receipt, index, emitted) for index, emitted in enumerate(logs)]
 
 
-def log_json(receipt: TransactionReceipt, place: int, emitted: EmittedLog) -> dict[str, Any]:
+def log_json(receipt: TransactionReceipt, index: int, emitted: EmittedLog) -> dict[str, Any]:
     """Return the log at an index of a receipt; its `logIndex` counts through the whole tipset."""
     return {
         "address": as_data(emitted.address),
         "data": as_data(emitted.log.data),
         "topics": [as_data(topic) for topic in emitted.log.topics],
         "removed": False,
-        "logIndex": as_quantity(receipt.first_log + place),
+        "logIndex": as_quantity(receipt.first_log + index),
         "transactionIndex": as_quantity(receipt.index),
         "transactionHash": as_data(receipt.hash),
         "blockHash": as_data(receipt.tipset.hash),

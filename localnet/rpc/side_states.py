@@ -27,7 +27,7 @@ _REPLY: Final = "(uint8,bytes,bytes32,(address,uint256,uint256)[],(address,addre
 
 
 def begin_state(node: Node, height: int) -> str:
-    """Return the name of the state after a block, 32 bytes, for hypervisor_callPrecompile."""
+    """Return a 32-byte identifier of the state after a block, for hypervisor_callPrecompile."""
     tipset = resolve(node.network, BlockRef(number=height))
     return as_data(node.side_states.begin(tipset)[len(_STATE_PREFIX) :])
 
@@ -56,9 +56,9 @@ def _object(value: Any) -> dict[str, Any]:
     return fields(value, "call")
 
 
-def _call(precompile: EthAddress, data: bytes, given: dict[str, Any]) -> SideCall:
-    block = field(given, "block", _object) or {}
-    state, sender = field(given, "state", hash32), field(given, "from", address)
+def _call(precompile: EthAddress, data: bytes, request: dict[str, Any]) -> SideCall:
+    block = field(request, "block", _object) or {}
+    state, sender = field(request, "state", hash32), field(request, "from", address)
     if state is None or sender is None:
         raise invalid_params("state or from is missing")
     return SideCall(
@@ -66,13 +66,13 @@ def _call(precompile: EthAddress, data: bytes, given: dict[str, Any]) -> SideCal
         precompile=precompile,
         data=data,
         sender=sender,
-        balance=TokenAmount(field(given, "balance", number) or 0),
-        read_only=field(given, "readOnly", boolean) or False,
+        balance=TokenAmount(field(request, "balance", number) or 0),
+        read_only=field(request, "readOnly", boolean) or False,
         epoch=ChainEpoch(field(block, "number", _epoch) or 0),
         time=field(block, "time", _epoch) or 0,
-        contracts=field(given, "contracts", listed(address, _MAX_ITEMS)) or (),
-        accounts=field(given, "accounts", listed(address, _MAX_ITEMS)) or (),
-        answers=field(given, "answers", listed(_answer, _MAX_ITEMS)) or (),
+        contracts=field(request, "contracts", listed(address, _MAX_ITEMS)) or (),
+        accounts=field(request, "accounts", listed(address, _MAX_ITEMS)) or (),
+        answers=field(request, "answers", listed(_answer, _MAX_ITEMS)) or (),
     )
 
 
@@ -84,8 +84,8 @@ def _epoch(value: Any) -> int:
 
 
 def _answer(value: Any) -> ContractResult:
-    given = fields(value, "answer")
-    return ContractResult(field(given, "success", boolean) or False, field(given, "output", data) or b"")
+    request = fields(value, "answer")
+    return ContractResult(field(request, "success", boolean) or False, field(request, "output", data) or b"")
 
 
 def _reply(answer: SideCallResult) -> bytes:

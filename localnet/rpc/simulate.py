@@ -46,14 +46,14 @@ class SimulationRequest:
 
 def simulation(value: Any) -> SimulationRequest:
     """Read the payload of eth_simulateV1."""
-    given = fields(value, "simulation")
-    asked = given.get("blockStateCalls")
-    if isinstance(asked, list) and len(asked) > MAX_BLOCKS:
-        raise RpcError(-38026, f"too many blocks: {len(asked)}, at most {MAX_BLOCKS}")
-    blocks = field(given, "blockStateCalls", listed(_block, MAX_BLOCKS))
+    request = fields(value, "simulation")
+    block_calls = request.get("blockStateCalls")
+    if isinstance(block_calls, list) and len(block_calls) > MAX_BLOCKS:
+        raise RpcError(-38026, f"too many blocks: {len(block_calls)}, at most {MAX_BLOCKS}")
+    blocks = field(request, "blockStateCalls", listed(_block, MAX_BLOCKS))
     if blocks is None:
         raise invalid_params("blockStateCalls is missing")
-    transfers, validation, full = (field(given, name, boolean) or False for name in _CALL_FIELDS[1:])
+    transfers, validation, full = (field(request, name, boolean) or False for name in _CALL_FIELDS[1:])
     return SimulationRequest(blocks, transfers, validation, full)
 
 
@@ -77,11 +77,11 @@ def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LAT
 
 
 def _block(value: Any) -> BlockCalls:
-    given = fields(value, "block of calls")
+    request = fields(value, "block of calls")
     return BlockCalls(
-        calls=field(given, "calls", listed(_call, _MAX_CALLS)) or (),
-        accounts=field(given, "stateOverrides", accounts) or NO_ACCOUNTS,
-        block=field(given, "blockOverrides", block_override) or SAME_BLOCK,
+        calls=field(request, "calls", listed(_call, _MAX_CALLS)) or (),
+        accounts=field(request, "stateOverrides", accounts) or NO_ACCOUNTS,
+        block=field(request, "blockOverrides", block_override) or SAME_BLOCK,
     )
 
 
@@ -121,7 +121,7 @@ def _block_json(found: SimulatedBlock, chain_id: int, rules: NetworkRules, full:
         transactions = [transaction_json(receipt) for receipt in receipts]
     calls = []
     for receipt, logs in zip(receipts, found.logs, strict=True):
-        written = [log_json(receipt, place, log) for place, log in enumerate(logs)]
+        written = [log_json(receipt, position, log) for position, log in enumerate(logs)]
         calls.append(_call_json(receipt.execution, receipt, written, rules))
     return {**block_fields(found.tipset, found.parent.hash, transactions, rules), "calls": calls}
 

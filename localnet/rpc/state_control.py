@@ -60,19 +60,19 @@ def stop_impersonating_account(node: Node, owner: EthAddress) -> None:
 
 
 def auto_impersonate_account(node: Node, on: bool) -> None:
-    """Set whether eth_sendTransaction sends from every address."""
+    """Allow or forbid eth_sendTransaction from every address."""
     node.impersonates_all = on
 
 
 def dump_state(node: Node) -> str:
-    """Return the state for anvil_loadState: anvil's form under Ethereum's rules, else for the same actors only."""
+    """Return the state for anvil_loadState: anvil's form under Ethereum's rules, else one for the same actors."""
     if node.network.rules.name != ETHEREUM:
         return as_data(node.network.dump_state())
     return as_data(gzip.compress(anvil_state(node.network), 6, mtime=0))
 
 
 def load_state(node: Node, state: bytes) -> bool:
-    """Replace the state by another node's, in a new block; a state file of anvil replaces the chain."""
+    """Load a dumped state in a new block. A state file of anvil replaces the whole chain."""
     node.network.load_state(state)
     return True
 

@@ -32,11 +32,11 @@ TIPSETS: Final = "ChainNotify"
 MESSAGES: Final = "MpoolSub"
 
 MAX_REVERTED: Final = 1_000
-"""The most tipsets taken back that subscribers are notified of; after more, they are disconnected."""
+"""Maximum number of reverted tipsets in one notification; subscribers are disconnected after a longer reorg."""
 
 
 class Listener(Protocol):
-    """The interface of a connection to the network's thread."""
+    """A client's connection, as used by the network's thread."""
 
     closed: bool
 
@@ -78,58 +78,60 @@ class Subscription:
 class Subscriptions:
     """All subscriptions of a node's clients. While there are any it watches the network (`localnet.chain.watching`)."""
 
-    def __init__(self, network: Network, most: int, most_of_one: int) -> None:
-        """Create the collection; limits are `most` in total and `most_of_one` per connection."""
+    def __init__(self, network: Network, limit: int, limit_per_connection: int) -> None:
+        """Create the collection; limits are `limit` in total and `limit_per_connection` per connection."""
         self._network = network
-        self._most, self._most_of_one = most, most_of_one
+        self._limit, self._limit_per_connection = limit, limit_per_connection
         self._lock = threading.Lock()
-        self._of: dict[Listener, dict[str | int, Subscription]] = {}
+        self._by_listener: dict[Listener, dict[str | int, Subscription]] = {}
 
     def __len__(self) -> int:
         with self._lock:
-            return sum(len(own) for own in self._of.values())
+            return sum(len(own) for own in self._by_listener.values())
 
     def add(self, new: Subscription) -> None:
         """Add a subscription. Raises RpcError -32000 at the limit."""
         with self._lock:
             if new.listener.closed:
                 raise RpcError(SERVER_ERROR, "the connection is closed")
-            own = self._of.get(new.listener, {})
-            if len(own) >= self._most_of_one:
-                raise RpcError(LIMIT_EXCEEDED, f"at most {self._most_of_one} subscriptions on a connection: cancel one")
-            if sum(map(len, self._of.values())) >= self._most:
-                raise RpcError(LIMIT_EXCEEDED, f"at most {self._most} subscriptions at a time: cancel one")
+            own = self._by_listener.get(new.listener, {})
+            if len(own) >= self._limit_per_connection:
+                raise RpcError(
+                    LIMIT_EXCEEDED, f"at most {self._limit_per_connection} subscriptions on a connection: cancel one"
+                )
+            if sum(map(len, self._by_listener.values())) >= self._limit:
+                raise RpcError(LIMIT_EXCEEDED, f"at most {self._limit} subscriptions at a time: cancel one")
             own[new.id] = new
-            self._of[new.listener] = own
+            self._by_listener[new.listener] = own
             self._watch()
 
     def remove(self, listener: Listener, subscription_id: str | int) -> bool:
         """Remove a connection's subscription; return False if it does not exist."""
         with self._lock:
-            own = self._of.get(listener, {})
+            own = self._by_listener.get(listener, {})
             removed = own.pop(subscription_id, None)
             if not own:
-                self._of.pop(listener, None)
+                self._by_listener.pop(listener, None)
             self._watch()
             return removed is not None
 
     def of_request(self, listener: Listener, request: Any) -> list[Subscription]:
         """Return a connection's channels that a request opened."""
         with self._lock:
-            return [kept for kept in self._of.get(listener, {}).values() if kept.request == request]
+            return [found for found in self._by_listener.get(listener, {}).values() if found.request == request]
 
     def forget(self, listener: Listener) -> None:
         """Drop a closed connection."""
         with self._lock:
-            self._of.pop(listener, None)
+            self._by_listener.pop(listener, None)
             self._watch()
 
     def _watch(self) -> None:
         """Watch the network if there are subscriptions."""
         watchers = self._network.chain.watchers
-        if self._of and self not in watchers:
+        if self._by_listener and self not in watchers:
             watchers.append(self)
-        elif not self._of and self in watchers:
+        elif not self._by_listener and self in watchers:
             watchers.remove(self)
 
     # --- as a watcher -----------------------------------------------------------------------------------------
@@ -137,18 +139,18 @@ class Subscriptions:
     def applied(self, tipset: Tipset) -> None:
         """Publish a new head: tipsets, messages no longer waiting, the block with new receipts, and its logs."""
         index, settled = self._network.chain.index, self._network.settled
-        if heads := self._wanting(HEADS):
+        if heads := self._of_kind(HEADS):
             _notify(heads, as_json(block_json(index, settled, self._network.rules, full=True)))
         self._notify_logs(settled, removed=False)
-        if channels := self._wanting(TIPSETS):
+        if channels := self._of_kind(TIPSETS):
             _notify(channels, as_json([_change("apply", self._network, tipset)]))
-        if channels := self._wanting(MESSAGES):
+        if channels := self._of_kind(MESSAGES):
             for receipt in index.receipts(tipset):
                 _notify(channels, as_json({"Type": 1, "Message": message_json(receipt.execution.message)}))
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Publish a reorg: removed logs, and tipsets, newest first."""
-        channels, logs = self._wanting(TIPSETS), self._wanting(LOGS)
+        channels, logs = self._of_kind(TIPSETS), self._of_kind(LOGS)
         if not channels and not logs:
             return
         reported = self._network.settled.height
@@ -163,12 +165,12 @@ class Subscriptions:
 
     def waits(self, candidate: Candidate) -> None:
         """Publish an accepted transaction."""
-        found = self._wanting(TRANSACTIONS)
+        found = self._of_kind(TRANSACTIONS)
         if by_hash := [subscription for subscription in found if not subscription.full]:
             _notify(by_hash, as_json(as_data(candidate.hash)))
         if whole := [subscription for subscription in found if subscription.full]:
             _notify(whole, as_json(pending_json(candidate, self._network.chain_id)))
-        if channels := self._wanting(MESSAGES):
+        if channels := self._of_kind(MESSAGES):
             _notify(channels, as_json({"Type": 0, "Message": message_json(candidate.message)}))
 
     def open_channel(self, subscription: Subscription) -> None:
@@ -176,19 +178,19 @@ class Subscriptions:
         if subscription.kind == TIPSETS:
             subscription.notify(as_json([_change("current", self._network, self._network.head)]))
 
-    def _wanting(self, kind: str) -> list[Subscription]:
+    def _of_kind(self, kind: str) -> list[Subscription]:
         with self._lock:
-            return [kept for own in self._of.values() for kept in own.values() if kept.kind == kind]
+            return [found for own in self._by_listener.values() for found in own.values() if found.kind == kind]
 
     def _notify_logs(self, tipset: Tipset, removed: bool) -> None:
         """Publish each log of a tipset to matching subscriptions."""
-        subscriptions = self._wanting(LOGS)
+        subscriptions = self._of_kind(LOGS)
         if not subscriptions or not any(tipset.bloom):
             return
-        for receipt, place, emitted in logs_in(self._network.chain.index, tipset, LogFilter()):
-            wanting = [subscription for subscription in subscriptions if subscription.wanted.matches(emitted)]
-            if wanting:
-                _notify(wanting, as_json({**log_json(receipt, place, emitted), "removed": removed}))
+        for receipt, position, emitted in logs_in(self._network.chain.index, tipset, LogFilter()):
+            matching = [subscription for subscription in subscriptions if subscription.wanted.matches(emitted)]
+            if matching:
+                _notify(matching, as_json({**log_json(receipt, position, emitted), "removed": removed}))
 
 
 def _notify(subscriptions: Iterable[Subscription], result: bytes) -> None:

@@ -46,16 +46,16 @@ class TraceFilter:
 
 def trace_filter(value: Any) -> TraceFilter:
     """Read a trace filter."""
-    given = fields(value, "filter")
-    count = field(given, "count", number)
+    request = fields(value, "filter")
+    count = field(request, "count", number)
     if count is not None and count > MAX_TRACES:
         raise RpcError(LIMIT_EXCEEDED, f"count: {count} traces, at most {MAX_TRACES}")
     return TraceFilter(
-        first=field(given, "fromBlock", block) or LATEST,
-        last=field(given, "toBlock", block) or LATEST,
-        senders=_addresses(given, "fromAddress"),
-        receivers=_addresses(given, "toAddress"),
-        after=field(given, "after", number) or 0,
+        first=field(request, "fromBlock", block) or LATEST,
+        last=field(request, "toBlock", block) or LATEST,
+        senders=_addresses(request, "fromAddress"),
+        receivers=_addresses(request, "toAddress"),
+        after=field(request, "after", number) or 0,
         count=MAX_TRACES if count is None else count,
     )
 
@@ -81,11 +81,11 @@ def replay_transaction(node: NodeReader, transaction_hash: bytes, kinds: list[st
     return {"output": output, "trace": found.traces, "stateDiff": None, "vmTrace": None}
 
 
-def trace_at(node: NodeReader, transaction_hash: bytes, place: list[int]) -> dict[str, Any] | None:
-    """Return the call at a position of a transaction's tree, a list of indices; null if there is none."""
+def trace_at(node: NodeReader, transaction_hash: bytes, path: list[int]) -> dict[str, Any] | None:
+    """Return the call at a path in a transaction's call tree, a list of indices; null if there is none."""
     receipt = node.network.receipt(transaction_hash)
     (found,) = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
-    return next((trace for trace in found.placed() if trace["traceAddress"] == place), None)
+    return next((trace for trace in found.placed() if trace["traceAddress"] == path), None)
 
 
 def _traces(node: NodeReader, first: int, last: int) -> Iterator[dict[str, Any]]:
@@ -96,10 +96,10 @@ def _traces(node: NodeReader, first: int, last: int) -> Iterator[dict[str, Any]]
                 yield from traces.placed()
 
 
-def _addresses(given: dict[str, Any], name: str) -> tuple[EthAddress, ...]:
-    if isinstance(given.get(name), str):
-        return (field(given, name, address),)
-    return tuple(field(given, name, listed(address, _MAX_ADDRESSES)) or ())
+def _addresses(request: dict[str, Any], name: str) -> tuple[EthAddress, ...]:
+    if isinstance(request.get(name), str):
+        return (field(request, name, address),)
+    return tuple(field(request, name, listed(address, _MAX_ADDRESSES)) or ())
 
 
 METHODS = (

@@ -29,13 +29,13 @@ _PARITY_TYPES = ("trace",)
 
 def trace_options(value: Any) -> TraceOptions:
     """Read geth's configuration of a trace, except fields that only affect time and printing."""
-    given = fields(value, "trace configuration")
-    tracer = field(given, "tracer", text) or STRUCT_LOGS
+    request = fields(value, "trace configuration")
+    tracer = field(request, "tracer", text) or STRUCT_LOGS
     if tracer == MUX_TRACER:
-        return TraceOptions(MUX_TRACER, several=_several(given))
+        return TraceOptions(MUX_TRACER, several=_several(request))
     if tracer not in TRACERS:
         raise invalid_params(f"tracer: {shown(tracer)} is not offered: expected {', '.join(TRACERS[1:])}, or none")
-    config = field(given, "tracerConfig", lambda item: fields(item, "tracer's configuration")) or {}
+    config = field(request, "tracerConfig", lambda item: fields(item, "tracer's configuration")) or {}
 
     def chosen(of: dict[str, Any], name: str) -> bool:
         return field(of, name, boolean) or False
@@ -43,11 +43,11 @@ def trace_options(value: Any) -> TraceOptions:
     return TraceOptions(
         tracer=tracer,
         struct_logs=StructLogOptions(
-            enable_memory=chosen(given, "enableMemory"),
-            disable_stack=chosen(given, "disableStack"),
-            disable_storage=chosen(given, "disableStorage"),
-            enable_return_data=chosen(given, "enableReturnData"),
-            limit=field(given, "limit", number) or 0,
+            enable_memory=chosen(request, "enableMemory"),
+            disable_stack=chosen(request, "disableStack"),
+            disable_storage=chosen(request, "disableStorage"),
+            enable_return_data=chosen(request, "enableReturnData"),
+            limit=field(request, "limit", number) or 0,
         ),
         only_top_call=chosen(config, "onlyTopCall"),
         with_log=chosen(config, "withLog"),
@@ -55,9 +55,9 @@ def trace_options(value: Any) -> TraceOptions:
     )
 
 
-def _several(given: dict[str, Any]) -> dict[str, TraceOptions]:
+def _several(request: dict[str, Any]) -> dict[str, TraceOptions]:
     """Read the tracers of a multi-trace: each name with its configuration, or null."""
-    wanted = given.get("tracerConfig") or {}
+    wanted = request.get("tracerConfig") or {}
     for name in fields(wanted, "tracer's configuration"):
         if name in (STRUCT_LOGS, MUX_TRACER):
             raise invalid_params(f"tracerConfig: {shown(name)} cannot be one of several tracers")
@@ -71,9 +71,9 @@ def debug_trace_transaction(node: NodeReader, transaction_hash: bytes, options: 
 
 def call_trace_options(value: Any) -> tuple[TraceOptions, Overrides]:
     """Read geth's configuration of a call's trace, which includes the overrides."""
-    given = fields(value, "trace configuration")
-    supposed = field(given, "stateOverrides", accounts) or NO_ACCOUNTS
-    return trace_options(value), Overrides(supposed, field(given, "blockOverrides", block_override) or SAME_BLOCK)
+    request = fields(value, "trace configuration")
+    supposed = field(request, "stateOverrides", accounts) or NO_ACCOUNTS
+    return trace_options(value), Overrides(supposed, field(request, "blockOverrides", block_override) or SAME_BLOCK)
 
 
 def debug_trace_call(
@@ -112,7 +112,7 @@ def trace_block(node: NodeReader, at: BlockRef = LATEST) -> list[Any]:
 def trace_call(
     node: NodeReader, request: TransactionRequest, kinds: list[str], at: BlockRef = LATEST
 ) -> dict[str, Any]:
-    """Return the calls of a call in Parity's form, and its return data; the only kind of trace is `trace`."""
+    """Execute a call without effect; return its calls in Parity's form and its return data, for the kind `trace`."""
     _check_kinds(kinds)
     called = request.call(ZERO_ADDRESS, node.network.rules)
     return _parity(ethereum_traces.trace_call(node.machine_at(at), called, TraceOptions(FLAT_CALL_TRACER)))

@@ -92,7 +92,7 @@ def personal_sign(node: Node, content: bytes, owner: EthAddress) -> str:
 
 
 def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
-    """Return a transaction, in a block or waiting; null if there is none."""
+    """Return a transaction, in a block or pending; null if there is none."""
     receipt = node.network.find_receipt(transaction_hash)
     if receipt is None:
         waiting = node.network.waiting(transaction_hash)

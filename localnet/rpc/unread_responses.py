@@ -31,9 +31,9 @@ class _Waiting:
 class UnreadResponses:
     """The connections with unread data."""
 
-    def __init__(self, most: int, patience: float) -> None:
-        """Create the limits: `most` unread bytes in total, and `patience` seconds without a read per connection."""
-        self._most, self._patience = most, patience
+    def __init__(self, limit: int, patience: float) -> None:
+        """Create the limits: `limit` unread bytes in total, and `patience` seconds without a read per connection."""
+        self._limit, self._patience = limit, patience
         self._waiting: dict[asyncio.Transport, _Waiting] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -62,7 +62,7 @@ class UnreadResponses:
         silent = [(waiting.read + _LOOK, waiting.size, transport) for transport, waiting in self._waiting.items()]
         slow = [(waiting.began + _SLOW, waiting.size, transport) for transport, waiting in self._waiting.items()]
         for due, size, transport in (*sorted(silent, key=_DUE), *sorted(slow, key=_DUE)):
-            if total > self._most and due <= now and transport in self._waiting:
+            if total > self._limit and due <= now and transport in self._waiting:
                 total -= size
                 self.drop(transport)
         if self._waiting and self._timer is None:

@@ -88,14 +88,14 @@ def anything(value: Any) -> Any:
     return value
 
 
-def listed(read: Reader, most: int) -> Reader:
-    """Return a reader of a list of at most `most` values."""
+def listed(read: Reader, limit: int) -> Reader:
+    """Return a reader of a list of at most `limit` values."""
 
     def reader(value: Any) -> list[Any]:
         if not isinstance(value, list):
             raise invalid_params(f"{shown(value)} is not a list")
-        if len(value) > most:
-            raise invalid_params(f"a list of {len(value)} items, at most {most}")
+        if len(value) > limit:
+            raise invalid_params(f"a list of {len(value)} items, at most {limit}")
         return [read(item) for item in value]
 
     return reader
@@ -120,18 +120,18 @@ def field(value: dict[str, Any], name: str, read: Reader) -> Any:
 
 def shown(value: Any) -> str:
     """Return a value for an error message, truncated: as in JSON, strings in single quotes."""
-    words = repr(value[: _SHOWN + 1]) if isinstance(value, str) else _beginning(value)
-    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
+    text = repr(value[: _SHOWN + 1]) if isinstance(value, str) else _beginning(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _beginning(value: Any) -> str:
     """Return the start of a value's JSON. A client's may be deep and long, so no more of it is encoded than shown."""
-    words = ""
+    text = ""
     for piece in json.JSONEncoder(default=repr).iterencode(value):
-        words += piece
-        if len(words) > _SHOWN:
+        text += piece
+        if len(text) > _SHOWN:
             break
-    return words
+    return text
 
 
 def _fixed(value: Any, length: int, what: str) -> bytes:
@@ -175,14 +175,14 @@ def _pieces(value: Any) -> Iterator[bytes]:
             open_.append((_members(item), b"}"))
         elif isinstance(item, list):
             yield b"["
-            open_.append((((b"," if place else b"", part) for place, part in enumerate(item)), b"]"))
+            open_.append((((b"," if index else b"", part) for index, part in enumerate(item)), b"]"))
         else:
             yield orjson.dumps(item)
 
 
 def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
     """Yield the separator and key before each member of an object, and the member."""
-    for place, (name, part) in enumerate(value.items()):
+    for index, (name, part) in enumerate(value.items()):
         if not isinstance(name, str):
             raise TypeError(f"{shown(name)} is not a name of a member")
-        yield (b"," if place else b"") + orjson.dumps(name) + b":", part
+        yield (b"," if index else b"") + orjson.dumps(name) + b":", part

@@ -392,8 +392,8 @@ class EthereumViews:
         """Return the failure in anvil's form: a revert with its reason; built-in actors' exit codes."""
         end = self.exit_text(exit_code)
         if not end:
-            said = reason or words
-            return f"execution failed: exit {exit_meaning(exit_code)}{f': {said}' if said else ''}"
+            detail = reason or words
+            return f"execution failed: exit {exit_meaning(exit_code)}{f': {detail}' if detail else ''}"
         text = reverted_with(data) if revert is None else revert
         shown = end if text is None else f"{REVERTED}: {text}"
         return f"{shown} ({reason})" if reason else shown

@@ -199,8 +199,8 @@ class FilecoinMessages:
             raise TransactionRefused("gas", f"exceeds block gas limit: {message.gas_limit} > {BLOCK_GAS_LIMIT}")
         needed = inclusion_gas(machine, length)
         if message.gas_limit < needed:
-            said = f"intrinsic gas too low: have {message.gas_limit}, want {needed}"
-            raise TransactionRefused("gas", f"{said}; {LIMITS.gas_advice}")
+            text = f"intrinsic gas too low: have {message.gas_limit}, want {needed}"
+            raise TransactionRefused("gas", f"{text}; {LIMITS.gas_advice}")
         if message.gas_fee_cap < base_fee:
             raise TransactionRefused(
                 "fee", f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"

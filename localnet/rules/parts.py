@@ -138,9 +138,9 @@ class BuildingRules(Protocol):
         """
 
     def choose(
-        self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
+        self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, gas_limit: int
     ) -> list[Candidate]:
-        """Return the messages of the next block, with gas limits of at most `room` in total.
+        """Return the messages of the next block, with gas limits of at most `gas_limit` in total.
 
         A queue has the executable messages of one sender in nonce order.
         """

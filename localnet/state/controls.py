@@ -81,8 +81,8 @@ def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
             )
         state = contract_state(machine, actor)
         if state is None:
-            kept = state_with_storage(machine, actor)
-            state = ContractState(None, None if kept is None else kept.storage, max(1, actor.nonce))
+            evm_state = state_with_storage(machine, actor)
+            state = ContractState(None, None if evm_state is None else evm_state.storage, max(1, actor.nonce))
         return replace(actor, code=machine.manifest.code("evm"), head=put_contract_state(machine, state, code=code))
 
     _change(machine, owner, changed)

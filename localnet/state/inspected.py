@@ -68,7 +68,7 @@ class InspectedState:
             case dict():
                 yield from ((str(key), _text(each)) for key, each in self.value.items())
             case list():
-                yield from ((str(place), _text(each)) for place, each in enumerate(self.value))
+                yield from ((str(index), _text(each)) for index, each in enumerate(self.value))
             case _:
                 yield "", _text(self.value)
 

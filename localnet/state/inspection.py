@@ -46,7 +46,7 @@ class NothingAtPath(HypervisorError):
 class StatePlace:
     """A value at the end of a path, with its type and the schema of the type.
 
-    A map or a list that is spread over blocks is not read yet: then `layout` is its name and `value` its root's CID.
+    `layout` names the layout of a map or list over several blocks. It is not read yet: `value` is the CID of its root.
     """
 
     schema: Schema
@@ -99,10 +99,10 @@ class StateInspector:
         self._store = RecordingBlockstore(store)
         self._interfaces = interfaces
         self._tree = StateTree(self._store, root)
-        self._manifest = manifest or _manifest_of(store, root)  # for names alone, so no part of a proof
+        self._manifest = manifest or _manifest_of(store, root)  # only for names, so it is not recorded for a proof
 
     def look(self, path: str, most: int = 100) -> Any:
-        """Return the value at a path, ready for JSON; of maps and lists over several blocks at most `most` entries.
+        """Return the value at a path, ready for JSON; with at most `most` entries of a map or list over several blocks.
 
         Raises NothingAtPath, InvalidInput.
         """
@@ -124,7 +124,7 @@ class StateInspector:
         return self._render(self.follow_link(self._place(state, [actor, "state", *steps])), most)
 
     def browse(self, actor: str, steps: Sequence[str], after: str = "", most: int = 100) -> StateView:
-        """Return one level below a place in an actor's state: N entries after a key.
+        """Return one level below a path in an actor's state: up to `most` entries after the key `after`.
 
         Raises NothingAtPath, InvalidInput.
         """
@@ -147,13 +147,13 @@ class StateInspector:
                 for key, value in islice(pairs, start, start + most + 1 if isinstance(place.value, list) else None)
             ]
         else:
-            return StateView(name, (), text=place_text(place), cid=cid)
+            return StateView(name, (), text=value_text(place), cid=cid)
         shown = entries if isinstance(place.value, dict) and place.layout is None else entries[:most]
         last = shown[-1][0] if len(entries) > len(shown) else None
         return StateView(name, tuple(_part(*entry) for entry in shown), last, None, place.layout, cid)
 
     def _place(self, state: ActorState, steps: Sequence[str]) -> StatePlace:
-        """Return the place that the steps lead to: the actor, `state`, and the parts below."""
+        """Resolve a path: the actor, `state`, and the steps below."""
         gone = archived(self._store, state)
         if gone is None:
             place = self.state_place(state)
@@ -169,7 +169,7 @@ class StateInspector:
         return place
 
     def proof(self) -> list[tuple[Cid, bytes]]:
-        """Return the blocks that prove, from the root on, what was found since the last call."""
+        """Return the blocks read since the last call. They prove the values found, from the root on."""
         return self._store.take()
 
     # --- actors -----------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class StateInspector:
         return actor, state
 
     def type_of(self, code: Cid) -> str:
-        """Return the name of a built-in actor's code, the CID of another one, or "archived"."""
+        """Return the name of a built-in actor's code, "archived", or the CID of other code."""
         if code == ARCHIVED_CODE:
             return ARCHIVED
         return (self._manifest and self._manifest.name_of(code)) or show(code)
@@ -298,14 +298,14 @@ def _manifest_of(store: Blockstore, root: Cid) -> Manifest | None:
 
 
 def _part(name: str, place: StatePlace) -> StatePart:
-    """Return a part of a value: a link to a map or a list over several blocks is not followed."""
+    """Describe a child of a value. Links are not followed."""
     is_link = kind_of(place.value) == "link"
     deeper = is_link or bool(isinstance(place.value, dict | list) and place.value)
     cid = show(unlink(place.value)) if is_link else None
-    return StatePart(name, _type_name(place.schema, place.term), "" if is_link else place_text(place), deeper, cid)
+    return StatePart(name, _type_name(place.schema, place.term), "" if is_link else value_text(place), deeper, cid)
 
 
-def place_text(place: StatePlace) -> str:
+def value_text(place: StatePlace) -> str:
     """Return a value on one line: text as it is, everything else as JSON."""
     shown = as_json(place.schema, place.term, place.value)
     return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)

@@ -27,9 +27,9 @@ class NamedCode:
 
 def keep_named_code(store: Store, *known: NamedCode) -> None:
     """Store the information about code, replacing earlier information."""
-    given = {NAME_PREFIX + each.code: each.name for each in known}
-    given |= {_INTERFACE_PREFIX + each.code: each.schema for each in known}
-    metadata = {key: text.encode() for key, text in given.items() if text is not None}
+    texts = {NAME_PREFIX + each.code: each.name for each in known}
+    texts |= {_INTERFACE_PREFIX + each.code: each.schema for each in known}
+    metadata = {key: text.encode() for key, text in texts.items() if text is not None}
     if metadata:
         store.commit((), metadata)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from bridge.interfaces import Interface
 from hypervisor.address import Address
 from hypervisor.state_tree import ActorState
-from localnet.state.inspection import StateInspector, StatePlace, entry_place, key_text, place_term, place_text
+from localnet.state.inspection import StateInspector, StatePlace, entry_place, key_text, place_term, value_text
 from store.blockstore import Blockstore, get_object
 from store.cid import Cid, show
 from store.codec import kind_of, unlink
@@ -42,9 +42,9 @@ def state_differences(
     found = [(Address.from_bytes(bytes(key)), pair) for key, *pair in _ACTORS.differences(store, *roots)]
     for address, pair in sorted(found, key=lambda item: item[0].actor_id() or 0):
         old, new = (None if fields is MISSING else ActorState.from_fields(fields) for fields in pair)
-        kept = new or old
-        assert kept is not None, "one of them is there"
-        kind = inspectors[new is not None].type_of(kept.code)
+        present = new or old
+        assert present is not None, "one of them is there"
+        kind = inspectors[new is not None].type_of(present.code)
         for path, *texts in _actor(inspectors, old, new):
             yield StateChange(str(address), kind, path, texts[0], texts[1])
 
@@ -137,4 +137,4 @@ def _whole(place: StatePlace | None) -> str | None:
         return show(place.value)
     if kind_of(place.value) == "link":
         return show(unlink(place.value))
-    return place_text(place)
+    return value_text(place)

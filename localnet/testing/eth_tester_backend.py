@@ -256,29 +256,29 @@ class HypervisorBackend(BaseChainBackend):
 
     # --- helpers ----------------------------------------------------------------------------------------------
 
-    def _transaction(self, given: Mapping[str, Any], legacy_chain: int | None = None) -> Transaction:
+    def _transaction(self, request: Mapping[str, Any], legacy_chain: int | None = None) -> Transaction:
         """Build a transaction from eth-tester's fields. Without fee fields it is of type 2 with fees of 1 gwei."""
-        fees = {name: given[name] for name in _FEES if name in given}
-        if "gas_price" in given:
-            kind = ACCESS_LIST if "access_list" in given else LEGACY
-            max_fee = priority = given["gas_price"]
+        fees = {name: request[name] for name in _FEES if name in request}
+        if "gas_price" in request:
+            kind = ACCESS_LIST if "access_list" in request else LEGACY
+            max_fee = priority = request["gas_price"]
         else:
-            kind = SET_CODE if "authorization_list" in given else DYNAMIC_FEE
+            kind = SET_CODE if "authorization_list" in request else DYNAMIC_FEE
             priority = fees.get("max_priority_fee_per_gas", 0 if fees else _DEFAULT_FEE)
             default = priority + 2 * self.get_base_fee() if fees else _DEFAULT_FEE
             max_fee = fees.get("max_fee_per_gas", default)
         return Transaction(
             kind,
-            legacy_chain if kind == LEGACY else given.get("chain_id", CHAIN_ID),
-            given["nonce"] if "nonce" in given else self.get_nonce(given["from"]),
-            EthAddress(given["to"]) if given.get("to") else None,
-            given.get("value", 0),
-            given.get("data", b""),
-            given["gas"],
+            legacy_chain if kind == LEGACY else request.get("chain_id", CHAIN_ID),
+            request["nonce"] if "nonce" in request else self.get_nonce(request["from"]),
+            EthAddress(request["to"]) if request.get("to") else None,
+            request.get("value", 0),
+            request.get("data", b""),
+            request["gas"],
             max_fee,
             priority,
-            tuple((EthAddress(address), tuple(keys)) for address, keys in given.get("access_list", ())),
-            tuple(_authorization(each) for each in given.get("authorization_list", ())),
+            tuple((EthAddress(address), tuple(keys)) for address, keys in request.get("access_list", ())),
+            tuple(_authorization(each) for each in request.get("authorization_list", ())),
         )
 
     def _submit(self, raw: bytes) -> bytes:
@@ -350,9 +350,11 @@ def _call(transaction: Mapping[str, Any]) -> dict[str, str]:
     return fields | {name: hex(transaction[name]) for name in ("gas", "value") if name in transaction}
 
 
-def _authorization(given: Mapping[str, Any]) -> Authorization:
-    address = EthAddress(given["address"])
-    return Authorization(given["chain_id"], address, given["nonce"], given["y_parity"], given["r"], given["s"])
+def _authorization(request: Mapping[str, Any]) -> Authorization:
+    address = EthAddress(request["address"])
+    return Authorization(
+        request["chain_id"], address, request["nonce"], request["y_parity"], request["r"], request["s"]
+    )
 
 
 def _present(found: Mapping[str, Any] | None, transaction_hash: bytes) -> Mapping[str, Any]:

@@ -21,10 +21,10 @@ def hide_frames(error: BaseException, root: Path) -> None:
         each = todo.pop()
         seen.add(id(each))
         todo += [other for other in (each.__cause__, each.__context__) if other is not None and id(other) not in seen]
-        place = each.__traceback__
-        while place is not None:
-            module = place.tb_frame.f_globals
+        traceback = each.__traceback__
+        while traceback is not None:
+            module = traceback.tb_frame.f_globals
             package = str(module.get("__name__", "")).partition(".")[0]
             if package in _PACKAGES and _HERE in Path(str(module.get("__file__", ""))).parents:
                 module["__tracebackhide__"] = True
-            place = place.tb_next
+            traceback = traceback.tb_next

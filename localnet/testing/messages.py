@@ -159,7 +159,7 @@ class MessageTester:
                 made = ", ".join(f"{below.start.to} method {below.start.method}" for below in found.calls) or "none"
                 raise AssertionError(f"{where} makes {len(found.calls)} calls ({made}), expected {len(wanted.calls)}")
             pairs = zip(found.calls, wanted.calls, strict=True)
-            waiting += [(*pair, f"{where}, call {place}") for place, pair in enumerate(pairs)]
+            waiting += [(*pair, f"{where}, call {index}") for index, pair in enumerate(pairs)]
 
     def _check_one(self, call: CallNode, expected: ExpectedMessage, where: str) -> None:
         interface = self._interface(expected.to)
@@ -175,8 +175,8 @@ class MessageTester:
             self._same(where, "has the parameters", call.start.params.hex(), wanted.hex())
         ended = call.end
         code = ExitCode.SYS_ASSERTION_FAILED if ended is None else ended.exit_code
-        words = "" if ended is None else ended.message
-        self._same(where, "exits with", int(code), int(expected.exit_code), f" {words}" if words else "")
+        text = "" if ended is None else ended.message
+        self._same(where, "exits with", int(code), int(expected.exit_code), f" {text}" if text else "")
         if expected.answer is not None and ended is not None:
             name = interface.method_name(expected.method)
             found = interface.answer(name, ended.return_data) if name else ended.return_data

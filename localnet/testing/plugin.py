@@ -72,7 +72,7 @@ def _network_options() -> tuple[str, ...]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options before anything runs."""
-    given = config.getoption("hypervisor_network")
+    path = config.getoption("hypervisor_network")
     for name, check in (("evm", _check_evm), ("rules", _check_rules), ("bundle", _check_bundle)):
         value = config.getoption(f"hypervisor_{name}")
         if value is not None:
@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
             except ValueError as error:
                 raise pytest.UsageError(f"--{name}: {error}") from None
     try:
-        config.stash[_VERSIONS] = _known(read_versions(given)) if given else ()
+        config.stash[_VERSIONS] = _known(read_versions(path)) if path else ()
     except ValueError as error:
         raise pytest.UsageError(f"--network: {error}") from None
     config.stash[_RECORDS] = {}
@@ -121,10 +121,10 @@ def _known(versions: tuple[int, ...]) -> tuple[int, ...]:
 @pytest.fixture(scope="session")
 def network_options(pytestconfig: pytest.Config) -> Mapping[str, Any]:
     """Return the options of `Network`; override it to choose balances, a bundle, or the number of accounts."""
-    given = {
+    path = {
         name: pytestconfig.getoption(f"hypervisor_{name}") for name in ("bundle", "evm", "rules", "actor_debugging")
     }
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in path.items() if value is not None}
 
 
 @pytest.fixture(scope="session")

@@ -133,7 +133,7 @@ class Web3Chain:
 
 def _network_error(error: ContractLogicError | Web3RPCError) -> NetworkError:
     """Return the node's refusal as NetworkError; CallFailed if a contract reverted with data."""
-    data, words = getattr(error, "data", None), str(error.args[0] if error.args else error)
+    data, text = getattr(error, "data", None), str(error.args[0] if error.args else error)
     if not isinstance(data, str) or not data.startswith("0x") or data == "0x":
-        return NetworkError(words)
-    return CallFailed(ExitCode.EVM_CONTRACT_REVERTED, bytes.fromhex(data[2:]), words)
+        return NetworkError(text)
+    return CallFailed(ExitCode.EVM_CONTRACT_REVERTED, bytes.fromhex(data[2:]), text)

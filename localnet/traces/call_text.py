@@ -68,14 +68,14 @@ def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
     iterative, since calls can be 1,024 deep.
     """
     tree = Tree("", guide_style=GUIDE_STYLE, hide_root=True)
-    room = MAX_CALLS
+    remaining = MAX_CALLS
     todo: list[tuple[Tree, int, Text | Mapping[str, Any]]] = [(tree, 0, call) for call in reversed(calls)]
     while todo:
         above, depth, item = todo.pop()
         if isinstance(item, Text):
             above.add(_deep(depth, item))
-        elif room > 0:
-            room -= 1
+        elif remaining > 0:
+            remaining -= 1
             if is_log(item["to"]):
                 above.add(_deep(depth, Text(f"console.log: {line_of(item)}", style=LOG_STYLE)))
                 continue
@@ -83,9 +83,9 @@ def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
             below = node if depth < DEEPEST else above
             todo.extend((below, depth + 1, part) for part in reversed([*item["calls"], *_notes(item)]))
         else:
-            room -= _size(item)
-    if room < 0:
-        tree.add(Text(f"... and {-room:,} calls more, which --json has", style=GUIDE_STYLE))
+            remaining -= _size(item)
+    if remaining < 0:
+        tree.add(Text(f"... and {-remaining:,} calls more, which --json has", style=GUIDE_STYLE))
     return tree
 
 

@@ -31,10 +31,10 @@ class StateChanges:
     complete: bool = True
 
     @classmethod
-    def first(cls, of: str, found: Iterable[StateChange], most: int) -> StateChanges:
+    def first(cls, of: str, found: Iterable[StateChange], limit: int) -> StateChanges:
         """Return the first N changes."""
-        taken = tuple(islice(found, most + 1))
-        return cls(of, taken[:most], len(taken) <= most)
+        taken = tuple(islice(found, limit + 1))
+        return cls(of, taken[:limit], len(taken) <= limit)
 
     def __iter__(self) -> Iterator[StateChange]:
         return iter(self.changes)

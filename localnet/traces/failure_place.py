@@ -67,10 +67,10 @@ class FailurePlaces:
 
 def _on_path(roots: Sequence[CallNode], path: Sequence[int]) -> list[CallNode]:
     calls, found = roots, list[CallNode]()
-    for place in path:
+    for index in path:
         own = [call for call in calls if not is_log(str(call.start.to))]
-        if place >= len(own):
+        if index >= len(own):
             break
-        found.append(own[place])
-        calls = own[place].calls
+        found.append(own[index])
+        calls = own[index].calls
     return found

@@ -93,7 +93,7 @@ def profile_lines(found: dict[str, Any]) -> Iterator[str]:
     whole = max(1, found["gasUsed"] * MILLIGAS_PER_GAS)
     yield f"gas used: {found['gasUsed']:,}"
     if not found["reproduced"]:
-        yield "executed again, it gave another receipt: the chain was made by another version or with other options"
+        yield "re-execution produced another receipt: another version or other options created the chain"
     yield f"{'own gas':>14} {'%':>5} {'with callees':>14} {'calls':>8} {'ms':>9}  function"
     rows = found["rows"]
     for row in rows[:MAX_ROWS]:

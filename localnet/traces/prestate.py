@@ -14,7 +14,7 @@ from hypervisor.machine import Hypervisor
 from localnet.state.contract_state import code_of, nonce_of_actor, storage_of
 
 State = dict[str, dict[str, Any]]
-_NOBODY: Final[Mapping[str, Any]] = {"balance": "0x0"}
+_NO_ACCOUNT: Final[Mapping[str, Any]] = {"balance": "0x0"}
 _ZERO: Final = "0x" + "00" * 32
 
 
@@ -35,27 +35,29 @@ def changes(before: State, after: State) -> dict[str, State]:
         if old == new:
             continue
         slots = [slot for slot, word in old.get("storage", {}).items() if new.get("storage", {}).get(slot) != word]
-        if old != _NOBODY:
-            kept = {name: value for name, value in old.items() if name != "storage"}
-            pre[address] = kept | _storage(old, slots)
+        if old != _NO_ACCOUNT:
+            fields = {name: value for name, value in old.items() if name != "storage"}
+            pre[address] = fields | _storage(old, slots)
         changed = {name: value for name, value in new.items() if name != "storage" and old.get(name) != value}
         post[address] = changed | _storage(new, slots)
     return {"pre": pre, "post": post}
 
 
 def _account(machine: Hypervisor, address: EthAddress, slots: set[int]) -> dict[str, Any]:
-    place = to_filecoin(address)
-    actor = machine.actor(place)
+    filecoin_address = to_filecoin(address)
+    actor = machine.actor(filecoin_address)
     if actor is None:
-        return dict(_NOBODY)
-    nonce, code = nonce_of_actor(machine, actor), code_of(machine, place)
+        return dict(_NO_ACCOUNT)
+    nonce, code = nonce_of_actor(machine, actor), code_of(machine, filecoin_address)
     account: dict[str, Any] = {"balance": hex(actor.balance)}
     if nonce:
         account["nonce"] = nonce
     if code:
         account["code"] = f"0x{code.hex()}"
     if slots:
-        account["storage"] = {f"0x{slot:064x}": f"0x{storage_of(machine, place, slot).hex()}" for slot in sorted(slots)}
+        account["storage"] = {
+            f"0x{slot:064x}": f"0x{storage_of(machine, filecoin_address, slot).hex()}" for slot in sorted(slots)
+        }
     return account
 
 

@@ -1,6 +1,6 @@
 """The call tree of a transaction across both runtimes, by re-execution on its original state.
 
-The tree is plain data with bytes as hex. `localnet.traces.trace_words` adds names and decoded values, so that a
+The tree is plain data with bytes as hex. `localnet.traces.decoded_calls` adds names and decoded values, so that a
 client with the ABIs can do it.
 """
 
@@ -96,7 +96,7 @@ class Trace:
         from localnet.traces.call_text import tree_lines
 
         report = self.report()
-        why = "".join(f"; {words}" for words in self.why[-1:])
+        why = "".join(f"; {text}" for text in self.why[-1:])
         title = f"0x{self.receipt.hash.hex()}: exit {report['exit']}, gas {report['gasUsed']:,}{why}"
         return tree(title, tree_lines(report["calls"]), "print the trace for them, or `save_flame` a picture")
 

@@ -1,7 +1,7 @@
 """A readable trace: decoded calls, gas by part, the reason of a failure, and the flame view.
 
 The functions are pure and use the plain trees of `localnet.traces.trace`, so commands can apply them to a node's
-responses. `localnet.traces.trace_words` decodes values.
+responses. `localnet.traces.decoded_calls` decodes values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hypervisor.printed import show_fil
 from localnet.contracts.named_interface import NamedInterface
 from localnet.ledger.call_tree import every_call
 from localnet.traces.console_log import is_log
-from localnet.traces.trace_words import Schemas, describe, schemas_of
+from localnet.traces.decoded_calls import Schemas, describe, schemas_of
 
 _PARTS: Final = {
     "instructions": "wasm_exec OnEvmGas",
@@ -84,13 +84,13 @@ def _parts_of(call: Mapping[str, Any]) -> dict[str, int]:
 
 def _decode(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas) -> dict[str, Any]:
     own = [named for named in interfaces if named.address is not None and named.address == call["address"]]
-    words = describe(call, [*own, *interfaces], schemas)
+    decoded = describe(call, [*own, *interfaces], schemas)
     return {
-        "callee": words.callee,
-        "function": words.function,
-        "arguments": words.arguments,
-        "result": words.result,
-        "events": list(words.events),
+        "callee": decoded.callee,
+        "function": decoded.function,
+        "arguments": decoded.arguments,
+        "result": decoded.result,
+        "events": list(decoded.events),
         "value": show_fil(int(call["value"])),
         "exit": _exit_of(call),
         "milligas": _parts_of(call),
@@ -127,10 +127,10 @@ def _path(found: Mapping[str, Any]) -> list[int] | None:
         return None
     path: list[int] = []
     calls = found["calls"]
-    place = len(calls) - 1 if calls and has_failed(calls[-1]) else None
-    while place is not None:
-        path.append(place)
-        place, calls = _failing_child(calls[place]), calls[place]["calls"]
+    step = len(calls) - 1 if calls and has_failed(calls[-1]) else None
+    while step is not None:
+        path.append(step)
+        step, calls = _failing_child(calls[step]), calls[step]["calls"]
     return path
 
 
@@ -140,9 +140,9 @@ def _failing_child(call: Mapping[str, Any]) -> int | None:
     None if the contract itself ran out of gas, halted, or failed a check of the compiler.
     """
     calls, own = call["calls"], unwrap_return(bytes.fromhex(call["return"][2:]))
-    for place in reversed(range(len(calls))):
-        if own and has_failed(calls[place]) and unwrap_return(bytes.fromhex(calls[place]["return"][2:])) == own:
-            return place
+    for index in reversed(range(len(calls))):
+        if own and has_failed(calls[index]) and unwrap_return(bytes.fromhex(calls[index]["return"][2:])) == own:
+            return index
     # Native actors pass on these codes from a failed callee.
     halted = call["actor"] == "evm" and call["exitCode"] in _HALTS
     if not calls or not has_failed(calls[-1]) or halted or panic_code(own) is not None:
@@ -152,17 +152,17 @@ def _failing_child(call: Mapping[str, Any]) -> int | None:
     return len(calls) - 1
 
 
-def _why(calls: Sequence[dict[str, Any]], path: Sequence[int], words: str) -> dict[str, Any]:
+def _why(calls: Sequence[dict[str, Any]], path: Sequence[int], message: str) -> dict[str, Any]:
     failed = []
-    for place in path:
-        failed.append(calls[place])
+    for step in path:
+        failed.append(calls[step])
         calls = failed[-1]["calls"]
     reasons = [call["decoded"]["result"] for call in failed]
     lines = []
-    for place, (call, reason) in enumerate(zip(failed, reasons, strict=True)):
-        repeats = place + 1 < len(failed) and (reason == reasons[place + 1] or _blames(reason, failed[place + 1]))
+    for number, (call, reason) in enumerate(zip(failed, reasons, strict=True)):
+        repeats = number + 1 < len(failed) and (reason == reasons[number + 1] or _blames(reason, failed[number + 1]))
         lines.append(f"{name(call)}: {call['decoded']['exit']}{'' if repeats or not reason else f': {reason}'}")
-    return {"path": list(path), "calls": lines or [printable(words)]}
+    return {"path": list(path), "calls": lines or [printable(message)]}
 
 
 def _blames(reason: str, callee: Mapping[str, Any]) -> bool:
@@ -202,8 +202,8 @@ def save_flame(trace: Mapping[str, Any], file: Path) -> None:
 def _boxes(trace: Mapping[str, Any], by_charge: bool = False) -> tuple[FlameBox, ...]:
     cause: Mapping[str, Any] | None = None
     calls = trace["calls"]
-    for place in trace["why"]["path"] if trace["why"] else ():
-        cause, calls = calls[place], calls[place]["calls"]
+    for step in trace["why"]["path"] if trace["why"] else ():
+        cause, calls = calls[step], calls[step]["calls"]
     every = list(trace["calls"])
     for call in every:
         every.extend(call["calls"])

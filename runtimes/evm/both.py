@@ -66,8 +66,8 @@ class _HostCall:
     error: HypervisorError | None = None
 
     def __str__(self) -> str:
-        given = ", ".join(item.hex() if isinstance(item, bytes) else str(item) for item in self.arguments)
-        return f"{self.name}({given}) with {self.before} gas left"
+        arguments = ", ".join(item.hex() if isinstance(item, bytes) else str(item) for item in self.arguments)
+        return f"{self.name}({arguments}) with {self.before} gas left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,13 @@ class _RecordingHost:
         function = getattr(self._host, name)
 
         def ask(*arguments: Any) -> Any:
-            before, given = self.gas.left, _plain(arguments)
+            before, plain = self.gas.left, _plain(arguments)
             try:
                 answer = function(*arguments)
             except HypervisorError as error:
-                self.calls.append(_HostCall(name, given, before, self.gas.left, error=error))
+                self.calls.append(_HostCall(name, plain, before, self.gas.left, error=error))
                 raise
-            self.calls.append(_HostCall(name, given, before, self.gas.left, answer))
+            self.calls.append(_HostCall(name, plain, before, self.gas.left, answer))
             return answer
 
         return ask
@@ -174,10 +174,10 @@ class _ReplayingHost:
         return all(call.name in _OPTIONAL_CALLS for call in self._calls[self._place :])
 
     def _next(self, name: str, arguments: tuple[Any, ...]) -> _HostCall | None:
-        for place in range(self._place, len(self._calls)):
-            call = self._calls[place]
+        for index in range(self._place, len(self._calls)):
+            call = self._calls[index]
             if (call.name, call.arguments, call.before) == (name, _plain(arguments), self.gas.left):
-                self._place = place + 1
+                self._place = index + 1
                 return call
             if call.name not in _OPTIONAL_CALLS:
                 break

@@ -74,6 +74,6 @@ class CodeCache:
 CODE_TOO_LONG: Final = "max code size exceeded"
 
 
-def code_too_long(size: int, limit: int, words: str = CODE_TOO_LONG) -> str:
+def code_too_long(size: int, limit: int, reason: str = CODE_TOO_LONG) -> str:
     """Return the error for code above the limit, in go-ethereum's words (core/vm/evm.go)."""
-    return f"{words}: code size {size}, limit {limit}"
+    return f"{reason}: code size {size}, limit {limit}"

@@ -189,8 +189,8 @@ def parse_library_cid(origin: str) -> Cid:
     except CidError as error:
         raise InvalidModule(f"the import of {origin:.100} does not name a library: {error}") from None
     if len(cid) != USUAL_LENGTH or not cid.startswith(USUAL_RAW_PREFIX) or show(cid) != text:
-        said = "a code CID has codec raw and hash BLAKE2b-256, in base32"
-        raise InvalidModule(f"the import of {origin:.100} does not name a library: {said}")
+        detail = "a code CID has codec raw and hash BLAKE2b-256, in base32"
+        raise InvalidModule(f"the import of {origin:.100} does not name a library: {detail}")
     return cid
 
 
@@ -307,12 +307,12 @@ def _too_large(wasm: bytes) -> str:
     return f"has {len(wasm):,} bytes, the limit is {MAX_LIBRARY_BYTES:,}"
 
 
-def _check_depth(units: list[LinkedUnit], place: int, depth: int) -> None:
+def _check_depth(units: list[LinkedUnit], index: int, depth: int) -> None:
     """Check the depth of a library again, since it may be deeper on another path."""
     if depth > MAX_LIBRARY_DEPTH:
-        said = f"is imported by {MAX_LIBRARY_DEPTH} libraries in a row, the limit"
-        raise InvalidModule(f"{_named(units[place].code)} {said}")
-    for needed in units[place].needs.values():
+        detail = f"is imported by {MAX_LIBRARY_DEPTH} libraries in a row, the limit"
+        raise InvalidModule(f"{_named(units[index].code)} {detail}")
+    for needed in units[index].needs.values():
         _check_depth(units, needed, depth + 1)
 
 
@@ -336,8 +336,8 @@ def _check_import(item: Import, wanted: FunctionType | None, units: list[LinkedU
     if have is None or want is None:
         raise InvalidModule(f"{where}: the library does not have a memory")
     if want.minimum > have.minimum or (want.maximum is not None and want.maximum < (have.maximum or 0)):
-        said = f"the library's has {have.minimum} to {have.maximum}"
-        raise InvalidModule(f"{where} wants {want.minimum} to {want.maximum} pages of memory, {said}")
+        detail = f"the library's has {have.minimum} to {have.maximum}"
+        raise InvalidModule(f"{where} wants {want.minimum} to {want.maximum} pages of memory, {detail}")
 
 
 _FUNCTION: Final = ExternKind.FUNCTION

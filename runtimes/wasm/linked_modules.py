@@ -152,8 +152,8 @@ class LinkedModules(GuestModules):
 class _Programs:
     """A thread-safe LRU cache of programs, limited to `room` bytes of parts; shared parts count once."""
 
-    def __init__(self, room: int) -> None:
-        self._room = room
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._entries: OrderedDict[bytes, tuple[LinkedProgram, Mapping[bytes, int]]] = OrderedDict()
         self._users = Counter[bytes]()
         self._lock = threading.Lock()
@@ -177,12 +177,12 @@ class _Programs:
             if known is not None:
                 return known[0]
             self._entries[name] = program, sizes
-            self._room -= sum(size for part, size in sizes.items() if not self._users[part])
+            self._max_bytes -= sum(size for part, size in sizes.items() if not self._users[part])
             self._users.update(sizes.keys())
-            while self._room < 0 and len(self._entries) > 1:
+            while self._max_bytes < 0 and len(self._entries) > 1:
                 dropped = self._entries.popitem(last=False)[1][1]
                 self._users.subtract(dropped.keys())
-                self._room += sum(size for part, size in dropped.items() if not self._users[part])
+                self._max_bytes += sum(size for part, size in dropped.items() if not self._users[part])
                 self._users = +self._users
         return program
 

@@ -36,8 +36,8 @@ _CHARGE: Final = "wasm_link"
 
 def link_libraries(machine: MachineState) -> None:
     """Enable linked actors for a machine and those that share its runtimes."""
-    kept = machine.registry.options.get("module_cache") != "off"
-    machine.registry.wrap(NATIVE, _with_folder if kept else _without_folder, once=True)
+    is_cached = machine.registry.options.get("module_cache") != "off"
+    machine.registry.wrap(NATIVE, _with_folder if is_cached else _without_folder, once=True)
 
 
 class _Kind(Enum):
@@ -113,14 +113,14 @@ class LinkedRuntime:
         kernel.gas.charge("wasm_memory_init", prices.page * program.pages)
         budget, facts = kernel.memory, program.actor.facts
         beside = TABLE_ELEMENT_BYTES * program.table_elements + program.set_aside
-        room = min(MAX_INSTANCE_MEMORY - program.set_aside, MAX_TOTAL_MEMORY - budget.used - beside)
+        memory_limit = min(MAX_INSTANCE_MEMORY - program.set_aside, MAX_TOTAL_MEMORY - budget.used - beside)
         size = PAGE_BYTES * facts.pages
-        if size > room or not budget.grow(0, beside) or not budget.grow(0, size):
+        if size > memory_limit or not budget.grow(0, beside) or not budget.grow(0, size):
             return Outcome(
                 ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor and its libraries"
             )
         linked = program.actor.linked
-        invocation = linked.begin(kernel, room, MAX_TABLE_ELEMENTS)
+        invocation = linked.begin(kernel, memory_limit, MAX_TABLE_ELEMENTS)
         try:
             invocation.counted = size or program.shared  # a library's memory counts with its maximum size
             if invocation.around is None:
@@ -150,10 +150,10 @@ class LinkedRuntime:
             )
             program = self._modules.link(units, linking, rules.revision, prices)
         except InvalidModule as error:
-            words = f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}"
+            text = f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}"
             if rules.installs_code and not isinstance(error, UnlinkableModule):
-                raise SyscallError(ErrorNumber.NOT_FOUND, words) from error
-            raise Fatal(words) from error
+                raise SyscallError(ErrorNumber.NOT_FOUND, text) from error
+            raise Fatal(text) from error
         self._digests.setdefault(code, cid_of(wasm, RAW))
         return program
 

@@ -198,11 +198,11 @@ def export_names(data: bytes) -> Iterator[str]:
             return
 
 
-def _items(reader: BinaryReader, what: str, most: int = MAX_ITEMS) -> int:
+def _items(reader: BinaryReader, what: str, limit: int = MAX_ITEMS) -> int:
     """Read the number of items of a section and check it against the limit."""
     count = reader.count()
-    if count > most:
-        raise InvalidModule(f"the module has {count:,} {what}, the limit is {most:,}")
+    if count > limit:
+        raise InvalidModule(f"the module has {count:,} {what}, the limit is {limit:,}")
     return count
 
 

@@ -49,11 +49,13 @@ class GuestModules:
     until it ends.
     """
 
-    def __init__(self, engine: WasmtimeEngine, cache: ModuleCache, boundary: str = RAW, room: int = 64 << 20) -> None:
+    def __init__(
+        self, engine: WasmtimeEngine, cache: ModuleCache, boundary: str = RAW, cache_bytes: int = 64 << 20
+    ) -> None:
         self._engine = engine
         self._cache = cache
         self._boundary = boundary
-        self._compiled: BoundedCache[bytes, _CompiledEntry] = BoundedCache(room)
+        self._compiled: BoundedCache[bytes, _CompiledEntry] = BoundedCache(cache_bytes)
         self._boundaries: dict[str, Boundary] = {}
         self._lock = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}

@@ -91,7 +91,7 @@ class ProfilingEncoder(Encoder):
     def encode(self) -> bytes:
         """Return the instrumented module with the second memory."""
         raw, count = self.module.raw, len(self.module.types)
-        kept = dict(raw)
+        fields = dict(raw)
         types = raw[Section.TYPE][len(u32(count)) :]
         raw[Section.TYPE] = u32(count + 2) + types + _ENTER_TYPE + _LEAVE_TYPE
         memories = raw[Section.MEMORY][len(u32(1)) :]
@@ -100,7 +100,7 @@ class ProfilingEncoder(Encoder):
             return super().encode()
         finally:
             raw.clear()
-            raw.update(kept)
+            raw.update(fields)
 
     @property
     def _enter(self) -> int:

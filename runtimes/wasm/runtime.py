@@ -80,11 +80,11 @@ class WasmRuntime:
             kernel.gas.charge("wasm_table_init", prices.table_entry * facts.table_elements)
         kernel.gas.charge("wasm_memory_init", prices.page * facts.pages)
         table_bytes = TABLE_ELEMENT_BYTES * facts.table_elements
-        room = min(MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY - kernel.memory.used - table_bytes)
+        memory_limit = min(MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY - kernel.memory.used - table_bytes)
         size = PAGE_BYTES * facts.pages
-        if size > room or not kernel.memory.grow(0, table_bytes) or not kernel.memory.grow(0, size):
+        if size > memory_limit or not kernel.memory.grow(0, table_bytes) or not kernel.memory.grow(0, size):
             return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's instance")
-        invocation = module.linked.begin(kernel, room, MAX_TABLE_ELEMENTS)
+        invocation = module.linked.begin(kernel, memory_limit, MAX_TABLE_ELEMENTS)
         try:
             invocation.counted = size
             if invocation.around is None:  # not needed between two guests on one thread
@@ -114,10 +114,10 @@ class WasmRuntime:
             try:
                 module = self._modules.load(self._digest(code, wasm), wasm, revision, prices)
             except InvalidModule as error:
-                words = f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}"
+                text = f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}"
                 if rules.installs_code and not isinstance(error, UnlinkableModule):
-                    raise SyscallError(ErrorNumber.NOT_FOUND, words) from error
-                raise Fatal(words) from error
+                    raise SyscallError(ErrorNumber.NOT_FOUND, text) from error
+                raise Fatal(text) from error
         return module
 
     def _digest(self, code: Cid, wasm: bytes) -> Cid:
@@ -202,11 +202,11 @@ def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcom
     return _not_instantiated(trap, _place(trap, invocation.kernel, code))
 
 
-def _not_instantiated(trap: Trap, place: str = "") -> Outcome:
+def _not_instantiated(trap: Trap, location: str = "") -> Outcome:
     """Return the outcome of a failed instantiation; without a trap code the failure is this machine's, hence Fatal."""
     if trap.code is None:
         raise Fatal(f"an actor cannot be instantiated: {trap}")
-    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}{place}")
+    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}{location}")
 
 
 def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:

@@ -74,9 +74,9 @@ def check_entry(facts: ModuleFacts) -> None:
 
 def check_linked(module: WasmModule, revision: Revision, linked: Collection[Import] = ()) -> None:
     """Raise UnlinkableModule with an explanation unless an ABI revision has all syscalls that a module imports."""
-    words = missing_syscall(module, revision, linked)
-    if words:
-        raise UnlinkableModule(words)
+    text = missing_syscall(module, revision, linked)
+    if text:
+        raise UnlinkableModule(text)
 
 
 def check_features(wasm: bytes, features: Collection[str]) -> None:

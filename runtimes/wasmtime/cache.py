@@ -88,14 +88,14 @@ class ModuleCache:
         """Delete the least recently used files above the limit; return the bytes to write before the next scan."""
         assert self._folder is not None
         files = [_age_and_size(path) for path in self._folder.iterdir() if path.name != _SECRET]
-        held, part = sum(size for _, size, _ in files), MAX_BYTES // _SHARE
-        if held > MAX_BYTES:
+        total, part = sum(size for _, size, _ in files), MAX_BYTES // _SHARE
+        if total > MAX_BYTES:
             for _, size, path in sorted(files):
-                if held <= MAX_BYTES - part:
+                if total <= MAX_BYTES - part:
                     break
                 path.unlink(missing_ok=True)
-                held -= size
-        return min(part, MAX_BYTES - held)
+                total -= size
+        return min(part, MAX_BYTES - total)
 
 
 def _age_and_size(path: Path) -> tuple[float, int, Path]:

@@ -86,20 +86,20 @@ _BYTE_SETTINGS = ("strategy", "cranelift_opt_level")
 class WasmtimeEngine:
     """A wasmtime engine with fixed settings.
 
-    It may have a pool of `places` reserved instances (`places`); 0 disables the pool.
+    It may have a pool of `slots` reserved instances (`slots`); 0 disables the pool.
     """
 
-    def __init__(self, lib: Library, settings: MappingProxyType[str, Setting], places: int = 0) -> None:
+    def __init__(self, lib: Library, settings: MappingProxyType[str, Setting], slots: int = 0) -> None:
         self.lib = lib
         self.settings = settings
         config = lib.bind("wasm_config_new", c_size_t)()
         configure(lib, config, settings)
-        if places:
-            reserve(lib, config, places)
-        self.is_pooled = places > 0
+        if slots:
+            reserve(lib, config, slots)
+        self.is_pooled = slots > 0
         self._spare: WasmtimeEngine | None = None
         self._lock = threading.Lock()
-        self._free = [None] * places  # one element per free place: list operations are atomic
+        self._free = [None] * slots  # one element per free slot: list operations are atomic
         self.pointer: int = lib.bind("wasm_engine_new_with_config", c_size_t, c_size_t)(config)
         _free_with(self, lib.bind("wasm_engine_delete", None, c_size_t), self.pointer)
 
@@ -109,7 +109,7 @@ class WasmtimeEngine:
         return hashlib.blake2b(repr(sorted(self.settings.items())).encode(), digest_size=16).digest()
 
     def acquire_slot(self) -> bool:
-        """Take a place in the pool for an instance, to be freed by `release_slot`; return False if none is free."""
+        """Take a slot in the pool for an instance, to be freed by `release_slot`; return False if none is free."""
         try:
             self._free.pop()
         except IndexError:
@@ -117,7 +117,7 @@ class WasmtimeEngine:
         return True
 
     def release_slot(self) -> None:
-        """Free a place in the pool."""
+        """Free a slot in the pool."""
         self._free.append(None)
 
     @property
@@ -150,7 +150,7 @@ class WasmtimeEngine:
         make = self.lib.bind(maker, c_size_t, c_size_t, c_char_p, c_size_t, ctypes.c_void_p, released=True)
         pointer = c_size_t()
         error = make(self.pointer, data, len(data), ctypes.byref(pointer))
-        if error and self.is_pooled:  # it may be larger than a place
+        if error and self.is_pooled:  # it may be larger than a slot
             self.lib.take_error(error)
             return self.spare._module(maker, data)
         if error:

@@ -76,8 +76,8 @@ class FueledInstance(Instance):
         if not self.find_function(name):
             raise Trap(None, f"no function {name.decode()}")
         words, at = self._words, self._at
-        for place, argument in enumerate(arguments):
-            words[self._CALL + 2 * place] = argument
+        for index, argument in enumerate(arguments):
+            words[self._CALL + 2 * index] = argument
         words[self._TRAP] = 0
         call = self._lib.call_released if GIL_POLICY.releases else self._lib.call
         call_at, room = at + 8 * self._CALL, max(1, len(arguments))

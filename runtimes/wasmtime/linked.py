@@ -33,9 +33,9 @@ def _get(lib: Library) -> Callable[..., bool]:
 
 @dataclass(frozen=True, slots=True)
 class ImportSource:
-    """The source of an import: an export of the instance at a place, or (`HOST`) a host function of a module."""
+    """The source of an import: an export of the instance at an index, or (`HOST`) a host function."""
 
-    place: int
+    instance_index: int
     name: bytes
     module: bytes = b""
 
@@ -68,17 +68,17 @@ class LinkedInstance(Instance):
 
         Raises Trap if one exceeds its limits or a segment does not fit.
         """
-        for place, part in enumerate(parts):
-            last = place == len(parts) - 1
+        for index, part in enumerate(parts):
+            last = index == len(parts) - 1
             if last:
                 self.limit_memory(self._room)
-            given = (Extern * max(1, len(part.imports)))()
-            for item, source in zip(given, part.imports, strict=False):
+            imports = (Extern * max(1, len(part.imports)))()
+            for item, source in zip(imports, part.imports, strict=False):
                 self._find(ctypes.addressof(item), source, linker)
-            made = self._at if last else ctypes.addressof(self._parts) + 16 * place
+            made = self._at if last else ctypes.addressof(self._parts) + 16 * index
             trap = c_size_t()
             error = _new(self._lib)(
-                self.context, part.module.pointer, ctypes.addressof(given), len(part.imports), made,
+                self.context, part.module.pointer, ctypes.addressof(imports), len(part.imports), made,
                 ctypes.addressof(trap),
             )  # fmt: skip
             failure = self._lib.take_failure(error, trap.value)
@@ -86,11 +86,11 @@ class LinkedInstance(Instance):
                 raise failure
 
     def _find(self, item: int, source: ImportSource, linker: Linker) -> None:
-        if source.place == HOST:
+        if source.instance_index == HOST:
             module, name = source.module, source.name
             found = _get(self._lib)(linker.pointer, self.context, module, len(module), name, len(name), item)
         else:
-            instance = ctypes.addressof(self._parts) + 16 * source.place
+            instance = ctypes.addressof(self._parts) + 16 * source.instance_index
             found = self._lib.export_get(self.context, instance, source.name, len(source.name), item)
         if not found:
             raise Trap(None, f"unresolved import {source.module.decode()}.{source.name.decode()}")

@@ -214,7 +214,7 @@ class Library:
     def _frames(self, trap: int) -> tuple[int, ...]:
         frames = _FrameVector()
         self.trap_trace(trap, ctypes.byref(frames))
-        found = tuple(self.frame_function(frames.data[place]) for place in range(frames.size))
+        found = tuple(self.frame_function(frames.data[index]) for index in range(frames.size))
         self.frames_delete(ctypes.byref(frames))
         return found
 
@@ -328,10 +328,10 @@ class Instance:
         if failure is not None:
             raise failure
 
-    def export(self, name: bytes, kind: int, place: int) -> bool:
+    def export(self, name: bytes, kind: int, index: int) -> bool:
         """Look up an export of a kind and store its handle; return False if there is none."""
-        found = self._lib.export_get(self.context, self._at, name, len(name), self._at + 8 * place)
-        return found and self._words[place] & 0xFF == kind
+        found = self._lib.export_get(self.context, self._at, name, len(name), self._at + 8 * index)
+        return found and self._words[index] & 0xFF == kind
 
     def find_memory(self) -> bool:
         """Locate the exported memory; faster after `find_gas`."""
@@ -396,9 +396,9 @@ class Instance:
 
     def _distance_of_memory(self, home: int) -> int:
         """Return the offset of the memory's address and size in the context; they precede the globals."""
-        asked = self._api_memory()
+        memory = self._api_memory()
         for at in range(8, self._places.gas, 8):
-            if tuple(_Memory.from_address(home + at)) == asked:
+            if tuple(_Memory.from_address(home + at)) == memory:
                 return at
         raise WasmtimeUnusable("an instance's memory was not found in its context, as expected of this wasmtime")
 
@@ -446,17 +446,17 @@ class Instance:
         raises Trap. The new instance lives as long as the store.
         """
         lib, context = self._lib, self.context
-        given = (Extern * len(imports))()
+        externs = (Extern * len(imports))()
         found, made, trap = Extern(), (c_int64 * 2)(), c_size_t()
         tables = Extern()
-        for item, (export, kind) in zip(given, imports, strict=True):
+        for item, (export, kind) in zip(externs, imports, strict=True):
             if not lib.export_get(context, self._at, export, len(export), ctypes.addressof(item)) or item.kind != kind:
                 raise Trap(None, f"no export {export.decode()}")
         if not lib.export_get(context, self._at, table, len(table), ctypes.addressof(tables)):
             raise Trap(None, f"no table {table.decode()}")
         make = lib.bind("wasmtime_instance_new", c_size_t, *(c_size_t,) * 6)
         error = make(
-            context, module, ctypes.addressof(given), len(imports), ctypes.addressof(made), ctypes.addressof(trap)
+            context, module, ctypes.addressof(externs), len(imports), ctypes.addressof(made), ctypes.addressof(trap)
         )
         failure = lib.take_failure(error, trap.value)
         if failure is not None:

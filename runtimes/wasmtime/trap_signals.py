@@ -43,11 +43,11 @@ class TrapSignals:
         ).sigaction  # no argument types: converting numbers takes longer than the call
         self._buffer = _SigactionBuffer()
         for number in (int(getattr(signal, name)) for name in _SIGNALS):
-            kept = ctypes.create_string_buffer(_ROOM)
-            self._sigaction(number, None, kept)
-            self._kept.append((number, kept))
+            saved = ctypes.create_string_buffer(_ROOM)
+            self._sigaction(number, None, saved)
+            self._kept.append((number, saved))
         self._watched = [
-            (ctypes.c_int(number), ctypes.c_void_p.from_buffer(kept).value) for number, kept in self._kept[:_WATCHED]
+            (ctypes.c_int(number), ctypes.c_void_p.from_buffer(saved).value) for number, saved in self._kept[:_WATCHED]
         ]
 
     def keep(self) -> None:
@@ -56,6 +56,6 @@ class TrapSignals:
             answer = self._buffer
             self._sigaction(number, None, answer.room)
             if answer.handler.value != handler:
-                for each, kept in self._kept:
-                    self._sigaction(each, kept, None)
+                for each, saved in self._kept:
+                    self._sigaction(each, saved, None)
                 return

@@ -110,7 +110,7 @@ NOT_CANONICAL: dict[str, tuple[list[Coder], bytes]] = {
     "an offset back into the head": (PAIR_OF_BYTES, words(0, 64, 0, 0)),
     "a list longer than what is there": ([array(unsigned(64))], words(32, 3, 1, 2)),
     "a list of 2^255 items": ([array(unsigned(64))], words(32, 2**255)),
-    "two items where one may be": ([array(unsigned(64), most=1)], words(32, 2, 1, 2)),
+    "two items where one may be": ([array(unsigned(64), max_items=1)], words(32, 2, 1, 2)),
     "a word behind": ([unsigned(64)], words(1, 1)),
 }
 
@@ -126,7 +126,7 @@ def test_non_canonical_abi_data_is_rejected(case: str) -> None:
     ("coder", "value"),
     [
         (unsigned(64), -1), (unsigned(64), True), (signed(8), 128), (BOOL, 1), (BYTES, "text"), (fixed_bytes(4), b"x"),
-        (array(BOOL), None), (array(BOOL, most=1), [True, True]), (sequence([BOOL, BOOL]), [True]),
+        (array(BOOL), None), (array(BOOL, max_items=1), [True, True]), (sequence([BOOL, BOOL]), [True]),
     ],
 )  # fmt: skip
 def test_a_value_that_a_type_does_not_have_is_not_written(coder: Coder, value: Any) -> None:

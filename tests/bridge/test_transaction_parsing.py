@@ -45,7 +45,7 @@ def test_fixture_bytes_match_adjacent_transactions(kind: int) -> None:
     for raw, expected in with_bytes(FOLDERS[kind]):
         found = parse_transaction(raw)
         assert replace(found.transaction, chain_id=None) == expected
-        assert replace(found, given=b"").raw() == raw
+        assert replace(found, wire_form=b"").raw() == raw
         seen += found.transaction.type == kind
     assert seen
 

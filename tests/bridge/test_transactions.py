@@ -273,7 +273,7 @@ def test_malformed_transactions_are_refused_with_the_reason(raw: bytes, words: s
 def test_arbitrary_bytes_round_trip_or_raise_transaction_error(data: bytes) -> None:
     for raw in (data, b"\x01" + data, b"\x02" + data):
         with suppress(TransactionError):
-            assert replace(parse_transaction(raw), given=b"").raw() == raw
+            assert replace(parse_transaction(raw), wire_form=b"").raw() == raw
 
 
 def message(**changes: Any) -> Message:

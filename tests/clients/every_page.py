@@ -12,7 +12,7 @@ from localnet.fork.node_client import NodeClient
 
 MAX_SIZE: Final = 200_000
 _LINK: Final = re.compile(r'href="(/(?:tx|actor|epoch|block)/[^"#]*)"')
-_BAD: Final = ("cannot be shown", "a defect of the explorer", "gave another receipt")
+_BAD: Final = ("cannot be shown", "a defect of the explorer", "produced another receipt")
 
 
 def wrong_pages(url: str) -> Iterator[str]:

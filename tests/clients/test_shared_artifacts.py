@@ -99,7 +99,7 @@ def test_incremental_compilation_yields_same_code_as_full(clients: Path, project
         made = {
             (place.file, place.name): json.loads(place.path.read_bytes())
             for one in found.values()
-            for place in one.places
+            for place in one.locations
         }
         return {
             key: [one["bytecode"]["object"], one["deployedBytecode"]["object"], one["rawMetadata"]]

@@ -208,7 +208,7 @@ def test_each_actor_case_difference_is_reported(by_hand: CaseFile, name: str, va
         (b"[]", "expected an object"),
         (b"{", "reward.json"),
         (json.dumps({**written([]), "keys": {}}).encode(), "KeyError"),
-        (json.dumps({**written([]), "miner": 4711}).encode(), "the miner cannot be made"),
+        (json.dumps({**written([]), "miner": 4711}).encode(), "the miner cannot be created"),
     ],
 )
 def test_invalid_case_file_fails_with_its_name(tmp_path: Path, content: bytes, words: str) -> None:

@@ -51,7 +51,7 @@ def test_machine_matches_reference_with_features(boundary: str, monkeypatch: pyt
 @pytest.mark.slow
 def test_an_upgrade_of_an_actor_that_is_called_around_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted defect: an upgrade of an actor that is already on the call stack is allowed."""
-    monkeypatch.setattr(kernel, "_is_called_around", lambda _stack, _actor: False)
+    monkeypatch.setattr(kernel, "_has_outer_call", lambda _stack, _actor: False)
     noticed = {result.vector.partition("@")[0] for result in results(1, "upgrade/stack/") if not result.passed}
     assert {"upgrade/stack/called-around", "upgrade/stack/calls-itself"} <= noticed
 

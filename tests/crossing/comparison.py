@@ -13,7 +13,7 @@ from typing import Final
 from unittest.mock import patch
 
 from bridge import filecoin_call
-from bridge.filecoin_call import ActorCall, Hold
+from bridge.filecoin_call import ActorCall, LengthCheck
 from fvm_hypervisor.laboratory.vectors.pool import run_all
 from hypervisor.bundle import Bundle
 from tests.conftest import fvm_data
@@ -30,8 +30,8 @@ def _read_only_forgotten() -> Iterator[None]:
     """Drop the read-only flag of a contract's call."""
     decode = filecoin_call.decode_call
 
-    def writable(data: bytes, by_id: bool, hold: Hold = filecoin_call.within_block) -> ActorCall:
-        return replace(decode(data, by_id, hold), read_only=False)
+    def writable(data: bytes, by_id: bool, check_length: LengthCheck = filecoin_call.within_block) -> ActorCall:
+        return replace(decode(data, by_id, check_length), read_only=False)
 
     with patch("runtimes.evm.precompiles.filecoin.decode_call", writable):
         yield

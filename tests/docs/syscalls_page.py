@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.bindings.actors.c_header import HEADER, NEWEST, OLDEST, header, members, prototype, words
+from fvm_hypervisor.bindings.actors.c_header import HEADER, NEWEST, OLDEST, description, header, members, prototype
 from hypervisor.exit_codes import ErrorNumber
 from runtimes.wasm.syscalls.table import STRUCTURES, Syscall
 
@@ -45,7 +45,7 @@ def lines() -> Iterator[str]:
 
 
 def _row(syscall: Syscall) -> str:
-    return f"| `{syscall.module}.{syscall.name}` | `{prototype(syscall).removesuffix(';')}` | {words(syscall)} |"
+    return f"| `{syscall.module}.{syscall.name}` | `{prototype(syscall).removesuffix(';')}` | {description(syscall)} |"
 
 
 if __name__ == "__main__":

@@ -64,8 +64,8 @@ def test_vectors_without_their_actors_are_counted(vector: Path, tmp_path: Path) 
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
         "0 passed, 0 failed, 40 not run, 0 skipped",
-        "40 vectors were not run, since their built-in actors, v18, are not here: `hypervisor bundle fetch v18` gets "
-        "mainnet's (--network another network's), or name a folder of bundles with --bundle-dir",
+        "40 vectors were not run, since their built-in actors, v18, are not installed: `hypervisor bundle fetch "
+        "v18` downloads those of mainnet (or of --network); or pass a folder with --bundle-dir",
     ]
 
 

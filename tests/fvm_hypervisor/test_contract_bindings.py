@@ -87,7 +87,7 @@ def test_natspec_is_escaped_in_docstrings() -> None:
     ],
 )
 def test_names_that_solidity_could_not_have_are_refused(entry: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput, match=r"is not a name of Solidity's"):
+    with pytest.raises(InvalidInput, match=r"is not a Solidity identifier"):
         of(entry)
 
 

@@ -232,7 +232,7 @@ def test_a_state_that_was_changed_by_hand_gives_no_vector(by_hand: Path, tmp_pat
     out = tmp_path / "none.json"
     found = run("extract", 1, "--state", by_hand, "--out", out)
     assert found.exit_code == 1
-    assert "epoch 1 comes out otherwise, state bafy" in found.stderr
+    assert "epoch 1 differs from the chain after re-execution, state bafy" in found.stderr
     assert "no vector is written" in found.stderr
     assert not out.exists()
     assert run("extract", 2, "--state", by_hand, "--out", out).exit_code == 0

@@ -102,7 +102,7 @@ def test_own_actors_are_refused_on_unsupported_network_version() -> None:
     found = run("node", "--port", "0", "--network", "nv18")
     assert found.returncode == 2
     known = f"nv21 to nv{max(NETWORK_VERSIONS)}"
-    assert f"our own bundle runs on {known}, not on nv18: take an official one, --bundle v10" in found.stderr
+    assert f"our own bundle runs on {known}, not on nv18: use an official one, --bundle v10" in found.stderr
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_node_prints_network_version_upgrades_and_actors(tmp_path: Path) -> None
         "Version:         nv27",
         "Upgrade:         nv28 after epoch 50",
         "Actors:          v18-testing-fake-pro",
-        "Warning:         nv27 runs actors v17 on the network, not v18: take --bundle v17-testing-fake-proofs",
+        "Warning:         nv27 runs actors v17 on the network, not v18: use --bundle v17-testing-fake-proofs",
     ):
         assert line in output
 
@@ -129,7 +129,7 @@ def test_node_warns_of_upgrade_leaving_mismatched_actors(tmp_path: Path) -> None
         process.terminate()
         output = process.communicate(timeout=START)[0]
     assert [line for line in output.splitlines() if line.startswith("Warning:")] == [
-        "Warning:         nv28 runs actors v18 on the network, not v17: take --upgrade nv28@50=v18-testing-fake-proofs"
+        "Warning:         nv28 runs actors v18 on the network, not v17: use --upgrade nv28@50=v18-testing-fake-proofs"
     ]
 
 
@@ -175,7 +175,7 @@ def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
     assert "Rules:           ethereum Prague" in output
     refused = run("node", "--state", chain, "--rules", "filecoin")
     assert refused.returncode
-    assert "under the rules 'ethereum', not 'filecoin': leave the rules out" in " ".join(refused.stderr.split())
+    assert "under the rules 'ethereum', not 'filecoin': omit the rules" in " ".join(refused.stderr.split())
 
 
 @pytest.mark.slow

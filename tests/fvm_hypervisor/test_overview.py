@@ -65,10 +65,10 @@ def test_help_imports_no_command_and_no_markdown() -> None:
         "rich.traceback",
         "store",
         "typer.rich_utils",
-        *(f"fvm_hypervisor.cli.{row.place.partition(':')[0]}" for row in COMMANDS),
+        *(f"fvm_hypervisor.cli.{row.target.partition(':')[0]}" for row in COMMANDS),
     }
 
 
 def test_command_imports_no_other_command() -> None:
-    commands = {f"fvm_hypervisor.cli.{row.place.partition(':')[0]}" for row in COMMANDS}
+    commands = {f"fvm_hypervisor.cli.{row.target.partition(':')[0]}" for row in COMMANDS}
     assert loaded_by("wallet", "list") & commands == {"fvm_hypervisor.cli.wallet"}

@@ -91,5 +91,5 @@ def test_vectors_on_dask_answer_as_in_one_process() -> None:
 
 @pytest.mark.oracle
 def test_a_scheduler_that_is_not_there_is_named() -> None:
-    with pytest.raises(InvalidInput, match=r"no scheduler of Dask answers at tcp://127\.0\.0\.1:9"):
+    with pytest.raises(InvalidInput, match=r"no Dask scheduler responds at tcp://127\.0\.0\.1:9"):
         list(run_all(str, [1, 2], 1, "numbers", "tcp://127.0.0.1:9"))

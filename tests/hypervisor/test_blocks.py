@@ -227,7 +227,7 @@ def test_scanned_block_cache_is_bounded_by_bytes() -> None:
     assert kept.get(cid_of(data)) is block
     assert block.links == (FOOBAR,)
     large = Block(RAW, bytes(1 << 20), LinkScan((), 0, 0))
-    for number in range(ScannedBlocks.ROOM >> 20):
+    for number in range(ScannedBlocks.MAX_BYTES >> 20):
         assert kept.get(cid_of(data)) is not None
         kept.keep(Cid(b"made-up %d" % number), large)
     assert kept.get(cid_of(data)) is None

@@ -69,7 +69,7 @@ def test_version_without_included_actors_needs_a_bundle(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("number", [row.number for row in NETWORK_VERSIONS.values() if not row.rules.events_in_buffers])
 def test_version_needing_official_actors_names_fetchable_release(number: int) -> None:
-    with pytest.raises(InvalidInput, match=f"not on nv{number}: take an official one") as refused:
+    with pytest.raises(InvalidInput, match=f"not on nv{number}: use an official one") as refused:
         Network(network=number, clock=Clock())
     advised = re.search(r"`hypervisor bundle fetch (v\d+)`", str(refused.value))
     assert advised is not None

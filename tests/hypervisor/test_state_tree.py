@@ -69,8 +69,8 @@ def test_cache_evicting_state_tree_matches_fully_cached_tree(steps: list[tuple[s
         assert holding.lookup_id(secp(number)) == letting_go.lookup_id(secp(number))
     assert holding.flush() == letting_go.flush()
     for held, let_go in images[::-1]:
-        holding.go_back_to(held)
-        letting_go.go_back_to(let_go)
+        holding.restore_image(held)
+        letting_go.restore_image(let_go)
         assert holding.flush() == letting_go.flush()
 
 
@@ -426,7 +426,7 @@ def test_tree_image_restored_in_transaction_rolls_back_with_it() -> None:
     made = tree.register_address(NEW_ETH)
     tree.set_actor(A, actor(7))
     inner = tree.begin()
-    tree.go_back_to(image)
+    tree.restore_image(image)
     assert (tree.get_actor(A), tree.lookup_id(NEW_ETH)) == (actor(5), None)
     tree.rollback(inner)
     assert (tree.get_actor(A), tree.lookup_id(NEW_ETH)) == (actor(7), made)
@@ -441,7 +441,7 @@ def test_tree_restores_image_taken_before_flush() -> None:
     tree.set_actor(A, actor(7))
     tree.set_actor(B, actor(1))
     tree.flush()
-    tree.go_back_to(image)
+    tree.restore_image(image)
     assert tree.flush() == root
 
 

@@ -186,7 +186,7 @@ def test_journal_restored_to_image_is_undone_by_rollback() -> None:
     journal.set("kept", 2)
     journal.set("new", 3)
     mark = journal.mark()
-    journal.go_back_to(image)
+    journal.restore_image(image)
     assert (journal.get("kept"), journal.get("new")) == (1, None)
     journal.rollback(mark)
     assert (journal.get("kept"), journal.get("new")) == (2, 3)

@@ -194,7 +194,8 @@ def _other_function() -> Iterator[None]:
         given = zip(unit.module.imports, sources(unit), strict=False)
         last = (types[f"{item.module} {item.type_index}"][-1] for item in unit.module.imports)
         changed = [
-            replace(one, name=name) if one.place > 0 else one for (_, one), name in zip(given, last, strict=True)
+            replace(one, name=name) if one.instance_index > 0 else one
+            for (_, one), name in zip(given, last, strict=True)
         ]
         return (*changed, *sources(unit)[len(changed) :])
 

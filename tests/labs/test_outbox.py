@@ -150,8 +150,8 @@ def test_unused_gas_is_refunded_and_rest_is_burnt(stage: Stage) -> None:
         ({"params": bytes(MAX_PARAMS + 1)}, 10**18, "parameters of 32769 bytes", 16),
         ({"receipt_method": 9}, 10**18, "a budget of 0 gas for the receipt", 16),
         ({"receipt_gas": 9}, 10**18, "9 gas for a receipt to method 0", 16),
-        ({}, 0, "the message costs 4000000000 attoFIL with its value, and 0 came with it", 19),
-        ({}, 3_999_999_999, "and 3999999999 came with it", 19),
+        ({}, 0, "the message costs 4000000000 attoFIL with its value, but only 0 were sent with it", 19),
+        ({}, 3_999_999_999, "but only 3999999999 were sent with it", 19),
         ({"value": 1}, 4_000_000_000, "the message costs 4000000001", 19),
     ],
 )

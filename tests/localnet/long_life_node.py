@@ -46,7 +46,7 @@ def shrink_caches(share: float) -> None:
     from store import packed_entries
     from store.bounded import BoundedStore
 
-    ScannedBlocks.ROOM = round(ScannedBlocks.ROOM * share)
+    ScannedBlocks.MAX_BYTES = round(ScannedBlocks.MAX_BYTES * share)
     index.MAX_DECODED = round(index.MAX_DECODED * share)  # type: ignore[misc]
     packed_entries.OPEN_PAGES = max(1, round(packed_entries.OPEN_PAGES * share))  # type: ignore[misc]
     LogCache.__init__.__defaults__ = (round(MAX_BYTES * share),)

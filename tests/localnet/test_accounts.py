@@ -62,7 +62,7 @@ def test_a_path_of_keys_is_numbers(path: str, numbers: tuple[int, ...]) -> None:
     "path", ["", "44", "m//0", "m/-1", "m/0''", "m/x", "m/2147483648", f"m/{'9' * 5000}", "m/\u0663"]
 )
 def test_invalid_derivation_path_is_rejected(path: str) -> None:
-    with pytest.raises(InvalidInput, match="is not a path of keys"):
+    with pytest.raises(InvalidInput, match="is not a key path"):
         read_path(path)
 
 

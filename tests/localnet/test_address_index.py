@@ -38,7 +38,7 @@ def addresses() -> Iterator[AddressIndex]:
 
 
 def taken_in(addresses: AddressIndex, network: Network) -> AddressIndex:
-    while addresses.follow(network.chain.index, most=3):
+    while addresses.follow(network.chain.index, limit=3):
         pass
     return addresses
 
@@ -118,9 +118,9 @@ def test_unindexed_tipsets_are_found_without_index(network: Network, addresses: 
 def test_search_without_index_limits_scanned_tipsets(network: Network) -> None:
     for _ in range(6):
         network.mine()
-    search = TipsetSearch(network.chain.index, None, (), most=4)
+    search = TipsetSearch(network.chain.index, None, (), limit=4)
     assert (named(search), search.reached, search.ended) == ([6, 5, 4, 3], 3, False)
-    search = TipsetSearch(network.chain.index, None, (), most=7)
+    search = TipsetSearch(network.chain.index, None, (), limit=7)
     assert (named(search), search.reached, search.ended) == ([6, 5, 4, 3, 2, 1, 0], 0, True)
 
 

@@ -22,7 +22,9 @@ def test_a_refusal_names_both_forms(read: Callable[[str], object], text: str) ->
 
 @pytest.mark.parametrize("target", [5, None, ["0x00"], Network])
 def test_object_without_address_is_rejected(target: Any) -> None:
-    with pytest.raises(AddressError, match="is not an address: expected text, 20 bytes, or an object with an address"):
+    with pytest.raises(
+        AddressError, match="is not an address: expected a string, 20 bytes, or an object with an address"
+    ):
         filecoin_address(target)
 
 

@@ -196,7 +196,7 @@ def test_fork_folder_reopens_without_its_origin_network(tmp_path: Path) -> None:
         receipt = network.receipt(network.block(network.block_number - 1).transactions[0])
         assert len(receipt.trace.calls) == 1
         # nobody has touched this one before, and nobody is there to ask
-        with pytest.raises(Failed, match="is not here, and no node answers at") as failed:
+        with pytest.raises(Failed, match="is not stored here, and no node answers at") as failed:
             Client(Node(network))("Filecoin.ChainReadObj", {"/": show(cid_of(b"never read", RAW))})
         assert failed.value.code == -32000
         with pytest.raises((StoreError, NodeError)) as missing:

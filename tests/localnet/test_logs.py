@@ -152,11 +152,11 @@ def test_oldest_cached_logs_are_evicted(network: Network, inbox: Contract) -> No
     index = network.chain.index
     tipsets = [index.tipset(network.block_number - back) for back in range(3)]
     logs = [index.logs(tipset) for tipset in tipsets]
-    kept = LogCache(most=6_000)  # two of them, each more than 2,000
+    kept = LogCache(limit=6_000)  # two of them, each more than 2,000
     for tipset, found in zip(tipsets, logs, strict=True):
         kept.put(tipset, found)
     assert [kept.get(tipset) for tipset in tipsets] == [None, *logs[1:]]
     assert kept.get(tipsets[0]) is None
-    tiny = LogCache(most=100)
+    tiny = LogCache(limit=100)
     tiny.put(tipsets[0], logs[0])
     assert tiny.get(tipsets[0]) is None

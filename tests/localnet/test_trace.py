@@ -16,8 +16,8 @@ from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 from localnet import CallFailed, Network, TransactionFailed
 from localnet.contracts.contract import Artifact
 from localnet.contracts.named_interface import NamedInterface
+from localnet.traces.decoded_calls import describe
 from localnet.traces.trace import Trace, call_json
-from localnet.traces.trace_words import describe
 from store.cid import RAW, cid_of, show
 from store.codec import encode, link
 from tests.conftest import data_file

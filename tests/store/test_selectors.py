@@ -118,9 +118,9 @@ def test_selector_walk_is_limited_and_cover_skips_repeated_paths() -> None:
     with pytest.raises(SelectorError, match="maximum number of nodes"):
         for _ in select(store, root, EVERYTHING, most=5000):
             pass
-    assert {cid for cid, _ in selected_blocks(store, root, EVERYTHING, most=5000)} == reachable(store, [root])
+    assert {cid for cid, _ in selected_blocks(store, root, EVERYTHING, limit=5000)} == reachable(store, [root])
     with pytest.raises(SelectorError, match="maximum number of nodes"):
-        list(selected_blocks(store, root, EVERYTHING, most=10))
+        list(selected_blocks(store, root, EVERYTHING, limit=10))
 
 
 def test_a_very_deep_chain_is_walked() -> None:

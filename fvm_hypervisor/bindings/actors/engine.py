@@ -60,7 +60,7 @@ def _gas_table() -> str:
         "impl GasTable {",
         "    pub fn of(numbers: &[u64]) -> GasTable {",
         "        GasTable {",
-        *(f"            {name}: numbers[{place}]," for place, name in enumerate(names)),
+        *(f"            {name}: numbers[{index}]," for index, name in enumerate(names)),
         "        }",
         "    }",
         "}",

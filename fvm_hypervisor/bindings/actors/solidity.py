@@ -79,12 +79,12 @@ def _types_file() -> str:
     shared: dict[str, AbiType] = {}
     for actor in INTERFACES:
         shared |= {name: part for name, part in _structs(facade(actor).values()).items() if part.shared}
-    wordy = {
+    descriptions = {
         "FilAddress": "A Filecoin address: a byte for its protocol, then its payload.",
         "Cid": "A CID in binary.",
     }
     structs = "\n".join(
-        f"/// {wordy.get(name) or notes.get(name, 'A part of return values.')}\n{_struct(part)}"
+        f"/// {descriptions.get(name) or notes.get(name, 'A part of return values.')}\n{_struct(part)}"
         for name, part in sorted(shared.items())
     )
     errors = "\n\n".join(

@@ -28,8 +28,8 @@ from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.typed_values import struct_key
 
 Item = Mapping[str, Any]
-OF_A_TUPLE: Final = TYPE_NAMES | {"count", "index"}
-OF_A_DEPLOYMENT: Final = TYPE_NAMES | {"self", "cls", "chain", "value", "sender", "gas_limit"}
+RESERVED_IN_TUPLES: Final = TYPE_NAMES | {"count", "index"}
+RESERVED_IN_DEPLOY: Final = TYPE_NAMES | {"self", "cls", "chain", "value", "sender", "gas_limit"}
 _ENTRY_KEYS: Final = ("type", "name", "stateMutability", "anonymous")
 _ITEM_KEYS: Final = ("name", "type", "internalType", "indexed")
 
@@ -63,7 +63,10 @@ class DeclaredRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredContract:
-    """A contract. `structs` by `struct_key`, each after those that it contains; without init code none is deployed."""
+    """A contract; `bytecode` is its init code, empty if it cannot be deployed.
+
+    `structs` are keyed by `struct_key`, each after the structs that it contains.
+    """
 
     name: str
     abi: Sequence[Item]
@@ -97,7 +100,7 @@ def declared(content: Any, name: str) -> DeclaredContract:
 def _abi(abi: Any) -> list[Item]:
     if not isinstance(abi, list):
         raise InvalidInput("there is no ABI: expected a compiler's JSON with the field `abi`, or a list of its entries")
-    readable_interface(abi)  # refuses what is no ABI at all
+    readable_interface(abi)  # raises for a list that is not an ABI
     return [_entry(entry) for entry in abi if readable_interface([entry]).abi]
 
 
@@ -131,7 +134,7 @@ def _of(abi: Sequence[Item], kind: str) -> Iterator[Item]:
 
 
 def _bytecode(content: Any) -> bytes:
-    """Init code; empty without code, or with unlinked libraries."""
+    """Return the init code; empty without code, or with unlinked libraries."""
     code = content.get("bytecode") if isinstance(content, Mapping) else None
     text = code.get("object") if isinstance(code, Mapping) else code
     if text is None and isinstance(content, Mapping) and isinstance(content.get("evm"), Mapping):
@@ -146,7 +149,7 @@ def _bytecode(content: Any) -> bytes:
 
 
 def _structs(abi: Sequence[Item], own: str, names: list[str]) -> dict[str, DeclaredRecord]:
-    """Return the structs, each one after those that it contains; the contract's own structs get their names first."""
+    """Return the structs, each after those that it contains; the contract's own structs are named first."""
     found: dict[str, Item] = {}
     for entry in abi:
         for item in (*entry["inputs"], *entry["outputs"]):
@@ -192,7 +195,10 @@ def _records(entries: Sequence[Item], suffix: str, names: list[str]) -> list[Dec
 
 
 def _functions(entries: Sequence[Item], names: list[str]) -> list[DeclaredFunction]:
-    """Name methods: overloads share one if their numbers of arguments differ, otherwise names include types."""
+    """Assign method names.
+
+    Overloads with different numbers of arguments share one name; otherwise the names include the argument types.
+    """
     alike = Counter((entry["name"], len(entry["inputs"])) for entry in entries)
     methods: dict[str, str] = {}
     found = []

@@ -37,7 +37,7 @@ def checked(name: str) -> str:
     Raises InvalidInput otherwise, since the name is written into source code.
     """
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"'{name[:60]!a}' is not a name of Solidity's")
+        raise InvalidInput(f"'{name[:60]!a}' is not a Solidity identifier")
     return name
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 from hypervisor.printable import printable
 from store.json_text import parse_json
 
-MAX_WORDS: Final = 2_000
-"""The most characters of a remark that are kept."""
+MAX_CHARACTERS: Final = 2_000
+"""Maximum number of characters of a note; longer ones are cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +61,20 @@ def _each(user: Any, dev: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _paragraphs(user: list[dict[str, Any]], dev: list[dict[str, Any]]) -> Iterator[str]:
-    yield from (_words(each["notice"]) for each in user if isinstance(each.get("notice"), str))
+    yield from (_cleaned(each["notice"]) for each in user if isinstance(each.get("notice"), str))
     for each in dev:
         if isinstance(each.get("details"), str):
-            yield _words(each["details"])
-        for name, words in _dict(each.get("params")).items():
-            if isinstance(words, str):
-                yield f"{_words(name)}: {_words(words)}"
-        for name, words in _dict(each.get("returns")).items():
-            if isinstance(words, str):
-                yield f"Answers {'' if name.startswith('_') else f'{_words(name)}: '}{_words(words)}"
+            yield _cleaned(each["details"])
+        for name, text in _dict(each.get("params")).items():
+            if isinstance(text, str):
+                yield f"{_cleaned(name)}: {_cleaned(text)}"
+        for name, text in _dict(each.get("returns")).items():
+            if isinstance(text, str):
+                yield f"Returns {'' if name.startswith('_') else f'{_cleaned(name)}: '}{_cleaned(text)}"
 
 
-def _words(text: str) -> str:
-    return printable(" ".join(text.split()), MAX_WORDS)
+def _cleaned(text: str) -> str:
+    return printable(" ".join(text.split()), MAX_CHARACTERS)
 
 
 def _dict(value: Any) -> dict[str, Any]:

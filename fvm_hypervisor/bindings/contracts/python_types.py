@@ -14,21 +14,21 @@ from fvm_hypervisor.bindings.contracts.declared import DeclaredRecord, Item
 from localnet.contracts.typed_values import is_hashed, item_of, struct_key
 
 
-def taken(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
+def return_type(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
     """Return the annotation of a function argument."""
     kind = item["type"]
     if kind.endswith("]"):
-        return f"Sequence[{taken(item_of(item), structs)}]"
-    return "Target" if kind == "address" else given(item, structs)
+        return f"Sequence[{return_type(item_of(item), structs)}]"
+    return "Target" if kind == "address" else argument_type(item, structs)
 
 
-def given(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
+def argument_type(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
     """Return the annotation of a return value or of a dataclass field."""
     kind: str = item["type"]
     if is_hashed(item):
         return "bytes"
     if kind.endswith("]"):
-        return f"tuple[{given(item_of(item), structs)}, ...]"
+        return f"tuple[{argument_type(item_of(item), structs)}, ...]"
     if kind == "tuple":
         return structs[struct_key(item)].name
     if kind.startswith(("int", "uint")):

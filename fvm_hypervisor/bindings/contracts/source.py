@@ -1,4 +1,4 @@
-"""The text of a wrapper's module, from what a contract declares. It passes mypy's strict mode as it is."""
+"""Source text of a contract's wrapper module. It passes mypy's strict mode unchanged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from itertools import groupby
 from textwrap import wrap
 
 from fvm_hypervisor.bindings.contracts.declared import (
-    OF_A_DEPLOYMENT,
-    OF_A_TUPLE,
+    RESERVED_IN_DEPLOY,
+    RESERVED_IN_TUPLES,
     DeclaredContract,
     DeclaredFunction,
     DeclaredRecord,
@@ -18,10 +18,10 @@ from fvm_hypervisor.bindings.contracts.declared import (
 )
 from fvm_hypervisor.bindings.contracts.names import members
 from fvm_hypervisor.bindings.contracts.natspec import Notes
-from fvm_hypervisor.bindings.contracts.python_types import given, taken
+from fvm_hypervisor.bindings.contracts.python_types import argument_type, return_type
 
 WIDTH = 120
-_PIECE = 100
+_LITERAL_LENGTH = 100
 _IMPORTS = (
     ("collections.abc", ("Sequence",)),
     ("dataclasses", ("dataclass",)),
@@ -94,7 +94,7 @@ def _record(
     if items:
         yield ""
     for name, item in zip(record.fields, items, strict=True):
-        yield f"    {name}: {given(item, contract.structs)}"
+        yield f"    {name}: {argument_type(item, contract.structs)}"
     yield "\n"
 
 
@@ -102,12 +102,12 @@ def _results(contract: DeclaredContract) -> Iterator[str]:
     for function in contract.functions:
         if function.result is not None:
             outputs = function.entry["outputs"]
-            names = members((item["name"] for item in outputs), OF_A_TUPLE)
+            names = members((item["name"] for item in outputs), RESERVED_IN_TUPLES)
             yield f"class {function.result}(NamedTuple):"
             yield from _docstring([f"Return values of `{function.signature}`."], 4)
             yield ""
             for name, item in zip(names, outputs, strict=True):
-                yield f"    {name}: {given(item, contract.structs)}"
+                yield f"    {name}: {argument_type(item, contract.structs)}"
             yield "\n"
 
 
@@ -147,7 +147,7 @@ def _contract(contract: DeclaredContract, natspec: Notes) -> Iterator[str]:
 
 def _constant(name: str, text: str) -> Iterator[str]:
     """Yield the lines of a string constant, split into several literals if it is long."""
-    pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+    pieces = [text[start : start + _LITERAL_LENGTH] for start in range(0, len(text), _LITERAL_LENGTH)]
     literals = [repr(piece) if '"' in piece else f'"{piece}"' for piece in pieces]
     if len(literals) == 1:
         yield f"{name}: Final = {literals[0]}"
@@ -185,10 +185,10 @@ def _overloads(groups: Sequence[Sequence[DeclaredFunction]]) -> Iterator[str]:
 
 def _deployment(contract: DeclaredContract, natspec: Notes) -> Iterator[str]:
     inputs = contract.constructor["inputs"]
-    names = members((item["name"] for item in inputs), OF_A_DEPLOYMENT)
+    names = members((item["name"] for item in inputs), RESERVED_IN_DEPLOY)
     payable = contract.constructor.get("stateMutability") == "payable"
     parameters = ["cls", "chain: Chain"]
-    parameters += [f"{name}: {taken(item, contract.structs)}" for name, item in zip(names, inputs, strict=True)]
+    parameters += [f"{name}: {return_type(item, contract.structs)}" for name, item in zip(names, inputs, strict=True)]
     parameters += ["*", *(["value: int = 0"] if payable else [])]
     parameters += ["sender: Target | None = None", "gas_limit: int | None = None"]
     yield ""
@@ -204,7 +204,7 @@ def _method(
     contract: DeclaredContract, function: DeclaredFunction, natspec: Notes, *, overloaded: bool
 ) -> Iterator[str]:
     inputs = zip(function.arguments, function.entry["inputs"], strict=True)
-    parameters = ["self", *(f"{name}: {taken(item, contract.structs)}" for name, item in inputs)]
+    parameters = ["self", *(f"{name}: {return_type(item, contract.structs)}" for name, item in inputs)]
     yield ""
     if overloaded:
         yield "    @overload"
@@ -224,7 +224,7 @@ def _method(
 
 
 def _answer(contract: DeclaredContract, function: DeclaredFunction) -> str:
-    parts = [given(item, contract.structs) for item in function.entry["outputs"]]
+    parts = [argument_type(item, contract.structs) for item in function.entry["outputs"]]
     if function.result is not None:
         return function.result
     return "None" if not parts else parts[0] if len(parts) == 1 else f"tuple[{', '.join(parts)}]"

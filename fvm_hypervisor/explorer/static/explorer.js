@@ -168,10 +168,10 @@ async function send(method, params, output) {
   }
 }
 
-function link(place, words) {
+function link(url, text) {
   const made = document.createElement("a");
-  made.href = place;
-  made.textContent = `${words.slice(0, 8)}…${words.slice(-4)}`;
+  made.href = url;
+  made.textContent = `${text.slice(0, 8)}…${text.slice(-4)}`;
   return made;
 }
 

@@ -97,18 +97,18 @@ class OutboxBlocks:
         return self._inner.next_base_fee(version, base_fee, gas_used, bids)
 
 
-def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
+def deliver(machine: Hypervisor, gas_budget: int = EPOCH_GAS) -> None:
     """Deliver due messages, oldest first, until one exceeds the epoch's remaining gas.
 
     A delivery with a fatal error counts as failed, with exit code 10 and its whole budget used. Otherwise each later
     epoch would stop at the same entry. Raises Fatal if the outbox itself fails.
     """
     while _waits(machine):
-        due = decode_strict(_system(machine, NEXT, [room]))
+        due = decode_strict(_system(machine, NEXT, [gas_budget]))
         if due is None:
             return
         if len(due) == 1:  # expired, or its poster no longer exists
-            room -= due[0]
+            gas_budget -= due[0]
             continue
         number, sender, to, method, params, value, gas, handling = due
         message = Message(
@@ -125,7 +125,7 @@ def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
             raise result.fatal
         returned = result.return_data if len(result.return_data) <= MAX_RETURN else None
         _system(machine, SETTLE, [result.exit_code, result.gas_used, returned])
-        room -= gas + handling
+        gas_budget -= gas + handling
 
 
 def _waits(machine: Hypervisor) -> bool:

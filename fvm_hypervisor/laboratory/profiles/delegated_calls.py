@@ -167,13 +167,13 @@ class AccountCalls:
             apply = partial(self._apply_and_call, calls, call, actor)
             return calls.machine.stacks.run(apply, calls.gas.exhaust) if calls.depth == 1 else apply()
         store = calls.machine.store
-        kept = evm_state_at(store, state.head)
-        if kept is None:
+        contract = evm_state_at(store, state.head)
+        if contract is None:
             return self._invoke_bare(calls, call, actor, state)
         as_contract = replace(state, code=calls.machine.manifest.code("evm"))
         if call.method in _LOOKS or (call.method == _DELEGATE_CALL and call.from_ == actor):
             return calls.invoke(call, actor, as_contract)
-        delegate = delegation_of(store.get(kept.bytecode))
+        delegate = delegation_of(store.get(contract.bytecode))
         if delegate is None or not (call.method == INVOKE_EVM or call.method >= FIRST_CALLABLE_METHOD):
             return self._inner.invoke(calls, call, actor, state)
         if not self._variant.nests and self._runs_in_a_name(calls, call):
@@ -239,8 +239,8 @@ class AccountCalls:
             return CallResult(ExitCode.OK)
         if kind not in ("evm", "ethaccount"):
             kind = "an archived contract" if state.code == ARCHIVED_CODE else "a native actor"
-            said = f"0x{delegate.hex()} is {kind}, whose code runs in no account's name"
-            return CallResult(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, message=said)
+            text = f"0x{delegate.hex()} is {kind}, whose code runs in no account's name"
+            return CallResult(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, message=text)
         contract = evm_state_at(store, state.head)
         if contract is None or (
             contract.tombstone is not None and contract.tombstone != Lifespan(calls.origin, calls.nonce)
@@ -258,8 +258,8 @@ class AccountCalls:
     def _apply_and_call(self, calls: CallManager, call: Call, actor: ActorID) -> CallResult:
         """Apply the authorizations, then make the call as the sender; exit with 0 even if the call fails."""
         if calls.depth != 1 or call.from_ != actor:
-            said = "ApplyAndCall is for the message that an account sends to itself"
-            return CallResult(ExitCode.USR_FORBIDDEN, message=said)
+            text = "ApplyAndCall is for the message that an account sends to itself"
+            return CallResult(ExitCode.USR_FORBIDDEN, message=text)
         try:
             params = ApplyAndCallParams.decode(b"" if call.params is None else call.params.data)
         except ParamsError as error:
@@ -275,8 +275,8 @@ class AccountCalls:
         signed = [(authority_of(item, chain_id), item) for item in params.authorizations]
         authorities = [authority for authority, _ in signed if authority is not None]
         if not self._variant.repeats and len(set(authorities)) < len(authorities):
-            said = "an account has signed two of the authorizations: at most one of each in a transaction"
-            return CallResult(ExitCode.USR_ILLEGAL_ARGUMENT, message=said)
+            text = "an account has signed two of the authorizations: at most one of each in a transaction"
+            return CallResult(ExitCode.USR_ILLEGAL_ARGUMENT, message=text)
         for authority, item in signed:
             if authority is not None:
                 self._authorize(calls, authority, item)
@@ -310,25 +310,25 @@ class AccountCalls:
         if not self._variant.own_nonces:
             return 0 if state is None else state.nonce
         calls.gas.charge("OnDelegationNonce", to_milligas(GAS["nonce"]))
-        kept = calls.get_actor(NONCES)
-        return 0 if kept is None else _nonces(calls.machine.store, kept).get(authority) or 0
+        actor = calls.get_actor(NONCES)
+        return 0 if actor is None else _nonces(calls.machine.store, actor).get(authority) or 0
 
     def _count(self, calls: CallManager, authority: EthAddress, nonce: int) -> None:
-        store, kept = calls.machine.store, calls.get_actor(NONCES)
-        if kept is None:  # a state that was begun without the lab
+        store, actor = calls.machine.store, calls.get_actor(NONCES)
+        if actor is None:  # a state that was begun without the lab
             store.put(CODE, CODE_BLOCK)
-            kept = ActorState(CODE, put_cbor(store, encode([link(Hamt(store).flush())])))
-        nonces = _nonces(store, kept)
+            actor = ActorState(CODE, put_cbor(store, encode([link(Hamt(store).flush())])))
+        nonces = _nonces(store, actor)
         nonces.set(authority, nonce)
-        calls.set_actor(NONCES, replace(kept, head=put_cbor(store, encode([link(nonces.flush())]))))
+        calls.set_actor(NONCES, replace(actor, head=put_cbor(store, encode([link(nonces.flush())]))))
 
     def _call(self, calls: CallManager, actor: ActorID, params: ApplyAndCallParams) -> CallResult:
-        kept = to_milligas(GAS["kept"])
-        if calls.gas.available <= kept:
-            calls.gas.charge("OnKeptAuthorizations", kept + 1)
+        reserve = to_milligas(GAS["kept"])
+        if calls.gas.available <= reserve:
+            calls.gas.charge("OnKeptAuthorizations", reserve + 1)
         block = Block(CBOR, byte_string(params.data)) if params.data else None
         call = Call(
-            actor, to_filecoin(params.to), INVOKE_EVM, block, TokenAmount(params.value), calls.gas.available - kept
+            actor, to_filecoin(params.to), INVOKE_EVM, block, TokenAmount(params.value), calls.gas.available - reserve
         )  # fmt: skip
         outer, self._outer = self._outer, call
         try:
@@ -349,7 +349,7 @@ class AccountCalls:
             answer = encode_answer(succeeded, b"")
         storage = min(price * len(answer), calls.gas.available)
         calls.gas.charge("OnChainReturnValue", storage, storage)
-        return CallResult(ExitCode.OK, Block(CBOR, answer), "" if succeeded else _words(result))
+        return CallResult(ExitCode.OK, Block(CBOR, answer), "" if succeeded else _failure_text(result))
 
 
 def count_refusal(variant: DelegationVariant, count: int) -> str:
@@ -361,7 +361,7 @@ def count_refusal(variant: DelegationVariant, count: int) -> str:
     return ""
 
 
-def _words(result: CallResult) -> str:
+def _failure_text(result: CallResult) -> str:
     return result.message or f"the call exited with {result.exit_code}"
 
 
@@ -387,8 +387,8 @@ def _ethereum_address(calls: CallManager, actor: ActorID) -> EthAddress:
 def _delegated_head(store: Blockstore, head: Cid, delegate: EthAddress, transient: bool) -> Cid:
     """Write an account's state with the delegate's code (none for the zero address); its storage stays."""
     empty = Kamt(store, None).flush()
-    kept = evm_state_at(store, head)
-    storage = empty if kept is None else kept.storage
+    contract = evm_state_at(store, head)
+    storage = empty if contract is None else contract.storage
     code = DELEGATION_PREFIX + delegate if any(delegate) else b""
     if not code and storage == empty:
         return EMPTY_ARRAY_CID

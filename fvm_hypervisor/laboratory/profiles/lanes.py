@@ -85,31 +85,35 @@ class LaneBuilding:
         return lane, usual if lane == _USERS else usual * self.lanes[lane].share // 100
 
     def choose(
-        self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
+        self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, gas_limit: int
     ) -> list[Candidate]:
         """Fill each lane up to its share, then the remaining space; by rank, with each sender's nonces in order."""
-        left = [room * lane.share // 100 for lane in self.lanes]
-        places = [0] * len(queues)
+        left = [gas_limit * lane.share // 100 for lane in self.lanes]
+        positions = [0] * len(queues)
         chosen: list[Candidate] = []
         for by_lane in (True, False):
-            heads = [(rank(queue[place]), at) for at, queue in enumerate(queues) if (place := places[at]) < len(queue)]
+            heads = [
+                (rank(queue[position]), at)
+                for at, queue in enumerate(queues)
+                if (position := positions[at]) < len(queue)
+            ]
             heads.sort()
             while heads:
                 _, at = heappop(heads)
-                candidate = queues[at][places[at]]
+                candidate = queues[at][positions[at]]
                 limit = candidate.bare.gas_limit
                 if by_lane:
                     lane = self.lane_of(machine, candidate)
                     if limit > left[lane]:
                         continue  # the sender's later messages wait, since this one may still fit the remaining gas
                     left[lane] -= limit
-                elif limit > room:
+                elif limit > gas_limit:
                     continue
-                room -= limit
+                gas_limit -= limit
                 chosen.append(candidate)
-                places[at] += 1
-                if places[at] < len(queues[at]):
-                    heappush(heads, (rank(queues[at][places[at]]), at))
+                positions[at] += 1
+                if positions[at] < len(queues[at]):
+                    heappush(heads, (rank(queues[at][positions[at]]), at))
         return chosen
 
     def lane_of(self, machine: Hypervisor, candidate: Candidate) -> int:

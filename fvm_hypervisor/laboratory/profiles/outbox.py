@@ -45,7 +45,7 @@ OUTBOX: Final = ActorID(20)
 RUNTIME: Final = "outbox"
 CODE_BLOCK: Final = b"The outbox of the lab async, version 1. It is executed by the runtime `outbox`, not as a module."
 CODE: Final = cid_of(CODE_BLOCK, RAW)
-"""The code CID: of a block that says so, since a state's links lead to blocks."""
+"""Code CID: that of `CODE_BLOCK`, because every link of a state must lead to a block."""
 
 POST, NEXT, SETTLE = MethodNumber(2), MethodNumber(3), MethodNumber(4)
 POST_SELECTOR: Final = bytes.fromhex("b06ad502")
@@ -57,16 +57,16 @@ EPOCH_GAS: Final = Gas(2_500_000_000)
 HANDLING_GAS: Final = Gas(30_000_000)
 """Gas that an entry pays for its delivery and settlement, measured in a queue of millions."""
 HANDLING_GAS_PER_BYTE: Final = 1_500
-"""And for each byte of its parameters."""
+"""Additional gas per byte of its parameters."""
 MAX_PARAMS: Final = 32 << 10
 MAX_RETURN: Final = 1 << 10
 """Maximum size in bytes of a return value in a receipt; a longer one is omitted."""
 LONGEST_WAIT: Final = 30 * 2880
-"""Epochs between a message's posting and its expiry, at most."""
+"""Maximum number of epochs between the posting of a message and its expiry."""
 RECEIPT_WAIT: Final = 2880
-"""Epochs after which a receipt that was not delivered expires."""
+"""Number of epochs after which an undelivered receipt expires."""
 EXPIRED: Final = 64
-"""The exit code in the receipt of a message that expired: no actor's, no machine's."""
+"""Exit code in the receipt of an expired message; no actor and no system error uses it."""
 _RECEIPT_FIELDS: Final = 64
 """Maximum size in bytes of a receipt's parameters without the return value."""
 MESSAGE, RECEIPT = 0, 1
@@ -79,15 +79,15 @@ def handling_gas(size: int) -> Gas:
 
 RECEIPT_HANDLING: Final = handling_gas(MAX_RETURN + _RECEIPT_FIELDS)
 MAX_GAS: Final = Gas(EPOCH_GAS - handling_gas(MAX_PARAMS))
-"""Any entry fits an epoch."""
+"""Maximum gas of a message, so that each entry fits into one epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
     """An entry of the outbox: a posted message, or the receipt of one for its poster.
 
-    `value` in attoFIL, `price` in attoFIL per gas as it was when it was posted, `posted` and `expiry` in epochs.
-    A receipt is `about` the message of that number, else 0.
+    `value` is in attoFIL, `price` in attoFIL per gas at the time of posting, `posted` and `expiry` are epochs. `about`
+    is the number of the message that a receipt belongs to; 0 for messages.
     """
 
     kind: int
@@ -164,7 +164,7 @@ class OutboxRuntime(MethodsRuntime):
     charge = "OnOutboxMethod"
 
     def run(self, kernel: Kernel, params: Block | None) -> tuple[int, bytes] | None:
-        """See `MethodsRuntime.run`."""
+        """Run a method, as described in `MethodsRuntime.run`."""
         return _Invocation(kernel).run(params)
 
 
@@ -208,15 +208,15 @@ class _Invocation:
                 raise TypeError("expected a number, found bytes")
             return [to, method, data, decode_bigint(value), *numbers]
         except (CodecError, InvalidInput, TypeError) as error:
-            said = f"the parameters of Post cannot be read: {error}"
-            raise ActorExit(ExitCode.USR_SERIALIZATION, message=said) from None
+            text = f"the parameters of Post cannot be read: {error}"
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=text) from None
 
     def _post_by_abi(self, params: Block | None) -> tuple[int, bytes]:
         try:
             calldata = plain_calldata(params)
             if calldata[:4] != POST_SELECTOR:
-                said = f"the outbox has no function with the selector 0x{calldata[:4].hex()}"
-                raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=said)
+                text = f"the outbox has no function with the selector 0x{calldata[:4].hex()}"
+                raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=text)
             to, method, data, *numbers = decode_abi(_POST_TYPES, calldata[4:])
         except (ParamsError, DecodingError, OverflowError, ValueError) as error:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata of post: {error}") from None
@@ -247,8 +247,8 @@ class _Invocation:
         )
         paid = self._context.value
         if paid < entry.escrow:
-            said = f"the message costs {entry.escrow} attoFIL with its value, and {paid} came with it"
-            raise ActorExit(ExitCode.USR_INSUFFICIENT_FUNDS, message=said)
+            text = f"the message costs {entry.escrow} attoFIL with its value, but only {paid} were sent with it"
+            raise ActorExit(ExitCode.USR_INSUFFICIENT_FUNDS, message=text)
         # do
         number, first, queue = self._load()
         self._append(number, first, queue, entry)
@@ -267,7 +267,7 @@ class _Invocation:
         if len(params) > MAX_PARAMS:
             return f"parameters of {len(params)} bytes: at most {MAX_PARAMS}"
         if not 0 <= value < 1 << 127:
-            return f"a value of {value} attoFIL: expected no less than 0, and no more than there can be"
+            return f"a value of {value} attoFIL: expected 0 to 2^127 - 1"
         if not 0 < gas <= MAX_GAS:
             return f"a budget of {gas} gas: expected 1 to {MAX_GAS}"
         if not self._epoch < expiry <= self._epoch + LONGEST_WAIT:
@@ -280,22 +280,22 @@ class _Invocation:
 
     # --- delivering -------------------------------------------------------------------------------------------
 
-    def next(self, room: int) -> list[Any] | None:
-        """Return the next delivery for `room` gas, with its value paid out.
+    def next(self, gas_limit: int) -> list[Any] | None:
+        """Return the next delivery for `gas_limit` gas, with its value paid out.
 
-        A delivery is [number, poster, to, method, params, value, gas, handling gas]. A number alone is the handling gas
-        of an expired entry. None: there is nothing to do now.
+        A delivery is [number, poster, to, method, params, value, gas, handling gas]. For an expired entry, the list
+        holds only the handling gas. None means that nothing can be delivered now.
         """
         number, first, queue = self._load()
         if first == number:
             return None
         entry = self._entry(queue, first)
-        if entry.posted >= self._epoch or room < entry.handling:
+        if entry.posted >= self._epoch or gas_limit < entry.handling:
             return None
         if self._epoch > entry.expiry:
             self._finish(number, first, queue, entry, EXPIRED, 0, None, expired=True)
             return [entry.handling]
-        if entry.gas + entry.handling > room:
+        if entry.gas + entry.handling > gas_limit:
             return None
         if entry.kind == MESSAGE and not self._pay(entry.poster, entry.value):
             # The poster no longer exists and a message has no sender, so the payment is burnt.

@@ -35,12 +35,12 @@ def paid_params(kernel: Kernel, charge: str, gas: int, params: BlockId) -> Block
     return block
 
 
-def refuse_longer(params: Block | None, most: int, what: str) -> None:
-    """Raise ActorExit (16) for parameters of more than `most` bytes."""
+def refuse_longer(params: Block | None, limit: int, what: str) -> None:
+    """Raise ActorExit (16) for parameters of more than `limit` bytes."""
     size = 0 if params is None else len(params.data)
-    if size > most:
-        said = f"{what} with parameters of {size} bytes: at most {most}"
-        raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=said)
+    if size > limit:
+        text = f"{what} with parameters of {size} bytes: at most {limit}"
+        raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=text)
 
 
 def plain_calldata(params: Block | None) -> bytes:
@@ -60,12 +60,12 @@ def plain_fields(params: Block | None, count: int) -> list[int | bytes]:
         raise CodecError(f"expected a list of {count}")
     fields: list[int | bytes] = []
     at = len(head)
-    for place in range(1, count + 1):
+    for index in range(1, count + 1):
         first = data[at] if at < len(data) else 0xFF
         kind, number = first >> 5, first & 0x1F
         if kind not in (_UNSIGNED, _BYTES) or number > 27:
             found = f"begins with 0x{first:02x}" if at < len(data) else "is not there"
-            raise CodecError(f"field {place} {found}: expected an unsigned integer or a byte string")
+            raise CodecError(f"field {index} {found}: expected an unsigned integer or a byte string")
         at += 1
         if number >= 24:
             width = 1 << number - 24

@@ -78,19 +78,19 @@ def terms_of(option: str) -> tuple[bool, RentTerms]:
 
     The last parts may be omitted.
     """
-    who, *words = (option or "own").split("/")
+    payer, *words = (option or "own").split("/")
     expected = f"rent={option}: expected own or all, then rate, period and grace, such as rent=all/1000000/2880/86400"
-    if who not in ("own", "all") or len(words) > len(BOUNDS):
+    if payer not in ("own", "all") or len(words) > len(BOUNDS):
         raise InvalidInput(expected)
     numbers = [TERMS.rates[0][1], TERMS.period, TERMS.grace]
-    for place, (word, (name, least, most)) in enumerate(zip(words, BOUNDS, strict=False)):
+    for index, (word, (name, minimum, maximum)) in enumerate(zip(words, BOUNDS, strict=False)):
         if not (word.isascii() and word.isdigit()) or len(word) > 20:
             raise InvalidInput(expected)
-        numbers[place] = int(word)
-        if not least <= int(word) <= most:
-            raise InvalidInput(f"rent={option}: a {name} of {word}: expected {least} to {most}")
+        numbers[index] = int(word)
+        if not minimum <= int(word) <= maximum:
+            raise InvalidInput(f"rent={option}: a {name} of {word}: expected {minimum} to {maximum}")
     rate, period, grace = numbers
-    return who == "all", RentTerms(((0, rate),), period, grace)
+    return payer == "all", RentTerms(((0, rate),), period, grace)
 
 
 class RentBlocks:

@@ -189,14 +189,14 @@ class RentState:
         """Remove an actor, which pays no more rent."""
         self.actors.delete(write_uvarint(actor))
 
-    def take_due(self, epoch: int, most: int) -> list[tuple[int, ActorID]]:
+    def take_due(self, epoch: int, limit: int) -> list[tuple[int, ActorID]]:
         """Remove the entries due up to an epoch from the queue, oldest first; return epochs and actors."""
         taken: list[tuple[int, ActorID]] = []
-        for due, root in list(islice(self.queue.items(), most)):
-            if due > epoch or len(taken) == most:
+        for due, root in list(islice(self.queue.items(), limit)):
+            if due > epoch or len(taken) == limit:
                 break
             bucket = Amt(self._store, unlink(root))
-            found = list(islice(bucket.items(), most - len(taken)))
+            found = list(islice(bucket.items(), limit - len(taken)))
             taken += [(due, ActorID(actor)) for _, actor in found]
             if len(found) == bucket.count:
                 self.queue.delete(due)
@@ -266,7 +266,7 @@ class _Invocation:
         method = METHODS.get(number)
         if method is None:
             raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the rent actor has no method {number}")
-        refuse_longer(params, method.most, f"method {number}")
+        refuse_longer(params, method.limit, f"method {number}")
         fields = self._fields_of_abi(method, params) if by_abi else self._fields_of_cbor(number, method, params)
         if self._context.read_only and not method.reads:
             raise ActorExit(ExitCode.USR_READ_ONLY, message="no rent is paid in a read-only call")
@@ -281,7 +281,7 @@ class _Invocation:
         return CBOR, encode([encode_bigint(value) if kind == "uint256" else value for kind, value in typed])
 
     def _number_of_abi(self, params: Block | None) -> MethodNumber:
-        refuse_longer(params, max(method.most for method in METHODS.values()), "calldata")
+        refuse_longer(params, max(method.limit for method in METHODS.values()), "calldata")
         try:
             selector = plain_calldata(params)[:4]
         except ParamsError as error:
@@ -289,8 +289,8 @@ class _Invocation:
         for number, method in METHODS.items():
             if method.selector == selector:
                 return number
-        said = f"the rent actor has no function with the selector 0x{selector.hex()}"
-        raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=said)
+        text = f"the rent actor has no function with the selector 0x{selector.hex()}"
+        raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=text)
 
     def _fields_of_abi(self, method: _Method, params: Block | None) -> list[bytes]:
         try:
@@ -304,12 +304,12 @@ class _Invocation:
         try:
             found = plain_fields(params, method.fields)
         except CodecError as error:
-            said = f"the parameters of method {number} cannot be read: {error}"
-            raise ActorExit(ExitCode.USR_SERIALIZATION, message=said) from None
+            text = f"the parameters of method {number} cannot be read: {error}"
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=text) from None
         fields = [field for field in found if isinstance(field, bytes)]
         if len(fields) < len(found):
-            said = f"the parameters of method {number} cannot be read: a field that is not bytes"
-            raise ActorExit(ExitCode.USR_SERIALIZATION, message=said)
+            text = f"the parameters of method {number} cannot be read: a field that is not bytes"
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=text)
         return fields
 
     # --- methods ----------------------------------------------------------------------------------------------
@@ -319,36 +319,36 @@ class _Invocation:
         actor, state = self._actor(address)
         if state.code == ARCHIVED_CODE:
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"f0{actor} is archived: resurrect it")
-        books = self._load()
-        tenancy = books.tenancy(actor)
+        ledger = self._load()
+        tenancy = ledger.tenancy(actor)
         deposit = self._context.value + (0 if tenancy is None else tenancy.deposit)
         if deposit > MAX_DEPOSIT:
-            said = f"a deposit of {deposit} attoFIL: at most {MAX_DEPOSIT}"
-            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=said)
+            text = f"a deposit of {deposit} attoFIL: at most {MAX_DEPOSIT}"
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=text)
         if tenancy is not None:
             tenancy = replace(tenancy, deposit=deposit)
-            books.keep(actor, tenancy)
+            ledger.keep(actor, tenancy)
         else:
             if not pays_rent(self._kernel.machine.manifest, actor, state):
-                said = f"f0{actor} pays no rent: contracts and users' native actors do"
-                raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=said)
-            if books.cursor is None and actor != self._context.caller:
+                text = f"f0{actor} pays no rent: contracts and users' native actors do"
+                raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=text)
+            if ledger.cursor is None and actor != self._context.caller:
                 raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"f0{actor} pays no rent until it opts in itself")
             tenancy = Tenancy(deposit, 0, self._epoch, graced=True)
-            books.plan(actor, tenancy)
-        self._save(books)
+            ledger.plan(actor, tenancy)
+        self._save(ledger)
         return [tenancy.due]
 
     def opt_out(self) -> list[int]:
         """End the caller's tenancy and refund its deposit."""
-        books, caller = self._load(), self._context.caller
-        tenancy = books.tenancy(caller)
-        if books.cursor is not None:
+        ledger, caller = self._load(), self._context.caller
+        tenancy = ledger.tenancy(caller)
+        if ledger.cursor is not None:
             raise ActorExit(ExitCode.USR_FORBIDDEN, message="all actors pay rent here")
         if tenancy is None:
             raise ActorExit(ExitCode.USR_NOT_FOUND, message=f"f0{caller} pays no rent")
-        books.forget(caller)
-        self._save(books)
+        ledger.forget(caller)
+        self._save(ledger)
         self._pay(caller, tenancy.deposit)
         return []
 
@@ -368,20 +368,20 @@ class _Invocation:
         gone = archived(self._store, state)
         if gone is None:
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"f0{actor} is not archived")
-        books, value = self._load(), self._context.value
-        rent = books.terms.rent(gone.size, self._epoch)
+        ledger, value = self._load(), self._context.value
+        rent = ledger.terms.rent(gone.size, self._epoch)
         if not rent <= value <= MAX_DEPOSIT:
-            said = f"{value} attoFIL came with the proof: f0{actor} costs {rent} a period, at most {MAX_DEPOSIT}"
-            raise ActorExit(ExitCode.USR_INSUFFICIENT_FUNDS, message=said)
+            text = f"{value} attoFIL came with the proof: f0{actor} costs {rent} a period, at most {MAX_DEPOSIT}"
+            raise ActorExit(ExitCode.USR_INSUFFICIENT_FUNDS, message=text)
         # charge and do
         for cid, data in self._proven(gone, proof):
             self._store.put(cid, data)
         manifest = self._kernel.machine.manifest
         code = manifest.code(gone.name) if gone.name else gone.code
         self._calls.set_actor(actor, replace(state, code=code, head=gone.root))
-        tenancy = Tenancy(value - rent, gone.size, self._epoch + books.terms.period, graced=False)
-        books.plan(actor, tenancy)
-        self._save(books)
+        tenancy = Tenancy(value - rent, gone.size, self._epoch + ledger.terms.period, graced=False)
+        ledger.plan(actor, tenancy)
+        self._save(ledger)
         self._pay(BURNT_FUNDS_ACTOR, rent)
         # return
         return [tenancy.due]
@@ -403,70 +403,70 @@ class _Invocation:
 
     def collect(self) -> None:
         """Collect due rent, and archive actors without funds, within the limits of an epoch."""
-        books = self._load()
-        room = self._enroll(books)
+        ledger = self._load()
+        remaining = self._enroll(ledger)
         burnt, walked = 0, 0
-        due = books.take_due(self._epoch, room)
-        for place, (epoch, actor) in enumerate(due):
+        due = ledger.take_due(self._epoch, remaining)
+        for index, (epoch, actor) in enumerate(due):
             if walked >= EPOCH_BLOCKS:
-                for later, other in due[place:]:
-                    self._postpone(books, other, later)
+                for later, other in due[index:]:
+                    self._postpone(ledger, other, later)
                 break
-            tenancy = books.tenancy(actor)
+            tenancy = ledger.tenancy(actor)
             if tenancy is not None and tenancy.due == epoch:
-                paid, blocks = self._settle(books, actor, tenancy)
+                paid, blocks = self._settle(ledger, actor, tenancy)
                 burnt, walked = burnt + paid, walked + blocks
-        books.look_for_first()
-        self._save(books)
+        ledger.look_for_first()
+        self._save(ledger)
         self._pay(BURNT_FUNDS_ACTOR, burnt)
 
-    def _enroll(self, books: RentState) -> int:
+    def _enroll(self, ledger: RentState) -> int:
         """Enroll new actors where all pay, and return the number of actors that may still be examined."""
-        if books.cursor is None:
+        if ledger.cursor is None:
             return EPOCH_ACTORS
         tree, manifest = self._calls.tree, self._kernel.machine.manifest
-        first: int = books.cursor
+        first: int = ledger.cursor
         end = min(tree.init_state().next_id, first + EPOCH_ACTORS // 2)
         for number in range(first, max(first, end)):
             actor = ActorID(number)
             state = tree.get_actor(actor)
-            if state is None or books.tenancy(actor) is not None:
+            if state is None or ledger.tenancy(actor) is not None:
                 continue
             if pays_rent(manifest, actor, state) or manifest.name_of(state.code) == UNBORN:
-                books.plan(actor, Tenancy(0, 0, self._epoch, graced=True))
-        books.cursor = max(first, end)
+                ledger.plan(actor, Tenancy(0, 0, self._epoch, graced=True))
+        ledger.cursor = max(first, end)
         return EPOCH_ACTORS - (max(first, end) - first)
 
-    def _postpone(self, books: RentState, actor: ActorID, epoch: int) -> None:
+    def _postpone(self, ledger: RentState, actor: ActorID, epoch: int) -> None:
         """Queue an actor for the next epoch."""
-        tenancy = books.tenancy(actor)
+        tenancy = ledger.tenancy(actor)
         if tenancy is not None and tenancy.due == epoch:
-            books.plan(actor, replace(tenancy, due=self._epoch + 1))
+            ledger.plan(actor, replace(tenancy, due=self._epoch + 1))
 
-    def _settle(self, books: RentState, actor: ActorID, tenancy: Tenancy) -> tuple[int, int]:
+    def _settle(self, ledger: RentState, actor: ActorID, tenancy: Tenancy) -> tuple[int, int]:
         """Collect a period's rent or archive; return the attoFIL to burn and the number of blocks visited."""
-        tree, manifest, terms = self._calls.tree, self._kernel.machine.manifest, books.terms
+        tree, manifest, terms = self._calls.tree, self._kernel.machine.manifest, ledger.terms
         state = tree.get_actor(actor)
         if state is None:  # the actor has destroyed itself, so its deposit has no owner
-            books.forget(actor)
+            ledger.forget(actor)
             return tenancy.deposit, 0
         if manifest.name_of(state.code) == UNBORN:
-            books.plan(actor, replace(tenancy, due=self._epoch + terms.period))
+            ledger.plan(actor, replace(tenancy, due=self._epoch + terms.period))
             return 0, 0
         if not pays_rent(manifest, actor, state):  # it has become an account
-            books.forget(actor)
+            ledger.forget(actor)
             self._pay(actor, tenancy.deposit)
             return 0, 0
         found = self._measure(actor, state)
         rent = terms.rent(found.size, self._epoch)
         if rent <= tenancy.deposit:
             due = self._epoch + terms.period
-            books.plan(actor, Tenancy(tenancy.deposit - rent, found.size, due, graced=False))
+            ledger.plan(actor, Tenancy(tenancy.deposit - rent, found.size, due, graced=False))
             return rent, found.blocks
         if tenancy.graced and terms.grace:
-            books.plan(actor, replace(tenancy, size=found.size, due=self._epoch + terms.grace, graced=False))
+            ledger.plan(actor, replace(tenancy, size=found.size, due=self._epoch + terms.grace, graced=False))
             return 0, found.blocks
-        books.forget(actor)
+        ledger.forget(actor)
         name = manifest.name_of(state.code) or ""
         gone = ArchivedActor(self._epoch, name, state.code, state.head, found.size, kept=not found.is_provable)
         head = put_cbor(self._store, gone.encode())
@@ -500,8 +500,8 @@ class _Invocation:
     def _load(self) -> RentState:
         return RentState(self._blocks, self._kernel.self_.root())
 
-    def _save(self, books: RentState) -> None:
-        self._kernel.self_.set_root(books.flush())
+    def _save(self, ledger: RentState) -> None:
+        self._kernel.self_.set_root(ledger.flush())
 
     def _pay(self, actor: ActorID, amount: int) -> None:
         """Send funds to an existing actor. Raises ActorExit if they do not arrive, which reverts the call."""
@@ -509,22 +509,22 @@ class _Invocation:
             return
         sent = self._kernel.send(Address.id(actor), METHOD_SEND, value=TokenAmount(amount))
         if sent.exit_code != ExitCode.OK:
-            said = f"{amount} attoFIL do not reach f0{actor}, which exits with {sent.exit_code}"
-            raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=said)
+            text = f"{amount} attoFIL do not reach f0{actor}, which exits with {sent.exit_code}"
+            raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=text)
 
 
 @dataclass(frozen=True, slots=True)
 class _Method:
     """A public method: its implementation over byte string parameters, and its Solidity signature.
 
-    `answer`: the types of the answer, `most`: bytes of parameters at most.
+    `answer`: the types of the answer, `limit`: bytes of parameters at most.
     """
 
     function: Callable[..., list[int]]
     fields: int
     selector: bytes
     answer: tuple[str, ...] = ()
-    most: int = AROUND
+    limit: int = AROUND
     reads: bool = False
     takes_money: bool = False
 

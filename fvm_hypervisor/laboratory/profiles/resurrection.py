@@ -45,14 +45,14 @@ class StateSize:
         return self.whole and self.size <= MAX_PROVEN
 
 
-def size_of(store: Blockstore, root: Cid, most: int) -> StateSize:
-    """Return the size of the state below a root, reading at most `most` blocks.
+def size_of(store: Blockstore, root: Cid, limit: int) -> StateSize:
+    """Return the size of the state below a root, reading at most `limit` blocks.
 
     Raises BlockNotFound, StoreCorrupt, CodecError.
     """
     size = count = 0
     for _, data in blocks_below(store, [root]):
-        if count == most:
+        if count == limit:
             return StateSize(size, count, whole=False)
         size += len(data) + BLOCK_BYTES
         count += 1

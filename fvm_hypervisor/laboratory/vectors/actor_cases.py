@@ -1,4 +1,4 @@
-"""Runs cases of one built-in actor: a sequence of messages to it, and the changes of each.
+"""Runs cases of the reward actor: sequences of messages, each with its expected changes.
 
 A file has accounts, a miner and its owner, and cases. A case starts with the actor's balance and the bytes of its
 state; a step has an epoch and an implicit message, which pays no gas. Compared are exit code, return value, events,
@@ -30,12 +30,12 @@ FIRST_ACCOUNT: Final = 100
 NETWORK: Final = 29
 _OWNER: Final = "miner owner"
 _WINDOW_PROOF: Final = 10
-"""The kind of window proof of sectors of 2 KiB."""
+"""Registered window PoSt proof type of 2 KiB sectors."""
 _DEPOSIT: Final = TokenAmount(10**18)
 
 
 class CaseFile:
-    """One file: its accounts and its miner are made once, each case runs on a fork of that state."""
+    """The cases of a file. Accounts and miner are created once; each case runs on a fork of that state."""
 
     def __init__(self, content: Mapping[str, Any], bundle: Bundle) -> None:
         self._content = content
@@ -49,14 +49,14 @@ class CaseFile:
         return [read_object(case, "a case") for case in read_list(self._content["cases"], "cases")]
 
     def run(self, case: Mapping[str, Any]) -> Iterator[str]:
-        """Every difference in words, up to the first step with one; none if all is as expected."""
+        """Run a case. Yield the differences of the first step that differs; none if the case passed."""
         with self._machine.fork() as machine:
             self._set(machine, case["initial"])
-            for place, step in enumerate(case["steps"]):
+            for index, step in enumerate(case["steps"]):
                 if "set" in step:
                     self._set(machine, step["set"])
                     continue
-                found = [f"step {place} ({step['method']}): {line}" for line in self._step(machine, step)]
+                found = [f"step {index} ({step['method']}): {line}" for line in self._step(machine, step)]
                 yield from found
                 if found:
                     return
@@ -67,11 +67,11 @@ class CaseFile:
             Message(Address.id(POWER_ACTOR), owner, value=_DEPOSIT, method=call.method, params=call.params)
         )
         if applied.exit_code or self._machine.state_tree.get_actor(ActorID(self._content["miner"])) is None:
-            raise BadFixture(f"the miner cannot be made: exit code {applied.exit_code} {applied.message}")
+            raise BadFixture(f"the miner cannot be created: exit code {applied.exit_code} {applied.message}")
 
     @staticmethod
     def _set(machine: Hypervisor, wanted: Mapping[str, Any]) -> None:
-        """Put the actor's balance and state to what a case says, by hand."""
+        """Set the actor's balance and state to those of a case."""
         head, streams = bytes.fromhex(wanted["head"]), bytes.fromhex(wanted["streams"])
         for block in (head, streams):
             machine.store.put(cid_of(block), block)
@@ -118,7 +118,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def run_file(path: Path, bundle: str) -> list[dict[str, Any]]:
-    """One record for each case of a file: name, pass, error. For worker processes."""
+    """Return a record with name, pass and error for each case of a file. Used in worker processes."""
     try:
         content = read_object(read_json(path.read_bytes(), path.name), path.name)
         file = CaseFile(content, _bundle(bundle))

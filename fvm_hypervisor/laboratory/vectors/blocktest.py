@@ -191,9 +191,9 @@ def _genesis(test: Any) -> Header:
         header = _header(fields)
     if (header.excess_blob_gas or 0) >> EXCESS_BITS:
         raise BadFixture(f"'excessBlobGas' is {header.excess_blob_gas}, which does not fit in {EXCESS_BITS} bits")
-    given = fields.get("hash")
-    if given is not None and read_bytes(given, "hash", 32) != header.hash():
-        raise BadFixture(f"'genesisBlockHeader' has the hash {given}, expected 0x{header.hash().hex()}")
+    expected = fields.get("hash")
+    if expected is not None and read_bytes(expected, "hash", 32) != header.hash():
+        raise BadFixture(f"'genesisBlockHeader' has the hash {expected}, expected 0x{header.hash().hex()}")
     return header
 
 

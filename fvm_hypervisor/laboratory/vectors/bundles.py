@@ -42,7 +42,7 @@ class BundleFolder:
     def store(self, manifest: Cid, carried: Mapping[Cid, bytes] = NOTHING_CARRIED) -> MemoryStore:
         """Return the blocks of the bundle with this manifest data CID; empty if only `carried` has its manifest.
 
-        Raises BundleMissing where it is in neither.
+        Raises BundleMissing if neither has it.
         """
         found = self.find(manifest)
         if found is not None:
@@ -51,20 +51,20 @@ class BundleFolder:
             return MemoryStore()
         where = f"in {self.folder} or {library_folder()}" if self.folder else f"in {library_folder()}"
         raise BundleMissing(
-            f"no bundle with the manifest {show(manifest)} is {where}: `hypervisor bundle fetch` gets one, or name a "
-            "folder of bundles with --bundle-dir"
+            f"no bundle with the manifest {show(manifest)} is {where}: download it with `hypervisor bundle fetch`, "
+            "or pass a folder of bundles with --bundle-dir"
         )
 
     def exchange(self, store: Blockstore, manifest: Cid) -> None:
-        """Put the modules of the bundle that was given, if one was, under the code CIDs of a state's manifest.
+        """Store the modules of the replacement bundle, if any, under the code CIDs of a state's manifest.
 
-        So states and their roots stay comparable. Raises BundleError for a manifest that cannot be read.
+        This keeps states and their roots comparable. Raises BundleError for a manifest that cannot be read.
         """
         if self._instead is not None:
             store.put_many(self._instead.modules_under(Manifest.load(store, manifest)))
 
     def find(self, manifest: Cid) -> MemoryStore | None:
-        """Return the blocks of the bundle with this manifest data CID; None if it is not here."""
+        """Return the blocks of the bundle with this manifest data CID; None if it is missing."""
         if manifest not in self._stores:
             self._stores[manifest] = self._load(manifest)
         return self._stores[manifest]
@@ -85,10 +85,10 @@ class BundleFolder:
 
     @cached_property
     def _files(self) -> dict[Cid, Path]:
-        """The files by the CID of their manifest data, which a bundle's root block names."""
+        """Return the files by manifest data CID, which is in a bundle's root block."""
         files: dict[Cid, Path] = {}
-        given = sorted(self.folder.glob("*.car")) if self.folder else []
-        for path in [*given, *downloaded_releases().values()]:
+        local = sorted(self.folder.glob("*.car")) if self.folder else []
+        for path in [*local, *downloaded_releases().values()]:
             data = _manifest_data(path)
             if data is not None:
                 files.setdefault(data, path)

@@ -1,9 +1,9 @@
 """The gas charges of a message as JSON, and the first difference between two such lists.
 
 A trace is a list of events per message, in the format of `tests/oracle run --trace`, so that it can be compared with
-the reference's. A charge is `[name, milligas, the part that is not for computing]`. A call is `{"call": address,
+the reference's. A charge is `[name, milligas, part that is not for computation]`. A call is `{"call": address,
 ...}`, `{"invoke": actor, ...}` and at its end `{"return": exit code}` or `{"error": ...}`. A file of traces has one
-object per line, with `id` first.
+object per line, beginning with `id`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def trace_of(events: Iterable[TraceEvent]) -> Trace:
             case GasCharged():
                 messages[-1].append([event.name, event.milligas, event.other])
             case CallStarted():
-                asked = {"call": str(event.to), "from": event.from_, "method": event.method, "value": str(event.value)}
-                messages[-1].append(asked | {"read_only": event.read_only})
+                record = {"call": str(event.to), "from": event.from_, "method": event.method, "value": str(event.value)}
+                messages[-1].append(record | {"read_only": event.read_only})
             case Dispatched():
                 messages[-1].append({"invoke": event.actor, "code": show(event.code)})
             case CallEnded() if event.error:
@@ -88,7 +88,7 @@ def _id_of(line: bytes, path: Path, number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One charge that was not zero: its name, milligas, all of the message up to it, and the calls that it was in."""
+    """A nonzero charge: its name, milligas, the total of the message up to it, and its open calls."""
 
     name: str
     milligas: int
@@ -118,9 +118,9 @@ def charges_of(message: Iterable[Any]) -> Iterator[Charge]:
 
 
 def first_difference(ours: Iterable[Any], theirs: Iterable[Any]) -> list[str]:
-    """Return the last charge on which two traces agree and what follows it in each; empty if they agree.
+    """Return the last charge on which two traces agree, and what follows in each; empty if they agree.
 
-    A charge that one side makes in several steps is no difference, nor is another name for the same amount.
+    The traces also agree if one side makes a charge in several steps, or under another name.
     """
     left, right = list(charges_of(ours)), list(charges_of(theirs))
     i = j = 0
@@ -136,15 +136,15 @@ def first_difference(ours: Iterable[Any], theirs: Iterable[Any]) -> list[str]:
         return []
     agreed = f"the first {i} charges agree" + (f", up to {left[i - 1]}" if i else "")
     lines = [agreed]
-    for words, rest, number in (("ours", left, i), ("expected", right, j)):
-        lines += [f"{words} {at + 1}: {rest[at]}" for at in range(number, min(number + _SHOWN, len(rest)))]
+    for label, rest, number in (("ours", left, i), ("expected", right, j)):
+        lines += [f"{label} {at + 1}: {rest[at]}" for at in range(number, min(number + _SHOWN, len(rest)))]
         if number == len(rest):
-            lines.append(f"{words}: nothing more")
+            lines.append(f"{label}: nothing more")
     return lines
 
 
 def _next_meeting(left: list[Charge], right: list[Charge]) -> tuple[int, int]:
-    """After how many charges of each side the sums are equal again; (0, 0) if they are not within the window."""
+    """Return the numbers of charges after which both sums are equal again; (0, 0) if they are not within the window."""
     left_start, right_start = left[0].total - left[0].milligas, right[0].total - right[0].milligas
     sums = {charge.total - left_start: index for index, charge in enumerate(left, 1)}
     for index, charge in enumerate(right, 1):

@@ -47,15 +47,14 @@ _SIGNATURE_LENGTH = 69
 _GOLDEN = ".jsonl.gz"
 
 SKIPPED_BY_THE_REFERENCE = "DisputeWindowedPoSt/Ok"
-"""A class whose messages succeed because a proof fails; the reference's verifier, as ours, says yes to every proof."""
-
+"""Vectors whose messages succeed only if a proof fails. The reference and this runner accept every proof."""
 
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError, StoreError)
 """Exceptions raised by reading a missing or malformed field."""
 
 
 class BadVector(InvalidInput):
-    """A file that is no vector."""
+    """Raised for a file that is not a vector."""
 
     def __init__(self, path: Path, problem: Exception) -> None:
         super().__init__(f"{path} is not a vector: {type(problem).__name__}: {problem}")
@@ -63,7 +62,7 @@ class BadVector(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A receipt as the vector states it."""
+    """A receipt: of the vector, or of the machine in the same form."""
 
     exit_code: int
     return_data: bytes
@@ -71,14 +70,14 @@ class Expected:
     events_root: Cid | None = None
     penalty: int | None = None
     lacks: Cid | None = field(default=None, compare=False)
-    """The code that was not there to be executed."""
+    """CID of the actor code that was missing, if the call failed for this reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorResult:
-    """One variant of a vector: what came out, and every difference in words (none: it passed).
+    """The result of one variant of a vector. It passed if `differences` is empty.
 
-    `receipts` has what came out of each message and what should; `machine` holds the state after them.
+    `receipts` are pairs of actual and expected receipt, one per message; `machine` holds the state after them.
     """
 
     vector: str
@@ -121,7 +120,7 @@ def find_vectors(paths: Iterable[Path]) -> list[Path]:
 
 
 def is_skipped(path: Path) -> bool:
-    """Return True if the reference's own driver skips this vector (it needs a proof that fails)."""
+    """Return True if the reference's own driver skips this vector, because it needs a failing proof."""
     return SKIPPED_BY_THE_REFERENCE in path.as_posix()
 
 
@@ -172,9 +171,8 @@ def open_vector(
 ) -> Iterator[VectorVariant]:
     """Yield the variants of a file's vectors, optionally filtered by `<vector>:<variant>` and postconditions.
 
-    The state names the bundle that it was made with.
-
-    Raises BadVector for a file that is no vector, BundleError where its bundle is not at hand.
+    The initial state names its bundle. Raises BadVector for a file that is not a vector, and BundleError if the bundle
+    is not available.
     """
     for vector in read_vectors(path):
         yield from variants_of(vector, path, bundles, tracer, wanted)
@@ -239,7 +237,7 @@ def _manifest_of(store: Store, root: Cid) -> Cid:
 def _check(own: Mapping[str, Any], epoch: Any) -> tuple[VectorTipset, ...]:
     """Check that a variant has the fields that are read later: name, messages, receipts and final root.
 
-    Of a vector of class tipset, the tipsets.
+    Return the tipsets of a vector of class tipset; for other classes, an empty tuple.
     """
     after, kind = own["postconditions"], own.get("class", MESSAGE)
     if kind not in (MESSAGE, TIPSET):
@@ -264,14 +262,13 @@ def _check(own: Mapping[str, Any], epoch: Any) -> tuple[VectorTipset, ...]:
 
 
 def run_variant(variant: VectorVariant, workers: int = 1) -> VectorResult:
-    """Apply a variant's messages or tipsets, and compare.
+    """Apply a variant's messages or tipsets, and compare the results.
 
-    With more than one worker, each message that can be is executed in another process and taken over, a block of one
-    message, too.
+    With several workers, messages are executed in worker processes where possible, even a single message.
     """
     parallel = None if workers <= 1 else Parallel(workers, adaptive=False, takes_part=False)
     found = [*(_apply_tipsets(variant, parallel) if variant.tipsets else _apply_messages(variant, parallel))]
-    differences = [difference for *_, words in found for difference in words]
+    differences = [difference for *_, differing in found for difference in differing]
     root = variant.machine.root
     wanted = parse_cid(variant.after["state_tree"]["root_cid"]["/"])
     if root != wanted:
@@ -319,11 +316,11 @@ def _apply_tipsets(variant: VectorVariant, parallel: Parallel | None) -> Iterato
             ]
         for number, (result, receipt) in enumerate(zip(outcome.results, receipts, strict=False), 1):
             got, expected = _got(result), _read_expected(receipt)
-            words = [
+            differing = [
                 f"result {number} of epoch {tipset.work.epoch}: {word}"
-                for word in _compare(got, expected, _words(result, receipt))
+                for word in _compare(got, expected, _failure_text(result, receipt))
             ]
-            yield got, expected, words + (roots if number == len(outcome.results) else [])
+            yield got, expected, differing + (roots if number == len(outcome.results) else [])
 
 
 def _apply(apply: Callable[[], ApplyResult], receipt: Mapping[str, Any]) -> _Compared:
@@ -338,7 +335,7 @@ def _apply(apply: Callable[[], ApplyResult], receipt: Mapping[str, Any]) -> _Com
         nothing = Expected(-1, b"", 0)
         return got, nothing, [f"exit code {got.exit_code}, but the reference refuses the message: {receipt['refused']}"]
     expected = _read_expected(receipt)
-    return got, expected, list(_compare(got, expected, _words(result, receipt)))
+    return got, expected, list(_compare(got, expected, _failure_text(result, receipt)))
 
 
 def _got(result: ApplyResult) -> Expected:
@@ -353,7 +350,7 @@ def _got(result: ApplyResult) -> Expected:
     )
 
 
-def _words(result: ApplyResult, receipt: Mapping[str, Any]) -> str:
+def _failure_text(result: ApplyResult, receipt: Mapping[str, Any]) -> str:
     return f"{result.message}; expected: {receipt['words']}" if "words" in receipt else result.message
 
 
@@ -368,7 +365,7 @@ def read_message(applied: Mapping[str, Any]) -> tuple[Message, int | None]:
 
 
 def apply_message(machine: Hypervisor, message: Message, raw_length: int | None) -> ApplyResult:
-    """Apply what `read_message` gave; raises MessageError."""
+    """Apply a message returned by `read_message`. Raises MessageError."""
     return machine.apply_implicit(message) if raw_length is None else machine.apply(message, raw_length)
 
 
@@ -383,15 +380,15 @@ def _read_expected(receipt: Mapping[str, Any]) -> Expected:
     )
 
 
-def _compare(got: Expected, expected: Expected, words: str) -> Iterator[str]:
+def _compare(got: Expected, expected: Expected, message: str) -> Iterator[str]:
     if got.exit_code != expected.exit_code:
-        yield f"exit code {got.exit_code} ({words}), expected {expected.exit_code}"
+        yield f"exit code {got.exit_code} ({message}), expected {expected.exit_code}"
     if got.return_data != expected.return_data:
         yield f"return {got.return_data.hex()}, expected {expected.return_data.hex()}"
     if got.gas_used != expected.gas_used:
         yield f"gas {got.gas_used}, expected {expected.gas_used} ({got.gas_used - expected.gas_used:+})"
     if expected.penalty is None:
-        return  # an official vector, which states no more
+        return  # official vectors contain no events root and no penalty
     if got.events_root != expected.events_root:
         yield f"events root {_shown(got.events_root)}, expected {_shown(expected.events_root)}"
     if got.penalty != expected.penalty:

@@ -29,22 +29,22 @@ class BadFixture(InvalidInput):
 
 
 @contextmanager
-def within(place: str) -> Iterator[None]:
+def within(where: str) -> Iterator[None]:
     """Prefix the errors raised inside with the name of a field."""
     try:
         yield
     except BadFixture as error:
-        raise type(error)(f"{place}: {error}") from None
+        raise type(error)(f"{where}: {error}") from None
 
 
-def read_json(data: bytes, place: str) -> Any:
+def read_json(data: bytes, where: str) -> Any:
     """Parse the JSON in a file's bytes. Raises BadFixture, also for excessive nesting and compressed files."""
     if data.startswith(_GZIP):
-        raise BadFixture(f"{place} is compressed with gzip, expected JSON: decompress it with `gunzip --keep`")
+        raise BadFixture(f"{where} is compressed with gzip, expected JSON: decompress it with `gunzip --keep`")
     try:
         return parse_json(data)
     except ValueError as error:
-        raise BadFixture(f"{place} is not valid JSON: {error}") from None
+        raise BadFixture(f"{where} is not valid JSON: {error}") from None
 
 
 def read_object(value: Any, name: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Explains why a vector differs: the first differing charge, the gas by name, and the first differing state nodes.
 
-Official vectors have the sum of charges only. For these, the explanation lists the names whose charges could add up
-to the difference, and the charges with running totals.
+Official vectors contain only the sum of the charges. For these, the explanation lists the names whose charges could
+add up to the difference, and the charges with running totals.
 """
 
 from __future__ import annotations

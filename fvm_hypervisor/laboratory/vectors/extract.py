@@ -15,7 +15,7 @@ from pathlib import Path
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import parse_vector, run_variant, variants_of
 from fvm_hypervisor.laboratory.vectors.recording import RecordingExterns, RecordingStore
-from fvm_hypervisor.laboratory.vectors.writing import Ground, Vector, message_vector, tipset_vector
+from fvm_hypervisor.laboratory.vectors.writing import Vector, VectorInput, message_vector, tipset_vector
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine import Hypervisor
@@ -61,7 +61,7 @@ class Extracted:
 def extract(source: TipsetSource, bundles: BundleFolder, wanted: str) -> Extracted:
     """Extract the vector of an epoch, a transaction hash or a message CID.
 
-    Raises InvalidInput for what the chain does not have, NotExtracted, and the store's and the node's errors.
+    Raises InvalidInput if the chain does not have it, NotExtracted, and the errors of the store and the node.
     """
     if wanted.isascii() and wanted.isdigit():
         return extract_tipset(source, bundles, int(wanted))
@@ -83,7 +83,7 @@ def vector_of(
 ) -> Extracted:
     """Build the vector of a tipset, whose work may differ from the chain's.
 
-    `check` raises where what comes out is not what it should be. Raises as `extract`.
+    `check` raises if the result differs from the expected one. Raises as `extract`.
     """
     manifest, known = _bundle_of(source.store, past.headers.state, bundles)
     read = RecordingStore(source.store, known)
@@ -94,7 +94,7 @@ def vector_of(
     recorder, externs = RecordingStore(read, known), RecordingExterns(source.externs_for(past.headers))
     machine = _recording_machine(past.headers.state, past.context, recorder, externs, source.chain_id)
     execute_tipset(machine, past.work, _Answered(supply.answered))
-    ground = Ground(
+    initial = VectorInput(
         name=name,
         sources=_sources(source, past),
         root=past.headers.state,
@@ -104,8 +104,8 @@ def vector_of(
         network=past.network,
         chain_id=source.chain_id,
     )
-    vector = tipset_vector(ground, past.parent.height, past.work, supply.answered, outcome)
-    return _proved(vector, bundles, ground, len(outcome.results))
+    vector = tipset_vector(initial, past.parent.height, past.work, supply.answered, outcome)
+    return _proved(vector, bundles, initial, len(outcome.results))
 
 
 def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str) -> Extracted:
@@ -128,7 +128,7 @@ def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str)
     recording = _recording_machine(root, context, recorder, externs, source.chain_id)
     result = apply_carried(recording, carried)
     _compare_receipts(source, past, [*receipts, result.receipt])
-    ground = Ground(
+    initial = VectorInput(
         name=f"{source.name}-{past.headers.height}-{len(receipts)}",
         sources=[*_sources(source, past), f"message:{show(carried.cid)}"],
         root=root,
@@ -138,7 +138,7 @@ def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str)
         network=past.network,
         chain_id=source.chain_id,
     )
-    return _proved(message_vector(ground, context, carried, result, recording.root), bundles, ground, 1)
+    return _proved(message_vector(initial, context, carried, result, recording.root), bundles, initial, 1)
 
 
 def _bundle_of(store: Store, root: Cid, bundles: BundleFolder) -> tuple[Cid, MemoryStore | None]:
@@ -182,7 +182,9 @@ def _sources(source: TipsetSource, past: PastTipset) -> list[str]:
 def _compare(source: TipsetSource, past: PastTipset, outcome: TipsetOutcome) -> None:
     difference = difference_from_chain(source, past, outcome)
     if difference:
-        raise NotExtracted(f"epoch {past.headers.height} comes out otherwise, {difference}: {_HINT}")
+        raise NotExtracted(
+            f"epoch {past.headers.height} differs from the chain after re-execution, {difference}: {_HINT}"
+        )
 
 
 def _compare_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence[Receipt]) -> None:
@@ -194,19 +196,19 @@ def _compare_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence
         return
     difference = difference_of_receipts(source, past, receipts, chain.receipts)
     if difference:
-        raise NotExtracted(f"epoch {past.headers.height} comes out otherwise, {difference}: {_HINT}")
+        raise NotExtracted(
+            f"epoch {past.headers.height} differs from the chain after re-execution, {difference}: {_HINT}"
+        )
 
 
-def _proved(vector: Vector, bundles: BundleFolder, ground: Ground, results: int) -> Extracted:
+def _proved(vector: Vector, bundles: BundleFolder, initial: VectorInput, results: int) -> Extracted:
     """Run a vector on the blocks that it contains and return it. Raises NotExtracted if it fails."""
-    name = Path(ground.name)
+    name = Path(initial.name)
     for variant in variants_of(parse_vector(json.dumps(vector).encode(), name), name, bundles):
         try:
             differences = run_variant(variant).differences
         except HypervisorError as error:
             differences = (str(error),)
         if differences:
-            raise NotExtracted(
-                f"the vector of {ground.name} does not give what it was made of: {differences[0]}; {_HINT}"
-            )
-    return Extracted(vector, len(ground.blocks), results)
+            raise NotExtracted(f"the vector of {initial.name} differs from its source: {differences[0]}; {_HINT}")
+    return Extracted(vector, len(initial.blocks), results)

@@ -49,9 +49,9 @@ ALL_GROUPS = (
 
 @dataclass(frozen=True, slots=True)
 class BorrowedActor:
-    """An actor that a later message of a case needs and its `pre` leaves out, taken from other cases of the group.
+    """An actor that a case's `pre` lacks but a later message needs. It is copied from another case of the group.
 
-    It is the first actor `like` of another case's `pre`, with the fields of `changes`, and arrives before message `at`.
+    The copy is the first actor `like` in another case's `pre`, changed by `changes`. It is added before message `at`.
     """
 
     at: int
@@ -71,8 +71,9 @@ LEFT_OUT: Mapping[tuple[str, str], BorrowedActor] = {
     ("solidity", "cancun_asm"): _NINE_ATTO,
     ("solidity", "osakair_asm"): _NINE_ATTO,
 }
-"""Cases whose `pre` has the actors of their first message only. What is borrowed shows in what they expect: the same
-bytecode, the sender's balance, the balance that a contract reads."""
+"""Missing actors of cases whose `pre` has only the actors of their first message.
+
+The expected results determine them: the bytecode, the sender's balance, and the balance that a contract reads."""
 
 
 class BadCase(ValueError):
@@ -92,8 +93,8 @@ class Result:
 class CaseWorld:
     """The bundle that all cases share. `evm` as in `Hypervisor.open`: an engine or `official`.
 
-    The cases were made with the official bundle, and name it in the head of the system actor only; any other bundle
-    takes its place there. Cases with code CIDs in their parameters need the official one.
+    The cases were recorded with the official bundle. It occurs only in the head of the system actor, where any other
+    bundle replaces it. Cases with code CIDs in their parameters need the official bundle.
     """
 
     def __init__(self, bundle: Bundle, evm: str = OWN_EVM) -> None:
@@ -105,7 +106,7 @@ class CaseWorld:
         self._system_head = put_object(self._base, [link(bundle.manifest.data)])
 
     def run(self, case: Mapping[str, Any]) -> list[str]:
-        """Apply the case's messages; every difference in words, none if all is as expected."""
+        """Apply the case's messages. Return the differences as text; empty if the case passed."""
         machine = self.begin(case)
         known = {actor["id"]: actor for actor in case["pre"]}
         messages = case.get("messages") or [case["message"]]
@@ -145,7 +146,7 @@ class CaseWorld:
         for actor in actors:
             head = _write_head(store, actor)
             if head is not None and show(head) != actor["head"]:
-                raise BadCase(f"actor {actor['id']}: built head {show(head)}, the case says {actor['head']}")
+                raise BadCase(f"actor {actor['id']}: built head {show(head)}, expected {actor['head']}")
             tree.set_actor(ActorID(actor["id"]), self._actor_state(actor))
         return tree.flush()
 
@@ -194,7 +195,7 @@ def load_cases(folder: Path, group: str) -> list[dict[str, Any]]:
     """Load the cases of a group, in order. Raises BadFixture for a malformed file."""
     file = f"{group}.json"
     listed = read_list(read_json((folder / file).read_bytes(), file), file)
-    cases = [dict(read_object(case, f"{file}, item {place}")) for place, case in enumerate(listed)]
+    cases = [dict(read_object(case, f"{file}, item {index}")) for index, case in enumerate(listed)]
     for case in cases:
         borrowed = LEFT_OUT.get((group, case.get("name", "")))
         if borrowed is not None:
@@ -227,7 +228,7 @@ def run_file(path: Path, bundle: str | Path, evm: str) -> list[dict[str, Any]]:
         try:
             differences = world.run(case)
         except (HypervisorError, ValueError, LookupError, TypeError, AttributeError) as error:
-            differences = [f"{type(error).__name__}: {error}"]  # the last three: fields of another shape
+            differences = [f"{type(error).__name__}: {error}"]  # the last three are raised for malformed fields
         name = case.get("name", "")
         records.append({"file": path.name, "name": name, "pass": not differences, "error": "; ".join(differences)})
     return records
@@ -252,7 +253,7 @@ def _context(case: Mapping[str, Any]) -> MachineContext:
 
 
 def _write_head(store: Blockstore, actor: Mapping[str, Any]) -> Cid | None:
-    """Write an actor's state; None where the case gives only the CID."""
+    """Write an actor's state and return its CID; None if the case has only the CID."""
     for text, data in actor.get("blocks", {}).items():
         store.put(parse_cid(text), bytes.fromhex(data))
     if "evm" in actor:
@@ -301,7 +302,7 @@ def _write_slots(store: Blockstore, slots: Mapping[str, str]) -> Cid:
 def apply(
     machine: Hypervisor, case: Mapping[str, Any], fields: Mapping[str, Any], known: Mapping[int, Mapping[str, Any]]
 ) -> Result:
-    """Apply a message of a case; `known` has the actors before it by id."""
+    """Apply a message of a case. `known` has the actors before the message by ID."""
     message = Message(
         to=Address.from_bytes(bytes.fromhex(fields["to"])),
         from_=_robust_address(fields["from"], known),
@@ -324,7 +325,7 @@ def apply(
 
 
 def _apply_directly(machine: Hypervisor, message: Message, sender: ActorID, codec: int, premium: int) -> Result:
-    """Apply a message that no executor accepts: its codec differs, or its premium moves no money."""
+    """Apply a message that the executor rejects, because of its codec or its premium."""
     gas = GasTracker(to_milligas(message.gas_limit))
     receiver = machine.state_tree.lookup_id(message.to)
     calls = CallManager(

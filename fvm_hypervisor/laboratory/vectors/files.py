@@ -1,4 +1,4 @@
-"""The files that a command of tests was given: by name, or by the folder that they are in."""
+"""Search for test files in the paths of a command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypervisor.errors import InvalidInput
 def files_of(paths: Iterable[Path], *patterns: str) -> list[Path]:
     """Return the files in `paths` and those in its folders that match a pattern, without duplicates.
 
-    Raises InvalidInput for a path that is neither.
+    Raises InvalidInput for a path that does not exist.
     """
     found: dict[Path, None] = {}
     for path in paths:

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from threading import Thread, current_thread, main_thread
 from typing import Final, TypeVar, cast
 
-from fvm_hypervisor.child_processes import no_modules_of_the_folder, when_parent_ends
+from fvm_hypervisor.child_processes import safe_module_path, when_parent_ends
 from hypervisor.errors import InvalidInput
 
 T = TypeVar("T")
@@ -31,10 +31,10 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 def run_all(
     work: Callable[[T], R], items: Sequence[T], workers: int, what: str, scheduler: str | None = None
 ) -> Iterator[R]:
-    """`work` on each item, results in the items' order. `work` and items must be picklable where `workers` > 1.
+    """Call `work` on each item, and yield the results in order. With several workers, both must be picklable.
 
-    `scheduler` is the address of Dask's, which then says how many workers there are; `local` starts one here. Raises
-    InvalidInput where Dask is not installed or its scheduler does not answer.
+    `scheduler` is the address of a Dask scheduler, which determines the number of workers; `local` starts one. Raises
+    InvalidInput if Dask is not installed or its scheduler does not respond.
     """
     if scheduler is not None:
         yield from _progress(_on_dask(work, items, workers, scheduler), len(items), what)
@@ -42,12 +42,12 @@ def run_all(
     if workers <= 1 or len(items) <= 1:
         yield from _progress(map(work, items), len(items), what)
         return
-    with no_modules_of_the_folder():
+    with safe_module_path():
         pool = ProcessPoolExecutor(
             min(workers, len(items)), mp_context=get_context("spawn"), initializer=_end_with_parent
         )
     with pool, _ended_early(pool):
-        with _interrupts_held_back(), no_modules_of_the_folder():
+        with _deferred_interrupts(), safe_module_path():
             results = pool.map(work, items, chunksize=_chunk(len(items), workers))
         yield from _progress(results, len(items), what)
 
@@ -58,12 +58,12 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C and SIGTERM that come meanwhile come afterwards: a process that is being started would miss its work.
+def _deferred_interrupts() -> Iterator[None]:
+    """Defer Ctrl-C and SIGTERM until the end of the block, because a process that is being started would lose its work.
 
-    Those that are started take no Ctrl-C, from their first instruction on: it is this process' to end them.
+    Processes started in this block ignore Ctrl-C. This process ends them.
     """
-    if current_thread() is not main_thread():  # whose signals do not come here
+    if current_thread() is not main_thread():  # only the main thread receives signals
         yield
         return
     came: list[int] = []
@@ -84,10 +84,12 @@ def _ended_early(pool: ProcessPoolExecutor) -> Iterator[None]:
     """End the worker processes if the caller stops reading their results."""
     try:
         yield
-    except BaseException:  # Ctrl-C, here or where the results are read
+    except BaseException:  # Ctrl-C here, or while the caller reads the results
         processes = list((pool._processes or {}).values())
         manager = cast("Thread | None", pool._executor_manager_thread)
-        pool.shutdown(wait=False, cancel_futures=True)  # first: CPython 3.11 sets no exception where one was cancelled
+        pool.shutdown(
+            wait=False, cancel_futures=True
+        )  # first, since CPython 3.11 sets no exception on a cancelled future
         for process in processes:
             process.terminate()
         if manager is not None:
@@ -103,13 +105,13 @@ def _on_dask(work: Callable[[T], R], items: Sequence[T], workers: int, scheduler
     with ExitStack() as stack:
         try:
             if scheduler == LOCAL:
-                with no_modules_of_the_folder():
+                with safe_module_path():
                     cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
                 client = stack.enter_context(Client(stack.enter_context(cluster)))  # type: ignore[no-untyped-call]
             else:
                 client = stack.enter_context(Client(scheduler, timeout=_TIMEOUT))  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
-            raise InvalidInput(f"no scheduler of Dask answers at {scheduler}: {error}") from None
+            raise InvalidInput(f"no Dask scheduler responds at {scheduler}: {error}") from None
         for future in client.map(work, items, pure=False):
             yield future.result()
             future.release()

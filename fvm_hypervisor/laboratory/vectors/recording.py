@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class RecordingStore:
-    """A `Store` that remembers each block that is read through it, and asks its base for none twice.
+    """A `Store` that records the blocks read through it, and reads each block from its base at most once.
 
-    Blocks that `known` has are neither asked of the base nor remembered: those of a bundle that everybody has.
+    Blocks in `known`, such as those of an official bundle, are neither read from the base nor recorded.
     """
 
     def __init__(self, base: Store, known: Blockstore | None = None) -> None:
@@ -77,8 +77,8 @@ class RecordingExterns:
     def fields(self) -> dict[str, Any]:
         """Return the recorded randomness and tipset CIDs as vector fields."""
         randomness = [
-            {"on": list(asked), "ret": None if found is None else b64encode(found).decode()}
-            for asked, found in sorted(self._digests.items())
+            {"on": list(request), "ret": None if found is None else b64encode(found).decode()}
+            for request, found in sorted(self._digests.items())
         ]
         tipsets = [{"epoch": epoch, "cid": {"/": show(cid)}} for epoch, cid in sorted(self._tipsets.items())]
         return {name: value for name, value in {"randomness": randomness, "tipsets": tipsets}.items() if value}

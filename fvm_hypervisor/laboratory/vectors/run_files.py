@@ -34,8 +34,8 @@ Record = dict[str, Any]
 class RunOptions:
     """Output options. With `against`, charges that differ from that file of traces are failures.
 
-    `overlay` changes prices or rules, so that gas is another than the vectors state; the actors of `bundle` run in the
-    place of those that the vectors name. With `parallel` above 1 workers execute the messages.
+    `overlay` changes prices or rules, so gas may differ from the vectors. The actors of `bundle` replace those that the
+    vectors name. With `parallel` above 1, workers execute the messages.
     """
 
     diff: bool = False
@@ -51,25 +51,25 @@ class RunOptions:
         return self.diff or self.trace or self.against is not None
 
 
-def run_file(path: Path, folder: Path, wanted: RunOptions = RunOptions()) -> list[Record]:
+def run_file(path: Path, folder: Path, options: RunOptions = RunOptions()) -> list[Record]:
     """Return the records of one vector file; a vector that cannot run is a failed record."""
     records: list[Record] = []
     try:
         for text in texts_of(path):
-            records += _run(text, path, folder, wanted)
+            records += _run(text, path, folder, options)
     except BadVector as error:
         records.append(_failed_record(path.stem, error))
     return records
 
 
-def _run(text: bytes, path: Path, folder: Path, wanted: RunOptions) -> Iterator[Record]:
+def _run(text: bytes, path: Path, folder: Path, options: RunOptions) -> Iterator[Record]:
     """Yield the records of one vector."""
     name = ""
     try:
         vector = parse_vector(text, path)
         name = name_of(vector)
         try:
-            yield from _records(vector, path, folder, wanted)
+            yield from _records(vector, path, folder, options)
         except BundleMissing as error:
             numbers = [variant["nv"] for variant in vector["preconditions"]["variants"]]
             yield {**_failed_record(name or path.stem, error), "lacks": network_version(numbers[0]).actors}
@@ -82,31 +82,31 @@ def _failed_record(name: str, error: Exception) -> Record:
     return {"vector": name, "variant": "", "pass": False, **nothing, "error": str(error)}
 
 
-def _records(vector: Record, path: Path, folder: Path, wanted: RunOptions) -> Iterator[Record]:
-    recorder = Recorder() if wanted.listening else None
-    for variant in variants_of(vector, path, _bundles(folder, wanted.bundle), recorder, overlay=wanted.overlay):
-        result = run_variant(variant, wanted.parallel)
+def _records(vector: Record, path: Path, folder: Path, options: RunOptions) -> Iterator[Record]:
+    recorder = Recorder() if options.listening else None
+    for variant in variants_of(vector, path, _bundles(folder, options.bundle), recorder, overlay=options.overlay):
+        result = run_variant(variant, options.parallel)
         record = {**result.record(), "vector": result.vector or path.stem}
         if result.lacks_actors:
             record["lacks"] = result.machine.context.network.actors
         if recorder is not None:
             trace = trace_of(recorder.events)
             recorder.events.clear()
-            _add_details(record, result, trace, wanted)
+            _add_details(record, result, trace, options)
         yield record
 
 
-def _add_details(record: Record, result: VectorResult, trace: Trace, wanted: RunOptions) -> None:
+def _add_details(record: Record, result: VectorResult, trace: Trace, options: RunOptions) -> None:
     expected = None
-    if wanted.against is not None:
-        expected = _traces(wanted.against).get(f"{record['vector']}:{record['variant']}")
+    if options.against is not None:
+        expected = _traces(options.against).get(f"{record['vector']}:{record['variant']}")
         problem = _against(trace, expected)
         if problem:
             record["pass"] = False
             record["error"] = "; ".join(filter(None, (record["error"], problem)))
-    if wanted.diff and not record["pass"]:
+    if options.diff and not record["pass"]:
         record["diff"] = explain(result, trace, expected)
-    if wanted.trace:
+    if options.trace:
         record["trace"] = trace
 
 

@@ -26,14 +26,14 @@ class _AnotherTree(Exception):
 
 
 def state_differences(store: Blockstore, ours: Cid, expected: Cid, names: Mapping[Cid, str]) -> Iterator[str]:
-    """Return one line per difference between two state roots; `names` maps code CIDs to names."""
+    """Yield a line per difference between two state roots; `names` maps code CIDs to names."""
     try:
         left, right = get_object(store, ours), get_object(store, expected)
     except BlockNotFound as error:
         yield f"the states cannot be compared: {error}"
         return
-    for place, what in ((0, "state tree version"), (2, "state info")):
-        yield from _values(store, what, left[place], right[place])
+    for index, what in ((0, "state tree version"), (2, "state info")):
+        yield from _values(store, what, left[index], right[index])
     for key, mine, other in _hamt(store, unlink(left[1]), unlink(right[1])):
         if isinstance(key, BlockNotFound):
             yield f"actors cannot all be compared: {key}"
@@ -41,24 +41,24 @@ def state_differences(store: Blockstore, ours: Cid, expected: Cid, names: Mappin
             yield from _actor(store, _shown_key(key), mine, other, names)
 
 
-def _actor(store: Blockstore, who: str, ours: Any, expected: Any, names: Mapping[Cid, str]) -> Iterator[str]:
+def _actor(store: Blockstore, label: str, ours: Any, expected: Any, names: Mapping[Cid, str]) -> Iterator[str]:
     if ours is _ABSENT or expected is _ABSENT:
         fields = expected if ours is _ABSENT else ours
         kind = _kind(ActorState.from_fields(fields).code, names)
-        yield f"{who} ({kind}) is {'missing' if ours is _ABSENT else 'one too many'}"
+        yield f"{label} ({kind}) is {'missing' if ours is _ABSENT else 'one too many'}"
         return
     mine, other = ActorState.from_fields(ours), ActorState.from_fields(expected)
-    who = f"{who} ({_kind(mine.code, names)})"
+    label = f"{label} ({_kind(mine.code, names)})"
     if mine.code != other.code:
-        yield f"{who} code: {_kind(mine.code, names)}, expected {_kind(other.code, names)}"
+        yield f"{label} code: {_kind(mine.code, names)}, expected {_kind(other.code, names)}"
     if mine.nonce != other.nonce:
-        yield f"{who} nonce: {mine.nonce}, expected {other.nonce}"
+        yield f"{label} nonce: {mine.nonce}, expected {other.nonce}"
     if mine.balance != other.balance:
-        yield f"{who} balance: {mine.balance}, expected {other.balance} ({mine.balance - other.balance:+})"
+        yield f"{label} balance: {mine.balance}, expected {other.balance} ({mine.balance - other.balance:+})"
     if mine.delegated_address != other.delegated_address:
-        yield f"{who} delegated address: {mine.delegated_address}, expected {other.delegated_address}"
+        yield f"{label} delegated address: {mine.delegated_address}, expected {other.delegated_address}"
     if mine.head != other.head:
-        yield from _blocks(store, f"{who} state", mine.head, other.head)
+        yield from _blocks(store, f"{label} state", mine.head, other.head)
 
 
 def _kind(code: Cid, names: Mapping[Cid, str]) -> str:
@@ -80,7 +80,7 @@ def _blocks(store: Blockstore, path: str, ours: Cid, expected: Cid) -> Iterator[
     if _is_hamt_node(left) and _is_hamt_node(right):
         try:
             found = list(_hamt(store, ours, expected))
-        except _AnotherTree:  # a tree of contracts' storage begins with a node of the same form
+        except _AnotherTree:  # the root of a contract's storage has the same form
             yield f"{path}: {show(ours)}, expected {show(expected)}"
             return
         for key, mine, other in found:

@@ -129,9 +129,9 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
     Hidden folders are skipped: the index of a fixture release is in one (`.meta`).
     """
-    given = [*paths]
-    hidden = {file for path in given if path.is_dir() for file in path.glob("**/.*/**/*.json")}
-    return [file for file in files_of(given, "**/*.json") if file not in hidden]
+    inputs = [*paths]
+    hidden = {file for path in inputs if path.is_dir() for file in path.glob("**/.*/**/*.json")}
+    return [file for file in files_of(inputs, "**/*.json") if file not in hidden]
 
 
 def run_file(
@@ -162,17 +162,17 @@ def run_test(
     if isinstance(test, Mapping) and "post" not in test and "blocks" in test:
         raise BadFixture("the test has blocks and no 'post': run blockchain tests with `hypervisor blocktest`")
     posts = read_object(read_field(test, "post"), "post")
-    for wanted, outcomes in posts.items():
-        named = ALIASES.get(wanted, wanted)
+    for fork_name, outcomes in posts.items():
+        named = ALIASES.get(fork_name, fork_name)
         if fork is not None and named != ALIASES.get(fork, fork):
             continue
         if named not in FORKS:
-            raise BadFixture(f"fork '{wanted}' is not known: choose one of {known_names()}")
-        if outcomes := read_list(outcomes, wanted):
-            runner = TestRunner(test, wanted, evm, trace)
+            raise BadFixture(f"fork '{fork_name}' is not known: choose one of {known_names()}")
+        if outcomes := read_list(outcomes, fork_name):
+            runner = TestRunner(test, fork_name, evm, trace)
             for index, outcome in enumerate(outcomes):
-                with within(f"post, {wanted}, item {index}"):
-                    case = read_case(file, name, wanted, index, outcome)
+                with within(f"post, {fork_name}, item {index}"):
+                    case = read_case(file, name, fork_name, index, outcome)
                 begun = time.perf_counter()
                 error = runner.run(case)
                 yield CaseResult(case, error, time.perf_counter() - begun)

@@ -123,9 +123,9 @@ def _base_fee(env: Any, fork: Fork, number: int, is_first: bool) -> int:
     """
     if not fork.has_base_fee:
         return 0
-    given = _optional_number(env, "currentBaseFee")
-    if given is not None:
-        return given
+    value = _optional_number(env, "currentBaseFee")
+    if value is not None:
+        return value
     if env.get("parentBaseFee") is None or number == 0:
         raise MissingValue("one of the fields 'currentBaseFee' and 'parentBaseFee' is needed")
     if is_first:
@@ -142,12 +142,12 @@ def _optional_number(env: Any, name: str) -> int | None:
 
 def _difficulty(env: Any, fork: Fork, number: int, timestamp: int) -> int:
     """Return the difficulty of the input, or compute it from the parent; 0 under proof of stake."""
-    given = env.get("currentDifficulty")
+    value = env.get("currentDifficulty")
     if fork.proof_of_stake:
-        if given is not None and _number(env, "currentDifficulty"):
-            raise MissingValue(f"'currentDifficulty' is {given}: expected 0 or none in {fork.name}")
+        if value is not None and _number(env, "currentDifficulty"):
+            raise MissingValue(f"'currentDifficulty' is {value}: expected 0 or none in {fork.name}")
         return 0
-    if given is not None:
+    if value is not None:
         return _number(env, "currentDifficulty")
     if env.get("parentDifficulty") is None:
         raise MissingValue("one of the fields 'currentDifficulty' and 'parentDifficulty' is needed")

@@ -58,7 +58,7 @@ def run(request: Request) -> int:
     except InvalidInput as error:
         return _failed(JSON_ERROR, str(error))
     except FileNotFoundError as error:
-        named = next((name for name, place in request.inputs.items() if place == error.filename), None)
+        named = next((name for name, location in request.inputs.items() if location == error.filename), None)
         hint = "" if named is None else f": pass a file, or stdin, with --input.{named}"
         return _failed(IO_ERROR, f"there is no file {error.filename}{hint}")
     except OSError as error:
@@ -76,35 +76,35 @@ def _read(inputs: Mapping[str, str]) -> tuple[Any, Any, Any]:
     if "stdin" in inputs.values():
         stream = read_json(sys.stdin.buffer.read(), "stdin")
     values = []
-    for name, place in inputs.items():
-        if place == "stdin":
+    for name, location in inputs.items():
+        if location == "stdin":
             values.append(read_field(stream, "txsRlp" if name == "txs" and "txsRlp" in stream else name))
         else:
-            values.append(_parse(Path(place).read_bytes(), place))
+            values.append(_parse(Path(location).read_bytes(), location))
     alloc, env, txs = values
     if not isinstance(env, Mapping):
         raise BadFixture(f"{inputs['env']} is not an object")
     return alloc, env, txs
 
 
-def _parse(data: bytes, place: str) -> Any:
-    if place.endswith(".rlp"):
+def _parse(data: bytes, location: str) -> Any:
+    if location.endswith(".rlp"):
         return data.decode(errors="replace").strip().strip('"')
-    return read_json(data, place)
+    return read_json(data, location)
 
 
 def _write(request: Request, done: Transition) -> None:
     values = {"alloc": done.alloc, "result": done.result, "body": done.body}
     streams: dict[str, dict[str, Any]] = {}
-    for name, place in request.outputs.items():
-        if place in _STREAMS:
-            streams.setdefault(place, {})[name] = values[name]
-        elif place:
+    for name, location in request.outputs.items():
+        if location in _STREAMS:
+            streams.setdefault(location, {})[name] = values[name]
+        elif location:
             request.folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(values[name], indent=2)
-            (request.folder / place).write_text(text + "\n", encoding="utf-8")
-    for place, fields in streams.items():
-        (sys.stdout if place == "stdout" else sys.stderr).write(json.dumps(fields, indent=2) + "\n")
+            (request.folder / location).write_text(text + "\n", encoding="utf-8")
+    for location, fields in streams.items():
+        (sys.stdout if location == "stdout" else sys.stderr).write(json.dumps(fields, indent=2) + "\n")
     for index, transaction, recorder in done.traces:
         lines = [json.dumps(line(instruction)) for instruction in instructions(recorder.events)]
         path = request.folder / f"trace-{index}-0x{transaction.hash().hex()}.jsonl"

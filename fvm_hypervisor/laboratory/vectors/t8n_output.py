@@ -60,29 +60,29 @@ def result(
 def _receipts(run: BlockRun, block: Environment) -> list[dict[str, Any]]:
     receipts, first_log = [], 0
     for index, applied in enumerate(run.applied):
-        place = {
+        position = {
             "transactionHash": _hex(applied.signed.hash()),
             "transactionIndex": hex(index),
             "blockHash": _BLOCK_HASH,
             "blockNumber": hex(block.context.epoch),
         }
-        receipts.append(_receipt(run, applied, place, first_log))
+        receipts.append(_receipt(run, applied, position, first_log))
         first_log += len(applied.result.logs)
     return receipts
 
 
-def _receipt(run: BlockRun, applied: AppliedTransaction, place: Mapping[str, str], first_log: int) -> dict[str, Any]:
+def _receipt(run: BlockRun, applied: AppliedTransaction, position: Mapping[str, str], first_log: int) -> dict[str, Any]:
     result, transaction = applied.result, applied.signed.transaction
     fields: dict[str, Any] = {
         "root": _hex(applied.state_root or b""),
         "status": hex(int(result.success)),
         "cumulativeGasUsed": hex(applied.cumulative_gas),
         "logsBloom": _hex(bloom(applied.logs())),
-        "logs": [_log(run, first_log + index, log, place) for index, log in enumerate(applied.logs())],
+        "logs": [_log(run, first_log + index, log, position) for index, log in enumerate(applied.logs())],
         "contractAddress": _hex(applied.creates or bytes(20)),
         "gasUsed": hex(result.gas_used),
         "effectiveGasPrice": None,
-        **place,
+        **position,
     }
     if transaction.type:
         fields["type"] = hex(transaction.type)
@@ -91,7 +91,7 @@ def _receipt(run: BlockRun, applied: AppliedTransaction, place: Mapping[str, str
     return fields
 
 
-def _log(run: BlockRun, index: int, emitted: EmittedLog, place: Mapping[str, str]) -> dict[str, Any]:
+def _log(run: BlockRun, index: int, emitted: EmittedLog, position: Mapping[str, str]) -> dict[str, Any]:
     return {
         "address": _hex(emitted.address),
         "topics": [_hex(topic) for topic in emitted.log.topics],
@@ -99,7 +99,7 @@ def _log(run: BlockRun, index: int, emitted: EmittedLog, place: Mapping[str, str
         "blockTimestamp": hex(run.machine.context.timestamp),
         "logIndex": hex(index),
         "removed": False,
-        **place,
+        **position,
     }
 
 

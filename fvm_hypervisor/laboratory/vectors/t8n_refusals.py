@@ -29,8 +29,8 @@ class Rejection:
     code_size: int
 
     @property
-    def who(self) -> str:
-        """The sender's address with its checksum."""
+    def address(self) -> str:
+        """The sender's address in checksum form."""
         return checksummed(self.sender)
 
     @property
@@ -40,8 +40,8 @@ class Rejection:
         return sent.gas_limit * sent.max_fee + sent.value + sent.blob_gas * sent.max_fee_per_blob_gas
 
 
-def _nonce(words: str) -> Callable[[Rejection], str]:
-    return lambda at: f"{words}: address {at.who}, tx: {at.transaction.nonce} state: {at.nonce}"
+def _nonce(text: str) -> Callable[[Rejection], str]:
+    return lambda at: f"{text}: address {at.address}, tx: {at.transaction.nonce} state: {at.nonce}"
 
 
 def _blobs(at: Rejection) -> str:
@@ -63,17 +63,17 @@ _TEXTS: Final[Mapping[str, Callable[[Rejection], str]]] = MappingProxyType({
     "TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED": _blobs,
     "NONCE_MISMATCH_TOO_HIGH": _nonce("nonce too high"),
     "NONCE_MISMATCH_TOO_LOW": _nonce("nonce too low"),
-    "NONCE_IS_MAX": lambda at: f"nonce has max value: address {at.who}, nonce: {at.nonce}",
+    "NONCE_IS_MAX": lambda at: f"nonce has max value: address {at.address}, nonce: {at.nonce}",
     "GAS_LIMIT_EXCEEDS_MAXIMUM": lambda at: (
         f"transaction gas limit too high (cap: {at.run.fork.transaction_gas_cap}, tx: {at.transaction.gas_limit})"
     ),
-    "SENDER_NOT_EOA": lambda at: f"sender not an eoa: address {at.who}, len(code): {at.code_size}",
+    "SENDER_NOT_EOA": lambda at: f"sender not an eoa: address {at.address}, len(code): {at.code_size}",
     "PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS": lambda at: (
-        f"max priority fee per gas higher than max fee per gas: address {at.who}, "
+        f"max priority fee per gas higher than max fee per gas: address {at.address}, "
         f"maxPriorityFeePerGas: {at.transaction.max_priority_fee}, maxFeePerGas: {at.transaction.max_fee}"
     ),
     "INSUFFICIENT_MAX_FEE_PER_GAS": lambda at: (
-        f"max fee per gas less than block base fee: address {at.who}, "
+        f"max fee per gas less than block base fee: address {at.address}, "
         f"maxFeePerGas: {at.transaction.max_fee}, baseFee: {at.run.machine.context.base_fee:d}"
     ),
     "TYPE_3_TX_CONTRACT_CREATION": lambda _: "blob transaction of type create",
@@ -81,21 +81,21 @@ _TEXTS: Final[Mapping[str, Callable[[Rejection], str]]] = MappingProxyType({
     "TYPE_3_TX_BLOB_COUNT_EXCEEDED": lambda _: "blob transaction has too many blobs",
     "TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH": _bad_hash,
     "INSUFFICIENT_MAX_FEE_PER_BLOB_GAS": lambda at: (
-        f"max fee per blob gas less than block blob gas fee: address {at.who} "
+        f"max fee per blob gas less than block blob gas fee: address {at.address} "
         f"blobGasFeeCap: {at.transaction.max_fee_per_blob_gas}, blobBaseFee: {at.run.blob_base_fee}"
     ),
     "TYPE_4_TX_CONTRACT_CREATION": lambda at: (
-        f"EIP-7702 transaction cannot be used to create contract (sender {at.who})"
+        f"EIP-7702 transaction cannot be used to create contract (sender {at.address})"
     ),
-    "TYPE_4_EMPTY_AUTHORIZATION_LIST": lambda at: f"EIP-7702 transaction with empty auth list (sender {at.who})",
+    "TYPE_4_EMPTY_AUTHORIZATION_LIST": lambda at: f"EIP-7702 transaction with empty auth list (sender {at.address})",
     "INITCODE_SIZE_EXCEEDED": lambda at: (
         f"max initcode size exceeded: code size {len(at.transaction.data)} limit {at.run.fork.init_code_limit}"
     ),
     "GAS_ALLOWANCE_EXCEEDED": lambda _: "gas limit reached",
     "INSUFFICIENT_ACCOUNT_FUNDS": lambda at: (
-        f"insufficient funds for gas * price + value: address {at.who} have {at.balance} want {at.cost}"
+        f"insufficient funds for gas * price + value: address {at.address} have {at.balance} want {at.cost}"
         if at.cost >> 256 == 0
-        else f"insufficient funds for gas * price + value: address {at.who} required balance exceeds 256 bits"
+        else f"insufficient funds for gas * price + value: address {at.address} required balance exceeds 256 bits"
     ),
     "INTRINSIC_GAS_TOO_LOW": lambda at: (
         f"intrinsic gas too low: have {at.transaction.gas_limit}, "

@@ -24,8 +24,8 @@ class Tally:
         for record in records:
             seconds = record.pop(SECONDS, 0.0)
             (self._passed if record["pass"] else self._failed)[record["fork"]] += 1
-            place = f"{record['name']} {record['fork']} {record['index']}"
-            heapq.heappush(self._slowest, (seconds, place))
+            case = f"{record['name']} {record['fork']} {record['index']}"
+            heapq.heappush(self._slowest, (seconds, case))
             if len(self._slowest) > SLOWEST:
                 heapq.heappop(self._slowest)
             yield record
@@ -34,5 +34,5 @@ class Tally:
         """Return one line per fork, then the slowest cases in descending order, in seconds on this machine."""
         for fork in sorted({*self._passed, *self._failed}):
             yield f"{fork or 'no fork'}: {self._passed[fork]} passed, {self._failed[fork]} failed"
-        for seconds, place in sorted(self._slowest, reverse=True):
-            yield f"{seconds:8.2f} s  {place}"
+        for seconds, case in sorted(self._slowest, reverse=True):
+            yield f"{seconds:8.2f} s  {case}"

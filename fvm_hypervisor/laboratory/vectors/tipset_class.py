@@ -2,7 +2,7 @@
 
 The fields are those of filecoin-project/test-vectors:
 
-- `apply_tipsets` has offsets to the variant's epoch, which is the epoch of the tipset before the first.
+- `apply_tipsets` has epochs relative to the variant's epoch, the epoch of the tipset before the first one.
 - `postconditions.receipts` has every result in order, including rewards and the cron of null rounds.
 - `receipts_roots` has one root per tipset, of the receipts of its messages.
 
@@ -49,7 +49,7 @@ class VectorTipset:
 def read_tipsets(own: Mapping[str, Any], before: Mapping[str, Any], epoch: int) -> tuple[VectorTipset, ...]:
     """Read the tipsets of a variant at an epoch. Raises ValueError, KeyError or TypeError if malformed."""
     after = own["postconditions"]
-    roots, most = after["receipts_roots"], len(after["receipts"])  # cron of each epoch has a receipt
+    roots, largest = after["receipts_roots"], len(after["receipts"])  # cron of each epoch has a receipt
     if not own["apply_tipsets"] or len(roots) != len(own["apply_tipsets"]):
         raise ValueError("a variant has tipsets, and a root of receipts for each")
     found: list[VectorTipset] = []
@@ -58,8 +58,8 @@ def read_tipsets(own: Mapping[str, Any], before: Mapping[str, Any], epoch: int) 
         at = epoch + read_number(fields["epoch_offset"], "epoch_offset")
         if at < last:
             raise ValueError(f"epoch_offset is {at - epoch}, after {last - epoch}")
-        if at - last > most:
-            raise ValueError(f"epoch_offset is {at - epoch}, after {last - epoch}: {most} receipts are not enough")
+        if at - last > largest:
+            raise ValueError(f"epoch_offset is {at - epoch}, after {last - epoch}: {largest} receipts are not enough")
         found.append(_tipset(fields, before, epoch, last, at, parse_cid(root["/"])))
         last = at
     return tuple(found)
@@ -78,7 +78,7 @@ def _tipset(
         nulls.append(NullRoundBefore(epoch, time))
         circulating[epoch] = TokenAmount(read_number(null.get("circ_supply", supply), "circ_supply"))
     if stated:
-        raise ValueError(f"epoch {next(iter(stated))} is no null round before epoch {at}")
+        raise ValueError(f"epoch {next(iter(stated))} is not a null round before epoch {at}")
     work = TipsetWork(
         epoch=ChainEpoch(at),
         timestamp=read_number(fields.get("timestamp", at * _EPOCH_SECONDS), "timestamp"),

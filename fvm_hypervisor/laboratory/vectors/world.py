@@ -62,7 +62,7 @@ class ReplayExterns:
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         if epoch not in self._tipsets:
-            raise ExternError(f"the vector knows of no tipset at epoch {epoch}")
+            raise ExternError(f"the vector has no tipset at epoch {epoch}")
         return self._tipsets[epoch]
 
     def _digest(self, kind: str, epoch: ChainEpoch) -> bytes:
@@ -78,25 +78,27 @@ def _digest(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
 
 
-def _fault(said: Mapping[str, int]) -> ConsensusFault:
-    target, epoch, kind = (read_number(said[name], name) for name in ("target", "epoch", "type"))
+def _fault(recorded: Mapping[str, int]) -> ConsensusFault:
+    target, epoch, kind = (read_number(recorded[name], name) for name in ("target", "epoch", "type"))
     return ConsensusFault(ActorID(target), ChainEpoch(epoch), kind)
 
 
 class ReplayFault(AcceptProofs):
     """Accepts proofs; consensus faults are those recorded in the vector."""
 
-    def __init__(self, said: Mapping[str, int] | str | None) -> None:
-        self._said: ConsensusFault | str | None = said if said is None or isinstance(said, str) else _fault(said)
+    def __init__(self, recorded: Mapping[str, int] | str | None) -> None:
+        self._fault_result: ConsensusFault | str | None = (
+            recorded if recorded is None or isinstance(recorded, str) else _fault(recorded)
+        )
 
     def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
-        match self._said:
+        match self._fault_result:
             case None:
                 return None
             case str():
                 raise ExternError("the vector's chain cannot read these block headers")
             case ConsensusFault():
-                return self._said
+                return self._fault_result
 
 
 class RejectProofs(ReplayFault):
@@ -118,16 +120,16 @@ class RejectProofs(ReplayFault):
 def proofs_of(vector: Mapping[str, Any]) -> ProofVerifier:
     """Return the proof verifier of a vector.
 
-    `real` marks vectors that need no proof result, so using it is a failure. Official vectors have no entry, which
+    `real` marks vectors that need no proof result: any use of a proof fails. Official vectors have no entry, which
     means `accept`. Raises ValueError for other values.
     """
-    said = vector.get("consensus_fault")
+    recorded = vector.get("consensus_fault")
     match vector.get("proofs"):
         case "reject":
-            return RejectProofs(said)
+            return RejectProofs(recorded)
         case "real":
             return RefuseProofs()
         case None | "accept":
-            return ReplayFault(said)
+            return ReplayFault(recorded)
         case other:
-            raise ValueError(f"proofs are answered by accept, reject or real, not by {other}")
+            raise ValueError(f"proofs must be accept, reject or real, not {other}")

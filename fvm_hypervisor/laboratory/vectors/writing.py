@@ -29,10 +29,10 @@ Vector = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class VectorInput:
     """Initial data of a vector: origin, state and blocks, externs' results, context.
 
-    `bundle` is the manifest of built-in actors whose blocks are left out, None where they are among the blocks.
+    `bundle` is the manifest of the built-in actors whose blocks are omitted; None if `blocks` contains them.
     """
 
     name: str
@@ -46,35 +46,44 @@ class Ground:
 
 
 def message_vector(
-    ground: Ground, context: MachineContext, carried: CarriedMessage, result: ApplyResult, after: Cid
+    initial: VectorInput, context: MachineContext, carried: CarriedMessage, result: ApplyResult, after: Cid
 ) -> Vector:
     """Return a message vector of one message at its epoch."""
     before = {
-        **_before(ground, context.epoch),
+        **_before(initial, context.epoch),
         "basefee": context.base_fee,
         "circ_supply": context.circulating_supply,
         "timestamp": context.timestamp,
     }
     applied = {"bytes": _text(carried.message.to_cbor()), "raw_length": carried.length}
-    return _vector(ground, MESSAGE, before, {"apply_messages": [applied]}, _after([result], after))
+    return _vector(initial, MESSAGE, before, {"apply_messages": [applied]}, _after([result], after))
 
 
 def tipset_vector(
-    ground: Ground, base: int, work: TipsetWork, circulating: Mapping[ChainEpoch, TokenAmount], outcome: TipsetOutcome
+    initial: VectorInput,
+    base: int,
+    work: TipsetWork,
+    circulating: Mapping[ChainEpoch, TokenAmount],
+    outcome: TipsetOutcome,
 ) -> Vector:
-    """Return a tipset vector of one tipset after another at epoch `base`."""
+    """Return a vector of a tipset whose predecessor has the epoch `base`."""
     after = {**_after(outcome.results, outcome.state), "receipts_roots": [_link(outcome.receipts_root)]}
     tipsets = {"apply_tipsets": [tipset_fields(work, base, circulating)]}
-    return _vector(ground, TIPSET, _before(ground, base), tipsets, after)
+    return _vector(initial, TIPSET, _before(initial, base), tipsets, after)
 
 
-def _vector(ground: Ground, kind: str, before: Vector, applied: Mapping[str, Any], after: Mapping[str, Any]) -> Vector:
+def _vector(
+    initial: VectorInput, kind: str, before: Vector, applied: Mapping[str, Any], after: Mapping[str, Any]
+) -> Vector:
     return {
         "class": kind,
-        "_meta": {"id": f"{ground.name}@nv{ground.network}", "gen": [{"source": source} for source in ground.sources]},
-        "car": car_text(ground.root, ground.blocks.items()),
-        **({} if ground.bundle is None else {"bundle": _link(ground.bundle)}),
-        **ground.externs.fields(),
+        "_meta": {
+            "id": f"{initial.name}@nv{initial.network}",
+            "gen": [{"source": source} for source in initial.sources],
+        },
+        "car": car_text(initial.root, initial.blocks.items()),
+        **({} if initial.bundle is None else {"bundle": _link(initial.bundle)}),
+        **initial.externs.fields(),
         "proofs": "accept",
         "preconditions": before,
         **applied,
@@ -82,11 +91,11 @@ def _vector(ground: Ground, kind: str, before: Vector, applied: Mapping[str, Any
     }
 
 
-def _before(ground: Ground, epoch: int) -> Vector:
+def _before(initial: VectorInput, epoch: int) -> Vector:
     return {
-        "variants": [{"id": f"nv{ground.network}", "epoch": epoch, "nv": ground.network}],
-        "state_tree": {"root_cid": _link(ground.root)},
-        "chain_id": ground.chain_id,
+        "variants": [{"id": f"nv{initial.network}", "epoch": epoch, "nv": initial.network}],
+        "state_tree": {"root_cid": _link(initial.root)},
+        "chain_id": initial.chain_id,
     }
 
 

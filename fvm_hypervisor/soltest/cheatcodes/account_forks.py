@@ -37,7 +37,7 @@ class AccountForks:
         """Return a fork of a node's network after a block. Raises NodeError."""
         chain = context.cheats.remotes.chain(url)
         state = chain.state(number)
-        return NetworkFork(url, context.state.forks.place(url, state.block.number), chain.chain_id, state.block)
+        return NetworkFork(url, context.state.forks.base(url, state.block.number), chain.chain_id, state.block)
 
     @classmethod
     def before(cls, context: Context, url: str, transaction: bytes) -> tuple[NetworkFork, Pending | None]:
@@ -88,14 +88,14 @@ class _Carried(NamedTuple):
 
 
 def _leave(context: Context) -> None:
-    calls, book, active = _calls_of(context), context.state.forks, active_fork(context)
+    calls, records, active = _calls_of(context), context.state.forks, active_fork(context)
     actors, entries, block = calls.tree.image().actors, _entries(calls), context.state.block
     if active is not None:
-        book.left[active] = SavedForkState(actors, entries, calls.journal, context.machine.context, block.prevrandao)
+        records.left[active] = SavedForkState(actors, entries, calls.journal, context.machine.context, block.prevrandao)
         return
     created = {key[1] for key in entries if _is_kind(key, "created")}
-    kept = {actor: state for actor, state in actors.items() if actor in created}
-    book.first = SavedForkState(kept, _of_actors(entries, created), calls.journal)
+    retained = {actor: state for actor, state in actors.items() if actor in created}
+    records.first = SavedForkState(retained, _of_actors(entries, created), calls.journal)
 
 
 def _entries(calls: EthereumCalls) -> dict[Any, Any]:
@@ -119,19 +119,19 @@ def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkStat
         dropped |= others
         for known in others:
             actors.pop(known, None)
-        actors[actor] = _moved(context, state, fork.place)
-    marked, mark = origin.mark(number, fork.place)
+        actors[actor] = _moved(context, state, fork.base)
+    marked, mark = origin.mark(number, fork.base)
     actors[marked] = mark
     changed, change = origin.change(origin.last_change)
     actors[changed] = change
-    kept = _kept_entries(calls, {row.actor for row in carried}, {row.address for row in carried})
-    own = {key: value for key, value in begun.entries.items() if not _is_of(key, dropped) and key not in kept}
-    tree.go_back_to(TreeImage(tree.image().root, actors))
+    retained = _kept_entries(calls, {row.actor for row in carried}, {row.address for row in carried})
+    own = {key: value for key, value in begun.entries.items() if not _is_of(key, dropped) and key not in retained}
+    tree.restore_image(TreeImage(tree.image().root, actors))
     if begun.message is not calls.journal:
-        calls.journal.go_back_to(own)
+        calls.journal.restore_image(own)
         calls.accounts.write_back()
         own = {}
-    calls.journal.go_back_to({**own, **kept})
+    calls.journal.restore_image({**own, **retained})
     _set_block(context, fork, left)
 
 
@@ -143,13 +143,13 @@ def _carried(context: Context, calls: EthereumCalls) -> Iterator[_Carried]:
             yield _Carried(address, actor, state)
 
 
-def _moved(context: Context, state: ActorState, place: int) -> ActorState:
+def _moved(context: Context, state: ActorState, fork: int) -> ActorState:
     """Return a persistent account's state on another fork, from which its unwritten slots are read."""
     machine, origin = context.machine, _origin_of(context)
     if state.code != machine.manifest.code("evm") or state.head == EMPTY_ARRAY_CID:
         return state
     contract = EvmState.decode(machine.store.get(state.head))
-    storage = origin.at_place(contract.storage, place)
+    storage = origin.at_base(contract.storage, fork)
     if storage == contract.storage:
         return state
     data = replace(contract, storage=storage).encode()
@@ -177,15 +177,15 @@ def _kept_entries(
     """Return the journal entries valid on every fork: those of persistent accounts, and of no account."""
     warm = {*addresses, *calls.environment.fork.precompiles, *calls.filecoin_precompiles}
     entries = _entries(calls)
-    kept = _of_actors(entries, actors)
+    retained = _of_actors(entries, actors)
     for key, value in entries.items():
         match key:
             case ("warm", bytes() as address, *_):
                 if address in warm:
-                    kept[key] = value
+                    retained[key] = value
             case ("address", *_) | "refund":
-                kept[key] = value
-    return kept
+                retained[key] = value
+    return retained
 
 
 def _set_block(context: Context, fork: NetworkFork, left: SavedForkState | None) -> None:

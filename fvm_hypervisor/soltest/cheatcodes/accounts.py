@@ -173,8 +173,8 @@ def _forget_touches(context: Context, account: EthAddress, slot: bytes | None) -
                 return of == account and key in (None, own)
         return False
 
-    kept = {entry: value for entry, value in calls.journal.items() if value is not None and not is_touch(entry)}
-    calls.journal.go_back_to(kept)
+    retained = {entry: value for entry, value in calls.journal.items() if value is not None and not is_touch(entry)}
+    calls.journal.restore_image(retained)
 
 
 @cheatcode("allowCheatcodes(address)")

@@ -56,8 +56,8 @@ def _load(context: Context, path: str) -> None:
     if not allowed(context, path, "read").is_file():
         raise CheatcodeFailure(f"allocs file does not exist: {path}")
     try:
-        given = parse_json(read_text(context, path))
-        accounts = given.get("alloc", given)
+        genesis = parse_json(read_text(context, path))
+        accounts = genesis.get("alloc", genesis)
         read = [(_address(name), *_account(account)) for name, account in accounts.items()]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheatcodeFailure(f'failed to parse json file: "{path}": {error}') from None
@@ -72,11 +72,11 @@ def _load(context: Context, path: str) -> None:
             ledger.store(address, slot, word)
 
 
-def _account(given: Mapping[str, Any]) -> tuple[int, int, bytes, dict[int, int]]:
+def _account(genesis: Mapping[str, Any]) -> tuple[int, int, bytes, dict[int, int]]:
     """Return balance, nonce, code and slots."""
-    code = bytes.fromhex(str(given.get("code") or "").removeprefix("0x"))
-    slots = {_number(slot): _number(word) for slot, word in (given.get("storage") or {}).items()}
-    return _number(given.get("balance", 0)), _number(given.get("nonce") or 0), code, slots
+    code = bytes.fromhex(str(genesis.get("code") or "").removeprefix("0x"))
+    slots = {_number(slot): _number(word) for slot, word in (genesis.get("storage") or {}).items()}
+    return _number(genesis.get("balance", 0)), _number(genesis.get("nonce") or 0), code, slots
 
 
 def _address(text: str) -> EthAddress:
@@ -86,8 +86,8 @@ def _address(text: str) -> EthAddress:
     return EthAddress(found)
 
 
-def _number(given: str | int) -> int:
-    found = given if isinstance(given, int) else int(given, 0)
+def _number(genesis: str | int) -> int:
+    found = genesis if isinstance(genesis, int) else int(genesis, 0)
     if not 0 <= found < 1 << 256:
-        raise ValueError(f"{given} is not a word of 32 bytes")
+        raise ValueError(f"{genesis} is not a word of 32 bytes")
     return found

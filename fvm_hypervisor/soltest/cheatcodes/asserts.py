@@ -17,8 +17,8 @@ _NUMBERS: Final = ("uint256", "int256")
 _PERCENT: Final = 18
 
 
-def _fail(words: str, message: str | None) -> None:
-    raise CheatcodeFailure(f"{_FAILED if message is None else message}: {words}", named=False)
+def _fail(text: str, message: str | None) -> None:
+    raise CheatcodeFailure(f"{_FAILED if message is None else message}: {text}", named=False)
 
 
 @cheatcode("assertTrue(bool)")
@@ -93,21 +93,21 @@ for _name, _kind in product(_COMPARISONS, _NUMBERS):
 
 
 def _approximately(kind: str) -> None:
-    def absolute(_context: Context, left: int, right: int, most: int, message: str | None = None) -> None:
-        _check_absolute(left, right, most, str, message)
+    def absolute(_context: Context, left: int, right: int, max_delta: int, message: str | None = None) -> None:
+        _check_absolute(left, right, max_delta, str, message)
 
     def absolute_decimal(
-        _context: Context, left: int, right: int, most: int, decimals: int, message: str | None = None
+        _context: Context, left: int, right: int, max_delta: int, decimals: int, message: str | None = None
     ) -> None:
-        _check_absolute(left, right, most, lambda number: units(number, decimals), message)
+        _check_absolute(left, right, max_delta, lambda number: units(number, decimals), message)
 
-    def relative(_context: Context, left: int, right: int, most: int, message: str | None = None) -> None:
-        _check_relative(left, right, most, str, message)
+    def relative(_context: Context, left: int, right: int, max_delta: int, message: str | None = None) -> None:
+        _check_relative(left, right, max_delta, str, message)
 
     def relative_decimal(
-        _context: Context, left: int, right: int, most: int, decimals: int, message: str | None = None
+        _context: Context, left: int, right: int, max_delta: int, decimals: int, message: str | None = None
     ) -> None:
-        _check_relative(left, right, most, lambda number: units(number, decimals), message)
+        _check_relative(left, right, max_delta, lambda number: units(number, decimals), message)
 
     for name, handler, more in (
         ("Abs", absolute, ()), ("AbsDecimal", absolute_decimal, ("uint256",)),
@@ -118,13 +118,13 @@ def _approximately(kind: str) -> None:
         cheatcode(f"{start})", f"{start},string)")(handler)
 
 
-def _check_absolute(left: int, right: int, most: int, text: Callable[[int], str], message: str | None) -> None:
+def _check_absolute(left: int, right: int, max_delta: int, text: Callable[[int], str], message: str | None) -> None:
     delta = abs(left - right)
-    if delta > most:
-        _fail(f"{text(left)} !~= {text(right)} (max delta: {text(most)}, real delta: {text(delta)})", message)
+    if delta > max_delta:
+        _fail(f"{text(left)} !~= {text(right)} (max delta: {text(max_delta)}, real delta: {text(delta)})", message)
 
 
-def _check_relative(left: int, right: int, most: int, text: Callable[[int], str], message: str | None) -> None:
+def _check_relative(left: int, right: int, max_delta: int, text: Callable[[int], str], message: str | None) -> None:
     if right == 0:
         if left == 0:
             return
@@ -133,10 +133,10 @@ def _check_relative(left: int, right: int, most: int, text: Callable[[int], str]
         delta = abs(left - right) * 10**_PERCENT // abs(right)
         if delta >= 1 << 256:
             _fail("overflow in delta calculation", message)
-        if delta <= most:
+        if delta <= max_delta:
             return
         real = _percent(delta)
-    _fail(f"{text(left)} !~= {text(right)} (max delta: {_percent(most)}, real delta: {real})", message)
+    _fail(f"{text(left)} !~= {text(right)} (max delta: {_percent(max_delta)}, real delta: {real})", message)
 
 
 def _percent(delta: int) -> str:

@@ -49,7 +49,7 @@ def _kept(
     def proceed(name: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:
         ledger = operations.ledger
         nonce = ledger.nonce(sender)
-        place = len(found.calls)
+        index = len(found.calls)
         made = _transaction(request, sender, nonce)
         found.calls.append(replace(made, funds=ledger.balance(sender), url=operations.fork_url()))
         found.unsendable += found.attached
@@ -57,9 +57,9 @@ def _kept(
         answer = operations.proceed(name, code)
         ledger.set_nonce(sender, nonce + 1)
         if request.kind is None and answer.created is not None:
-            found.calls[place] = replace(found.calls[place], created=answer.created)
+            found.calls[index] = replace(found.calls[index], created=answer.created)
         if request.kind is not None:
-            found.calls[place] = replace(found.calls[place], code=ledger.code(request.target))
+            found.calls[index] = replace(found.calls[index], code=ledger.code(request.target))
         return answer
 
     return proceed

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bridge.addresses import EthAddress, checksummed
-from fvm_hypervisor.soltest.artifact import ArtifactPlace
+from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.emits import KnownEvents
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, revert_text
@@ -61,7 +61,7 @@ class Settings:
     seed: int = 0
     artifacts: Callable[[str, Libraries], tuple[bytes, bytes] | None] = lambda _name, _libraries: None
     libraries: Libraries = field(default_factory=dict)
-    contracts: Callable[[bytes, bool], ArtifactPlace | None] = lambda _code, _creates: None
+    contracts: Callable[[bytes, bool], ArtifactLocation | None] = lambda _code, _creates: None
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """Storage layouts by source and contract (`storage_layouts`)."""
     events: KnownEvents = lambda _: None

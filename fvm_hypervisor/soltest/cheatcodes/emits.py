@@ -142,8 +142,8 @@ def mismatch(expected: ExpectedEmit, log: Log, events: KnownEvents) -> str:
     if len(wanted.topics) != len(log.topics):
         less = 0 if expected.anonymous else 1
         counts = (max(len(topics) - less, 0) for topics in (wanted.topics, log.topics))
-        words = "{} indexed topic count mismatch: expected {}, got {}"
-        return words.format(name, *counts) if name == wanted_name else other
+        template = "{} indexed topic count mismatch: expected {}, got {}"
+        return template.format(name, *counts) if name == wanted_name else other
     if not expected.anonymous and expected.checks[0] and wanted.topics[:1] != log.topics[:1]:
         return other
     sizes_differ = len(wanted.data) != len(log.data) or len(wanted.data) % 32 or not wanted.data
@@ -163,20 +163,20 @@ def mismatch(expected: ExpectedEmit, log: Log, events: KnownEvents) -> str:
 class _Difference:
     """A differing word, and the number of its parameter, assuming one word per parameter."""
 
-    place: int
+    index: int
     want: bytes
     have: bytes
 
     def text(self) -> str:
-        return f"param {self.place}: expected=0x{self.want.hex()}, got=0x{self.have.hex()}"
+        return f"param {self.index}: expected=0x{self.want.hex()}, got=0x{self.have.hex()}"
 
 
 def _named(difference: _Difference, want: ReadLog, have: ReadLog) -> str:
-    place = difference.place
-    if place >= min(len(want.values), len(have.values)):
+    index = difference.index
+    if index >= min(len(want.values), len(have.values)):
         return difference.text()
-    name, value = want.values[place]
-    return f"{name or f'param{place}'}: expected={value}, got={have.values[place][1]}"
+    name, value = want.values[index]
+    return f"{name or f'param{index}'}: expected={value}, got={have.values[index][1]}"
 
 
 def _differences(expected: ExpectedEmit, wanted: Log, log: Log) -> list[_Difference]:

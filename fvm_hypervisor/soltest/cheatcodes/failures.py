@@ -57,8 +57,8 @@ def is_assertion(data: bytes) -> bool:
     """Return True if revert data is that of a failed assertion, by forge's rules."""
     if data[:4] == PANIC:
         return data[4:] == _ASSERT_PANIC
-    words = unwrap_error(data) if data[:4] in (ERROR, CHEATCODE_ERROR) else b""
-    return words.startswith(_ASSERTION) or (data[:4] == ERROR and _ASSERTION in words)
+    text = unwrap_error(data) if data[:4] in (ERROR, CHEATCODE_ERROR) else b""
+    return text.startswith(_ASSERTION) or (data[:4] == ERROR and _ASSERTION in text)
 
 
 def unwrap_error(data: bytes) -> bytes:
@@ -84,9 +84,9 @@ def revert_text(data: bytes, known: KnownErrors = lambda _: None) -> str:
     if data[:4] == PANIC and len(data) == 36:
         code = int.from_bytes(data[4:], "big")
         return panic_text(code)
-    words = known(data)
-    if words is not None:
-        return words
+    message = known(data)
+    if message is not None:
+        return message
     text = _text(data)
     if text is not None and text.isascii() and data[:32] == _OFFSET:
         return text.decode()

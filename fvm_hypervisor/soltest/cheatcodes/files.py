@@ -29,7 +29,7 @@ def allowed(context: Context, path: str, access: str) -> Path:
         rows = [(row, (root / row.path).resolve()) for row in context.settings.permissions]
     except (OSError, ValueError, RuntimeError) as error:
         raise CheatcodeFailure(f'failed to resolve path "{path}": {error}') from None
-    fitting = [(len(place.parts), row.access) for row, place in rows if target.is_relative_to(place)]
+    fitting = [(len(folder.parts), row.access) for row, folder in rows if target.is_relative_to(folder)]
     # the most specific row takes precedence
     if not fitting or max(fitting)[1] not in _ALLOWED[access]:
         raise CheatcodeFailure(f"the path {path} is not allowed to be accessed for {access} operations")

@@ -66,9 +66,9 @@ def fork_change(context: Context) -> Iterator[None]:
 
     The state tree reverts by itself; `undo_reverted` reverts the block and the fork records.
     """
-    calls, book, block = context.calls, context.state.forks, context.state.block
+    calls, records, block = context.calls, context.state.forks, context.state.block
     origin = context.cheats.require_origin()
-    number = book.note_change(context.machine.context, block.prevrandao, block.hashes)
+    number = records.note_change(context.machine.context, block.prevrandao, block.hashes)
     mark = calls.begin()
     try:
         calls.tree.set_actor(*origin.change(number))
@@ -82,10 +82,10 @@ def fork_change(context: Context) -> Iterator[None]:
 
 def undo_reverted(cheats: Cheats, calls: CallManager) -> None:
     """Revert the block and the fork records to the state tree, after a failed call."""
-    book = cheats.state.forks
-    if not book.changes or cheats.origin is None:
+    records = cheats.state.forks
+    if not records.changes or cheats.origin is None:
         return
-    undone = book.undo_after(cheats.origin.last_change)
+    undone = records.undo_after(cheats.origin.last_change)
     if undone is not None:
         cheats.machine.context = undone.context
         cheats.state.block = replace(cheats.state.block, prevrandao=undone.randomness, hashes=undone.hashes)

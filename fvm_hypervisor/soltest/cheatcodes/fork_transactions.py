@@ -52,5 +52,5 @@ def execute_beside(context: Context, execute: Callable[[], T]) -> T:
         for key, value in calls.journal.items()
         if value is not None and (not isinstance(key, tuple) or key[0] in ("warm", "address", "transient"))
     }
-    calls.journal.go_back_to(entries)
+    calls.journal.restore_image(entries)
     return found

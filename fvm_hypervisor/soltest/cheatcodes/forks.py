@@ -139,15 +139,15 @@ def _new_fork_before(context: Context, name: str, transaction: bytes) -> int:
 
 @cheatcode("selectFork(uint256)")
 def _select(context: Context, number: int) -> None:
-    fork, rules, book = fork_of(context, number), _rules(context), context.state.forks
+    fork, rules, records = fork_of(context, number), _rules(context), context.state.forks
     if any(prank.broadcast for prank in context.state.pranks.values()):
         raise CheatcodeFailure("cannot select forks during a broadcast")
     if active_fork(context) == number:
         return
     with fork_change(context), node_errors():
         rules.leave(context)
-        rules.enter(context, number, fork, book.left.get(number))
-        pending = book.pending.pop(number, None)
+        rules.enter(context, number, fork, records.left.get(number))
+        pending = records.pending.pop(number, None)
         if pending is not None:
             rules.replay(context, pending)
 
@@ -188,32 +188,32 @@ def _require_active_fork(context: Context) -> int:
 
 
 def _roll_to(context: Context, number: int, block: int) -> None:
-    fork, book = fork_of(context, number), context.state.forks
+    fork, records = fork_of(context, number), context.state.forks
     with node_errors():
         rolled = _rules(context).at_block(context, fork.url, block)
     with fork_change(context), node_errors():
         _rolled(context, number, rolled)
-        book.pending.pop(number, None)
+        records.pending.pop(number, None)
 
 
 def _roll_to_transaction(context: Context, number: int, transaction: bytes) -> None:
-    fork, rules, book = fork_of(context, number), _rules(context), context.state.forks
+    fork, rules, records = fork_of(context, number), _rules(context), context.state.forks
     with node_errors():
         rolled, pending = rules.before(context, fork.url, transaction)
     with fork_change(context), node_errors():
-        book.pending.pop(number, None)
+        records.pending.pop(number, None)
         is_active = _rolled(context, number, rolled)
         if pending is not None and is_active:
             rules.replay(context, pending)
         elif pending is not None:
-            book.pending[number] = pending
+            records.pending[number] = pending
 
 
 def _rolled(context: Context, number: int, fork: NetworkFork) -> bool:
     """Move a fork to another block; return True if it is the active one."""
-    book = context.state.forks
-    book.forks[number] = fork
-    book.left.pop(number, None)
+    records = context.state.forks
+    records.forks[number] = fork
+    records.left.pop(number, None)
     if active_fork(context) != number:
         return False
     _rules(context).enter(context, number, fork, None)

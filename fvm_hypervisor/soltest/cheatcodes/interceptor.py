@@ -192,7 +192,7 @@ class Cheatcodes:
         """Restore a snapshot; `World` restores the machine's state."""
         self.state = State.of_image(snapshot.state)
         if self.origin is not None:
-            self.origin.book = self.state.forks
+            self.origin.records = self.state.forks
         machine.context = snapshot.context
         if isinstance(self.origin, TipsetOrigin):
             machine.follow_manifest()
@@ -208,7 +208,7 @@ class Cheatcodes:
                 self.machine.state_tree.read_from(self.origin)
             else:
                 self.origin = TipsetOrigin(self.machine, self.remotes, self.is_forked)
-            self.origin.book = self.state.forks
+            self.origin.records = self.state.forks
         return self.origin
 
     @property
@@ -391,10 +391,10 @@ class Cheatcodes:
             if entry.name.startswith(_STORING):
                 check_size(self.state.stored_bytes + len(data), "the input that the test stores", MAX_STORED)
                 self.state.stored_bytes += len(data)
-            given = entry.run(context, *decode(entry.parameters, data[4:]))
+            result = entry.run(context, *decode(entry.parameters, data[4:]))
             if not entry.returns:
-                return SubcallOutcome(True, given if isinstance(given, bytes) else b"")
-            return SubcallOutcome(True, encode(entry.returns, given if len(entry.returns) > 1 else [given]))
+                return SubcallOutcome(True, result if isinstance(result, bytes) else b"")
+            return SubcallOutcome(True, encode(entry.returns, result if len(entry.returns) > 1 else [result]))
         except RecursionError:
             return SubcallOutcome(False, failure_data(f"vm.{entry.name}: the input is nested too deeply"))
         except CheatcodeFailure as failure:
@@ -492,7 +492,7 @@ def _unknown(selector: bytes) -> str:
             f"unknown cheatcode with selector 0x{selector.hex()}; you may have a mismatch between the `Vm` interface "
             "(likely in `forge-std`) and the `forge` version"
         )
-    reason = next((words for signature, words in MISSING.items() if signature.split("(")[0] == name), "")
+    reason = next((text for signature, text in MISSING.items() if signature.split("(")[0] == name), "")
     return f"vm.{name}: this cheatcode is not supported: {reason}"
 
 

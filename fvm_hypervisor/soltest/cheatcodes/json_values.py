@@ -170,23 +170,23 @@ def replaced(document: Any, key: str, value: Any) -> Any:
     parts = [part for part in key.strip().removeprefix("$").replace("]", "").replace("[", ".").split(".") if part]
     if not parts:
         return value
-    place: Any = document
+    node: Any = document
     for part in parts[:-1]:
-        place = _inner(place, part)
+        node = _inner(node, part)
     last: Any = parts[-1].strip("'\"")
-    if isinstance(place, list) and last.isdecimal() and int(last) < len(place):
-        place[int(last)] = value
-    elif isinstance(place, dict):
-        place[last] = value
+    if isinstance(node, list) and last.isdecimal() and int(last) < len(node):
+        node[int(last)] = value
+    elif isinstance(node, dict):
+        node[last] = value
     else:
         raise CheatcodeFailure(f'the path "{key}" does not lead into the document')
     return document
 
 
-def _inner(place: Any, part: str) -> Any:
+def _inner(node: Any, part: str) -> Any:
     name = part.strip("'\"")
-    if isinstance(place, dict):
-        return place.setdefault(name, {})
-    if isinstance(place, list) and name.isdecimal() and int(name) < len(place):
-        return place[int(name)]
+    if isinstance(node, dict):
+        return node.setdefault(name, {})
+    if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+        return node[int(name)]
     raise CheatcodeFailure(f"there is no '{name}' in the document")

@@ -18,10 +18,10 @@ MAX_TYPE_LENGTH: Final = 1 << 14
 _WORD: Final = 32
 
 
-def check_size(size: int, what: str = "the return data", most: int = MAX_BYTES) -> None:
+def check_size(size: int, what: str = "the return data", limit: int = MAX_BYTES) -> None:
     """Raise CheatcodeFailure if a size in bytes exceeds the limit."""
-    if size > most:
-        raise CheatcodeFailure(f"{what} exceeds the limit of {most} bytes")
+    if size > limit:
+        raise CheatcodeFailure(f"{what} exceeds the limit of {limit} bytes")
 
 
 def check_type(description: str) -> str:

@@ -128,8 +128,8 @@ def _output(data: bytes) -> bytes:
 def _ffi(context: Context, command: Sequence[str]) -> bytes:
     done = _run(context, command)
     if done.returncode:
-        words = done.stderr.decode("utf-8", "replace").strip()
-        raise CheatcodeFailure(f"ffi command {list(command)} exited with code {done.returncode}. stderr: {words}")
+        text = done.stderr.decode("utf-8", "replace").strip()
+        raise CheatcodeFailure(f"ffi command {list(command)} exited with code {done.returncode}. stderr: {text}")
     return _output(done.stdout)
 
 

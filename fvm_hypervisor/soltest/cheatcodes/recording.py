@@ -20,7 +20,7 @@ _ACCESS = (
     f"({_CHAIN},uint8,address,address,bool,uint256,uint256,bytes,uint256,bytes,bool,{SLOT}[],uint64,uint64,uint64)"
 )
 
-_SEEN: Final = PLAIN_ENGINE
+_HASHING_ENGINE: Final = PLAIN_ENGINE
 """Engine that reports single hashes."""
 
 # --- logs -----------------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def _word(number: int) -> bytes:
 @cheatcode("startMappingRecording()", partial="with `--evm py-evm` only: the other engine does not report hashes")
 def _start_mappings(context: Context) -> None:
     context.ethereum("recording of mappings")
-    if context.machine.registry.options.get(ENGINE_OPTION, _SEEN) != _SEEN:
+    if context.machine.registry.options.get(ENGINE_OPTION, _HASHING_ENGINE) != _HASHING_ENGINE:
         raise CheatcodeFailure("recording of mappings requires the engine py-evm: run with --evm py-evm")
     if context.state.mappings is None:
         context.state.mappings = {}

@@ -14,10 +14,10 @@ DUMMY_OUTPUT: Final = bytes(8192)
 """Return data of a call that reverted as expected; Solidity decodes it as any type."""
 DUMMY_ADDRESS: Final = bytes(19) + b"\x01"
 
-Words = Callable[[bytes], str]
+ReasonText = Callable[[bytes], str]
 
 
-def checked(expected: ExpectedRevert, answer: SubcallOutcome, words: Words) -> None:
+def checked(expected: ExpectedRevert, answer: SubcallOutcome, reason_text: ReasonText) -> None:
     """Raise CheatcodeFailure unless the call ended as expected."""
     if not expected.cheatcode and expected.deepest <= expected.depth:
         raise CheatcodeFailure("call didn't revert at a lower depth than cheatcode call depth")
@@ -29,10 +29,12 @@ def checked(expected: ExpectedRevert, answer: SubcallOutcome, words: Words) -> N
     reverter = expected.reverter
     if reverter is not None and expected.reverted_by is not None and expected.reverted_by != reverter:
         raise CheatcodeFailure(f"Reverter != expected reverter: {_shown(expected.reverted_by)} != {_shown(reverter)}")
-    check_reason(expected.reason, expected.partial, answer.output, words, expected.cheatcode)
+    check_reason(expected.reason, expected.partial, answer.output, reason_text, expected.cheatcode)
 
 
-def check_reason(reason: bytes | None, partial: bool, data: bytes, words: Words, within: bool = False) -> None:
+def check_reason(
+    reason: bytes | None, partial: bool, data: bytes, reason_text: ReasonText, within: bool = False
+) -> None:
     """Raise CheatcodeFailure unless a call reverted with the reason; with `within`, a substring suffices."""
     if reason is None:
         return
@@ -43,7 +45,7 @@ def check_reason(reason: bytes | None, partial: bool, data: bytes, words: Words,
     actual = unwrap_error(data)
     if actual == reason or (within and reason in actual) or actual == unwrap_error(reason):
         return
-    have, want = words(actual), words(reason)
+    have, want = reason_text(actual), reason_text(reason)
     if have != want:
         raise CheatcodeFailure(f"Error != expected error: {have} != {want}")
 
@@ -58,30 +60,36 @@ def _check_none(expected: ExpectedRevert, answer: SubcallOutcome) -> None:
     same_reverter = reverter is not None and expected.reverted_by == reverter
     what = revert_text(unwrap_error(answer.output))
     wanted = "" if reason is None else revert_text(reason)
-    who = "" if reverter is None else _shown(reverter)
+    reverter_text = "" if reverter is None else _shown(reverter)
     if same_reason and same_reverter:
-        raise CheatcodeFailure(f"expected 0 reverts with reason: {wanted}, from address: {who}, but got one")
+        raise CheatcodeFailure(f"expected 0 reverts with reason: {wanted}, from address: {reverter_text}, but got one")
     if same_reason and reverter is None:
         raise CheatcodeFailure(f"expected 0 reverts with reason: {wanted}, but got one")
     if same_reverter and reason is None:
-        raise CheatcodeFailure(f"expected 0 reverts from address: {who}, but got one")
+        raise CheatcodeFailure(f"expected 0 reverts from address: {reverter_text}, but got one")
     if reverter is None:
         raise CheatcodeFailure(f"call reverted with '{what}' when it was expected not to revert")
     by = _shown(expected.reverted_by or bytes(20))
-    but = f"reverts with reason '{wanted}' from {who}" if reason is not None else f"reverts from {who}"
+    but = (
+        f"reverts with reason '{wanted}' from {reverter_text}"
+        if reason is not None
+        else f"reverts from {reverter_text}"
+    )
     raise CheatcodeFailure(f"call reverted with '{what}' from {by}, but expected 0 {but}")
 
 
-def voids(assumed: AssumeNoRevert, answer: SubcallOutcome, words: Words) -> bool:
+def voids(assumed: AssumeNoRevert, answer: SubcallOutcome, reason_text: ReasonText) -> bool:
     """Return True if a reverted call makes the run be rejected."""
-    return not assumed.reasons or any(_acceptable(assumed, reason, answer, words) for reason in assumed.reasons)
+    return not assumed.reasons or any(_acceptable(assumed, reason, answer, reason_text) for reason in assumed.reasons)
 
 
-def _acceptable(assumed: AssumeNoRevert, reason: AcceptableRevert, answer: SubcallOutcome, words: Words) -> bool:
+def _acceptable(
+    assumed: AssumeNoRevert, reason: AcceptableRevert, answer: SubcallOutcome, reason_text: ReasonText
+) -> bool:
     if reason.reverter is not None and assumed.reverted_by not in (None, reason.reverter):
         return False
     try:
-        check_reason(reason.reason, reason.partial, answer.output, words)
+        check_reason(reason.reason, reason.partial, answer.output, reason_text)
     except CheatcodeFailure:
         return False
     return True

@@ -34,18 +34,16 @@ def _active_url(context: Context) -> str:
 
 def _answer(context: Context, url: str, method: str, params: str) -> Any:
     try:
-        given = parse_json(params)
+        arguments = parse_json(params)
     except ValueError as error:
         raise CheatcodeFailure(f"the parameters are not JSON: {error}") from None
-    if not isinstance(given, list):
+    if not isinstance(arguments, list):
         raise CheatcodeFailure("the parameters are not a JSON array")
     try:
-        return context.cheats.remotes.chain(url).client.request(method, *given)
+        return context.cheats.remotes.chain(url).client.request(method, *arguments)
     except NodeError as error:
-        words = (
-            f"server returned an error response: error code {error.code}: {error.words}" if error.answered else error
-        )
-        raise CheatcodeFailure(f'"{method}": {words}') from None
+        text = f"server returned an error response: error code {error.code}: {error.words}" if error.answered else error
+        raise CheatcodeFailure(f'"{method}": {text}') from None
     except InvalidInput as error:
         raise CheatcodeFailure(str(error)) from None
 

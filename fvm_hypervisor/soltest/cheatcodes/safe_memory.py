@@ -38,18 +38,18 @@ _STOP: Final = selector("stopExpectSafeMemory()")
 def check_memory(ranges: Sequence[Range], step: EvmStep) -> None:
     """Raise FrameStopped with forge's message if the instruction leaves all ranges."""
     stack, opcode = step.stack[::-1], step.opcode
-    places = _WRITES.get(opcode) or _READS.get(opcode)
-    if places is not None and len(stack) > places[1]:
-        offset, size = (min(stack[place], _LARGEST) for place in places)
+    operands = _WRITES.get(opcode) or _READS.get(opcode)
+    if operands is not None and len(stack) > operands[1]:
+        offset, size = (min(stack[position], _LARGEST) for position in operands)
         last = offset + max(0, size - 1)
         grows = max(offset, offset + size - 1) >= len(step.memory)
         if not _fits(ranges, offset, last) and (opcode in _WRITES or grows) and not _stops(step, stack):
-            raise _stopped(ranges, offset, size)
+            raise _violation(ranges, offset, size)
     elif opcode in (_MLOAD, _MSTORE, _MSTORE8) and stack:
         offset, size = min(stack[0], _LARGEST), 1 if opcode == _MSTORE8 else _WORD
-        is_held = opcode == _MLOAD and offset < len(step.memory)
-        if not is_held and not _fits(ranges, offset, offset + size - 1) and not _stores_stop(opcode, stack):
-            raise _stopped(ranges, offset, size)
+        is_allocated = opcode == _MLOAD and offset < len(step.memory)
+        if not is_allocated and not _fits(ranges, offset, offset + size - 1) and not _stores_stop(opcode, stack):
+            raise _violation(ranges, offset, size)
 
 
 def _fits(ranges: Sequence[Range], first: int, last: int) -> bool:
@@ -57,18 +57,18 @@ def _fits(ranges: Sequence[Range], first: int, last: int) -> bool:
 
 
 def _stores_stop(opcode: int, stack: Sequence[int]) -> bool:
-    """Return True if the selector of `stopExpectSafeMemory` is written, for the call that ends the check."""
+    """Return True if the instruction stores the selector of `stopExpectSafeMemory`, as before a call of it."""
     return opcode == _MSTORE and len(stack) > 1 and stack[1].to_bytes(_WORD, "big").startswith(_STOP)
 
 
 def _stops(step: EvmStep, stack: Sequence[int]) -> bool:
-    """Return True if that call is made."""
+    """Return True if the instruction calls `stopExpectSafeMemory`."""
     at = stack[3] if step.opcode == _CALL else 0
     is_vm = step.opcode == _CALL and stack[1].to_bytes(_WORD, "big")[12:] == VM_ADDRESS
     return is_vm and step.memory[at : at + len(_STOP)] == _STOP
 
 
-def _stopped(ranges: Sequence[Range], offset: int, size: int) -> FrameStopped:
+def _violation(ranges: Sequence[Range], offset: int, size: int) -> FrameStopped:
     safe = " U ".join(f"[0x{start:02X}, 0x{end:02X})" for start, end in ranges)
-    words = f"memory write at offset 0x{offset:02X} of size 0x{size:02X} not allowed; safe range: {safe}"
-    return FrameStopped(words.encode())
+    text = f"memory write at offset 0x{offset:02X} of size 0x{size:02X} not allowed; safe range: {safe}"
+    return FrameStopped(text.encode())

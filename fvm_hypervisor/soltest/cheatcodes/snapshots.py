@@ -50,12 +50,12 @@ def _go_back(context: Context, number: int) -> bool:
         return False
     calls = context.calls
     context.state.has_failed |= context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
-    calls.tree.go_back_to(saved.tree)
+    calls.tree.restore_image(saved.tree)
     undo_reverted(context.cheats, calls)
     names: dict[Hashable, Any] = {
         key: value for key, value in calls.journal.items() if isinstance(key, tuple) and key[0] == "address"
     }
-    calls.journal.go_back_to({**names, **saved.journal})  # addresses remain known, for recorded logs
+    calls.journal.restore_image({**names, **saved.journal})  # addresses remain known, for recorded logs
     context.machine.context = saved.context
     context.state.block = saved.block
     context.cheats.renew(calls)

@@ -18,8 +18,8 @@ _WORD: Final = 32
 @cheatcode("getStorageSlots(address,string)", returns="bytes32[]")
 def _storage_slots(context: Context, target: EthAddress, name: str) -> Sequence[bytes]:
     code = context.ledger.code(target)
-    place = context.settings.contracts(code, False) if code else None
-    layout = None if place is None else context.settings.layouts.get((place.file, place.name))
+    found = context.settings.contracts(code, False) if code else None
+    layout = None if found is None else context.settings.layouts.get((found.file, found.name))
     if layout is None:
         raise CheatcodeFailure(
             f"Storage layout not available for contract at {context.shown(target)}. Try compiling contracts with "

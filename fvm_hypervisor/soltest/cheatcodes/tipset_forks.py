@@ -100,15 +100,15 @@ class TipsetForks:
     @staticmethod
     def leave(context: Context) -> None:
         """Save the state of the active fork; without one, what the message created, with which every fork begins."""
-        calls, book, active = context.calls, context.state.forks, active_fork(context)
+        calls, records, active = context.calls, context.state.forks, active_fork(context)
         actors = calls.tree.image().actors
         if active is not None:
             randomness = context.state.block.prevrandao
-            book.left[active] = SavedForkState(actors, {}, calls.journal, context.machine.context, randomness)
+            records.left[active] = SavedForkState(actors, {}, calls.journal, context.machine.context, randomness)
             return
-        first = book.first_actor
+        first = records.first_actor
         created = {} if first is None else {actor: state for actor, state in actors.items() if _is_own(actor, first)}
-        book.first = SavedForkState(created, {}, calls.journal)
+        records.first = SavedForkState(created, {}, calls.journal)
 
     @staticmethod
     def enter(context: Context, number: int, fork: NetworkFork, left: SavedForkState | None) -> None:
@@ -116,9 +116,9 @@ class TipsetForks:
         origin, tree, machine = _origin_of(context), context.calls.tree, context.machine
         origin.remotes.tipsets.prefer(fork.url)
         rows, codes, next_id = list(_carried(context)), machine.manifest, tree.init_state().next_id
-        actors = {INIT_ACTOR: origin.tree_at(fork.place).existing(INIT_ACTOR)} if left is None else dict(left.actors)
-        actors |= dict((origin.mark(number, fork.place), origin.change(origin.last_change)))
-        tree.go_back_to(TreeImage(tree.image().root, actors))
+        actors = {INIT_ACTOR: origin.tree_at(fork.base).existing(INIT_ACTOR)} if left is None else dict(left.actors)
+        actors |= dict((origin.mark(number, fork.base), origin.change(origin.last_change)))
+        tree.restore_image(TreeImage(tree.image().root, actors))
         init = tree.init_state()
         if next_id > init.next_id:
             tree.set_init_state(replace(init, next_id=next_id))
@@ -223,8 +223,8 @@ def _set_block(context: Context, fork: NetworkFork, left: SavedForkState | None)
         machine.context = left.context
         context.set_block(prevrandao=left.randomness, hashes={})
         return
-    point = context.state.forks.places[fork.place].point
-    assert point is not None, "under Filecoin's rules places are tipsets"
+    point = context.state.forks.bases[fork.base].point
+    assert point is not None, "under Filecoin's rules bases are tipsets"
     machine.context = _context_at(machine.context, point)
     context.set_block(prevrandao=None, hashes={})
 

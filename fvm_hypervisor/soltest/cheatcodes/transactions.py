@@ -92,8 +92,8 @@ def read_header(answer: Any) -> bytes:
     if not isinstance(answer, Mapping):
         raise TypeError("no block")
     fields: list[bytes] = []
-    for place, (name, is_number) in enumerate(_HEADER):
-        if place >= _OPTIONAL and answer.get(name) is None:
+    for index, (name, is_number) in enumerate(_HEADER):
+        if index >= _OPTIONAL and answer.get(name) is None:
             break
         value = answer[name]
         fields.append(rlp.number(quantity(value)) if is_number else bytes_of(value, _MAX_FIELD))

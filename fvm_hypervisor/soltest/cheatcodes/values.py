@@ -141,13 +141,13 @@ def _part(kind: str, value: Any) -> tuple[bytes, bool] | None:
 
 def _joined(parts: Sequence[tuple[bytes, bool]]) -> bytes:
     """Return parts concatenated by the ABI's rules: offsets first, dynamic content at the end."""
-    place = sum(_WORD if has_offset else len(data) for data, has_offset in parts)
+    tail = sum(_WORD if has_offset else len(data) for data, has_offset in parts)
     heads, tails = [], []
     for data, has_offset in parts:
         if has_offset:
-            heads.append(place.to_bytes(_WORD, "big"))
+            heads.append(tail.to_bytes(_WORD, "big"))
             tails.append(data)
-            place += len(data)
+            tail += len(data)
         else:
             heads.append(data)
     return b"".join((*heads, *tails))

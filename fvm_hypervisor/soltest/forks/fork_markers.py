@@ -17,7 +17,7 @@ from hypervisor.types import EAM_NAMESPACE, ActorID, TokenAmount
 from store.cid import RAW, cid_of
 
 MARK: Final = ActorID((1 << 63) - 1)
-"""ID whose actor stores the active fork: its number as nonce, its place as balance."""
+"""ID whose actor stores the active fork: its number as nonce, its base as balance."""
 CHANGE: Final = ActorID(MARK - 1)
 """ID whose actor stores the number of the latest change of forks, as nonce."""
 FIRST_OWN_ID: Final = 1 << 40
@@ -33,11 +33,11 @@ class ForkMarkers:
     def __init__(self, machine: Hypervisor, remotes: Remotes) -> None:
         self.machine = machine
         self.remotes = remotes
-        self.book = ForkRecords()
+        self.records = ForkRecords()
         """Fork records of the running test."""
 
         self.first: int | None = None
-        """Active fork if the tree stores none: that of a machine created on a fork, at the first place."""
+        """Active fork if the tree stores none: that of a machine created on a fork, at the first base."""
 
     @property
     def active(self) -> int | None:
@@ -46,7 +46,7 @@ class ForkMarkers:
         return self.first if mark is None else mark.nonce
 
     @property
-    def place(self) -> int | None:
+    def base(self) -> int | None:
         """Place of the active fork, or None."""
         mark = self.machine.state_tree.get_actor(MARK)
         if mark is not None:
@@ -54,9 +54,9 @@ class ForkMarkers:
         return None if self.first is None else _FIRST_PLACE
 
     @staticmethod
-    def mark(number: int, place: int) -> tuple[ActorID, ActorState]:
+    def mark(number: int, base: int) -> tuple[ActorID, ActorState]:
         """Return the actor that stores the active fork."""
-        return MARK, ActorState(_MARKER_CODE, nonce=number, balance=TokenAmount(place))
+        return MARK, ActorState(_MARKER_CODE, nonce=number, balance=TokenAmount(base))
 
     @property
     def last_change(self) -> int:

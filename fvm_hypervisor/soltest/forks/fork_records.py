@@ -20,24 +20,24 @@ Pending = tuple[ReadTransaction, ...] | PendingTipset
 
 
 @dataclass(frozen=True, slots=True)
-class ForkPlace:
+class ForkBase:
     """State at which a fork begins: after a block of a node; under Filecoin's rules, `point` is that tipset."""
 
     url: str
     number: int
     point: ForkPoint | None = None
 
-    def __deepcopy__(self, _memo: object) -> ForkPlace:
+    def __deepcopy__(self, _memo: object) -> ForkBase:
         """Return itself, since it is immutable."""
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkFork:
-    """A fork of a node's network. `place` is its index in `ForkRecords.places`."""
+    """A fork of a node's network. `base` is its index in `ForkRecords.bases`."""
 
     url: str
-    place: int
+    base: int
     chain_id: int
     block: RemoteBlock
 
@@ -89,12 +89,12 @@ class ForkChange:
 class ForkRecords:
     """The forks by number.
 
-    A place is an initial state of a fork. Each `createFork` and `rollFork` makes a new one, so that two forks of one
+    A base is an initial state of a fork. Each `createFork` and `rollFork` makes a new one, so that two forks of one
     block share nothing that a test writes.
     """
 
     forks: list[NetworkFork] = field(default_factory=list)
-    places: list[ForkPlace] = field(default_factory=list)
+    bases: list[ForkBase] = field(default_factory=list)
     left: dict[int, SavedForkState] = field(default_factory=dict)
     pending: dict[int, Pending] = field(default_factory=dict)
     """Earlier transactions of the block, to execute before a fork is first used."""
@@ -107,10 +107,10 @@ class ForkRecords:
     first_actor: int | None = None
     """First actor ID of the running message, under Filecoin's rules, if the test uses forks."""
 
-    def place(self, url: str, number: int, point: ForkPoint | None = None) -> int:
-        """Add a place, and return its index."""
-        self.places.append(ForkPlace(url, number, point))
-        return len(self.places) - 1
+    def base(self, url: str, number: int, point: ForkPoint | None = None) -> int:
+        """Add a base, and return its index."""
+        self.bases.append(ForkBase(url, number, point))
+        return len(self.bases) - 1
 
     def note_change(self, context: MachineContext, randomness: bytes | None, hashes: Mapping[int, bytes]) -> int:
         """Record the current values before a change, and return the change's number."""

@@ -1,6 +1,6 @@
 """`ForkOrigin`: the accounts of the active fork as actors of the machine's state tree.
 
-A remote account has a separate ID for each place. A contract's storage begins with the node's
+A remote account has a separate ID for each base. A contract's storage begins with the node's
 (`localnet.fork.remote_accounts`).
 """
 
@@ -33,51 +33,51 @@ class ForkOrigin(ForkMarkers):
 
     # --- states -------------------------------------------------------------------------------------------------
 
-    def state_at(self, place: int) -> RemoteState:
-        """Return the network's state at a place. Raises NodeError."""
-        begun = self.book.places[place]
+    def state_at(self, base: int) -> RemoteState:
+        """Return the network's state at a base. Raises NodeError."""
+        begun = self.records.bases[base]
         return self.remotes.state(begun.url, begun.number)
 
-    def _key_at(self, place: int) -> bytes:
-        begun = self.book.places[place]
+    def _key_at(self, base: int) -> bytes:
+        begun = self.records.bases[base]
         return self.remotes.state_key(begun.url, begun.number)
 
     def block_hash(self, number: int) -> bytes | None:
         """Return the hash of a block on the active fork's network; None without a fork, or for a later block."""
-        place = self.place
-        if place is None:
+        base = self.base
+        if base is None:
             return None
-        state = self.state_at(place)
+        state = self.state_at(base)
         return state.block_hash(number) if number <= state.block.number else None
 
     # --- actors -------------------------------------------------------------------------------------------------
 
     def lookup_id(self, address: Address) -> ActorID | None:
         """Return the ID of a network account, or of an account carried from another fork, or None."""
-        who = ethereum_address(address)
-        place = None if who is None or unmask_id(who) is not None else self.place
-        if who is None or place is None:
+        account_address = ethereum_address(address)
+        base = None if account_address is None or unmask_id(account_address) is not None else self.base
+        if account_address is None or base is None:
             return None
         tree = self.machine.state_tree
-        for known in self._of_address.get(who, ()):
-            if self._names[known][0] != place and tree.get_actor(known) is not None:
+        for known in self._of_address.get(account_address, ()):
+            if self._names[known][0] != base and tree.get_actor(known) is not None:
                 return known
-        actor = self._ids.get((place, who))
+        actor = self._ids.get((base, account_address))
         if actor is None:
-            if self.state_at(place).account(who) is None:
+            if self.state_at(base).account(account_address) is None:
                 return None
-            actor = self._ids[place, who] = ActorID(FIRST_OWN_ID + len(self._ids))
-            self._names[actor] = place, who
-            self._of_address.setdefault(who, []).append(actor)
+            actor = self._ids[base, account_address] = ActorID(FIRST_OWN_ID + len(self._ids))
+            self._names[actor] = base, account_address
+            self._of_address.setdefault(account_address, []).append(actor)
         return actor if tree.get_actor(actor) is not None else None
 
     def actor(self, actor: ActorID) -> ActorState | None:
         """Return the state of a network account, or None. Raises NodeError."""
         named = self._names.get(actor)
-        if named is None or named[0] != self.place:
+        if named is None or named[0] != self.base:
             return None
-        place, who = named
-        account = self.state_at(place).account(who)
+        base, account_address = named
+        account = self.state_at(base).account(account_address)
         if account is None:
             return None
         store = self.machine.store.base
@@ -86,7 +86,7 @@ class ForkOrigin(ForkMarkers):
             if not store.has(cid):
                 store.put(cid, data)
 
-        return actor_of(account, who, self._key_at(place), self.machine.manifest, put)
+        return actor_of(account, account_address, self._key_at(base), self.machine.manifest, put)
 
     def removed(self, _actor: ActorID) -> ActorState | None:
         """Return None: changes made by a test are not flushed."""
@@ -115,7 +115,7 @@ class ForkOrigin(ForkMarkers):
         """Return the storage of a remote contract by root; None for a contract created here."""
         return remote_words(store, root, self.remotes.state_of)
 
-    def at_place(self, root: Cid, place: int) -> Cid:
-        """Return a storage root whose unwritten slots are read at another place."""
+    def at_base(self, root: Cid, base: int) -> Cid:
+        """Return a storage root whose unwritten slots are read at another base."""
         words = None if root == EMPTY_KAMT else self.words(self.machine.store, root)
-        return root if words is None else words.moved(self._key_at(place))
+        return root if words is None else words.moved(self._key_at(base))

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, from_delegated
 from fvm_hypervisor.soltest.forks.fork_markers import CHANGE, FIRST_OWN_ID, MARK, ForkMarkers
-from fvm_hypervisor.soltest.forks.fork_records import ForkPlace, ForkRecords, NetworkFork
+from fvm_hypervisor.soltest.forks.fork_records import ForkBase, ForkRecords, NetworkFork
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.address import Address
 from hypervisor.externs import Externs
@@ -42,15 +42,15 @@ class TipsetOrigin(ForkMarkers):
         self._trees: dict[Cid, StateTree] = {}
         machine.state_tree.read_all_from(self)
 
-    def begun(self) -> ForkPlace | None:
+    def begun(self) -> ForkBase | None:
         """Return the initial state of the active fork, or None."""
-        place = self.place
-        return None if place is None else self.book.places[place]
+        base = self.base
+        return None if base is None else self.records.bases[base]
 
-    def tree_at(self, place: int) -> StateTree:
-        """Return the network's state tree at a place."""
-        point = self.book.places[place].point
-        assert point is not None, "under Filecoin's rules places are tipsets"
+    def tree_at(self, base: int) -> StateTree:
+        """Return the network's state tree at a base."""
+        point = self.records.bases[base].point
+        assert point is not None, "under Filecoin's rules bases are tipsets"
         if point.state not in self._trees:
             self._trees[point.state] = StateTree(self.machine.store, point.state)
         return self._trees[point.state]
@@ -100,18 +100,18 @@ class TipsetOrigin(ForkMarkers):
 
     def address_of(self, actor: ActorID) -> EthAddress | None:
         """Return the address of a network actor, or None."""
-        place = self.place
-        state = None if place is None or actor >= FIRST_OWN_ID else self.tree_at(place).get_actor(actor)
+        base = self.base
+        state = None if base is None or actor >= FIRST_OWN_ID else self.tree_at(base).get_actor(actor)
         return None if state is None else from_delegated(state.delegated_address)
 
 
-def fork_at(book: ForkRecords, point: ForkPoint) -> NetworkFork:
-    """Return a fork after a tipset, at a new place."""
+def fork_at(records: ForkRecords, point: ForkPoint) -> NetworkFork:
+    """Return a fork after a tipset, at a new base."""
     block = RemoteBlock(
         number=point.height, hash=bytes(point.key)[-32:], timestamp=point.timestamp, base_fee=point.base_fee,
         coinbase=ZERO_ADDRESS, randomness=bytes(32), gas_limit=BLOCK_GAS_LIMIT,
     )  # fmt: skip
-    return NetworkFork(point.url, book.place(point.url, point.height, point), point.chain_id, block)
+    return NetworkFork(point.url, records.base(point.url, point.height, point), point.chain_id, block)
 
 
 def reserve_actor_ids(machine: Hypervisor, people: Iterable[EthAddress]) -> None:
@@ -121,8 +121,8 @@ def reserve_actor_ids(machine: Hypervisor, people: Iterable[EthAddress]) -> None
     if init.next_id >= FIRST_OWN_ID:
         return
     tree.set_init_state(replace(init, next_id=FIRST_OWN_ID))
-    for who in people:
-        address = Address.delegated(EAM_NAMESPACE, who)
+    for account in people:
+        address = Address.delegated(EAM_NAMESPACE, account)
         actor = tree.lookup_id(address)
         state = None if actor is None else tree.get_actor(actor)
         if actor is not None and state is not None:

@@ -34,25 +34,25 @@ class Linking:
         return sorted(f"{file}:{name}:{checksummed(where)}" for (file, name), where in self.addresses.items())
 
 
-def linking_of(artifacts: Artifacts, artifact: ContractArtifact, given: Libraries) -> Linking:
-    """Return the libraries of a script; `given` ones already exist. Raises InvalidInput if linking is impossible."""
+def linking_of(artifacts: Artifacts, artifact: ContractArtifact, known: Libraries) -> Linking:
+    """Return the libraries of a script; `known` ones already exist. Raises InvalidInput if linking is impossible."""
     needed: set[tuple[str, str]] = set()
     todo = [artifact]
     while todo:
         keys = set(todo.pop().creation.libraries()) - needed
         needed |= keys
-        todo += [artifacts.get(*key) for key in keys - given.keys()]
-    addresses = {key: given[key] for key in needed & given.keys()}
-    left = sorted(needed - given.keys(), key=lambda key: (Path(key[0]).name, key[1], key[0]))
+        todo += [artifacts.get(*key) for key in keys - known.keys()]
+    addresses = {key: known[key] for key in needed & known.keys()}
+    left = sorted(needed - known.keys(), key=lambda key: (Path(key[0]).name, key[1], key[0]))
     codes = []
     while left:  # the last one moves to the position of the linked one, as in forge, so that nonces are equal
         places = (n for n, key in enumerate(left) if addresses.keys() >= set(artifacts.get(*key).creation.libraries()))
-        place = next(places, None)
-        if place is None:
+        index = next(places, None)
+        if index is None:
             names = ", ".join(name for _, name in left)
             raise InvalidInput(f"the libraries {names} depend on each other: give the address of one with --libraries")
-        key = left[place]
-        left[place] = left[-1]
+        key = left[index]
+        left[index] = left[-1]
         left.pop()
         code = artifacts.get(*key).creation.linked(addresses)
         addresses[key] = create2_address(CREATE2_DEPLOYER, SALT, code)

@@ -79,13 +79,13 @@ class ScriptPlan:
 
 def run_script(
     job: Job, artifacts: Artifacts, artifact: ContractArtifact, calldata: bytes, sender: EthAddress,
-    network: Network | None = None, given: Libraries | None = None,
+    network: Network | None = None, libraries: Libraries | None = None,
 ) -> ScriptPlan:  # fmt: skip
     """Run a script's `setUp` and a function: on a fork of `network` or of the job's node, or without a network.
 
     Raises ScriptFailed, InvalidInput, NodeError.
     """
-    linking = linking_of(artifacts, artifact, given or {})
+    linking = linking_of(artifacts, artifact, libraries or {})
     settings = replace(settings_of(job, artifacts), has_network=network is not None)
     cheats = Cheatcodes(replace(settings, file=artifact.file, contract=artifact.name))
     setting = replace(world_settings_of(job), rules=ETHEREUM, sender=_DEPLOYER)

@@ -50,8 +50,8 @@ class ScriptRecord:
 
     @property
     def _place(self) -> Path:
-        place = self.root / self.folder / str(self.chain)
-        return place if self.is_sent else place / "dry-run"
+        folder = self.root / self.folder / str(self.chain)
+        return folder if self.is_sent else folder / "dry-run"
 
     @property
     def pending(self) -> list[str]:
@@ -124,9 +124,9 @@ class ScriptRecord:
     def _others(self) -> list[Path]:
         """Return the latest runs of the same function elsewhere: over several networks, or on other chains."""
         base = self.root / self.folder
-        places = [base.parent / _MULTI / f"{base.name}-latest" / f"{self.name}.json"]
-        places += sorted(base.glob(f"*/{self.name}-latest.json"))
-        return [place for place in places if place.exists() and place != self.latest]
+        folders = [base.parent / _MULTI / f"{base.name}-latest" / f"{self.name}.json"]
+        folders += sorted(base.glob(f"*/{self.name}-latest.json"))
+        return [folder for folder in folders if folder.exists() and folder != self.latest]
 
     def take(self, content: dict[str, Any]) -> None:
         """Load the content of a file. Raises one of _UNREADABLE if it is malformed."""
@@ -198,11 +198,11 @@ class MultiRecord:
                 raise InvalidInput(f"nothing to resume: {file} does not exist; run without --resume")
         file = urls_file
         try:
-            kept = parse_json(read_bounded(file, _LARGEST, "the URLs"))["deployments"]
+            deployments = parse_json(read_bounded(file, _LARGEST, "the URLs"))["deployments"]
             file = record.latest
             content = parse_json(read_bounded(file, _LARGEST, "the record"))
             record.timestamp = int(content["timestamp"])
-            for part, urls in zip(content["deployments"], kept, strict=True):
+            for part, urls in zip(content["deployments"], deployments, strict=True):
                 found = ScriptRecord(root, "", name, int(part["chain"]), 0)
                 found.take(part)
                 named = {row["rpc"] for row in urls["transactions"]}
@@ -215,8 +215,8 @@ class MultiRecord:
         return record
 
     def _file(self, folder: str, version: str) -> Path:
-        place = self.root / folder / _MULTI
-        return (place if self.is_sent else place / "dry-run") / f"{self.script}-{version}" / f"{self.name}.json"
+        path = self.root / folder / _MULTI
+        return (path if self.is_sent else path / "dry-run") / f"{self.script}-{version}" / f"{self.name}.json"
 
 
 _UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidInput)
@@ -251,8 +251,8 @@ def _write(root: Path, content: dict[str, Any], files: Iterable[Path]) -> None:
 
 def _no_record(file: Path, error: Exception) -> InvalidInput:
     lacking = isinstance(error, KeyError)
-    words = f"the field {error.args[0]!r} is missing" if lacking else f"{error!r:.200}"
-    return InvalidInput(f"{file} is not a record of a script's run: {words}")
+    text = f"the field {error.args[0]!r} is missing" if lacking else f"{error!r:.200}"
+    return InvalidInput(f"{file} is not a record of a script's run: {text}")
 
 
 def _check(row: dict[str, Any]) -> None:

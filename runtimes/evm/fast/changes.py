@@ -112,12 +112,12 @@ class Changes:
             raw, count, size = _LOG.unpack_from(data, at)
             at += _LOG.size
             entries = []
-            for place in range(count):
+            for index in range(count):
                 topic = data[at : at + _TOPIC]
                 at += _TOPIC
-                entry = known[place].get(topic)
+                entry = known[index].get(topic)
                 if entry is None:
-                    entry = known[place][topic] = entry_of_log((INDEXED_FLAGS, TOPIC_KEYS[place], RAW, topic))
+                    entry = known[index][topic] = entry_of_log((INDEXED_FLAGS, TOPIC_KEYS[index], RAW, topic))
                 entries.append(entry)
             if size:
                 entries.append(entry_of_log((INDEXED_FLAGS, DATA_KEY, RAW, data[at : at + size])))

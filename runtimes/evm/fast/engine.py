@@ -166,11 +166,11 @@ class FastEngine:
             code = instance.code_number(self._code)
             if table.waits:
                 instance.prepare(code, rules)
-            way = table.trees.way(self._code, host)
-            if way is not None:
+            tree_flags = table.trees.start_flags(self._code, host)
+            if tree_flags is not None:
                 instance.features = table.features
-                put_tree_start(instance, frame, cast(TreeFrameHost, host), rules, code, way)
-                step = self._run_as_tree(instance, cast(TreeFrameHost, host), GuestCommand.START_TREE, way)
+                put_tree_start(instance, frame, cast(TreeFrameHost, host), rules, code, tree_flags)
+                step = self._run_as_tree(instance, cast(TreeFrameHost, host), GuestCommand.START_TREE, tree_flags)
                 if step is not None:
                     return step
             instance.bring(frame.calldata)
@@ -188,7 +188,7 @@ class FastEngine:
         finally:
             table.pool.give(instance)
 
-    def _run_as_tree(self, instance: FastInstance, host: TreeFrameHost, command: int, way: int) -> Step | None:
+    def _run_as_tree(self, instance: FastInstance, host: TreeFrameHost, command: int, tree_flags: int) -> Step | None:
         """Run the frame with all nested calls; return None, without effect, if the guest gave up the tree."""
         host.gas.overdraw(host.gas.left)
         gas = host.gas.remaining
@@ -208,7 +208,7 @@ class FastEngine:
             Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).write()
         else:
             self._keep_touch(instance, host)
-            if way & TreeFlag.ASKS:
+            if tree_flags & TreeFlag.ASKS:
                 Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).report_logs()
         if exit_code == GuestExit.OUT_OF_GAS:
             host.gas.overdraw(host.gas.left + 1)

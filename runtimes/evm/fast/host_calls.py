@@ -60,9 +60,9 @@ def _load_code(guest: FastInstance, host: Host) -> None:
 
 
 def _copy_code(guest: FastInstance, _: Host) -> None:
-    place, size = guest.numbers[0], guest.numbers[1]
+    target, size = guest.numbers[0], guest.numbers[1]
     offset = guest.word(0)
-    guest.write(place, guest.code[offset : offset + size])
+    guest.write(target, guest.code[offset : offset + size])
 
 
 def _context(guest: FastInstance, host: Host) -> None:
@@ -110,9 +110,9 @@ def _keccak256(guest: FastInstance, host: Host) -> None:
 
 
 def _log(guest: FastInstance, host: Host) -> None:
-    place, size, count = guest.numbers[0], guest.numbers[1], guest.numbers[2]
+    offset, size, count = guest.numbers[0], guest.numbers[1], guest.numbers[2]
     topics = [guest.word(number).to_bytes(_WORD, "big") for number in range(count)]
-    host.emit_log(topics, guest.read(place, size))
+    host.emit_log(topics, guest.read(offset, size))
 
 
 def _selfdestruct(guest: FastInstance, host: Host) -> None:
@@ -120,7 +120,7 @@ def _selfdestruct(guest: FastInstance, host: Host) -> None:
 
 
 def _step(guest: FastInstance, host: Host) -> None:
-    """Report the previous instruction's cost and the next instruction to the tracer; return how many to skip then."""
+    """Report the last instruction's cost and the next instruction to the tracer; return how many to skip after it."""
     left_out = 0
     if guest.pause is not None:
         left_out = guest.pause(guest.numbers[0], lambda: _instruction(guest, host))

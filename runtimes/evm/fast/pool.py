@@ -33,17 +33,17 @@ ALL_HOST_CALLS: Final = HostCalls(
 class Tier:
     """A compilation tier: code is compiled after `heat` landings (0: never); with `waits` the first frame waits for it.
 
-    `most` is the maximum number of instructions of a region.
+    `max_instructions` is the maximum number of instructions of a region.
     """
 
     heat: int
     waits: bool = False
-    most: int = MAX_INSTRUCTIONS
+    max_instructions: int = MAX_INSTRUCTIONS
 
 
 _REGIONS: Final = "regions"
 INTERPRETED: Final = Tier(heat=0)
-COMPILED: Final = Tier(heat=1, waits=True, most=20_000)
+COMPILED: Final = Tier(heat=1, waits=True, max_instructions=20_000)
 TIERED: Final = Tier(heat=20_000)
 
 
@@ -55,7 +55,7 @@ class Pool:
         self._heat = tier.heat
         folder = default_folder()
         modules = ModuleCache(None if folder is None else folder / _REGIONS)  # regions must not evict actors
-        self._compiler = RegionCompiler(engine, modules, tier.waits, tier.most) if tier.heat else None
+        self._compiler = RegionCompiler(engine, modules, tier.waits, tier.max_instructions) if tier.heat else None
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
         self._linker.define("host", "ask", b"", b"", HostFunction(self._execute_host_call))

@@ -41,7 +41,7 @@ delegate, storage root.
 """
 _NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
 """The fields after the flags for an address without an actor."""
-_MAX_GIVEN_UP: Final = 8
+_MAX_ABANDONED: Final = 8
 """Number of given-up trees of a message after which no more are tried in it."""
 _SKIPS: Final = 63
 """Number of calls for which code whose tree was given up runs frame by frame."""
@@ -86,7 +86,7 @@ class Trees:
         self._skips = Backoff()
         self._left: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
-    def way(self, code: bytes, host: Host) -> int | None:
+    def start_flags(self, code: bytes, host: Host) -> int | None:
         """Return the guest's flags for running the frame with all nested calls, or None to run it on its own.
 
         A frame that can wait is always tried, because its changes are committed when it waits.
@@ -96,7 +96,7 @@ class Trees:
             return None
         if mode is TreeMode.WHOLE:
             left = self._left.get(cast(TreeHost, host).message, 0)
-            if left >= _MAX_GIVEN_UP or self._skips.skip(code):
+            if left >= _MAX_ABANDONED or self._skips.skip(code):
                 return None
         return _MODE_FLAGS[mode]
 
@@ -106,7 +106,7 @@ class Trees:
         return None if mode is None or mode is TreeMode.WHOLE else _MODE_FLAGS[mode]
 
     def left(self, code: bytes, host: TreeHost) -> None:
-        """Record a tree that was given up."""
+        """Record a tree that was abandoned before its end."""
         self._skips.add(code)
         self._left[host.message] = self._left.get(host.message, 0) + 1
 
@@ -117,27 +117,42 @@ def put_tree_start(
     host: TreeHost,
     rules: int,
     code: int,
-    way: int,
+    tree_flags: int,
     found: AccountView | None = None,
 ) -> None:
     """Write a tree's start to the mailbox, except the gas, including the first frame's account."""
     words = frame.address[::-1], frame.caller[::-1], frame.value.to_bytes(32, "little")
-    _put(guest, host, (rules, code), frame.calldata, words, way | TreeFlag.STATIC if frame.static else way, found)
+    _put(
+        guest,
+        host,
+        (rules, code),
+        frame.calldata,
+        words,
+        tree_flags | TreeFlag.STATIC if frame.static else tree_flags,
+        found,
+    )
 
 
 def put_outcome(
-    guest: FastInstance, host: TreeHost, frame: int, outcome: SubcallOutcome, output: bytes, way: int
+    guest: FastInstance, host: TreeHost, frame: int, outcome: SubcallOutcome, output: bytes, tree_flags: int
 ) -> None:
     """Write a subcall's outcome for a frame that continues as the first of a tree.
 
     `frame` is the guest's number of the frame.
     """
-    _put(guest, host, (frame, outcome.success), output, ((outcome.created or _ZERO[:20])[::-1], _ZERO[:20], _ZERO), way)
+    _put(
+        guest,
+        host,
+        (frame, outcome.success),
+        output,
+        ((outcome.created or _ZERO[:20])[::-1], _ZERO[:20], _ZERO),
+        tree_flags,
+    )
 
 
 def _put(
     guest: FastInstance, host: TreeHost, head: tuple[int, int], data: bytes, words: tuple[bytes, bytes, bytes],
-    way: int, found: AccountView | None = None,
+    tree_flags: int, found: AccountView | None = None,
 ) -> None:  # fmt: skip
     precompiles, flags = guest.features
     guest.owners = {host.address: host.actor}
@@ -150,7 +165,7 @@ def _put(
     state = _NO_STATE_GAS if host.meter is None else host.meter.now
     guest.put_all(
         _BEGINNING,
-        *(*head, len(data), size, host.depth_left, precompiles, flags | way, 0),
+        *(*head, len(data), size, host.depth_left, precompiles, flags | tree_flags, 0),
         *(words[0], state.left, words[1], state.borrowed, words[2]),
         *(host.memory_used, limits, account, nonce, balance, code_hash, key, root),
     )

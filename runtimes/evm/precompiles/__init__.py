@@ -50,13 +50,13 @@ def _hold_numbers(host: FilecoinHost, lengths: tuple[int, int, int]) -> None:
     """Charge for memory: the official module stores each number at its full length, and the result."""
     if max(lengths) >= MAX_MODEXP_LENGTH:
         return
-    most = host.rules.max_frame_memory
-    if max(lengths) > most:
+    limit = host.rules.max_frame_memory
+    if max(lengths) > limit:
         raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"a number of {max(lengths)} bytes exceeds the memory")
     for length in lengths:
         host.hold(length, copies=1)
     modulus = lengths[2]
-    host.hold(modulus, copies=1 if 2 * modulus <= most else 2)
+    host.hold(modulus, copies=1 if 2 * modulus <= limit else 2)
 
 
 def _charge(host: FilecoinHost, milligas: int) -> None:

@@ -72,7 +72,7 @@ def _call_actor(host: PrecompileHost, inputs: CallInputs, by_id: bool) -> bytes:
     if inputs.kind is not CallKind.DELEGATECALL:
         raise PrecompileFailure("call_actor must be delegate-called")
     try:
-        call = decode_call(inputs.data, by_id, hold=lambda length: host.hold(length, copies=1))
+        call = decode_call(inputs.data, by_id, check_length=lambda length: host.hold(length, copies=1))
     except AbiError as unread:
         raise PrecompileFailure(f"{unread}{_target_of(inputs.data) if by_id else ''}") from None
     target = Address.id(call.target) if isinstance(call.target, int) else _parse_address(call.target)

@@ -39,9 +39,9 @@ def _modexp(data: bytes) -> int:
     if modulus == 0 or max(base, exponent, modulus) >= MAX_MODEXP_LENGTH:
         return 10_000
     head = 96 + base
-    given = data[head : head + exponent]
-    power = int.from_bytes(given, "big")
-    bits = power.bit_length() + 8 * (exponent - len(given)) if power else 0
+    exponent_bytes = data[head : head + exponent]
+    power = int.from_bytes(exponent_bytes, "big")
+    bits = power.bit_length() + 8 * (exponent - len(exponent_bytes)) if power else 0
     divisor = data[head + exponent : head + exponent + modulus].ljust(min(modulus, len(data)), b"\0")
     if not any(divisor[:-1]) and divisor[-1] < 2:
         return 10_000

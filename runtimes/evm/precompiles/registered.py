@@ -51,7 +51,7 @@ def run_registered(row: Precompile, data: bytes) -> bytes:
     except PrecompileFailure:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's function may raise anything: its call fails
-        raise PrecompileFailure(f"it raised {type(error).__name__}{_words(error)}") from None
+        raise PrecompileFailure(f"it raised {type(error).__name__}{_error_text(error)}") from None
     if type(output) is not bytes:
         raise PrecompileFailure(f"it returned a value of type {type(output).__name__}, expected bytes")
     if len(output) > LONGEST_OUTPUT:
@@ -59,7 +59,7 @@ def run_registered(row: Precompile, data: bytes) -> bytes:
     return output
 
 
-def _words(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     """Return the text of an error, if its class, which may be a user's, can be formatted."""
     try:
         return f": {error!s:.{_SHOWN}}"

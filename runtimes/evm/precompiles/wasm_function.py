@@ -45,15 +45,15 @@ _LOW: Final = (1 << 32) - 1
 
 def wasm_function(row: Precompile) -> Callable[[bytes], bytes]:
     """Return a module's function of the calldata, which raises PrecompileFailure. Raises InvalidModule."""
-    who = f"precompile '{row.name}'"
+    label = f"precompile '{row.name}'"
     try:
-        compiled = _compiled(row.module, who)
+        compiled = _compiled(row.module, label)
         linked = Linker(_engine()).link(compiled)
         _check_exports(linked)
     except InvalidModule as error:
-        raise InvalidModule(f"{who}: {error}") from None
+        raise InvalidModule(f"{label}: {error}") from None
     except Trap as trap:
-        raise InvalidModule(f"{who}: the module cannot be instantiated: {_words(trap)}") from None
+        raise InvalidModule(f"{label}: the module cannot be instantiated: {_trap_text(trap)}") from None
 
     def run(data: bytes) -> bytes:
         return _run(linked, data)
@@ -61,13 +61,13 @@ def wasm_function(row: Precompile) -> Callable[[bytes], bytes]:
     return run
 
 
-def _compiled(wasm: bytes, who: str) -> CompiledModule:
+def _compiled(wasm: bytes, label: str) -> CompiledModule:
     """Compile the module within a time limit: a few thousand crafted bytes could take hours."""
     found: list[CompiledModule | Exception] = []
 
     def compile_it() -> None:
         try:
-            found.append(load_or_compile(_engine(), wasm, ModuleCache(default_folder()), who))
+            found.append(load_or_compile(_engine(), wasm, ModuleCache(default_folder()), label))
         except Exception as error:  # noqa: BLE001  # raised by the waiting thread
             found.append(error)
 
@@ -126,15 +126,15 @@ def _run(linked: LinkedModule, data: bytes) -> bytes:
     try:
         instance = _instance(linked)
     except Trap as trap:
-        raise PrecompileFailure(f"the module cannot be instantiated: {_words(trap)}") from None
+        raise PrecompileFailure(f"the module cannot be instantiated: {_trap_text(trap)}") from None
     try:
         instance.find_memory()
-        place = instance.enter_function(b"allocate", len(data)) & _LOW
+        pointer = instance.enter_function(b"allocate", len(data)) & _LOW
         base, size = instance.memory()
-        if place + len(data) > size:
-            raise PrecompileFailure(f"allocate({len(data)}) returned {place}, beyond the memory's {size:,} bytes")
-        ctypes.memmove(base + place, data, len(data))
-        packed = instance.enter_function(b"run", place, len(data))
+        if pointer + len(data) > size:
+            raise PrecompileFailure(f"allocate({len(data)}) returned {pointer}, beyond the memory's {size:,} bytes")
+        ctypes.memmove(base + pointer, data, len(data))
+        packed = instance.enter_function(b"run", pointer, len(data))
         start, length = packed >> 32, packed & _LOW
         base, size = instance.memory()
         if length > LONGEST_OUTPUT or start + length > size:
@@ -145,12 +145,12 @@ def _run(linked: LinkedModule, data: bytes) -> bytes:
     except Trap as trap:
         if instance.left() == 0:
             raise PrecompileFailure(f"the module exceeded the limit of {FUEL:,} instructions per call") from None
-        raise PrecompileFailure(f"the module trapped: {_words(trap)}") from None
+        raise PrecompileFailure(f"the module trapped: {_trap_text(trap)}") from None
     finally:
         instance.close()
 
 
-def _words(trap: Trap) -> str:
+def _trap_text(trap: Trap) -> str:
     """Return the cause of a trap, without wasmtime's list of frames."""
     lines = [line.strip() for line in str(trap).splitlines() if line.strip()]
     return lines[-1] if lines and lines[0].startswith("error while executing") else lines[0] if lines else "a trap"

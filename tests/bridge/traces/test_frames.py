@@ -157,7 +157,7 @@ def test_log_position_counts_preceding_calls() -> None:
     log = EventEmitted(ONE, ((3, "d", RAW, b"x"),))
     hidden = call(ONE, Address.id(TWO), 3, static=True), Dispatched(TWO, EVM, "evm"), ended()
     seen = call(ONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended()
-    assert [entry.place for entry in in_contract(log, *hidden, log, *seen, log).logs] == [0, 0, 1]
+    assert [entry.position for entry in in_contract(log, *hidden, log, *seen, log).logs] == [0, 0, 1]
 
 
 def test_failed_call_frame_has_exit_code_of_the_message() -> None:

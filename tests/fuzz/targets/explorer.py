@@ -82,7 +82,7 @@ def _frame() -> PageFrame:
 def _call_page(texts: list[str]) -> str:
     report = _report(texts)
     page = rendering.render(
-        "call.html", frame=_frame(), at="/tx/0x00", place=0, call=report["calls"][0], failed=True, words=texts[6],
+        "call.html", frame=_frame(), at="/tx/0x00", number=0, call=report["calls"][0], failed=True, words=texts[6],
         charges=[(texts[7], 1)], line=texts[6],
     )  # fmt: skip
     return page.decode()

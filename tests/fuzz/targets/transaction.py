@@ -26,7 +26,7 @@ def run(data: bytes) -> bool:
         signed = parse_transaction(data)
     except TransactionError:
         return False
-    assert replace(signed, given=b"").raw() == data
+    assert replace(signed, wire_form=b"").raw() == data
     assert len(signed.hash()) == 32
     with suppress(TransactionError):  # nobody's signature
         signed.sender()

@@ -89,7 +89,7 @@ def test_the_bundle_was_built_from_the_sources_in_the_tree() -> None:
     assert loader.bundle_record().source_hash == build.source_hash(build.GUESTS), "run `make bundle`"
 
 
-@pytest.mark.parametrize("folder", build.ALONE, ids=attrgetter("name"))
+@pytest.mark.parametrize("folder", build.STANDALONE, ids=attrgetter("name"))
 def test_a_module_that_stands_alone_is_the_recorded_one(folder: Path) -> None:
     record = json.loads((folder / f"{folder.name}.json").read_text())
     assert record["source_hash"] == build.source_hash(folder), "run `make bundle`"

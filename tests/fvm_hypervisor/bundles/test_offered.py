@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.bundles.keeping import add
+from fvm_hypervisor.bundles.installing import add
 from tests.conftest import data_file
 from tests.stand_in import write_stand_in
 

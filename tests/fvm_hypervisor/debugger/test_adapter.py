@@ -113,7 +113,7 @@ def test_editor_debugs_solidity_call_to_failing_native_actor(
     [
         ("stackTrace", {}, "no message is being debugged: send a launch request first"),
         ("launch", {}, 'the launch configuration needs "what"'),
-        ("launch", {"what": 5}, "expected text"),
+        ("launch", {"what": 5}, "expected a string"),
         ("launch", {"what": "0x12", "state": "/nowhere"}, "there is no folder"),
         ("launch", {"what": "0x12", "artifacts": "out"}, "expected a list"),
         ("setBreakpoints", {}, "does not follow the Debug Adapter Protocol"),

@@ -153,7 +153,7 @@ def test_native_actor_exit_is_observed_before_state_revert(debug: Debug, stage: 
     offset = call.syscall.arguments[2]
     assert views.memory(session, 0, offset, len(WORDS)) == WORDS.encode()
     assert views.state(session, actor, "count") == 1_000  # what Fail writes before it fails
-    assert views.storage(session, 1).words == {0: 1}
+    assert views.storage(session, 1).slots == {0: 1}
     session.breakpoints.remove(1)
     session.out()
     session.step()

@@ -61,9 +61,9 @@ def test_a_contract_under_ethereums_rules() -> None:
             stop = session.go_on()
             assert isinstance(stop, Stop)
             assert views.frames(session)[0].line == 35
-            assert views.storage(session, 0).words == {}
+            assert views.storage(session, 0).slots == {}
             session.over()
-            assert views.storage(session, 0).words == {0: 30}
+            assert views.storage(session, 0).slots == {0: 30}
             session.breakpoints.remove(1)
             _, ended = stepped(session)
             assert (ended.exit_code, ended.gas_used) == (0, receipt.gas_used)

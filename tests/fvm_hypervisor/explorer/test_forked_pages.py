@@ -100,8 +100,14 @@ _SENT = {"hash": "0x" + "11" * 32, "from": DEV, "to": COUNTER, "value": "0x0", "
     ("answers", "words"),
     [
         ({"eth_getBlockReceipts": {"error": {"code": -32601, "message": "<b>no such method"}}}, "<b>no such method"),
-        ({"eth_getBlockByNumber": {**BLOCK, "transactions": [_SENT], "gasUsed": "0x0"}}, "another shape"),
-        ({"eth_getBlockByNumber": {**BLOCK, "transactions": ["<b>"], "gasUsed": "0x0"}}, "another shape"),
+        (
+            {"eth_getBlockByNumber": {**BLOCK, "transactions": [_SENT], "gasUsed": "0x0"}},
+            "not that of an Ethereum node",
+        ),
+        (
+            {"eth_getBlockByNumber": {**BLOCK, "transactions": ["<b>"], "gasUsed": "0x0"}},
+            "not that of an Ethereum node",
+        ),
     ],
 )
 def test_a_failing_forked_node_is_an_error_page(answers: dict[str, Any], words: str) -> None:

@@ -247,7 +247,7 @@ def test_call_tree_pages_cover_every_call_with_balanced_tags(depth: int, width: 
     report, seen, total = tree(depth, width), list[int](), 1
     while len(seen) < total:
         rows, total = call_rows(report, len(seen))
-        seen += [row.place for row in rows]
+        seen += [row.index for row in rows]
         html, nesting = calls.render(rows=rows), Nesting()
         nesting.feed(html)
         assert nesting.open == 0

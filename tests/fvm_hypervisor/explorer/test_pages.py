@@ -64,7 +64,7 @@ def test_a_null_round_is_a_page_that_names_its_neighbours(stage: Stage, visit: V
         ("/epoch/1000000", "above the head"),
         (f"/tx/{NO_HASH}", "is not on this chain"),
         (f"/tx/{NO_HASH}/calls.svg", "is not on this chain"),
-        (f"/message/{NO_CID}", "no message of this chain"),
+        (f"/message/{NO_CID}", "no executed message of this chain"),
         (f"/block/{NO_CID}", "the store has no block"),
         ("/search?q=nosuchthing", "Nothing on this chain"),
         (f"/search?q={NO_HASH}", "Nothing on this chain"),

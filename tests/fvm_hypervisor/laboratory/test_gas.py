@@ -90,7 +90,15 @@ def test_parallel_run_and_range_give_same_gas(chain: Path) -> None:
     assert run("gas", chain, "--workers", 2).stdout == run("gas", chain, "--workers", 1).stdout
     text = run("gas", chain, "--from", 2, "--to", 3, "--workers", 1).stdout
     assert text.startswith("2 cases with 6 messages, 4 of them of rewards and cron, as recorded\ngas ")
-    for title in ("by charge", "by syscall", "by actor", "by method", "what cron", "messages by gas", "the dearest"):
+    for title in (
+        "by charge",
+        "by syscall",
+        "by actor",
+        "by method",
+        "calls by cron",
+        "messages by gas",
+        "the dearest",
+    ):
         assert f"\n{title}" in text
 
 

@@ -55,7 +55,7 @@ def test_costlier_loop_differs_in_one_methods_instructions_only(small_chain: Pat
     assert syscall.startswith("(instructions)")
     (method,) = part(lines, "by method")
     assert method.startswith("datacap.2 3x")
-    first = part(lines, "where they part first")
+    first = part(lines, "first differences")
     assert first[0].endswith(f"(+{dearer:,})")
     assert first[1] == "in f07 datacap.2"
     assert first[2].startswith("wasm_exec (instructions): A ")
@@ -75,7 +75,7 @@ def test_one_more_block_link_is_that_syscall_once_more(small_chain: Path, tmp_pa
     assert any(line.startswith("ipld::block_create") for line in syscalls)
     (method,) = part(lines, "by method")
     assert method.startswith("datacap.2 3x")
-    first = part(lines, "where they part first")
+    first = part(lines, "first differences")
     assert first[1] == "in f07 datacap.2"
     assert first[2].startswith("OnBlockLink in ipld::block_link (A 1, B 2 times)")
     assert "ipld::block_link: A calls it 1 times, B 2" in first
@@ -85,7 +85,7 @@ def test_one_more_block_link_is_that_syscall_once_more(small_chain: Path, tmp_pa
 def test_a_changed_event_is_shown_with_both_values(small_chain: Path, tmp_path: Path, said: bytes, gas: bool) -> None:
     lines = compared(small_chain, tmp_path, replace(BEFORE, said=said))
     assert f"3 differ ({'gas 3, ' if gas else ''}events 3)" in lines[2]
-    first = part(lines, "where they part first")
+    first = part(lines, "first differences")
     assert first[1] == "in f07 datacap.2"
     assert f"event 1: A {{kind: 0x{b'hello'.hex()}}}, B {{kind: 0x{said.hex()}}}" in first
     assert bool(part(lines, "by charge")) is gas

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
@@ -35,7 +35,7 @@ def run_contracts(tmp_path: Path) -> Callable[..., Results]:
     ) -> Results:
         made = {name: given if "abi" in given else artifact(given) for name, given in contracts.items()}
         folder = write(tmp_path / "artifacts", made)
-        places = [ArtifactPlace("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
+        places = [ArtifactLocation("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
         project = Project(tmp_path, fuzz=FuzzSettings(runs=64, seed=1), invariant=InvariantSettings(runs=4, depth=20))
         project = replace(project, code_size_limit=settings.pop("code_size_limit", None))
         suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], SuiteFilter())

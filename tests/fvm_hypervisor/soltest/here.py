@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.collected import SuiteCoverage
 from fvm_hypervisor.soltest.discovery import Suite
@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.serving import settings_of, viewer_of, world_setting
 from fvm_hypervisor.soltest.world import World
 
 
-def written(folder: Path, artifacts: Mapping[str, Mapping[str, Any]]) -> list[ArtifactPlace]:
+def written(folder: Path, artifacts: Mapping[str, Mapping[str, Any]]) -> list[ArtifactLocation]:
     """Write artifacts, named `SOURCE:NAME`, below a folder; return their places."""
     (folder / "out").mkdir()
     places = []
@@ -26,7 +26,7 @@ def written(folder: Path, artifacts: Mapping[str, Mapping[str, Any]]) -> list[Ar
         file = folder / "out" / f"{number}.json"
         file.write_text(json.dumps(artifact), encoding="utf-8")
         source, contract = name.split(":")
-        places.append(ArtifactPlace(source, contract, file))
+        places.append(ArtifactLocation(source, contract, file))
     return places
 
 

@@ -22,7 +22,7 @@ def test_put_entry_is_found_without_leftover_files(tmp_path: Path) -> None:
     cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
     found = cache.get("src/A.sol", KEY)
     assert found is not None
-    (place,) = found.places
+    (place,) = found.locations
     assert (place.name, dict(found.numbers)) == ("A", {3: "src/A.sol"})
     assert sorted(path.name for path in place.path.parent.iterdir()) == ["0.json", "index.json"]
 
@@ -32,7 +32,7 @@ def test_failed_contract_cache_rewrite_keeps_old_file_whole(tmp_path: Path, monk
     cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
     found = cache.get("src/A.sol", KEY)
     assert found is not None
-    whole = found.places[0].path.read_bytes()
+    whole = found.locations[0].path.read_bytes()
     write = Path.write_bytes
 
     def disk_is_full(path: Path, content: bytes) -> int:
@@ -42,4 +42,4 @@ def test_failed_contract_cache_rewrite_keeps_old_file_whole(tmp_path: Path, monk
     monkeypatch.setattr(Path, "write_bytes", disk_is_full)
     with pytest.raises(OSError, match="No space"):
         cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
-    assert found.places[0].path.read_bytes() == whole
+    assert found.locations[0].path.read_bytes() == whole

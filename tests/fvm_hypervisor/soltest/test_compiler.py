@@ -178,7 +178,7 @@ def test_offline_fetches_no_compiler_and_lists_installed(tmp_path: Path, cache: 
         choose_solc(offline, None, pytest.fail)
     assert str(raised.value) == (
         "solc 0.8.20 is not installed, and --offline (offline in foundry.toml) prevents a download: run once"
-        " without it, or name an installed compiler with --use; installed: 0.8.998"
+        " without it, or pass an installed one with --use; installed: 0.8.998"
     )
     assert choose_solc(offline, "0.8.998").version == "0.8.998"
 

@@ -71,8 +71,8 @@ class Compiled:
         sources = read_sources(self.project, own_sources(self.project))
         found = compiled_sources(self.project, sources, sources.texts, self.solc, **more)
         self.artifacts = artifacts_of(self.root, found)
-        assert {place.file for place in self.artifacts.places} == set(sources.texts)
-        for place in self.artifacts.places:
+        assert {place.file for place in self.artifacts.locations} == set(sources.texts)
+        for place in self.artifacts.locations:
             assert self.artifacts.load(place).abi == [{"name": sources.texts[place.file]}]
             assert place.file in self.artifacts.sources[place.build].values()
         return [tuple(json.loads(line)) for line in self.log.read_text(encoding="utf-8").splitlines()]
@@ -109,7 +109,7 @@ def test_previously_compiled_source_is_not_recompiled(compiled: Compiled) -> Non
 def test_new_source_shifts_ids_of_other_sources_but_not_names(compiled: Compiled) -> None:
     compiled.write("src/AAA.sol", "contract AAA {}")
     assert compiled.run() == ({"src/AAA.sol"}, {"src/AAA.sol"})
-    numbers = {place.file: compiled.artifacts.sources[place.build] for place in compiled.artifacts.places}
+    numbers = {place.file: compiled.artifacts.sources[place.build] for place in compiled.artifacts.locations}
     assert numbers["src/AAA.sol"] == {0: "src/AAA.sol"}
     assert numbers["src/Apart.sol"] == {0: "src/Apart.sol"}
 

@@ -154,7 +154,7 @@ def test_a_trusted_project_is_trusted_until_its_keys_change(tmp_path: Path) -> N
 
 
 def grant(folder: Path) -> Grant:
-    return grant_of(folder, trust=False, given=frozenset(), urls=frozenset())
+    return grant_of(folder, trust=False, consents=frozenset(), urls=frozenset())
 
 
 def test_trust_command_lists_trusted_projects_as_json(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_dictionary_holds_run_values_until_forgotten() -> None:
 
 
 def test_dictionary_growth_by_runs_is_bounded() -> None:
-    dictionary = Dictionary([1, 2], most=5)
+    dictionary = Dictionary([1, 2], limit=5)
     for word in range(100):
         dictionary.add(word)
     assert len(dictionary) == 5

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.soltest import discovery
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.inline import inline_settings, with_settings
 from fvm_hypervisor.soltest.project import Project
@@ -21,7 +21,9 @@ FUNCTIONS = ["setUp()", "testOne()", "test_Two()", "testFailThree()", "testFuzz(
 
 def artifacts(folder: Path, files: dict[str, str]) -> Artifacts:
     write(folder, {name: artifact(dict.fromkeys(FUNCTIONS, PASS)) for name in files})
-    return Artifacts(folder, [ArtifactPlace(file, name, folder / f"{name}.json") for name, file in files.items()], {})
+    return Artifacts(
+        folder, [ArtifactLocation(file, name, folder / f"{name}.json") for name, file in files.items()], {}
+    )
 
 
 def test_solidity_case_kind_follows_name_and_parameters(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def test_find_accepts_get_code_artifact_names(tmp_path: Path) -> None:
 def test_tests_of_a_contract_are_read_from_its_interface_alone(tmp_path: Path) -> None:
     content = artifact({"testA()": PASS})
     (tmp_path / "A.json").write_text(json.dumps(content), encoding="utf-8")
-    found = Artifacts(tmp_path, [ArtifactPlace("A.sol", "A", tmp_path / "A.json")], {}).get("A.sol", "A")
+    found = Artifacts(tmp_path, [ArtifactLocation("A.sol", "A", tmp_path / "A.json")], {}).get("A.sol", "A")
     assert [test.name for test in discovery.tests_of(found)] == ["testA"]
 
 

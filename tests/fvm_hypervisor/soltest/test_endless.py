@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest import session
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.job import Job, Options
@@ -65,12 +65,12 @@ def job_of(folder: Path, contract: dict[str, Any], **settings: Any) -> Job:
     write(folder / "artifacts", {"Endless": contract})
     (folder / "test").mkdir()
     (folder / "test" / "T.t.sol").write_text(SOURCE, encoding="utf-8")
-    places = [ArtifactPlace("test/T.t.sol", "Endless", folder / "artifacts" / "Endless.json")]
+    places = [ArtifactLocation("test/T.t.sol", "Endless", folder / "artifacts" / "Endless.json")]
     return Job(Project(folder), places, {"": {0: "test/T.t.sol"}}, Options(**settings), seed=1)
 
 
 def results(job: Job) -> Iterator[SuiteResult]:
-    suites, _ = find_suites(Artifacts(job.project.root, job.places, job.sources), ["test/T.t.sol"], SuiteFilter())
+    suites, _ = find_suites(Artifacts(job.project.root, job.locations, job.sources), ["test/T.t.sol"], SuiteFilter())
     return run_suites(job, suites, 1)
 
 
@@ -78,7 +78,7 @@ def results(job: Job) -> Iterator[SuiteResult]:
 def test_slow_test_is_named_until_its_result_arrives(tmp_path: Path) -> None:
     limit = round(2.5 * slowness(), 1)  # long enough for the test to start and to be reported
     job = job_of(tmp_path, looping(), timeout=limit)
-    suites, _ = find_suites(Artifacts(tmp_path, job.places, job.sources), ["test/T.t.sol"], SuiteFilter())
+    suites, _ = find_suites(Artifacts(tmp_path, job.locations, job.sources), ["test/T.t.sol"], SuiteFilter())
     seen: list[Sequence[tuple[str, float]]] = []
     ((test,),) = (suite.tests for suite in run_suites(job, suites, 1, watch=lambda running: seen.append(running)))
     assert f"no end after {limit:g} seconds" in (test.reason or "")
@@ -195,7 +195,7 @@ from tests.fvm_hypervisor.soltest.contracts import LOOP, artifact
 from tests.fvm_hypervisor.soltest.test_endless import job_of
 if __name__ == "__main__":
     job, worker = job_of(Path(sys.argv[1]), artifact({"testLoops()": LOOP}), evm="py-evm"), SuiteWorker()
-    artifacts = Artifacts(job.project.root, job.places, job.sources)
+    artifacts = Artifacts(job.project.root, job.locations, job.sources)
     worker.start_suite(find_suites(artifacts, ["test/T.t.sol"], SuiteFilter())[0][0], job)
     while worker.pipe.recv() != ("started", "testLoops()"):
         pass

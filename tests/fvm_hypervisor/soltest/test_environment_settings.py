@@ -81,9 +81,9 @@ def test_programs_and_files_cannot_be_allowed_by_the_environment(project: Any) -
     ("name", "value", "words"),
     [
         ("FOUNDRY_SRC", "", "FOUNDRY_SRC is empty: give it a value, or unset it"),
-        ("FOUNDRY_SRC", "123", "FOUNDRY_SRC: src is 123, expected text"),
+        ("FOUNDRY_SRC", "123", "FOUNDRY_SRC: src is 123, expected a string"),
         ("FOUNDRY_VIA_IR", "1", "FOUNDRY_VIA_IR: via_ir is 1, expected true or false"),
-        ("FOUNDRY_LIBS", "a", "FOUNDRY_LIBS: libs is 'a', expected a list of texts"),
+        ("FOUNDRY_LIBS", "a", "FOUNDRY_LIBS: libs is 'a', expected a list of strings"),
         ("FOUNDRY_FUZZ_RUNS", "many", "FOUNDRY_FUZZ_RUNS: fuzz.runs is 'many', expected a number"),
         ("FOUNDRY_OUT", "../out", "FOUNDRY_OUT: out"),
         ("FOUNDRY_REMAPPINGS", "nonsense", "FOUNDRY_REMAPPINGS: 'nonsense' is not a remapping: expected prefix=target"),

@@ -36,7 +36,7 @@ def out(tmp_path: Path) -> Path:
 def test_whole_artifacts_are_taken(tmp_path: Path, out: Path) -> None:
     there = found(tmp_path)
     assert there is not None
-    assert [(place.file, place.name, place.path.parent) for place in there.places] == [
+    assert [(place.file, place.name, place.path.parent) for place in there.locations] == [
         (FILE, "ATest", out),
         (FILE, "BTest", out),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace
+from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.compiled_cache import CompiledSource
 from fvm_hypervisor.soltest.forge_cache import write_forge_cache
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
@@ -49,7 +49,7 @@ class Left:
             made = self.project.root / f"{Path(name).stem}.json"
             made.write_text(f'{{"of": "{name}"}}', encoding="utf-8")
             numbers = {0: "src/A.sol", 1: "src/L.sol"} if name == "src/A.sol" else {1: "src/L.sol"}
-            found[name] = CompiledSource(name, (ArtifactPlace(name, made.stem, made),), numbers)
+            found[name] = CompiledSource(name, (ArtifactLocation(name, made.stem, made),), numbers)
         return found
 
     def leave(self, *names: str) -> dict[str, Any] | None:

@@ -66,8 +66,8 @@ local = "http://127.0.0.1:8545"
     ("toml", "words"),
     [
         ("[profile.default", "Expected"),
-        ("[profile.default]\nsrc = 7", "src is 7, expected text"),
-        ("[profile.default]\nlibs = 'lib'", "libs is 'lib', expected a list of texts"),
+        ("[profile.default]\nsrc = 7", "src is 7, expected a string"),
+        ("[profile.default]\nlibs = 'lib'", "libs is 'lib', expected a list of strings"),
         ("[profile.default.fuzz]\nruns = 'many'", "fuzz.runs is 'many', expected a number"),
         ("[profile.default]\nremappings = ['nonsense']", "'nonsense' is not a remapping: expected prefix=target"),
         ("[profile.default]\nremappings = ['a=']", "'a=' is not a remapping: expected prefix=target"),
@@ -82,16 +82,16 @@ local = "http://127.0.0.1:8545"
         ("fuzz = 3", "fuzz is 3, expected a table"),
         ("[profile.default]\ninvariant = true", "invariant is True, expected a table"),
         ("rpc_endpoints = 3", "rpc_endpoints is 3, expected a table"),
-        ("[rpc_endpoints]\nmain = 3", "rpc_endpoints.main is 3, expected text"),
+        ("[rpc_endpoints]\nmain = 3", "rpc_endpoints.main is 3, expected a string"),
         ("[rpc_endpoints]\nmain = { retries = 3 }", "rpc_endpoints.main has no endpoint"),
-        ("[profile.default]\nsolc = 0.8", "solc is 0.8, expected text"),
-        ("[profile.default]\nevm_version = 3", "evm_version is 3, expected text"),
+        ("[profile.default]\nsolc = 0.8", "solc is 0.8, expected a string"),
+        ("[profile.default]\nevm_version = 3", "evm_version is 3, expected a string"),
         ('[profile.default]\nevm_version = "moon"', "evm_version is 'moon', expected one of osaka, prague, "),
         ("[profile.default]\nbytecode_hash = 'md5'", "bytecode_hash is 'md5', expected one of ipfs, bzzr1, none"),
         ("[profile.default]\noptimizer_details = 3", "optimizer_details is 3, expected a table"),
         ("[profile.default]\nblock_coinbase = '0x12'", "block_coinbase is '0x12', expected an address"),
         (f"[profile.default]\nsender = '0x{'zz' * 20}'", "sender is '0xzz.*', expected an address"),
-        ('[profile.default]\nsrc = "a\\u0000b"', "expected text without NUL"),
+        ('[profile.default]\nsrc = "a\\u0000b"', "expected a string without NUL"),
         (f"[profile.default]\nblock_number = {2**64}", rf"block_number is {2**64}, expected at most 2\^64 - 1"),
         (f"[profile.default]\nblock_timestamp = {2**64}", rf"block_timestamp is {2**64}, expected at most 2\^64 - 1"),
         (f"[profile.default]\nchain_id = '{2**64}'", rf"chain_id is '{2**64}', expected at most 2\^64 - 1"),
@@ -434,7 +434,7 @@ def test_compilation_is_cached_and_repeated_only_if_damaged(tmp_path: Path, dama
 
     def compiled() -> int:
         artifacts = artifacts_of(tmp_path, compiled_sources(found, sources, sources.texts, solc, told.append))
-        assert [(place.file, place.name) for place in artifacts.places] == [("test/A.t.sol", "A")]
+        assert [(place.file, place.name) for place in artifacts.locations] == [("test/A.t.sol", "A")]
         assert artifacts.get("test/A.t.sol", "A").abi == []
         return len((tmp_path / "asked").read_text().splitlines())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.compiled_cache import CompiledCache
 from fvm_hypervisor.soltest.gas_snapshots import differences, write
 from fvm_hypervisor.soltest.project import load_project
@@ -105,6 +105,6 @@ def test_endless_files_are_not_read(root: Path, kind: str) -> None:
     assert builds.build(artifact) == "run"
     assert builds.numbers("run") == {}
     with pytest.raises(InvalidInput, match="is not a file"):
-        Artifacts(root, [ArtifactPlace("src/A.sol", "A", artifact, "")], {}).get("src/A.sol", "A")
+        Artifacts(root, [ArtifactLocation("src/A.sol", "A", artifact, "")], {}).get("src/A.sol", "A")
     with pytest.raises(InvalidInput, match="is not a file"):
         list(differences({"A": {"a": "1"}}, root / "snapshots"))

@@ -40,7 +40,7 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _artifact(artifacts: Artifacts, name: str) -> Path:
-    return next(place.path for place in artifacts.places if place.name == name)
+    return next(place.path for place in artifacts.locations if place.name == name)
 
 
 TESTS = """

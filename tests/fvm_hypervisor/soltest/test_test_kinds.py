@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.json_report import json_report
 from fvm_hypervisor.soltest.project import InvariantSettings, Project
@@ -112,7 +112,7 @@ def test_set_up_is_called_in_its_own_spelling_alone_and_once(run_contracts: Run,
     ends = [("afterInvariant()", "multiple afterInvariant functions")]
     assert [(name, test.reason) for name, test in found["Ends"].items()] == ends
     folder = write(tmp_path / "found", {"Lower": artifact(contracts["Lower"])})
-    place = ArtifactPlace("test/T.t.sol", "Lower", folder / "Lower.json")
+    place = ArtifactLocation("test/T.t.sol", "Lower", folder / "Lower.json")
     (suite,), _ = find_suites(Artifacts(tmp_path, [place], {}), ["test/T.t.sol"], SuiteFilter())
     assert suite.warnings == ('Found invalid setup function "setup()" did you mean "setUp()"?',)
 

@@ -338,7 +338,7 @@ class Market(TypedContract):
 
         The seller gets what is paid.
 
-        Answers price: attoFIL that it cost
+        Returns price: attoFIL that it cost
         """
         return Paying(self, "buy(string)", name)
 

@@ -227,7 +227,7 @@ class TestOpening:
     def test_a_folder_is_refused_under_others(self, tmp_path: Path) -> None:
         Network(tmp_path / "one", rules="ethereum", hardfork="Prague").close()
         Network(tmp_path / "other").close()
-        with pytest.raises(InvalidInput, match="under the rules 'ethereum', not 'filecoin': leave the rules out"):
+        with pytest.raises(InvalidInput, match="under the rules 'ethereum', not 'filecoin': omit the rules"):
             Network(tmp_path / "one", rules="filecoin")
         with pytest.raises(InvalidInput, match="under the rules 'filecoin', not 'ethereum'"):
             Network(tmp_path / "other", rules="ethereum")

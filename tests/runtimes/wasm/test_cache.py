@@ -329,7 +329,7 @@ def test_concurrent_requests_compile_each_module_once(folder: Path) -> None:
 
 def test_module_cache_keeps_most_recently_used_modules() -> None:
     size = len(next(iter(MANY.values())))
-    modules = Watched(guest_engine(), ModuleCache(None), room=3 * size)
+    modules = Watched(guest_engine(), ModuleCache(None), cache_bytes=3 * size)
     first, *others = MANY
     for code in others[:3]:
         modules.load(first, MANY[first], "v4")

@@ -90,7 +90,7 @@ def used(linked: Linked, argument: int) -> int:
 
 
 def test_pooled_slot_is_cleared_between_guests() -> None:
-    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=1)
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, slots=1)
     boundary = RawBoundary(engine, SYSCALL_REVISIONS["v4"])
     spoiler = boundary.link(compiled(engine, SPOILER))
     reader = boundary.link(compiled(engine, guest("(i32.or (i32.load (i32.const 0)) (i32.load (i32.const 65532)))")))
@@ -104,7 +104,7 @@ def test_pooled_slot_is_cleared_between_guests() -> None:
 
 
 def test_instances_beyond_pool_capacity_run_unpooled() -> None:
-    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, slots=2)
     linked = RawBoundary(engine, SYSCALL_REVISIONS["v4"]).link(compiled(engine, SPOILER))
     for _ in range(3):  # places that are given back are there again
         invocations = [linked.begin(NO_KERNEL, 1 << 29, 20_000) for _ in range(5)]
@@ -119,7 +119,7 @@ def test_instances_beyond_pool_capacity_run_unpooled() -> None:
 
 
 def test_a_place_is_free_again_when_its_guest_could_not_be_made() -> None:
-    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=1)
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, slots=1)
     bad = wasm('(module (memory (export "memory") 1) (data (i32.const 65536) "x") (func))')
     linked = RawBoundary(engine, SYSCALL_REVISIONS["v4"]).link(compiled(engine, bad))
     for _ in range(3):
@@ -138,7 +138,7 @@ def receipt(boundary: str, module: bytes) -> tuple[Receipt, str, bytes]:
 
 @pytest.mark.slow
 def test_calls_deeper_than_instance_pool_give_same_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "guest_engine", lambda: WasmtimeEngine(library(), GUEST_SETTINGS, places=3))
+    monkeypatch.setattr(runtime, "guest_engine", lambda: WasmtimeEngine(library(), GUEST_SETTINGS, slots=3))
     few = receipt("raw", CALLS_ITSELF)
     assert few == receipt("plain", CALLS_ITSELF)
     assert few[0].gas_used > 200 * 100_000, "the calls nest to some hundreds"
@@ -148,7 +148,7 @@ def test_calls_deeper_than_instance_pool_give_same_receipt(monkeypatch: pytest.M
 def test_a_module_that_is_larger_than_a_place_runs_without_one() -> None:
     globals_ = "(global (mut i64) (i64.const 3))" * 70_000  # 16 bytes each of an instance, a place has a MiB
     module = guest("(drop (global.get 69999)) (i32.const 0)", fields=globals_)
-    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, slots=2)
     large = compiled(engine, module)
     assert large.engine is engine.spare
     assert compiled(engine, SPOILER).engine is engine
@@ -177,7 +177,7 @@ def test_process_with_limited_address_space_runs_without_pool() -> None:
 @pytest.mark.slow
 def test_wasmtime_instance_shortage_is_fatal_not_actor_exit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A receipt with exit 4 would be in the block, and other nodes would have another one."""
-    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, slots=2)
     modules = GuestModules(engine, ModuleCache(None))
     monkeypatch.setattr(runtime, "_modules", lambda *_: modules)
     with Hypervisor.open() as machine:
@@ -188,7 +188,7 @@ def test_wasmtime_instance_shortage_is_fatal_not_actor_exit(monkeypatch: pytest.
 
 
 def test_threads_sharing_exhausted_pool_use_one_spare_engine() -> None:
-    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, slots=2)
     linked = RawBoundary(engine, SYSCALL_REVISIONS["v4"]).link(compiled(engine, SPOILER))
     while engine.acquire_slot():
         pass

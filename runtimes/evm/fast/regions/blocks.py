@@ -1,8 +1,8 @@
 """Selection of the part of a code that becomes a region: the blocks reachable from a hot landing, up to a limit.
 
-A block begins at a landing, after an instruction that is left to the interpreter, or where the previous one falls
-through. It ends before the next landing, with a jump, or before an instruction that is left to the interpreter. A
-conditional jump does not end it.
+A landing is a valid jump destination. A block begins at a landing, after an instruction that is left to the
+interpreter, or where the previous one falls through. It ends before the next landing, with a jump, or before an
+instruction that is left to the interpreter. A conditional jump does not end it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,15 @@ _OPERANDS: Final = {
     **{SWAP1 + depth: (depth + 2, depth + 2) for depth in range(16)},
 }
 """Words popped and pushed by the opcodes that a region executes itself."""
-_COMES_BACK: Final = frozenset({
+_RESUMES: Final = frozenset({
     0x0A, 0x20, 0x37, 0x39, 0x3E, 0x41, 0x42, 0x43, 0x45, 0x46, 0x54, 0x55, 0x5A, 0x5E, *range(0xA0, 0xA5),
     0xF0, 0xF1, 0xF2, 0xF4, 0xF5, 0xFA,
 })  # fmt: skip
-"""Opcodes left to the interpreter, which looks for a region after them (`back!` in guests/evm/src/interpreter.rs), or
-when the frame continues after a call."""
+"""Opcodes left to the interpreter, after which execution may enter a region again.
+
+The interpreter looks for a region after such an opcode (`back!` in guests/evm/src/interpreter.rs), or when the frame
+continues after a call.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,41 +90,41 @@ class Region:
 
     blocks: list[RegionBlock]
     landings: frozenset[int]
-    """The landings of the whole code."""
+    """All landings of the code, also outside of the region."""
     entries: list[int] = field(default_factory=list)
 
 
 def landings_of(code: bytes) -> frozenset[int]:
     """Return the valid jump destinations."""
-    found, place, size = [], 0, len(code)
-    while place < size:
-        opcode = code[place]
+    found, pc, size = [], 0, len(code)
+    while pc < size:
+        opcode = code[pc]
         if opcode == JUMPDEST:
-            found.append(place)
+            found.append(pc)
         elif PUSH0 < opcode <= PUSH32:
-            place += opcode - PUSH0
-        place += 1
+            pc += opcode - PUSH0
+        pc += 1
     return frozenset(found)
 
 
-def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], most: int = MAX_INSTRUCTIONS) -> Region:
-    """Return the region around some positions, with prices by opcode for those that exist."""
+def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], limit: int = MAX_INSTRUCTIONS) -> Region:
+    """Return the region reachable from `roots`. `prices` maps the opcodes of the fork to their static gas."""
     landings = landings_of(code)
     found: dict[int, RegionBlock] = {}
-    waiting, left = deque(roots), most
+    waiting, left = deque(roots), limit
     while waiting and left > 0:
         start = waiting.popleft()
         if start in found or start >= len(code):
             continue
         block = found[start] = _decode(code, start, prices, landings)
         left -= len(block.instructions) + 1
-        waiting.extend(_next_places(code, block, landings))
+        waiting.extend(_successors(code, block, landings))
     blocks = [found[start] for start in sorted(found)]
     blocks = [block for block in blocks if block.instructions]
     resumed = {
         block.after + 1
         for block in found.values()
-        if not block.falls and _goes_on(block) and block.after < len(code) and code[block.after] in _COMES_BACK
+        if not block.falls and _continues(block) and block.after < len(code) and code[block.after] in _RESUMES
     }
     entries = [block.start for block in blocks if block.start == 0 or block.start in landings or block.start in resumed]
     return Region(blocks, landings, entries)
@@ -129,36 +132,36 @@ def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], most: i
 
 def _decode(code: bytes, start: int, prices: Mapping[int, int], landings: frozenset[int]) -> RegionBlock:
     instructions: list[RegionInstruction] = []
-    place = start
-    while place < len(code):
-        opcode = code[place]
+    pc = start
+    while pc < len(code):
+        opcode = code[pc]
         if (
             opcode not in _OPERANDS
             or opcode not in prices
-            or (instructions and place in landings)
+            or (instructions and pc in landings)
             or len(instructions) >= _MAX_BLOCK_LENGTH
         ):
-            falls = bool(instructions) and (place in landings or len(instructions) >= _MAX_BLOCK_LENGTH)
-            return RegionBlock(start, instructions, place, falls)
+            falls = bool(instructions) and (pc in landings or len(instructions) >= _MAX_BLOCK_LENGTH)
+            return RegionBlock(start, instructions, pc, falls)
         size = opcode - PUSH0 if PUSH0 <= opcode <= PUSH32 else 0
-        data = code[place + 1 : place + 1 + size]
+        data = code[pc + 1 : pc + 1 + size]
         value = int.from_bytes(data, "big") << 8 * (size - len(data))
-        instructions.append(RegionInstruction(place, opcode, value, prices[opcode]))
-        place += 1 + size
+        instructions.append(RegionInstruction(pc, opcode, value, prices[opcode]))
+        pc += 1 + size
         if opcode == JUMP:
-            return RegionBlock(start, instructions, place, falls=False)
-    return RegionBlock(start, instructions, place, falls=False)
+            return RegionBlock(start, instructions, pc, falls=False)
+    return RegionBlock(start, instructions, pc, falls=False)
 
 
-def _next_places(code: bytes, block: RegionBlock, landings: frozenset[int]) -> list[int]:
-    """Return possible successors: the next block, landings that are pushed, the position after a left-out opcode."""
-    places = [each.value for each in block.instructions if PUSH0 < each.opcode <= PUSH32 and each.value in landings]
+def _successors(code: bytes, block: RegionBlock, landings: frozenset[int]) -> list[int]:
+    """Return possible successors: the next block, pushed landings, and the position after an interpreted opcode."""
+    positions = [each.value for each in block.instructions if PUSH0 < each.opcode <= PUSH32 and each.value in landings]
     if block.falls:
-        places.insert(0, block.after)
-    elif block.after < len(code) and code[block.after] in _COMES_BACK and _goes_on(block):
-        places.insert(0, block.after + 1)
-    return places
+        positions.insert(0, block.after)
+    elif block.after < len(code) and code[block.after] in _RESUMES and _continues(block):
+        positions.insert(0, block.after + 1)
+    return positions
 
 
-def _goes_on(block: RegionBlock) -> bool:
+def _continues(block: RegionBlock) -> bool:
     return not block.instructions or block.instructions[-1].opcode != JUMP

@@ -58,11 +58,13 @@ class CodeRegions:
 class RegionCompiler:
     """Compiles regions. With `waits`, a request is complete when it returns, otherwise on a thread."""
 
-    def __init__(self, engine: WasmtimeEngine, modules: ModuleCache, waits: bool, most: int = MAX_INSTRUCTIONS) -> None:
+    def __init__(
+        self, engine: WasmtimeEngine, modules: ModuleCache, waits: bool, limit: int = MAX_INSTRUCTIONS
+    ) -> None:
         self._engine = engine
         self._modules = modules
         self.waits = waits
-        self._most = most
+        self._limit = limit
         self._codes: OrderedDict[tuple[bytes, str], CodeRegions] = OrderedDict()
         self._lock = threading.Lock()
         self._queue: SimpleQueue[tuple[CodeRegions, bytes, EngineRules, int]] = SimpleQueue()
@@ -114,8 +116,8 @@ class RegionCompiler:
             if found.places.issuperset(roots):
                 return
             prices = {number: row.gas for number, row in rules.opcodes.items()}
-            region = choose(code, roots, prices, self._most)
-            new = tuple(place for place in region.entries if place not in found.places)
+            region = choose(code, roots, prices, self._limit)
+            new = tuple(entry for entry in region.entries if entry not in found.places)
             if not new:
                 self._refuse(found, roots[0])
                 return
@@ -141,12 +143,12 @@ class RegionCompiler:
 
     def _forget(self, newest: CodeRegions) -> None:
         """Drop regions of the least recently used codes, except the newest's. The caller holds the lock."""
-        kept = sum(each.size for each in self._codes.values())
+        size = sum(each.size for each in self._codes.values())
         for key, each in [*self._codes.items()]:
-            if kept <= _MAX_CACHED_BYTES:
+            if size <= _MAX_CACHED_BYTES:
                 return
             if each is not newest and each.size:
-                kept -= each.size
+                size -= each.size
                 del self._codes[key]
 
     def _refuse(self, found: CodeRegions, root: int) -> None:

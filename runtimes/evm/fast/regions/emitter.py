@@ -119,13 +119,13 @@ class _Emitter(RegionOperations):
         span = last - first + 1
         if span > _MAX_BYTES:  # its table alone is longer: init code may have megabytes
             raise RegionTooLarge
-        for local, place in (
+        for local, address in (
             (TOP, shared.TOP),
             (PC, shared.PC),
             (BASE, shared.BASE),
             (LIMIT, shared.LIMIT),
         ):
-            code += wasm.get(RUNNING) + wasm.load_i32(place) + wasm.put(local)
+            code += wasm.get(RUNNING) + wasm.load_i32(address) + wasm.put(local)
         code += wasm.get(RUNNING) + wasm.load_i64(shared.GAS) + wasm.put(GAS)
         self._look_at_memory()
         # the interpreter enters at more places than jumps may target: these are the second half of the table
@@ -158,7 +158,7 @@ class _Emitter(RegionOperations):
     def _block(self, block: RegionBlock) -> None:
         self._words.next = self._words.first
         self._bottom = block.needs
-        self._stack = [Value(place=place) for place in range(-block.needs, 0)]
+        self._stack = [Value(index=index) for index in range(-block.needs, 0)]
         self._check_stack(block)
         parts = _parts(block)
         for number, part in enumerate(parts):

@@ -26,7 +26,7 @@ class RegionGuest(Protocol):
 
     numbers: memoryview
 
-    def read(self, place: int, size: int) -> bytes:
+    def read(self, offset: int, size: int) -> bytes:
         """Read bytes of its memory."""
 
     def bring(self, data: bytes) -> None:
@@ -64,8 +64,8 @@ class InstanceRegions:
         count = self.hot[0]
         if count:
             self.hot[0] = 0
-            for place in range(count):
-                number, landing, which = self.hot[3 * place + 1 : 3 * place + 4]
+            for index in range(count):
+                number, landing, which = self.hot[3 * index + 1 : 3 * index + 4]
                 data = self._data(number, command)
                 code = self._code(number, which, data, rules[which])
                 self._compiler.ask(code.found, data, rules[which], landing)

@@ -227,18 +227,18 @@ class RegionOperations(RegionStack):
             self._push((words.take(), 0, 0, 0))
             return
         upper, lower = stack.pop(), stack.pop()
-        place = len(stack) - self._bottom
-        for at in (place, place + 1):
+        index = len(stack) - self._bottom
+        for at in (index, index + 1):
             self._claim(at, [upper, lower])
         result = words.local(), words.local(), words.local(), words.local()
         words.any_bits((*a[1:], *b[1:]))
         code += wasm.i64(0) + wasm.I64_NE
         words.push(b[0])
         code += wasm.I64_EQZ + wasm.I32_OR + wasm.IF
-        self._store(b, place)
-        self._store(a, place + 1)
-        self._call_operate(opcode, place + 1)
-        offset = self._address(place)
+        self._store(b, index)
+        self._store(a, index + 1)
+        self._call_operate(opcode, index + 1)
+        offset = self._address(index)
         code += wasm.put(AT)
         for number, local in enumerate(result):
             code += wasm.get(AT) + wasm.load_i64(offset + 8 * number) + wasm.put(local)
@@ -261,7 +261,7 @@ class RegionOperations(RegionStack):
         for depth, limbs in enumerate(reversed(words)):
             self._store(limbs, lowest + depth)
         self._call_operate(opcode, lowest + count - 1)
-        self._stack.append(Value(place=lowest))
+        self._stack.append(Value(index=lowest))
 
-    def _call_operate(self, opcode: int, place: int) -> None:
-        self._code += wasm.i32(opcode) + wasm.get(TOP) + wasm.i32(WORD * place) + wasm.I32_ADD + wasm.call(OPERATE)
+    def _call_operate(self, opcode: int, index: int) -> None:
+        self._code += wasm.i32(opcode) + wasm.get(TOP) + wasm.i32(WORD * index) + wasm.I32_ADD + wasm.call(OPERATE)

@@ -28,7 +28,7 @@ class Value:
     """A word: its limbs, once known or in locals, and its position on the stack, in words relative to the top."""
 
     limbs: Limbs | None = None
-    place: int | None = None
+    index: int | None = None
 
 
 class RegionStack:
@@ -74,15 +74,15 @@ class RegionStack:
             self._code += wasm.get(GAS) + wasm.i64(gas) + wasm.I64_ADD + wasm.put(GAS)
         self._leave(pc, nested)
 
-    def _go_to(self, place: int, nested: int) -> None:
+    def _go_to(self, index: int, nested: int) -> None:
         """Continue at a landing, with the stack as written."""
-        number = self._numbers.get(place)
+        number = self._numbers.get(index)
         if number is None:
-            self._leave(place, nested)
+            self._leave(index, nested)
         elif number > self._number:
             self._code += wasm.branch(number - self._number - 1 + nested)
         else:
-            self._code += wasm.i32(place) + wasm.put(PC)
+            self._code += wasm.i32(index) + wasm.put(PC)
             self._code += wasm.branch(len(self._region.blocks) - self._number + nested)
 
     # --- the stack --------------------------------------------------------------------------------------------
@@ -92,20 +92,20 @@ class RegionStack:
         if by:
             self._code += wasm.get(TOP) + wasm.i32(WORD * by) + wasm.I32_ADD + wasm.put(TOP)
 
-    def _address(self, place: int) -> int:
-        """Push a base address for `place` on WASM's stack; return the offset from it."""
-        if place >= 0:
+    def _address(self, index: int) -> int:
+        """Push a base address for `index` on WASM's stack; return the offset from it."""
+        if index >= 0:
             self._code += wasm.get(TOP)
-            return WORD * place
-        self._code += wasm.get(TOP) + wasm.i32(WORD * place) + wasm.I32_ADD
+            return WORD * index
+        self._code += wasm.get(TOP) + wasm.i32(WORD * index) + wasm.I32_ADD
         return 0
 
     def _limbs(self, value: Value, remember: bool = True) -> Limbs:
         """Return a word's limbs, reading them from the stack's memory if needed."""
         if value.limbs is not None:
             return value.limbs
-        assert value.place is not None, "a word must be in locals or on the stack"
-        offset = self._address(value.place)
+        assert value.index is not None, "a word must be in locals or on the stack"
+        offset = self._address(value.index)
         self._code += wasm.put(AT)
         limbs = self._read(offset)
         if remember:
@@ -120,8 +120,8 @@ class RegionStack:
             read.append(self._words.take())
         return read[0], read[1], read[2], read[3]
 
-    def _store(self, limbs: Limbs, place: int) -> None:
-        offset = self._address(place)
+    def _store(self, limbs: Limbs, index: int) -> None:
+        offset = self._address(index)
         self._code += wasm.put(AT)
         for number, limb in enumerate(limbs):
             self._code += wasm.get(AT)
@@ -130,17 +130,17 @@ class RegionStack:
 
     def _write(self, stack: list[Value], remember: bool = True) -> None:
         """Write the stack to its memory. Without `remember`, this is one of several paths and no state is updated."""
-        changed = [(value, place) for place, value in enumerate(stack, -self._bottom) if value.place != place]
+        changed = [(value, index) for index, value in enumerate(stack, -self._bottom) if value.index != index]
         limbs = [self._limbs(value, remember) for value, _ in changed]
-        for (_, place), word in zip(changed, limbs, strict=True):
-            self._store(word, place)
+        for (_, index), word in zip(changed, limbs, strict=True):
+            self._store(word, index)
 
-    def _claim(self, place: int, others: list[Value]) -> None:
+    def _claim(self, index: int, others: list[Value]) -> None:
         """Prepare to overwrite a position of the stack: read all values that still refer to it."""
         for value in (*self._stack, *others):
-            if value.place == place:
+            if value.index == index:
                 self._limbs(value)
-                value.place = None
+                value.index = None
 
     def _push(self, limbs: Limbs) -> None:
         self._stack.append(Value(limbs))

@@ -37,7 +37,7 @@ def known(limbs: Limbs) -> int | None:
 
 def size(limbs: Limbs) -> int:
     """Return the number of limbs below those that are known to be zero."""
-    return next((4 - place for place, limb in enumerate(reversed(limbs)) if limb != 0), 0)
+    return next((4 - index for index, limb in enumerate(reversed(limbs)) if limb != 0), 0)
 
 
 class WordEmitter:
@@ -236,14 +236,14 @@ class WordEmitter:
     def shift_left(self, a: Limbs, by: int) -> Limbs:
         """Encode a << by, for a constant shift."""
         places, bits = divmod(min(by, _BITS), 64)
-        return self._shifted([a[place - places] if place >= places else 0 for place in range(-1, 4)], bits)
+        return self._shifted([a[index - places] if index >= places else 0 for index in range(-1, 4)], bits)
 
     def shift_right(self, a: Limbs, by: int) -> Limbs:
         """Encode a >> by, unsigned, for a constant shift."""
         if by == 0:
             return a
         places, bits = divmod(min(by, _BITS), 64)
-        moved = [a[place + places] if place + places < 4 else 0 for place in range(5)]
+        moved = [a[index + places] if index + places < 4 else 0 for index in range(5)]
         if bits == 0:
             return moved[0], moved[1], moved[2], moved[3]
         return self._shifted(moved, 64 - bits)
@@ -290,9 +290,9 @@ class WordEmitter:
             return int(_signed(x, _BITS) < _signed(y, _BITS) if is_signed else x < y), 0, 0, 0
         count = 4 if is_signed else max(size(a), size(b), 1)
         self._compare(wasm.I64_LT_S if is_signed and count == 1 else wasm.I64_LT_U, a[0], b[0])
-        for place in range(1, count):
-            self._compare(wasm.I64_LT_S if is_signed and place == 3 else wasm.I64_LT_U, a[place], b[place])
-            self._compare(wasm.I64_EQ, a[place], b[place])
+        for index in range(1, count):
+            self._compare(wasm.I64_LT_S if is_signed and index == 3 else wasm.I64_LT_U, a[index], b[index])
+            self._compare(wasm.I64_EQ, a[index], b[index])
             # if these limbs are equal, select the comparison of the lower limbs
             self.code += wasm.SELECT
         self.code += wasm.EXTEND_U
@@ -335,8 +335,8 @@ def multiplication(first: int) -> tuple[bytes, int]:
     words = WordEmitter(first, multiply=-1)
     a: Limbs = (Local(0),), (Local(1),), (Local(2),), (Local(3),)
     sums = ZERO
-    for place in range(4):
-        sums = words.add_row(sums, a, (Local(4 + place),), place)
+    for index in range(4):
+        sums = words.add_row(sums, a, (Local(4 + index),), index)
     for limb in sums:
         words.push(limb)
     return bytes(words.code), words.most - first

@@ -171,11 +171,11 @@ def test_debugger_shows_setup_state_on_its_fork(tipsets: Mapping[str, str], tmp_
         session = Session(Subject("the test", staged.world.machine, staged.run, staged.root), SourceLines())
         session.start()
         session.step(by_instruction=True)
-        own = views.storage(session, 0).words
+        own = views.storage(session, 0).slots
         while len(views.frames(session)) == 1:
             session.step()
         session.step(by_instruction=True)
-        counter = views.storage(session, 0).words
+        counter = views.storage(session, 0).slots
         session.close()
     assert {slot: word for slot, word in own.items() if slot} == {2: 1}, "`a` is 0, `b` is 1"
     assert counter[0] == 42
@@ -221,7 +221,7 @@ def test_initial_fork_of_machine_begins_at_position_zero() -> None:
     with Hypervisor.open() as machine:
         marks = ForkMarkers(machine, Remotes())
         marks.first = 7
-        assert (marks.active, marks.place) == (7, 0)
+        assert (marks.active, marks.base) == (7, 0)
 
 
 def _hostile(url: str, method: str, answer: Callable[[Any], Any], folder: Path) -> str:

@@ -50,14 +50,14 @@ def lines_of(action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> i
             ours[code] = code.co_filename.startswith(COUNTED) and code.co_filename != deep_stack.__file__
         return line if ours[code] else None
 
-    plain = deep_stack._live
+    plain = deep_stack._run_jobs
 
     def live(jobs: Any) -> None:
         sys.settrace(call)
         plain(jobs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(deep_stack, "_live", live)  # its threads are not started by `threading`
+        patched.setattr(deep_stack, "_run_jobs", live)  # its threads are not started by `threading`
         threading.settrace(call)
         sys.settrace(call)
         try:

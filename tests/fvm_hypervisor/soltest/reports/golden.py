@@ -53,7 +53,7 @@ class ReportProject:
         project = replace(self.project, isolate=report == "gas")
         suites, _ = find_suites(self.artifacts, [TESTS], SuiteFilter(test=tests))
         options = Options(verbosity=verbosity, shows_logs=True, report=report, records_traces=records)
-        job = Job(project, self.artifacts.places, self.artifacts.sources, options, seed=1)
+        job = Job(project, self.artifacts.locations, self.artifacts.sources, options, seed=1)
         for suite in suites:
             result = SuiteResult(suite.file, suite.contract)
             result.tests += run_suite(job, self.artifacts, suite, result.collected)

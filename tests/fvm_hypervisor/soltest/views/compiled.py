@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
@@ -30,7 +30,7 @@ def compiled(folder: Path) -> Artifacts:
     for number, (file, name, artifact) in enumerate(content["contracts"]):
         path = folder / f"{number}.json"
         path.write_text(json.dumps(artifact), encoding="utf-8")
-        places.append(ArtifactPlace(file, name, path))
+        places.append(ArtifactLocation(file, name, path))
     return Artifacts(HERE, places, {"": {int(number): path for number, path in content["sources"].items()}})
 
 
@@ -46,7 +46,7 @@ def write(solc: str) -> None:
     with TemporaryDirectory() as empty:  # all sources in one run of the compiler, so that they share their indices
         fresh = replace(project, cache=empty)
         found = artifacts_of(HERE, compiled_sources(fresh, sources, sources.texts, compiler))
-        contracts = [(place.file, place.name, json.loads(place.path.read_bytes())) for place in found.places]
+        contracts = [(place.file, place.name, json.loads(place.path.read_bytes())) for place in found.locations]
     numbers = {number: path for build in found.sources.values() for number, path in build.items()}
     trees = syntax_trees(project, sources, sources.own, compiler)
     content = {"contracts": contracts, "sources": numbers, "trees": trees}

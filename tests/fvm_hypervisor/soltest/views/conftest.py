@@ -48,7 +48,7 @@ def watch(artifacts: Artifacts, watched: list[SuiteCoverage]) -> Iterator[Watch]
     ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter())
 
     def run(viewer: TestViewer, report: str = "", rules: str = "ethereum") -> dict[str, TestResult]:
-        job = Job(project, artifacts.places, artifacts.sources, Options(rules=rules), seed=1)
+        job = Job(project, artifacts.locations, artifacts.sources, Options(rules=rules), seed=1)
         world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
         worlds.append(world)
         collector = viewer.collector(world.machine, report, project) if report else None

@@ -46,7 +46,7 @@ def boxes(roots: Sequence[FlameBox]) -> Iterator[FlameBox]:
 def test_flame_graph_has_the_gas_of_forge(artifacts: Artifacts, tmp_path: Path, chart: bool) -> None:
     project = load_project(HERE)
     ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter(test="test_withdraws"))
-    job = Job(project, artifacts.places, artifacts.sources, seed=1)
+    job = Job(project, artifacts.locations, artifacts.sources, seed=1)
     file = tmp_path / "cache" / "picture.svg"
     with staged_test(job, artifacts, suite, suite.tests[0], fails=False) as staged:
         write_flame(staged, TestViewer(artifacts, "ethereum", 0), tmp_path, file, chart=chart)
@@ -72,7 +72,7 @@ def test_a_test_that_is_too_long_is_drawn_by_its_calls(
     monkeypatch.setattr(viewer, "MAX_DECODED_SECONDS", 0.0)
     monkeypatch.setattr(internal_calls, "_CLOCK", 1)
     ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter(test="test_withdraws"))
-    job = Job(load_project(HERE), artifacts.places, artifacts.sources, seed=1)
+    job = Job(load_project(HERE), artifacts.locations, artifacts.sources, seed=1)
     file = tmp_path / "picture.svg"
     with staged_test(job, artifacts, suite, suite.tests[0], fails=False) as staged:
         write_flame(staged, TestViewer(artifacts, "ethereum", 0), tmp_path, file, chart=True)

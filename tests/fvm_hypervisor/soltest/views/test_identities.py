@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.identities import CreationMatcher
 from fvm_hypervisor.soltest.known_code import KnownCode
 
@@ -31,7 +31,7 @@ def matcher(folder: Path) -> CreationMatcher:
     }
     (folder / "Empty.json").write_text(json.dumps(artifact), encoding="utf-8")
     return CreationMatcher(
-        KnownCode(Artifacts(folder, [ArtifactPlace("src/Empty.sol", "Empty", folder / "Empty.json")], {}))
+        KnownCode(Artifacts(folder, [ArtifactLocation("src/Empty.sol", "Empty", folder / "Empty.json")], {}))
     )
 
 

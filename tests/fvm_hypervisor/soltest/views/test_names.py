@@ -17,7 +17,7 @@ from eth_abi.abi import encode
 from bridge.addresses import EthAddress
 from bridge.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.interception import _answer_by_mock, _mock
 from fvm_hypervisor.soltest.cheatcodes.state import Mock, State
@@ -59,7 +59,7 @@ def names(tmp_path: Path) -> Names:
     """Names of a project with just an interface."""
     empty = {"object": ""}
     (tmp_path / "I.json").write_text(json.dumps({"abi": ABI, "bytecode": empty, "deployedBytecode": empty}))
-    artifacts = Artifacts(tmp_path, [ArtifactPlace("src/I.sol", "IOnly", tmp_path / "I.json")], {})
+    artifacts = Artifacts(tmp_path, [ArtifactLocation("src/I.sol", "IOnly", tmp_path / "I.json")], {})
     with Hypervisor.open() as machine:
         return Names(KnownCode(artifacts), machine.manifest, cheatcode_interface())
 

@@ -65,8 +65,8 @@ def test_image_is_restored_across_inner_transactions() -> None:
         for _ in range(2):
             inner(accounts, 1, 6)
             inner(accounts, 2, 7)
-            made.state_tree.go_back_to(tree)
-            accounts.journal.go_back_to(journal)
+            made.state_tree.restore_image(tree)
+            accounts.journal.restore_image(journal)
             assert accounts.slot_state(actor, CONTRACT, 1) == (0, 5, True)
             assert accounts.slot_state(actor, CONTRACT, 2) == (0, 0, False)
         accounts.commit_part()

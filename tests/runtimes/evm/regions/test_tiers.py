@@ -74,7 +74,9 @@ def test_a_frame_changes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_cold_code_stays_interpreted() -> None:
-    own = Tier(heat=TIERED.heat, most=199)  # code of other tests may still become a region of the usual tier's
+    own = Tier(
+        heat=TIERED.heat, max_instructions=199
+    )  # code of other tests may still become a region of the usual tier's
     assert run(own, assemble(_LOOP.format(100))) == 100
     assert put_in(own) == 0
     code = assemble("1 POP " + _LOOP.format(60_000))
@@ -83,7 +85,7 @@ def test_cold_code_stays_interpreted() -> None:
 
 
 def test_an_instance_that_has_reported_many_codes_is_given_up() -> None:
-    tier = Tier(heat=1, waits=True, most=301)
+    tier = Tier(heat=1, waits=True, max_instructions=301)
     seen = set[int]()
     for number in range(300):
         assert run(tier, assemble(f"{number + 256} POP " + _LOOP.format(3))) == 3

@@ -1,6 +1,6 @@
 """The actor on a local network in this process: build it first (`cargo build --release`), then run pytest.
 
-`network` is the fixture of hypervisor's pytest plugin: what a test does to it is taken back.
+`network` is the fixture of hypervisor's pytest plugin: its state is rolled back after each test.
 """
 
 from __future__ import annotations

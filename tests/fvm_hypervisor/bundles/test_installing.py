@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from fvm_hypervisor.builtin_actors.releases import Release, releases
-from fvm_hypervisor.bundles.keeping import add, fetch
+from fvm_hypervisor.bundles.installing import add, fetch
 from fvm_hypervisor.download import DownloadFailed
 from hypervisor import Bundle
 from hypervisor.bundle_library import actors_version, downloaded_releases, find_release
@@ -81,7 +81,7 @@ def test_release_is_downloaded_verified_and_found_by_name(library: Path, site: S
 
 def test_interrupted_download_resumes_in_next_run(library: Path, site: Site) -> None:
     site.cut_after = 3_000_000
-    with pytest.raises(DownloadFailed, match=r"it goes on where it stopped.*bundle add FILE") as told:
+    with pytest.raises(DownloadFailed, match=r"the download continues where it stopped.*bundle add FILE") as told:
         fetch(DEVNET, f"{site.url}/file")
     assert "bundle fetch" not in str(told.value), "the command that has just failed is no remedy"
     assert names(library) == ["v18-devnet.car.part"]
@@ -115,13 +115,13 @@ def test_bundle_other_than_pinned_is_refused_and_not_stored(library: Path, site:
 @pytest.mark.parametrize("content", [b"", b"<html>no such release</html>", bytes(100_000), b"\xff" * 20])
 def test_invalid_bundle_is_rejected_and_not_stored(library: Path, site: Site, content: bytes) -> None:
     site.content = content
-    with pytest.raises(BundleError, match="is refused"):
+    with pytest.raises(BundleError, match="is rejected"):
         fetch(DEVNET, f"{site.url}/file")
     assert names(library) == []
 
 
 def test_oversized_download_body_stores_no_bundle(library: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fvm_hypervisor.bundles.keeping.MAX_BUNDLE_BYTES", 10_000_000)
+    monkeypatch.setattr("fvm_hypervisor.bundles.installing.MAX_BUNDLE_BYTES", 10_000_000)
     with pytest.raises(ValueError, match="more than 10,000,000 bytes"):
         fetch(DEVNET, f"{site.url}/endless")
     assert names(library) == []
@@ -164,8 +164,8 @@ def test_incomplete_padded_and_unknown_bundles_are_refused(library: Path, tmp_pa
     file = tmp_path / "some.car"
     for content, words in (
         (car(bundle, without="multisig"), "lacks the code of multisig"),
-        (car(bundle, more=b"a stowaway"), "1 blocks that its manifest does not name"),
-        (car(Bundle.embedded("supply-share")), "not a release that is known here"),
+        (car(bundle, more=b"a stowaway"), "1 blocks that are not in its manifest"),
+        (car(Bundle.embedded("supply-share")), "not a known release"),
         (car(bundle)[:-1], "not a readable CAR"),
         (car(bundle)[:100_000] + b"\0" + car(bundle)[100_001:], "does not match its hash"),
     ):
@@ -198,7 +198,7 @@ def test_a_release_that_is_not_pinned_here_has_no_url(library: Path, tmp_path: P
     assert (release.url, release.published_as) == (None, "builtin-actors-devnet.car")
     with pytest.raises(BundleError, match=r"is not downloaded: get builtin-actors-devnet.car .* from where it came"):
         Bundle.open("v19-devnet")
-    with pytest.raises(BundleError, match=r"where v19-devnet is published is not known here: name it with --from URL"):
+    with pytest.raises(BundleError, match=r"the download URL of v19-devnet is unknown: pass it with --from URL"):
         fetch(release)
 
 

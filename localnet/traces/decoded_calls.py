@@ -35,12 +35,12 @@ from store.schema.types import Enum, Struct, Term, Union
 
 _DELEGATE: Final = 6
 _MAX_SHOWN: Final = 96
-MAX_WORDS: Final = 2_000
+MAX_LENGTH: Final = 2_000
 """Characters of arguments, of a result, of an event."""
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class DecodedCall:
     """Decoded text of a call: callee, function, arguments, return value, and events."""
 
     callee: str
@@ -68,19 +68,19 @@ def schemas_of(calls: Sequence[Mapping[str, Any]]) -> Schemas:
     return found
 
 
-def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas = NO_SCHEMAS) -> Words:
+def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas = NO_SCHEMAS) -> DecodedCall:
     """Describe a call of a tree. Texts are untrusted, so unprintable characters are escaped and long ones truncated."""
-    words = _describe(call, interfaces, schemas)
-    return Words(
-        printable(words.callee),
-        printable(words.function),
-        printable(words.arguments, MAX_WORDS),
-        printable(words.result, MAX_WORDS),
-        tuple(printable(event, MAX_WORDS) for event in words.events),
+    decoded = _describe(call, interfaces, schemas)
+    return DecodedCall(
+        printable(decoded.callee),
+        printable(decoded.function),
+        printable(decoded.arguments, MAX_LENGTH),
+        printable(decoded.result, MAX_LENGTH),
+        tuple(printable(event, MAX_LENGTH) for event in decoded.events),
     )
 
 
-def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas) -> Words:
+def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas) -> DecodedCall:
     data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
     if call.get("precompile"):
         return _precompile_call(call, data, answer)
@@ -94,10 +94,10 @@ def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schema
     arguments = _typed_text(schema, method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
     result = _failure(call, answer, interfaces) if failed else _typed_text(schema, method.answer, answer)
-    return Words(call.get("name") or call["actor"] or "?", method.name, f"({arguments})", result, events)
+    return DecodedCall(call.get("name") or call["actor"] or "?", method.name, f"({arguments})", result, events)
 
 
-def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> Words:
+def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> DecodedCall:
     """Describe a call of a user's precompile, by its signature if it has one."""
     name, failed = call["precompile"]["name"], call["exitCode"] != ExitCode.OK or call["error"]
     read = PrecompileCall(call["precompile"]["signature"], data, None if failed else answer)
@@ -106,7 +106,7 @@ def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> Words:
         result = str(call["words"])
     else:
         result = _bytes(answer) if read.outputs is None else ", ".join(map(_shown, read.outputs[1]))
-    return Words("precompile", name, f"({arguments})", result, ())
+    return DecodedCall("precompile", name, f"({arguments})", result, ())
 
 
 def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
@@ -137,7 +137,7 @@ def _contract_call(
     answer: bytes,
     interfaces: Sequence[NamedInterface],
     events: tuple[str, ...],
-) -> Words:
+) -> DecodedCall:
     returned = unwrap_return(answer)
     for named in interfaces:
         try:
@@ -151,9 +151,9 @@ def _contract_call(
                 result = _revert(call, (named, *interfaces), returned) if returned else _own_words(call)
         except AbiMismatch:
             continue
-        return Words(named.name, decoded.function, f"({arguments})", result, events)
+        return DecodedCall(named.name, decoded.function, f"({arguments})", result, events)
     result = _failure(call, answer, interfaces) if call["exitCode"] or call["error"] else _bytes(returned)
-    return Words("contract", _selector(calldata), f"({_bytes(calldata[4:])})", result, events)
+    return DecodedCall("contract", _selector(calldata), f"({_bytes(calldata[4:])})", result, events)
 
 
 def _revert(call: dict[str, Any], interfaces: Sequence[NamedInterface], data: bytes) -> str:
@@ -198,8 +198,8 @@ def _typed_text(schema: Schema, type_: str | None, data: bytes) -> str:
         value = schema.read(type_, decode_strict(data))
     except (CodecError, SchemaError) as error:
         return f"{_bytes(data)}, which is not {type_}: {error}"
-    words = _value(schema, type_, value)
-    return words[1:-1] if isinstance(schema.type_of(type_), Struct) else words
+    decoded = _value(schema, type_, value)
+    return decoded[1:-1] if isinstance(schema.type_of(type_), Struct) else decoded
 
 
 def _value(schema: Schema, term: Term, value: Any) -> str:
@@ -228,10 +228,10 @@ def _event(schema: Schema, event: dict[str, Any], interfaces: Sequence[NamedInte
         EventEntry(entry["flags"], entry["key"], entry["codec"], bytes.fromhex(entry["value"][2:]))
         for entry in event["entries"]
     ]
-    return event_words(schema, entries, interfaces)
+    return event_text(schema, entries, interfaces)
 
 
-def event_words(schema: Schema, entries: Sequence[EventEntry], interfaces: Sequence[NamedInterface]) -> str:
+def event_text(schema: Schema, entries: Sequence[EventEntry], interfaces: Sequence[NamedInterface]) -> str:
     """Describe an event by the schema of the actor that emitted it; untrusted, see `printable`."""
     log = entries_to_log(entries)
     if log is not None:
@@ -240,10 +240,10 @@ def event_words(schema: Schema, entries: Sequence[EventEntry], interfaces: Seque
             if decoded is not None:
                 values = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
                 return f"{decoded.event}({values})"
-    return native_words(schema, entries) or ", ".join(f"{entry.key}={_bytes(entry.value)}" for entry in entries)
+    return native_text(schema, entries) or ", ".join(f"{entry.key}={_bytes(entry.value)}" for entry in entries)
 
 
-def native_words(schema: Schema, entries: Sequence[EventEntry]) -> str | None:
+def native_text(schema: Schema, entries: Sequence[EventEntry]) -> str | None:
     """Describe a native event by the actor's schema: `claim-payout(stream-id=2, recipient=103, amount=5)`.
 
     Without a kind, only the values are shown. None for entries that are not CBOR. The text is untrusted (`printable`).

@@ -1,4 +1,4 @@
-"""Putting releases into the user's folder: from the network or from a file, whole and checked, or not at all."""
+"""Installation of releases in the user's folder, from the network or a file. Incomplete files are never installed."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ if sys.platform != "win32":
     import fcntl
 
 _DRAFT: Final = ".new"
-_WRITTEN_BY_NOW: Final = 600.0
-"""Seconds after which a draft is taken for abandoned: a bundle has some megabytes."""
+_DRAFT_AGE: Final = 600.0
+"""Age in seconds at which a draft is deleted. Writing a bundle of a few megabytes takes much less."""
 
 
 def fetch(release: Release, url: str | None = None, progress: Callable[[int], None] | None = None) -> Path | None:
     """Download a release, from `url` if given; return its file, or None if it is already in the folder.
 
-    Only the pinned manifest counts, wherever the file is from. Raises BundleError for another content (nothing of it
-    is kept), DownloadFailed where it does not arrive: what did is kept for the next attempt.
+    The file's manifest must be the pinned one, whatever the URL. Raises BundleError for other contents, which are
+    deleted, and DownloadFailed for an incomplete download, which the next attempt resumes.
     """
     source = url or release.url
     if source is None:
-        raise BundleError(f"where {release.name} is published is not known here: name it with --from URL")
+        raise BundleError(f"the download URL of {release.name} is unknown: pass it with --from URL")
     path = release_file(release)
     part = path.with_name(path.name + ".part")
     with _writing(path.parent):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _writing(path.parent), _alone(path.parent):
-        _forget_drafts(path.parent)
-        if _is_there(release):
+    with _writing(path.parent), _locked(path.parent):
+        _delete_old_drafts(path.parent)
+        if _is_installed(release):
             return None
         resumed = part.exists()
         try:
@@ -57,24 +57,25 @@ def fetch(release: Release, url: str | None = None, progress: Callable[[int], No
         except BundleError:
             if not resumed:
                 raise
-            _download(release, source, part, progress)  # the first part may have been of another file
+            _download(release, source, part, progress)  # the resumed part may belong to another file
         os.replace(part, path)
     return path
 
 
 def add(path: Path, name: str | None = None) -> tuple[Release, Path]:
-    """Add a release from a file; return both. Raises BundleError for a damaged or incomplete file, or no release.
+    """Install a release from a file; return the release and its installed file.
 
-    `name`: which release it is, where this package does not know its manifest root; it is known from then on.
+    `name` is the release's name, required if its manifest root is not pinned here; the root is recorded. Raises
+    BundleError for a damaged or incomplete file, and for an unknown root without a name.
     """
     bundle = Bundle.from_file(path)
     release = release_of(bundle.root)
     if release is None and name is None:
         raise BundleError(
-            f"bundle {path} is not a release that is known here (manifest root {show(bundle.root)}): it can be used by "
+            f"bundle {path} is not a known release (manifest root {show(bundle.root)}): it can be used by "
             f"its path, `--bundle {path}`, or be added under the name of a release, `--as v19-devnet`"
         )
-    _check_nothing_else(bundle, str(path))
+    _check_no_extra_blocks(bundle, str(path))
     folder = library_folder()
     with _writing(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -90,10 +91,10 @@ def add(path: Path, name: str | None = None) -> tuple[Release, Path]:
 def add_unpinned(path: Path, name: str) -> tuple[str, Path]:
     """Add a bundle under a user-defined name, replacing an existing one; return its manifest root and file.
 
-    BundleError for a file that is damaged or incomplete, and for a name that means something else.
+    Raises BundleError for a damaged or incomplete file, and for a name that is reserved.
     """
     bundle, target = Bundle.from_file(path), unpinned_file(name)
-    _check_nothing_else(bundle, str(path))
+    _check_no_extra_blocks(bundle, str(path))
     with _writing(target.parent):
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_bundle(bundle, target)
@@ -102,7 +103,7 @@ def add_unpinned(path: Path, name: str) -> tuple[str, Path]:
 
 def _write_bundle(bundle: Bundle, target: Path) -> None:
     """Write a bundle file atomically."""
-    _forget_drafts(target.parent)
+    _delete_old_drafts(target.parent)
     handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_DRAFT)
     try:
         with open(handle, "wb") as file:
@@ -115,15 +116,15 @@ def _write_bundle(bundle: Bundle, target: Path) -> None:
         raise
 
 
-def _forget_drafts(folder: Path) -> None:
+def _delete_old_drafts(folder: Path) -> None:
     """Delete old partial files of killed processes; recent ones may still be in use."""
     for draft in folder.glob(f"*.car.*{_DRAFT}"):
         with suppress(FileNotFoundError):  # another process was faster
-            if time.time() - draft.stat().st_mtime > _WRITTEN_BY_NOW:
+            if time.time() - draft.stat().st_mtime > _DRAFT_AGE:
                 draft.unlink()
 
 
-def _is_there(release: Release) -> bool:
+def _is_installed(release: Release) -> bool:
     if not release_file(release).is_file():
         return False
     try:
@@ -139,7 +140,7 @@ def _download(release: Release, url: str, part: Path, progress: Callable[[int], 
         download(url, part, MAX_BUNDLE_BYTES, progress)
     except DownloadFailed as error:
         raise DownloadFailed(
-            f"{error}; try again (it goes on where it stopped), or {remedy_offline(release)}"
+            f"{error}; try again (the download continues where it stopped), or {remedy_offline(release)}"
         ) from None
     try:
         bundle = Bundle.from_file(part)
@@ -147,26 +148,26 @@ def _download(release: Release, url: str, part: Path, progress: Callable[[int], 
             raise BundleError(
                 f"{url} is not {release.name}: its manifest root is {show(bundle.root)}, not {release.manifest_root}"
             )
-        _check_nothing_else(bundle, url)
+        _check_no_extra_blocks(bundle, url)
     except BundleError as error:
         part.unlink()
-        raise BundleError(f"what {url} sent is refused: {error}") from None
+        raise BundleError(f"the download from {url} is rejected: {error}") from None
     with part.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _check_nothing_else(bundle: Bundle, name: str) -> None:
+def _check_no_extra_blocks(bundle: Bundle, name: str) -> None:
     """Raise BundleError for a CAR with extra blocks, which would end up in the folder of every new chain."""
     wanted = {bundle.root, bundle.manifest.data, *bundle.manifest.codes}
     more = [cid for cid, _ in bundle.blocks if cid not in wanted]
     if more:
-        raise BundleError(f"{name} holds {len(more)} blocks that its manifest does not name, the first {show(more[0])}")
+        raise BundleError(f"{name} has {len(more)} blocks that are not in its manifest, such as {show(more[0])}")
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Lock a folder for a download: a second process waits, and then uses the first one's file."""
-    if sys.platform == "win32":  # it has no such lock: two at once spoil each other's part, and both refuse it
+    if sys.platform == "win32":  # no such lock: concurrent downloads corrupt their part and fail the check
         yield
         return
     handle = os.open(folder, os.O_RDONLY)
