@@ -5,18 +5,20 @@ Specification of the method: Ethereum's execution APIs, `src/eth/block.yaml`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from bridge.block_access_list import BlockAccessList
 from localnet.rpc.blocks import is_to_come
 from localnet.rpc.blocks_at import BlockRef, block, find
 from localnet.rpc.errors import NO_ACCESS_LIST, NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method
-from localnet.rpc.node import Node
+from localnet.rpc.node import NodeReader
 from localnet.rpc.refused import REASONS
 
+_REMEDY: Final = "start the node with --hardfork amsterdam or osaka+7928"
 
-def get_block_access_list(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
+
+def get_block_access_list(node: NodeReader, at: BlockRef) -> list[dict[str, Any]] | None:
     """Return the accounts and slots that a block touches, with their values after each change (EIP-7928).
 
     Null if the chain has no such block; error 4445 in a fork of Ethereum without access lists.
@@ -25,11 +27,11 @@ def get_block_access_list(node: Node, at: BlockRef) -> list[dict[str, Any]] | No
     if not rules.hardfork:
         raise RpcError(NOT_SUPPORTED, REASONS["eth_getBlockAccessList"])
     if rules.access_list is None:
-        raise RpcError(NO_ACCESS_LIST, f"blocks of {rules.hardfork} have no access list")
+        raise RpcError(NO_ACCESS_LIST, f"blocks of {rules.hardfork} have no access list; {_REMEDY}")
     found = node.pending_block().tipset if is_to_come(node, at) else find(node.network, at)
     if found is None:
         return None
     return BlockAccessList.decode(found.access_list).json() if found.access_list else []
 
 
-METHODS = (Method("eth_getBlockAccessList", (block,), get_block_access_list),)
+METHODS = (Method("eth_getBlockAccessList", (block,), get_block_access_list, reads=True),)

@@ -19,13 +19,13 @@ MAX_PERCENTILES = 100
 
 def gas_price(node: NodeReader) -> str:
     """Return the suggested gas price: the next base fee and the premium of `eth_maxPriorityFeePerGas`."""
-    node.limit_inline(len(node.network.head.transactions))
+    node.require_small_read(len(node.network.head.transactions))
     return as_quantity(node.network.gas_price)
 
 
 def max_priority_fee(node: NodeReader) -> str:
     """Return the usual premium; under Ethereum's rules the newest block's smallest tip, or the minimum if higher."""
-    node.limit_inline(len(node.network.head.transactions))
+    node.require_small_read(len(node.network.head.transactions))
     return as_quantity(node.network.suggested_premium)
 
 

@@ -61,7 +61,8 @@ class Method:
       machine's context, only `Node.point`.
     - `reads`: a query of a `NodeReader`, which runs on a query thread (`localnet.rpc.executors`). If it `traces`, it
       has the time limit of a trace. If it is `short`, it reads a few values and executes nothing, so it runs on the
-      event loop's thread, unless the state may have to be fetched from another node (`NodeReader.limit_inline`).
+      event loop's thread, unless the state may have to be fetched from another node, or the query reads too many
+      messages (`NodeReader.require_small_read`).
     - `preparation`: a query that runs before it.
     - `on_socket`: needs a WebSocket. Its handler gets the session in place of the node
       (`localnet.rpc.socket_methods`).

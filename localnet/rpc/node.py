@@ -132,8 +132,11 @@ class NodeReader:
         """Return the plan of the pending block."""
         raise NotImplementedError
 
-    def limit_inline(self, messages: int) -> None:
-        """Raise NotInline on the event loop's thread if a query is about to read more than `MAX_INLINE` messages."""
+    def require_small_read(self, messages: int, *, prints: bool = False) -> None:
+        """Raise NotInline on the event loop's thread if a query reads too many messages for it.
+
+        `prints` is True if the response contains whole messages, whose size is not limited by their number.
+        """
 
     def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
         """Return the result of a call or an estimate, and report it to the console. Raises its errors."""

@@ -13,7 +13,7 @@ from localnet.rpc.node import Node, NodeConsole, NodeReader
 T = TypeVar("T")
 
 MAX_INLINE: Final = 20
-"""Maximum number of messages that a query reads on the event loop's thread: less than a millisecond."""
+"""Maximum number of messages that a query reads on the event loop's thread."""
 _MOVES: Final = 100
 """Maximum number of restarts of a query at a newer head, before it has executed anything."""
 
@@ -51,9 +51,12 @@ class NodeView(NodeReader):
         self._plan: PendingPlan | None = None
         self._reports: list[Callable[[NodeConsole], None]] = []
 
-    def limit_inline(self, messages: int) -> None:
-        """Raise NotInline on the event loop's thread if there are more than `MAX_INLINE` messages."""
-        if self._inline and messages > MAX_INLINE:
+    def require_small_read(self, messages: int, *, prints: bool = False) -> None:
+        """Raise NotInline on the event loop's thread if the query is too long for it.
+
+        That is more than `MAX_INLINE` messages, or any message that the query `prints`.
+        """
+        if self._inline and messages > (0 if prints else MAX_INLINE):
             raise NotInline
 
     def report(self, write: Callable[[NodeConsole], None]) -> None:

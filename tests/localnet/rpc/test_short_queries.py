@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -12,6 +13,7 @@ from typing import Any, cast
 import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
+from bridge.block_access_list import BlockAccessList
 from localnet import Network
 from localnet.rpc.executors import Executors
 from localnet.rpc.method_table import method_table
@@ -81,6 +83,53 @@ def test_query_of_a_large_block_runs_on_a_query_thread(monkeypatch: MonkeyPatch)
                     assert isinstance(answer, bytes) == is_inline, method
                     found = answer if isinstance(answer, bytes) else asyncio.run(answer)
                     assert "result" in json.loads(found)
+        finally:
+            executors.stop()
+
+
+def test_whole_transactions_are_printed_on_a_query_thread() -> None:
+    """The size of a printed transaction is that of its calldata."""
+    with Network(rules="ethereum") as network:
+        executors = Executors(Node(network))
+        try:
+            ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
+            block_hash = ask(executors, "eth_getBlockByNumber", "latest")["result"]["hash"]
+            for method, block in (("eth_getBlockByNumber", "latest"), ("eth_getBlockByHash", block_hash)):
+                assert isinstance(executors.dispatcher.respond(body(method, block, False)), bytes)
+                answer = executors.dispatcher.respond(body(method, block, True))
+                assert inspect.iscoroutine(answer)
+                assert json.loads(asyncio.run(answer))["result"]["transactions"][0]["to"] == NOBODY
+        finally:
+            executors.stop()
+
+
+async def _thread_of(executors: Executors) -> int:
+    """Return the number of the chain's thread."""
+    thread: int = await executors.chain.run(threading.get_ident)
+    return thread
+
+
+def test_access_list_is_read_on_a_query_thread(monkeypatch: MonkeyPatch) -> None:
+    """A list is as long as the gas limit permits, and the pending block is executed for it."""
+    with Network(rules="ethereum", hardfork="Osaka+7928") as network:
+        executors = Executors(Node(network))
+        try:
+            ask(executors, "evm_setAutomine", False)
+            ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "value": "0x5", "gas": hex(10**6)})
+            chain_thread = asyncio.run(_thread_of(executors))
+            threads = set()
+            decode = BlockAccessList.decode
+
+            def noted(data: bytes) -> BlockAccessList:
+                threads.add(threading.get_ident())
+                return decode(data)
+
+            monkeypatch.setattr("localnet.rpc.access_lists.BlockAccessList.decode", noted)
+            listed = ask(executors, "eth_getBlockAccessList", "pending")["result"]
+            ask(executors, "evm_mine")
+            assert ask(executors, "eth_getBlockAccessList", "latest")["result"] == listed
+            assert threads
+            assert not threads & {chain_thread, threading.get_ident()}
         finally:
             executors.stop()
 
