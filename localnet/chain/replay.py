@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.block_access_list import BlockAccessList, first_difference
+from bridge.rlp import RlpError
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.opening import OFFICIAL_EVM, OWN_EVM
@@ -118,8 +119,12 @@ def _access_list_difference(machine: Hypervisor, tipset: Tipset) -> str:
     found = b"" if taken is None else taken(machine)
     if found == tipset.access_list:
         return ""
-    lists = (BlockAccessList.decode(data or BlockAccessList().rlp()) for data in (found, tipset.access_list))
-    return f"block access list: {first_difference(*lists)}"
+    executed = BlockAccessList.decode(found) if found else BlockAccessList()
+    try:
+        stored = BlockAccessList.decode(tipset.access_list) if tipset.access_list else BlockAccessList()
+    except RlpError as error:
+        return f"the stored access list is damaged: {error}"
+    return f"block access list: {first_difference(executed, stored)}"
 
 
 def _executed(

@@ -102,7 +102,9 @@ def test_an_unknown_block_has_none(rpc: Client) -> None:
 def test_other_rules_have_no_lists() -> None:
     with Network(rules="ethereum", hardfork="Osaka") as network:
         client = Client(Node(network))
-        with pytest.raises(Failed, match="blocks of Osaka have no access list") as refused:
+        with pytest.raises(
+            Failed, match="blocks of Osaka have no access list; start the node with --hardfork amsterdam"
+        ) as refused:
             client("eth_getBlockAccessList", "latest")
         assert refused.value.code == 4445
         assert "blockAccessListHash" not in client("eth_getBlockByNumber", "latest", False)
@@ -130,4 +132,14 @@ def test_a_replay_compares_the_list(tmp_path: Path) -> None:
         changed = replace(network.head, access_list=b"\xc0")
         network.machine.flush((), changed_entries(changed))
     assert replay.replay(folder, 1).difference.startswith("block access list: account 0x")
+    replay.close_folder()
+
+
+def test_replay_reports_a_damaged_list(tmp_path: Path) -> None:
+    folder = tmp_path / "chain"
+    with Network(folder, rules="ethereum", hardfork="Osaka+7928") as network:
+        Client(Node(network))("evm_mine")
+        damaged = replace(network.head, access_list=b"\xc2\xc0")
+        network.machine.flush((), changed_entries(damaged))
+    assert replay.replay(folder, 1).difference.startswith("the stored access list is damaged: ")
     replay.close_folder()
