@@ -64,7 +64,7 @@ class Console:
         """True if output is enabled (`anvil_setLoggingEnabled`)."""
         self.background: Background = InlineBackground()
         self.newest: bytes | None = None
-        """Hash of the transaction whose line was printed last."""
+        """Hash of the transaction whose line was printed last; None after any other line."""
         self._network = network
         self._url = url
         self._explored = explored
@@ -103,7 +103,7 @@ class Console:
                 if remaining and (self._logs or not receipt.succeeded):
                     remaining -= 1
                     took = self._network.chain.making_took
-                    self._explain_later("the transaction", took, _of_transaction(receipt))
+                    self._explain_later("the transaction", took, _explain_transaction(receipt))
             sys.stdout.flush()
         except OSError:
             pass  # standard output is closed: the node continues
@@ -175,5 +175,5 @@ class Console:
         return False
 
 
-def _of_transaction(receipt: TransactionReceipt) -> Callable[[Explanations, TimeLimit], None]:
+def _explain_transaction(receipt: TransactionReceipt) -> Callable[[Explanations, TimeLimit], None]:
     return lambda explanations, limit: explanations.explain_transaction(receipt, limit)

@@ -1,6 +1,6 @@
-"""Explanations of failures and of console output on a node's console, by re-execution.
+"""Explanations of failed transactions and of console output on the node's console, by re-execution.
 
-They are printed by `localnet.console`, which imports this module for the first explanation.
+`localnet.console` imports this module when it prints the first one.
 """
 
 from __future__ import annotations

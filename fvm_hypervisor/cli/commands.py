@@ -16,7 +16,7 @@ class Row(NamedTuple):
     target: str
     """Module in this package and name of its function, or of the `Typer` of a group."""
     summary: str
-    """First sentence of its help, so that `--help` imports no command."""
+    """First sentence of its help, repeated here so that `--help` imports no command."""
     parser: str = ""
     """Module in this package and name of its command class; empty for typer's own."""
 

@@ -21,7 +21,10 @@ class CommandLine(Refusing):
         return [row.name for row in COMMANDS]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; None for an unknown name, for which all are loaded: typer suggests similar names."""
+        """Return a command, or None.
+
+        For an unknown name, load all commands so that typer can suggest similar ones.
+        """
         is_known = any(row.name == cmd_name for row in COMMANDS)
         for row in COMMANDS:
             if row.name not in self.commands and (row.name == cmd_name or not is_known):
@@ -50,17 +53,17 @@ app = typer.Typer(
 
 def _load(row: Row) -> Any:
     """Import a command's module, and return its command with the options."""
-    loaded = _named(row.target)
+    loaded = _import(row.target)
     line = typer.Typer(rich_markup_mode="markdown")
     if isinstance(loaded, typer.Typer):
         line.add_typer(loaded, name=row.name)
     else:
-        parser = {"cls": _named(row.parser)} if row.parser else {}
+        parser = {"cls": _import(row.parser)} if row.parser else {}
         line.command(row.name, **parser)(loaded)
     return get_group(line).commands[row.name]
 
 
-def _named(target: str) -> Any:
+def _import(target: str) -> Any:
     module, _, name = target.partition(":")
     return getattr(import_module(f"fvm_hypervisor.cli.{module}"), name)
 

@@ -187,7 +187,7 @@ def _proof(method: str) -> Handler:
 
 
 def _otterscan() -> ModuleType:
-    """Return the module of Otterscan's methods on a fork, imported with the first of them like the methods."""
+    """Return the module of Otterscan's methods on a fork, which is imported on first use."""
     from localnet.rpc import otterscan_history
 
     return otterscan_history
@@ -237,8 +237,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "ots_getInternalOperations": _forwarded_transaction("ots_getInternalOperations"),
     "ots_traceTransaction": _forwarded_transaction("ots_traceTransaction"),
     "ots_getTransactionError": _forwarded_transaction("ots_getTransactionError"),
-    "ots_searchTransactionsBefore": lambda *given: _otterscan().search_before(*given),
-    "ots_searchTransactionsAfter": lambda *given: _otterscan().search_after(*given),
+    "ots_searchTransactionsBefore": lambda *arguments: _otterscan().search_before(*arguments),
+    "ots_searchTransactionsAfter": lambda *arguments: _otterscan().search_after(*arguments),
     "ots_getContractCreator": _creator,
     "ots_getTransactionBySenderAndNonce": _by_nonce,
 }

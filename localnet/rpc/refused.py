@@ -22,7 +22,6 @@ _NOBODY: Final = (
 _RANDOMNESS: Final = "randomness comes from the epoch's beacon entry"
 _CHEAPEST: Final = "the minimum gas price is the base fee: use anvil_setNextBlockBaseFeePerGas"
 _BLOBS: Final = "eth_blobBaseFee"
-_ACCESS_LIST: Final = "eth_getBlockAccessList"
 _WORK: Final = "Filecoin has no proof of work"
 
 REASONS: Final = {
@@ -45,14 +44,14 @@ REASONS: Final = {
     "eth_config": "Filecoin has network versions, not Ethereum's forks: use Filecoin.StateNetworkVersion",
     "anvil_setRpcUrl": "a fork always reads from its first node: start another node with --fork-url",
     "anvil_setChainId": "the ID of a chain cannot change: --chain-id sets that of a new chain",
-    _ACCESS_LIST: "Filecoin's blocks have no access lists",
+    "eth_getBlockAccessList": "Filecoin's blocks have no access lists",
 }
 """Reason for each refused method."""
 
 UNDER_ETHEREUMS_RULES: Final = frozenset({
-    _BLOBS, _ACCESS_LIST, "anvil_setBlockGasLimit", "evm_setBlockGasLimit", "anvil_setCoinbase", "hardhat_setCoinbase",
+    _BLOBS, "anvil_setBlockGasLimit", "evm_setBlockGasLimit", "anvil_setCoinbase", "hardhat_setCoinbase",
     "anvil_setMinGasPrice", "hardhat_setMinGasPrice", "anvil_setNextBlockPrevRandao", "hardhat_setPrevRandao",
-    "anvil_setChainId", "eth_config",
+    "anvil_setChainId", "eth_config", "eth_getBlockAccessList",
 })  # fmt: skip
 """Methods that are available under Ethereum's rules (`block_control`, `fork_config`, `access_lists`)."""
 

@@ -1,7 +1,8 @@
 """Ethereum's rules on the same actors: its gas and fees, no block rewards or cron, transactions of all types.
 
-Blocks are the network's tipsets, so the fields of the consensus layer (withdrawals, requests, beacon roots) are
-empty. The machine's beacon supplies prevrandao. Sources: the execution specifications, EIP-1559 and EIP-2935.
+Blocks are the network's tipsets, so the fields of the consensus layer (withdrawals, requests, beacon roots, slot
+numbers) are empty. The machine's beacon supplies prevrandao. Sources: the execution specifications, EIP-1559 and
+EIP-2935.
 """
 
 from __future__ import annotations

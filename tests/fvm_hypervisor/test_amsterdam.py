@@ -24,8 +24,8 @@ from tests.oracle.random_blocks import without_access_list
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "ethereum" / "amsterdam.json.gz"
 BLOCK: Final = "proposals"
-FINDERS: Final = {7778: "refunds"}
-"""Blocks that find that a proposal is missing, if it is not `BLOCK`: state gas is most of the gas there."""
+DETECTING_CASES: Final = {7778: "refunds"}
+"""Case that detects a missing proposal, where `BLOCK` does not: state gas is most of the gas there."""
 WITHOUT_RULES: Final = (7997,)
 """Proposals that change no rule: a contract in the genesis of a chain."""
 
@@ -36,7 +36,7 @@ def golden() -> dict[str, Any]:
     return cases
 
 
-def spelled(*omitted: int) -> str:
+def amsterdam_as_proposals(*omitted: int) -> str:
     """Return the name of Amsterdam's rules as a fork with proposals, without some of them."""
     return "+".join(("BPO2", *(str(number) for number in NUMBERS if number not in omitted)))
 
@@ -50,7 +50,7 @@ def run(name: str, fork: str, evm: str) -> Mapping[str, Any]:
 @pytest.mark.parametrize("evm", ["py-evm", "fast", "fast:compile"])
 @pytest.mark.parametrize("name", golden())
 def test_a_block_is_that_of_go_ethereum(name: str, evm: str) -> None:
-    assert run(name, spelled(), evm) == golden()[name]["expected"]
+    assert run(name, amsterdam_as_proposals(), evm) == golden()[name]["expected"]
 
 
 @pytest.mark.parametrize("evm", ["fast", "fast:compile"])
@@ -59,7 +59,7 @@ def test_a_block_in_whole_call_trees_is_that_of_go_ethereum(name: str, evm: str)
     """Under rules with access lists, the engine runs each frame on its own."""
     expected = json.loads(json.dumps(golden()[name]["expected"]))
     without_access_list(expected)
-    assert run(name, spelled(7928), evm) == expected
+    assert run(name, amsterdam_as_proposals(7928), evm) == expected
 
 
 # --- planted defects --------------------------------------------------------------------------------------------------
@@ -67,11 +67,11 @@ def test_a_block_in_whole_call_trees_is_that_of_go_ethereum(name: str, evm: str)
 
 @pytest.mark.parametrize("number", [each for each in NUMBERS if each not in WITHOUT_RULES])
 def test_a_missing_proposal_is_found(number: int) -> None:
-    block = FINDERS.get(number, BLOCK)
-    assert run(block, spelled(number), "py-evm") != golden()[block]["expected"]
+    block = DETECTING_CASES.get(number, BLOCK)
+    assert run(block, amsterdam_as_proposals(number), "py-evm") != golden()[block]["expected"]
 
 
-def planted() -> dict[str, Fork]:
+def forks_with_changed_number() -> dict[str, Fork]:
     """Return forks with one other number each."""
     changes: dict[str, Any] = {
         field: {field: value + 1}
@@ -88,9 +88,9 @@ def _changed(part: str) -> list[str]:
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
-@pytest.mark.parametrize("field", planted())
+@pytest.mark.parametrize("field", forks_with_changed_number())
 def test_another_number_is_found(field: str, evm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fork = replace(planted()[field], access_lists=False)
+    fork = replace(forks_with_changed_number()[field], access_lists=False)
     monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
     expected = json.loads(json.dumps(golden()[BLOCK]["expected"]))
     without_access_list(expected)

@@ -32,7 +32,7 @@ _PUSHES: Final = b"".join(b"\x61" + number.to_bytes(2, "big") for number in rang
 CODES: Final[dict[str, bytes]] = {
     # a new slot, a cleared one, one that is set and taken back, and one that is only changed
     "slots": assemble("7 1 SSTORE 0 2 SSTORE 5 3 SSTORE 0 3 SSTORE 9 4 SSTORE"),
-    # a contract that is created with a value and destroys itself in its own favour: ADDRESS SELFDESTRUCT
+    # a contract that is created with a value and destroys itself with itself as beneficiary: ADDRESS SELFDESTRUCT
     "destroys": assemble(f"{0x30FF << 240} 0 MSTORE 2 0 3 CREATE 0 SSTORE"),
     # a value for an account that does not exist, in a call that reverts, and in one that does not
     "pays": assemble("0 0 0 0 1 0xbeef1 GAS CALL 0 SSTORE 0 0 0 0 1 0xbeef2 GAS CALL 0 0 REVERT"),

@@ -155,7 +155,10 @@ def _receiver(rng: Random) -> str:
 
 
 def authorization(rng: Random, sender_nonce: int) -> dict[str, Any]:
-    """Return an authorization of one of few accounts, mostly with the nonce of its first one, or a random one."""
+    """Return an authorization of one of few accounts, or one with an invalid signature.
+
+    Its nonce is mostly 0, the account's first one. That of the sender follows `sender_nonce`.
+    """
     given = {"chainId": "0x1", "address": f"0x{rng.choice((*CONTRACTS, EthAddress(bytes(20)))).hex()}", "nonce": "0x1"}
     key = rng.choice((*SIGNERS, ""))
     if not key:
