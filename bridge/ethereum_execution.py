@@ -49,6 +49,8 @@ class SimulatedCall:
     authorizations: tuple[Authorization, ...] = ()
     max_fee_per_blob_gas: int = 0
     blob_hashes: tuple[bytes, ...] = ()
+    is_capped: bool = False
+    """True if the fork's gas caps for transactions apply, as for an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class ForkFacts:
     """Properties of a fork. Blob target and maximum are numbers of blobs; the update fraction is in blob gas.
 
     `transaction_gas_cap` is the maximum gas limit of a transaction (EIP-7825), or None if only the block limits it.
-    `draft` is the date of the specification that a fork follows which may still change, else empty.
+    `draft` is the specification's date if the fork may still change, else empty.
     """
 
     precompiles: frozenset[EthAddress]
@@ -130,7 +132,7 @@ class EthereumExecution(Protocol):
         Pass `transaction` if the message does not contain all fields of the Ethereum transaction.
         """
 
-    def check(self, asked: Message | Transaction, base_fee: TokenAmount, sender: EthAddress | None = None) -> None:
+    def check(self, asked: Message | Transaction, base_fee: TokenAmount, sender: EthAddress) -> None:
         """Check that a block with this base fee may include a message or transaction.
 
         The gas of a transaction may depend on its sender. Nonce and funds of the sender are not checked. Raises

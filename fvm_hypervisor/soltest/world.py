@@ -265,7 +265,7 @@ class World:
         limit = self.setting.gas_limit if gas is None else gas
         # As in forge: the intrinsic gas is part of the limit, but not of the reported gas.
         whole = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
-        rest = max(0, limit - intrinsic_gas(whole, fork_named(self.setting.fork)))
+        rest = max(0, limit - intrinsic_gas(whole, fork_named(self.setting.fork), from_))
         transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, rest, 0, 0)
         tree = self.machine.state_tree
         mark = tree.begin()
@@ -292,12 +292,16 @@ class World:
         if not self._is_ethereum:
             return 0
         call = Transaction(DYNAMIC_FEE, None, 0, ZERO_ADDRESS, 0, data, 0, 0, 0)
-        return intrinsic_gas(call, fork_named(self.setting.fork))
+        return intrinsic_gas(call, fork_named(self.setting.fork), self.setting.sender)
 
     def _accounts(self) -> Accounts:
         """Return the accounts of a message, which reuse the contract data cached by earlier messages."""
         self._known.trim()
-        return Accounts(self.machine, Journal(), block_of(self.machine).filecoin_addresses, self._known)
+        block = block_of(self.machine)
+        fork = fork_named(block.fork)
+        return Accounts(
+            self.machine, Journal(), block.filecoin_addresses, self._known, fork.clears_empty, fork.burns_balance
+        )
 
     def _note_failure(self, accounts: Accounts) -> None:
         vm = accounts.find(VM_ADDRESS)

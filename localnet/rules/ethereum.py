@@ -78,6 +78,7 @@ _WORDS: Final = {
     "RLP_INVALID_VALUE": ("value", "invalid value"),
     "INTRINSIC_GAS_TOO_LOW": ("gas", "intrinsic gas too low"),
     "INTRINSIC_GAS_BELOW_FLOOR_GAS_COST": ("gas", "insufficient gas for floor data gas cost"),
+    "EXECUTION_GAS_CAP_EXCEEDED": ("gas", "insufficient gas for floor data gas cost"),
     "NONCE_IS_MAX": ("nonce", "nonce has max value"),
     "INITCODE_SIZE_EXCEEDED": ("size", "max initcode size exceeded"),
     "GAS_LIMIT_EXCEEDS_MAXIMUM": ("gas", "transaction gas limit too high"),
@@ -312,7 +313,10 @@ class EthereumCallRules:
         self._limits = limits
 
     def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
-        """Execute the request as a transaction of any sender, with its gas and fees; without fees it is free."""
+        """Execute the request as a transaction of any sender, with its gas and fees; without fees it is free.
+
+        The fork's gas caps apply to an attempt with a gas `limit`, not to a call.
+        """
         highest = min(request.gas or self._limits.call_gas, self._limits.call_gas) if limit is None else limit
         call = SimulatedCall(
             sender=request.sender,
@@ -326,6 +330,7 @@ class EthereumCallRules:
             authorizations=request.authorizations,
             max_fee_per_blob_gas=request.max_fee_per_blob_gas,
             blob_hashes=request.blob_hashes,
+            is_capped=limit is not None,
         )
         try:
             result = _execution(machine).simulate(call)

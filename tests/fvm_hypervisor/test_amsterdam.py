@@ -17,7 +17,7 @@ import pytest
 
 import runtimes.evm.ethereum.forks
 from fvm_hypervisor.laboratory.vectors.t8n import transition
-from runtimes.evm.ethereum.forks import AMSTERDAM, FORKS, Fork
+from runtimes.evm.ethereum.forks import AMSTERDAM, BPO2, FORKS, Fork, with_proposals
 from runtimes.evm.ethereum.proposals import AMSTERDAM as NUMBERS
 from runtimes.evm.ethereum.proposals import PROPOSALS
 from tests.oracle.random_blocks import without_access_list
@@ -41,6 +41,11 @@ def amsterdam_as_proposals(*omitted: int) -> str:
     return "+".join(("BPO2", *(str(number) for number in NUMBERS if number not in omitted)))
 
 
+def incomplete(number: int) -> Fork:
+    """Return Amsterdam's rules without one proposal, also if another one requires it."""
+    return with_proposals(BPO2, f"Amsterdam without {number}", [each for each in NUMBERS if each != number])
+
+
 def run(name: str, fork: str, evm: str) -> Mapping[str, Any]:
     case = golden()[name]
     done = transition(case["alloc"], case["env"], case["txs"], fork, evm=evm)
@@ -62,13 +67,25 @@ def test_a_block_in_whole_call_trees_is_that_of_go_ethereum(name: str, evm: str)
     assert run(name, amsterdam_as_proposals(7928), evm) == expected
 
 
+def test_floor_above_the_execution_gas_cap_has_go_ethereums_text() -> None:
+    """300,000 bytes for the sender itself: 12,000 for the transaction, and 16 or, for the floor, 64 per byte."""
+    case = golden()[BLOCK]
+    to_itself = case["txs"][2]
+    assert int(to_itself["gas"], 16) == 11_999
+    sent = {**to_itself, "nonce": "0x0", "gas": hex(1 << 25), "input": "0x" + "01" * 300_000}
+    done = transition(case["alloc"], case["env"], [sent], "Amsterdam")
+    text = "insufficient gas for floor data gas cost: intrinsic cost 4812000, floor: 19212000"  # go-ethereum 1.17.10
+    assert done.result["rejected"] == [{"index": 0, "error": text}]
+
+
 # --- planted defects --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [each for each in NUMBERS if each not in WITHOUT_RULES])
-def test_a_missing_proposal_is_found(number: int) -> None:
-    block = DETECTING_CASES.get(number, BLOCK)
-    assert run(block, amsterdam_as_proposals(number), "py-evm") != golden()[block]["expected"]
+def test_a_missing_proposal_is_found(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    block, fork = DETECTING_CASES.get(number, BLOCK), incomplete(number)
+    monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
+    assert run(block, fork.name, "py-evm") != golden()[block]["expected"]
 
 
 def forks_with_changed_number() -> dict[str, Fork]:

@@ -41,10 +41,17 @@ def test_opcodes_of_proposals_are_those_of_go_ethereum(evm: str) -> None:
     assert {receipt["status"] for receipt in done.result["receipts"]} == {"0x0", "0x1"}
 
 
-@pytest.mark.parametrize("fork", ["Osaka+9", "Osaka+", "Osaka+8024+1346", "Fronter+8024"])
+@pytest.mark.parametrize("fork", ["Osaka+9", "Osaka+", "Osaka+8024+1346", "Fronter+8024", "Osaka+" + "1" * 5000])
 def test_an_unknown_proposal_is_refused_with_the_known_ones(fork: str) -> None:
     with pytest.raises(InvalidInput, match=r"is not known: .*as in Osaka\+8024 \(1153, 1344, .*8024.*\)"):
         transition({}, {}, [], fork)
+
+
+@pytest.mark.parametrize(("number", "other"), [(8037, 8038), (8038, 8037)])
+def test_proposals_with_common_prices_require_each_other(number: int, other: int) -> None:
+    """go-ethereum's EIPs 8037 and 8038 enable the same set of rules (core/vm/eips.go)."""
+    with pytest.raises(InvalidInput, match=rf"^EIP-{number} requires EIP-{other}: use Osaka\+7708\+8037\+8038$"):
+        transition({}, {}, [], f"Osaka+7708+{number}")
 
 
 def test_the_recorded_blocks_accept_and_reject() -> None:

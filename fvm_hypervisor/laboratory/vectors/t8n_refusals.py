@@ -105,6 +105,11 @@ _TEXTS: Final[Mapping[str, Callable[[Rejection], str]]] = MappingProxyType({
         f"insufficient gas for floor data gas cost: have {at.transaction.gas_limit}, "
         f"want {floor_gas(at.transaction, at.run.fork, at.sender)}"
     ),
+    "EXECUTION_GAS_CAP_EXCEEDED": lambda at: (
+        "insufficient gas for floor data gas cost: "
+        f"intrinsic cost {intrinsic_gas(at.transaction, at.run.fork, at.sender)}, "
+        f"floor: {floor_gas(at.transaction, at.run.fork, at.sender)}"
+    ),
 })  # fmt: skip
 """Texts by exception name, in the order of go-ethereum's checks."""
 

@@ -144,7 +144,7 @@ class Application:
         self._kept = True
         self._price = validation.gas_price(transaction, machine.context.base_fee) if paid else 0
         self._is_capped = True
-        self._calls = (MeteredCalls if self._fork.gas.state_byte else EthereumCalls)(
+        self._calls = (MeteredCalls if self._fork.state_gas else EthereumCalls)(
             machine, self._gas, ActorID(0), delegated_address(sender), transaction.nonce, self._environment(), accounts
         )
         self._accounts = self._calls.accounts
@@ -154,14 +154,15 @@ class Application:
         validation.check(self._transaction, self._fork, self._limits, self._required)
         return self._execute(self._check_sender())
 
-    def simulate(self, kept: bool = True) -> TransactionResult:
+    def simulate(self, kept: bool = True, is_capped: bool = False) -> TransactionResult:
         """Apply without the checks of nonce, sender type and block limits; the sender must have the money.
 
-        Unless the result is `kept`, changes are not written and logs are not reported.
+        Unless the result is `kept`, changes are not written and logs are not reported. The fork's gas caps apply if
+        `is_capped`.
         """
-        self._kept, self._is_capped = kept, False
+        self._kept, self._is_capped = kept, is_capped
         transaction, accounts = self._transaction, self._accounts
-        validation.check_size(transaction, self._fork, self._required, is_capped=False)
+        validation.check_size(transaction, self._fork, self._required, is_capped=is_capped)
         if self._paid:
             validation.check_fees(transaction, self._limits)
         if transaction.type == BLOB:
@@ -346,7 +347,7 @@ class Application:
         if transaction.to is not None:
             to = accounts.filecoin_address(transaction.to)
             call = Call(sender, to, INVOKE_EVM, params, value)
-            if self._fork.transaction_call or self._calls.state_gas is not None:
+            if self._fork.resource_gas or self._calls.state_gas is not None:
                 return self._with_charges(self._charge_receiver, lambda: (self._send(call), None))
             delegate = accounts.delegate_of(accounts.find(transaction.to)) if self._fork.delegations else None
             if delegate is not None:

@@ -90,7 +90,7 @@ class EthereumCalls(CallManager):
         super().__init__(machine, rules, gas, origin, origin_address, None, nonce, journal=self.accounts.journal)
         if fork.transfer_logs:
             self.accounts.name(SYSTEM_ACTOR, SYSTEM_ADDRESS)
-        self.state_gas = StateGasMeter(self.accounts.journal) if fork.gas.state_byte else None
+        self.state_gas = StateGasMeter(self.accounts.journal) if fork.state_gas else None
         """The meter of state gas, if the fork has it (`runtimes.evm.ethereum.metered_calls`)."""
         self.prices = FREE
         self.charges_access = False

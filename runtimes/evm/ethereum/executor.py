@@ -51,6 +51,7 @@ _EXIT_CODES = {
     RejectionReason.SENDER_NOT_EOA: ExitCode.SYS_SENDER_INVALID,
     RejectionReason.INTRINSIC_GAS_TOO_LOW: ExitCode.SYS_OUT_OF_GAS,
     RejectionReason.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST: ExitCode.SYS_OUT_OF_GAS,
+    RejectionReason.EXECUTION_GAS_CAP_EXCEEDED: ExitCode.SYS_OUT_OF_GAS,
 }
 
 
@@ -173,7 +174,10 @@ class EthereumExecutor:
         application = Application(self._machine, transaction, call.sender, paid=is_paid, accounts=accounts)
         kept = call.to is None or self._machine.tracer is not None
         return self._apply_traced(
-            transaction, call.sender, lambda: self._or_rollback(lambda: application.simulate(kept)), kept
+            transaction,
+            call.sender,
+            lambda: self._or_rollback(lambda: application.simulate(kept, call.is_capped)),
+            kept,
         )
 
     def apply_unpaid(self, message: Message, transaction: Transaction | None = None) -> ApplyResult:
@@ -188,7 +192,7 @@ class EthereumExecutor:
         self._next_index()
         return result
 
-    def check(self, asked: Message | Transaction, base_fee: TokenAmount, sender: EthAddress | None = None) -> None:
+    def check(self, asked: Message | Transaction, base_fee: TokenAmount, sender: EthAddress) -> None:
         """Check that a block with this base fee may contain a message or transaction.
 
         Nonce and funds of the sender are not checked. Raises InvalidTransaction.
@@ -218,7 +222,7 @@ class EthereumExecutor:
             keeps_block_hashes=fork.block_hash_contract,
             has_delegations=fork.delegations,
             transaction_gas_cap=fork.transaction_gas_cap,
-            draft=fork.draft,
+            draft=fork.draft_date,
         )
 
     def begin_block(self, parent_hash: bytes) -> None:

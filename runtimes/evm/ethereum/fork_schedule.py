@@ -52,13 +52,14 @@ def schedule_of(network: str) -> ForkSchedule:
     before = None if match is None else known_fork(match["before"])
     if match is None or before is None:
         raise _unknown(network)
-    if match["after"] == _DAO and not match["kind"]:
-        return ForkSchedule(before, dao_block=int(match["place"]))
-    after = known_fork(match["after"])
-    if after is None:
-        raise _unknown(network)
     kind, place = match["kind"], match["place"]
+    is_dao = match["after"] == _DAO and not kind
+    after = known_fork(match["after"])
+    if after is None and not is_dao:
+        raise _unknown(network)
     try:
+        if is_dao:
+            return ForkSchedule(before, dao_block=int(place))
         if kind == "Diff":
             return ForkSchedule(before, after, at_difficulty=int(place, 16))
         number = int(place.removesuffix("k")) * (1000 if place.endswith("k") else 1)

@@ -64,14 +64,16 @@ class Fork:
     blobs: BlobSchedule = NO_BLOBS
     gas: GasTable = CANCUN_GAS
     """Dynamic gas prices of opcodes."""
-    transaction: int = 21_000
-    """Price of a transaction."""
-    transaction_create: int = 32_000
-    """Price of a transaction that creates a contract, beyond that of any (EIP-2, EIP-2780)."""
-    transaction_call: int = 0
-    """Price of a transaction to another account than the sender, beyond that of any (EIP-2780)."""
-    transaction_value: int = 0
-    """Price of the value of such a transaction (EIP-2780)."""
+    resource_gas: bool = False
+    """True if a transaction pays for its receiver and its value (EIP-2780)."""
+    transaction_base: int = 21_000
+    """Price of any transaction."""
+    create_access: int = 32_000
+    """Additional price of a transaction that creates a contract (EIP-2, EIP-2780)."""
+    receiver_access: int = 0
+    """Additional price of a transaction to another account than the sender (EIP-2780)."""
+    value_transfer: int = 0
+    """Price of a value transfer to another account (EIP-2780)."""
     calldata_nonzero: int = 16
     """Price of a non-zero byte of calldata (EIP-2028)."""
     access_list_address: int = 2400
@@ -79,7 +81,7 @@ class Fork:
     access_list_slot: int = 1900
     """Price of a slot in an access list (EIP-2930)."""
     access_list_byte: int = 0
-    """Price of a byte of the access list, which counts for the floor, too (EIP-7981)."""
+    """Price per byte of access-list data; also part of the floor (EIP-7981)."""
     floor_zero: int = 10
     """Floor price of a zero byte of calldata (EIP-7623)."""
     floor_nonzero: int = 40
@@ -141,8 +143,10 @@ class Fork:
     """True if blocks carry requests to the consensus layer (EIP-7685)."""
     transaction_gas_cap: int | None = None
     """Maximum gas limit of a transaction (EIP-7825), or None."""
+    state_gas: bool = False
+    """True if new state is paid with state gas (EIP-8037)."""
     execution_gas_cap: int | None = None
-    """Maximum execution gas of a transaction with state gas (EIP-8037), or None for no other limit than all gas."""
+    """Maximum execution gas of a transaction with state gas (EIP-8037), or None if only the gas limit applies."""
     authorization: int = 25_000
     """Price of an authorization (EIP-7702)."""
     account_write: int = 0
@@ -161,7 +165,7 @@ class Fork:
     """True if a header has the hash of the block's access list (EIP-7928)."""
     slot_number: bool = False
     """True if a header has the slot number (EIP-7843)."""
-    draft: str = ""
+    draft_date: str = ""
     """Date of the specification that the fork follows if it may still change, else empty."""
     family: str = "ethereum"
     """The family of opcode variants that engines use."""
@@ -238,7 +242,7 @@ FRONTIER: Final = Fork(
         destroy_refund=24_000,
         heir_account=0,
     ),
-    transaction_create=0,
+    create_access=0,
     calldata_nonzero=68,
     refund_quotient=2,
     low_signatures=False,
@@ -263,7 +267,7 @@ FRONTIER: Final = Fork(
 HOMESTEAD: Final = FRONTIER.successor(
     "Homestead",
     opcodes=opcodes.HOMESTEAD_OPCODES,
-    transaction_create=32_000,
+    create_access=32_000,
     low_signatures=True,
     pays_for_creation=True,
     difficulty_rule=DifficultyRule.PROPORTIONAL,
@@ -395,7 +399,7 @@ def with_proposals(fork: Fork, name: str, numbers: Collection[int]) -> Fork:
 
 
 AMSTERDAM: Final = replace(
-    with_proposals(BPO2, "Amsterdam", proposals.AMSTERDAM), slot_number=True, draft=proposals.DATE
+    with_proposals(BPO2, "Amsterdam", proposals.AMSTERDAM), slot_number=True, draft_date=proposals.DATE
 )
 
 FORKS: Final[Mapping[str, Fork]] = MappingProxyType({
@@ -448,17 +452,29 @@ def fork_names() -> tuple[str, ...]:
 def known_fork(name: str) -> Fork | None:
     """Return the fork of this name or alias, or None.
 
-    This includes forks that only fixtures use, and forks with proposals (`Osaka+8024`), as in go-ethereum's tools.
+    This includes forks that only fixtures use, and forks with proposals (`Osaka+8024`), in go-ethereum's spelling.
+    Raises InvalidInput for a proposal without one that it requires.
     """
     found = FORKS.get(ALIASES.get(name, name)) or _FOR_FIXTURES.get(name)
     if found is not None or "+" not in name:
         return found
     before, *numbers = name.split("+")
     fork = known_fork(before)
-    if fork is None or not all(number.isascii() and number.isdecimal() for number in numbers):
+    if fork is None or not all(map(_is_proposal_number, numbers)):
         return None
     chosen = {int(number) for number in numbers}
-    return with_proposals(fork, name, chosen) if chosen <= proposals.PROPOSALS.keys() else None
+    if not chosen <= proposals.PROPOSALS.keys():
+        return None
+    missing = next((number for number in proposals.COMBINED if number not in chosen), None)
+    other = next((number for number in proposals.COMBINED if number in chosen), None)
+    if missing is not None and other is not None:
+        whole = "+".join(map(str, sorted(chosen.union(proposals.COMBINED))))
+        raise InvalidInput(f"EIP-{other} requires EIP-{missing}: use {before}+{whole}")
+    return with_proposals(fork, name, chosen)
+
+
+def _is_proposal_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5
 
 
 def known_names() -> str:

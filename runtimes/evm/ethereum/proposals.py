@@ -25,7 +25,8 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     **{number: Proposal(rows) for number, rows in PROPOSED_OPCODES.items()},
     2780: Proposal(
         rules={
-            "transaction": 12_000, "transaction_create": 12_000, "transaction_call": 3000, "transaction_value": 6000,
+            "resource_gas": True,
+            "transaction_base": 12_000, "create_access": 12_000, "receiver_access": 3000, "value_transfer": 6000,
         },
     ),
     7708: Proposal(rules={"transfer_logs": True}),
@@ -38,9 +39,10 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     8037: Proposal(
         gas={
             "state_byte": 1530,
-            "set_slot": 2900, "new_account": 0, "heir_account": 9000, "code_byte": 0, "code_word": 6,
+            "set_slot": 2900, "new_account": 0, "heir_account": 0, "code_byte": 0, "code_word": 6,
         },
         rules={
+            "state_gas": True,
             "transaction_gas_cap": (1 << 32) - 1, "execution_gas_cap": 1 << 24, "authorization": 7816,
         },
     ),
@@ -48,7 +50,7 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
         "f0 CREATE 12000  f5 CREATE2 12000",
         gas={
             "cold_account": 3000, "cold_write": 2000, "code_read": 100, "call_value": 11_300,
-            "set_slot": 10_100, "reset_slot": 10_100, "clear_refund": 11_616,
+            "set_slot": 10_100, "reset_slot": 10_100, "clear_refund": 11_616, "heir_account": 9000,
         },
         rules={"access_list_address": 2900, "access_list_slot": 2000, "account_write": 9000},
     ),
@@ -57,6 +59,8 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
 })  # fmt: skip
 """Proposals by number."""
 
+COMBINED: Final = (8037, 8038)
+"""Proposals whose prices depend on each other, so that a fork has both or neither, as in go-ethereum."""
 AMSTERDAM: Final = (2780, 7708, 7778, 7843, 7928, 7954, 7976, 7981, 7997, 8024, 8037, 8038, 8246, 8282)
 """The proposals of Amsterdam (EIP-7773) that concern the execution layer."""
 DATE: Final = "2026-10-23"

@@ -31,6 +31,8 @@ class RejectionReason(Enum):
     GASLIMIT_OVERFLOW = auto()
     INTRINSIC_GAS_TOO_LOW = auto()
     INTRINSIC_GAS_BELOW_FLOOR_GAS_COST = auto()
+    EXECUTION_GAS_CAP_EXCEEDED = auto()
+    """Intrinsic gas or floor above the cap of EIP-8037; fixtures have no name for it."""
     NONCE_IS_MAX = auto()
     INITCODE_SIZE_EXCEEDED = auto()
     GAS_LIMIT_EXCEEDS_MAXIMUM = auto()
@@ -64,37 +66,37 @@ class InvalidTransaction(RefusedTransaction):
         self.refusal = refusal
 
 
-def intrinsic_gas(transaction: Transaction, fork: Fork, sender: EthAddress | None = None) -> int:
-    """Return the gas charged before execution. Without a `sender`, the receiver is assumed to be another account."""
+def intrinsic_gas(transaction: Transaction, fork: Fork, sender: EthAddress) -> int:
+    """Return the gas charged before execution."""
     data = transaction.data
     zeros = data.count(0)
-    gas = fork.transaction + prices.CALLDATA_ZERO * zeros + fork.calldata_nonzero * (len(data) - zeros)
+    gas = _base_gas(transaction, fork, sender) if fork.resource_gas else fork.transaction_base
+    gas += prices.CALLDATA_ZERO * zeros + fork.calldata_nonzero * (len(data) - zeros)
     if transaction.to is None:
-        gas += fork.transaction_create + fork.gas.init_code_word * prices.words(len(data))
-    elif fork.transaction_call:
-        gas += _receiver_gas(transaction, fork, sender)
+        gas += fork.gas.init_code_word * prices.words(len(data)) + (0 if fork.resource_gas else fork.create_access)
     for _, slots in transaction.access_list:
         gas += fork.access_list_address + fork.access_list_slot * len(slots)
         gas += fork.access_list_byte * (_ADDRESS_BYTES + _SLOT_BYTES * len(slots))
     return gas + fork.authorization * len(transaction.authorizations)
 
 
-def _receiver_gas(transaction: Transaction, fork: Fork, sender: EthAddress | None) -> int:
-    """Return the price of the receiver and the value, which is 0 for the sender itself (EIP-2780)."""
+def _base_gas(transaction: Transaction, fork: Fork, sender: EthAddress) -> int:
+    """Return the price of the sender, the receiver and the value, which is also part of the floor (EIP-2780)."""
+    if transaction.to is None:
+        return fork.transaction_base + fork.create_access
     if transaction.to == sender:
-        return 0
-    return fork.transaction_call + (fork.transaction_value if transaction.value else 0)
+        return fork.transaction_base
+    return fork.transaction_base + fork.receiver_access + (fork.value_transfer if transaction.value else 0)
 
 
-def floor_gas(transaction: Transaction, fork: Fork, sender: EthAddress | None = None) -> int:
+def floor_gas(transaction: Transaction, fork: Fork, sender: EthAddress) -> int:
     """Return the minimum gas charged for the transaction, which depends on its data and access list."""
     if not fork.calldata_floor:
         return 0
     data = transaction.data
     zeros = data.count(0)
-    gas = fork.transaction + fork.floor_zero * zeros + fork.floor_nonzero * (len(data) - zeros)
-    if fork.transaction_call:
-        gas += fork.transaction_create if transaction.to is None else _receiver_gas(transaction, fork, sender)
+    gas = _base_gas(transaction, fork, sender) if fork.resource_gas else fork.transaction_base
+    gas += fork.floor_zero * zeros + fork.floor_nonzero * (len(data) - zeros)
     if fork.access_list_byte:
         gas += fork.access_list_byte * sum(
             _ADDRESS_BYTES + _SLOT_BYTES * len(slots) for _, slots in transaction.access_list
@@ -106,7 +108,7 @@ RequiredGas = tuple[int, int]
 """Intrinsic gas of a transaction, and the minimum charged for it."""
 
 
-def required_gas(transaction: Transaction, fork: Fork, sender: EthAddress | None = None) -> RequiredGas:
+def required_gas(transaction: Transaction, fork: Fork, sender: EthAddress) -> RequiredGas:
     """Return the gas that the gas limit of a transaction must cover."""
     return intrinsic_gas(transaction, fork, sender), floor_gas(transaction, fork, sender)
 
@@ -126,7 +128,7 @@ class BlockLimits:
     blob_base_fee: int
     chain_id: int
     state_gas: int | None = None
-    """Remaining gas for new state; None for no limit besides that of all gas (EIP-8037)."""
+    """Remaining gas for new state (EIP-8037), or None if only the gas limit applies."""
 
 
 def check(transaction: Transaction, fork: Fork, block: BlockLimits, required: RequiredGas) -> None:
@@ -188,7 +190,7 @@ def _check_authorizations(transaction: Transaction) -> None:
 
 
 def check_size(transaction: Transaction, fork: Fork, required: RequiredGas, *, is_capped: bool = True) -> None:
-    """Check the limits of the transaction's fields; the fork's gas cap is checked only if `is_capped`.
+    """Check the limits of the transaction's fields; the fork's gas caps are checked only if `is_capped`.
 
     Raises InvalidTransaction.
     """
@@ -217,8 +219,8 @@ def check_size(transaction: Transaction, fork: Fork, required: RequiredGas, *, i
         )
     if is_capped and fork.execution_gas_cap is not None and max(required) > fork.execution_gas_cap:
         raise InvalidTransaction(
-            RejectionReason.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST,
-            f"intrinsic gas {intrinsic} or floor {floor} exceeds the cap {fork.execution_gas_cap}",
+            RejectionReason.EXECUTION_GAS_CAP_EXCEEDED,
+            f"intrinsic gas {intrinsic} or floor {floor} exceeds the execution gas cap {fork.execution_gas_cap}",
         )
     if is_capped and fork.transaction_gas_cap is not None and limit > fork.transaction_gas_cap:
         raise InvalidTransaction(

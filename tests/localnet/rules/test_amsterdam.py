@@ -9,7 +9,7 @@ import pytest
 from localnet import Network
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
-from tests.localnet.rpc.conftest import Client
+from tests.localnet.rpc.conftest import Client, Failed
 from tests.runtimes.evm.assembler import assemble
 
 RECEIVER = "0x" + "d5" * 20
@@ -70,6 +70,17 @@ def test_an_estimate_covers_the_state_gas_of_code(rpc: Client) -> None:
     receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {**call, "gas": estimate}))
     assert receipt["status"] == "0x1"
     assert int(rpc("eth_getBlockByNumber", "latest", False)["gasUsed"], 16) == state
+
+
+def test_an_estimate_above_the_execution_gas_cap_fails(rpc: Client) -> None:
+    """95,201 words of memory cost 3 * words + words^2 / 512 gas (yellow paper), which is more than 2^24."""
+    call = {"from": sender(rpc), "data": "0x" + assemble(f"1 {95_200 * 32} MSTORE").hex()}
+    assert 1 << 24 < 3 * 95_201 + 95_201**2 // 512 < 20_000_000
+    with pytest.raises(Failed, match=r"gas required exceeds allowance: 30000000$"):
+        rpc("eth_estimateGas", call)
+    receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {**call, "gas": hex(20_000_000)}))
+    assert (receipt["status"], receipt["gasUsed"]) == ("0x0", hex(1 << 24))
+    assert rpc("eth_call", {**call, "gas": hex(20_000_000)}, "latest") == "0x"
 
 
 def test_the_fork_is_shown_as_a_draft(rpc: Client) -> None:

@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[4]
 
 def test_later_forks_than_default_only_change_blobs() -> None:
     assert fork_named("") is LATEST_FORK
-    later = [fork for fork in [*FORKS.values()][fork_names().index(LATEST_FORK.name) + 1 :] if not fork.draft]
+    later = [fork for fork in [*FORKS.values()][fork_names().index(LATEST_FORK.name) + 1 :] if not fork.draft_date]
     assert [replace(fork, name=LATEST_FORK.name, blobs=LATEST_FORK.blobs) for fork in later] == [LATEST_FORK] * 2
 
 
@@ -39,7 +39,7 @@ def test_unknown_fork_names_the_known_ones() -> None:
 
 def test_the_help_of_the_node_names_the_forks() -> None:
     """The command's module repeats the names: importing the table would add half a second to each start."""
-    names = ", ".join(fork.name.lower() + (" (draft)" if fork.draft else "") for fork in FORKS.values())
+    names = ", ".join(fork.name.lower() + (" (draft)" if fork.draft_date else "") for fork in FORKS.values())
     words = f"With --rules ethereum: {names} (default: {LATEST_FORK.name.lower()})."
     source = (PROJECT / "fvm_hypervisor" / "cli" / "node.py").read_text(encoding="utf-8")
     assert words in source, (

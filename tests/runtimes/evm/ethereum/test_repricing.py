@@ -104,7 +104,8 @@ def gas_under(fork: Fork, evm: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def repriced(name: str, value: int) -> Fork:
-    return LATEST_FORK.successor(f"{name} {value}", gas=replace(LATEST_FORK.gas, **{name: value}))
+    gas = replace(LATEST_FORK.gas, **{name: value})
+    return LATEST_FORK.successor(f"{name} {value}", gas=gas, state_gas=name == "state_byte")
 
 
 @pytest.fixture(scope="module")
