@@ -16,7 +16,7 @@ from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from store.keccak import keccak
 
 ITEM_GAS: Final = 2000
-"""Block gas limit per item: a list has at most the gas limit divided by this, in addresses and slots."""
+"""Gas per item: a list has at most `gas limit / ITEM_GAS` addresses and slots (EIP-7928)."""
 
 _INDEX_LENGTH: Final = 4
 _NONCE_LENGTH: Final = 8
@@ -54,15 +54,15 @@ class BlockAccessList:
         return len(self.accounts) + sum(len(each.writes) + len(each.reads) for each in self.accounts.values())
 
     def rlp(self) -> bytes:
-        """Return the encoding."""
+        """Return the RLP encoding of the list."""
         return rlp.encode([_account_item(address, self.accounts[address]) for address in sorted(self.accounts)])
 
     def hash(self) -> bytes:
-        """Return the hash in a block's header."""
+        """Return the hash of the list, which is in the block's header."""
         return bytes(keccak(self.rlp()))
 
     def json(self) -> list[dict[str, Any]]:
-        """Return the JSON form."""
+        """Return the JSON form of the list."""
         return [_account_json(address, self.accounts[address]) for address in sorted(self.accounts)]
 
     @classmethod
@@ -148,21 +148,23 @@ def first_difference(found: BlockAccessList, expected: BlockAccessList) -> str:
 
 def _differences(found: AccountAccess, expected: AccountAccess) -> Iterator[str]:
     for slot in sorted({*found.writes, *expected.writes}):
-        yield from _of_changes(f"slot 0x{slot:x}", found.writes.get(slot, {}), expected.writes.get(slot, {}))
+        yield from _change_differences(f"slot 0x{slot:x}", found.writes.get(slot, {}), expected.writes.get(slot, {}))
     for slot in sorted(found.reads ^ expected.reads):
         yield f"slot 0x{slot:x}: the read is {'not expected' if slot in found.reads else 'missing'}"
-    yield from _of_changes("balance", found.balances, expected.balances)
-    yield from _of_changes("nonce", found.nonces, expected.nonces)
-    yield from _of_changes("code", found.codes, expected.codes)
+    yield from _change_differences("balance", found.balances, expected.balances)
+    yield from _change_differences("nonce", found.nonces, expected.nonces)
+    yield from _change_differences("code", found.codes, expected.codes)
 
 
-def _of_changes(what: str, found: Mapping[int, int | bytes], expected: Mapping[int, int | bytes]) -> Iterator[str]:
+def _change_differences(
+    what: str, found: Mapping[int, int | bytes], expected: Mapping[int, int | bytes]
+) -> Iterator[str]:
     for index in sorted({*found, *expected}):
         if found.get(index) != expected.get(index):
-            yield f"{what} at index {index}: {_shown(found.get(index))}, expected {_shown(expected.get(index))}"
+            yield f"{what} at index {index}: {_format(found.get(index))}, expected {_format(expected.get(index))}"
 
 
-def _shown(value: int | bytes | None) -> str:
+def _format(value: int | bytes | None) -> str:
     if value is None:
         return "no change"
     return f"0x{value.hex()}" if isinstance(value, bytes) else f"{value}"

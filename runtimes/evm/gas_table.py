@@ -60,9 +60,9 @@ class GasTable:
     state_byte: int = 0
     """State gas of a byte of new state (EIP-8037); 0 if there is no state gas."""
     account_bytes: int = 120
-    """Bytes of state that a new account counts for."""
+    """Bytes of state charged for a new account (EIP-8037)."""
     slot_bytes: int = 64
-    """Bytes of state that a new slot counts for."""
+    """Bytes of state charged for a new slot (EIP-8037)."""
 
     def memory(self, count: int) -> int:
         """Return the total gas for a memory of `count` words."""
@@ -93,7 +93,10 @@ class GasTable:
         return self.dirty_slot, refund
 
     def slot_growth(self, original: int, current: int, new: int) -> int:
-        """Return the state gas of writing a slot: positive if it is new, negative if that is taken back (EIP-8037)."""
+        """Return the state gas of writing a slot (EIP-8037).
+
+        It is positive for a new slot, and negative if a slot that this transaction created is cleared.
+        """
         if not self.state_byte or original or (current == 0) == (new == 0):
             return 0
         return self.slot_bytes * self.state_byte if new else -self.slot_bytes * self.state_byte

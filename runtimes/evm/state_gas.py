@@ -12,7 +12,11 @@ _KEY: Final = "state gas"
 
 
 class StateGas(NamedTuple):
-    """`left` in the reservoir, `used` since the transaction began, `borrowed` from the frame's execution gas."""
+    """State gas of a transaction.
+
+    `left` is what is left in the reservoir, `used` the net use so far, and `borrowed` the execution gas that the
+    running frame spent on state.
+    """
 
     left: int = 0
     used: int = 0
@@ -23,7 +27,7 @@ _NONE: Final = StateGas()
 
 
 class StateGasMeter:
-    """The state gas of a transaction, in its journal: a call that fails restores it."""
+    """The state gas of a transaction, in its journal. The journal restores it when a call fails."""
 
     __slots__ = ("_journal",)
 
@@ -48,7 +52,7 @@ class StateGasMeter:
         return missing
 
     def refund(self, amount: int) -> int:
-        """Give state gas back; return the execution gas that the frame gets of it."""
+        """Give state gas back. Return the part that repays execution gas."""
         left, used, borrowed = self.now
         repaid = min(amount, borrowed)
         self.now = StateGas(left + amount - repaid, used - amount, borrowed - repaid)

@@ -374,9 +374,15 @@ class Application:
     def _with_charges(
         self, charge: Callable[[], bool], send: Callable[[], tuple[CallResult, EthAddress | None]]
     ) -> tuple[CallResult, EthAddress | None]:
-        """Make the first call after charges that depend on the state; `charge` returns True for a new account."""
+        """Make the first call after the authorizations and the charges that depend on the state.
+
+        `charge` returns True for a new account. The refund for one that was not created may have returned borrowed
+        execution gas; a halted transaction burns it (EIP-8037, go-ethereum's `DrainExecution`).
+        """
         try:
             with self._calls.atomically():
+                if self._calls.state_gas is not None:
+                    self._authorize()
                 is_new = charge()
         except OutOfGas as error:
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error)), None
@@ -389,11 +395,9 @@ class Application:
         return result, created
 
     def _charge_receiver(self) -> bool:
-        """Charge for a receiver that the value creates, and for its delegate (EIP-2780); set delegations before."""
+        """Charge for the receiver's account if the value creates it, and for reading its delegate (EIP-2780)."""
         transaction, accounts, gas = self._transaction, self._accounts, self._fork.gas
         assert transaction.to is not None
-        if self._calls.state_gas is not None:
-            self._authorize()
         is_new = bool(transaction.value) and not accounts.is_alive(transaction.to)
         if is_new:
             self._charge_account()

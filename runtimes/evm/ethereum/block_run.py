@@ -198,7 +198,7 @@ class BlockRun:
     def pay_rewards(self, reward: int, ommers: Sequence[tuple[int, EthAddress]]) -> None:
         """Pay the proof-of-work reward, in wei. `ommers` are pairs of the distance in blocks and the coinbase.
 
-        As in go-ethereum's transition tool, an access list has the rewards, unless they are 0.
+        As in go-ethereum's transition tool, rewards are recorded in the access list unless they are 0.
         """
         self._record_at(len(self.applied) + 1)
         own = reward + len(ommers) * (reward // 32)

@@ -103,7 +103,10 @@ class EthereumExecutor:
         return returned
 
     def pay(self, amounts: Iterable[tuple[EthAddress, int]], recorded: bool = True) -> None:
-        """Credit addresses with withdrawals or rewards, in wei; an account that stays empty is removed."""
+        """Credit addresses with withdrawals or rewards, in wei; an account that stays empty is removed.
+
+        `recorded` is False if the block's access list omits the accounts.
+        """
         accounts = self._accounts(recorded)
         for address, amount in amounts:
             accounts.touch(address)

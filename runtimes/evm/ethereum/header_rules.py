@@ -34,7 +34,7 @@ _WRONG_ACCESS_LIST: Final = (
     "INVALID_BAL_EXTRA_ACCOUNT",
     "INVALID_BAL_MISSING_ACCOUNT",
 )
-"""Exception names for a wrong access list; clients only compare hashes, so fixtures expect any of them."""
+"""Exception names for a wrong access list. A client sees only a wrong hash, so each of these names matches."""
 _WRONG_FIELDS: Final = (
     "INCORRECT_BLOCK_FORMAT",
     "RLP_STRUCTURES_ENCODING",

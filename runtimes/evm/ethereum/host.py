@@ -106,7 +106,7 @@ class EthereumHost(EthereumTreeHost):
             self.charge(meter.charge(self.prices.account_bytes * self.prices.state_byte))
 
     def refund_new_account(self) -> None:
-        """Give the state gas of a new account back that was not created after all."""
+        """Refund the state gas of an account whose creation failed."""
         meter = self.meter
         if meter is not None:
             self.gas.remaining += meter.refund(self.prices.account_bytes * self.prices.state_byte)

@@ -13,10 +13,13 @@ from runtimes.evm.state_gas import StateGasMeter
 
 
 class MeteredCalls(EthereumCalls):
-    """Calls whose frames use state gas. A frame that reverts returns what it borrowed; one that fails does not."""
+    """Calls whose frames use state gas.
+
+    REVERT returns borrowed execution gas to the caller; an exceptional halt burns it (EIP-8037).
+    """
 
     _returned: int = 0
-    """Execution gas that the frame borrowed which was rolled back last."""
+    """Execution gas borrowed by the frame that was rolled back last."""
 
     @property
     def _meter(self) -> StateGasMeter:

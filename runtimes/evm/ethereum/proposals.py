@@ -49,7 +49,8 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     8038: Proposal(
         "f0 CREATE 12000  f5 CREATE2 12000",
         gas={
-            "cold_account": 3000, "cold_write": 2000, "code_read": 100, "call_value": 11_300,
+            "cold_account": 3000, "cold_write": 2000, "code_read": 100,
+            "call_value": 11_300,  # ACCOUNT_WRITE (9,000) + stipend (2,300)
             "set_slot": 10_100, "reset_slot": 10_100, "clear_refund": 11_616, "heir_account": 9000,
         },
         rules={"access_list_address": 2900, "access_list_slot": 2000, "account_write": 9000},

@@ -1,6 +1,7 @@
 """Recording of a block's accesses for its access list (EIP-7928).
 
-`RecordingAccounts` are the accounts of one message that record what it touches, also in calls that are rolled back.
+`RecordingAccounts` are the accounts of one message. They record every account and slot that the message touches,
+including in reverted calls.
 The values are those before and after the message. `AccessRecorder` collects the messages of a block. Forks without
 access lists use `Accounts`, so that they pay nothing for this.
 """
@@ -143,7 +144,7 @@ class RecordingAccounts(Accounts):
 
 
 class RecordingHost(EthereumHost):
-    """The host of a frame that records slots. Calls leave the engine, so that all accesses pass through the host."""
+    """The host of a frame that records slots. Each call runs in a new frame of the host, which sees all accesses."""
 
     def tree_mode(self) -> TreeMode | None:
         """Return None: the accesses in a tree would be unknown."""
@@ -156,8 +157,8 @@ class RecordingHost(EthereumHost):
         return word
 
     def set_storage(self, key: int, value: int) -> None:
-        """Write a slot; it is read, and recorded, also if the write cannot be paid for."""
-        if self.gas.left > self.prices.slot_sentry:  # which is more than an access costs
+        """Write a slot. EIP-7928 records it as read even if the write runs out of gas."""
+        if self.gas.left > self.prices.slot_sentry:  # the sentry (2,300) exceeds the price of a cold access (2,100)
             self._record(key)
         super().set_storage(key, value)
 

@@ -79,13 +79,13 @@ def _execute_call(host: EthereumHost, inputs: CallInputs, who: CallingAccount, s
     if host.fork.delegations:
         delegate = host.accounts.delegate_of(host.accounts.find(inputs.address))
         if delegate is not None:
-            cost += _charged(host, host.access(delegate))
+            cost += _charge(host, host.access(delegate))
             host.accounts.find(delegate)
             code_address = delegate
     may_create = inputs.kind is CallKind.CALL and (inputs.value or not host.fork.clears_empty)
     is_new = bool(may_create) and not host.accounts.exists(inputs.address)
     if is_new:
-        cost += _charged(host, host.prices.new_account)
+        cost += _charge(host, host.prices.new_account)
         host.charge_new_account()
     outcome = _send_paid(host, inputs, code_address, cost, who, send)
     if is_new and not outcome.success:
@@ -119,7 +119,7 @@ def _send_paid(
     return send(host, _call(host, inputs, code_address, limit, who))
 
 
-def _charged(host: EthereumHost, amount: int) -> int:
+def _charge(host: EthereumHost, amount: int) -> int:
     """Charge gas and return the amount."""
     host.charge(amount)
     return amount

@@ -29,7 +29,7 @@ _ANY_CODE: Final = 1 << 24
 _BEGINNING: Final = Struct("<7QQ20s4xQ20s4xQ32s4Q32s32s32s32s")
 """Layout of the mailbox at a tree's start: the numbers, the program counter, and the words.
 
-The first two words end with the state gas that is left and borrowed.
+The first word is followed by the state gas that is left, the second by the borrowed one.
 """
 _ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
 """Layout of the mailbox with an account."""
@@ -172,7 +172,7 @@ def _put(
 
 
 def take_state_gas(guest: FastInstance, meter: StateGasMeter) -> None:
-    """Note the state gas at the end of a tree, or where it stops, before its changes are kept or rolled back."""
+    """Record the state gas of a tree that ended or stopped, before its changes are kept or rolled back."""
     left, used, borrowed = guest.state_gas()
     meter.now = StateGas(left, meter.now.used + used, borrowed)
 
