@@ -14,13 +14,13 @@ _KEY: Final = "state gas"
 class StateGas(NamedTuple):
     """State gas of a transaction.
 
-    `left` is what is left in the reservoir, `used` the net use so far, and `borrowed` the execution gas that the
+    `reservoir` is the state gas left, `used` the net use so far, and `spilled` the execution gas that the
     running frame spent on state.
     """
 
-    left: int = 0
+    reservoir: int = 0
     used: int = 0
-    borrowed: int = 0
+    spilled: int = 0
 
 
 _NONE: Final = StateGas()
@@ -35,40 +35,40 @@ class StateGasMeter:
         self._journal = journal
 
     @property
-    def now(self) -> StateGas:
+    def current(self) -> StateGas:
         """The state gas as seen by the running frame."""
         found: StateGas | None = self._journal.get(_KEY)
         return found or _NONE
 
-    @now.setter
-    def now(self, gas: StateGas) -> None:
+    @current.setter
+    def current(self, gas: StateGas) -> None:
         self._journal.set(_KEY, gas)
 
     def charge(self, amount: int) -> int:
         """Use state gas; return the execution gas that the frame must pay for it."""
-        left, used, borrowed = self.now
-        missing = max(amount - left, 0)
-        self.now = StateGas(left - (amount - missing), used + amount, borrowed + missing)
+        reservoir, used, spilled = self.current
+        missing = max(amount - reservoir, 0)
+        self.current = StateGas(reservoir - (amount - missing), used + amount, spilled + missing)
         return missing
 
     def refund(self, amount: int) -> int:
         """Give state gas back. Return the part that repays execution gas."""
-        left, used, borrowed = self.now
-        repaid = min(amount, borrowed)
-        self.now = StateGas(left + amount - repaid, used - amount, borrowed - repaid)
+        reservoir, used, spilled = self.current
+        repaid = min(amount, spilled)
+        self.current = StateGas(reservoir + amount - repaid, used - amount, spilled - repaid)
         return repaid
 
     def enter(self) -> StateGas:
         """Begin a call; return the caller's state gas for `absorb`."""
-        outer = self.now
-        if outer.borrowed:
-            self.now = outer._replace(borrowed=0)
+        outer = self.current
+        if outer.spilled:
+            self.current = outer._replace(spilled=0)
         return outer
 
     def absorb(self, outer: StateGas) -> int:
         """End a call that succeeded; return the execution gas that its caller gets, repaid from the reservoir."""
-        left, used, borrowed = self.now
-        borrowed += outer.borrowed
-        repaid = min(left, borrowed)
-        self.now = StateGas(left - repaid, used, borrowed - repaid)
+        reservoir, used, spilled = self.current
+        spilled += outer.spilled
+        repaid = min(reservoir, spilled)
+        self.current = StateGas(reservoir - repaid, used, spilled - repaid)
         return repaid

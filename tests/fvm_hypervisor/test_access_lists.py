@@ -85,7 +85,9 @@ def with_hash(access_list_hash: bytes, *, published: Any = None) -> dict[str, An
 
 def test_wrong_access_list_is_refused_with_first_difference() -> None:
     test = with_hash(BlockAccessList().hash(), published=[])
-    words = f"block 6: INVALID_BAL_HASH: block access list: account 0x{'00' * 19}04 is missing"  # WORK calls it
+    words = (
+        f"block 6: INVALID_BAL_HASH: published block access list: account 0x{'00' * 19}04 is missing"  # WORK calls it
+    )
     assert run_test(test) == words
 
 

@@ -323,7 +323,7 @@ class Application:
         meter = self._calls.state_gas
         if meter is not None and gas > 0:
             self._gas.charge("OnStateGasReservoir", gas)
-            meter.now = StateGas(left=gas)
+            meter.current = StateGas(reservoir=gas)
 
     def _warm_up(self) -> None:
         transaction, accounts = self._transaction, self._accounts
@@ -376,7 +376,7 @@ class Application:
     ) -> tuple[CallResult, EthAddress | None]:
         """Make the first call after the authorizations and the charges that depend on the state.
 
-        `charge` returns True for a new account. The refund for one that was not created may have returned borrowed
+        `charge` returns True for a new account. The refund for one that was not created may have returned spilled
         execution gas; a halted transaction burns it (EIP-8037, go-ethereum's `DrainExecution`).
         """
         try:
@@ -435,8 +435,8 @@ class Application:
         """Refund, pay the coinbase, burn the base fee, and write changes."""
         transaction, accounts = self._transaction, self._accounts
         meter = self._calls.state_gas
-        state = StateGas() if meter is None else meter.now
-        before = self._gas.used - state.left
+        state = StateGas() if meter is None else meter.current
+        before = self._gas.used - state.reservoir
         used = self._after_refund(before, refund + accounts.refund)
         rest = (transaction.gas_limit - used) * self._price
         accounts.add_balance(sender, rest)

@@ -35,6 +35,7 @@ _WRONG_ACCESS_LIST: Final = (
     "INVALID_BAL_MISSING_ACCOUNT",
 )
 """Exception names for a wrong access list. A client sees only a wrong hash, so each of these names matches."""
+_NOT_MINIMAL: Final = "the published list contains a slot without changes"
 _WRONG_FIELDS: Final = (
     "INCORRECT_BLOCK_FORMAT",
     "RLP_STRUCTURES_ENCODING",
@@ -184,7 +185,7 @@ def check_access_list(header: Header, found: BlockAccessList | None, published: 
     if found.hash() != expected:
         if published is not None and published.hash() == expected:
             difference = first_difference(published, found)
-            message = f"block access list: {difference}" if difference else "the block access list is not canonical"
+            message = f"published block access list: {difference}" if difference else _NOT_MINIMAL
             raise InvalidBlock(message, *_WRONG_ACCESS_LIST)
         raise InvalidBlock(mismatch("hash of the block access list", expected, found.hash()), *_WRONG_ACCESS_LIST)
     limit = header.gas_limit // ITEM_GAS

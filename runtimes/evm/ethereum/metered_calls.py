@@ -15,11 +15,11 @@ from runtimes.evm.state_gas import StateGasMeter
 class MeteredCalls(EthereumCalls):
     """Calls whose frames use state gas.
 
-    REVERT returns borrowed execution gas to the caller; an exceptional halt burns it (EIP-8037).
+    REVERT returns spilled execution gas to the caller; an exceptional halt burns it (EIP-8037).
     """
 
-    _returned: int = 0
-    """Execution gas borrowed by the frame that was rolled back last."""
+    _spilled_of_reverted_frame: int = 0
+    """Execution gas spilled by the frame that was rolled back last."""
 
     @property
     def _meter(self) -> StateGasMeter:
@@ -40,9 +40,9 @@ class MeteredCalls(EthereumCalls):
 
     def rollback(self, mark: Mark) -> None:
         """Undo the changes since the checkpoint."""
-        before = self._meter.now.borrowed
+        before = self._meter.current.spilled
         super().rollback(mark)
-        self._returned = before - self._meter.now.borrowed
+        self._spilled_of_reverted_frame = before - self._meter.current.spilled
 
     def _within_frame(self, run: Callable[[], CallResult | None]) -> CallResult | None:
         outer = self._meter.enter()
@@ -51,9 +51,9 @@ class MeteredCalls(EthereumCalls):
             result = run()
         finally:
             if result is None or result.exit_code != ExitCode.OK:
-                self._meter.now = outer
+                self._meter.current = outer
         if result is not None and result.exit_code == ExitCode.OK:
             self.gas.used -= self._meter.absorb(outer)
         elif result is not None and result.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
-            self.gas.used -= self._returned
+            self.gas.used -= self._spilled_of_reverted_frame
         return result

@@ -29,7 +29,7 @@ _ANY_CODE: Final = 1 << 24
 _BEGINNING: Final = Struct("<7QQ20s4xQ20s4xQ32s4Q32s32s32s32s")
 """Layout of the mailbox at a tree's start: the numbers, the program counter, and the words.
 
-The first word is followed by the state gas that is left, the second by the borrowed one.
+The first word is followed by the state gas that is left, the second by the spilled execution gas.
 """
 _ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
 """Layout of the mailbox with an account."""
@@ -162,11 +162,11 @@ def _put(
     account, nonce, size, balance, code_hash, key, _, root = _account_fields(guest, host.address, host, found)
     if not account & (AccountFlag.LEAVE | AccountFlag.DELEGATES):
         flags |= TreeFlag.TOLD
-    state = _NO_STATE_GAS if host.meter is None else host.meter.now
+    state = _NO_STATE_GAS if host.meter is None else host.meter.current
     guest.put_all(
         _BEGINNING,
         *(*head, len(data), size, host.depth_left, precompiles, flags | tree_flags, 0),
-        *(words[0], state.left, words[1], state.borrowed, words[2]),
+        *(words[0], state.reservoir, words[1], state.spilled, words[2]),
         *(host.memory_used, limits, account, nonce, balance, code_hash, key, root),
     )
 
@@ -174,7 +174,7 @@ def _put(
 def take_state_gas(guest: FastInstance, meter: StateGasMeter) -> None:
     """Record the state gas of a tree that ended or stopped, before its changes are kept or rolled back."""
     left, used, borrowed = guest.state_gas()
-    meter.now = StateGas(left, meter.now.used + used, borrowed)
+    meter.current = StateGas(left, meter.current.used + used, borrowed)
 
 
 def features(rules: EngineRules) -> tuple[int, int]:
