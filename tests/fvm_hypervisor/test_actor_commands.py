@@ -237,7 +237,7 @@ def test_invalid_arguments_exit_with_2_and_create_no_folder(
 
 def test_a_new_project_is_the_template_under_another_name(hypervisor: Command, tmp_path: Path) -> None:
     status, words = hypervisor("actor", "new", "guest_book")
-    assert (status, words.startswith("guest_book is there")) == (0, True)
+    assert (status, words.startswith("created guest_book: ")) == (0, True)
     written = {path.relative_to("guest_book").as_posix() for path in Path("guest_book").rglob("*") if path.is_file()}
     assert written == {
         ".cargo/config.toml", ".gitignore", "Cargo.lock", "Cargo.toml", "README.md", "interface-upgradable.ipldsch",
