@@ -22,7 +22,7 @@ from bridge.method_numbers import MethodNameError
 from hypervisor.address import Address
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.bigint import encode_bigint
-from hypervisor.errors import InvalidInput
+from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.types import METHOD_SEND, MethodNumber
 from store.cid import CidError, parse_cid, show
 from store.codec import MAX_DEPTH, CodecError, decode, encode, kind_of, link, unlink
@@ -356,6 +356,8 @@ def _address(value: Any) -> bytes:
                 raise SchemaError(f"expected an address, found {_kind(value)}")
     except SchemaError:
         raise
+    except AddressError as error:
+        raise SchemaError(str(error)) from None
     except ValueError as error:
         raise SchemaError(f"{value!r:.60} is not an address: {error}") from None
 

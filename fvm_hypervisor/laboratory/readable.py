@@ -15,8 +15,10 @@ links as {"/": CID}. Transactions have the fields of eth_getTransactionByHash. `
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from bridge.actor_schemas import ANY, state_types
@@ -42,6 +44,8 @@ _ALIASES: Final[Mapping[str, str]] = {
     "f05": "storagemarket", "f06": "verifiedregistry", "f07": "datacap", "f010": "eam",
 }  # fmt: skip
 """Lotus' names of actors, and the addresses of singletons."""
+
+_HEX_DIGITS: Final = re.compile("[0-9a-fA-F]+")
 
 _MESSAGES: Final = Schema.parse("""
 type Address bytes
@@ -69,11 +73,13 @@ def decode_value(kind: str, data: bytes, is_return_value: bool = False) -> Any:
     """Decode bytes of a kind to JSON. Raises InvalidInput with the offset, the field and the expected type."""
     try:
         if kind in KINDS:
+            _refuse_return_value(kind, is_return_value)
             return KINDS[kind].decode(data)
         part = _actor_part(kind, is_return_value)
         return None if part is None and not data else _decode_typed(*_require_part(part, kind, data), data)
     except CodecError as error:
-        raise InvalidInput(f"invalid {kind} of {len(data)} bytes: {error}") from None
+        reason = "the data ends inside a value" if "premature end" in str(error) else str(error)
+        raise InvalidInput(f"invalid {kind}: in {len(data)} bytes, {reason}") from None
     except (CidError, HypervisorError) as error:
         raise _invalid(kind, error) from None
 
@@ -82,11 +88,17 @@ def encode_value(kind: str, value: Any, is_return_value: bool = False) -> bytes:
     """Encode JSON of a kind, as `decode_value` returns it. Raises InvalidInput with the field and the expected type."""
     try:
         if kind in KINDS:
+            _refuse_return_value(kind, is_return_value)
             return KINDS[kind].encode(value)
         part = _actor_part(kind, is_return_value)
         return b"" if part is None and value is None else _encode_typed(*_require_part(part, kind, value), value)
     except (CodecError, CidError, SchemaError, HypervisorError) as error:
         raise _invalid(kind, error) from None
+
+
+def _refuse_return_value(kind: str, is_return_value: bool) -> None:
+    if is_return_value:
+        raise InvalidInput(f"{kind} has no return value: --return applies to ACTOR.METHOD")
 
 
 def _invalid(kind: str, error: Exception) -> InvalidInput:
@@ -117,13 +129,17 @@ def _actor_part(kind: str, is_return_value: bool) -> _SchemaTypes | None:
         _, method = interface.methods[name]
         term = method.answer if is_return_value else method.params
         return None if term is None else _SchemaTypes(interface.schema, [term])
-    if name == "State":
+    if not is_return_value and name == "State":
         return _SchemaTypes(interface.schema, state_types(interface.schema, None))
-    if name is not None and name in interface.schema.types:
-        return _SchemaTypes(interface.schema, [name])
+    if not is_return_value and name in interface.schema.types:
+        return _SchemaTypes(interface.schema, [part])
+    if is_return_value and (name == "State" or name in interface.schema.types):
+        _refuse_return_value(kind, is_return_value)
+    similar = get_close_matches(part, [*interface.methods, *interface.schema.types], 1)
     raise InvalidInput(
-        f"{actor} has no method or type '{part:.80}': its methods are {', '.join(sorted(interface.methods))};"
-        f" its types are those of builtin_actors/schemas/{actor}.ipldsch"
+        f"{actor} has no method or type '{part:.80}'{f' (did you mean {similar[0]}?)' if similar else ''}: its methods"
+        f" are {', '.join(sorted(interface.methods))}; its types are in"
+        f" fvm_hypervisor/builtin_actors/schemas/{actor}.ipldsch"
     )
 
 
@@ -148,7 +164,8 @@ def _decode_typed(schema: Schema, types: list[str], data: bytes) -> Any:
             raise SchemaError("an address or amount is not in its canonical form")
         except SchemaError as error:
             offset = _offset(schema, term, decoded, error.path)
-            first = first or InvalidInput(f"at byte {offset} of {len(data)}, {term}/{error}")
+            where = "/".join((term, *error.path))
+            first = first or InvalidInput(f"at byte {offset} of {len(data)}, {where}: {error.what}")
     raise first or InvalidInput("the actor's schema has no type of this name")
 
 
@@ -193,9 +210,8 @@ class _Codec(NamedTuple):
 
 
 def _decode_message(data: bytes) -> dict[str, Any]:
-    message = Message.from_cbor(data)
     fields: dict[str, Any] = _decode_typed(_MESSAGES, ["Message"], data)
-    return fields | {"cid": {"/": show(message.cid())}}
+    return fields | {"cid": {"/": show(Message.from_cbor(data).cid())}}
 
 
 def _encode_message(value: Any) -> bytes:
@@ -204,9 +220,8 @@ def _encode_message(value: Any) -> bytes:
 
 
 def _decode_signed_message(data: bytes) -> dict[str, Any]:
-    signed = SignedMessage.from_cbor(data)
     fields: dict[str, Any] = _decode_typed(_MESSAGES, ["SignedMessage"], data)
-    return fields | {"cid": {"/": show(signed.cid())}}
+    return fields | {"cid": {"/": show(SignedMessage.from_cbor(data).cid())}}
 
 
 def _encode_signed_message(value: Any) -> bytes:
@@ -279,11 +294,13 @@ def _encode_cbor(value: Any) -> bytes:
 
 
 def decode_base64(text: str) -> bytes:
-    """Decode base64, with or without padding. Raises InvalidInput."""
+    """Decode padded base64. Raises InvalidInput, also for hex digits alone, which are almost never base64."""
+    if len(text) % 2 == 0 and _HEX_DIGITS.fullmatch(text):
+        raise InvalidInput(f"{text!r:.60} has hex digits only: write 0x before them")
     try:
-        return b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return b64decode(text, validate=True)
     except ValueError as error:
-        raise InvalidInput(f"{text!r:.60} is not base64: {error}") from None
+        raise InvalidInput(f"{text!r:.60} is neither base64 nor 0x and hex digits: {error}") from None
 
 
 def _without_cid(fields: Any) -> Any:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge.abi import AbiMismatch
+from bridge.abi import AbiMismatch, ContractInterface
 from bridge.actor_events import EventValue, native_event
 from bridge.actor_schemas import ActorMethod, actor_method, actor_schema, meaning, term_below
 from bridge.cbor import ParamsError
+from bridge.ethereum_block import SYSTEM_ADDRESS
 from bridge.events import entries_to_log
 from bridge.facade import interface
 from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
@@ -33,6 +34,23 @@ from store.codec import CodecError, decode_strict, kind_of, unlink
 from store.schema import Schema, SchemaError
 from store.schema.types import Enum, Struct, Term, Union
 
+_TRANSFER_LOGS: Final = NamedInterface(
+    "transfer log",
+    ContractInterface(
+        [
+            {
+                "type": "event",
+                "name": "Transfer",
+                "inputs": [
+                    {"name": "from", "type": "address", "indexed": True},
+                    {"name": "to", "type": "address", "indexed": True},
+                    {"name": "amount", "type": "uint256", "indexed": False},
+                ],
+            }
+        ]
+    ),
+)
+"""The logs of transfers, whose emitter is the system address (EIP-7708)."""
 _DELEGATE: Final = 6
 _MAX_SHOWN: Final = 96
 MAX_LENGTH: Final = 2_000
@@ -228,6 +246,8 @@ def _event(schema: Schema, event: dict[str, Any], interfaces: Sequence[NamedInte
         EventEntry(entry["flags"], entry["key"], entry["codec"], bytes.fromhex(entry["value"][2:]))
         for entry in event["entries"]
     ]
+    if event.get("address") == f"0x{SYSTEM_ADDRESS.hex()}":
+        interfaces = (_TRANSFER_LOGS,)
     return event_text(schema, entries, interfaces)
 
 

@@ -128,7 +128,7 @@ def test_hooks_are_methods_of_built_in_actors_handling_them() -> None:
         ("Pay", [], "expected 5 values"),
         ("Pay", {"to": "f0100"}, "the field amount is missing"),
         ("Pay", {"to": "f9"}, "to: 'f9' is not an address"),
-        ("Pay", {"to": "0x12"}, "to: '0x12' is not an address"),
+        ("Pay", {"to": "0x12"}, "to: an Ethereum address has 20 bytes, but 0x12 has 1"),
         ("Pay", {"to": 5}, "to: expected an address, found int"),
         ("Pay", ["f0100", 1, "", "zz", []], "memo: 'zz' is not valid bytes"),
         ("Pay", ["f0100", 1, "", None, [{"name": "a", "link": {"/": "?"}}]], "parts/0/link"),

@@ -114,15 +114,16 @@ def test_any_cbor_as_dag_json() -> None:
 @pytest.mark.parametrize(
     ("kind", "data", "reason"),
     [
-        ("power.CreateMiner", "85420064420065054101814102"[:-2], "of 12 bytes: .*premature end"),
+        ("power.CreateMiner", "85420064420065054101814102"[:-2], "in 12 bytes, the data ends inside a value"),
         ("power.CreateMiner", "85420064420065054101814102ff", "byte 13 differs from the canonical"),
         ("power.CreateMiner", "854200644200650541018105", "at byte 11 of 12, CreateMinerParams/multiaddrs/0: expected"),
         ("power.CreateMiner", "8542006443090065054101814102", "CreateMinerParams"),
         ("power.Nothing", "80", "storagepower has no method or type 'Nothing': its methods are .*CreateMiner"),
+        ("power.CreateMinr", "80", "did you mean CreateMiner"),
         ("nobody.Nothing", "80", "unknown kind 'nobody.Nothing': expected message, "),
         ("market.AddBalance.x", "80", "no method or type 'AddBalance.x'"),
         ("miner.RepayDebt", "80", "has no such value, found 1 bytes: .*--return"),
-        ("message", "80", "a message is a tuple of ten fields"),
+        ("message", "80", "at byte 0 of 1, Message: expected a list of 10 values"),
         ("transaction", "01", "transaction"),
         ("cid", "0155a0e4020200", "CID"),
         ("address", "07", "address"),
@@ -152,6 +153,19 @@ def test_invalid_bytes_name_the_offset_and_the_expected_type(kind: str, data: st
 def test_invalid_values_name_the_field(kind: str, value: Any, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason):
         encode_value(kind, value)
+
+
+@pytest.mark.parametrize("kind", ["address", "cbor", "power.State", "power.Claim"])
+def test_only_methods_have_return_values(kind: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{kind} has no return value"):
+        decode_value(kind, b"", is_return_value=True)
+    with pytest.raises(InvalidInput, match=f"{kind} has no return value"):
+        encode_value(kind, None, is_return_value=True)
+
+
+def test_hex_digits_without_their_prefix_are_refused() -> None:
+    done = CliRunner().invoke(app, ["decode", "power.CreateMiner", CREATE_MINER.hex()])
+    assert "has hex digits only: write 0x before them" in str(done.exception) + done.output
 
 
 def test_commands() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from localnet import Network
 from localnet.rpc.node import Node
+from localnet.traces.decoded_calls import describe
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.runtimes.evm.assembler import assemble
@@ -96,3 +97,8 @@ def test_the_deployment_factory_is_there(rpc: Client) -> None:
         "fd5b8082525050506014600cf3"
     )
     assert rpc("eth_getCode", "0x4e59b44847b379578588920cA78FbF26c0B4956C", "latest") == code
+
+
+def test_a_trace_decodes_the_log_of_a_transfer(rpc: Client) -> None:
+    (event,) = describe(rpc("hypervisor_trace", pay(rpc))["calls"][0], ()).events
+    assert event.lower() == f"transfer(from={sender(rpc)}, to={RECEIVER}, amount=5)".lower()
