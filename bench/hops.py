@@ -1,11 +1,11 @@
-"""Length of the code path of a request, counted instead of timed: `python -m bench.hops [--json] [--top N] [WAY...]`.
+"""Length of the code path of a request, counted instead of timed: `python -m bench.hops [--json] [--top N] [PATH...]`.
 
 It counts Python calls in our packages, their source files, changes between files and changes between threads, for
 standard requests and messages from their bytes to the store, without transport (HTTP, sockets). A generator counts each
 time it resumes. Initializers of dataclasses are not counted, whether generated or written out. Each comprehension
 counts; Python 3.12 and later inline them, so the limits of hops.toml apply to 3.11 and other versions only print.
 
-hops.toml has two numbers of calls for a path: `held` is the current limit, `goal` the target. Exits with 1 if a path
+hops.toml has two numbers of calls for a path: `limit` is the current limit, `goal` the target. Exits with 1 if a path
 exceeds its limit.
 """
 
@@ -64,7 +64,7 @@ EMPTY: Final = b"\x00"
 
 
 @dataclass(slots=True)
-class Way:
+class CallPath:
     """The counts of a path. `epoch_work` is the number of calls of reward and cron, included in `calls`."""
 
     calls: int = 0
@@ -110,7 +110,7 @@ class CallCounter:
             threading.setprofile(None)
             deep_stack._run_jobs = plain
 
-    def count(self, action: Callable[[], object]) -> Way:
+    def count(self, action: Callable[[], object]) -> CallPath:
         """Return the counts of an action, without finalizers of other objects."""
         gc.collect()
         gc.disable()
@@ -120,7 +120,7 @@ class CallCounter:
         finally:
             seen, self._seen = self._seen, None
             gc.enable()
-        return _way(seen)
+        return _path(seen)
 
     def _event(self, frame: FrameType, event: str, _: Any) -> None:
         if self._seen is None or (event != "call" and event != "return"):
@@ -141,23 +141,23 @@ def _is_dataclass_init(frame: FrameType) -> bool:
     return frame.f_code.co_name == "__init__" and is_dataclass(frame.f_locals.get("self"))
 
 
-def _way(seen: list[tuple[CodeType, int, bool]]) -> Way:
-    way = Way(calls=len(seen), epoch_work=sum(inside for *_, inside in seen))
-    way.functions = len({code for code, *_ in seen})
-    way.files = len({code.co_filename for code, *_ in seen})
+def _path(seen: list[tuple[CodeType, int, bool]]) -> CallPath:
+    path = CallPath(calls=len(seen), epoch_work=sum(inside for *_, inside in seen))
+    path.functions = len({code for code, *_ in seen})
+    path.files = len({code.co_filename for code, *_ in seen})
     for (code, thread, _), (following, other, _) in pairwise(seen):
-        way.changes += code.co_filename != following.co_filename
-        way.switches += thread != other
+        path.changes += code.co_filename != following.co_filename
+        path.switches += thread != other
     for code, _, inside in seen:
         if not inside:
-            way.most[f"{Path(code.co_filename).relative_to(PROJECT)}:{code.co_firstlineno} {code.co_qualname}"] += 1
-    return way
+            path.most[f"{Path(code.co_filename).relative_to(PROJECT)}:{code.co_firstlineno} {code.co_qualname}"] += 1
+    return path
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------
 
 
-def ways() -> Iterator[tuple[str, Way]]:
+def paths() -> Iterator[tuple[str, CallPath]]:
     """Yield each standard path, by its name in hops.toml."""
     with CallCounter().watching() as counting:
         for rules in ("filecoin", "ethereum"):
@@ -166,7 +166,7 @@ def ways() -> Iterator[tuple[str, Way]]:
         yield "a WASM syscall", _syscall(counting)
 
 
-def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, Way]]:
+def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, CallPath]]:
     """Yield a transaction with one SSTORE, a call of an empty function, a balance, and one SSTORE among many."""
     with Network(rules=rules) as network:
         executors = Executors(Node(network, NodeLimits(query=_NO_TIMEOUT)))
@@ -180,7 +180,7 @@ def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, Way]]:
             executors.stop()
 
 
-def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
+def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> CallPath:
     contract = _deploy(network, STORES)
     requests = [_raw(network, contract, bytes(31) + bytes([number])) for number in range(1, 5)]
     for request in requests[:-1]:  # fills the caches
@@ -189,7 +189,7 @@ def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher
     return counting.count(lambda: _answer(dispatcher, last))
 
 
-def _call(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
+def _call(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> CallPath:
     to = f"0x{_deploy(network, EMPTY).hex()}"
     request = _request("eth_call", [{"to": to, "data": "0x12345678"}, "latest"])
     for _ in range(3):
@@ -197,26 +197,26 @@ def _call(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Wa
     return counting.count(lambda: _answer(dispatcher, request))
 
 
-def _balance(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
+def _balance(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> CallPath:
     request = _request("eth_getBalance", [f"0x{network.accounts[1].address.hex()}", "latest"])
     for _ in range(3):
         _answer(dispatcher, request)
     return counting.count(lambda: _answer(dispatcher, request))
 
 
-def _store(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
+def _store(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> CallPath:
     """Return the cost of one of many, compared with a message with one."""
     found = []
     for stores in (1, 1 + _MANY):
         contract = _deploy(network, b"".join(bytes([0x5F, 0x35, 0x60, slot, 0x55]) for slot in range(stores)) + EMPTY)
         for value in (1, 2, 3):
             last = _raw(network, contract, bytes(31) + bytes([value]))()
-            way = counting.count(partial(_answer, dispatcher, last))
-        found.append(way)
+            path = counting.count(partial(_answer, dispatcher, last))
+        found.append(path)
     return _of_one(*found)
 
 
-def _native_message(counting: CallCounter) -> Way:
+def _native_message(counting: CallCounter) -> CallPath:
     """Return an empty message from one account to another, applied and flushed."""
     with Network() as network:
         machine, (sender, receiver) = network.machine, network.accounts[:2]
@@ -230,17 +230,17 @@ def _native_message(counting: CallCounter) -> Way:
                     raise RuntimeError(f"the message exited with {result.exit_code}: {result.message}")
                 machine.flush()
 
-            way = counting.count(through)
-        return way
+            path = counting.count(through)
+        return path
 
 
-def _syscall(counting: CallCounter) -> Way:
+def _syscall(counting: CallCounter) -> CallPath:
     """Return one call of gas.available among many."""
     with Hypervisor.open() as machine:
         return _of_one(*(_guest_run(counting, machine, calls) for calls in (1, 1 + _MANY)))
 
 
-def _guest_run(counting: CallCounter, machine: Hypervisor, calls: int) -> Way:
+def _guest_run(counting: CallCounter, machine: Hypervisor, calls: int) -> CallPath:
     module = bytes(wat2wasm(_GUEST.format(calls=calls)))
     code = cid_of(module, RAW)
     machine.store.put(code, module)
@@ -248,8 +248,8 @@ def _guest_run(counting: CallCounter, machine: Hypervisor, calls: int) -> Way:
     machine.state_tree.set_actor(guest, ActorState(code))
     message = Message(Address.id(guest), Address.id(SYSTEM_ACTOR), method=MethodNumber(2), gas_limit=Gas(10**10))
     for _ in range(3):
-        way = counting.count(lambda: _apply(machine, message))
-    return way
+        path = counting.count(lambda: _apply(machine, message))
+    return path
 
 
 def _apply(machine: Hypervisor, message: Message) -> None:
@@ -268,9 +268,9 @@ _GUEST: Final = """(module (import "gas" "available" (func $available (param i32
     (i32.const 0)))"""
 
 
-def _of_one(one: Way, many: Way) -> Way:
+def _of_one(one: CallPath, many: CallPath) -> CallPath:
     """Return the cost of one operation, rounded up."""
-    each = Way(calls=-(-(many.calls - one.calls) // _MANY), changes=-(-(many.changes - one.changes) // _MANY))
+    each = CallPath(calls=-(-(many.calls - one.calls) // _MANY), changes=-(-(many.changes - one.changes) // _MANY))
     each.switches = -(-(many.switches - one.switches) // _MANY)
     each.most = Counter({name: count // _MANY for name, count in (many.most - one.most).items()})
     each.functions = sum(1 for count in each.most.values() if count)
@@ -324,42 +324,44 @@ def _answer(dispatcher: Dispatcher, body: bytes) -> None:
 def limits() -> dict[str, dict[str, int]]:
     """Return the limits of each path, by its name."""
     with LIMITS.open("rb") as file:
-        return {row.pop("way"): row for row in tomllib.load(file)["hops"]}
+        return {row.pop("path"): row for row in tomllib.load(file)["hops"]}
 
 
-def is_longer(way: Way, row: dict[str, int]) -> bool:
+def is_longer(path: CallPath, row: dict[str, int]) -> bool:
     """Return True if a path exceeds its row of hops.toml."""
-    return way.own > row["held"] or way.switches > row["switches"]
+    return path.own > row["limit"] or path.switches > row["switches"]
 
 
 def main() -> int:
     """Return the process's exit code."""
     options = argparse.ArgumentParser(prog="hops", description=__doc__)
-    options.add_argument("--json", action="store_true", help="print one JSON object per way")
+    options.add_argument("--json", action="store_true", help="print one JSON object per path")
     options.add_argument("--top", type=int, default=0, metavar="N", help="print the N most called functions")
-    options.add_argument("ways", nargs="*", metavar="WAY", help="words of the ways to print; default: all")
+    options.add_argument("paths", nargs="*", metavar="PATH", help="words of the paths to print; default: all")
     chosen = options.parse_args()
     wanted, missed = limits(), False
-    table = Table("way", "calls", "held", "goal", "functions", "files", "file changes", "switches", "reward, cron")
-    for name, way in ways():
-        if not all(word in name for word in chosen.ways):
+    table = Table("path", "calls", "limit", "goal", "functions", "files", "file changes", "switches", "reward, cron")
+    for name, path in paths():
+        if not all(word in name for word in chosen.paths):
             continue
         row = wanted[name]
-        missed = missed or is_longer(way, row)
+        missed = missed or is_longer(path, row)
         numbers = (
-            way.own,
-            row["held"],
+            path.own,
+            row["limit"],
             row["goal"],
-            way.functions,
-            way.files,
-            way.changes,
-            way.switches,
-            way.epoch_work,
+            path.functions,
+            path.files,
+            path.changes,
+            path.switches,
+            path.epoch_work,
         )
         table.add_row(name, *map(str, numbers))
         if chosen.json:
-            print(json.dumps({"way": name, "calls": way.own, "switches": way.switches, "epoch_work": way.epoch_work}))
-        for function, count in way.most.most_common(chosen.top):
+            print(
+                json.dumps({"path": name, "calls": path.own, "switches": path.switches, "epoch_work": path.epoch_work})
+            )
+        for function, count in path.most.most_common(chosen.top):
             print(f"{count:6}  {function}")
     if not chosen.json:
         Console(width=140).print(table)

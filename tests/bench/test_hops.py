@@ -5,31 +5,31 @@ from __future__ import annotations
 import pytest
 
 from bench import hops
-from bench.hops import Way
+from bench.hops import CallPath
 from hypervisor.state_tree import StateTree
 
 BOTH_RULES = ("eth_sendRawTransaction", "eth_call", "an SSTORE")
 
 
 @pytest.fixture(scope="module")
-def counted() -> dict[str, Way]:
-    return dict(hops.ways())
+def counted() -> dict[str, CallPath]:
+    return dict(hops.paths())
 
 
 @pytest.mark.slow
-def test_call_paths_match_rows_of_hop_limits(counted: dict[str, Way]) -> None:
+def test_call_paths_match_rows_of_hop_limits(counted: dict[str, CallPath]) -> None:
     assert counted.keys() == hops.limits().keys()
-    assert {f"{way}, {rules}" for way in BOTH_RULES for rules in ("filecoin", "ethereum")} < counted.keys()
+    assert {f"{path}, {rules}" for path in BOTH_RULES for rules in ("filecoin", "ethereum")} < counted.keys()
 
 
 @pytest.mark.parametrize("name", hops.limits())
-def test_call_path_length_stays_within_limit(counted: dict[str, Way], name: str) -> None:
+def test_call_path_length_stays_within_limit(counted: dict[str, CallPath], name: str) -> None:
     row = hops.limits()[name]
     assert not hops.is_longer(counted[name], row), counted[name].most.most_common(30)
 
 
 @pytest.mark.slow
-def test_additional_actor_lookups_are_counted(counted: dict[str, Way], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_additional_actor_lookups_are_counted(counted: dict[str, CallPath], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = StateTree.get_actor
 
     def look_twice(tree: StateTree, actor: int) -> object:
@@ -37,6 +37,6 @@ def test_additional_actor_lookups_are_counted(counted: dict[str, Way], monkeypat
         return plain(tree, actor)  # type: ignore[arg-type]
 
     monkeypatch.setattr(StateTree, "get_actor", look_twice)
-    longer = dict(hops.ways())
+    longer = dict(hops.paths())
     assert longer["a native message"].own > counted["a native message"].own
     assert longer["a WASM syscall"].own == counted["a WASM syscall"].own

@@ -131,5 +131,5 @@ def test_insufficient_remaining_block_gas_is_allowance_error(fork: Fork) -> None
 
 
 def test_rejection_reasons_use_only_eest_names() -> None:
-    """Of the cap of EIP-8037, go-ethereum's text is that of the floor, so both match one name (`exception_names`)."""
+    """One reason has no name there: its text in go-ethereum is that of the floor, so it matches the floor's name."""
     assert {reason.name for reason in RejectionReason} - EEST == {"EXECUTION_GAS_CAP_EXCEEDED"}
