@@ -44,7 +44,7 @@ class NetworkSettings:
     rules: str | None = None
     """`filecoin` (default), `ethereum`, or `lab:NAME,...` for Filecoin's rules with labs (docs/labs). Stored."""
     hardfork: str = ""
-    """Ethereum hardfork under Ethereum's rules (default: the newest one). Stored."""
+    """Ethereum hardfork under Ethereum's rules (default: Osaka). Stored."""
     evm: str = AUTO
     """EVM engine that runs contracts (`hypervisor.machine`)."""
     mnemonic: str = TEST_MNEMONIC

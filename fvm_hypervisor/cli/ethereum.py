@@ -31,10 +31,8 @@ def statetest(
     Example: hypervisor statetest --fork Cancun GeneralStateTests
     """
     from fvm_hypervisor.laboratory.vectors.statetest import run_file
-    from runtimes.evm.ethereum import ALIASES, FORKS, known_names
 
-    if fork is not None and ALIASES.get(fork, fork) not in FORKS:
-        raise typer.BadParameter(f"{fork} is not known: choose one of {known_names()}", param_hint="--fork")
+    fork = _checked_fork(fork)
     work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
     _run_all(work, paths, 1 if trace else workers, "files of state tests", as_json)
 
@@ -60,16 +58,25 @@ def blocktest(
     Example: hypervisor blocktest --fork ShanghaiToCancunAtTime15k BlockchainTests
     """
     from fvm_hypervisor.laboratory.vectors.blocktest import run_file
+
+    fork = _checked_fork(fork)
+    work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
+    _run_all(work, paths, 1 if trace else workers, "files of blockchain tests", as_json)
+
+
+def _checked_fork(name: str | None) -> str | None:
+    """Return the name of a fork or transition with its usual capitalisation. Raises BadParameter if it is unknown."""
+    from fvm_hypervisor.laboratory.vectors.ethereum_json import network_name
     from hypervisor.errors import InvalidInput
     from runtimes.evm.ethereum import schedule_of
 
-    if fork is not None:
-        try:
-            schedule_of(fork)
-        except InvalidInput as error:
-            raise typer.BadParameter(str(error), param_hint="--fork") from None
-    work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
-    _run_all(work, paths, 1 if trace else workers, "files of blockchain tests", as_json)
+    if name is None:
+        return None
+    try:
+        schedule_of(network_name(name))
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error), param_hint="--fork") from None
+    return network_name(name)
 
 
 def _run_all(
@@ -112,8 +119,8 @@ def t8n(
         str, typer.Option("--output.body", help="RLP of the applied transactions: a file, stdout or stderr.")
     ] = "",
     fork: Annotated[
-        str, typer.Option("--state.fork", help="Fork, or transition such as BerlinToLondonAt5 (default: Osaka).")
-    ] = "",
+        str | None, typer.Option("--state.fork", help="Fork, or transition such as BerlinToLondonAt5 (default: Osaka).")
+    ] = None,
     chain_id: Annotated[int, typer.Option("--state.chainid", help="Chain ID.")] = 1,
     reward: Annotated[
         int,

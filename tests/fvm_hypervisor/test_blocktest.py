@@ -149,6 +149,14 @@ def test_the_command_reports_each_test_and_the_forks(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert [json.loads(line)["pass"] for line in done.stdout.splitlines()] == [True, True, False]
     assert "EIP158ToByzantiumAt5: 1 passed, 0 failed" in done.stderr
-    alone = prepared.run("blocktest", "--fork", "Frontier", tmp_path)
+    alone = prepared.run("blocktest", "--fork", "frontier", tmp_path)
     assert (alone.returncode, alone.stderr.count("passed")) == (0, 2)
     assert "network 'Fronter' is not known" in prepared.run("blocktest", "--fork", "Fronter", tmp_path).stderr
+
+
+def test_a_wrong_account_is_shown_as_json() -> None:
+    account = {"balance": "0x5", "nonce": "0x0", "code": "0x", "storage": {"0x1": "0x2"}}
+    missing = "0x" + "00" * 20
+    shown = run_test({**golden()["Osaka chain"], "postState": {missing: account}}).split("; ")
+    assert f"account {missing}: null, expected {json.dumps(account)}" in shown
+    assert all(line.endswith("}, expected null") and '{"balance": "0x' in line for line in shown[1:])

@@ -98,7 +98,17 @@ def test_unmatched_fork_or_empty_folder_exits_with_2(tmp_path: Path) -> None:
 def test_an_unknown_fork_is_refused_with_the_known_ones() -> None:
     done = run("statetest", "--fork", "Fronter", data_file(EXAMPLE))
     assert done.returncode == 2
-    assert "Fronter is not known" in done.stderr
+    assert "'Fronter' is not known" in done.stderr
+
+
+@pytest.mark.parametrize("fork", ["cancun", "CANCUN"])
+def test_a_fork_is_selected_in_any_case(fork: str) -> None:
+    assert run("statetest", "--fork", fork, data_file(EXAMPLE)).returncode == 0
+
+
+def test_a_fork_with_a_proposal_is_accepted() -> None:
+    done = run("statetest", "--fork", "osaka+8024", data_file(EXAMPLE))
+    assert "no case was found" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -242,6 +252,10 @@ def test_t8n_reproduces_the_root_of_a_state_test(name: str, fork: str, tmp_path:
     [
         ({}, 0, ""),
         ({"--state.fork": "Fronter"}, 3, "'Fronter' is not known"),
+        ({"--state.fork": "cancun"}, 0, ""),
+        ({"--state.fork": "cancun+8024"}, 0, ""),
+        ({"--state.fork": ""}, 3, "'' is not known"),
+        ({"--output.alloc": "nowhere/x.json"}, 11, "nowhere/x.json cannot be written: its folder does not exist"),
         ({"--state.reward": "-2"}, 3, "reward -2 is out of range"),
         ({"--state.fork": "Frontier+1346"}, 3, "'Frontier+1346' is not known"),
         ({"--input.env": "no-withdrawals.json"}, 3, "'withdrawals' is missing: Cancun requires it"),

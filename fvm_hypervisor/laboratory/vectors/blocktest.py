@@ -8,6 +8,7 @@ and of the execution specifications' tests, `blockchain_tests`.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from runtimes.evm.ethereum import (
     ALIASES,
+    AllocAccount,
     ChainImport,
     Header,
     InvalidBlock,
@@ -165,7 +167,15 @@ def _differences(chain: ChainImport, test: Any, machine: Hypervisor) -> Iterator
     found = dict(read_alloc(machine))
     wrong = [address for address in sorted({*expected, *found}) if expected.get(address) != found.get(address)]
     for address in wrong[:_MAX_SHOWN]:
-        yield f"account 0x{address.hex()}: {found.get(address)}, expected {expected.get(address)}"
+        yield f"account 0x{address.hex()}: {_format(found.get(address))}, expected {_format(expected.get(address))}"
+
+
+def _format(account: AllocAccount | None) -> str:
+    """Return an account as JSON, as in `postState`; `null` for a missing account."""
+    if account is None:
+        return "null"
+    fields = {"balance": hex(account.balance), "nonce": hex(account.nonce), "code": "0x" + account.code.hex()}
+    return json.dumps({**fields, "storage": {hex(slot): hex(word) for slot, word in account.storage.items()}})
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def run_test(
         named = ALIASES.get(fork_name, fork_name)
         if fork is not None and named != ALIASES.get(fork, fork):
             continue
-        if named not in FORKS:
+        if named not in FORKS and "+" not in named:
             raise BadFixture(f"fork '{fork_name}' is not known: choose one of {known_names()}")
         if outcomes := read_list(outcomes, fork_name):
             runner = TestRunner(test, fork_name, evm, trace)

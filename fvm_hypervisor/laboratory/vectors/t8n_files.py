@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.eip3155 import instructions, line
-from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, read_field, read_json
+from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, network_name, read_field, read_json
 from fvm_hypervisor.laboratory.vectors.t8n import MissingBlockHash, Transition, transition
 from fvm_hypervisor.laboratory.vectors.t8n_env import MissingValue
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum import schedule_of
+from runtimes.evm.ethereum import LATEST_FORK, schedule_of
 
 CONFIG_ERROR: Final = 3
 MISSING_BLOCK_HASH: Final = 4
@@ -31,7 +31,7 @@ class Request:
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     folder: Path
-    fork: str
+    fork: str | None
     chain_id: int
     reward: int
     evm: str
@@ -40,16 +40,16 @@ class Request:
 
 def run(request: Request) -> int:
     """Run the tool on its input and output files; return the exit code. Errors are printed to standard error."""
+    fork = LATEST_FORK.name if request.fork is None else network_name(request.fork)
     try:
-        if request.fork:
-            schedule_of(request.fork)
+        schedule_of(fork)
     except InvalidInput as error:
         return _failed(CONFIG_ERROR, str(error))
     if request.reward < _NO_REWARD:
         return _failed(CONFIG_ERROR, f"reward {request.reward} is out of range: expected wei, or -1 for none")
     try:
         alloc, env, txs = _read(request.inputs)
-        done = transition(alloc, env, txs, request.fork, request.chain_id, request.evm, request.trace, request.reward)
+        done = transition(alloc, env, txs, fork, request.chain_id, request.evm, request.trace, request.reward)
         _write(request, done)
     except MissingValue as error:
         return _failed(CONFIG_ERROR, str(error))
@@ -59,8 +59,9 @@ def run(request: Request) -> int:
         return _failed(JSON_ERROR, str(error))
     except FileNotFoundError as error:
         named = next((name for name, location in request.inputs.items() if location == error.filename), None)
-        hint = "" if named is None else f": pass a file, or stdin, with --input.{named}"
-        return _failed(IO_ERROR, f"there is no file {error.filename}{hint}")
+        if named is None:
+            return _failed(IO_ERROR, f"{error.filename} cannot be written: its folder does not exist")
+        return _failed(IO_ERROR, f"there is no file {error.filename}: pass a file, or stdin, with --input.{named}")
     except OSError as error:
         return _failed(IO_ERROR, f"{error.filename}: {error.strerror}" if error.filename else str(error))
     return 0
