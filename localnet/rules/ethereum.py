@@ -131,7 +131,7 @@ def _forks() -> ForkTable:
 
 
 def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
-    """Rules of a fork (default: the newest), in any spelling, with a block gas limit. Raises InvalidInput."""
+    """Rules of a fork (default: Osaka), in any spelling, with a block gas limit. Raises InvalidInput."""
     forks = _forks()
     fork, limits = forks.fork_name(hardfork), _limits(BLOCK_GAS_LIMIT if gas_limit is None else Gas(gas_limit))
     blobs, fields = forks.blob_rules(fork), forks.header_fields(fork)

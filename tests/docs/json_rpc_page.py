@@ -75,7 +75,7 @@ MISSING: Final = (
         r"anvil_(set(FeeToken|ValidatorFeeToken|FeeAmmLiquidity)|dealTIP20|classifyTransaction)",
         "for chains with fee tokens",
     ),
-    (r"(eth|anvil)_.*AccessList", "Filecoin's blocks have no access lists"),
+    (r"(eth|anvil)_.*AccessList", "pass the block to `eth_getBlockAccessList`"),
     (
         r"debug_(dbGet|freeOSMemory|accountInfoAt|codeByHash|clearTxpool|getModified|getBadBlocks)",
         "specific to geth's implementation",
