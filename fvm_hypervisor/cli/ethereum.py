@@ -66,17 +66,17 @@ def blocktest(
 
 def _checked_fork(name: str | None) -> str | None:
     """Return the name of a fork or transition with its usual capitalisation. Raises BadParameter if it is unknown."""
-    from fvm_hypervisor.laboratory.vectors.ethereum_json import network_name
     from hypervisor.errors import InvalidInput
-    from runtimes.evm.ethereum import schedule_of
+    from runtimes.evm.ethereum import schedule_of, with_case
 
     if name is None:
         return None
+    fork = with_case(name)
     try:
-        schedule_of(network_name(name))
+        schedule_of(fork)
     except InvalidInput as error:
         raise typer.BadParameter(str(error), param_hint="--fork") from None
-    return network_name(name)
+    return fork
 
 
 def _run_all(

@@ -14,7 +14,7 @@ from typing import Any
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.transactions import Authorization
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum import ALIASES, FORKS, AllocAccount
+from runtimes.evm.ethereum import AllocAccount
 from store.json_text import parse_json
 
 _BIG = "0x:bigint "
@@ -35,12 +35,6 @@ def within(where: str) -> Iterator[None]:
         yield
     except BadFixture as error:
         raise type(error)(f"{where}: {error}") from None
-
-
-def network_name(name: str) -> str:
-    """Return a fork's name with its usual capitalisation; a transition or unknown name is returned unchanged."""
-    fork, plus, proposals = name.partition("+")
-    return {known.lower(): known for known in (*FORKS, *ALIASES)}.get(fork.lower(), fork) + plus + proposals
 
 
 def read_json(data: bytes, where: str) -> Any:

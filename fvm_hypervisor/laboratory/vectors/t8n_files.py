@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.eip3155 import instructions, line
-from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, network_name, read_field, read_json
+from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, read_field, read_json
 from fvm_hypervisor.laboratory.vectors.t8n import MissingBlockHash, Transition, transition
 from fvm_hypervisor.laboratory.vectors.t8n_env import MissingValue
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum import LATEST_FORK, schedule_of
+from runtimes.evm.ethereum import LATEST_FORK, schedule_of, with_case
 
 CONFIG_ERROR: Final = 3
 MISSING_BLOCK_HASH: Final = 4
@@ -40,7 +40,7 @@ class Request:
 
 def run(request: Request) -> int:
     """Run the tool on its input and output files; return the exit code. Errors are printed to standard error."""
-    fork = LATEST_FORK.name if request.fork is None else network_name(request.fork)
+    fork = LATEST_FORK.name if request.fork is None else with_case(request.fork)
     try:
         schedule_of(fork)
     except InvalidInput as error:

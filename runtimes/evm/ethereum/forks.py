@@ -486,7 +486,7 @@ def known_names() -> str:
 
 
 def with_case(name: str) -> str:
-    """Return a fork's name with its usual capitalisation; an unknown name is returned unchanged."""
+    """Return a fork's name with its usual capitalisation; a transition or unknown name is returned unchanged."""
     fork, plus, proposals = name.partition("+")
     return next((known for known in (*FORKS, *ALIASES) if known.lower() == fork.lower()), fork) + plus + proposals
 
