@@ -45,6 +45,9 @@ _ALIASES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """Lotus' names of actors, and the addresses of singletons."""
 
+_LEVELS_OF_BYTES: Final = 3
+"""The value itself, and the two objects in which DAG-JSON writes a byte string."""
+
 _HEX_DIGITS: Final = re.compile("[0-9a-fA-F]+")
 
 _MESSAGES: Final = Schema.parse("""
@@ -86,6 +89,7 @@ def decode_value(kind: str, data: bytes, is_return_value: bool = False) -> Any:
 
 def encode_value(kind: str, value: Any, is_return_value: bool = False) -> bytes:
     """Encode JSON of a kind, as `decode_value` returns it. Raises InvalidInput with the field and the expected type."""
+    _check_depth(kind, value)
     try:
         if kind in KINDS:
             _refuse_return_value(kind, is_return_value)
@@ -99,6 +103,20 @@ def encode_value(kind: str, value: Any, is_return_value: bool = False) -> bytes:
 def _refuse_return_value(kind: str, is_return_value: bool) -> None:
     if is_return_value:
         raise InvalidInput(f"{kind} has no return value: --return applies to ACTOR.METHOD")
+
+
+def _check_depth(kind: str, value: Any) -> None:
+    """Raise InvalidInput if `value` is nested more deeply than CBOR allows, without recursion.
+
+    Python's recursion limit does not bound the native stack: a library may raise it.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH + _LEVELS_OF_BYTES):
+        items = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        if not items:
+            return
+        level = [inner for item in items for inner in item]
+    raise InvalidInput(f"invalid {kind}: more than {MAX_DEPTH} nested lists and maps")
 
 
 def _invalid(kind: str, error: Exception) -> InvalidInput:
@@ -287,10 +305,7 @@ def _decode_cbor(data: bytes) -> Any:
 
 
 def _encode_cbor(value: Any) -> bytes:
-    try:
-        return encode(decode_json(json.dumps(value)))
-    except RecursionError:
-        raise InvalidInput(f"invalid cbor: more than {MAX_DEPTH} nested lists and maps") from None
+    return encode(decode_json(json.dumps(value)))
 
 
 def decode_base64(text: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
@@ -153,6 +154,21 @@ def test_invalid_bytes_name_the_offset_and_the_expected_type(kind: str, data: st
 def test_invalid_values_name_the_field(kind: str, value: Any, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason):
         encode_value(kind, value)
+
+
+def test_the_deepest_value_is_encoded() -> None:
+    assert decode_value("cbor", encode_value("cbor", nested(255))) == nested(255)
+
+
+def test_a_high_recursion_limit_does_not_matter() -> None:
+    """A library may raise the limit beyond the native stack, which a recursive walk of the value would overflow."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000_000)
+    try:
+        with pytest.raises(InvalidInput, match="256"):
+            encode_value("cbor", nested(100_000))
+    finally:
+        sys.setrecursionlimit(before)
 
 
 @pytest.mark.parametrize("kind", ["address", "cbor", "power.State", "power.Claim"])
