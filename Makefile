@@ -22,12 +22,12 @@ demo: environment ## run the demo: a contract and a native actor call each other
 	@$(RUN)/hypervisor demo $(ARGS)
 
 test: environment ## run all tests except long ones and those of `make oracles`, on all cores; ARGS adds slow ones
-	@$(RUN)/python -m pytest -n logical --dist loadfile $(or $(ARGS),-m "not long and not oracle and not slow")
+	@$(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist loadfile $(or $(ARGS),-m "not long and not oracle and not slow")
 
 oracles: environment ## run the slow tests that a merge requires: injected bugs, endless programs, kills, all samples
-	@$(RUN)/python -m pytest -n logical --dist worksteal -m "oracle and not long" $(ARGS)
-	@$(RUN)/python -m pytest -n logical --dist loadfile -m "slow and not hypothesis and not sampled and not oracle and not long" $(ARGS)
-	@FVM_SAMPLES=all $(RUN)/python -m pytest -n logical --dist loadfile -m "(hypothesis or sampled) and not oracle and not long" $(ARGS)
+	@$(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist worksteal -m "oracle and not long" $(ARGS)
+	@$(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist loadfile -m "slow and not hypothesis and not sampled and not oracle and not long" $(ARGS)
+	@FVM_SAMPLES=all $(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist loadfile -m "(hypothesis or sampled) and not oracle and not long" $(ARGS)
 
 lint: environment ## check format, lint, types and layers
 	@$(RUN)/ruff format --check
@@ -223,7 +223,7 @@ interpreted: environment ## undo `make compiled`
 lowest: environment ## run the tests of store, bridge and hypervisor with the lowest versions of all dependencies
 	@scripts/tools lowest $(RUN)/python
 	@build/tools/lowest/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@build/tools/lowest/bin/python -m pytest -n logical --dist loadfile -m "not long and not oracle and not slow" \
+	@build/tools/lowest/bin/python -m pytest -n logical --max-worker-restart 0 --dist loadfile -m "not long and not oracle and not slow" \
 		-W "ignore:websockets.legacy:DeprecationWarning" --ignore tests/bridge/test_symbolic.py \
 		$(or $(ARGS),tests/store tests/bridge tests/hypervisor)
 
