@@ -236,13 +236,9 @@ def node(
         list[str] | None, typer.Option(metavar="NAME[=OPTION][,...]", rich_help_panel=_CHAIN, help=_LAB)
     ] = None,
     hardfork: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=_CHAIN,
-            help=_HARDFORK,
-        ),
-    ] = "",
+        str | None,
+        typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_HARDFORK),
+    ] = None,
     bundle: Annotated[
         str | None,
         typer.Option(
@@ -313,6 +309,8 @@ def node(
         raise InvalidInput(f"--no-cors and --allow-origin {allow_origin[0]} exclude each other: omit one of them")
     if gas_limit is not None and disable_block_gas_limit:
         raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit exclude each other")
+    if hardfork is not None and not hardfork.strip():
+        raise InvalidInput("--hardfork has an empty name: name a hardfork, or omit the option for the default")
     version = None if network is None else parsed_network(network)
     interval = BlockTimer(block_time or 0, null_rate)
     words, funds = mnemonic or TEST_MNEMONIC, None if balance is None else parse_amount(balance)
@@ -336,7 +334,7 @@ def node(
             network=version,
             overlay=with_features(feature or (), named_overlay(overlay)),
             rules=named_rules(rules, lab),
-            hardfork=hardfork,
+            hardfork=hardfork or "",
             upgrades=planned_upgrades(upgrade),
             facade=abi_facade,
             mnemonic=words,

@@ -456,6 +456,10 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
         (["--json"], "--json is an option of anvil that this node does not have: "),
         (["--color", "never"], "--color is an option of anvil that this node does not have: "),
         (["--hardfork", "london"], "give --rules ethereum"),
+        (
+            ["--rules", "ethereum", "--hardfork", ""],
+            "--hardfork has an empty name: name a hardfork, or omit the option",
+        ),
         *(([option, "1"], f"{option} is an option of anvil that this node does not have: ") for option in NOT_HERE),
     ],
 )

@@ -114,11 +114,11 @@ def test_a_fork_with_a_proposal_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
-        (("env", "currentNumber"), "x", "env: 'currentNumber' is 'x', expected a number"),
+        (("env", "currentNumber"), "x", "env: 'currentNumber' is \"x\", expected a number"),
         (("env", "currentCoinbase"), "0x11", "env: 'currentCoinbase' has 1 bytes, expected 20"),
         (("pre",), [], "'pre' is [], expected an object"),
         (("transaction", "gasLimit"), [], "transaction: 'gasLimit' has no item"),
-        (("transaction", "nonce"), None, "transaction: 'nonce' is None, expected a number"),
+        (("transaction", "nonce"), None, "transaction: 'nonce' is null, expected a number"),
         (("post", "Cancun", 0, "hash"), "0x00", "post, Cancun, item 0: 'hash' has 1 bytes, expected 32"),
     ],
 )

@@ -6,6 +6,7 @@ invalid field.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,11 @@ def within(where: str) -> Iterator[None]:
         raise type(error)(f"{where}: {error}") from None
 
 
+def _shown(value: Any) -> str:
+    """Return the start of the JSON text of a value, for an error."""
+    return f"{json.dumps(value, default=str):.60}"
+
+
 def read_json(data: bytes, where: str) -> Any:
     """Parse the JSON in a file's bytes. Raises BadFixture, also for excessive nesting and compressed files."""
     if data.startswith(_GZIP):
@@ -50,7 +56,7 @@ def read_json(data: bytes, where: str) -> Any:
 def read_object(value: Any, name: str) -> Mapping[str, Any]:
     """Return `value` if it is a JSON object."""
     if not isinstance(value, Mapping):
-        raise BadFixture(f"'{name}' is {value!r:.60}, expected an object")
+        raise BadFixture(f"'{name}' is {_shown(value)}, expected an object")
     return value
 
 
@@ -59,14 +65,14 @@ def read_list(value: Any, name: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise BadFixture(f"'{name}' is {value!r:.60}, expected an array")
+        raise BadFixture(f"'{name}' is {_shown(value)}, expected an array")
     return value
 
 
 def read_field(fields: Any, name: str) -> Any:
     """Return a required field."""
     if not isinstance(fields, Mapping):
-        raise BadFixture(f"'{name}' is looked for in {fields!r:.60}, which is not an object")
+        raise BadFixture(f"'{name}' is looked for in {_shown(fields)}, which is not an object")
     if name not in fields:
         raise BadFixture(f"the field '{name}' is missing")
     return fields[name]
@@ -84,9 +90,9 @@ def read_number(value: Any, name: str, bits: int | None = 256) -> int:
     elif isinstance(value, int) and not isinstance(value, bool):
         number = value
     if number < 0:
-        raise BadFixture(f"'{name}' is {value!r:.60}, expected a number")
+        raise BadFixture(f"'{name}' is {_shown(value)}, expected a number")
     if bits is not None and number >> bits:
-        raise BadFixture(f"'{name}' is {value!r:.60}, which is over {bits} bits")
+        raise BadFixture(f"'{name}' is {_shown(value)}, which is over {bits} bits")
     return number
 
 
@@ -95,7 +101,7 @@ def read_bytes(value: Any, name: str, length: int | None = None) -> bytes:
     try:
         data = bytes.fromhex(value.removeprefix("0x"))
     except (AttributeError, ValueError):
-        raise BadFixture(f"'{name}' is {value!r:.60}, expected bytes in hex") from None
+        raise BadFixture(f"'{name}' is {_shown(value)}, expected bytes in hex") from None
     if length is not None and len(data) != length:
         raise BadFixture(f"'{name}' has {len(data)} bytes, expected {length}")
     return data

@@ -49,7 +49,6 @@ from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum import (
     ALIASES,
-    FORKS,
     EthereumExecutor,
     Fork,
     InvalidTransaction,
@@ -57,6 +56,7 @@ from runtimes.evm.ethereum import (
     block_hash_cid,
     fork_named,
     install_alloc,
+    known_fork,
     known_names,
     logs_hash,
     read_alloc,
@@ -166,7 +166,7 @@ def run_test(
         named = ALIASES.get(fork_name, fork_name)
         if fork is not None and named != ALIASES.get(fork, fork):
             continue
-        if named not in FORKS and "+" not in named:
+        if known_fork(named) is None:
             raise BadFixture(f"fork '{fork_name}' is not known: choose one of {known_names()}")
         if outcomes := read_list(outcomes, fork_name):
             runner = TestRunner(test, fork_name, evm, trace)

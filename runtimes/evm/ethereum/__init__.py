@@ -18,7 +18,17 @@ from runtimes.evm.ethereum.dao import move_dao_balances
 from runtimes.evm.ethereum.difficulty import block_difficulty
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.fork_schedule import ForkSchedule, schedule_of
-from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, Fork, fork_named, fork_with, known_names, with_case
+from runtimes.evm.ethereum.forks import (
+    ALIASES,
+    FORKS,
+    LATEST_FORK,
+    Fork,
+    fork_named,
+    fork_with,
+    known_fork,
+    known_names,
+    with_case,
+)
 from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE
 from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, block_hash_cid, parse_block
 from runtimes.evm.ethereum.host import EthereumHost
@@ -69,6 +79,7 @@ __all__ = [
     "gas_price",
     "install_alloc",
     "intrinsic_gas",
+    "known_fork",
     "known_names",
     "logs_hash",
     "move_dao_balances",

@@ -561,7 +561,7 @@ class Accounts:
     def _remove(self, actor: ActorID) -> None:
         """Remove a destroyed contract. Under EIP-8246, an account with its balance remains."""
         state = self._tree.existing(actor)
-        if self._burns_balance or not state.balance or state.delegated_address is None:
+        if self._burns_balance or not state.balance:
             self._tree.delete_actor(actor)
         else:
             code = self._manifest.code("ethaccount")

@@ -453,7 +453,7 @@ def known_fork(name: str) -> Fork | None:
     """Return the fork of this name or alias, or None.
 
     This includes forks that only fixtures use, and forks with proposals (`Osaka+8024`), in go-ethereum's spelling.
-    Raises InvalidInput for a proposal without one that it requires.
+    Raises InvalidInput for an unknown proposal, or one without another that it requires.
     """
     found = FORKS.get(ALIASES.get(name, name)) or _FOR_FIXTURES.get(name)
     if found is not None or "+" not in name:
@@ -463,8 +463,12 @@ def known_fork(name: str) -> Fork | None:
     if fork is None or not all(map(_is_proposal_number, numbers)):
         return None
     chosen = {int(number) for number in numbers}
-    if not chosen <= proposals.PROPOSALS.keys():
-        return None
+    unknown = sorted(chosen - proposals.PROPOSALS.keys())
+    if unknown:
+        raise InvalidInput(
+            f"proposal {unknown[0]} of the fork '{name}' is not known: choose proposals as in Osaka+8024"
+            f" ({_proposal_numbers()})"
+        )
     missing = next((number for number in proposals.COMBINED if number not in chosen), None)
     other = next((number for number in proposals.COMBINED if number in chosen), None)
     if missing is not None and other is not None:
@@ -480,9 +484,12 @@ def _is_proposal_number(text: str) -> bool:
 def known_names() -> str:
     """Return the names of all forks for an error text, with aliases in parentheses."""
     others = {fork: alias for alias, fork in ALIASES.items()}
-    numbers = ", ".join(map(str, sorted(proposals.PROPOSALS)))
-    names = ", ".join(f"{name} ({others[name]})" if name in others else name for name in FORKS)
-    return f"{names}; with a proposal as in Osaka+8024 ({numbers})"
+    names = ", ".join(f"{name} ({others[name]})" if name in others else name for name in (*FORKS, *_FOR_FIXTURES))
+    return f"{names}; with a proposal as in Osaka+8024 ({_proposal_numbers()})"
+
+
+def _proposal_numbers() -> str:
+    return ", ".join(map(str, sorted(proposals.PROPOSALS)))
 
 
 def with_case(name: str) -> str:

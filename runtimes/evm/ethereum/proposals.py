@@ -26,7 +26,9 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     2780: Proposal(
         rules={
             "resource_gas": True,
-            "transaction_base": 12_000, "create_access": 12_000, "receiver_access": 3000, "value_transfer": 6000,
+            "transaction_base": 12_000,  # TX_BASE_COST
+            "create_access": 12_000,  # ACCOUNT_WRITE (9,000) + COLD_ACCOUNT_ACCESS (3,000)
+            "receiver_access": 3000, "value_transfer": 6000,
         },
     ),
     7708: Proposal(rules={"transfer_logs": True}),
@@ -39,21 +41,30 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     8037: Proposal(
         gas={
             "state_byte": 1530,
-            "set_slot": 2900, "new_account": 0, "heir_account": 0, "code_byte": 0, "code_word": 6,
+            "set_slot": 2900,  # the price of a changed slot: 5,000 - COLD_SLOAD_COST (2,100)
+            "new_account": 0, "heir_account": 0, "code_byte": 0, "code_word": 6,
         },
         rules={
             "state_gas": True,
-            "transaction_gas_cap": (1 << 32) - 1, "execution_gas_cap": 1 << 24, "authorization": 7816,
+            "transaction_gas_cap": (1 << 32) - 1, "execution_gas_cap": 1 << 24,
+            # 101 bytes of data at 16, ECRECOVER (3,000), COLD_ACCOUNT_ACCESS (3,000), two writes at WARM_ACCESS (100)
+            "authorization": 7816,
         },
     ),
     8038: Proposal(
-        "f0 CREATE 12000  f5 CREATE2 12000",
+        "f0 CREATE 12000  f5 CREATE2 12000",  # ACCOUNT_WRITE (9,000) + COLD_ACCOUNT_ACCESS (3,000)
         gas={
             "cold_account": 3000, "cold_write": 2000, "code_read": 100,
             "call_value": 11_300,  # ACCOUNT_WRITE (9,000) + stipend (2,300)
-            "set_slot": 10_100, "reset_slot": 10_100, "clear_refund": 11_616, "heir_account": 9000,
+            "set_slot": 10_100, "reset_slot": 10_100,  # STORAGE_WRITE (10,000) + WARM_ACCESS (100)
+            "clear_refund": 11_616,  # (STORAGE_WRITE + COLD_STORAGE_ACCESS (2,100)) * 4,800 / 5,000
+            "heir_account": 9000,
         },
-        rules={"access_list_address": 2900, "access_list_slot": 2000, "account_write": 9000},
+        rules={
+            "access_list_address": 2900,  # COLD_ACCOUNT_ACCESS (3,000) - WARM_ACCESS (100)
+            "access_list_slot": 2000,  # COLD_STORAGE_ACCESS (2,100) - WARM_ACCESS (100)
+            "account_write": 9000,
+        },
     ),
     8246: Proposal(rules={"burns_balance": False}),
     8282: Proposal(rules={"builder_requests": True}),

@@ -32,9 +32,14 @@ def test_both_spellings_name_the_same_fork(alias: str, name: str) -> None:
 def test_unknown_fork_names_the_known_ones() -> None:
     with pytest.raises(
         InvalidInput,
-        match=r"'Fronter' is not known: choose one of Frontier, .*\(EIP150\).* BPO2, Amsterdam; with a proposal",
+        match=r"'Fronter' is not known: choose one of Frontier, .*\(EIP150\).* Amsterdam, BPO3, BPO4; with a proposal",
     ):
         fork_named("Fronter")
+
+
+def test_unknown_proposal_is_named_with_the_known_ones() -> None:
+    with pytest.raises(InvalidInput, match=r"proposal 9999 of the fork .* is not known: .* 2780, .* 7708, .* 8282\)$"):
+        fork_named("Osaka+7708+9999")
 
 
 def test_the_help_of_the_node_names_the_forks() -> None:
