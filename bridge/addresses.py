@@ -12,6 +12,7 @@ from bridge import rlp
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError
 from hypervisor.leb128 import encode_uleb128
+from hypervisor.state_tree import StateTree
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from store.keccak import keccak
 
@@ -75,6 +76,12 @@ def from_delegated(address: Address | None) -> EthAddress | None:
 def to_ethereum(actor: ActorID, delegated: Address | None) -> EthAddress:
     """Return the address of an actor as seen by contracts: its f410 subaddress if it has one, else its masked ID."""
     return from_delegated(delegated) or masked_id(actor)
+
+
+def address_of_actor(tree: StateTree, actor: ActorID) -> EthAddress:
+    """Return the address of an actor of a state tree as seen by contracts, also if the actor does not exist."""
+    state = tree.get_actor(actor)
+    return (None if state is None else from_delegated(state.delegated_address)) or masked_id(actor)
 
 
 def word_to_address(word: int) -> EthAddress:

@@ -4,10 +4,12 @@ Number, time, base fee and chain id are those of the context; its externs provid
 and the hashes of earlier blocks (the digests of tipset CIDs).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
+from hypervisor.types import SYSTEM_ACTOR, ActorID
 
 ETHEREUM: Final = "ethereum"
 """Name of the set of rules."""
@@ -32,6 +34,15 @@ BLOCK_HASHES_CODE: Final = bytes.fromhex(
 
 
 MAX_CODE_SIZE: Final = 24_576
+
+
+def emitter_address(emitter: ActorID, lookup: Callable[[ActorID], EthAddress]) -> EthAddress:
+    """Return the Ethereum address of a log's emitter; `lookup` returns the address of any other actor.
+
+    The machine records the logs of transfers (EIP-7708) as events of the system actor. Their address is
+    `SYSTEM_ADDRESS`, not the masked ID of that actor.
+    """
+    return SYSTEM_ADDRESS if emitter == SYSTEM_ACTOR else lookup(emitter)
 
 
 @dataclass(frozen=True, slots=True)

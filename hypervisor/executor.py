@@ -5,7 +5,7 @@ fvm/src/executor/default.rs.
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from hypervisor.address import is_eth_namespace
 from hypervisor.blocks import Block
@@ -31,14 +31,21 @@ _LAST_NONCE = (1 << 64) - 1
 """Nonce after which no message is valid, since the next one would exceed 64 bits."""
 
 
+class BlockGas(NamedTuple):
+    """Gas of a transaction that counts for its block: of execution and of new state (EIP-8037)."""
+
+    execution: int
+    state: int
+
+
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class ApplyResult:
     """Result of a message: the receipt, the gas costs, the events and descriptions of a failure.
 
     `message` comes from the first call, `reason` describes the original failure if that explains it
     (`hypervisor.backtrace`). `fatal` is set if execution could not continue; the receipt then has exit code 10 and uses
-    the whole gas limit, as on the network, and the error has the context. `block_gas` is the gas of execution and of
-    new state that counts for the block, or None if the receipt's gas does.
+    the whole gas limit, as on the network, and the error has the context. `block_gas` is the gas that
+    counts for the block, or None if the receipt's gas does.
     """
 
     receipt: Final[Receipt]
@@ -47,7 +54,7 @@ class ApplyResult:
     message: Final[str]
     reason: Final[str]
     fatal: Final[Fatal | None]
-    block_gas: Final[tuple[int, int] | None]
+    block_gas: Final[BlockGas | None]
 
     def __init__(
         self,
@@ -57,7 +64,7 @@ class ApplyResult:
         message: str = "",
         reason: str = "",
         fatal: Fatal | None = None,
-        block_gas: tuple[int, int] | None = None,
+        block_gas: BlockGas | None = None,
     ) -> None:
         self.receipt = receipt
         self.gas = gas

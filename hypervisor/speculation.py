@@ -18,7 +18,7 @@ from typing import Any, Final
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import Fatal
 from hypervisor.events import EventEntry, StampedEvent
-from hypervisor.executor import ApplyResult
+from hypervisor.executor import ApplyResult, BlockGas
 from hypervisor.externs import ExternError, Externs
 from hypervisor.gas_outputs import GasOutputs
 from hypervisor.message import Receipt
@@ -321,5 +321,5 @@ def unpacked_result(packed: PackedResult) -> ApplyResult:
         ),
         message,
         reason,
-        block_gas=None if block_gas is None else (block_gas[0], block_gas[1]),
+        block_gas=None if block_gas is None else BlockGas(*block_gas),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bridge.addresses import EthAddress, eth_address, from_delegated, to_ethereum, to_filecoin
+from bridge.addresses import EthAddress, address_of_actor, eth_address, from_delegated, to_filecoin
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 
@@ -56,8 +56,7 @@ def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
     actor = machine.state_tree.lookup_id(target)
     if actor is None:
         raise AddressError(f"{target} has no Ethereum address: no actor has this address")
-    state = machine.state_tree.get_actor(actor)
-    return to_ethereum(actor, None if state is None else state.delegated_address)
+    return address_of_actor(machine.state_tree, actor)
 
 
 def known_address(target: Target) -> EthAddress | Address:

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from bridge.addresses import EthAddress, create_address, from_delegated, masked_id
 from bridge.apply_and_call import APPLY_AND_CALL, decode_answer
 from bridge.cbor import CborReader, ParamsError
-from bridge.ethereum_block import SYSTEM_ADDRESS
+from bridge.ethereum_block import emitter_address
 from bridge.events import Log, entries_to_log
 from bridge.evm_steps import CodeBorrowed
 from bridge.filecoin_call import NO_CODEC, encode_call_return, encode_method_calldata
@@ -36,7 +36,7 @@ from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, MessageEnded, TraceEvent, call_tree
-from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
 from store.cid import RAW, Cid
 
 UNKNOWN_CODE: Final = b"\xfe"
@@ -202,8 +202,7 @@ class _FrameBuilder:
             for event, before in zip(node.events, node.calls_before, strict=True):
                 log = entries_to_log([EventEntry(*entry) for entry in event.entries])
                 if log is not None:
-                    address = SYSTEM_ADDRESS if event.emitter == SYSTEM_ACTOR else self._name(event.emitter)
-                    frame.logs.append(FrameLog(address, log, positions[before]))
+                    frame.logs.append(FrameLog(emitter_address(event.emitter, self._name), log, positions[before]))
 
     def _frame(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
         """Return a call's frame and the call with its subcalls; None if Ethereum does not know the call."""

@@ -56,10 +56,10 @@ class Viewer(Protocol):
         """Return the result with trace and stack; without a `tracer` the test itself did not run."""
 
     def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
-        """Return a tracer that locates an endless loop or, after `shown`, the place where a test ran out of gas."""
+        """Return a tracer that locates an endless loop or, after `shown`, the end of a test without gas."""
 
-    def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
-        """Return that place as a stack."""
+    def stack_of_loop(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
+        """Return the stack at the position that `loop_tracer` found."""
 
 
 class CaseCollector(Protocol):
@@ -155,7 +155,7 @@ class SuiteRun:
                 if test is not None:
                     self.world.machine.tracer = tracer
                     stage.call(selector(test.signature))
-            return self.viewer.place(stage, tracer)
+            return self.viewer.stack_of_loop(stage, tracer)
         finally:
             self.world.machine.tracer = None
             self.world.drop(base)
@@ -199,7 +199,7 @@ class SuiteRun:
             stage = SuiteStage(self.world, self.artifacts, artifact)
             with suppress(OutOfTime, SetUpFailed):
                 self._set_up(stage, loop)
-            shown = replace(shown, stack=viewer.place(stage, loop) or shown.stack)
+            shown = replace(shown, stack=viewer.stack_of_loop(stage, loop) or shown.stack)
         return shown
 
     def _tests(self, stage: SuiteStage, seen: Tracer | None) -> Iterator[TestResult]:
@@ -376,12 +376,12 @@ class SuiteRun:
     def _with_loop_stack(
         self, stage: SuiteStage, result: TestResult, loop: LoopTracer, again: Callable[[Tracer], bool]
     ) -> TestResult:
-        """Return the result with the place at which the test ran out of gas."""
+        """Return the result with the stack at which the test ran out of gas."""
         assert self.viewer is not None
         with suppress(OutOfTime):
             again(loop)
-        place = self.viewer.place(stage, loop)
-        return replace(result, stack=place, note="") if place else result
+        stack = self.viewer.stack_of_loop(stage, loop)
+        return replace(result, stack=stack, note="") if stack else result
 
     def _failed_set_up(self, stage: SuiteStage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
         if is_skip(failure.outcome):

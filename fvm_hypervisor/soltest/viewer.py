@@ -194,7 +194,7 @@ class TestViewer:
         seconds = MAX_TRACED_SECONDS if result is None else explaining_time(result.duration)
         return None if frame is None else LoopTracer(self._rules, frame.number, seconds)
 
-    def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
+    def stack_of_loop(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
         """Return the stack at which the loop was stopped; empty if it has ended."""
         from fvm_hypervisor.soltest.stack_trace import open_stack
 

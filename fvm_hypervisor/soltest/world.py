@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, from_delegated, to_ethereum, to_filecoin
+from bridge.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, create_address, from_delegated, to_filecoin
 from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
@@ -381,8 +381,7 @@ class World:
 
     def address_of(self, actor: ActorID) -> EthAddress:
         """Return the Ethereum address of an actor: its delegated address, or the masked ID."""
-        state = self.machine.state_tree.get_actor(actor)
-        return to_ethereum(actor, None if state is None else state.delegated_address)
+        return address_of_actor(self.machine.state_tree, actor)
 
     def slots(self, since: int = 0) -> Iterator[tuple[int, int]]:
         """Yield the slots and words of contracts with actor IDs from `since` on."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from bridge.addresses import EthAddress, to_ethereum, to_filecoin
+from bridge.addresses import EthAddress, address_of_actor, to_ethereum, to_filecoin
 from bridge.filecoin_call import encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import calldata_of
@@ -220,7 +220,8 @@ class _Contracts:
         if answer is not None:
             set_code(self._machine, to_filecoin(address), _canned(answer))
             return proceed(call)
-        self.ask = ContractCall(address, _name(calls.tree, call.from_), _calldata(call), call.value, call.read_only)
+        caller = address_of_actor(calls.tree, call.from_)
+        self.ask = ContractCall(address, caller, _calldata(call), call.value, call.read_only)
         return CallResult(ExitCode.SYS_ASSERTION_FAILED, message="a contract must run elsewhere first")
 
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
@@ -283,10 +284,5 @@ def _changes(before: StateTree, machine: Hypervisor, roots: Sequence[CallNode]) 
             for state in (before.get_actor(actor), tree.get_actor(actor))
         )
         if old != new:
-            found.append(BalanceChange(_name(tree, actor), old, new))
+            found.append(BalanceChange(address_of_actor(tree, actor), old, new))
     return found
-
-
-def _name(tree: StateTree, actor: ActorID) -> EthAddress:
-    state = tree.get_actor(actor)
-    return to_ethereum(actor, None if state is None else state.delegated_address)

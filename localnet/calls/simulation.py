@@ -8,12 +8,13 @@ Source: execution-apis, the notes on eth_simulateV1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from bridge.addresses import EthAddress, to_ethereum, to_filecoin
-from bridge.ethereum_block import SYSTEM_ADDRESS
+from bridge.addresses import EthAddress, address_of_actor, to_filecoin
+from bridge.ethereum_block import emitter_address
 from bridge.events import Log, entries_to_log
 from bridge.receipts import EmittedLog
 from bridge.transactions import BLOB, GAS_PER_BLOB, SET_CODE, SignedTransaction, Transaction
@@ -21,7 +22,7 @@ from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
-from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
+from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
 from localnet.calls.pace import adapted
 from localnet.chain.admission import from_impersonated
@@ -282,13 +283,14 @@ def _as_refusal(refused: TransactionRefused) -> SimulationRefused:
 def _with_transfers(machine: Hypervisor, events: Sequence[TraceEvent]) -> list[EmittedLog]:
     """Return the logs of a message in execution order, with one for each transfer, and none of reverted calls."""
     logs: list[EmittedLog] = []
+    address_of = partial(address_of_actor, machine.state_tree)
     marks: list[int] = []
     for event in events:
         match event:
             case CallStarted():
                 marks.append(len(logs))
                 if event.value:
-                    logs.append(_transfer(machine, event))
+                    logs.append(_transfer(event, machine.state_tree.lookup_id(event.to), address_of))
             case CallEnded():
                 mark = marks.pop()
                 if event.exit_code or event.error:
@@ -296,20 +298,13 @@ def _with_transfers(machine: Hypervisor, events: Sequence[TraceEvent]) -> list[E
             case EventEmitted():
                 log = entries_to_log(tuple(EventEntry(*entry) for entry in event.entries))
                 if log is not None:
-                    address = SYSTEM_ADDRESS if event.emitter == SYSTEM_ACTOR else _shown(machine, event.emitter)
-                    logs.append(EmittedLog(address, log))
+                    logs.append(EmittedLog(emitter_address(event.emitter, address_of), log))
             case _:
                 pass
     return logs
 
 
-def _transfer(machine: Hypervisor, call: CallStarted) -> EmittedLog:
-    receiver = machine.state_tree.lookup_id(call.to)
-    ends = [_shown(machine, call.from_), TRANSFERS if receiver is None else _shown(machine, receiver)]
+def _transfer(call: CallStarted, receiver: ActorID | None, address_of: Callable[[ActorID], EthAddress]) -> EmittedLog:
+    ends = [address_of(call.from_), TRANSFERS if receiver is None else address_of(receiver)]
     topics = (_TRANSFER, *(bytes(12) + address for address in ends))
     return EmittedLog(TRANSFERS, Log(topics, call.value.to_bytes(32, "big")))
-
-
-def _shown(machine: Hypervisor, actor: ActorID) -> EthAddress:
-    state = machine.state_tree.get_actor(actor)
-    return to_ethereum(actor, None if state is None else state.delegated_address)

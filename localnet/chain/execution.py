@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
-from bridge.addresses import to_ethereum
-from bridge.ethereum_block import SYSTEM_ADDRESS, EthereumBlock
+from bridge.addresses import address_of_actor
+from bridge.ethereum_block import EthereumBlock, emitter_address
 from bridge.transactions import BLOB
 from hypervisor.address import Address
-from hypervisor.events import StampedEvent
 from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
-from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.supply import supply_of
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
@@ -193,6 +193,7 @@ def apply_pending(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
 
 def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
     gas = result.gas
+    address_of = partial(address_of_actor, machine.state_tree)
     return Execution(
         hash=candidate.hash,
         kind=candidate.kind,
@@ -201,15 +202,9 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
         to=candidate.to,
         receipt=result.receipt,
         paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
-        events=tuple(_receipt_event(machine, event) for event in result.events),
+        events=tuple(
+            Emitted(event.emitter, emitter_address(event.emitter, address_of), event.entries) for event in result.events
+        ),
         words=result.reason or result.message,
         block_gas=result.block_gas,
     )
-
-
-def _receipt_event(machine: Hypervisor, event: StampedEvent) -> Emitted:
-    if event.emitter == SYSTEM_ACTOR:  # only Ethereum's rules emit logs in its name
-        return Emitted(event.emitter, SYSTEM_ADDRESS, event.entries)
-    actor = machine.state_tree.get_actor(event.emitter)
-    address = to_ethereum(event.emitter, None if actor is None else actor.delegated_address)
-    return Emitted(event.emitter, address, event.entries)

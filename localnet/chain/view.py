@@ -122,8 +122,11 @@ class ChainReader:
         bids = [_bid(execution.message.message) for execution in executions]
         execution_gas = state_gas = blob_gas = 0
         for execution in executions:
-            counted = execution.block_gas or (execution.receipt.gas_used, 0)
-            execution_gas, state_gas = execution_gas + counted[0], state_gas + counted[1]
+            if execution.block_gas is None:
+                execution_gas += execution.receipt.gas_used
+            else:
+                execution_gas += execution.block_gas.execution
+                state_gas += execution.block_gas.state
             if execution.kind == BLOB:
                 blob_gas += execution.blob_gas
         gas_used = Gas(max(execution_gas, state_gas))

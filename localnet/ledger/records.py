@@ -19,6 +19,7 @@ from bridge.transactions import BLOB, SET_CODE
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.events import EventEntry
+from hypervisor.executor import BlockGas
 from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name
 from hypervisor.markup import facts
 from hypervisor.message import Receipt, SignedMessage
@@ -165,7 +166,7 @@ class Execution:
     paid: TokenAmount
     events: tuple[Emitted, ...]
     words: str
-    block_gas: tuple[int, int] | None = field(default=None, compare=False)
+    block_gas: BlockGas | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.receipt.exit_code)}"

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bridge.block_access_list import BlockAccessList
+from bridge.rlp import RlpError
 from localnet.rpc.blocks import is_to_come
 from localnet.rpc.blocks_at import BlockRef, block, find
 from localnet.rpc.errors import NO_ACCESS_LIST, NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method
 from localnet.rpc.node import NodeReader
 from localnet.rpc.refused import REASONS
+from store.blockstore import StoreCorrupt
 
 _REMEDY: Final = "start the node with --hardfork amsterdam or osaka+7928"
 
@@ -31,7 +33,10 @@ def get_block_access_list(node: NodeReader, at: BlockRef) -> list[dict[str, Any]
     found = node.pending_block().tipset if is_to_come(node, at) else find(node.network, at)
     if found is None:
         return None
-    return BlockAccessList.decode(found.access_list).json() if found.access_list else []
+    try:
+        return BlockAccessList.decode(found.access_list).json() if found.access_list else []
+    except RlpError as error:
+        raise StoreCorrupt(f"the stored access list of block {found.height} is damaged: {error}") from None
 
 
 METHODS = (Method("eth_getBlockAccessList", (block,), get_block_access_list, reads=True),)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from warnings import warn
 
-from bridge.addresses import from_delegated, to_ethereum
-from bridge.ethereum_block import SYSTEM_ADDRESS
+from bridge.addresses import address_of_actor, from_delegated, to_ethereum
+from bridge.ethereum_block import emitter_address
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
@@ -22,7 +23,7 @@ from hypervisor.markup import tree
 from hypervisor.message import Receipt
 from hypervisor.printed import one_line
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, EventEmitted, Tracer
-from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch
+from hypervisor.types import ActorID, ChainEpoch
 from localnet.calls.pace import adapted
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute
@@ -336,21 +337,15 @@ def _event(machine: Hypervisor, event: EventEmitted) -> dict[str, Any]:
         {"flags": flags, "key": key, "codec": codec, "value": f"0x{value.hex()}"}
         for flags, key, codec, value in event.entries
     ]
-    is_system = event.emitter == SYSTEM_ACTOR  # of transfers, under Ethereum's rules
-    address = f"0x{SYSTEM_ADDRESS.hex()}" if is_system else _ethereum(machine, event.emitter)
-    return {"emitter": f"f0{event.emitter}", "address": address, "entries": entries}
-
-
-def _ethereum(machine: Hypervisor, actor: ActorID) -> str:
-    state = machine.state_tree.get_actor(actor)
-    return f"0x{to_ethereum(actor, None if state is None else state.delegated_address).hex()}"
+    address = emitter_address(event.emitter, partial(address_of_actor, machine.state_tree))
+    return {"emitter": f"f0{event.emitter}", "address": f"0x{address.hex()}", "entries": entries}
 
 
 def _address_of(machine: Hypervisor, call: CallNode, actor: ActorID) -> str:
     """Return the called actor's address in Ethereum's form, also if its creation was reverted."""
     if call.delegated is not None:
         return f"0x{to_ethereum(actor, call.delegated).hex()}"
-    return _ethereum(machine, actor)
+    return f"0x{address_of_actor(machine.state_tree, actor).hex()}"
 
 
 def _code_of(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> Cid | None:

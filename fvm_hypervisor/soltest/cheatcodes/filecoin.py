@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.actor_schemas import actor_schema
-from bridge.addresses import EthAddress, masked_id, to_ethereum, to_filecoin
+from bridge.addresses import EthAddress, address_of_actor, masked_id, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
 from fvm_hypervisor.soltest.cheatcodes.context import Context
@@ -122,9 +122,7 @@ def _actor_id(context: Context, of: str) -> int:
 @cheatcode("actorAddress(string)", returns="address", filecoin=True)
 def _actor_address(context: Context, of: str) -> EthAddress:
     """Return the address under which contracts see an actor."""
-    actor = ActorID(_actor_id(context, of))
-    state = context.machine.state_tree.get_actor(actor)
-    return to_ethereum(actor, None if state is None else state.delegated_address)
+    return address_of_actor(context.machine.state_tree, ActorID(_actor_id(context, of)))
 
 
 @cheatcode("filAddress(address)", returns="string", filecoin=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from bridge.addresses import EthAddress, checksummed, create_address, masked_id, to_ethereum, unmask_id
+from bridge.addresses import EthAddress, address_of_actor, checksummed, create_address, unmask_id
 from bridge.cbor import ParamsError, byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
@@ -43,12 +43,6 @@ def shown(address: bytes) -> str:
     return checksummed(EthAddress(address))
 
 
-def ethereum_address_of(calls: CallManager, actor: ActorID) -> EthAddress:
-    """Return the address under which contracts see an actor."""
-    state = calls.tree.get_actor(actor)
-    return masked_id(actor) if state is None else to_ethereum(actor, state.delegated_address)
-
-
 def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
     """Handle a call between actors below the test itself."""
     actor = calls.tree.lookup_id(call.to)
@@ -58,7 +52,7 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
     data = b"" if call.params is None else _calldata(call)
     if target == VM_ADDRESS:
         context = Context(
-            cheats, calls, ethereum_address_of(calls, call.from_), calls.depth, FilecoinLedger(cheats.machine), None
+            cheats, calls, address_of_actor(calls.tree, call.from_), calls.depth, FilecoinLedger(cheats.machine), None
         )
         return calls.trace_intercepted(call, _result(cheats.answer(context, data)))
     if target == CONSOLE_ADDRESS:
@@ -87,20 +81,20 @@ def _missing_on_fork(cheats: Cheats, call: Call, target: EthAddress, data: bytes
 
 def _is_denied_creation(cheats: Cheats, calls: CallManager, call: Call) -> bool:
     """Return True if the created contract may not use cheatcodes, because its creator may not."""
-    return _kind_of(call) is None and is_denied(cheats, calls, ethereum_address_of(calls, call.from_))
+    return _kind_of(call) is None and is_denied(cheats, calls, address_of_actor(calls.tree, call.from_))
 
 
 def _target(calls: CallManager, call: Call, actor: ActorID | None) -> EthAddress | None:
     """Return the contract that is called; None if the call is not a contract call."""
     if call.method == INVOKE_EVM:
         if actor is not None:
-            return ethereum_address_of(calls, actor)
+            return address_of_actor(calls.tree, actor)
         payload = call.to.payload
         return EthAddress(payload[1:]) if payload[:1] == b"\x0a" else None
     if call.method == INVOKE_CONTRACT_DELEGATE and actor == call.from_:
-        return ethereum_address_of(calls, call.from_)
+        return address_of_actor(calls.tree, call.from_)
     if actor == EAM_ACTOR:
-        return ethereum_address_of(calls, call.from_)
+        return address_of_actor(calls.tree, call.from_)
     return None
 
 
@@ -121,7 +115,7 @@ def _intercept_call(
     proceed: Callable[[Call], CallResult],
 ) -> CallResult:  # fmt: skip
     ledger = FilecoinLedger(cheats.machine)
-    kind, caller = _kind_of(call), ethereum_address_of(calls, call.from_)
+    kind, caller = _kind_of(call), address_of_actor(calls.tree, call.from_)
     if kind is None:
         target = create_address(caller, nonce_of(cheats.machine, Address.id(call.from_)))
     made: list[tuple[SubcallOutcome, CallResult]] = []
@@ -140,7 +134,7 @@ def _intercept_call(
         pay=lambda payer, amount: _pay(calls, ledger, payer, target, amount),
         give_back=lambda: None,
         set_origin=lambda origin: cheats.set_origin(calls, origin),
-        origin=ethereum_address_of(calls, calls.origin),
+        origin=address_of_actor(calls.tree, calls.origin),
         chain_id=calls.machine.context.chain_id,
         words=lambda text: revert_text(text, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,

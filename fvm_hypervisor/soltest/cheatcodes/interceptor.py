@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress
+from bridge.addresses import ZERO_ADDRESS, EthAddress, address_of_actor
 from bridge.cbor import byte_string
 from bridge.ethereum_block import ETHEREUM
 from bridge.events import Log, entries_to_log
@@ -482,7 +482,7 @@ class Cheatcodes:
         """Return an actor's Ethereum address."""
         if isinstance(calls, EthereumCalls):
             return calls.accounts.address_of(actor)
-        return filecoin_calls.ethereum_address_of(calls, actor)
+        return address_of_actor(calls.tree, actor)
 
 
 def _unknown(selector: bytes) -> str:

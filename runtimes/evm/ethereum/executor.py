@@ -17,7 +17,7 @@ from bridge.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, SignedTrans
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.events import events_root
-from hypervisor.executor import ApplyResult
+from hypervisor.executor import ApplyResult, BlockGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas_outputs import GasOutputs
 from hypervisor.journal import Journal
@@ -301,8 +301,8 @@ class EthereumExecutor:
             output = CreateReturn(ActorID(actor or 0), None, result.created).encode()
         root = events_root(result.events) if kept and result.events else None
         receipt = Receipt(result.exit_code, output, Gas(result.gas_used), root)
-        counted = result.execution_gas, result.state_gas
-        block_gas = None if counted == (result.gas_used, 0) else counted
+        is_receipts = result.execution_gas == result.gas_used and not result.state_gas
+        block_gas = None if is_receipts else BlockGas(result.execution_gas, result.state_gas)
         return ApplyResult(receipt, result.gas, result.events, result.message, result.reason, block_gas=block_gas)
 
     def _or_rollback(self, apply: Callable[[], TransactionResult]) -> TransactionResult:

@@ -122,6 +122,7 @@ class Changes:
             if size:
                 entries.append(entry_of_log((INDEXED_FLAGS, DATA_KEY, RAW, data[at : at + size])))
                 at += size
+            # The inverse of `bridge.ethereum_block.emitter_address`.
             emitter = SYSTEM_ACTOR if raw == _SYSTEM else self._actors.get(raw) or self._actor(raw)
             events.append(_stamped((emitter, tuple(entries))))
         return events

@@ -305,10 +305,10 @@ class FastEngine:
             host.steps.step(EvmCost(instance.before - host.gas.left))
 
     def _read_subcall(self, instance: FastInstance, host: Host) -> CallInputs | CreateInputs:
-        number, opcode, place, size, *_ = instance.numbers
+        number, opcode, offset, size, *_ = instance.numbers
         self._frame = number
         instance.wait(ref(host.message))
-        data = instance.read(place, size)
+        data = instance.read(offset, size)
         kind = self._kind = _CALLS.get(opcode)
         value = instance.word(2)
         if kind is None:

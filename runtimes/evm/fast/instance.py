@@ -109,11 +109,11 @@ class FastInstance:
         self._rules: dict[str, int] = {}
         self._rule_sets: list[EngineRules] = []
         self._follow()
-        place = self._instance.enter_alone(GuestCommand.MAILBOX)
-        self._mail = self._view[place : place + 8 * _HEAD].cast("Q")
+        offset = self._instance.enter_alone(GuestCommand.MAILBOX)
+        self._mail = self._view[offset : offset + 8 * _HEAD].cast("Q")
         self.numbers = self._mail[3:_POSITION]
-        self._numbers_at = place + 8 * 3
-        words = place + 8 * _HEAD
+        self._numbers_at = offset + 8 * 3
+        words = offset + 8 * _HEAD
         self._words = self._view[words : words + (_WORDS + 1) * _WORD]  # the last word: the running contract
         self._exchange = words + (_WORDS + 1) * _WORD
         hot = self._exchange + EXCHANGE + 8
@@ -135,17 +135,17 @@ class FastInstance:
         """True if its memory, which never shrinks, exceeds the limit for reuse; valid after a frame's end."""
         return self.numbers[_PAGES] > _MAX_REUSED_PAGES
 
-    def read(self, place: int, size: int) -> bytes:
+    def read(self, offset: int, size: int) -> bytes:
         """Read bytes of the guest's memory."""
-        if place + size > self.size:
+        if offset + size > self.size:
             self._follow()
-        return self._view[place : place + size].tobytes()
+        return self._view[offset : offset + size].tobytes()
 
-    def write(self, place: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes) -> None:
         """Write bytes to the guest's memory."""
-        if place + len(data) > self.size:
+        if offset + len(data) > self.size:
             self._follow()
-        self._view[place : place + len(data)] = data
+        self._view[offset : offset + len(data)] = data
 
     def word(self, number: int) -> int:
         """Return a word of the mailbox."""
@@ -214,9 +214,9 @@ class FastInstance:
         number = self._codes[code] = self.numbers[0]
         self._code_bytes += len(code)
         while self._code_bytes > _CODE_BYTES and len(self._codes) > 1:
-            old, place = self._codes.popitem(last=False)
-            self._code_bytes -= len(old)
-            self.numbers[0] = place
+            oldest, dropped = self._codes.popitem(last=False)
+            self._code_bytes -= len(oldest)
+            self.numbers[0] = dropped
             self._instance.enter_alone(GuestCommand.DROP_CODE)
         return number
 
@@ -266,13 +266,13 @@ class FastInstance:
     def failed(self, defect: Exception) -> Fatal:
         """Return an error for an internal failure in the running frame, and mark the instance as broken."""
         self.broken = True
-        place = f"in a frame of 0x{self.address(_WORDS).hex()} at {self.position}"
-        return Fatal(f"the EVM engine failed {place}: {type(defect).__name__}: {defect}")
+        where = f"in a frame of 0x{self.address(_WORDS).hex()} at {self.position}"
+        return Fatal(f"the EVM engine failed {where}: {type(defect).__name__}: {defect}")
 
     def ended(self) -> tuple[bytes, int, int]:
         """Return the data of the frame that ended, and address and size of a tree's changes."""
-        place, size, changes, length = _ENDED.unpack_from(self._view, self._numbers_at)
-        return self.read(place, size), changes, length
+        offset, size, changes, length = _ENDED.unpack_from(self._view, self._numbers_at)
+        return self.read(offset, size), changes, length
 
     def state_gas(self) -> tuple[int, int, int]:
         """Return the state gas at a tree's end: left, used since the start, and borrowed by the first frame."""

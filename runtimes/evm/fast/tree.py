@@ -281,8 +281,8 @@ def _take(guest: FastInstance, _: TreeHost) -> None:
 
 
 def _precompile(guest: FastInstance, host: TreeHost) -> None:
-    place, size, limit = guest.numbers[0], guest.numbers[1], guest.numbers[2]
-    answer = host.run_precompile(guest.address(0), guest.read(place, size), limit)
+    offset, size, limit = guest.numbers[0], guest.numbers[1], guest.numbers[2]
+    answer = host.run_precompile(guest.address(0), guest.read(offset, size), limit)
     if answer is None:
         guest.numbers[0] = 0
         return

@@ -141,5 +141,7 @@ def test_replay_reports_a_damaged_list(tmp_path: Path) -> None:
         Client(Node(network))("evm_mine")
         damaged = replace(network.head, access_list=b"\xc2\xc0")
         network.machine.flush((), changed_entries(damaged))
+    with Network(folder) as network, pytest.raises(Failed, match=r"access list of block 1 is damaged: "):
+        Client(Node(network))("eth_getBlockAccessList", "latest")
     assert replay.replay(folder, 1).difference.startswith("the stored access list is damaged: ")
     replay.close_folder()

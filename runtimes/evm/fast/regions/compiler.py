@@ -43,12 +43,12 @@ class CompiledRegion:
 class CodeRegions:
     """The compiled regions of one code under one set of rules.
 
-    `places` are the entries, `refused` the roots without a region, `waiting` the number of queued regions, `size` the
-    bytes of their WASM; `is_full` is True if the next region was too large.
+    `entries` are those of all regions, `refused` the roots without a region, `waiting` the number of queued regions,
+    `size` the bytes of their WASM; `is_full` is True if the next region was too large.
     """
 
     compiled: list[CompiledRegion] = field(default_factory=list)
-    places: set[int] = field(default_factory=set)
+    entries: set[int] = field(default_factory=set)
     refused: set[int] = field(default_factory=set)
     waiting: int = 0
     size: int = 0
@@ -87,7 +87,7 @@ class RegionCompiler:
         with self._lock:
             if self._queue.qsize() >= _MAX_QUEUED or found.waiting >= _MAX_QUEUED_PER_CODE:
                 return
-            if root in found.places or root in found.refused:
+            if root in found.entries or root in found.refused:
                 return
             if found.is_full or len(found.compiled) + len(found.refused) >= _MAX_REGIONS:
                 return
@@ -113,11 +113,11 @@ class RegionCompiler:
 
     def _compile(self, found: CodeRegions, code: bytes, rules: EngineRules, *roots: int) -> None:
         try:
-            if found.places.issuperset(roots):
+            if found.entries.issuperset(roots):
                 return
             prices = {number: row.gas for number, row in rules.opcodes.items()}
             region = choose(code, roots, prices, self._limit)
-            new = tuple(entry for entry in region.entries if entry not in found.places)
+            new = tuple(entry for entry in region.entries if entry not in found.entries)
             if not new:
                 self._refuse(found, roots[0])
                 return
@@ -127,7 +127,7 @@ class RegionCompiler:
                 return
             made = CompiledRegion(load_or_compile(self._engine, wasm, self._modules, "region of EVM code"), new)
             with self._lock:
-                found.places.update(new)
+                found.entries.update(new)
                 found.compiled.append(made)
                 found.size += len(wasm)
                 self._forget(found)

@@ -158,11 +158,11 @@ class WordEmitter:
         limbs.append(self.low_add(last, carry))
         return limbs[0], limbs[1], limbs[2], limbs[3]
 
-    def add_row(self, sums: Limbs, a: Limbs, b: Limb, place: int) -> Limbs:
-        """Encode sums + (a * b << 64 * place), one row of a long multiplication."""
+    def add_row(self, sums: Limbs, a: Limbs, b: Limb, row: int) -> Limbs:
+        """Encode sums + (a * b << 64 * row), one row of a long multiplication."""
         added: list[Limb] = list(sums)
         carry: Limb = 0
-        for at, limb in zip(range(place, 3), a, strict=False):
+        for at, limb in zip(range(row, 3), a, strict=False):
             self.push(limb)
             self.push(b)
             self.code += wasm.MUL_WIDE_U
@@ -172,7 +172,7 @@ class WordEmitter:
                     self.code += wasm.ADD128
             carry = self.take()
             added[at] = self.take()
-        last = self._limb(wasm.I64_MUL, a[3 - place], b, lambda x, y: x * y)
+        last = self._limb(wasm.I64_MUL, a[3 - row], b, lambda x, y: x * y)
         added[3] = self.low_add(self.low_add(last, sums[3]), carry)
         return added[0], added[1], added[2], added[3]
 
@@ -235,15 +235,15 @@ class WordEmitter:
 
     def shift_left(self, a: Limbs, by: int) -> Limbs:
         """Encode a << by, for a constant shift."""
-        places, bits = divmod(min(by, _BITS), 64)
-        return self._shifted([a[index - places] if index >= places else 0 for index in range(-1, 4)], bits)
+        whole, bits = divmod(min(by, _BITS), 64)
+        return self._shifted([a[index - whole] if index >= whole else 0 for index in range(-1, 4)], bits)
 
     def shift_right(self, a: Limbs, by: int) -> Limbs:
         """Encode a >> by, unsigned, for a constant shift."""
         if by == 0:
             return a
-        places, bits = divmod(min(by, _BITS), 64)
-        moved = [a[index + places] if index + places < 4 else 0 for index in range(5)]
+        whole, bits = divmod(min(by, _BITS), 64)
+        moved = [a[index + whole] if index + whole < 4 else 0 for index in range(5)]
         if bits == 0:
             return moved[0], moved[1], moved[2], moved[3]
         return self._shifted(moved, 64 - bits)
@@ -259,11 +259,11 @@ class WordEmitter:
             found.append(self._or(upper, lower))
         return found[0], found[1], found[2], found[3]
 
-    def byte(self, a: Limbs, place: int) -> Limbs:
+    def byte(self, a: Limbs, position: int) -> Limbs:
         """Encode the byte at a constant position, counted from the most significant one."""
-        if place >= 32:
+        if position >= 32:
             return ZERO
-        limb, byte = divmod(31 - place, 8)
+        limb, byte = divmod(31 - position, 8)
         moved = a[limb] if byte == 0 else self._limb(wasm.I64_SHR_U, a[limb], 8 * byte, lambda x, y: x >> y)
         return self._and(moved, 0xFF), 0, 0, 0
 
@@ -271,14 +271,14 @@ class WordEmitter:
         """Encode the sign extension of the bytes up to a constant position."""
         if last >= 31:
             return a
-        place, bit = divmod(8 * last + 7, 64)
-        top = a[place]
+        index, bit = divmod(8 * last + 7, 64)
+        top = a[index]
         if bit < 63:
             by = 63 - bit
             moved = self._limb(wasm.I64_SHL, top, by, lambda x, y: x << y)
             top = self._limb(wasm.I64_SHR_S, moved, by, lambda x, y: _signed(x) >> y)
         sign = self._limb(wasm.I64_SHR_S, top, 63, lambda x, y: _signed(x) >> y)
-        limbs: list[Limb] = [*a[:place], top, *[sign] * (3 - place)]
+        limbs: list[Limb] = [*a[:index], top, *[sign] * (3 - index)]
         return limbs[0], limbs[1], limbs[2], limbs[3]
 
     # --- comparisons ------------------------------------------------------------------------------------------
