@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration migrations parallel load long-life fuzz records streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ explorer-test: environment ## test the explorer in headless chromium (Debian's, 
 
 explorer-load: environment ## measure the explorer's pages on a chain of 100,000 blocks; ARGS="--count 2000" for a shorter run
 	@$(RUN)/python -m tests.explorer.large_run $(ARGS)
+
+migrations: environment ## compare the migrations of random states with forest's: FOREST=DIR, the crate's folder with a built forest-tool; ARGS="--count 10"
+	@$(RUN)/python -m tests.oracle.migrations $(FOREST) $(ARGS)
 
 parallel: environment ## run all vectors with --parallel 2, and random blocks serially and in parallel; ARGS="--count 10000" for a longer run
 	@$(RUN)/hypervisor conformance --parallel 2 $(VECTORS)

@@ -22,13 +22,13 @@ from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.interception import Interceptor
 from hypervisor.manifest import Manifest
 from hypervisor.migration import migrate_state
-from hypervisor.migration_nv29 import StreamSettings
-from hypervisor.network_versions import NetworkVersion, versions_between
+from hypervisor.network_versions import NetworkVersion
 from hypervisor.opening import MACHINE, installed_record, learn_actors, machine_record
 from hypervisor.printed import PrintedAmount, PrintedCid
 from hypervisor.proofs import ProofVerifier, RefuseProofs
 from hypervisor.registry import Registry
 from hypervisor.state_tree import ActorState, StateOrigin, StateTree
+from hypervisor.stream_settings import StreamSettings
 from hypervisor.tracing import Flushed, Tracer
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
 from store.blockstore import NOTHING, BlockNotFound, Store, get_object
@@ -246,9 +246,10 @@ class MachineState:
         """
         if manifest is not None:
             learn_actors(self.registry, manifest, self.store)
-            passed = versions_between(self.context.network.number, network.number)
-            before, epoch = self.state_tree, self.context.epoch
-            root = migrate_state(before, self.manifest, manifest, passed, epoch, streams, progress)
+            before, epoch = self.context.network.number, self.context.epoch
+            root = migrate_state(
+                self.state_tree, self.manifest, manifest, before, network.number, epoch, streams, progress
+            )
             self.state_tree = self._tree(root)
             self.manifest = manifest
         self.advance(network=network)

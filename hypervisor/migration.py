@@ -1,93 +1,136 @@
 """Migration of a state to the built-in actors of another network version.
 
 A migration replaces each actor's code CID by that of the same type in the new manifest, and the manifest in the system
-actor's state; nonces and balances are unchanged. If a version changes the layout of states (`NetworkVersion.layouts`),
-its steps rewrite them (`hypervisor.migration_nv29`). User code is unchanged. The migration is atomic. Source:
-go-state-types and forest, migrations of network versions 27 to 29.
+actor's state; nonces and balances are unchanged. Versions that change the layout of states (`NetworkVersion.layouts`)
+have a function in `MIGRATIONS`, which rewrites them first. Which of them run depends on the versions of the actors:
+this project's actors have the layouts of v18 under all network versions. User code is unchanged. A migration is atomic:
+a killed one has no effect and is repeated. Source: go-state-types and forest, migrations of network versions 19 to 29.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
+from hypervisor import (
+    migration_nv19,
+    migration_nv21,
+    migration_nv22,
+    migration_nv23,
+    migration_nv24,
+    migration_nv25,
+    migration_nv29,
+)
+from hypervisor.bundle_library import actors_version
 from hypervisor.errors import InvalidInput
 from hypervisor.manifest import ACTOR_NAMES, Manifest
-from hypervisor.migration_nv29 import (
-    DEVELOPMENT,
-    STREAM_SETTINGS,
-    StreamSettings,
-    migrate_market,
-    migrate_reward,
-)
-from hypervisor.network_versions import Layouts, NetworkVersion, network_version, versions_between
-from hypervisor.state_tree import ActorState, StateTree
-from hypervisor.types import MARKET_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID
+from hypervisor.migration_context import MigrationContext
+from hypervisor.network_versions import Layouts, NetworkVersion, layouts_between, network_version, versions_between
+from hypervisor.state_tree import StateTree
+from hypervisor.stream_settings import StreamSettings
+from hypervisor.types import SYSTEM_ACTOR
 from store.blockstore import put_object
+from store.buffered import BufferedStore
 from store.cid import Cid, show
 from store.codec import link
 
+MIGRATIONS: Final[Mapping[int, Callable[[MigrationContext], None]]] = {
+    19: migration_nv19.migrate,
+    21: migration_nv21.migrate,
+    22: migration_nv22.migrate,
+    23: migration_nv23.migrate,
+    24: migration_nv24.migrate,
+    25: migration_nv25.migrate,
+    29: migration_nv29.migrate,
+}
+"""Functions that rewrite states, by network version."""
+
 
 def check_migration(before: int, after: int, other_actors: bool) -> None:
-    """Raise InvalidInput if a state of version `before` cannot be migrated to version `after`.
+    """Raise InvalidInput if version `after` does not follow `before`.
 
     `other_actors` is true if the built-in actors are replaced; the version may then stay the same.
     """
     network_version(after)
-    passed = versions_between(before, after)
-    if not passed and not (after == before and other_actors):
+    if not versions_between(before, after) and not (after == before and other_actors):
         hint = "; pass a bundle to replace its built-in actors" if after == before else ""
         raise InvalidInput(f"network version nv{after} is not an upgrade of nv{before}{hint}")
-    unknown = [row.number for row in passed if row.layouts is Layouts.UNKNOWN]
-    if other_actors and unknown:
-        raise InvalidInput(
-            f"nv{before} cannot be upgraded to nv{after} with other built-in actors: nv{unknown[0]} changes the "
-            "layout of their states, and its migration is not implemented"
-        )
 
 
-def first_state_migration(passed: Iterable[NetworkVersion]) -> NetworkVersion | None:
-    """Return the first of the versions that rewrites states, and so requires the matching actors, or None."""
+def streams_version(passed: Iterable[NetworkVersion]) -> NetworkVersion | None:
+    """Return the version among `passed` that splits rewards, and so requires the actors of that version, or None."""
     return next((row for row in passed if row.layouts is Layouts.STREAMS), None)
 
 
-def rehearse(
-    tree: StateTree, manifest: Manifest, passed: Iterable[NetworkVersion], epoch: int, streams: StreamSettings | None
-) -> None:
-    """Run the state migrations of an upgrade on a copy of a state. Raises InvalidInput if they are not possible.
+def migrations_between(old: Manifest, new: Manifest, before: int, after: int) -> list[NetworkVersion]:
+    """Return the versions whose migrations turn states of the actors `old` into states of the actors `new`.
 
-    `manifest` is that of the current state.
+    `before` and `after` are the network versions; a user's own bundle counts as the actors of its network version.
+    Raises InvalidInput for new actors that cannot read the states of the old ones.
     """
-    if first_state_migration(passed) is not None:
-        _split_rewards(StateTree(tree.store, tree.flush()), manifest, epoch, streams)
+    first = actors_version(old) or network_version(before).actors
+    last = actors_version(new) or network_version(after).actors
+    lost = layouts_between(last, first)
+    if lost:
+        raise InvalidInput(
+            f"the new bundle has actors v{last}, which cannot read the states of the current actors v{first}: "
+            f"nv{lost[0].number} changed their layout; use a bundle of actors v{first} or newer"
+        )
+    versions = layouts_between(first, last)
+    missing = [row.number for row in versions if row.number not in MIGRATIONS]
+    if missing:
+        raise InvalidInput(f"nv{missing[0]} changes the layout of states, and its migration is not implemented")
+    return versions
+
+
+def rehearse(
+    tree: StateTree, old: Manifest, new: Manifest, before: int, after: int, epoch: int, streams: StreamSettings | None
+) -> None:
+    """Run the state migrations of an upgrade on a copy of a state. Raises InvalidInput if they are not possible."""
+    versions = migrations_between(old, new, before, after)
+    if versions:
+        _run(versions, StateTree(BufferedStore(tree.store), tree.flush()), old, epoch, streams, None)
 
 
 def migrate_state(
     tree: StateTree,
     old: Manifest,
     new: Manifest,
-    passed: Iterable[NetworkVersion] = (),
+    before: int,
+    after: int,
     epoch: int = 0,
     streams: StreamSettings | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Cid:
     """Migrate a state from the actors of `old` to those of `new`, and return its root.
 
-    State layouts follow the versions in `passed`. The new code must be in the store. `epoch` is the upgrade epoch; the
+    `before` and `after` are the network versions. The new code must be in the store. `epoch` is the upgrade epoch; the
     migration is the last operation in it. `streams` overrides the network's `STREAM_SETTINGS`. `progress` is called
-    with the number of actors processed, at intervals. `tree` is flushed but not modified. Raises InvalidInput, before
-    any walk, for a state that cannot be migrated, and Fatal for one that cannot be read.
+    with the number of actors processed, at intervals. `tree` is flushed but not modified. Raises InvalidInput for a
+    state that cannot be migrated, and Fatal for one that cannot be read.
     """
     root = tree.flush()
     if old.data == new.data:
         return root
     draft, codes = StateTree(tree.store, root), _new_codes(old, new)
-    if first_state_migration(passed) is not None:
-        _split_rewards(draft, old, epoch, streams)
+    _run(migrations_between(old, new, before, after), draft, old, epoch, streams, progress)
     system = draft.get_actor(SYSTEM_ACTOR)
     if system is not None:
         draft.set_actor(SYSTEM_ACTOR, system.with_head(put_object(draft.store, [link(new.data)])))
     draft.exchange_code(codes, progress)
     return draft.flush()
+
+
+def _run(
+    versions: Iterable[NetworkVersion],
+    tree: StateTree,
+    manifest: Manifest,
+    epoch: int,
+    streams: StreamSettings | None,
+    progress: Callable[[int], None] | None,
+) -> None:
+    for version in versions:
+        MIGRATIONS[version.number](MigrationContext(version.number, tree, manifest, epoch, streams, progress))
 
 
 def _new_codes(old: Manifest, new: Manifest) -> dict[Cid, Cid]:
@@ -99,18 +142,3 @@ def _new_codes(old: Manifest, new: Manifest) -> dict[Cid, Cid]:
                 f"{name} shares its code {show(before)} with another actor in the old bundle, but not in the new one"
             )
     return codes
-
-
-def _split_rewards(tree: StateTree, manifest: Manifest, epoch: int, streams: StreamSettings | None) -> None:
-    """Run the steps of network version 29 before the code is replaced; `manifest` is that of the current actors."""
-    settings = streams or STREAM_SETTINGS.get(tree.init_state().network_name, DEVELOPMENT)
-    reward, market = _singleton(tree, REWARD_ACTOR), _singleton(tree, MARKET_ACTOR)
-    tree.set_actor(REWARD_ACTOR, reward.with_head(migrate_reward(tree, reward, settings, epoch, manifest)))
-    tree.set_actor(MARKET_ACTOR, market.with_head(migrate_market(tree, market)))
-
-
-def _singleton(tree: StateTree, actor: ActorID) -> ActorState:
-    state = tree.get_actor(actor)
-    if state is None:
-        raise InvalidInput(f"actor f0{actor}, whose state the upgrade changes, does not exist")
-    return state

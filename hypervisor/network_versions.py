@@ -73,8 +73,9 @@ class BaseFee(Enum):
 class Layouts(Enum):
     """Changes in the layout of actor states by a network upgrade."""
 
-    UNKNOWN = "changed by a migration that is not implemented"
+    UNKNOWN = "not known: a version without a migration yet"
     KEPT = "unchanged"
+    REWRITTEN = "rewritten by the version's module, such as `hypervisor.migration_nv25`"
     STREAMS = "reward and market states rewritten (`hypervisor.migration_nv29`)"
 
 
@@ -127,19 +128,24 @@ class NetworkVersion:
 
 
 NV18 = NetworkVersion(18, "Hygge", actors=10, prices=HYGGE, rules=MACHINE_V3)
-NV19 = NV18.successor(name="Lightning", actors=11, evm=frozenset({"STRICT_GETTERS", "PLAIN_BYTECODE"}))
-NV20 = NV19.successor(name="Thunder")
+NV19 = NV18.successor(
+    name="Lightning", actors=11, evm=frozenset({"STRICT_GETTERS", "PLAIN_BYTECODE"}), layouts=Layouts.REWRITTEN
+)
+NV20 = NV19.successor(name="Thunder", layouts=Layouts.KEPT)
 NV21 = NV20.successor(
     name="Watermelon",
     actors=12,
     prices=WATERMELON,
     rules=MACHINE_V4,
+    layouts=Layouts.REWRITTEN,
     evm=frozenset({"STRICT_GETTERS", "STRICT_DELEGATE", "CREATION_RETURNS", "TOMBSTONE_RELOADS"}),
 )
-NV22 = NV21.successor(name="Dragon", actors=13)
-NV23 = NV22.successor(name="Waffle", actors=14)
-NV24 = NV23.successor(name="Tuktuk", actors=15, evm=NV23.evm | {"MCOPY", "BEACON_RANDOMNESS"})
-NV25 = NV24.successor(name="Teep", actors=16, prices=TEEP, evm=NV24.evm | {"TRANSIENT"})
+NV22 = NV21.successor(name="Dragon", actors=13, layouts=Layouts.REWRITTEN)
+NV23 = NV22.successor(name="Waffle", actors=14, layouts=Layouts.REWRITTEN)
+NV24 = NV23.successor(
+    name="Tuktuk", actors=15, evm=NV23.evm | {"MCOPY", "BEACON_RANDOMNESS"}, layouts=Layouts.REWRITTEN
+)
+NV25 = NV24.successor(name="Teep", actors=16, prices=TEEP, evm=NV24.evm | {"TRANSIENT"}, layouts=Layouts.REWRITTEN)
 NV26 = NV25.successor(name="Tock", layouts=Layouts.KEPT)
 NV27 = NV26.successor(name="GoldenWeek", actors=17, evm=NV26.evm | {"BLS12_381"}, layouts=Layouts.KEPT)
 NV28 = NV27.successor(
@@ -178,11 +184,15 @@ def versions_after(number: int) -> list[NetworkVersion]:
     return versions_between(number, max(NETWORK_VERSIONS))
 
 
+def layouts_between(before: int, after: int) -> list[NetworkVersion]:
+    """Return the rows that change state layouts after the actors version `before`, up to `after`."""
+    rows = (row for row in NETWORK_VERSIONS.values() if before < row.actors <= after)
+    return [row for row in rows if row.layouts is not Layouts.KEPT]
+
+
 def other_layouts(one: int, other: int) -> NetworkVersion | None:
     """Return the first row that changes state layouts between the actors of two versions, or None."""
-    low, high = sorted((one, other))
-    rows = (row for row in NETWORK_VERSIONS.values() if low < row.actors <= high)
-    return next((row for row in rows if row.layouts is not Layouts.KEPT), None)
+    return next(iter(layouts_between(*sorted((one, other)))), None)
 
 
 def newest_with_actors(version: int) -> NetworkVersion | None:

@@ -15,7 +15,7 @@ from cbor2 import CBORTag
 
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import decode_bigint, encode_bigint
-from hypervisor.errors import Fatal
+from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.leb128 import encode_uleb128
 from hypervisor.printed import cid_text, one_line, show_fil
 from hypervisor.types import INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
@@ -104,8 +104,7 @@ class ActorState:
 
 _PROGRESS = 10_000
 """Number of actors between two progress reports."""
-_OTHER_FIELDS = 4
-"""Number of an actor's fields after its code."""
+_ACTOR_FIELDS = 5
 
 _UNREAD = ActorState(Cid(b""))
 """Marker for an actor that was not looked up yet."""
@@ -324,26 +323,54 @@ class StateTree:
     def exchange_code(self, codes: Mapping[Cid, Cid], progress: Callable[[int], None] | None = None) -> None:
         """Replace code CIDs of all actors according to `codes`; only outside transactions.
 
-        The tree is rewritten node by node, so memory use depends on the new nodes, not on the number of actors.
-        `progress` is called at intervals with the number of actors processed. Raises Fatal, with the tree unchanged,
-        for malformed actors.
+        `progress` is called at intervals with the number of actors processed. Raises Fatal like `rewrite`.
         """
-        self.flush()
-        new, seen = {before: link(after) for before, after in codes.items() if before != after}, 0
+        new = {before: link(after) for before, after in codes.items() if before != after}
 
-        def changed(_: bytes, fields: Any) -> Any | None:
+        def with_code(_: bytes, fields: list[Any]) -> list[Any] | None:
+            other = new.get(unlink(fields[0]))
+            return None if other is None else [other, *fields[1:]]
+
+        self._rewrite(with_code, progress)
+
+    def rewrite_states(
+        self, code: Cid, change: Callable[[ActorID, Cid], Cid], progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Replace the heads of all actors with `code` by `change(actor, head)`; only outside transactions.
+
+        `progress` and errors are those of `exchange_code`; errors of `change` propagate, with the tree unchanged.
+        """
+
+        def with_head(key: bytes, fields: list[Any]) -> list[Any] | None:
+            if unlink(fields[0]) != code:
+                return None
+            actor = Address.from_bytes(key).actor_id()
+            if actor is None:
+                raise ValueError(f"{key.hex()[:60]} is not the key of an actor")
+            return [fields[0], link(change(actor, unlink(fields[1]))), *fields[2:]]
+
+        self._rewrite(with_head, progress)
+
+    def _rewrite(
+        self, change: Callable[[bytes, list[Any]], list[Any] | None], progress: Callable[[int], None] | None
+    ) -> None:
+        """Replace the fields of all actors node by node, so that memory does not depend on the number of actors."""
+        self.flush()
+        seen = 0
+
+        def changed(key: bytes, fields: Any) -> Any | None:
             nonlocal seen
             seen += 1
             if progress is not None and seen % _PROGRESS == 0:
                 progress(seen)
-            code, *others = fields
-            if len(others) != _OTHER_FIELDS:
+            if type(fields) is not list or len(fields) != _ACTOR_FIELDS:
                 raise ValueError(f"{fields!r:.60} is not a tuple of five")
-            other = new.get(unlink(code))
-            return None if other is None else [other, *others]
+            return change(key, fields)
 
         try:
             actors = self._hamt.rewritten(changed)
+        except InvalidInput:
+            raise
         except _MALFORMED as error:
             raise _unreadable("the actors of the state tree", error) from error
         self._root = put_object(self.store, [STATE_TREE_VERSION, link(actors), self._info])

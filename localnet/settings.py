@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hypervisor.bundle import Bundle
-from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.opening import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile
+from hypervisor.stream_settings import StreamSettings
 from hypervisor.types import TokenAmount
 from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC
 from localnet.chain.clock import Clock

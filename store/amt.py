@@ -7,12 +7,12 @@ is `[bit_width, height, count, node]`; a node is `[bitmap, links, values]` with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
-from store.codec import array_head, bytes_head, encode
+from store.codec import array_head, bytes_head, encode, link
 from store.nodes import changed_values, child_cid, link_bytes, load_value
 
 MAX_INDEX: Final = (1 << 64) - 2
@@ -134,6 +134,19 @@ class Amt:
         if self._bit_width != after._bit_width:
             return changed_values(dict(self.items()), dict(after.items()))
         return self._differences((self._root, self._height), after, (after._root, after._height), 0)
+
+    def rewritten(self, change: Callable[[int, Any], Any]) -> Cid:
+        """Write a copy of the array with each value replaced by `change(index, value)`, and return its root CID.
+
+        The array must be flushed and is not modified. Nodes are processed one by one, children before their parents,
+        without being cached. Raises AmtError, BlockNotFound.
+        """
+        if self._cid is None:
+            raise AmtError("cannot rewrite an array with unflushed changes; call flush() first")
+        head = b"\x84" + encode(self._bit_width) + encode(self._height) + encode(self.count)
+        data = head + self._rewrite(self._root, self._height, 0, change)
+        self._store.put(cid_of(data), data)
+        return cid_of(data)
 
     def flush(self) -> Cid:
         """Write the changed nodes to the store, children first, and return the root CID."""
@@ -286,6 +299,19 @@ class Amt:
         body = array_head(len(items)) + b"".join(items)
         lists = body + b"\x80" if height else b"\x80" + body
         return b"\x83" + bytes_head(length) + bitmap.to_bytes(length, "little") + lists
+
+    def _rewrite(self, node: _AmtNode, height: int, base: int, change: Callable[[int, Any], Any]) -> bytes:
+        """Write the rewritten nodes below `node`, and return the encoding of the rewritten `node`."""
+        slots: dict[int, Any] = {}
+        for slot, pointer in node.slots.items():
+            index = base + (slot << (self._bit_width * height))
+            if height:
+                data = self._rewrite(self._node_at(pointer, height - 1), height - 1, index, change)
+                self._store.put(cid_of(data), data)
+                slots[slot] = link(cid_of(data))
+            else:
+                slots[slot] = change(index, pointer)
+        return self._encode(_AmtNode(slots, None), height, [])
 
     def _encode_child(self, node: _AmtNode, height: int, written: list[tuple[_AmtNode, Cid, bytes]]) -> Cid:
         if node.cid is None:

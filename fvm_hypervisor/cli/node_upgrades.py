@@ -10,7 +10,7 @@ import typer
 from fvm_hypervisor.cli.options import parsed_network
 
 if TYPE_CHECKING:
-    from hypervisor.migration_nv29 import StreamSettings
+    from hypervisor.stream_settings import StreamSettings
 
 PANEL: Final = "Filecoin"
 

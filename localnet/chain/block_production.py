@@ -19,7 +19,7 @@ from hypervisor.argument_checks import octets, whole_number
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message, SignedMessage
-from hypervisor.migration_nv29 import StreamSettings
+from hypervisor.stream_settings import StreamSettings
 from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
 from localnet.chain.chain import Chain

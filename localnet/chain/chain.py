@@ -48,7 +48,7 @@ from localnet.ledger.index import (
     tipset_entries,
 )
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
-from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrade
+from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrades
 from store.blockstore import Blockstore
 from store.buffered import BufferedStore
 from store.cid import Cid
@@ -297,9 +297,7 @@ class Chain(ChainReader):
             modules = MemoryStore()
             modules.put_many(bundle.blocks)
             learn_actors(self.machine.registry, bundle.manifest, modules)
-        for upgrade in changed.planned:
-            if upgrade not in self.record.upgrades.planned:
-                rehearse_upgrade(self.machine, upgrade, changed.version_at(upgrade.epoch))
+        rehearse_upgrades(self.machine, changed, opened, self.record.upgrades)
         record = replace(self.record, upgrades=changed)
         blocks = [block for bundle in opened for block in bundle.blocks]
         self.machine.base.commit(blocks, bundle_pins(opened), network_entries(record))

@@ -18,8 +18,9 @@ from typing import Any, Final
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
-from hypervisor.migration_nv29 import DENOM, DEVELOPMENT, StreamSettings, begin_with_streams
+from hypervisor.migration_nv29 import DENOM, begin_with_streams
 from hypervisor.network_versions import NETWORK_VERSIONS, Layouts
+from hypervisor.stream_settings import DEVELOPMENT, StreamSettings
 from hypervisor.types import REWARD_ACTOR, ActorID, TokenAmount
 from localnet.addresses import Target, filecoin_address
 from localnet.state.controls import set_balance

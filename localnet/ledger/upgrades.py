@@ -22,9 +22,9 @@ from hypervisor.bundle import Bundle
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import InvalidInput
 from hypervisor.manifest import Manifest
-from hypervisor.migration import check_migration, first_state_migration, rehearse
-from hypervisor.migration_nv29 import StreamSettings
+from hypervisor.migration import check_migration, migrations_between, rehearse, streams_version
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, versions_between
+from hypervisor.stream_settings import StreamSettings
 from hypervisor.types import ChainEpoch
 from store.cid import Cid
 from store.codec import link, unlink
@@ -32,6 +32,7 @@ from store.roots import PIN_PREFIX
 
 if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
+    from hypervisor.state_tree import StateTree
 
 UpgradePlan = Mapping[int, int | tuple[int, Bundle | str | Path]]
 """Mapping from epoch to a network version, or to a version and its bundle of built-in actors."""
@@ -106,7 +107,7 @@ class Upgrades:
     def of_streams(self) -> Upgrade | None:
         """Return the upgrade that introduces streams of the block reward."""
         versions = [self.first, *(upgrade.version for upgrade in self.planned)]
-        passed = [first_state_migration(versions_between(*both)) for both in pairwise(versions)]
+        passed = [streams_version(versions_between(*both)) for both in pairwise(versions)]
         return next((upgrade for upgrade, anew in zip(self.planned, passed, strict=True) if anew is not None), None)
 
     def at(self, epoch: int) -> Upgrade | None:
@@ -155,7 +156,7 @@ def planned(
         version, named = wanted if isinstance(wanted, tuple) else (wanted, None)
         known = sorted((*before.planned, *upgrades), key=lambda upgrade: upgrade.epoch)
         passed = versions_between(Upgrades(before.first, tuple(known)).version_at(epoch), version)
-        same, requested = before.at(epoch), streams if first_state_migration(passed) else None
+        same, requested = before.at(epoch), streams if streams_version(passed) else None
         if same is not None and same.version == version:
             same.check_same(requested, None if named is None else _open(named).manifest.data)
             upgrades.append(same)
@@ -170,11 +171,11 @@ def planned(
 
 def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersion], number: int) -> Bundle | None:
     """Return the bundle of an upgrade past some versions, up to `number`. Raises BundleError, InvalidInput."""
-    anew = first_state_migration(passed)
+    anew = streams_version(passed)
     if named is None:
         return None if anew is None else Bundle.for_actors(anew.actors, anew.rules)
     bundle = _open(named)
-    version, anew = actors_version(bundle.manifest), first_state_migration(versions_between(0, number))
+    version, anew = actors_version(bundle.manifest), streams_version(versions_between(0, number))
     if anew is not None and version is not None and version < anew.actors:
         raise InvalidInput(
             f"the bundle has actors v{version}, which cannot read the states that nv{anew.number} writes: "
@@ -186,7 +187,7 @@ def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersi
 
 def check_not_ahead(bundle: Bundle, number: int) -> None:
     """Raise InvalidInput for actors that require the state layout of a later network version."""
-    version, ahead = actors_version(bundle.manifest), first_state_migration(versions_between(number, LATEST.number))
+    version, ahead = actors_version(bundle.manifest), streams_version(versions_between(number, LATEST.number))
     if ahead is not None and version is not None and version >= ahead.actors:
         raise InvalidInput(
             f"the bundle has actors v{version}, which read the states that nv{ahead.number} will write: "
@@ -212,10 +213,25 @@ def upgrade_machine(machine: Hypervisor, upgrade: Upgrade) -> None:
 
     manifest = None if upgrade.actors is None else Manifest.load(machine.store, upgrade.actors)
     row = network_version(upgrade.version, machine.context.network.overlay)
+    machine.advance(epoch=upgrade.epoch)  # a replay begins with a machine at another epoch
     machine.upgrade(row, manifest, upgrade.streams, progress)
 
 
-def rehearse_upgrade(machine: Hypervisor, upgrade: Upgrade, before: int) -> None:
-    """Raise InvalidInput if the machine's current state cannot be upgraded from a network version."""
-    passed = versions_between(before, upgrade.version)
-    rehearse(machine.state_tree, machine.manifest, passed, upgrade.epoch, upgrade.streams)
+def rehearse_upgrades(machine: Hypervisor, upgrades: Upgrades, bundles: Iterable[Bundle], known: Upgrades) -> None:
+    """Raise InvalidInput if the machine's current state cannot be upgraded as planned.
+
+    `bundles` are those of the upgrades that are not in `known`. An upgrade after another one that rewrites states is
+    checked by the versions of its actors only, since its state does not exist yet.
+    """
+    manifests = {bundle.manifest.data: bundle.manifest for bundle in bundles}
+    old = machine.manifest
+    state: StateTree | None = machine.state_tree
+    for upgrade in upgrades.planned:
+        if upgrade.actors is None:
+            continue
+        new = manifests.get(upgrade.actors) or Manifest.load(machine.store, upgrade.actors)
+        before = upgrades.version_at(upgrade.epoch)
+        rewrites = migrations_between(old, new, before, upgrade.version)
+        if state is not None and upgrade not in known.planned:
+            rehearse(state, old, new, before, upgrade.version, upgrade.epoch, upgrade.streams)
+        old, state = new, None if rewrites else state

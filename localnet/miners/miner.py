@@ -37,6 +37,9 @@ SECTOR_SIZE: Final = 2048
 
 WINDOW_PROOFS: Final = {SECTOR_SIZE: WINDOW_PROOF, 8 << 20: 11, 512 << 20: 12, 32 << 30: 13, 64 << 30: 14}
 """Mapping from sector sizes in bytes to the types of their window PoSt proofs (V1P1)."""
+_V1P1_AFTER_V1: Final = 5
+"""Difference between the numbers of a V1P1 proof and the V1 proof of the same size."""
+_V1P1_SINCE: Final = 19
 
 LIFETIME: Final = 540 * PROVING_PERIOD
 """Default lifetime of a sector in epochs."""
@@ -92,7 +95,7 @@ class Miner:
 
     @property
     def _window_proof(self) -> int:
-        return WINDOW_PROOFS[self.sector_size]
+        return window_proof(self.network, self.sector_size)
 
     def sector(self, number: int) -> SectorState:
         """Return a sector as the miner actor describes it."""
@@ -209,6 +212,11 @@ class Miner:
         return self.network.machine.call(probe).exit_code != ExitCode.USR_UNHANDLED_MESSAGE
 
 
+def window_proof(network: MinerNetwork, sector_size: int) -> int:
+    """Return the type of window PoSt proofs: V1P1, or V1 before network version 19 (FIP-0061)."""
+    return WINDOW_PROOFS[sector_size] - (_V1P1_AFTER_V1 if network.version < _V1P1_SINCE else 0)
+
+
 def create_miner(
     network: MinerNetwork,
     owner: Account,
@@ -227,7 +235,7 @@ def create_miner(
         whole_number(expiration, "the epoch at which sectors expire")
     pledge = sectors * sector_size * ATTO_PER_FIL // _PLEDGED_SIZE
     network.send_native(BLS_ACCOUNT, sender=owner)
-    creation = storagepower.create_miner(owner.native, BLS_ACCOUNT, WINDOW_PROOFS[sector_size], b"", [])
+    creation = storagepower.create_miner(owner.native, BLS_ACCOUNT, window_proof(network, sector_size), b"", [])
     created = network.invoke(Address.id(POWER_ACTOR), creation, value=FUNDS + pledge, sender=owner)
     actor = created.id_address.actor_id()
     assert actor is not None, "the power actor answers an f0 address"

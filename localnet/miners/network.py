@@ -26,6 +26,10 @@ class MinerNetwork(Protocol):
         """The chain, which commits direct changes."""
 
     @property
+    def version(self) -> int:
+        """The network version."""
+
+    @property
     def machine(self) -> Hypervisor:
         """Machine at the head's state."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from hypervisor.address import Address
-from hypervisor.migration_nv29 import StreamSettings
+from hypervisor.stream_settings import StreamSettings
 from localnet.chain.streams import stream_settings
 from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional

@@ -25,7 +25,7 @@ from tests.localnet.conftest import Clock
 EPOCHS = 6
 
 PLACES = {
-    "between the two states": ("hypervisor.migration.migrate_market", False),
+    "between the two states": ("hypervisor.migration_nv29.migrate_market", False),
     "behind the migration": ("hypervisor.machine.Hypervisor.upgrade", True),
     "before the block is committed": ("localnet.chain.chain.tipset_entries", True),
     "behind the commit": ("store.rocks.RocksStore.commit", True),

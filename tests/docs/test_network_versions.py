@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.migration_nv29 import DENOM, DEVELOPMENT, STREAM_SETTINGS
+from hypervisor.migration_nv29 import DENOM
 from hypervisor.network_versions import NETWORK_VERSIONS, Layouts
+from hypervisor.stream_settings import DEVELOPMENT, STREAM_SETTINGS
 
 PROJECT = Path(__file__).resolve().parents[2]
 TEXT = (PROJECT / "docs" / "network-versions.md").read_text(encoding="utf-8")
-STATES = {Layouts.UNKNOWN: "unknown", Layouts.KEPT: "kept", Layouts.STREAMS: "streams"}
+STATES = {Layouts.UNKNOWN: "unknown", Layouts.KEPT: "kept", Layouts.REWRITTEN: "rewritten", Layouts.STREAMS: "streams"}
 
 
 def test_every_version_is_listed_as_its_row_is() -> None:

@@ -13,8 +13,9 @@ from hypervisor import Address, Genesis, Hypervisor, Message, fil
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.migration_nv29 import DENOM, DEVELOPMENT, STREAM_SETTINGS, StreamSettings, first_streams
+from hypervisor.migration_nv29 import DENOM, first_streams
 from hypervisor.network_versions import NV28, NV29
+from hypervisor.stream_settings import DEVELOPMENT, STREAM_SETTINGS, StreamSettings
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     MARKET_ACTOR,
@@ -152,7 +153,7 @@ def test_a_state_that_was_migrated_already_is_refused(machine: Hypervisor) -> No
     upgrade(machine)
     root = machine.root
     machine.advance(network=NV28)
-    with pytest.raises(InvalidInput, match="the state of the reward actor has 15 fields, expected 11"):
+    with pytest.raises(InvalidInput, match="actors v18, which cannot read the states of the current actors v19: nv29"):
         machine.upgrade(NV29, Bundle.embedded().manifest, SETTINGS)
     assert machine.root == root
 

@@ -61,7 +61,8 @@ def test_version_without_included_actors_needs_a_bundle(monkeypatch: pytest.Monk
     monkeypatch.setitem(NETWORK_VERSIONS, added.number, added)
     with pytest.raises(BundleError, match=f"does not include built-in actors v{added.actors}; pass a bundle"):
         Network(network=added.number, clock=Clock())
-    with pytest.raises(InvalidInput, match=f"nv{added.number} changes the layout of their states"):
+    monkeypatch.setattr("hypervisor.migration.actors_version", lambda manifest: None)
+    with pytest.raises(InvalidInput, match=f"nv{added.number} changes the layout of states, and its migration is not"):
         Network(network=newest.number, clock=Clock(), upgrades={1: (added.number, f"own-v{newest.actors}")})
     with pytest.raises(InvalidInput, match=f"our own bundle runs on nv21 to nv{added.number}, not on nv18"):
         Network(network=18, clock=Clock())

@@ -11,8 +11,8 @@ import pytest
 
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.migration_nv29 import DEVELOPMENT
 from hypervisor.network_versions import NETWORK_VERSIONS
+from hypervisor.stream_settings import DEVELOPMENT
 from localnet import Network, stream_settings
 from localnet.chain.retention import Housekeeper
 from localnet.ledger.genesis import GenesisOptions

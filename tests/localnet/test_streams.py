@@ -16,7 +16,8 @@ from hypervisor.bigint import decode_bigint
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
-from hypervisor.migration_nv29 import DENOM, StreamSettings
+from hypervisor.migration_nv29 import DENOM
+from hypervisor.stream_settings import StreamSettings
 from hypervisor.types import INIT_ACTOR, MARKET_ACTOR, REWARD_ACTOR, ActorID
 from localnet import Network, stream_settings
 from localnet.accounts import accounts

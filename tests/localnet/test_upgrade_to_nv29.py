@@ -19,9 +19,9 @@ from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import NV29
 from hypervisor.state_tree import ActorState
+from hypervisor.stream_settings import StreamSettings
 from hypervisor.types import MARKET_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID
 from localnet import Network
 from localnet.rpc.server import serving

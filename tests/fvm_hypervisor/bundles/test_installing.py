@@ -180,25 +180,25 @@ def test_incomplete_padded_and_unknown_bundles_are_refused(library: Path, tmp_pa
 
 def test_a_newer_release_is_added_under_the_name_that_is_given(library: Path, tmp_path: Path) -> None:
     bundle = write_stand_in(OFFICIAL, tmp_path / "newer.car")
-    release, path = add(tmp_path / "newer.car", "v19-devnet")
-    assert (release.name, release.version, path) == ("v19-devnet", 19, library / "v19-devnet.car")
-    assert Bundle.open("v19-devnet") == bundle
-    assert actors_version(bundle.manifest) == 19
-    assert list(downloaded_releases()) == ["v19-devnet"]
+    release, path = add(tmp_path / "newer.car", "v20-devnet")
+    assert (release.name, release.version, path) == ("v20-devnet", 20, library / "v20-devnet.car")
+    assert Bundle.open("v20-devnet") == bundle
+    assert actors_version(bundle.manifest) == 20
+    assert list(downloaded_releases()) == ["v20-devnet"]
     assert add(tmp_path / "newer.car")[0] == release
-    assert find_release("v19", "devnet") == release
+    assert find_release("v20", "devnet") == release
 
 
 def test_a_release_that_is_not_pinned_here_has_no_url(library: Path, tmp_path: Path, official: bytes) -> None:
-    """The tag is not known: v19 was released as v19.0.1, not as v19.0.0."""
+    """The tag is not known: a release need not end in .0.0, as v19.0.1 shows."""
     (tmp_path / "known.car").write_bytes(official)
     write_stand_in(tmp_path / "known.car", tmp_path / "newer.car")
-    release, path = add(tmp_path / "newer.car", "v19-devnet")
+    release, path = add(tmp_path / "newer.car", "v20-devnet")
     path.unlink()
     assert (release.url, release.published_as) == (None, "builtin-actors-devnet.car")
     with pytest.raises(BundleError, match=r"is not downloaded: get builtin-actors-devnet.car .* from where it came"):
-        Bundle.open("v19-devnet")
-    with pytest.raises(BundleError, match=r"the download URL of v19-devnet is unknown: pass it with --from URL"):
+        Bundle.open("v20-devnet")
+    with pytest.raises(BundleError, match=r"the download URL of v20-devnet is unknown: pass it with --from URL"):
         fetch(release)
 
 
@@ -208,24 +208,24 @@ def test_a_name_stands_for_one_root_and_a_root_for_one_name(library: Path, tmp_p
     known.write_bytes(official)
     write_stand_in(known, first)
     write_stand_in(first, second)
-    add(first, "v19-devnet")
+    add(first, "v20-devnet")
     for file, name, words in (
-        (known, "v19-testing", "is that of v18-devnet, not of v19-testing"),
+        (known, "v20-testing", "is that of v18-devnet, not of v20-testing"),
         (second, "v18-devnet", "v18-devnet is known with the manifest root"),
-        (second, "v19-devnet", "v19-devnet is known with the manifest root"),
-        (first, "v19-testing", "is that of v19-devnet, not of v19-testing"),
+        (second, "v20-devnet", "v20-devnet is known with the manifest root"),
+        (first, "v20-testing", "is that of v20-devnet, not of v20-testing"),
         (second, "newest", "'newest' is not a valid release name: expected a name such as v19-devnet"),
         (second, "v19", "'v19' is not a valid release name"),
         (second, "v020-devnet", "'v020-devnet' is not a valid release name"),
     ):
         with pytest.raises(BundleError, match=words):
             add(file, name)
-    assert names(library) == ["named.json", "v19-devnet.car"]
+    assert names(library) == ["named.json", "v20-devnet.car"]
     add(known, "v18-devnet")
-    assert names(library) == ["named.json", "v18-devnet.car", "v19-devnet.car"]
+    assert names(library) == ["named.json", "v18-devnet.car", "v20-devnet.car"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"v19-devnet": 5}', '{"v19-devnet": "bafy"}', '{"newest": "bafy"}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"v20-devnet": 5}', '{"v20-devnet": "bafy"}', '{"newest": "bafy"}'])
 def test_corrupt_bundle_name_list_is_reported(library: Path, text: str) -> None:
     library.mkdir(parents=True)
     (library / "named.json").write_text(text)

@@ -20,29 +20,28 @@ from tests.stand_in import write_stand_in
 pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).resolve().parents[3]
-PROOFS, DEVNET = "v19-testing-fake-proofs", "v19-devnet"
+PROOFS = "v19-testing-fake-proofs"
 COMMAND = ("-c", "import sys; from fvm_hypervisor.cli.main import main; sys.exit(main())")
 SUITES = {
-    "fvm_hypervisor/builtin_actors/test_same_power.py": (f"[{PROOFS}", f"[{DEVNET}"),
-    "fvm_hypervisor/builtin_actors/test_same_miner.py": (f"[{PROOFS}", f"[{DEVNET}"),
+    "fvm_hypervisor/builtin_actors/test_same_power.py": (f"[{PROOFS}",),
+    "fvm_hypervisor/builtin_actors/test_same_miner.py": (f"[{PROOFS}",),
     "lane/test_lane.py": (f"[{PROOFS}-", f"-own-v19-{PROOFS}]"),
-    "examples/test_boot.py": (f"newer_bundle_has_equal_steps[{DEVNET}]",),
+    "examples/test_boot.py": (f"newer_bundle_has_equal_steps[{PROOFS}]",),
     "integration/test_filecoin_solidity.py": (f"[{PROOFS}-SendAPI]",),
-    "conformance/test_actor_cases.py": (f"{PROOFS}]", f"{DEVNET}]"),
-    "localnet/test_upgrade_to_nv29.py": (f"[own-{PROOFS}]", f"[fork-{DEVNET}]"),
+    "conformance/test_actor_cases.py": (f"{PROOFS}]",),
+    "localnet/test_upgrade_to_nv29.py": (f"[own-{PROOFS}]", f"[fork-{PROOFS}]"),
 }
 
 
 @pytest.fixture(scope="module")
 def release_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a bundle folder to which the two releases of v19 were added."""
+    """Return a bundle folder to which a release of v19 was added."""
     folder, library = tmp_path_factory.mktemp("newer"), tmp_path_factory.mktemp("library")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FVM_BUNDLE_DIR", str(library))
-        for name in (PROOFS, DEVNET):
-            file = folder / f"{name}.car"
-            write_stand_in(data_file(f"bundles/{name.replace('v19', 'v18')}.car"), file)
-            add(file, name)
+        file = folder / f"{PROOFS}.car"
+        write_stand_in(data_file(f"bundles/{PROOFS.replace('v19', 'v18')}.car"), file)
+        add(file, PROOFS)
     return library
 
 
@@ -70,21 +69,11 @@ def test_official_bundle_suites_offer_added_release(release_folder: Path) -> Non
 
 def test_contracts_are_compared_with_the_added_evm_actor(release_folder: Path) -> None:
     """Generated contracts (`make differential`) and the frame limits use the newest available bundle."""
-    program = "from tests.conftest import newest_bundle; print(newest_bundle('bundles/v18-devnet.car'))"
-    assert run(release_folder, "-c", program).strip() == str(release_folder / f"{DEVNET}.car")
-
-
-def test_boot_example_finds_official_bundle_and_own_of_version(release_folder: Path) -> None:
-    program = (
-        "import examples.boot as boot; from hypervisor.bundle_library import actors_version, own_of;"
-        "from hypervisor.network_versions import newest_with_actors;"
-        "from hypervisor import Bundle; name = boot.official_bundle(); manifest = Bundle.open(name).manifest;"
-        "actors = actors_version(manifest); print(name, newest_with_actors(actors).number, own_of(actors))"
-    )
-    assert run(release_folder, "-c", program).split() == [DEVNET, "29", "own-v19"]
+    program = "from tests.conftest import newest_bundle; print(newest_bundle('bundles/v18-testing-fake-proofs.car'))"
+    assert run(release_folder, "-c", program).strip() == str(release_folder / f"{PROOFS}.car")
 
 
 def test_evm_actor_cases_run_on_the_added_release(release_folder: Path) -> None:
     cases = "tests/conformance/fevm/own.json"
-    output = run(release_folder, *COMMAND, "fevmtest", cases, "--bundle", DEVNET, "--evm", "official", "--workers", "1")
+    output = run(release_folder, *COMMAND, "fevmtest", cases, "--bundle", PROOFS, "--evm", "official", "--workers", "1")
     assert output.splitlines()[-1] == "12 passed, 0 failed, 0 skipped"

@@ -1,0 +1,64 @@
+"""State migration from actors v11 to v12 at network version 21: new fields of sectors.
+
+A sector's info gets the epoch from which its power counts in place of the age of the sector that it replaced, and flags
+in place of a boolean. Infos are in the miner's sectors and in each deadline's snapshot. Source: forest
+`state_migration/nv21`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from hypervisor.migration_context import MigrationContext, tuple_of
+from hypervisor.migration_nv19 import MINER_FIELDS
+from hypervisor.types import ActorID
+from store.amt import Amt
+from store.cid import Cid
+from store.codec import link, unlink
+
+SECTORS: Final = 9
+"""Index of the sectors in a miner's state."""
+DEADLINES: Final = 12
+"""Index of the deadlines in a miner's state."""
+DEADLINE_FIELDS: Final = 11
+SECTOR_FIELDS: Final = 15
+SECTORS_BIT_WIDTH: Final = 5
+CACHED: Final = 4096
+"""Number of rewritten arrays to remember: most miners have equal, empty deadlines."""
+_SNAPSHOT: Final = 8
+_ACTIVATION, _REPLACED_AGE, _KEY, _SIMPLE_QA_POWER = 4, 11, 13, 14
+
+
+def migrate(context: MigrationContext) -> None:
+    """Rewrite the sectors of all miners."""
+    store = context.tree.store
+
+    @lru_cache(CACHED)
+    def sectors(root: Cid, part: str) -> Cid:
+        return Amt(store, root, SECTORS_BIT_WIDTH).rewritten(lambda number, info: _sector(f"{part}/{number}", info))
+
+    @lru_cache(CACHED)
+    def deadline(cid: Cid) -> Cid:
+        fields = context.fields(cid, "deadlines/due", DEADLINE_FIELDS)
+        fields[_SNAPSHOT] = link(sectors(unlink(fields[_SNAPSHOT]), "deadlines/due/sectors_snapshot"))
+        return context.put(fields)
+
+    def miner(_: ActorID, head: Cid) -> Cid:
+        state = context.fields(head, "the state", MINER_FIELDS)
+        (due,) = context.fields(unlink(state[DEADLINES]), "deadlines", 1)
+        state[SECTORS] = link(sectors(unlink(state[SECTORS]), "sectors"))
+        state[DEADLINES] = link(context.put([[link(deadline(unlink(item))) for item in due]]))
+        return context.put(state)
+
+    context.rewrite("storageminer", miner)
+
+
+def _sector(field: str, info: Any) -> list[Any]:
+    new = tuple_of(info, field, SECTOR_FIELDS).copy()
+    activation, replaced_age = info[_ACTIVATION], info[_REPLACED_AGE]
+    new[_REPLACED_AGE] = activation  # from now on the epoch from which the sector's power counts
+    if info[_KEY] is not None:
+        new[_ACTIVATION] = activation - replaced_age
+    new[_SIMPLE_QA_POWER] = int(info[_SIMPLE_QA_POWER])
+    return new
