@@ -144,7 +144,6 @@ class ContractInterface:
         )
 
     def function_name(self, calldata: bytes) -> str | None:
-        """Return the name of the function that calldata selects, or None."""
         entry = self._functions.get(calldata[:_SELECTOR])
         return None if entry is None else str(entry["name"])
 

@@ -39,11 +39,9 @@ class BlobSidecar:
 
     @property
     def proofs_per_blob(self) -> int:
-        """Number of proofs for each blob."""
         return kzg.CELLS if self.version == CELL_PROOFS else 1
 
     def proofs_of(self, index: int) -> tuple[bytes, ...]:
-        """Return the proofs of the blob at a place."""
         count = self.proofs_per_blob
         return self.proofs[index * count : (index + 1) * count]
 

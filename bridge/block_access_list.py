@@ -54,7 +54,6 @@ class BlockAccessList:
         return len(self.accounts) + sum(len(each.writes) + len(each.reads) for each in self.accounts.values())
 
     def rlp(self) -> bytes:
-        """Return the RLP encoding of the list."""
         return rlp.encode([_account_item(address, self.accounts[address]) for address in sorted(self.accounts)])
 
     def hash(self) -> bytes:
@@ -62,7 +61,6 @@ class BlockAccessList:
         return bytes(keccak(self.rlp()))
 
     def json(self) -> list[dict[str, Any]]:
-        """Return the JSON form of the list."""
         return [_account_json(address, self.accounts[address]) for address in sorted(self.accounts)]
 
     @classmethod

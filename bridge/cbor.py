@@ -61,7 +61,6 @@ class CborReader:
         return cid
 
     def optional_byte_string(self) -> bytes | None:
-        """Read a byte string or null."""
         if self._peek() == 0xF6:
             self._at += 1
             return None

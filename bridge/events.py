@@ -57,7 +57,6 @@ def entries_to_log(entries: Sequence[EventEntry]) -> Log | None:
 
 
 def _in_any_order(entries: Sequence[EventEntry]) -> Log | None:
-    """Convert an event with entries in any order."""
     topics: dict[str, bytes] = {}
     data: bytes | None = None
     for entry in entries:

@@ -29,7 +29,6 @@ class Lifespan:
         self.nonce = nonce
 
     def fields(self) -> list[int]:
-        """Return the tuple of two fields."""
         return [self.origin, self.nonce]
 
 

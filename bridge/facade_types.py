@@ -75,7 +75,6 @@ class SolidityTypes:
         self._made: dict[str, AbiType] = {}
 
     def of(self, term: Term, nullable: bool = False) -> AbiType:
-        """Return the type for a term of the schema."""
         made = self._named(term) if isinstance(term, str) else self._unnamed(term)
         return optional(made) if nullable else made
 

@@ -121,7 +121,6 @@ def decode_method_return(data: bytes, check_length: LengthCheck = within_block) 
 
 
 def _slice(data: bytes, start: int, length: int) -> bytes:
-    """Return a slice of `data`, padded with zeros."""
     return data[start : start + length].ljust(length, b"\0")
 
 

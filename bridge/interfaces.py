@@ -72,7 +72,6 @@ class Interface:
 
     @classmethod
     def built_in(cls, actor: str) -> Interface:
-        """Return the interface of a built-in actor by its name in the manifest."""
         schema, shared = actor_schema(actor), actor_schema("placeholder").types
         types = [name for name in schema.types if name not in shared or actor in _HOOKS.get(name, ())]
         return cls(schema, _by_name(methods_of(types, OWN_NUMBERS.get(actor, ""))))
@@ -82,7 +81,6 @@ class Interface:
         return self._method(method)[0]
 
     def named(self, number: int) -> ActorMethod | None:
-        """Return the method with a number, or None."""
         if number == METHOD_SEND:
             return ActorMethod("Send")
         return next((known for each, known in self.methods.values() if each == number), None)
@@ -242,7 +240,6 @@ def _own_numbers(text: str, name: str) -> str:
 
 
 def _by_name(numbers: Mapping[MethodNumber, ActorMethod]) -> dict[str, tuple[MethodNumber, ActorMethod]]:
-    """Return the methods by name, each with its smallest number."""
     found: dict[str, tuple[MethodNumber, ActorMethod]] = {}
     for number in sorted(numbers):
         found.setdefault(numbers[number].name, (number, numbers[number]))

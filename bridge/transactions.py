@@ -67,7 +67,6 @@ class Authorization(NamedTuple):
         return None if self.s > HALF_ORDER else recover(self.digest(), self.y_parity, self.r, self.s)
 
     def digest(self) -> bytes:
-        """Return the signed digest."""
         content = [rlp.number(self.chain_id), bytes(self.address), rlp.number(self.nonce)]
         return bytes(keccak(_AUTHORIZATION_MAGIC + rlp.encode(content)))
 
@@ -237,13 +236,11 @@ class SignedTransaction:
         return self.y_parity + (27 if chain_id is None else 35 + 2 * chain_id)
 
     def raw(self) -> bytes:
-        """Return the raw encoding."""
         if not self.wire_form and not self._raw:
             self._raw = self._encoded()
         return self.wire_form or self._raw
 
     def hash(self) -> bytes:
-        """Return the transaction's hash."""
         if not self._hash:
             self._hash = bytes(keccak(self.raw()))
         return self._hash

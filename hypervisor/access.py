@@ -28,7 +28,6 @@ class AccessTracker:
         """Checkpoint to roll back to."""
 
     def charge_read(self, actor: ActorID, gas: GasTracker) -> None:
-        """Charge for the first lookup of an actor."""
         if actor not in self._levels:
             gas.charge("OnActorLookup", self._prices.actor_lookup, self._prices.actor_lookup)
 
@@ -37,7 +36,6 @@ class AccessTracker:
         self._raise(actor, _READ)
 
     def charge_update(self, actor: ActorID, gas: GasTracker) -> None:
-        """Charge for the first update of an actor."""
         level = self.level(actor, 0) or 0
         if level < _READ:
             gas.charge("OnActorLookup", self._prices.actor_lookup, self._prices.actor_lookup)

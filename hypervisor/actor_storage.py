@@ -46,7 +46,6 @@ class ActorHead:
         return cls(machine, actor)
 
     def read(self) -> Cid:
-        """Return the current root."""
         return self._state().head
 
     def check(self, old: Cid | None) -> None:

@@ -32,7 +32,6 @@ class FilecoinCallRules:
         return self._create_from_send(calls, call) if actor is None else actor
 
     def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
-        """Run the actor's code."""
         return calls.invoke(call, actor, state)
 
     def _create_from_send(self, calls: CallManager, call: Call) -> ActorID:

@@ -79,7 +79,6 @@ class Manifest:
         return cid_of(encode([_MANIFEST_VERSION, link(self.data)]))
 
     def code(self, name: str) -> Cid:
-        """Return the code CID of a built-in actor by name."""
         return self._by_name[name]
 
     def type_of(self, code: Cid) -> int:

@@ -134,7 +134,6 @@ def _run(
 
 
 def _new_codes(old: Manifest, new: Manifest) -> dict[Cid, Cid]:
-    """Return a mapping from old to new code CIDs."""
     codes: dict[Cid, Cid] = {}
     for name, before, after in zip(ACTOR_NAMES, old.codes, new.codes, strict=True):
         if codes.setdefault(before, after) != after:

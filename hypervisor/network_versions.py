@@ -105,7 +105,6 @@ class NetworkVersion:
 
     @property
     def key(self) -> tuple[int, str]:
-        """Cache key of the row."""
         return self.number, "" if self.overlay is None else self.overlay.digest
 
     def with_overlay(self, overlay: Overlay | None) -> "NetworkVersion":

@@ -191,7 +191,6 @@ class ParallelBlock:
         self._measured, self._measured_at, self._next_estimate = now, number, 2 * number
 
     def _start_workers(self, first: int) -> None:
-        """Start workers for the messages from this one on."""
         takes_part = self._parallel.takes_part
         shares = shares_of(self._messages[first:], self._parallel.workers - (not takes_part))[takes_part:]
         self._began, self._begun = monotonic(), self._machine.state_tree.flushed_root
@@ -206,7 +205,6 @@ class ParallelBlock:
         self._parallel.blocks += bool(self._owners)
 
     def end(self) -> None:
-        """End the workers."""
         for worker in set(self._owners.values()):
             worker.end()
         if self._collects_again:
@@ -335,7 +333,6 @@ class _Done:
     pickled: bytes
 
     def events(self) -> list[TraceEvent]:
-        """Return the events for a tracer."""
         events: list[TraceEvent] = pickle.loads(self.pickled) if self.pickled else []  # noqa: S301  # our own data
         return events
 
@@ -383,7 +380,6 @@ class _Worker:
         return ready > 0
 
     def end(self) -> None:
-        """Kill the worker."""
         if self._is_alive:
             self._is_alive = False
             with suppress(ProcessLookupError):

@@ -20,7 +20,6 @@ class Price:
     per_unit: int = 0
 
     def of(self, units: int = 0) -> int:
-        """Return the charge for a number of units."""
         return self.flat + self.per_unit * units
 
 
@@ -32,7 +31,6 @@ class StepPrice:
     steps: tuple[tuple[int, int], ...]
 
     def of(self, items: int) -> int:
-        """Return the charge for a number of items."""
         return self.per_item * items + max((cost for start, cost in self.steps if items >= start), default=0)
 
 

@@ -68,7 +68,6 @@ class ProfileRecorder:
         self.open: list[ProfiledInvocation] = []
 
     def begin(self, invocation: ProfiledInvocation) -> None:
-        """Record the start of an invocation."""
         if self.open:
             around = self.open[-1]
             around.under.append((0 if around.place is None else around.place(), invocation))

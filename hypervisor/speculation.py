@@ -53,7 +53,6 @@ class RecordingTree(StateTree):
         """Actors written by previous messages in this process."""
 
     def start(self) -> None:
-        """Begin a message."""
         self.is_blurred = self._is_silent = False
         self._changed |= self._written
         self._changed.update(self._credits)
@@ -79,7 +78,6 @@ class RecordingTree(StateTree):
     # --- operations of a message ------------------------------------------------------------------------------
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
-        """Return the actor's state, or None."""
         state = super().get_actor(actor)
         if actor not in self._reads and not self._is_silent:
             self._reads[actor] = state
@@ -88,20 +86,17 @@ class RecordingTree(StateTree):
         return state
 
     def existing(self, actor: ActorID) -> ActorState:
-        """Return the state of an actor. Raises Fatal if it does not exist."""
         state = self.get_actor(actor)
         if state is None:
             raise Fatal(f"actor f0{actor} is missing")
         return state
 
     def set_actor(self, actor: ActorID, state: ActorState) -> None:
-        """Write an actor."""
         self.get_actor(actor)
         self._written.add(actor)
         super().set_actor(actor, state)
 
     def delete_actor(self, actor: ActorID) -> None:
-        """Delete an actor."""
         self.get_actor(actor)
         self._written.add(actor)
         super().delete_actor(actor)
@@ -123,7 +118,6 @@ class RecordingTree(StateTree):
         return is_there
 
     def lookup_id(self, address: Address) -> ActorID | None:
-        """Return the actor ID of an address, or None."""
         if address.protocol is Protocol.ID or self._is_silent:
             return super().lookup_id(address)
         self._is_silent = True
@@ -136,7 +130,6 @@ class RecordingTree(StateTree):
         return found
 
     def rollback(self, mark: tuple[int, int]) -> None:
-        """Undo everything since the mark and close the transaction."""
         if self._credits:
             self.is_blurred = True
         super().rollback(mark)

@@ -90,15 +90,12 @@ class ActorState:
         return cls(unlink(code), unlink(head), nonce, TokenAmount(amount), address)
 
     def with_balance(self, balance: int) -> "ActorState":
-        """Return the actor with another balance."""
         return ActorState(self.code, self.head, self.nonce, TokenAmount(balance), self.delegated_address)
 
     def with_nonce(self, nonce: int) -> "ActorState":
-        """Return the actor with another nonce."""
         return ActorState(self.code, self.head, nonce, self.balance, self.delegated_address)
 
     def with_head(self, head: Cid) -> "ActorState":
-        """Return the actor with another state."""
         return ActorState(self.code, head, self.nonce, self.balance, self.delegated_address)
 
 
@@ -123,7 +120,6 @@ class InitState:
     installed: Cid | None = None
 
     def fields(self) -> list[Any]:
-        """Return the tuple of three or four fields."""
         common = [link(self.address_map), self.next_id, self.network_name]
         return common if self.installed is None else [*common, link(self.installed)]
 
@@ -279,7 +275,6 @@ class StateTree:
         return state
 
     def set_actor(self, actor: ActorID, state: ActorState) -> None:
-        """Write an actor."""
         self._actors.set(actor, state)
         self._dirty.add(actor)
 
@@ -302,7 +297,6 @@ class StateTree:
 
     @property
     def flushed_root(self) -> Cid:
-        """The root of the last flush."""
         return self._root
 
     def written_since(self, flushed: Cid) -> Set[ActorID] | None:
@@ -438,7 +432,6 @@ class StateTree:
         return actor
 
     def map_address(self, address: Address, actor: ActorID, init: InitState | None = None) -> None:
-        """Map a further address to an actor."""
         init = init or self.init_state()
         addresses = Hamt(self.store, init.address_map, HAMT_BIT_WIDTH)
         addresses.set(address.to_bytes(), actor)
@@ -446,7 +439,6 @@ class StateTree:
         self._resolved.set(address, actor)
 
     def init_state(self) -> InitState:
-        """Return the decoded state of the init actor."""
         actor = self.get_actor(INIT_ACTOR)
         if actor is None:
             raise Fatal("the state tree has no init actor (f01)")

@@ -57,7 +57,6 @@ class UndoMap(Generic[K, V]):
         return (self._log[at][0] for at in range(mark, len(self._log)))
 
     def rollback(self, mark: int) -> None:
-        """Undo every write since `mark`."""
         while len(self._log) > mark:
             key, old = self._log.pop()
             if old is _ABSENT:

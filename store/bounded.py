@@ -49,15 +49,12 @@ class BoundedStore:
         return data
 
     def has(self, cid: Cid) -> bool:
-        """Return True if the block is stored."""
         return cid in self._blocks or self._kept.get(cid) is not None
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Store one block."""
         self.put_many(((cid, data),))
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Store blocks."""
         self.commit(blocks, {})
 
     def commit(
@@ -110,15 +107,12 @@ class BoundedStore:
     # --- metadata and index -----------------------------------------------------------------------------------
 
     def metadata(self, key: bytes) -> bytes | None:
-        """Return the metadata under `key`, or None."""
         return self._metadata.get(key)
 
     def all_metadata(self) -> dict[bytes, bytes]:
-        """Return all metadata, sorted by key."""
         return dict(sorted(self._metadata.items()))
 
     def index(self, key: bytes) -> bytes | None:
-        """Return the index entry under `key`, or None."""
         return self._kept.get(_INDEX + key)
 
     def close(self) -> None:

@@ -78,7 +78,6 @@ class _Entries:
             run.clear()
 
     def write(self, file: BinaryIO) -> None:
-        """Write the index."""
         codes: dict[int, list[int]] = {}
         for code, width in sorted(self._open):
             codes.setdefault(code, []).append(width)
@@ -187,7 +186,6 @@ class IndexedCar:
         raise CarError("a CAR is read-only")
 
     def close(self) -> None:
-        """Close the file."""
         self._map.close()
         self._file.close()
 

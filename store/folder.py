@@ -152,12 +152,10 @@ class CommitCount:
         self._file = path.open("r+b", buffering=0)
 
     def write(self, number: int) -> None:
-        """Record the number of an acknowledged commit."""
         self._file.seek(0)
         self._file.write(_number(number))
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()
 
 

@@ -44,7 +44,6 @@ class Collection:
     dropped: int = 0
 
     def encode(self) -> bytes:
-        """Encode the record for the database."""
         return encode([_VERSION, self.phase, self.cursor, self.marked, self.kept, self.dropped])
 
     @classmethod
@@ -147,7 +146,6 @@ class Marks:
         return scanned == limit
 
     def end(self) -> None:
-        """End the collection and discard its marks."""
         batch = Batch(self._database)
         batch.clear(self._marks_name, _END)
         batch.note(_RECORD, None)

@@ -19,22 +19,18 @@ class MemoryStore:
         self._lock = Lock()
 
     def get(self, cid: Cid) -> bytes:
-        """Return the block. Raises BlockNotFound."""
         data = self._blocks.get(cid)
         if data is None:
             raise BlockNotFound(cid)
         return data
 
     def has(self, cid: Cid) -> bool:
-        """Return True if the block is stored."""
         return cid in self._blocks
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Store one block."""
         self._blocks[cid] = data
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Store blocks."""
         self._blocks.update(blocks)
 
     def commit(
@@ -44,7 +40,6 @@ class MemoryStore:
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index (None deletes). Raises HeadMoved unless metadata is `expected`."""
         new = dict(blocks)  # consume the iterable first: if it raises, the store is unchanged
         with self._lock:
             check_expected(self, expected)
@@ -53,15 +48,12 @@ class MemoryStore:
             _change(self._index, index)
 
     def metadata(self, key: bytes) -> bytes | None:
-        """Return the metadata under `key`, or None."""
         return self._metadata.get(key)
 
     def all_metadata(self) -> dict[bytes, bytes]:
-        """Return all metadata, sorted by key."""
         return dict(sorted(self._metadata.items()))
 
     def index(self, key: bytes) -> bytes | None:
-        """Return the index entry under `key`, or None."""
         return self._index.get(key)
 
     def close(self) -> None:

@@ -32,11 +32,9 @@ class OverlayStore:
         return self._own.has(cid) or self._base.has(cid)
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Store one block in the overlay."""
         self._own.put(cid, data)
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Store blocks in the overlay."""
         self._own.put_many(blocks)
 
     def commit(
@@ -46,7 +44,6 @@ class OverlayStore:
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index in the overlay. Raises HeadMoved unless metadata is `expected`."""
         new = dict(blocks)
         with self._lock:
             check_expected(self, expected)

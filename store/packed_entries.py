@@ -51,7 +51,6 @@ class PackedEntries:
         self._open_page = lru_cache(OPEN_PAGES)(self._read_page)
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the value of a key, or None."""
         if len(key) <= _NAMES:
             return self._names.get(key)
         value = self._recent.get(key, _ABSENT)

@@ -147,7 +147,6 @@ class RocksStore:
         return data
 
     def has(self, cid: Cid) -> bool:
-        """Return True if the block is stored."""
         return bool(self._call(self._blocks.__contains__, cid))
 
     def put(self, cid: Cid, data: bytes) -> None:
@@ -208,16 +207,13 @@ class RocksStore:
     # --- metadata and index -----------------------------------------------------------------------------------
 
     def metadata(self, key: bytes) -> bytes | None:
-        """Return the metadata under `key`, or None."""
         value: bytes | None = self._call(self._metadata.get, key)
         return value
 
     def all_metadata(self) -> dict[bytes, bytes]:
-        """Return all metadata, sorted by key."""
         return dict(self._call(lambda: list(self._metadata.items())))
 
     def index(self, key: bytes) -> bytes | None:
-        """Return the chain index entry under `key`, or None."""
         value: bytes | None = self._call(self._index.get, key)
         return value
 
@@ -231,7 +227,6 @@ class RocksStore:
 
     @property
     def collection(self) -> Collection | None:
-        """The collection in progress or interrupted, or None."""
         return None if self._marks is None else self._marks.collection
 
     def begin_collection(self) -> None:
@@ -264,7 +259,6 @@ class RocksStore:
             return bool(self._call(self._collecting().sweep, self._blocks, limit))
 
     def end_collection(self) -> None:
-        """Discard the marks."""
         with self._lock:
             self._call(self._collecting().end)
 

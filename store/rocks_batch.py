@@ -19,11 +19,9 @@ class Batch:
         self._batch = WriteBatch(raw_mode=True)
 
     def put(self, family: str, key: bytes, value: bytes) -> None:
-        """Store a value."""
         self._batch.put(bytes(key), value, self._database.get_column_family_handle(family))
 
     def put_all(self, family: str, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        """Store values."""
         handle = self._database.get_column_family_handle(family)
         try:
             for key, value in entries:
@@ -32,7 +30,6 @@ class Batch:
             del handle
 
     def delete(self, family: str, key: bytes) -> None:
-        """Delete a key."""
         self._batch.delete(key, self._database.get_column_family_handle(family))
 
     def clear(self, family: str, end: bytes) -> None:
@@ -47,5 +44,4 @@ class Batch:
             self._batch.put(key, value)
 
     def write(self, options: WriteOptions | None = None) -> None:
-        """Write the batch."""
         self._database.write(self._batch, options)

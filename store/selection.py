@@ -202,7 +202,6 @@ def _interests(selector: Selector) -> list[str | range] | None:
 
 
 def _explore(selector: Selector, segment: Segment, value: Any, of_list: bool) -> Selector | None:
-    """Return the selector that applies to a child, or None."""
     match selector:
         case All(below):
             return below

@@ -132,7 +132,6 @@ class _Clause:
         self._recursive = recursive
 
     def take(self, key: str, kind: str, optional: bool = False) -> Any:
-        """Remove and return an entry of the given kind."""
         if key not in self._left:
             if optional:
                 return None
@@ -143,11 +142,9 @@ class _Clause:
         return value
 
     def next(self, key: str = ">", recursive: bool | None = None) -> Selector:
-        """Parse the clause that follows."""
         return self.below(self.take(key, "map"), recursive)
 
     def below(self, data: Any, recursive: bool | None = None) -> Selector:
-        """Parse a nested clause."""
         return _parse(data, self._depth - 1, self._recursive if recursive is None else recursive)
 
     def done(self) -> None:

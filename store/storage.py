@@ -46,12 +46,10 @@ class NamedHead:
     key: bytes
 
     def read(self) -> Cid | None:
-        """Return the CID under the name, or None."""
         head = self.store.metadata(self.key)
         return None if head is None else Cid(head)
 
     def check(self, old: Cid | None) -> None:
-        """Raise HeadMoved if the CID is not `old`."""
         check_expected(self.store, {self.key: old})
 
     def move(self, old: Cid | None, new: Cid, kept: Iterable[tuple[Cid, bytes]]) -> None:
@@ -75,7 +73,6 @@ class Storage:
 
     @classmethod
     def named(cls, store: Store, name: bytes, hash: int = SHA2_256) -> Self:
-        """Return the storage `name` of a store."""
         return cls(store, NamedHead(store, _KEY_PREFIX + name), hash)
 
     def put(self, value: Any) -> Cid:

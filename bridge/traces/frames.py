@@ -96,7 +96,6 @@ class EthereumFrame:
 
     @property
     def creates(self) -> bool:
-        """True if this is a creation."""
         return self.kind in ("CREATE", "CREATE2")
 
 

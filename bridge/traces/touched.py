@@ -61,7 +61,6 @@ class TouchedAccounts:
             self.slots.setdefault(actor, set()).add(event.stack[-1])
 
     def accounts(self, directory: Directory) -> dict[EthAddress, set[int]]:
-        """Return all accounts by Ethereum address, with their slots."""
         found: dict[EthAddress, set[int]] = {}
         for address in self.called:
             actor = directory.lookup(address)

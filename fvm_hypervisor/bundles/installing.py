@@ -102,7 +102,6 @@ def add_unpinned(path: Path, name: str) -> tuple[str, Path]:
 
 
 def _write_bundle(bundle: Bundle, target: Path) -> None:
-    """Write a bundle file atomically."""
     _delete_old_drafts(target.parent)
     handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_DRAFT)
     try:

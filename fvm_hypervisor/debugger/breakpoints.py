@@ -50,7 +50,6 @@ class Breakpoint:
 
     @property
     def every_instruction(self) -> bool:
-        """True if the breakpoint is checked at every instruction."""
         return self.kind in ("pc", "line", "gas")
 
 

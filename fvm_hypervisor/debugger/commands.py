@@ -48,7 +48,6 @@ class Terminal:
         self._last = ""
 
     def begin(self) -> str:
-        """Start the message."""
         self.session.start()
         name, warning = self.session.subject.name, ""
         if not self.session.subject.steps_contracts:
@@ -89,7 +88,6 @@ class Terminal:
         return f"{head}\n{source}" if source else head
 
     def source(self, path: str, line: int) -> str:
-        """Return the source lines around `line`, with a marker."""
         text = self.session.sources.text(path)
         first, last = max(1, line - _AROUND), min(len(text), line + _AROUND)
         return "\n".join(

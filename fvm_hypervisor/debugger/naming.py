@@ -39,7 +39,6 @@ class CallNames:
         return self.machine.state_tree.lookup_id(call.node.start.to) if known is None else known
 
     def code(self, call: OpenCall) -> Cid | None:
-        """Return the code CID of the callee."""
         if call.node.code is not None:
             return call.node.code
         actor = self.actor(call)
@@ -98,7 +97,6 @@ class CallNames:
         )
 
     def has_method(self, call: OpenCall, method: str) -> bool:
-        """Return True if `method` is the number or the name of the called method."""
         number = call.node.start.method
         if method.isascii() and method.isdigit():
             return int(method) == number
@@ -122,7 +120,6 @@ class CallNames:
         return ""
 
     def address(self, actor: ActorID) -> str:
-        """Return an actor's ID address."""
         return str(Address.id(actor))
 
 

@@ -22,7 +22,6 @@ class RunTo:
 
     @property
     def first_mark(self) -> int:
-        """Return the mark of the target."""
         return self.target.mark
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:  # see `Plan`
@@ -34,7 +33,6 @@ class RunTo:
         return self.reason if is_there else None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        """Return the instruction number of the target, if it is in this call."""
         is_there = call.number == self.target.call and number < self.target.number
         return self.target.number if is_there else NEVER
 
@@ -51,7 +49,6 @@ class RecordCounters:
     first_mark: int = NEVER
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
-        """Stop at the last instruction."""
         number = site.position.number
         if site.mark is None and site.call.number == self.call and self.first <= number <= self.last:
             self.counters.append(site.counter)
@@ -59,7 +56,6 @@ class RecordCounters:
         return None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        """Report every instruction from the first one on."""
         return max(number + 1, self.first) if call.number == self.call and number < self.last else NEVER
 
 
@@ -91,7 +87,6 @@ class Forward:
             self._lines[begun.call.number] = self._line(begun.call, begun.counter)
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
-        """Stop at a breakpoint or at the end of the step."""
         call = site.call
         line = self._line(call, site.counter) if site.mark is None else None
         left = self.left(call)
@@ -109,7 +104,6 @@ class Forward:
         return number + 1 if watched or self._breakpoints.wants_instructions(listener, call) else NEVER
 
     def left(self, call: OpenCall) -> Line | None:
-        """Return the previous line of a frame."""
         if call.number not in self._lines:
             self._lines[call.number] = self._line(call, call.before) if call.before >= 0 else None
         return self._lines[call.number]
@@ -135,7 +129,6 @@ class Into:
         return line is not None and line != left
 
     def watches(self, call: OpenCall) -> bool:  # see `Step`
-        """Report every instruction."""
         return True
 
 

@@ -68,7 +68,6 @@ class MarkRecord:
         """Number of the mark at which each call starts."""
 
     def add(self, mark: ExecutionMark, parent: int = -1) -> None:
-        """Append a mark."""
         self.marks.append(mark)
         if mark.kind is MarkKind.CALL:
             self.parents.append(parent)
@@ -93,7 +92,6 @@ class MarkRecord:
         return self.of_mark(position.mark - 1)
 
     def of_mark(self, mark: int) -> Position:
-        """Return the position of a mark."""
         return Position(mark, 0, self.at(mark).call)
 
     def over_before(self, position: Position) -> Position | None:

@@ -85,5 +85,4 @@ class Channel:
                 pass  # the client disconnected; `read` reports the end of the stream
 
     def event(self, name: str, body: Mapping[str, Any] | None = None) -> None:
-        """Send an event."""
         self.write({"type": "event", "event": name, **({"body": body} if body is not None else {})})

@@ -147,7 +147,6 @@ class Session:
         return self.go_to(self.record.of_mark(len(self.record.marks)))
 
     def _line_begin(self, position: Position, *, by_instruction: bool) -> Stop | End:
-        """Stop at a position, or at the start of its line."""
         stopped = self.go_to(position)
         if by_instruction or isinstance(stopped, End) or not position.number:
             return stopped
@@ -207,7 +206,6 @@ class Session:
 
     @property
     def listener(self) -> StepListener:
-        """Return the listener of the current execution."""
         if self._execution is None:
             raise InvalidInput("no execution is running: start the message first")
         return self._execution.listener

@@ -45,7 +45,6 @@ class SourceLines:
         self._known: dict[tuple[bool, bytes], CodeLines] = {}
 
     def of(self, call: OpenCall) -> CodeLines:
-        """Return the source lines of the code that a call runs."""
         code = b"" if call.evm is None else call.evm.code
         creation = call.node.start.method == METHOD_CONSTRUCTOR
         key = creation, code

@@ -63,7 +63,6 @@ class DemoStage:
         return actor
 
     def id_of_contract(self, name: str) -> ActorID:
-        """Return the actor ID of a deployed contract."""
         return self.id_of(to_filecoin(self.contracts[name]))
 
     def take_trace(self) -> tuple[TraceEvent, ...]:

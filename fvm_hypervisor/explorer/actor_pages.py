@@ -58,7 +58,6 @@ class FoundActor:
 
     @property
     def address(self) -> Address:
-        """ID address of the actor."""
         return Address.id(self.id)
 
 
@@ -130,7 +129,6 @@ def _row(machine: Hypervisor, rows: RowBuilder, actor: ActorID, state: ActorStat
 
 
 def _kind_of(machine: Hypervisor, state: ActorState) -> str:
-    """Return the kind of an actor in one word."""
     return ARCHIVED if state.code == ARCHIVED_CODE else machine.manifest.name_of(state.code) or "actor"
 
 

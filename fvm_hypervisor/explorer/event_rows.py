@@ -34,7 +34,6 @@ class EventRows:
         self._site, self._rows = site, rows
 
     def row(self, receipt: TransactionReceipt, index: int, event: Emitted) -> EventRow:
-        """Return the row of an event."""
         emitter, text = Address.id(event.emitter), f"0x{event.address.hex()}"
         ordered = sorted(self._interfaces, key=lambda each: each.address != text)
         return EventRow(

@@ -62,7 +62,6 @@ class RowBuilder:
         self._interfaces: Sequence[NamedInterface] | None = None
 
     def row(self, receipt: TransactionReceipt) -> MessageRow:
-        """Return the row of a message."""
         message = receipt.execution.message.message
         created = receipt.contract_address
         receiver = None if receipt.execution.to is None and created is None else message.to

@@ -66,7 +66,6 @@ class Pages:
         self._pool: ThreadPoolExecutor | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
         if scope["method"] not in ("GET", "HEAD"):
             await _send(send, PageAnswer(b"use GET, or POST at / for JSON-RPC\n", 405, "text/plain"), scope)
             return

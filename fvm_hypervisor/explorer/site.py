@@ -66,7 +66,6 @@ class Site:
         return tuple(NamedInterface(found.name, found.interface) for found in self.artifacts.contracts())
 
     def accounts(self) -> tuple[EthAddress, ...]:
-        """Return the accounts that the node signs for."""
         return self._node.unlocked
 
     def native_accounts(self) -> tuple[Address, ...]:

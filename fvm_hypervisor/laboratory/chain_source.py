@@ -60,7 +60,6 @@ class ChainJob:
     heights: tuple[int, ...]
 
     def cases(self) -> Iterable[RecordedCase]:
-        """Return a case for each tipset."""
         return [TipsetCase(self.folder, height) for height in self.heights]
 
 
@@ -73,7 +72,6 @@ class TipsetCase:
 
     @property
     def name(self) -> str:
-        """The epoch of the tipset."""
         return f"epoch {self.height}"
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:

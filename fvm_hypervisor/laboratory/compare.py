@@ -69,7 +69,6 @@ class Comparison:
         return not self.changes and not self.roots
 
     def merge(self, other: Comparison) -> None:
-        """Add the following comparison to this one."""
         self.cases += other.cases
         self.messages += other.messages
         self.kinds.update(other.kinds)

@@ -106,7 +106,6 @@ class CostTracer:
         self._open: list[CallCost] = []
 
     def event(self, event: TraceEvent, /) -> None:
-        """Handle a trace event."""
         kind = type(event)
         if kind is GasCharged:  # most are
             assert isinstance(event, GasCharged)

@@ -35,7 +35,6 @@ class MessageOutcome:
 
     @property
     def end(self) -> str:
-        """Return the outcome as text."""
         if self.receipt is None or self.fatal:
             return self.fatal or self.refused
         return f"exit {exit_meaning(self.receipt.exit_code)}"

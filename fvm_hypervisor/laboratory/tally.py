@@ -56,7 +56,6 @@ class CostTally:
 
     @property
     def charges(self) -> Sums:
-        """Return the totals by charge."""
         sums: Sums = {}
         for (_, charge), (count, milligas) in self.keys.items():
             add_sum(sums, charge, count, milligas)
@@ -71,7 +70,6 @@ class CostTally:
         return sums
 
     def add(self, message: MessageCost, names: CallNames) -> None:
-        """Add a message."""
         self.messages += 1
         self.implicit += message.implicit
         waiting: list[tuple[CallCost, Path]] = [(message.head, ()), *((call, ()) for call in message.calls)]
@@ -109,7 +107,6 @@ class CostTally:
         self.milligas += own
 
     def merge(self, other: CostTally) -> None:
-        """Add another tally."""
         self.messages += other.messages
         self.implicit += other.implicit
         self.milligas += other.milligas

@@ -38,7 +38,6 @@ class VectorJob:
     of: int = 1
 
     def cases(self) -> Iterator[RecordedCase]:
-        """Yield a case for each variant of each vector."""
         for number, text in enumerate(texts_of(self.path)):
             if number % self.of != self.first:
                 continue
@@ -59,7 +58,6 @@ class VectorCase:
 
     @property
     def name(self) -> str:
-        """The names of the vector and the variant."""
         return f"{self.variant.vector}:{self.variant.name}"
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:

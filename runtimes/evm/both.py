@@ -185,7 +185,6 @@ class _ReplayingHost:
 
 
 def _plain(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the arguments with every sequence of topics as a list."""
     return tuple(list(item) if isinstance(item, tuple) else item for item in arguments)
 
 
@@ -249,7 +248,6 @@ class BothEngines:
         self._segments: list[_Segment] = []
 
     def start(self, frame: Frame, host: Host) -> Step:
-        """Run until the frame ends or makes a call."""
         self._frame, self._host = frame, host
         self._whole = _try_tree(self._named[1][1], frame, host)
         self._listener = host.steps
@@ -258,7 +256,6 @@ class BothEngines:
         return self._run(None)
 
     def resume(self, outcome: SubcallOutcome) -> Step:
-        """Continue with the outcome of the last call or creation."""
         return self._run(outcome)
 
     def _run(self, outcome: SubcallOutcome | None) -> Step:

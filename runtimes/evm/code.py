@@ -21,12 +21,10 @@ class Code:
 
     @property
     def jump_destinations(self) -> frozenset[int]:
-        """The valid jump destinations."""
         return (self._analysis or self._analyse())[0]
 
     @property
     def instructions(self) -> int:
-        """Total number of instructions."""
         return (self._analysis or self._analyse())[1]
 
     def _analyse(self) -> tuple[frozenset[int], int]:

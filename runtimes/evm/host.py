@@ -47,7 +47,6 @@ class FilecoinHost:
 
     @property
     def steps(self) -> StepTracer | None:
-        """The tracer that receives every instruction, or None."""
         tracer = self.syscalls.kernel.tracer
         return tracer if tracer is not None and isinstance(tracer, StepTracer) else None
 
@@ -58,28 +57,23 @@ class FilecoinHost:
     # --- state ------------------------------------------------------------------------------------------------
 
     def get_storage(self, key: int) -> int:
-        """Return the word in a slot."""
         return self.contract.storage.get(key)
 
     def set_storage(self, key: int, value: int) -> None:
-        """Write a slot."""
         before = self.contract.set_storage(key, value)
         tracer = self.syscalls.kernel.tracer
         if tracer is not None and before != value:
             tracer.event(SlotWritten(key, before, value))
 
     def get_transient_storage(self, key: int) -> int:
-        """Return the word in a transient slot."""
         return self.contract.transient.get(key)
 
     def set_transient_storage(self, key: int, value: int) -> None:
-        """Write a transient slot."""
         self.contract.set_transient(key, value)
 
     # --- accounts ---------------------------------------------------------------------------------------------
 
     def get_balance(self, address: EthAddress) -> int:
-        """Return the balance of an address."""
         actor = self.syscalls.resolve(to_filecoin(address))
         return 0 if actor is None else self.syscalls.balance_of(actor)
 
@@ -88,15 +82,12 @@ class FilecoinHost:
         return self.syscalls.current_balance()
 
     def get_code_size(self, address: EthAddress) -> int:
-        """Return the length of the code at an address."""
         return self.inspector.code_size(address)
 
     def get_code_hash(self, address: EthAddress) -> bytes:
-        """Return the hash of the code at an address."""
         return self.inspector.code_hash(address)
 
     def copy_code(self, address: EthAddress) -> bytes:
-        """Return the code at an address."""
         return self.inspector.code(address)
 
     # --- message and chain ------------------------------------------------------------------------------------

@@ -59,7 +59,6 @@ class AccountInspector:
         self._rules = rules
 
     def find(self, address: EthAddress) -> InspectedAccount:
-        """Return the kind of account at an address."""
         if address in self._rules.precompiles:
             return InspectedAccount(AccountKind.PRECOMPILE)
         actor = self._syscalls.resolve(to_filecoin(address))
@@ -81,11 +80,9 @@ class AccountInspector:
         return InspectedAccount(AccountKind.ACCOUNT) if delegate is None else self.find(delegate)
 
     def code_size(self, address: EthAddress) -> int:
-        """Return the result of EXTCODESIZE."""
         return len(self.code(address))
 
     def code(self, address: EthAddress) -> bytes:
-        """Return the code that EXTCODECOPY reads."""
         found = self.find(address)
         if found.kind is AccountKind.NATIVE:
             return NATIVE_CODE
@@ -101,7 +98,6 @@ class AccountInspector:
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"bytecode: {error}") from None
 
     def code_hash(self, address: EthAddress) -> bytes:
-        """Return the result of EXTCODEHASH."""
         found = self.find(address)
         match found.kind:
             case AccountKind.NOTHING:

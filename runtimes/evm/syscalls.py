@@ -84,7 +84,6 @@ class Syscalls:
     # --- other actors -----------------------------------------------------------------------------------------
 
     def resolve(self, address: Address) -> ActorID | None:
-        """Return the ID of the actor at an address, or None. An ID address is returned unchecked."""
         try:
             return self._pay().actors.resolve_address(address)
         except SyscallError as error:
@@ -144,7 +143,6 @@ class Syscalls:
     # --- chain, events, memory --------------------------------------------------------------------------------
 
     def emit(self, entries: Sequence[EventEntry]) -> None:
-        """Emit an event."""
         self._pay().events.emit(entries)
 
     def beacon(self, epoch: int) -> bytes:
@@ -160,7 +158,6 @@ class Syscalls:
         return self._pay().random.beacon_drawn(tag, epoch, entropy)
 
     def tipset_cid(self, epoch: int) -> Cid:
-        """Return the CID of the tipset at a past epoch."""
         return self._pay().network.tipset_cid(ChainEpoch(epoch))
 
     def keccak(self, data: bytes) -> bytes:

@@ -20,15 +20,12 @@ class BinaryReader:
 
     @property
     def done(self) -> bool:
-        """True at the end of the input."""
         return self.position >= self.end
 
     def fail(self, problem: str) -> InvalidModule:
-        """Return an InvalidModule for a problem at the current position."""
         return InvalidModule(f"WASM module, offset {self.position}: {problem}")
 
     def byte(self) -> int:
-        """Read one byte."""
         if self.position >= self.end:
             raise self.fail("unexpected end")
         value = self.data[self.position]

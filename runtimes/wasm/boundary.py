@@ -86,7 +86,6 @@ class RawBoundary:
         self._lock = threading.Lock()
 
     def link(self, module: CompiledModule) -> Linked:
-        """Resolve a module's imports; raises InvalidModule."""
         return RawLinked(self, module)
 
     def linker(self, engine: WasmtimeEngine) -> Linker:
@@ -100,7 +99,6 @@ class RawBoundary:
         return linker
 
     def _performer(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
-        """Return the function that runs a syscall."""
         return syscall_runner(syscall)
 
     def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
@@ -154,7 +152,6 @@ class RawLinked:
         instance.instantiate(self._linked_for(instance.placed).pointer)
 
     def _linked_for(self, placed: bool) -> LinkedModule:
-        """Return the linked module for the engine of an instance."""
         if placed or not self._engine.is_pooled:
             return self._linked
         with self._lock:

@@ -71,7 +71,6 @@ class Encoder:
         self._charges: dict[tuple[int, int], bytes] = {}
 
     def encode(self) -> bytes:
-        """Return the instrumented module."""
         rewritten: dict[int, Callable[[], bytes]] = {
             Section.FUNCTION: self._function_section,
             Section.GLOBAL: self._global_section,
@@ -201,7 +200,6 @@ class Encoder:
         return len(self.module.globals) + 1
 
     def _more_sections(self) -> dict[int, Callable[[], bytes]]:
-        """Return the encoders of additional or replaced sections."""
         return {}
 
     def _own_locals(self) -> bytes:

@@ -60,7 +60,6 @@ class GuestMemory:
             )
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return the bytes of a slice."""
         end = offset + length
         if end > self.size:
             self.check(offset, length)

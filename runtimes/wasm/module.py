@@ -150,7 +150,6 @@ class WasmModule:
         return [item.type_index for item in self.imported_functions] + self.functions
 
     def export(self, name: str) -> Export | None:
-        """Return the export of this name, or None."""
         return next((export for export in self.exports if export.name == name), None)
 
 

@@ -134,7 +134,6 @@ class GuestModules:
             return None
 
     def _open(self, revision: Revision) -> Boundary:
-        """Create the boundary of a revision."""
         return _open_boundary(self._boundary, self._engine, revision)
 
     def _instrument(self, module: WasmModule, prices: WasmPrices) -> bytes:

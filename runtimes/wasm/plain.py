@@ -168,26 +168,22 @@ class PlainInstance:
             raise _trap(failure) from None
 
     def find_memory(self) -> bool:
-        """Locate the exported memory."""
         found = self._exports.get("memory")
         self._memory = found if isinstance(found, wasmtime.Memory) else None
         return self._memory is not None
 
     def find_gas(self, name: bytes) -> bool:
-        """Locate the gas counter."""
         found = self._exports.get(name.decode())
         self._gas = found if isinstance(found, wasmtime.Global) else None
         return self._gas is not None
 
     def find_function(self, name: bytes) -> bool:
-        """Locate the function to call."""
         found = self._exports.get(name.decode())
         self._function = found if isinstance(found, wasmtime.Func) else None
         return self._function is not None
 
     @property
     def counter(self) -> PlainCounter:
-        """The gas counter."""
         assert self._gas is not None
         return PlainCounter(self.store, self._gas)
 
@@ -225,7 +221,6 @@ class PlainInstance:
         return int(answer) & _MASK
 
     def start(self) -> None:
-        """Call the located function, () -> (); raises Trap."""
         assert self._function is not None
         try:
             self._function(self.store)
@@ -258,7 +253,6 @@ class PlainMemory(GuestMemory):
         return self.size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return the bytes of a slice."""
         self.check(offset, length)
         return self._instance.read(offset, offset + length)
 
@@ -267,7 +261,6 @@ class PlainMemory(GuestMemory):
         return memoryview(self.read(offset, length))
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write bytes; nothing is written if they do not fit."""
         self.check(offset, len(data))
         if data:  # the wrapper rejects an empty write at the end of memory
             self._instance.write(offset, data)

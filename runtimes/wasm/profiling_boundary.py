@@ -39,7 +39,6 @@ class ProfilingBoundary(RawBoundary):
         self._at_tick = EpochCallback(self._look)
 
     def link(self, module: CompiledModule) -> Linked:
-        """Resolve a module's imports; raises InvalidModule."""
         return _TickedLinked(self, module, self._ticks, self._at_tick)
 
     def _performer(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:

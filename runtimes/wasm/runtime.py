@@ -239,7 +239,6 @@ def _place(trap: Trap, kernel: Kernel, code: Cid) -> str:
 
 
 def _runs(labels: Sequence[str]) -> list[tuple[str, int]]:
-    """Return each label with the length of its run."""
     return [(label, len(list(same))) for label, same in groupby(labels)]
 
 

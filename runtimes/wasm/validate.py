@@ -141,7 +141,6 @@ def _check_memory(module: WasmModule, linked: Collection[Import]) -> int:
 
 
 def _type_of(module: WasmModule, name: str) -> FunctionType | None:
-    """Return the type of an exported function, or None."""
     export = module.export(name)
     if export is None or export.kind != ExternKind.FUNCTION:
         return None

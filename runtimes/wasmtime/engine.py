@@ -117,7 +117,6 @@ class WasmtimeEngine:
         return True
 
     def release_slot(self) -> None:
-        """Free a slot in the pool."""
         self._free.append(None)
 
     @property
@@ -210,7 +209,6 @@ class Linker:
         self._callbacks.append(callback)
 
     def link(self, module: CompiledModule) -> "LinkedModule":
-        """Resolve a module's imports; raises InvalidModule if one is unknown or has another signature."""
         lib = self.engine.lib
         pointer = c_size_t()
         error = lib.bind("wasmtime_linker_instantiate_pre", c_size_t, c_size_t, c_size_t, ctypes.c_void_p)(

@@ -186,7 +186,6 @@ class Library:
         return data
 
     def take_error(self, error: int) -> str:
-        """Return the message of an error, and free it."""
         message = ByteVector()
         self.error_message(error, ctypes.byref(message))
         self.error_delete(error)
@@ -356,7 +355,6 @@ class Instance:
         return self._lib.memory_data(*item), self._lib.memory_size(*item)
 
     def find_function(self, name: bytes) -> bool:
-        """Locate the function to call."""
         return self.export(name, _EXTERN_FUNCTION, self._FUNCTION)
 
     def find_gas(self, name: bytes) -> bool:

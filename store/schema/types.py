@@ -27,7 +27,6 @@ class SchemaError(ValueError):
         return f"{'/'.join(self.path)}: {self.what}" if self.path else self.what
 
     def below(self, step: object) -> SchemaError:
-        """Return the error with `step` prepended to its path."""
         return SchemaError(self.what, (str(step), *self.path))
 
 

@@ -105,7 +105,6 @@ def _imports(actor: str, text: str) -> Iterator[str]:
 
 @cache
 def _actor_methods(actor: str) -> tuple[tuple[int, ActorMethod], ...]:
-    """Return the methods declared by an actor as (method number, method), sorted by number."""
     known = {method.name: method for method in methods(actor).values()}
     small = {name: int(number) for number, name in (row.split() for row in OWN_NUMBERS.get(actor, "0 -").split(", "))}
     exported = () if actor in SMALL_NUMBERS_ONLY else exported_methods(actor)

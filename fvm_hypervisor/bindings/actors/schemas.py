@@ -83,7 +83,6 @@ def _reached(schema: Schema, name: str) -> set[str]:
 
 
 def _parts(kind: Type) -> list[Term]:
-    """Return the types that a type refers to directly."""
     match kind:
         case Struct(fields):
             return [field.type for field in fields.values()]

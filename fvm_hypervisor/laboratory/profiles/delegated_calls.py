@@ -140,7 +140,6 @@ class NoncesRuntime(LabRuntime):
     what = "the actor of nonces"
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
-        """Refuse every method."""
         return Outcome(ExitCode.USR_UNHANDLED_MESSAGE, message="the actor of authorizations' nonces has no methods")
 
 

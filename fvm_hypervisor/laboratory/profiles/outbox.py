@@ -164,7 +164,6 @@ class OutboxRuntime(MethodsRuntime):
     charge = "OnOutboxMethod"
 
     def run(self, kernel: Kernel, params: Block | None) -> tuple[int, bytes] | None:
-        """Run a method, as described in `MethodsRuntime.run`."""
         return _Invocation(kernel).run(params)
 
 

@@ -99,7 +99,6 @@ class RentTerms:
         return size * rate * self.period
 
     def fields(self) -> list[Any]:
-        """Return the fields as stored in the state."""
         return [[list(row) for row in self.rates], self.period, self.grace]
 
     @classmethod
@@ -122,7 +121,6 @@ class Tenancy:
     graced: bool
 
     def fields(self) -> list[Any]:
-        """Return the fields as stored in the state."""
         return [encode_bigint(self.deposit), self.size, self.due, self.graced]
 
     @classmethod
@@ -159,7 +157,6 @@ class RentState:
         return first, cursor
 
     def flush(self) -> Cid:
-        """Write the state and return its CID."""
         trees = [link(self.actors.flush()), link(self.queue.flush())]
         return put_cbor(self._store, encode([self.terms.fields(), self.cursor, self.first, *trees]))
 
@@ -169,11 +166,9 @@ class RentState:
         return None if found is None else Tenancy.of(found)
 
     def tenancies(self) -> dict[ActorID, Tenancy]:
-        """Return all tenancies."""
         return {_actor_of(key): Tenancy.of(fields) for key, fields in self.actors.items()}
 
     def keep(self, actor: ActorID, tenancy: Tenancy) -> None:
-        """Write an actor's tenancy."""
         self.actors.set(write_uvarint(actor), tenancy.fields())
 
     def plan(self, actor: ActorID, tenancy: Tenancy) -> None:
@@ -438,7 +433,6 @@ class _Invocation:
         return EPOCH_ACTORS - (max(first, end) - first)
 
     def _postpone(self, ledger: RentState, actor: ActorID, epoch: int) -> None:
-        """Queue an actor for the next epoch."""
         tenancy = ledger.tenancy(actor)
         if tenancy is not None and tenancy.due == epoch:
             ledger.plan(actor, replace(tenancy, due=self._epoch + 1))

@@ -41,7 +41,6 @@ class StateSize:
 
     @property
     def is_provable(self) -> bool:
-        """True if the state fits into a proof."""
         return self.whole and self.size <= MAX_PROVEN
 
 

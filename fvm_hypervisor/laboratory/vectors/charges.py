@@ -64,7 +64,6 @@ class TraceFile:
                 offset += len(line)
 
     def get(self, name: str) -> Trace | None:
-        """Return the trace with an id."""
         offset = self._offsets.get(name)
         if offset is None:
             return None

@@ -44,7 +44,6 @@ class RecordingStore:
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Commit to the base store."""
         self._base.commit(blocks, metadata, index, expected)
 
     def close(self) -> None:

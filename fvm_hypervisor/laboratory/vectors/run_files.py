@@ -63,7 +63,6 @@ def run_file(path: Path, folder: Path, options: RunOptions = RunOptions()) -> li
 
 
 def _run(text: bytes, path: Path, folder: Path, options: RunOptions) -> Iterator[Record]:
-    """Yield the records of one vector."""
     name = ""
     try:
         vector = parse_vector(text, path)

@@ -35,7 +35,6 @@ class Rejection:
 
     @property
     def cost(self) -> int:
-        """The maximum cost of the transaction."""
         sent = self.transaction
         return sent.gas_limit * sent.max_fee + sent.value + sent.blob_gas * sent.max_fee_per_blob_gas
 

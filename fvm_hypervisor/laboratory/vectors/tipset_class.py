@@ -42,7 +42,6 @@ class VectorTipset:
     receipts: Cid
 
     def supply(self, machine: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
-        """Return the circulating supply at an epoch, for `execute_tipset`."""
         return self.circulating[epoch]
 
 

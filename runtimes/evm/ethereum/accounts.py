@@ -112,7 +112,6 @@ class Accounts:
         return Address.id(actor)
 
     def find(self, address: EthAddress) -> ActorID | None:
-        """Return the actor at an address, or None."""
         key = (ACTOR, address)
         known = self._journal.get(key)
         # a missing actor stays missing until the init actor's state, which holds the addresses, changes
@@ -145,7 +144,6 @@ class Accounts:
         return AccountView(state.balance, state.nonce, EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, was_created)
 
     def address_of(self, actor: ActorID) -> EthAddress:
-        """Return the Ethereum address of an actor."""
         address: EthAddress | None = self._journal.get((ADDRESS, actor))
         if address is None:
             delegated = self._tree.existing(actor).delegated_address
@@ -205,7 +203,6 @@ class Accounts:
         return self._contracts.of(state).nonce if nonce is None else nonce
 
     def set_nonce(self, actor: ActorID, nonce: int) -> None:
-        """Set the nonce."""
         state = self._tree.existing(actor)
         if state.code == self.evm_code:
             self._journal.set((NONCE, actor), nonce)
@@ -221,15 +218,12 @@ class Accounts:
         return self._code(actor)[1]
 
     def code(self, actor: ActorID | None) -> bytes:
-        """Return an account's code."""
         return self.code_block(self.code_cid(actor))
 
     def has_code(self, address: EthAddress) -> bool:
-        """Return True if there is code at an address."""
         return self.code_cid(self.find(address)) != EMPTY_CODE
 
     def set_code(self, actor: ActorID, code: bytes) -> None:
-        """Set the code of a contract."""
         cid = cid_of(code, RAW)
         self._store.put(cid, code)
         self._journal.set((CODE, actor), (cid, keccak(code) if code else EMPTY_CODE_HASH))
@@ -322,7 +316,6 @@ class Accounts:
         )
 
     def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
-        """Return True if the message has touched slots of an account."""
         return self._journal.get((SLOTS, actor)) is not None or self._journal.get((SLOTS, address)) is not None
 
     def word(self, actor: ActorID, slot: int) -> int:
@@ -341,7 +334,6 @@ class Accounts:
             self._journal.set((WARM, address, slot_key(slot)), True)
 
     def store(self, actor: ActorID, slot: int, word: int) -> None:
-        """Write a slot."""
         self.store_all(actor, ((slot_key(slot), word),))
 
     def store_all(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
@@ -351,12 +343,10 @@ class Accounts:
         self._journal.set_all([((actor, slot), word) for slot, word in words])
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
-        """Return the word in a transient slot."""
         word: int | None = self._journal.get((TRANSIENT, actor, slot_key(slot)))
         return word or 0
 
     def store_transient(self, actor: ActorID, slot: int, word: int) -> None:
-        """Write a transient slot."""
         self.store_all_transient(actor, ((slot_key(slot), word),))
 
     def store_all_transient(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
@@ -374,7 +364,6 @@ class Accounts:
         return False
 
     def warm_all(self, addresses: Iterable[EthAddress]) -> None:
-        """Warm addresses at the beginning of the message."""
         self._journal.set_all([((WARM, address), True) for address in addresses])
 
     def warm_known(self, addresses: tuple[EthAddress, ...]) -> None:
@@ -382,7 +371,6 @@ class Accounts:
         self._journal.set_all(warming(addresses))
 
     def is_warm(self, address: EthAddress) -> bool:
-        """Return True if an address is warm."""
         return self._journal.get((WARM, address)) is not None
 
     def touch(self, address: EthAddress) -> None:
@@ -399,7 +387,6 @@ class Accounts:
 
     @property
     def refund(self) -> int:
-        """The refund counter."""
         counter: int | None = self._journal.get(REFUND)
         return counter or 0
 
@@ -437,7 +424,6 @@ class Accounts:
             self._journal.set((CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
 
     def was_created(self, actor: ActorID) -> bool:
-        """Return True if this message created the contract."""
         return self._journal.get((CREATED, actor)) is not None
 
     def destroy(self, actor: ActorID) -> None:
@@ -451,11 +437,9 @@ class Accounts:
     # --- delegations (EIP-7702) -------------------------------------------------------------------------------
 
     def delegate_of(self, actor: ActorID | None) -> EthAddress | None:
-        """Return the address that an account delegates to, or None."""
         return self.code_size_and_delegate(self.code_cid(actor))[1]
 
     def set_delegation(self, actor: ActorID, to: EthAddress | None) -> None:
-        """Set or clear an account's delegation."""
         if to is None and self._tree.existing(actor).code != self.evm_code:
             return
         self.become_contract(actor)

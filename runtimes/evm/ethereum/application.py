@@ -186,7 +186,6 @@ class Application:
 
     @property
     def accounts(self) -> Accounts:
-        """The accounts as seen by the transaction."""
         return self._accounts
 
     def apply_implicit(self, kept: bool = True) -> TransactionResult:
@@ -414,7 +413,6 @@ class Application:
         return is_new
 
     def _charge_account(self) -> None:
-        """Charge for a new account."""
         meter, gas = self._calls.state_gas, self._fork.gas
         state = 0 if meter is None else meter.charge(gas.account_bytes * gas.state_byte)
         self._gas.charge("OnNewAccount", gas.new_account + state)

@@ -22,12 +22,10 @@ class ForkBlobs:
 
     @property
     def maximum(self) -> int:
-        """Maximum number of blobs of a block."""
         return self.fork.blobs.maximum
 
     @property
     def maximum_per_transaction(self) -> int:
-        """Maximum number of blobs of a transaction."""
         limit = self.fork.blobs.per_transaction
         return self.fork.blobs.maximum if limit is None else limit
 

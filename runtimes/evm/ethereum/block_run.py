@@ -82,7 +82,6 @@ class AppliedTransaction:
         return None if transaction.to is not None else create_address(self.sender, transaction.nonce)
 
     def logs(self) -> list[EmittedLog]:
-        """Return the transaction's logs."""
         return [EmittedLog(address, log) for address, log in self.result.logs]
 
     def receipt(self) -> bytes:
@@ -110,7 +109,6 @@ class BlockRun:
     executor: EthereumExecutor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Create the executor."""
         self.executor = EthereumExecutor(self.machine)
         if self.fork.access_lists:
             self.executor.recorder = AccessRecorder()

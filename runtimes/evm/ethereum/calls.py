@@ -223,7 +223,6 @@ class EthereumCalls(CallManager):
         self.emit([StampedEvent(emitter, tuple(log_to_entries(log)))])
 
     def emit(self, events: Iterable[StampedEvent]) -> None:
-        """Emit events that are logs of contracts."""
         if self.frames is None and self.tracer is None:
             self.events.extend(events)
             return

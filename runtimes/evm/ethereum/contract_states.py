@@ -110,7 +110,6 @@ class ContractStates:
         return changed
 
     def code_block(self, cid: Cid) -> bytes:
-        """Return the code of a CID."""
         if cid == EMPTY_CODE:
             return b""
         if cid == NATIVE_CODE_CID:

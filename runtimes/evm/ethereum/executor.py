@@ -210,11 +210,9 @@ class EthereumExecutor:
         check(transaction, fork, limits, required_gas(transaction, fork, sender))
 
     def may_send(self, code: bytes) -> bool:
-        """Return True if an account with this code may send transactions (EIP-3607, EIP-7702)."""
         return may_send(code, fork_of(self._machine))
 
     def fork_facts(self) -> ForkFacts:
-        """Return the properties of the fork of the machine's context."""
         fork = fork_of(self._machine)
         blobs = fork.blobs
         return ForkFacts(
@@ -238,7 +236,6 @@ class EthereumExecutor:
         self._next_index()
 
     def take_access_list(self) -> bytes | None:
-        """Return the encoded access list of the block since `begin_block`, and end its recording."""
         recorder, self.recorder = self.recorder, None
         return None if recorder is None else recorder.accesses.rlp()
 

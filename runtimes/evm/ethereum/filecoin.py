@@ -37,7 +37,6 @@ class PrecompileContext:
 
     @property
     def contract(self) -> "PrecompileContext":
-        """The sender, which is this object."""
         return self
 
     def send(

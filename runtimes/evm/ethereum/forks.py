@@ -184,7 +184,6 @@ class Fork:
 
     @property
     def first_nonce(self) -> int:
-        """The nonce of a new contract."""
         return int(self.clears_empty)
 
     @property
@@ -205,7 +204,6 @@ class Fork:
         return self.gas.copy_word * words(size)
 
     def successor(self, name: str, **changes: Any) -> "Fork":
-        """Return a fork that differs from this one in its name and in the given fields."""
         return replace(self, name=name, **changes)
 
 

@@ -112,7 +112,6 @@ def _check_seal(header: Header, parent: Header, fork: Fork) -> None:
 
 
 def _check_fields(header: Header, fork: Fork) -> None:
-    """Check that a header has exactly the fields of its fork."""
     expected = fork.header_fields
     found = [name for name in LATER_FIELDS if getattr(header, name) is not None]
     if found == [*expected]:

@@ -51,7 +51,6 @@ class EthereumHost(EthereumTreeHost):
 
     @property
     def steps(self) -> StepTracer | None:
-        """The tracer that receives every instruction, or None."""
         tracer = self.calls.tracer
         return tracer if tracer is not None and isinstance(tracer, StepTracer) else None
 
@@ -80,14 +79,12 @@ class EthereumHost(EthereumTreeHost):
         return TreeMode.WHOLE
 
     def leaves_tree(self, address: EthAddress) -> bool:
-        """Return True for Filecoin's actors and precompiles, users' precompiles, and intercepted addresses."""
         interceptor = self.calls.interceptor
         if self.frames is None and interceptor is not None and address in interceptor.watched:
             return True
         return self.is_beyond_guest(address)
 
     def is_watched(self, address: EthAddress) -> bool:
-        """Return True if an interceptor between frames handles this address."""
         return self.frames is not None and address in self.frames.watched
 
     # --- gas --------------------------------------------------------------------------------------------------
@@ -127,7 +124,6 @@ class EthereumHost(EthereumTreeHost):
         return count << 5
 
     def note_memory(self, size: int) -> None:
-        """Record the memory in bytes that the frame has already paid for."""
         count = words(size)
         if count > self._memory_words:
             self.calls.memory.grow(self._memory_words << 5, count << 5)
@@ -140,7 +136,6 @@ class EthereumHost(EthereumTreeHost):
     # --- state ------------------------------------------------------------------------------------------------
 
     def get_storage(self, key: int) -> int:
-        """Return the word in a slot."""
         if self.frames is not None and self.frames.is_armed:
             self.frames.on_storage_access(self, key, None)
         word, warm = self.accounts.load(self.actor, key)
@@ -173,17 +168,14 @@ class EthereumHost(EthereumTreeHost):
             self.gas.remaining += meter.refund(-growth)
 
     def get_transient_storage(self, key: int) -> int:
-        """Return the word in a transient slot."""
         return self.accounts.load_transient(self.actor, key)
 
     def set_transient_storage(self, key: int, value: int) -> None:
-        """Write a transient slot."""
         self.accounts.store_transient(self.actor, key, value)
 
     # --- accounts ---------------------------------------------------------------------------------------------
 
     def get_balance(self, address: EthAddress) -> int:
-        """Return the balance of an address."""
         self.charge(self.access(address))
         return self.accounts.balance(self.accounts.find(address))
 
@@ -192,7 +184,6 @@ class EthereumHost(EthereumTreeHost):
         return self.accounts.balance(self.actor)
 
     def get_code_size(self, address: EthAddress) -> int:
-        """Return the length of the code at an address."""
         self.charge(self.access(address) + self.prices.code_read)
         return len(self.accounts.code(self.accounts.find(address)))
 
@@ -205,14 +196,12 @@ class EthereumHost(EthereumTreeHost):
         return self.accounts.code_hash(actor)
 
     def copy_code(self, address: EthAddress) -> bytes:
-        """Return the code at an address."""
         self.charge(self.access(address) + self.prices.code_read)
         return self.accounts.code(self.accounts.find(address))
 
     # --- transaction and block --------------------------------------------------------------------------------
 
     def get_tx_context(self) -> TxContext:
-        """Return the constants of block and transaction."""
         return self.calls.environment.context
 
     def get_origin(self) -> EthAddress:
@@ -240,11 +229,9 @@ class EthereumHost(EthereumTreeHost):
         return hashes[index] if index < len(hashes) else bytes(32)
 
     def get_slot_number(self) -> int:
-        """Return the slot number of this block."""
         return self.calls.environment.block.slot_number
 
     def get_blob_base_fee(self) -> int:
-        """Return the blob base fee of this block."""
         return self.calls.environment.blob_base_fee
 
     def keccak256(self, data: bytes) -> bytes:
@@ -258,7 +245,6 @@ class EthereumHost(EthereumTreeHost):
     # --- effects ----------------------------------------------------------------------------------------------
 
     def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
-        """Emit a log."""
         self.charge(self.prices.log_byte * len(data))
         self.calls.log(self.actor, Log(tuple(topics), data))
 

@@ -27,7 +27,6 @@ class MeteredCalls(EthereumCalls):
         return self.state_gas
 
     def with_transaction(self, call: Call) -> CallResult:
-        """Make a call that is rolled back unless it exits with 0."""
         result = self._within_frame(partial(super().with_transaction, call))
         assert result is not None
         return result
@@ -35,11 +34,9 @@ class MeteredCalls(EthereumCalls):
     def send_first_call(
         self, call: Call, actor: ActorID, address: EthAddress, run: Callable[[], CallResult | None]
     ) -> CallResult | None:
-        """Run a transaction's first call without kernel and dispatch."""
         return self._within_frame(partial(super().send_first_call, call, actor, address, run))
 
     def rollback(self, mark: Mark) -> None:
-        """Undo the changes since the checkpoint."""
         before = self._meter.current.spilled
         super().rollback(mark)
         self._spilled_of_reverted_frame = before - self._meter.current.spilled

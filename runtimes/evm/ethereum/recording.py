@@ -58,19 +58,16 @@ class RecordingAccounts(Accounts):
         self._is_paused = False
 
     def find(self, address: EthAddress) -> ActorID | None:
-        """Record an address, and return the actor there, or None."""
         actor = super().find(address)
         if not self._is_paused and address not in self._before:
             self._before[address] = self._basics(actor)
         return actor
 
     def touch(self, address: EthAddress) -> None:
-        """Record an address, and mark it for removal at the end if it is empty."""
         self.find(address)
         super().touch(address)
 
     def pay(self, address: EthAddress, amount: int) -> None:
-        """Record an address and credit it."""
         self.find(address)
         super().pay(address, amount)
 
@@ -83,7 +80,6 @@ class RecordingAccounts(Accounts):
             self._is_paused = False
 
     def record_slot(self, address: EthAddress, slot: int) -> None:
-        """Record a slot."""
         self._slots.setdefault(address, set()).add(slot)
 
     def write_back(self, entries: Iterable[JournalEntry] | None = None) -> None:

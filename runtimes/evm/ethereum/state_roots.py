@@ -20,7 +20,6 @@ class StateRoots:
         self._encoded: dict[ActorState, bytes] = {}
 
     def root(self, machine: MachineState) -> bytes:
-        """Return the state root of a machine's current state."""
         evm_code, encoded = machine.manifest.code("evm"), self._encoded
         entries = {}
         for address, state in ethereum_actors(machine):

@@ -72,7 +72,6 @@ class EthereumTreeHost:
         return self.calls.environment.context
 
     def emit(self, events: Iterable[StampedEvent]) -> None:
-        """Emit logs."""
         self.calls.emit(events)
 
     def report_log(self, event: StampedEvent) -> None:

@@ -41,7 +41,6 @@ class Changes:
         """Actors by address as the guest writes it: little-endian."""
 
     def write(self) -> None:
-        """Write all changes."""
         refund = self._number()
         self._accounts.add_refund(refund - (1 << 64) if refund >> 63 else refund)
         self._create_accounts()

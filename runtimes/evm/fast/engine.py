@@ -77,7 +77,6 @@ class FastTable:
         )
 
     def engine(self) -> "FastEngine":
-        """Create an engine for one frame."""
         return FastEngine(self)
 
 
@@ -97,13 +96,11 @@ class FastEngine:
         """The number of the next instruction that a pausing tracer wants to see."""
 
     def start(self, frame: Frame, host: Host) -> Step:
-        """Run until the frame ends or makes a call."""
         self._host, self._code = host, frame.code.data
         host.gas.widen(SLICE)
         return self._off_the_main_thread(lambda: self._start(frame, host))
 
     def resume(self, outcome: SubcallOutcome) -> Step:
-        """Continue with the outcome of the last call or creation."""
         number, instance, host = self._frame, self._instance, self._host
         if number is None or instance is None or host is None:
             raise Fatal("an EVM frame was resumed without a pending call")

@@ -138,7 +138,6 @@ def _step(guest: FastInstance, host: Host) -> None:
 
 
 def _instruction(guest: FastInstance, host: Host) -> EvmStep:
-    """Return the instruction that is about to run."""
     position, stack, depth, memory, size, returned, length = guest.numbers
     words = guest.read(stack, depth * _WORD)
     opcode = guest.opcode_at(position)

@@ -237,7 +237,6 @@ class FastInstance:
         self.owner = owner
 
     def remove_waiting(self) -> None:
-        """Unregister a waiting frame."""
         self.waiting -= 1
         if not self.waiting:
             self.owner = None
@@ -330,6 +329,5 @@ class FastInstance:
             self.regions.compile_now(code, rules, self._instance.enter_alone, self._rule_sets[rules])
 
     def close(self) -> None:
-        """Delete the instance."""
         self._live.pop(self._instance.context, None)
         self._instance.close()

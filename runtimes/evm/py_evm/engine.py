@@ -70,7 +70,6 @@ class PyEvmTable:
         )
 
     def engine(self) -> "PyEvmEngine":
-        """Create an engine for one frame."""
         return PyEvmEngine(self)
 
 
@@ -92,13 +91,11 @@ class PyEvmEngine:
         self._steps: StepTracer | None = None
 
     def start(self, frame: Frame, host: Host) -> Step:
-        """Run until the frame ends or makes a call."""
         self._computation = FrameComputation(frame, host)
         self._steps = host.steps
         return self._guard(partial(self._run, self._computation))
 
     def resume(self, outcome: SubcallOutcome) -> Step:
-        """Continue with the outcome of the last call or creation."""
         computation, inputs = self._computation, self._inputs
         if computation is None or inputs is None:
             raise Fatal("an EVM frame was resumed without a pending call")

@@ -71,7 +71,6 @@ class RegionCompiler:
         self._thread: threading.Thread | None = None
 
     def regions(self, code: bytes, rules: EngineRules) -> CodeRegions:
-        """Return the regions of a code under a set of rules."""
         key = code, rules.name
         with self._lock:
             found = self._codes.get(key)

@@ -193,7 +193,6 @@ class RegionOperations(RegionStack):
         return self._made_with_constant(opcode, a, b)
 
     def _made_with_constant(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
-        """Encode an opcode with a constant operand, or return None."""
         words = self._words
         number, divisor = known(a), known(b)
         if number is not None:
