@@ -21,8 +21,7 @@ from bench.peers import PeerConnection, Running, anvil
 from bench.rows import Row, seconds
 from bench.workloads import RULES, WORK, Workload, accounts, batch, calling, compute
 from runtimes.evm.ethereum.application import Application
-from runtimes.evm.fast import loader
-from runtimes.evm.fast.pool import TIERED, Pool, pool
+from runtimes.evm.fast.pool import TIERED, Pool, guest_module, pool
 from tests.differential.generator import SENDER
 from tests.engines.revm import Revm, pyrevm
 from tests.engines.scenes import Call
@@ -46,7 +45,7 @@ def rows() -> Iterator[Row]:
             yield Row(name, None, REVM)
     yield beside_anvil()
     yield beside_py_evm(fast)
-    loader.guest_module()
+    guest_module()
     yield Row("load the engine", 1000 * seconds(load, clock=process_time), "compiled before, from the disk's cache")
     instances = pool(TIERED)._instances
     size = max(instance._instance.memory()[1] for instance in instances) / MEBIBYTE
@@ -189,7 +188,7 @@ def _revm(revm: Revm, call: Call, ours: Outcome) -> float:
 
 def load() -> None:
     """Run the one-time setup of a process: load the compiled module, link it, create an instance."""
-    loader.guest_module.cache_clear()
+    guest_module.cache_clear()
     loaded = Pool(TIERED)
     loaded.stacks.run(lambda: loaded.give(loaded.take(loaded)), lambda: None)
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from hypervisor import actor_log
-from hypervisor.actor_storage import ActorHead
 from hypervisor.address import Address
 from hypervisor.blocks import ScannedBlocks
 from hypervisor.context import MachineContext
 from hypervisor.deep_stack import Stacks
-from hypervisor.errors import BundleError, Fatal
+from hypervisor.errors import BundleError, Fatal, InvalidInput
 from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.interception import Interceptor
 from hypervisor.manifest import Manifest
@@ -31,9 +30,9 @@ from hypervisor.state_tree import ActorState, StateOrigin, StateTree
 from hypervisor.stream_settings import StreamSettings
 from hypervisor.tracing import Flushed, Tracer
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
-from store.blockstore import NOTHING, BlockNotFound, Store, get_object
+from store.blockstore import NOTHING, BlockNotFound, Blockstore, HeadMoved, Store, get_object
 from store.buffered import BufferedStore
-from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid
+from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
 from store.codec import CodecError, unlink
 from store.roots import HEAD, INSTALLED
 from store.storage import Storage
@@ -315,3 +314,57 @@ class MachineState:
         self.store.put_many(pending.items())
         if not self.store.has(EMPTY_ARRAY_CID):  # the state of new actors, which a foreign state may lack
             self.store.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)
+
+
+class StateHolder(Protocol):
+    """An object that provides the actors' states: a machine."""
+
+    @property
+    def state_tree(self) -> StateTree:
+        """The current state tree."""
+
+    @property
+    def store(self) -> Blockstore:
+        """The blocks of the actors' states."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActorHead:
+    """The root of an actor's state, read and committed from Python, for development and tests.
+
+    On the network, only an actor changes its state. Commits are stored in the machine's buffer until it is flushed.
+    Source: ref-fvm kernel/default.rs `root`, `set_root`.
+    """
+
+    machine: StateHolder
+    actor: ActorID
+
+    @classmethod
+    def of(cls, machine: StateHolder, address: Address) -> ActorHead:
+        """Return the head of the actor at an address. Raises InvalidInput if there is no actor."""
+        actor = machine.state_tree.lookup_id(address)
+        if actor is None or machine.state_tree.get_actor(actor) is None:
+            raise InvalidInput(f"no actor has the address {address}; only actors have a state")
+        return cls(machine, actor)
+
+    def read(self) -> Cid:
+        return self._state().head
+
+    def check(self, old: Cid | None) -> None:
+        """Raise HeadMoved if the root is not `old`."""
+        found = self.read()
+        if found != old:
+            expected = "none" if old is None else show(old)
+            raise HeadMoved(f"the state of f0{self.actor}: expected {expected}, found {show(found)}")
+
+    def move(self, old: Cid | None, new: Cid, kept: Iterable[tuple[Cid, bytes]]) -> None:
+        """Store the blocks and set the root."""
+        self.check(old)
+        self.machine.store.put_many(kept)
+        self.machine.state_tree.set_actor(self.actor, replace(self._state(), head=new))
+
+    def _state(self) -> ActorState:
+        state = self.machine.state_tree.get_actor(self.actor)
+        if state is None:
+            raise InvalidInput(f"actor f0{self.actor} was deleted, including its state")
+        return state

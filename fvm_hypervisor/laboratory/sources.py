@@ -3,7 +3,7 @@
 A `CaseJob` is the part of a source that one process executes. It is small enough to be sent to another process, and
 `cases` opens it. A case is executed from its own state, once per side, so cases are independent.
 
-Sources are message vectors (`fvm_hypervisor.laboratory.vector_source`) and tipsets in a chain's folder
+Sources are message vectors (`fvm_hypervisor.laboratory.jobs`) and tipsets in a chain's folder
 (`fvm_hypervisor.laboratory.chain_source`). `fvm_hypervisor.laboratory.jobs` detects the kind of a path.
 """
 

@@ -4,14 +4,29 @@
 `fast:compile` force one of its tiers, for tests. An engine's packages are imported when the first contract runs.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final, cast
 
 from hypervisor.errors import RuntimeUnavailable
 from runtimes.evm.engine import EngineFactory, EngineRules
-from runtimes.evm.imports import preserved_recursion_limit
+
+
+@contextmanager
+def preserved_recursion_limit() -> Iterator[None]:
+    """Restore the recursion limit on exit: py_ecc, which py-evm imports, raises it to 100,000 for the process.
+
+    With such a limit, Python 3.11 overflows the native stack instead of raising RecursionError.
+    """
+    limit = sys.getrecursionlimit()
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
 
 PLAIN_ENGINE: Final = "py-evm"
 FAST: Final = "fast"

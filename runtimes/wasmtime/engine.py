@@ -7,19 +7,128 @@ rejected by `validate` and the parser. Every setting that affects results or com
 fingerprint of the settings is part of the cache key. Rules: ref-fvm fvm/src/engine.
 """
 
+from __future__ import annotations
+
 import ctypes
 import hashlib
+import mmap
+import signal
+import sys
 import threading
 import weakref
 from ctypes import c_bool, c_char_p, c_size_t, c_uint8, c_uint64
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.once import once
-from runtimes.wasmtime.pooling import POOL_SIZE, can_reserve, reserve
 from runtimes.wasmtime.raw import ByteVector, HostFunction, Library, library
-from runtimes.wasmtime.trap_signals import TrapSignals
+
+POOL_SIZE: Final = 256
+"""Number of slots: enough for all but the deepest nested calls; they take a TiB of address space."""
+
+MEMORY_BYTES: Final = 512 << 20
+TABLE_ELEMENTS: Final = 20_000
+"""Maximum sizes of a memory and a table: those of consensus."""
+
+_SETTINGS: Final = MappingProxyType(
+    {
+        "max_memory_size": MEMORY_BYTES,
+        "table_elements": TABLE_ELEMENTS,
+        "max_core_instance_size": 1 << 20,
+        # Small guests write to the first pages. Actors begin with a stack whose far end is rarely used: restoring more
+        # than this takes longer than releasing it.
+        "linear_memory_keep_resident": 1 << 14,
+        "table_keep_resident": 1 << 16,
+        "max_unused_warm_slots": 32,
+    }
+)
+_COUNTS: Final = ("total_core_instances", "total_memories", "total_tables")
+_SLOT_BYTES: Final = (4 << 30) + (128 << 20)
+"""Address space of a slot: the range of a 32-bit address plus the guard region."""
+
+_NO_RESERVE: Final = 0x4000
+"""Linux's MAP_NORESERVE, which the mmap module has from Python 3.13 on."""
+
+
+def can_reserve(slots: int) -> bool:
+    """Return True if the system grants address space for the slots (tested on Linux only)."""
+    if sys.platform != "linux":
+        return False
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
+    try:
+        mmap.mmap(-1, slots * _SLOT_BYTES, flags=flags, prot=0).close()
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def reserve(lib: Library, config: int, slots: int) -> None:
+    """Enable pooled allocation in a wasm_config_t: creating and dropping an instance takes a fifth of the time.
+
+    A slot is address space for one memory and one table. The memory of a dozen slots stays warm between uses. Modules
+    that do not fit, and all modules when the pool is full, are allocated on demand (`WasmtimeEngine.spare`); guests
+    cannot tell. Where address space is limited nothing is reserved, because wasmtime would abort the process.
+    Settings: wasmtime's `PoolingAllocationConfig`.
+    """
+    pool: int = lib.bind("wasmtime_pooling_allocation_config_new", c_size_t)()
+    for name, value in {**_SETTINGS, **dict.fromkeys(_COUNTS, slots)}.items():
+        lib.bind(f"wasmtime_pooling_allocation_config_{name}_set", None, c_size_t, c_size_t)(pool, value)
+    lib.bind("wasmtime_pooling_allocation_strategy_set", None, c_size_t, c_size_t)(config, pool)
+    lib.bind("wasmtime_pooling_allocation_config_delete", None, c_size_t)(pool)
+
+
+_SIGNALS: Final = ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE")
+_WATCHED: Final = 2
+"""Number of handlers that are checked: a library replaces all or none, except for a program's own SIGSEGV."""
+
+_ROOM: Final = 256
+"""Buffer size in bytes that fits a `struct sigaction`, whose first field is the handler's address."""
+
+
+class _SigactionBuffer(threading.local):
+    """A thread's buffer for the current handler of a signal."""
+
+    def __init__(self) -> None:
+        self.room = ctypes.create_string_buffer(_ROOM)
+        self.handler = ctypes.c_void_p.from_buffer(self.room)
+
+
+class TrapSignals:
+    """The signal handlers right after wasmtime's first engine, restored if another library has replaced them.
+
+    On Linux a guest's trap is a signal, which wasmtime's handlers turn into an error. Python's `faulthandler` replaces
+    the handlers, as in pytest and notebooks. The next trap would then end the process. On other systems wasmtime does
+    not use signals. Source: wasmtime crates/wasmtime/src/runtime/vm/sys/unix/signals.rs.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[int, ctypes.Array[ctypes.c_char]]] = []
+        self._watched: list[tuple[ctypes.c_int, int | None]] = []
+        if sys.platform != "linux":
+            return
+        self._sigaction = ctypes.PyDLL(
+            None
+        ).sigaction  # no argument types: converting numbers takes longer than the call
+        self._buffer = _SigactionBuffer()
+        for number in (int(getattr(signal, name)) for name in _SIGNALS):
+            saved = ctypes.create_string_buffer(_ROOM)
+            self._sigaction(number, None, saved)
+            self._kept.append((number, saved))
+        self._watched = [
+            (ctypes.c_int(number), ctypes.c_void_p.from_buffer(saved).value) for number, saved in self._kept[:_WATCHED]
+        ]
+
+    def keep(self) -> None:
+        """Restore the handlers if they have changed."""
+        for number, handler in self._watched:
+            answer = self._buffer
+            self._sigaction(number, None, answer.room)
+            if answer.handler.value != handler:
+                for each, saved in self._kept:
+                    self._sigaction(each, saved, None)
+                return
+
 
 Setting = bool | int
 
@@ -120,7 +229,7 @@ class WasmtimeEngine:
         self._free.append(None)
 
     @property
-    def spare(self) -> "WasmtimeEngine":
+    def spare(self) -> WasmtimeEngine:
         """The engine for instances and modules that do not fit in the pool: the same settings, without a pool.
 
         Each of the two engines can load what the other compiled.
@@ -137,15 +246,15 @@ class WasmtimeEngine:
         if error:
             raise InvalidModule(f"WASM module: {self.lib.take_error(error).splitlines()[0]}")
 
-    def compile(self, wasm: bytes) -> "CompiledModule":
+    def compile(self, wasm: bytes) -> CompiledModule:
         """Compile a module; the GIL is released meanwhile. Raises InvalidModule."""
         return self._module("wasmtime_module_new", wasm)
 
-    def deserialize(self, artifact: bytes) -> "CompiledModule":
+    def deserialize(self, artifact: bytes) -> CompiledModule:
         """Load the result of `CompiledModule.serialize`. The bytes become native code and must be trusted."""
         return self._module("wasmtime_module_deserialize", artifact)
 
-    def _module(self, maker: str, data: bytes) -> "CompiledModule":
+    def _module(self, maker: str, data: bytes) -> CompiledModule:
         make = self.lib.bind(maker, c_size_t, c_size_t, c_char_p, c_size_t, ctypes.c_void_p, released=True)
         pointer = c_size_t()
         error = make(self.pointer, data, len(data), ctypes.byref(pointer))
@@ -208,7 +317,7 @@ class Linker:
             raise ValueError(lib.take_error(error))
         self._callbacks.append(callback)
 
-    def link(self, module: CompiledModule) -> "LinkedModule":
+    def link(self, module: CompiledModule) -> LinkedModule:
         lib = self.engine.lib
         pointer = c_size_t()
         error = lib.bind("wasmtime_linker_instantiate_pre", c_size_t, c_size_t, c_size_t, ctypes.c_void_p)(

@@ -23,7 +23,7 @@ from typing import Final
 
 from bench.recorded import RunRecord, finish, options
 from bridge.addresses import EthAddress
-from fvm_hypervisor.explorer import home
+from fvm_hypervisor.explorer import pages
 from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
@@ -66,7 +66,7 @@ with Network() as network:
     from localnet.contracts.artifacts import ArtifactFolders
     from fvm_hypervisor.explorer.pages import Pages, PageRequest
     from fvm_hypervisor.explorer.site import Site
-    from fvm_hypervisor.explorer.home import show_home
+    from fvm_hypervisor.explorer.pages import show_home
     show_home(Site(node, ArtifactFolders(None)), node, PageRequest("http://127.0.0.1"))
     print(time.process_time() - begun)
 """
@@ -194,7 +194,7 @@ def many_calls(target: EthAddress) -> str:
 
 def _planted(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     list(tipsets_back(reader.network.chain.index, reader.network.head.height, reader.network.head.height))
-    return home.show_home(site, reader, request)
+    return pages.show_home(site, reader, request)
 
 
 def measured(chain: LargeChain, visit: Visitor) -> tuple[dict[str, PageCost], PageCost]:

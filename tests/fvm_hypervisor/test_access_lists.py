@@ -17,8 +17,7 @@ import pytest
 from bridge import rlp
 from bridge.addresses import EthAddress
 from bridge.block_access_list import AccountAccess, BlockAccessList, first_difference
-from fvm_hypervisor.laboratory.vectors.access_list_json import read_block_access_list
-from fvm_hypervisor.laboratory.vectors.blocktest import run_test
+from fvm_hypervisor.laboratory.vectors.blocktest import read_block_access_list, run_test
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from runtimes.evm.ethereum.block_errors import InvalidBlock

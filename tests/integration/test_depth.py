@@ -13,7 +13,7 @@ from bridge.addresses import to_filecoin
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_params, invoke_return
 from fvm_hypervisor.demo.artifacts import contract
-from fvm_hypervisor.demo.stage import DemoStage
+from fvm_hypervisor.demo.scenario import DemoStage
 from hypervisor import Address, Message, deep_stack
 from hypervisor.errors import HypervisorError
 from hypervisor.executor import ApplyResult

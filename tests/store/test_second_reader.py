@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from store import second_reader
+from store import transfer
 from store.car import CarError
 from store.cid import DAG_CBOR, Cid, cid_of
 from store.codec import CodecError, decode, encode, link
 from store.memory import MemoryStore
-from store.second_reader import check_twice
-from store.transfer import import_car, verify_car, write_blocks
+from store.transfer import check_twice, import_car, verify_car, write_blocks
 from store.varint import write_uvarint
 
 UNSORTED = bytes.fromhex("a2616201616101")  # {"b": 1, "a": 1}: valid CBOR, scanned by the network, not canonical
@@ -43,7 +42,7 @@ def test_our_reader_names_the_byte() -> None:
 
 
 def test_second_decoder_rejects_block_accepted_by_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(second_reader, "decode_strict", decode)  # a defect: the decoder is not strict
+    monkeypatch.setattr(transfer, "decode_strict", decode)  # a defect: the decoder is not strict
     with pytest.raises(CodecError, match=r"^rejected by dag-cbor: \S"):
         check_twice(UNSORTED)
 
@@ -57,7 +56,7 @@ def test_a_reader_that_reads_another_value_is_found(wrong: Callable[[bytes], Any
     for data in (encode(1), encode([1]), encode({"a": 2}), encode(link(cid_of(b"x")))):
         check_twice(data)
         with monkeypatch.context() as patch:
-            patch.setattr(second_reader, "_reader", lambda: wrong)
+            patch.setattr(transfer, "_reader", lambda: wrong)
             with pytest.raises(CodecError, match="dag-cbor decodes it to a different value"):
                 check_twice(data)
 

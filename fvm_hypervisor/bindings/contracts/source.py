@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from textwrap import wrap
 
@@ -15,10 +15,35 @@ from fvm_hypervisor.bindings.contracts.declared import (
     DeclaredFunction,
     DeclaredRecord,
     Item,
+    Notes,
 )
 from fvm_hypervisor.bindings.contracts.names import members
-from fvm_hypervisor.bindings.contracts.natspec import Notes
-from fvm_hypervisor.bindings.contracts.python_types import argument_type, return_type
+from localnet.contracts.typed_values import is_hashed, item_of, struct_key
+
+
+def return_type(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
+    """Return the annotation of a function argument: a list may be any sequence, an address any `Target`."""
+    kind = item["type"]
+    if kind.endswith("]"):
+        return f"Sequence[{return_type(item_of(item), structs)}]"
+    return "Target" if kind == "address" else argument_type(item, structs)
+
+
+def argument_type(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
+    """Return the annotation of a return value or of a dataclass field."""
+    kind: str = item["type"]
+    if is_hashed(item):
+        return "bytes"
+    if kind.endswith("]"):
+        return f"tuple[{argument_type(item_of(item), structs)}, ...]"
+    if kind == "tuple":
+        return structs[struct_key(item)].name
+    if kind.startswith(("int", "uint")):
+        return "int"
+    if kind.startswith(("fixed", "ufixed")):
+        return "Decimal"
+    return {"address": "EthAddress", "bool": "bool", "string": "str"}.get(kind, "bytes")
+
 
 WIDTH = 120
 _LITERAL_LENGTH = 100

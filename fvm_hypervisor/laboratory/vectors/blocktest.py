@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from bridge.block_access_list import BlockAccessList
-from fvm_hypervisor.laboratory.vectors.access_list_json import read_block_access_list
+from bridge.block_access_list import AccountAccess, BlockAccessList
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
     read_accounts,
+    read_address,
     read_bytes,
     read_field,
     read_json,
@@ -232,3 +232,35 @@ def _header(fields: Mapping[str, Any]) -> Header:
 
 def _record(path: Path, name: str, network: str, error: str) -> dict[str, Any]:
     return {"file": path.as_posix(), "name": name, "fork": network, "index": 0, "pass": not error, "error": error}
+
+
+def read_block_access_list(items: Any) -> BlockAccessList:
+    """Return the list in JSON. Raises BadFixture."""
+    found = BlockAccessList()
+    for item in read_list(items, "blockAccessList"):
+        fields = read_object(item, "blockAccessList")
+        found.accounts[read_address(read_field(fields, "address"), "address")] = AccountAccess(
+            {
+                read_number(read_field(slot, "slot"), "slot"): _numbers(slot, "slotChanges", "postValue")
+                for slot in read_list(fields.get("storageChanges"), "storageChanges")
+            },
+            {read_number(slot, "storageReads") for slot in read_list(fields.get("storageReads"), "storageReads")},
+            _numbers(fields, "balanceChanges", "postBalance"),
+            _numbers(fields, "nonceChanges", "postNonce"),
+            {
+                _index(change): read_bytes(read_field(change, "newCode"), "newCode")
+                for change in read_list(fields.get("codeChanges"), "codeChanges")
+            },
+        )
+    return found
+
+
+def _numbers(fields: Any, changes: str, value: str) -> dict[int, int]:
+    return {
+        _index(change): read_number(read_field(change, value), value)
+        for change in read_list(read_object(fields, changes).get(changes), changes)
+    }
+
+
+def _index(change: Any) -> int:
+    return read_number(read_field(change, "blockAccessIndex"), "blockAccessIndex", 32)

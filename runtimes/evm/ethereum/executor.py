@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.addresses import EthAddress
-from bridge.ethereum_block import BLOCK_HASHES, ETHEREUM, SYSTEM_ADDRESS
+from bridge.ethereum_block import BLOCK_HASHES, BLOCK_HASHES_CODE, BLOCK_HASHES_KEPT, ETHEREUM, SYSTEM_ADDRESS
 from bridge.ethereum_execution import BlobRules, ForkFacts, SimulatedCall
+from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
 from bridge.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, SignedTransaction, Transaction
 from hypervisor.address import Address
-from hypervisor.errors import InvalidInput, MessageError
+from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.events import events_root
 from hypervisor.executor import ApplyResult, BlockGas
 from hypervisor.exit_codes import ExitCode
@@ -36,12 +37,15 @@ from runtimes.evm.ethereum.application import (
 )
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock
-from runtimes.evm.ethereum.block_hashes import BlockHashes
 from runtimes.evm.ethereum.contract_states import ContractCache, may_send
 from runtimes.evm.ethereum.forks import Fork, fork_named, fork_names, with_case
 from runtimes.evm.ethereum.messages import Entry, transaction_of
 from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check, required_gas
+from store.blockstore import BlockNotFound
+from store.cid import RAW, Cid, cid_of
+from store.codec import CodecError
+from store.words import StoredWords
 
 _MAX_I64 = (1 << 63) - 1
 _SYSTEM_CALL_SLOTS: Final = 16
@@ -339,3 +343,52 @@ def _transaction_of(call: SimulatedCall, accounts: Accounts) -> Transaction:
         max_fee_per_blob_gas=call.max_fee_per_blob_gas,
         blob_hashes=call.blob_hashes,
     )
+
+
+_ADDRESS: Final = Address.delegated(EAM_NAMESPACE, BLOCK_HASHES)
+_CODE: Final = cid_of(BLOCK_HASHES_CODE, RAW)
+
+
+class BlockHashes:
+    """The block hash contract (EIP-2935): writes a parent's hash into its slots without running its code.
+
+    This is equivalent to the system call of the contract's standard code. The contract's storage is cached between
+    blocks and reloaded if the head has changed. If the contract has other code, the caller must run it.
+    """
+
+    def __init__(self, machine: MachineState) -> None:
+        self._machine = machine
+        self._left: tuple[Cid, EvmState, StoredWords] | None = None
+        """The contract's head, state and storage as last written."""
+
+    def keep(self, parent_hash: bytes) -> bool:
+        """Write the hash of the parent of the machine's block; return False, without effect, if the code differs.
+
+        Raises Fatal for a state that cannot be read, and the store's errors.
+        """
+        machine, tree = self._machine, self._machine.state_tree
+        actor = tree.lookup_id(_ADDRESS)
+        state = None if actor is None else tree.get_actor(actor)
+        if actor is None or state is None or state.code != machine.manifest.code("evm"):
+            return False
+        (head, contract, slots), self._left = self._at(state.head), None  # cleared until everything is written
+        if contract.bytecode != _CODE:
+            return False
+        slots.set((machine.context.epoch - 1) % BLOCK_HASHES_KEPT, int.from_bytes(parent_hash, "big"))
+        contract = replace(contract, storage=slots.flush())
+        data = contract.encode()
+        head = cid_of(data)
+        machine.store.put(head, data)
+        tree.set_actor(actor, state.with_head(head))
+        self._left = head, contract, slots
+        return True
+
+    def _at(self, head: Cid) -> tuple[Cid, EvmState, StoredWords]:
+        if self._left is not None and self._left[0] == head:
+            return self._left
+        store = self._machine.store
+        try:
+            contract = EvmState.decode(store.get(head))
+        except (BlockNotFound, CodecError) as error:
+            raise Fatal(f"the state of the block hash contract cannot be read: {error}") from error
+        return head, contract, self._machine.state_tree.words(contract.storage)

@@ -5,12 +5,13 @@ collide too), 7702 (delegations). The engine manages memory and has charged for 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from bridge.addresses import EthAddress, create2_address, create_address
 from bridge.cbor import byte_string
-from bridge.evm_steps import CodeBorrowed, CreationCollision, EvmCost, FundsMissing
+from bridge.evm_steps import CodeBorrowed, CreationCollision, EvmCost, FundsMissing, PrecompileRefusal
+from bridge.gas import DEFAULT_RATE
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
@@ -18,15 +19,95 @@ from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
-from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, ActorID, TokenAmount
+from hypervisor.kernel import Kernel, SendResult
+from hypervisor.types import (
+    EAM_NAMESPACE,
+    METHOD_CONSTRUCTOR,
+    METHOD_SEND,
+    NO_BLOCK,
+    ActorID,
+    BlockId,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+)
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import code_too_long
 from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, SubcallInputs, SubcallOutcome
-from runtimes.evm.ethereum.filecoin import call_filecoin_precompile
 from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th, words
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
+from runtimes.evm.memory import hold
+from runtimes.evm.precompiles.failure import PrecompileFailure
+from runtimes.evm.precompiles.filecoin import FILECOIN
+from runtimes.evm.syscalls import Syscalls
 from store.cid import CBOR, DAG_CBOR, RAW
+
+if TYPE_CHECKING:
+    from runtimes.evm.ethereum.host import EthereumHost
+
+_ALL_GAS: Final = (1 << 64) - 1
+
+
+class PrecompileContext:
+    """The host interface for precompiles: a kernel at the network's prices, and sends from the contract."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.syscalls = Syscalls(kernel, DEFAULT_RATE)
+        self.rules = filecoin_evm_rules(kernel.machine.context.network)
+
+    @property
+    def contract(self) -> "PrecompileContext":
+        return self
+
+    def send(
+        self,
+        to: Address,
+        method: MethodNumber,
+        params: BlockId = NO_BLOCK,
+        value: TokenAmount = TokenAmount(0),
+        gas_limit: int | None = None,
+        read_only: bool = False,
+    ) -> SendResult:
+        """Call another actor. The contract's state is in the journal, so nothing has to be written first."""
+        return self.syscalls.send(to, method, params, value, gas_limit, read_only)
+
+    def hold(self, size: int, copies: int) -> None:
+        """Charge for `copies` copies of `size` bytes, which the official actor keeps in memory."""
+        hold(self.syscalls, self.rules, size, copies)
+
+    def get_gas_left(self) -> Gas:
+        """Return the remaining gas in the network's unit."""
+        return self.syscalls.gas_left()
+
+
+def call_filecoin_precompile(host: "EthereumHost", name: str, inputs: CallInputs, limit: int) -> SubcallOutcome:
+    """Execute a call of one of Filecoin's precompiles with at most `limit` gas.
+
+    Its gas in milligas is converted like that of a native call and charged in whole Ethereum gas, rounded up. A failure
+    costs only the gas used so far, as on Filecoin.
+    """
+    calls, kernel = host.calls, host.kernel
+    host.gas.settle()
+    try:
+        with calls.atomically():  # rolled back if the result cannot be paid for
+            with calls.ethereum_rules.in_milligas(calls, limit):
+                context = PrecompileContext(Kernel(calls, kernel.context))
+                output = FILECOIN[name](context, replace(inputs, gas=_ALL_GAS))
+                context.syscalls.gas.settle()
+            if inputs.value:
+                to = host.accounts.filecoin_address(inputs.address)
+                calls.send(Call(host.actor, to, METHOD_SEND, None, TokenAmount(inputs.value)))
+        return SubcallOutcome(True, output)
+    except (PrecompileFailure, OutOfGas, SyscallError) as error:
+        calls.backtrace.set_cause(f"precompile 0x{inputs.address.hex()}: {error}")
+        if calls.tracer is not None:
+            calls.tracer.event(PrecompileRefusal(inputs.address, name, str(error)))
+        return SubcallOutcome(False)
+    finally:
+        host.gas.refill()
+
 
 MAX_NONCE: Final = (1 << 64) - 1
 

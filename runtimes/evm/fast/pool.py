@@ -6,20 +6,22 @@ lose them if the engine fails.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 from weakref import ref
 
 from hypervisor.deep_stack import Stacks
-from hypervisor.errors import Fatal
+from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
+from hypervisor.once import once
 from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW, TX_CONTEXT
 from runtimes.evm.fast.instance import FastInstance, HostCalls
-from runtimes.evm.fast.loader import guest_module
 from runtimes.evm.fast.regions.blocks import MAX_INSTRUCTIONS
 from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.evm.fast.tree import TICK, TREE_ANSWERABLE, TREE_HOST_CALLS
 from runtimes.wasmtime.cache import ModuleCache, default_folder
-from runtimes.wasmtime.engine import Linker, WasmtimeEngine, own_engine, trap_signals
-from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction
+from runtimes.wasmtime.cached_modules import load_or_compile
+from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
+from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, WasmtimeUnusable
 
 ALL_HOST_CALLS: Final = HostCalls(
     functions=HOST_CALLS + TREE_HOST_CALLS,
@@ -123,3 +125,16 @@ class Pool:
 def pool(tier: Tier) -> Pool:
     """Return the process's pool of a tier, created when the first contract runs."""
     return Pool(tier)
+
+
+ARTIFACT: Final = Path(__file__).parent.parent / "guests" / "evm" / "evm.wasm"
+
+
+@once
+def guest_module() -> CompiledModule:
+    """Return the compiled module of the `fast` EVM engine. It is stateless and shared. Raises RuntimeUnavailable."""
+    try:
+        wasm = ARTIFACT.read_bytes()
+        return load_or_compile(own_engine(), wasm, ModuleCache(default_folder()), "EVM engine")
+    except (OSError, WasmtimeUnusable, InvalidModule) as error:
+        raise RuntimeUnavailable(f"the EVM engine 'fast' cannot be loaded: {error}") from error

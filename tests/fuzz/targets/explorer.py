@@ -13,8 +13,8 @@ from typing import Any
 
 from fvm_hypervisor.explorer import rendering
 from fvm_hypervisor.explorer.call_rows import call_rows
+from fvm_hypervisor.explorer.messages import tree_svg
 from fvm_hypervisor.explorer.site import PageFrame
-from fvm_hypervisor.explorer.tree_svg import tree_svg
 from store.codec import CodecError, decode_strict, encode
 from tests.fuzz.target import Target, cbor_mutation
 

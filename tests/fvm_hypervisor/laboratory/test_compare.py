@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.node_banner import banner
 from fvm_hypervisor.laboratory.compare import compare_job
+from fvm_hypervisor.laboratory.jobs import VectorJob
 from fvm_hypervisor.laboratory.sides import Choices, two_sides
-from fvm_hypervisor.laboratory.vector_source import VectorJob
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import name_of, read_vectors, run_variant, variants_of
 from hypervisor.network_versions import NV29

@@ -17,9 +17,8 @@ from hypervisor.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from runtimes.evm.engine import Host
 from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.fast import loader
 from runtimes.evm.fast.instance import _POSITION, MAX_REUSED_MEMORY, FastInstance
-from runtimes.evm.fast.pool import TIERED, Pool, pool
+from runtimes.evm.fast.pool import TIERED, Pool, guest_module, pool
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.cached_modules import load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
@@ -78,14 +77,14 @@ def test_contracts_run_on_recompiled_engine_module(
     tmp_path: Path, compilations: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cached compiled form of the engine's module on disk is corrupt."""
-    monkeypatch.setattr(loader, "default_folder", lambda: tmp_path / "modules")
-    loader.guest_module.cache_clear()
-    loader.guest_module()
+    monkeypatch.setattr("runtimes.evm.fast.pool.default_folder", lambda: tmp_path / "modules")
+    guest_module.cache_clear()
+    guest_module()
     (file,) = (path for path in (tmp_path / "modules").iterdir() if path.name != "secret")
     damaged = bytearray(file.read_bytes())
     damaged[len(damaged) // 2] ^= 0xFF
     file.write_bytes(damaged)
-    loader.guest_module.cache_clear()
+    guest_module.cache_clear()
     fresh = Pool(TIERED)
     monkeypatch.setattr("runtimes.evm.fast.engine.pool", lambda _: fresh)
     assert len(compilations) == 2
@@ -94,14 +93,14 @@ def test_contracts_run_on_recompiled_engine_module(
             chain = Chain(machine)
             assert int.from_bytes(chain.call(chain.deploy(assemble("6 7 MUL 0 MSTORE 32 0 RETURN"))), "big") == 42
     assert fresh._instances
-    loader.guest_module.cache_clear()
+    guest_module.cache_clear()
 
 
 def test_missing_module_makes_engine_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(loader, "ARTIFACT", tmp_path / "evm.wasm")
-    loader.guest_module.cache_clear()
+    monkeypatch.setattr("runtimes.evm.fast.pool.ARTIFACT", tmp_path / "evm.wasm")
+    guest_module.cache_clear()
     with pytest.raises(RuntimeUnavailable, match=r"the EVM engine 'fast' cannot be loaded: .*evm.wasm"):
-        loader.guest_module()
+        guest_module()
 
 
 def trap(monkeypatch: pytest.MonkeyPatch, place: int) -> None:

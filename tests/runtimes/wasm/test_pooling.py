@@ -24,8 +24,7 @@ from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse_module
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasmtime.cache import ModuleCache
-from runtimes.wasmtime.engine import GUEST_SETTINGS, CompiledModule, WasmtimeEngine
-from runtimes.wasmtime.pooling import POOL_SIZE, can_reserve
+from runtimes.wasmtime.engine import GUEST_SETTINGS, POOL_SIZE, CompiledModule, WasmtimeEngine, can_reserve
 from runtimes.wasmtime.raw import Instance, library
 from tests.runtimes.wasm.guests import guest, install_and_call, wasm
 from tests.runtimes.wasm.test_raw import on_a_thread
@@ -162,7 +161,7 @@ import resource
 resource.setrlimit(resource.RLIMIT_AS, (200 << 30, 200 << 30))
 from hypervisor.machine import Hypervisor
 from runtimes.wasmtime.engine import guest_engine
-from runtimes.wasmtime.pooling import POOL_SIZE, can_reserve
+from runtimes.wasmtime.engine import POOL_SIZE, can_reserve
 assert not can_reserve(POOL_SIZE)
 with Hypervisor.open():  # the constructors of the built-in actors have run
     assert not guest_engine().is_pooled

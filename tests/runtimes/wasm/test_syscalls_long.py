@@ -11,7 +11,7 @@ import pytest
 
 from hypervisor.address import MAX_ADDRESS
 from hypervisor.blocks import MAX_BLOCK_SIZE
-from hypervisor.kernel import proof_inputs, proofs
+from hypervisor.kernel import proofs
 from hypervisor.machine import Hypervisor
 from runtimes.wasm.memory import GuestMemory
 from store.codec import encode
@@ -67,7 +67,7 @@ def test_rejected_syscall_data_is_not_copied(
 
 def test_a_batch_of_seals_is_decoded_once(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[bytes] = []
-    read = proof_inputs.read_proof_input
+    read = proofs.read_proof_input
 
     def counted(infos: bytes, shape: Any) -> Any:
         decoded.append(infos)

@@ -9,8 +9,7 @@ import threading
 
 import pytest
 
-from runtimes.wasmtime.engine import guest_engine
-from runtimes.wasmtime.trap_signals import TrapSignals
+from runtimes.wasmtime.engine import TrapSignals, guest_engine
 
 PROGRAM = """
 import faulthandler, os, signal, sys
