@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
-from hypervisor.access import AccessTracker
 from hypervisor.address import Address
 from hypervisor.backtrace import Backtrace, BacktraceFrame
 from hypervisor.blocks import Block
@@ -33,13 +32,62 @@ from hypervisor.kernel import Kernel
 from hypervisor.machine_state import MachineState
 from hypervisor.memory import MemoryBudget
 from hypervisor.message_identity import MessageIdentity
+from hypervisor.prices import PriceList
 from hypervisor.runtime import InstallServices
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import ActorFound, CallEnded, CallStarted, Dispatched, EventEmitted
 from hypervisor.types import METHOD_SEND, NO_BLOCK, ActorID, TokenAmount
+from hypervisor.undo_map import UndoMap
 from store.blockstore import BlockNotFound
 from store.cid import CBOR, Cid, show
 from store.codec import encode, link
+
+_READ = 1
+_UPDATED = 2
+
+
+class AccessTracker:
+    """Access level of each actor in a message: each actor's first lookup and first update are charged.
+
+    Levels are rolled back with the transaction that raised them, so an access in a reverted call is charged again
+    later. Source: FIP-0055 and FIP-0057; ref-fvm call_manager/state_access_tracker.rs.
+    """
+
+    def __init__(self, prices: PriceList, origin: ActorID, receiver: ActorID | None) -> None:
+        self._prices = prices
+        levels = dict.fromkeys((*map(ActorID, sorted(prices.preloaded_actors)), origin), _UPDATED)
+        if receiver is not None:
+            levels.setdefault(receiver, _READ)
+        self._levels = UndoMap(levels)
+        self.level = self._levels.get
+        """Access level of an actor; None before the first lookup, which is charged."""
+        self.mark = self._levels.mark
+        """Checkpoint to roll back to."""
+
+    def charge_read(self, actor: ActorID, gas: GasTracker) -> None:
+        if actor not in self._levels:
+            gas.charge("OnActorLookup", self._prices.actor_lookup, self._prices.actor_lookup)
+
+    def record_read(self, actor: ActorID) -> None:
+        """Record a lookup; looking up a missing actor counts as well."""
+        self._raise(actor, _READ)
+
+    def charge_update(self, actor: ActorID, gas: GasTracker) -> None:
+        level = self.level(actor, 0) or 0
+        if level < _READ:
+            gas.charge("OnActorLookup", self._prices.actor_lookup, self._prices.actor_lookup)
+        if level < _UPDATED:
+            gas.charge("OnActorUpdate", self._prices.actor_update, self._prices.actor_update)
+        self._raise(actor, _UPDATED)
+
+    def _raise(self, actor: ActorID, level: int) -> None:
+        if (self.level(actor, 0) or 0) < level:
+            self._levels.set(actor, level)
+
+    def rollback(self, mark: int) -> None:
+        """Undo the changes since the checkpoint."""
+        self._levels.rollback(mark)
+
 
 MAX_CALL_DEPTH = 1024
 

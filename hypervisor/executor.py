@@ -15,8 +15,7 @@ from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.errors import Fatal, MessageError, OutOfGas, SyscallError
 from hypervisor.events import StampedEvent, events_root
 from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name, refusal_exit
-from hypervisor.gas import MILLIGAS_PER_GAS, GasTracker
-from hypervisor.gas_outputs import GasOutputs, gas_outputs
+from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, GasTracker, gas_outputs
 from hypervisor.machine_state import MachineState
 from hypervisor.markup import facts
 from hypervisor.message import Message, Receipt

@@ -48,8 +48,7 @@ from store.blockstore import Store
 from store.buffered import BufferedStore
 from store.cid import RAW, Cid, cid_of, show
 from store.codec import encode
-from store.overlay import OverlayStore
-from store.read_only import ReadOnlyStore
+from store.overlay import OverlayStore, ReadOnlyStore
 from store.roots import HEAD
 
 if TYPE_CHECKING:

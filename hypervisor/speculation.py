@@ -20,7 +20,7 @@ from hypervisor.errors import Fatal
 from hypervisor.events import EventEntry, StampedEvent
 from hypervisor.executor import ApplyResult, BlockGas
 from hypervisor.externs import ExternError, Externs
-from hypervisor.gas_outputs import GasOutputs
+from hypervisor.gas import GasOutputs
 from hypervisor.message import Receipt
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount

@@ -17,9 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.ethereum_signatures import key_address
 from bridge.printed_address import PrintedAddress
-from bridge.transactions import Authorization, SignedTransaction, Transaction
+from bridge.transactions import Authorization, SignedTransaction, Transaction, key_address
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage

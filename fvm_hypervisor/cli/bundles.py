@@ -136,7 +136,7 @@ def verify(
 
     Example: hypervisor bundle verify builtin-actors.car
     """
-    from fvm_hypervisor.bundles.description import check_modules, describe
+    from fvm_hypervisor.bundles.building import check_modules, describe
 
     opened = _open(bundle)
     found = describe(opened)
@@ -236,7 +236,7 @@ def _unpinned_row(installed: tuple[str, Path]) -> dict[str, Any]:
 
 
 def _list_actors(bundle: str, as_json: bool) -> None:
-    from fvm_hypervisor.bundles.description import describe
+    from fvm_hypervisor.bundles.building import describe
 
     found = describe(_open(bundle))
     if as_json:

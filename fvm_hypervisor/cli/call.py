@@ -38,8 +38,7 @@ def call(
 
     Example: hypervisor call f410f... held 0xf39f... --abi Vault
     """
-    from fvm_hypervisor.cli.node_client import ethereum
-    from fvm_hypervisor.cli.reverts import explain_revert
+    from fvm_hypervisor.cli.node_client import ethereum, explain_revert
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import as_plain, calldata_of
     from localnet.fork.node_client import NodeError

@@ -85,7 +85,7 @@ def create(
         receipt = deploy_contract(sending, known, init_code, money, folders, as_json=as_json)
         _print_receipt(receipt, as_json)
         return
-    from fvm_hypervisor.cli.reverts import explain_revert
+    from fvm_hypervisor.cli.node_client import explain_revert
     from localnet.fork.node_client import NodeError
 
     request = request_of(sending, None, init_code, money)

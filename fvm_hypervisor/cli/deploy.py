@@ -77,8 +77,14 @@ def deploy_contract(
     Prints a failed creation and exits with status 1. Raises NodeError with the decoded constructor error; the
     contract's interface and those below `artifacts` are searched.
     """
-    from fvm_hypervisor.cli.node_client import failure_lines, print_outcome, register_abi, send_transaction
-    from fvm_hypervisor.cli.reverts import explain_revert, interfaces_with
+    from fvm_hypervisor.cli.node_client import (
+        explain_revert,
+        failure_lines,
+        interfaces_with,
+        print_outcome,
+        register_abi,
+        send_transaction,
+    )
     from localnet.fork.node_client import NodeError
 
     url, abi = sending.url, contract.interface.abi

@@ -80,9 +80,17 @@ def gas(
     """
     from functools import partial
 
-    from fvm_hypervisor.laboratory.costs import CostReport, costs_of_job
-    from fvm_hypervisor.laboratory.costs_report import costs_json, costs_lines
-    from fvm_hypervisor.laboratory.exports import check_extra, check_plot, write_csv, write_parquet, write_plot
+    from fvm_hypervisor.laboratory.costs import (
+        CostReport,
+        check_extra,
+        check_plot,
+        costs_json,
+        costs_lines,
+        costs_of_job,
+        write_csv,
+        write_parquet,
+        write_plot,
+    )
     from fvm_hypervisor.laboratory.jobs import jobs_of
     from fvm_hypervisor.laboratory.sides import Choices, one_side
     from fvm_hypervisor.laboratory.vectors.pool import run_all

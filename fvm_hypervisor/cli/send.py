@@ -63,8 +63,15 @@ def send(
     Example: hypervisor send 0x5fbd... 'set(int256)' -- -5
     """
     from fvm_hypervisor.cli.call import contract_name, interface_of
-    from fvm_hypervisor.cli.node_client import SendOptions, ethereum, failure_lines, print_outcome, send_transaction
-    from fvm_hypervisor.cli.reverts import explain_revert, interfaces_with
+    from fvm_hypervisor.cli.node_client import (
+        SendOptions,
+        ethereum,
+        explain_revert,
+        failure_lines,
+        interfaces_with,
+        print_outcome,
+        send_transaction,
+    )
     from hypervisor.errors import InvalidInput
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import calldata_of

@@ -70,7 +70,7 @@ def serve_test(prepare: Callable[[], SuiteSession]) -> None:
     `prepare` compiles and selects the test when the editor launches it. Its output goes to standard error.
     """
     from fvm_hypervisor.cli.step import add_breakpoints
-    from fvm_hypervisor.debugger.serving import serve_streams
+    from fvm_hypervisor.debugger.adapter import serve_streams
 
     @contextmanager
     def launched(arguments: Mapping[str, Any]) -> Iterator[Session]:

@@ -144,7 +144,7 @@ def _refuse_arguments(launch: Mapping[str, tuple[object, str]]) -> None:
 
 def _serve(port: int | None) -> None:
     """Serve editors, whose `launch` requests name the message to debug."""
-    from fvm_hypervisor.debugger.serving import HOST, serve_port, serve_streams
+    from fvm_hypervisor.debugger.adapter import HOST, serve_port, serve_streams
     from hypervisor.errors import InvalidInput
 
     if port is None:

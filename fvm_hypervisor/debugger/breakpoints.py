@@ -13,19 +13,39 @@ Forms of a breakpoint:
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from fvm_hypervisor.debugger.listener import EXIT_SYSCALL, OpenCall, StepListener, StopSite
 from fvm_hypervisor.debugger.naming import CallNames
 from fvm_hypervisor.debugger.positions import MarkKind
 from fvm_hypervisor.debugger.sources import SourceLines
-from fvm_hypervisor.debugger.syscalls import syscall_names
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from localnet.state.inspection import parse_address
+from runtimes.wasm import SYSCALL_REVISIONS
+
+
+@cache
+def argument_names(name: str) -> tuple[str, ...]:
+    """Return the parameters of `module::name` in the newest revision that has it, starting with the result pointer."""
+    module, _, function = name.partition("::")
+    for revision in SYSCALL_REVISIONS.values():
+        syscall = revision.get((module, function))
+        if syscall is not None:
+            names = list(inspect.signature(syscall.handler).parameters)[1:]
+            return (*(["result"] if syscall.result else []), *names)
+    return ()
+
+
+def syscall_names() -> list[str]:
+    """Return all syscalls as `module::name`."""
+    return sorted({"::".join(key) for revision in SYSCALL_REVISIONS.values() for key in revision})
+
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]*|[ft]0[0-9]+|[ft][1-3][a-z2-7]{30,}|[ft]4[0-9]+f[a-z2-7]+")
 """Address patterns. They match the whole text, since names such as fToken2, t2 or tip_jar have the same prefixes."""

@@ -6,10 +6,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
-from fvm_hypervisor.debugger.breakpoints import KINDS
+from fvm_hypervisor.debugger.breakpoints import KINDS, syscall_names
 from fvm_hypervisor.debugger.commands import BY_NAME, Quit, Terminal
 from fvm_hypervisor.debugger.session import Session
-from fvm_hypervisor.debugger.syscalls import syscall_names
 
 PROMPT = "(step) "
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 from bridge.cbor import ParamsError
 from bridge.evm_steps import EvmStep
 from bridge.params import ConstructorParams, DelegateCallParams, calldata_of
+from fvm_hypervisor.debugger.breakpoints import argument_names
 from fvm_hypervisor.debugger.listener import OpenCall, StopSite
 from fvm_hypervisor.debugger.positions import MarkKind
 from fvm_hypervisor.debugger.session import Session
-from fvm_hypervisor.debugger.syscalls import argument_names
 from hypervisor.errors import InvalidInput, SyscallError
 from hypervisor.exit_codes import ErrorNumber, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS

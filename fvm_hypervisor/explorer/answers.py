@@ -1,10 +1,15 @@
-"""Requests, responses and errors of the explorer's views."""
+"""Requests, responses, errors and routes of the explorer's views."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+from fvm_hypervisor.explorer.site import Site
+from localnet.rpc.methods import QueryKind
+from localnet.rpc.node import NodeReader
 
 HTML: Final = "text/html; charset=utf-8"
 SVG: Final = "image/svg+xml"
@@ -76,3 +81,20 @@ def parse_number(text: str, what: str, maximum: int = (1 << 63) - 1) -> int:
 def shown(text: str, limit: int = 80) -> str:
     """Return a quoted value for an error message, truncated if it is long."""
     return f"'{text}'" if len(text) <= limit else f"'{text[:limit]}...' ({len(text):,} characters)"
+
+
+View = Callable[[Site, NodeReader, PageRequest], PageAnswer | LaterAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRoute:
+    """A URL pattern, matched in full, and its view."""
+
+    pattern: re.Pattern[str]
+    view: View
+    kind: QueryKind = QueryKind.QUERY
+
+
+def page_route(pattern: str, view: View, kind: QueryKind = QueryKind.QUERY) -> PageRoute:
+    """Return a route for a regular expression."""
+    return PageRoute(re.compile(pattern), view, kind)

@@ -15,7 +15,7 @@ from fvm_hypervisor.explorer import (
     state_pages,
     vectors,
 )
-from fvm_hypervisor.explorer.routes import page_route
+from fvm_hypervisor.explorer.answers import page_route
 from localnet.rpc.methods import QueryKind
 
 _TRACE: Final = QueryKind.TRACE

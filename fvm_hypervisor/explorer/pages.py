@@ -18,10 +18,18 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from fvm_hypervisor.explorer.answers import LaterAnswer, PageAnswer, PageError, PageRequest, malformed, not_found
+from fvm_hypervisor.explorer.answers import (
+    LaterAnswer,
+    PageAnswer,
+    PageError,
+    PageRequest,
+    PageRoute,
+    malformed,
+    not_found,
+    page_route,
+)
 from fvm_hypervisor.explorer.message_rows import RowBuilder
 from fvm_hypervisor.explorer.rendering import ASSETS, asset, render
-from fvm_hypervisor.explorer.routes import PageRoute, page_route
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.network_versions import network_version

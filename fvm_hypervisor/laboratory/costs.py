@@ -1,19 +1,28 @@
-"""Costs of messages on one side: totals, single messages, and a table of every charge for notebooks."""
+"""Costs of messages on one side: totals, single messages, a table of every charge, text reports and plots.
+
+Parquet requires pyarrow, and plots require matplotlib. These optional extras are checked before anything is executed.
+"""
 
 from __future__ import annotations
 
+import csv
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
 
 from fvm_hypervisor.laboratory.compare import check_recorded, steps_of
+from fvm_hypervisor.laboratory.jobs import CaseJob, RecordedCase
 from fvm_hypervisor.laboratory.profile import CallCost, CallNames, CostTracer, MessageCost, names_of
-from fvm_hypervisor.laboratory.sides import Side
-from fvm_hypervisor.laboratory.sources import CaseJob, RecordedCase
-from fvm_hypervisor.laboratory.tally import CostTally
+from fvm_hypervisor.laboratory.report import TABLES, counted, cut, gas, tree_name
+from fvm_hypervisor.laboratory.sides import Side, described
+from fvm_hypervisor.laboratory.tally import CostTally, Sums, dearest
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.exit_codes import exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.printable import printable
 from store.blockstore import StoreError
 
 COLUMNS: Final = (
@@ -136,3 +145,159 @@ def _edges() -> Iterator[int]:
 def gas_of(milligas: int) -> float:
     """Format milligas as gas."""
     return milligas / MILLIGAS_PER_GAS
+
+
+MAX_ROWS: Final = 15
+DEAREST: Final = 10
+_WIDEST: Final = 62
+_BAR: Final = 40
+
+
+def costs_lines(found: CostReport, side: Side) -> Iterator[str]:
+    """Yield the lines of the report."""
+    tally = found.tally
+    implicit = f", {tally.implicit:,} of them of rewards and cron" if tally.implicit else ""
+    yield f"{counted(found.cases, 'case')} with {counted(tally.messages, 'message')}{implicit}, {side.words}"
+    yield f"gas {gas(tally.milligas)}"
+    for title, table in TABLES:
+        rows = dearest(getattr(tally, table))
+        if not rows:
+            continue
+        yield ""
+        yield f"{title:<{_WIDEST}} {'gas':>20} {'share':>8} {'each':>16}"
+        for name, count, milligas in rows[:MAX_ROWS]:
+            label = f"{cut(name, _WIDEST - 14)}  {count:,}x"
+            each = gas(milligas // count) if count else ""
+            yield f"  {label:<{_WIDEST - 2}} {gas(milligas):>20} {_share(milligas, tally.milligas):>8} {each:>16}"
+        if len(rows) > MAX_ROWS:
+            yield f"  and {len(rows) - MAX_ROWS:,} more: --json has all of them"
+    yield from _histogram_lines(found)
+    yield from _dearest_lines(found)
+
+
+def _histogram_lines(found: CostReport) -> Iterator[str]:
+    bins = histogram(message.gas for message in found.messages)
+    if not bins:
+        return
+    largest = max(count for _, _, count in bins)
+    yield ""
+    yield "messages by gas"
+    for low, high, count in bins:
+        yield f"  {low:>16,} to {high:>16,} {count:>8,} {'#' * -(-_BAR * count // largest)}"
+
+
+def _dearest_lines(found: CostReport) -> Iterator[str]:
+    if not found.messages:
+        return
+    yield ""
+    yield "the dearest messages"
+    for message in found.dearest(DEAREST):
+        end = "" if message.exit_code == 0 else f", exit {exit_name(message.exit_code)}"
+        yield f"  {message.gas:>16,}  {cut(message.method, 48)}  {message.case}, {printable(message.label)}{end}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else ""
+
+
+def costs_json(found: CostReport, side: Side) -> dict[str, Any]:
+    """Return the report as JSON data; amounts in milligas, but a message's gas in gas."""
+    tally = found.tally
+    tables = {
+        table: [
+            {"name": name, "count": count, "milligas": milligas}
+            for name, count, milligas in dearest(getattr(tally, table))
+        ]
+        for _, table in TABLES
+    }
+    tree = [
+        {"name": tree_name(path), "calls": node.calls, "failed": node.failed, "milligas": node.own_milligas}
+        for path, node in tally.tree.items()
+    ]
+    return {
+        "side": described(side),
+        "cases": found.cases,
+        "messages": tally.messages,
+        "implicit": tally.implicit,
+        "milligas": tally.milligas,
+        **tables,
+        "tree": tree,
+        "histogram": [list(each) for each in histogram(message.gas for message in found.messages)],
+        "dearest": [asdict(message) for message in found.dearest(DEAREST)],
+        "per_gas": MILLIGAS_PER_GAS,
+    }
+
+
+PLOTS: Final = (".png", ".svg")
+_EXTRAS: Final = {"pyarrow": "parquet", "matplotlib": "plots"}
+_BARS: Final = 12
+_LONGEST: Final = 44
+
+
+def check_extra(package: str, what: str) -> None:
+    """Raise InvalidInput if a package is not installed, naming the extra that installs it."""
+    try:
+        import_module(package)
+    except ImportError:
+        extra = _EXTRAS[package]
+        raise InvalidInput(
+            f"{what} needs {package}, which is not installed: pip install 'fvm-hypervisor[{extra}]'"
+        ) from None
+
+
+def check_plot(file: Path) -> None:
+    """Raise InvalidInput for a file name without a plot format, or without matplotlib."""
+    if file.suffix not in PLOTS:
+        raise InvalidInput(f"the plot {file} must be a .png or .svg file")
+    check_extra("matplotlib", f"the plot {file}")
+
+
+def write_csv(file: Path, found: CostReport) -> None:
+    """Write the table as CSV, with a header line."""
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([name for name, _ in COLUMNS])
+        writer.writerows(found.rows)
+
+
+def write_parquet(file: Path, found: CostReport) -> None:
+    """Write the table as Parquet, with typed columns."""
+    import pyarrow
+    from pyarrow import parquet
+
+    kinds = {str: pyarrow.string(), int: pyarrow.int64(), bool: pyarrow.bool_()}
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in COLUMNS])
+    columns: list[Sequence[Any]] = [*zip(*found.rows, strict=True)] or [()] * len(COLUMNS)
+    arrays = [pyarrow.array(column, kinds[kind]) for column, (_, kind) in zip(columns, COLUMNS, strict=True)]
+    parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), file)
+
+
+def write_plot(file: Path, found: CostReport, title: str) -> None:
+    """Plot gas by charge, by method and by call of cron, and the histogram of messages by gas."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context({"svg.hashsalt": "hypervisor", "text.parse_math": False}):  # makes the output deterministic
+        figure = Figure(figsize=(15, 10), layout="constrained")
+        (by_charge, by_method), (by_cron, by_gas) = figure.subplots(2, 2)
+        figure.suptitle(printable(title))
+        _bars(by_charge, "gas by charge", found.tally.charges)
+        _bars(by_method, "gas by method, without nested calls", found.tally.methods)
+        _bars(by_cron, "gas of calls by cron and rewards", found.tally.cron)
+        bins = histogram(message.gas for message in found.messages)
+        by_gas.bar([f"{low:,}" for low, _, _ in bins], [count for _, _, count in bins], width=1, edgecolor="white")
+        by_gas.tick_params(axis="x", labelrotation=60)
+        by_gas.set_title("messages by gas (lower bound)")
+        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+
+
+def _bars(axes: Any, title: str, sums: Sums) -> None:
+    rows = dearest(sums)[:_BARS][::-1]
+    axes.barh(range(len(rows)), [gas_of(milligas) for _, _, milligas in rows])
+    axes.set_yticks(range(len(rows)), [_label(name) for name, _, _ in rows])
+    axes.set_title(title)
+
+
+def _label(name: str) -> str:
+    shown = printable(name)
+    return shown if len(shown) <= _LONGEST else f"...{shown[3 - _LONGEST :]}"

@@ -1,4 +1,9 @@
-"""Inputs of a command: folders of chains, vector files, and folders of these."""
+"""Inputs of a command as cases, which can be executed under any rules: chains' tipsets, message and tipset vectors.
+
+A `CaseJob` is the part of an input that one process executes. It is small enough to be sent to another process, and
+`cases` opens it. A case is executed from its own state, once per side, so cases are independent. A chain's folder is
+opened read-only, so a node may have it open.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from fvm_hypervisor.laboratory.chain_source import chain_jobs, is_chain
 from fvm_hypervisor.laboratory.sides import Side
-from fvm_hypervisor.laboratory.sources import CaseJob, MessageOutcome, RecordedCase, Run, bad_case, fatal_outcome
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import (
     VectorVariant,
@@ -23,12 +26,210 @@ from fvm_hypervisor.laboratory.vectors.conformance import (
     variants_of,
 )
 from hypervisor.errors import Fatal, InvalidInput, MessageError
+from hypervisor.exit_codes import exit_meaning
 from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.opening import AUTO
+from hypervisor.message import Message, Receipt
+from hypervisor.network_versions import network_version, versions_between
+from hypervisor.opening import AUTO, OFFICIAL_EVM, OWN_EVM, choose_context
+from hypervisor.proofs import AcceptProofs
 from hypervisor.tracing import Tracer
+from localnet.chain.chain import Chain
+from localnet.chain.externs import ChainExterns
+from localnet.chain.replay import heights
 from localnet.chain.tipset_execution import tipset_steps
-from store.blockstore import StoreError
+from localnet.fork.forking import Origin, recorded_fork
+from localnet.ledger.genesis import NetworkRecord
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import Tipset
+from localnet.ledger.upgrades import Upgrades
+from localnet.rules.installed import rules_named
+from localnet.traces.trace import Replay
+from store.blockstore import BlockNotFound, StoreError
+from store.cid import Cid
+from store.overlay import OverlayStore, ReadOnlyStore
+from store.rocks import RocksStore
+from store.roots import HEAD
+
+
+@dataclass(frozen=True, slots=True)
+class MessageOutcome:
+    """Outcome of a message: its receipt, or the reason why it has none."""
+
+    label: str
+    receipt: Receipt | None = None
+    refused: str = ""
+    fatal: str = ""
+    lacks_block: bool = False
+    """True if execution stopped because a block is missing, and not because of the message."""
+
+    @property
+    def end(self) -> str:
+        if self.receipt is None or self.fatal:
+            return self.fatal or self.refused
+        return f"exit {exit_meaning(self.receipt.exit_code)}"
+
+
+class Run(Protocol):
+    """A case on one side: a machine at the state before its messages, which `steps` executes one by one."""
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The machine; each step changes its state."""
+
+    def steps(self) -> Iterator[MessageOutcome]:
+        """Execute message by message."""
+
+
+class RecordedCase(Protocol):
+    """A case: consecutive messages on their own initial state."""
+
+    @property
+    def name(self) -> str:
+        """Name of the case in reports."""
+
+    def begin(self, side: Side, tracer: Tracer | None) -> Run:
+        """Start a run of the case on one side. Raises InvalidInput if it cannot run there."""
+
+
+class CaseJob(Protocol):
+    """A job: a part of a source."""
+
+    def cases(self) -> Iterable[RecordedCase]:
+        """Yield the cases. Raises InvalidInput."""
+
+
+def fatal_outcome(label: str, error: BaseException, receipt: Receipt | None = None) -> MessageOutcome:
+    """Return the outcome of a message whose execution ended with a fatal error."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, BlockNotFound):
+        cause = cause.__cause__
+    return MessageOutcome(label, receipt, fatal=f"fatal: {error}", lacks_block=cause is not None)
+
+
+def bad_case(name: str, problem: object) -> InvalidInput:
+    """Return the error for a case that cannot be executed as recorded, such as one with missing blocks."""
+    return InvalidInput(f"{name} cannot be executed as it was recorded: {problem}")
+
+
+CRON: Final = "reward and cron"
+_A_JOB: Final = 16
+"""Tipsets that one process executes at a time."""
+
+
+def is_chain(path: Path) -> bool:
+    """Return True if the path is the folder of a chain, or of a machine without one."""
+    return path.is_dir() and (path / "CURRENT").is_file()
+
+
+def chain_jobs(folder: Path, first: int | None, last: int | None) -> list[CaseJob]:
+    """Return the jobs for the tipsets from `first` to `last`. Raises InvalidInput if the folder has none there."""
+    found = heights(folder, first, last)
+    return [ChainJob(folder, tuple(found[index : index + _A_JOB])) for index in range(0, len(found), _A_JOB)]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainJob:
+    """A job: some tipsets of a folder."""
+
+    folder: Path
+    heights: tuple[int, ...]
+
+    def cases(self) -> Iterable[RecordedCase]:
+        return [TipsetCase(self.folder, height) for height in self.heights]
+
+
+@dataclass(frozen=True, slots=True)
+class TipsetCase:
+    """A case: a tipset."""
+
+    folder: Path
+    height: int
+
+    @property
+    def name(self) -> str:
+        return f"epoch {self.height}"
+
+    def begin(self, side: Side, tracer: Tracer | None) -> Run:
+        """Start a run on a separate machine at the state before the tipset."""
+        try:
+            chain = _chains(self.folder).under(side)
+            tipset = chain.index.tipset(self.height)
+            return _TipsetRun(tipset, Replay(chain, tipset), tracer)
+        except (Fatal, StoreError) as error:
+            raise bad_case(self.name, error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _TipsetRun:
+    tipset: Tipset
+    replay: Replay
+    tracer: Tracer | None = field(repr=False)
+
+    @property
+    def machine(self) -> Hypervisor:
+        return self.replay.machine
+
+    def steps(self) -> Iterator[MessageOutcome]:
+        for transaction in self.tipset.transactions:
+            label = f"0x{transaction.hex()}"
+            receipt = self.replay.next(self.tracer)
+            refused = "" if receipt else "not executed: the sender's nonce, funds or fee cap do not let a block take it"
+            yield MessageOutcome(label, receipt, refused)
+        self.replay.end(self.tracer)
+        yield MessageOutcome(CRON)
+
+
+class _Chains:
+    """The chain of a folder under each side, over one store."""
+
+    def __init__(self, folder: Path) -> None:
+        self._store = RocksStore.open(folder, read_only=True)
+        self._chains: list[tuple[Side, Chain]] = []
+
+    def under(self, side: Side) -> Chain:
+        """Return the chain as a side executes it. Raises InvalidInput."""
+        for known, chain in self._chains:
+            if known is side or known == side:
+                return chain
+        return self._open(side)
+
+    def _open(self, side: Side) -> Chain:
+        record = ChainIndex(self._store).network()
+        root = self._store.metadata(HEAD)
+        if record is None or root is None:
+            raise InvalidInput(f"{self._store.path} holds no chain")
+        base = ReadOnlyStore(self._store)
+        fork = recorded_fork(self._store)
+        rules = rules_named(record.rules, record.hardfork)
+        context = choose_context(base, None, rules.name, None, overlay=record.overlay)
+        context = replace(context, network=side.row(context.network))
+        evm = OFFICIAL_EVM if record.evm == OFFICIAL_EVM else OWN_EVM
+        externs, plain = ChainExterns(), OverlayStore(base)
+        if side.changes_code:
+            there = Hypervisor.at(plain, Cid(root), context, evm=evm)
+            plain = side.ground(base, there.manifest)
+        machine = Hypervisor.at(plain, Cid(root), context, evm=evm, externs=externs, proofs=AcceptProofs())
+        rules.settings.prepare(machine)
+        # The folder of a fork stores the responses of its node, so re-execution sends no requests.
+        origin = None if fork is None else Origin(replace(fork, url=""), self._store)
+        chain = Chain(machine, externs, record, 0, origin)
+        chain.record = _record_of(record, side, chain.head.height)
+        self._chains.append((side, chain))
+        return chain
+
+
+def _record_of(record: NetworkRecord, side: Side, head: int) -> NetworkRecord:
+    """Return the network record that a side executes under; a single network version if the side names one."""
+    upgrades = record.upgrades if side.network is None else Upgrades(side.network)
+    first = network_version(upgrades.first)
+    rows = [first, *versions_between(first.number, upgrades.version_at(head))]
+    return replace(record, upgrades=upgrades, overlay=side.overlay_for(rows, record.overlay))
+
+
+@lru_cache(maxsize=1)
+def _chains(folder: Path) -> _Chains:
+    return _Chains(folder)
+
 
 _EXPECTED: Final = "expected a chain's folder, a file of vectors or a folder of them"
 _PARTS: Final = 4

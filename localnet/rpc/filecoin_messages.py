@@ -14,8 +14,7 @@ from typing import Any, Final
 
 from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode, exit_name
-from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.gas_outputs import GasOutputs, gas_outputs
+from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, gas_outputs
 from hypervisor.message import Message, Receipt
 from hypervisor.types import Gas
 from localnet.calls.pace import adapted

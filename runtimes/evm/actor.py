@@ -21,18 +21,40 @@ from bridge.filecoin_call import (
     encode_method_calldata,
 )
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, storage_key, storage_value
+from bridge.params import (
+    CREATE2_METHOD,
+    CREATE_METHOD,
+    ConstructorParams,
+    Create2Params,
+    CreateParams,
+    CreateReturn,
+    DelegateCallParams,
+    calldata_of,
+    storage_key,
+    storage_value,
+)
+from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
-from hypervisor.types import EAM_ACTOR, INIT_ACTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId, TokenAmount
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
+from runtimes.evm.calls import execute_call, returned
 from runtimes.evm.code import EMPTY_CODE_HASH, Code, CodeCache, analyse
 from runtimes.evm.contract import EvmContract
-from runtimes.evm.engine import EngineFactory, Frame, Status
-from runtimes.evm.execution import execute
+from runtimes.evm.engine import (
+    CallInputs,
+    CreateInputs,
+    Engine,
+    EngineFactory,
+    Frame,
+    FrameOutcome,
+    Status,
+    SubcallOutcome,
+)
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.memory import hold
+from runtimes.evm.precompile_host import gas_limit
 from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from store.cid import CBOR, DAG_CBOR, Cid
@@ -286,3 +308,39 @@ _METHODS: Final[Mapping[int, Callable[[EvmInvocation], BlockId]]] = MappingProxy
     1: _constructor, 2: _resurrect, 3: _get_bytecode, 4: _get_bytecode_hash, 5: _get_storage_at,
     6: _invoke_contract_delegate, int(INVOKE_EVM): _invoke_contract,
 })  # fmt: skip
+
+
+def execute_create(host: FilecoinHost, inputs: CreateInputs) -> SubcallOutcome:
+    """Create a contract. Both opcodes increment the nonce, even if the creation fails."""
+    size = len(inputs.init_code)
+    host.hold(size, copies=1)
+    host.hold(size, copies=3, failure=ExitCode.USR_SERIALIZATION)  # encoding the parameters
+    nonce = host.contract.next_nonce()
+    if inputs.salt is None:
+        method, params = CREATE_METHOD, CreateParams(inputs.init_code, nonce).encode()
+    else:
+        method, params = CREATE2_METHOD, Create2Params(inputs.init_code, inputs.salt.to_bytes(32, "big")).encode()
+    limit = gas_limit(host, (1 << 64) - 1)
+    try:
+        block = host.syscalls.create(CBOR, params)
+        result = host.contract.send(
+            Address.id(EAM_ACTOR), MethodNumber(method), block, TokenAmount(inputs.value), limit
+        )
+    except SyscallError:
+        return SubcallOutcome(False)
+    if result.exit_code != ExitCode.OK:
+        return SubcallOutcome(False, returned(host, result))
+    try:
+        created = CreateReturn.decode(host.syscalls.read(result.block_id, result.size))
+    except ParamsError as error:
+        raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the address manager's return data: {error}") from None
+    return SubcallOutcome(True, created=created.eth_address)
+
+
+def execute(engine: Engine, frame: Frame, host: FilecoinHost) -> FrameOutcome:
+    """Start the frame and execute its calls until it ends."""
+    step = engine.start(frame, host)
+    while not isinstance(step, FrameOutcome):
+        outcome = execute_call(host, step) if isinstance(step, CallInputs) else execute_create(host, step)
+        step = engine.resume(outcome)
+    return step

@@ -16,9 +16,9 @@ from hypervisor.kernel import SendResult
 from hypervisor.tracing import CallEnded, CallStarted, Tracer
 from hypervisor.types import METHOD_SEND, NO_BLOCK, MethodNumber, TokenAmount
 from runtimes.evm.engine import CallInputs, CallKind, SubcallOutcome
-from runtimes.evm.gas_limits import gas_limit
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.inspection import AccountKind
+from runtimes.evm.precompile_host import gas_limit
 from runtimes.evm.precompiles import PrecompileFailure, run_precompile
 from store.cid import DAG_CBOR, RAW
 

@@ -1,6 +1,6 @@
-"""The interface of the calling contract for Filecoin's precompiles, under any rules."""
+"""The interface of the calling contract for Filecoin's precompiles, under any rules, and its calls' gas limits."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from hypervisor.address import Address
 from hypervisor.kernel import SendResult
@@ -39,3 +39,11 @@ class PrecompileHost(Protocol):
 
     def get_gas_left(self) -> int:
         """Return the remaining gas in the machine's unit."""
+
+
+_U64_MAX: Final = (1 << 64) - 1
+
+
+def gas_limit(host: PrecompileHost, wanted: int) -> int:
+    """Return a call's gas limit: the requested one, at most 63/64 of the remaining gas."""
+    return min(wanted, _U64_MAX, 63 * host.get_gas_left() // 64)

@@ -15,7 +15,7 @@ from hypervisor import leb128
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
-from runtimes.evm import gas_limits
+from runtimes.evm import precompile_host
 from tests.bridge.symbolic import (
     Bytes,
     Growing,
@@ -110,7 +110,7 @@ def test_every_actor_id_survives_leb128_round_trip() -> None:
 def test_call_gas_limit_is_requested_amount_capped_at_63_64ths() -> None:
     wanted, left = amount("wanted"), amount("left")
     host = SimpleNamespace(get_gas_left=lambda: left)
-    ended = list(paths(lambda: gas_limits.gas_limit(cast(Any, host), cast(int, wanted)), wanted >= 0, left >= 0))
+    ended = list(paths(lambda: precompile_host.gas_limit(cast(Any, host), cast(int, wanted)), wanted >= 0, left >= 0))
     assert len(ended) > 1
     for conditions, limit in ended:
         assert always(limit <= wanted, conditions)

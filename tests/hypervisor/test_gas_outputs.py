@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.gas_outputs import gas_outputs, overestimation
+from hypervisor.gas import gas_outputs, overestimation
 
 
 @pytest.mark.parametrize(

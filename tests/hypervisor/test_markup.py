@@ -8,7 +8,7 @@ import pytest
 
 from hypervisor import Address, Message, Receipt
 from hypervisor.executor import ApplyResult
-from hypervisor.gas_outputs import GasOutputs
+from hypervisor.gas import GasOutputs
 from hypervisor.markup import DEEPEST, MAX_LINES, TreeLine, facts, safe, table, tree
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount

@@ -14,7 +14,7 @@ from bridge.printed_address import PrintedAddress
 from hypervisor import Address, Bundle, Genesis, Hypervisor, Message, Receipt, Recorder, SignedMessage, call_tree, fil
 from hypervisor.errors import Fatal
 from hypervisor.executor import ApplyResult
-from hypervisor.gas_outputs import GasOutputs
+from hypervisor.gas import GasOutputs
 from hypervisor.machine import Created
 from hypervisor.message import Signature, SignatureType
 from hypervisor.printed import WIDTH, PrintedAmount, PrintedCid, show_fil

@@ -13,7 +13,7 @@ import pytest
 from hypervisor.address import Address
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.gas_outputs import GasOutputs
+from hypervisor.gas import GasOutputs
 from hypervisor.kernel import Kernel
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.runtime import Outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.access import AccessTracker
+from hypervisor.call_manager import AccessTracker
 from hypervisor.gas import GasTracker
 from hypervisor.journal import Journal
 from hypervisor.prices import WATERMELON

@@ -23,10 +23,9 @@ from bridge import rlp
 from bridge.addresses import EthAddress
 from bridge.block_access_list import BlockAccessList
 from bridge.ethereum_block import next_base_fee
-from bridge.ethereum_signatures import key_address
 from bridge.patricia import EMPTY_ROOT, list_root
 from bridge.receipts import bloom
-from bridge.transactions import LEGACY, Transaction
+from bridge.transactions import LEGACY, Transaction, key_address
 from fvm_hypervisor.laboratory.vectors.statetest import base_machine
 from hypervisor.opening import OWN_EVM
 from hypervisor.secp256k1 import public_key
@@ -40,9 +39,9 @@ from runtimes.evm.ethereum.block_run import (
     requests_hash,
 )
 from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
-from runtimes.evm.ethereum.difficulty import block_difficulty
 from runtimes.evm.ethereum.fork_schedule import schedule_of
 from runtimes.evm.ethereum.forks import ALIASES, Fork, fork_names
+from runtimes.evm.ethereum.header_rules import block_difficulty
 from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, RawBlock
 from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble

@@ -18,8 +18,7 @@ from random import Random
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
-from bridge.ethereum_signatures import key_address
-from bridge.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE, Authorization
+from bridge.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE, Authorization, key_address
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.opening import OWN_EVM
 from hypervisor.secp256k1 import public_key, sign

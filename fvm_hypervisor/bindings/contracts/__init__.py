@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fvm_hypervisor.bindings.contracts.declared import DeclaredContract, Notes, declared, notes
-from fvm_hypervisor.bindings.contracts.names import snake
+from fvm_hypervisor.bindings.contracts.declared import DeclaredContract, Notes, declared, notes, snake
 from fvm_hypervisor.bindings.contracts.source import source
 from hypervisor.errors import InvalidInput
 from localnet.contracts.artifacts import LARGEST_FILE, ArtifactFolders

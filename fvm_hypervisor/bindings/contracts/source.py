@@ -16,8 +16,8 @@ from fvm_hypervisor.bindings.contracts.declared import (
     DeclaredRecord,
     Item,
     Notes,
+    members,
 )
-from fvm_hypervisor.bindings.contracts.names import members
 from localnet.contracts.typed_values import is_hashed, item_of, struct_key
 
 

@@ -25,8 +25,7 @@ from bridge.filecoin_call import FIRST_CALLABLE_METHOD, AbiError, decode_method_
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
 from bridge.transactions import Authorization
-from fvm_hypervisor.laboratory.profiles.kernel_blocks import put_cbor
-from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, named_code
+from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, named_code, put_cbor
 from hypervisor.archived import ARCHIVED_CODE
 from hypervisor.blocks import Block, scan_links
 from hypervisor.call import Call, CallResult, LentCode

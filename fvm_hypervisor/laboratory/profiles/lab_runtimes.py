@@ -1,21 +1,28 @@
-"""The runtimes of labs' actors, whose code runs here and not as WASM (outbox, rent, nonces, archived actors)."""
+"""The runtimes of labs' actors, whose code runs here and not as WASM (outbox, rent, nonces, archived actors).
+
+Parameters are charged and limited before they are decoded.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
-from fvm_hypervisor.laboratory.profiles.plain_params import paid_params
+from bridge.cbor import ParamsError
+from bridge.params import calldata_of
 from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from localnet.state.named_code import NamedCode
-from store.cid import Cid
+from store.blockstore import Blockstore
+from store.cid import DAG_CBOR, RAW, Cid, cid_of
+from store.codec import CodecError, array_head, encode
 
 METHOD_GAS: Final = 500_000
 """Gas for a method's own work, in addition to its parameters, calls and blocks."""
@@ -66,3 +73,101 @@ class MethodsRuntime(LabRuntime, ABC):
         except SyscallError as refused:
             read_only = refused.number == ErrorNumber.READ_ONLY
             return Outcome(ExitCode.USR_READ_ONLY if read_only else ExitCode.USR_ILLEGAL_STATE, message=refused.message)
+
+
+class KernelBlocks:
+    """A `store.blockstore.Blockstore` of the blocks that one invocation can reach; each operation is charged."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._ipld = kernel.ipld
+
+    def get(self, cid: Cid) -> bytes:
+        """Return the data of a reachable block. Raises SyscallError for any other block."""
+        stat = self._ipld.open(cid)
+        return self._ipld.read(stat.id, 0, stat.size)
+
+    def has(self, cid: Cid) -> bool:
+        """Return True if the block is reachable for the invocation."""
+        return self._ipld.is_reachable(cid)
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        """Write a DAG-CBOR block through the kernel, which computes the CID; `cid` is ignored."""
+        self._ipld.link(self._ipld.create(DAG_CBOR, data))
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        """Write blocks in the given order. A linked block must come before the blocks that link to it."""
+        for cid, data in blocks:
+            self.put(cid, data)
+
+
+def put_cbor(store: Blockstore, data: bytes) -> Cid:
+    """Write a DAG-CBOR block and return its CID."""
+    cid = cid_of(data, DAG_CBOR)
+    store.put(cid, data)
+    return cid
+
+
+GAS_PER_BYTE: Final = 10
+"""For reading a byte of parameters, once or twice."""
+AROUND: Final = 512
+"""Maximum overhead in bytes: CBOR heads, selector, ABI words and padding, an address and numbers."""
+_UNSIGNED, _BYTES = 0, 2
+_CHUNKS: Final = b"\x5f"
+
+
+def paid_params(kernel: Kernel, charge: str, gas: int, params: BlockId) -> Block | None:
+    """Charge `gas` and `GAS_PER_BYTE` for an invocation and return its parameters. Raises OutOfGas."""
+    block = kernel.ipld.find(params)
+    size = 0 if block is None else len(block.data)
+    kernel.gas.charge(charge, to_milligas(gas + GAS_PER_BYTE * size))
+    return block
+
+
+def refuse_longer(params: Block | None, limit: int, what: str) -> None:
+    """Raise ActorExit (16) for parameters of more than `limit` bytes."""
+    size = 0 if params is None else len(params.data)
+    if size > limit:
+        text = f"{what} with parameters of {size} bytes: at most {limit}"
+        raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=text)
+
+
+def plain_calldata(params: Block | None) -> bytes:
+    """Return the calldata in an InvokeEVM parameter block. Raises ParamsError."""
+    if params is None:
+        return b""
+    if params.codec != RAW and params.data[:1] == _CHUNKS:
+        raise ParamsError("chunked byte strings are not supported: pass a definite-length byte string")
+    return calldata_of(params.codec, params.data)
+
+
+def plain_fields(params: Block | None, count: int) -> list[int | bytes]:
+    """Decode a canonical list of `count` unsigned integers and byte strings. Raises CodecError.
+
+    Nested values and chunked strings are rejected: decoding them would take about a hundred times as long per byte as
+    the network's prices pay for.
+    """
+    data = b"" if params is None else params.data
+    head = array_head(count)
+    if not data.startswith(head):
+        raise CodecError(f"expected a list of {count}")
+    fields: list[int | bytes] = []
+    at = len(head)
+    for index in range(1, count + 1):
+        first = data[at] if at < len(data) else 0xFF
+        kind, number = first >> 5, first & 0x1F
+        if kind not in (_UNSIGNED, _BYTES) or number > 27:
+            found = f"begins with 0x{first:02x}" if at < len(data) else "is not there"
+            raise CodecError(f"field {index} {found}: expected an unsigned integer or a byte string")
+        at += 1
+        if number >= 24:
+            width = 1 << number - 24
+            number = int.from_bytes(data[at : at + width], "big")
+            at += width
+        if kind == _UNSIGNED:
+            fields.append(number)
+        else:
+            fields.append(data[at : at + number])
+            at += number
+    if at != len(data) or encode(fields) != data:
+        raise CodecError("the fields are not in the one form that they have, or bytes are missing or left over")
+    return fields

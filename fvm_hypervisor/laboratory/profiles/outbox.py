@@ -18,9 +18,15 @@ from eth_abi.exceptions import DecodingError
 from bridge.cbor import ParamsError
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
-from fvm_hypervisor.laboratory.profiles.kernel_blocks import KernelBlocks, put_cbor
-from fvm_hypervisor.laboratory.profiles.lab_runtimes import MethodsRuntime
-from fvm_hypervisor.laboratory.profiles.plain_params import AROUND, plain_calldata, plain_fields, refuse_longer
+from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
+    AROUND,
+    KernelBlocks,
+    MethodsRuntime,
+    plain_calldata,
+    plain_fields,
+    put_cbor,
+    refuse_longer,
+)
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.blocks import Block

@@ -20,9 +20,16 @@ from eth_abi.exceptions import DecodingError
 from bridge.addresses import to_filecoin
 from bridge.cbor import ParamsError
 from bridge.method_numbers import INVOKE_EVM
-from fvm_hypervisor.laboratory.profiles.kernel_blocks import KernelBlocks, put_cbor
-from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, MethodsRuntime
-from fvm_hypervisor.laboratory.profiles.plain_params import AROUND, plain_calldata, plain_fields, refuse_longer
+from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
+    AROUND,
+    KernelBlocks,
+    LabRuntime,
+    MethodsRuntime,
+    plain_calldata,
+    plain_fields,
+    put_cbor,
+    refuse_longer,
+)
 from fvm_hypervisor.laboratory.profiles.resurrection import MAX_PROOF, ProofRefused, StateSize, proven_blocks, size_of
 from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived

@@ -15,7 +15,6 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
 from runtimes.evm.ethereum.contract_states import ContractCache
 from runtimes.evm.ethereum.dao import move_dao_balances
-from runtimes.evm.ethereum.difficulty import block_difficulty
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.fork_schedule import ForkSchedule, schedule_of
 from runtimes.evm.ethereum.forks import (
@@ -29,7 +28,7 @@ from runtimes.evm.ethereum.forks import (
     known_names,
     with_case,
 )
-from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE
+from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE, block_difficulty
 from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, block_hash_cid, parse_block
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th

@@ -18,8 +18,7 @@ from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
-from hypervisor.gas import GasTracker
-from hypervisor.gas_outputs import GasOutputs
+from hypervisor.gas import GasOutputs, GasTracker
 from hypervisor.machine_state import MachineState
 from hypervisor.types import (
     METHOD_CONSTRUCTOR,

@@ -15,10 +15,9 @@ from bridge import rlp
 from bridge.addresses import EthAddress, create_address
 from bridge.block_access_list import BlockAccessList
 from bridge.ethereum_block import BLOCK_HASHES
-from bridge.ethereum_signatures import recover
 from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom
-from bridge.transactions import LEGACY, SignedTransaction
+from bridge.transactions import LEGACY, SignedTransaction, recover
 from hypervisor.machine_state import MachineState
 from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of
 from runtimes.evm.ethereum.block_errors import InvalidBlock

@@ -20,7 +20,7 @@ from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.events import events_root
 from hypervisor.executor import ApplyResult, BlockGas
 from hypervisor.exit_codes import ExitCode
-from hypervisor.gas_outputs import GasOutputs
+from hypervisor.gas import GasOutputs
 from hypervisor.journal import Journal
 from hypervisor.machine_state import MachineState
 from hypervisor.message import Message, Receipt

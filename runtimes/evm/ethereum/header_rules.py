@@ -13,8 +13,7 @@ from bridge.patricia import list_root
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock, mismatch
 from runtimes.evm.ethereum.dao import DAO_EXTRA_BLOCKS, DAO_EXTRA_DATA
-from runtimes.evm.ethereum.difficulty import block_difficulty
-from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.forks import DifficultyRule, Fork
 from runtimes.evm.ethereum.headers import EMPTY_OMMERS, LATER_FIELDS, Header, RawBlock
 
 _MAX_EXTRA: Final = 32
@@ -221,3 +220,30 @@ def check_ommers(
             names = ("UNCLE_PARENT_INCORRECT", "UNCLE_UNKNOWN_PARENT", "UNCLE_IS_ANCESTOR")
             raise InvalidBlock("an ommer's parent is not an ancestor of its block", *names)
         yield ommer, parent
+
+
+_MINIMUM: Final = 131_072
+_BOUND_DIVISOR: Final = 2048
+_LOWEST_FACTOR: Final = -99
+_BOMB_PERIOD: Final = 100_000
+_MAX_PERIODS: Final = 300
+"""Limit of the bomb's periods; with more, the difficulty does not fit in the 256 bits of a header field."""
+
+
+def block_difficulty(fork: Fork, parent: int, number: int, elapsed: int, parent_has_ommers: bool) -> int:
+    """Return the difficulty of block `number` under proof of work.
+
+    `parent` is the difficulty of its parent, `elapsed` the time since its parent in seconds. Sources: the execution
+    specifications' `calculate_block_difficulty` of Frontier, Homestead and Byzantium; EIP-2, EIP-100, and the delays of
+    the difficulty bomb (EIP-649, 1234, 2384, 3554, 4345, 5133).
+    """
+    match fork.difficulty_rule:
+        case DifficultyRule.STEPS:
+            factor = 1 if elapsed < 13 else -1
+        case DifficultyRule.PROPORTIONAL:
+            factor = max(1 - elapsed // 10, _LOWEST_FACTOR)
+        case _:
+            factor = max((2 if parent_has_ommers else 1) - elapsed // 9, _LOWEST_FACTOR)
+    plain = max(parent + parent // _BOUND_DIVISOR * factor, _MINIMUM)
+    periods = min(max(number - fork.bomb_delay, 0) // _BOMB_PERIOD, _MAX_PERIODS)
+    return plain + (1 << (periods - 2) if periods > 1 else 0)

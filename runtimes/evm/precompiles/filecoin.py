@@ -19,8 +19,7 @@ from hypervisor.errors import AddressError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.types import NO_BLOCK, ActorID, MethodNumber, TokenAmount
 from runtimes.evm.engine import CallInputs, CallKind
-from runtimes.evm.gas_limits import gas_limit
-from runtimes.evm.precompile_host import PrecompileHost
+from runtimes.evm.precompile_host import PrecompileHost, gas_limit
 from runtimes.evm.precompiles.failure import PrecompileFailure
 
 _WORD: Final = 32

@@ -139,11 +139,11 @@ def test_bundle_with_invalid_module_fails_verification(
 def test_bundle_record_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from fvm_hypervisor.bundles import description
+    from fvm_hypervisor.bundles import building
     from hypervisor import Bundle
 
     record = bundle_record()
     other = replace(record, actors=record.actors | {"cron": record.actors["init"]})
-    monkeypatch.setattr(description, "bundle_record", lambda: other)
+    monkeypatch.setattr(building, "bundle_record", lambda: other)
     with pytest.raises(BundleError, match="names other code than its manifest"):
-        description.describe(Bundle.embedded())
+        building.describe(Bundle.embedded())

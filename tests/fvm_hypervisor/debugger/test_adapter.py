@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from fvm_hypervisor.debugger import serving
+from fvm_hypervisor.debugger import adapter
 from fvm_hypervisor.debugger.adapter import Adapter
 from tests.fvm_hypervisor.debugger.dap_client import DapClient
 from tests.fvm_hypervisor.debugger.stage import OUT, PROJECT, WORDS, Stage
@@ -217,7 +217,7 @@ def test_a_defect_ends_one_conversation_only(
         return server
 
     monkeypatch.setattr(socket, "create_server", create_server)
-    serving.serve_port(0, lambda _: pytest.fail("no message is being debugged: send a launch request first"))
+    adapter.serve_port(0, lambda _: pytest.fail("no message is being debugged: send a launch request first"))
     for each in connections:
         each.close()
     assert served == ["editor", "editor"]
