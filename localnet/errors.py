@@ -4,7 +4,7 @@ NetworkError
 |- TransactionRefused    a transaction that never reaches a block; `reason` is a word for programs
 |- TransactionFailed     a transaction in a block whose execution failed; `receipt` has it all
 |- CallFailed            a call or an estimate that failed; exit code, revert data
-|  `- AllowanceExceeded  an estimate for which no gas limit suffices
+|  `- AllowanceExceeded  an estimate for which no gas limit suffices (and its BelowInclusionCost)
 |- UnknownBlock          a block that the chain does not have
 |- UnknownTransaction    a transaction that no block of the chain has
 `- NotReproduced         a transaction that cannot be replayed, because the state was edited
@@ -90,6 +90,10 @@ class CallFailed(NetworkError):
 
 class AllowanceExceeded(CallFailed):
     """Raised for an estimate whose message runs out of gas at the maximum limit."""
+
+
+class BelowInclusionCost(AllowanceExceeded):
+    """Raised for an estimate whose maximum limit does not even cover the message's inclusion in a block."""
 
 
 class TransactionFailed(NetworkError):

@@ -24,7 +24,7 @@ from localnet.calls.pace import adapted
 from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.chain.admission import check_funds
 from localnet.chain.execution import apply_pending
-from localnet.errors import AllowanceExceeded, TransactionRefused
+from localnet.errors import AllowanceExceeded, BelowInclusionCost, TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.rules.call_request import CallRequest
 from localnet.rules.failures import returned
@@ -153,11 +153,15 @@ def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], Cal
 
 
 def _check_allowance(rules: NetworkRules, answered: CallOutcome, highest: Gas) -> None:
-    """Raise AllowanceExceeded if the call lacks gas and the rules distinguish this from other failures."""
+    """Raise AllowanceExceeded if the call lacks gas."""
     result = answered.result
+    if result.fatal is not None or result.reason or result.exit_code != ExitCode.SYS_OUT_OF_GAS:
+        return
+    if result.gas_used == 0:  # the message was not executed
+        text = f"gas required exceeds allowance ({highest})"
+        raise BelowInclusionCost(result.exit_code, answered.data, result.message, lambda _: text)
     text = rules.views.allowance_text(highest)
-    if text and result.fatal is None and not result.reason and result.exit_code == ExitCode.SYS_OUT_OF_GAS:
-        raise AllowanceExceeded(result.exit_code, answered.data, result.message, lambda _: text)
+    raise AllowanceExceeded(result.exit_code, answered.data, result.message, lambda _: text)
 
 
 def _with_margin(rules: NetworkRules, gas: int, highest: int) -> Gas:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -78,6 +79,12 @@ class Dispatcher:
         self._batched = 0
         """Total size in bytes of responses in unfinished batches."""
 
+    def with_methods(self, methods: MethodTable) -> Dispatcher:
+        """Return a dispatcher over the same node with other methods."""
+        other = copy(self)
+        other.methods = methods
+        return other
+
     async def answer(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
         """Respond to a request body; empty if it holds notifications only. `session` is a WebSocket's."""
         try:
@@ -118,7 +125,7 @@ class Dispatcher:
             return b"" if response is None else self._within_limit(_encode(response), request)
         if not request:
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
-        limit = self._node.limits.batch
+        limit = min(self._node.limits.batch, self._node.network.rules.limits.batch)
         if len(request) > limit:
             message = f"batch of {len(request)} requests, at most {limit}"
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))

@@ -12,6 +12,7 @@ from bridge.traces.errors import LogTooLong
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.errors import (
     AllowanceExceeded,
+    BelowInclusionCost,
     CallFailed,
     NotReproduced,
     TransactionRefused,
@@ -80,6 +81,8 @@ def from_exception(error: Exception) -> RpcError:
     match error:
         case RpcError():
             return error
+        case BelowInclusionCost():
+            return RpcError(SERVER_ERROR, str(error))
         case AllowanceExceeded():
             return RpcError(REJECTED, str(error))
         case CallFailed():

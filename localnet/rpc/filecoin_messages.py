@@ -59,7 +59,9 @@ def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dic
     machine = machine_at(node, key)
     id_of(machine, request.from_)
     limit = node.network.rules.limits.call_gas
-    wanted = replace(request, gas_limit=min(request.gas_limit or limit, limit))
+    if request.gas_limit > limit:
+        raise RpcError(LOTUS_ERROR, f"StateCall gas limit {request.gas_limit} exceeds configured cap {limit}")
+    wanted = replace(request, gas_limit=request.gas_limit or limit)
     traces = ExecutionTraces()
     with machine.trial():
         before, machine.tracer = machine.tracer, adapted(machine, traces)
@@ -229,7 +231,9 @@ def _root(traces: ExecutionTraces) -> dict[str, Any]:
 
 
 def _error(receipt: Receipt, text: str) -> str:
-    return f"{exit_name(receipt.exit_code)}: {text}" if receipt.exit_code != ExitCode.OK else ""
+    if receipt.exit_code == ExitCode.OK:
+        return ""
+    return f"{exit_name(receipt.exit_code)}: {text}" if text else f"unknown error (RetCode={receipt.exit_code})"
 
 
 def _costs(invoked: Message, receipt: Receipt, cost: GasOutputs) -> dict[str, Any]:

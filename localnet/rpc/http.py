@@ -29,6 +29,9 @@ from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.websocket import Sockets
 
 PATHS: Final = ("/", "/rpc/v0", "/rpc/v1")
+"""Paths of Ethereum's methods and of Filecoin's API version 1."""
+VERSION_2: Final = "/rpc/v2"
+"""Path of Filecoin's API version 2 (`localnet.rpc.filecoin_v2`), over HTTP only."""
 _JSON: Final = (b"content-type", b"application/json")
 _READ_ON: Final = 64 << 20
 """Bytes of an oversized body that are read and discarded, since most clients read the response only after sending."""
@@ -46,6 +49,7 @@ def application(
 
     rpc, sockets = _RpcEndpoint(dispatcher, node.limits), Sockets(node, dispatcher)
     routes: list[BaseRoute] = [Route(path, rpc, methods=["POST"]) for path in PATHS]
+    routes.append(Route(VERSION_2, _Version2(dispatcher, node.limits), methods=["POST"]))
     routes.append(Route("/healthz", health, methods=["GET"]))
     if pages is not None:
         routes.append(Mount("/", pages))
@@ -94,6 +98,22 @@ class _Guard:
             await Response(status_code=204, headers=_preflight(origin))(scope, receive, send)
         else:
             await self._inner(scope, receive, _with_origin(send, origin))
+
+
+class _Version2:
+    """The JSON-RPC endpoint of API version 2, which is loaded with the first request."""
+
+    def __init__(self, dispatcher: Dispatcher, limits: NodeLimits) -> None:
+        self._dispatcher, self._limits = dispatcher, limits
+        self._endpoint: _RpcEndpoint | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._endpoint is None:
+            from localnet.rpc.filecoin_v2 import MethodsOfV2
+
+            methods = MethodsOfV2(self._dispatcher.methods)
+            self._endpoint = _RpcEndpoint(self._dispatcher.with_methods(methods), self._limits)
+        await self._endpoint(scope, receive, send)
 
 
 class _RpcEndpoint:

@@ -32,6 +32,8 @@ class RuleLimits:
     """Maximum balance that can be given to an account, in attoFIL."""
     value: TokenAmount
     """Maximum value of a message, in attoFIL."""
+    batch: int = 1_000
+    """Maximum number of requests in a JSON-RPC batch."""
     gas_advice: str = ""
     """Advice for a transaction with too little gas; empty if every tool knows it."""
 

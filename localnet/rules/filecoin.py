@@ -69,6 +69,7 @@ LIMITS: Final = RuleLimits(
     transaction_bytes=2 * LARGEST_MESSAGE,
     balance=LARGEST_BALANCE,
     value=TokenAmount(2_000_000_000 * ATTO_PER_FIL),
+    batch=100,
     gas_advice="call eth_estimateGas to get the required limit; forge script does so with --skip-simulation",
 )
 PREMIUM: Final = TokenAmount(100_000)
@@ -307,8 +308,8 @@ class FilecoinViews:
         return failure_text(exit_code, data, reason or words, revert)
 
     def allowance_text(self, highest: Gas) -> str:
-        """Return no text: Lotus has none for it."""
-        return ""
+        """Return Lotus' text for an estimate that runs out of gas (lotus 1.38, lotus#13911)."""
+        return f"out of gas: gas required exceeds: {highest}"
 
 
 def inclusion_gas(machine: Hypervisor, length: int) -> int:

@@ -181,7 +181,7 @@ class ViewRules(Protocol):
         """
 
     def allowance_text(self, highest: Gas) -> str:
-        """Return the text of an estimate that fails at the highest gas limit; empty for the default text."""
+        """Return the text of an estimate that runs out of gas at the highest gas limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -115,6 +115,13 @@ class TestBatches:
         assert error_of(response) == (-32600, None)
         assert "batch of 4 requests, at most 3" in response["error"]["message"]
 
+    def test_filecoins_rules_allow_batches_of_100(self, rpc: Client) -> None:
+        """The default of Forest since 0.38 (ChainSafe/forest#7697)."""
+        assert len(rpc.send(json.dumps([CHAIN_ID] * 100).encode())) == 100
+        assert (
+            "batch of 101 requests, at most 100" in rpc.send(json.dumps([CHAIN_ID] * 101).encode())["error"]["message"]
+        )
+
     def test_an_answer_over_the_limit_is_replaced_by_an_error(self, narrow_rpc: Client) -> None:
         request = {**CHAIN_ID, "method": "eth_getBlockByNumber", "params": ["latest", False]}
         answers = narrow_rpc.send(json.dumps([request] * 3).encode())

@@ -82,3 +82,30 @@ def test_insufficient_gas_is_reported(rpc: Client) -> None:
 def test_lotus_gas_estimate_stays_within_transaction_limit(rpc: Client) -> None:
     owner = rpc("Filecoin.WalletDefaultAddress")
     assert rpc("Filecoin.GasEstimateGasLimit", {"To": "f099", "From": owner, "Value": "1"}, None) == 21_000
+
+
+@pytest.mark.parametrize(
+    ("gas", "error"),
+    [
+        (1_000, "-32000: gas required exceeds allowance (1000)"),
+        (1_000_000, "-32003: out of gas: gas required exceeds: 1000000"),
+    ],
+)
+def test_filecoins_estimates_fail_with_lotus_texts(gas: int, error: str) -> None:
+    """Texts and codes: lotus#13911, also in Forest 0.39."""
+    with Network(clock=Clock()) as network:
+        rpc = Client(Node(network))
+        request = {"from": rpc("eth_accounts")[0], "to": "0x" + "77" * 20, "gas": hex(gas)}
+        with pytest.raises(Failed) as failed:
+            rpc("eth_estimateGas", request)
+        assert str(failed.value) == error
+
+
+def test_a_state_call_has_its_own_gas_limit() -> None:
+    """Text: Forest 0.39 (`state_call_gas_limit`)."""
+    with Network(clock=Clock()) as network:
+        rpc = Client(Node(network))
+        request = {"To": "f04", "From": "f0100", "Method": 2, "Value": "0", "GasLimit": 10_000}
+        assert rpc("Filecoin.StateCall", request, None)["MsgRct"]["ExitCode"] == 7
+        with pytest.raises(Failed, match="StateCall gas limit 10000000001 exceeds configured cap 10000000000"):
+            rpc("Filecoin.StateCall", {**request, "GasLimit": 10_000_000_001}, None)

@@ -50,8 +50,10 @@ def test_an_estimate_tries_no_more_than_the_cap(rpc: Client, asked: dict[str, st
 def test_state_call_of_filecoin_message_is_capped_in_gas(rpc: Client) -> None:
     rpc("anvil_setCode", NOBODY, USES_UP_ALL)
     to, sender = (rpc("Filecoin.EthAddressToFilecoinAddress", address) for address in (NOBODY, ALICE))
-    message = {"To": to, "From": sender, "Value": "0", "Method": 3844450837, "GasLimit": LARGEST_GAS_LIMIT}
+    message = {"To": to, "From": sender, "Value": "0", "Method": 3844450837, "GasLimit": 0}
     assert rpc("Filecoin.StateCall", message, None)["MsgRct"]["GasUsed"] == CAP
+    with pytest.raises(Failed, match=f"StateCall gas limit {CAP + 1} exceeds configured cap {CAP}"):
+        rpc("Filecoin.StateCall", {**message, "GasLimit": CAP + 1}, None)
 
 
 def test_the_calls_of_a_simulation_share_the_cap(rpc: Client) -> None:

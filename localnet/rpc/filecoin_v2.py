@@ -1,0 +1,164 @@
+"""Filecoin methods of API version 2, at /rpc/v2: a tipset is selected by key, height or tag.
+
+    {"key": [CID, ...]}
+    {"height": {"at": 7, "previous": true, "anchor": {"tag": "latest"}}}
+    {"tag": "latest"}           or "safe", "finalized"
+
+`previous` selects the tipset before a null round, else the one after it. A height is looked up below its anchor, by
+default the finalized tipset. Ethereum's methods are the same as at the other paths; Filecoin's others do not exist
+there. Source: lotus api/v2api and chain/types/tipset_selector.go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hypervisor.address import Address
+from localnet.ledger.records import NullRound, Tipset
+from localnet.rpc.blocks_at import BlockRef, resolve
+from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
+from localnet.rpc.filecoin_state import actor_of, id_of
+from localnet.rpc.lotus_shapes import actor_json, address_json, tipset_json
+from localnet.rpc.lotus_values import TipsetKey, epoch, filecoin_address, found_tipset, tipset
+from localnet.rpc.method_table import MethodTable
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.values import shown
+
+_TAGS: Final = ("latest", "safe", "finalized")
+_ALSO: Final = ("Filecoin.Eth", "Filecoin.Net", "Filecoin.Web3")
+"""Prefixes of Lotus' names for Ethereum's methods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The tipset below which a height is looked up: a key or a tag; neither is the head."""
+
+    key: TipsetKey | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TipsetSelector:
+    """Exactly one of a key, a height and a tag."""
+
+    key: TipsetKey | None = None
+    tag: str | None = None
+    height: int | None = None
+    previous: bool = False
+    anchor: Anchor | None = None
+
+
+def selector(value: Any) -> TipsetSelector:
+    """Read a tipset selector. Raises RpcError."""
+    given = _fields(value, "tipset selector", ("key", "height", "tag"))
+    if len(given) != 1:
+        raise invalid_params(f"exactly one tipset selection criteria must be specified, found: {len(given)}")
+    if "height" not in given:
+        return TipsetSelector(_key(given), _tag(given))
+    height = _fields(given["height"], "height of a tipset selector", ("at", "previous", "anchor"))
+    at, previous = epoch(height.get("at")), height.get("previous", False)
+    if at < 0:
+        raise invalid_params("invalid tipset height: epoch cannot be less than zero")
+    if not isinstance(previous, bool):
+        raise invalid_params(f"previous is {shown(previous)}, expected true or false")
+    anchor = None
+    if "anchor" in height:
+        below = _fields(height["anchor"], "anchor of a tipset selector", ("key", "tag"))
+        if len(below) > 1:
+            raise invalid_params("invalid tipset anchor: at most one of key or tag must be specified")
+        anchor = Anchor(_key(below), _tag(below))
+    return TipsetSelector(None, None, at, previous, anchor)
+
+
+def _fields(value: Any, what: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of an object that are not null."""
+    if not isinstance(value, dict):
+        raise invalid_params(f"{shown(value)} is not a {what}: expected an object with {', '.join(names)}")
+    unknown = [name for name in value if name not in names]
+    if unknown:
+        raise invalid_params(f"unknown field {unknown[0]!r:.40} of a {what}: expected {', '.join(names)}")
+    return {name: item for name, item in value.items() if item is not None}
+
+
+def _key(given: dict[str, Any]) -> TipsetKey | None:
+    return tipset(given["key"]) if "key" in given else None
+
+
+def _tag(given: dict[str, Any]) -> str | None:
+    tag = given.get("tag")
+    if tag is not None and tag not in _TAGS:
+        raise invalid_params(f"{shown(tag)} is not a tag: expected one of {', '.join(_TAGS)}")
+    return tag
+
+
+def selected(node: Node, chosen: TipsetSelector) -> Tipset:
+    """Return the tipset that a selector means. Raises RpcError 1 if there is none."""
+    if chosen.height is None:
+        return _keyed_or_tagged(node, chosen.key, chosen.tag or "latest")
+    anchor = Anchor(tag="finalized") if chosen.anchor is None else chosen.anchor
+    last = _keyed_or_tagged(node, anchor.key, anchor.tag or "latest")
+    if chosen.height > last.height:
+        raise RpcError(LOTUS_ERROR, f"height {chosen.height} is above the anchor's, {last.height}: pass a later anchor")
+    index = node.network.chain.index
+    found = index.at(chosen.height)
+    if isinstance(found, NullRound):
+        return index.tipset(found.before if chosen.previous else found.after)
+    assert isinstance(found, Tipset), "the height is on the chain"
+    return found
+
+
+def _keyed_or_tagged(node: Node, key: TipsetKey | None, tag: str) -> Tipset:
+    return resolve(node.network, BlockRef(tag)) if key is None else found_tipset(node.network, key)
+
+
+def chain_get_tipset(node: Node, chosen: TipsetSelector) -> dict[str, Any]:
+    """Return the selected tipset."""
+    return tipset_json(node.network, selected(node, chosen))
+
+
+def chain_get_finality_status(node: Node) -> dict[str, Any]:
+    """Return the head and the finalized tipset. F3 does not run here, and the depth of finality is fixed."""
+    network = node.network
+    head, final = network.head, resolve(network, BlockRef("finalized"))
+    return {
+        "ecFinalityThresholdDepth": head.height - final.height,
+        "ecFinalizedTipSet": tipset_json(network, final),
+        "f3FinalizedTipSet": None,
+        "finalizedTipSet": tipset_json(network, final),
+        "head": tipset_json(network, head),
+    }
+
+
+def state_get_actor(node: Node, owner: Address, chosen: TipsetSelector) -> dict[str, Any]:
+    """Return the actor at an address after the selected tipset. Error 11 if there is none."""
+    return actor_json(actor_of(node.network.chain.machine_at(selected(node, chosen)), owner))
+
+
+def state_get_id(node: Node, owner: Address, chosen: TipsetSelector) -> str:
+    """Return the f0 address of an actor after the selected tipset. Error 11 if no actor has the address."""
+    return address_json(Address.id(id_of(node.network.chain.machine_at(selected(node, chosen)), owner)))
+
+
+METHODS: Final = (
+    Method("Filecoin.ChainGetTipSet", (selector,), chain_get_tipset),
+    Method("Filecoin.ChainGetTipSetFinalityStatus", (), chain_get_finality_status),
+    Method("Filecoin.StateGetActor", (filecoin_address, selector), state_get_actor),
+    Method("Filecoin.StateGetID", (filecoin_address, selector), state_get_id),
+)
+
+
+class MethodsOfV2(MethodTable):
+    """The methods at /rpc/v2: those of this module, and all that are not Filecoin's."""
+
+    def __init__(self, others: MethodTable) -> None:
+        super().__init__()
+        self._others = others
+        self.clear()
+        self.update({method.name: method for method in METHODS})
+
+    def __missing__(self, name: str) -> Method | None:
+        if name.startswith("Filecoin.") and not name.startswith(_ALSO):
+            return None
+        return self._others[name]
