@@ -54,11 +54,9 @@ class FacadeRuntime:
         features: Collection[str] | None = None,
         services: InstallServices | None = None,
     ) -> None:
-        """Delegate to the native runtime."""
         self._behind.prepare(modules, features, services)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """Delegate to the native runtime."""
         return self._behind.upgrade(kernel, code, params, info)
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:

@@ -1,11 +1,12 @@
-"""geth's callTracer: a tree of frames as JSON.
+"""geth's callTracer and 4byteTracer: a tree of frames as JSON, and counts of calls by selector.
 
 An exit code of a native actor has no counterpart in geth and is reported by name. Precompiles are not calls of the
-machine and have no frame. Source: go-ethereum eth/tracers/native (call.go) and its page on built-in tracers.
+machine and have no frame. Source: go-ethereum eth/tracers/native (call.go, 4byte.go) and its page on built-in tracers.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -104,3 +105,17 @@ def _write_logs(frame: EthereumFrame, shown: dict[str, Any], position: int, inde
 
 def _data(data: bytes) -> str:
     return "0x" + data.hex()
+
+
+_SELECTOR = 4
+
+
+def selectors(frame: EthereumFrame) -> dict[str, int]:
+    """Return the number of function calls in a frame and its subframes by `0xSELECTOR-SIZE`; creations are none."""
+    found: Counter[str] = Counter()
+    frames = [frame]
+    for one in frames:  # iterative, since calls are up to 1,024 deep
+        frames.extend(one.frames)
+        if not one.creates and len(one.input) >= _SELECTOR:
+            found[f"0x{one.input[:_SELECTOR].hex()}-{len(one.input) - _SELECTOR}"] += 1
+    return dict(found)

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
+
+
+class LogTooLong(HypervisorError):
+    """Raised when a trace exceeds its maximum size."""
+
 
 REVERTED: Final = "execution reverted"
 

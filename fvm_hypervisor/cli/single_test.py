@@ -58,7 +58,7 @@ def _debugged(session: SuiteSession) -> Iterator[Session]:
 
 def debug_test(session: SuiteSession, commands: Sequence[str] = ()) -> None:
     """Debug the only test of a prepared session in the terminal. Raises InvalidInput unless there is exactly one."""
-    from fvm_hypervisor.debugger.terminal import converse
+    from fvm_hypervisor.debugger.commands import converse
 
     with _debugged(session) as debugged:
         converse(debugged, commands)

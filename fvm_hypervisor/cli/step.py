@@ -95,9 +95,9 @@ def step(
 
     Example: hypervisor step 0x5fbd... 'increment(uint256)' 5 --state chain
     """
+    from fvm_hypervisor.debugger.commands import converse
     from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.debugger.sources import SourceLines
-    from fvm_hypervisor.debugger.terminal import converse
     from hypervisor.errors import InvalidInput
 
     if dap or listen is not None:

@@ -1,4 +1,4 @@
-"""The terminal commands of the debugger: a table of names, handlers and output.
+"""The terminal commands of the debugger: a table of names, handlers and output; and the prompt.
 
 Each handler calls a `Session` and its views. Untrusted text in the output is escaped.
 """
@@ -6,12 +6,14 @@ Each handler calls a `Session` and its views. Untrusted text in the output is es
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from fvm_hypervisor.debugger import views
-from fvm_hypervisor.debugger.breakpoints import KINDS, has_address_form
+from fvm_hypervisor.debugger.breakpoints import KINDS, has_address_form, syscall_names
 from fvm_hypervisor.debugger.execution import End, Stop
 from fvm_hypervisor.debugger.session import Session
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -367,3 +369,59 @@ COMMANDS: Final = (
     Command(("quit", "q", "exit"), "", "quit", _quit),
 )
 BY_NAME: Final[Mapping[str, Command]] = {name: command for command in COMMANDS for name in command.names}
+
+
+PROMPT = "(step) "
+
+
+def converse(session: Session, first: Iterable[str] = ()) -> None:
+    """Execute the commands in `first`, then commands from standard input until it ends."""
+    terminal = Terminal(session)
+    try:
+        _print(terminal.begin())
+        for line in first:
+            _print(f"{PROMPT}{line}")
+            _print(terminal.do(line))
+        for line in _typed():
+            _print(terminal.do(line))
+    except Quit:
+        pass
+    finally:
+        session.close()
+
+
+def _print(text: str) -> None:
+    if text:
+        print(text, flush=True)
+
+
+def _typed() -> Iterator[str]:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        for line in sys.stdin:
+            yield line.rstrip("\n")
+        return
+    read = _reader()
+    while True:
+        with suppress(KeyboardInterrupt):  # discard the current line
+            try:
+                yield read()
+            except EOFError:
+                return
+
+
+def _reader() -> Callable[[], str]:
+    """Return a function that reads a line, with history and completion if prompt-toolkit is installed."""
+    try:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.completion import NestedCompleter
+    except ModuleNotFoundError:
+        print("no completion of commands: pip install 'fvm-hypervisor[debugger]' adds it", file=sys.stderr)
+        return lambda: input(PROMPT)
+    words: dict[str, dict[str, None] | None] = dict.fromkeys(BY_NAME)
+    words["break"] = dict.fromkeys(KINDS)
+    words["help"] = dict.fromkeys(BY_NAME)
+    completer = NestedCompleter.from_nested_dict(
+        {**words, "break": {**dict.fromkeys(KINDS), "syscall": dict.fromkeys(syscall_names())}}
+    )
+    prompt: PromptSession[str] = PromptSession(PROMPT, completer=completer)
+    return prompt.prompt

@@ -10,8 +10,7 @@ from urllib.parse import quote
 
 from bridge.addresses import EthAddress, checksummed, from_delegated, masked_id
 from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, not_found, shown
-from fvm_hypervisor.explorer.event_rows import EventRow, EventRows
-from fvm_hypervisor.explorer.message_rows import MessageRow, RowBuilder
+from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, MessageRow, RowBuilder
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, archived

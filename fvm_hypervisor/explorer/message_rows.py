@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bridge.actor_schemas import actor_method
+from bridge.actor_schemas import actor_method, actor_schema
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import ParamsError
 from bridge.interfaces import Interface
@@ -20,10 +20,12 @@ from hypervisor.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.addresses import shown_address
 from localnet.contracts.named_interface import NamedInterface
-from localnet.ledger.records import TransactionReceipt
+from localnet.ledger.records import Emitted, TransactionReceipt
 from localnet.rpc.node import NodeReader
 from localnet.state.named_code import stored_interface
+from localnet.traces.decoded_calls import event_text
 from store.cid import CBOR
+from store.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +160,40 @@ class RowBuilder:
 
     def _ethereum(self, address: Address) -> EthAddress:
         return shown_address(self._machine, address)
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """The row of an event. `hash` is the message's, `index` the number of the event in it."""
+
+    emitter: Party
+    words: str
+    hash: str
+    epoch: int
+    index: int
+
+
+class EventRows:
+    """Builds the event rows of a page, with one lookup per interface."""
+
+    def __init__(self, site: Site, rows: RowBuilder) -> None:
+        self._site, self._rows = site, rows
+
+    def row(self, receipt: TransactionReceipt, index: int, event: Emitted) -> EventRow:
+        emitter, text = Address.id(event.emitter), f"0x{event.address.hex()}"
+        ordered = sorted(self._interfaces, key=lambda each: each.address != text)
+        return EventRow(
+            emitter=self._rows.party_of(emitter, event.address),
+            words=event_text(self._schema(emitter), event.entries, ordered),
+            hash=f"0x{receipt.hash.hex()}",
+            epoch=receipt.block_number,
+            index=index,
+        )
+
+    def _schema(self, emitter: Address) -> Schema:
+        own = self._rows.own_interface(emitter)
+        return actor_schema(self._rows.kind(emitter)) if own is None else own.schema
+
+    @cached_property
+    def _interfaces(self) -> Sequence[NamedInterface]:
+        return [*self._site.interfaces(), *self._site.compiled()]

@@ -25,9 +25,8 @@ from fvm_hypervisor.explorer.answers import (
 from fvm_hypervisor.explorer.call_rows import DEEPEST, PAGE, CallRow, call_rows, calls_in_order, caught
 from fvm_hypervisor.explorer.copies import formats, reproduction
 from fvm_hypervisor.explorer.epochs import read_cid
-from fvm_hypervisor.explorer.event_rows import EventRow, EventRows
 from fvm_hypervisor.explorer.forked_pages import forked_transaction_page
-from fvm_hypervisor.explorer.message_rows import RowBuilder
+from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, RowBuilder
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS

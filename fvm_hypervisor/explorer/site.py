@@ -43,7 +43,7 @@ class Site:
     """The node's parameters and the frame of its pages."""
 
     def __init__(self, node: Node, artifacts: ArtifactFolders, vectors: MakeVector | None = None) -> None:
-        """`vectors` makes the test vector of a transaction by its hash (`fvm_hypervisor.explorer.vectors`)."""
+        """`vectors` makes the test vector of a transaction by its hash (`fvm_hypervisor.explorer.further_pages`)."""
         self._node = node
         self.artifacts = artifacts
         self.vectors = vectors

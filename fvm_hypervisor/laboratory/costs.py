@@ -18,7 +18,7 @@ from fvm_hypervisor.laboratory.jobs import CaseJob, RecordedCase
 from fvm_hypervisor.laboratory.profile import CallCost, CallNames, CostTracer, MessageCost, names_of
 from fvm_hypervisor.laboratory.report import TABLES, counted, cut, gas, tree_name
 from fvm_hypervisor.laboratory.sides import Side, described
-from fvm_hypervisor.laboratory.tally import CostTally, Sums, dearest
+from fvm_hypervisor.laboratory.tally import CostTally, Sums, largest_first
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.exit_codes import exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -67,7 +67,7 @@ class CostReport:
         self.messages += other.messages
         self.rows += other.rows
 
-    def dearest(self, number: int) -> list[MessageGas]:
+    def most_expensive(self, number: int) -> list[MessageGas]:
         """Return the `number` messages with the most gas; ties stay in order."""
         return sorted(self.messages, key=lambda message: -message.gas)[:number]
 
@@ -148,7 +148,7 @@ def gas_of(milligas: int) -> float:
 
 
 MAX_ROWS: Final = 15
-DEAREST: Final = 10
+MOST_EXPENSIVE: Final = 10
 _WIDEST: Final = 62
 _BAR: Final = 40
 
@@ -160,7 +160,7 @@ def costs_lines(found: CostReport, side: Side) -> Iterator[str]:
     yield f"{counted(found.cases, 'case')} with {counted(tally.messages, 'message')}{implicit}, {side.words}"
     yield f"gas {gas(tally.milligas)}"
     for title, table in TABLES:
-        rows = dearest(getattr(tally, table))
+        rows = largest_first(getattr(tally, table))
         if not rows:
             continue
         yield ""
@@ -172,7 +172,7 @@ def costs_lines(found: CostReport, side: Side) -> Iterator[str]:
         if len(rows) > MAX_ROWS:
             yield f"  and {len(rows) - MAX_ROWS:,} more: --json has all of them"
     yield from _histogram_lines(found)
-    yield from _dearest_lines(found)
+    yield from _expensive_lines(found)
 
 
 def _histogram_lines(found: CostReport) -> Iterator[str]:
@@ -186,12 +186,12 @@ def _histogram_lines(found: CostReport) -> Iterator[str]:
         yield f"  {low:>16,} to {high:>16,} {count:>8,} {'#' * -(-_BAR * count // largest)}"
 
 
-def _dearest_lines(found: CostReport) -> Iterator[str]:
+def _expensive_lines(found: CostReport) -> Iterator[str]:
     if not found.messages:
         return
     yield ""
-    yield "the dearest messages"
-    for message in found.dearest(DEAREST):
+    yield "the most expensive messages"
+    for message in found.most_expensive(MOST_EXPENSIVE):
         end = "" if message.exit_code == 0 else f", exit {exit_name(message.exit_code)}"
         yield f"  {message.gas:>16,}  {cut(message.method, 48)}  {message.case}, {printable(message.label)}{end}"
 
@@ -206,7 +206,7 @@ def costs_json(found: CostReport, side: Side) -> dict[str, Any]:
     tables = {
         table: [
             {"name": name, "count": count, "milligas": milligas}
-            for name, count, milligas in dearest(getattr(tally, table))
+            for name, count, milligas in largest_first(getattr(tally, table))
         ]
         for _, table in TABLES
     }
@@ -223,7 +223,7 @@ def costs_json(found: CostReport, side: Side) -> dict[str, Any]:
         **tables,
         "tree": tree,
         "histogram": [list(each) for each in histogram(message.gas for message in found.messages)],
-        "dearest": [asdict(message) for message in found.dearest(DEAREST)],
+        "dearest": [asdict(message) for message in found.most_expensive(MOST_EXPENSIVE)],
         "per_gas": MILLIGAS_PER_GAS,
     }
 
@@ -292,7 +292,7 @@ def write_plot(file: Path, found: CostReport, title: str) -> None:
 
 
 def _bars(axes: Any, title: str, sums: Sums) -> None:
-    rows = dearest(sums)[:_BARS][::-1]
+    rows = largest_first(sums)[:_BARS][::-1]
     axes.barh(range(len(rows)), [gas_of(milligas) for _, _, milligas in rows])
     axes.set_yticks(range(len(rows)), [_label(name) for name, _, _ in rows])
     axes.set_title(title)

@@ -140,6 +140,7 @@ def add_sum(sums: Sums, name: str, count: int, milligas: int) -> None:
         found[1] += milligas
 
 
-def dearest(sums: Sums) -> list[tuple[str, int, int]]:
+def largest_first(sums: Sums) -> list[tuple[str, int, int]]:
     """Return (name, count, milligas), the largest amount first."""
-    return sorted(((name, *pair) for name, pair in sums.items()), key=lambda row: (-row[2], -row[1], row[0]))  # type: ignore[misc]
+    rows = ((name, count, milligas) for name, (count, milligas) in sums.items())
+    return sorted(rows, key=lambda row: (-row[2], -row[1], row[0]))

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.traces.call_tracer import call_trace
+from bridge.traces.call_tracer import call_trace, selectors
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.parity import flat_traces
-from bridge.traces.selectors import selectors
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.traces.touched import TouchedAccounts
 from hypervisor.address import Address

@@ -95,15 +95,12 @@ class AccountMessages:
         return set_code_message(signed, sender)
 
     def gas_limit(self, machine: Hypervisor) -> Gas:
-        """Delegate to the wrapped rules."""
         return self._inner.gas_limit(machine)
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
-        """Delegate to the wrapped rules."""
         self._inner.check(machine, candidate, base_fee)
 
     def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
-        """Delegate to the wrapped rules."""
         return self._inner.sender_info(machine, actor)
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
@@ -113,15 +110,12 @@ class AccountMessages:
         return nonce_of(machine, to_filecoin(authority))
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """Delegate to the wrapped rules."""
         return self._inner.apply(machine, candidate)
 
     def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
-        """Delegate to the wrapped rules."""
         return self._inner.apply_unpaid(machine, message)
 
     def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """Delegate to the wrapped rules."""
         return self._inner.apply_simulated(machine, candidate)
 
 
@@ -145,7 +139,6 @@ class AccountCallRules:
         return _outer(self._authorized.attempt(machine, request, limit))
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
-        """Delegate to the wrapped rules."""
         return self._inner.adapt_tracer(tracer)
 
 
@@ -156,7 +149,6 @@ class AccountViews:
         self._inner = inner
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        """Delegate to the wrapped rules."""
         return self._inner.block_fields(tipset)
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
@@ -168,19 +160,15 @@ class AccountViews:
         return {**shown, "delegatedTo": [f"0x{item.address.hex()}" for item in signed.transaction.authorizations]}
 
     def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
-        """Delegate to the wrapped rules."""
         return self._inner.receipt_contract(receipt)
 
     def exit_text(self, exit_code: int) -> str:
-        """Delegate to the wrapped rules."""
         return self._inner.exit_text(exit_code)
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
-        """Delegate to the wrapped rules."""
         return self._inner.failure_text(exit_code, data, words, reason, revert)
 
     def allowance_text(self, highest: Gas) -> str:
-        """Delegate to the wrapped rules."""
         return self._inner.allowance_text(highest)
 
 

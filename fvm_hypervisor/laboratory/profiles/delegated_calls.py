@@ -153,7 +153,6 @@ class AccountCalls:
         self.lent_code: LentCode | None = LentCode(variant.selfdestruct_pays)
 
     def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
-        """Delegate to the wrapped rules."""
         return self._inner.resolve(calls, call)
 
     def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:

@@ -240,7 +240,6 @@ class RentRuntime(MethodsRuntime):
     charge = "OnRentMethod"
 
     def run(self, kernel: Kernel, params: Block | None) -> tuple[int, bytes] | None:
-        """See `MethodsRuntime.run`."""
         return _Invocation(kernel).run(params)
 
 

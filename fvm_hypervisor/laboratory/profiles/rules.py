@@ -33,7 +33,6 @@ class LabSettings:
         self._name = name
 
     def prepare(self, machine: Hypervisor) -> None:
-        """Delegate to the wrapped rules."""
         self._inner.prepare(machine)
 
     def begin(self, machine: Hypervisor) -> None:
@@ -42,21 +41,16 @@ class LabSettings:
         install_labs(machine, self._name)
 
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
-        """Delegate to the wrapped rules."""
         return self._inner.fork_facts(machine)
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
-        """Delegate to the wrapped rules."""
         return self._inner.first_settings(machine)
 
     def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
-        """Delegate to the wrapped rules."""
         self._inner.apply_settings(machine, settings)
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
-        """Delegate to the wrapped rules."""
         return self._inner.gas_limit_of(tipset)
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
-        """Delegate to the wrapped rules."""
         self._inner.override_block(machine, block)

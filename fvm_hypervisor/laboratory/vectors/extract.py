@@ -14,8 +14,14 @@ from pathlib import Path
 
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import parse_vector, run_variant, variants_of
-from fvm_hypervisor.laboratory.vectors.recording import RecordingExterns, RecordingStore
-from fvm_hypervisor.laboratory.vectors.writing import Vector, VectorInput, message_vector, tipset_vector
+from fvm_hypervisor.laboratory.vectors.writing import (
+    RecordingExterns,
+    RecordingStore,
+    Vector,
+    VectorInput,
+    message_vector,
+    tipset_vector,
+)
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine import Hypervisor

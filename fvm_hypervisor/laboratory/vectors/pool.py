@@ -106,10 +106,10 @@ def _on_dask(work: Callable[[T], R], items: Sequence[T], workers: int, scheduler
         try:
             if scheduler == LOCAL:
                 with safe_module_path():
-                    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
-                client = stack.enter_context(Client(stack.enter_context(cluster)))  # type: ignore[no-untyped-call]
+                    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+                client = stack.enter_context(Client(stack.enter_context(cluster)))
             else:
-                client = stack.enter_context(Client(scheduler, timeout=_TIMEOUT))  # type: ignore[no-untyped-call]
+                client = stack.enter_context(Client(scheduler, timeout=_TIMEOUT))
         except (OSError, ValueError) as error:
             raise InvalidInput(f"no Dask scheduler responds at {scheduler}: {error}") from None
         for future in client.map(work, items, pure=False):

@@ -1,6 +1,6 @@
 """Writing of vectors in the JSON of filecoin-project/test-vectors, with this project's additional fields.
 
-The CAR of a vector has the blocks that its execution reads, except those of a named bundle (`bundle`).
+The CAR of a vector has the recorded blocks that its execution reads, except those of a named bundle (`bundle`).
 tests/golden/README.md lists the additional fields, which readers of the official format may ignore.
 """
 
@@ -10,20 +10,94 @@ import base64
 import gzip
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from fvm_hypervisor.laboratory.vectors.recording import RecordingExterns
 from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, tipset_fields
 from hypervisor.context import MachineContext
 from hypervisor.executor import ApplyResult
+from hypervisor.externs import Externs
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.tipset_execution import TipsetOutcome, TipsetWork
 from localnet.ledger.headers import CarriedMessage
+from store.blockstore import NOTHING, Blockstore, Store
 from store.car import write_car
 from store.cid import Cid, show
+
+T = TypeVar("T")
+
+
+class RecordingStore:
+    """A `Store` that records the blocks read through it, and reads each block from its base at most once.
+
+    Blocks in `known`, such as those of an official bundle, are neither read from the base nor recorded.
+    """
+
+    def __init__(self, base: Store, known: Blockstore | None = None) -> None:
+        self._base, self._known = base, known
+        self.blocks: dict[Cid, bytes] = {}
+        """Blocks in the order of their first read."""
+        self.has, self.put, self.put_many = base.has, base.put, base.put_many
+        self.metadata, self.all_metadata, self.index = base.metadata, base.all_metadata, base.index
+
+    def get(self, cid: Cid) -> bytes:
+        """Return a block. Raises BlockNotFound and the base store's other errors."""
+        data = self.blocks.get(cid)
+        if data is not None:
+            return data
+        if self._known is not None and self._known.has(cid):
+            return self._known.get(cid)
+        data = self.blocks[cid] = self._base.get(cid)
+        return data
+
+    def commit(
+        self,
+        blocks: Iterable[tuple[Cid, bytes]],
+        metadata: Mapping[bytes, bytes | None],
+        index: Mapping[bytes, bytes | None] = NOTHING,
+        expected: Mapping[bytes, bytes | None] = NOTHING,
+    ) -> None:
+        self._base.commit(blocks, metadata, index, expected)
+
+    def close(self) -> None:
+        """Do nothing: another owner closes the base store."""
+
+
+class RecordingExterns:
+    """Externs that record requests and results, including missing ones."""
+
+    def __init__(self, externs: Externs) -> None:
+        self._externs = externs
+        self._digests: dict[tuple[str, int], bytes | None] = {}
+        self._tipsets: dict[int, Cid] = {}
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        return self._digest("chain", epoch, self._externs.chain_randomness)
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        return self._digest("beacon", epoch, self._externs.beacon_randomness)
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        found = self._tipsets[epoch] = self._externs.tipset_cid(epoch)
+        return found
+
+    def _digest(self, kind: str, epoch: ChainEpoch, ask: Callable[[ChainEpoch], bytes]) -> bytes:
+        self._digests[kind, epoch] = None
+        found = self._digests[kind, epoch] = ask(epoch)
+        return found
+
+    def fields(self) -> dict[str, Any]:
+        """Return the recorded randomness and tipset CIDs as vector fields."""
+        randomness = [
+            {"on": list(request), "ret": None if found is None else b64encode(found).decode()}
+            for request, found in sorted(self._digests.items())
+        ]
+        tipsets = [{"epoch": epoch, "cid": {"/": show(cid)}} for epoch, cid in sorted(self._tipsets.items())]
+        return {name: value for name, value in {"randomness": randomness, "tipsets": tipsets}.items() if value}
+
 
 Vector = dict[str, Any]
 

@@ -6,7 +6,7 @@ below, and none of the modules.
 
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.addresses import delegated_address, ethereum_address
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc, state_root
+from runtimes.evm.ethereum.alloc import AllocAccount, StateRoots, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock
@@ -32,7 +32,6 @@ from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE, block_difficulty
 from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, block_hash_cid, parse_block
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th
-from runtimes.evm.ethereum.state_roots import StateRoots
 from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
 from runtimes.evm.ethereum.validation import InvalidTransaction, floor_gas, gas_price, intrinsic_gas
 

@@ -103,3 +103,25 @@ def account_of(machine: MachineState, state: ActorState, is_contract: bool) -> A
     contract = EvmState.decode(machine.store.get(state.head))
     storage = {} if contract.storage == EMPTY_KAMT else dict(Kamt(machine.store, contract.storage).items())
     return AllocAccount(state.balance, contract.nonce, machine.store.get(contract.bytecode), storage)
+
+
+_MAX_ACCOUNTS: Final = 65_536
+
+
+class StateRoots:
+    """Computes state roots; encoded accounts are cached by the state of their actors."""
+
+    def __init__(self) -> None:
+        self._encoded: dict[ActorState, bytes] = {}
+
+    def root(self, machine: MachineState) -> bytes:
+        evm_code, encoded = machine.manifest.code("evm"), self._encoded
+        entries = {}
+        for address, state in ethereum_actors(machine):
+            data = encoded.get(state)
+            if data is None:
+                if len(encoded) >= _MAX_ACCOUNTS:
+                    encoded.clear()
+                data = encoded[state] = account_of(machine, state, state.code == evm_code).rlp()
+            entries[bytes(address)] = data
+        return secure_root(entries)

@@ -19,12 +19,12 @@ from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom
 from bridge.transactions import LEGACY, SignedTransaction, recover
 from hypervisor.machine_state import MachineState
+from runtimes.evm.ethereum.alloc import StateRoots
 from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.recording import AccessRecorder
-from runtimes.evm.ethereum.state_roots import StateRoots
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
 from store.keccak import keccak
 

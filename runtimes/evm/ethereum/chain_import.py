@@ -20,6 +20,7 @@ from hypervisor.context import MachineContext
 from hypervisor.externs import ExternError
 from hypervisor.machine_state import MachineState, Snapshot
 from hypervisor.types import ChainEpoch, TokenAmount
+from runtimes.evm.ethereum.alloc import StateRoots
 from runtimes.evm.ethereum.block_errors import InvalidBlock, mismatch
 from runtimes.evm.ethereum.block_run import BlockRun, requests_hash
 from runtimes.evm.ethereum.dao import move_dao_balances
@@ -33,7 +34,6 @@ from runtimes.evm.ethereum.header_rules import (
     check_ommers,
 )
 from runtimes.evm.ethereum.headers import Header, RawBlock, block_hash_cid, parse_block
-from runtimes.evm.ethereum.state_roots import StateRoots
 from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
 from store.cid import Cid
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.debugger import terminal
+from fvm_hypervisor.debugger import commands
 from tests import prepared
 from tests.fvm_hypervisor.debugger.stage import OUT, Stage
 
@@ -140,5 +140,5 @@ def test_prompt_works_without_the_extra_and_names_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "prompt_toolkit", None)  # as if it were not installed
     monkeypatch.setattr("builtins.input", lambda prompt: f"{prompt}next")
-    assert terminal._reader()() == "(step) next"
+    assert commands._reader()() == "(step) next"
     assert "pip install 'fvm-hypervisor[debugger]'" in capsys.readouterr().err

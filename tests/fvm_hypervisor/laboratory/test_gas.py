@@ -97,7 +97,7 @@ def test_parallel_run_and_range_give_same_gas(chain: Path) -> None:
         "by method",
         "calls by cron",
         "messages by gas",
-        "the dearest",
+        "the most expensive",
     ):
         assert f"\n{title}" in text
 
