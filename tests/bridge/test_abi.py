@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -319,21 +318,3 @@ def test_abi_calls_survive_round_trip(call: tuple[list[str], tuple[Any, ...]]) -
     decoded = interface.decode_call(encoded)
     assert decoded is not None
     assert interface.encode_call("f", *decoded.arguments.values()) == encoded
-
-
-plausible_words = st.sampled_from([0, 1, 2, 32, 64, 1 << 255]).map(lambda number: number.to_bytes(32, "big"))
-garbage = st.lists(plausible_words | st.binary(min_size=32, max_size=32), max_size=8).map(b"".join) | st.binary()
-SIGNATURES = ["sam(bytes,bool,uint256[])", "g(uint256[][],string[])", "text(string)"]
-
-
-@given(garbage)
-def test_reading_bytes_ends_in_a_value_or_a_mismatch(data: bytes) -> None:
-    for signature in SIGNATURES:
-        with suppress(AbiMismatch):
-            assert ALL.decode_call(keccak(signature.encode())[:4] + data)
-    with suppress(AbiMismatch):
-        assert ALL.decode_result("pair", data)
-    for name in (b"Refused(string)", b"Error(string)", b"Panic(uint256)"):
-        assert ALL.decode_revert(keccak(name)[:4] + data) is not None
-    ALL.decode_log(Log((TRANSFER, word(ALICE), word(BOB)), data))
-    ALL.decode_log(Log((keccak(b"Noted(string,uint8[],(uint8,string),string)"), *[bytes(32)] * 3), data))

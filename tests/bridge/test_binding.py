@@ -176,16 +176,6 @@ def test_binding_codec_matches_schema_for_params_and_returns(data: Any) -> None:
             assert python.name.rstrip("_") == field
 
 
-@given(st.sampled_from(TYPES), st.binary(max_size=40))
-def test_any_bytes_are_a_value_or_refused(chosen: tuple[str, str], data: bytes) -> None:
-    codec: Codec = import_module(f"bridge.bindings.{chosen[0]}").CODEC
-    try:
-        value = codec.decode(chosen[1], data)
-    except (SchemaError, CodecError):
-        return
-    codec.encode(chosen[1], value)
-
-
 @pytest.mark.parametrize("actor", NAMES)
 def test_every_method_of_an_actor_has_a_function(actor: str) -> None:
     module = import_module(f"bridge.bindings.{actor}")

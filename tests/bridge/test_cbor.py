@@ -44,15 +44,6 @@ def test_everything_else_is_refused(encoded: str) -> None:
         read_byte_string(bytes.fromhex(encoded))
 
 
-@given(st.binary(max_size=200))
-def test_the_reader_is_total(data: bytes) -> None:
-    try:
-        content = read_byte_string(data)
-    except ParamsError:
-        return
-    assert len(content) <= len(data)
-
-
 def test_cbor_array_must_have_expected_and_definite_length() -> None:
     with pytest.raises(ParamsError, match="2 items, expected 3"):
         CborReader(bytes.fromhex("820102")).array(3)

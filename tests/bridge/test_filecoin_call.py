@@ -94,15 +94,6 @@ def test_length_above_any_block_raises_block_too_large() -> None:
         decode_call(head + (2**32).to_bytes(32, "big"), by_id=True)
 
 
-@given(st.binary(max_size=400), st.booleans())
-def test_decoding_any_call_data_succeeds_or_is_refused(data: bytes, by_id: bool) -> None:
-    try:
-        call = decode_call(data, by_id)
-    except (AbiError, BlockTooLarge):
-        return
-    assert call.codec == CBOR or not call.params
-
-
 @given(st.integers(-13, 2**32 - 1), st.sampled_from([0, CBOR, DAG_CBOR, RAW]), st.binary(max_size=100))
 def test_return_data_is_decodable_by_solidity(exit_code: int, codec: int, data: bytes) -> None:
     encoded = encode_call_return(exit_code, codec, data)
@@ -147,13 +138,3 @@ def test_empty_return_is_success_without_data() -> None:
 def test_out_of_range_return_is_refused(fields: tuple[int, int, bytes], reason: str) -> None:
     with pytest.raises(AbiError, match=reason):
         decode_method_return(abi_encode(["uint256", "uint256", "bytes"], fields))
-
-
-@given(st.binary(max_size=300))
-def test_decoding_any_return_data_succeeds_or_is_refused(data: bytes) -> None:
-    try:
-        exit_code, content = decode_method_return(data)
-    except (AbiError, BlockTooLarge):
-        return
-    assert 0 <= exit_code < 2**32
-    assert content is None or isinstance(content, bytes)

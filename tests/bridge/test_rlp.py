@@ -23,17 +23,6 @@ def test_encoding_is_that_of_the_library_and_comes_back(item: Any) -> None:
     assert rlp.decode(data) == item
 
 
-@given(st.binary(max_size=70))
-def test_decoder_rejects_data_rejected_by_rlp_library(data: bytes) -> None:
-    try:
-        expected = oracle.decode(data)
-    except oracle.DecodingError:
-        with pytest.raises(rlp.RlpError):
-            rlp.decode(data)
-    else:
-        assert rlp.decode(data) == expected
-
-
 @pytest.mark.parametrize(
     ("data", "words"),
     [

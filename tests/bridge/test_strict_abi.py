@@ -85,16 +85,6 @@ def test_decodable_abi_bytes_are_canonical_encoding(case: list[tuple[Coder, Any]
     assert arguments.write(values) == written
 
 
-@given(st.binary(max_size=300), CASES)
-def test_any_bytes_are_read_or_refused(data: bytes, case: list[tuple[Coder, Any]]) -> None:
-    arguments = sequence([coder for coder, _ in case])
-    try:
-        values = read_all(arguments, data)
-    except NotCanonical:
-        return
-    assert arguments.write(values) == data
-
-
 def words(*numbers: int) -> bytes:
     return b"".join((number % 2**256).to_bytes(32, "big") for number in numbers)
 

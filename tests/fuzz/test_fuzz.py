@@ -1,17 +1,20 @@
-"""Short fuzzing tests: all stored inputs without atheris, and one short run that finds a planted defect."""
+"""Short fuzzing tests: stored, changed and random inputs without atheris, and a short run with a planted defect."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from importlib.util import find_spec
+from random import Random
 
 import pytest
 
 from bench.data import PROJECT
+from tests.conftest import samples
+from tests.fuzz import trees
 from tests.fuzz.__main__ import of_turn
 from tests.fuzz.coverage import Coverage, read_coverage
-from tests.fuzz.target import load, names, stored_inputs
+from tests.fuzz.target import DECODER, load, names, stored_inputs
 
 LARGEST = 4000
 """Maximum length; longer seeds (modules of real actors) only run in long runs."""
@@ -23,6 +26,17 @@ def test_known_inputs_yield_no_finding(name: str) -> None:
     inputs = [data for data in (*target.seeds(), *stored_inputs(name)) if len(data) <= LARGEST]
     passed = sum(target.run(data) for data in inputs)
     assert passed >= len(inputs) / 10
+
+
+@pytest.mark.parametrize("name", [name for name in names() if load(name).memory == DECODER])
+def test_changed_and_random_inputs_yield_no_finding(name: str) -> None:
+    target, rng = load(name), Random(1)
+    seeds = [data for data in target.seeds() if len(data) <= LARGEST]
+    for _ in range(samples(400)):
+        data = rng.choice(seeds)
+        target.run(rng.randbytes(rng.randrange(120)))
+        target.run(trees.scrambled(data, rng))
+        target.run(target.mutate(data, rng))
 
 
 @pytest.mark.parametrize("name", names())

@@ -222,16 +222,6 @@ def test_every_address_survives_bytes_and_text(address: Address) -> None:
     assert 2 <= len(address.to_bytes()) <= 65
 
 
-@given(st.binary(max_size=70))
-def test_address_bytes_have_unique_encoding_or_are_refused(data: bytes) -> None:
-    try:
-        address = Address.from_bytes(data)
-    except AddressError:
-        return
-    assert address.to_bytes() == data
-    assert address.protocol in Protocol
-
-
 @given(addresses(), st.data())
 def test_one_changed_letter_never_passes_the_checksum(address: Address, data: st.DataObject) -> None:
     text = str(address)

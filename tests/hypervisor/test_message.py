@@ -181,14 +181,6 @@ def test_a_signed_message_of_the_wrong_shape_is_refused(fields: Any) -> None:
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=120))
-def test_arbitrary_message_bytes_raise_message_error(data: bytes) -> None:
-    for parse in (Message.from_cbor, SignedMessage.from_cbor):
-        with pytest.raises(MessageError):
-            parse(data)
-
-
-@settings(deadline=None)
 @given(
     st.builds(
         Message,

@@ -28,7 +28,6 @@ from tests.conftest import samples
 from tests.localnet.conftest import ARTIFACTS
 
 FIL = 10**18
-ETHEREUM = {"rules": "ethereum"}
 
 
 @pytest.fixture(params=["filecoin", "ethereum"])

@@ -32,7 +32,6 @@ COUNT_LEADING_ZEROS = bytes.fromhex("60011e5f5260205ffd")
 
 UNKNOWN = max(NETWORK_VERSIONS) + 1
 V17, V18 = "bundles/v17-testing-fake-proofs.car", "bundles/v18-testing-fake-proofs.car"
-OWN = [None, Bundle.embedded(), Bundle.embedded("supply-share")]
 
 
 def clz(network: Network) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -51,21 +50,3 @@ def test_the_clone_sees_no_bundle_and_no_data_of_this_user(tmp_path: Path) -> No
         assert "v18-devnet.car" in seen
         alone = run_in_the_clone(f"in_the_clone {python}", tmp_path / f"clone{len(more)}", **user, **more)
         assert alone == "{} []\n"
-
-
-def test_the_readmes_two_commands_run_in_the_clone(tmp_path: Path) -> None:
-    """The first command runs unchanged with a time limit; the second uses another Python than the run with the data."""
-    block = re.search(r"```\w*\n(make demo\n.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert block is not None
-    wanted = block[1].splitlines()
-    (tmp_path / "path").mkdir()
-    for name, script in (("make", 'echo "$PWD: make $*"'), ("git", "")):
-        (tmp_path / "path" / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-        (tmp_path / "path" / name).chmod(0o755)
-    (step,) = [line for line in FUNCTIONS.splitlines() if "tests in that clone" in line]
-    path = f"{tmp_path / 'path'}:{os.environ['PATH']}"
-    said = run_in_the_clone(f"echo $scratch\nsecond=python3.0\ndemo_from_clone\n{step}", tmp_path, PATH=path)
-    scratch, *lines = said.splitlines()
-    made = [line.removeprefix(f"{scratch}/clone: ") for line in lines if line.startswith(scratch)]
-    assert [line.replace("PYTHON=python3.0 ", "") for line in made] == wanted
-    assert made[0] == wanted[0]

@@ -229,7 +229,6 @@ def test_the_form_is_a_word() -> None:
 
 # --- the build, on a project of two modules ---------------------------------------------------------------------
 
-PLAIN = '"""A package."""\n'
 EVEN = '''"""Numbers."""
 
 from __future__ import annotations

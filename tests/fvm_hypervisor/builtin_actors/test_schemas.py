@@ -46,7 +46,6 @@ def estimate(position: int, velocity: int) -> dict[str, bytes]:
 
 
 ZERO = encode_bigint(0)
-FIL = 10**18
 
 # What the official actors' constructors leave, on every network.
 CONSTRUCTED: list[tuple[str, dict[str, Any], str]] = [

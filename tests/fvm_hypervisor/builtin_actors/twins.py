@@ -112,7 +112,7 @@ class Twins:
         return own
 
     def _name(self, address: Address) -> str:
-        """Return the kind of the actor at an address: a built-in kind, "user's" or "nobody"."""
+        """Return the kind of the actor at an address: a built-in kind, or a word for other actors."""
         actor = self.official.actor(address)
         return "nobody" if actor is None else self.official.manifest.name_of(actor.code) or "user's"
 

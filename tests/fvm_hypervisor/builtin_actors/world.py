@@ -25,7 +25,6 @@ FUNDS = 10**24
 SECRET_KEY = bytes(31) + b"\x01"
 KEY_ACCOUNT = Address.secp256k1(secp256k1_public_key(SECRET_KEY))
 ETH_ACCOUNT = to_filecoin(EthAddress(bytes(range(1, 21))))
-NOBODY = Address.id(12_345)
 
 
 class World:

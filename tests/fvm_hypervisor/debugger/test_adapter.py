@@ -17,6 +17,8 @@ from fvm_hypervisor.debugger.adapter import Adapter
 from tests.fvm_hypervisor.debugger.dap_client import DapClient
 from tests.fvm_hypervisor.debugger.stage import OUT, PROJECT, WORDS, Stage
 
+pytestmark = pytest.mark.slow
+
 LONGEST = 60.0
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 SOURCE = PROJECT / "src" / "Teller.sol"
@@ -43,7 +45,6 @@ def client() -> Iterator[DapClient]:
         program.stdout.close()
 
 
-@pytest.mark.slow
 def test_editor_debugs_solidity_call_to_failing_native_actor(
     client: DapClient, launch: dict[str, object], chain: tuple[Path, Stage]
 ) -> None:
@@ -107,7 +108,6 @@ def test_editor_debugs_solidity_call_to_failing_native_actor(
     client.ask("disconnect")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "arguments", "problem"),
     [
@@ -129,7 +129,6 @@ def test_unanswerable_request_is_refused_and_session_continues(
     assert client.ask("initialize")["supportsStepBack"]
 
 
-@pytest.mark.slow
 def test_editor_disconnect_mid_step_leaves_no_lock(chain: tuple[Path, Stage], launch: dict[str, object]) -> None:
     _, stage = chain
     program = subprocess.Popen([HYPERVISOR, "step", "--listen", "0"], stdout=subprocess.PIPE, text=True)
@@ -158,7 +157,6 @@ def test_editor_disconnect_mid_step_leaves_no_lock(chain: tuple[Path, Stage], la
         program.stdout.close()
 
 
-@pytest.mark.slow
 def test_invalid_framing_ends_the_session_with_an_error_message(client: DapClient) -> None:
     client._writer.write(b"Content-Length: x\r\n\r\n")
     client._writer.flush()
@@ -166,7 +164,6 @@ def test_invalid_framing_ends_the_session_with_an_error_message(client: DapClien
     assert client.read() is None
 
 
-@pytest.mark.slow
 def test_invalid_frame_is_refused_and_session_continues(client: DapClient, launch: dict[str, object]) -> None:
     client.launch(**launch)
     client.ask("configurationDone")
@@ -189,7 +186,6 @@ def nested(depth: int) -> bytes:
     return b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
 
 
-@pytest.mark.slow
 def test_deeply_nested_message_ends_session_with_error_text(client: DapClient) -> None:
     client._writer.write(nested(200_000))
     client._writer.flush()
@@ -224,7 +220,6 @@ def test_a_defect_ends_one_conversation_only(
     assert "a defect" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_editor_breakpoints_keep_launch_breakpoints(client: DapClient, launch: dict[str, object]) -> None:
     """Editors send all three breakpoint requests before the message starts, often empty ones."""
     client.launch(**launch, breakpoints=["exit any"])
@@ -238,7 +233,6 @@ def test_editor_breakpoints_keep_launch_breakpoints(client: DapClient, launch: d
     assert client.event("stopped")["description"].endswith("exit any")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("first", [b"POST / HTTP/1.1", b"X-Header: y", b"Content-Length" + b" " * 2000])
 def test_http_post_of_web_page_is_not_an_adapter_request(client: DapClient, first: bytes) -> None:
     """A page's POST has Content-Length among its headers, and a body chosen by the page."""
@@ -249,7 +243,6 @@ def test_http_post_of_web_page_is_not_an_adapter_request(client: DapClient, firs
     assert client.read() is None
 
 
-@pytest.mark.slow
 def test_pause_stops_running_program_and_is_not_remembered(
     client: DapClient, launch: dict[str, object], chain: tuple[Path, Stage]
 ) -> None:
@@ -269,7 +262,6 @@ def test_pause_stops_running_program_and_is_not_remembered(
     assert "the message has ended: exit 0" in client.event("stopped")["description"]
 
 
-@pytest.mark.slow
 def test_a_pause_right_after_a_request_is_for_that_one(client: DapClient, launch: dict[str, object]) -> None:
     """Both are sent together, so the pause may be read before the request starts: the message stops or ends."""
     client.launch(**launch)

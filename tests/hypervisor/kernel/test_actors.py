@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from functools import partial
 
 import pytest
 
@@ -28,13 +27,6 @@ NEW_ID = ActorID(5_000)
 
 
 # --- new addresses ------------------------------------------------------------------------------------------------
-
-
-def test_failed_actor_lookup_is_charged_once() -> None:
-    kernel = World().kernel()
-    assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.balance_of(NEW_ID)) == LOOKUP
-    assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.get_actor_code_cid(NEW_ID)) == 0
-    assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.lookup_delegated_address(NEW_ID)) == 0
 
 
 def test_created_miner_addresses_match_mainnet() -> None:
@@ -81,14 +73,6 @@ def test_a_created_actor_keeps_its_delegated_address() -> None:
     world = World()
     init_kernel(world).actors.create_actor(NEW_ID, world.code("evm"), NEW_ETH)
     assert world.tree.get_actor(NEW_ID) == ActorState(world.code("evm"), delegated_address=NEW_ETH)
-
-
-def test_non_init_actors_cannot_create_actors() -> None:
-    world = World()
-    for kernel in (world.kernel(), world.kernel(10), world.kernel(0), world.kernel(read_only=True)):
-        create = kernel.actors.create_actor
-        assert refused(ErrorNumber.FORBIDDEN, kernel, partial(create, NEW_ID, world.code("multisig"), None)) == 0
-    assert world.tree.get_actor(NEW_ID) is None
 
 
 def test_read_only_call_cannot_create_actor() -> None:

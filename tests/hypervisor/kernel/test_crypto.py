@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 
-from hypervisor.errors import OutOfGas
 from tests.hypervisor.test_signatures import (
     SECP_MESSAGE,
     SECP_SIGNATURE,
@@ -27,9 +26,3 @@ def test_a_secp256k1_signature_is_verified_for_its_price(network: int) -> None:
     assert used(kernel, lambda: verify(SECP, SECP_SIGNATURE, SECP_SIGNER, text)) == price
     assert verify(SECP, SECP_SIGNATURE, SECP_SIGNER, text)
     assert not verify(SECP, SECP_SIGNATURE[:-1], SECP_SIGNER, text)
-
-
-def test_a_verification_that_cannot_be_paid_ends_the_message() -> None:
-    kernel = World().kernel(limit=SECP_PRICE * GAS)
-    with pytest.raises(OutOfGas):
-        kernel.crypto.verify_signature(SECP, SECP_SIGNATURE, SECP_SIGNER, b"1")

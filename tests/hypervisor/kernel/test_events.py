@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.errors import OutOfGas, SyscallError
+from hypervisor.errors import SyscallError
 from hypervisor.events import EventEntry, StampedEvent, events_root
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
@@ -34,61 +34,11 @@ def price(headers: list[EntryHeader], keys: bytes, values: bytes) -> int:
     return 17_200 * estimated + (2_000 + 1_400 * len(headers)) * GAS + (500 + 16 * len(keys)) * GAS
 
 
-@pytest.mark.parametrize("network", [21, 25, 28])
-def test_event_charges_estimated_size_entries_and_keys(network: int) -> None:
-    kernel = World(network).kernel()
-    headers, keys, values = [(3, RAW, 2, 32), (0, CBOR, 1, 0)], b"t1d", bytes(32)
-    # 12 + 18 + 3 + 32 = 65 bytes estimated
-    expected = 65 * 17_200 + (2_000 + 2_800) * GAS + (500 + 48) * GAS
-    assert expected == price(headers, keys, values)
-    assert used(kernel, lambda: emit(kernel, headers, keys, values)) == expected
-
-
 def test_read_only_call_cannot_emit_event_and_is_not_charged() -> None:
     kernel = World().kernel(read_only=True)
     assert refused(ErrorNumber.READ_ONLY, kernel, lambda: emit(kernel, [], b"", b"")) == 0
     assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.events.emit_block(b"")) == 0
     assert not kernel.calls.events
-
-
-def test_an_event_that_cannot_be_paid_is_not_emitted() -> None:
-    kernel = World().kernel(limit=1_000 * GAS)
-    with pytest.raises(OutOfGas):
-        emit(kernel, [], b"", b"")
-    assert not kernel.calls.events
-
-
-ENTRY = (0, RAW, 1, 1)
-REFUSED: dict[str, tuple[list[EntryHeader], bytes, bytes, ErrorNumber]] = {
-    "256 entries": ([(0, RAW, 0, 0)] * 256, b"", b"", LIMIT),
-    "8,193 bytes of values": ([(0, RAW, 0, 4_096), (0, RAW, 0, 4_097)], b"", bytes(8_193), LIMIT),
-    "keys that are not UTF-8": ([(0, RAW, 1, 0)], b"\xff", b"", ILLEGAL),
-    "a surrogate in the keys": ([(0, RAW, 3, 0)], b"\xed\xa0\x80", b"", ILLEGAL),
-    "flag 4": ([(4, RAW, 1, 1)], b"k", b"v", ILLEGAL),
-    "flag 8": ([(8, RAW, 1, 1)], b"k", b"v", ILLEGAL),
-    "the highest flag": ([(1 << 63, RAW, 1, 1)], b"k", b"v", ILLEGAL),
-    "all flags": ([((1 << 64) - 1, RAW, 1, 1)], b"k", b"v", ILLEGAL),
-    "a key of 32 bytes": ([(0, RAW, 32, 0)], b"k" * 32, b"", LIMIT),
-    "a value length of 8,193": ([(0, RAW, 0, 8_193)], b"", bytes(10), ILLEGAL),
-    "a key behind its buffer": ([(0, RAW, 2, 1)], b"k", b"v", ILLEGAL),
-    "a value behind its buffer": ([(0, RAW, 1, 2)], b"k", b"v", ILLEGAL),
-    "a key cut inside a character": ([(0, RAW, 1, 0), (0, RAW, 1, 0)], "ä".encode(), b"", ILLEGAL),
-    "codec DAG-CBOR": ([(0, DAG_CBOR, 1, 1)], b"k", b"v", CODEC),
-    "codec 0": ([(0, 0, 1, 1)], b"k", b"v", CODEC),
-    "keys left over": ([ENTRY], b"kk", b"v", ILLEGAL),
-    "values left over": ([ENTRY], b"k", b"vv", ILLEGAL),
-    "buffers without entries": ([], b"k", b"", ILLEGAL),
-    # if two rules are violated, the one that the network checks first
-    "entries before values": ([(0, RAW, 0, 33)] * 256, b"", bytes(256 * 33), LIMIT),
-    "values before keys": ([(0, RAW, 1, 8_192)], b"\xff", bytes(8_193), LIMIT),
-    "keys before flags": ([(4, RAW, 1, 0)], b"\xff", b"", ILLEGAL),
-    "flags before the key's length": ([(4, RAW, 32, 0)], b"k" * 32, b"", ILLEGAL),
-    "the key's length before the value's": ([(0, RAW, 32, 9_000)], b"k" * 32, b"", LIMIT),
-    "the value's length before the codec": ([(0, 0, 1, 9_000)], b"k", b"", ILLEGAL),
-    "the buffers before the codec": ([(0, 0, 1, 2)], b"k", b"v", ILLEGAL),
-    "a cut character before the codec": ([(0, 0, 1, 0), ENTRY], "ä".encode(), b"v", ILLEGAL),
-    "the first entry before the second": ([(0, 0, 1, 0), (4, RAW, 0, 0)], b"k", b"", CODEC),
-}
 
 
 def test_events_from_values_match_encoded_entries_and_price() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pytest
 
-from hypervisor.errors import Fatal, OutOfGas
+from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
 from store.cid import (
@@ -26,8 +26,6 @@ from tests.hypervisor.world import GAS, World, refused, used
 
 LEAF = encode([1, 2, 3])
 LEAF_CID = cid_of(LEAF)
-OPEN = 300 + 187_440
-"""Gas for opening any block, excluding its bytes and links: link check and store access."""
 
 
 def kernel_over(*blocks: bytes, network: int = 28, limit: int = 10**15) -> Kernel:
@@ -48,26 +46,6 @@ def test_a_reachable_block_that_the_store_lacks_is_fatal() -> None:
         kernel.ipld.open(LEAF_CID)
 
 
-def test_gas_that_runs_out_inside_the_scan_ends_the_message() -> None:
-    kernel = kernel_over(LEAF, limit=(OPEN + 4 * 35 - 1) * GAS)
-    kernel.ipld.mark_reachable(LEAF_CID)
-    with pytest.raises(OutOfGas):
-        kernel.ipld.open(LEAF_CID)
-    assert kernel.gas.available == 0
-
-
-def test_a_scan_that_both_fails_and_costs_too_much_is_out_of_gas() -> None:
-    kernel = kernel_over(limit=2 * 35 * GAS)
-    with pytest.raises(OutOfGas):
-        kernel.ipld.create(DAG_CBOR, b"\x82\x00")  # three fields are counted, the third is missing
-
-
-# --- create -------------------------------------------------------------------------------------------------------
-
-
-# --- read and stat ------------------------------------------------------------------------------------------------
-
-
 # --- link ---------------------------------------------------------------------------------------------------------
 
 
@@ -82,23 +60,7 @@ def test_linking_writes_the_block_and_costs_its_bytes(codec: int, data: bytes) -
     kernel.ipld.open(cid)
 
 
-def test_unaffordable_link_writes_nothing() -> None:
-    kernel = kernel_over(limit=506_300 * GAS + 180 * GAS)
-    handle = kernel.ipld.create(DAG_CBOR, LEAF)
-    with pytest.raises(OutOfGas):
-        kernel.ipld.link(handle)
-    assert not kernel.calls.machine.store.has(LEAF_CID)
-
-
 # --- parameters and returns ---------------------------------------------------------------------------------------
-
-
-def test_two_invocations_share_neither_handles_nor_reach() -> None:
-    world = World()
-    first, second = world.kernel(), world.kernel()
-    first.ipld.link(first.ipld.create(DAG_CBOR, LEAF))
-    refused(ErrorNumber.INVALID_HANDLE, second, lambda: second.ipld.stat(1))
-    refused(ErrorNumber.NOT_FOUND, second, lambda: second.ipld.open(LEAF_CID))
 
 
 # --- version 3 ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.errors import Fatal, OutOfGas, SyscallError
+from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
 from hypervisor.kernel import Kernel
@@ -113,14 +113,6 @@ def test_a_batch_of_seals_costs_each_and_answers_each(network: int, gas: int) ->
     assert used(kernel, lambda: judged(kernel, seals(3))) == 3 * gas * GAS
     assert judged(kernel, seals(3)) == [False, True, False]
     assert judged(kernel, encode([])) == []
-
-
-def test_a_proof_that_cannot_be_paid_is_not_verified() -> None:
-    verifier = Verifier()
-    kernel = kernel_of(verifier, limit=1_000)
-    with pytest.raises(OutOfGas):
-        kernel.proofs.verify_post(window())
-    assert not verifier.requests
 
 
 def test_proof_syscalls_without_verifier_are_fatal() -> None:

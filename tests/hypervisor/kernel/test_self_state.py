@@ -12,7 +12,7 @@ from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
 from hypervisor.state_tree import ActorState
-from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, TokenAmount
+from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID
 from store.cid import EMPTY_ARRAY_CID, cid_of
 from store.codec import encode
 from tests.hypervisor.world import GAS, NEW_KEY, SENDER, World, refused, used
@@ -53,26 +53,10 @@ def test_the_root_is_set_for_one_update_of_the_actor(network: int, gas: int) -> 
     assert state.head == kernel.self_.root() == STATE_CID
 
 
-def test_read_only_call_cannot_set_root_and_is_not_charged() -> None:
-    world = World()
-    kernel = world.kernel(world.actor(), read_only=True)
-    kernel.ipld.mark_reachable(STATE_CID)
-    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_.set_root(STATE_CID)) == 0
-    assert kernel.self_.root() == EMPTY_ARRAY_CID
-
-
 def test_burning_without_a_place_for_burnt_money_is_fatal() -> None:
     world = World()
     kernel = actor_in(world, balance=5)
     world.tree.delete_actor(BURNT_FUNDS_ACTOR)
-    with pytest.raises(Fatal, match="burning"):
-        kernel.self_.self_destruct(burn=True)
-
-
-def test_self_destruct_burn_without_gas_is_fatal() -> None:
-    """Golden vector self/destroy/out-of-gas-while-burning: exit code 10 if the gas does not cover the burn."""
-    world = World()
-    kernel = world.kernel(world.actor(balance=5), limit=UPDATE - 1)
     with pytest.raises(Fatal, match="burning"):
         kernel.self_.self_destruct(burn=True)
 
@@ -82,22 +66,6 @@ def test_read_only_call_cannot_self_destruct() -> None:
     kernel = world.kernel(world.actor(), read_only=True)
     assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_.self_destruct(burn=True)) == 0
     assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_.self_destruct_to(SENDER)) == 0
-
-
-def test_destroyed_actor_has_no_root_or_balance_and_cannot_pay() -> None:
-    world = World()
-    kernel = actor_in(world, balance=5)
-    kernel.ipld.mark_reachable(STATE_CID)
-    kernel.self_.self_destruct(burn=True)
-    assert refused(ErrorNumber.ILLEGAL_OPERATION, kernel, kernel.self_.root) == 300 * GAS
-    refused(ErrorNumber.ILLEGAL_OPERATION, kernel, lambda: kernel.self_.set_root(STATE_CID))
-    assert kernel.self_.current_balance() == 0
-    refused(ErrorNumber.INSUFFICIENT_FUNDS, kernel, lambda: kernel.send(SENDER, METHOD_SEND, value=TokenAmount(1)))
-    kernel.send(SENDER, METHOD_SEND)
-    # other actors cannot find it
-    other = world.kernel(calls=kernel.calls)
-    refused(ErrorNumber.NOT_FOUND, other, lambda: other.actors.balance_of(kernel.context.receiver))
-    refused(ErrorNumber.NOT_FOUND, other, lambda: other.send(Address.id(kernel.context.receiver), METHOD_SEND))
 
 
 def test_version_18_pays_a_beneficiary() -> None:

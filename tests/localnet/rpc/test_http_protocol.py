@@ -17,6 +17,8 @@ from localnet.rpc.node import NodeLimits
 from localnet.rpc.server import serving
 from tests.patience import slowness
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE, BY_THE_NETWORK = "eth_chainId", "evm_snapshot"
 SNAPSHOTS = ("0x1", "0x2", "0x3", "0x4", "0x5", "0x6", "0x7", "0x8")
 CHAIN_ID = "0x1df5e76"
@@ -58,7 +60,6 @@ def answers(connection: socket.socket, count: int) -> list[tuple[int, dict[str, 
     return found
 
 
-@pytest.mark.slow
 def test_pipelined_requests_are_answered_in_order(connection: socket.socket) -> None:
     methods = (AT_ONCE, BY_THE_NETWORK, AT_ONCE, AT_ONCE, BY_THE_NETWORK, BY_THE_NETWORK, AT_ONCE)
     connection.sendall(b"".join(post(method, number) for number, method in enumerate(methods)))
@@ -80,7 +81,6 @@ def test_a_request_may_come_in_pieces(connection: socket.socket, method: str) ->
     assert (status, body["result"]) == (200, CHAIN_ID if method == AT_ONCE else "0x1")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "status"),
     [
@@ -96,13 +96,11 @@ def test_origin_is_checked_on_every_request(connection: socket.socket, header: s
         assert [status for status, _ in answers(connection, 1)] == [status]
 
 
-@pytest.mark.slow
 def test_a_request_to_another_host_is_refused(connection: socket.socket) -> None:
     connection.sendall(post(AT_ONCE).replace(b"Host: localhost", b"Host: elsewhere.example"))
     assert [status for status, _ in answers(connection, 1)] == [403]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("hosts", [("localhost", "evil.example"), ("evil.example", "localhost")], ids=" ".join)
 def test_a_request_to_two_hosts_is_refused_where_one_is_foreign(
     connection: socket.socket, hosts: tuple[str, str]
@@ -112,7 +110,6 @@ def test_a_request_to_two_hosts_is_refused_where_one_is_foreign(
     assert [status for status, _ in answers(connection, 1)] == [403]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("request_", [post(AT_ONCE, 1, "Connection: close"), post(AT_ONCE, version="1.0")])
 def test_connection_is_closed_on_request(connection: socket.socket, request_: bytes) -> None:
     connection.sendall(request_)
@@ -123,7 +120,6 @@ def test_connection_is_closed_on_request(connection: socket.socket, request_: by
     assert CHAIN_ID.encode() in data
 
 
-@pytest.mark.slow
 def test_pending_response_at_shutdown_is_last_of_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -148,7 +144,6 @@ def test_pending_response_at_shutdown_is_last_of_connection(
     assert taken < 8 * slowness(), "it waited for the connection, not for the answer"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("body", "code"), [("", -32601), ("x", -32700)], ids=["a method that there is not", "no JSON"])
 def test_unanswerable_request_returns_error_code(connection: socket.socket, body: str, code: int) -> None:
     connection.sendall(post("eth_nothing", more=body))
@@ -158,13 +153,11 @@ def test_unanswerable_request_returns_error_code(connection: socket.socket, body
     assert (status, error["code"]) == (200, code)
 
 
-@pytest.mark.slow
 def test_the_limit_of_bodies_holds_for_small_ones_too(connection: socket.socket) -> None:
     connection.sendall(post(AT_ONCE, more=" " * 1000))
     assert [status for status, _ in answers(connection, 1)] == [413]
 
 
-@pytest.mark.slow
 def test_notifications_have_no_answer(connection: socket.socket) -> None:
     connection.sendall(post(AT_ONCE).replace(b'"id": 1, ', b'"ie": 1, '))
     data = b""
@@ -197,7 +190,6 @@ class TestSlowClients:
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
     )
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("before", [b"", post(AT_ONCE), post(BY_THE_NETWORK)], ids=["first", "second", "later"])
     def test_stalled_request_gets_408(self, port: int, before: bytes) -> None:
         with ExitStack() as opened:
@@ -213,7 +205,6 @@ class TestSlowClients:
             assert [received(client).split()[1] for client in clients] == [b"408"] * len(starts)
             assert FEW.silence <= time.monotonic() - begun < 10 * slowness()
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("padding", ["", " " * 5000], ids=["small", "for the application"])
     def test_request_completed_after_408_is_not_executed(
         self, port: int, padding: str, caplog: pytest.LogCaptureFixture
@@ -234,7 +225,6 @@ class TestSlowClients:
         assert after == before
         assert not caplog.records
 
-    @pytest.mark.slow
     def test_status_408_is_sent_once(self, caplog: pytest.LogCaptureFixture) -> None:
         """It is sent once even if other connections are refused meanwhile because of the limit."""
         limits = NodeLimits(silence=1.5, clients=4)
@@ -247,7 +237,6 @@ class TestSlowClients:
             time.sleep(1.0)
         assert not caplog.records
 
-    @pytest.mark.slow
     def test_the_deadline_is_that_of_the_next_bytes(self) -> None:
         limits = NodeLimits(silence=2.0)
         with Network() as network, serving(network, limits=limits) as url, connected(urlsplit(url).port or 0) as client:
@@ -258,7 +247,6 @@ class TestSlowClients:
             assert [status for status, _ in answers(client, 1)] == [200]
             assert time.monotonic() - begun > limits.silence
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("method", [AT_ONCE, BY_THE_NETWORK])
     def test_a_connection_between_two_requests_may_be_idle(self, port: int, method: str) -> None:
         with connected(port) as client:
@@ -267,7 +255,6 @@ class TestSlowClients:
                 assert [status for status, _ in answers(client, 1)] == [200]
                 time.sleep(2 * FEW.silence)
 
-    @pytest.mark.slow
     def test_waiting_for_response_does_not_time_out_next_request(self, port: int) -> None:
         wait = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.StateWaitMsg", "params": [{"/": CID_OF_NOTHING}, 0]}
         body = json.dumps(wait)
@@ -278,7 +265,6 @@ class TestSlowClients:
             with pytest.raises(TimeoutError):
                 client.recv(1)
 
-    @pytest.mark.slow
     def test_connections_have_a_limit_and_make_room_for_others(self, port: int) -> None:
         with ExitStack() as opened:
             clients = [opened.enter_context(connected(port)) for _ in range(FEW.clients)]

@@ -57,7 +57,7 @@ _SOON = 20.0
 
 @contextmanager
 def served(limits: NodeLimits, rules: str = "filecoin") -> Iterator[Server]:
-    """Serve a node with a contract at the address `NOBODY` that loops forever."""
+    """Serve a node with a contract whose code loops forever."""
     with Network(rules=rules) as network:
         network.set_code(bytes.fromhex(NOBODY[2:]), bytes.fromhex(HASHING[2:]))
         server, ready = Server(network, 0, limits), threading.Event()
@@ -241,7 +241,7 @@ def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> Non
 
 @pytest.mark.slow
 def test_sent_transaction_executes_after_client_disconnects() -> None:
-    """In a batch of a query and a transaction, the query is cancelled and the transaction is executed."""
+    """A batch with a cancelled query still executes its transaction."""
     with served(NodeLimits(query=3600)) as server:
         requests = [body("eth_call", {"to": NOBODY}, "latest"), body("eth_call", {"to": NOBODY}, "latest")]
         requests += [body("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})]

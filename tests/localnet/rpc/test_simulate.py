@@ -216,7 +216,7 @@ def test_official_actors_simulate_too(official_rpc: Client) -> None:
 
 
 def test_simulated_block_overrides_are_in_header_and_hash() -> None:
-    """As in geth, a block's overrides are in its header, and the next block has the base's values."""
+    """Overrides change the header of their block only, as in geth."""
     with Network(clock=Clock(), rules="ethereum") as network:
         rpc = Client(Node(network))
         supposed = {"feeRecipient": NOBODY, "prevRandao": word(7), "gasLimit": hex(20_000_000)}

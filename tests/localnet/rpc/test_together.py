@@ -159,7 +159,7 @@ def asks(network: Network, *senders: int, **fields: str) -> list[tuple[str, list
 
 @pytest.mark.parametrize("senders", [range(10), [0] * 10, [1, 2, 1, 1, 2]], ids=["ten", "one", "two"])
 def test_node_signed_transactions_share_one_block(rpc: Client, senders: list[int]) -> None:
-    """As in anvil, transactions of ten accounts with gas limits share one block."""
+    """Transactions of ten accounts with gas limits share one block, as in anvil."""
     network = rpc.node.network
     height = network.block_number
     hashes = batch(rpc, *asks(network, *senders, gas="0x989680"))

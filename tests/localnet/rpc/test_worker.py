@@ -195,7 +195,7 @@ def test_importing_or_logging_thread_is_interrupted_later(
 
 
 def test_an_execution_begins_on_the_worker_itself() -> None:
-    """No other thread is woken for an execution, and a nested one has its own stack."""
+    """An execution wakes no other thread, and a nested execution has its own stack."""
     worker, stacks = RequestThread(), Stacks()
 
     def work() -> tuple[int, int, int]:

@@ -35,7 +35,7 @@ def pay(rpc: Client) -> str:
     return str(rpc("eth_sendTransaction", {"from": sender(rpc), "to": RECEIVER, "value": "0x5"}))
 
 
-def test_a_new_account_pays_state_gas_which_is_the_gas_of_the_block(rpc: Client) -> None:
+def test_a_new_account_pays_state_gas_as_gas_of_the_block(rpc: Client) -> None:
     receipt = rpc("eth_getTransactionReceipt", pay(rpc))
     assert int(receipt["gasUsed"], 16) == int(receipt["cumulativeGasUsed"], 16) == EXECUTION + STATE_OF_AN_ACCOUNT
     assert int(rpc("eth_getBlockByNumber", "latest", False)["gasUsed"], 16) == STATE_OF_AN_ACCOUNT
@@ -43,7 +43,7 @@ def test_a_new_account_pays_state_gas_which_is_the_gas_of_the_block(rpc: Client)
     assert int(rpc("eth_getBlockByNumber", "latest", False)["gasUsed"], 16) == EXECUTION
 
 
-def test_a_transfer_to_the_sender_itself_pays_for_the_sender_only(rpc: Client) -> None:
+def test_a_transfer_to_the_sender_pays_for_the_sender_only(rpc: Client) -> None:
     me = sender(rpc)
     sent = rpc("eth_sendTransaction", {"from": me, "to": me, "value": "0x5", "gas": hex(12_000)})
     receipt = rpc("eth_getTransactionReceipt", sent)

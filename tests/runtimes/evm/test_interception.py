@@ -29,7 +29,6 @@ from runtimes.evm.ethereum.subcalls import CallingAccount, execute_subcall
 from tests.runtimes.evm.assembler import assemble
 
 SENDER, CONTRACT, CALLEE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0xDD))
-CHEAT = EthAddress(b"\x71" * 20)
 
 
 @dataclass

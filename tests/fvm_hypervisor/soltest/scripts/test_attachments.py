@@ -26,6 +26,8 @@ from tests.fvm_hypervisor.soltest.scripts.script_runs import (
     vm_call,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("end", "options", "status"), [("00", ["-vvvv"], 0), ("5f5ffd", [], 1)])
 def test_script_side_effects_happen_once(tmp_path: Path, end: str, options: list[str], status: int) -> None:
@@ -52,7 +54,6 @@ ATTACHMENTS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACHMENTS)
 @pytest.mark.parametrize("options", [["--broadcast"], []], ids=["broadcast", "dry"])
 def test_unsupported_attachments_are_refused_before_broadcast(tmp_path: Path, name: str, options: list[str]) -> None:
@@ -66,7 +67,6 @@ def test_unsupported_attachments_are_refused_before_broadcast(tmp_path: Path, na
     assert not (root / "broadcast").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACHMENTS)
 def test_unused_attachment_is_not_rejected(tmp_path: Path, name: str) -> None:
     """An attachment belongs to the next transaction; after the last one it belongs to the script's own calls."""
@@ -76,7 +76,6 @@ def test_unused_attachment_is_not_rejected(tmp_path: Path, name: str) -> None:
         assert network.nonce(SENDER) == 1
 
 
-@pytest.mark.slow
 def test_a_transaction_that_is_signed_already_is_refused(tmp_path: Path) -> None:
     sent = Transaction(DYNAMIC_FEE, 31337, 0, EthAddress(DELEGATED), 1, b"", 21_000, 10**10, 0)
     raw = sent.sign(bytes.fromhex(OTHER_KEY[2:])).raw()
@@ -87,7 +86,6 @@ def test_a_transaction_that_is_signed_already_is_refused(tmp_path: Path) -> None
         assert network.head.height == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["authorizationList", "blobVersionedHashes"])
 def test_a_record_with_more_than_is_sent_is_not_resumed(project: Path, url: str, network: Network, name: str) -> None:
     """A record of forge whose transaction would lose the field."""

@@ -18,6 +18,8 @@ from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
 from tests.fvm_hypervisor.soltest.scripts.script_runs import KEY, OTHER_KEY, SENDER, record
 from tests.fvm_hypervisor.soltest.scripts.script_runs import run as script
 
+pytestmark = pytest.mark.slow
+
 COUNTER = "src/Counter.sol:Counter"
 FIRST = "0x5FbDB2315678afecb367f032d93F642f64180aa3"  # the first contract of the first account, on every new chain
 NOT_FOUND = "the creation transaction of the contract is unknown"
@@ -56,7 +58,6 @@ def other_code(code: bytes) -> bytes:
     return code.replace(bytes.fromhex("8381f58a"), bytes.fromhex("8381f58b"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_a_contract_is_deployed_as_forge_create_does(project: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
@@ -73,7 +74,6 @@ def test_a_contract_is_deployed_as_forge_create_does(project: Path, rules: str) 
         assert network.nonce(SENDER) == 2
 
 
-@pytest.mark.slow
 def test_a_contract_is_deployed_with_a_keystore(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keystores, password = tmp_path / ".foundry" / "keystores", tmp_path / "password"
     keystores.mkdir(parents=True)
@@ -91,7 +91,6 @@ def test_a_contract_is_deployed_with_a_keystore(project: Path, tmp_path: Path, m
         assert "wrong password for the keystore" in create(project, url, "--account", "own", *options, status=2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_create_without_broadcast_sends_nothing(project: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
@@ -108,7 +107,6 @@ def test_create_without_broadcast_sends_nothing(project: Path, rules: str) -> No
         assert (network.head.height, network.nonce(SENDER)) == (0, 0)
 
 
-@pytest.mark.slow
 def test_values_go_up_to_the_next_option(project: Path, url: str, network: Network) -> None:
     create(project, url, "--constructor-args", "42", "--private-key", KEY, "--broadcast", COUNTER)
     file = project / "arguments.json"
@@ -148,7 +146,6 @@ def test_impossible_contract_creation_is_reported(project: Path, url: str, optio
     assert words in create(project, url, *options, "--broadcast", status=2)
 
 
-@pytest.mark.slow
 def test_failing_constructor_broadcasts_nothing(project: Path, url: str, network: Network) -> None:
     changed(project, lambda code: bytes.fromhex("5f5ffd"))
     for options in ([], ["--broadcast"]):
@@ -170,7 +167,6 @@ def deployed(project: Path, url: str) -> str:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_code_of_the_project_matches_in_full_and_in_part(project: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
@@ -187,7 +183,6 @@ def test_code_of_the_project_matches_in_full_and_in_part(project: Path, rules: s
         assert "Runtime code did not match" in words
 
 
-@pytest.mark.slow
 def test_the_answer_is_forges_in_json(project: Path, url: str, deployed: str) -> None:
     assert json.loads(verify(project, url, deployed, "--json")) == [
         {"bytecode_type": "creation", "match_type": "full"}, {"bytecode_type": "runtime", "match_type": "full"}
@@ -198,26 +193,22 @@ def test_the_answer_is_forges_in_json(project: Path, url: str, deployed: str) ->
     assert (done.exit_code, [row["match_type"] for row in json.loads(done.stdout)]) == (1, [None, None])
 
 
-@pytest.mark.slow
 def test_verify_fails_if_both_bytecodes_are_ignored(project: Path, url: str, deployed: str) -> None:
     words = verify(project, url, deployed, "--ignore", "runtime", "--ignore", "creation", status=2)
     assert "leave nothing to compare" in words
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ignored", ["creation", "runtime"])
 def test_one_of_both_may_be_left_out(project: Path, url: str, deployed: str, ignored: str) -> None:
     (row,) = json.loads(verify(project, url, deployed, "--json", "--ignore", ignored))
     assert row["bytecode_type"] == ({"creation", "runtime"} - {ignored}).pop()
 
 
-@pytest.mark.slow
 def test_other_arguments_of_the_constructor_are_named(project: Path, url: str, deployed: str) -> None:
     words = verify(project, url, deployed, "--constructor-args", "43", status=1)
     assert f"other constructor arguments: 0x{42:064x}, not 0x{43:064x}" in words
 
 
-@pytest.mark.slow
 def test_bytes_after_creation_code_must_be_constructor_arguments(project: Path, url: str, deployed: str) -> None:
     (file,) = (project / "out").rglob("Counter.json")
     content = json.loads(file.read_text(encoding="utf-8"))
@@ -227,7 +218,6 @@ def test_bytes_after_creation_code_must_be_constructor_arguments(project: Path, 
     assert "no constructor arguments follow it" in verify(project, url, deployed, status=1)
 
 
-@pytest.mark.slow
 def test_creations_are_found_in_the_records_of_scripts(
     project: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +239,6 @@ def test_creations_are_found_in_the_records_of_scripts(
     verify(project, url, made[0]["contractAddress"], "--creation-transaction", made[0]["hash"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
@@ -284,7 +273,6 @@ def made_by(release: tuple[int, int, int]) -> Any:
     return change
 
 
-@pytest.mark.slow
 def test_the_compiler_that_made_other_code_is_named(project: Path, url: str, deployed: str) -> None:
     words = "it was made by solc 0.8.37, compared with 0.8.30: try --use 0.8.37"
     changed(project, made_by((0, 8, 30)))
@@ -296,7 +284,6 @@ def test_the_compiler_that_made_other_code_is_named(project: Path, url: str, dep
     assert "made by solc" not in verify(project, url, deployed, status=1)
 
 
-@pytest.mark.slow
 def test_the_record_of_forge_is_read(project: Path, url: str, deployed: str) -> None:
     """A record of an earlier chain names a missing transaction: the next record is used."""
     rows = json.loads((HERE / "forge_run.json").read_text(encoding="utf-8"))
