@@ -16,11 +16,11 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bridge.eip3155 import Instruction, instructions, line
-from bridge.gas import SLICE, GasBudget
+from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit, Fatal, HypervisorError, OutOfGas
-from hypervisor.gas import GasTracker
 from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent
 from runtimes.evm.engine import Engine, EngineFactory, Frame, FrameOutcome, Host, Status, Step, SubcallOutcome
+from runtimes.evm.replayed_gas import ReplayedGas, check_stopped
 from store.cid import Cid
 
 if TYPE_CHECKING:
@@ -355,29 +355,3 @@ def _until_difference(first: list[Instruction], second: list[Instruction]) -> tu
 
 def _lines(trace: list[Instruction]) -> list[str]:
     return [json.dumps(line(replace(instruction, depth=1))) for instruction in trace[-_SHOWN:]]
-
-
-class ReplayedGas(GasBudget):
-    """A budget set to the recorded remaining gas. After an interrupt of the real one it ends at the next slice."""
-
-    __slots__ = ("_replayed",)
-
-    def __init__(self, real: GasBudget) -> None:
-        self._replayed = real
-        super().__init__(GasTracker(0), 1, SLICE)
-
-    def become(self, left: int) -> None:
-        """Set the remaining EVM gas."""
-        self._tracker = GasTracker(left)
-        self.refill()
-
-    def overdraw(self, amount: int) -> None:
-        """Grant more gas unless the real budget was stopped. Raises OutOfGas."""
-        check_stopped(self._replayed)
-        super().overdraw(amount)
-
-
-def check_stopped(gas: GasBudget) -> None:
-    """Raise OutOfGas after an interrupt: stopped engines are not compared."""
-    if gas.stopped:
-        raise OutOfGas("interrupted")
