@@ -61,7 +61,7 @@ SETTINGS: Final = (
     SettingOption(("--optimizer-runs",), "optimizer_runs", "Number of runs to optimize for.", "N"),
     _switch("--via-ir", "Compile through Yul.", via_ir=True),
     _switch("--force", "Compile all sources, without the cache.", force=True),
-    _switch("--offline", "Do not download compilers.", offline=True),
+    _switch("--offline", "Do not download compilers, and read forks from the cache only.", offline=True),
     _switch("--no-metadata", "Compile without metadata.", bytecode_hash="none", cbor_metadata=False),
     _switch("--hardhat --hh", "Use Hardhat's folders.", src="contracts", libs=["node_modules"]),
     SettingOption(("--fork-url", "--rpc-url", "-f", "-r"), "eth_rpc_url", "Node whose network is forked.", "URL",
@@ -126,7 +126,8 @@ def with_consent(
     trust = bool(context.meta.get(_TRUST))
     urls = frozenset(str(node) for node in nodes if node is not None)
     consent = grant_of(project.root, trust=trust, consents=frozenset(consents), urls=urls)
-    return replace(project, consent=consent, ffi=ffi or project.ffi)
+    offline = given_settings(context).get("offline") is True
+    return replace(project, consent=consent, ffi=ffi or project.ffi, forks_offline=offline)
 
 
 def check_folders(context: Any, root: Path) -> None:

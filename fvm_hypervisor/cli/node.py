@@ -130,6 +130,7 @@ def node(
     compute_units_per_second: forks.ComputeUnits = 330,
     no_rate_limit: forks.NoRateLimit = False,
     no_storage_caching: forks.NoStorageCaching = False,
+    offline: forks.Offline = False,
     load_state: Annotated[Path | None, typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_LOAD)] = None,
     load_state_limit: Annotated[
         int,
@@ -358,6 +359,7 @@ def node(
                 backoff=fork_retry_backoff,
                 compute_units=None if no_rate_limit else compute_units_per_second,
                 caches=False if no_storage_caching else None,
+                offline=offline,
             ),
             streams=asked_streams(swa=swa, sra=sra, orchestrator=orchestrator, ramp=ramp, timelock=timelock),
             keep_states=keep_states if state is None else None,

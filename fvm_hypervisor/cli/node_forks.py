@@ -118,7 +118,15 @@ NoStorageCaching = Annotated[
     typer.Option(
         "--no-storage-caching",
         rich_help_panel=_PANEL,
-        help="With --rules ethereum: do not cache responses on disk. Responses of local nodes are never cached.",
+        help="Do not cache responses on disk. Those of local nodes are cached with --state only.",
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        rich_help_panel=_PANEL,
+        help="Read the fork from the cache only: no request is sent to its node.",
     ),
 ]
 
@@ -136,6 +144,7 @@ def fork_source(
     backoff: int,
     compute_units: int | None,
     caches: bool | None,
+    offline: bool,
 ) -> ForkSource | None:
     """Return the fork that the options select, or None. Raises InvalidInput."""
     from hypervisor.argument_checks import whole_number
@@ -149,6 +158,8 @@ def fork_source(
     if url is None:
         if block is not None or transaction is not None:
             raise InvalidInput("a block to fork at needs a node: pass --fork-url")
+        if offline:
+            raise InvalidInput("--offline reads a fork from the cache: pass --fork-url too")
         if chain_id is not None:
             raise InvalidInput(f"--fork-chain-id {chain_id} is the chain ID of a forked network: pass --fork-url too")
         return None
@@ -173,6 +184,7 @@ def fork_source(
         backoff=backoff / 1000,
         compute_units=compute_units,
         headers=parsed_headers(headers or ()),
+        offline=offline,
     )
     if transaction is not None and block is not None:
         raise InvalidInput("--fork-transaction-hash already selects the block: omit the other option")

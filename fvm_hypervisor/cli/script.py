@@ -160,6 +160,7 @@ def script(
     from fvm_hypervisor.cli.project_contract import named_node, source_path
     from fvm_hypervisor.cli.script_networks import HowToSend, ScriptNetworks, ScriptSending
     from fvm_hypervisor.soltest.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.forks.remotes import CACHES
     from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.scripts.linking import libraries_option
@@ -169,6 +170,7 @@ def script(
     from fvm_hypervisor.soltest.session import SuiteSession
     from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import calldata_of
+    from localnet.fork.request_options import FORK_REQUESTS, OFFLINE
 
     home = find_root(root)
     check_folders(context, home)
@@ -179,6 +181,8 @@ def script(
     if not named and file.isidentifier() and not any((folder / file).exists() for folder in (Path(), home)):
         file, contract = "", file
     url = named_node(project, rpc_url)
+    if project.forks_offline and (broadcast or resume):
+        raise InvalidInput("transactions cannot be sent with --offline: omit it, or omit --broadcast and --resume")
     if resume and url is None and not multi:
         raise InvalidInput(
             "pass the node for the transactions with --rpc-url; to resume a run over several networks, pass "
@@ -205,7 +209,10 @@ def script(
     how = HowToSend(
         legacy, slow, unlocked, skip_simulation, with_gas_price, priority_gas_price, gas_estimate_multiplier, timeout
     )
-    with ScriptNetworks((*project.precompiles, *own)) as networks:
+    offline = project.forks_offline
+    with ScriptNetworks(
+        (*project.precompiles, *own), OFFLINE if offline else FORK_REQUESTS, CACHES[project.rpc_cache]
+    ) as networks:
         sending = ScriptSending(how, keys, as_json, artifacts)
         main = None if url is None or (resume and multi) else networks.at(url)
         if resume:
@@ -219,7 +226,8 @@ def script(
         else:
             job, fork = session.job(), None
             if main is not None:
-                check_price(main.ask, with_gas_price)
+                if not offline:
+                    check_price(main.ask, with_gas_price)
                 fork = None if selects_forks(artifact) else main.fork
                 job = job if fork is not None else replace(job, fork_url=url)
             try:
@@ -227,10 +235,10 @@ def script(
             except ScriptFailed as failed:
                 hint = "" if main is None or is_named(sender, keys) else f"\n{NO_SENDER}"
                 raise ScriptFailed(f"{failed}{hint}") from None
-            if main is None and not any(one.call.url for one in plan.transactions):
+            if offline or (main is None and not any(one.call.url for one in plan.transactions)):
                 _check_node(broadcast)
                 _print_run(plan, as_json)
-                if not as_json:
+                if not as_json and not offline:
                     typer.echo("\nTo try its transactions on a network, name a node with --rpc-url.")
                 return
             check_sendable(plan)

@@ -31,7 +31,9 @@ from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.contracts.abi_entries import readable_interface
 from localnet.fork.answers import quantity
+from localnet.fork.forking import ForkSource, has_cached_tipset
 from localnet.fork.node_client import NodeError
+from localnet.fork.request_options import RequestOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,27 +67,34 @@ class HowToSend:
 class ScriptNetwork:
     """The network of a node. Raises NodeError, InvalidInput."""
 
-    def __init__(self, url: str, stack: ExitStack, precompiles: tuple[Precompile | str, ...]) -> None:
-        self.url = url
-        self.ask = partial(ask_checked, url)
-        self.chain = self.ask(quantity, "eth_chainId")
+    def __init__(self, source: ForkSource, stack: ExitStack, precompiles: tuple[Precompile | str, ...]) -> None:
+        self.url, self._source = source.url, source
+        self.ask = partial(ask_checked, self.url)
+        self.chain = 0 if source.options.offline else self.ask(quantity, "eth_chainId")
         self._stack, self._precompiles = stack, precompiles
 
     @cached_property
     def fork(self) -> Network | None:
         """Fork of the network, with the user's precompiles.
 
-        None under Ethereum's rules, where accounts and slots are read on demand.
+        None under Ethereum's rules, where accounts and slots are read on demand. Offline, the network is under
+        Filecoin's rules if a tipset of it is cached.
         """
+        if not self._is_filecoin:
+            return None
+        return self._stack.enter_context(Network(fork=self._source, precompiles=self._precompiles))
+
+    @property
+    def _is_filecoin(self) -> bool:
+        if self._source.options.offline:
+            return has_cached_tipset(self._source)
         try:
             version = str(ask(self.url, "anvil_nodeInfo").get("hardFork", ""))
         except (NodeError, AttributeError) as error:
             if isinstance(error, NodeError) and not error.answered:
                 raise
             version = "nv" if self._answers("Filecoin.Version") else ""
-        if not version.startswith("nv"):
-            return None
-        return self._stack.enter_context(Network.fork(self.url, precompiles=self._precompiles))
+        return version.startswith("nv")
 
     def _answers(self, method: str) -> bool:
         try:
@@ -98,9 +107,11 @@ class ScriptNetwork:
 class ScriptNetworks:
     """Context manager that opens the networks of a script and closes them at the end."""
 
-    def __init__(self, precompiles: tuple[Precompile | str, ...]) -> None:
+    def __init__(self, precompiles: tuple[Precompile | str, ...], options: RequestOptions, caches: bool | None) -> None:
+        """Set the precompiles of all networks, and how their state is read (`ForkSource`)."""
         self._stack = ExitStack()
         self._precompiles = precompiles
+        self._source = partial(ForkSource, options=options, caches=caches)
         self._networks: dict[str, ScriptNetwork] = {}
 
     def __enter__(self) -> ScriptNetworks:
@@ -112,7 +123,7 @@ class ScriptNetworks:
     def at(self, url: str) -> ScriptNetwork:
         """Return the network of the node at a URL, opening it on first use."""
         if url not in self._networks:
-            self._networks[url] = ScriptNetwork(url, self._stack, self._precompiles)
+            self._networks[url] = ScriptNetwork(self._source(url), self._stack, self._precompiles)
         return self._networks[url]
 
 

@@ -136,6 +136,8 @@ class Project:
     ffi: bool = False
     offline: bool = False
     """True if no compiler is downloaded."""
+    forks_offline: bool = False
+    """True if forks are read from the cache only (`--offline`); not set by foundry.toml."""
     consent: Grant = field(default_factory=Grant)
     """Permissions granted by the user; not set by foundry.toml."""
     allow_internal_expect_revert: bool = False

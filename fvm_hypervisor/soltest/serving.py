@@ -130,6 +130,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         real_filecoin=job.options.real_filecoin,
         shows_logs=job.options.shows_logs,
         rpc_cache=project.rpc_cache,
+        forks_offline=project.forks_offline,
         evm_version=_evm_version(project),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,17 +96,16 @@ class SuiteSession:
         if name is None:
             return None
         from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
+        from fvm_hypervisor.soltest.forks.remotes import Remotes
         from localnet.fork.node_client import naming_origin, shown_url
-        from localnet.fork.remote_chain import RemoteChain
 
         url = endpoint_url(name, self.project.rpc_endpoints, os.environ)
         self.project.consent.require_node(url, f"tests begin at the network of the node {shown_url(name)}")
-        if self.options.rules != ETHEREUM:
-            from localnet.fork.forking import ForkSource, find_fork_point
-
-            return url, find_fork_point(ForkSource(url, self.project.fork_block_number)).epoch
-        with naming_origin(), RemoteChain(url) as chain:
-            return url, chain.block(self.project.fork_block_number).number
+        with naming_origin(), closing(Remotes(self.project.rpc_cache, self.project.forks_offline)) as nodes:
+            number = self.project.fork_block_number
+            if self.options.rules != ETHEREUM:
+                return url, nodes.tipsets.point(url, number).epoch
+            return url, nodes.chain(url).block(number).number
 
     def compiled(self) -> Artifacts:
         """Compile the project without tests outside the filter. Raises InvalidInput, CompileError."""

@@ -35,9 +35,15 @@ _EPOCH_SECONDS: Final = 30
 class NodeSource:
     """A node as a `localnet.chain.tipset_sources.TipsetSource`. Fetched blocks are stored in `kept`."""
 
-    def __init__(self, url: str, kept: Store | None = None, watch: Callable[[int], None] = lambda _asked: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        kept: Store | None = None,
+        watch: Callable[[int], None] = lambda _asked: None,
+        options: RequestOptions = _REQUESTS,
+    ) -> None:
         """Raise NodeError if no node responds, InvalidInput for an invalid URL."""
-        self._client = NodeClient(url, options=_REQUESTS)
+        self._client = NodeClient(url, options=options)
         self.blocks = NodeBlocks(self._client, watch)
         self.kept = MemoryStore() if kept is None else kept
         self.store: Store = RemoteStore(self.kept, self.blocks)

@@ -16,7 +16,7 @@ from localnet.fork.account_origin import AccountBlocks, AccountNames, AccountOri
 from localnet.fork.ethereum_point import EthereumForkPoint, check_same, find_point, recorded_point
 from localnet.fork.forking import ForkSource, recorded_fork
 from localnet.fork.node_client import NodeError, naming_origin
-from localnet.fork.remote_chain import RemoteBlock, RemoteChain, RemoteState, is_local
+from localnet.fork.remote_chain import RemoteBlock, RemoteChain, RemoteState
 from localnet.fork.remote_history import RemoteHistory
 from localnet.fork.remote_transactions import transactions_until
 from localnet.ledger.blocks import beacon_digest, key_of_hash
@@ -134,7 +134,7 @@ def connect(
     source = requested or ForkSource(point.url if point else "")
     chain = RemoteChain(
         source.url,
-        source.caches if source.caches is not None else not is_local(source.url),
+        source.is_cached,
         source.options,
         file=None if folder is None else folder / FILE,
         chain_id=source.chain_id if point is None else point.chain_id,

@@ -7,6 +7,7 @@ responses (head, fees, past randomness) are trusted.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -21,19 +22,24 @@ from hypervisor.rules import canonical_rules, rule_names
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.answers import amount, cid_json, cid_of_json, digest, key_of, number, quantity, text, tipset_blocks
 from localnet.fork.node_blocks import read_block
-from localnet.fork.node_client import NodeClient, NodeError, naming_origin, shown_url
+from localnet.fork.node_client import NodeClient, NodeError, NotCached, UnfitNode, naming_origin, shown_url
+from localnet.fork.remote_chain import is_local
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
+from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
 from localnet.fork.timed_socket import Waited
 from localnet.ledger.blocks import tipset_key
 from localnet.ledger.index import first_entries
 from store.blockstore import Store
-from store.cid import Cid
+from store.cid import Cid, show
 from store.codec import decode, encode, link, unlink
 from store.remote import RemoteStore
 from store.roots import HEAD
 
 _FORK: Final = b"fork"
 _ANSWER: Final = b"fork/"
+_POINT: Final = "fork point {}"
+"""Cache entry of the fork point at an epoch, None for the head."""
+_KINDS: Final = {"tipset": "tipset", "chain": "chain randomness", "beacon": "beacon randomness"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,23 @@ class ForkSource:
     """Called with the seconds that a slow request has taken so far."""
     options: RequestOptions = field(default=FORK_REQUESTS, compare=False)
     caches: bool | None = field(default=None, compare=False)
-    """True if an Ethereum node's responses are cached on disk; None caches those of other machines only."""
+    """True if the node's responses are cached on disk; None caches those of other machines only."""
     transaction: bytes | None = None
     """The hash of a transaction of an Ethereum network after which the fork begins, in place of a block."""
     chain_id: int | None = None
     """Chain ID of the forked network; None to request it from the node."""
+
+    @property
+    def is_cached(self) -> bool:
+        """True if responses are cached in the user's cache folder, or only read from it."""
+        if self.options.offline or self.caches is None:
+            return self.options.offline or not is_local(self.url)
+        return self.caches
+
+    def cache(self, chain_id: int) -> ResponseCache:
+        """Open the cache of the node's responses for a chain; it is empty if they are not cached."""
+        file = cache_file(chain_id, self.url) if self.is_cached else None
+        return ResponseCache(file, read_only=self.options.offline)
 
     def check_chain_id(self, found: int) -> None:
         """Raise InvalidInput if the fork that a folder records has another chain ID than the one asked for."""
@@ -113,8 +131,10 @@ class ForkPoint:
 def recorded_fork(store: Store) -> ForkPoint | None:
     """Return the fork point of a folder's network, or None if it is not a fork."""
     data = store.index(_FORK)
-    if data is None:
-        return None
+    return None if data is None else _decoded_point(data)
+
+
+def _decoded_point(data: bytes) -> ForkPoint:
     url, epoch, height, blocks, timestamp, fee, next_fee, vested, state, network, chain_id, name, *labs = decode(data)
     return ForkPoint(
         url=url,
@@ -151,7 +171,9 @@ def open_fork(
     if requested is None:
         origin = Origin(point, store)
     else:
-        origin = Origin(replace(point, url=requested.url), store, options=requested.options)
+        origin = Origin(
+            replace(point, url=requested.url), store, options=requested.options, cache=requested.cache(point.chain_id)
+        )
     return RemoteStore(store, origin) if origin.point.url else store, origin  # a snapshot brought all that there is
 
 
@@ -184,15 +206,52 @@ def find_fork_point(requested: ForkSource) -> ForkPoint:
         raise InvalidInput(
             "a fork under Filecoin's rules begins after a tipset, not after a transaction: name an epoch"
         )
+    if requested.options.offline:
+        return _cached_fork_point(requested)
     with naming_origin(), NodeClient(requested.url, options=requested.options, waited=requested.waited) as client:
         try:
-            return _read_fork_point(client, requested)
+            point = _read_fork_point(client, requested)
+            _cache_fork_point(point, requested)
+            return point
         except (KeyError, IndexError, TypeError, ValueError) as error:
             if isinstance(error, InvalidInput):
                 raise
             raise NodeError(
                 f"{shown_url(requested.url)} returned a malformed response ({error!r}): is it a Filecoin node?"
             ) from None
+
+
+def _cache_fork_point(point: ForkPoint, requested: ForkSource) -> None:
+    """Cache a fork point under the requested epoch and its own. The URL, which may contain a token, is left out."""
+    data = replace(point, url="").entries()[_FORK]
+    assert data is not None
+    with closing(requested.cache(point.chain_id)) as cache:
+        for epoch in (requested.epoch, point.epoch):
+            cache.put(NODE, _POINT.format(epoch), data.hex())
+
+
+def has_cached_tipset(source: ForkSource) -> bool:
+    """Return True if the fork point of a source is cached."""
+    try:
+        _cached_fork_point(source)
+    except UnfitNode:
+        return False
+    return True
+
+
+def _cached_fork_point(requested: ForkSource) -> ForkPoint:
+    """Return the fork point that was cached for the requested epoch. Raises UnfitNode."""
+    chain_id = cached_chain_id(requested.url) if requested.chain_id is None else requested.chain_id
+    at = "the newest tipset" if requested.epoch is None else f"the tipset at epoch {requested.epoch}"
+    with naming_origin():
+        if chain_id is None:
+            raise NotCached(shown_url(requested.url), at)
+        entry = NODE, _POINT.format(requested.epoch)
+        with closing(requested.cache(chain_id)) as cache:
+            data = cache.get(*entry)
+            if data is None:
+                raise NotCached(shown_url(requested.url), at, cache.missing(*entry))
+    return replace(_decoded_point(bytes.fromhex(data)), url=requested.url)
 
 
 def _read_fork_point(client: NodeClient, requested: ForkSource) -> ForkPoint:
@@ -274,11 +333,14 @@ class Origin:
         store: Store,
         client: NodeClient | None = None,
         options: RequestOptions = FORK_REQUESTS,
+        cache: ResponseCache | None = None,
     ) -> None:
-        """Create the origin. A given `client` is closed by its owner; otherwise the origin opens its own."""
+        """Create the origin. A given `client` is closed by its owner; otherwise the origin opens one with `cache`."""
         self.point, self.options = point, options
         self._store = store
         self._own = NodeClient(point.url, options=options) if client is None and point.url else None
+        if self._own is not None and cache is not None:
+            self._own.cache = cache
         self._client = self._own if client is None else client
 
     def block(self, cid: Cid) -> bytes | None:
@@ -307,12 +369,20 @@ class Origin:
             return known
         if self._client is None:
             raise ExternError(f"epoch {epoch} is before the start of this network, which has no node to query")
+        cache, entry = self._client.cache, (show(self.point.key), f"{kind}/{epoch}")
+        cached = cache.get(*entry)
+        if cached is not None:
+            return bytes.fromhex(cached)
         try:
             answer = bytes(read(self._client.request(method, epoch, [cid_json(block) for block in self.point.blocks])))
+        except NotCached:
+            what = f"the {_KINDS[kind]} of epoch {epoch}"
+            raise ExternError(str(NotCached(self._client.name, what, cache.missing(*entry)))) from None
         except (NodeError, KeyError, TypeError, ValueError) as error:
             raise ExternError(
                 f"epoch {epoch} is before the fork, and the forked node does not respond: {error}"
             ) from None
+        cache.put(*entry, answer.hex())
         self._store.commit((), {}, {key: answer})
         return answer
 

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Final
 
 from localnet.fork.answers import cid_json
-from localnet.fork.node_client import NodeClient, NodeError
-from store.cid import Cid, show
+from localnet.fork.node_client import NodeClient, NodeError, NotCached
+from store.cid import Cid, has_digest, show
 from store.remote import RemoteUnavailable
 
+_BLOCKS: Final = "blocks"
+"""The block of cache entries that are identified by a CID."""
 _NO_BLOCK: Final = ("could not find", "not found")
 """Texts by which nodes report a missing block."""
 
@@ -45,14 +47,28 @@ class NodeBlocks:
 
 
 def read_block(client: NodeClient, cid: Cid) -> bytes | None:
-    """Request the bytes of a CID from a node; None if it does not have them. Raises RemoteUnavailable."""
+    """Return the bytes of a CID from the client's cache or its node; None if the node does not have them.
+
+    Raises RemoteUnavailable. Cached bytes match the CID; others are not verified.
+    """
+    name = show(cid)
+    cached = client.cache.get(_BLOCKS, name)
+    data = b"" if cached is None else b64decode(cached)
+    if cached is not None and has_digest(cid, data):
+        return data
     try:
-        return b64decode(client.request("Filecoin.ChainReadObj", cid_json(cid)), validate=True)
+        response = client.request("Filecoin.ChainReadObj", cid_json(cid))
+        data = b64decode(response, validate=True)
+        if has_digest(cid, data):
+            client.cache.put(_BLOCKS, name, response)
+        return data
+    except NotCached:
+        raise RemoteUnavailable(
+            str(NotCached(client.name, f"block {name}", client.cache.missing(_BLOCKS, name)))
+        ) from None
     except NodeError as error:
         if error.answered and any(text in str(error) for text in _NO_BLOCK):
             return None
-        raise RemoteUnavailable(f"block {show(cid)} is not stored here, and {error}") from None
+        raise RemoteUnavailable(f"block {name} is not stored here, and {error}") from None
     except (Base64Error, TypeError, ValueError):
-        raise RemoteUnavailable(
-            f"block {show(cid)} is not stored here, and {client.name} did not return base64"
-        ) from None
+        raise RemoteUnavailable(f"block {name} is not stored here, and {client.name} did not return base64") from None

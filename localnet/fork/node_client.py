@@ -20,6 +20,7 @@ from weakref import WeakSet, finalize
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.fork.request_options import RequestOptions, Retries, is_rate_limited, is_temporary, seconds_after
+from localnet.fork.response_cache import ResponseCache
 from localnet.fork.timed_socket import TimedSocket, Waited
 from store.json_text import parse_json
 
@@ -81,6 +82,13 @@ class NodeError(HypervisorError):
         return self.answered and self.code == _METHOD_NOT_FOUND
 
 
+class NotCached(NodeError):
+    """Raised with `RequestOptions.offline` in place of a request."""
+
+    def __init__(self, name: str, what: str, why: str = "is not in the cache") -> None:
+        super().__init__(f"{what} of {name} {why}, and --offline prevents a request: run once without --offline")
+
+
 class UnfitNode(NodeError, InvalidInput):
     """Raised if the node of a fork does not respond or cannot be forked; its URL is invalid input."""
 
@@ -135,6 +143,8 @@ class NodeClient:
         from http.client import HTTPConnection, HTTPSConnection, InvalidURL
 
         self._options, self._waited = options, waited
+        self.cache = ResponseCache()
+        """Responses about blocks, set by the owner of a client that caches them."""
         self._retries = Retries(options)
         self._process = os.getpid()
         try:
@@ -162,6 +172,8 @@ class NodeClient:
             raise NodeError(
                 f"{self.name} can be queried only by the process that opened the connection, not by a fork of it"
             )
+        if self._options.offline:
+            raise NotCached(self.name, f"the response to {method}{json.dumps(params)[1:-1]:.100}".strip())
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         attempt = 0
         while True:
@@ -262,11 +274,15 @@ class NodeClient:
         return data
 
     def close(self) -> None:
-        """Close the connections of all threads. No request may be running; the next request opens a new connection."""
+        """Close the cache and the connections of all threads. No request may be running.
+
+        The next request opens a new connection.
+        """
         with self._opening:
             links = list(self._links)
         for link in links:
             link.connection.close()
+        self.cache.close()
 
     def __enter__(self) -> Self:
         return self

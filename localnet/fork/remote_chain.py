@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
 from localnet.fork.answers import bounded, bytes_of, quantity, text, word_of
-from localnet.fork.node_client import NodeClient, NodeError
+from localnet.fork.node_client import NodeClient, NodeError, NotCached
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
-from localnet.fork.response_cache import ResponseCache, cache_file
+from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
 from localnet.fork.timed_socket import Waited
 from store.json_text import parse_json
 
@@ -79,12 +79,12 @@ class RemoteChain:
         chain_id: int | None = None,
         waited: Waited | None = None,
     ) -> None:
-        """Create the client. With `caches`, responses are cached in `file`, by default in the user's cache folder.
+        """Create the client. Responses are cached in `file`, and with `caches` in the user's cache folder.
 
         `chain_id` is that of the network, if it is known. Raises InvalidInput for a text that is not a URL.
         """
         self.client = NodeClient(url, options=options, waited=waited)
-        self.url, self.options, self._caches, self._file = url, options, caches, file
+        self.url, self.options, self._caches, self._file = url, options, caches or options.offline, file
         self._pool = ThreadPoolExecutor(_AT_ONCE, "fork")
         self._chain_id = chain_id
         self._opening = Lock()
@@ -95,12 +95,37 @@ class RemoteChain:
     def chain_id(self) -> int:
         """The network's chain id. Raises NodeError."""
         if self._chain_id is None:
-            self._chain_id = self.ask(lambda answer: bounded(quantity(answer)), "eth_chainId")
+            if self.options.offline:
+                self._chain_id = cached_chain_id(self.url)
+            if self._chain_id is None:
+                self._chain_id = self.client.read(lambda answer: bounded(quantity(answer)), "eth_chainId")
         return self._chain_id
 
     def ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
-        """Return the node's response, parsed. Raises NodeError, also for another shape."""
-        return self.client.read(read, method, *params)
+        """Return the node's response, parsed. Raises NodeError, also for another shape.
+
+        The response is recorded for later use with `RequestOptions.offline`.
+        """
+        if not self._caches and self._file is None:
+            return self.client.read(read, method, *params)
+        request = f"{method} {json.dumps(params, sort_keys=True)}"
+        if self.options.offline:
+            recorded = self._cache().get(NODE, request)
+            if recorded is None:
+                raise NotCached(
+                    self.client.name, f"the response to {request:.100}", self._cache().missing(NODE, request)
+                )
+            return read(parse_json(recorded.encode()))
+        answer: Any = None
+
+        def kept(found: Any) -> T:
+            nonlocal answer
+            answer = found
+            return read(found)
+
+        found = self.client.read(kept, method, *params)
+        self._cache().put(NODE, request, json.dumps(answer))
+        return found
 
     def block_number(self) -> int:
         """Return the number of the newest block. Raises NodeError."""
@@ -131,8 +156,8 @@ class RemoteChain:
         """Return the cache file of this node's answers, opened when the first state is read."""
         with self._opening:
             if self._answers is None:
-                file = self._file or (cache_file(self.chain_id, self.url) if self._caches else None)
-                self._answers = ResponseCache(file)
+                shared = cache_file(self.chain_id, self.url) if self._caches else None
+                self._answers = ResponseCache(self._file, shared, read_only=self.options.offline)
             return self._answers
 
     def at_once(self, *questions: Callable[[], T]) -> list[T]:
@@ -168,10 +193,11 @@ class RemoteState:
         """Return an account, None without money, nonce and code. Raises NodeError."""
         if address not in self._accounts:
             text = f"0x{address.hex()}"
+            what = f"account {text}"
             balance, nonce, code = self.chain.at_once(
-                lambda: self._answer(quantity, "eth_getBalance", text),
-                lambda: self._answer(lambda answer: bounded(quantity(answer)), "eth_getTransactionCount", text),
-                lambda: self._answer(_code, "eth_getCode", text),
+                lambda: self._answer(quantity, what, "eth_getBalance", text),
+                lambda: self._answer(lambda answer: bounded(quantity(answer)), what, "eth_getTransactionCount", text),
+                lambda: self._answer(_code, what, "eth_getCode", text),
             )
             assert isinstance(balance, int)
             assert isinstance(nonce, int)
@@ -184,7 +210,9 @@ class RemoteState:
         """Return the word in a slot. Raises NodeError."""
         key = address, slot
         if key not in self._words:
-            self._words[key] = self._answer(quantity, "eth_getStorageAt", f"0x{address.hex()}", f"0x{slot:064x}")
+            text = f"0x{address.hex()}"
+            what = f"slot 0x{slot:x} of account {text}"
+            self._words[key] = self._answer(quantity, what, "eth_getStorageAt", text, f"0x{slot:064x}")
         return self._words[key]
 
     def block_hash(self, number: int) -> bytes:
@@ -209,6 +237,7 @@ class RemoteState:
                 return read(parse_json(cached.encode()))
             except (KeyError, TypeError, ValueError):
                 pass  # the file is untrusted
+        self._require_requests(f"the response to {question:.100}", question)
 
         def checked(answer: Any) -> T:
             found = read(answer)
@@ -216,9 +245,19 @@ class RemoteState:
                 self._cache.put(self._key, question, json.dumps(answer))
             return found
 
-        return self.chain.ask(checked, method, *params)
+        return self.chain.client.read(checked, method, *params)
 
-    def _answer(self, read: Callable[[Any], T], method: str, *params: str) -> T:
+    def _require_requests(self, what: str, question: str) -> None:
+        """Raise NotCached with `RequestOptions.offline`."""
+        if self.chain.options.offline:
+            raise NotCached(
+                self.chain.client.name,
+                f"{what} at block {self.block.number} of chain {self.chain.chain_id}",
+                self._cache.missing(self._key, question),
+            )
+
+    def _answer(self, read: Callable[[Any], T], what: str, method: str, *params: str) -> T:
+        """Return a part of the state, named `what` in errors. Raises NodeError."""
         question = " ".join((method, *params))
         cached = self._cache.get(self._key, question)
         if cached is not None:
@@ -226,6 +265,7 @@ class RemoteState:
                 return read(cached)
             except (TypeError, ValueError):
                 pass  # the file is untrusted
+        self._require_requests(what, question)
         raw = ""
 
         def checked(answer: Any) -> T:
@@ -234,7 +274,7 @@ class RemoteState:
             return read(raw)
 
         try:
-            found = self.chain.ask(checked, method, *params, hex(self.block.number))
+            found = self.chain.client.read(checked, method, *params, hex(self.block.number))
         except NodeError as error:
             if not (error.answered and any(words in str(error).lower() for words in _NO_STATE)):
                 raise

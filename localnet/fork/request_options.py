@@ -34,7 +34,7 @@ class RequestOptions:
     """Timeout in seconds for one attempt, number of retries, seconds before the first retry, and HTTP headers.
 
     After a node has rejected a request for its rate, requests are limited to `compute_units` per second, 17 for each
-    request; None sets no limit.
+    request; None sets no limit. With `offline`, no request is sent: responses come from the cache.
     """
 
     timeout: float = 45.0
@@ -42,9 +42,11 @@ class RequestOptions:
     backoff: float = 1.0
     compute_units: int | None = 330
     headers: tuple[tuple[str, str], ...] = ()
+    offline: bool = False
 
 
 FORK_REQUESTS: Final = RequestOptions()
+OFFLINE: Final = RequestOptions(offline=True)
 
 
 def header(text: str) -> tuple[str, str]:

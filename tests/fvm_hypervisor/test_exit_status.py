@@ -77,6 +77,7 @@ MISTAKES: dict[str, list[list[str]]] = {
         *(["--port", "0", *wrong] for wrong in (
             ["--network", "newest"], ["--balance", "much"], ["--bundle", "absent.car"], ["--hardfork", "frontier"],
             ["--upgrade", "nv28"], ["--mnemonic", "test"], ["--fork-url", "nowhere"], ["--fork-epoch", "1"],
+            ["--offline"], ["--offline", "--fork-url", "http://127.0.0.1:9"],
             ["--load-state", "absent"], ["--load-state", "chain"], ["--state", "no-json"], ["--state", "no-store"],
             ["--block-time", "-1"], ["--null-rate", "1"], ["--dump-state", "chain"], ["--evm", "geth"],
             ["--overlay", "absent.toml"], ["--parallel", "0"], ["--rules", "lab"],

@@ -71,6 +71,8 @@ class Settings:
     shows_logs: bool = False
     rpc_cache: str = "remote"
     """Nodes whose responses are cached on disk: `all`, `remote` or `none`."""
+    forks_offline: bool = False
+    """True if nodes' responses are only read from the cache."""
     evm_version: str = ""
     """EVM version that the project's tests run on; empty for that of the fork's rules."""
     internal_reverts: bool = False

@@ -157,7 +157,7 @@ class Cheatcodes:
         self._is_isolated = False
         self.test: Address | None = None
         """Address of the test contract."""
-        self.remotes = Remotes(self.settings.rpc_cache)
+        self.remotes = Remotes(self.settings.rpc_cache, self.settings.forks_offline)
         self.origin: ForkOrigin | TipsetOrigin | None = None
         self.is_forked = False
         """True if the machine itself is a fork, under Filecoin's rules: number 0 of every test."""

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Final
 
 from fvm_hypervisor.soltest.forks.tipsets import TipsetNodes
-from localnet.fork.remote_chain import RemoteChain, RemoteState, is_local
+from localnet.fork.forking import ForkSource
+from localnet.fork.remote_chain import RemoteChain, RemoteState
+from localnet.fork.request_options import FORK_REQUESTS, OFFLINE
+
+CACHES: Final = {"all": True, "remote": None, "none": False}
+"""`ForkSource.caches` by setting."""
 
 
 class Remotes:
     """Nodes for accounts and slots (`chain`), and nodes for tipsets, actors and blocks."""
 
-    def __init__(self, keeps: str = "remote") -> None:
-        """Set the nodes whose responses are cached on disk: `all`, `remote` (on other machines) or `none`."""
-        self._rpc_cache = keeps
+    def __init__(self, keeps: str = "remote", offline: bool = False) -> None:
+        """Set the nodes whose responses are cached on disk: `all`, `remote` (on other machines) or `none`.
+
+        With `offline`, responses are only read from the cache.
+        """
+        self._caches = CACHES[keeps]
+        self._options = OFFLINE if offline else FORK_REQUESTS
         self._chains: dict[str, RemoteChain] = {}
         self._states: dict[bytes, RemoteState] = {}
-        self.tipsets = TipsetNodes()
+        self.tipsets = TipsetNodes(self._caches, self._options)
 
     def chain(self, url: str) -> RemoteChain:
         """Return a node. Raises InvalidInput for an invalid URL."""
         found = self._chains.get(url)
         if found is None:
-            caches = self._rpc_cache == "all" or (self._rpc_cache == "remote" and not is_local(url))
-            found = self._chains[url] = RemoteChain(url, caches)
+            caches = ForkSource(url, options=self._options, caches=self._caches).is_cached
+            found = self._chains[url] = RemoteChain(url, caches, self._options)
         return found
 
     def state(self, url: str, number: int) -> RemoteState:

@@ -14,7 +14,8 @@ from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.forking import ForkPoint, ForkSource, Origin, find_fork_point
 from localnet.fork.node_blocks import read_block
 from localnet.fork.node_client import NodeClient
-from localnet.fork.request_options import FORK_REQUESTS
+from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
+from localnet.fork.response_cache import ResponseCache
 from store.cid import Cid
 from store.memory import MemoryStore
 from store.remote import RemoteUnavailable
@@ -40,7 +41,9 @@ class PendingTipset:
 class TipsetNodes:
     """All nodes of a run's forks; a `store.remote.Remote` for one store shared by them."""
 
-    def __init__(self) -> None:
+    def __init__(self, caches: bool | None = None, options: RequestOptions = FORK_REQUESTS) -> None:
+        """Set the options of requests, and `ForkSource.caches`."""
+        self._caches, self._options = caches, options
         self._clients: dict[str, NodeClient] = {}
         """Clients by URL; the node of the fork used last comes last."""
         self._points: dict[tuple[str, int], ForkPoint] = {}
@@ -51,7 +54,9 @@ class TipsetNodes:
         """Return the fork point after the tipset of an epoch, or the latest one. Raises NodeError, InvalidInput."""
         known = None if epoch is None else self._points.get((url, epoch))
         if known is None:
-            known = find_fork_point(ForkSource(url, epoch))
+            source = self._source_of(url, epoch)
+            known = find_fork_point(source)
+            self._client(url, source.cache(known.chain_id))
             if epoch is not None:
                 self._points[url, epoch] = known
         self.prefer(url)
@@ -63,10 +68,18 @@ class TipsetNodes:
         del self._clients[url]
         self._clients[url] = client
 
-    def _client(self, url: str) -> NodeClient:
-        if url not in self._clients:
-            self._clients[url] = NodeClient(url, options=FORK_REQUESTS)
-        return self._clients[url]
+    def _source_of(self, url: str, epoch: int | None) -> ForkSource:
+        return ForkSource(url, epoch, options=self._options, caches=self._caches)
+
+    def _client(self, url: str, cache: ResponseCache | None = None) -> NodeClient:
+        """Return the client of a node; a new one uses `cache`."""
+        found = self._clients.get(url)
+        if found is None:
+            found = self._clients[url] = NodeClient(url, options=self._options)
+            found.cache = cache or ResponseCache()
+        elif cache is not None:
+            cache.close()
+        return found
 
     def externs(self, point: ForkPoint) -> Origin:
         """Return the chain history from the node of a fork."""
@@ -79,7 +92,7 @@ class TipsetNodes:
         if url not in self._sources:
             from localnet.chain.node_source import NodeSource  # imports all of block execution, which few tests need
 
-            self._sources[url] = NodeSource(url)
+            self._sources[url] = NodeSource(url, options=self._options)
         return self._sources[url]
 
     def pending(self, url: str, transaction: bytes) -> PendingTipset:

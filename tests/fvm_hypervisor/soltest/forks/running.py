@@ -48,11 +48,12 @@ def prepare(
         "second": "${SECOND_URL}",
         "missing": "${NOT_THERE_URL}",
     }
-    keeps = job.pop("rpc_cache", "none")
+    keeps, offline = job.pop("rpc_cache", "none"), job.pop("forks_offline", False)
     project = Project(
         folder,
         rpc_endpoints=endpoints,
         rpc_cache=keeps,
+        forks_offline=offline,
         compiler=CompilerSettings(evm_version="prague"),
         fuzz=FuzzSettings(runs=16, seed=1),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -92,7 +92,9 @@ def test_reverted_first_fork_selection_is_rolled_back(networks: Mapping[str, str
 
 
 @pytest.mark.slow
-def test_a_fork_under_filecoins_rules_has_the_networks_actors(tmp_path: Path) -> None:
+def test_a_fork_under_filecoins_rules_has_the_networks_actors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The second run is offline."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with Network() as there:
         counter = there.deploy(GOLDEN["artifacts"]["test/Counter.sol:Counter"])
         assert counter.send("set", 42).succeeded
@@ -103,8 +105,16 @@ def test_a_fork_under_filecoins_rules_has_the_networks_actors(tmp_path: Path) ->
             "REWARD": str(int(there.balance(Address.id(ActorID(2))))),
         }
         with serving(there) as url:
-            found = run(
-                tmp_path, "^FilecoinFork$", {**known, "FIRST_URL": url}, rules="filecoin", fork_url=url,
-                fork_number=there.block_number,
-            )["FilecoinFork"]  # fmt: skip
+            number = there.block_number
+            found = _filecoin_fork(tmp_path / "online", {**known, "FIRST_URL": url}, number, rpc_cache="all")
     assert [test.reason for test in found.values()] == [None, None, None]
+    found = _filecoin_fork(tmp_path / "offline", {**known, "FIRST_URL": url}, number, forks_offline=True)
+    assert [test.reason for test in found.values()] == [None, None, None]
+
+
+def _filecoin_fork(folder: Path, environment: Mapping[str, str], number: int, **job: Any) -> Mapping[str, TestResult]:
+    folder.mkdir()
+    url = environment["FIRST_URL"]
+    return run(folder, "^FilecoinFork$", environment, rules="filecoin", fork_url=url, fork_number=number, **job)[
+        "FilecoinFork"
+    ]

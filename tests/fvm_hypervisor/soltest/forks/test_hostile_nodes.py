@@ -17,6 +17,8 @@ import pytest
 
 from fvm_hypervisor.soltest.forks import remotes
 from fvm_hypervisor.soltest.results import TestResult
+from localnet import Network
+from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import LARGEST_CODE, RemoteChain, is_local
 from localnet.fork.request_options import RequestOptions
@@ -95,7 +97,7 @@ def test_sound_answers_are_taken(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_node_that_hangs_has_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     patient = RequestOptions(timeout=0.3)
-    monkeypatch.setattr(remotes, "RemoteChain", partial(RemoteChain, options=patient))
+    monkeypatch.setattr(remotes, "FORK_REQUESTS", patient)
     hangs, begin = Event(), monotonic()
     try:
         with node({**SOUND, "eth_getStorageAt": hangs}) as url:
@@ -222,7 +224,7 @@ def test_a_chain_has_one_file_open_for_all_its_blocks(
     assert connections.open_ones == 0
 
 
-def test_a_file_of_answers_that_is_none_is_passed_by(
+def test_an_invalid_cache_file_is_replaced(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connections: type[_Connection]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -233,14 +235,45 @@ def test_a_file_of_answers_that_is_none_is_passed_by(
         file.write_bytes(b"not a base" * 1000)
         with RemoteChain(url, caches=True) as again:
             account = again.state(7).account(_counter())
-            assert connections.open_ones == 0
+            assert connections.open_ones == 1
+    assert connections.open_ones == 0
     assert account is not None
     assert account.code == _CODE
+
+
+def test_a_second_run_needs_no_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with node(SOUND) as url:
+        assert _word(tmp_path / "online", url, rpc_cache="all").reason is None
+    assert _word(tmp_path / "offline", url, forks_offline=True).reason is None
+    found = _word(tmp_path / "other", "http://127.0.0.1:9", forks_offline=True)
+    assert "eth_chainId of http://127.0.0.1:9 is not in the cache, and --offline prevents a request" in str(
+        found.reason
+    )
+
+
+def test_tests_read_what_a_network_has_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with (
+        node(SOUND) as url,
+        Network(rules="ethereum", fork=ForkSource(url, caches=True), account_count=1) as network,
+    ):
+        address = network.address(COUNTER)
+        assert network.nonce(address) == 1
+    missing = _word(tmp_path / "missing", url, forks_offline=True)
+    assert f"slot 0x0 of account {COUNTER.lower()} at block 7 of chain 1 of {url} is not in the cache" in str(
+        missing.reason
+    )
+    with node(SOUND) as url, RemoteChain(url, caches=True) as chain:
+        chain.state(chain.block_number()).word(_counter(), 0)
+        chain.state(7).account(_counter())
+    assert _word(tmp_path / "found", url, forks_offline=True).reason is None
 
 
 def _counter() -> Any:
     return bytes.fromhex(COUNTER[2:])
 
 
-def _word(folder: Path, url: str) -> TestResult:
-    return run(folder, "^HostileFork$", {"HOSTILE_URL": url})["HostileFork"]["test_word()"]
+def _word(folder: Path, url: str, **job: Any) -> TestResult:
+    folder.mkdir(exist_ok=True)
+    return run(folder, "^HostileFork$", {"HOSTILE_URL": url}, **job)["HostileFork"]["test_word()"]

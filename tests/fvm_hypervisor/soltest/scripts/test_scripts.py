@@ -80,6 +80,23 @@ def test_node_knows_interfaces_of_script_deployments(project: Path, url: str, ne
     assert {"add", "number"} <= names
 
 
+def test_a_script_runs_on_a_cached_fork_without_a_node(
+    project: Path, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    config = project / "foundry.toml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text + '\nrpc_storage_caching = { chains = "all", endpoints = "all" }\n', encoding="utf-8")
+    run(project, "--rpc-url", url, "--private-key", KEY)
+    (project / "broadcast").rename(tmp_path / "broadcast")
+    monkeypatch.setattr(NodeClient, "_ask", lambda *_: pytest.fail("a request was sent"))
+    found = run(project, "--rpc-url", url, "--private-key", KEY, "--offline")
+    assert "Script ran successfully" in found
+    assert not (project / "broadcast").exists(), "nothing is simulated"
+    refused = run(project, "--rpc-url", url, "--private-key", KEY, "--offline", "--broadcast", status=2)
+    assert "transactions cannot be sent with --offline" in refused
+
+
 @pytest.mark.slow
 def test_a_script_calls_actors(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", file="Actors.s.sol")
