@@ -39,7 +39,7 @@ def counted() -> Iterator[Callable[[], int]]:
         asked += 1
         return ask(client, method, body)
 
-    NodeClient._ask = count  # type: ignore[method-assign]
+    NodeClient._ask = count  # type: ignore[assignment, method-assign]
     try:
         yield lambda: asked
     finally:
