@@ -286,3 +286,9 @@ def test_flushed_blocks_are_plain_bytes() -> None:
     tree.set(b"key", 1)
     ((_, data),) = store.reachable(tree.flush())
     assert type(data) is bytes
+
+
+@pytest.mark.parametrize("head", [b"\x5b", b"\x7b", b"\x9b"])
+def test_lengths_beyond_63_bits_are_truncated_values(head: bytes) -> None:
+    with pytest.raises(CodecError, match="truncated value"):
+        links_of(head + b"\xff" * 8, DAG_CBOR)
