@@ -84,12 +84,13 @@ def migrations_between(old: Manifest, new: Manifest, before: int, after: int) ->
 
 
 def rehearse(
-    tree: StateTree, old: Manifest, new: Manifest, before: int, after: int, epoch: int, streams: StreamSettings | None
+    tree: StateTree, versions: Iterable[NetworkVersion], manifest: Manifest, epoch: int, streams: StreamSettings | None
 ) -> None:
-    """Run the state migrations of an upgrade on a copy of a state. Raises InvalidInput if they are not possible."""
-    versions = migrations_between(old, new, before, after)
-    if versions:
-        _run(versions, StateTree(BufferedStore(tree.store), tree.flush()), old, epoch, streams, None)
+    """Run the migrations to `versions` on a copy of a state. Raises InvalidInput if they are not possible.
+
+    `manifest` is that of the state's actors.
+    """
+    _run(versions, StateTree(BufferedStore(tree.store), tree.flush()), manifest, epoch, streams, None)
 
 
 def migrate_state(

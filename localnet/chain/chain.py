@@ -297,7 +297,7 @@ class Chain(ChainReader):
             modules = MemoryStore()
             modules.put_many(bundle.blocks)
             learn_actors(self.machine.registry, bundle.manifest, modules)
-        rehearse_upgrades(self.machine, changed, opened, self.record.upgrades)
+        rehearse_upgrades(self.machine, changed, self.head.height, opened, self.record.upgrades)
         record = replace(self.record, upgrades=changed)
         blocks = [block for bundle in opened for block in bundle.blocks]
         self.machine.base.commit(blocks, bundle_pins(opened), network_entries(record))

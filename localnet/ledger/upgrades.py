@@ -217,8 +217,10 @@ def upgrade_machine(machine: Hypervisor, upgrade: Upgrade) -> None:
     machine.upgrade(row, manifest, upgrade.streams, progress)
 
 
-def rehearse_upgrades(machine: Hypervisor, upgrades: Upgrades, bundles: Iterable[Bundle], known: Upgrades) -> None:
-    """Raise InvalidInput if the machine's current state cannot be upgraded as planned.
+def rehearse_upgrades(
+    machine: Hypervisor, upgrades: Upgrades, head: int, bundles: Iterable[Bundle], known: Upgrades
+) -> None:
+    """Raise InvalidInput if the machine's state, that of the head, cannot be upgraded as planned from there on.
 
     `bundles` are those of the upgrades that are not in `known`. An upgrade after another one that rewrites states is
     checked by the versions of its actors only, since its state does not exist yet.
@@ -227,11 +229,11 @@ def rehearse_upgrades(machine: Hypervisor, upgrades: Upgrades, bundles: Iterable
     old = machine.manifest
     state: StateTree | None = machine.state_tree
     for upgrade in upgrades.planned:
-        if upgrade.actors is None:
+        if upgrade.actors is None or upgrade.epoch < head:
             continue
         new = manifests.get(upgrade.actors) or Manifest.load(machine.store, upgrade.actors)
         before = upgrades.version_at(upgrade.epoch)
-        rewrites = migrations_between(old, new, before, upgrade.version)
+        migrations = migrations_between(old, new, before, upgrade.version)
         if state is not None and upgrade not in known.planned:
-            rehearse(state, old, new, before, upgrade.version, upgrade.epoch, upgrade.streams)
-        old, state = new, None if rewrites else state
+            rehearse(state, migrations, old, upgrade.epoch, upgrade.streams)
+        old, state = new, None if migrations else state
