@@ -51,16 +51,12 @@ class MigrationContext:
             try:
                 return change(actor, head)
             except _MALFORMED as error:
-                raise self.error(actor, name, error) from None
+                raise InvalidInput(
+                    f"the migration to nv{self.version} cannot read the state of f0{actor} ({name}): {error}; "
+                    "the state is unchanged"
+                ) from None
 
         self.tree.rewrite_states(self.manifest.code(name), checked, self.progress)
-
-    def error(self, actor: ActorID, name: str, error: Exception) -> InvalidInput:
-        """Return the error for a state that the migration does not understand."""
-        return InvalidInput(
-            f"the migration to nv{self.version} cannot read the state of f0{actor} ({name}): {error}; "
-            "the state is unchanged"
-        )
 
     def fields(self, cid: Cid, part: str, expected: int) -> list[Any]:
         """Return the fields of the tuple in block `cid`. Raises ValueError, which names `part`, for another shape."""

@@ -7,6 +7,7 @@ in place of a boolean. Infos are in the miner's sectors and in each deadline's s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -21,10 +22,10 @@ SECTORS: Final = 9
 """Index of the sectors in a miner's state."""
 DEADLINES: Final = 12
 """Index of the deadlines in a miner's state."""
-DEADLINE_FIELDS: Final = 11
+_DEADLINE_FIELDS: Final = 11
 SECTOR_FIELDS: Final = 15
 SECTORS_BIT_WIDTH: Final = 5
-CACHED: Final = 4096
+_CACHED: Final = 4096
 """Number of rewritten arrays to remember: most miners have equal, empty deadlines."""
 _SNAPSHOT: Final = 8
 _ACTIVATION, _REPLACED_AGE, _KEY, _SIMPLE_QA_POWER = 4, 11, 13, 14
@@ -34,24 +35,37 @@ def migrate(context: MigrationContext) -> None:
     """Rewrite the sectors of all miners."""
     store = context.tree.store
 
-    @lru_cache(CACHED)
+    @lru_cache(_CACHED)
     def sectors(root: Cid, part: str) -> Cid:
         return Amt(store, root, SECTORS_BIT_WIDTH).rewritten(lambda number, info: _sector(f"{part}/{number}", info))
 
-    @lru_cache(CACHED)
-    def deadline(cid: Cid) -> Cid:
-        fields = context.fields(cid, "deadlines/due", DEADLINE_FIELDS)
+    def deadline(fields: list[Any]) -> list[Any]:
         fields[_SNAPSHOT] = link(sectors(unlink(fields[_SNAPSHOT]), "deadlines/due/sectors_snapshot"))
-        return context.put(fields)
+        return fields
+
+    deadlines = deadlines_rewriter(context, deadline)
 
     def miner(_: ActorID, head: Cid) -> Cid:
         state = context.fields(head, "the state", MINER_FIELDS)
-        (due,) = context.fields(unlink(state[DEADLINES]), "deadlines", 1)
         state[SECTORS] = link(sectors(unlink(state[SECTORS]), "sectors"))
-        state[DEADLINES] = link(context.put([[link(deadline(unlink(item))) for item in due]]))
+        state[DEADLINES] = deadlines(state[DEADLINES])
         return context.put(state)
 
     context.rewrite("storageminer", miner)
+
+
+def deadlines_rewriter(context: MigrationContext, change: Callable[[list[Any]], list[Any]]) -> Callable[[Any], Any]:
+    """Return a function from the link to a miner's deadlines to that of a copy, in which `change` replaced each one."""
+
+    @lru_cache(_CACHED)
+    def deadline(cid: Cid) -> Cid:
+        return context.put(change(context.fields(cid, "deadlines/due", _DEADLINE_FIELDS)))
+
+    def deadlines(root: Any) -> Any:
+        (due,) = context.fields(unlink(root), "deadlines", 1)
+        return link(context.put([[link(deadline(unlink(item))) for item in due]]))
+
+    return deadlines
 
 
 def _sector(field: str, info: Any) -> list[Any]:

@@ -9,13 +9,12 @@ Source: forest `state_migration/nv25`.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.migration_context import MigrationContext, tuple_of
 from hypervisor.migration_nv19 import MINER_FIELDS
-from hypervisor.migration_nv21 import CACHED, DEADLINE_FIELDS, DEADLINES
+from hypervisor.migration_nv21 import DEADLINES, deadlines_rewriter
 from hypervisor.types import ActorID
 from store.amt import Amt
 from store.cid import Cid
@@ -33,18 +32,17 @@ _TRANSIENT: Final = 3
 def migrate(context: MigrationContext) -> None:
     """Rewrite the states of miners and contracts."""
 
-    @lru_cache(CACHED)
-    def deadline(cid: Cid) -> Cid:
-        fields = context.fields(cid, "deadlines/due", DEADLINE_FIELDS)
+    def deadline(fields: list[Any]) -> list[Any]:
         power = _live_power(Amt(context.tree.store, unlink(fields[_PARTITIONS])))
-        return context.put([*fields, power, encode_bigint(0)])
+        return [*fields, power, encode_bigint(0)]
+
+    deadlines = deadlines_rewriter(context, deadline)
 
     def miner(_: ActorID, head: Cid) -> Cid:
         state = context.fields(head, "the state", MINER_FIELDS)
         (funds,) = context.fields(unlink(state[_VESTING_FUNDS]), "vesting_funds", 1)
         state[_VESTING_FUNDS] = [funds[0], link(context.put(funds[1:]))] if funds else None
-        (due,) = context.fields(unlink(state[DEADLINES]), "deadlines", 1)
-        state[DEADLINES] = link(context.put([[link(deadline(unlink(item))) for item in due]]))
+        state[DEADLINES] = deadlines(state[DEADLINES])
         return context.put(state)
 
     def contract(_: ActorID, head: Cid) -> Cid:

@@ -59,13 +59,8 @@ def chain_get_tipset_by_height(node: Node, height: int, key: TipsetKey = HEAD) -
 
 def chain_get_tipset_after_height(node: Node, height: int, key: TipsetKey = HEAD) -> dict[str, Any]:
     """Return the tipset at a height, or the first one after a null round; at most the one with the key."""
-    last = found_tipset(node.network, key)
-    _check_height(height, last)
-    found = node.network.chain.index.at(height)
-    if isinstance(found, NullRound):
-        found = node.network.chain.index.tipset(found.after)
-    assert isinstance(found, Tipset), "the height is on the chain"
-    return tipset_json(node.network, found)
+    _check_height(height, found_tipset(node.network, key))
+    return tipset_json(node.network, tipset_from(node, height))
 
 
 def chain_get_finalized_tipset(node: Node) -> dict[str, Any]:
@@ -166,8 +161,22 @@ def transaction_hash(node: Node, message: Cid) -> str | None:
 def tipset_at(node: Node, height: int, key: TipsetKey) -> Tipset:
     """Return the tipset at a height, or before a null round. Raises RpcError 1 for a height above the key's."""
     _check_height(height, found_tipset(node.network, key))
+    return tipset_until(node, height)
+
+
+def tipset_until(node: Node, height: int) -> Tipset:
+    """Return the tipset at a height of the chain, or the last one before a null round."""
     found = node.network.chain.index.tipset_before(height)
     assert found is not None, "the height is on the chain"
+    return found
+
+
+def tipset_from(node: Node, height: int) -> Tipset:
+    """Return the tipset at a height of the chain, or the first one after a null round."""
+    found = node.network.chain.index.at(height)
+    if isinstance(found, NullRound):
+        found = node.network.chain.index.tipset(found.after)
+    assert isinstance(found, Tipset), "the height is on the chain"
     return found
 
 

@@ -11,13 +11,15 @@ there. Source: lotus api/v2api and chain/types/tipset_selector.go.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hypervisor.address import Address
-from localnet.ledger.records import NullRound, Tipset
+from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
+from localnet.rpc.filecoin_chain import tipset_from, tipset_until
 from localnet.rpc.filecoin_state import actor_of, id_of
 from localnet.rpc.lotus_shapes import actor_json, address_json, tipset_json
 from localnet.rpc.lotus_values import TipsetKey, epoch, filecoin_address, found_tipset, tipset
@@ -101,12 +103,7 @@ def selected(node: Node, chosen: TipsetSelector) -> Tipset:
     last = _keyed_or_tagged(node, anchor.key, anchor.tag or "latest")
     if chosen.height > last.height:
         raise RpcError(LOTUS_ERROR, f"height {chosen.height} is above the anchor's, {last.height}: pass a later anchor")
-    index = node.network.chain.index
-    found = index.at(chosen.height)
-    if isinstance(found, NullRound):
-        return index.tipset(found.before if chosen.previous else found.after)
-    assert isinstance(found, Tipset), "the height is on the chain"
-    return found
+    return (tipset_until if chosen.previous else tipset_from)(node, chosen.height)
 
 
 def _keyed_or_tagged(node: Node, key: TipsetKey | None, tag: str) -> Tipset:
@@ -153,10 +150,8 @@ class MethodsOfV2(MethodTable):
     """The methods at /rpc/v2: those of this module, and all that are not Filecoin's."""
 
     def __init__(self, others: MethodTable) -> None:
-        super().__init__()
+        super().__init__((sys.modules[__name__],))
         self._others = others
-        self.clear()
-        self.update({method.name: method for method in METHODS})
 
     def __missing__(self, name: str) -> Method | None:
         if name.startswith("Filecoin.") and not name.startswith(_ALSO):

@@ -42,8 +42,9 @@ _FIRST: Final[tuple[ModuleType, ...]] = (
 class MethodTable(dict[str, Method | None]):
     """The methods by name; None for unknown names. Thread-safe."""
 
-    def __init__(self) -> None:
-        super().__init__(_by_name(_FIRST))
+    def __init__(self, first: Iterable[ModuleType] = _FIRST) -> None:
+        """Load the methods of the `first` modules."""
+        super().__init__(_by_name(first))
         self._is_whole = False
 
     def __missing__(self, name: str) -> Method | None:

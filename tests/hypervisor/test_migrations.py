@@ -40,7 +40,7 @@ def test_roots_are_those_of_forest(version: int, seed: int) -> None:
 
 
 def test_a_jump_equals_its_steps() -> None:
-    """From actors v10 to v16 in one upgrade, and in six with the same epoch."""
+    """One upgrade from actors v10 to v16 equals six with the same epoch."""
     store = MemoryStore()
     steps = [19, 21, 22, 23, 24, 25]
     first = root = random_state(store, 19, manifests(store, 19)[0], 7)

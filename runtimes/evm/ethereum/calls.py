@@ -33,13 +33,11 @@ from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.state_gas import StateGasMeter
 
-Calls = TypeVar("Calls", contravariant=True)
-"""`runtimes.evm.ethereum.calls.EthereumCalls`, which imports this module."""
 FrameHost = TypeVar("FrameHost", contravariant=True)
-"""`runtimes.evm.ethereum.host.EthereumHost`, which imports that one."""
+"""`runtimes.evm.ethereum.host.EthereumHost`, which imports this module."""
 
 
-class FrameInterceptor(Protocol[Calls, FrameHost]):
+class FrameInterceptor(Protocol[FrameHost]):
     """An interceptor between a contract's frame and its calls that also sees logs and storage accesses.
 
     The machine's interceptor sees calls between actors. By then, the code of a delegate call, the nonce of a creation
@@ -64,7 +62,7 @@ class FrameInterceptor(Protocol[Calls, FrameHost]):
     def execute_subcall(self, host: FrameHost, inputs: SubcallInputs) -> SubcallOutcome:
         """Execute a call of the frame of `host`, with or without `runtimes.evm.ethereum.subcalls.execute_subcall`."""
 
-    def on_log(self, calls: Calls, emitter: ActorID, log: Log) -> None:
+    def on_log(self, calls: "EthereumCalls", emitter: ActorID, log: Log) -> None:
         """Handle a contract's log; the call that emitted it may still fail."""
 
     def on_hash(self, host: FrameHost, data: bytes, digest: bytes) -> None:
@@ -74,7 +72,7 @@ class FrameInterceptor(Protocol[Calls, FrameHost]):
         """Handle a read of a slot, or a write of `word` before it happens; called only while `is_armed`."""
 
 
-def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any, Any]]:
+def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any]]:
     """Check for a `FrameInterceptor` by class: `isinstance` with a protocol costs a twentieth of a small call."""
     return _is_one(type(interceptor))  # type: ignore[arg-type]  # classes can be hashed
 
