@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration migrations parallel load long-life fuzz records streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration migrations parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -165,6 +165,9 @@ fuzz: environment ## fuzz every decoder and the machine for a minute each; ARGS=
 records: environment ## repeat one per cent of each recorded run and compare with bench/records; ARGS="fuzz" selects one
 	@$(RUN)/python -m bench.recorded $(ARGS)
 
+slices: environment ## continue recorded runs with new seeds: ARGS="crash kill-node --for 20m"
+	@$(RUN)/python -m bench.slices $(ARGS)
+
 equality: environment ## compare our built-in actors with the official ones message by message, including long tests and gas
 	@FVM_SAMPLES=all $(RUN)/python -m pytest -q -m "" tests/fvm_hypervisor/builtin_actors $(ARGS)
 	@$(RUN)/python -m tests.fvm_hypervisor.builtin_actors.ledger .pytest_cache/d/guests/equality.json
@@ -184,6 +187,9 @@ bindings: environment ## regenerate what derives from the actors' schemas: Pytho
 
 actors-page: environment ## regenerate the table of docs/actors.md from the actors
 	@$(RUN)/python -m tests.docs.actors_page
+
+reliability-page: environment ## regenerate the table of docs/reliability.md from the records
+	@$(RUN)/python -m tests.docs.reliability_page
 
 rpc-page: environment ## regenerate the methods of docs/json-rpc.md, with examples
 	@$(RUN)/python -m tests.docs.json_rpc_page

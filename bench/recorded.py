@@ -29,6 +29,8 @@ FEWEST = 10
 """Minimum number of inputs of a replay, which is otherwise one per cent of a run (and never more than the run)."""
 TOLERANCE = 0.1
 """Maximum difference between a stage's share of the inputs and the recorded share."""
+OLDEST = 200
+"""Maximum number of commits since the one that a record was made with."""
 NOT_RUN = "NOT RUN: "
 """Prefix of a run's output if it cannot run here: no Rust, no official bundles."""
 EXECUTED = 1 / 3
@@ -44,11 +46,23 @@ class NotRun(Exception):
 
 
 @dataclass(slots=True)
+class Slice:
+    """A part of a run that was done in slices (bench/slices.py)."""
+
+    seed: int
+    count: int
+    commit: str
+    machine: str
+    duration_seconds: float
+
+
+@dataclass(slots=True)
 class RunRecord:
     """The result of a run.
 
     `stages` holds how many of the `count` inputs reached each stage, in order. `planted_defect` holds, for each
-    injected bug, the findings by place. `details` is additional information that a replay ignores.
+    injected bug, the findings by place. `details` is additional information that a replay ignores. `commit` is that of
+    the last slice, if the run was done in slices; `command` is that of the first. `date` is in UTC.
     """
 
     seed: int
@@ -59,7 +73,9 @@ class RunRecord:
     details: dict[str, Any] = field(default_factory=dict)
     command: str = ""
     commit: str = ""
+    date: str = ""
     duration_seconds: float = 0.0
+    slices: list[Slice] = field(default_factory=list)
 
     @classmethod
     def read(cls, file: Path) -> RunRecord:
@@ -68,10 +84,33 @@ class RunRecord:
             content = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise RecordError(f"{file.name} is not valid JSON: {error}") from None
-        names = [one.name for one in fields(cls)]
-        if not isinstance(content, dict) or sorted(content) != sorted(names):
+        names = {one.name for one in fields(cls)} - {"slices"}
+        if not isinstance(content, dict) or content.keys() - {"slices"} != names:
             raise RecordError(f"{file.name} does not have the fields {', '.join(sorted(names))}")
-        return cls(**content)
+        return cls(**content | {"slices": [Slice(**one) for one in content.get("slices", ())]})
+
+    def text(self) -> str:
+        """Return the record as JSON, the facts about the run first."""
+        content = asdict(self)
+        first = (
+            "command",
+            "commit",
+            "date",
+            "seed",
+            "duration_seconds",
+            "count",
+            "stages",
+            "findings",
+            "planted_defect",
+        )
+        last = ("details", *(("slices",) if self.slices else ()))
+        return json.dumps({name: content[name] for name in (*first, *last)}, indent=2) + "\n"
+
+    def write(self, file: Path) -> None:
+        """Write the record to a file, whole or not at all."""
+        temporary = file.with_suffix(".new")
+        temporary.write_text(self.text(), encoding="utf-8")
+        temporary.replace(file)
 
     def share(self, stage: str) -> float:
         """Return the share of the inputs that passed a stage."""
@@ -109,15 +148,13 @@ def options(description: str | None, count: int) -> argparse.ArgumentParser:
 def finish(record: RunRecord, chosen: argparse.Namespace, started: float) -> int:
     """Complete and write the record (`started` is from time.monotonic); return the exit code."""
     record.command = shlex.join(["python", "-m", _module(), *_without_record(sys.argv[1:], record)])
-    record.commit = _commit()
+    record.commit = commit_of_code()
+    record.date = time.strftime("%Y-%m-%d", time.gmtime())
     record.duration_seconds = round(time.monotonic() - started, 1)
-    content = asdict(record)
-    first = ("command", "commit", "seed", "duration_seconds", "count", "stages", "findings", "planted_defect")
-    text = json.dumps({name: content[name] for name in (*first, "details")}, indent=2) + "\n"
     if chosen.record is None:
-        sys.stdout.write(text)
+        sys.stdout.write(record.text())
     else:
-        chosen.record.write_text(text, encoding="utf-8")
+        record.write(chosen.record)
     problems = record.problems()
     for problem in problems:
         print(f"FOUND: {problem}", file=sys.stderr)
@@ -140,7 +177,7 @@ def _without_record(arguments: list[str], record: RunRecord) -> list[str]:
     return ["--count", str(record.count), "--seed", str(record.seed), *others]
 
 
-def _commit() -> str:
+def commit_of_code() -> str:
     """Return the commit of the code, with a suffix if tracked files other than records differ from it."""
     git = ["git", "-C", str(PROJECT)]
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
@@ -179,11 +216,39 @@ def replay(name: str) -> Iterator[str]:
 
 def replay_command(old: RunRecord, file: Path) -> list[str]:
     """Return the command of a record, shortened; with this interpreter."""
-    python, *arguments = shlex.split(old.command)
-    if python != "python" or "--count" not in arguments:
-        raise RecordError(f"no command to shorten: {old.command}")
-    arguments[arguments.index("--count") + 1] = str(min(old.count, max(FEWEST, old.count // 100)))
+    first = old.slices[0].count if old.slices else old.count
+    return command_of(old, file, count=min(first, max(FEWEST, first // 100)), seed=old.seed)
+
+
+def command_of(record: RunRecord, file: Path, *, count: int, seed: int) -> list[str]:
+    """Return a record's command with another number of inputs and another seed. Raises RecordError."""
+    python, *arguments = shlex.split(record.command)
+    for option, value in (("--count", count), ("--seed", seed)):
+        if python != "python" or option not in arguments:
+            raise RecordError(f"no command with {option}: {record.command}")
+        arguments[arguments.index(option) + 1] = str(value)
     return [sys.executable, *arguments, "--record", str(file)]
+
+
+def commits_since(commit: str) -> int | None:
+    """Return how many commits are newer than a record's, or None if this repository does not have it."""
+    git = ["git", "-C", str(PROJECT), "rev-list", "--count", f"{commit}..HEAD"]
+    counted = subprocess.run(git, capture_output=True, text=True, check=False)
+    return int(counted.stdout) if counted.returncode == 0 else None
+
+
+def age_problems(record: RunRecord) -> Iterator[str]:
+    """Yield why a record is too old to count as evidence for the current code."""
+    newer = commits_since(record.commit)
+    if newer is None:
+        yield f"this repository has no commit {record.commit}: add a slice with `make slices`"
+    elif newer > OLDEST:
+        yield f"{newer} commits are newer, the limit is {OLDEST}: add a slice with `make slices`"
+
+
+def names_of_records() -> list[str]:
+    """Return the names of all records."""
+    return sorted(file.stem for file in RECORDS.glob("*.json"))
 
 
 def differences(old: RunRecord, new: RunRecord) -> Iterator[str]:
@@ -201,7 +266,7 @@ def differences(old: RunRecord, new: RunRecord) -> Iterator[str]:
 
 def main() -> int:
     """Return the exit code of `make records`."""
-    names = sorted(file.stem for file in RECORDS.glob("*.json"))
+    names = names_of_records()
     parser = argparse.ArgumentParser(prog="make records", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default: all")
     chosen = parser.parse_args().names or names
@@ -211,7 +276,7 @@ def main() -> int:
     for name in chosen:
         start = time.monotonic()
         try:
-            problems = list(replay(name))
+            problems = [*replay(name), *age_problems(RunRecord.read(RECORDS / f"{name}.json"))]
         except NotRun as lack:
             print(f"{name}: {NOT_RUN}{lack}", flush=True)
             continue

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench import recorded
-from bench.recorded import RECORDS, NotRun, RecordError, RunRecord, differences, replay, replay_command
+from bench.recorded import RECORDS, NotRun, RecordError, RunRecord, age_problems, differences, replay, replay_command
 
 HALF = {"made": 1000, "executed": 500}
 
@@ -69,6 +69,21 @@ def test_a_share_off_by_more_than_a_tenth_is_different(changed: dict[str, Any], 
     assert list(differences(record(), record(**changed))) == ([difference] if difference else [])
 
 
+@pytest.mark.parametrize(
+    ("commit", "problem"),
+    [
+        ("HEAD", []),
+        ("HEAD~1", ["1 commits are newer, the limit is 0: add a slice with `make slices`"]),
+        ("0" * 40, [f"this repository has no commit {'0' * 40}: add a slice with `make slices`"]),
+    ],
+)
+def test_a_record_is_too_old_after_a_number_of_commits(
+    commit: str, problem: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "OLDEST", 0)
+    assert [*age_problems(record(commit=commit))] == problem
+
+
 def test_a_command_that_no_longer_runs_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorded, "RECORDS", tmp_path)
     gone = record(command="python -m tests.bench.gone --count 1000 --seed 7")
@@ -90,7 +105,7 @@ def test_a_run_that_cannot_run_here_is_no_failure(tmp_path: Path, monkeypatch: p
 def test_a_record_without_a_command_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorded, "RECORDS", tmp_path)
     (tmp_path / "bare.json").write_text(json.dumps(asdict(record(command="python -m tests.bench.sample"))))
-    assert [*replay("bare")] == ["no command to shorten: python -m tests.bench.sample"]
+    assert [*replay("bare")] == ["no command with --count: python -m tests.bench.sample"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"command": "python -m tests.crash"}'])

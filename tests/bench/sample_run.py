@@ -1,0 +1,25 @@
+"""A recorded run for the tests of slices: the inputs are numbers, and the seed `--defect` fails."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from bench.recorded import RunRecord, finish, options
+
+
+def main() -> int:
+    """Return the exit code of the run."""
+    parser = options(__doc__, 10)
+    parser.add_argument("--defect", type=int, default=0)
+    chosen = parser.parse_args()
+    findings = ["a wrong number"] if chosen.seed == chosen.defect else []
+    stages = {"made": chosen.count, "even": chosen.count // 2}
+    record = RunRecord(
+        chosen.seed, chosen.count, stages, findings, {"odd": {"numbers": chosen.seed}}, {"last": chosen.seed}
+    )
+    return finish(record, chosen, time.monotonic())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

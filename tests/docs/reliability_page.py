@@ -1,0 +1,76 @@
+"""Generator of the table in docs/reliability.md, from the records of long runs (bench/records).
+
+python -m tests.docs.reliability_page     regenerate it (`make reliability-page`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bench.recorded import RECORDS, RunRecord, names_of_records
+
+PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "reliability.md"
+BEGIN: Final = "<!-- the table: make reliability-page -->\n"
+END: Final = "<!-- end of the table -->\n"
+
+PROMISES: Final = {
+    "crash": "A killed process, a cut log, a flipped bit or a failing write loses no acknowledged commit.",
+    "crash-epochs": "A network killed at any moment continues to the same chain.",
+    "kill-node": "A node killed under clients loses no receipt that it gave.",
+    "load": "200 concurrent clients lose no request, and no receipt after a kill.",
+    "gc-check": "Garbage collection beside a writer deletes only unreferenced blocks.",
+    "long-life": "Memory and time per request stay level over mixed traffic.",
+    "memory": "Messages that fail in any way leave no memory behind.",
+    "migration": "Every actor is correct after the migration to network version 29.",
+    "fuzz": "Hostile input to any decoder gives a value or a typed error.",
+    "fuzz-machine": "Hostile bytecode, modules, messages and vectors never stop the machine.",
+    "facade-fuzz": "Hostile call data to Filecoin's precompiles gives an answer or an exit code.",
+    "oracle-messages": "Messages have ref-fvm's exit code, return value, gas, events and state root.",
+    "differential": "Contracts behave as on the official EVM actor.",
+    "actors": "Our built-in actors behave as the official ones.",
+    "streams": "The reward actor's streams keep their invariants.",
+    "crossing": "Calls between both runtimes keep balances, order and rollback.",
+    "parallel": "Parallel execution gives the serial result.",
+    "engines": "Both EVM engines and revm agree on programs with calls.",
+    "engine-frames": "Both EVM engines agree on single frames.",
+    "engine-tiers": "Compiled regions agree with the interpreter.",
+    "soltests": "Public Solidity suites have forge's outcomes and gas.",
+    "soltests-bugs": "Fuzzing finds planted bugs in at most forge's runs.",
+    "mutation": "Mutation tests list exactly the gaps of a suite.",
+    "offline-forks": "A fork that was read once needs no network.",
+    "explorer-load": "The explorer's pages do not depend on the length of the chain.",
+    "f3-certificates": "Finality certificates are accepted and refused as by the published crates.",
+    "lab-accounts": "Delegated accounts keep their invariants.",
+    "lab-async": "Asynchronous messages are delivered once and in order.",
+    "lab-flood": "A miner's proof is included in time during a flood of messages.",
+    "lab-lanes": "Lanes keep their shares of a block.",
+    "lab-libraries": "Dynamic libraries behave as the static form.",
+    "lab-rent": "Rent, archiving and resurrection keep their invariants.",
+}
+"""The promise that each record supports."""
+
+
+def replaced(page: str) -> str:
+    """Return the page with the generated table."""
+    before, rest = page.split(BEGIN)
+    return before + BEGIN + "\n" + "\n".join(lines()) + "\n\n" + END + rest.split(END)[1]
+
+
+def lines() -> Iterator[str]:
+    """Return a row per record, in the order of `PROMISES`."""
+    records = {name: RunRecord.read(RECORDS / f"{name}.json") for name in names_of_records()}
+    yield "| promise | record | inputs | open findings | planted defects found | last commit | date |"
+    yield "|---|---|---|---|---|---|---|"
+    for name in sorted(records, key=[*PROMISES].index):
+        record = records[name]
+        found = sum(any(places.values()) for places in record.planted_defect.values())
+        yield (
+            f"| {PROMISES[name]} | `{name}` | {record.count:,} | {len(record.findings)} "
+            f"| {found} of {len(record.planted_defect)} | `{record.commit[:8]}` | {record.date} |"
+        )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
