@@ -106,7 +106,7 @@ class SuiteRuns:
         if self.options.report == "coverage":
             self._print_coverage(session, suites)
         is_same = self._keep_snapshots(suites)
-        has_failed = any(suite.count(CaseStatus.FAILURE) for suite in suites)
+        has_failed = any(suite.count(CaseStatus.FAILURE) + suite.count(CaseStatus.UNDECIDED) for suite in suites)
         if reports.snapshot and (reports.allow_failure or not has_failed):
             is_same = self._snapshot(suites) and is_same
         if reports.flame is not None:  # last, because an error here ends the command

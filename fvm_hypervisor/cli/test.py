@@ -21,6 +21,7 @@ _FILTERS = "Filters"
 _FUZZ = "Fuzz and invariant tests"
 _REPORTS = "Reports"
 _WATCH = "Again and again"
+_SYMBOLIC = "Symbolic tests"
 
 
 class CoverageKind(StrEnum):
@@ -158,6 +159,32 @@ def run_tests(
             "--flamechart", help="Write a flame chart, in order of calls, to cache/.", rich_help_panel=_REPORTS
         ),
     ] = False,
+    symbolic: Annotated[
+        bool,
+        typer.Option(
+            "--symbolic",
+            help="Run check* and prove* for all inputs (docs/symbolic-tests.md).",
+            rich_help_panel=_SYMBOLIC,
+        ),
+    ] = False,
+    symbolic_fuzz: Annotated[
+        bool, typer.Option("--symbolic-fuzz", help="Like --symbolic, with fuzz tests too.", rich_help_panel=_SYMBOLIC)
+    ] = False,
+    symbolic_lengths: Annotated[
+        str, typer.Option(metavar="N[,N]", help="Lengths of arrays in arguments.", rich_help_panel=_SYMBOLIC)
+    ] = "0,1,2",
+    symbolic_bytes: Annotated[
+        str, typer.Option(metavar="N[,N]", help="Lengths of bytes and strings.", rich_help_panel=_SYMBOLIC)
+    ] = "0,32,65",
+    symbolic_loop: Annotated[
+        int, typer.Option(min=1, help="Maximum symbolic iterations of a loop.", rich_help_panel=_SYMBOLIC)
+    ] = 8,
+    symbolic_paths: Annotated[
+        int, typer.Option(min=1, help="Maximum number of paths per test.", rich_help_panel=_SYMBOLIC)
+    ] = 10_000,
+    symbolic_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Time limit per symbolic test in seconds.", rich_help_panel=_SYMBOLIC)
+    ] = 120.0,
     debug: Annotated[
         bool, typer.Option("--debug", help="Open the selected test in the debugger (docs/debugger.md).")
     ] = False,
@@ -269,15 +296,16 @@ def run_tests(
 ) -> None:
     """Run a Foundry project's tests, with Filecoin's precompiles and built-in actors.
 
-    Exit status: 0 if all tests passed or none was found; 1 if a test failed, the sources do not compile, or results
-    differ between network versions; 2 if the tests cannot be run, e.g. for invalid options, an invalid foundry.toml
-    or a missing compiler; 130 after Ctrl-C, with the results so far.
+    Exit status: 0 if all tests passed or none was found; 1 if a test failed or was not decided, the sources do not
+    compile, or results differ between network versions; 2 if the tests cannot be run, e.g. for invalid options, an
+    invalid foundry.toml or a missing compiler; 130 after Ctrl-C, with the results so far.
 
     Example: hypervisor test --match-contract Counter -vvv
     """
     from bridge.ethereum_block import ETHEREUM
     from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
     from fvm_hypervisor.cli.suites import Reports, SuiteRuns
+    from fvm_hypervisor.cli.symbolic_options import check_symbolic, symbolic_settings
     from fvm_hypervisor.soltest.coverage_settings import coverage_settings
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.gas_snapshot_file import SEED
@@ -316,6 +344,14 @@ def run_tests(
             "--debug, --watch or several --network"
         )
     check_output(lcov, "the coverage")
+    bounds = symbolic_settings(
+        symbolic_fuzz, (symbolic_lengths, symbolic_bytes), symbolic_loop, symbolic_paths, min(symbolic_timeout, timeout)
+    )
+    if symbolic or symbolic_fuzz:
+        check_symbolic(rules, {
+            "--coverage": bool(collected), "--debug": debug, "several --network": len(numbers) > 1,
+            "--snapshot": snapshot is not None, "--flamegraph": flamegraph or flamechart,
+        })  # fmt: skip
     named = None if root is None else _root(root)
     resolved = path.resolve() if named is None else (named / path).resolve()
     if not resolved.exists():
@@ -338,6 +374,7 @@ def run_tests(
         return replace(
             project,
             allow_test_fail=allow_test_fail,
+            symbolic=bounds,
             isolate=project.isolate or (gas_report and rules == ETHEREUM),
             fuzz=replace(
                 project.fuzz,
@@ -362,6 +399,7 @@ def run_tests(
         path=match_path or match.get("match_path"),
         no_path=no_match_path or match.get("no_match_path"),
         inside=None if resolved == home else resolved.relative_to(home).as_posix(),
+        symbolic="fuzz" if symbolic_fuzz else "checks" if symbolic else "",
     )
     options = Options(
         rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,

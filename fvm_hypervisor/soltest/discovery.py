@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Any
+from typing import Any, Literal
 
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.results import CaseKind
@@ -42,6 +42,8 @@ class SuiteFilter:
     no_path: str | None = None
     inside: str | None = None
     """A test file, or a folder of tests."""
+    symbolic: Literal["", "checks", "fuzz"] = ""
+    """Symbolic tests, without or with fuzz tests, instead of all others."""
 
     def check(self) -> None:
         """Raise InvalidInput for an invalid regular expression."""
@@ -112,19 +114,24 @@ def type_of(entry: Mapping[str, Any]) -> str:
     return kind
 
 
-def tests_of(artifact: ContractArtifact) -> list[TestFunction]:
-    """Return the test functions of a contract, sorted by signature."""
+def tests_of(artifact: ContractArtifact, symbolic: str) -> list[TestFunction]:
+    """Return the test functions of a contract, sorted by signature; `symbolic` as in `SuiteFilter`."""
     found = []
     for entry in artifact.abi:
-        kind = None if entry.get("type") != "function" else _kind(entry)
+        kind = None if entry.get("type") != "function" else _kind(entry, symbolic)
         if kind is not None:
             should_fail = str(entry["name"]).startswith("testFail")
             found.append(TestFunction(str(entry["name"]), signature(entry), entry, kind, should_fail))
     return sorted(found, key=lambda test: test.signature)
 
 
-def _kind(entry: Mapping[str, Any]) -> CaseKind | None:
+def _kind(entry: Mapping[str, Any], symbolic: str) -> CaseKind | None:
     name = str(entry.get("name", ""))
+    if symbolic:
+        is_wanted = name.startswith(("check", "prove")) or (
+            symbolic == "fuzz" and name.startswith("test") and bool(entry.get("inputs"))
+        )
+        return CaseKind.SYMBOLIC if is_wanted else None
     if name.startswith(("invariant", "statefulFuzz")):
         return CaseKind.INVARIANT
     if name.startswith("test"):
@@ -180,7 +187,7 @@ def find_suites(
             continue
         try:
             artifact = artifacts.load(location)
-            found = tests_of(artifact) if _is_deployable(artifact) else []
+            found = tests_of(artifact, wanted.symbolic) if _is_deployable(artifact) else []
             warnings = suite_warnings(artifact) if found else ()
         except (InvalidInput, KeyError, TypeError) as error:
             corrupt.append((location.file, location.name, str(error)))

@@ -88,6 +88,8 @@ def _kind(test: TestResult) -> dict[str, Any]:
     match test.kind:
         case CaseKind.UNIT:
             return {"Unit": {"gas": test.gas}}
+        case CaseKind.SYMBOLIC:
+            return {"Symbolic": {"paths": test.runs}}
         case CaseKind.TABLE:
             return {"Table": {"runs": test.runs, **average}}
         case CaseKind.FUZZ:

@@ -32,8 +32,8 @@ def junit(suites: Sequence[SuiteResult], seconds: float, verbosity: int = 0) -> 
 def _suite(suite: SuiteResult, verbosity: int) -> Iterator[str]:
     yield (
         f'    <testsuite name={_attribute(suite.name)} tests="{len(suite.tests)}"'
-        f' disabled="{suite.count(CaseStatus.SKIPPED)}" errors="0" failures="{suite.count(CaseStatus.FAILURE)}"'
-        f' time="{suite.duration:.3f}">'
+        f' disabled="{suite.count(CaseStatus.SKIPPED)}" errors="{suite.count(CaseStatus.UNDECIDED)}"'
+        f' failures="{suite.count(CaseStatus.FAILURE)}" time="{suite.duration:.3f}">'
     )
     for test in sorted(suite.tests, key=lambda test: test.signature):
         yield from _case(test, verbosity)
@@ -46,6 +46,8 @@ def _case(test: TestResult, verbosity: int) -> Iterator[str]:
     if test.status is CaseStatus.FAILURE:
         reason = f" message={_attribute(test.reason)}" if test.reason else ""
         yield f"            <failure{reason}/>"
+    elif test.status is CaseStatus.UNDECIDED:
+        yield f"            <error message={_attribute(test.reason or '')}/>"
     elif test.status is CaseStatus.SKIPPED:
         reason = f" message={_attribute(test.reason)}" if test.reason else ""
         yield f"            <skipped{reason}/>"

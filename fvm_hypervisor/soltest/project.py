@@ -21,6 +21,7 @@ from fvm_hypervisor.soltest.foundry_keys import unknown_keys, unknown_variables
 from fvm_hypervisor.soltest.foundry_profiles import chosen_profile, merged_profile
 from fvm_hypervisor.soltest.project_files import CONFIG_FILE, check_inside
 from fvm_hypervisor.soltest.remappings import Remapping, all_remappings
+from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from fvm_hypervisor.soltest.toml_table import U32, U64, U256, Table
 from hypervisor.errors import InvalidInput
 from hypervisor.precompile_file import precompiles_of
@@ -173,6 +174,8 @@ class Project:
     fork_block_number: int | None = None
     rpc_cache: str = "remote"
     """Nodes whose responses are cached on disk: `all`, `remote` (on other machines) or `none`."""
+    symbolic: SymbolicSettings = field(default_factory=SymbolicSettings)
+    """Bounds of symbolic tests; not set by foundry.toml."""
     precompiles: tuple[Precompile, ...] = ()
     """WASM modules that contracts may call by address."""
     match: Mapping[str, str] = field(default_factory=dict)

@@ -13,7 +13,10 @@ from hypervisor.printable import printable
 _MAX_WORDS: Final = 10_000
 """Maximum number of characters of a line from a contract or project; unprintable ones are escaped."""
 _STATUSES: Final = (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
-_TAGS = {CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIPPED: "SKIP"}
+_TAGS: Final = {
+    CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIPPED: "SKIP",
+    CaseStatus.UNDECIDED: "NOT DECIDED",
+}  # fmt: skip
 
 
 def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
@@ -75,8 +78,11 @@ def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:
 def verdict(suite: SuiteResult) -> str:
     """Return the line with a suite's totals."""
     passed, failed, skipped = (suite.count(status) for status in _STATUSES)
+    undecided = suite.count(CaseStatus.UNDECIDED)
+    result = "FAILED" if failed else "NOT DECIDED" if undecided else "ok"
     return (
-        f"Suite result: {'FAILED' if failed else 'ok'}. {passed} passed; {failed} failed; {skipped} skipped; "
+        f"Suite result: {result}. {passed} passed; {failed} failed; {skipped} skipped; "
+        f"{f'{undecided} not decided; ' if undecided else ''}"
         f"finished in {duration(suite.duration)} ({duration(sum(test.duration for test in suite.tests))} CPU time)"
     )
 
@@ -98,12 +104,13 @@ def summary_table(suites: Sequence[SuiteResult], *, detailed: bool = False) -> l
 def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str]:
     """Yield the last lines: the totals of all suites, and the failures again."""
     passed, failed, skipped = (sum(suite.count(status) for suite in suites) for status in _STATUSES)
-    total = passed + failed + skipped
+    undecided = sum(suite.count(CaseStatus.UNDECIDED) for suite in suites)
+    total = passed + failed + skipped + undecided
     yield ""
     yield (
         f"Ran {len(suites)} test suite{'' if len(suites) == 1 else 's'} in {duration(seconds)} "
         f"({duration(sum(suite.duration for suite in suites))} CPU time): {passed} tests passed, {failed} failed, "
-        f"{skipped} skipped ({total} total tests)"
+        f"{skipped} skipped{f', {undecided} not decided' if undecided else ''} ({total} total tests)"
     )
     if not failed:
         return

@@ -17,6 +17,8 @@ class CaseStatus(Enum):
     SUCCESS = "Success"
     FAILURE = "Failure"
     SKIPPED = "Skipped"
+    UNDECIDED = "Undecided"
+    """A symbolic test that neither holds on all paths nor has a counterexample."""
 
 
 class CaseKind(Enum):
@@ -26,6 +28,7 @@ class CaseKind(Enum):
     FUZZ = "fuzz"
     INVARIANT = "invariant"
     TABLE = "table"
+    SYMBOLIC = "symbolic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,8 @@ class TestResult:
         if self.kind in (CaseKind.FUZZ, CaseKind.TABLE):
             gases = self.gases or (0,)
             return f"(runs: {self.runs}, μ: {int(mean(gases))}, ~: {int(median(gases))})"
+        if self.kind is CaseKind.SYMBOLIC:
+            return f"(paths: {self.runs})"
         if self.best is not None:
             return f"(best: {self.best}, runs: {self.runs}, calls: {self.calls})"
         if self.kind is CaseKind.INVARIANT:

@@ -286,6 +286,10 @@ class SuiteRun:
             return lambda: self._unit(stage, test)
         if test.kind is CaseKind.TABLE:
             return lambda: TableRun(stage, test, ready, self.progress).run()
+        if test.kind is CaseKind.SYMBOLIC:
+            from fvm_hypervisor.soltest.symbolic.run import SymbolicRun  # z3 is optional
+
+            return lambda: SymbolicRun(stage, test, self.project.symbolic, ready).run()
         contract, name = self.suite.contract, test.signature
         if test.kind is CaseKind.FUZZ:
             stored = stored_input(self.project, contract, name)

@@ -160,7 +160,7 @@ def _replace_worker(
     known = worker.known  # the test itself had ended; only its trace is lost
     begun = worker.progress or TestResult(worker.test or "setUp()", kind, CaseStatus.FAILURE)
     result.tests.append(
-        replace(begun, status=CaseStatus.FAILURE, reason=reason, duration=seconds)
+        replace(begun, status=_stopped(kind), reason=reason, duration=seconds)
         if known is None
         else replace(known, stack=(f"unknown: the repetition of the test failed: {reason}",))
     )
@@ -177,6 +177,11 @@ def _replace_worker(
         )
     else:
         again.start_suite(replace(suite, tests=left), job, result)
+
+
+def _stopped(kind: CaseKind) -> CaseStatus:
+    """Return the status of a test whose process was stopped."""
+    return CaseStatus.UNDECIDED if kind is CaseKind.SYMBOLIC else CaseStatus.FAILURE
 
 
 def _add_stack(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:

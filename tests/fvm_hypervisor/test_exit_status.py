@@ -95,7 +95,10 @@ MISTAKES: dict[str, list[list[str]]] = {
     "blocktest": [["absent"], ["chain"]],
     "statetest": [["absent"], ["chain"]],
     "step": [[HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
-    "test": [["absent"], ["--root", "absent"], ["--fork-url", "nowhere"], ["--nothing"]],
+    "test": [
+        ["absent"], ["--root", "absent"], ["--fork-url", "nowhere"], ["--nothing"], ["--symbolic-lengths", "many"],
+        ["--symbolic", "--debug"], ["--symbolic", "--rules", "filecoin"],
+    ],
     "trace": [
         ["zz"], ["0x12"], ["1", "--flame", "x.svg"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"],
         [HASH, "--state", "no-store"],

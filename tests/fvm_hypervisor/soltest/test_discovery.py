@@ -88,7 +88,7 @@ def test_tests_of_a_contract_are_read_from_its_interface_alone(tmp_path: Path) -
     content = artifact({"testA()": PASS})
     (tmp_path / "A.json").write_text(json.dumps(content), encoding="utf-8")
     found = Artifacts(tmp_path, [ArtifactLocation("A.sol", "A", tmp_path / "A.json")], {}).get("A.sol", "A")
-    assert [test.name for test in discovery.tests_of(found)] == ["testA"]
+    assert [test.name for test in discovery.tests_of(found, "")] == ["testA"]
 
 
 COMMENTS = """

@@ -1,0 +1,40 @@
+"""Options of symbolic tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+import typer
+
+from bridge.ethereum_block import ETHEREUM
+from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+from hypervisor.errors import InvalidInput
+
+_MAX_LENGTH = 1024
+
+
+def symbolic_settings(fuzz: bool, lengths: tuple[str, str], loop: int, paths: int, seconds: float) -> SymbolicSettings:
+    """Return the bounds of symbolic tests from the values of their options."""
+    arrays, texts = lengths
+    return SymbolicSettings(
+        fuzz, _lengths(arrays, "--symbolic-lengths"), _lengths(texts, "--symbolic-bytes"), loop, paths, seconds=seconds
+    )
+
+
+def check_symbolic(rules: str, others: Mapping[str, bool]) -> None:
+    """Raise for options that symbolic tests exclude, and if z3 is not installed."""
+    if rules != ETHEREUM:
+        raise InvalidInput(f"symbolic tests run under the rules ethereum, not {rules}: remove --rules")
+    for name, is_set in others.items():
+        if is_set:
+            raise typer.BadParameter(f"--symbolic and {name} exclude each other: run them separately")
+    if find_spec("z3") is None:
+        raise InvalidInput("symbolic tests need z3: install fvm-hypervisor[symbolic]")
+
+
+def _lengths(text: str, option: str) -> tuple[int, ...]:
+    words = text.split(",")
+    if not all(word.strip().isdecimal() and int(word) <= _MAX_LENGTH for word in words):
+        raise typer.BadParameter(f"{option} '{text}' is not a list of lengths from 0 to {_MAX_LENGTH}, such as 0,1,2")
+    return tuple(dict.fromkeys(int(word) for word in words))

@@ -1,0 +1,253 @@
+"""The opcodes that begin or end a frame: calls, creations and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bridge.addresses import EthAddress, create2_address, create_address
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
+from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS, run_cheatcode, run_svm
+from fvm_hypervisor.soltest.symbolic.data import Byte, Data, concrete
+from fvm_hypervisor.soltest.symbolic.opcodes import (
+    Handler,
+    account_number,
+    is_all_gas,
+    is_special,
+    memory,
+    place,
+    push,
+    special_name,
+)
+from fvm_hypervisor.soltest.symbolic.path import Account, Code, Frame, Halt, Path, Prank, copied
+from fvm_hypervisor.soltest.symbolic.storage import Storage
+from fvm_hypervisor.soltest.symbolic.words import NotModelled, Word, add, below, subtract, truth
+
+MAX_DEPTH: Final = 64
+"""Maximum depth of calls."""
+_IDENTITY: Final = 4
+_MAX_CODE: Final = 24_576
+"""Size of code that the strictest rules allow; larger code is not modelled."""
+_DELEGATION: Final = (0xEF, 0x01, 0x00)
+_VM, _CONSOLE = (int.from_bytes(address, "big") for address in (VM_ADDRESS, CONSOLE_ADDRESS))
+
+Result = Callable[[Path, bool, Data], None]
+
+
+def finish(path: Path, success: bool, output: Data) -> None:
+    """End the running frame; a failure restores the state before it."""
+    frame = path.frames.pop()
+    if not success:
+        path.accounts = copied(frame.saved)
+    path.pranks = {depth: prank for depth, prank in path.pranks.items() if depth <= len(path.frames)}
+    frame.result(path, success, output)
+
+
+def _result_of_call(at: int, size: int) -> Result:
+    def result(path: Path, success: bool, output: Data) -> None:
+        frame, length = path.frame, min(size, len(output))
+        frame.memory[at : at + length] = output[:length]
+        frame.returned = output
+        push(path, int(success))
+
+    return result
+
+
+def _call(kind: str) -> Handler:
+    def call(path: Path, gas: Word, to: Word, *rest: Word) -> None:
+        value = rest[0] if kind == "CALL" else 0
+        data = memory(path, rest[-4], rest[-3], f"input of {kind}")
+        result = _result_of_call(*place(path, rest[-2], rest[-1], f"output of {kind}"))
+        address = account_number(path, to, kind)
+        has_value = path.decide(truth(value))
+        if has_value and path.frame.static:
+            raise Halt("a static call transfers value")
+        if address in (_VM, SVM_ADDRESS, _CONSOLE):
+            _call_tool(path, kind, address, data, result)
+        else:
+            _call_account(path, kind, address, value if has_value else 0, data, result, is_all_gas(gas))
+
+    return call
+
+
+def _call_tool(path: Path, kind: str, address: int, data: list[Byte], result: Result) -> None:
+    """Call the cheatcodes or the console."""
+    if kind == "DELEGATECALL":
+        raise NotModelled("DELEGATECALL of cheatcodes")
+    if address == _CONSOLE:
+        result(path, True, ())
+        return
+    success, output = (run_cheatcode if address == _VM else run_svm)(path, data)
+    result(path, success, output)
+
+
+def _call_account(
+    path: Path, kind: str, address: int, value: Word, data: list[Byte], result: Result, has_all_gas: bool
+) -> None:
+    frame = path.frame
+    prank = path.pranks.get(len(path.frames))
+    if prank is not None and kind == "DELEGATECALL":
+        raise NotModelled("DELEGATECALL during a prank")
+    sender = frame.address if prank is None else prank.sender
+    if value != 0:
+        payer = account_number(path, sender, "the sender of value")
+        if not _can_pay(path, payer, address, value):
+            _use(path, prank)
+            result(path, False, ())
+            return
+    if is_special(address):
+        _call_precompile(path, kind, address, value, data, result, has_all_gas)
+        return
+    account = path.account(address)
+    if account.code.data[:3] == _DELEGATION:
+        raise NotModelled(f"a call of the delegated account {address:#042x}")
+    if account.code.data and not has_all_gas:
+        raise NotModelled(f"{kind} with a gas limit")
+    if len(path.frames) > MAX_DEPTH:
+        raise NotModelled(f"calls deeper than {MAX_DEPTH}")
+    saved = copied(path.accounts)
+    _use(path, prank)
+    if value != 0:
+        _transfer(path, payer, address, value)
+    if not account.code.data:
+        result(path, True, ())
+        return
+    is_delegate = kind == "DELEGATECALL"
+    path.frames.append(Frame(
+        account.code, frame.address if is_delegate else address, frame.caller if is_delegate else sender,
+        frame.value if is_delegate else value, data, frame.static or kind == "STATICCALL", result, saved,
+        frame.origin if prank is None or prank.origin is None else prank.origin,
+    ))  # fmt: skip
+
+
+def _call_precompile(
+    path: Path, kind: str, address: int, value: Word, data: list[Byte], result: Result, has_all_gas: bool
+) -> None:
+    """Run one of Ethereum's precompiles on concrete input. Raises NotModelled for everything else."""
+    if path.account(address).code.data:
+        raise NotModelled(f"{kind} of code at {special_name(address)}")
+    if value != 0 or not has_all_gas:
+        raise NotModelled(f"{kind} of {special_name(address)} with {'value' if value != 0 else 'a gas limit'}")
+    if address == _IDENTITY:
+        _use(path, path.pranks.get(len(path.frames)))
+        result(path, True, data)
+        return
+    numbers = concrete(data)
+    if numbers is None or not 0 < address <= 0x1FF:
+        why = "" if numbers is not None else " with symbolic input"
+        raise NotModelled(f"{kind} of {special_name(address)}{why}")
+    success, output = path.start.run_precompile(address, numbers)
+    _use(path, path.pranks.get(len(path.frames)))
+    result(path, success, output)
+
+
+def _use(path: Path, prank: Prank | None) -> None:
+    if prank is not None and prank.once:
+        del path.pranks[len(path.frames)]
+
+
+def _can_pay(path: Path, payer: int, to: int, value: Word) -> bool:
+    if path.decide(below(path.account(payer).balance, value)):
+        return False
+    balance = path.account(to).balance
+    if path.decide(below(add(balance, value), balance)):
+        raise NotModelled("a balance of 2^256 or more")
+    return True
+
+
+def _transfer(path: Path, payer: int, to: int, value: Word) -> None:
+    if payer != to:
+        path.account(payer).balance = subtract(path.account(payer).balance, value)
+        path.account(to).balance = add(path.account(to).balance, value)
+
+
+# --- creations ------------------------------------------------------------------------------------------------------
+
+
+def _result_of_creation(address: int) -> Result:
+    def result(path: Path, success: bool, output: Data) -> None:
+        path.frame.returned = () if success else output
+        push(path, address if success else 0)
+
+    return result
+
+
+def _create(path: Path, value: Word, at: Word, size: Word, *salts: Word) -> None:
+    frame, kind = path.frame, "CREATE2" if salts else "CREATE"
+    if frame.static:
+        raise Halt("a static call creates a contract")
+    code = memory(path, at, size, f"code of {kind}")
+    prank = path.pranks.get(len(path.frames))
+    creator = frame.address if prank is None else account_number(path, prank.sender, f"sender of {kind}")
+    sender, nonce = EthAddress(creator.to_bytes(20, "big")), path.account(creator).nonce
+    if salts:
+        init_code, salt = concrete(code), path.number(salts[0], "salt of CREATE2")
+        if init_code is None:
+            raise NotModelled("CREATE2 of code with symbolic bytes")
+        made = create2_address(sender, salt.to_bytes(32, "big"), init_code)
+    else:
+        made = create_address(sender, nonce)
+    address = int.from_bytes(made, "big")
+    has_value = path.decide(truth(value))
+    if has_value and not _can_pay(path, creator, address, value):
+        _use(path, prank)
+        frame.returned = ()
+        push(path, 0)
+        return
+    before = path.account(address)
+    if before.code.data or before.nonce:
+        raise NotModelled(f"{kind} at the address {address:#042x}, which is in use")
+    if len(code) > 2 * _MAX_CODE or len(path.frames) > MAX_DEPTH:
+        raise NotModelled(f"{kind} of {len(code)} bytes at depth {len(path.frames)}")
+    _use(path, prank)
+    path.account(creator).nonce = nonce + 1
+    saved = copied(path.accounts)
+    path.accounts[address] = Account(Code(()), Storage(), before.balance, 1)
+    if has_value:
+        _transfer(path, creator, address, value)
+    path.frames.append(Frame(
+        Code(code), address, creator, value if has_value else 0, (), False, _result_of_creation(address), saved,
+        frame.origin if prank is None or prank.origin is None else prank.origin, is_creation=True,
+    ))  # fmt: skip
+
+
+# --- ends -----------------------------------------------------------------------------------------------------------
+
+
+def _stop(path: Path) -> None:
+    _succeed(path, ())
+
+
+def _return(path: Path, at: Word, size: Word) -> None:
+    _succeed(path, memory(path, at, size, "RETURN"))
+
+
+def _succeed(path: Path, output: Data) -> None:
+    frame = path.frame
+    if frame.is_creation:
+        if len(output) > _MAX_CODE or (output and (not isinstance(output[0], int) or output[0] == 0xEF)):
+            raise NotModelled(f"creation of {len(output)} bytes of code that is too long or reserved")
+        path.account(frame.address).code = Code(output)
+    finish(path, True, output)
+
+
+def _revert(path: Path, at: Word, size: Word) -> None:
+    finish(path, False, memory(path, at, size, "REVERT"))
+
+
+def _refuse(path: Path, *_: Word) -> None:
+    raise NotModelled("the opcode CALLCODE")
+
+
+CALL_HANDLERS: Final[dict[int, tuple[int, Handler]]] = {
+    0x00: (0, _stop),
+    0xF0: (3, _create),
+    0xF1: (7, _call("CALL")),
+    0xF2: (7, _refuse),
+    0xF3: (2, _return),
+    0xF4: (6, _call("DELEGATECALL")),
+    0xF5: (4, _create),
+    0xFA: (6, _call("STATICCALL")),
+    0xFD: (2, _revert),
+}
+"""Number of operands and handler by opcode."""

@@ -1,0 +1,317 @@
+"""Cheatcodes on symbolic values: forge's (`vm`), and those of halmos that create symbolic values (`svm`).
+
+A cheatcode without an entry here ends its path as not decided, by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import z3
+
+from fvm_hypervisor.soltest.cheatcodes.failures import failure_data
+from fvm_hypervisor.soltest.cheatcodes.signing import account_of
+from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.table import selector, table
+from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, joined, slice_of, words_data
+from fvm_hypervisor.soltest.symbolic.opcodes import account_number, is_special
+from fvm_hypervisor.soltest.symbolic.path import Account, Code, Path, Prank, fresh
+from fvm_hypervisor.soltest.symbolic.words import Condition, NotModelled, Word, equal, negation, operate, truth
+from store.keccak import keccak
+
+SVM_ADDRESS: Final = int.from_bytes(keccak(b"svm cheat code")[12:], "big")
+"""Address of halmos' cheatcodes."""
+_VM: Final = int.from_bytes(VM_ADDRESS, "big")
+_MAX_BYTES: Final = 1 << 16
+Answer = tuple[bool, Data]
+_Run = Callable[[Path, Data], Data]
+
+
+def run_cheatcode(path: Path, data: list[Byte]) -> Answer:
+    """Return success and output of a cheatcode. Raises NotModelled."""
+    name = concrete(data[:4])
+    if name is None:
+        raise NotModelled("a cheatcode with a symbolic selector")
+    if name in _ASSERTIONS:
+        holds = _ASSERTIONS[name](path, data)
+        return (True, ()) if path.decide(holds) else (False, list(failure_data("assertion failed")))
+    run = _CHEATCODES.get(name)
+    if run is None:
+        known = table().get(name)
+        raise NotModelled(f"the cheatcode {name.hex() if known is None else known.signature}")
+    return True, run(path, data)
+
+
+# --- assertions -----------------------------------------------------------------------------------------------------
+
+_Assertion = Callable[[Path, Data], Condition]
+_SIGNS: Final[dict[str, tuple[int, bool]]] = {
+    "Gt": (0x11, True), "Ge": (0x10, False), "Lt": (0x10, True), "Le": (0x11, False),
+}  # fmt: skip
+"""Opcode of an unsigned comparison, and its result where the assertion holds."""
+
+
+def _compared(opcode: int, wanted: bool) -> _Assertion:
+    def holds(path: Path, data: Data) -> Condition:
+        found = truth(operate(opcode, path.argument(data, 0), path.argument(data, 1)))
+        return found if wanted else negation(found)
+
+    return holds
+
+
+def _bytes_equal(path: Path, data: Data) -> Condition:
+    return _same_data(_bytes(path, data, 0), _bytes(path, data, 1))
+
+
+def _same_data(left: list[Byte], right: list[Byte]) -> Condition:
+    if len(left) != len(right):
+        return False
+    pairs = [(left[at : at + 32], right[at : at + 32]) for at in range(0, len(left), 32)]
+    found = [equal(joined(one), joined(other)) for one, other in pairs]
+    if any(one is False for one in found):
+        return False
+    return z3.And(*[one for one in found if one is not True]) if found else True
+
+
+def _not(holds: _Assertion) -> _Assertion:
+    return lambda path, data: negation(holds(path, data))
+
+
+def _assertions() -> dict[bytes, _Assertion]:
+    found: dict[str, _Assertion] = {
+        "assertTrue(bool": lambda path, data: truth(path.argument(data, 0)),
+        "assertFalse(bool": lambda path, data: negation(truth(path.argument(data, 0))),
+    }
+    for kind in ("bool", "uint256", "int256", "address", "bytes32"):
+        found[f"assertEq({kind},{kind}"] = _compared(0x14, True)
+        found[f"assertNotEq({kind},{kind}"] = _compared(0x14, False)
+    for kind in ("bytes", "string"):
+        found[f"assertEq({kind},{kind}"] = _bytes_equal
+        found[f"assertNotEq({kind},{kind}"] = _not(_bytes_equal)
+    for name, (opcode, wanted) in _SIGNS.items():
+        found[f"assert{name}(uint256,uint256"] = _compared(opcode, wanted)
+        found[f"assert{name}(int256,int256"] = _compared(opcode + 2, wanted)
+    return {selector(f"{start}{end}"): holds for start, holds in found.items() for end in (")", ",string)")}
+
+
+_ASSERTIONS: Final = _assertions()
+
+
+# --- arguments ------------------------------------------------------------------------------------------------------
+
+
+def _bytes(path: Path, data: Data, index: int) -> list[Byte]:
+    """Return an argument of type `bytes`."""
+    at = 4 + path.number(path.argument(data, index), "offset of a cheatcode's argument")
+    size = path.number(path.argument(slice_of(data, at - 4, 36), 0), "size of a cheatcode's argument")
+    if size > _MAX_BYTES:
+        raise NotModelled(f"a cheatcode's argument of {size} bytes")
+    return slice_of(data, at + 32, size)
+
+
+def _address(path: Path, data: Data, name: str) -> int:
+    address = account_number(path, path.argument(data, 0), name)
+    if is_special(address):
+        raise NotModelled(f"{name} of the precompile or Filecoin address {address:#042x}")
+    return address
+
+
+# --- forge's cheatcodes ---------------------------------------------------------------------------------------------
+
+
+def _assume(path: Path, data: Data) -> Data:
+    path.assume(truth(path.argument(data, 0)))
+    return ()
+
+
+def _prank(once: bool, has_origin: bool = False) -> _Run:
+    def prank(path: Path, data: Data) -> Data:
+        depth = len(path.frames)
+        if path.pranks:
+            raise NotModelled("a prank during another one")
+        path.pranks[depth] = Prank(path.argument(data, 0), path.argument(data, 1) if has_origin else None, once)
+        return ()
+
+    return prank
+
+
+def _stop_prank(path: Path, _data: Data) -> Data:
+    path.pranks.pop(len(path.frames), None)
+    return ()
+
+
+def _deal(path: Path, data: Data) -> Data:
+    _at_top(path, "deal")
+    path.account(_address(path, data, "deal")).balance = path.argument(data, 1)
+    return ()
+
+
+def _at_top(path: Path, name: str) -> None:
+    if len(path.frames) > 1:
+        raise NotModelled(f"the cheatcode {name} in a call of the test")
+
+
+def _store(path: Path, data: Data) -> Data:
+    address = _address(path, data, "store")
+    key, word = path.argument(data, 1), path.argument(data, 2)
+    if address == _VM and path.number(key, "slot of the cheatcodes") == FAILED_SLOT:
+        path.has_failed = path.has_failed or path.decide(truth(word))
+    path.account(address).storage.write(key, word)
+    return ()
+
+
+def _load(path: Path, data: Data) -> Data:
+    account = path.account(_address(path, data, "load"))
+    return bytes_of_word(account.storage.read(path.argument(data, 1), path.hashes.same))
+
+
+def _etch(path: Path, data: Data) -> Data:
+    _at_top(path, "etch")
+    address, code = _address(path, data, "etch"), _bytes(path, data, 1)
+    if address == _VM or (code and code[0] == 0xEF):
+        raise NotModelled("the cheatcode etch of this address or code")
+    path.account(address).code = Code(code)
+    return ()
+
+
+def _block(name: str) -> _Run:
+    def change(path: Path, data: Data) -> Data:
+        setattr(path.block, name, path.argument(data, 0))
+        return ()
+
+    return change
+
+
+def _block_value(name: str) -> _Run:
+    return lambda path, _data: bytes_of_word(getattr(path.block, name))
+
+
+def _addr(path: Path, data: Data) -> Data:
+    key = path.number(path.argument(data, 0), "private key")
+    return bytes_of_word(int.from_bytes(account_of(key).address, "big"))
+
+
+def _nothing(_path: Path, _data: Data) -> Data:
+    return ()
+
+
+_CHEATCODES: Final[dict[bytes, _Run]] = {
+    selector(signature): run
+    for signature, run in {
+        "assume(bool)": _assume,
+        "prank(address)": _prank(True),
+        "prank(address,address)": _prank(True, True),
+        "startPrank(address)": _prank(False),
+        "startPrank(address,address)": _prank(False, True),
+        "stopPrank()": _stop_prank,
+        "deal(address,uint256)": _deal,
+        "store(address,bytes32,bytes32)": _store,
+        "load(address,bytes32)": _load,
+        "etch(address,bytes)": _etch,
+        "warp(uint256)": _block("timestamp"),
+        "roll(uint256)": _block("number"),
+        "fee(uint256)": _block("base_fee"),
+        "chainId(uint256)": _block("chain_id"),
+        "coinbase(address)": _block("coinbase"),
+        "prevrandao(uint256)": _block("randomness"),
+        "prevrandao(bytes32)": _block("randomness"),
+        "getBlockTimestamp()": _block_value("timestamp"),
+        "getBlockNumber()": _block_value("number"),
+        "addr(uint256)": _addr,
+        "label(address,string)": _nothing,
+    }.items()
+}
+
+
+# --- halmos' cheatcodes ---------------------------------------------------------------------------------------------
+
+
+def run_svm(path: Path, data: list[Byte]) -> Answer:
+    """Return success and output of one of halmos' cheatcodes. Raises NotModelled."""
+    name = concrete(data[:4])
+    run = None if name is None else _SYMBOLS.get(name)
+    if run is None:
+        raise NotModelled(f"the cheatcode of svm {'with a symbolic selector' if name is None else name.hex()}")
+    output = run(path, data)
+    asked = concrete(data)
+    if asked is None:
+        raise NotModelled("a cheatcode of svm with symbolic arguments")
+    if output:
+        path.created = (*path.created, (asked, output))
+    return True, output
+
+
+def _number(bits: int, signed: bool = False) -> _Run:
+    return lambda path, _data: bytes_of_word(number_of(path, bits, signed))
+
+
+def number_of(path: Path, bits: int, signed: bool = False, name: str = "value") -> Word:
+    """Return a new symbolic number of a width."""
+    made = fresh(name)
+    if bits == 256:
+        return made
+    part = z3.Extract(bits - 1, 0, made)
+    path.assume((z3.SignExt if signed else z3.ZeroExt)(256 - bits, part) == made)
+    return made
+
+
+def fixed_bytes(path: Path, size: int, name: str = "value") -> Word:
+    """Return a new symbolic word whose first bytes are any, and the others 0."""
+    made = fresh(name)
+    if size < 32:
+        path.assume(z3.Extract(255 - 8 * size, 0, made) == 0)
+    return made
+
+
+def any_bytes(size: int, name: str = "value") -> list[Byte]:
+    """Return new symbolic bytes."""
+    found: list[Byte] = []
+    for at in range(0, size, 32):
+        found += bytes_of_word(fresh(name))[: size - at]
+    return found
+
+
+def _bits(signed: bool) -> _Run:
+    def create(path: Path, data: Data) -> Data:
+        bits = path.number(path.argument(data, 0), "number of bits")
+        if not 0 < bits <= 256:
+            raise NotModelled(f"a symbolic number of {bits} bits")
+        return bytes_of_word(number_of(path, bits, signed))
+
+    return create
+
+
+def _some_bytes(path: Path, data: Data) -> Data:
+    size = path.number(path.argument(data, 0), "number of bytes")
+    if size > _MAX_BYTES:
+        raise NotModelled(f"{size} symbolic bytes, more than {_MAX_BYTES}")
+    return [*words_data(32, size), *any_bytes(size), *[0] * (-size % 32)]
+
+
+def _symbolic_storage(path: Path, data: Data) -> Data:
+    account: Account = path.account(_address(path, data, "enableSymbolicStorage"))
+    account.storage.array = z3.Array(f"storage!{fresh('storage')}", z3.BitVecSort(256), z3.BitVecSort(256))
+    return ()
+
+
+_SYMBOLS: Final[dict[bytes, _Run]] = {
+    selector("createUint(uint256,string)"): _bits(False),
+    selector("createInt(uint256,string)"): _bits(True),
+    selector("createUint256(string)"): _number(256),
+    selector("createInt256(string)"): _number(256),
+    selector("createAddress(string)"): _number(160),
+    selector("createBool(string)"): _number(1),
+    selector("createBytes32(string)"): _number(256),
+    selector("createBytes4(string)"): lambda path, _data: bytes_of_word(fixed_bytes(path, 4)),
+    selector("createBytes(uint256,string)"): _some_bytes,
+    selector("createString(uint256,string)"): _some_bytes,
+}
+
+
+def svm_arguments(created: tuple[tuple[bytes, Any], ...]) -> dict[bytes, list[Any]]:
+    """Return the data that svm's cheatcodes have returned, in order, by their calldata."""
+    found: dict[bytes, list[Any]] = {}
+    for asked, output in created:
+        found.setdefault(asked, []).append(output)
+    return found

@@ -1,0 +1,289 @@
+"""A path of a symbolic test: its call frames, accounts, constraints and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+from typing import Any, Final, Protocol
+
+import z3
+
+from fvm_hypervisor.soltest.symbolic.data import Byte, Data, word_at
+from fvm_hypervisor.soltest.symbolic.hashes import MAX_HASHES, Hashes
+from fvm_hypervisor.soltest.symbolic.solver import Solver
+from fvm_hypervisor.soltest.symbolic.storage import Storage
+from fvm_hypervisor.soltest.symbolic.words import BITS, Condition, NotModelled, Word, condition, equal, negation
+
+MAX_CHOICES: Final = 16
+"""Maximum number of values of a term that an opcode needs as a number."""
+MAX_MEMORY: Final = 1 << 20
+"""Maximum memory of a frame, in bytes."""
+_NUMBERS: Final = count()
+
+
+class Fork(Exception):
+    """Raised by an instruction that has not changed anything yet, and whose condition may hold or not."""
+
+    def __init__(self, holds: Condition, model: Any, other: Any) -> None:
+        super().__init__()
+        self.holds = holds
+        self.models = (model, other)
+
+
+class Dead(Exception):
+    """Raised if a path's constraints contradict each other, or an assumption of the test does not hold."""
+
+
+class Halt(Exception):
+    """Raised if a frame ends exceptionally, as an invalid jump does."""
+
+
+class Code:
+    """Code with symbolic bytes, such as immutable variables."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = tuple(data)
+
+    @cached_property
+    def jumps(self) -> frozenset[int]:
+        """Valid jump destinations, up to the first symbolic opcode."""
+        found, at = set(), 0
+        while at < self.known:
+            opcode = self.data[at]
+            if opcode == 0x5B:
+                found.add(at)
+            at += 1 + (opcode - 0x5F if isinstance(opcode, int) and 0x60 <= opcode <= 0x7F else 0)
+        return frozenset(found)
+
+    @cached_property
+    def known(self) -> int:
+        """Offset of the first symbolic opcode, or the code's size."""
+        at = 0
+        while at < len(self.data):
+            opcode = self.data[at]
+            if not isinstance(opcode, int):
+                return at
+            at += 1 + (opcode - 0x5F if 0x60 <= opcode <= 0x7F else 0)
+        return len(self.data)
+
+
+@dataclass(slots=True)
+class Account:
+    """An account. `code` is empty for accounts without code."""
+
+    code: Code
+    storage: Storage
+    balance: Word = 0
+    nonce: int = 0
+    transient: Storage = field(default_factory=Storage)
+
+    def copy(self) -> Account:
+        """Return an independent copy."""
+        storage, transient = self.storage.copy(), self.transient.copy()
+        return Account(self.code, storage, self.balance, self.nonce, transient)
+
+
+Accounts = dict[int, Account]
+
+
+@dataclass(slots=True)
+class Frame:
+    """A running call. `result` is called with success and output at its end, on the path of that moment."""
+
+    code: Code
+    address: int
+    caller: Word
+    value: Word
+    calldata: Data
+    static: bool
+    result: Callable[[Path, bool, Data], None]
+    saved: Accounts
+    origin: Word
+    is_creation: bool = False
+    pc: int = 0
+    stack: list[Word] = field(default_factory=list)
+    memory: list[Byte] = field(default_factory=list)
+    returned: Data = ()
+    branches: dict[int, int] = field(default_factory=dict)
+    """Number of decisions at a conditional jump, by its place."""
+
+    def copy(self) -> Frame:
+        """Return an independent copy; `saved` is shared, because it is never changed."""
+        return Frame(
+            self.code, self.address, self.caller, self.value, self.calldata, self.static, self.result, self.saved,
+            self.origin, self.is_creation, self.pc, list(self.stack), list(self.memory), self.returned,
+            dict(self.branches),
+        )  # fmt: skip
+
+    def reserve(self, at: int, size: int) -> None:
+        """Grow memory for a range. Raises NotModelled."""
+        if size and at + size > len(self.memory):
+            end = (at + size + 31) // 32 * 32
+            if end > MAX_MEMORY:
+                raise NotModelled(f"memory of {end} bytes, more than {MAX_MEMORY}")
+            self.memory += [0] * (end - len(self.memory))
+
+
+@dataclass(slots=True)
+class Prank:
+    """A prank of calls at a depth."""
+
+    sender: Word
+    origin: Word | None
+    once: bool
+
+
+@dataclass(slots=True)
+class Block:
+    """Values of the block, which cheatcodes may change."""
+
+    number: Word
+    timestamp: Word
+    coinbase: Word
+    gas_limit: Word
+    chain_id: Word
+    base_fee: Word
+    randomness: Word
+
+
+class Start(Protocol):
+    """The state in which the test begins, on the concrete machine."""
+
+    @property
+    def opcodes(self) -> Mapping[int, str]:
+        """Names of the fork's opcodes by number."""
+
+    def load(self, address: int) -> Account:
+        """Return an account."""
+
+    def run_precompile(self, address: int, data: bytes) -> tuple[bool, bytes]:
+        """Return success and output of a precompile that depends on nothing but its input."""
+
+
+@dataclass(slots=True)
+class Path:
+    """A path: a state of the machine, and the constraints under which it is reached; `model` satisfies them."""
+
+    solver: Solver
+    accounts: Accounts
+    block: Block
+    start: Start
+    frames: list[Frame] = field(default_factory=list)
+    constraints: list[Any] = field(default_factory=list)
+    model: Any = None
+    hashes: Hashes = field(default_factory=Hashes)
+    decisions: dict[int, tuple[Any, bool]] = field(default_factory=dict)
+    """Conditions that the current instruction has decided."""
+    pranks: dict[int, Prank] = field(default_factory=dict)
+    created: tuple[tuple[bytes, Data], ...] = ()
+    """Calldata and return data of calls that created symbolic values."""
+    has_failed: bool = False
+    """True if the test has set the failure slot."""
+    steps: int = 0
+    ended: tuple[bool, Data] | None = None
+    """Success and output of the test, once it has ended."""
+    halted: str = ""
+    """Reason why the test's own frame ended exceptionally."""
+    fixed: dict[int, tuple[Any, int]] = field(default_factory=dict)
+    """Terms that have one value on this path."""
+
+    @property
+    def frame(self) -> Frame:
+        """The running frame."""
+        return self.frames[-1]
+
+    def copy(self) -> Path:
+        """Return an independent copy."""
+        return Path(
+            self.solver, copied(self.accounts), self.block_copy(), self.start, [frame.copy() for frame in self.frames],
+            list(self.constraints), self.model, self.hashes.copy(), dict(self.decisions), dict(self.pranks),
+            self.created, self.has_failed, self.steps, self.ended, self.halted,
+            dict(self.fixed),
+        )  # fmt: skip
+
+    def block_copy(self) -> Block:
+        """Return a copy of the block's values."""
+        one = self.block
+        return Block(one.number, one.timestamp, one.coinbase, one.gas_limit, one.chain_id, one.base_fee, one.randomness)
+
+    def account(self, address: int) -> Account:
+        """Return the account of an address, from the initial state at first."""
+        found = self.accounts.get(address)
+        if found is None:
+            found = self.accounts[address] = self.start.load(address)
+        return found
+
+    # --- constraints ------------------------------------------------------------------------------------------------
+
+    def assume(self, *conditions: Condition) -> None:
+        """Add constraints. Raises Dead if they contradict the others, NotModelled if the solver cannot tell."""
+        added = [one for one in map(condition, conditions) if one is not True]
+        if any(one is False for one in added):
+            raise Dead
+        self.constraints += added
+        if self.model is None or not all(z3.is_true(self.model.eval(one, model_completion=True)) for one in added):
+            self.model = self.solver.model(self.constraints)
+            if self.model is None:
+                raise Dead
+
+    def decide(self, holds: Condition) -> bool:
+        """Return a condition's value on this path. Raises Fork if it may hold or not, NotModelled if unknown."""
+        holds = condition(holds)
+        if isinstance(holds, bool):
+            return holds
+        known = self.decisions.get(holds.get_id())
+        if known is not None:
+            return bool(known[1])
+        side = bool(z3.is_true(self.model.eval(holds, model_completion=True)))
+        other = self.solver.model([*self.constraints, z3.Not(holds) if side else holds])
+        if other is not None:
+            raise Fork(holds, *((self.model, other) if side else (other, self.model)))
+        self.decisions[holds.get_id()] = (holds, side)
+        return side
+
+    def with_decision(self, fork: Fork, side: bool) -> Path:
+        """Return a copy on which a condition has a value."""
+        made = self.copy()
+        made.constraints.append(fork.holds if side else negation(fork.holds))
+        made.model = fork.models[0 if side else 1]
+        made.decisions[fork.holds.get_id()] = (fork.holds, side)
+        return made
+
+    def number(self, word: Word, what: str) -> int:
+        """Return a word as a number, on one path for each of its values. Raises Fork, NotModelled."""
+        if isinstance(word, int):
+            return word
+        known = self.fixed.get(word.get_id())
+        if known is not None:
+            return known[1]
+        if len(self.decisions) > MAX_CHOICES:
+            raise NotModelled(f"a symbolic {what}")
+        found: int = self.model.eval(word, model_completion=True).as_long()
+        if self.decide(equal(word, found)):
+            self.fixed[word.get_id()] = (word, found)
+            return found
+        raise NotModelled(f"a symbolic {what}")
+
+    def hash(self, data: Data) -> Word:
+        """Return the Keccak-256 of data."""
+        made, axioms = self.hashes.hash(data)
+        if len(self.hashes.symbolic) > MAX_HASHES:
+            raise NotModelled(f"more than {MAX_HASHES} hashes of symbolic data")
+        self.assume(*axioms)
+        return made
+
+    def argument(self, data: Data, index: int) -> Word:
+        """Return a word of arguments behind a selector."""
+        return word_at(data, 4 + 32 * index)
+
+
+def fresh(name: str) -> Any:
+    """Return a new symbolic word."""
+    return z3.BitVec(f"{name}!{next(_NUMBERS)}", BITS)
+
+
+def copied(accounts: Accounts) -> Accounts:
+    """Return an independent copy of accounts."""
+    return {address: account.copy() for address, account in accounts.items()}

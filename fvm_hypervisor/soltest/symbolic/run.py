@@ -1,0 +1,287 @@
+"""A symbolic test: its start from the state after `setUp`, the verdict, and the replay of a counterexample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bridge.addresses import EthAddress, unmask_id
+from bridge.evm_state import evm_state_at
+from fvm_hypervisor.soltest.cheatcodes.failures import (
+    CHEATCODE_ERROR,
+    ERROR,
+    MAGIC_ASSUME,
+    MAGIC_SKIP,
+    PANIC,
+    CheatcodeFailure,
+    is_assertion,
+)
+from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, BlockValues
+from fvm_hypervisor.soltest.cheatcodes.values import decode
+from fvm_hypervisor.soltest.discovery import TestFunction
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, selector
+from fvm_hypervisor.soltest.symbolic.data import Data, concrete, values
+from fvm_hypervisor.soltest.symbolic.explorer import INVALID, Explorer
+from fvm_hypervisor.soltest.symbolic.inputs import arguments, shapes
+from fvm_hypervisor.soltest.symbolic.path import Account, Block, Code, Frame, Path, copied
+from fvm_hypervisor.soltest.symbolic.solver import OutOfBudget, Solver
+from fvm_hypervisor.soltest.symbolic.storage import Storage
+from fvm_hypervisor.soltest.symbolic.words import NotModelled
+from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+from fvm_hypervisor.soltest.value_text import arguments_text
+from fvm_hypervisor.soltest.values import types
+from fvm_hypervisor.soltest.world import WorldSnapshot
+from hypervisor.address import Address
+from hypervisor.types import EAM_NAMESPACE
+from runtimes.evm.ethereum import block_of, fork_named
+from store.kamt import EMPTY_KAMT, Kamt
+
+_MAX_SLOTS = 100_000
+"""Maximum number of slots of a contract at the start."""
+_IGNORED = frozenset((
+    "labels", "watches_gas", "watches_logs", "persistent", "next_snapshot", "snapshots", "environment", "keys",
+    "randomness", "measured", "last_measured", "last_call", "stored_bytes", "reading", "json", "block", "deals",
+    "reads", "writes", "allowed",
+))  # fmt: skip
+"""Fields of the cheatcodes' state after `setUp` that do not change how a test runs."""
+
+
+@dataclass(slots=True)
+class StartState:
+    """The state after `setUp`, on the concrete machine."""
+
+    stage: SuiteStage
+    ready: WorldSnapshot
+    _opcodes: Mapping[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        fork = fork_named(self.stage.world.setting.fork)
+        self._opcodes = {number: opcode.name for number, opcode in fork.opcodes.items() if number != 0xFE}
+
+    @property
+    def opcodes(self) -> Mapping[int, str]:
+        """Names of the fork's opcodes by number."""
+        return self._opcodes
+
+    def check(self) -> None:
+        """Raise NotModelled for a state that is not modelled."""
+        world, state = self.stage.world, self.stage.world.cheatcodes.state
+        changed = [name for name in state.image() if name not in _IGNORED]
+        if changed:
+            raise NotModelled(f"setUp() leaves a cheatcode's state: {', '.join(changed)}")
+        if world.cheatcodes.origin is not None or world.cheatcodes.is_forked:
+            raise NotModelled("a test on a fork of a network")
+        if world.cheatcodes.isolates:
+            raise NotModelled("isolated tests (--isolate)")
+        if world.setting.precompiles:
+            raise NotModelled("a project with registered precompiles")
+
+    def block(self) -> Block:
+        """Return the values of the block."""
+        machine, state = self.stage.world.machine, self.stage.world.cheatcodes.state
+        context, block, known = machine.context, block_of(machine), state.block
+        if known != replace(BlockValues(), prevrandao=known.prevrandao):
+            raise NotModelled("block values set in setUp()")
+        randomness = known.prevrandao or block.randomness or bytes(32)
+        return Block(
+            context.epoch, context.timestamp, int.from_bytes(block.coinbase, "big"), block.gas_limit,
+            context.chain_id, context.base_fee, int.from_bytes(randomness, "big"),
+        )  # fmt: skip
+
+    def load(self, address: int) -> Account:
+        """Return an account. Raises NotModelled for one with too much storage."""
+        machine = self.stage.world.machine
+        tree, name = machine.state_tree, EthAddress(address.to_bytes(20, "big"))
+        actor = unmask_id(name)
+        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, name)) if actor is None else actor
+        state = None if actor is None else tree.get_actor(actor)
+        if state is None:
+            return Account(Code(()), Storage())
+        codes = (machine.manifest.code("evm"), machine.manifest.code("ethaccount"))
+        contract = evm_state_at(machine.store, state.head) if state.code in codes else None
+        if contract is None or contract.tombstone is not None:
+            return Account(Code(()), Storage(), state.balance, state.nonce)
+        slots: dict[int, int] = {}
+        if contract.storage != EMPTY_KAMT:
+            for slot, word in Kamt(machine.store, contract.storage).items():
+                slots[slot] = word
+                if len(slots) > _MAX_SLOTS:
+                    raise NotModelled(f"a contract with more than {_MAX_SLOTS} slots")
+        return Account(Code(machine.store.get(contract.bytecode)), Storage(slots), state.balance, contract.nonce)
+
+    def run_precompile(self, address: int, data: bytes) -> tuple[bool, bytes]:
+        """Return success and output of a precompile."""
+        stage = self.stage
+        outcome = stage.world.call(stage.sender, EthAddress(address.to_bytes(20, "big")), data, commit=False)
+        stage.world.restore(self.ready)
+        return outcome.success, outcome.output
+
+
+@dataclass(slots=True)
+class SymbolicRun:
+    """A running symbolic test. `ready` is the state after `setUp`.
+
+    `check*` and `prove*` fail by a failed assertion only, and by the lack of any path that succeeds; fuzz tests fail by
+    any revert.
+    """
+
+    stage: SuiteStage
+    test: TestFunction
+    settings: SymbolicSettings
+    ready: WorldSnapshot
+    progress: Callable[[TestResult], None] = lambda _: None
+    _successes: int = 0
+    _reverted: list[Path] = field(default_factory=list)
+    _paths: int = 0
+    _undecided: dict[str, int] = field(default_factory=dict)
+
+    def run(self) -> TestResult:
+        """Explore all paths for all shapes of the inputs; stop at a counterexample that fails concretely."""
+        try:
+            self.stage.world.restore(self.ready)
+            start = StartState(self.stage, self.ready)
+            start.check()
+            solver = Solver(self.settings.query_seconds, self.settings.seconds)
+            for shape in shapes(self.test.entry.get("inputs", ()), self.settings):
+                failed = self._run_shape(start, solver, shape)
+                if failed is not None:
+                    return failed
+        except NotModelled as reason:
+            self._count(str(reason))
+        except OutOfBudget:
+            self._count(f"the time limit of {self.settings.seconds:g} seconds (--symbolic-timeout)")
+        return self._verdict()
+
+    def _count(self, reason: str, times: int = 1) -> None:
+        self._undecided[reason] = self._undecided.get(reason, 0) + times
+
+    def _run_shape(self, start: StartState, solver: Solver, shape: tuple[int, ...]) -> TestResult | None:
+        explorer = Explorer(self.settings)
+        path = self._start(start, solver, shape)
+        calldata = path.frame.calldata
+        try:
+            for ended in explorer.run(path):
+                failed = self._end(ended, calldata)
+                if failed is not None:
+                    self._paths += explorer.paths
+                    return replace(failed, runs=self._paths)
+        finally:
+            for reason, times in explorer.undecided.items():
+                self._count(reason, times)
+        self._paths += explorer.paths
+        return None
+
+    def _start(self, start: StartState, solver: Solver, shape: tuple[int, ...]) -> Path:
+        path = Path(solver, {}, start.block(), start)
+        path.model = solver.model([])
+        data: Data = [*selector(self.test.signature), *arguments(path, self.test.entry.get("inputs", ()), shape)]
+        sender, address = (int.from_bytes(one, "big") for one in (self.stage.sender, self.stage.address))
+        account = path.account(address)
+
+        def ended(path: Path, success: bool, output: Data) -> None:
+            path.ended = (success, output)
+
+        path.frames.append(Frame(
+            account.code, address, sender, 0, data, False, ended, copied(path.accounts), sender,
+        ))  # fmt: skip
+        return path
+
+    def _end(self, path: Path, calldata: Data) -> TestResult | None:
+        """Count an ended path; return the result if it is a failure that is confirmed."""
+        assert path.ended is not None
+        success, output = path.ended
+        try:
+            if not success and self._is_rejected(output):
+                return None
+            if self._has_failed(path) or (not success and self._is_failure(path, output)):
+                return self._replay(path, calldata)
+        except NotModelled as reason:
+            self._count(str(reason))
+            return None
+        if success:
+            self._successes += 1
+        elif not self._reverted:
+            self._reverted.append(path)
+            path.frames, path.ended = [], (False, calldata)
+        return None
+
+    def _is_rejected(self, output: Data) -> bool:
+        start = concrete(output[: len(MAGIC_ASSUME)])
+        if start is not None and start.startswith(MAGIC_SKIP):
+            raise NotModelled("vm.skip")
+        return start == MAGIC_ASSUME
+
+    def _has_failed(self, path: Path) -> bool:
+        if path.has_failed:
+            return True
+        vm = path.account(int.from_bytes(VM_ADDRESS, "big"))
+        word = vm.storage.read(FAILED_SLOT, path.hashes.same)
+        if not isinstance(word, int):
+            raise NotModelled("a symbolic failure flag")
+        return word != 0
+
+    def _is_failure(self, path: Path, output: Data) -> bool:
+        if self.test.name.startswith("test") or path.halted == INVALID:
+            return True
+        numbers = concrete(output)
+        if numbers is not None:
+            return is_assertion(numbers)
+        if concrete(output[:4]) in (None, PANIC, ERROR, CHEATCODE_ERROR):
+            raise NotModelled("symbolic revert data that may be those of a failed assertion")
+        return False
+
+    # --- verdicts ---------------------------------------------------------------------------------------------------
+
+    def _replay(self, path: Path, calldata: Data, *, any_revert: bool = False) -> TestResult | None:
+        """Run a counterexample on the concrete machine; return the failure if it fails there, too."""
+        data = values(calldata, path.model)
+        stage = self.stage
+        stage.world.restore(self.ready)
+        if path.created:
+            self._count("a counterexample with values of svm, which cannot be replayed")
+            return None
+        outcome = stage.call(data, commit=False)
+        status, reason = stage.verdict(outcome)
+        is_strict = self.test.name.startswith("test") or any_revert
+        is_assertion_failure = outcome.success or is_failed_assertion(outcome) or stage.has_failed()
+        confirmed = status is CaseStatus.FAILURE and (is_strict or is_assertion_failure)
+        stage.world.restore(self.ready)
+        if not confirmed:
+            self._count(f"a counterexample that does not fail when it is run: calldata=0x{data.hex()}")
+            return None
+        if any_revert:
+            reason = f"no input succeeds: {reason}"
+        return self._failure(data, reason, outcome.gas_used)
+
+    def _failure(self, data: bytes, reason: str | None, gas: int) -> TestResult:
+        inputs = self.test.entry.get("inputs", ())
+        example: tuple[CounterExample, ...] = ()
+        if inputs:
+            try:
+                found: list[Any] = list(decode(types(inputs), data[4:]))
+                text, raw = arguments_text(inputs, found), arguments_text(inputs, found, raw=True)
+            except CheatcodeFailure:
+                text = raw = ""
+            example = (CounterExample(data, text, raw_arguments=raw),)
+        return TestResult(
+            self.test.signature, CaseKind.SYMBOLIC, CaseStatus.FAILURE, reason, gas, counterexample=example
+        )  # fmt: skip
+
+    def _verdict(self) -> TestResult:
+        if self._undecided:
+            listed = sorted(self._undecided.items(), key=lambda one: -one[1])
+            text = "; ".join(f"{reason}{f' ({times} paths)' if times > 1 else ''}" for reason, times in listed[:5])
+            return self._result(CaseStatus.UNDECIDED, text)
+        if not self._successes and self._reverted:
+            path = self._reverted[0]
+            assert path.ended is not None
+            failed = self._replay(path, path.ended[1], any_revert=True)
+            return self._verdict() if failed is None else replace(failed, runs=self._paths)
+        if not self._successes:
+            return self._result(CaseStatus.UNDECIDED, "the assumptions exclude every input")
+        return self._result(CaseStatus.SUCCESS, None)
+
+    def _result(self, status: CaseStatus, reason: str | None) -> TestResult:
+        return TestResult(self.test.signature, CaseKind.SYMBOLIC, status, reason, runs=self._paths)

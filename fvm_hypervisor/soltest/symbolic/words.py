@@ -1,0 +1,226 @@
+"""Arithmetic of the EVM on words that are numbers or z3 terms of 256 bits.
+
+A comparison of terms is an if-then-else of 1 and 0. `truth` returns its condition, so that branches stay readable for
+the solver. Numbers never become terms unless they meet one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import z3
+
+Word: TypeAlias = Any
+"""A number below 2^256, or a z3 bit vector of 256 bits."""
+Condition: TypeAlias = Any
+"""A bool, or a z3 Boolean."""
+
+BITS: Final = 256
+TOP: Final = 1 << BITS
+MASK: Final = TOP - 1
+_SIGN: Final = 1 << (BITS - 1)
+_MAX_POWER: Final = 16
+"""Maximum concrete exponent of a symbolic base."""
+
+
+class NotModelled(Exception):
+    """Raised if a path cannot be continued exactly; the text names the reason."""
+
+
+def term(word: Word) -> Any:
+    """Return a word as a z3 term."""
+    return z3.BitVecVal(word, BITS) if isinstance(word, int) else word
+
+
+def reduced(expression: Any) -> Word:
+    """Return a term simplified, as a number if it has only one value."""
+    simple = z3.simplify(expression)
+    return simple.as_long() if z3.is_bv_value(simple) else simple
+
+
+def condition(expression: Condition) -> Condition:
+    """Return a condition simplified, as a bool if it has only one value."""
+    if isinstance(expression, bool):
+        return expression
+    simple = z3.simplify(expression)
+    return True if z3.is_true(simple) else False if z3.is_false(simple) else simple
+
+
+def word_of(holds: Condition) -> Word:
+    """Return 1 if a condition holds, otherwise 0."""
+    holds = condition(holds)
+    return int(holds) if isinstance(holds, bool) else z3.If(holds, z3.BitVecVal(1, BITS), z3.BitVecVal(0, BITS))
+
+
+def truth(word: Word) -> Condition:
+    """Return the condition under which a word is not 0."""
+    if isinstance(word, int):
+        return word != 0
+    if z3.is_app_of(word, z3.Z3_OP_ITE) and z3.is_bv_value(word.arg(1)) and z3.is_bv_value(word.arg(2)):
+        yes, no = word.arg(1).as_long() != 0, word.arg(2).as_long() != 0
+        if yes != no:
+            return condition(word.arg(0) if yes else z3.Not(word.arg(0)))
+        return yes
+    return condition(word != 0)
+
+
+def equal(left: Word, right: Word) -> Condition:
+    """Return the condition under which two words are equal."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left == right
+    return condition(term(left) == term(right))
+
+
+def negation(holds: Condition) -> Condition:
+    """Return the negated condition."""
+    return not holds if isinstance(holds, bool) else condition(z3.Not(holds))
+
+
+def choose(holds: Condition, yes: Word, no: Word) -> Word:
+    """Return one word if a condition holds, otherwise the other."""
+    if isinstance(holds, bool):
+        return yes if holds else no
+    return reduced(z3.If(holds, term(yes), term(no)))
+
+
+def signed(number: int) -> int:
+    """Return the two's complement value of a number."""
+    return number - TOP if number & _SIGN else number
+
+
+def _div(a: int, b: int) -> int:
+    return a // b if b else 0
+
+
+def _sdiv(a: int, b: int) -> int:
+    x, y = signed(a), signed(b)
+    if y == 0:
+        return 0
+    magnitude = abs(x) // abs(y)
+    return (magnitude if (x < 0) == (y < 0) else -magnitude) & MASK
+
+
+def _smod(a: int, b: int) -> int:
+    x, y = signed(a), signed(b)
+    if y == 0:
+        return 0
+    magnitude = abs(x) % abs(y)
+    return (-magnitude if x < 0 else magnitude) & MASK
+
+
+def _unless_zero(divisor: Word, value: Any) -> Any:
+    if isinstance(divisor, int):
+        return value if divisor else z3.BitVecVal(0, BITS)
+    return z3.If(divisor == 0, z3.BitVecVal(0, BITS), value)
+
+
+def _signextend(size: int, word: int) -> int:
+    if size >= 31:
+        return word
+    bit = 8 * size + 7
+    return word | (MASK ^ ((1 << bit) - 1)) if word >> bit & 1 else word & ((1 << (bit + 1)) - 1)
+
+
+def _signextend_term(size: Word, word: Word) -> Any:
+    if isinstance(size, int):
+        return term(word) if size >= 31 else z3.SignExt(248 - 8 * size, z3.Extract(8 * size + 7, 0, term(word)))
+    made = term(word)
+    for place in range(31):
+        made = z3.If(size == place, _signextend_term(place, word), made)
+    return made
+
+
+def _byte_term(index: Word, word: Word) -> Any:
+    place = z3.LShR(term(word), (31 - term(index)) * 8) & 0xFF
+    return z3.If(z3.ULT(term(index), 32), place, z3.BitVecVal(0, BITS))
+
+
+def _clz_term(word: Word) -> Any:
+    made = z3.BitVecVal(BITS, BITS)
+    for bit in range(BITS):
+        made = z3.If(z3.Extract(bit, bit, word) == 1, z3.BitVecVal(BITS - 1 - bit, BITS), made)
+    return made
+
+
+_Numbers = Callable[..., int]
+_Terms = Callable[..., Any]
+
+OPERATIONS: Final[dict[int, tuple[int, _Numbers, _Terms]]] = {
+    0x01: (2, lambda a, b: (a + b) & MASK, lambda a, b: term(a) + term(b)),
+    0x02: (2, lambda a, b: a * b & MASK, lambda a, b: term(a) * term(b)),
+    0x03: (2, lambda a, b: (a - b) & MASK, lambda a, b: term(a) - term(b)),
+    0x04: (2, _div, lambda a, b: _unless_zero(b, z3.UDiv(term(a), term(b)))),
+    0x05: (2, _sdiv, lambda a, b: _unless_zero(b, term(a) / term(b))),
+    0x06: (2, lambda a, b: a % b if b else 0, lambda a, b: _unless_zero(b, z3.URem(term(a), term(b)))),
+    0x07: (2, _smod, lambda a, b: _unless_zero(b, z3.SRem(term(a), term(b)))),
+    0x08: (3, lambda a, b, m: (a + b) % m if m else 0, lambda a, b, m: _modular(a, b, m, 1)),
+    0x09: (3, lambda a, b, m: a * b % m if m else 0, lambda a, b, m: _modular(a, b, m, BITS)),
+    0x0B: (2, _signextend, _signextend_term),
+    0x10: (2, lambda a, b: int(a < b), lambda a, b: word_of(z3.ULT(term(a), term(b)))),
+    0x11: (2, lambda a, b: int(a > b), lambda a, b: word_of(z3.UGT(term(a), term(b)))),
+    0x12: (2, lambda a, b: int(signed(a) < signed(b)), lambda a, b: word_of(term(a) < term(b))),
+    0x13: (2, lambda a, b: int(signed(a) > signed(b)), lambda a, b: word_of(term(a) > term(b))),
+    0x14: (2, lambda a, b: int(a == b), lambda a, b: word_of(equal(a, b))),
+    0x15: (1, lambda a: int(a == 0), lambda a: word_of(negation(truth(a)))),
+    0x16: (2, lambda a, b: a & b, lambda a, b: term(a) & term(b)),
+    0x17: (2, lambda a, b: a | b, lambda a, b: term(a) | term(b)),
+    0x18: (2, lambda a, b: a ^ b, lambda a, b: term(a) ^ term(b)),
+    0x19: (1, lambda a: a ^ MASK, lambda a: ~term(a)),
+    0x1A: (2, lambda i, a: a >> 8 * (31 - i) & 0xFF if i < 32 else 0, _byte_term),
+    0x1B: (2, lambda s, a: a << s & MASK if s < BITS else 0, lambda s, a: term(a) << term(s)),
+    0x1C: (2, lambda s, a: a >> s if s < BITS else 0, lambda s, a: z3.LShR(term(a), term(s))),
+    0x1D: (2, lambda s, a: signed(a) >> min(s, 255) & MASK, lambda s, a: term(a) >> term(s)),
+    0x1E: (1, lambda a: BITS - a.bit_length(), _clz_term),
+}
+"""Number of operands, and the operation on numbers and on terms, by opcode."""
+
+
+def _modular(a: Word, b: Word, modulus: Word, more: int) -> Any:
+    """Return the sum (`more` 1) or product (`more` 256) of two words in enough bits, by a modulus."""
+    x, y, m = (z3.ZeroExt(more, term(word)) for word in (a, b, modulus))
+    return _unless_zero(modulus, z3.Extract(BITS - 1, 0, z3.URem(x + y if more == 1 else x * y, m)))
+
+
+def operate(opcode: int, *operands: Word) -> Word:
+    """Return the result of an arithmetic opcode; the first operand is the stack's top."""
+    _, numbers, terms = OPERATIONS[opcode]
+    if all(isinstance(operand, int) for operand in operands):
+        return numbers(*operands)
+    made = terms(*operands)
+    return made if isinstance(made, int) else reduced(made)
+
+
+def add(left: Word, right: Word) -> Word:
+    """Return a sum modulo 2^256."""
+    return operate(0x01, left, right)
+
+
+def subtract(left: Word, right: Word) -> Word:
+    """Return a difference modulo 2^256."""
+    return operate(0x03, left, right)
+
+
+def below(left: Word, right: Word) -> Condition:
+    """Return the condition under which one unsigned word is less than another."""
+    return truth(operate(0x10, left, right))
+
+
+def power(base: Word, exponent: Word) -> Word:
+    """Return a power modulo 2^256. Raises NotModelled for most symbolic exponents."""
+    if isinstance(base, int) and isinstance(exponent, int):
+        return pow(base, exponent, TOP)
+    if isinstance(exponent, int):
+        if exponent > _MAX_POWER:
+            raise NotModelled(f"EXP of a symbolic base with the exponent {exponent}")
+        made: Word = 1
+        for _ in range(exponent):
+            made = operate(0x02, made, base)
+        return made
+    if base == 2:
+        return operate(0x1B, exponent, 1)
+    if base in (0, 1):
+        return 1 if base == 1 else word_of(equal(exponent, 0))
+    if base == 256:
+        return choose(below(exponent, 32), operate(0x1B, operate(0x1B, 3, exponent), 1), 0)
+    raise NotModelled("EXP with a symbolic exponent")

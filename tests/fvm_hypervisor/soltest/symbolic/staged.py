@@ -1,0 +1,102 @@
+"""Symbolic and concrete runs of one function of a compiled contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path as Folder
+from typing import Any
+
+import z3
+
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
+from fvm_hypervisor.soltest.discovery import TestFunction, tests_of
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.results import TestResult
+from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
+from fvm_hypervisor.soltest.stage import SuiteStage
+from fvm_hypervisor.soltest.symbolic.data import values
+from fvm_hypervisor.soltest.symbolic.explorer import Explorer
+from fvm_hypervisor.soltest.symbolic.path import Path
+from fvm_hypervisor.soltest.symbolic.run import StartState, SymbolicRun
+from fvm_hypervisor.soltest.symbolic.solver import Solver
+from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+from fvm_hypervisor.soltest.world import World, WorldSnapshot
+from store.keccak import keccak
+from tests.fvm_hypervisor.soltest.contracts import artifact, write
+
+SETTINGS = SymbolicSettings(fuzz=True, seconds=60)
+
+
+@dataclass(slots=True)
+class Staged:
+    """A test contract after `setUp`."""
+
+    stage: SuiteStage
+    tests: list[TestFunction]
+    ready: WorldSnapshot
+
+    def run(self, name: str, settings: SymbolicSettings = SETTINGS) -> TestResult:
+        """Run a symbolic test."""
+        return SymbolicRun(self.stage, self._test(name), settings, self.ready).run()
+
+    def explore(self, name: str) -> tuple[Any, list[Path], Explorer]:
+        """Return the calldata of a test with the first shape, and the paths that end."""
+        start, explorer = StartState(self.stage, self.ready), Explorer(SETTINGS)
+        path = SymbolicRun(self.stage, self._test(name), SETTINGS, self.ready)._start(start, Solver(20, 60), ())
+        return path.frame.calldata, list(explorer.run(path)), explorer
+
+    def call(self, data: bytes) -> tuple[bool, bytes]:
+        """Return success and output of a concrete call."""
+        self.stage.world.restore(self.ready)
+        outcome = self.stage.call(data, commit=False)
+        self.stage.world.restore(self.ready)
+        return outcome.success, outcome.output
+
+    def _test(self, name: str) -> TestFunction:
+        return next(test for test in self.tests if test.name == name)
+
+
+@contextmanager
+def staged(folder: Folder, functions: dict[str, Sequence[str]], evm_version: str = "osaka") -> Iterator[Staged]:
+    """Deploy a contract of function bodies (`contracts.runtime`), and call its `setUp`."""
+    from dataclasses import replace
+
+    made = write(folder / "artifacts", {"T": artifact(functions)})
+    places = [ArtifactLocation("test/T.t.sol", "T", made / "T.json")]
+    artifacts, project = Artifacts(folder, places, {}), Project(folder)
+    project = replace(project, compiler=replace(project.compiler, evm_version=evm_version))
+    job = Job(project, places, {})
+    world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
+    try:
+        stage = SuiteStage(world, artifacts, artifacts.get("test/T.t.sol", "T"))
+        stage.build()
+        stage.set_up()
+        yield Staged(stage, tests_of(stage.artifact, "fuzz"), world.snapshot())
+    finally:
+        world.close()
+
+
+def outcomes(calldata: Any, paths: Sequence[Path], data: bytes) -> list[tuple[bool, bytes]]:
+    """Return the outcomes of the paths that a concrete input reaches; hashes get their real values."""
+    return [found for path in paths if (found := _outcome(calldata, path, data)) is not None]
+
+
+def _outcome(calldata: Any, path: Path, data: bytes) -> tuple[bool, bytes] | None:
+    solver = z3.Solver()
+    words = {byte[0] for byte in calldata if isinstance(byte, tuple)}
+    for word in words:
+        at = next(place for place, byte in enumerate(calldata) if isinstance(byte, tuple) and byte[0] is word)
+        solver.add(word == int.from_bytes(data[at : at + 32], "big"))
+    for made, bits, length in path.hashes.symbolic:
+        assert solver.check() == z3.sat
+        known = solver.model().eval(bits, model_completion=True).as_long().to_bytes(length, "big")
+        solver.add(made == int.from_bytes(keccak(known), "big"))
+    solver.add(*path.constraints)
+    if solver.check() != z3.sat:
+        return None
+    assert path.ended is not None
+    return path.ended[0], values(path.ended[1], solver.model())

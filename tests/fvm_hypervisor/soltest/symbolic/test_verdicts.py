@@ -1,0 +1,136 @@
+"""Verdicts of symbolic tests: a pass is a proof, and everything that is not modelled is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fvm_hypervisor.soltest.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+from tests.fvm_hypervisor.soltest.symbolic.staged import SETTINGS, staged
+
+PANIC = ["634e487b7160e01b5f52600160045260245ffd"]
+"""Revert of a failed assertion: Panic(1)."""
+X, Y = "600435", "602435"
+PASS, FAIL, UNDECIDED = CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.UNDECIDED
+
+
+def asserting(condition: list[str]) -> list[str]:
+    """Return a body that asserts the condition which it leaves on the stack."""
+    return [*condition, "@good", "57", *PANIC, "good:", "00"]
+
+
+def call(address: list[str], kind: str = "f1", size: str = "5f") -> list[str]:
+    """Return a call with all gas, of `size` bytes of memory from 0; it leaves its success."""
+    value = ["5f"] if kind == "f1" else []
+    return ["5f5f", size, "5f", *value, *address, "5a", kind]
+
+
+def verdict(
+    folder: Path, body: list[str], name: str = "check(uint256,uint256)", settings: SymbolicSettings = SETTINGS
+) -> TestResult:
+    """Return the result of one test."""
+    with staged(folder, {name: body}) as test:
+        return test.run(name.split("(", maxsplit=1)[0], settings)
+
+
+BODIES = {
+    "a sum commutes": (PASS, asserting([X, Y, "01", Y, X, "01", "14"])),
+    "a sum is not a difference": (FAIL, asserting([X, Y, "01", Y, X, "03", "14"])),
+    "one value of 2^256": (FAIL, asserting([X, "67deadbeefdeadbeef", "14", "15"])),
+    "what was stored is loaded": (PASS, asserting([Y, X, "55", X, "54", Y, "14"])),
+    "two slots may be one": (FAIL, asserting([X, X, "55", Y, Y, "55", "6001", X, "55", Y, "54", Y, "14"])),
+    "hashes of different data differ": (PASS, asserting([X, "5f52", "60205f20", "602052", Y, "5f52", "60205f20",
+                                                       "60205114", X, Y, "14", "14"])),
+    "a hash is not a small slot": (PASS, asserting([X, "5f52", "60205f20", "6000", "14", "15"])),
+    "a revert is no failed assertion": (PASS, [X, "@good", "57", "5f5ffd", "good:", "00"]),
+    "INVALID is one": (FAIL, [X, "@good", "57", "fe", "good:", "00"]),
+    "an assumption that excludes everything": (UNDECIDED, [
+        "634c63e56260e01b5f52", "5f600452", "5f5f60245f5f", "737109709ecfa91a80626ff3989d68f67f5b1dd12d", "5af1",
+        "00"]),
+    "all inputs revert": (FAIL, ["5f5ffd"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("wanted", "body"), BODIES.values(), ids=BODIES)
+def test_a_body_has_its_verdict(wanted: CaseStatus, body: list[str], tmp_path: Path) -> None:
+    found = verdict(tmp_path, body)
+    assert found.status is wanted, found.reason
+    assert len(found.counterexample) == (wanted is FAIL)
+
+
+NOT_MODELLED = {
+    "balance of a symbolic address": (["47", X, "31", "10"], "address of BALANCE"),
+    "code size of a symbolic address": ([X, "3b", "15"], "address of EXTCODESIZE"),
+    "code hash of an account without code": (["6199993f", "15"], "an account without code"),
+    "call of a symbolic address": (call([X]), "address of CALL"),
+    "static call of a symbolic address": (call([X], "fa"), "address of STATICCALL"),
+    "precompile with symbolic input": ([X, "5f52", *call(["6002"], "fa", "6020")], "precompile 0x2 with symbolic"),
+    "ecrecover with symbolic input": ([X, "5f52", *call(["6001"], "f1", "6080")], "precompile 0x1 with symbolic"),
+    "a Filecoin actor": (call(["73ff00000000000000000000000000000000000063"]), "Filecoin's actor 0xff0000"),
+    "a Filecoin precompile": (call(["73fe00000000000000000000000000000000000003"]), "Filecoin's precompile 0xfe00"),
+    "code size of a Filecoin actor": (["73ff000000000000000000000000000000000000633b15"], "Filecoin's actor"),
+    "balance of a Filecoin actor": (["73ff0000000000000000000000000000000000006331", "15"], "Filecoin's actor"),
+    "delegate call of a Filecoin precompile": (
+        call(["73fe00000000000000000000000000000000000003"], "f4"), "Filecoin's precompile"),
+    "precompile with a gas limit": (["5f5f5f5f", "6002", "6001", "fa"], "gas limit"),
+    "symbolic jump target": ([X, "56"], "jump target"),
+    "symbolic exponent": ([X, Y, "0a", X, Y, "0a", "14"], "EXP with a symbolic exponent"),
+    "symbolic offset of memory": (["6001", X, "52", "6001"], "offset of MSTORE"),
+    "block hash": (["5f40", "5f4014"], "BLOCKHASH"),
+    "self-destruction": (["5fff"], "SELFDESTRUCT"),
+    "a cheatcode": (["632bf9fa1f60e01b5f52", *call(["737109709ecfa91a80626ff3989d68f67f5b1dd12d"], "f1", "6004")],
+                    "the cheatcode"),
+    "svm with an unknown selector": (["63deadbeef60e01b5f52", *call(
+        ["73f3993a62377bcd56ae39d773740a5390411e8bc9"], "f1", "6004")], "svm deadbeef"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("condition", "reason"), NOT_MODELLED.values(), ids=NOT_MODELLED)
+def test_what_is_not_modelled_is_named(condition: list[str], reason: str, tmp_path: Path) -> None:
+    # the assertion always holds, so that a wrong outcome of the condition would be a pass
+    found = verdict(tmp_path, [*condition, "50", "00"])
+    assert found.status is UNDECIDED, found
+    assert reason in (found.reason or "")
+
+
+def test_the_side_of_an_invalid_jump_fails(tmp_path: Path) -> None:
+    # jumps to nowhere if the second argument is 5: no other side may inherit that
+    found = verdict(tmp_path, [Y, "600514", "6001", "57", "00"], "test(uint256,uint256)")
+    assert found.status is FAIL
+    assert found.counterexample[0].calldata[-32:] == (5).to_bytes(32, "big")
+
+
+def test_the_sides_of_a_jump_keep_their_own_stack_and_memory(tmp_path: Path) -> None:
+    body = asserting(["6007", "5f52", X, "@other", "57", "6001", "5f52", "5f51", "6001", "14", "@end", "56",
+                      "other:", "5f51", "6007", "14", "end:"])  # fmt: skip
+    assert verdict(tmp_path, body).status is PASS
+
+
+@pytest.mark.parametrize(("setting", "reason"), [
+    ({"loop": 3}, "--symbolic-loop"), ({"paths": 3}, "--symbolic-paths"), ({"steps": 40}, "instructions"),
+    ({"seconds": 0.0}, "--symbolic-timeout"),
+])  # fmt: skip
+def test_a_limit_is_no_pass(setting: dict[str, float], reason: str, tmp_path: Path) -> None:
+    body = ["5f", "loop:", "6001", "01", "80", X, "11", "@loop", "57", "00"]
+    found = verdict(tmp_path, body, settings=replace(SETTINGS, **setting))  # type: ignore[arg-type]  # numbers
+    assert found.status is UNDECIDED
+    assert reason in (found.reason or "")
+
+
+def test_opcodes_of_later_forks_are_invalid(tmp_path: Path) -> None:
+    with staged(tmp_path, {"test(uint256)": [X, "1e", "00"]}, "prague") as test:  # CLZ, new in Osaka
+        assert test.run("test").status is FAIL
+    with staged(tmp_path / "new", {"test(uint256)": [X, "1e", "00"]}) as test:
+        assert test.run("test").status is PASS
+
+
+def test_a_state_of_cheatcodes_that_is_not_modelled_is_named(tmp_path: Path) -> None:
+    with staged(tmp_path, {"check(uint256)": ["00"]}) as test:
+        test.stage.world.cheatcodes.state.recording = True
+        test.ready = test.stage.world.snapshot()
+        found = test.run("check")
+    assert found.status is UNDECIDED
+    assert "recording" in (found.reason or "")
