@@ -41,6 +41,8 @@ class Reports:
     no_match_coverage: str | None = None
     flame: Flame | None = None
     """Gas flame graph of a single test."""
+    write_tests: Path | None = None
+    """Folder for counterexamples of symbolic tests."""
     snapshot: Literal["write", "check", "diff"] | None = None
     snap: Path = Path(".gas-snapshot")
     tolerance: float = 0.0
@@ -103,6 +105,11 @@ class SuiteRuns:
         if is_interrupted:
             return INTERRUPTED
         _keep_failures(session.project, suites)
+        if reports.write_tests is not None:
+            from fvm_hypervisor.soltest.symbolic_tests import write_tests
+
+            for file in write_tests(suites, session.project.root.resolve(), reports.write_tests.resolve()):
+                typer.echo(f"Saved to {file}", err=reports.form != "text")
         if self.options.report == "coverage":
             self._print_coverage(session, suites)
         is_same = self._keep_snapshots(suites)

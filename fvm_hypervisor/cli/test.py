@@ -185,6 +185,12 @@ def run_tests(
     symbolic_timeout: Annotated[
         float, typer.Option(min=0.1, help="Time limit per symbolic test in seconds.", rich_help_panel=_SYMBOLIC)
     ] = 120.0,
+    write_tests: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write counterexamples of symbolic tests as unit tests.", rich_help_panel=_SYMBOLIC
+        ),
+    ] = None,
     debug: Annotated[
         bool, typer.Option("--debug", help="Open the selected test in the debugger (docs/debugger.md).")
     ] = False,
@@ -347,6 +353,8 @@ def run_tests(
     bounds = symbolic_settings(
         symbolic_fuzz, (symbolic_lengths, symbolic_bytes), symbolic_loop, symbolic_paths, min(symbolic_timeout, timeout)
     )
+    if write_tests is not None and not (symbolic or symbolic_fuzz):
+        raise typer.BadParameter("--write-tests writes the counterexamples of symbolic tests: add --symbolic")
     if symbolic or symbolic_fuzz:
         check_symbolic(rules, {
             "--coverage": bool(collected), "--debug": debug, "several --network": len(numbers) > 1,
@@ -413,7 +421,7 @@ def run_tests(
         allow_failure=allow_failure, fail_fast=fail_fast, lcov=lcov, kinds=kinds,
         no_match_coverage=no_match_coverage or match.get("no_match_coverage"),
         flame="flamegraph" if flamegraph else "flamechart" if flamechart else None,
-        snapshot=snapshot, snap=snap or home / ".gas-snapshot", tolerance=tolerance,
+        write_tests=write_tests, snapshot=snapshot, snap=snap or home / ".gas-snapshot", tolerance=tolerance,
     )  # fmt: skip
     runs = SuiteRuns(project, wanted, options, reports)
     if lists:

@@ -43,6 +43,8 @@ class CounterExample:
     signature: str = ""
     raw_arguments: str = ""
     """Arguments without scientific notation, quotes or struct names."""
+    answers: tuple[tuple[bytes, tuple[bytes, ...]], ...] = ()
+    """Values of svm's cheatcodes in a symbolic test: return data in order, by calldata."""
 
     def forge_json(self) -> dict[str, str | None]:
         """Return the call in forge's format; fields that a fuzz input lacks are null."""

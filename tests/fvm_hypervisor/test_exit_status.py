@@ -97,7 +97,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "step": [[HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
     "test": [
         ["absent"], ["--root", "absent"], ["--fork-url", "nowhere"], ["--nothing"], ["--symbolic-lengths", "many"],
-        ["--symbolic", "--debug"], ["--symbolic", "--rules", "filecoin"],
+        ["--symbolic", "--debug"], ["--symbolic", "--rules", "filecoin"], ["--write-tests", "found"],
     ],
     "trace": [
         ["zz"], ["0x12"], ["1", "--flame", "x.svg"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"],

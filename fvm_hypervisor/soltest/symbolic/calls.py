@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from bridge.addresses import EthAddress, create2_address, create_address
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data
+from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, check_reason
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
 from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS, run_cheatcode, run_svm
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, concrete
@@ -39,8 +41,39 @@ def finish(path: Path, success: bool, output: Data) -> None:
     frame = path.frames.pop()
     if not success:
         path.accounts = copied(frame.saved)
-    path.pranks = {depth: prank for depth, prank in path.pranks.items() if depth <= len(path.frames)}
+    if any(depth > len(path.frames) for depth in path.pranks) and path.frames:
+        raise NotModelled("a prank that outlives its call")
+    if path.expected is not None and path.expected[0] > len(path.frames) > 0:
+        raise NotModelled("an expected revert that outlives its call")
     frame.result(path, success, output)
+
+
+def _expecting(path: Path, usual: Result, kind: str) -> Result:
+    """Return the result of a call that may be expected to revert."""
+    if path.expected is None or path.expected[0] != len(path.frames):
+        return usual
+    reason = path.expected[1]
+
+    def result(path: Path, success: bool, output: Data) -> None:
+        if success:
+            usual(path, False, list(failure_data("next call did not revert as expected")))
+            return
+        if reason is not None:
+            wanted, found = concrete(reason), concrete(output)
+            if wanted is None or found is None:
+                raise NotModelled("an expected revert with symbolic data")
+            try:
+                check_reason(wanted, False, found, lambda data: data.hex())
+            except CheatcodeFailure as failure:
+                usual(path, False, list(failure_data(failure.message)))
+                return
+        if kind.startswith("CREATE"):
+            path.frame.returned = ()
+            push(path, int.from_bytes(DUMMY_ADDRESS, "big"))
+        else:
+            usual(path, True, [0] * len(DUMMY_OUTPUT))
+
+    return result
 
 
 def _result_of_call(at: int, size: int) -> Result:
@@ -57,15 +90,15 @@ def _call(kind: str) -> Handler:
     def call(path: Path, gas: Word, to: Word, *rest: Word) -> None:
         value = rest[0] if kind == "CALL" else 0
         data = memory(path, rest[-4], rest[-3], f"input of {kind}")
-        result = _result_of_call(*place(path, rest[-2], rest[-1], f"output of {kind}"))
+        result = _expecting(path, _result_of_call(*place(path, rest[-2], rest[-1], f"output of {kind}")), kind)
         address = account_number(path, to, kind)
         has_value = path.decide(truth(value))
         if has_value and path.frame.static:
             raise Halt("a static call transfers value")
         if address in (_VM, SVM_ADDRESS, _CONSOLE):
-            _call_tool(path, kind, address, data, result)
+            _call_tool(path, kind, address, data, _result_of_call(*place(path, rest[-2], rest[-1], "output")))
         else:
-            _call_account(path, kind, address, value if has_value else 0, data, result, is_all_gas(gas))
+            _call_account(path, kind, address, value if has_value else None, data, result, is_all_gas(gas))
 
     return call
 
@@ -82,23 +115,32 @@ def _call_tool(path: Path, kind: str, address: int, data: list[Byte], result: Re
 
 
 def _call_account(
-    path: Path, kind: str, address: int, value: Word, data: list[Byte], result: Result, has_all_gas: bool
+    path: Path, kind: str, address: int, value: Word | None, data: list[Byte], result: Result, has_all_gas: bool
 ) -> None:
+    """Call a contract, an account without code or a precompile; `value` is None without a transfer."""
     frame = path.frame
     prank = path.pranks.get(len(path.frames))
     if prank is not None and kind == "DELEGATECALL":
         raise NotModelled("DELEGATECALL during a prank")
     sender = frame.address if prank is None else prank.sender
-    if value != 0:
+    if value is not None:
         payer = account_number(path, sender, "the sender of value")
         if not _can_pay(path, payer, address, value):
+            if path.expected is not None:
+                raise NotModelled("an expected revert of a call that cannot be paid")
             _use(path, prank)
             result(path, False, ())
             return
     if is_special(address):
+        if path.expected is not None:
+            raise NotModelled(f"an expected revert of {special_name(address)}")
         _call_precompile(path, kind, address, value, data, result, has_all_gas)
         return
     account = path.account(address)
+    if path.expected is not None and path.expected[0] == len(path.frames):
+        if not account.code.data:
+            raise NotModelled("an expected revert of a call without code")
+        path.expected = None
     if account.code.data[:3] == _DELEGATION:
         raise NotModelled(f"a call of the delegated account {address:#042x}")
     if account.code.data and not has_all_gas:
@@ -107,7 +149,7 @@ def _call_account(
         raise NotModelled(f"calls deeper than {MAX_DEPTH}")
     saved = copied(path.accounts)
     _use(path, prank)
-    if value != 0:
+    if value is not None:
         _transfer(path, payer, address, value)
     if not account.code.data:
         result(path, True, ())
@@ -115,19 +157,20 @@ def _call_account(
     is_delegate = kind == "DELEGATECALL"
     path.frames.append(Frame(
         account.code, frame.address if is_delegate else address, frame.caller if is_delegate else sender,
-        frame.value if is_delegate else value, data, frame.static or kind == "STATICCALL", result, saved,
+        frame.value if is_delegate else 0 if value is None else value, data, frame.static or kind == "STATICCALL",
+        result, saved,
         frame.origin if prank is None or prank.origin is None else prank.origin,
     ))  # fmt: skip
 
 
 def _call_precompile(
-    path: Path, kind: str, address: int, value: Word, data: list[Byte], result: Result, has_all_gas: bool
+    path: Path, kind: str, address: int, value: Word | None, data: list[Byte], result: Result, has_all_gas: bool
 ) -> None:
     """Run one of Ethereum's precompiles on concrete input. Raises NotModelled for everything else."""
     if path.account(address).code.data:
         raise NotModelled(f"{kind} of code at {special_name(address)}")
-    if value != 0 or not has_all_gas:
-        raise NotModelled(f"{kind} of {special_name(address)} with {'value' if value != 0 else 'a gas limit'}")
+    if value is not None or not has_all_gas:
+        raise NotModelled(f"{kind} of {special_name(address)} with {'a gas limit' if value is None else 'value'}")
     if address == _IDENTITY:
         _use(path, path.pranks.get(len(path.frames)))
         result(path, True, data)
@@ -190,6 +233,8 @@ def _create(path: Path, value: Word, at: Word, size: Word, *salts: Word) -> None
     address = int.from_bytes(made, "big")
     has_value = path.decide(truth(value))
     if has_value and not _can_pay(path, creator, address, value):
+        if path.expected is not None:
+            raise NotModelled("an expected revert of a creation that cannot be paid")
         _use(path, prank)
         frame.returned = ()
         push(path, 0)
@@ -199,6 +244,9 @@ def _create(path: Path, value: Word, at: Word, size: Word, *salts: Word) -> None
         raise NotModelled(f"{kind} at the address {address:#042x}, which is in use")
     if len(code) > 2 * _MAX_CODE or len(path.frames) > MAX_DEPTH:
         raise NotModelled(f"{kind} of {len(code)} bytes at depth {len(path.frames)}")
+    result = _expecting(path, _result_of_creation(address), kind)
+    if path.expected is not None and path.expected[0] == len(path.frames):
+        path.expected = None
     _use(path, prank)
     path.account(creator).nonce = nonce + 1
     saved = copied(path.accounts)
@@ -206,7 +254,7 @@ def _create(path: Path, value: Word, at: Word, size: Word, *salts: Word) -> None
     if has_value:
         _transfer(path, creator, address, value)
     path.frames.append(Frame(
-        Code(code), address, creator, value if has_value else 0, (), False, _result_of_creation(address), saved,
+        Code(code), address, creator, value if has_value else 0, (), False, result, saved,
         frame.origin if prank is None or prank.origin is None else prank.origin, is_creation=True,
     ))  # fmt: skip
 

@@ -6,18 +6,29 @@ A cheatcode without an entry here ends its path as not decided, by its name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import z3
 
-from fvm_hypervisor.soltest.cheatcodes.failures import failure_data
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.signing import account_of
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, joined, slice_of, words_data
 from fvm_hypervisor.soltest.symbolic.opcodes import account_number, is_special
-from fvm_hypervisor.soltest.symbolic.path import Account, Code, Path, Prank, fresh
-from fvm_hypervisor.soltest.symbolic.words import Condition, NotModelled, Word, equal, negation, operate, truth
+from fvm_hypervisor.soltest.symbolic.path import Code, Path, Prank, fresh
+from fvm_hypervisor.soltest.symbolic.words import (
+    Condition,
+    NotModelled,
+    Word,
+    below,
+    choose,
+    equal,
+    negation,
+    operate,
+    subtract,
+    truth,
+)
 from store.keccak import keccak
 
 SVM_ADDRESS: Final = int.from_bytes(keccak(b"svm cheat code")[12:], "big")
@@ -40,7 +51,10 @@ def run_cheatcode(path: Path, data: list[Byte]) -> Answer:
     if run is None:
         known = table().get(name)
         raise NotModelled(f"the cheatcode {name.hex() if known is None else known.signature}")
-    return True, run(path, data)
+    try:
+        return True, run(path, data)
+    except CheatcodeFailure as failure:
+        return False, list(failure_data(failure.message))
 
 
 # --- assertions -----------------------------------------------------------------------------------------------------
@@ -74,6 +88,30 @@ def _same_data(left: list[Byte], right: list[Byte]) -> Condition:
     return z3.And(*[one for one in found if one is not True]) if found else True
 
 
+def _items(path: Path, data: Data, index: int) -> list[Byte]:
+    """Return the words of an argument that is an array of words."""
+    at = 4 + path.number(path.argument(data, index), "offset of a cheatcode's argument")
+    size = 32 * path.number(path.argument(slice_of(data, at - 4, 36), 0), "size of a cheatcode's argument")
+    if size > _MAX_BYTES:
+        raise NotModelled(f"a cheatcode's argument of {size} bytes")
+    return slice_of(data, at + 32, size)
+
+
+def _items_equal(path: Path, data: Data) -> Condition:
+    return _same_data(_items(path, data, 0), _items(path, data, 1))
+
+
+def _approximately(signed: bool) -> _Assertion:
+    """Return the assertion that two numbers differ by at most a third one."""
+
+    def holds(path: Path, data: Data) -> Condition:
+        left, right, most = (path.argument(data, index) for index in range(3))
+        is_less = truth(operate(0x12 if signed else 0x10, left, right))
+        return negation(below(most, choose(is_less, subtract(right, left), subtract(left, right))))
+
+    return holds
+
+
 def _not(holds: _Assertion) -> _Assertion:
     return lambda path, data: negation(holds(path, data))
 
@@ -86,6 +124,11 @@ def _assertions() -> dict[bytes, _Assertion]:
     for kind in ("bool", "uint256", "int256", "address", "bytes32"):
         found[f"assertEq({kind},{kind}"] = _compared(0x14, True)
         found[f"assertNotEq({kind},{kind}"] = _compared(0x14, False)
+    for kind in ("bool", "uint256", "int256", "address", "bytes32"):
+        found[f"assertEq({kind}[],{kind}[]"] = _items_equal
+        found[f"assertNotEq({kind}[],{kind}[]"] = _not(_items_equal)
+    for kind in ("uint256", "int256"):
+        found[f"assertApproxEqAbs({kind},{kind},uint256"] = _approximately(kind == "int256")
     for kind in ("bytes", "string"):
         found[f"assertEq({kind},{kind}"] = _bytes_equal
         found[f"assertNotEq({kind},{kind}"] = _not(_bytes_equal)
@@ -152,6 +195,19 @@ def _at_top(path: Path, name: str) -> None:
         raise NotModelled(f"the cheatcode {name} in a call of the test")
 
 
+def _expect_revert(has_reason: bool, size: int | None = None) -> _Run:
+    def expect(path: Path, data: Data) -> Data:
+        reason = None
+        if has_reason:
+            reason = _bytes(path, data, 0) if size is None else slice_of(data, 4, size)
+        if path.expected is not None:
+            raise NotModelled("an expected revert during another one")
+        path.expected = (len(path.frames), reason)
+        return ()
+
+    return expect
+
+
 def _store(path: Path, data: Data) -> Data:
     address = _address(path, data, "store")
     key, word = path.argument(data, 1), path.argument(data, 2)
@@ -205,6 +261,9 @@ _CHEATCODES: Final[dict[bytes, _Run]] = {
         "startPrank(address)": _prank(False),
         "startPrank(address,address)": _prank(False, True),
         "stopPrank()": _stop_prank,
+        "expectRevert()": _expect_revert(False),
+        "expectRevert(bytes)": _expect_revert(True),
+        "expectRevert(bytes4)": _expect_revert(True, 4),
         "deal(address,uint256)": _deal,
         "store(address,bytes32,bytes32)": _store,
         "load(address,bytes32)": _load,
@@ -237,8 +296,7 @@ def run_svm(path: Path, data: list[Byte]) -> Answer:
     asked = concrete(data)
     if asked is None:
         raise NotModelled("a cheatcode of svm with symbolic arguments")
-    if output:
-        path.created = (*path.created, (asked, output))
+    path.created = (*path.created, (asked, output))
     return True, output
 
 
@@ -290,8 +348,11 @@ def _some_bytes(path: Path, data: Data) -> Data:
 
 
 def _symbolic_storage(path: Path, data: Data) -> Data:
-    account: Account = path.account(_address(path, data, "enableSymbolicStorage"))
-    account.storage.array = z3.Array(f"storage!{fresh('storage')}", z3.BitVecSort(256), z3.BitVecSort(256))
+    address = _address(path, data, "enableSymbolicStorage")
+    storage = path.account(address).storage
+    storage.array = z3.Array(f"storage!{fresh('storage')}", z3.BitVecSort(256), z3.BitVecSort(256))
+    storage.asked = []
+    path.arrays = (*path.arrays, (address, storage.array, storage.asked))
     return ()
 
 
@@ -306,12 +367,5 @@ _SYMBOLS: Final[dict[bytes, _Run]] = {
     selector("createBytes4(string)"): lambda path, _data: bytes_of_word(fixed_bytes(path, 4)),
     selector("createBytes(uint256,string)"): _some_bytes,
     selector("createString(uint256,string)"): _some_bytes,
+    selector("enableSymbolicStorage(address)"): _symbolic_storage,
 }
-
-
-def svm_arguments(created: tuple[tuple[bytes, Any], ...]) -> dict[bytes, list[Any]]:
-    """Return the data that svm's cheatcodes have returned, in order, by their calldata."""
-    found: dict[bytes, list[Any]] = {}
-    for asked, output in created:
-        found.setdefault(asked, []).append(output)
-    return found

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import z3
+
 from fvm_hypervisor.soltest.symbolic.calls import CALL_HANDLERS, finish
 from fvm_hypervisor.soltest.symbolic.opcodes import HANDLERS, push, run_simple
 from fvm_hypervisor.soltest.symbolic.path import Dead, Fork, Halt, Path
@@ -41,6 +43,9 @@ class Explorer:
             except NotModelled as reason:
                 self.undecided[str(reason)] += 1
                 self.paths += 1
+                continue
+            except z3.Z3Exception as error:  # such as too little memory
+                self.undecided[f"the solver failed: {error}"] += 1
                 continue
             except Dead:
                 continue

@@ -4,6 +4,7 @@ Axioms, which hold unless a collision of Keccak-256 is found:
 
 - equal data of one length have equal hashes;
 - hashes of different data differ, by more than 2^64 in both directions, so that array elements do not overlap;
+- their last 160 bits, which become addresses, differ, too;
 - a hash of symbolic data is not within 2^64 of 0.
 """
 
@@ -41,7 +42,7 @@ class Hashes:
         numbers = concrete(data)
         if numbers is not None:
             value = int.from_bytes(keccak(numbers), "big")
-            if value in self.known or not numbers:
+            if value in self.known:
                 return value, []
             self.known[value] = numbers
             return value, self._add([self._known_axiom(hashed, value) for hashed in self.symbolic])
@@ -63,7 +64,7 @@ class Hashes:
 
     def _known_axiom(self, entry: tuple[Any, Any, int], value: int) -> Any:
         data = self.known[value]
-        known = (term(value), z3.BitVecVal(int.from_bytes(data, "big"), 8 * len(data)), len(data))
+        known = (term(value), z3.BitVecVal(int.from_bytes(data, "big"), max(8 * len(data), 8)), len(data))
         return _related(entry, known)
 
     def same(self, left: Word, right: Word) -> Condition:
@@ -107,7 +108,8 @@ class Hashes:
 def _related(one: tuple[Any, Any, int], other: tuple[Any, Any, int]) -> Any:
     """Return the axiom about two hashes."""
     between = one[0] - other[0]
-    apart = z3.And(z3.UGT(between, _DISTANCE), z3.ULT(between, MASK - _DISTANCE))
+    differ = z3.Extract(159, 0, one[0]) != z3.Extract(159, 0, other[0])
+    apart = z3.And(z3.UGT(between, _DISTANCE), z3.ULT(between, MASK - _DISTANCE), differ)
     if one[2] != other[2]:
         return apart
     return z3.If(one[1] == other[1], one[0] == other[0], apart)

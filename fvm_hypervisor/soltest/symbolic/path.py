@@ -15,6 +15,7 @@ from fvm_hypervisor.soltest.symbolic.hashes import MAX_HASHES, Hashes
 from fvm_hypervisor.soltest.symbolic.solver import Solver
 from fvm_hypervisor.soltest.symbolic.storage import Storage
 from fvm_hypervisor.soltest.symbolic.words import BITS, Condition, NotModelled, Word, condition, equal, negation
+from store.keccak import keccak
 
 MAX_CHOICES: Final = 16
 """Maximum number of values of a term that an opcode needs as a number."""
@@ -121,6 +122,8 @@ class Frame:
         """Grow memory for a range. Raises NotModelled."""
         if size and at + size > len(self.memory):
             end = (at + size + 31) // 32 * 32
+            if end > 1 << 32:
+                raise Halt("memory beyond the limit of 2^32 bytes")
             if end > MAX_MEMORY:
                 raise NotModelled(f"memory of {end} bytes, more than {MAX_MEMORY}")
             self.memory += [0] * (end - len(self.memory))
@@ -178,7 +181,11 @@ class Path:
     """Conditions that the current instruction has decided."""
     pranks: dict[int, Prank] = field(default_factory=dict)
     created: tuple[tuple[bytes, Data], ...] = ()
-    """Calldata and return data of calls that created symbolic values."""
+    """Calldata and return data of calls of svm, which create symbolic values."""
+    arrays: tuple[tuple[int, Any, list[Word]], ...] = ()
+    """Symbolic storages: address, initial words, and the keys that were read."""
+    expected: tuple[int, Data | None] | None = None
+    """Depth and reason (None for any) of the revert that the next call is expected to end with."""
     has_failed: bool = False
     """True if the test has set the failure slot."""
     steps: int = 0
@@ -199,7 +206,7 @@ class Path:
         return Path(
             self.solver, copied(self.accounts), self.block_copy(), self.start, [frame.copy() for frame in self.frames],
             list(self.constraints), self.model, self.hashes.copy(), dict(self.decisions), dict(self.pranks),
-            self.created, self.has_failed, self.steps, self.ended, self.halted,
+            self.created, self.arrays, self.expected, self.has_failed, self.steps, self.ended, self.halted,
             dict(self.fixed),
         )  # fmt: skip
 
@@ -273,6 +280,20 @@ class Path:
             raise NotModelled(f"more than {MAX_HASHES} hashes of symbolic data")
         self.assume(*axioms)
         return made
+
+    def learn_hashes(self) -> bool:
+        """Relate the data that the model gives to their real hashes; return False if the model has them already.
+
+        Raises Dead if no model is left.
+        """
+        learnt = []
+        for made, bits, length in self.hashes.symbolic:
+            data = self.model.eval(bits, model_completion=True)
+            real = int.from_bytes(keccak(data.as_long().to_bytes(length, "big")), "big")
+            if self.model.eval(made, model_completion=True).as_long() != real:
+                learnt.append(z3.Implies(bits == data, made == real))
+        self.assume(*learnt)
+        return bool(learnt)
 
     def argument(self, data: Data, index: int) -> Word:
         """Return a word of arguments behind a selector."""

@@ -22,10 +22,12 @@ from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.discovery import TestFunction
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, selector
+from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS
 from fvm_hypervisor.soltest.symbolic.data import Data, concrete, values
 from fvm_hypervisor.soltest.symbolic.explorer import INVALID, Explorer
 from fvm_hypervisor.soltest.symbolic.inputs import arguments, shapes
-from fvm_hypervisor.soltest.symbolic.path import Account, Block, Code, Frame, Path, copied
+from fvm_hypervisor.soltest.symbolic.path import Account, Block, Code, Dead, Frame, Path, copied
+from fvm_hypervisor.soltest.symbolic.replayed_values import Answers, set_values
 from fvm_hypervisor.soltest.symbolic.solver import OutOfBudget, Solver
 from fvm_hypervisor.soltest.symbolic.storage import Storage
 from fvm_hypervisor.soltest.symbolic.words import NotModelled
@@ -38,6 +40,8 @@ from hypervisor.types import EAM_NAMESPACE
 from runtimes.evm.ethereum import block_of, fork_named
 from store.kamt import EMPTY_KAMT, Kamt
 
+_MAX_REPLAYS = 8
+"""Maximum number of counterexamples of a path that are run."""
 _MAX_SLOTS = 100_000
 """Maximum number of slots of a contract at the start."""
 _IGNORED = frozenset((
@@ -98,7 +102,8 @@ class StartState:
         actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, name)) if actor is None else actor
         state = None if actor is None else tree.get_actor(actor)
         if state is None:
-            return Account(Code(()), Storage())
+            code = b"\0" if address == SVM_ADDRESS else b""  # Solidity expects code before a call
+            return Account(Code(code), Storage())
         codes = (machine.manifest.code("evm"), machine.manifest.code("ethaccount"))
         contract = evm_state_at(machine.store, state.head) if state.code in codes else None
         if contract is None or contract.tombstone is not None:
@@ -200,7 +205,9 @@ class SymbolicRun:
         except NotModelled as reason:
             self._count(str(reason))
             return None
-        if success:
+        if success and path.expected is not None:
+            self._count("an expected revert without a call")
+        elif success:
             self._successes += 1
         elif not self._reverted:
             self._reverted.append(path)
@@ -235,36 +242,53 @@ class SymbolicRun:
     # --- verdicts ---------------------------------------------------------------------------------------------------
 
     def _replay(self, path: Path, calldata: Data, *, any_revert: bool = False) -> TestResult | None:
-        """Run a counterexample on the concrete machine; return the failure if it fails there, too."""
-        data = values(calldata, path.model)
-        stage = self.stage
+        """Run a counterexample on the concrete machine; return the failure if it fails there, too.
+
+        If it does not, the solver gets the real hashes of the counterexample's data, and looks for another one.
+        """
+        for _ in range(_MAX_REPLAYS):
+            failed = self._replay_model(path, calldata, any_revert)
+            if failed is not None:
+                return failed
+            try:
+                if not path.learn_hashes():
+                    break
+            except Dead:
+                return None
+        self._count(
+            f"a counterexample that does not fail when it is run: calldata=0x{values(calldata, path.model).hex()}"
+        )
+        return None
+
+    def _replay_model(self, path: Path, calldata: Data, any_revert: bool) -> TestResult | None:
+        data, stage = values(calldata, path.model), self.stage
         stage.world.restore(self.ready)
-        if path.created:
-            self._count("a counterexample with values of svm, which cannot be replayed")
-            return None
+        answers = set_values(stage.world, path)
         outcome = stage.call(data, commit=False)
         status, reason = stage.verdict(outcome)
         is_strict = self.test.name.startswith("test") or any_revert
         is_assertion_failure = outcome.success or is_failed_assertion(outcome) or stage.has_failed()
+        is_assertion_failure = is_assertion_failure or outcome.output[:4] == CHEATCODE_ERROR
         confirmed = status is CaseStatus.FAILURE and (is_strict or is_assertion_failure)
         stage.world.restore(self.ready)
         if not confirmed:
-            self._count(f"a counterexample that does not fail when it is run: calldata=0x{data.hex()}")
             return None
         if any_revert:
             reason = f"no input succeeds: {reason}"
-        return self._failure(data, reason, outcome.gas_used)
+        return self._failure(data, reason, outcome.gas_used, answers)
 
-    def _failure(self, data: bytes, reason: str | None, gas: int) -> TestResult:
+    def _failure(self, data: bytes, reason: str | None, gas: int, answers: Answers) -> TestResult:
         inputs = self.test.entry.get("inputs", ())
         example: tuple[CounterExample, ...] = ()
+        text = raw = ""
         if inputs:
             try:
                 found: list[Any] = list(decode(types(inputs), data[4:]))
                 text, raw = arguments_text(inputs, found), arguments_text(inputs, found, raw=True)
             except CheatcodeFailure:
-                text = raw = ""
-            example = (CounterExample(data, text, raw_arguments=raw),)
+                text = f"0x{data[4:].hex()}"
+        if inputs or answers:
+            example = (CounterExample(data, text, raw_arguments=raw, answers=answers),)
         return TestResult(
             self.test.signature, CaseKind.SYMBOLIC, CaseStatus.FAILURE, reason, gas, counterexample=example
         )  # fmt: skip
@@ -277,8 +301,13 @@ class SymbolicRun:
         if not self._successes and self._reverted:
             path = self._reverted[0]
             assert path.ended is not None
-            failed = self._replay(path, path.ended[1], any_revert=True)
-            return self._verdict() if failed is None else replace(failed, runs=self._paths)
+            try:
+                failed = self._replay(path, path.ended[1], any_revert=True)
+            except (NotModelled, OutOfBudget) as reason:
+                return self._result(CaseStatus.UNDECIDED, f"all paths revert: {reason}")
+            if failed is not None:
+                return replace(failed, runs=self._paths)
+            return self._result(CaseStatus.UNDECIDED, "all paths revert, but not the concrete run")
         if not self._successes:
             return self._result(CaseStatus.UNDECIDED, "the assumptions exclude every input")
         return self._result(CaseStatus.SUCCESS, None)

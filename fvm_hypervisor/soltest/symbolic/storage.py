@@ -20,12 +20,14 @@ class Storage:
 
     initial: Mapping[int, int] = field(default_factory=dict)
     array: Any = None
+    asked: list[Word] = field(default_factory=list)
+    """Keys of the symbolic slots that were read, shared by all copies."""
     _written: dict[tuple[str, int], tuple[Word, Word]] = field(default_factory=dict)
     """Keys and words, oldest first, by the identity of the key."""
 
     def copy(self) -> Storage:
         """Return an independent copy."""
-        return Storage(self.initial, self.array, dict(self._written))
+        return Storage(self.initial, self.array, self.asked, dict(self._written))
 
     def write(self, key: Word, word: Word) -> None:
         """Write a slot. An earlier word of the same key is dropped, since it cannot be read any more."""
@@ -46,6 +48,7 @@ class Storage:
 
     def _initial(self, key: Word, same: Same) -> Word:
         if self.array is not None:
+            self.asked.append(key)
             return z3.Select(self.array, term(key))
         if isinstance(key, int):
             return self.initial.get(key, 0)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as Folder
 from typing import Any
 
 import z3
 
-from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.discovery import TestFunction, tests_of
 from fvm_hypervisor.soltest.job import Job
@@ -26,9 +26,10 @@ from fvm_hypervisor.soltest.symbolic.solver import Solver
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from fvm_hypervisor.soltest.world import World, WorldSnapshot
 from store.keccak import keccak
-from tests.fvm_hypervisor.soltest.contracts import artifact, write
+from tests.fvm_hypervisor.soltest.contracts import artifact
+from tests.fvm_hypervisor.soltest.here import written
 
-SETTINGS = SymbolicSettings(fuzz=True, seconds=60)
+SETTINGS = SymbolicSettings(fuzz=True, seconds=240, query_seconds=120)
 
 
 @dataclass(slots=True)
@@ -63,16 +64,23 @@ class Staged:
 @contextmanager
 def staged(folder: Folder, functions: dict[str, Sequence[str]], evm_version: str = "osaka") -> Iterator[Staged]:
     """Deploy a contract of function bodies (`contracts.runtime`), and call its `setUp`."""
-    from dataclasses import replace
+    with staged_artifacts(folder, {"test/T.t.sol:T": artifact(functions)}, "test/T.t.sol:T", evm_version) as found:
+        yield found
 
-    made = write(folder / "artifacts", {"T": artifact(functions)})
-    places = [ArtifactLocation("test/T.t.sol", "T", made / "T.json")]
-    artifacts, project = Artifacts(folder, places, {}), Project(folder)
+
+@contextmanager
+def staged_artifacts(
+    folder: Folder, artifacts: Mapping[str, Mapping[str, Any]], name: str, evm_version: str
+) -> Iterator[Staged]:
+    """Deploy one of these contracts, named `SOURCE:NAME`, and call its `setUp`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    places = written(folder, artifacts)
+    found, project = Artifacts(folder, places, {}), Project(folder)
     project = replace(project, compiler=replace(project.compiler, evm_version=evm_version))
     job = Job(project, places, {})
-    world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
+    world = World(world_settings_of(job), Cheatcodes(settings_of(job, found)))
     try:
-        stage = SuiteStage(world, artifacts, artifacts.get("test/T.t.sol", "T"))
+        stage = SuiteStage(world, found, found.get(*name.split(":")))
         stage.build()
         stage.set_up()
         yield Staged(stage, tests_of(stage.artifact, "fuzz"), world.snapshot())

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.24;
+
+import {Token, Vault} from "./Bugs.t.sol";
+
+interface Vm {
+    function assume(bool) external;
+    function prank(address) external;
+    function startPrank(address) external;
+    function stopPrank() external;
+    function deal(address, uint256) external;
+    function store(address, bytes32, bytes32) external;
+    function load(address, bytes32) external returns (bytes32);
+    function etch(address, bytes calldata) external;
+    function warp(uint256) external;
+    function expectRevert() external;
+    function expectRevert(bytes4) external;
+    function assertEq(uint256, uint256) external;
+    function assertEq(bytes calldata, bytes calldata) external;
+    function assertEq(uint256[] calldata, uint256[] calldata) external;
+    function assertLe(uint256, uint256, string calldata) external;
+    function assertApproxEqAbs(uint256, uint256, uint256) external;
+}
+
+interface Svm {
+    function createUint256(string calldata) external returns (uint256);
+    function createAddress(string calldata) external returns (address);
+    function createBool(string calldata) external returns (bool);
+    function createBytes(uint256, string calldata) external returns (bytes memory);
+    function enableSymbolicStorage(address) external;
+}
+
+error Closed(uint256 code);
+
+contract Gate {
+    uint256 public count;
+    address public owner = msg.sender;
+
+    function pass(uint256 code) external payable {
+        if (code < 10) revert Closed(code);
+        count++;
+    }
+
+    function mine() external {
+        require(msg.sender == owner);
+        count = 99;
+    }
+
+    receive() external payable {}
+}
+
+contract Holder {
+    uint256 immutable amount;
+
+    constructor(uint256 amount_) payable {
+        amount = amount_;
+    }
+
+    function get() external view returns (uint256) {
+        return amount;
+    }
+}
+
+// Each test holds, unless its name ends with Fails.
+contract ProofsTest {
+    Vm constant vm = Vm(0x7109709ECfa91a80626fF3989D68f67F5b1DD12D);
+    Svm constant svm = Svm(0xF3993A62377BCd56AE39D773740A5390411E8BC9);
+    Token token;
+    Gate gate;
+    mapping(uint256 => uint256[]) lists;
+
+    function setUp() public {
+        token = new Token(0);
+        gate = new Gate();
+        token.mint(address(this), 1e24);
+        token.mint(address(7), 5e20);
+    }
+
+    function check_transferKeepsSum(address to, uint256 amount) public {
+        uint256 mine = token.balanceOf(address(this));
+        uint256 theirs = token.balanceOf(to);
+        token.transfer(to, amount);
+        if (to == address(this)) assert(token.balanceOf(to) == mine);
+        else assert(token.balanceOf(address(this)) + token.balanceOf(to) == mine + theirs);
+    }
+
+    function check_transferTouchesNobodyElse(address to, address other, uint256 amount) public {
+        vm.assume(other != to && other != address(this));
+        uint256 before = token.balanceOf(other);
+        token.transfer(to, amount);
+        assert(token.balanceOf(other) == before);
+    }
+
+    function check_transferTouchesNobodyElseFails(address to, address other, uint256 amount) public {
+        vm.assume(other != address(this));
+        uint256 before = token.balanceOf(other);
+        token.transfer(to, amount);
+        assert(token.balanceOf(other) == before);
+    }
+
+    function check_onlyOwner(address caller) public {
+        vm.assume(caller != address(this));
+        vm.prank(caller);
+        (bool ok,) = address(gate).call(abi.encodeCall(Gate.mine, ()));
+        assert(!ok && gate.count() == 0);
+    }
+
+    function check_onlyOwnerFails(address caller) public {
+        vm.prank(caller);
+        (bool ok,) = address(gate).call(abi.encodeCall(Gate.mine, ()));
+        assert(!ok);
+    }
+
+    function check_prankEnds(address caller) public {
+        vm.startPrank(caller);
+        gate.pass(10);
+        vm.stopPrank();
+        gate.mine();
+        assert(gate.count() == 99);
+    }
+
+    function check_expectRevert(uint256 code) public {
+        vm.assume(code < 10);
+        vm.expectRevert();
+        gate.pass(code);
+        assert(gate.count() == 0);
+    }
+
+    function check_expectRevertFails(uint256 code) public {
+        vm.assume(code < 11);
+        vm.expectRevert();
+        gate.pass(code);
+        assert(code != 10);
+        assert(gate.count() == 1);
+    }
+
+    function check_valueMoves(uint96 amount) public {
+        vm.deal(address(this), amount);
+        (bool ok,) = address(gate).call{value: amount}("");
+        assert(ok && address(gate).balance == amount && address(this).balance == 0);
+    }
+
+    function check_valueIsMissing(uint96 funds, uint96 amount) public {
+        vm.deal(address(this), funds);
+        (bool ok,) = address(gate).call{value: amount}("");
+        assert(ok == (amount <= funds));
+    }
+
+    function check_revertedStateFails(uint256 code) public {
+        try gate.pass(code) {} catch {}
+        assert(gate.count() == 1);
+    }
+
+    function check_immutable(uint256 amount) public {
+        Holder holder = new Holder(amount);
+        assert(holder.get() == amount && address(holder) != address(gate));
+    }
+
+    function check_createdValues() public {
+        uint256 a = svm.createUint256("a");
+        address b = svm.createAddress("b");
+        bytes memory c = svm.createBytes(40, "c");
+        assert(a >= 0 && uint160(b) < 1 << 160 && c.length == 40);
+    }
+
+    function check_createdValuesFails() public {
+        uint256 a = svm.createUint256("a");
+        uint256 b = svm.createUint256("a");
+        assert(!(svm.createBool("c") && a == 5 && b == 2 ** 200 && svm.createBytes(3, "d")[1] == "x"));
+    }
+
+    function check_symbolicStorageFails() public {
+        svm.enableSymbolicStorage(address(gate));
+        assert(gate.count() != 77777777777777777);
+    }
+
+    function check_symbolicStorage() public {
+        svm.enableSymbolicStorage(address(gate));
+        uint256 old = gate.count();
+        try gate.pass(50) { assert(gate.count() == old + 1); } catch { assert(old == type(uint256).max); }
+    }
+
+    function check_store(bytes32 slot, bytes32 word) public {
+        vm.store(address(gate), slot, word);
+        assert(vm.load(address(gate), slot) == word);
+        assert(slot != 0 || gate.count() == uint256(word));
+    }
+
+    function check_arrays(uint256 key, uint256 other, uint256 word) public {
+        lists[3].push(8);
+        lists[key].push(word);
+        assert(lists[key][lists[key].length - 1] == word);
+        assert(key == other || other == 3 || lists[other].length == 0);
+        assert(key == 3 || lists[3][0] == 8);
+    }
+
+    function check_arraysFails(uint256 key, uint256 word) public {
+        lists[3].push(8);
+        lists[key].push(word);
+        assert(lists[key].length == 1);
+    }
+
+    function check_warp(uint64 time) public {
+        vm.warp(time);
+        assert(block.timestamp == time);
+    }
+
+    function check_assertions(uint256 a, uint8 b, bytes memory c) public {
+        vm.assertEq(a + b, b + a);
+        vm.assertEq(c, bytes.concat(c));
+        vm.assertLe(b, 255, "small");
+        vm.assertApproxEqAbs(uint256(b), 100, 155);
+    }
+
+    function check_assertApproxFails(uint8 b) public {
+        vm.assertApproxEqAbs(uint256(b), 100, 154);
+    }
+
+    function check_assertArraysFails(uint256[] memory a, uint256[] memory b) public {
+        vm.assertEq(a, b);
+    }
+
+    function check_messageFails(uint256 a) public {
+        vm.assertLe(a, 1e50, "too large");
+    }
+
+    function check_hashOfBytes(bytes memory a, bytes memory b) public pure {
+        if (keccak256(a) == keccak256(b)) assert(a.length == b.length);
+    }
+
+    function prove_div(uint256 a, uint256 b) public pure {
+        if (b != 0) assert(a / b <= a);
+    }
+
+    function prove_sort(uint256 a, uint256 b, uint256 c) public pure {
+        if (a > b) (a, b) = (b, a);
+        if (b > c) (b, c) = (c, b);
+        if (a > b) (a, b) = (b, a);
+        assert(a <= b && b <= c);
+    }
+}

@@ -1,0 +1,58 @@
+"""Compiled contracts of `contracts/`, so that tests need no compiler.
+
+python -m tests.fvm_hypervisor.soltest.symbolic.golden     compile and record them (needs a compiler)
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.discovery import SuiteFilter
+from fvm_hypervisor.soltest.job import Options
+from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.session import SuiteSession
+from store.keccak import keccak
+
+FOLDER: Final = Path(__file__).parent / "contracts"
+FILE: Final = FOLDER / "compiled.json.xz"
+CONFIGURATION: Final = '[profile.default]\nlibs = []\nevm_version = "prague"\nsolc = "0.8.30"\n'
+
+
+def hashes() -> dict[str, str]:
+    """Return the hashes of the sources."""
+    return {file.name: keccak(file.read_bytes()).hex() for file in sorted(FOLDER.glob("*.sol"))}
+
+
+def read() -> dict[str, Any]:
+    """Return the record: hashes of the sources, and artifacts by source and name."""
+    found: dict[str, Any] = json.loads(lzma.decompress(FILE.read_bytes()))
+    return found
+
+
+def _artifact(found: dict[str, Any]) -> dict[str, Any]:
+    code = {name: {"object": found[name]["object"]} for name in ("bytecode", "deployedBytecode")}
+    return {"abi": found["abi"], "methodIdentifiers": {}, **code}
+
+
+def main() -> None:
+    """Compile the contracts and record them."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        shutil.copytree(FOLDER, root / "test")
+        (root / "foundry.toml").write_text(CONFIGURATION, encoding="utf-8")
+        artifacts = SuiteSession(load_project(root), SuiteFilter(), Options()).compiled()
+        made = {
+            f"{place.file}:{place.name}": _artifact(json.loads(place.path.read_text(encoding="utf-8")))
+            for place in artifacts.locations
+        }
+    text = json.dumps({"sources": hashes(), "artifacts": made}, sort_keys=True)
+    FILE.write_bytes(lzma.compress(text.encode(), preset=9))
+
+
+if __name__ == "__main__":
+    main()
