@@ -300,7 +300,6 @@ def node(
     from localnet.contracts.amounts import parse_amount
     from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
     from localnet.network import Network
-    from localnet.rpc.anvil_dump import anvil_state
     from localnet.rpc.interval import BlockTimer
     from localnet.rpc.node import FORK_QUERY_TIME, NodeLimits
 
@@ -399,6 +398,8 @@ def node(
             NodeLimits(query=query_time or question_time or default_time, trace=trace_time),
         )
         if dump_state is not None:
+            from localnet.rpc.anvil_dump import anvil_state  # only a dump needs it, so it does not delay the start
+
             of_anvil = opened.rules.name == ETHEREUM
             _write(dump_state, anvil_state(opened) if of_anvil else opened.dump_state())
 

@@ -188,14 +188,15 @@ def test_no_mining_node_mines_blocks_on_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path, rules: str) -> None:
     file = tmp_path / "state"
-    with running(tmp_path / "ready", "--dump-state", str(file), "--silent") as (url, process):
+    with running(tmp_path / "ready", "--rules", rules, "--dump-state", str(file), "--silent") as (url, process):
         ask(url, "anvil_setBalance", OTHER_ADDRESS, "0x7")
         assert not file.exists()
         process.terminate()
         assert process.communicate(timeout=START) == ("", "")
-    with running(tmp_path / "ready", "--load-state", str(file)) as (url, _):
+    with running(tmp_path / "ready", "--rules", rules, "--load-state", str(file)) as (url, _):
         assert ask(url, "eth_getBalance", OTHER_ADDRESS, "latest") == "0x7"
 
 
