@@ -33,7 +33,7 @@ contract Token {
             return;
         }
         balanceOf[msg.sender] -= amount;
-        balanceOf[to] += mode == 3 && amount == 777777777777 ? amount + 1 : amount;
+        balanceOf[to] += mode == 3 && amount ^ 0x123456789ab == 777777777777 ? amount + 1 : amount;
     }
 
     function transferFrom(address from, address to, uint256 amount) external {
@@ -69,7 +69,7 @@ contract Vault {
     }
 
     function unlock(bytes32 word) external {
-        if (keccak256(abi.encode(word)) == keccak256(abi.encode(uint256(0xBADC0DE)))) open = true;
+        if (keccak256(abi.encode(word ^ hex"00ff00ff00ff00ff")) == keccak256(abi.encode(uint256(0xBADC0DE)))) open = true;
     }
 
     function advance(uint256 code) external {
@@ -109,21 +109,21 @@ contract BugsTest {
     function test06(uint256 a) public pure { assert(a >> 200 != 0xabcdef || uint8(a) != 0x7f); }
     function test07(int256 a) public pure { assert(a / 1000003 != -77777777777); }
     function test08(uint64 a, uint64 b) public pure { assert(uint128(a) * 1e9 + b != 123456789012345678901234567 || b < 1e8); }
-    function test09(uint256 a, uint256 b) public { slot = a; if (b == slot + 0x777777777777) assert(a == b); }
-    function test10(uint256 k) public { map[0x99999999999] = 5; assert(map[k] == 0); }
+    function test09(uint256 a, uint256 b) public { slot = a; unchecked { assert(b * 5 != (slot ^ 0x777777777777) + 3 || a < 1e9); } }
+    function test10(uint256 k) public { map[0x99999999999] = 5; unchecked { assert(map[k * 3 + 0x5555555555555] == 0); } }
     function test11(uint256 amount) public { if (amount > 1e30) return; uint256 old = tokens[3].totalSupply(); tokens[3].transfer(address(1), amount); assert(tokens[3].balanceOf(address(this)) + tokens[3].balanceOf(address(1)) == old); }
     function test12(address to, uint256 amount) public { if (amount > 1e30) return; tokens[4].approve(address(this), amount); (bool ok,) = address(tokens[4]).call(abi.encodeCall(Token.transferFrom, (address(this), to, amount))); assert(!ok || amount == 0 || tokens[4].allowance(address(this), address(this)) == 0); }
     function test13(bytes32 word) public { vault.unlock(word); assert(!vault.open()); }
     function test14(uint256 a, uint256 b, uint256 c) public { vault.advance(a); vault.advance(b); vault.advance(c); assert(!vault.open()); }
     function test15(uint64 a, uint64 b) public { packed = Packed(a, b, 1); assert(packed.a != 0xfeedfacecafe || packed.b != packed.a + 1); }
-    function test16(bytes memory data) public pure { assert(data.length != 32 || uint256(bytes32(data)) != 0x5eed5eed5eed5eed5eed); }
+    function test16(bytes memory data) public pure { assert(data.length != 32 || uint256(bytes32(data)) ^ 0xffff00ff != 0x5eed5eed5eed5eed5eed); }
     function test17(uint256[] memory a) public pure { unchecked { assert(a.length != 2 || a[0] + a[1] != 0x314159265358979323846 || a[0] - a[1] != 0x2); } }
     function test18(uint256 a) public pure { uint256 n; for (uint256 i; i < 4; i++) if ((a >> (64 * i)) & 0xffff == 0xace0 + i) n++; assert(n < 4); }
-    function test19(string memory s) public pure { assert(bytes(s).length != 32 || bytes32(bytes(s)) != "thirty-two bytes of a passphrase"); }
+    function test19(string memory s) public pure { assert(bytes(s).length != 32 || bytes32(bytes(s)) ^ bytes32(uint256(0x010203)) != "thirty-two bytes of a passphrase"); }
     function test20(uint256 a) public pure { assert(a < 1e30 || addmod(a, 12345, 1 << 80) != 0x987654321987654321); }
     function test21(address who, uint256 amount) public { try tokens[1].mint(who, amount) {} catch { return; } assert(amount < 1e40); if (amount == 0xC0FFEE) assert(who != address(uint160(0xC0FFEE))); }
     function test22(uint32 a, uint32 b, uint32 c) public pure { assert(!(a > 1e6 && b > 1e6 && uint256(a) * 3 == uint256(b) + 5 && b ^ c == 0x0badf00d)); }
-    function test23(uint256 a) public pure { assert(uint256(keccak256(abi.encode(a))) != 0xa17faf6bb2ad2f2a4c9cd1d25e1a4bd2e3a13e0fd1b2a4fd1f2c9b7a1b2c3d4e || a == 0); assert(a != 0x1010101010101010); }
+    function test23(uint256 a) public pure { assert(uint256(keccak256(abi.encode(a))) != 0xa17faf6bb2ad2f2a4c9cd1d25e1a4bd2e3a13e0fd1b2a4fd1f2c9b7a1b2c3d4e || a == 0); unchecked { assert(a * 7 + 99 != 0x1010101010101010); } }
     function test24(uint256 a, uint256 b) public { vault.enqueue(a); vault.enqueue(b); assert(vault.queue(0) != 0x4242424242424242 || vault.queue(1) != ~a); }
 
     // --- found by fuzzing, too ---
