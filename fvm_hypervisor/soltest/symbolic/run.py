@@ -234,7 +234,7 @@ class SymbolicRun:
             return True
         numbers = concrete(output)
         if numbers is not None:
-            return is_assertion(numbers)
+            return is_assertion(numbers) or numbers[:4] == CHEATCODE_ERROR
         if concrete(output[:4]) in (None, PANIC, ERROR, CHEATCODE_ERROR):
             raise NotModelled("symbolic revert data that may be those of a failed assertion")
         return False

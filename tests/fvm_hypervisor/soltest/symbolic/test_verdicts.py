@@ -50,6 +50,7 @@ BODIES = {
     "an assumption that excludes everything": (UNDECIDED, [
         "634c63e56260e01b5f52", "5f600452", "5f5f60245f5f", "737109709ecfa91a80626ff3989d68f67f5b1dd12d", "5af1",
         "00"]),
+    "a counterexample that does not fail when it is run": (UNDECIDED, asserting(["5a", "613039", "14", "15"])),
     "all inputs revert": (FAIL, ["5f5ffd"]),
 }  # fmt: skip
 
@@ -76,6 +77,7 @@ NOT_MODELLED = {
     "delegate call of a Filecoin precompile": (
         call(["73fe00000000000000000000000000000000000003"], "f4"), "Filecoin's precompile"),
     "precompile with a gas limit": (["5f5f5f5f", "6002", "6001", "fa"], "gas limit"),
+    "a contract with a gas limit": (["5f5f5f5f5f", "30", "611388", "f1"], "CALL with a gas limit"),
     "symbolic jump target": ([X, "56"], "jump target"),
     "symbolic exponent": ([X, Y, "0a", X, Y, "0a", "14"], "EXP with a symbolic exponent"),
     "symbolic offset of memory": (["6001", X, "52", "6001"], "offset of MSTORE"),
@@ -103,9 +105,21 @@ def test_the_side_of_an_invalid_jump_fails(tmp_path: Path) -> None:
     assert found.counterexample[0].calldata[-32:] == (5).to_bytes(32, "big")
 
 
+def test_an_invalid_target_is_not_executed(tmp_path: Path) -> None:
+    # the byte behind the label is STOP, but no JUMPDEST
+    found = verdict(tmp_path, [Y, "600514", "@end", "6001", "01", "57", "00", "end:", "00"], "test(uint256,uint256)")
+    assert found.status is FAIL
+
+
 def test_the_sides_of_a_jump_keep_their_own_stack_and_memory(tmp_path: Path) -> None:
-    body = asserting(["6007", "5f52", X, "@other", "57", "6001", "5f52", "5f51", "6001", "14", "@end", "56",
-                      "other:", "5f51", "6007", "14", "end:"])  # fmt: skip
+    changing = ["5f51", "6007", "14", "6001", "5f52"]
+    body = asserting(["6007", "5f52", X, "@other", "57", *changing, "@end", "56", "other:", *changing, "end:"])
+    assert verdict(tmp_path, body).status is PASS
+
+
+def test_bytes_of_a_word_in_another_order_are_another_word(tmp_path: Path) -> None:
+    # memory holds the argument, then its last byte again: the word at 1 ends with two equal bytes
+    body = asserting([X, "5f52", X, "602053", "600151", "61ffff16", X, "60ff16", "61010102", "14"])
     assert verdict(tmp_path, body).status is PASS
 
 

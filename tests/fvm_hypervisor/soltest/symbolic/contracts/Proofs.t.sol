@@ -18,6 +18,7 @@ interface Vm {
     function assertEq(uint256, uint256) external;
     function assertEq(bytes calldata, bytes calldata) external;
     function assertEq(uint256[] calldata, uint256[] calldata) external;
+    function assertGe(uint256, uint256) external;
     function assertLe(uint256, uint256, string calldata) external;
     function assertApproxEqAbs(uint256, uint256, uint256) external;
 }
@@ -44,6 +45,11 @@ contract Gate {
     function mine() external {
         require(msg.sender == owner);
         count = 99;
+    }
+
+    function half() external {
+        count = 5;
+        revert Closed(count);
     }
 
     receive() external payable {}
@@ -126,6 +132,19 @@ contract ProofsTest {
         assert(gate.count() == 0);
     }
 
+    function check_prankOfOneCall(address caller) public {
+        vm.assume(caller != address(this));
+        vm.prank(caller);
+        gate.pass(10);
+        gate.mine();
+        assert(gate.count() == 99);
+    }
+
+    function check_expectRevertOfSuccessFails(uint256 code) public {
+        vm.expectRevert();
+        gate.pass(code);
+    }
+
     function check_expectRevertFails(uint256 code) public {
         vm.assume(code < 11);
         vm.expectRevert();
@@ -149,6 +168,11 @@ contract ProofsTest {
     function check_revertedStateFails(uint256 code) public {
         try gate.pass(code) {} catch {}
         assert(gate.count() == 1);
+    }
+
+    function check_revertRestores() public {
+        try gate.half() {} catch {}
+        assert(gate.count() == 0);
     }
 
     function check_immutable(uint256 amount) public {
@@ -209,6 +233,7 @@ contract ProofsTest {
         vm.assertEq(a + b, b + a);
         vm.assertEq(c, bytes.concat(c));
         vm.assertLe(b, 255, "small");
+        vm.assertGe(b, 0);
         vm.assertApproxEqAbs(uint256(b), 100, 155);
     }
 
