@@ -95,6 +95,9 @@ class PricedHost(FakeHost):
     def get_blob_base_fee(self) -> int:
         return 17
 
+    def get_slot_number(self) -> int:
+        return 19
+
     def _charge(self, amount: int) -> None:
         gas = self.gas
         if amount > gas.remaining:
