@@ -56,6 +56,8 @@ IDENTITY: Final = EthAddress(bytes(19) + b"\4")
 NATIVE: Final = masked_id(ActorID(7))
 FUNDS: Final = 10**6
 GAS: Final = 1 << 33
+STATIC_GAS: Final = 1 << 38
+"""Gas of a STATICCALL. Its callee writes, which uses up all of it under Ethereum's rules but not under Filecoin's."""
 SLOTS: Final = (*range(6), 7)
 MAX: Final = 3
 """Maximum depth of calls."""
@@ -159,7 +161,8 @@ class Code:
         if kind == 0xF4 and self.variant == "fip":
             to = _push(int.from_bytes(random.choice(LENT), "big"))
         value = _push(random.choice((0, 0, 1, 50, FUNDS * 9))) if kind == 0xF1 else b""
-        return b"\x60\x20\x60\x60\x60\x20\x5f" + value + to + b"\x5a" + bytes([kind])
+        gas = _push(STATIC_GAS) if kind == 0xFA else b"\x5a"
+        return b"\x60\x20\x60\x60\x60\x20\x5f" + value + to + gas + bytes([kind])
 
 
 # --- programs ---------------------------------------------------------------------------------------------------------
