@@ -247,7 +247,7 @@ class FastInstance:
         """Run a frame until it ends or makes a call; return the guest's exit. Raises the host's errors, or Fatal."""
         gas = host.gas
         self.host, self.failure = host, None
-        if gas.granted == 0:
+        if gas.granted == gas.remaining == 0:  # a refund may have added gas to an empty grant
             gas.refill()
         self._mail[0] = gas.remaining
         try:
