@@ -39,7 +39,8 @@ def extract(
     """Extract a test vector from a message or tipset, with exactly the blocks that its execution reads.
 
     The format is that of filecoin-project/test-vectors: class message for a transaction or message, class tipset for
-    an epoch, including randomness, circulating supply, base fee and receipts. Blocks of a node (Lotus, Forest,
+    an epoch, including randomness, circulating supply, base fee and receipts. The built-in actors are not included:
+    the vector names the manifest of their bundle. Blocks of a node (Lotus, Forest,
     `hypervisor node`) are fetched once and checked against their CIDs. The vector is written only if re-execution
     produces the chain's receipts and state, and if the vector itself passes.
 
@@ -66,13 +67,15 @@ def extract(
         "blocks": found.blocks,
         "results": found.results,
         "size": out.stat().st_size,
+        "bundle": found.vector["bundle"]["/"],
     }
     if as_json:
         typer.echo(json.dumps(facts))
         return
     typer.echo(
         f"{out}: {facts['vector']}, class {facts['class']}, {found.blocks:,} blocks, {found.results:,} "
-        f"result{'' if found.results == 1 else 's'}, {facts['size']:,} bytes; it passes"
+        f"result{'' if found.results == 1 else 's'}, {facts['size']:,} bytes; it passes "
+        f"with the bundle {facts['bundle']}"
     )
 
 

@@ -116,6 +116,29 @@ def test_a_vector_holds_exactly_the_blocks_that_are_read(made: Made, tmp_path: P
         assert show(left_out) in problem or "state has no" in problem, problem
 
 
+def test_a_vector_omits_the_built_in_actors(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their code comes from the chain while the vector is made, if no bundle is at hand."""
+    path, empty = tmp_path / "vector.json", tmp_path / "empty"
+    empty.mkdir()
+    known = BundleFolder(bundle_folder())
+    for what in (made.hashes[0], EPOCH + 1):
+        vector = extracted(what, path, "--state", made.folder)
+        with monkeypatch.context() as patch:
+            patch.setattr("fvm_hypervisor.laboratory.vectors.bundles.own_bundles", dict)
+            again = run("extract", what, "--out", path, "--bundle-dir", empty, "--state", made.folder)
+            assert again.exit_code == 0, again.output
+            assert f"with the bundle {vector['bundle']['/']}" in again.stdout
+            assert json.loads(path.read_text()) == vector
+            lacking = run("conformance", path, "--bundle-dir", empty, "--workers", 1, "--json")
+            assert lacking.exit_code == 1
+            assert f"no bundle with the manifest {vector['bundle']['/']}" in lacking.stdout
+        assert passed(path) == [""]
+        assert path.stat().st_size < 100_000
+        bundle = known.find(parse_cid(vector["bundle"]["/"]))
+        assert bundle is not None
+        assert not [cid for cid in blocks_of(vector) if bundle.has(cid)]
+
+
 @pytest.mark.slow
 def test_the_node_and_its_folder_give_the_same_vectors(made: Made, tmp_path: Path) -> None:
     for name, what in (("tipset", EPOCH + 1), ("message", made.hashes[4])):

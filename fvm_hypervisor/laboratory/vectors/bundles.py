@@ -69,6 +69,12 @@ class BundleFolder:
             self._stores[manifest] = self._load(manifest)
         return self._stores[manifest]
 
+    def add(self, manifest: Cid, blocks: Mapping[Cid, bytes]) -> None:
+        """Add blocks of the bundle with this manifest data CID that a chain contains."""
+        if blocks:
+            store = self._stores[manifest] = self.find(manifest) or MemoryStore()
+            store.put_many(blocks.items())
+
     def _load(self, manifest: Cid) -> MemoryStore | None:
         store = MemoryStore()
         path = self._files.get(manifest)

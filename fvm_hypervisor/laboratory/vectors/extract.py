@@ -25,6 +25,7 @@ from fvm_hypervisor.laboratory.vectors.writing import (
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine import Hypervisor
+from hypervisor.manifest import Manifest
 from hypervisor.message import Receipt
 from hypervisor.opening import AUTO
 from hypervisor.proofs import AcceptProofs
@@ -104,8 +105,8 @@ def vector_of(
         name=name,
         sources=_sources(source, past),
         root=past.headers.state,
-        blocks=recorder.blocks,
-        bundle=None if known is None else manifest,
+        blocks=_without_actors(recorder, manifest, bundles),
+        bundle=manifest,
         externs=externs,
         network=past.network,
         chain_id=source.chain_id,
@@ -138,8 +139,8 @@ def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str)
         name=f"{source.name}-{past.headers.height}-{len(receipts)}",
         sources=[*_sources(source, past), f"message:{show(carried.cid)}"],
         root=root,
-        blocks=recorder.blocks,
-        bundle=None if known is None else manifest,
+        blocks=_without_actors(recorder, manifest, bundles),
+        bundle=manifest,
         externs=externs,
         network=past.network,
         chain_id=source.chain_id,
@@ -154,6 +155,20 @@ def _bundle_of(store: Store, root: Cid, bundles: BundleFolder) -> tuple[Cid, Mem
         raise InvalidInput(f"the state {show(root)} has no system actor")
     manifest = unlink(get_object(store, system.head)[0])
     return manifest, bundles.find(manifest)
+
+
+def _without_actors(recorder: RecordingStore, manifest: Cid, bundles: BundleFolder) -> dict[Cid, bytes]:
+    """Return the recorded blocks without the manifest of the built-in actors and their code, which vectors omit.
+
+    These blocks are added to `bundles`, so that the vector can be verified if its bundle is not a file there.
+    """
+    actors = {manifest, *Manifest.load(recorder, manifest).codes}
+    blocks: dict[Cid, bytes] = {}
+    omitted: dict[Cid, bytes] = {}
+    for cid, data in recorder.blocks.items():
+        (omitted if cid in actors else blocks)[cid] = data
+    bundles.add(manifest, omitted)
+    return blocks
 
 
 def _recording_machine(

@@ -1,6 +1,6 @@
 """Writing of vectors in the JSON of filecoin-project/test-vectors, with this project's additional fields.
 
-The CAR of a vector has the recorded blocks that its execution reads, except those of a named bundle (`bundle`).
+The CAR of a vector has the recorded blocks that its execution reads, except those of the bundle that `bundle` names.
 tests/golden/README.md lists the additional fields, which readers of the official format may ignore.
 """
 
@@ -106,14 +106,14 @@ Vector = dict[str, Any]
 class VectorInput:
     """Initial data of a vector: origin, state and blocks, externs' results, context.
 
-    `bundle` is the manifest of the built-in actors whose blocks are omitted; None if `blocks` contains them.
+    `bundle` is the manifest of the built-in actors; `blocks` contains neither this manifest nor their code.
     """
 
     name: str
     sources: Sequence[str]
     root: Cid
     blocks: Mapping[Cid, bytes]
-    bundle: Cid | None
+    bundle: Cid
     externs: RecordingExterns
     network: int
     chain_id: int
@@ -156,7 +156,7 @@ def _vector(
             "gen": [{"source": source} for source in initial.sources],
         },
         "car": car_text(initial.root, initial.blocks.items()),
-        **({} if initial.bundle is None else {"bundle": _link(initial.bundle)}),
+        "bundle": _link(initial.bundle),
         **initial.externs.fields(),
         "proofs": "accept",
         "preconditions": before,
