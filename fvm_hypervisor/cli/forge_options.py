@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 
 from fvm_hypervisor.cli.foreign_options import ForeignOptions
 from fvm_hypervisor.cli.foundry_settings import CHAIN, COMPILER, setting_options, with_default_values
+from fvm_hypervisor.cli.mutation import mutation_options, with_mutated_paths
 
 _CHAIN = "--rules selects Ethereum's or Filecoin's rules"
 _RATE = "after a node's first refusal, requests are limited to 330 compute units per second"
@@ -80,11 +81,11 @@ class TestCommand(ForeignOptions):
     def __init__(self, name: str | None, **settings: Any) -> None:
         """Create the command and append the options for keys of foundry.toml."""
         super().__init__(name, **settings)
-        self.params += setting_options(COMPILER, CHAIN)
+        self.params += [*mutation_options(), *setting_options(COMPILER, CHAIN)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments, after adding the default value of options that may omit it."""
-        return super().parse_args(ctx, with_default_values(args))
+        return super().parse_args(ctx, with_default_values(with_mutated_paths(args)))
 
 
 _KEYS = "pass keys with --private-key, --keystore or --account, or let the node sign (--unlocked)"

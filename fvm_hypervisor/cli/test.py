@@ -304,12 +304,14 @@ def run_tests(
 
     Exit status: 0 if all tests passed or none was found; 1 if a test failed or was not decided, the sources do not
     compile, or results differ between network versions; 2 if the tests cannot be run, e.g. for invalid options, an
-    invalid foundry.toml or a missing compiler; 130 after Ctrl-C, with the results so far.
+    invalid foundry.toml or a missing compiler; 130 after Ctrl-C, with the results so far. With --mutate: 0, or 1 if the
+    score is below --mutation-min-score or a test fails without a change.
 
     Example: hypervisor test --match-contract Counter -vvv
     """
     from bridge.ethereum_block import ETHEREUM
     from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
+    from fvm_hypervisor.cli.mutation import given_mutation, run_mutation
     from fvm_hypervisor.cli.suites import Reports, SuiteRuns
     from fvm_hypervisor.cli.symbolic_options import check_symbolic, symbolic_settings
     from fvm_hypervisor.soltest.coverage_settings import coverage_settings
@@ -360,6 +362,12 @@ def run_tests(
             "--coverage": bool(collected), "--debug": debug, "several --network": len(numbers) > 1,
             "--snapshot": snapshot is not None, "--flamegraph": flamegraph or flamechart,
         })  # fmt: skip
+    mutation = given_mutation(context, {
+        "--list": lists, "--debug": debug, "--watch": watch, "--symbolic": symbolic or symbolic_fuzz, "--junit": junit,
+        "several --network": len(numbers) > 1, "--snapshot": snapshot is not None,
+        "--coverage": collected == "coverage", "--gas-report": gas_report,
+        "--flamegraph": flamegraph or flamechart,
+    })  # fmt: skip
     named = None if root is None else _root(root)
     resolved = path.resolve() if named is None else (named / path).resolve()
     if not resolved.exists():
@@ -423,6 +431,8 @@ def run_tests(
         flame="flamegraph" if flamegraph else "flamechart" if flamechart else None,
         write_tests=write_tests, snapshot=snapshot, snap=snap or home / ".gas-snapshot", tolerance=tolerance,
     )  # fmt: skip
+    if mutation:
+        raise typer.Exit(run_mutation(project, wanted, options, mutation, reports.form))
     runs = SuiteRuns(project, wanted, options, reports)
     if lists:
         runs.print_list()

@@ -29,6 +29,10 @@ class CompileError(HypervisorError):
     has_lines = True
 
 
+class CompilerTimeout(CompileError):
+    """A compilation that exceeded its time limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Solc:
     """A compiler: npm's `soljson.js`, or a program that takes standard JSON."""
@@ -63,15 +67,18 @@ class CompilerRun:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder, env=environment
         )
 
-    def compile(self, source_json: Mapping[str, Any]) -> dict[str, Any]:
+    def compile(self, source_json: Mapping[str, Any], seconds: float | None = None) -> dict[str, Any]:
         """Return the output for standard JSON input, and end the process.
 
-        Raises CompileError if the output is not JSON.
+        Raises CompileError if the output is not JSON, CompilerTimeout after the time limit.
         """
         name = f"{self.solc.path}, which says it is solc {self.solc.version}"
         with self._process:
             try:
-                output, errors = self._process.communicate(orjson.dumps(source_json))
+                output, errors = self._process.communicate(orjson.dumps(source_json), seconds)
+            except subprocess.TimeoutExpired:
+                self.stop()
+                raise CompilerTimeout(f"solc {self.solc.version} did not end after {seconds:g} seconds") from None
             except BaseException:
                 self.stop()
                 raise

@@ -157,10 +157,10 @@ def _outputs(
         for part in parts
     ]
     if len(runs) == 1:
-        return [_checked(solc.version, runs[0].compile(inputs[0]))]
+        return [checked_output(solc.version, runs[0].compile(inputs[0]))]
     with ThreadPoolExecutor(len(runs)) as threads:
         try:
-            return [_checked(solc.version, answer) for answer in threads.map(CompilerRun.compile, runs, inputs)]
+            return [checked_output(solc.version, answer) for answer in threads.map(CompilerRun.compile, runs, inputs)]
         except BaseException:
             for run in runs:
                 run.stop()
@@ -169,10 +169,11 @@ def _outputs(
 
 def compile_json(solc: Solc, compiler_input: Mapping[str, Any]) -> dict[str, Any]:
     """Return a compiler's output. Raises CompileError with its messages if it rejects the sources."""
-    return _checked(solc.version, solc.start().compile(compiler_input))
+    return checked_output(solc.version, solc.start().compile(compiler_input))
 
 
-def _checked(version: str, answer: dict[str, Any]) -> dict[str, Any]:
+def checked_output(version: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return a compiler's output. Raises CompileError if it contains errors."""
     errors = [found for found in answer.get("errors", ()) if found.get("severity") == "error"]
     if errors:
         text = "\n".join(str(found.get("formattedMessage", found.get("message"))).rstrip() for found in errors[:20])

@@ -27,7 +27,7 @@ class Options:
     shows_logs: bool = False
     """True if the output of tests is shown."""
     report: str = ""
-    """Data to collect: `gas`, `coverage` or empty."""
+    """Data to collect: `gas`, `coverage`, `visits` (covered code by test) or empty."""
     precompiles: tuple[Precompile | str, ...] = ()
     """Precompiles of the command line in addition to the project's: modules, and names of installed ones."""
     hides_passed: bool = False
@@ -36,6 +36,13 @@ class Options:
     """True if traces include internal function calls."""
     records_traces: bool = False
     """True if results contain call trees for the JSON report: from verbosity 3 on, and always for invariants."""
+    ends_at_failure: bool = False
+    """True if a suite ends at its first failure, which has neither trace nor stack."""
+
+    @property
+    def has_own_compiler_settings(self) -> bool:
+        """True if the code is compiled with settings other than the project's, for the report."""
+        return self.report in ("coverage", "visits")
 
 
 @dataclass(frozen=True, slots=True)

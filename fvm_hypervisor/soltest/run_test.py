@@ -99,6 +99,7 @@ class SuiteRun:
     viewer: Viewer | None = None
     collector: CaseCollector | None = None
     progress: Callable[[TestResult], None] = lambda _: None
+    ends_at_failure: bool = False
 
     def run(self) -> Iterator[TestResult]:
         """Yield a result for each test, or one for the failure that prevents all of them."""
@@ -248,6 +249,8 @@ class SuiteRun:
                 except (HypervisorError, StoreError) as error:
                     result = self._with_logs(_error_result(test.signature, test.kind, error))
                 yield replace(result, duration=perf_counter() - begin)
+                if self.ends_at_failure and result.status is CaseStatus.FAILURE:
+                    return
         finally:
             self.world.machine.tracer = None
             self.world.drop(ready)

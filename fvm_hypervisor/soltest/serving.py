@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge.addresses import EthAddress
 from bridge.events import Log
@@ -26,6 +26,11 @@ from fvm_hypervisor.soltest.viewer import TestViewer
 from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.errors import HypervisorError, InvalidInput
 
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.collecting import CoverageCollector
+    from fvm_hypervisor.soltest.gas_tracer import GasCollector
+    from fvm_hypervisor.soltest.visits import VisitsCollector
+
 
 class SuiteServer:
     """Runs suites on one world."""
@@ -38,7 +43,14 @@ class SuiteServer:
         self._world = World(world_settings_of(job), self._cheatcodes)
         self._viewer = viewer_of(job, self._artifacts)
         report = job.options.report
-        self._collector = self._viewer.collector(self._world.machine, report, job.project) if report else None
+        self._collector = self._collector_of(report) if report else None
+
+    def _collector_of(self, report: str) -> CoverageCollector | GasCollector | VisitsCollector:
+        if report == "visits":
+            from fvm_hypervisor.soltest.visits import VisitsCollector
+
+            return VisitsCollector(KnownCode(self._artifacts))
+        return self._viewer.collector(self._world.machine, report, self._job.project)
 
     def run(self, suite: Suite) -> None:
         """Run a suite, and send events through `tell`.
@@ -53,7 +65,8 @@ class SuiteServer:
         begin = perf_counter()
         run = SuiteRun(
             self._world, self._artifacts, self._job.project, suite, self._job.seed, self._started, self._known,
-            self._viewer, self._collector, self._progress,
+            None if self._job.options.ends_at_failure else self._viewer, self._collector, self._progress,
+            self._job.options.ends_at_failure,
         )  # fmt: skip
         for result in run.run():
             self._tell("test", result)

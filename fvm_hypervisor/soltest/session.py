@@ -78,7 +78,7 @@ class SuiteSession:
         finally:
             if waiting is not None:
                 waiting.discard()
-        self.suites, self.corrupt = find_suites(self.artifacts, self._outside_libraries(sources), self.wanted)
+        self.suites, self.corrupt = find_suites(self.artifacts, self.outside_libraries(sources), self.wanted)
 
     def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
         """Start npm's compiler while imports are read, if one of these sources appears to have changed."""
@@ -110,7 +110,7 @@ class SuiteSession:
     def compiled(self) -> Artifacts:
         """Compile the project without tests outside the filter. Raises InvalidInput, CompileError."""
         self._report_unknown_keys()
-        self.artifacts = self._compiled(self._sources())
+        self.artifacts = self._compiled(self.sources())
         return self.artifacts
 
     def _report_unknown_keys(self) -> None:
@@ -127,12 +127,12 @@ class SuiteSession:
         force = self.project.force
         found = {} if force else forge_artifacts(self.project, sources, version)
         if len(found) < len(sources.texts):
-            solc = self._solc(sources)
+            solc = self.solc(sources)
             if version is None and not force:
                 found = forge_artifacts(self.project, sources, solc.version)
             left = sources.texts.keys() - found.keys()
             made = self._compile(sources, left, solc, waiting)
-            if self.options.report != "coverage":  # its compiler settings are not the project's
+            if not self.options.has_own_compiler_settings:
                 write_forge_cache(self.project, sources, solc.version, made, found)
             found |= made
         if uses_storage_slots(sources):
@@ -152,13 +152,14 @@ class SuiteSession:
     def _storage_layouts(self, sources: Sources) -> Layouts:
         """Return the storage layouts; empty without a compiler, which makes only the cheatcode that needs them fail."""
         try:
-            solc = self._solc(sources)
+            solc = self.solc(sources)
         except InvalidInput as error:
             self.tell(f"vm.getStorageSlots has no storage layouts: {error}")
             return {}
         return storage_layouts(self.project, sources, solc)
 
-    def _solc(self, sources: Sources) -> Solc:
+    def solc(self, sources: Sources) -> Solc:
+        """Return the compiler of these sources. Raises InvalidInput if there is none."""
         solc = self._solc_choice().solc(sources.texts.items())
         if self.options.verbosity and solc != self._announced:
             self._announced = solc
@@ -170,7 +171,8 @@ class SuiteSession:
             self._choice = SolcChoice(self.project, self.options.use, self.tell)
         return self._choice
 
-    def _sources(self) -> Sources:
+    def sources(self) -> Sources:
+        """Return the project's sources without tests outside the filter. Raises InvalidInput."""
         return read_sources(self.project, self._wanted_sources())
 
     def _wanted_sources(self) -> list[str]:
@@ -184,7 +186,7 @@ class SuiteSession:
             )
         return [name for name in names if not name.endswith(".t.sol") or self.wanted.matches_path(name)]
 
-    def _outside_libraries(self, sources: Sources) -> list[str]:
+    def outside_libraries(self, sources: Sources) -> list[str]:
         """Return the sources in which forge looks for suites, including imported ones of other folders."""
         below = tuple(f"{lib}/" for lib in self.project.libs)
         return [name for name in sources.texts if name in sources.own or not name.startswith((*below, SHIPPED, "../"))]
@@ -198,8 +200,8 @@ class SuiteSession:
         from fvm_hypervisor.soltest.known_code import KnownCode
         from fvm_hypervisor.soltest.solidity_text import SourceTexts
 
-        sources = self._sources()
-        trees = syntax_trees(self.project, sources, self._outside_libraries(sources), self._solc(sources))
+        sources = self.sources()
+        trees = syntax_trees(self.project, sources, self.outside_libraries(sources), self.solc(sources))
         return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
 
     def run(self, network: int | None = None) -> Iterator[SuiteResult]:

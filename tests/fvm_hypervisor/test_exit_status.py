@@ -98,6 +98,10 @@ MISTAKES: dict[str, list[list[str]]] = {
     "test": [
         ["absent"], ["--root", "absent"], ["--fork-url", "nowhere"], ["--nothing"], ["--symbolic-lengths", "many"],
         ["--symbolic", "--debug"], ["--symbolic", "--rules", "filecoin"], ["--write-tests", "found"],
+        ["--mutate", "--debug"], ["--mutate", "absent.sol"], ["--mutation-jobs", "2"],
+        ["--mutate", "--mutate-contract", "("],
+        ["--mutate", "--mutate-path", "src/*", "--mutate-contract", "A"], ["--mutate", "--mutation-timeout", "nan"],
+        ["--mutate", "--mutation-min-score", "101"],
     ],
     "trace": [
         ["zz"], ["0x12"], ["1", "--flame", "x.svg"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"],

@@ -1,0 +1,138 @@
+"""Options and output of mutation tests, `hypervisor test --mutate`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+from typer.core import TyperOption
+
+from fvm_hypervisor.cli.exit_status import FAILED, INTERRUPTED
+from hypervisor.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.job import Options
+    from fvm_hypervisor.soltest.project import Project
+
+_META: Final = "mutation"
+_PANEL: Final = "Mutation tests"
+_ALL: Final = ""
+"""Value of --mutate without a path."""
+_ROWS: Final[Sequence[tuple[str, str, type, str]]] = (
+    ("--mutate-path", "GLOB", str, "Mutate the sources that match."),
+    ("--mutate-contract", "RE", str, "Mutate the contracts whose name matches."),
+    ("--mutation-jobs", "N", int, "Number of mutants at a time; 0 uses all cores (default: --workers)."),
+    ("--mutation-timeout", "SECONDS", float, "Time limit per mutant (default: 10 times its tests, at least 20)."),
+    ("--mutation-min-score", "PERCENT", float, "Exit with status 1 if the score is lower."),
+)
+
+
+def mutation_options() -> list[TyperOption]:
+    """Return the options of mutation tests, whose values `given_mutation` collects."""
+
+    def keep(context: Any, parameter: Any, value: Any) -> Any:
+        if value not in (None, ()):
+            context.meta.setdefault(_META, {})[parameter.opts[0]] = value
+        return value
+
+    first = TyperOption(
+        param_decls=["--mutate"], callback=keep, expose_value=False, type=str, multiple=True, default=None,
+        metavar="[PATH...]", rich_help_panel=_PANEL, show_default=False,
+        help="Change the sources and list the changes that no test detects (docs/mutation-tests.md).",
+    )  # fmt: skip
+    return [first] + [
+        TyperOption(
+            param_decls=[name], callback=keep, expose_value=False, type=kind, default=None, metavar=metavar, help=text,
+            rich_help_panel=_PANEL, show_default=False,
+        )
+        for name, metavar, kind, text in _ROWS
+    ]  # fmt: skip
+
+
+def with_mutated_paths(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in which --mutate is repeated before each of its paths, and has a value without one."""
+    found: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument != "--mutate":
+            found.append(argument)
+            continue
+        paths = []
+        while rest and not rest[0].startswith("-"):
+            paths.append(rest.pop(0))
+        for path in paths or [_ALL]:
+            found += ["--mutate", path]
+    return found
+
+
+def given_mutation(context: Any, others: Mapping[str, bool]) -> dict[str, Any]:
+    """Return the values of the options; empty without --mutate. `others` are options that it excludes."""
+    given: dict[str, Any] = context.meta.get(_META, {})
+    if given and "--mutate" not in given:
+        raise typer.BadParameter(f"{next(iter(given))} applies to mutation tests: add --mutate")
+    for name, is_set in others.items():
+        if given and is_set:
+            raise typer.BadParameter(f"--mutate and {name} exclude each other: run them separately")
+    paths = [path for path in given.get("--mutate", ()) if path != _ALL]
+    if "--mutate-path" in given and (paths or "--mutate-contract" in given):
+        other = "paths of --mutate" if paths else "--mutate-contract"
+        raise typer.BadParameter(f"--mutate-path and {other} exclude each other: pass one of them")
+    for name, limit in (("--mutation-jobs", 0), ("--mutation-timeout", 0.1), ("--mutation-min-score", 0)):
+        if not limit <= given.get(name, limit) <= sys.maxsize:
+            raise typer.BadParameter(f"{name} is {given[name]:g}, but must be at least {limit:g}")
+    if given.get("--mutation-min-score", 0) > 100:
+        raise typer.BadParameter(f"--mutation-min-score is {given['--mutation-min-score']:g}, but a percentage")
+    return given
+
+
+def run_mutation(project: Project, wanted: SuiteFilter, options: Options, given: Mapping[str, Any], form: str) -> int:
+    """Run mutation tests and print the results as `form`: text, json or none. Return the exit status."""
+    from fvm_hypervisor.soltest.mutate.results import mutation_json, mutation_lines
+    from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun
+    from fvm_hypervisor.soltest.mutate.settings import MutationSettings
+
+    settings = MutationSettings(
+        tuple(_relative(project.root.resolve(), path) for path in given["--mutate"] if path != _ALL),
+        given.get("--mutate-path"), given.get("--mutate-contract"), given.get("--mutation-jobs", 0) or options.workers,
+        given.get("--mutation-timeout"), given.get("--mutation-min-score"),
+    )  # fmt: skip
+    tell = _ignore if form == "none" else lambda line: typer.echo(line, err=True)
+    try:
+        found = MutationRun(project, wanted, options, settings, tell, _progress).run()
+    except BaselineFailed as error:
+        typer.echo(f"error: {error}", err=True)
+        return FAILED
+    if form == "json":
+        import orjson
+
+        typer.echo(orjson.dumps(mutation_json(found)).decode())
+    elif form == "text":
+        typer.echo("\n".join(mutation_lines(found)))
+    score = found.score()
+    if not found.is_complete:
+        return INTERRUPTED
+    return FAILED if settings.min_score is not None and (score is None or score < settings.min_score) else 0
+
+
+def _relative(root: Path, path: str) -> str:
+    """Return a source's path relative to the root; a relative path may also start at the working folder."""
+    places = [(root / path).resolve(), Path(path).resolve()]
+    place = next((place for place in places if place.is_file() and place.is_relative_to(root)), None)
+    if place is None:
+        raise InvalidInput(f"--mutate {path}: there is no such source in {root}")
+    return place.relative_to(root).as_posix()
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{done}/{total} mutants\x1b[K" if done < total else "\r\x1b[K")
+        sys.stderr.flush()
+
+
+def _ignore(_: str) -> None:
+    """Discard output."""

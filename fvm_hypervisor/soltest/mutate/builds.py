@@ -1,0 +1,108 @@
+"""Compilation of mutants. The changed text is given to the compiler only; artifacts are written to a temporary folder.
+
+Only the contracts that a mutant's tests can use are compiled: those of sources that import the changed source, directly
+or indirectly, and that the tests import. If a test uses contracts by name (`vm.getCode`), all importers are compiled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.compiled_cache import CompiledCache, CompiledSource
+from fvm_hypervisor.soltest.compiler import CompilerRun, Solc
+from fvm_hypervisor.soltest.compiling import artifacts_of, checked_output, standard_json
+from fvm_hypervisor.soltest.mutate.operators import Mutant
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.sources import Sources
+from hypervisor.errors import InvalidInput
+
+_OUTPUTS: Final = (
+    "abi", "evm.bytecode.object", "evm.bytecode.linkReferences", "evm.deployedBytecode.object",
+    "evm.deployedBytecode.linkReferences", "evm.deployedBytecode.immutableReferences", "evm.methodIdentifiers",
+)  # fmt: skip
+_METADATA: Final = re.compile(r"(?<=a264697066735822)1220[0-9a-f]{64}|(?<=a265627a7a72315820)[0-9a-f]{64}")
+"""Hash of the sources in the metadata at the end of the code, by IPFS or Swarm (solc's documentation of metadata)."""
+_BY_NAME: Final = re.compile(r"\b(?:getCode|getDeployedCode|deployCode|deployCodeTo|getArtifactPath\w*)\b")
+
+
+@dataclass(slots=True)
+class MutantCompiler:
+    """Compiles mutants of a project, whose compiled contracts are `originals`, within `seconds` each."""
+
+    project: Project
+    sources: Sources
+    solc: Solc
+    originals: Artifacts
+    seconds: float
+    _runs: set[CompilerRun] = field(default_factory=set)
+    _is_stopped: bool = False
+
+    def compile(self, mutant: Mutant, tests: Iterable[str], folder: Path) -> dict[str, CompiledSource] | None:
+        """Return the compiled sources that the tests in these files can use; None if no code differs.
+
+        Artifacts are written to `folder`. Raises CompileError with the compiler's messages, CompilerTimeout.
+        """
+        names = self.affected(mutant.file, tests)
+        text = mutant.applied(self.sources.texts[mutant.file])
+        sources = replace(self.sources, texts={**self.sources.texts, mutant.file: text})
+        compiler_input = standard_json(self.project, sources, self.solc.version, names)
+        compiler_input["settings"]["outputSelection"] = {name: {"*": list(_OUTPUTS)} for name in names}
+        answer = checked_output(self.solc.version, self._output(compiler_input))
+        if not self._differs(answer):
+            return None
+        cache, found = CompiledCache(folder), {}
+        for name in names:
+            key = sha256(name.encode()).hexdigest()
+            cache.put(name, key, answer, sources.closure([name]))
+            compiled = cache.get(name, key)
+            if compiled is None:
+                raise InvalidInput(f"{folder} lost files that were just written; check that the disk is not full")
+            found[name] = compiled
+        return found
+
+    def affected(self, file: str, tests: Iterable[str]) -> list[str]:
+        """Return the sources whose code must be compiled again if `file` changes, for the tests in these files."""
+        importers = {name for name in self.sources.texts if file in self.sources.closure([name])}
+        used = self.sources.closure(tests)
+        if any(_BY_NAME.search(self.sources.texts[name]) for name in used):
+            return sorted(importers)
+        return sorted(importers & used | {file})
+
+    def stop(self) -> None:
+        """Kill the running compilers; no more are started."""
+        self._is_stopped = True
+        for run in list(self._runs):
+            run.stop()
+
+    def _output(self, compiler_input: Mapping[str, Any]) -> dict[str, Any]:
+        run = self.solc.start()
+        self._runs.add(run)
+        if self._is_stopped:
+            run.stop()
+        try:
+            return run.compile(compiler_input, self.seconds)
+        finally:
+            self._runs.discard(run)
+
+    def _differs(self, answer: Mapping[str, Any]) -> bool:
+        """Return True if the code of a contract is not that of the original, the metadata's hash aside."""
+        for file, contracts in answer.get("contracts", {}).items():
+            for name, found in contracts.items():
+                original = self.originals.get(file, name)
+                for before, key in ((original.creation, "bytecode"), (original.runtime, "deployedBytecode")):
+                    if _METADATA.sub("", found["evm"][key]["object"]) != _METADATA.sub("", before.object):
+                        return True
+        return False
+
+
+def with_compiled(artifacts: Artifacts, compiled: Mapping[str, CompiledSource]) -> Artifacts:
+    """Return the artifacts of a project with those of some sources replaced."""
+    kept = [location for location in artifacts.locations if location.file not in compiled]
+    made = artifacts_of(artifacts.root, compiled)
+    return Artifacts(artifacts.root, [*kept, *made.locations], {**artifacts.sources, **made.sources})

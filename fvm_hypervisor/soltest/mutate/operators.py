@@ -1,0 +1,312 @@
+"""Mutants of a source, from solc's syntax tree.
+
+The operator groups are those of slither-mutate, Gambit and forge. For relational operators only the replacements that
+no others subsume are made (Kaminski, Ammann and Offutt, "Improving logic-based testing", 2013).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+Node = Mapping[str, Any]
+Change = tuple[str, int, int, str]
+"""Operator group, first byte, end, and replacement."""
+
+_BINARY: Final[Mapping[str, Sequence[str]]] = {
+    "+": ("-", "*"), "-": ("+", "*"), "*": ("/", "+"), "/": ("*", "%"), "%": ("*", "/"), "**": ("*",),
+    "<<": (">>",), ">>": ("<<",), "&": ("|", "^"), "|": ("&", "^"), "^": ("&", "|"),
+    "<": ("<=", "!="), "<=": ("<", "=="), ">": (">=", "!="), ">=": (">", "=="),
+    "==": ("!=",), "!=": ("==",), "&&": ("||",), "||": ("&&",),
+}  # fmt: skip
+_ORDERED: Final[Mapping[str, Sequence[str]]] = {"==": ("<=", ">="), "!=": ("<", ">")}
+"""Further replacements for numbers."""
+_ASSIGNMENT: Final[Mapping[str, Sequence[str]]] = {
+    "+=": ("-=", "="), "-=": ("+=", "="), "*=": ("/=", "="), "/=": ("*=", "="), "%=": ("*=", "="),
+    "<<=": (">>=",), ">>=": ("<<=",), "&=": ("|=", "="), "|=": ("&=", "="), "^=": ("&=", "="),
+}  # fmt: skip
+_COMPARISONS: Final = ("<", "<=", ">", ">=", "==", "!=")
+_YUL: Final[Mapping[str, Sequence[str]]] = {
+    "add": ("sub",), "sub": ("add",), "mul": ("div",), "div": ("mul",), "sdiv": ("mul",), "mod": ("div",),
+    "smod": ("sdiv",), "addmod": ("mulmod",), "mulmod": ("addmod",), "and": ("or",), "or": ("and",), "xor": ("and",),
+    "shl": ("shr",), "shr": ("shl",), "sar": ("shr",), "lt": ("gt",), "gt": ("lt",), "slt": ("sgt",), "sgt": ("slt",),
+}  # fmt: skip
+_CHECKS: Final = ("require", "assert")
+_DELETED: Final = ("EmitStatement", "RevertStatement", "Break", "Continue")
+_DELETED_YUL: Final = ("YulExpressionStatement", "YulAssignment")
+_LOOPS: Final = ("ForStatement", "WhileStatement", "DoWhileStatement")
+_NUMBER: Final = re.compile(r"t_u?int\d+$")
+_HEX: Final = re.compile(r"0x[0-9a-fA-F_]+$")
+_ADDRESS_DIGITS: Final = 40
+_NOT_CODE: Final = (
+    "PragmaDirective", "ImportDirective", "StructuredDocumentation", "EventDefinition", "ErrorDefinition",
+    "StructDefinition", "EnumDefinition", "UserDefinedValueTypeDefinition", "UsingForDirective", "ParameterList",
+    "ArrayTypeName", "Mapping", "FunctionTypeName", "OverrideSpecifier",
+)  # fmt: skip
+_BODIES: Final = ("FunctionDefinition", "ModifierDefinition")
+_BETWEEN: Final = re.compile(rb"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+OPERATORS: Final = (
+    "assembly", "assignment", "binary-op", "condition", "delete-statement", "elim-delegate", "literal", "modifier",
+    "require", "return", "unary-op",
+)  # fmt: skip
+"""Names of the operator groups; forge has those that it shares under the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A change of a source: `original`, which begins at byte `start`, becomes `replacement`.
+
+    `around` has the spans (first byte, end) of the changed node and of the nodes around it, up to the definition of the
+    function or state variable. `line` and `column` count from 1.
+    """
+
+    file: str
+    contract: str
+    operator: str
+    start: int
+    original: str
+    replacement: str
+    line: int
+    column: int
+    around: tuple[tuple[int, int], ...]
+    is_constant: bool = False
+    """True if the change is in a constant, which may have no instructions of its own."""
+
+    def applied(self, text: str) -> str:
+        """Return the changed source."""
+        data = text.encode()
+        end = self.start + len(self.original.encode())
+        return (data[: self.start] + self.replacement.encode() + data[end:]).decode()
+
+    def lines(self, text: str) -> tuple[str, str]:
+        """Return the line before and after the change; lines of a longer change are joined."""
+        data = text.encode()
+        end = self.start + len(self.original.encode())
+        first = data.rfind(b"\n", 0, self.start) + 1
+        last = data.find(b"\n", end)
+        before, after = data[first : self.start], data[end : len(data) if last < 0 else last]
+        return _joined(before + self.original.encode() + after), _joined(before + self.replacement.encode() + after)
+
+
+def _joined(line: bytes) -> str:
+    return " ".join(line.decode().split())
+
+
+def mutants_of(file: str, tree: Node, text: str, operators: Sequence[str] = OPERATORS) -> list[Mutant]:
+    """Return the mutants of a source in order of their positions, without contracts that contain tests."""
+    source = text.encode()
+    found: dict[tuple[int, int, str], Mutant] = {}
+    for contract, node, parents in _nodes(tree):
+        for operator, start, end, replacement in _changes(node, parents, source):
+            original = source[start:end].decode()
+            key = start, end, replacement
+            if operator in operators and original != replacement and key not in found:
+                line_start = source.rfind(b"\n", 0, start) + 1
+                definition = next((one for one in parents if one["nodeType"] == "VariableDeclaration"), {})
+                found[key] = Mutant(
+                    file, contract, operator, start, original, replacement,
+                    line=source.count(b"\n", 0, start) + 1,
+                    column=len(source[line_start:start].decode()) + 1,
+                    around=tuple(_span(one) for one in (node, *parents)),
+                    is_constant=bool(definition.get("constant")),
+                )  # fmt: skip
+    return [found[key] for key in sorted(found)]
+
+
+# --- the nodes of a tree ----------------------------------------------------------------------------------------------
+
+
+def _nodes(tree: Node) -> Iterator[tuple[str, Node, tuple[Node, ...]]]:
+    """Yield each node of code with its contract and the nodes around it, the innermost first."""
+    todo: list[tuple[str, Any, tuple[Node, ...]]] = []
+    for node in tree.get("nodes", ()):
+        if node["nodeType"] != "ContractDefinition":
+            todo.append(("", node, ()))
+        elif node["contractKind"] != "interface" and not _has_tests(node):
+            todo += [(str(node["name"]), part, ()) for part in (*node["baseContracts"], *node["nodes"])]
+    while todo:
+        contract, node, parents = todo.pop()
+        kind = node["nodeType"]
+        if kind in _NOT_CODE or (kind in _BODIES and node.get("body") is None):
+            continue
+        yield contract, node, parents
+        inner = (node, *parents)
+        for value in node.values():
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, dict) and "nodeType" in part:
+                    todo.append((contract, part, inner))
+
+
+def _has_tests(contract: Node) -> bool:
+    tests = ("test", "invariant", "statefulFuzz", "table")
+    return any(str(part.get("name", "")).startswith(tests) for part in contract["nodes"] if "body" in part)
+
+
+def _span(node: Node) -> tuple[int, int]:
+    start, length, *_ = map(int, str(node["src"]).split(":"))
+    return start, start + length
+
+
+def _type(node: Node) -> str:
+    return str((node.get("typeDescriptions") or {}).get("typeIdentifier", ""))
+
+
+# --- the changes of a node --------------------------------------------------------------------------------------------
+
+
+def _changes(node: Node, parents: Sequence[Node], source: bytes) -> Iterator[Change]:
+    kind = node["nodeType"]
+    parent = parents[0] if parents else {"nodeType": ""}
+    if kind == "BinaryOperation":
+        is_loop = parent["nodeType"] in _LOOPS and parent.get("condition") is node
+        yield from _binary(node, source, "!=" if is_loop or _compares_zero(node) else "")
+    elif kind == "Assignment":
+        for other in _ASSIGNMENT.get(node["operator"], ()):
+            yield "assignment", *_between(node["leftHandSide"], node["rightHandSide"], node["operator"], source), other
+    elif kind == "UnaryOperation":
+        yield from _unary(node)
+    elif kind == "Literal":
+        yield from _literal(node, source)
+    elif kind in ("IfStatement", "Conditional", *_LOOPS):
+        yield from _condition(node, source)
+    elif kind == "FunctionCall" and _called(node) in _CHECKS and node["arguments"]:
+        yield "require", *_span(node["arguments"][0]), "false"
+        yield "require", *_span(node["arguments"][0]), "true"
+    elif kind == "MemberAccess" and node["memberName"] == "delegatecall" and "baredelegatecall" in _type(node):
+        end = _span(node)[1]
+        yield "elim-delegate", end - len("delegatecall"), end, "call"
+    elif kind == "ModifierInvocation" and node.get("kind") == "modifierInvocation":
+        yield "modifier", *_span(node), ""
+    elif kind == "Return" and node.get("expression") is not None:
+        yield from _return(node, parents)
+    elif kind == "ExpressionStatement":
+        is_loop_part = parent["nodeType"] == "ForStatement" and parent["body"] is not node
+        if not is_loop_part and _called(node["expression"]) not in _CHECKS:
+            yield _deleted("delete-statement", node, source)
+    elif kind in _DELETED:
+        yield _deleted("delete-statement", node, source)
+    elif kind in _DELETED_YUL:
+        yield "assembly", *_span(node), "{}"
+    elif kind == "YulFunctionCall":
+        start, end = _span(node["functionName"])
+        yield from (("assembly", start, end, other) for other in _YUL.get(node["functionName"]["name"], ()))
+
+
+def _called(node: Node) -> str:
+    """Return the name of a called function; empty for other expressions."""
+    callee = node.get("expression") or {}
+    return str(callee.get("name", "")) if node["nodeType"] == "FunctionCall" else ""
+
+
+def _between(left: Node, right: Node, operator: str, source: bytes) -> tuple[int, int]:
+    """Return the span of an operator between its operands. Comments and parentheses are skipped."""
+    place = _span(left)[1]
+    end = _span(right)[0]
+    sign = operator.encode()
+    while place < end:
+        place = _skipped(source, place)
+        if source.startswith(sign, place):
+            return place, place + len(sign)
+        place += 1
+    return end, end
+
+
+def _skipped(source: bytes, place: int) -> int:
+    """Return the position after white space and comments."""
+    found = _BETWEEN.match(source, place)
+    return place if found is None else found.end()
+
+
+def _compares_zero(node: Node) -> bool:
+    """Return True if an unsigned number is compared with 0, so that `> 0` equals `!= 0`."""
+    sides = node["leftExpression"], node["rightExpression"]
+    return any(_type(one).startswith("t_uint") and other.get("value") == "0" for one, other in (sides, sides[::-1]))
+
+
+def _binary(node: Node, source: bytes, left_out: str) -> Iterator[Change]:
+    """Yield changes of an operator, without `left_out`.
+
+    In the condition of a loop, `!=` hardly ever differs from `<`.
+    """
+    operator, left, right = node["operator"], node["leftExpression"], node["rightExpression"]
+    span = _between(left, right, operator, source)
+    ordered = _NUMBER.match(_type(left)) or _NUMBER.match(_type(right))
+    for other in (*_BINARY.get(operator, ()), *(_ORDERED.get(operator, ()) if ordered else ())):
+        if other != left_out or operator == "==":
+            yield "binary-op", *span, other
+    if operator in ("&&", "||"):
+        for operand in (left, right):
+            yield "binary-op", *_span(node), source[slice(*_span(operand))].decode()
+
+
+def _unary(node: Node) -> Iterator[Change]:
+    start, end = _span(node)
+    operator = node["operator"]
+    if operator in ("++", "--"):
+        other = "--" if operator == "++" else "++"
+        yield ("unary-op", start, start + 2, other) if node["prefix"] else ("unary-op", end - 2, end, other)
+    elif operator in ("!", "~", "-"):
+        yield "unary-op", start, start + 1, ""
+
+
+def _literal(node: Node, source: bytes) -> Iterator[Change]:
+    start, end = _span(node)
+    text = source[start:end].decode()
+    if node["kind"] == "bool":
+        yield "literal", start, end, "false" if text == "true" else "true"
+    elif node["kind"] == "number" and _HEX.match(text):
+        digits = text[2:].replace("_", "")
+        if len(digits) != _ADDRESS_DIGITS:  # an address has a checksum
+            for value in {(int(digits, 16) + 1) % 16 ** len(digits), 0}:
+                yield "literal", start, end, f"0x{value:0{len(digits)}x}"
+    elif node["kind"] == "number":
+        yield "literal", start, end, "1" if text == "0" else f"({text} + 1)"
+        if text not in ("0", "1"):
+            yield "literal", start, end, "0"
+
+
+def _condition(node: Node, source: bytes) -> Iterator[Change]:
+    condition = node.get("condition")
+    if condition is None:
+        return
+    start, end = _span(condition)
+    if condition["nodeType"] == "Literal":
+        return
+    yield "condition", start, end, "false"
+    if node["nodeType"] in _LOOPS:
+        return  # a loop without end
+    yield "condition", start, end, "true"
+    operator = condition.get("operator", "")
+    if operator not in (*_COMPARISONS, "&&", "||", "!"):
+        yield "condition", start, end, f"!({source[start:end].decode()})"
+
+
+def _deleted(operator: str, node: Node, source: bytes) -> Change:
+    """Return the change of a statement, with its semicolon, into an empty block."""
+    start, end = _span(node)
+    after = _skipped(source, end)
+    return operator, start, after + 1 if source[after : after + 1] == b";" else end, "{}"
+
+
+def _return(node: Node, parents: Sequence[Node]) -> Iterator[Change]:
+    function = next((one for one in parents if one["nodeType"] == "FunctionDefinition"), None)
+    values = [] if function is None else function["returnParameters"]["parameters"]
+    if len(values) != 1 or node["expression"]["nodeType"] == "Literal":
+        return
+    for default in _defaults(_type(values[0])):
+        yield "return", *_span(node["expression"]), default
+
+
+def _defaults(kind: str) -> Sequence[str]:
+    """Return the default value of a type; both values of `bool`; nothing for types without a short literal."""
+    if _NUMBER.match(kind):
+        return ("0",)
+    if kind == "t_bool":
+        return "false", "true"
+    if kind in ("t_address", "t_address_payable"):
+        return ("address(0)" if kind == "t_address" else "payable(address(0))",)
+    if re.match(r"t_bytes\d+$", kind):
+        return (f"{kind[2:]}(0)",)
+    return ('""',) if kind in ("t_string_memory_ptr", "t_bytes_memory_ptr") else ()

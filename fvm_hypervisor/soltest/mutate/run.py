@@ -1,0 +1,277 @@
+"""A mutation run: the baseline, the code that each test covers, and a verdict for each mutant.
+
+The tests run three times at most: unchanged (they must pass, and their durations give the time limits), compiled for
+coverage, and for each mutant those that cover it, until one fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from time import monotonic
+from typing import Final
+
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.compiler import CompileError, CompilerTimeout
+from fvm_hypervisor.soltest.coverage_settings import coverage_settings
+from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter
+from fvm_hypervisor.soltest.gas_snapshot_file import SEED
+from fvm_hypervisor.soltest.job import Job, Options
+from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.mutate.builds import MutantCompiler, with_compiled
+from fvm_hypervisor.soltest.mutate.operators import Mutant, mutants_of
+from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus, MutationResult
+from fvm_hypervisor.soltest.mutate.settings import MutationSettings
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
+from fvm_hypervisor.soltest.session import SuiteSession
+from fvm_hypervisor.soltest.syntax_trees import syntax_trees
+from fvm_hypervisor.soltest.visits import Covering, TestName, code_spans
+from fvm_hypervisor.soltest.workers import run_suites
+from hypervisor.errors import HypervisorError, InvalidInput
+
+_FACTOR: Final = 10
+"""Time limit of a mutant as a multiple of the baseline's duration."""
+_MIN_SECONDS: Final = 20.0
+"""Smallest time limit, which includes the start of a process."""
+_COMPILE_SECONDS: Final = 300.0
+"""Time limit of a compilation without --mutation-timeout."""
+Progress = Callable[[int, int], None]
+
+
+class BaselineFailed(HypervisorError):
+    """The tests fail without any change, so that no mutant can be judged."""
+
+
+class _Late(Exception):
+    """A mutant exceeded its time limit."""
+
+
+class _Stopped(Exception):
+    """The run was interrupted."""
+
+
+@dataclass(slots=True)
+class MutationRun:
+    """Mutation tests of a project. `tell` is called with lines of text, `progress` with mutants done and in total."""
+
+    project: Project
+    wanted: SuiteFilter
+    options: Options
+    settings: MutationSettings
+    tell: Callable[[str], None] = lambda _: None
+    progress: Progress = lambda _done, _total: None
+    durations: dict[TestName, float] = field(default_factory=dict)
+    """Seconds of each test in the baseline."""
+    _stop: Event = field(default_factory=Event)
+
+    def run(self) -> MutationResult:
+        """Return the results. Raises InvalidInput, CompileError, BaselineFailed.
+
+        After Ctrl-C the results are those so far.
+        """
+        begin = monotonic()
+        self.settings.check()
+        _check_permissions(self.project)
+        if self.project.fuzz.seed is None:
+            self.project = replace(self.project, fuzz=replace(self.project.fuzz, seed=SEED))
+        session = self._session(self.project, self.options)
+        self._baseline(session)
+        sources = session.sources()
+        files = self.settings.files(self._own(sources.own))
+        trees = syntax_trees(self.project, sources, files, session.solc(sources))
+        mutants = [
+            mutant
+            for file in files
+            for mutant in mutants_of(file, trees[file], sources.texts[file])
+            if self.settings.matches_contract(mutant.contract)
+        ]
+        covering = self._covering()
+        compiler = MutantCompiler(
+            self.project, sources, session.solc(sources), session.artifacts, self.settings.seconds or _COMPILE_SECONDS
+        )
+        self.tell(f"{len(mutants)} mutants of {len(files)} files")
+        results, is_complete = self._judge_all(mutants, covering, compiler, session)
+        return MutationResult(results, sources.texts, monotonic() - begin, is_complete)
+
+    def _session(self, project: Project, options: Options) -> SuiteSession:
+        session = SuiteSession(project, self.wanted, replace(options, verbosity=0, shows_logs=False), self.tell)
+        session.prepare()
+        return session
+
+    def _own(self, names: Sequence[str] | frozenset[str]) -> list[str]:
+        """Return the sources that may be mutated: those in `src` that are neither tests nor scripts."""
+        project = self.project
+        excluded = tuple(f"{folder}/" for folder in (project.test, project.script) if folder != project.src)
+        return sorted(
+            name
+            for name in names
+            if name.startswith(f"{project.src}/") or project.src in ("", ".")
+            if not name.startswith(excluded) and not name.endswith((".t.sol", ".s.sol"))
+        )
+
+    def _baseline(self, session: SuiteSession) -> None:
+        """Run the tests without a change. Raises BaselineFailed unless all pass, and at least one does."""
+        suites = list(session.run())
+        failed = [(suite, test) for suite in suites for test in suite.tests if test.status is CaseStatus.FAILURE]
+        if failed:
+            suite, test = failed[0]
+            more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+            raise BaselineFailed(
+                f"{suite.name}.{test.signature} fails without a change{more}: mutation tests need passing tests; "
+                "exclude it with --no-match-test"
+            )
+        self.durations = {
+            (suite.file, suite.contract, test.signature): test.duration
+            for suite in suites
+            for test in suite.tests
+            if test.status is CaseStatus.SUCCESS
+        }
+        if not self.durations:
+            raise BaselineFailed("no test passes: mutation tests need at least one")
+
+    def _covering(self) -> Covering:
+        """Run the tests to learn which code each covers; all tests cover all code that cannot be compiled for it."""
+        for ir_minimum in (False, True):
+            compiler = coverage_settings(self.project.compiler, ir_minimum=ir_minimum)
+            options = replace(self.options, report="visits")
+            try:
+                session = self._session(replace(self.project, compiler=compiler), options)
+            except CompileError:
+                continue
+            covering = Covering(code_spans(KnownCode(session.artifacts)))
+            for suite in session.run():
+                names = [
+                    test for file, contract, test in self.durations if (file, contract) == (suite.file, suite.contract)
+                ]
+                covering.add(suite.file, suite.contract, names, suite.collected)
+            covering.untraced |= self.durations.keys() - covering.visits.keys()
+            return covering
+        self.tell("the sources do not compile for coverage: each mutant runs all tests")
+        return Covering({}, untraced=set(self.durations))
+
+    # --- the mutants ------------------------------------------------------------------------------------------------
+
+    def _judge_all(
+        self, mutants: Sequence[Mutant], covering: Covering, compiler: MutantCompiler, session: SuiteSession
+    ) -> tuple[list[MutantResult], bool]:
+        """Return the results in the order of the mutants, and True if all were judged."""
+        found: dict[int, MutantResult] = {}
+        is_complete = True
+        with TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(self.settings.jobs) as threads:
+            todo: dict[Future[MutantResult], int] = {}
+            try:
+                for number, mutant in enumerate(mutants):
+                    tests = self._tests(mutant, covering)
+                    judge = _Judge(compiler, session.job(), session.artifacts, Path(folder) / str(number), self._stop)
+                    suites = self._suites(session.suites, tests)
+                    seconds = self.settings.seconds or self._seconds(tests)
+                    todo[threads.submit(judge.judge, mutant, suites, seconds)] = number
+                for done in as_completed(todo):
+                    found[todo[done]] = done.result()
+                    self.progress(len(found), len(mutants))
+            except KeyboardInterrupt:
+                is_complete = False
+            finally:
+                self._stop.set()
+                compiler.stop()
+                for future in todo:
+                    future.cancel()
+        return [found[number] for number in sorted(found)], is_complete
+
+    def _tests(self, mutant: Mutant, covering: Covering) -> set[TestName]:
+        tests = covering.tests(mutant.file, mutant.around)
+        if mutant.is_constant and not tests:
+            return set(self.durations)
+        return tests & self.durations.keys()
+
+    def _suites(self, suites: Sequence[Suite], tests: set[TestName]) -> list[Suite]:
+        """Return the suites with these tests only, the fastest first."""
+        found = []
+        for suite in suites:
+            chosen = [test for test in suite.tests if (suite.file, suite.contract, test.signature) in tests]
+            if chosen:
+                chosen.sort(key=lambda test: self.durations[suite.file, suite.contract, test.signature])
+                found.append(replace(suite, tests=tuple(chosen)))
+        return found
+
+    def _seconds(self, tests: set[TestName]) -> float:
+        return max(_MIN_SECONDS, _FACTOR * sum(self.durations[test] for test in tests))
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Compiles a mutant and runs tests on it. Its artifacts are written to `folder`."""
+
+    compiler: MutantCompiler
+    job: Job
+    artifacts: Artifacts
+    folder: Path
+    stop: Event
+
+    def judge(self, mutant: Mutant, suites: Sequence[Suite], seconds: float) -> MutantResult:
+        """Return the result of a mutant. Raises _Stopped after an interruption."""
+        if not suites:
+            return MutantResult(mutant, MutantStatus.NOT_COVERED)
+        try:
+            compiled = self.compiler.compile(mutant, {suite.file for suite in suites}, self.folder)
+        except CompilerTimeout as error:
+            return MutantResult(mutant, MutantStatus.TIMED_OUT, str(error))
+        except CompileError as error:
+            if self.stop.is_set():
+                raise _Stopped from None
+            return MutantResult(mutant, MutantStatus.INVALID, str(error))
+        if compiled is None:
+            return MutantResult(mutant, MutantStatus.EQUIVALENT)
+        artifacts = with_compiled(self.artifacts, compiled)
+        job = replace(
+            self.job, locations=artifacts.locations, sources=dict(artifacts.sources),
+            project=_without_shrinking(self.job.project),
+            options=replace(self.job.options, ends_at_failure=True, timeout=2 * seconds),
+        )  # fmt: skip
+        try:
+            failed = next(self._failures(job, suites, seconds), None)
+        except _Late:
+            return MutantResult(mutant, MutantStatus.TIMED_OUT, f"the tests did not end after {seconds:.0f} seconds")
+        if failed is None:
+            return MutantResult(mutant, MutantStatus.SURVIVED)
+        return MutantResult(mutant, MutantStatus.KILLED, failed)
+
+    def _failures(self, job: Job, suites: Sequence[Suite], seconds: float) -> Iterator[str]:
+        """Yield the failing tests' names. Raises _Late after the time limit, _Stopped after an interruption."""
+        deadline = monotonic() + seconds
+
+        def watch(_: Sequence[tuple[str, float]]) -> None:
+            if self.stop.is_set():
+                raise _Stopped
+            if monotonic() > deadline:
+                raise _Late
+
+        def name(suite: SuiteResult) -> Iterator[str]:
+            failed = (test for test in suite.tests if test.status is CaseStatus.FAILURE)
+            return (f"{suite.name}.{test.signature}" for test in failed)
+
+        for suite in run_suites(job, suites, 1, watch):
+            yield from name(suite)
+
+
+def _without_shrinking(project: Project) -> Project:
+    return replace(project, invariant=replace(project.invariant, shrink_run_limit=0))
+
+
+def _check_permissions(project: Project) -> None:
+    """Raise InvalidInput if tests can run programs or change sources: mutants may do so, too."""
+    if project.ffi:
+        raise InvalidInput("mutation tests exclude ffi, since mutants could run programs: set ffi = false")
+    root = project.root.resolve()
+    folders = [root / name for name in (project.src, project.test, project.script, *project.libs)]
+    for access, path in project.fs_permissions:
+        place = (root / path).resolve()
+        if "write" in access and any(place.is_relative_to(one) or one.is_relative_to(place) for one in folders):
+            raise InvalidInput(
+                f"fs_permissions lets tests write to {path}, which contains sources: mutation tests need another folder"
+            )

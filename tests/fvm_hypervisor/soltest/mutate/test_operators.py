@@ -1,0 +1,65 @@
+"""Mutants of sources, from the compiler's syntax trees; the expected ones are written by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from fvm_hypervisor.soltest.mutate.operators import OPERATORS, Mutant, mutants_of
+from tests.fvm_hypervisor.soltest.mutate import recorded
+
+TEXT = recorded.OPERATORS.read_text(encoding="utf-8")
+EXPECTED = {
+    6: ["- ->", "-a * 2 -> 0", "* -> +", "* -> /", "2 -> (2 + 1)", "2 -> 0"],
+    16: ["0x01ffc9a7 -> 0x00000000", "0x01ffc9a7 -> 0x01ffc9a8"],
+    20: ["b -> !(b)", "b -> false", "b -> true", "small[0] = 1; -> {}", "0 -> 1", "1 -> (1 + 1)"],
+    21: [
+        "a > 0 && c != address(0) -> a > 0", "a > 0 && c != address(0) -> c != address(0)",
+        "a > 0 && c != address(0) -> false", "a > 0 && c != address(0) -> true", "> -> >=", "0 -> 1", "&& -> ||",
+        "!= -> ==", "0 -> 1", "a--; -> {}", "-- -> ++",
+    ],
+    22: [
+        "i < a -> false", "< -> <=", "++ -> --", "a ^= 7; -> {}", "^= -> &=", "^= -> =", "7 -> (7 + 1)", "7 -> 0",
+    ],
+    23: [
+        "a /* a - b */ - 1 < 5 -> false", "a /* a - b */ - 1 < 5 -> true", "- -> *", "- -> +", "1 -> (1 + 1)",
+        "< -> !=", "< -> <=", "5 -> (5 + 1)", "5 -> 0",
+    ],
+    24: ["! ->", "!b -> false", "!b -> true"],
+    28: ["to.delegatecall(bytes(text)); -> {}", "delegatecall -> call"],
+    29: ["(, result) = to.delegatecall(data); -> {}", "delegatecall -> call"],
+    31: ["lt -> gt", "sstore(0, add(1, 2)) -> {}", "add -> sub"],
+    36: ["revert Free_Error(1); -> {}", "1 -> (1 + 1)"],
+    37: ["0x00000001 -> 0x00000000", "0x00000001 -> 0x00000002"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mutants() -> list[Mutant]:
+    tree = recorded.answer_of(recorded.operators_input())["sources"]["Operators.sol"]["ast"]
+    return mutants_of("Operators.sol", tree, TEXT)
+
+
+def test_each_operator_makes_the_expected_changes_and_no_others(mutants: list[Mutant]) -> None:
+    found: dict[int, list[str]] = {}
+    for mutant in mutants:
+        found.setdefault(mutant.line, []).append(f"{mutant.original} -> {mutant.replacement}".rstrip())
+    assert found == EXPECTED
+
+
+def test_changes_apply_at_the_byte_positions_of_the_tree(mutants: list[Mutant]) -> None:
+    (mutant,) = [one for one in mutants if one.line == 28 and one.operator == "elim-delegate"]
+    changed = mutant.applied(TEXT)
+    assert changed == TEXT.replace("to.delegatecall(bytes(text))", "to.call(bytes(text))")
+    assert TEXT.splitlines()[27][mutant.column - 1 :].startswith("delegatecall(bytes")  # after two-byte characters
+    before, after = mutant.lines(TEXT)
+    assert (before, after) == (TEXT.splitlines()[27].strip(), changed.splitlines()[27].strip())
+
+
+def test_operators_can_be_excluded() -> None:
+    tree = recorded.answer_of(recorded.operators_input())["sources"]["Operators.sol"]["ast"]
+    found = mutants_of("Operators.sol", tree, TEXT, [name for name in OPERATORS if name != "literal"])
+    assert {mutant.operator for mutant in found} == {*OPERATORS} - {"literal", "modifier"}  # there is no modifier
+
+
+def test_a_contract_is_named_and_free_functions_have_none(mutants: list[Mutant]) -> None:
+    assert {mutant.contract for mutant in mutants} == {"Free", "Operators"}

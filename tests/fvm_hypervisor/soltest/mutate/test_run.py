@@ -1,0 +1,79 @@
+"""Mutation tests of a project with seeded gaps, compiled by recorded answers of solc."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.soltest.mutate.results import MutantStatus, MutationResult
+from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied, mutated
+
+pytestmark = pytest.mark.slow
+GAPS = {
+    (22, "<=", "<"),  # no test deposits exactly the limit
+    (24, "emit Deposited(msg.sender, amount);", "{}"),  # no test expects the event
+    (28, "amount < 100", "false"),  # no test asks for the fee of 50 to 100
+    (28, "<", "<="),
+    (28, "100", "(100 + 1)"),
+    (28, "100", "0"),
+}
+UNCOVERED = {(33, "delete balances[msg.sender];", "{}")}  # no test closes the vault
+
+
+def changes(found: MutationResult, status: MutantStatus) -> set[tuple[int, str, str]]:
+    results = (result.mutant for result in found.results if result.status is status)
+    return {(mutant.line, mutant.original, mutant.replacement) for mutant in results}
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*.sol") if file.is_file()}
+
+
+def test_survivors_are_exactly_the_seeded_gaps(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    before = contents(root)
+    found = mutated(root, str(compiler(tmp_path)))
+    assert changes(found, MutantStatus.SURVIVED) == GAPS
+    assert changes(found, MutantStatus.NOT_COVERED) == UNCOVERED
+    counts = Counter(result.status for result in found.results)
+    assert counts[MutantStatus.KILLED] == len(found.results) - len(GAPS) - len(UNCOVERED) == 19
+    assert found.score() == pytest.approx(100 * 19 / 26)
+    assert contents(root) == before
+
+
+def test_json_lists_survivors_and_a_low_score_fails(tmp_path: Path) -> None:
+    root, use = copied(tmp_path), str(compiler(tmp_path))
+    arguments = ["test", str(root), "--use", use, "--json", "--mutation-min-score", "90", "--mutate"]
+    found = CliRunner().invoke(app, [*arguments, "src/Vault.sol"])
+    assert found.exit_code == 1, found.stderr
+    answer = json.loads(found.stdout)
+    assert answer["summary"]["survived"] == len(GAPS)
+    shown = {(row["line"], row["original"], row["mutant"]) for row in answer["survived_mutants"]["src/Vault.sol"]}
+    assert shown == GAPS
+
+
+def test_a_killed_run_leaves_the_sources_unchanged(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    before = contents(root)
+    program = [sys.executable, "-c", "from fvm_hypervisor.cli.main import main; main()"]
+    command = [*program, "test", str(root), "--use", str(compiler(tmp_path)), "--mutate"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert run.stderr is not None
+    for line in run.stderr:
+        if "mutants of" in line:
+            break
+    time.sleep(2)  # in the middle of the mutants
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert run.returncode == -signal.SIGKILL
+    assert contents(root) == before
