@@ -54,6 +54,17 @@ class DevelopmentChain(BlockProduction):
         """Set the time between blocks in seconds; None uses the clock. Raises InvalidInput."""
         self._clock.set_interval(seconds)
 
+    def stop_clock(self) -> None:
+        """Stop the chain's clock at the head's time, so that timestamps do not depend on the speed of a test.
+
+        Each block is one second later than its parent. Time travel works as usual.
+        """
+        self._clock.stop(self.head.timestamp)
+
+    def start_clock(self) -> None:
+        """Let the chain's clock run again."""
+        self._clock.start()
+
     # --- state ------------------------------------------------------------------------------------------------
 
     def set_balance(self, target: Target, amount: int) -> None:

@@ -43,6 +43,15 @@ class ChainClock:
         self.interval: int | None = None
         """Seconds between two blocks; None to use the clock's time."""
         self.travel = NO_TIME_TRAVEL
+        self._stopped: int | None = None
+
+    def stop(self, timestamp: int) -> None:
+        """Hold the chain's time at `timestamp` until `start`; blocks and time travel still advance it."""
+        self._stopped = timestamp - self.travel.offset
+
+    def start(self) -> None:
+        """Follow the clock again."""
+        self._stopped = None
 
     def increase(self, seconds: int, head: int) -> int:
         """Increase the offset, and return it; the next block is as much later than the head, whose time is `head`.
@@ -108,7 +117,7 @@ class ChainClock:
 
     def now(self) -> int:
         """Return the chain's time, in Unix seconds. Raises InvalidInput if the clock returns none."""
-        value = self._clock()
+        value = self._clock() if self._stopped is None else self._stopped
         if not 0 <= value <= LATEST_TIME:  # NaN is neither
             raise InvalidInput(
                 f"the clock gives {value}: expected Unix seconds from 0 to {LATEST_TIME} (the year 9999)"

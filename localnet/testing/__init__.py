@@ -1,4 +1,4 @@
-"""Tests of contracts and actors: expected failures, messages to native actors, and the pytest plugin (`plugin`).
+"""Tests of contracts and actors: expected failures, messages to actors, stateful tests, the pytest plugin (`plugin`).
 
     def test_only_the_owner_withdraws(network, accounts, deploy):
         wallet = deploy("Wallet.json")
@@ -13,15 +13,35 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from localnet.testing.expected import exits, reverts
     from localnet.testing.messages import Applied, ExpectedMessage, MessageTester
+    from localnet.testing.stateful import NetworkStateMachine, arguments, calls
 
-__all__ = ["Applied", "ExpectedMessage", "MessageTester", "exits", "reverts"]
+_HOMES = {
+    "Applied": "messages",
+    "ExpectedMessage": "messages",
+    "MessageTester": "messages",
+    "NetworkStateMachine": "stateful",
+    "arguments": "stateful",
+    "calls": "stateful",
+    "exits": "expected",
+    "reverts": "expected",
+}
 
-_MESSAGES = ("Applied", "ExpectedMessage", "MessageTester")
+__all__ = [
+    "Applied",
+    "ExpectedMessage",
+    "MessageTester",
+    "NetworkStateMachine",
+    "arguments",
+    "calls",
+    "exits",
+    "reverts",
+]
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    home = _HOMES.get(name)
+    if home is None:
         raise AttributeError(f"module 'localnet.testing' has no attribute '{name}'")
-    from localnet.testing import expected, messages
+    from importlib import import_module
 
-    return getattr(messages if name in _MESSAGES else expected, name)
+    return getattr(import_module(f"localnet.testing.{home}"), name)

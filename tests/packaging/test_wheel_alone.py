@@ -132,10 +132,10 @@ def test_every_module_is_imported_with_declared_dependencies(alone: Installation
     assert len(modules) > 500
     program = IMPORT_ALL.replace("sys.stdin.read()", f"{' '.join(modules)!r}")
     lacking: dict[str, str] = json.loads(alone.python_run(program).splitlines()[-1])
-    symbolic = "fvm_hypervisor.soltest.symbolic."
-    needs_z3 = {name for name, missing in lacking.items() if missing == "z3"}
-    assert all(name.startswith(symbolic) for name in needs_z3)  # the extra's own package, which is imported for it
-    assert {name: missing for name, missing in lacking.items() if missing not in OPTIONAL | {"z3"}} == {}
+    own = {"z3": "fvm_hypervisor.soltest.symbolic.", "hypothesis": "localnet.testing.stateful"}
+    needs = [(name, missing) for name, missing in lacking.items() if missing in own]
+    assert all(name.startswith(own[missing]) for name, missing in needs)  # an extra's own modules, imported for it
+    assert {name: missing for name, missing in lacking.items() if missing not in OPTIONAL | own.keys()} == {}
 
 
 LAZY: Final = """
@@ -154,7 +154,7 @@ for file in Path(sys.argv[1]).resolve().rglob("*.py"):
                     lacking.setdefault(top, []).append(str(file))
 print(json.dumps(lacking))
 """
-EXTRAS: Final = {"distributed", "matplotlib", "prompt_toolkit", "pyarrow", "z3"}
+EXTRAS: Final = {"distributed", "hypothesis", "matplotlib", "prompt_toolkit", "pyarrow", "z3"}
 """Distributions of the declared extras; a command that needs one reports it."""
 
 
