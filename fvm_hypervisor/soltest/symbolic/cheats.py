@@ -14,13 +14,14 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure
 from fvm_hypervisor.soltest.cheatcodes.signing import account_of
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
+from fvm_hypervisor.soltest.symbolic.created_calldata import create_calldata
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, joined, slice_of, words_data
 from fvm_hypervisor.soltest.symbolic.opcodes import account_number, is_special
 from fvm_hypervisor.soltest.symbolic.path import Code, Path, Prank, fresh
+from fvm_hypervisor.soltest.symbolic.symbols import any_bytes, fixed_bytes, number_of
 from fvm_hypervisor.soltest.symbolic.words import (
     Condition,
     NotModelled,
-    Word,
     below,
     choose,
     equal,
@@ -49,12 +50,37 @@ def run_cheatcode(path: Path, data: list[Byte]) -> Answer:
         return (True, ()) if path.decide(holds) else (False, list(failure_data("assertion failed")))
     run = _CHEATCODES.get(name)
     if run is None:
-        known = table().get(name)
-        raise NotModelled(f"the cheatcode {name.hex() if known is None else known.signature}")
+        return _run_concretely(path, name, data)
     try:
         return True, run(path, data)
     except CheatcodeFailure as failure:
         return False, list(failure_data(failure.message))
+
+
+_PURE: Final = frozenset((
+    "toString", "parseBytes", "parseAddress", "parseUint", "parseInt", "parseBytes32", "parseBool", "toLowercase",
+    "toUppercase", "trim", "replace", "split", "indexOf", "contains", "toBase64", "toBase64URL", "toRlp", "fromRlp",
+    "ensNamehash", "deriveKey", "sign", "signCompact", "signP256", "publicKeyP256", "createEd25519Key",
+    "publicKeyEd25519", "signEd25519", "verifyEd25519", "computeCreateAddress", "computeCreate2Address",
+    "keyExistsJson", "keyExistsToml", "foundryVersionCmp", "foundryVersionAtLeast", "getFoundryVersion",
+))  # fmt: skip
+_PURE_STARTS: Final = ("assert", "env", "parseJson", "parseToml")
+_WALLETS: Final = ("sign(bytes32)", "sign(address,", "signCompact(bytes32)", "signCompact(address,")
+"""Signatures with keys that the test has stored before."""
+
+
+def _run_concretely(path: Path, name: bytes, data: Data) -> Answer:
+    """Run a cheatcode on the concrete machine if its result depends on nothing but its concrete arguments."""
+    known = table().get(name)
+    if known is None:
+        raise NotModelled(f"the unknown cheatcode {name.hex()}")
+    is_pure = known.name in _PURE or known.name.startswith(_PURE_STARTS)
+    if not is_pure or known.signature.startswith(_WALLETS):
+        raise NotModelled(f"the cheatcode {known.signature}")
+    numbers = concrete(data)
+    if numbers is None:
+        raise NotModelled(f"the cheatcode {known.signature} with symbolic arguments")
+    return path.start.run_cheatcode(numbers)
 
 
 # --- assertions -----------------------------------------------------------------------------------------------------
@@ -304,32 +330,6 @@ def _number(bits: int, signed: bool = False) -> _Run:
     return lambda path, _data: bytes_of_word(number_of(path, bits, signed))
 
 
-def number_of(path: Path, bits: int, signed: bool = False, name: str = "value") -> Word:
-    """Return a new symbolic number of a width."""
-    made = fresh(name)
-    if bits == 256:
-        return made
-    part = z3.Extract(bits - 1, 0, made)
-    path.assume((z3.SignExt if signed else z3.ZeroExt)(256 - bits, part) == made)
-    return made
-
-
-def fixed_bytes(path: Path, size: int, name: str = "value") -> Word:
-    """Return a new symbolic word whose first bytes are any, and the others 0."""
-    made = fresh(name)
-    if size < 32:
-        path.assume(z3.Extract(255 - 8 * size, 0, made) == 0)
-    return made
-
-
-def any_bytes(size: int, name: str = "value") -> list[Byte]:
-    """Return new symbolic bytes."""
-    found: list[Byte] = []
-    for at in range(0, size, 32):
-        found += bytes_of_word(fresh(name))[: size - at]
-    return found
-
-
 def _bits(signed: bool) -> _Run:
     def create(path: Path, data: Data) -> Data:
         bits = path.number(path.argument(data, 0), "number of bits")
@@ -368,4 +368,9 @@ _SYMBOLS: Final[dict[bytes, _Run]] = {
     selector("createBytes(uint256,string)"): _some_bytes,
     selector("createString(uint256,string)"): _some_bytes,
     selector("enableSymbolicStorage(address)"): _symbolic_storage,
+    **{
+        selector(f"createCalldata({kinds}{flag})"): create_calldata(kinds, bool(flag))
+        for kinds in ("address", "string", "string,string")
+        for flag in ("", ",bool")
+    },
 }

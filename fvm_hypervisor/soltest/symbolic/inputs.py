@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.symbolic.cheats import any_bytes, fixed_bytes, number_of
 from fvm_hypervisor.soltest.symbolic.data import Byte, bytes_of_word
 from fvm_hypervisor.soltest.symbolic.path import Path
+from fvm_hypervisor.soltest.symbolic.symbols import any_bytes, fixed_bytes, number_of
 from fvm_hypervisor.soltest.symbolic.words import NotModelled
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 

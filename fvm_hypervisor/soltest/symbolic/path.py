@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -15,6 +15,7 @@ from fvm_hypervisor.soltest.symbolic.hashes import MAX_HASHES, Hashes
 from fvm_hypervisor.soltest.symbolic.solver import Solver
 from fvm_hypervisor.soltest.symbolic.storage import Storage
 from fvm_hypervisor.soltest.symbolic.words import BITS, Condition, NotModelled, Word, condition, equal, negation
+from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from store.keccak import keccak
 
 MAX_CHOICES: Final = 16
@@ -163,6 +164,19 @@ class Start(Protocol):
 
     def run_precompile(self, address: int, data: bytes) -> tuple[bool, bytes]:
         """Return success and output of a precompile that depends on nothing but its input."""
+
+    def run_cheatcode(self, data: bytes) -> tuple[bool, bytes]:
+        """Return success and output of a cheatcode that depends on nothing but its input."""
+
+    @property
+    def settings(self) -> SymbolicSettings:
+        """Bounds of the test."""
+
+    def abi_at(self, code: Code) -> Sequence[Mapping[str, Any]]:
+        """Return the ABI of the contract with this code. Raises NotModelled."""
+
+    def abi_named(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """Return the ABI of a contract, `Name` or `File.sol:Name`. Raises NotModelled."""
 
 
 @dataclass(slots=True)

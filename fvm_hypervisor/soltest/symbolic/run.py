@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import (
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, BlockValues
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.discovery import TestFunction
+from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, selector
 from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS
@@ -27,7 +28,7 @@ from fvm_hypervisor.soltest.symbolic.data import Data, concrete, values
 from fvm_hypervisor.soltest.symbolic.explorer import INVALID, Explorer
 from fvm_hypervisor.soltest.symbolic.inputs import arguments, shapes
 from fvm_hypervisor.soltest.symbolic.path import Account, Block, Code, Dead, Frame, Path, copied
-from fvm_hypervisor.soltest.symbolic.replayed_values import Answers, set_values
+from fvm_hypervisor.soltest.symbolic.replayed_values import SVM, Answers, set_values
 from fvm_hypervisor.soltest.symbolic.solver import OutOfBudget, Solver
 from fvm_hypervisor.soltest.symbolic.storage import Storage
 from fvm_hypervisor.soltest.symbolic.words import NotModelled
@@ -37,6 +38,7 @@ from fvm_hypervisor.soltest.values import types
 from fvm_hypervisor.soltest.world import WorldSnapshot
 from hypervisor.address import Address
 from hypervisor.types import EAM_NAMESPACE
+from localnet.state.controls import set_code
 from runtimes.evm.ethereum import block_of, fork_named
 from store.kamt import EMPTY_KAMT, Kamt
 
@@ -44,6 +46,11 @@ _MAX_REPLAYS = 8
 """Maximum number of counterexamples of a path that are run."""
 _MAX_SLOTS = 100_000
 """Maximum number of slots of a contract at the start."""
+_RELAY = bytes.fromhex(
+    f"36 6000 6000 37 6000 6000 36 6000 6000 73{VM_ADDRESS.hex()} 5a f1"  # call with the calldata
+    "3d 6000 6000 3e 6033 57 3d 6000 fd 5b 3d 6000 f3"  # end with the output
+)
+"""Code that passes its calldata on to the cheatcodes."""
 _IGNORED = frozenset((
     "labels", "watches_gas", "watches_logs", "persistent", "next_snapshot", "snapshots", "environment", "keys",
     "randomness", "measured", "last_measured", "last_call", "stored_bytes", "reading", "json", "block", "deals",
@@ -58,7 +65,9 @@ class StartState:
 
     stage: SuiteStage
     ready: WorldSnapshot
+    settings: SymbolicSettings
     _opcodes: Mapping[int, str] = field(default_factory=dict)
+    _known: KnownCode | None = None
 
     def __post_init__(self) -> None:
         fork = fork_named(self.stage.world.setting.fork)
@@ -123,6 +132,28 @@ class StartState:
         stage.world.restore(self.ready)
         return outcome.success, outcome.output
 
+    def run_cheatcode(self, data: bytes) -> tuple[bool, bytes]:
+        """Return success and output of a cheatcode, called by a contract that passes its calldata on."""
+        set_code(self.stage.world.machine, Address.delegated(EAM_NAMESPACE, SVM), _RELAY)
+        return self.run_precompile(SVM_ADDRESS, data)
+
+    def abi_at(self, code: Code) -> Sequence[Mapping[str, Any]]:
+        """Return the ABI of the contract with this code. Raises NotModelled."""
+        if self._known is None:
+            self._known = KnownCode(self.stage.artifacts)
+        numbers = concrete(code.data)
+        found = self._known.find(numbers, creates=False) if numbers else None
+        if found is None:
+            raise NotModelled("createCalldata of an address without a contract of the project")
+        return found.artifact.abi
+
+    def abi_named(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """Return the ABI of a contract, `Name` or `File.sol:Name`. Raises NotModelled."""
+        found = self.stage.artifacts.find(name)
+        if found is None:
+            raise NotModelled(f"createCalldata of '{name}', which is not the name of exactly one contract")
+        return found.abi
+
 
 @dataclass(slots=True)
 class SymbolicRun:
@@ -146,7 +177,7 @@ class SymbolicRun:
         """Explore all paths for all shapes of the inputs; stop at a counterexample that fails concretely."""
         try:
             self.stage.world.restore(self.ready)
-            start = StartState(self.stage, self.ready)
+            start = StartState(self.stage, self.ready, self.settings)
             start.check()
             solver = Solver(self.settings.query_seconds, self.settings.seconds)
             for shape in shapes(self.test.entry.get("inputs", ()), self.settings):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import lzma
-import shutil
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +23,20 @@ FILE: Final = FOLDER / "compiled.json.xz"
 CONFIGURATION: Final = '[profile.default]\nlibs = []\nevm_version = "prague"\nsolc = "0.8.30"\n'
 
 
+PAGE: Final = Path(__file__).parents[4] / "docs" / "symbolic-tests.md"
+
+
+def sources() -> dict[str, str]:
+    """Return the texts of the sources by name: those of the folder, and the example of the documentation."""
+    found = {file.name: file.read_text(encoding="utf-8") for file in FOLDER.glob("*.sol")}
+    text = PAGE.read_text(encoding="utf-8")
+    (example,) = re.findall(r"```solidity\n// test/Vault\.t\.sol\n(.*?)```", text, re.DOTALL)
+    return {**found, "Vault.t.sol": example}
+
+
 def hashes() -> dict[str, str]:
     """Return the hashes of the sources."""
-    return {file.name: keccak(file.read_bytes()).hex() for file in sorted(FOLDER.glob("*.sol"))}
+    return {name: keccak(text.encode()).hex() for name, text in sources().items()}
 
 
 def read() -> dict[str, Any]:
@@ -43,7 +54,9 @@ def main() -> None:
     """Compile the contracts and record them."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        shutil.copytree(FOLDER, root / "test")
+        (root / "test").mkdir()
+        for name, source in sources().items():
+            (root / "test" / name).write_text(source, encoding="utf-8")
         (root / "foundry.toml").write_text(CONFIGURATION, encoding="utf-8")
         artifacts = SuiteSession(load_project(root), SuiteFilter(), Options()).compiled()
         made = {

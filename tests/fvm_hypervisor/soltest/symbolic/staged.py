@@ -46,7 +46,7 @@ class Staged:
 
     def explore(self, name: str) -> tuple[Any, list[Path], Explorer]:
         """Return the calldata of a test with the first shape, and the paths that end."""
-        start, explorer = StartState(self.stage, self.ready), Explorer(SETTINGS)
+        start, explorer = StartState(self.stage, self.ready, SETTINGS), Explorer(SETTINGS)
         path = SymbolicRun(self.stage, self._test(name), SETTINGS, self.ready)._start(start, Solver(20, 60), ())
         return path.frame.calldata, list(explorer.run(path)), explorer
 

@@ -41,6 +41,15 @@ def test_a_planted_bug_is_found(name: str, tmp_path: Path) -> None:
         assert not test.call(found.counterexample[0].calldata)[0]
 
 
+def test_the_documented_example_fails(tmp_path: Path) -> None:
+    with staged_artifacts(tmp_path, RECORD["artifacts"], "test/Vault.t.sol:VaultTest", "prague") as test:
+        found = test.run("check_withdrawalNeverExceedsDeposit")
+    assert (found.status, found.reason) == (CaseStatus.FAILURE, "panic: assertion failed (0x01)")
+    calldata = found.counterexample[0].calldata
+    amount, taken = (int.from_bytes(calldata[at : at + 32], "big") for at in (4, 36))
+    assert taken > amount >= taken % 2**64
+
+
 def test_a_counterexample_becomes_a_unit_test(tmp_path: Path) -> None:
     with staged_artifacts(tmp_path / "run", RECORD["artifacts"], PROOFS, "prague") as test:
         results = [test.run(name) for name in ("check_createdValuesFails", "check_messageFails", "check_warp")]

@@ -84,7 +84,7 @@ NOT_MODELLED = {
     "block hash": (["5f40", "5f4014"], "BLOCKHASH"),
     "self-destruction": (["5fff"], "SELFDESTRUCT"),
     "a cheatcode": (["632bf9fa1f60e01b5f52", *call(["737109709ecfa91a80626ff3989d68f67f5b1dd12d"], "f1", "6004")],
-                    "the cheatcode"),
+                    "the unknown cheatcode 2bf9fa1f"),
     "svm with an unknown selector": (["63deadbeef60e01b5f52", *call(
         ["73f3993a62377bcd56ae39d773740a5390411e8bc9"], "f1", "6004")], "svm deadbeef"),
 }  # fmt: skip

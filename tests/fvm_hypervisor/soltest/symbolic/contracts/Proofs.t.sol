@@ -21,6 +21,10 @@ interface Vm {
     function assertGe(uint256, uint256) external;
     function assertLe(uint256, uint256, string calldata) external;
     function assertApproxEqAbs(uint256, uint256, uint256) external;
+    function assertEqDecimal(uint256, uint256, uint256) external;
+    function toString(uint256) external returns (string memory);
+    function sign(uint256, bytes32) external returns (uint8, bytes32, bytes32);
+    function addr(uint256) external returns (address);
 }
 
 interface Svm {
@@ -29,6 +33,9 @@ interface Svm {
     function createBool(string calldata) external returns (bool);
     function createBytes(uint256, string calldata) external returns (bytes memory);
     function enableSymbolicStorage(address) external;
+    function createCalldata(address) external returns (bytes memory);
+    function createCalldata(address, bool) external returns (bytes memory);
+    function createCalldata(string calldata, string calldata) external returns (bytes memory);
 }
 
 error Closed(uint256 code);
@@ -53,6 +60,21 @@ contract Gate {
     }
 
     receive() external payable {}
+}
+
+contract Receiver {
+    uint256 public calls;
+    bytes4 public last;
+    uint256 public length;
+
+    function increment(uint256[] calldata by) external {
+        calls += by.length;
+    }
+
+    fallback() external {
+        last = msg.sig;
+        length = msg.data.length;
+    }
 }
 
 contract Holder {
@@ -262,5 +284,52 @@ contract ProofsTest {
         if (b > c) (b, c) = (c, b);
         if (a > b) (a, b) = (b, a);
         assert(a <= b && b <= c);
+    }
+
+    function check_anyCallOfAStranger(address stranger) public {
+        vm.assume(stranger != address(this));
+        vm.prank(stranger);
+        (bool success,) = address(gate).call(svm.createCalldata(address(gate)));
+        success;
+        assert(gate.count() <= 1 && gate.owner() == address(this));
+    }
+
+    function check_anyCallFails() public {
+        (bool success,) = address(gate).call(svm.createCalldata("Proofs.t.sol", "Gate"));
+        success;
+        assert(gate.count() != 99);
+    }
+
+    function check_fallbackIsReached() public {
+        Receiver receiver = new Receiver();
+        (bool success,) = address(receiver).call(svm.createCalldata(address(receiver)));
+        assert(success);
+        assert(receiver.calls() <= 2);
+        assert(receiver.last() != Receiver.increment.selector && receiver.last() != bytes4(keccak256("calls()")));
+        assert(receiver.length() <= 69);
+    }
+
+    function check_fallbackIsReachedFails() public {
+        Receiver receiver = new Receiver();
+        (bool success,) = address(receiver).call(svm.createCalldata(address(receiver)));
+        success;
+        assert(receiver.length() < 69);
+    }
+
+    function check_viewsAreCalledFails() public {
+        (, bytes memory output) = address(gate).call(svm.createCalldata(address(gate), true));
+        assert(output.length == 0 || abi.decode(output, (uint256)) != uint160(address(this)));
+    }
+
+    function check_concreteCheatcodes(uint256 amount) public {
+        vm.assertEqDecimal(1, 1, 18);
+        assert(keccak256(bytes(vm.toString(120))) == keccak256("120"));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(1, keccak256("text"));
+        assert(ecrecover(keccak256("text"), v, r, s) == vm.addr(1));
+        assert(amount >= 0);
+    }
+
+    function check_concreteCheatcodesFails(uint256 amount) public {
+        if (amount == 7) vm.assertEqDecimal(1, 2, 18);
     }
 }

@@ -1,0 +1,73 @@
+"""Symbolic calldata for any function of a contract: halmos' `svm.createCalldata`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import z3
+
+from bridge.abi import signature
+from fvm_hypervisor.soltest.cheatcodes.table import selector
+from fvm_hypervisor.soltest.symbolic.data import Byte, Data, concrete, slice_of, words_data
+from fvm_hypervisor.soltest.symbolic.inputs import Entry, arguments, shapes
+from fvm_hypervisor.soltest.symbolic.path import Path
+from fvm_hypervisor.soltest.symbolic.symbols import any_bytes
+from fvm_hypervisor.soltest.symbolic.words import BITS, NotModelled, equal
+
+_READING = ("view", "pure")
+
+
+def create_calldata(kinds: str, has_flag: bool) -> Callable[[Path, Data], Data]:
+    """Return the cheatcode whose parameters are `kinds`, and a flag that includes view functions if `has_flag`."""
+    count = kinds.count(",") + 1
+
+    def create(path: Path, data: Data) -> Data:
+        if kinds == "address":
+            abi = path.start.abi_at(path.account(path.number(path.argument(data, 0), "address of createCalldata")).code)
+        else:
+            abi = path.start.abi_named(":".join(_text(path, data, index) for index in range(count)))
+        reads = has_flag and path.number(path.argument(data, count), "flag of createCalldata") != 0
+        made = _choose(path, abi, reads)
+        return [*words_data(32, len(made)), *made, *[0] * (-len(made) % 32)]
+
+    return create
+
+
+def _text(path: Path, data: Data, index: int) -> str:
+    at = 4 + path.number(path.argument(data, index), "offset of createCalldata's argument")
+    size = path.number(path.argument(slice_of(data, at - 4, 36), 0), "size of createCalldata's argument")
+    found = concrete(slice_of(data, at + 32, size)) if size <= 1 << 12 else None
+    if found is None:
+        raise NotModelled("createCalldata of a symbolic or long name")
+    return found.decode(errors="replace")
+
+
+def _choose(path: Path, abi: Sequence[Entry], reads: bool) -> list[Byte]:
+    """Return no calldata, or that of a function, or for the fallback function; one path for each."""
+    functions = [entry for entry in abi if entry.get("type") == "function"]
+    called = [entry for entry in functions if reads or entry.get("stateMutability") not in _READING]
+    settings = path.start.settings
+    rows = [(entry, shape) for entry in called for shape in shapes(entry.get("inputs", ()), settings)]
+    lengths = settings.byte_lengths if any(entry.get("type") == "fallback" for entry in abi) else ()
+    # the name depends only on the path, because the instruction is repeated after each decision
+    index = z3.BitVec(f"calldata!{len(path.created)}", BITS)
+    if path.decide(equal(index, 0)):
+        return []
+    for number, length in enumerate(lengths, 1):
+        if path.decide(equal(index, number)):
+            return _for_fallback(path, functions, length)
+    for number, (entry, shape) in enumerate(rows, 1 + len(lengths)):
+        if path.decide(equal(index, number)):
+            return [*selector(signature(entry)), *arguments(path, entry.get("inputs", ()), shape)]
+    path.assume(False)
+    raise AssertionError
+
+
+def _for_fallback(path: Path, functions: Sequence[Entry], length: int) -> list[Byte]:
+    """Return a selector that no function has, and `length` bytes."""
+    made = any_bytes(4 + length)
+    first = made[0]
+    assert isinstance(first, tuple)
+    start = z3.Extract(BITS - 1, BITS - 32, first[0])
+    path.assume(*[start != int.from_bytes(selector(signature(entry)), "big") for entry in functions])
+    return made
