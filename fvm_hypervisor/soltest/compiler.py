@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any, Final
 
 import orjson
@@ -49,15 +51,18 @@ class Solc:
 
 
 class CompilerRun:
-    """A compiler process for one compilation; starting early hides the start-up time of npm's release."""
+    """A compiler process for one compilation; starting early hides the start-up time of npm's release.
 
-    def __init__(self, solc: Solc) -> None:
+    With `repeats`, npm's release compiles several inputs in turn (`compile_next`).
+    """
+
+    def __init__(self, solc: Solc, *, repeats: bool = False) -> None:
         """Start the process. Raises InvalidInput if Node.js is missing."""
         self.solc = solc
         environment, folder = dict(os.environ), None
         if solc.is_javascript:
             node = find_program("node", "install Node.js 20 or newer, or name a solc program with --use")
-            command = [node, *_NODE_OPTIONS, str(_SCRIPT), str(solc.path)]
+            command = [node, *_NODE_OPTIONS, str(_SCRIPT), str(solc.path), *(["--lines"] if repeats else [])]
         else:
             command = [str(solc.path), "--standard-json"]
         if solc.is_javascript or solc.origin:
@@ -72,16 +77,58 @@ class CompilerRun:
 
         Raises CompileError if the output is not JSON, CompilerTimeout after the time limit.
         """
-        name = f"{self.solc.path}, which says it is solc {self.solc.version}"
         with self._process:
             try:
                 output, errors = self._process.communicate(orjson.dumps(source_json), seconds)
             except subprocess.TimeoutExpired:
                 self.stop()
-                raise CompilerTimeout(f"solc {self.solc.version} did not end after {seconds:g} seconds") from None
+                raise self._late(seconds) from None
             except BaseException:
                 self.stop()
                 raise
+        return self._answer(output, errors)
+
+    def compile_next(self, source_json: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Return the output for standard JSON input. An error ends the process.
+
+        Raises CompileError if the output is not JSON, CompilerTimeout after the time limit.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        late = Event()
+
+        def expire() -> None:
+            late.set()
+            self.stop()
+
+        timer = Timer(seconds, expire)
+        timer.start()
+        try:
+            self._process.stdin.write(orjson.dumps(source_json, option=orjson.OPT_APPEND_NEWLINE))
+            self._process.stdin.flush()
+            output = self._process.stdout.readline()
+            if output.endswith(b"\n"):
+                return self._answer(output, b"")
+        except BrokenPipeError:
+            output = b""
+        except BaseException:
+            self.discard()
+            raise
+        finally:
+            timer.cancel()
+        errors = b""
+        with suppress(BrokenPipeError), self._process:
+            self.stop()
+            errors = b"" if self._process.stderr is None else self._process.stderr.read()
+        if late.is_set():
+            raise self._late(seconds)
+        return self._answer(output, errors)
+
+    def _late(self, seconds: float | None) -> CompilerTimeout:
+        return CompilerTimeout(f"solc {self.solc.version} did not end after {seconds:g} seconds")
+
+    def _answer(self, output: bytes, errors: bytes) -> dict[str, Any]:
+        name = f"{self.solc.path}, which says it is solc {self.solc.version}"
         try:
             answer = orjson.loads(output)
         except orjson.JSONDecodeError:
@@ -99,5 +146,5 @@ class CompilerRun:
 
     def discard(self) -> None:
         """End the process without using it."""
-        with self._process:
+        with suppress(BrokenPipeError), self._process:
             self.stop()

@@ -74,6 +74,10 @@ class SuiteServer:
             self._tell("collected", self._collector.collected())
         self._tell("done", perf_counter() - begin)
 
+    def close(self) -> None:
+        """Close the world."""
+        self._world.close()
+
     def locate_loop(self, suite: Suite, name: str) -> None:
         """Send as `place` the stack at which a test loops endlessly; empty if unknown."""
 

@@ -1,6 +1,7 @@
-// Run npm's soljson.js at a given path, with standard JSON over stdin and stdout.
+// Run npm's soljson.js at a given path, with standard JSON over stdin and stdout: one input, or with `--lines` one per line.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { setFlagsFromString } from "node:v8";
 
 // Optimizing most of the compiler's functions takes longer than it saves, so the threshold is 28 times Node 20's default.
@@ -22,4 +23,11 @@ WebAssembly.Table.prototype.set = function (place, ...value) {
 const compiler = createRequire(import.meta.url)(process.argv[2]);
 // (input, import callback, its context): the input contains every source, so no callback is needed.
 const compile = compiler.cwrap("solidity_compile", "string", ["string", "number", "number"]);
-process.stdout.write(compile(readFileSync(0, "utf8"), 0, 0));
+if (process.argv[3] === "--lines") {
+  for await (const line of createInterface({ input: process.stdin })) {
+    process.stdout.write(compile(line, 0, 0) + "\n");
+    compiler._solidity_reset(); // frees the output
+  }
+} else {
+  process.stdout.write(compile(readFileSync(0, "utf8"), 0, 0));
+}

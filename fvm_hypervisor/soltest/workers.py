@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from multiprocessing import get_context
@@ -38,12 +38,14 @@ _LOCATE_SECONDS: Final = 15.0
 """Seconds for a new process to locate the endless loop of a stopped test."""
 
 
-def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | None = None) -> Iterator[SuiteResult]:
+def run_suites(
+    job: Job, suites: Sequence[Suite], workers: int, watch: Watch | None = None, idle: list[SuiteWorker] | None = None
+) -> Generator[SuiteResult]:
     """Yield results as suites end.
 
     `watch` is called each second with the tests that have been running for longer than that and their seconds, longest
-    first; before each result and at the end with an empty list. Raises InvalidInput if the job's world cannot be
-    created.
+    first; before each result and at the end with an empty list. Workers in `idle` are used before new ones, and those
+    that are idle at the end are added to it. Raises InvalidInput if the job's world cannot be created.
     """
     todo = deque(sorted(suites, key=lambda suite: -len(suite.tests)))
     running: dict[Connection, SuiteWorker] = {}
@@ -51,7 +53,7 @@ def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | N
     try:
         while todo or any(worker.suite for worker in running.values()):
             while todo and len(running) < min(workers, len(suites)):
-                worker = SuiteWorker()
+                worker = _take(idle)
                 running[worker.pipe] = worker
             for worker in running.values():
                 if todo and worker.suite is None:
@@ -69,10 +71,22 @@ def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | N
         raise
     finally:
         report(())
+        if idle is not None:
+            idle += [running.pop(worker.pipe) for worker in list(running.values()) if worker.suite is None]
         for worker in running.values():
             worker.stop()
         for worker in running.values():
             worker.end()
+
+
+def _take(idle: list[SuiteWorker] | None) -> SuiteWorker:
+    """Return an idle worker whose process is alive, or a new one."""
+    while idle:
+        worker = idle.pop()
+        if worker.process.is_alive():
+            return worker
+        worker.end()
+    return SuiteWorker()
 
 
 def _ignore_progress(_: Sequence[tuple[str, float]]) -> None:
@@ -247,7 +261,7 @@ class SuiteWorker:
 
     def __init__(self) -> None:
         context = get_context("forkserver")
-        self._is_new = True
+        self._job: Job | None = None
         self.pipe, theirs = context.Pipe()
         self.process: ForkServerProcess = context.Process(target=_serve, args=(theirs, dict(os.environ)), daemon=True)
         start_deaf(self.process)
@@ -287,9 +301,10 @@ class SuiteWorker:
         return self.since + (_LOCATE_SECONDS if self.is_locating else timeout)
 
     def _ready_for(self, job: Job) -> None:
-        if self._is_new:
+        if self._job is None:
             self.since += _START_SECONDS
-            self._is_new = False
+        if self._job is not job:
+            self._job = job
             self.pipe.send(job)
 
     def finish(self) -> SuiteResult:
@@ -318,7 +333,7 @@ class SuiteWorker:
 
 
 def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
-    """Run a worker: one job, one world, suites until the pipe is closed. It exits soon after its parent."""
+    """Run a worker: suites until the pipe is closed, in the world of the last job. It exits soon after its parent."""
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it and ends its workers
@@ -327,11 +342,17 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
     when_parent_ends(_leave)
     from fvm_hypervisor.soltest.serving import SuiteServer
 
+    def tell(kind: str, payload: object) -> None:
+        pipe.send((kind, payload))
+
     try:
-        server = SuiteServer(pipe.recv(), lambda kind, payload: pipe.send((kind, payload)))
+        server = SuiteServer(pipe.recv(), tell)
         while True:
-            todo: Suite | tuple[Suite, str] = pipe.recv()
-            if isinstance(todo, Suite):
+            todo: Job | Suite | tuple[Suite, str] = pipe.recv()
+            if isinstance(todo, Job):
+                server.close()
+                server = SuiteServer(todo, tell)
+            elif isinstance(todo, Suite):
                 server.run(todo)
             else:
                 server.locate_loop(*todo)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.compiled_cache import CompiledCache, CompiledSource
-from fvm_hypervisor.soltest.compiler import CompilerRun, Solc
+from fvm_hypervisor.soltest.compiler import CompileError, CompilerRun, CompilerTimeout, Solc
 from fvm_hypervisor.soltest.compiling import artifacts_of, checked_output, standard_json
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.project import Project
@@ -40,7 +40,9 @@ class MutantCompiler:
     solc: Solc
     originals: Artifacts
     seconds: float
-    _runs: set[CompilerRun] = field(default_factory=set)
+    _running: set[CompilerRun] = field(default_factory=set)
+    _idle: list[CompilerRun] = field(default_factory=list)
+    """Processes of npm's release that wait for the next input: their start takes half a second."""
     _is_stopped: bool = False
 
     def compile(self, mutant: Mutant, tests: Iterable[str], folder: Path) -> dict[str, CompiledSource] | None:
@@ -75,20 +77,36 @@ class MutantCompiler:
         return sorted(importers & used | {file})
 
     def stop(self) -> None:
-        """Kill the running compilers; no more are started."""
+        """Kill the compilers; no more are started."""
         self._is_stopped = True
-        for run in list(self._runs):
+        for run in list(self._running):
             run.stop()
+        while self._idle:
+            self._idle.pop().discard()
 
     def _output(self, compiler_input: Mapping[str, Any]) -> dict[str, Any]:
-        run = self.solc.start()
-        self._runs.add(run)
+        if self._idle:
+            try:
+                return self._output_of(self._idle.pop(), compiler_input)
+            except CompilerTimeout:
+                raise
+            except CompileError:  # perhaps out of memory because of earlier inputs
+                if self._is_stopped:
+                    raise
+        return self._output_of(CompilerRun(self.solc, repeats=self.solc.is_javascript), compiler_input)
+
+    def _output_of(self, run: CompilerRun, compiler_input: Mapping[str, Any]) -> dict[str, Any]:
+        self._running.add(run)
         if self._is_stopped:
             run.stop()
         try:
-            return run.compile(compiler_input, self.seconds)
+            if not self.solc.is_javascript:
+                return run.compile(compiler_input, self.seconds)
+            answer = run.compile_next(compiler_input, self.seconds)
+            self._idle.append(run)
+            return answer
         finally:
-            self._runs.discard(run)
+            self._running.discard(run)
 
     def _differs(self, answer: Mapping[str, Any]) -> bool:
         """Return True if the code of a contract is not that of the original, the metadata's hash aside."""

@@ -6,7 +6,7 @@ coverage, and for each mutant those that cover it, until one fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,23 +15,23 @@ from threading import Event
 from time import monotonic
 from typing import Final
 
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.compiler import CompileError, CompilerTimeout
+from fvm_hypervisor.soltest.compiler import CompileError
 from fvm_hypervisor.soltest.coverage_settings import coverage_settings
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter
 from fvm_hypervisor.soltest.gas_snapshot_file import SEED
-from fvm_hypervisor.soltest.job import Job, Options
+from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.known_code import KnownCode
-from fvm_hypervisor.soltest.mutate.builds import MutantCompiler, with_compiled
+from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
+from fvm_hypervisor.soltest.mutate.judge import Judge
 from fvm_hypervisor.soltest.mutate.operators import Mutant, mutants_of
-from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus, MutationResult
+from fvm_hypervisor.soltest.mutate.results import MutantResult, MutationResult
 from fvm_hypervisor.soltest.mutate.settings import MutationSettings
 from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
+from fvm_hypervisor.soltest.results import CaseStatus
 from fvm_hypervisor.soltest.session import SuiteSession
 from fvm_hypervisor.soltest.syntax_trees import syntax_trees
 from fvm_hypervisor.soltest.visits import Covering, TestName, code_spans
-from fvm_hypervisor.soltest.workers import run_suites
+from fvm_hypervisor.soltest.workers import SuiteWorker
 from hypervisor.errors import HypervisorError, InvalidInput
 
 _FACTOR: Final = 10
@@ -45,14 +45,6 @@ Progress = Callable[[int, int], None]
 
 class BaselineFailed(HypervisorError):
     """The tests fail without any change, so that no mutant can be judged."""
-
-
-class _Late(Exception):
-    """A mutant exceeded its time limit."""
-
-
-class _Stopped(Exception):
-    """The run was interrupted."""
 
 
 @dataclass(slots=True)
@@ -162,12 +154,15 @@ class MutationRun:
         """Return the results in the order of the mutants, and True if all were judged."""
         found: dict[int, MutantResult] = {}
         is_complete = True
+        idle: list[SuiteWorker] = []
         with TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(self.settings.jobs) as threads:
             todo: dict[Future[MutantResult], int] = {}
             try:
                 for number, mutant in enumerate(mutants):
                     tests = self._tests(mutant, covering)
-                    judge = _Judge(compiler, session.job(), session.artifacts, Path(folder) / str(number), self._stop)
+                    judge = Judge(
+                        compiler, session.job(), session.artifacts, Path(folder) / str(number), self._stop, idle
+                    )
                     suites = self._suites(session.suites, tests)
                     seconds = self.settings.seconds or self._seconds(tests)
                     todo[threads.submit(judge.judge, mutant, suites, seconds)] = number
@@ -181,6 +176,9 @@ class MutationRun:
                 compiler.stop()
                 for future in todo:
                     future.cancel()
+        compiler.stop()  # the threads have ended
+        for worker in idle:
+            worker.end()
         return [found[number] for number in sorted(found)], is_complete
 
     def _tests(self, mutant: Mutant, covering: Covering) -> set[TestName]:
@@ -201,66 +199,6 @@ class MutationRun:
 
     def _seconds(self, tests: set[TestName]) -> float:
         return max(_MIN_SECONDS, _FACTOR * sum(self.durations[test] for test in tests))
-
-
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """Compiles a mutant and runs tests on it. Its artifacts are written to `folder`."""
-
-    compiler: MutantCompiler
-    job: Job
-    artifacts: Artifacts
-    folder: Path
-    stop: Event
-
-    def judge(self, mutant: Mutant, suites: Sequence[Suite], seconds: float) -> MutantResult:
-        """Return the result of a mutant. Raises _Stopped after an interruption."""
-        if not suites:
-            return MutantResult(mutant, MutantStatus.NOT_COVERED)
-        try:
-            compiled = self.compiler.compile(mutant, {suite.file for suite in suites}, self.folder)
-        except CompilerTimeout as error:
-            return MutantResult(mutant, MutantStatus.TIMED_OUT, str(error))
-        except CompileError as error:
-            if self.stop.is_set():
-                raise _Stopped from None
-            return MutantResult(mutant, MutantStatus.INVALID, str(error))
-        if compiled is None:
-            return MutantResult(mutant, MutantStatus.EQUIVALENT)
-        artifacts = with_compiled(self.artifacts, compiled)
-        job = replace(
-            self.job, locations=artifacts.locations, sources=dict(artifacts.sources),
-            project=_without_shrinking(self.job.project),
-            options=replace(self.job.options, ends_at_failure=True, timeout=2 * seconds),
-        )  # fmt: skip
-        try:
-            failed = next(self._failures(job, suites, seconds), None)
-        except _Late:
-            return MutantResult(mutant, MutantStatus.TIMED_OUT, f"the tests did not end after {seconds:.0f} seconds")
-        if failed is None:
-            return MutantResult(mutant, MutantStatus.SURVIVED)
-        return MutantResult(mutant, MutantStatus.KILLED, failed)
-
-    def _failures(self, job: Job, suites: Sequence[Suite], seconds: float) -> Iterator[str]:
-        """Yield the failing tests' names. Raises _Late after the time limit, _Stopped after an interruption."""
-        deadline = monotonic() + seconds
-
-        def watch(_: Sequence[tuple[str, float]]) -> None:
-            if self.stop.is_set():
-                raise _Stopped
-            if monotonic() > deadline:
-                raise _Late
-
-        def name(suite: SuiteResult) -> Iterator[str]:
-            failed = (test for test in suite.tests if test.status is CaseStatus.FAILURE)
-            return (f"{suite.name}.{test.signature}" for test in failed)
-
-        for suite in run_suites(job, suites, 1, watch):
-            yield from name(suite)
-
-
-def _without_shrinking(project: Project) -> Project:
-    return replace(project, invariant=replace(project.invariant, shrink_run_limit=0))
 
 
 def _check_permissions(project: Project) -> None:

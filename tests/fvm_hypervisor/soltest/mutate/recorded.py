@@ -10,6 +10,7 @@ import lzma
 import shutil
 import sys
 import tempfile
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +32,7 @@ _PROGRAM: Final = """#!{python}
 import sys
 sys.path.insert(0, {root!r})
 from tests.fvm_hypervisor.soltest.mutate.recorded import replay
-replay(sys.argv[1:])
+replay(sys.argv[1:], {dies!r}, {hangs!r})
 """
 
 
@@ -40,19 +41,28 @@ def key(compiler_input: dict[str, Any]) -> str:
     return sha256(json.dumps(compiler_input, sort_keys=True).encode()).hexdigest()
 
 
-def replay(arguments: list[str]) -> None:
-    """Act as solc: print the version, or the recorded answer to the input."""
+def replay(arguments: list[str], dies: str | None, hangs: str | None) -> None:
+    """Act as solc: print the version, or the recorded answer to the input.
+
+    For a source with the text `dies` it ends without an answer; with `hangs` it does not end.
+    """
     if arguments == ["--version"]:
         sys.stdout.write("Version: 0.8.30+commit.73712a01\n")
         return
-    sys.stdout.write(json.dumps(answer_of(json.load(sys.stdin))))
+    asked = json.load(sys.stdin)
+    texts = [source["content"] for source in asked["sources"].values()]
+    if dies is not None and any(dies in text for text in texts):
+        sys.exit("out of memory")
+    while hangs is not None and any(hangs in text for text in texts):
+        time.sleep(1)
+    sys.stdout.write(json.dumps(answer_of(asked)))
 
 
-def compiler(folder: Path) -> Path:
-    """Write a program that acts as solc."""
+def compiler(folder: Path, dies: str | None = None, hangs: str | None = None) -> Path:
+    """Write a program that acts as solc (`replay`)."""
     program = folder / "solc"
     root = str(Path(__file__).parents[4])
-    program.write_text(_PROGRAM.format(python=sys.executable, root=root), encoding="utf-8")
+    program.write_text(_PROGRAM.format(python=sys.executable, root=root, dies=dies, hangs=hangs), encoding="utf-8")
     program.chmod(0o755)
     return program
 

@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.mutate.results import MutantStatus, MutationResult
+from fvm_hypervisor.soltest.mutate.settings import MutationSettings
+from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied, mutated
 
 pytestmark = pytest.mark.slow
@@ -49,6 +51,32 @@ def test_survivors_are_exactly_the_seeded_gaps(tmp_path: Path) -> None:
     assert counts[MutantStatus.KILLED] == len(found.results) - len(GAPS) - len(UNCOVERED) == 19
     assert found.score() == pytest.approx(100 * 19 / 26)
     assert contents(root) == before
+
+
+def test_a_failing_compiler_fails_only_its_mutant(tmp_path: Path) -> None:
+    root, use = copied(tmp_path), str(compiler(tmp_path, dies="amount < limit", hangs="amount == limit"))
+    found = mutated(root, use, MutationSettings(jobs=2, seconds=15))
+    assert changes(found, MutantStatus.INVALID) == {(22, "<=", "<")}
+    assert changes(found, MutantStatus.TIMED_OUT) == {(22, "<=", "==")}
+    assert changes(found, MutantStatus.SURVIVED) == GAPS - {(22, "<=", "<")}
+    (invalid,) = (result for result in found.results if result.status is MutantStatus.INVALID)
+    assert "printed no JSON; its exit code is 1: out of memory" in invalid.detail
+
+
+@pytest.mark.parametrize(("folder", "words"), [("src", "contains sources"), (".", "contains sources")])
+def test_write_access_to_sources_is_refused(tmp_path: Path, folder: str, words: str) -> None:
+    root = copied(tmp_path)
+    with (root / "foundry.toml").open("a", encoding="utf-8") as file:
+        file.write(f'fs_permissions = [{{ access = "read-write", path = "{folder}" }}]\n')
+    with pytest.raises(InvalidInput, match=words):
+        mutated(root, None)
+
+
+def test_a_failing_baseline_is_named(tmp_path: Path) -> None:
+    root, use = copied(tmp_path), str(compiler(tmp_path))
+    found = CliRunner().invoke(app, ["test", str(root), "--use", use, "--gas-limit", "30000", "--mutate"])
+    assert found.exit_code == 1
+    assert "fails without a change" in found.stderr
 
 
 def test_json_lists_survivors_and_a_low_score_fails(tmp_path: Path) -> None:

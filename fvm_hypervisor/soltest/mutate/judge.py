@@ -1,0 +1,94 @@
+"""The verdict on a mutant: it is compiled, and the tests that cover it run until one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from time import monotonic
+
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.compiler import CompileError, CompilerTimeout
+from fvm_hypervisor.soltest.discovery import Suite
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.mutate.builds import MutantCompiler, with_compiled
+from fvm_hypervisor.soltest.mutate.operators import Mutant
+from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.results import CaseStatus
+from fvm_hypervisor.soltest.workers import SuiteWorker, run_suites
+
+
+class Late(Exception):  # an event rather than an error
+    """A mutant exceeded its time limit."""
+
+
+class Stopped(Exception):  # an event rather than an error
+    """The run was interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Compiles mutants and runs tests on them, in a worker of `idle` if there is one. Artifacts go to `folder`."""
+
+    compiler: MutantCompiler
+    job: Job
+    artifacts: Artifacts
+    folder: Path
+    stop: Event
+    idle: list[SuiteWorker]
+
+    def judge(self, mutant: Mutant, suites: Sequence[Suite], seconds: float) -> MutantResult:
+        """Return the result of a mutant. Raises Stopped after an interruption."""
+        if not suites:
+            return MutantResult(mutant, MutantStatus.NOT_COVERED)
+        if self.stop.is_set():
+            raise Stopped
+        try:
+            compiled = self.compiler.compile(mutant, {suite.file for suite in suites}, self.folder)
+        except CompilerTimeout as error:
+            return MutantResult(mutant, MutantStatus.TIMED_OUT, str(error))
+        except CompileError as error:
+            if self.stop.is_set():
+                raise Stopped from None
+            return MutantResult(mutant, MutantStatus.INVALID, str(error))
+        if compiled is None:
+            return MutantResult(mutant, MutantStatus.EQUIVALENT)
+        artifacts = with_compiled(self.artifacts, compiled)
+        job = replace(
+            self.job, locations=artifacts.locations, sources=dict(artifacts.sources),
+            project=_without_shrinking(self.job.project),
+            options=replace(self.job.options, ends_at_failure=True, timeout=2 * seconds),
+        )  # fmt: skip
+        try:
+            with closing(failing_tests(job, suites, seconds, self.stop, self.idle)) as failures:
+                failed = next(failures, None)
+        except Late:
+            return MutantResult(mutant, MutantStatus.TIMED_OUT, f"the tests did not end after {seconds:.0f} seconds")
+        if failed is None:
+            return MutantResult(mutant, MutantStatus.SURVIVED)
+        return MutantResult(mutant, MutantStatus.KILLED, failed)
+
+
+def failing_tests(
+    job: Job, suites: Sequence[Suite], seconds: float, stop: Event, idle: list[SuiteWorker]
+) -> Generator[str]:
+    """Yield the names of failing tests. Raises Late after the time limit, Stopped after an interruption."""
+    deadline = monotonic() + seconds
+
+    def watch(_: Sequence[tuple[str, float]]) -> None:
+        if stop.is_set():
+            raise Stopped
+        if monotonic() > deadline:
+            raise Late
+
+    with closing(run_suites(job, suites, 1, watch, idle)) as running:
+        for suite in running:
+            failed = (test for test in suite.tests if test.status is CaseStatus.FAILURE)
+            yield from (f"{suite.name}.{test.signature}" for test in failed)
+
+
+def _without_shrinking(project: Project) -> Project:
+    return replace(project, invariant=replace(project.invariant, shrink_run_limit=0))

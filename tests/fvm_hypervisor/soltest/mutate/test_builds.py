@@ -1,0 +1,110 @@
+"""Compilation of mutants: what is compiled, which code counts as different, and failing compilers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.compiler import CompileError, CompilerTimeout, Solc
+from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
+from fvm_hypervisor.soltest.mutate.operators import Mutant
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.sources import Sources
+from tests.fvm_hypervisor.soltest.contracts import write
+
+TEXTS = {
+    "src/A.sol": "contract A { 1; }", "src/B.sol": "contract B {}", "src/C.sol": "contract C {}",
+    "test/A.t.sol": "contract ATest {}", "test/D.t.sol": "contract DTest {}",
+}  # fmt: skip
+IMPORTS = {"src/B.sol": ("src/A.sol",), "src/C.sol": ("src/B.sol",), "test/A.t.sol": ("src/B.sol",)}
+HASH = "a2646970667358221220" + "11" * 32 + "64736f6c634300081e0033"
+PROGRAM = """
+let runs = 0;
+module.exports = {
+  cwrap: () => (text) => {
+    runs += 1;
+    const source = JSON.parse(text).sources["src/A.sol"].content;
+    if (source.includes("dies") || (source.includes("grows") && runs > 1)) process.exit(3);
+    while (source.includes("hangs"));
+    const code = { object: source.includes("same") ? "60%s" : "61%s" };
+    const id = { id: process.pid };
+    return JSON.stringify({
+      sources: { "src/A.sol": id },
+      contracts: { "src/A.sol": { A: { abi: [], evm: { bytecode: code, deployedBytecode: code } } } },
+    });
+  },
+  _solidity_reset: () => {},
+};
+""" % (HASH.replace("11", "22"), HASH)  # noqa: UP031  # the program is full of braces
+
+
+def mutant(replacement: str) -> Mutant:
+    return Mutant("src/A.sol", "A", "literal", TEXTS["src/A.sol"].index("1"), "1", replacement, 1, 14, ())
+
+
+def compiler_of(folder: Path, texts: dict[str, str] = TEXTS, seconds: float = 20.0) -> MutantCompiler:
+    program = folder / "soljson.js"
+    program.write_text(PROGRAM)
+    code = {"object": f"60{HASH}"}
+    content: dict[str, Any] = {"abi": [], "bytecode": code, "deployedBytecode": code}
+    place = ArtifactLocation("src/A.sol", "A", write(folder / "out", {"A": content}) / "A.json")
+    sources = Sources(texts, frozenset(texts), (), IMPORTS)
+    solc = Solc("0.8.30", program, is_javascript=True)
+    return MutantCompiler(Project(folder), sources, solc, Artifacts(folder, [place], {}), seconds)
+
+
+def test_only_what_the_tests_can_use_is_compiled(tmp_path: Path) -> None:
+    compiler = compiler_of(tmp_path)
+    assert compiler.affected("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
+    assert compiler.affected("src/A.sol", ["test/D.t.sol"]) == ["src/A.sol"]
+    by_name = {**TEXTS, "test/D.t.sol": 'contract DTest { function f() public { vm.getCode("C.sol"); } }'}
+    everything = ["src/A.sol", "src/B.sol", "src/C.sol", "test/A.t.sol"]
+    assert compiler_of(tmp_path, by_name).affected("src/A.sol", ["test/D.t.sol"]) == everything
+
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+
+
+@needs_node
+def test_code_that_differs_in_the_metadata_only_is_equivalent(tmp_path: Path) -> None:
+    compiler = compiler_of(tmp_path)
+    assert compiler.compile(mutant("same"), ["test/D.t.sol"], tmp_path / "same") is None
+    found = compiler.compile(mutant("2"), ["test/D.t.sol"], tmp_path / "other")
+    assert found is not None
+    assert [location.name for location in found["src/A.sol"].locations] == ["A"]
+    compiler.stop()
+
+
+@needs_node
+def test_a_process_compiles_several_mutants_and_is_replaced_when_it_fails(tmp_path: Path) -> None:
+    compiler = compiler_of(tmp_path)
+
+    def process(text: str) -> int:
+        found = compiler.compile(mutant(text), ["test/D.t.sol"], tmp_path / text)
+        assert found is not None
+        return next(iter(found["src/A.sol"].numbers))  # the program answers with its process id
+
+    first = process("2")
+    assert process("3") == first
+    assert process("grows") != first  # which only a new process compiles
+    with pytest.raises(CompileError, match="printed no JSON; its exit code is 3"):
+        process("dies")
+    assert process("4") > 0
+    compiler.stop()
+    with pytest.raises(CompileError):
+        process("5")
+
+
+@needs_node
+def test_a_compiler_is_stopped_at_the_time_limit(tmp_path: Path) -> None:
+    compiler = compiler_of(tmp_path, seconds=1.5)
+    with pytest.raises(CompilerTimeout, match=r"did not end after 1\.5 seconds"):
+        compiler.compile(mutant("hangs"), ["test/D.t.sol"], tmp_path / "hangs")
+    compiler.stop()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)  # none is left

@@ -1,0 +1,65 @@
+"""Workers that run several mutants in turn, and end at the first failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from time import monotonic
+
+import pytest
+
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
+from fvm_hypervisor.soltest.job import Job, Options
+from fvm_hypervisor.soltest.mutate.judge import Late, Stopped, failing_tests
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.results import CaseStatus
+from fvm_hypervisor.soltest.workers import SuiteWorker, run_suites
+from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, write
+
+
+def job_of(folder: Path, functions: Mapping[str, Sequence[str]], **options: object) -> tuple[Job, list[Suite]]:
+    place = ArtifactLocation("test/T.t.sol", "T", write(folder, {"T": artifact(functions)}) / "T.json")
+    suites, _ = find_suites(Artifacts(folder, [place], {}), ["test/T.t.sol"], SuiteFilter())
+    return replace(Job(Project(folder, gas_limit=1 << 40), [place], {}), options=Options(**options)), suites  # type: ignore[arg-type]  # by name
+
+
+def test_a_worker_runs_the_code_of_each_job(tmp_path: Path) -> None:
+    idle: list[SuiteWorker] = []
+    processes, statuses = [], []
+    for name, body in (("good", PASS), ("bad", FAIL), ("fine", PASS)):
+        job, suites = job_of(tmp_path / name, {"testA()": body})
+        ((result,)) = run_suites(job, suites, 1, idle=idle)
+        statuses.append(result.tests[0].status)
+        processes.append(idle[0].process.pid)
+    assert statuses == [CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SUCCESS]
+    assert len(set(processes)) == 1
+    idle[0].process.kill()
+    idle[0].process.join()
+    ((result,)) = run_suites(job, suites, 1, idle=idle)  # in a new one
+    assert result.tests[0].status is CaseStatus.SUCCESS
+    for worker in idle:
+        worker.end()
+
+
+def test_a_suite_ends_at_its_first_failure_without_a_stack(tmp_path: Path) -> None:
+    job, suites = job_of(tmp_path, {"testA()": PASS, "testB()": FAIL, "testC()": FAIL}, ends_at_failure=True)
+    (result,) = run_suites(job, suites, 1)
+    assert [test.signature for test in result.tests] == ["testA()", "testB()"]
+    assert result.tests[-1].stack == ()
+
+
+def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path: Path) -> None:
+    job, suites = job_of(tmp_path, {"testA()": LOOP}, ends_at_failure=True)
+    idle: list[SuiteWorker] = []
+    begin = monotonic()
+    with pytest.raises(Late):
+        next(failing_tests(job, suites, 2.0, Event(), idle))
+    stop = Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        next(failing_tests(job, suites, 60.0, stop, idle))
+    assert monotonic() - begin < 40
+    assert not idle  # a stopped worker is not used again
