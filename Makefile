@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration migrations parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration migrations parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -96,6 +96,9 @@ oracle-fuzz: environment ## compare random syscalls and messages with ref-fvm; A
 
 oracle-vectors: environment ## regenerate tipset and message vectors and run them with ref-fvm (needs Rust)
 	@$(RUN)/python -m tests.conformance.tipset_corpus $(ARGS)
+
+vectors: environment ## write the archive of test vectors to build/vectors; ARGS=--verify compares, ARGS=--reference runs ref-fvm too (needs Rust)
+	@$(RUN)/python -m tests.conformance.public_vectors $(ARGS)
 
 geth: environment ## compare random blocks of every fork with go-ethereum's transition tool (needs Go); ARGS="--count 10000"
 	cd tests/oracle/geth && go build -o $(CURDIR)/build/geth/evm github.com/ethereum/go-ethereum/cmd/evm

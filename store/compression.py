@@ -21,6 +21,18 @@ class CompressionError(ValueError):
     """Raised for compressed data that is malformed, truncated, or exceeds the limit once decompressed."""
 
 
+_SYSTEM: Final = 9
+_UNIX: Final = 3
+"""Index and value of the operating system in the header (RFC 1952)."""
+
+
+def gzip_bytes(data: bytes) -> bytes:
+    """Compress data to bytes that depend on neither the time nor the version of Python."""
+    packed = bytearray(gzip.compress(data, mtime=0))
+    packed[_SYSTEM] = _UNIX  # Python 3.13 writes 255
+    return bytes(packed)
+
+
 def gunzip(packed: bytes, limit: int = LARGEST) -> bytes:
     """Decompress `packed` to at most `limit` bytes. Raises CompressionError before it allocates more than that."""
     found = bytearray()

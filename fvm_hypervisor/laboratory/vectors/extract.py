@@ -118,23 +118,34 @@ def vector_of(
 def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str) -> Extracted:
     """Extract a message vector on the state after the preceding messages of its tipset. Raises as `extract`."""
     found = source.find_message(reference)
-    past = read_past_tipset(source, found.tipset)
+    return vector_of_message(source, bundles, read_past_tipset(source, found.tipset), found.cid, _compare_receipts)
+
+
+def vector_of_message(
+    source: TipsetSource,
+    bundles: BundleFolder,
+    past: PastTipset,
+    cid: Cid,
+    check: Callable[[TipsetSource, PastTipset, Sequence[Receipt]], None] = lambda _source, _past, _receipts: None,
+) -> Extracted:
+    """Build the vector of the message with this CID of a tipset, whose work may differ from the chain's.
+
+    `check` raises if the receipts up to that of the message differ from the expected ones. Raises as `extract`.
+    """
     manifest, known = _bundle_of(source.store, past.headers.state, bundles)
     read = RecordingStore(source.store, known)
     machine = machine_for(source, past, read)
     supply = SourceSupply(source, past.headers)
     receipts = [
-        step.result.receipt
-        for step in tipset_steps(machine, past.work, supply, before=found.cid)
-        if step.carried is not None
+        step.result.receipt for step in tipset_steps(machine, past.work, supply, before=cid) if step.carried is not None
     ]
-    carried = _carried(past, found.cid)
+    carried = _carried(past, cid)
     root, context = machine.flush(), machine.context
 
     recorder, externs = RecordingStore(machine.base, known), RecordingExterns(source.externs_for(past.headers))
     recording = _recording_machine(root, context, recorder, externs, source.chain_id)
     result = apply_carried(recording, carried)
-    _compare_receipts(source, past, [*receipts, result.receipt])
+    check(source, past, [*receipts, result.receipt])
     initial = VectorInput(
         name=f"{source.name}-{past.headers.height}-{len(receipts)}",
         sources=[*_sources(source, past), f"message:{show(carried.cid)}"],

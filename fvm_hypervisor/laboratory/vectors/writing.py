@@ -7,7 +7,6 @@ tests/golden/README.md lists the additional fields, which readers of the officia
 from __future__ import annotations
 
 import base64
-import gzip
 import io
 import json
 from base64 import b64encode
@@ -26,6 +25,7 @@ from localnet.ledger.headers import CarriedMessage
 from store.blockstore import NOTHING, Blockstore, Store
 from store.car import write_car
 from store.cid import Cid, show
+from store.compression import gzip_bytes
 
 T = TypeVar("T")
 
@@ -193,7 +193,7 @@ def car_text(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> str:
     """Encode blocks as a gzipped CAR in base64. The output is deterministic."""
     car = io.BytesIO()
     write_car(car, [root], sorted(blocks, key=lambda block: (block[0] != root, block[0])))
-    return _text(gzip.compress(car.getvalue(), mtime=0))
+    return _text(gzip_bytes(car.getvalue()))
 
 
 def write_vector(path: Path, vector: Vector) -> None:
