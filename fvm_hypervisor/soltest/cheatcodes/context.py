@@ -43,10 +43,10 @@ class Settings:
     """Permissions and environment that a project grants its tests.
 
     `artifacts` returns a contract's init code and runtime code for a name of `getCode`, linked with `libraries`, or
-    None. `contracts` returns the artifact of a code (init code if it `creates`). `errors` decodes a custom error,
-    `events` a log. `file` and `contract` are those of the running suite, whose actors start at ID `first_actor`. With
-    `real_filecoin`, code etched at Filecoin's precompiles is ignored, so that suites with mocks run against the real
-    ones. With `shows_logs`, the output of tests is shown.
+    None. `selectors` returns those of its functions. `contracts` returns the artifact of a code (init code if it
+    `creates`). `errors` decodes a custom error, `events` a log. `file` and `contract` are those of the running suite,
+    whose actors start at ID `first_actor`. With `real_filecoin`, code etched at Filecoin's precompiles is ignored, so
+    that suites with mocks run against the real ones. With `shows_logs`, the output of tests is shown.
     """
 
     root: Path = field(default_factory=Path.cwd)
@@ -60,6 +60,7 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     artifacts: Callable[[str, Libraries], tuple[bytes, bytes] | None] = lambda _name, _libraries: None
+    selectors: Callable[[str], Sequence[bytes] | None] = lambda _name: None
     libraries: Libraries = field(default_factory=dict)
     contracts: Callable[[bytes, bool], ArtifactLocation | None] = lambda _code, _creates: None
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)

@@ -72,6 +72,17 @@ def at(document: Any, path: str) -> Any:
     return found[0] if len(found) == 1 else found
 
 
+def at_or(document: Any, path: str, kind: str, default: Any) -> Any:
+    """Return the value that a path selects as a value of a type, or the default if it selects none.
+
+    Raises CheatcodeFailure if it selects several.
+    """
+    found = select(document, path)
+    if len(found) > 1:
+        raise CheatcodeFailure(f'path "{path}" must return exactly one JSON value')
+    return coerced(found[0], kind) if found else default
+
+
 def exists(document: Any, path: str) -> bool:
     """Return True if a path selects anything."""
     return bool(select(document, path))

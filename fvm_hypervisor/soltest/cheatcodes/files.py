@@ -265,6 +265,14 @@ def _get_code(context: Context, name: str) -> bytes:
     return _artifact(context, name)[0]
 
 
+@cheatcode("getSelectors(string)", returns="bytes4[]")
+def _get_selectors(context: Context, name: str) -> Sequence[bytes]:
+    found = context.settings.selectors(name)
+    if found is None:
+        raise CheatcodeFailure(f"no matching artifact found for {name}")
+    return found
+
+
 @cheatcode("getDeployedCode(string)", returns="bytes")
 def _get_deployed_code(context: Context, name: str) -> bytes:
     return _artifact(context, name)[1]

@@ -272,8 +272,9 @@ class Cheatcodes:
     def _send_measured(self, calls: EthereumCalls, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         used, refunded = calls.gas.used, calls.accounts.refund
         result = proceed(call)
-        if call.gas_limit is not None and call.method != METHOD_CONSTRUCTOR:
-            self.state.last_call = CallGas(call.gas_limit, calls.gas.used - used, calls.accounts.refund - refunded)
+        if call.gas_limit is not None:
+            gas = CallGas(call.gas_limit, calls.gas.used - used, calls.accounts.refund - refunded)
+            self.state.note_frame(gas, creates=call.method == METHOD_CONSTRUCTOR)
         return result
 
     def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:

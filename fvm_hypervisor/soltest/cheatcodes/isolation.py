@@ -84,7 +84,7 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs,
     accounts.continue_after(part.slots, part.addresses)
     calls.gas.charge("OnTransaction", part.bill if part.result.exit_code in _RETURNING else limit)
     accounts.add_refund(part.refund)
-    cheats.state.last_call = CallGas(limit, part.bill, part.refund)
+    cheats.state.note_frame(CallGas(limit, part.bill, part.refund), creates=to is None)
     if machine.context is not context:
         cheats.renew(calls)
     host.gas.refill()

@@ -44,10 +44,26 @@ def _family(name: str, kind: str) -> None:
     cheatcode(f"parseJson{name}Array(string,string)", returns=f"{kind}[]")(
         lambda _context, text, key: documents.coerced(documents.at(documents.read_json(text), key), f"{kind}[]")
     )
+    for ending, every in (("", kind), ("Array", f"{kind}[]")):
+        cheatcode(f"parseJson{name}{ending}(string,string,{every})", returns=every)(
+            lambda _context, text, key, default, every=every: documents.at_or(
+                documents.read_json(text), key, every, default
+            )
+        )
 
 
 for _name, _kind in KINDS.items():
     _family(_name, _kind)
+
+
+@cheatcode("parseJsonArrayLength(string,string)", returns="uint256")
+def _array_length(_context: Context, text: str, key: str) -> int:
+    found = documents.select(documents.read_json(text), key)
+    if len(found) != 1:
+        raise CheatcodeFailure(f'key "{key}" must return exactly one JSON array')
+    if not isinstance(found[0], list):
+        raise CheatcodeFailure(f'JSON value at "{key}" is not an array')
+    return len(found[0])
 
 
 @cheatcode("parseJsonKeys(string,string)", returns="string[]")

@@ -126,8 +126,7 @@ def _note(context: Context, group: str, name: str, value: int) -> int:
 
 @cheatcode("lastCallGas()", returns="(uint64,uint64,uint64,int64,uint64)")
 def _last_call_gas(context: Context) -> tuple[int, int, int, int, int]:
-    found = _last(context)
-    return found.limit, found.used, 0, found.refunded, found.limit - found.used
+    return _fields(_last(context))
 
 
 @cheatcode("snapshotGasLastCall(string)", returns="uint256")
@@ -140,9 +139,31 @@ def _snapshot_last_group(context: Context, group: str, name: str) -> int:
     return _note(context, group, name, _last(context).used)
 
 
+@cheatcode("lastFrameGas()", returns="(uint64,uint64,uint64,int64,uint64)")
+def _last_frame_gas(context: Context) -> tuple[int, int, int, int, int]:
+    return _fields(_last_frame(context))
+
+
+@cheatcode("snapshotGasLastFrame(string)", returns="uint256")
+def _snapshot_last_frame(context: Context, name: str) -> int:
+    return _note(context, context.settings.contract, name, _last_frame(context).used)
+
+
+@cheatcode("snapshotGasLastFrame(string,string)", returns="uint256")
+def _snapshot_last_frame_group(context: Context, group: str, name: str) -> int:
+    return _note(context, group, name, _last_frame(context).used)
+
+
+def _fields(found: CallGas) -> tuple[int, int, int, int, int]:
+    return found.limit, found.used, 0, found.refunded, found.limit - found.used
+
+
 _SIGNATURE_SELECTORS: Final = tuple(
     selector(signature).hex()
-    for signature in ("lastCallGas()", "snapshotGasLastCall(string)", "snapshotGasLastCall(string,string)")
+    for signature in (
+        *("lastCallGas()", "snapshotGasLastCall(string)", "snapshotGasLastCall(string,string)"),
+        *("lastFrameGas()", "snapshotGasLastFrame(string)", "snapshotGasLastFrame(string,string)"),
+    )
 )
 
 
@@ -156,4 +177,12 @@ def _last(context: Context) -> CallGas:
     found = context.state.last_call
     if found is None:
         raise CheatcodeFailure("no external call was made yet")
+    return found
+
+
+def _last_frame(context: Context) -> CallGas:
+    context.ethereum("gas of the last call or creation: use filecoinGas")
+    found = context.state.last_frame
+    if found is None:
+        raise CheatcodeFailure("no external call or create was made yet")
     return found

@@ -124,13 +124,46 @@ def _output(data: bytes) -> bytes:
         return text
 
 
-@cheatcode("ffi(string[])", returns="bytes")
-def _ffi(context: Context, command: Sequence[str]) -> bytes:
+def _succeed(context: Context, command: Sequence[str]) -> bytes:
+    """Run a program and return its output. Raises CheatcodeFailure for a status other than 0."""
     done = _run(context, command)
     if done.returncode:
         text = done.stderr.decode("utf-8", "replace").strip()
         raise CheatcodeFailure(f"ffi command {list(command)} exited with code {done.returncode}. stderr: {text}")
-    return _output(done.stdout)
+    return done.stdout
+
+
+@cheatcode("ffi(string[])", returns="bytes")
+def _ffi(context: Context, command: Sequence[str]) -> bytes:
+    return _output(_succeed(context, command))
+
+
+def _text(context: Context, command: Sequence[str]) -> str:
+    try:
+        return _succeed(context, command).decode().strip()
+    except UnicodeDecodeError as error:
+        raise CheatcodeFailure(f"the output of the command is not UTF-8: {error}") from None
+
+
+@cheatcode("ffiString(string[])", returns="string")
+def _ffi_string(context: Context, command: Sequence[str]) -> str:
+    return _text(context, command)
+
+
+@cheatcode("ffiUint(string[])", returns="uint256")
+def _ffi_uint(context: Context, command: Sequence[str]) -> Any:
+    return read_value(_text(context, command), "uint256")
+
+
+@cheatcode("ffiBytes(string[])", returns="bytes")
+def _ffi_bytes(context: Context, command: Sequence[str]) -> bytes:
+    text = _text(context, command)
+    try:
+        if re.search(r"\s", text):  # which bytes.fromhex skips
+            raise ValueError("it contains spaces")
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError as error:
+        raise CheatcodeFailure(f"failed parsing ffi stdout as bytes: {error}") from None
 
 
 @cheatcode("tryFfi(string[])", returns="(int32,bytes,bytes)")

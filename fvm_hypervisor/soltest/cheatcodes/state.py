@@ -371,11 +371,19 @@ class State:
     watches_logs: bool = False
     """True if logs of reverted calls are shown too, because the test contract contains log events."""
     last_call: CallGas | None = None
+    last_frame: CallGas | None = None
+    """Gas of the last call or creation."""
     intercept_code: bool = False
     stored_bytes: int = 0
     """Total calldata in bytes of cheatcodes that store their input."""
     reading: dict[str, int] = field(default_factory=dict)
     """Read positions in files, in bytes."""
+
+    def note_frame(self, gas: CallGas, creates: bool) -> None:
+        """Record the gas of a call or creation that has ended; a creation does not count as the last call."""
+        self.last_frame = gas
+        if not creates:
+            self.last_call = gas
 
     @property
     def is_armed(self) -> bool:

@@ -21,6 +21,7 @@ MODULES: Final = (
     "arbitrary",
     "asserts",
     "chains",
+    "curve_points",
     "delegations",
     "diff_text",
     "ed25519",

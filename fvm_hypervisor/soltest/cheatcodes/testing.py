@@ -133,3 +133,8 @@ def _rpc_urls(context: Context) -> list[list[str]]:
 @cheatcode("rpcUrlStructs()", returns="(string,string)[]")
 def _rpc_structs(context: Context) -> list[tuple[str, str]]:
     return [(alias, _rpc_url(context, alias)) for alias in context.settings.rpc_endpoints]
+
+
+@cheatcode("isIsolateMode()", returns="bool")
+def _is_isolate_mode(context: Context) -> bool:
+    return context.settings.isolates

@@ -62,6 +62,10 @@ def _family(name: str, kind: str) -> None:
     cheatcode(f"parseToml{name}Array(string,string)", returns=f"{kind}[]")(
         lambda _context, text, key: documents.coerced(documents.at(_read(text), key), f"{kind}[]")
     )
+    for ending, every in (("", kind), ("Array", f"{kind}[]")):
+        cheatcode(f"parseToml{name}{ending}(string,string,{every})", returns=every)(
+            lambda _context, text, key, default, every=every: documents.at_or(_read(text), key, every, default)
+        )
 
 
 for _name, _kind in KINDS.items():

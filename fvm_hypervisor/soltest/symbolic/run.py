@@ -53,8 +53,8 @@ _RELAY = bytes.fromhex(
 """Code that passes its calldata on to the cheatcodes."""
 _IGNORED = frozenset((
     "labels", "watches_gas", "watches_logs", "persistent", "next_snapshot", "snapshots", "environment", "keys",
-    "randomness", "measured", "last_measured", "last_call", "stored_bytes", "reading", "json", "block", "deals",
-    "reads", "writes", "allowed",
+    "randomness", "measured", "last_measured", "last_call", "last_frame", "stored_bytes", "reading", "json", "block",
+    "deals", "reads", "writes", "allowed",
 ))  # fmt: skip
 """Fields of the cheatcodes' state after `setUp` that do not change how a test runs."""
 

@@ -1,0 +1,54 @@
+"""Cheatcodes of forge 1.8: each test of `contracts/` passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.consent import Consent, Grant
+from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.job import Job, Options
+from fvm_hypervisor.soltest.project import Project
+from tests.fvm_hypervisor.soltest.cheatcodes.forge_1_8.golden import ARTIFACTS
+from tests.fvm_hypervisor.soltest.here import run_suite, written
+
+SUITES = sorted(name.partition(":")[2] for name in ARTIFACTS if name.endswith("Test"))
+FORGE_ONLY = dict.fromkeys(("FrameGasTest", "OnlyFrameTest"), "Filecoin's rules have no gas of the last call")
+"""Suites of cheatcodes that only exist under Ethereum's rules, with a part of the message."""
+
+
+def run(suite: str, folder: Path, evm: str, rules: str = "ethereum", isolate: bool = False) -> dict[str, str]:
+    """Return the reasons of failure by test; empty for a test that passes."""
+    folder.mkdir(exist_ok=True)
+    places = written(folder, ARTIFACTS)
+    (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
+    project = Project(folder, ffi=True, isolate=isolate, consent=Grant(frozenset({Consent.FFI})))
+    artifacts = Artifacts(folder, places, {})
+    files = sorted({place.file for place in places})
+    (found,), _ = find_suites(artifacts, files, SuiteFilter(contract=f"^{suite}$"))
+    job = Job(project, places, {}, Options(rules=rules, evm=evm), None)
+    results = run_suite(job, artifacts, found)
+    return {test.signature: "" if test.status.value == "Success" else test.reason or "failed" for test in results}
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("suite", [suite for suite in SUITES if suite != "ModeTest"])
+def test_contracts_tests_pass(suite: str, evm: str, tmp_path: Path) -> None:
+    found = run(suite, tmp_path, evm)
+    assert found
+    assert set(found.values()) == {""}, found
+
+
+@pytest.mark.parametrize("suite", [suite for suite in SUITES if suite != "ModeTest"])
+def test_they_pass_under_filecoins_rules(suite: str, tmp_path: Path) -> None:
+    found = run(suite, tmp_path, "fast", rules="filecoin")
+    wanted = FORGE_ONLY.get(suite)
+    assert all(wanted in reason if wanted else not reason for reason in found.values()), found
+
+
+def test_isolate_mode_is_reported_in_set_up_and_tests(tmp_path: Path) -> None:
+    assert run("ModeTest", tmp_path / "on", "fast", isolate=True) == {"testMode()": "", "testIsolated()": ""}
+    plain = run("ModeTest", tmp_path / "off", "fast")
+    assert plain == {"testMode()": "", "testIsolated()": "EvmError: Revert"}
