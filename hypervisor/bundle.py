@@ -171,10 +171,13 @@ def manifest_with(code: Cid) -> Manifest | None:
 
 def runtime_marker(module: bytes) -> str | None:
     """Return the runtime named in a WASM module's marker section, or None if it has none."""
-    for name, content in _custom_sections(module):
-        if name == MARKER_SECTION:
-            return content.decode("ascii", "replace")
-    return None
+    content = custom_section(module, MARKER_SECTION)
+    return None if content is None else content.decode("ascii", "replace")
+
+
+def custom_section(module: bytes, name: str) -> bytes | None:
+    """Return the content of a WASM module's first custom section of a name, or None if it has none."""
+    return next((content for found, content in _custom_sections(module) if found == name), None)
 
 
 def _custom_sections(module: bytes) -> Iterator[tuple[str, bytes]]:

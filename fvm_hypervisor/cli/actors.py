@@ -15,7 +15,9 @@ from localnet.contracts.amounts import payment
 if TYPE_CHECKING:
     from localnet import Account, Network
 
-app = typer.Typer(help="Develop actors: new, test, install, create, call, replace, inspect.", no_args_is_help=True)
+app = typer.Typer(
+    help="Develop actors: new, test, embed, install, create, call, replace, inspect.", no_args_is_help=True
+)
 
 _State = Annotated[
     Path | None,
@@ -122,6 +124,32 @@ def install(
         with open_chain(chain) if chain.exists() else Network(chain) as network:
             code = show(network.actors.install(data, schema, name=label))
     typer.echo(json.dumps({"code": code}) if as_json else code)
+
+
+@app.command("embed")
+def embed(
+    wasm: Annotated[Path, typer.Argument(metavar="WASM", help="Compiled actor (WASM module).", show_default=False)],
+    schema: Annotated[Path, typer.Argument(metavar="SCHEMA", help="IPLD schema of its interface.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output module.", show_default=False)],
+    as_json: _AsJson = False,
+) -> None:
+    """Add an actor's schema to its module, so that every chain with the code has it, and print the code CID.
+
+    The schema is the custom section `ipld.schema`. Traces, the explorer and `inspect` use it without configuration,
+    also on forks and imported snapshots. `actor install` then needs no --schema.
+
+    Example: hypervisor actor embed guest_book.wasm interface.ipldsch --out guest_book_with_schema.wasm
+    """
+    from hypervisor.user_files import check_output
+    from localnet.contracts.native_actor import read_module, read_schema
+    from localnet.state.named_code import with_schema
+    from store.cid import RAW, cid_of, show
+
+    check_output(out, "the module")
+    module = with_schema(read_module(wasm), read_schema(schema))
+    out.write_bytes(module)
+    code = show(cid_of(module, RAW))
+    typer.echo(json.dumps({"code": code, "file": str(out), "size": len(module)}) if as_json else code)
 
 
 @app.command("create")

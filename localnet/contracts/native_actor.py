@@ -33,7 +33,7 @@ from localnet.ledger.genesis import LARGEST_BALANCE
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.failures import returned_natively
 from localnet.state.controls import set_actor_code
-from localnet.state.named_code import NamedCode, keep_named_code, stored_interface
+from localnet.state.named_code import NamedCode, keep_named_code, schema_in_module, stored_interface
 from store.blockstore import get_object
 from store.cid import Cid, show
 from store.schema import SchemaError
@@ -179,8 +179,13 @@ class NativeActors:
         return self.keep(data, text, called if name is None else name)
 
     def keep(self, module: bytes, schema: str | None = None, name: str = "") -> Cid:
-        """Install a module from its bytes and its schema's text; return the code CID."""
-        if schema is not None:
+        """Install a module from its bytes and its schema's text; return the code CID.
+
+        Without the latter, the interface is that of the schema in the module, if any.
+        """
+        if schema is None:
+            schema_in_module(module)
+        else:
             Interface.parse(schema)
         machine = self._network.machine
         code = machine.install(module)
@@ -200,7 +205,7 @@ class NativeActors:
         if interface is None:
             raise InvalidInput(
                 f"the interface of {show(code)} is not known: install its module on this chain with its schema, as "
-                "`hypervisor actor install WASM --schema FILE` does"
+                "`hypervisor actor install WASM --schema FILE` does, or with a section ipld.schema"
             )
         data = interface.params("Constructor", params) if cbor is None else octets(cbor, "parameters")
         whole_number(value, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")

@@ -1,4 +1,8 @@
-"""Names and schemas of code that is not built in, stored beside the chain."""
+"""Names and schemas of code that is not built in.
+
+A schema is stored beside the chain by whoever installs the code, or is part of the code: its custom section
+`ipld.schema` contains the schema's text. The latter is on the chain, so forks, snapshots and other nodes have it too.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hypervisor.actor_log import NAME_PREFIX
-from store.blockstore import Store
+from hypervisor.bounded_cache import BoundedCache
+from hypervisor.bundle import custom_section
+from hypervisor.errors import HypervisorError, InvalidInput
+from store.blockstore import Store, StoreError
 from store.cid import Cid, show
+from store.varint import write_uvarint
 
 if TYPE_CHECKING:
     from bridge.interfaces import Interface
 
 _INTERFACE_PREFIX: Final = b"interface/"
 """The metadata beside a chain that hold a schema's text, by the code CID that it is of."""
+
+SCHEMA_SECTION: Final = "ipld.schema"
+"""Name of the custom section of a module that contains the text of its schema."""
+
+_MAGIC: Final = b"\0asm"
+_MAX_CACHED: Final = 1 << 22
+_in_code: Final[BoundedCache[Cid, str]] = BoundedCache(_MAX_CACHED)
+"""Schema texts by code CID, which determines them; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,56 @@ def stored_interface(store: Store, code: Cid) -> Interface | None:
 
 
 def stored_schema(store: Store, code: Cid) -> str | None:
-    """Return the known schema text of code, None if there is none."""
+    """Return the schema text stored for code, else the valid one in the code; None if there is none."""
     text = store.metadata(_INTERFACE_PREFIX + code)
-    return None if text is None else text.decode()
+    return (_cached_schema(store, code) or None) if text is None else text.decode()
+
+
+def schema_in_module(module: bytes) -> str | None:
+    """Return the schema text in a module, or None if it has none. Raises InvalidInput if it is not an interface."""
+    from bridge.interfaces import Interface
+
+    section = custom_section(module, SCHEMA_SECTION)
+    if section is None:
+        return None
+    name = f"the module's section {SCHEMA_SECTION}"
+    try:
+        text = section.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{name} is not text: {error}") from None
+    Interface.parse(text, name)
+    return text
+
+
+def with_schema(module: bytes, text: str) -> bytes:
+    """Return a module with a schema's text. Raises InvalidInput for an invalid schema, or if the module has one."""
+    from bridge.interfaces import Interface
+
+    Interface.parse(text)
+    if not module.startswith(_MAGIC):
+        raise InvalidInput(f"the file is not a WASM module: it starts with 0x{module[:4].hex()}, not 0x{_MAGIC.hex()}")
+    if custom_section(module, SCHEMA_SECTION) is not None:
+        raise InvalidInput(f"the module already has a section {SCHEMA_SECTION}: build it without one")
+    content = _sized(SCHEMA_SECTION.encode()) + text.encode()
+    return module + b"\0" + _sized(content)
+
+
+def _sized(data: bytes) -> bytes:
+    """Return bytes after their length in LEB128."""
+    return write_uvarint(len(data)) + data
+
+
+def _cached_schema(store: Store, code: Cid) -> str:
+    """Return the valid schema text in code; empty if there is none, or if the code cannot be read."""
+    known = _in_code.get(code)
+    if known is not None:
+        return known
+    try:
+        module = store.get(code)
+    except (StoreError, HypervisorError):  # such as a fork without a connection: values are shown undecoded
+        return ""
+    try:
+        text = schema_in_module(module) or ""
+    except InvalidInput:
+        text = ""
+    return _in_code.keep(code, text, len(text) + len(code))

@@ -357,5 +357,6 @@ def _code_of(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> Cid 
 
 
 def _schemas(machine: Hypervisor, nodes: Sequence[CallNode]) -> dict[str, str]:
-    found = {code: stored_schema(machine.base, code) for code in {node.code for node in nodes} if code is not None}
+    codes = {node.code for node in nodes if node.code is not None and machine.manifest.name_of(node.code) is None}
+    found = {code: stored_schema(machine.base, code) for code in codes}
     return {show(code): text for code, text in sorted(found.items()) if text is not None}

@@ -30,6 +30,10 @@ MISTAKES: dict[str, list[list[str]]] = {
     "actor call": [["zz", "1"], ["f0101", "1", "--value", "much", "--state", "absent"]],
     "actor create": [["zz"], ["zz", "--state", "absent"]],
     "actor inspect": [["zz"], ["zz", "--state", "absent"]],
+    "actor embed": [
+        ["absent.wasm", "absent.ipldsch", "--out", "out.wasm"],
+        ["no-wasm", "absent.ipldsch", "--out", "out.wasm"],
+    ],
     "actor install": [["absent.wasm"], ["no-wasm", "--state", "chain"]],
     "actor new": [["Not A Name"]],
     "actor replace": [["zz", "zz", "--state", "absent"], ["f0101", "zz", "--rpc", "nowhere"]],
