@@ -94,7 +94,7 @@ def run_mutation(project: Project, wanted: SuiteFilter, options: Options, given:
     """Run mutation tests and print the results as `form`: text, json or none. Return the exit status."""
     from fvm_hypervisor.soltest.mutate.results import mutation_json, mutation_lines
     from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun
-    from fvm_hypervisor.soltest.mutate.settings import MutationSettings
+    from fvm_hypervisor.soltest.mutation_settings import MutationSettings
 
     settings = MutationSettings(
         tuple(_relative(project.root.resolve(), path) for path in given["--mutate"] if path != _ALL),

@@ -31,7 +31,11 @@ class CompileError(HypervisorError):
     has_lines = True
 
 
-class CompilerTimeout(CompileError):
+class CompilerFailed(CompileError):
+    """A compiler that ended without an answer, for example because it ran out of memory."""
+
+
+class CompilerTimeout(CompilerFailed):
     """A compilation that exceeded its time limit."""
 
 
@@ -134,7 +138,7 @@ class CompilerRun:
         except orjson.JSONDecodeError:
             text = errors.decode("utf-8", "replace").strip()[-2000:]
             ended = self._process.returncode
-            raise CompileError(f"{name}, printed no JSON; its exit code is {ended}: {text or 'no message'}") from None
+            raise CompilerFailed(f"{name}, printed no JSON; its exit code is {ended}: {text or 'no message'}") from None
         if not isinstance(answer, dict):
             raise CompileError(f"{name}, printed no JSON object")
         return answer

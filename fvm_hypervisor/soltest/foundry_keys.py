@@ -93,7 +93,7 @@ NOT_READ: Final[Mapping[str, str]] = {
 _OTHERS: Final = frozenset(("deny_warnings", "optimism"))
 """Keys that forge accepts but `forge config` does not print."""
 _EXTENDS: Final = "extends"
-_TABLES: Final = ("fuzz", "invariant", "rpc_storage_caching")
+_TABLES: Final = ("fuzz", "invariant", "mutation", "rpc_storage_caching")
 """Tables whose keys are checked."""
 _FREE_TABLES: Final = ("rpc_endpoints", "precompiles", "etherscan")
 """Tables whose keys are chosen by the project."""
@@ -106,7 +106,7 @@ def unknown_keys(content: Mapping[str, Any], profile: Mapping[str, Any], read: C
     `content` is the whole file, `profile` the merged profile, `read` the keys that were read.
     """
     others = {name.strip("[]") for name in NOT_READ}
-    sections = {"profile", "fuzz", "invariant", "rpc_endpoints", "precompiles", "etherscan", *others}
+    sections = {"profile", "fuzz", "invariant", "mutation", "rpc_endpoints", "precompiles", "etherscan", *others}
     for name in content:
         if name not in sections:
             yield _line(f"[{name}]", name, sections)

@@ -10,7 +10,7 @@ from fvm_hypervisor.soltest.toml_table import Table
 from hypervisor.errors import InvalidInput
 
 DEFAULT: Final = "default"
-_SECTIONS: Final = ("fuzz", "invariant", "rpc_endpoints", "precompiles")
+_SECTIONS: Final = ("fuzz", "invariant", "mutation", "rpc_endpoints", "precompiles")
 _HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 

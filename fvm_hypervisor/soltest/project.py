@@ -19,6 +19,7 @@ from fvm_hypervisor.soltest.environment_settings import EnvironmentSettings, env
 from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
 from fvm_hypervisor.soltest.foundry_keys import unknown_keys, unknown_variables
 from fvm_hypervisor.soltest.foundry_profiles import chosen_profile, merged_profile
+from fvm_hypervisor.soltest.mutation_settings import MutationKeys, chosen_operators
 from fvm_hypervisor.soltest.project_files import CONFIG_FILE, check_inside
 from fvm_hypervisor.soltest.remappings import Remapping, all_remappings
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
@@ -132,6 +133,7 @@ class Project:
     """True if cached sources are compiled again."""
     fuzz: FuzzSettings = field(default_factory=FuzzSettings)
     invariant: InvariantSettings = field(default_factory=InvariantSettings)
+    mutation: MutationKeys = field(default_factory=MutationKeys)
     fs_permissions: tuple[tuple[str, str], ...] = ()
     """Access (`read`, `write`, `read-write`, `none`) and path."""
     ffi: bool = False
@@ -294,6 +296,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         force=table.flag("force", False),
         fuzz=_fuzz(table.table("fuzz")),
         invariant=_invariant(table.table("invariant")),
+        mutation=_mutation(table.table("mutation")),
         fs_permissions=tuple(_permission(row) for row in table.tables("fs_permissions")),
         ffi=table.flag("ffi", False),
         offline=table.flag("offline", False),
@@ -391,6 +394,11 @@ def _invariant(table: Table) -> InvariantSettings:
         shows_metrics=table.flag("show_metrics", True),
         **_dictionary(table),
     )
+
+
+def _mutation(table: Table) -> MutationKeys:
+    operators = chosen_operators(table.texts("exclude_operators"), table.texts("include_operators"))
+    return MutationKeys(table.number_or_none("timeout"), operators)
 
 
 def _dictionary(table: Table) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from threading import Event
 from time import monotonic
 
 from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.compiler import CompileError, CompilerTimeout
+from fvm_hypervisor.soltest.compiler import CompileError, CompilerFailed, CompilerTimeout
 from fvm_hypervisor.soltest.discovery import Suite
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.mutate.builds import MutantCompiler, with_compiled
@@ -42,6 +43,12 @@ class Judge:
 
     def judge(self, mutant: Mutant, suites: Sequence[Suite], seconds: float) -> MutantResult:
         """Return the result of a mutant. Raises Stopped after an interruption."""
+        try:
+            return self._result(mutant, suites, seconds)
+        finally:
+            rmtree(self.folder, ignore_errors=True)
+
+    def _result(self, mutant: Mutant, suites: Sequence[Suite], seconds: float) -> MutantResult:
         if not suites:
             return MutantResult(mutant, MutantStatus.NOT_COVERED)
         if self.stop.is_set():
@@ -49,11 +56,12 @@ class Judge:
         try:
             compiled = self.compiler.compile(mutant, {suite.file for suite in suites}, self.folder)
         except CompilerTimeout as error:
-            return MutantResult(mutant, MutantStatus.TIMED_OUT, str(error))
+            return MutantResult(mutant, MutantStatus.TIMED_OUT, str(error), is_stable=False)
         except CompileError as error:
             if self.stop.is_set():
                 raise Stopped from None
-            return MutantResult(mutant, MutantStatus.INVALID, str(error))
+            is_stable = not isinstance(error, CompilerFailed)
+            return MutantResult(mutant, MutantStatus.INVALID, str(error), is_stable=is_stable)
         if compiled is None:
             return MutantResult(mutant, MutantStatus.EQUIVALENT)
         artifacts = with_compiled(self.artifacts, compiled)
@@ -66,7 +74,8 @@ class Judge:
             with closing(failing_tests(job, suites, seconds, self.stop, self.idle)) as failures:
                 failed = next(failures, None)
         except Late:
-            return MutantResult(mutant, MutantStatus.TIMED_OUT, f"the tests did not end after {seconds:.0f} seconds")
+            detail = f"the tests did not end after {seconds:.0f} seconds"
+            return MutantResult(mutant, MutantStatus.TIMED_OUT, detail, is_stable=False)
         if failed is None:
             return MutantResult(mutant, MutantStatus.SURVIVED)
         return MutantResult(mutant, MutantStatus.KILLED, failed)

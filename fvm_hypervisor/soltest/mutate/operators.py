@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fvm_hypervisor.soltest.mutation_settings import OPERATORS
+
 Node = Mapping[str, Any]
 Change = tuple[str, int, int, str]
 """Operator group, first byte, end, and replacement."""
@@ -47,11 +49,6 @@ _NOT_CODE: Final = (
 )  # fmt: skip
 _BODIES: Final = ("FunctionDefinition", "ModifierDefinition")
 _BETWEEN: Final = re.compile(rb"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
-OPERATORS: Final = (
-    "assembly", "assignment", "binary-op", "condition", "delete-statement", "elim-delegate", "literal", "modifier",
-    "require", "return", "unary-op",
-)  # fmt: skip
-"""Names of the operator groups; forge has those that it shares under the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +181,8 @@ def _changes(node: Node, parents: Sequence[Node], source: bytes) -> Iterator[Cha
     elif kind == "ExpressionStatement":
         is_loop_part = parent["nodeType"] == "ForStatement" and parent["body"] is not node
         if not is_loop_part and _called(node["expression"]) not in _CHECKS:
-            yield _deleted("delete-statement", node, source)
+            is_delete = node["expression"].get("operator") == "delete"
+            yield _deleted("delete-expression" if is_delete else "delete-statement", node, source)
     elif kind in _DELETED:
         yield _deleted("delete-statement", node, source)
     elif kind in _DELETED_YUL:

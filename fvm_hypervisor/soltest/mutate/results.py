@@ -31,6 +31,8 @@ class MutantResult:
     status: MutantStatus
     detail: str = ""
     is_cached: bool = False
+    is_stable: bool = True
+    """True if the same run would have the same result, whatever the machine's load and memory."""
 
 
 @dataclass(frozen=True, slots=True)

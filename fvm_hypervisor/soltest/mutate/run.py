@@ -22,10 +22,11 @@ from fvm_hypervisor.soltest.gas_snapshot_file import SEED
 from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
+from fvm_hypervisor.soltest.mutate.cache import MutationCache
 from fvm_hypervisor.soltest.mutate.judge import Judge
 from fvm_hypervisor.soltest.mutate.operators import Mutant, mutants_of
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutationResult
-from fvm_hypervisor.soltest.mutate.settings import MutationSettings
+from fvm_hypervisor.soltest.mutation_settings import MutationSettings
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseStatus
 from fvm_hypervisor.soltest.session import SuiteSession
@@ -67,6 +68,8 @@ class MutationRun:
         After Ctrl-C the results are those so far.
         """
         begin = monotonic()
+        if self.settings.seconds is None and self.project.mutation.timeout:
+            self.settings = replace(self.settings, seconds=float(self.project.mutation.timeout))
         self.settings.check()
         _check_permissions(self.project)
         if self.project.fuzz.seed is None:
@@ -79,7 +82,7 @@ class MutationRun:
         mutants = [
             mutant
             for file in files
-            for mutant in mutants_of(file, trees[file], sources.texts[file])
+            for mutant in mutants_of(file, trees[file], sources.texts[file], self.project.mutation.operators)
             if self.settings.matches_contract(mutant.contract)
         ]
         covering = self._covering()
@@ -153,17 +156,24 @@ class MutationRun:
     ) -> tuple[list[MutantResult], bool]:
         """Return the results in the order of the mutants, and True if all were judged."""
         found: dict[int, MutantResult] = {}
+        keys: dict[int, str] = {}
         is_complete = True
         idle: list[SuiteWorker] = []
+        job = session.job()
+        cache = MutationCache.of(self.project, compiler, job) if self._is_repeatable() else None
         with TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(self.settings.jobs) as threads:
             todo: dict[Future[MutantResult], int] = {}
             try:
                 for number, mutant in enumerate(mutants):
                     tests = self._tests(mutant, covering)
-                    judge = Judge(
-                        compiler, session.job(), session.artifacts, Path(folder) / str(number), self._stop, idle
-                    )
                     suites = self._suites(session.suites, tests)
+                    if cache is not None and suites:
+                        keys[number] = cache.key(mutant, suites)
+                        known = cache.get(keys[number], mutant)
+                        if known is not None:
+                            found[number] = known
+                            continue
+                    judge = Judge(compiler, job, session.artifacts, Path(folder) / str(number), self._stop, idle)
                     seconds = self.settings.seconds or self._seconds(tests)
                     todo[threads.submit(judge.judge, mutant, suites, seconds)] = number
                 for done in as_completed(todo):
@@ -176,10 +186,16 @@ class MutationRun:
                 compiler.stop()
                 for future in todo:
                     future.cancel()
+                if cache is not None:
+                    cache.put({keys[number]: result for number, result in found.items() if number in keys})
         compiler.stop()  # the threads have ended
         for worker in idle:
             worker.end()
         return [found[number] for number in sorted(found)], is_complete
+
+    def _is_repeatable(self) -> bool:
+        """Return True unless the tests begin at the newest block of a node."""
+        return self.project.eth_rpc_url is None or self.project.fork_block_number is not None
 
     def _tests(self, mutant: Mutant, covering: Covering) -> set[TestName]:
         tests = covering.tests(mutant.file, mutant.around)

@@ -10,6 +10,7 @@ from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources, standard_json
+from fvm_hypervisor.soltest.mutation_settings import OPERATORS
 from fvm_hypervisor.soltest.project import Project, find_root, load_project
 from fvm_hypervisor.soltest.remappings import Remapping, resolve
 from fvm_hypervisor.soltest.sources import imports, own_sources, read_sources
@@ -17,6 +18,16 @@ from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.errors import InvalidInput
 from tests.docs.forge_names import recorded
 from tests.docs.foundry_flags_page import reads
+
+
+def test_mutation_operators_and_the_time_limit_are_read(tmp_path: Path) -> None:
+    toml = '[mutation]\ntimeout = 30\nexclude_operators = ["literal", "assembly"]\ninclude_operators = ["assembly"]\n'
+    found = project(tmp_path, toml)
+    assert found.unknown_keys == ()
+    assert found.mutation.timeout == 30
+    assert {*OPERATORS} - {*found.mutation.operators} == {"literal"}
+    with pytest.raises(InvalidInput, match="mutation operator 'literals' is unknown: expected one of assembly, "):
+        project(tmp_path, '[mutation]\nexclude_operators = ["literals"]\n')
 
 
 def project(tmp_path: Path, toml: str, files: dict[str, str] | None = None, profile: str | None = None) -> Project:

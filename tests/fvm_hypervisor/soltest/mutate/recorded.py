@@ -21,7 +21,7 @@ from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.mutate.results import MutationResult
 from fvm_hypervisor.soltest.mutate.run import MutationRun
-from fvm_hypervisor.soltest.mutate.settings import MutationSettings
+from fvm_hypervisor.soltest.mutation_settings import MutationSettings
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
 
@@ -87,10 +87,12 @@ def copied(folder: Path) -> Path:
     return folder / "project"
 
 
-def mutated(root: Path, use: str | None, settings: MutationSettings | None = None, **options: Any) -> MutationResult:
+def mutated(
+    root: Path, use: str | None, settings: MutationSettings | None = None, only: str | None = None
+) -> MutationResult:
     """Return the results of mutation tests of a project."""
-    chosen = Options(use=use, workers=2, **options)
-    return MutationRun(load_project(root), SuiteFilter(), chosen, settings or MutationSettings(jobs=2)).run()
+    chosen = Options(use=use, workers=2)
+    return MutationRun(load_project(root), SuiteFilter(test=only), chosen, settings or MutationSettings(jobs=2)).run()
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,17 @@ def test_a_process_compiles_several_mutants_and_is_replaced_when_it_fails(tmp_pa
 
 
 @needs_node
-def test_a_compiler_is_stopped_at_the_time_limit(tmp_path: Path) -> None:
+def test_a_compiler_is_stopped_at_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Recorded(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
     compiler = compiler_of(tmp_path, seconds=1.5)
     with pytest.raises(CompilerTimeout, match=r"did not end after 1\.5 seconds"):
         compiler.compile(mutant("hangs"), ["test/D.t.sol"], tmp_path / "hangs")
     compiler.stop()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)  # none is left
+    assert [process.returncode for process in started] == [-signal.SIGKILL]

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.mutate.results import MutantStatus, MutationResult
-from fvm_hypervisor.soltest.mutate.settings import MutationSettings
+from fvm_hypervisor.soltest.mutation_settings import MutationSettings
 from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied, mutated
 
@@ -51,6 +51,18 @@ def test_survivors_are_exactly_the_seeded_gaps(tmp_path: Path) -> None:
     assert counts[MutantStatus.KILLED] == len(found.results) - len(GAPS) - len(UNCOVERED) == 19
     assert found.score() == pytest.approx(100 * 19 / 26)
     assert contents(root) == before
+
+
+def test_a_second_run_only_runs_what_changed(tmp_path: Path) -> None:
+    root, use = copied(tmp_path), str(compiler(tmp_path))
+    first = mutated(root, use)
+    compiler(tmp_path, dies="2")  # in every source: only cached results are left
+    again = mutated(root, use)
+    assert [result.status for result in again.results] == [result.status for result in first.results]
+    cached = {result.is_cached for result in again.results if result.status is not MutantStatus.NOT_COVERED}
+    assert cached == {True}
+    fewer = mutated(root, use, only="testFee")
+    assert {result.mutant.line for result in fewer.results if result.is_cached} == {28, 29}  # only testFee covers them
 
 
 def test_a_failing_compiler_fails_only_its_mutant(tmp_path: Path) -> None:

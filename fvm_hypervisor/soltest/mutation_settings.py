@@ -1,4 +1,4 @@
-"""Settings of a mutation run."""
+"""Settings of mutation runs, from foundry.toml and from options."""
 
 from __future__ import annotations
 
@@ -6,8 +6,32 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from typing import Final
 
 from hypervisor.errors import InvalidInput
+
+OPERATORS: Final = (
+    "assembly", "assignment", "binary-op", "condition", "delete-expression", "delete-statement", "elim-delegate",
+    "literal", "modifier", "require", "return", "unary-op",
+)  # fmt: skip
+"""Names of the operator groups; forge has those that it shares under the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class MutationKeys:
+    """The table `mutation` of foundry.toml: seconds per mutant, or None, and the operator groups that are used."""
+
+    timeout: int | None = None
+    operators: tuple[str, ...] = OPERATORS
+
+
+def chosen_operators(excluded: Iterable[str], included: Iterable[str]) -> tuple[str, ...]:
+    """Return the operator groups without the excluded ones; `included` takes precedence. Raises InvalidInput."""
+    out, back = set(excluded), set(included)
+    unknown = sorted((out | back) - {*OPERATORS})
+    if unknown:
+        raise InvalidInput(f"mutation operator '{unknown[0]:.60}' is unknown: expected one of {', '.join(OPERATORS)}")
+    return tuple(name for name in OPERATORS if name not in out or name in back)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,120 @@
+"""Results of earlier mutation runs, so that a run only compiles and tests what changed.
+
+A result is found by a hash of everything that it depends on: the changed source and the others that the tests import,
+the compiler and its settings, the tests, and how they run. The cache is a file below the project's cache folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from fvm_hypervisor.soltest.compiled_cache import CACHE_FOLDER
+from fvm_hypervisor.soltest.compiling import standard_json
+from fvm_hypervisor.soltest.consent import Grant
+from fvm_hypervisor.soltest.discovery import Suite
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
+from fvm_hypervisor.soltest.mutate.operators import Mutant
+from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
+from fvm_hypervisor.soltest.mutation_settings import MutationKeys
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.project_files import write_inside
+from hypervisor.errors import InvalidInput
+from hypervisor.user_files import read_bounded
+
+_FORMAT: Final = 1
+_MAX_SIZE: Final = 64 << 20
+"""Maximum size of the file in bytes."""
+_MAX_RESULTS: Final = 100_000
+"""Maximum number of cached results; the oldest are dropped."""
+
+
+@dataclass(slots=True)
+class MutationCache:
+    """The cached results of a project. Nothing is read if the project's `force` is set."""
+
+    project: Project
+    compiler: MutantCompiler
+    common: str
+    """Hash of everything that all mutants depend on."""
+    _known: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _hashes: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, project: Project, compiler: MutantCompiler, job: Job) -> MutationCache:
+        """Open the cache of a project."""
+        settings = standard_json(project, compiler.sources, compiler.solc.version)["settings"]
+        plain = asdict(replace(project, root=Path(), force=False, consent=Grant(), mutation=MutationKeys()))
+        options = asdict(replace(job.options, workers=0))
+        parts = [_FORMAT, _own_version(), compiler.solc.version, settings, plain, options, job.network, job.seed]
+        cache = cls(project, compiler, sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest())
+        if not project.force:
+            cache._known = _read(cache._file)
+        return cache
+
+    @property
+    def _file(self) -> Path:
+        return self.project.root / self.project.cache / CACHE_FOLDER / "mutations.json"
+
+    def key(self, mutant: Mutant, suites: Sequence[Suite]) -> str:
+        """Return the key of a mutant's result by these tests."""
+        sources = self.compiler.sources
+        files = {suite.file for suite in suites}
+        used = sources.closure([*files, *self.compiler.affected(mutant.file, files)]) - {mutant.file}
+        text = mutant.applied(sources.texts[mutant.file])
+        tests = [[suite.file, suite.contract, *sorted(test.signature for test in suite.tests)] for suite in suites]
+        parts = [
+            self.common,
+            mutant.file,
+            _hash(text),
+            [[name, self._hash(name)] for name in sorted(used)],
+            sorted(tests),
+        ]
+        return sha256(orjson.dumps(parts)).hexdigest()
+
+    def get(self, key: str, mutant: Mutant) -> MutantResult | None:
+        """Return a cached result, or None."""
+        found = self._known.get(key)
+        return None if found is None else MutantResult(mutant, MutantStatus(found[0]), found[1], is_cached=True)
+
+    def put(self, results: Mapping[str, MutantResult]) -> None:
+        """Add results, and write the file. Errors are ignored."""
+        stable = {key: (found.status.value, found.detail) for key, found in results.items() if found.is_stable}
+        merged = {key: found for key, found in self._known.items() if key not in stable} | stable
+        content = orjson.dumps(dict(list(merged.items())[-_MAX_RESULTS:]))
+        with suppress(OSError, InvalidInput):
+            write_inside(self.project.root, self._file, content)
+
+    def _hash(self, name: str) -> str:
+        if name not in self._hashes:
+            self._hashes[name] = _hash(self.compiler.sources.texts[name])
+        return self._hashes[name]
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def _own_version() -> str:
+    try:
+        return version("fvm-hypervisor")
+    except PackageNotFoundError:
+        return ""
+
+
+def _read(file: Path) -> dict[str, tuple[str, str]]:
+    """Return the results in a file; none if it is missing or damaged."""
+    try:
+        content: Any = orjson.loads(read_bounded(file, _MAX_SIZE, "the cached results"))
+        return {str(key): (MutantStatus(status).value, str(detail)) for key, (status, detail) in content.items()}
+    except (InvalidInput, OSError, ValueError, TypeError, AttributeError):
+        return {}

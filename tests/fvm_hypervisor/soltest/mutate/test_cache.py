@@ -1,0 +1,89 @@
+"""Keys of cached results: they depend on all that a result depends on, and on nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.soltest.consent import Consent, Grant
+from fvm_hypervisor.soltest.discovery import Suite, TestFunction
+from fvm_hypervisor.soltest.job import Job, Options
+from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
+from fvm_hypervisor.soltest.mutate.cache import MutationCache
+from fvm_hypervisor.soltest.mutate.operators import Mutant
+from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
+from fvm_hypervisor.soltest.mutation_settings import MutationKeys
+from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
+from fvm_hypervisor.soltest.results import CaseKind
+from fvm_hypervisor.soltest.sources import Sources
+
+TEXTS = {"src/A.sol": "contract A { 1; }", "src/B.sol": "contract B {}", "test/A.t.sol": "contract ATest {}"}
+MUTANT = Mutant("src/A.sol", "A", "literal", 13, "1", "0", 1, 14, ())
+TEST = TestFunction("testA", "testA()", {}, CaseKind.UNIT)
+
+
+def cache(
+    root: Path, texts: dict[str, str] = TEXTS, solc: str = "0.8.30", options: Options | None = None,
+    change: Callable[[Project], Project] = lambda project: project,
+) -> MutationCache:  # fmt: skip
+    project = change(Project(root))
+    sources = Sources(texts, frozenset(texts), (), {"test/A.t.sol": ("src/A.sol",)})
+    compiler = MutantCompiler(project, sources, Solc(solc, root / "solc", False), Artifacts(root, (), {}), 1.0)
+    return MutationCache.of(project, compiler, Job(project, [], {}, options or Options()))
+
+
+def key(found: MutationCache, mutant: Mutant = MUTANT, *tests: TestFunction) -> str:
+    return found.key(mutant, [Suite("test/A.t.sol", "ATest", tests or (TEST,))])
+
+
+def test_a_key_changes_with_what_the_result_depends_on(tmp_path: Path) -> None:
+    other = replace(TEST, signature="testB()")
+    keys = [
+        key(cache(tmp_path)),
+        key(cache(tmp_path, {**TEXTS, "src/A.sol": "contract A { 1 ; }"})),
+        key(cache(tmp_path, {**TEXTS, "test/A.t.sol": "contract ATest { }"})),
+        key(cache(tmp_path), replace(MUTANT, replacement="2")),
+        key(cache(tmp_path), MUTANT, TEST, other),
+        key(cache(tmp_path, solc="0.8.29")),
+        key(cache(tmp_path, options=Options(rules="filecoin"))),
+        key(cache(tmp_path, change=lambda project: replace(project, compiler=CompilerSettings(via_ir=True)))),
+        key(cache(tmp_path, change=lambda project: replace(project, fuzz=FuzzSettings(runs=7)))),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_key_does_not_depend_on_the_rest(tmp_path: Path) -> None:
+    first = key(cache(tmp_path))
+    assert key(cache(tmp_path, {**TEXTS, "src/B.sol": "contract B { }"})) == first
+    assert key(cache(tmp_path / "moved")) == first
+    assert key(cache(tmp_path, options=Options(workers=7))) == first
+    granted = Grant(frozenset({Consent.SOLC, Consent.FFI}))
+    assert key(cache(tmp_path, change=lambda project: replace(project, consent=granted))) == first
+    fewer = MutationKeys(operators=("literal",))
+    assert key(cache(tmp_path, change=lambda project: replace(project, mutation=fewer))) == first
+
+
+def test_only_results_that_repeat_are_cached(tmp_path: Path) -> None:
+    found = cache(tmp_path)
+    late = MutantResult(MUTANT, MutantStatus.TIMED_OUT, is_stable=False)
+    killed = MutantResult(MUTANT, MutantStatus.KILLED, "T.testA()")
+    found.put({"a": late, "b": killed})
+    again = cache(tmp_path)
+    assert again.get("a", MUTANT) is None
+    assert again.get("b", MUTANT) == replace(killed, is_cached=True)
+    again.put({"c": killed})
+    assert cache(tmp_path).get("b", MUTANT) is not None
+    assert cache(tmp_path, change=lambda project: replace(project, force=True)).get("b", MUTANT) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"b": 1}', b'{"b": ["gone", ""]}', b"\xff"])
+def test_a_damaged_cache_is_ignored(tmp_path: Path, content: bytes) -> None:
+    cache(tmp_path).put({"b": MutantResult(MUTANT, MutantStatus.KILLED)})
+    (file,) = tmp_path.rglob("mutations.json")
+    file.write_bytes(content)
+    assert cache(tmp_path).get("b", MUTANT) is None
