@@ -27,6 +27,9 @@ class Externs(Protocol):
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """Return the CID of the tipset key at an epoch, or of the preceding tipset for a null round."""
 
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        """Return the state root after the tipset at an epoch, or after the preceding tipset for a null round."""
+
 
 class DevelopmentExterns:
     """Digests derived from the epoch number alone: predictable, so unsuitable where value is at stake."""
@@ -39,6 +42,9 @@ class DevelopmentExterns:
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         return cid_of(b"tipset" + (epoch & (1 << 64) - 1).to_bytes(8, "big"))
+
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        raise ExternError(f"a machine without a chain has no state of epoch {epoch}")
 
 
 def _digest(domain: bytes, epoch: int) -> bytes:

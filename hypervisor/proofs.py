@@ -1,24 +1,15 @@
-"""Verification of storage proofs and consensus faults.
+"""Verification of storage proofs.
 
 Real verification requires the network's parameters and circuits, which are not available here. The machine uses a
 `ProofVerifier`: the default fails with an error, `AcceptProofs` accepts all proofs (for local networks that opt in),
-and tests can supply recorded results. Source: ref-fvm kernel/default.rs.
+and tests can supply recorded results. Consensus faults need no circuits and are always verified. Source: ref-fvm
+kernel/default.rs.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from hypervisor.consensus_faults import ConsensusFault, WorkerKey, find_fault
 from hypervisor.errors import Fatal
-from hypervisor.types import ActorID, ChainEpoch
-
-
-@dataclass(frozen=True, slots=True)
-class ConsensusFault:
-    """A proven fault: its miner, epoch, and kind (1 double fork, 2 parent grinding, 3 time offset)."""
-
-    target: ActorID
-    epoch: ChainEpoch
-    kind: int
 
 
 class ProofVerifier(Protocol):
@@ -40,12 +31,14 @@ class ProofVerifier(Protocol):
     def verify_replica_update(self, info: bytes) -> bool:
         """Verify a proof of a replica update."""
 
-    def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
-        """Return the fault that two block headers (and a third) prove, or None."""
+    def verify_consensus_fault(
+        self, first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey
+    ) -> ConsensusFault | None:
+        """Return the fault that two block headers (and a third) prove, or None. Raises NoFault, with the reason."""
 
 
 class RefuseProofs:
-    """The default verifier, which cannot verify anything and raises Fatal."""
+    """The default verifier, which cannot verify storage proofs and raises Fatal."""
 
     def verify_seals(self, infos: bytes, count: int) -> list[bool]:
         raise _unavailable("seal proofs")
@@ -59,12 +52,14 @@ class RefuseProofs:
     def verify_replica_update(self, info: bytes) -> bool:
         raise _unavailable("replica updates")
 
-    def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
-        raise _unavailable("consensus faults")
+    def verify_consensus_fault(
+        self, first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey
+    ) -> ConsensusFault | None:
+        return find_fault(first, second, extra, worker_key)
 
 
 class AcceptProofs:
-    """Accepts every proof and detects no consensus fault, for local networks and tests."""
+    """Accepts every storage proof, for local networks and tests."""
 
     def verify_seals(self, infos: bytes, count: int) -> list[bool]:
         return [True] * count
@@ -78,8 +73,10 @@ class AcceptProofs:
     def verify_replica_update(self, info: bytes) -> bool:
         return True
 
-    def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
-        return None
+    def verify_consensus_fault(
+        self, first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey
+    ) -> ConsensusFault | None:
+        return find_fault(first, second, extra, worker_key)
 
 
 def _unavailable(what: str) -> Fatal:

@@ -160,6 +160,11 @@ class WatchedExterns:
         with self._watching():
             return self._externs.tipset_cid(epoch)
 
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        """Return the state root; see `hypervisor.externs.Externs`."""
+        with self._watching():
+            return self._externs.state_root(epoch)
+
     @contextmanager
     def _watching(self) -> Iterator[None]:
         try:

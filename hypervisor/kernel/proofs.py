@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeVar, assert_never
 
+from hypervisor.address import Address
+from hypervisor.consensus_faults import ConsensusFault, NoFault, lookback_epoch, worker_key_at
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
 from hypervisor.kernel.calls import Calls
-from hypervisor.proofs import ConsensusFault
 from hypervisor.sector_commitments import (
     data_commitment,
     piece_commitment,
@@ -20,6 +21,8 @@ from hypervisor.sector_commitments import (
     sector_size,
     unsealed_cid,
 )
+from hypervisor.types import ChainEpoch
+from store.blockstore import BlockNotFound
 from store.cid import Cid, CidError, read_cid
 from store.codec import LINK_TAG, CodecError
 
@@ -296,7 +299,7 @@ class ProofOps:
         return [answer and can for answer, can in zip(answers, possible, strict=True)]
 
     def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
-        """Return the consensus fault that block headers prove, or None.
+        """Return the consensus fault that block headers prove, or None, with the reason in the backtrace.
 
         Errors: ILLEGAL_ARGUMENT if the verifier cannot decide.
         """
@@ -305,7 +308,21 @@ class ProofOps:
         self._calls.gas.charge("OnVerifyConsensusFault", cost, cost)
         # return
         verify = self._calls.machine.proofs.verify_consensus_fault
-        return _answer("consensus fault", lambda: verify(first, second, extra))
+        try:
+            return _answer("consensus fault", lambda: verify(first, second, extra, self._worker_key))
+        except NoFault as reason:
+            self._calls.backtrace.set_cause(f"no consensus fault: {reason}")
+            return None
+
+    def _worker_key(self, miner: Address, epoch: ChainEpoch) -> Address:
+        """Return the key of a miner's worker for a block at an epoch. Raises NoFault, ExternError."""
+        machine = self._calls.machine
+        lookback = lookback_epoch(epoch, machine.context.epoch)
+        try:
+            root = machine.externs.state_root(lookback)
+            return worker_key_at(machine.store, root, self._calls.tree, miner)
+        except BlockNotFound:
+            raise ExternError(f"the state of epoch {lookback} is not stored") from None
 
 
 def _read(data: bytes, shape: Shape, what: str) -> Any:

@@ -66,6 +66,16 @@ class ChainExterns:
             raise ExternError(f"no tipset at or before epoch {epoch}")
         return found.key
 
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        """Return the state root after a tipset."""
+        chain = self._chain()
+        if self._origin is not None and epoch < chain.first:
+            return self._origin.state_root(epoch)
+        found = chain.tipset_before(min(epoch, chain.head))
+        if found is None:
+            raise ExternError(f"no tipset at or before epoch {epoch}")
+        return found.state
+
     def _origin_of(self, epoch: int) -> Origin | EthereumFork | None:
         """Return the node that provides an epoch in place of this chain."""
         return self._origin if self._origin is not None and epoch <= self._chain().first else None

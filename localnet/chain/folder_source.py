@@ -256,6 +256,11 @@ class HeaderExterns:
         found = after if after.height == epoch or before is None else before
         return found.key
 
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        """Return the state root after the tipset at an epoch or before it. Raises ExternError."""
+        after, _ = self._around(epoch + 1)
+        return after.state
+
     def _around(self, epoch: int) -> tuple[TipsetHeaders, TipsetHeaders | None]:
         """Return the tipset at an epoch or after it, and its parent."""
         if epoch > self._tipset.height:

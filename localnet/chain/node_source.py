@@ -15,7 +15,18 @@ from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.tipset_sources import ChainResult, FoundMessage, parse_reference
-from localnet.fork.answers import amount, cid_json, cid_of_json, digest, key_of, number, quantity, text, tipset_blocks
+from localnet.fork.answers import (
+    amount,
+    cid_json,
+    cid_of_json,
+    digest,
+    key_of,
+    number,
+    parent_state_of,
+    quantity,
+    text,
+    tipset_blocks,
+)
 from localnet.fork.node_blocks import NodeBlocks
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.fork.request_options import RequestOptions
@@ -194,6 +205,10 @@ class NodeExterns:
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """Return the CID of the key of the tipset at an epoch or before it. Raises ExternError."""
         return Cid(self._ask("Filecoin.ChainGetTipSetByHeight", key_of, epoch))
+
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        """Return the state root after the tipset at an epoch or before it. Raises ExternError."""
+        return Cid(self._ask("Filecoin.ChainGetTipSetAfterHeight", parent_state_of, ChainEpoch(epoch + 1)))
 
     def _ask(self, method: str, read: Callable[[Any], Any], epoch: ChainEpoch) -> bytes:
         return bytes(self._source.ask_past(method, read, epoch, self._tipset))

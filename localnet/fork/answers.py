@@ -24,6 +24,11 @@ def key_of(tipset: Mapping[str, Any]) -> Cid:
     return tipset_key(tipset_blocks(tipset))
 
 
+def parent_state_of(tipset: Mapping[str, Any]) -> Cid:
+    """Return the state root on which a tipset executes."""
+    return cid_of_json(tipset["Blocks"][0]["ParentStateRoot"])
+
+
 def tipset_blocks(tipset: Mapping[str, Any]) -> tuple[Cid, ...]:
     """Return the blocks of a tipset."""
     cids = tipset["Cids"]

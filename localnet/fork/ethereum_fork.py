@@ -87,6 +87,10 @@ class EthereumFork:
         except NodeError as error:
             raise ExternError(f"block {epoch} is before the fork, and its hash is not available: {error}") from None
 
+    def state_root(self, epoch: int) -> Cid:
+        """Raise ExternError: an Ethereum node has no Filecoin state."""
+        raise ExternError(f"block {epoch} is before the fork, and its state is not one of Filecoin's")
+
     def chain_randomness(self, epoch: int) -> bytes:
         """Return the digest that a development network draws from an epoch: Ethereum's blocks have no tickets."""
         return beacon_digest(epoch)

@@ -20,7 +20,18 @@ from hypervisor.opening import MACHINE, machine_record
 from hypervisor.overlay import Overlay
 from hypervisor.rules import canonical_rules, rule_names
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet.fork.answers import amount, cid_json, cid_of_json, digest, key_of, number, quantity, text, tipset_blocks
+from localnet.fork.answers import (
+    amount,
+    cid_json,
+    cid_of_json,
+    digest,
+    key_of,
+    number,
+    parent_state_of,
+    quantity,
+    text,
+    tipset_blocks,
+)
 from localnet.fork.node_blocks import read_block
 from localnet.fork.node_client import NodeClient, NodeError, NotCached, UnfitNode, naming_origin, shown_url
 from localnet.fork.remote_chain import is_local
@@ -39,7 +50,7 @@ _FORK: Final = b"fork"
 _ANSWER: Final = b"fork/"
 _POINT: Final = "fork point {}"
 """Cache entry of the fork point at an epoch, None for the head."""
-_KINDS: Final = {"tipset": "tipset", "chain": "chain randomness", "beacon": "beacon randomness"}
+_KINDS: Final = {"tipset": "tipset", "chain": "chain randomness", "beacon": "beacon randomness", "state": "tipset"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +364,10 @@ class Origin:
         """Return the CID of the key of the tipset at an epoch or before it. Raises ExternError."""
         cached = self._cached("tipset", epoch, "Filecoin.ChainGetTipSetByHeight", key_of)
         return Cid(cached)
+
+    def state_root(self, epoch: int) -> Cid:
+        """Return the state root after the tipset at an epoch or before it. Raises ExternError."""
+        return Cid(self._cached("state", epoch + 1, "Filecoin.ChainGetTipSetAfterHeight", parent_state_of))
 
     def chain_randomness(self, epoch: int) -> bytes:
         """Return the tickets' digest of an epoch. Raises ExternError."""

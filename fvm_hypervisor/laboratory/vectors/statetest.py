@@ -42,6 +42,7 @@ from fvm_hypervisor.laboratory.vectors.files import files_of
 from fvm_hypervisor.laboratory.vectors.tally import SECONDS
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
+from hypervisor.externs import ExternError
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.opening import OWN_EVM
@@ -122,6 +123,9 @@ class FixtureExterns:
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         return block_hash_cid(keccak(str(epoch).encode()))
+
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        raise ExternError(f"a state test has no state of block {epoch}")
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:

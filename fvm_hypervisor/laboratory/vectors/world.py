@@ -10,10 +10,11 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from hypervisor.consensus_faults import ConsensusFault, WorkerKey
 from hypervisor.context import MachineContext
 from hypervisor.externs import ExternError
 from hypervisor.network_versions import NetworkVersion
-from hypervisor.proofs import AcceptProofs, ConsensusFault, ProofVerifier, RefuseProofs
+from hypervisor.proofs import AcceptProofs, ProofVerifier, RefuseProofs
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from store.cid import Cid, parse_cid
 
@@ -65,6 +66,9 @@ class ReplayExterns:
             raise ExternError(f"the vector has no tipset at epoch {epoch}")
         return self._tipsets[epoch]
 
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        raise ExternError(f"the vector has no state of epoch {epoch}")
+
     def _digest(self, kind: str, epoch: ChainEpoch) -> bytes:
         if (kind, epoch) not in self._digests:
             return _RANDOMNESS
@@ -91,7 +95,9 @@ class ReplayFault(AcceptProofs):
             recorded if recorded is None or isinstance(recorded, str) else _fault(recorded)
         )
 
-    def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
+    def verify_consensus_fault(
+        self, first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey
+    ) -> ConsensusFault | None:
         match self._fault_result:
             case None:
                 return None

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, tipset_fields
 from hypervisor.context import MachineContext
 from hypervisor.executor import ApplyResult
-from hypervisor.externs import Externs
+from hypervisor.externs import ExternError, Externs
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.tipset_execution import TipsetOutcome, TipsetWork
 from localnet.ledger.headers import CarriedMessage
@@ -83,6 +83,9 @@ class RecordingExterns:
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         found = self._tipsets[epoch] = self._externs.tipset_cid(epoch)
         return found
+
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        raise ExternError(f"a vector cannot contain the state of epoch {epoch}, which a report of a fault reads")
 
     def _digest(self, kind: str, epoch: ChainEpoch, ask: Callable[[ChainEpoch], bytes]) -> bytes:
         self._digests[kind, epoch] = None

@@ -126,6 +126,10 @@ class TestExterns:
         """Return the node's value on a fork of a Filecoin network, otherwise that of the outer externs."""
         return (self._fork or self._outer).chain_randomness(epoch)
 
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        """Return the node's value on a fork of a Filecoin network, otherwise that of the outer externs."""
+        return (self._fork or self._outer).state_root(epoch)
+
     @property
     def _fork(self) -> Externs | None:
         origin = self._cheats.origin

@@ -97,6 +97,10 @@ class AncestorHashes:
             raise ExternError(f"block {epoch} is not an ancestor")
         return block_hash_cid(self._ancestors[epoch])
 
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        """Raise ExternError: no opcode reads an earlier state."""
+        raise ExternError(f"the state of block {epoch} is not kept")
+
     def _collect_ancestors(self) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
         block_hash = self._parent

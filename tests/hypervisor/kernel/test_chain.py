@@ -40,6 +40,9 @@ class Chain:
         self._answer("tipset", epoch, b"")
         return cid_of(b"tipset %d" % epoch)
 
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        raise ExternError(f"no state of epoch {epoch}")
+
     def _answer(self, kind: str, epoch: int, answer: bytes) -> bytes:
         self.asked.append((kind, epoch))
         if epoch < 0 or epoch == 404:

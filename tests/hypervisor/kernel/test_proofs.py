@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hypervisor.consensus_faults import ConsensusFault, WorkerKey
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
 from hypervisor.kernel import Kernel
-from hypervisor.proofs import AcceptProofs, ConsensusFault, ProofVerifier, RefuseProofs
+from hypervisor.proofs import AcceptProofs, ProofVerifier, RefuseProofs
 from hypervisor.types import ActorID, ChainEpoch
 from store.cid import Cid, parse_cid
 from store.codec import encode, link
@@ -54,7 +55,9 @@ class Verifier:
         self.requests.append(("update", info))
         return False
 
-    def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
+    def verify_consensus_fault(
+        self, first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey
+    ) -> ConsensusFault | None:
         self.requests.append(("fault", first, second, extra))
         return FAULT
 
@@ -122,7 +125,6 @@ def test_proof_syscalls_without_verifier_are_fatal() -> None:
         lambda: kernel.proofs.verify_aggregate_seals(aggregate()),
         lambda: kernel.proofs.verify_replica_update(update()),
         lambda: judged(kernel, seals(1)),
-        lambda: kernel.proofs.verify_consensus_fault(b"", b"", b""),
     ):
         with pytest.raises(Fatal, match="no verifier"):
             ask()

@@ -1,0 +1,90 @@
+"""Consensus faults reported to the official miner actor; amounts by hand from builtin-actors miner/src/monies.rs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bridge.bindings import reward, storageminer
+from hypervisor.address import Address
+from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, ActorID
+from localnet import Network, TransactionFailed
+from localnet.chain.replay import heights, replay
+from localnet.miners.miner import Miner
+from store.cid import cid_of
+from tests.conftest import data_file
+from tests.hypervisor.signed_headers import OTHER_SECRET, header, signed
+from tests.localnet.conftest import Clock
+
+PARENTS = [cid_of(b"parent")]
+FINALITY = 900
+
+
+@dataclass
+class Stage:
+    """A network with a miner that the lookback knows."""
+
+    network: Network
+    miner: Miner
+    folder: Path
+
+    def balance(self, actor: ActorID) -> int:
+        found = self.network.machine.actor(Address.id(actor))
+        assert found is not None
+        return int(found.balance)
+
+    def report(self, *epochs: int, secret: int = 1) -> None:
+        one, other = (signed(header(self.miner.address, epoch, PARENTS, key=secret)) for epoch in epochs)
+        call = storageminer.report_consensus_fault(one, other, b"")
+        self.network.invoke(self.miner.address, call, sender=self.network.accounts[3])
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    bundle = data_file("bundles/v18-devnet.car")
+    with Network(tmp_path / "net", bundle=bundle, network=28, clock=Clock()) as network:
+        miner = network.create_miner(sectors=0)
+        network.mine(null_rounds=FINALITY + 10)
+        yield Stage(network, miner, tmp_path / "net")
+
+
+def test_report_burns_and_rewards(stage: Stage) -> None:
+    network, miner = stage.network, stage.miner
+    network.send_native(miner.address, value=10**21)
+    now = network.block_number
+    estimate = network.ask(Address.id(REWARD_ACTOR), reward.this_epoch_reward()).this_epoch_reward_smoothed.position
+    epoch_reward = estimate >> 128
+    penalty, share = epoch_reward * 5 // 5, epoch_reward // (5 * 4)
+    reporter, burnt, held = (
+        network.balance(network.accounts[3].native),
+        stage.balance(BURNT_FUNDS_ACTOR),
+        stage.balance(miner.id),
+    )
+    stage.report(now - 1, now)
+    assert held - stage.balance(miner.id) == penalty
+    assert 0 < share - (network.balance(network.accounts[3].native) - reporter) < 10**17  # the reporter's gas
+    assert stage.balance(BURNT_FUNDS_ACTOR) - burnt >= penalty - share
+    with pytest.raises(TransactionFailed, match=f"last exclusion period ended at {now + 1 + FINALITY}"):
+        stage.report(now - 1, now)
+    network.close()
+    assert [replay(stage.folder, height).difference for height in heights(stage.folder, now)] == [""] * 3
+
+
+def test_refused_report_names_the_reason(stage: Stage) -> None:
+    now = stage.network.block_number
+    with pytest.raises(TransactionFailed, match="no consensus fault: the signature of the first header is not of the"):
+        stage.report(now - 1, now, secret=OTHER_SECRET)
+    with pytest.raises(TransactionFailed, match="no consensus fault: the first header is of epoch"):
+        stage.report(now, now - 1)
+    with pytest.raises(TransactionFailed, match="more than 900 epochs before the current epoch"):
+        stage.report(now - FINALITY, now)
+
+
+def test_miner_unknown_at_the_lookback_is_refused(stage: Stage) -> None:
+    miner = stage.network.create_miner(sectors=0)
+    now = stage.network.block_number
+    with pytest.raises(TransactionFailed, match=f"the miner f0{miner.id} does not exist at the lookback"):
+        Stage(stage.network, miner, stage.folder).report(now - 1, now)
