@@ -124,6 +124,9 @@ class _Listener:
     def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
         """Ignore storage accesses."""
 
+    def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
+        """Ignore it."""
+
 
 class EngineMachine(Protocol):
     """One machine."""

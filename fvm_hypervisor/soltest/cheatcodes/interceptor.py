@@ -42,6 +42,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import (
     State,
 )
 from fvm_hypervisor.soltest.cheatcodes.step_watch import StepWatch, watch
+from fvm_hypervisor.soltest.cheatcodes.storage_hooks import call_hook, note_hash
 from fvm_hypervisor.soltest.cheatcodes.table import table
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
 from fvm_hypervisor.soltest.forks.origin import ForkOrigin
@@ -256,6 +257,8 @@ class Cheatcodes:
         if calls.depth == 0:
             self.test = call.to
             undo_reverted(self, calls)
+            if self.state.hooks is not None:
+                self.state.hooks.hashes.clear()
             if not self.state.snapshots:
                 self.state.forks.changes.clear()  # no snapshot can restore them any more
             if self.state.watches_steps:
@@ -361,11 +364,18 @@ class Cheatcodes:
             before = host.accounts.word(host.actor, slot)
             note_slot(state, host.address, slot, word is not None, before, before if word is None else word)
 
+    def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
+        """Call the hook of the slot's contract, if there is one."""
+        if self.state.hooks is not None:
+            call_hook(self, host, slot, before, word)
+
     def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
         """Record a hash that may be a mapping's slot, with its key and the mapping's slot."""
         if self.state.mappings is not None:
             slots = self.state.mappings.setdefault(host.address, MappingSlots())
             slots.hashes[int.from_bytes(digest, "big")] = data[:32], int.from_bytes(data[32:], "big")
+        if self.state.hooks is not None:
+            note_hash(self.state.hooks, host.address, data, digest)
 
     # --- cheatcodes ---------------------------------------------------------------------------------------------
 

@@ -55,6 +55,12 @@ def _recorded_logs_json(context: Context) -> str:
 # --- slots ----------------------------------------------------------------------------------------------------------
 
 
+def require_plain_engine(context: Context, what: str) -> None:
+    """Raise CheatcodeFailure unless the engine reports single hashes, and accesses to slots as they happen."""
+    if context.machine.registry.options.get(ENGINE_OPTION, _HASHING_ENGINE) != _HASHING_ENGINE:
+        raise CheatcodeFailure(f"{what} requires the engine py-evm: run with --evm py-evm")
+
+
 def note_write(context: Context, account: EthAddress, slot: int, word: int) -> None:
     """Record a slot that a cheatcode is about to write."""
     if context.state.diff is not None:
@@ -121,8 +127,7 @@ def _word(number: int) -> bytes:
 @cheatcode("startMappingRecording()", partial="with `--evm py-evm` only: the other engine does not report hashes")
 def _start_mappings(context: Context) -> None:
     context.ethereum("recording of mappings")
-    if context.machine.registry.options.get(ENGINE_OPTION, _HASHING_ENGINE) != _HASHING_ENGINE:
-        raise CheatcodeFailure("recording of mappings requires the engine py-evm: run with --evm py-evm")
+    require_plain_engine(context, "recording of mappings")
     if context.state.mappings is None:
         context.state.mappings = {}
 

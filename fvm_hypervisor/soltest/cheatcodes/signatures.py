@@ -12,7 +12,6 @@ from typing import Final
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 
 _TEMPO: Final = "it is specific to the network Tempo: remove it"
-_HOOKS: Final = "hooks are not supported: use `startStateDiffRecording` and `getStateDiff`"
 MISSING: Final[Mapping[str, str]] = {
     "assumeImplicitApproval(address)": _TEMPO,
     "expectKeychainAdminVerified(address,bytes32,bytes)": _TEMPO,
@@ -20,9 +19,6 @@ MISSING: Final[Mapping[str, str]] = {
     "expectLogoURIUpdated(address,address,string)": _TEMPO,
     "expectTip20LogoURIUpdated(address,address,string)": _TEMPO,
     "isImplicitlyApproved(address)": _TEMPO,
-    "registerMappingSstoreHook(address,bytes32,bytes4)": _HOOKS,
-    "registerSloadHook(address,bytes4)": _HOOKS,
-    "registerSstoreHook(address,bytes4)": _HOOKS,
     "setLogoURI(address,string)": _TEMPO,
     "setTip20LogoURI(address,string)": _TEMPO,
     "signKeychain(uint256,address,bytes32)": _TEMPO,

@@ -40,6 +40,27 @@ class Prank:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageHook:
+    """A function of `contract`, by its selector, that is called after accesses to slots."""
+
+    contract: EthAddress
+    callback: bytes
+
+
+@dataclass(slots=True)
+class StorageHooks:
+    """Hooks by the address of the observed storage, those of mappings by root slot too."""
+
+    loads: dict[EthAddress, StorageHook] = field(default_factory=dict)
+    stores: dict[EthAddress, StorageHook] = field(default_factory=dict)
+    mappings: dict[EthAddress, dict[int, StorageHook]] = field(default_factory=dict)
+    hashes: dict[EthAddress, dict[int, tuple[bytes, int]]] = field(default_factory=dict)
+    """Key and parent slot by hash, of contracts with hooks of mappings; cleared between the test's messages."""
+    is_active: bool = False
+    """True while a callback runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class BroadcastCall:
     """A call broadcast by a script: `to` is None for a creation, `created` the created contract.
 
@@ -373,6 +394,7 @@ class State:
     last_call: CallGas | None = None
     last_frame: CallGas | None = None
     """Gas of the last call or creation."""
+    hooks: StorageHooks | None = None
     intercept_code: bool = False
     stored_bytes: int = 0
     """Total calldata in bytes of cheatcodes that store their input."""
@@ -393,7 +415,13 @@ class State:
     @property
     def watches(self) -> bool:
         """True if slots and hashes must be intercepted in addition to calls."""
-        return bool(self.recording or self.diff is not None or self.mappings is not None or self.arbitrary)
+        return bool(
+            self.recording
+            or self.diff is not None
+            or self.mappings is not None
+            or self.arbitrary
+            or self.hooks is not None
+        )
 
     @property
     def watches_steps(self) -> bool:

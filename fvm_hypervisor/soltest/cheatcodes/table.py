@@ -42,6 +42,7 @@ MODULES: Final = (
     "scripts",
     "signing",
     "snapshots",
+    "storage_hooks",
     "storage_slots",
     "strings",
     "testing",

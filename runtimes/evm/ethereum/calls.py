@@ -71,6 +71,9 @@ class FrameInterceptor(Protocol[FrameHost]):
     def on_storage_access(self, host: FrameHost, slot: int, word: int | None) -> None:
         """Handle a read of a slot, or a write of `word` before it happens; called only while `is_armed`."""
 
+    def after_storage_access(self, host: FrameHost, slot: int, before: int, word: int | None) -> None:
+        """Handle a read of a slot, or a write of `word`, after it happened; called only while `is_armed`."""
+
 
 def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any]]:
     """Check for a `FrameInterceptor` by class: `isinstance` with a protocol costs a twentieth of a small call."""

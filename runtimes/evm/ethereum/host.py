@@ -140,6 +140,8 @@ class EthereumHost(EthereumTreeHost):
             self.frames.on_storage_access(self, key, None)
         word, warm = self.accounts.load(self.actor, key)
         self.charge(self.prices.warm if warm else self.prices.cold_slot)
+        if self.frames is not None and self.frames.is_armed:
+            self.frames.after_storage_access(self, key, word, None)
         return word
 
     def set_storage(self, key: int, value: int) -> None:
@@ -159,6 +161,8 @@ class EthereumHost(EthereumTreeHost):
             self.accounts.store(self.actor, key, value)
             if self.calls.tracer is not None:
                 self.calls.tracer.event(SlotWritten(key, current, value, refund))
+        if self.frames is not None and self.frames.is_armed:
+            self.frames.after_storage_access(self, key, current, value)
 
     def _count_growth(self, meter: StateGasMeter, growth: int) -> None:
         """Charge or refund the state gas of a written slot; raises OutOfGas."""

@@ -63,6 +63,9 @@ class Frames:
     def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
         self.seen.append((host.address, slot, word))
 
+    def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
+        """Ignore it."""
+
     def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
         given = self.answers(host, inputs)
         if given is not None:

@@ -33,15 +33,38 @@ def run(suite: str, folder: Path, evm: str, rules: str = "ethereum", isolate: bo
     return {test.signature: "" if test.status.value == "Success" else test.reason or "failed" for test in results}
 
 
+HOOKS = [suite for suite in SUITES if suite.endswith("HooksTest")]
+PLAIN = [suite for suite in SUITES if suite not in ("ModeTest", *HOOKS)]
+
+
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
-@pytest.mark.parametrize("suite", [suite for suite in SUITES if suite != "ModeTest"])
+@pytest.mark.parametrize("suite", PLAIN)
 def test_contracts_tests_pass(suite: str, evm: str, tmp_path: Path) -> None:
     found = run(suite, tmp_path, evm)
     assert found
     assert set(found.values()) == {""}, found
 
 
-@pytest.mark.parametrize("suite", [suite for suite in SUITES if suite != "ModeTest"])
+@pytest.mark.parametrize("suite", HOOKS)
+def test_hooks_are_called(suite: str, tmp_path: Path) -> None:
+    found = run(suite, tmp_path, "py-evm")
+    assert found
+    assert set(found.values()) == {""}, found
+
+
+@pytest.mark.parametrize(
+    ("rules", "evm", "wanted"),
+    [
+        ("ethereum", "fast", "a storage hook requires the engine py-evm: run with --evm py-evm"),
+        ("filecoin", "fast", "Filecoin's rules have no storage hooks"),
+    ],
+)
+def test_hooks_name_their_requirements(rules: str, evm: str, wanted: str, tmp_path: Path) -> None:
+    found = run("SetUpHooksTest", tmp_path, evm, rules)
+    assert found == {"setUp()": f"vm.registerSstoreHook: {wanted}"}
+
+
+@pytest.mark.parametrize("suite", PLAIN)
 def test_they_pass_under_filecoins_rules(suite: str, tmp_path: Path) -> None:
     found = run(suite, tmp_path, "fast", rules="filecoin")
     wanted = FORGE_ONLY.get(suite)

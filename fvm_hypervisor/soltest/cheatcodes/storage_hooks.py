@@ -1,0 +1,142 @@
+"""Storage hooks: callbacks of a contract after reads and writes of another one's slots.
+
+A callback has the caller `VM_ADDRESS`, the gas that is left, which it does not use up, and no static restriction. It is
+hidden from recordings, mocks and expectations, and calls no hooks itself. Its failure fails the frame that accessed the
+slot. Source: the comments of forge 1.8's interface `Vm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from bridge.addresses import EthAddress
+from bridge.method_numbers import INVOKE_EVM
+from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.recording import require_plain_engine
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS, State, StorageHook, StorageHooks
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.cheatcodes.values import encode
+from hypervisor.blocks import Block
+from hypervisor.call import Call
+from hypervisor.types import TokenAmount
+from runtimes.evm import FrameStopped
+from runtimes.evm.ethereum import EthereumHost, send_call
+from store.cid import RAW
+
+_PARTIAL: Final = "with `--evm py-evm` only; what a callback accesses stays warm"
+_HIDDEN: Final = (
+    "recording", "reads", "writes", "mappings", "logs", "mocks", "functions", "revert", "assume", "calls", "emits",
+    "creates",
+)  # fmt: skip
+"""Fields of the state that a callback neither sees nor changes."""
+
+
+@cheatcode("registerSloadHook(address,bytes4)", partial=_PARTIAL)
+def _register_load(context: Context, target: EthAddress, callback: bytes) -> None:
+    _hooks(context).loads[target] = StorageHook(context.caller, callback)
+
+
+@cheatcode("registerSstoreHook(address,bytes4)", partial=_PARTIAL)
+def _register_store(context: Context, target: EthAddress, callback: bytes) -> None:
+    hooks = _hooks(context)
+    if target in hooks.mappings:
+        raise CheatcodeFailure("cannot register raw SSTORE hook: mapping SSTORE hooks already exist for target")
+    hooks.stores[target] = StorageHook(context.caller, callback)
+
+
+@cheatcode("registerMappingSstoreHook(address,bytes32,bytes4)", partial=_PARTIAL)
+def _register_mapping(context: Context, target: EthAddress, root: bytes, callback: bytes) -> None:
+    hooks = _hooks(context)
+    if target in hooks.stores:
+        raise CheatcodeFailure("cannot register mapping SSTORE hook: raw SSTORE hook already exists for target")
+    hooks.mappings.setdefault(target, {})[int.from_bytes(root, "big")] = StorageHook(context.caller, callback)
+    hooks.hashes.pop(target, None)
+
+
+def _hooks(context: Context) -> StorageHooks:
+    context.ethereum("storage hooks")
+    require_plain_engine(context, "a storage hook")
+    if context.state.hooks is None:
+        context.state.hooks = StorageHooks()
+    return context.state.hooks
+
+
+def note_hash(hooks: StorageHooks, account: EthAddress, data: bytes, digest: bytes) -> None:
+    """Record a hash of 64 bytes that may be the slot of a mapping with a hook."""
+    if account in hooks.mappings and not hooks.is_active:
+        chain = hooks.hashes.setdefault(account, {})
+        chain[int.from_bytes(digest, "big")] = data[:32], int.from_bytes(data[32:], "big")
+
+
+def call_hook(cheats: Cheats, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
+    """Call the hook for a read of a slot, or for a write of `word`. Raises FrameStopped if the callback fails."""
+    hooks = cheats.state.hooks
+    if hooks is None or hooks.is_active:
+        return
+    account = host.address
+    if word is None:
+        _call(cheats, hooks, host, hooks.loads.get(account), _words(account, slot, before))
+    elif account in hooks.stores:
+        _call(cheats, hooks, host, hooks.stores[account], _words(account, slot, before, word))
+    elif account in hooks.mappings:
+        root, keys = _resolve(hooks, account, slot)
+        if keys:
+            kinds = ["address", "bytes32", "bytes32", "bytes32[]", "bytes32", "bytes32"]
+            data = encode(kinds, [account, _word(slot), _word(root), keys, _word(before), _word(word)])
+            _call(cheats, hooks, host, hooks.mappings[account].get(root), data)
+
+
+def _resolve(hooks: StorageHooks, account: EthAddress, slot: int) -> tuple[int, Sequence[bytes]]:
+    """Return the root slot of the mapping to which a slot belongs, and the keys from there; none if it is unknown."""
+    chain, keys = hooks.hashes.get(account, {}), []
+    while slot in chain:
+        key, slot = chain[slot]
+        keys.append(key)
+    return slot, keys[::-1]
+
+
+def _call(cheats: Cheats, hooks: StorageHooks, host: EthereumHost, hook: StorageHook | None, data: bytes) -> None:
+    if hook is None:
+        return
+    calls, accounts = host.calls, host.accounts
+    host.gas.settle()
+    used, refund = calls.gas.used, accounts.refund
+    to = accounts.filecoin_address(hook.contract)
+    params = Block(RAW, hook.callback + data)
+    call = Call(accounts.existing(VM_ADDRESS), to, INVOKE_EVM, params, TokenAmount(0), calls.gas.available)
+    hooks.is_active = True
+    try:
+        with _hidden(cheats.state):
+            outcome = send_call(host, call)
+    finally:
+        hooks.is_active = False
+    host.gas.settle()
+    calls.gas.used = used
+    accounts.add_refund(refund - accounts.refund)
+    host.gas.refill()
+    if not outcome.success:
+        raise FrameStopped(outcome.output)
+
+
+@contextmanager
+def _hidden(state: State) -> Iterator[None]:
+    """Replace the hidden fields by those of a new state inside the context."""
+    before, empty = {name: getattr(state, name) for name in _HIDDEN}, State()
+    for name in _HIDDEN:
+        setattr(state, name, getattr(empty, name))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(state, name, value)
+
+
+def _words(account: EthAddress, *words: int) -> bytes:
+    return account.rjust(32, b"\0") + b"".join(map(_word, words))
+
+
+def _word(number: int) -> bytes:
+    return number.to_bytes(32, "big")
