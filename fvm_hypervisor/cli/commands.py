@@ -154,6 +154,7 @@ COMMANDS: Final = (
         "solidity:solidity",
         "Write the Solidity files for projects: FilecoinFork.sol, FilecoinVm.sol and interfaces of built-in actors.",
     ),
+    Row("verify-proof", CHECK_IT, "verify_proof:app", "Verify proofs of other networks, offline."),
     Row("wallet", USE_IT, "wallet:app", "Create and convert keys and addresses. Keys are not stored."),
     Row(
         "gc",

@@ -116,6 +116,10 @@ MISTAKES: dict[str, list[list[str]]] = {
         [SOMEBODY, "absent.sol:Vault"], [SOMEBODY, "no-json"], [SOMEBODY, "Vault", "--root", "absent"],
         [SOMEBODY, "Vault", "--ignore", "all"], [SOMEBODY, "Vault", "--ignore", "creation", "--ignore", "runtime"],
     ],
+    "verify-proof ethereum": [
+        ["absent.json", "--state-root", "0x" + "00" * 32], ["no-json", "--state-root", "0x" + "00" * 32],
+        ["no-json"], ["no-json", "--state-root", "zz"], ["no-json", "--block", "no-json"],
+    ],
     "wallet address": [["zz"]],
     "wallet list": [["--nothing"]],
     "wallet new": [["--nothing"]],

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
-from bridge import rlp
 from bridge.params import unwrap_return
 from bridge.transaction_parsing import parse_transaction
 from bridge.transactions import SignedTransaction, TransactionError
@@ -17,21 +15,9 @@ from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork
 from fvm_hypervisor.soltest.cheatcodes.fork_transactions import execute_beside
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import TokenAmount
-from localnet.fork.answers import bytes_of, quantity
+from localnet.fork.ethereum_header import read_header
 from localnet.fork.node_client import NodeError
 from runtimes.evm.ethereum import Application, InvalidTransaction, TransactionResult
-from store.keccak import keccak
-
-_MAX_FIELD: Final = 1 << 16
-_HEADER: Final = (
-    ("parentHash", False), ("sha3Uncles", False), ("miner", False), ("stateRoot", False), ("transactionsRoot", False),
-    ("receiptsRoot", False), ("logsBloom", False), ("difficulty", True), ("number", True), ("gasLimit", True),
-    ("gasUsed", True), ("timestamp", True), ("extraData", False), ("mixHash", False), ("nonce", False),
-    ("baseFeePerGas", True), ("withdrawalsRoot", False), ("blobGasUsed", True), ("excessBlobGas", True),
-    ("parentBeaconBlockRoot", False), ("requestsHash", False),
-)  # fmt: skip
-"""Fields of a header in order; True for numbers. Those from `baseFeePerGas` on were added by later forks."""
-_OPTIONAL: Final = 15
 
 
 def _parsed(raw: bytes) -> SignedTransaction:
@@ -85,19 +71,3 @@ def _header(context: Context, number: int) -> bytes:
         return chain.ask(read_header, "eth_getBlockByNumber", hex(number), False)
     except NodeError as error:
         raise CheatcodeFailure(f"failed to get block: {error}") from None
-
-
-def read_header(answer: Any) -> bytes:
-    """Return the header in a node's response, with its hash verified. Raises KeyError, TypeError or ValueError."""
-    if not isinstance(answer, Mapping):
-        raise TypeError("no block")
-    fields: list[bytes] = []
-    for index, (name, is_number) in enumerate(_HEADER):
-        if index >= _OPTIONAL and answer.get(name) is None:
-            break
-        value = answer[name]
-        fields.append(rlp.number(quantity(value)) if is_number else bytes_of(value, _MAX_FIELD))
-    header = rlp.encode(fields)
-    if bytes(keccak(header)) != bytes_of(answer["hash"], 32):
-        raise ValueError("the hash does not match the header: the network's headers differ from Ethereum's")
-    return header

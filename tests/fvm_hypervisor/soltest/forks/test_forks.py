@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import pytest
 
-from fvm_hypervisor.soltest.cheatcodes.transactions import read_header
 from fvm_hypervisor.soltest.results import TestResult
 from hypervisor.address import Address
 from hypervisor.types import ActorID
 from localnet import Network
+from localnet.fork.ethereum_header import read_header
 from localnet.rpc.server import serving
 from store.keccak import keccak
 from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN

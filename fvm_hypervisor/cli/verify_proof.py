@@ -1,0 +1,98 @@
+"""`hypervisor verify-proof`: check proofs of other networks' states."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Verify proofs of other networks, offline.", no_args_is_help=True)
+
+_MAX_FILE = 16 << 20
+
+
+@app.callback()
+def verify_proof() -> None:
+    """Verify proofs of other networks, offline."""
+
+
+@app.command("ethereum")
+def ethereum(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Answer of eth_getProof, as JSON.", show_default=False)],
+    state_root: Annotated[
+        str | None, typer.Option(metavar="HASH", help="State root that you trust.", show_default=False)
+    ] = None,
+    block: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Answer of eth_getBlockByNumber, instead of a root.", show_default=False),
+    ] = None,
+    block_hash: Annotated[
+        str | None,
+        typer.Option(metavar="HASH", help="Hash of the block that you trust, with --block.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Verify the account and the slots in an answer of eth_getProof of an Ethereum node.
+
+    Pass a state root that you trust, or a block and its hash. It is not checked that the block is part of the chain.
+
+    Exit status: 0 if everything is proven, 1 if not, 2 for invalid input.
+
+    Example: hypervisor verify-proof ethereum proof.json --block block.json --block-hash 0x...
+    """
+    from bridge.addresses import checksummed
+    from bridge.patricia import InvalidProof
+    from fvm_hypervisor.proofs.ethereum import proven_state_root, verify_account
+    from hypervisor.errors import InvalidInput
+
+    if (state_root is None) == (block is None) or (block is None) != (block_hash is None):
+        raise InvalidInput("pass either --state-root, or both --block and --block-hash")
+    answer = _read(file)
+    try:
+        if block is not None and block_hash is not None:
+            root = proven_state_root(_read(block), _hash(block_hash, "--block-hash"))
+        else:
+            root = _hash(state_root or "", "--state-root")
+        account = verify_account(answer, root)
+    except InvalidProof as error:
+        typer.echo(f"not proven: {error}", err=True)
+        raise typer.Exit(1) from None
+    shown: dict[str, Any] = {
+        "stateRoot": f"0x{root.hex()}",
+        "address": checksummed(account.address),
+        "exists": account.exists,
+        "nonce": account.nonce,
+        "balance": account.balance,
+        "codeHash": f"0x{account.code_hash.hex()}",
+        "slots": {f"{slot:#x}": f"{word:#066x}" for slot, word in account.slots.items()},
+    }
+    if as_json:
+        typer.echo(json.dumps(shown))
+        return
+    slots = shown.pop("slots")
+    for name, value in [*shown.items(), *((f"slot {slot}", word) for slot, word in slots.items())]:
+        typer.echo(f"{name}: {str(value).lower() if isinstance(value, bool) else value}")
+
+
+def _read(path: Path) -> Any:
+    """Return a JSON value, or the `result` of a JSON-RPC response."""
+    from hypervisor.errors import InvalidInput
+    from hypervisor.user_files import read_bounded
+
+    try:
+        found = json.loads(read_bounded(path, _MAX_FILE, "the file"))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path} is not JSON: {error}") from None
+    return found["result"] if isinstance(found, dict) and "result" in found else found
+
+
+def _hash(text: str, option: str) -> bytes:
+    from hypervisor.errors import InvalidInput
+    from localnet.fork.answers import word_of
+
+    try:
+        return word_of(text)
+    except ValueError:
+        raise InvalidInput(f"{option}: '{text:.80}' is not a hash: expected 0x and 64 hex digits") from None

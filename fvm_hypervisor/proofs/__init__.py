@@ -1,0 +1,1 @@
+"""Proofs of other networks: accounts and storage of Ethereum."""

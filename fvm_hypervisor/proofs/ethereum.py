@@ -1,0 +1,116 @@
+"""Verification of an Ethereum account and its storage by Merkle Patricia proofs (`eth_getProof`, EIP-1186).
+
+The proofs are checked against a state root, and a header against the hash of its block. That the block belongs to the
+chain is not checked: there is no light client of Ethereum's consensus here, so the caller must trust the hash or root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bridge import rlp
+from bridge.addresses import EthAddress
+from bridge.patricia import EMPTY_ROOT, MAX_NODE, MAX_NODES, InvalidProof, proven_value
+from localnet.fork.answers import bytes_of, quantity, word_of
+from localnet.fork.ethereum_header import read_header
+from store.keccak import keccak
+
+MAX_SLOTS: Final = 1024
+"""Maximum number of slots of a proof, the limit of geth's `eth_getProof`."""
+NO_CODE: Final = bytes(keccak(b""))
+_STATE_ROOT: Final = 3
+_FIELDS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenAccount:
+    """A proven account. `balance` is in wei. `slots` are the proven words by slot; missing slots are 0."""
+
+    address: EthAddress
+    exists: bool
+    nonce: int = 0
+    balance: int = 0
+    storage_root: bytes = EMPTY_ROOT
+    code_hash: bytes = NO_CODE
+    slots: dict[int, int] = field(default_factory=dict)
+
+
+def verify_account(answer: Any, state_root: bytes) -> ProvenAccount:
+    """Return the account that an answer of `eth_getProof` proves for a state root.
+
+    An answer that proves the absence of the account or of a slot is valid, too. Raises InvalidProof: the text names
+    the check and the node that fails.
+    """
+    try:
+        if not isinstance(answer, Mapping):
+            raise TypeError("expected a JSON object")
+        address = EthAddress(word_of(answer["address"], 20))
+        account = _account(address, _proven("accountProof", state_root, address, answer["accountProof"]))
+        _check_claims(answer, account)
+        storage = answer["storageProof"]
+        if not isinstance(storage, list) or len(storage) > MAX_SLOTS:
+            raise ValueError(f"storageProof: expected at most {MAX_SLOTS} slots")
+        for index, entry in enumerate(storage):
+            name = f"storageProof[{index}]"
+            if not isinstance(entry, Mapping):
+                raise TypeError(f"{name}: expected a JSON object")
+            slot, claimed = quantity(entry["key"]), quantity(entry["value"])
+            found = _proven(f"{name}.proof", account.storage_root, slot.to_bytes(32, "big"), entry["proof"])
+            value = rlp.read_number(rlp.decode(found)) if found else 0
+            if value != claimed:
+                raise InvalidProof(f"{name}.value is {claimed:#x}, but the proof shows {value:#x}")
+            account.slots[slot] = value
+    except InvalidProof:
+        raise
+    except KeyError as error:
+        raise InvalidProof(f"the proof has no field {error}") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidProof(f"the proof is malformed: {error}") from None
+    return account
+
+
+def proven_state_root(block: Any, block_hash: bytes) -> bytes:
+    """Return the state root in a block (`eth_getBlockByNumber`) with this hash. Raises InvalidProof."""
+    try:
+        header = read_header(block)
+    except KeyError as error:
+        raise InvalidProof(f"the block has no field {error}") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidProof(f"the block is malformed: {error}") from None
+    found = bytes(keccak(header))
+    if found != block_hash:
+        raise InvalidProof(f"the hash of the block is 0x{found.hex()}, not 0x{block_hash.hex()}")
+    return rlp.read_bytes(rlp.read_list(rlp.decode(header))[_STATE_ROOT])
+
+
+def _proven(name: str, root: bytes, key: bytes, nodes: Any) -> bytes:
+    """Return the value of a key that is hashed in its trie."""
+    if not isinstance(nodes, list) or len(nodes) > MAX_NODES:
+        raise ValueError(f"{name}: expected at most {MAX_NODES} nodes")
+    try:
+        return proven_value(root, bytes(keccak(key)), [bytes_of(node, MAX_NODE) for node in nodes])
+    except ValueError as error:
+        raise InvalidProof(f"{name}: {error}") from None
+
+
+def _account(address: EthAddress, data: bytes) -> ProvenAccount:
+    if not data:
+        return ProvenAccount(address, False)
+    nonce, balance, root, code = rlp.read_list(rlp.decode(data), _FIELDS)
+    return ProvenAccount(
+        address, True, rlp.read_number(nonce, 8), rlp.read_number(balance), rlp.read_bytes(root), rlp.read_bytes(code)
+    )
+
+
+def _check_claims(answer: Mapping[str, Any], account: ProvenAccount) -> None:
+    """Compare the fields of an answer with the proven account; nodes show the hashes of an absent one as zeros, too."""
+    for name, value in (("nonce", account.nonce), ("balance", account.balance)):
+        claimed = quantity(answer[name])
+        if claimed != value:
+            raise InvalidProof(f"{name} is {claimed:#x}, but the proof shows {value:#x}")
+    for name, proven in (("storageHash", account.storage_root), ("codeHash", account.code_hash)):
+        shown = word_of(answer[name])
+        if shown != proven and (account.exists or any(shown)):
+            raise InvalidProof(f"{name} is 0x{shown.hex()}, but the proof shows 0x{proven.hex()}")

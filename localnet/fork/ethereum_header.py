@@ -1,0 +1,37 @@
+"""Headers of Ethereum blocks from a node's JSON, encoded again and checked against their hash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bridge import rlp
+from localnet.fork.answers import bytes_of, quantity
+from store.keccak import keccak
+
+_MAX_FIELD: Final = 1 << 16
+_HEADER: Final = (
+    ("parentHash", False), ("sha3Uncles", False), ("miner", False), ("stateRoot", False), ("transactionsRoot", False),
+    ("receiptsRoot", False), ("logsBloom", False), ("difficulty", True), ("number", True), ("gasLimit", True),
+    ("gasUsed", True), ("timestamp", True), ("extraData", False), ("mixHash", False), ("nonce", False),
+    ("baseFeePerGas", True), ("withdrawalsRoot", False), ("blobGasUsed", True), ("excessBlobGas", True),
+    ("parentBeaconBlockRoot", False), ("requestsHash", False),
+)  # fmt: skip
+"""Fields of a header in order; True for numbers. Those from `baseFeePerGas` on were added by later forks."""
+_OPTIONAL: Final = 15
+
+
+def read_header(answer: Any) -> bytes:
+    """Return the header in a node's response, with its hash verified. Raises KeyError, TypeError or ValueError."""
+    if not isinstance(answer, Mapping):
+        raise TypeError("no block")
+    fields: list[bytes] = []
+    for index, (name, is_number) in enumerate(_HEADER):
+        if index >= _OPTIONAL and answer.get(name) is None:
+            break
+        value = answer[name]
+        fields.append(rlp.number(quantity(value)) if is_number else bytes_of(value, _MAX_FIELD))
+    header = rlp.encode(fields)
+    if bytes(keccak(header)) != bytes_of(answer["hash"], 32):
+        raise ValueError("the hash does not match the header: the network's headers differ from Ethereum's")
+    return header
