@@ -1,0 +1,37 @@
+"""A precompile that verifies Merkle Patricia proofs, for contracts that check another network's state.
+
+Input: the ABI encoding of `(bytes32 root, bytes32 key, bytes[] nodes)`, without a selector. The key is the Keccak-256
+hash of an address (in a state trie) or of a slot (in a storage trie). Output: `(bytes value)`, empty if the nodes prove
+that the trie has no such key. The call fails if they prove nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.patricia import InvalidProof, proven_value
+from hypervisor.precompiles import Precompile
+
+_TYPES: Final = ("bytes32", "bytes32", "bytes[]")
+
+
+def _verify(data: bytes) -> bytes:
+    from eth_abi.abi import decode, encode
+    from eth_abi.exceptions import DecodingError
+
+    try:
+        root, key, nodes = decode(_TYPES, data)
+    except (DecodingError, OverflowError) as error:
+        raise InvalidProof(f"the input is not the encoding of {_TYPES}: {error}") from None
+    return encode(["bytes"], [proven_value(root, key, nodes)])
+
+
+ETHEREUM_PROOF: Final = Precompile(
+    "ethereum_proof",
+    "0x000000000000000000000000000000000000e700",
+    gas=3_000,
+    function=_verify,
+    gas_per_word=12,
+    signature="ethereum_proof(bytes32,bytes32,bytes[])(bytes)",
+)
+"""The precompile; register it with `Network(precompiles=["ethereum_proof"])` or `node --precompile ethereum_proof`."""
