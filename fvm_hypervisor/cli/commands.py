@@ -154,7 +154,6 @@ COMMANDS: Final = (
         "solidity:solidity",
         "Write the Solidity files for projects: FilecoinFork.sol, FilecoinVm.sol and interfaces of built-in actors.",
     ),
-    Row("verify-proof", CHECK_IT, "verify_proof:app", "Verify proofs of other networks, offline."),
     Row("wallet", USE_IT, "wallet:app", "Create and convert keys and addresses. Keys are not stored."),
     Row(
         "gc",
@@ -162,7 +161,7 @@ COMMANDS: Final = (
         "gc:gc",
         "Delete blocks of a folder that no state, receipt, message or pin references, and release their disk space.",
     ),
-    Row("actor", STATE, "actors:app", "Develop actors: new, test, install, create, call, replace, inspect."),
+    Row("actor", STATE, "actors:app", "Develop actors: new, test, embed, install, create, call, replace, inspect."),
     Row("bundle", STATE, "bundles:app", "Manage bundles of built-in actors: fetch, add, make, build, list, verify."),
     Row("car", STATE, "car:app", "Import, export and verify states as CAR files."),
     Row(
@@ -226,5 +225,6 @@ COMMANDS: Final = (
         "ethereum:t8n",
         "Run a state transition (t8n): alloc, env and txs are the input, result and alloc the output.",
     ),
+    Row("verify-proof", CHECK_IT, "verify_proof:app", "Verify proofs of other networks, offline."),
 )
 """All commands, in the order of `--help`."""
