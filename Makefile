@@ -180,6 +180,7 @@ boot: environment ## compare our actors and the official ones over 1,000 epochs 
 
 bundle: environment ## rebuild the built-in actors and compare with the committed ones (needs Rust)
 	@$(RUN)/python fvm_hypervisor/builtin_actors/build.py $(ARGS)
+	@$(RUN)/python -m tests.hypervisor.constructed_states
 
 engine: environment ## rebuild the fast EVM engine and compare with the committed one (needs Rust)
 	@$(RUN)/python -m fvm_hypervisor.bindings.actors

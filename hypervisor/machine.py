@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle
+from hypervisor.constructed import put_constructed
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.executor import ApplyResult
@@ -275,8 +276,15 @@ class Hypervisor(MachineState):
         self.close()
 
     def _construct_singletons(self, genesis: Genesis) -> None:
+        network = self.context.network
+        observed = self.tracer is not None or network.overlay is not None
         for actor, params in genesis.constructors():
-            self._construct(actor, SYSTEM_ACTOR, params)
+            state = self.state_tree.existing(actor)
+            head = None if observed else put_constructed(self.store, state.code, params, network.rules.abi)
+            if head is None:
+                self._construct(actor, SYSTEM_ACTOR, params)
+            else:
+                self.state_tree.set_actor(actor, ActorState(state.code, head, balance=state.balance))
 
     # --- messages ---------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
-"""The embedded bundle of built-in actors: its bytes, and the record of its build.
+"""The embedded bundle of built-in actors: its bytes, the record of its build, and the states its constructors write.
 
-`fvm_hypervisor/builtin_actors/build.py` writes both files. `hypervisor.bundle` parses the CAR.
+`fvm_hypervisor/builtin_actors/build.py` writes the bundle and its record, `tests/hypervisor/constructed_states.py` the
+states. `hypervisor.bundle` parses the CAR.
 """
 
 import json
@@ -81,6 +82,24 @@ def bundle_record() -> BundleRecord:
         for name, entry in record.pop("variants").items()
     }
     return BundleRecord(flags=tuple(record.pop("flags")), actors=actors, variants=variants, **record)
+
+
+@dataclass(frozen=True, slots=True)
+class ConstructedStates:
+    """States of singletons after their constructors: head CIDs as text by key, and the encoded blocks of all states.
+
+    `hypervisor.constructed` computes a key from all that a constructor depends on.
+    """
+
+    heads: dict[str, str]
+    blocks: tuple[bytes, ...]
+
+
+@cache
+def constructed_states() -> ConstructedStates:
+    """Return the recorded states of the embedded bundles' singletons."""
+    record = json.loads(files(__package__).joinpath("constructed.json").read_text(encoding="utf-8"))
+    return ConstructedStates(record["heads"], tuple(bytes.fromhex(block) for block in record["blocks"]))
 
 
 def _actors(entries: dict[str, Any]) -> dict[str, ActorRecord]:

@@ -54,6 +54,7 @@ DATA = {
     ),
     "fvm_hypervisor/builtin_actors/bundle.car",
     "fvm_hypervisor/builtin_actors/bundle.json",
+    "fvm_hypervisor/builtin_actors/constructed.json",
     "fvm_hypervisor/builtin_actors/supply-share.car",
     "fvm_hypervisor/builtin_actors/v19.car",
     "fvm_hypervisor/builtin_actors/m2-native.car",
