@@ -21,6 +21,7 @@ from store.cid import parse_cid, show
 from store.compression import gunzip, gzip_bytes
 from tests.conformance import public_vectors
 from tests.conformance.message_cases import Answers
+from tests.conformance.oracle_diff import ORACLE
 from tests.conformance.public_vectors import (
     LARGEST_VECTOR,
     UPGRADE,
@@ -210,6 +211,15 @@ def test_a_vector_with_other_results_of_the_reference_is_refused(
     assert {"source": SOURCE} in first["_meta"]["gen"]
     with pytest.raises(NotEqual, match=r"receipts\[0\].gas_used is "):
         next(found)
+
+
+@pytest.mark.oracle
+def test_the_reference_has_the_same_results(vectors: Vectors) -> None:
+    """Runs only if tests/oracle is built, which takes minutes: `make oracle-diff` builds it."""
+    if not (ORACLE / "target" / "release" / "oracle").exists():
+        pytest.skip("tests/oracle is not built: `make oracle-diff` builds it")
+    every_third = dict([*vectors.items()][::3])
+    assert [path for path, _ in with_reference(every_third)] == [*every_third]
 
 
 def test_manifest_names_the_bundles_and_the_reference(vectors: Vectors) -> None:
