@@ -6,7 +6,7 @@ import pytest
 
 from fvm_hypervisor.soltest.mutate.operators import Mutant, mutants_of
 from fvm_hypervisor.soltest.mutation_settings import OPERATORS
-from tests.fvm_hypervisor.soltest.mutate import recorded
+from tests.fvm_hypervisor.soltest.mutate import recorded, replay
 
 TEXT = recorded.OPERATORS.read_text(encoding="utf-8")
 EXPECTED = {
@@ -36,7 +36,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def mutants() -> list[Mutant]:
-    tree = recorded.answer_of(recorded.operators_input())["sources"]["Operators.sol"]["ast"]
+    tree = replay.answer_of(recorded.operators_input())["sources"]["Operators.sol"]["ast"]
     return mutants_of("Operators.sol", tree, TEXT)
 
 
@@ -57,7 +57,7 @@ def test_changes_apply_at_the_byte_positions_of_the_tree(mutants: list[Mutant]) 
 
 
 def test_operators_can_be_excluded() -> None:
-    tree = recorded.answer_of(recorded.operators_input())["sources"]["Operators.sol"]["ast"]
+    tree = replay.answer_of(recorded.operators_input())["sources"]["Operators.sol"]["ast"]
     found = mutants_of("Operators.sol", tree, TEXT, [name for name in OPERATORS if name != "literal"])
     assert {mutant.operator for mutant in found} == {*OPERATORS} - {"literal", "modifier", "delete-expression"}
 

@@ -15,12 +15,14 @@ import pytest
 from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.mutate.results import MutantStatus, MutationResult
 from fvm_hypervisor.soltest.mutation_settings import MutationSettings
 from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied, mutated
 
 pytestmark = pytest.mark.slow
+WANTED = SuiteFilter(contract="VaultTest")
 GAPS = {
     (22, "<=", "<"),  # no test deposits exactly the limit
     (24, "emit Deposited(msg.sender, amount);", "{}"),  # no test expects the event
@@ -44,7 +46,7 @@ def contents(root: Path) -> dict[str, bytes]:
 def test_survivors_are_exactly_the_seeded_gaps(tmp_path: Path) -> None:
     root = copied(tmp_path)
     before = contents(root)
-    found = mutated(root, str(compiler(tmp_path)))
+    found = mutated(root, str(compiler(tmp_path)), wanted=WANTED)
     assert changes(found, MutantStatus.SURVIVED) == GAPS
     assert changes(found, MutantStatus.NOT_COVERED) == UNCOVERED
     counts = Counter(result.status for result in found.results)
@@ -55,19 +57,19 @@ def test_survivors_are_exactly_the_seeded_gaps(tmp_path: Path) -> None:
 
 def test_a_second_run_only_runs_what_changed(tmp_path: Path) -> None:
     root, use = copied(tmp_path), str(compiler(tmp_path))
-    first = mutated(root, use)
+    first = mutated(root, use, wanted=WANTED)
     compiler(tmp_path, dies="2")  # in every source: only cached results are left
-    again = mutated(root, use)
+    again = mutated(root, use, wanted=WANTED)
     assert [result.status for result in again.results] == [result.status for result in first.results]
     cached = {result.is_cached for result in again.results if result.status is not MutantStatus.NOT_COVERED}
     assert cached == {True}
-    fewer = mutated(root, use, only="testFee")
+    fewer = mutated(root, use, wanted=SuiteFilter(test="testFee", contract="VaultTest"))
     assert {result.mutant.line for result in fewer.results if result.is_cached} == {28, 29}  # only testFee covers them
 
 
 def test_a_failing_compiler_fails_only_its_mutant(tmp_path: Path) -> None:
     root, use = copied(tmp_path), str(compiler(tmp_path, dies="amount < limit", hangs="amount == limit"))
-    found = mutated(root, use, MutationSettings(jobs=2, seconds=15))
+    found = mutated(root, use, MutationSettings(jobs=2, seconds=15), WANTED)
     assert changes(found, MutantStatus.INVALID) == {(22, "<=", "<")}
     assert changes(found, MutantStatus.TIMED_OUT) == {(22, "<=", "==")}
     assert changes(found, MutantStatus.SURVIVED) == GAPS - {(22, "<=", "<")}
@@ -93,7 +95,18 @@ def test_a_failing_baseline_is_named(tmp_path: Path) -> None:
 
 def test_json_lists_survivors_and_a_low_score_fails(tmp_path: Path) -> None:
     root, use = copied(tmp_path), str(compiler(tmp_path))
-    arguments = ["test", str(root), "--use", use, "--json", "--mutation-min-score", "90", "--mutate"]
+    arguments = [
+        "test",
+        str(root),
+        "--use",
+        use,
+        "--json",
+        "--mutation-min-score",
+        "90",
+        "--mc",
+        "VaultTest",
+        "--mutate",
+    ]
     found = CliRunner().invoke(app, [*arguments, "src/Vault.sol"])
     assert found.exit_code == 1, found.stderr
     answer = json.loads(found.stdout)
@@ -106,7 +119,8 @@ def test_a_killed_run_leaves_the_sources_unchanged(tmp_path: Path) -> None:
     root = copied(tmp_path)
     before = contents(root)
     program = [sys.executable, "-c", "from fvm_hypervisor.cli.main import main; main()"]
-    command = [*program, "test", str(root), "--use", str(compiler(tmp_path)), "--mutate"]
+    use = str(compiler(tmp_path, hangs="amount == limit"))  # so the run has not ended when it is killed
+    command = [*program, "test", str(root), "--use", use, "--mutate"]
     run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert run.stderr is not None
     for line in run.stderr:

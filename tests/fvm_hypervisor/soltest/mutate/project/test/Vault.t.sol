@@ -6,6 +6,7 @@ import {Vault} from "../src/Vault.sol";
 interface Vm {
     function prank(address sender) external;
     function expectRevert(bytes calldata message) external;
+    function expectEmit() external;
 }
 
 contract VaultTest {
@@ -38,5 +39,40 @@ contract VaultTest {
     function testFee() public view {
         require(vault.fee(10) == 0);
         require(vault.fee(1000) == 20);
+    }
+}
+
+/// Closes the gaps that VaultTest leaves.
+contract CompleteTest {
+    Vm constant vm = Vm(0x7109709ECfa91a80626fF3989D68f67F5b1DD12D);
+    Vault vault;
+
+    event Deposited(address indexed from, uint256 amount);
+
+    function setUp() public {
+        vault = new Vault();
+        vault.setLimit(100);
+    }
+
+    function testDepositOfTheLimit() public {
+        vault.deposit(100);
+        require(vault.balances(address(this)) == 100);
+    }
+
+    function testDepositEmitsAnEvent() public {
+        vm.expectEmit();
+        emit Deposited(address(this), 5);
+        vault.deposit(5);
+    }
+
+    function testFeeAtTheBound() public view {
+        require(vault.fee(99) == 0);
+        require(vault.fee(100) == 2);
+    }
+
+    function testCloseDeletesTheBalance() public {
+        vault.deposit(5);
+        vault.close();
+        require(vault.balances(address(this)) == 0);
     }
 }
