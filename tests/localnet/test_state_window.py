@@ -252,6 +252,7 @@ def test_questions_are_answered_while_the_chain_lets_states_go() -> None:
     with Network(rules="ethereum", keep_states=2) as network:
         pay(network, 3)
         node, target = Node(network), network.accounts[1].delegated
+        node.published = network.chain.point()  # as a node does before its first query: `point` is for one thread
         view, answers, failed, ended = NodeView(node), list[int](), list[Exception](), Event()
 
         def ask() -> None:
