@@ -8,8 +8,7 @@ from typing import Final
 from bridge.addresses import EthAddress, create2_address, create_address
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, check_reason
-from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
-from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS, run_cheatcode, run_svm
+from fvm_hypervisor.soltest.symbolic.cheats import run_cheatcode, run_svm
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, concrete
 from fvm_hypervisor.soltest.symbolic.opcodes import (
     Handler,
@@ -21,7 +20,7 @@ from fvm_hypervisor.soltest.symbolic.opcodes import (
     push,
     special_name,
 )
-from fvm_hypervisor.soltest.symbolic.path import Account, Code, Frame, Halt, Path, Prank, copied
+from fvm_hypervisor.soltest.symbolic.path import STRANGER, TOOLS, Account, Code, Frame, Halt, Path, Prank, copied
 from fvm_hypervisor.soltest.symbolic.storage import Storage
 from fvm_hypervisor.soltest.symbolic.words import NotModelled, Word, add, below, subtract, truth
 
@@ -31,7 +30,7 @@ _IDENTITY: Final = 4
 _MAX_CODE: Final = 24_576
 """Size of code that the strictest rules allow; larger code is not modelled."""
 _DELEGATION: Final = (0xEF, 0x01, 0x00)
-_VM, _CONSOLE = (int.from_bytes(address, "big") for address in (VM_ADDRESS, CONSOLE_ADDRESS))
+_VM, _, _CONSOLE = TOOLS
 
 Result = Callable[[Path, bool, Data], None]
 
@@ -91,11 +90,11 @@ def _call(kind: str) -> Handler:
         value = rest[0] if kind == "CALL" else 0
         data = memory(path, rest[-4], rest[-3], f"input of {kind}")
         result = _expecting(path, _result_of_call(*place(path, rest[-2], rest[-1], f"output of {kind}")), kind)
-        address = account_number(path, to, kind)
+        address = account_number(path, to)
         has_value = path.decide(truth(value))
         if has_value and path.frame.static:
             raise Halt("a static call transfers value")
-        if address in (_VM, SVM_ADDRESS, _CONSOLE):
+        if address in TOOLS:
             _call_tool(path, kind, address, data, _result_of_call(*place(path, rest[-2], rest[-1], "output")))
         else:
             _call_account(path, kind, address, value if has_value else None, data, result, is_all_gas(gas))
@@ -124,7 +123,7 @@ def _call_account(
         raise NotModelled("DELEGATECALL during a prank")
     sender = frame.address if prank is None else prank.sender
     if value is not None:
-        payer = account_number(path, sender, "the sender of value")
+        payer = account_number(path, sender)
         if not _can_pay(path, payer, address, value):
             if path.expected is not None:
                 raise NotModelled("an expected revert of a call that cannot be paid")
@@ -221,7 +220,9 @@ def _create(path: Path, value: Word, at: Word, size: Word, *salts: Word) -> None
         raise Halt("a static call creates a contract")
     code = memory(path, at, size, f"code of {kind}")
     prank = path.pranks.get(len(path.frames))
-    creator = frame.address if prank is None else account_number(path, prank.sender, f"sender of {kind}")
+    creator = frame.address if prank is None else account_number(path, prank.sender)
+    if creator >= STRANGER:
+        raise NotModelled(f"{kind} by a symbolic address")
     sender, nonce = EthAddress(creator.to_bytes(20, "big")), path.account(creator).nonce
     if salts:
         init_code, salt = concrete(code), path.number(salts[0], "salt of CREATE2")
@@ -231,6 +232,7 @@ def _create(path: Path, value: Word, at: Word, size: Word, *salts: Word) -> None
     else:
         made = create_address(sender, nonce)
     address = int.from_bytes(made, "big")
+    path.settle(address)
     has_value = path.decide(truth(value))
     if has_value and not _can_pay(path, creator, address, value):
         if path.expected is not None:

@@ -12,12 +12,12 @@ import z3
 
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.signing import account_of
-from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from fvm_hypervisor.soltest.symbolic.created_calldata import create_calldata
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, joined, slice_of, words_data
 from fvm_hypervisor.soltest.symbolic.opcodes import account_number, is_special
-from fvm_hypervisor.soltest.symbolic.path import Code, Path, Prank, fresh
+from fvm_hypervisor.soltest.symbolic.path import STRANGER, TOOLS, Code, Path, Prank, fresh
 from fvm_hypervisor.soltest.symbolic.symbols import any_bytes, fixed_bytes, number_of
 from fvm_hypervisor.soltest.symbolic.words import (
     Condition,
@@ -30,11 +30,8 @@ from fvm_hypervisor.soltest.symbolic.words import (
     subtract,
     truth,
 )
-from store.keccak import keccak
 
-SVM_ADDRESS: Final = int.from_bytes(keccak(b"svm cheat code")[12:], "big")
-"""Address of halmos' cheatcodes."""
-_VM: Final = int.from_bytes(VM_ADDRESS, "big")
+_VM, SVM_ADDRESS, _ = TOOLS
 _MAX_BYTES: Final = 1 << 16
 Answer = tuple[bool, Data]
 _Run = Callable[[Path, Data], Data]
@@ -180,7 +177,9 @@ def _bytes(path: Path, data: Data, index: int) -> list[Byte]:
 
 
 def _address(path: Path, data: Data, name: str) -> int:
-    address = account_number(path, path.argument(data, 0), name)
+    address = account_number(path, path.argument(data, 0))
+    if address >= STRANGER and name not in ("deal", "load"):
+        raise NotModelled(f"{name} of a symbolic address")
     if is_special(address):
         raise NotModelled(f"{name} of the precompile or Filecoin address {address:#042x}")
     return address

@@ -88,14 +88,13 @@ def _extcodecopy(path: Path, address: Word, to: Word, at: Word, size: Word) -> N
     _copy(path, to, _code(path, address, "EXTCODECOPY"), at, size, "EXTCODECOPY")
 
 
-def account_number(path: Path, address: Word, what: str) -> int:
-    """Return the address in a word as a number, on one path for each value. Raises Fork, NotModelled."""
-    mask = (1 << 160) - 1
-    return path.number(operate(0x16, address, mask), f"address of {what}")
+def account_number(path: Path, address: Word) -> int:
+    """Return the account at the address in a word. Raises Fork, NotModelled."""
+    return path.account_number(operate(0x16, address, (1 << 160) - 1))
 
 
 def _code(path: Path, address: Word, what: str) -> Data:
-    number = account_number(path, address, what)
+    number = account_number(path, address)
     if is_special(number):
         raise NotModelled(f"{what} of {special_name(number)}")
     return path.account(number).code.data
@@ -122,7 +121,7 @@ def _extcodehash(path: Path, address: Word) -> Word:
 
 
 def _balance(path: Path, address: Word) -> Word:
-    number = account_number(path, address, "BALANCE")
+    number = account_number(path, address)
     if number > 0x1FF and is_special(number):
         raise NotModelled(f"BALANCE of {special_name(number)}")
     return path.account(number).balance

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import z3
 
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, word_at
 from fvm_hypervisor.soltest.symbolic.hashes import MAX_HASHES, Hashes
 from fvm_hypervisor.soltest.symbolic.solver import Solver
@@ -20,6 +21,14 @@ from store.keccak import keccak
 
 MAX_CHOICES: Final = 16
 """Maximum number of values of a term that an opcode needs as a number."""
+MAX_ADDRESSES: Final = 64
+"""Maximum number of accounts that a symbolic address may be one of."""
+STRANGER: Final = 1 << 160
+"""Number of the first account at a symbolic address; higher than all addresses."""
+TOOLS: Final = tuple(
+    int.from_bytes(address, "big") for address in (VM_ADDRESS, keccak(b"svm cheat code")[12:], CONSOLE_ADDRESS)
+)
+"""Addresses of the cheatcodes of forge and of halmos, and of the console."""
 MAX_MEMORY: Final = 1 << 20
 """Maximum memory of a frame, in bytes."""
 _NUMBERS: Final = count()
@@ -162,6 +171,10 @@ class Start(Protocol):
     def load(self, address: int) -> Account:
         """Return an account."""
 
+    @property
+    def addresses(self) -> frozenset[int]:
+        """Addresses of all accounts except `TOOLS`."""
+
     def run_precompile(self, address: int, data: bytes) -> tuple[bool, bytes]:
         """Return success and output of a precompile that depends on nothing but its input."""
 
@@ -208,7 +221,9 @@ class Path:
     halted: str = ""
     """Reason why the test's own frame ended exceptionally."""
     fixed: dict[int, tuple[Any, int]] = field(default_factory=dict)
-    """Terms that have one value on this path."""
+    """Terms that have one value on this path; of a symbolic address, the number of its account."""
+    strangers: tuple[tuple[Any, int], ...] = ()
+    """Symbolic addresses of accounts without code that do not exist at the start, and their numbers."""
 
     @property
     def frame(self) -> Frame:
@@ -221,7 +236,7 @@ class Path:
             self.solver, copied(self.accounts), self.block_copy(), self.start, [frame.copy() for frame in self.frames],
             list(self.constraints), self.model, self.hashes.copy(), dict(self.decisions), dict(self.pranks),
             self.created, self.arrays, self.expected, self.has_failed, self.steps, self.ended, self.halted,
-            dict(self.fixed),
+            dict(self.fixed), self.strangers,
         )  # fmt: skip
 
     def block_copy(self) -> Block:
@@ -233,8 +248,50 @@ class Path:
         """Return the account of an address, from the initial state at first."""
         found = self.accounts.get(address)
         if found is None:
-            found = self.accounts[address] = self.start.load(address)
+            stranger = address >= STRANGER
+            found = self.accounts[address] = Account(Code(()), Storage()) if stranger else self.start.load(address)
         return found
+
+    def account_number(self, address: Word) -> int:
+        """Return the address in a word of 160 bits, on one path for each known account that it may be.
+
+        On another path it is an account without code, whose number is `STRANGER` or more. It is assumed to be no
+        precompile, masked ID, cheatcode or console. Raises Fork, NotModelled.
+        """
+        if isinstance(address, int):
+            if address not in self.accounts and address not in self.start.addresses:
+                for term, number in self.strangers:
+                    if self.decide(equal(term, address)):
+                        return number
+            return address
+        found = self.fixed.get(address.get_id())
+        if found is not None:
+            return found[1]
+        known = sorted(self.start.addresses.union(self.accounts).difference(TOOLS))
+        if len(known) > MAX_ADDRESSES:
+            raise NotModelled(f"a symbolic address beside more than {MAX_ADDRESSES} accounts")
+        for term, number in [*self.strangers, *((number, number) for number in known if number < STRANGER)]:
+            if self.decide(equal(address, term)):
+                self.fixed[address.get_id()] = (address, number)
+                return number
+        try:
+            self.assume(*_ordinary(address))
+        except Dead:
+            raise NotModelled("a symbolic address of precompiles, masked IDs or cheatcodes only") from None
+        number = max([STRANGER - 1, *(number for _, number in self.strangers)]) + 1
+        self.strangers = (*self.strangers, (address, number))
+        self.fixed[address.get_id()] = (address, number)
+        return number
+
+    def settle(self, address: int) -> None:
+        """Give an account at a symbolic address its number, if it is this one. Raises Fork."""
+        for term, number in self.strangers:
+            if self.decide(equal(term, address)):
+                if number in self.accounts:
+                    self.accounts[address] = self.accounts.pop(number)
+                self.fixed = {key: (one, address if at == number else at) for key, (one, at) in self.fixed.items()}
+                self.strangers = tuple(entry for entry in self.strangers if entry[1] != number)
+                return
 
     # --- constraints ------------------------------------------------------------------------------------------------
 
@@ -312,6 +369,15 @@ class Path:
     def argument(self, data: Data, index: int) -> Word:
         """Return a word of arguments behind a selector."""
         return word_at(data, 4 + 32 * index)
+
+
+def _ordinary(address: Any) -> list[Any]:
+    """Return the conditions that an address is no precompile, masked ID, cheatcode or console."""
+    filecoin = z3.And(z3.LShR(address, 152) == 0xFE, address & ((1 << 152) - 1) < 0x100)
+    return [
+        z3.Or(address == 0, z3.UGT(address, 0x1FF)), z3.Not(filecoin), z3.LShR(address, 64) != 0xFF << 88,
+        *(address != tool for tool in TOOLS),
+    ]  # fmt: skip
 
 
 def fresh(name: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bridge.addresses import EthAddress, unmask_id
+from bridge.addresses import EthAddress, from_delegated, unmask_id
 from bridge.evm_state import evm_state_at
 from fvm_hypervisor.soltest.cheatcodes.failures import (
     CHEATCODE_ERROR,
@@ -27,7 +27,7 @@ from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS
 from fvm_hypervisor.soltest.symbolic.data import Data, concrete, values
 from fvm_hypervisor.soltest.symbolic.explorer import INVALID, Explorer
 from fvm_hypervisor.soltest.symbolic.inputs import arguments, shapes
-from fvm_hypervisor.soltest.symbolic.path import Account, Block, Code, Dead, Frame, Path, copied
+from fvm_hypervisor.soltest.symbolic.path import TOOLS, Account, Block, Code, Dead, Frame, Path, copied
 from fvm_hypervisor.soltest.symbolic.replayed_values import SVM, Answers, set_values
 from fvm_hypervisor.soltest.symbolic.solver import OutOfBudget, Solver
 from fvm_hypervisor.soltest.symbolic.storage import Storage
@@ -37,7 +37,7 @@ from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import types
 from fvm_hypervisor.soltest.world import WorldSnapshot
 from hypervisor.address import Address
-from hypervisor.types import EAM_NAMESPACE
+from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.state.controls import set_code
 from runtimes.evm.ethereum import block_of, fork_named
 from store.kamt import EMPTY_KAMT, Kamt
@@ -68,6 +68,7 @@ class StartState:
     settings: SymbolicSettings
     _opcodes: Mapping[int, str] = field(default_factory=dict)
     _known: KnownCode | None = None
+    _addresses: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         fork = fork_named(self.stage.world.setting.fork)
@@ -102,6 +103,17 @@ class StartState:
             context.epoch, context.timestamp, int.from_bytes(block.coinbase, "big"), block.gas_limit,
             context.chain_id, context.base_fee, int.from_bytes(randomness, "big"),
         )  # fmt: skip
+
+    @property
+    def addresses(self) -> frozenset[int]:
+        """Addresses of all accounts except `TOOLS`."""
+        if self._addresses is None:
+            tree = self.stage.world.machine.state_tree
+            actors = (tree.get_actor(ActorID(number)) for number in range(tree.init_state().next_id))
+            named = (from_delegated(state.delegated_address) for state in actors if state is not None)
+            found = {int.from_bytes(address, "big") for address in named if address is not None}
+            self._addresses = frozenset(found.difference(TOOLS))
+        return self._addresses
 
     def load(self, address: int) -> Account:
         """Return an account. Raises NotModelled for one with too much storage."""

@@ -63,11 +63,7 @@ def test_a_body_has_its_verdict(wanted: CaseStatus, body: list[str], tmp_path: P
 
 
 NOT_MODELLED = {
-    "balance of a symbolic address": (["47", X, "31", "10"], "address of BALANCE"),
-    "code size of a symbolic address": ([X, "3b", "15"], "address of EXTCODESIZE"),
     "code hash of an account without code": (["6199993f", "15"], "an account without code"),
-    "call of a symbolic address": (call([X]), "address of CALL"),
-    "static call of a symbolic address": (call([X], "fa"), "address of STATICCALL"),
     "precompile with symbolic input": ([X, "5f52", *call(["6002"], "fa", "6020")], "precompile 0x2 with symbolic"),
     "ecrecover with symbolic input": ([X, "5f52", *call(["6001"], "f1", "6080")], "precompile 0x1 with symbolic"),
     "a Filecoin actor": (call(["73ff00000000000000000000000000000000000063"]), "Filecoin's actor 0xff0000"),

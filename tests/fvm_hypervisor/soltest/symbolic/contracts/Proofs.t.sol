@@ -332,4 +332,61 @@ contract ProofsTest {
     function check_concreteCheatcodesFails(uint256 amount) public {
         if (amount == 7) vm.assertEqDecimal(1, 2, 18);
     }
+
+    function check_dealAndPay(address to, uint128 funds, uint64 amount) public {
+        vm.assume(to != address(this));
+        vm.deal(to, funds);
+        vm.deal(address(this), amount);
+        (bool success,) = to.call{value: amount}("");
+        if (success) assert(to.balance == uint256(funds) + amount && address(this).balance == 0);
+        else assert(to.balance == funds);
+    }
+
+    function check_dealAndPayFails(address to, uint64 amount) public {
+        vm.deal(to, 5);
+        vm.deal(address(this), amount);
+        (bool success,) = to.call{value: amount}("");
+        if (success) assert(to.balance > 5);
+    }
+
+    function check_twoStrangers(address one, address other) public {
+        vm.deal(one, 7);
+        vm.deal(other, 8);
+        assert(one == other ? one.balance == 8 : one.balance == 7);
+    }
+
+    function check_twoStrangersFails(address one, address other) public {
+        vm.deal(one, 7);
+        vm.deal(other, 8);
+        assert(one.balance == 7);
+    }
+
+    function check_onlyContractsHaveCode(address some) public {
+        uint256 size = some.code.length;
+        if (some == address(gate)) assert(size > 0);
+        if (some == address(0x1234567890123456789012345678901234567890)) assert(size == 0);
+    }
+
+    function check_onlyContractsHaveCodeFails(address some) public view {
+        assert(some.code.length == 0);
+    }
+
+    function check_strangerBecomesAContract(address some) public {
+        uint256 before = some.code.length;
+        vm.deal(some, 3);
+        Receiver receiver = new Receiver();
+        if (some == address(receiver)) assert(before == 0 && some.code.length > 0 && address(receiver).balance == 3);
+    }
+
+    function check_strangerBecomesAContractFails(address some) public {
+        vm.assume(some.code.length == 0);
+        vm.deal(some, 3);
+        new Receiver();
+        assert(some.code.length == 0);
+    }
+
+    function check_addressSeenLaterFails(address some) public {
+        vm.deal(some, 3);
+        assert(address(0x9999999999999999999999999999999999999999).balance == 0);
+    }
 }
