@@ -72,6 +72,7 @@ class Tokens:
 
         self.machine.registry.wrap(NATIVE, impostor)
         offer_facade(self.machine)
+        self.machine.registry.runtime_for(self.machine.manifest.code("datacap"))  # loads and wraps it
         self.impostor = made[0]
 
     def call(self, name: str, *arguments: object, answer: Answer | None = None) -> ApplyResult:

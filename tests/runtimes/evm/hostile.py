@@ -173,7 +173,7 @@ def main() -> None:
     rules, evm, *bundle = sys.argv[1:]
     side = OnEthereum(evm) if rules == "ethereum" else OnFilecoin(evm, Path(bundle[0]) if bundle else None)
     gas = {"filecoin": 10**10, "ethereum": 30_000_000}[rules]
-    side.run(b"", gas)  # what must be compiled is compiled now
+    side.run(assemble("STOP"), gas)  # loads and compiles the engine, before memory is limited
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     if STATUS.exists():
         resource.setrlimit(resource.RLIMIT_DATA, (in_kib("VmData") * 1024 + ALLOWANCE, most))
