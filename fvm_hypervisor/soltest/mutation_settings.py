@@ -60,8 +60,8 @@ class MutationSettings:
         found = list(own)
         missing = next((path for path in self.paths if path not in found), None)
         if missing is not None:
-            raise InvalidInput(f"{missing} is not a source of the project that can be mutated: tests, scripts and "
-                               "libraries are not")  # fmt: skip
+            raise InvalidInput(f"{missing} is not a source of the project that can be mutated: tests, mocks, scripts "
+                               "and libraries are not")  # fmt: skip
         found = [name for name in found if not self.paths or name in self.paths]
         glob = None if self.glob is None else self.glob.removeprefix("./")
         found = [name for name in found if glob is None or fnmatch(name, glob)]

@@ -41,6 +41,8 @@ _MIN_SECONDS: Final = 20.0
 """Smallest time limit, which includes the start of a process."""
 _COMPILE_SECONDS: Final = 300.0
 """Time limit of a compilation without --mutation-timeout."""
+_HELPERS: Final = frozenset(("test", "tests", "mock", "mocks"))
+"""Folders below `src` whose sources serve the tests."""
 Progress = Callable[[int, int], None]
 
 
@@ -99,7 +101,7 @@ class MutationRun:
         return session
 
     def _own(self, names: Sequence[str] | frozenset[str]) -> list[str]:
-        """Return the sources that may be mutated: those in `src` that are neither tests nor scripts."""
+        """Return the sources that may be mutated: those in `src` that are no tests, mocks or scripts."""
         project = self.project
         excluded = tuple(f"{folder}/" for folder in (project.test, project.script) if folder != project.src)
         return sorted(
@@ -107,6 +109,7 @@ class MutationRun:
             for name in names
             if name.startswith(f"{project.src}/") or project.src in ("", ".")
             if not name.startswith(excluded) and not name.endswith((".t.sol", ".s.sol"))
+            if _HELPERS.isdisjoint(name.split("/")[1:-1])
         )
 
     def _baseline(self, session: SuiteSession) -> None:

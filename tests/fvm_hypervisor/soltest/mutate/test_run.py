@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +17,11 @@ from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.discovery import SuiteFilter
+from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.mutate.results import MutantStatus, MutationResult
+from fvm_hypervisor.soltest.mutate.run import MutationRun
 from fvm_hypervisor.soltest.mutation_settings import MutationSettings
+from fvm_hypervisor.soltest.project import load_project
 from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied, mutated
 
@@ -113,6 +117,21 @@ def test_json_lists_survivors_and_a_low_score_fails(tmp_path: Path) -> None:
     assert answer["summary"]["survived"] == len(GAPS)
     shown = {(row["line"], row["original"], row["mutant"]) for row in answer["survived_mutants"]["src/Vault.sol"]}
     assert shown == GAPS
+
+
+def test_output_is_the_documented_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "mutation-tests.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    use = str(compiler(tmp_path))
+    found = CliRunner().invoke(app, ["test", str(copied(tmp_path)), "--use", use, "--mc", "VaultTest", "--mutate"])
+    assert found.exit_code == 0, found.stderr
+    assert shown in found.stdout
+
+
+def test_sources_that_serve_tests_are_not_mutated(tmp_path: Path) -> None:
+    run = MutationRun(load_project(copied(tmp_path)), WANTED, Options(), MutationSettings())
+    names = ["src/A.sol", "src/test/B.sol", "src/a/mocks/C.sol", "src/mocked/D.sol", "src/E.t.sol", "test/F.sol"]
+    assert run._own(names) == ["src/A.sol", "src/mocked/D.sol"]
 
 
 def test_a_killed_run_leaves_the_sources_unchanged(tmp_path: Path) -> None:
