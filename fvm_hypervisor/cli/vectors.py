@@ -160,7 +160,8 @@ def _remedy(actors: int, count: int) -> str:
     """Return the remedy for vectors whose built-in actors are missing."""
     return (
         f"{count:,} vectors were not run, since their built-in actors, v{actors}, are not installed: `hypervisor "
-        f"bundle fetch v{actors}` downloads those of mainnet (or of --network); or pass a folder with --bundle-dir"
+        f"bundle fetch v{actors}` downloads those of mainnet, and for example `v{actors}-testing-fake-proofs` those of "
+        "test networks; or pass a folder with --bundle-dir"
     )
 
 

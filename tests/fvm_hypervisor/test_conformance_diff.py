@@ -65,7 +65,8 @@ def test_vectors_without_their_actors_are_counted(vector: Path, tmp_path: Path) 
     assert done.stderr.splitlines() == [
         "0 passed, 0 failed, 40 not run, 0 skipped",
         "40 vectors were not run, since their built-in actors, v18, are not installed: `hypervisor bundle fetch "
-        "v18` downloads those of mainnet (or of --network); or pass a folder with --bundle-dir",
+        "v18` downloads those of mainnet, and for example `v18-testing-fake-proofs` those of test networks; or pass a "
+        "folder with --bundle-dir",
     ]
 
 
