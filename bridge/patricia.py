@@ -112,7 +112,7 @@ def proven_value(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes:
             raise InvalidProof(f"node {index} follows the end of the proof")
         try:
             reference, path, value = _step(data, reference, path)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise InvalidProof(f"node {index}: {error}") from None
     if value is None:
         raise InvalidProof(f"node {len(nodes)} is missing: its hash is 0x{reference.hex()}")

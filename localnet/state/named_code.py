@@ -1,4 +1,4 @@
-"""Names and schemas of code that is not built in.
+"""Names and schemas of code outside the bundle of built-in actors.
 
 A schema is stored beside the chain by whoever installs the code, or is part of the code: its custom section
 `ipld.schema` contains the schema's text. The latter is on the chain, so forks, snapshots and other nodes have it too.

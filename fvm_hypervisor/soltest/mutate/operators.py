@@ -69,7 +69,7 @@ class Mutant:
     column: int
     around: tuple[tuple[int, int], ...]
     is_constant: bool = False
-    """True if the change is in a constant, which may have no instructions of its own."""
+    """True if the change is in a constant, for which the code may have no instructions."""
 
     def applied(self, text: str) -> str:
         """Return the changed source."""

@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from fvm_hypervisor.soltest.symbolic.created_calldata import create_calldata
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, joined, slice_of, words_data
 from fvm_hypervisor.soltest.symbolic.opcodes import account_number, is_special
-from fvm_hypervisor.soltest.symbolic.path import STRANGER, TOOLS, Code, Path, Prank, fresh
+from fvm_hypervisor.soltest.symbolic.path import MAX_BYTES, STRANGER, TOOLS, Code, Path, Prank, fresh
 from fvm_hypervisor.soltest.symbolic.symbols import any_bytes, fixed_bytes, number_of
 from fvm_hypervisor.soltest.symbolic.words import (
     Condition,
@@ -32,7 +32,6 @@ from fvm_hypervisor.soltest.symbolic.words import (
 )
 
 _VM, SVM_ADDRESS, _ = TOOLS
-_MAX_BYTES: Final = 1 << 16
 Answer = tuple[bool, Data]
 _Run = Callable[[Path, Data], Data]
 
@@ -98,7 +97,7 @@ def _compared(opcode: int, wanted: bool) -> _Assertion:
 
 
 def _bytes_equal(path: Path, data: Data) -> Condition:
-    return _same_data(_bytes(path, data, 0), _bytes(path, data, 1))
+    return _same_data(path.bytes_argument(data, 0), path.bytes_argument(data, 1))
 
 
 def _same_data(left: list[Byte], right: list[Byte]) -> Condition:
@@ -111,17 +110,8 @@ def _same_data(left: list[Byte], right: list[Byte]) -> Condition:
     return z3.And(*[one for one in found if one is not True]) if found else True
 
 
-def _items(path: Path, data: Data, index: int) -> list[Byte]:
-    """Return the words of an argument that is an array of words."""
-    at = 4 + path.number(path.argument(data, index), "offset of a cheatcode's argument")
-    size = 32 * path.number(path.argument(slice_of(data, at - 4, 36), 0), "size of a cheatcode's argument")
-    if size > _MAX_BYTES:
-        raise NotModelled(f"a cheatcode's argument of {size} bytes")
-    return slice_of(data, at + 32, size)
-
-
 def _items_equal(path: Path, data: Data) -> Condition:
-    return _same_data(_items(path, data, 0), _items(path, data, 1))
+    return _same_data(path.bytes_argument(data, 0, 32), path.bytes_argument(data, 1, 32))
 
 
 def _approximately(signed: bool) -> _Assertion:
@@ -165,15 +155,6 @@ _ASSERTIONS: Final = _assertions()
 
 
 # --- arguments ------------------------------------------------------------------------------------------------------
-
-
-def _bytes(path: Path, data: Data, index: int) -> list[Byte]:
-    """Return an argument of type `bytes`."""
-    at = 4 + path.number(path.argument(data, index), "offset of a cheatcode's argument")
-    size = path.number(path.argument(slice_of(data, at - 4, 36), 0), "size of a cheatcode's argument")
-    if size > _MAX_BYTES:
-        raise NotModelled(f"a cheatcode's argument of {size} bytes")
-    return slice_of(data, at + 32, size)
 
 
 def _address(path: Path, data: Data, name: str) -> int:
@@ -224,7 +205,7 @@ def _expect_revert(has_reason: bool, size: int | None = None) -> _Run:
     def expect(path: Path, data: Data) -> Data:
         reason = None
         if has_reason:
-            reason = _bytes(path, data, 0) if size is None else slice_of(data, 4, size)
+            reason = path.bytes_argument(data, 0) if size is None else slice_of(data, 4, size)
         if path.expected is not None:
             raise NotModelled("an expected revert during another one")
         path.expected = (len(path.frames), reason)
@@ -249,7 +230,7 @@ def _load(path: Path, data: Data) -> Data:
 
 def _etch(path: Path, data: Data) -> Data:
     _at_top(path, "etch")
-    address, code = _address(path, data, "etch"), _bytes(path, data, 1)
+    address, code = _address(path, data, "etch"), path.bytes_argument(data, 1)
     if address == _VM or (code and code[0] == 0xEF):
         raise NotModelled("the cheatcode etch of this address or code")
     path.account(address).code = Code(code)
@@ -341,8 +322,8 @@ def _bits(signed: bool) -> _Run:
 
 def _some_bytes(path: Path, data: Data) -> Data:
     size = path.number(path.argument(data, 0), "number of bytes")
-    if size > _MAX_BYTES:
-        raise NotModelled(f"{size} symbolic bytes, more than {_MAX_BYTES}")
+    if size > MAX_BYTES:
+        raise NotModelled(f"{size} symbolic bytes, more than {MAX_BYTES}")
     return [*words_data(32, size), *any_bytes(size), *[0] * (-size % 32)]
 
 

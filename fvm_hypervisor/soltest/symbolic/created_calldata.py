@@ -8,7 +8,7 @@ import z3
 
 from bridge.abi import signature
 from fvm_hypervisor.soltest.cheatcodes.table import selector
-from fvm_hypervisor.soltest.symbolic.data import Byte, Data, concrete, slice_of, words_data
+from fvm_hypervisor.soltest.symbolic.data import Byte, Data, concrete, words_data
 from fvm_hypervisor.soltest.symbolic.inputs import Entry, arguments, shapes
 from fvm_hypervisor.soltest.symbolic.path import Path
 from fvm_hypervisor.soltest.symbolic.symbols import any_bytes
@@ -34,10 +34,8 @@ def create_calldata(kinds: str, has_flag: bool) -> Callable[[Path, Data], Data]:
 
 
 def _text(path: Path, data: Data, index: int) -> str:
-    at = 4 + path.number(path.argument(data, index), "offset of createCalldata's argument")
-    size = path.number(path.argument(slice_of(data, at - 4, 36), 0), "size of createCalldata's argument")
-    found = concrete(slice_of(data, at + 32, size)) if size <= 1 << 12 else None
-    if found is None:
+    found = concrete(path.bytes_argument(data, index))
+    if found is None or len(found) > 1 << 12:
         raise NotModelled("createCalldata of a symbolic or long name")
     return found.decode(errors="replace")
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import z3
 
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
-from fvm_hypervisor.soltest.symbolic.data import Byte, Data, word_at
+from fvm_hypervisor.soltest.symbolic.data import Byte, Data, slice_of, word_at
 from fvm_hypervisor.soltest.symbolic.hashes import MAX_HASHES, Hashes
 from fvm_hypervisor.soltest.symbolic.solver import Solver
 from fvm_hypervisor.soltest.symbolic.storage import Storage
@@ -29,6 +29,8 @@ TOOLS: Final = tuple(
     int.from_bytes(address, "big") for address in (VM_ADDRESS, keccak(b"svm cheat code")[12:], CONSOLE_ADDRESS)
 )
 """Addresses of the cheatcodes of forge and of halmos, and of the console."""
+MAX_BYTES: Final = 1 << 16
+"""Maximum size of a cheatcode's argument, and of bytes that svm creates."""
 MAX_MEMORY: Final = 1 << 20
 """Maximum memory of a frame, in bytes."""
 _NUMBERS: Final = count()
@@ -369,6 +371,14 @@ class Path:
     def argument(self, data: Data, index: int) -> Word:
         """Return a word of arguments behind a selector."""
         return word_at(data, 4 + 32 * index)
+
+    def bytes_argument(self, data: Data, index: int, size: int = 1) -> list[Byte]:
+        """Return an argument of type `bytes` or `string`, or with `size` 32 the words of an array."""
+        at = 4 + self.number(self.argument(data, index), "offset of a cheatcode's argument")
+        length = size * self.number(word_at(data, at), "size of a cheatcode's argument")
+        if length > MAX_BYTES:
+            raise NotModelled(f"a cheatcode's argument of {length} bytes")
+        return slice_of(data, at + 32, length)
 
 
 def _ordinary(address: Any) -> list[Any]:
