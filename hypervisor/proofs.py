@@ -37,7 +37,16 @@ class ProofVerifier(Protocol):
         """Return the fault that two block headers (and a third) prove, or None. Raises NoFault, with the reason."""
 
 
-class RefuseProofs:
+class FaultVerifier:
+    """Verifies consensus faults by the headers."""
+
+    def verify_consensus_fault(
+        self, first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey
+    ) -> ConsensusFault | None:
+        return find_fault(first, second, extra, worker_key)
+
+
+class RefuseProofs(FaultVerifier):
     """The default verifier, which cannot verify storage proofs and raises Fatal."""
 
     def verify_seals(self, infos: bytes, count: int) -> list[bool]:
@@ -52,13 +61,8 @@ class RefuseProofs:
     def verify_replica_update(self, info: bytes) -> bool:
         raise _unavailable("replica updates")
 
-    def verify_consensus_fault(
-        self, first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey
-    ) -> ConsensusFault | None:
-        return find_fault(first, second, extra, worker_key)
 
-
-class AcceptProofs:
+class AcceptProofs(FaultVerifier):
     """Accepts every storage proof, for local networks and tests."""
 
     def verify_seals(self, infos: bytes, count: int) -> list[bool]:
@@ -72,11 +76,6 @@ class AcceptProofs:
 
     def verify_replica_update(self, info: bytes) -> bool:
         return True
-
-    def verify_consensus_fault(
-        self, first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey
-    ) -> ConsensusFault | None:
-        return find_fault(first, second, extra, worker_key)
 
 
 def _unavailable(what: str) -> Fatal:
