@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -58,6 +60,20 @@ _DATA_VERSION = 18
 """Newest actors version of the test data."""
 _TESTED = ("testing-fake-proofs", "devnet")
 _MANIFESTS = _PROJECT / "tests" / "golden" / "manifests"
+
+
+@pytest.fixture(autouse=True)
+def preserved_limit() -> Iterator[None]:
+    """Restore the recursion limit, which commands and libraries raise, after each test."""
+    limit = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.fixture
+def high_limit(preserved_limit: None) -> None:
+    """Raise the recursion limit: the JSON parser of Python 3.11 then overflows the stack on deeply nested text."""
+    sys.setrecursionlimit(1_000_000)
 
 
 @cache

@@ -80,10 +80,11 @@ def _read(path: Path) -> Any:
     """Return a JSON value, or the `result` of a JSON-RPC response."""
     from hypervisor.errors import InvalidInput
     from hypervisor.user_files import read_bounded
+    from store.json_text import parse_json
 
     try:
-        found = json.loads(read_bounded(path, _MAX_FILE, "the file"))
-    except (ValueError, RecursionError) as error:
+        found = parse_json(read_bounded(path, _MAX_FILE, "the file"))
+    except ValueError as error:
         raise InvalidInput(f"{path} is not JSON: {error}") from None
     return found["result"] if isinstance(found, dict) and "result" in found else found
 

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from fvm_hypervisor.soltest.project_files import CONFIG_FILE
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded, user_folder
+from store.json_text import parse_json
 
 KEYS: Final = ("ffi", "fs_permissions", "solc", "solc_version", "rpc_endpoints", "eth_rpc_url")
 """Keys of foundry.toml (top level or profile) whose values need consent."""
@@ -119,7 +120,7 @@ def trusted_projects() -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(read_bounded(path, _LARGEST, "the list of trusted projects"))
+        found = parse_json(read_bounded(path, _LARGEST, "the list of trusted projects"))
         return {str(root): str(digest) for root, digest in found.items()}
     except (ValueError, AttributeError) as error:
         if isinstance(error, InvalidInput):

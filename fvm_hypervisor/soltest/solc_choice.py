@@ -9,7 +9,6 @@ A compiler that foundry.toml names by its path runs only with the user's consent
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,6 +21,7 @@ from fvm_hypervisor.soltest.solc_natives import OFFICIAL, check_native, native_p
 from fvm_hypervisor.soltest.solc_packages import ABSENT, VERSION, cached_file, cached_versions, install, known_releases
 from fvm_hypervisor.soltest.version_pragmas import Pragmas, parse_release
 from hypervisor.errors import InvalidInput
+from store.json_text import parse_json
 
 Texts = Iterable[tuple[str, str]]
 """Sources by name, for their pragmas."""
@@ -157,7 +157,7 @@ def _solc_at(path: Path) -> Solc:
 
 def _package(folder: Path) -> Solc:
     try:
-        version = str(json.loads((folder / "package.json").read_text(encoding="utf-8"))["version"])
+        version = str(parse_json((folder / "package.json").read_bytes())["version"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InvalidInput(f"{folder} is not npm's solc package: its package.json has no version") from None
     return Solc(version, folder.resolve() / "soljson.js", True)

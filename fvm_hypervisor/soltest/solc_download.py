@@ -7,7 +7,6 @@ repository solc-bin.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any, Final
 from fvm_hypervisor.download import DownloadFailed, download
 from fvm_hypervisor.soltest.solc_natives import LARGEST, native_folder, platform_name, reported_version
 from hypervisor.errors import InvalidInput
+from store.json_text import parse_json
 
 MIRROR: Final = "FVM_SOLC_BINARIES"
 _BINARIES: Final = "https://binaries.soliditylang.org"
@@ -78,7 +78,7 @@ def _listed(url: str, version: str, part: Path) -> tuple[str, str]:
     """Return the file name and SHA-256 of a release in the list. Raises NativeUnavailable, DownloadFailed."""
     download(f"{url}/list.json", part, _MAX_LIST, timeout=_SILENCE)
     try:
-        content: dict[str, Any] = json.loads(part.read_bytes())
+        content: dict[str, Any] = parse_json(part.read_bytes())
         file = content["releases"][version]
         (build,) = (build for build in content["builds"] if build["path"] == file)
         digest = str(build["sha256"]).removeprefix("0x")

@@ -106,7 +106,7 @@ def is_json(data: bytes) -> bool:
 def _parse_json(data: bytes) -> dict[str, Any]:
     try:
         parsed = parse_json(data)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InvalidInput(f"this is not a state file of anvil: {error}") from None
     assert isinstance(parsed, dict), "it begins with a brace"
     return parsed

@@ -21,6 +21,7 @@ from typing import Any, Final
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 from store.compression import LARGEST, gzip_bytes
+from store.json_text import parse_json
 
 MANIFEST: Final = "manifest.json"
 VECTORS: Final = "vectors"
@@ -94,11 +95,11 @@ def checked_vectors(folder: Path) -> list[Path]:
 def _files_of(path: Path) -> dict[str, str]:
     """Return the digests of a manifest by file. Raises InvalidInput."""
     try:
-        manifest = json.loads(read_bounded(path, _LARGEST_MANIFEST, "the manifest"))
+        manifest = parse_json(read_bounded(path, _LARGEST_MANIFEST, "the manifest"))
         if manifest["format"] != _FORMAT:
             raise ValueError(f"its format is {manifest['format']!r:.20}, expected {_FORMAT}")
         files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{path} is not a manifest of vectors: {type(error).__name__}: {error}") from None
     outside = _first_outside(files)
     if outside is not None:

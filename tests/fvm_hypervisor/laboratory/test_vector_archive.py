@@ -97,6 +97,7 @@ def _edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
     return edit
 
 
+@pytest.mark.usefixtures("high_limit")
 @pytest.mark.parametrize(
     ("damage", "words"),
     [

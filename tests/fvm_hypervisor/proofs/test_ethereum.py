@@ -132,3 +132,13 @@ def test_command_proves_and_refuses(tmp_path: Path) -> None:
     assert (shown["exists"], shown["nonce"], len(shown["slots"])) == (True, 1, 4)
     bad = run(app, ["ethereum", str(proof), "--state-root", "0x" + "00" * 32])
     assert (bad.exit_code, bad.stderr[:45]) == (1, "not proven: accountProof: node 0: its hash is")
+
+
+@pytest.mark.usefixtures("high_limit")
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "1e999"])
+def test_command_names_file_that_is_not_json(tmp_path: Path, text: str) -> None:
+    proof = tmp_path / "proof.json"
+    proof.write_text(text, encoding="utf-8")
+    found = CliRunner().invoke(app, ["ethereum", str(proof), "--state-root", BLOCK["stateRoot"]])
+    assert found.exit_code != 0
+    assert f"{proof} is not JSON: " in str(found.exception)

@@ -193,11 +193,13 @@ def test_another_checkout_of_the_same_project_is_not_trusted(tmp_path: Path) -> 
     assert grant(tmp_path) == Grant()
 
 
-def test_corrupt_trust_list_trusts_no_project(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("high_limit")
+@pytest.mark.parametrize("text", ["[", "[" * 100_000])
+def test_corrupt_trust_list_trusts_no_project(tmp_path: Path, text: str) -> None:
     folder = project(tmp_path, "ffi = true", RUNS)
     hypervisor("trust", folder)
     (place,) = (tmp_path / "data").rglob("trusted.json")
-    place.write_text("[", encoding="utf-8")
+    place.write_text(text, encoding="utf-8")
     status, output = hypervisor("test", folder)
     assert (status, "is not a valid list of trusted projects; delete it" in output) == (2, True)
     assert not (folder / "ran").exists()
