@@ -5,7 +5,7 @@ other change of rules. Source: ref-fvm fvm/Cargo.toml, features `m2-native` and 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -62,14 +62,11 @@ def with_features(names: Iterable[str], overlay: Overlay | None = None) -> Overl
     title = " and ".join(chosen)
     if overlay is None:
         return Overlay(title, SINCE, None, rules=tuple(sorted(rules.items())))
-    joined = Overlay(
-        f"{overlay.name} with {title}",
-        max(overlay.since, SINCE),
-        overlay.until,
-        overlay.prices,
-        tuple(sorted({**dict(overlay.rules), **rules}.items())),
-        overlay.added,
-        overlay.removed,
+    joined = replace(
+        overlay,
+        name=f"{overlay.name} with {title}",
+        since=max(overlay.since, SINCE),
+        rules=tuple(sorted({**dict(overlay.rules), **rules}.items())),
     )
     if joined.until is not None and joined.until < joined.since:
         raise InvalidInput(f"the overlay '{overlay.name}' ends at nv{joined.until}: {title} begins at nv{SINCE}")

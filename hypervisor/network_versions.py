@@ -4,6 +4,7 @@ A row has the version of the built-in actors, the price list and the machine's r
 version, add a row. Source: ref-fvm v3 (nv18 to nv20) and v4 (nv21 to nv29), and the network's upgrades.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -157,30 +158,51 @@ LATEST = NV29
 """Default network version."""
 
 
+def known_versions(overlay: Overlay | None = None) -> Mapping[int, NetworkVersion]:
+    """Return the rows by number, without the overlay's changes; an overlay's draft version follows its base."""
+    draft = None if overlay is None else overlay.draft
+    if overlay is None or draft is None:
+        return NETWORK_VERSIONS
+    base = known_row(draft.base)
+    rows = {number: row for number, row in NETWORK_VERSIONS.items() if number <= draft.base}
+    return {**rows, draft.number: replace(base, number=draft.number, name=overlay.name, layouts=Layouts.KEPT)}
+
+
+def known_row(number: int, overlay: Overlay | None = None) -> NetworkVersion:
+    """Return the row of a number, without the overlay's changes. Raises InvalidInput with the supported versions."""
+    rows = known_versions(overlay)
+    try:
+        return rows[number]
+    except KeyError:
+        raise InvalidInput(f"network version nv{number} is not known: choose one of {_listed(rows)}") from None
+
+
 def network_version(number: int, overlay: Overlay | None = None) -> NetworkVersion:
     """Return the row of a number, with an overlay applied. Raises InvalidInput with the supported versions."""
-    try:
-        row = NETWORK_VERSIONS[number]
-    except KeyError:
-        known = f"nv{min(NETWORK_VERSIONS)} to nv{max(NETWORK_VERSIONS)}"
-        raise InvalidInput(f"network version nv{number} is not known: choose one of {known}") from None
+    row = known_row(number, overlay)
     return row if overlay is None else row.with_overlay(overlay)
+
+
+def _listed(rows: Mapping[int, NetworkVersion]) -> str:
+    first, *_, base, last = rows
+    return f"nv{first} to nv{last}" if last == base + 1 else f"nv{first} to nv{base}, nv{last}"
 
 
 def versions_of(overlay: Overlay) -> list[NetworkVersion]:
     """Return the rows that an overlay changes, without the overlay."""
-    last = max(NETWORK_VERSIONS) if overlay.until is None else overlay.until
-    return [row for number, row in NETWORK_VERSIONS.items() if overlay.since <= number <= last]
+    rows = known_versions(overlay)
+    last = max(rows) if overlay.until is None else overlay.until
+    return [row for number, row in rows.items() if overlay.since <= number <= last]
 
 
-def versions_between(before: int, after: int) -> list[NetworkVersion]:
+def versions_between(before: int, after: int, overlay: Overlay | None = None) -> list[NetworkVersion]:
     """Return the rows of the versions after `before` up to `after`; empty if `after` is not later."""
-    return [row for number, row in NETWORK_VERSIONS.items() if before < number <= after]
+    return [row for number, row in known_versions(overlay).items() if before < number <= after]
 
 
-def versions_after(number: int) -> list[NetworkVersion]:
+def versions_after(number: int, overlay: Overlay | None = None) -> list[NetworkVersion]:
     """Return the rows of all later versions."""
-    return versions_between(number, max(NETWORK_VERSIONS))
+    return versions_between(number, max(known_versions(overlay)), overlay)
 
 
 def layouts_between(before: int, after: int) -> list[NetworkVersion]:

@@ -8,7 +8,7 @@ An overlay has the changes and the versions they apply to; `NetworkVersion.with_
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -19,11 +19,24 @@ RuleValue = bool | int | str | None
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A network version that no network has yet: `number`, the successor of version `base`.
+
+    `migration` is the SHA-256 of the Python file that rewrites states at the upgrade, in hex; empty for none.
+    """
+
+    number: int
+    base: int
+    migration: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Overlay:
     """Changes to the rows of network versions `since` to `until` (None: all later ones).
 
     `prices` maps the names of `hypervisor.price_names` to milligas; `rules` has names of `MachineRules`, and
-    `base_fee`; `added` and `removed` are EVM features. Each is sorted by name.
+    `base_fee`; `added` and `removed` are EVM features. Each is sorted by name. With `draft`, the
+    overlay adds a network version and changes no other.
     """
 
     name: str = field(compare=False)
@@ -33,6 +46,7 @@ class Overlay:
     rules: tuple[tuple[str, RuleValue], ...] = ()
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    draft: Draft | None = None
 
     @property
     def digest(self) -> str:
@@ -45,18 +59,27 @@ class Overlay:
     def fields(self) -> list[Any]:
         """Return the fields for a folder's records."""
         tables = [[list(row) for row in table] for table in (self.prices, self.rules)]
-        return [self.name, self.since, self.until, *tables, list(self.added), list(self.removed)]
+        draft = [] if self.draft is None else [list(astuple(self.draft))]
+        return [self.name, self.since, self.until, *tables, list(self.added), list(self.removed), *draft]
 
     @classmethod
     def from_fields(cls, fields: Sequence[Any]) -> Overlay:
         """Create an overlay from `fields`. Raises TypeError and ValueError."""
-        name, since, until, prices, rules, added, removed = fields
+        name, since, until, prices, rules, added, removed, *rest = fields
         if not isinstance(since, int) or not (until is None or isinstance(until, int)):
             raise TypeError("the versions of an overlay must be numbers")
         tables = [tuple((str(key), value) for key, value in table) for table in (prices, rules)]
         if not all(isinstance(value, int) for _, value in tables[0]):
             raise TypeError("the prices of an overlay must be numbers")
-        return cls(str(name), since, until, tables[0], tables[1], tuple(added), tuple(removed))
+        draft = None if not rest else _draft(*rest)
+        return cls(str(name), since, until, tables[0], tables[1], tuple(added), tuple(removed), draft)
+
+
+def _draft(fields: Sequence[Any]) -> Draft:
+    number, base, migration = fields
+    if type(number) is not int or type(base) is not int or not isinstance(migration, str):
+        raise TypeError("a draft version has two numbers and a digest")
+    return Draft(number, base, migration)
 
 
 @lru_cache(64)

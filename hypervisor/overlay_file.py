@@ -20,13 +20,13 @@ See docs/laboratory.md for the effect of each part.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hypervisor.errors import InvalidInput
 from hypervisor.features import check_feature_rules
@@ -35,6 +35,8 @@ from hypervisor.network_versions import NETWORK_VERSIONS, BaseFee, MachineRules,
 from hypervisor.overlay import Overlay, RuleValue
 from hypervisor.price_names import COUNTS, check_price_name, price_values
 from hypervisor.user_files import read_bounded
+
+T = TypeVar("T")
 
 MAX_BYTES: Final = 1 << 20
 _TABLES: Final = ("name", "since", "until", "prices", "rules", "evm")
@@ -54,32 +56,47 @@ _MAX_PRICES: Final[Mapping[str, int]] = MappingProxyType({"wasm_instruction": 1_
 
 def read_overlay(path: Path) -> Overlay:
     """Read an overlay from a file; the file's name is the default name. Raises InvalidInput."""
-    data = read_bounded(path, MAX_BYTES, "overlay")
+    return read_toml(path, "overlay", lambda table: parse_overlay(table, path.stem))
+
+
+def read_toml(path: Path, what: str, parse: Callable[[Mapping[str, Any]], T]) -> T:
+    """Return the result of `parse` for a TOML file, named `what` in errors. Raises InvalidInput."""
+    data = read_bounded(path, MAX_BYTES, what)
     try:
         table = tomllib.loads(data.decode(), parse_float=Decimal)
     except (ValueError, RecursionError) as error:  # plain ValueError: a number of more than 4,300 digits
-        raise InvalidInput(f"overlay {path} is not TOML: {error}") from None
+        raise InvalidInput(f"{what} {path} is not TOML: {error}") from None
     try:
-        return parse_overlay(table, path.stem)
+        return parse(table)
     except (ValueError, RecursionError) as error:  # not InvalidInput: values too long or nested too deeply to print
-        raise InvalidInput(f"overlay {path}: {error}") from None
+        raise InvalidInput(f"{what} {path}: {error}") from None
 
 
 def parse_overlay(table: Mapping[str, Any], name: str) -> Overlay:
     """Create an overlay from parsed TOML. Raises InvalidInput."""
     check_names(table, _TABLES, "the file")
-    added, removed = _features(_table(table, "evm"))
+    added, removed = parse_features(table_of(table, "evm"), "evm", evm_features())
     overlay = Overlay(
-        _name(table.get("name", name)),
+        parse_name(table.get("name", name)),
         _version(table, "since", min(NETWORK_VERSIONS)),
         _version(table, "until", max(NETWORK_VERSIONS)) if "until" in table else None,
-        tuple(sorted((key, parse_price(key, value)) for key, value in _flat(_table(table, "prices")))),
-        tuple(sorted(_rule(key, value) for key, value in _table(table, "rules").items())),
+        parse_prices(table_of(table, "prices")),
+        parse_rules(table_of(table, "rules")),
         added,
         removed,
     )
     check_overlay(overlay)
     return overlay
+
+
+def parse_prices(table: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Return the prices of a table [prices], in milligas, sorted by name. Raises InvalidInput."""
+    return tuple(sorted((key, parse_price(key, value)) for key, value in _flat(table)))
+
+
+def parse_rules(table: Mapping[str, Any]) -> tuple[tuple[str, RuleValue], ...]:
+    """Return the rules of a table [rules], sorted by name. Raises InvalidInput."""
+    return tuple(sorted(_rule(key, value) for key, value in table.items()))
 
 
 def price_overlay(prices: Mapping[str, int], rows: Sequence[NetworkVersion], base: Overlay | None = None) -> Overlay:
@@ -96,7 +113,7 @@ def price_overlay(prices: Mapping[str, int], rows: Sequence[NetworkVersion], bas
     if outside:
         raise InvalidInput(f"the overlay '{base.name}' does not cover nv{outside[0]}, so its prices cannot be changed")
     both = tuple(sorted({**dict(base.prices), **prices}.items()))
-    joined = Overlay(base.name, base.since, base.until, both, base.rules, base.added, base.removed)
+    joined = replace(base, prices=both)
     check_overlay(joined)
     return joined
 
@@ -106,7 +123,7 @@ def check_overlay(overlay: Overlay) -> None:
     rows = versions_of(overlay)
     if not rows:
         raise InvalidInput(f"the range since {overlay.since} until {overlay.until} contains no network version")
-    if not (overlay.prices or overlay.rules or overlay.added or overlay.removed):
+    if overlay.draft is None and not (overlay.prices or overlay.rules or overlay.added or overlay.removed):
         raise InvalidInput("the overlay changes nothing: expected [prices], [rules] or [evm]")
     check_feature_rules(overlay)
     known = {name: value for row in NETWORK_VERSIONS.values() for name, value in price_values(row.prices).items()}
@@ -156,14 +173,16 @@ def check_names(found: Iterable[str], known: Iterable[str], where: str) -> None:
             raise InvalidInput(f"{where} has no {name!r:.80}: {hint}")
 
 
-def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def table_of(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the table [name], empty if it is missing. Raises InvalidInput for any other value."""
     found = table.get(name, {})
     if not isinstance(found, Mapping):
         raise InvalidInput(f"{name} is {found!r:.80}: expected a table, [{name}]")
     return found
 
 
-def _name(name: object) -> str:
+def parse_name(name: object) -> str:
+    """Return a printable name of 1 to 100 letters unchanged. Raises InvalidInput."""
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
         raise InvalidInput(f"the name is {name!r:.80}: expected a string of 1 to {_LONGEST_NAME} letters")
     return name
@@ -207,17 +226,24 @@ def _rule(name: str, value: Any) -> tuple[str, RuleValue]:
     return name, value
 
 
-def _features(table: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    check_names(table, ("add", "remove"), "[evm]")
-    known = sorted(frozenset[str]().union(*(row.evm for row in NETWORK_VERSIONS.values())))
+def evm_features() -> list[str]:
+    """Return the names of all EVM features (`NetworkVersion.evm`), sorted."""
+    return sorted(frozenset[str]().union(*(row.evm for row in NETWORK_VERSIONS.values())))
+
+
+def parse_features(
+    table: Mapping[str, Any], title: str, known: Sequence[str], keys: tuple[str, str] = ("add", "remove")
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the lists of known names under two keys of a table [title], sorted. Raises InvalidInput."""
+    check_names(table, keys, f"[{title}]")
     found = []
-    for key in ("add", "remove"):
+    for key in keys:
         names = table.get(key, [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InvalidInput(f"{key} of [evm] is {names!r:.80}: expected a list of names")
-        check_names(names, known, "[evm]")
+            raise InvalidInput(f"{key} of [{title}] is {names!r:.80}: expected a list of names")
+        check_names(names, known, f"[{title}]")
         found.append(tuple(sorted(set(names))))
     both = set(found[0]) & set(found[1])
     if both:
-        raise InvalidInput(f"[evm] adds and removes {', '.join(sorted(both))}")
+        raise InvalidInput(f"[{title}] has {', '.join(sorted(both))} under both {keys[0]} and {keys[1]}")
     return found[0], found[1]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import LONGEST_MODULE, Precompile
-from hypervisor.user_files import read_bounded
+from hypervisor.user_files import path_inside, read_bounded
 
 TABLE: Final = "precompiles"
 MAX_PRECOMPILES: Final = 256
@@ -63,15 +63,7 @@ def _precompile(name: str, table: Any, folder: Path) -> Precompile:
     file = table["wasm"]
     if not isinstance(file, str) or not file or "\0" in file:
         raise InvalidInput(f"{where}.wasm is {file!r:.60}, expected the path of a module")
-    try:
-        path = (folder / file).resolve()
-        is_inside = path.is_relative_to(folder.resolve())
-    except (OSError, RuntimeError) as error:
-        raise InvalidInput(f"{where}.wasm {file!r:.60} cannot be resolved: {error}") from None
-    if not is_inside:
-        raise InvalidInput(
-            f"{where}.wasm {file!r:.200} is {path}, outside of {folder}: move the module into that folder"
-        )
+    path = path_inside(folder, file, f"{where}.wasm")
     module = read_bounded(path, LONGEST_MODULE, f"{where}.wasm")
     if not module:
         raise InvalidInput(f"{where}.wasm {path} is empty")

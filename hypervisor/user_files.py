@@ -41,6 +41,18 @@ def read_bounded(path: Path, limit: int, what: str, kind: type[InvalidInput] = I
     return data
 
 
+def path_inside(folder: Path, file: str, where: str) -> Path:
+    """Return the path of a file that a user's file names, which must be in `folder`. Raises InvalidInput."""
+    try:
+        path = (folder / file).resolve()
+        is_inside = path.is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidInput(f"{where} {file!r:.60} cannot be resolved: {error}") from None
+    if not is_inside:
+        raise InvalidInput(f"{where} {file!r:.200} is {path}, outside of {folder}: move the file into that folder")
+    return path
+
+
 def check_output(path: Path | None, what: str) -> None:
     """Raise InvalidInput unless a file can be written at `path`, to report this before the work is done.
 

@@ -176,6 +176,7 @@ COMMANDS: Final = (
         "compare:compare",
         "Execute the same messages under two configurations of rules, prices or actors, and explain the differences.",
     ),
+    Row("version", CHECK_IT, "versions:app", "Create draft network versions."),
     Row(
         "gas",
         CHECK_IT,

@@ -34,7 +34,10 @@ def compare(
         typer.Option(metavar="CAR|vN[,CAR|vN]", rich_help_panel=RULES, help=f"Built-in actors {_PAIR}."),
     ] = None,
     network: Annotated[
-        str | None, typer.Option(metavar="nvN[,nvN]", rich_help_panel=RULES, help=f"The network version {_PAIR}.")
+        str | None,
+        typer.Option(
+            metavar="nvN|FILE[,nvN|FILE]", rich_help_panel=RULES, help=f"Network version or draft (.toml) {_PAIR}."
+        ),
     ] = None,
     overlay: Annotated[
         str | None,
@@ -64,6 +67,8 @@ def compare(
     Example: hypervisor compare chain --price block_persist_compute=86000
 
     Example: hypervisor compare vectors --bundle v18,mine.car --html report.html
+
+    Example: hypervisor compare chain --network nv29,nv30-draft.toml
 
     Example: hypervisor compare chain --actor storagemarket=market.wasm --from 100 --to 200
     """

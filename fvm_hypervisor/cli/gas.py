@@ -31,7 +31,10 @@ def gas(
         str | None, typer.Option(metavar="CAR|vN", rich_help_panel=RULES, help="Alternative built-in actors.")
     ] = None,
     network: Annotated[
-        str | None, typer.Option(metavar="nvN", rich_help_panel=RULES, help="Alternative network version.")
+        str | None,
+        typer.Option(
+            metavar="nvN|FILE", rich_help_panel=RULES, help="Alternative network version, or draft of one (.toml)."
+        ),
     ] = None,
     overlay: Annotated[
         str | None, typer.Option(metavar="FILE", rich_help_panel=RULES, help="Overlay of prices or rules (TOML).")

@@ -43,6 +43,14 @@ def conformance(
         typer.Option(metavar="CAR|vN", help="Bundle to use instead of the vectors' own.", show_default=False),
     ] = None,
     overlay: OverlayFile = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="nvN|FILE",
+            help="Network version, or draft of one (.toml), instead of the vectors' own.",
+            show_default=False,
+        ),
+    ] = None,
     parallel: Annotated[
         int,
         typer.Option(min=1, max=256, metavar="N", help="Number of processes that share a vector's messages."),
@@ -57,6 +65,7 @@ def conformance(
       oracle's `run --trace`, and shows the first charge that differs.
     - --bundle runs other actors on the vectors' states, which must have the same layouts.
     - --workers is the number of vectors run at once, --parallel the number of processes per vector.
+    - --network runs every vector under one version, with a draft's actors if it has some.
     - --overlay changes prices or rules; `hypervisor compare` explains the effects.
 
     Vectors whose actors are not installed are skipped; the last line counts them and names the remedy.
@@ -69,7 +78,7 @@ def conformance(
 
     from fvm_hypervisor.laboratory.vectors import conformance as runner
     from fvm_hypervisor.laboratory.vectors.pool import run_all
-    from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file
+    from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file, under_network
     from hypervisor.bundle import Bundle
     from hypervisor.opening import named_overlay
     from hypervisor.user_files import check_output
@@ -81,6 +90,7 @@ def conformance(
     if bundle is not None:
         Bundle.open(bundle)  # report an invalid bundle once, not in every worker
     options = RunOptions(diff, trace is not None, against, named_overlay(overlay), bundle, parallel)
+    options = options if network is None else under_network(options, network)
     work = partial(run_file, folder=bundle_dir or data_folder("bundles"), options=options)
     records: Iterator[dict[str, Any]]
     records = (record for results in run_all(work, todo, workers, "vectors", dask) for record in results)

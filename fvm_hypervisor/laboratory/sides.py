@@ -12,11 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from fvm_hypervisor.drafts import named_draft
 from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.manifest import ACTOR_NAMES, Manifest
-from hypervisor.network_versions import NetworkVersion, network_version, other_layouts
+from hypervisor.network_versions import NetworkVersion, known_row, network_version, other_layouts
 from hypervisor.overlay import Overlay
 from hypervisor.overlay_file import check_names, parse_price, price_overlay, read_overlay
 from hypervisor.user_files import read_bounded
@@ -75,7 +76,7 @@ class Side:
 @lru_cache(64)
 def _row(number: int, overlay: Overlay | None, prices: tuple[tuple[str, int], ...]) -> NetworkVersion:
     # cached, because every case needs it
-    row = network_version(number)
+    row = known_row(number, overlay)
     return network_version(number, price_overlay(dict(prices), [row], overlay) if prices else overlay)
 
 
@@ -173,15 +174,20 @@ def _side(
     words = [f"bundle {bundle}" if bundle else "", network or "", f"overlay {overlay}" if overlay else ""]
     words += [f"{name} of {file}" for name, file in actors if file]
     words += [f"{price}" for price in prices]
+    draft = None if network is None else named_draft(network)
+    if draft is not None and overlay is not None:
+        raise InvalidInput(f"the overlay {overlay} and the draft {network} exclude each other: put both into the draft")
     named = [price.partition("=")[0] for price in prices]
     for name in named:
         if named.count(name) > 1:
             raise InvalidInput(f"--price {name} is given {named.count(name)} times: expected one price for a name")
+    changes = None if draft is None else draft.overlay
+    actors_of_draft = None if draft is None else draft.bundle
     return Side(
-        None if network is None else _number(network),
-        None if overlay is None else read_overlay(Path(overlay)),
+        draft.number if draft is not None else None if network is None else _number(network),
+        changes if overlay is None else read_overlay(Path(overlay)),
         tuple(sorted(_price(text) for text in prices)),
-        None if bundle is None else Bundle.open(bundle),
+        actors_of_draft if bundle is None else Bundle.open(bundle),
         tuple((name, _module(name, Path(file))) for name, file in actors if file is not None),
         ", ".join(filter(None, words)) or AS_RECORDED,
     )

@@ -10,6 +10,7 @@ import pytest
 from hypervisor.migration_nv29 import DENOM
 from hypervisor.network_versions import NETWORK_VERSIONS, Layouts
 from hypervisor.stream_settings import DEVELOPMENT, STREAM_SETTINGS
+from tests.docs.page_shell import run_page
 
 PROJECT = Path(__file__).resolve().parents[2]
 TEXT = (PROJECT / "docs" / "network-versions.md").read_text(encoding="utf-8")
@@ -35,6 +36,12 @@ def test_the_values_of_the_networks_are_those_of_the_migration() -> None:
     assert numbers("slope") == [-(-DENOM * 45 // 100 // row.ramp) for row in rows]
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
+@pytest.mark.parametrize("code", re.findall(r"```python\n(?!# )(.*?)```", TEXT, re.DOTALL))
 def test_page_python_example_runs(code: str) -> None:
     exec(compile(code, "docs/network-versions.md", "exec"), {})
+
+
+def test_draft_section_commands_have_the_documented_output(tmp_path: Path) -> None:
+    section = TEXT.partition("## Draft versions\n")[2].partition("\n## ")[0]
+    for ran in run_page(section, tmp_path / "page"):
+        ran.check()

@@ -56,8 +56,9 @@ MISTAKES: dict[str, list[list[str]]] = {
     "compare": [
         ["chain"], *([source, "--price", "syscall=1"] for source in ("absent", "chain", "no-json", "no-store")),
         ["--list-prices", "--network", "newest"], ["--list-prices", "--overlay", "absent.toml"],
+        ["--list-prices", "--network", "absent.toml"], ["chain", "--network", "absent.toml"],
     ],
-    "conformance": [["absent"], ["chain"]],
+    "conformance": [["absent"], ["chain"], ["absent", "--network", "absent.toml"], ["absent", "--network", "newest"]],
     "create": [
         ["Vault", "--private-key", "zz"], ["Vault", "--unlocked"], ["Vault", "--value", "much"],
         ["absent.sol:Vault", "--unlocked", "--from", SOMEBODY], ["Vault", "--nothing"],
@@ -120,6 +121,7 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["absent.json", "--state-root", "0x" + "00" * 32], ["no-json", "--state-root", "0x" + "00" * 32],
         ["no-json"], ["no-json", "--state-root", "zz"], ["no-json", "--block", "no-json"],
     ],
+    "version new": [["../nv30"], ["nv30-draft", "--from", "nv30"], ["nv30-draft", "--folder", "absent"]],
     "wallet address": [["zz"]],
     "wallet list": [["--nothing"]],
     "wallet new": [["--nothing"]],

@@ -190,8 +190,12 @@ def variants_of(
     tracer: Tracer | None = None,
     wanted: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _after: True,
     overlay: Overlay | None = None,
+    network: int | None = None,
 ) -> Iterator[VectorVariant]:
-    """Yield the variants of one vector, as `open_vector` does, with an overlay's prices and rules."""
+    """Yield the variants of one vector, as `open_vector` does, with an overlay's prices and rules.
+
+    `network` replaces the vector's network version.
+    """
     try:
         variants = list(vector["preconditions"]["variants"])
         blocks = dict(read_car(io.BytesIO(gunzip(base64.b64decode(vector["car"])))))
@@ -208,7 +212,8 @@ def variants_of(
             own = {**vector, **variant}
             tipsets = _check(own, variant["epoch"])
             changed = with_features(vector.get("features", ()), overlay)
-            context = context_of(vector, variant, network_version(variant["nv"]).with_overlay(changed))
+            number = variant["nv"] if network is None else network
+            context = context_of(vector, variant, network_version(number, changed))
             externs, proofs = ReplayExterns(vector), proofs_of(vector)
         except MALFORMED as error:
             raise BadVector(path, error) from None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from fvm_hypervisor.laboratory.sides import Choices, one_side
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder, BundleMissing
 from fvm_hypervisor.laboratory.vectors.charges import Trace, TraceFile, charges_of, first_difference, totals, trace_of
 from fvm_hypervisor.laboratory.vectors.conformance import (
@@ -22,7 +23,7 @@ from fvm_hypervisor.laboratory.vectors.conformance import (
 )
 from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
 from hypervisor.bundle import Bundle
-from hypervisor.errors import HypervisorError
+from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.gas import in_gas
 from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.network_versions import network_version
@@ -38,20 +39,30 @@ class RunOptions:
     """Output options. With `against`, charges that differ from that file of traces are failures.
 
     `overlay` changes prices or rules, so gas may differ from the vectors. The actors of `bundle` replace those that the
-    vectors name. With `parallel` above 1, workers execute the messages.
+    vectors name, and `network` their network version. With `parallel` above 1, workers execute the messages.
     """
 
     diff: bool = False
     trace: bool = False
     against: Path | None = None
     overlay: Overlay | None = None
-    bundle: str | None = None
+    bundle: str | Bundle | None = None
     parallel: int = 1
+    network: int | None = None
 
     @property
     def listening(self) -> bool:
         """True if charges must be recorded."""
         return self.diff or self.trace or self.against is not None
+
+
+def under_network(options: RunOptions, name: str) -> RunOptions:
+    """Return options that run all vectors under a network version: nvN, or a draft's file. Raises InvalidInput."""
+    side = one_side(Choices(network=name))
+    if side.overlay is not None and options.overlay is not None:
+        raise InvalidInput(f"--overlay and the draft {name} exclude each other: put both into the draft")
+    overlay, bundle = options.overlay or side.overlay, options.bundle or side.bundle
+    return replace(options, network=side.network, overlay=overlay, bundle=bundle)
 
 
 def run_file(path: Path, folder: Path, options: RunOptions = RunOptions()) -> list[Record]:
@@ -86,7 +97,8 @@ def _failed_record(name: str, error: Exception) -> Record:
 
 def _records(vector: Record, path: Path, folder: Path, options: RunOptions) -> Iterator[Record]:
     recorder = Recorder() if options.listening else None
-    for variant in variants_of(vector, path, _bundles(folder, options.bundle), recorder, overlay=options.overlay):
+    bundles, overlay, network = _bundles(folder, options.bundle), options.overlay, options.network
+    for variant in variants_of(vector, path, bundles, recorder, overlay=overlay, network=network):
         result = run_variant(variant, options.parallel)
         record = {**result.record(), "vector": result.vector or path.stem}
         if result.lacks_actors:
@@ -126,9 +138,9 @@ def _against(trace: Trace, expected: Trace | None) -> str:
 
 
 @lru_cache(maxsize=1)
-def _bundles(folder: Path, instead: str | None) -> BundleFolder:
+def _bundles(folder: Path, instead: str | Bundle | None) -> BundleFolder:
     """Return the bundles, cached in each worker process."""
-    return BundleFolder(folder, None if instead is None else Bundle.open(instead))
+    return BundleFolder(folder, Bundle.open(instead) if isinstance(instead, str) else instead)
 
 
 @lru_cache(maxsize=1)

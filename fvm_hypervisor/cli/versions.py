@@ -1,0 +1,42 @@
+"""`hypervisor version`: draft network versions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fvm_hypervisor.cli.options import AsJson
+
+app = typer.Typer(help="Create draft network versions.", no_args_is_help=True)
+
+
+@app.callback()
+def version() -> None:
+    """Create draft network versions."""
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name, such as nv30-draft.", show_default=False)],
+    base: Annotated[
+        str, typer.Option("--from", metavar="nvN", help="Version that the draft changes.", show_default=True)
+    ] = "nv29",
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Folder of the new file.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Write NAME.toml, a draft of a network version with a table for each kind of change.
+
+    The number is that of the name, or the one after --from. The options --network of `node`, `compare` and
+    `conformance` accept the file.
+
+    Example: hypervisor version new nv30-draft --from nv29
+    """
+    from fvm_hypervisor.cli.options import parsed_network
+    from fvm_hypervisor.drafts import new_draft, read_draft
+
+    path = new_draft(name, parsed_network(base), folder)
+    number = read_draft(path).number
+    typer.echo(json.dumps({"path": str(path), "number": number}) if as_json else f"{path}: nv{number}, from {base}")

@@ -1,0 +1,167 @@
+"""Reading of draft files. Every key and value is checked before anything runs.
+
+    name = "nv30-draft"
+    number = 30
+    base = 29            # the version that the draft changes
+    epoch = 100          # last epoch of `base` on a new chain; 0: the chain starts with the draft
+
+    [prices]             # as in an overlay (`hypervisor.overlay_file`)
+    [rules]
+    [syscalls]           # enable: features of ref-fvm
+    [opcodes]            # add and remove: EVM features
+    [precompiles]
+    [evm]                # add and remove: the other features of `NetworkVersion.evm`
+    [actors]             # bundle, and modules by actor name
+
+The file is data. It names files in its own folder only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.bundles.building import build
+from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
+from hypervisor.bundle_library import downloaded_releases, is_release_name, own_bundles, unpinned_bundles
+from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.features import FEATURES
+from hypervisor.manifest import ACTOR_NAMES
+from hypervisor.network_versions import NETWORK_VERSIONS, network_version
+from hypervisor.overlay import Draft, Overlay
+from hypervisor.overlay_file import (
+    check_names,
+    check_overlay,
+    evm_features,
+    parse_features,
+    parse_name,
+    parse_prices,
+    parse_rules,
+    read_toml,
+    table_of,
+)
+from hypervisor.price_names import check_price_name, price_values
+from hypervisor.user_files import path_inside, read_bounded
+from store.cid import CidError, parse_cid, show
+
+KEYS: Final = (
+    "name", "number", "base", "epoch", "prices", "rules", "syscalls", "opcodes", "precompiles", "evm", "actors",
+)  # fmt: skip
+OPCODES: Final = ("CLZ", "MCOPY", "TRANSIENT")
+PRECOMPILES: Final = ("BEACON_RANDOMNESS", "BLS12_381", "P256")
+MAX_NUMBER: Final = 999
+"""Maximum number of a draft version."""
+_MAX_EPOCH: Final = (1 << 63) - 1
+_BUNDLE: Final = "bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class DraftVersion:
+    """A draft version read from a file: its changes, its last epoch of the base version, and its built-in actors.
+
+    `overlay` adds the version to the known ones. `bundle` is None if the actors are those of the base version.
+    """
+
+    path: Path
+    number: int
+    base: int
+    overlay: Overlay
+    epoch: int
+    bundle: Bundle | None
+
+
+def read_draft(path: Path) -> DraftVersion:
+    """Read a draft version from a file. Raises InvalidInput."""
+    return read_toml(path, "draft version", lambda table: _parse(table, path))
+
+
+def named_draft(text: str) -> DraftVersion | None:
+    """Return the draft version of a name that ends in .toml; None for any other name. Raises InvalidInput."""
+    return read_draft(Path(text)) if text.endswith(".toml") else None
+
+
+def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
+    _check_keys(table)
+    name = parse_name(table.get("name", path.stem))
+    base = _number(table, "base", min(NETWORK_VERSIONS), max(NETWORK_VERSIONS))
+    number = _number(table, "number", base + 1, MAX_NUMBER)
+    epoch = _number(table, "epoch", 0, _MAX_EPOCH) if "epoch" in table else 0
+    prices = parse_prices(table_of(table, "prices"))
+    for price, _ in prices:
+        check_price_name(price, price_values(network_version(base).prices), f"nv{base}")
+    rules = dict(parse_rules(table_of(table, "rules")))
+    enabled, disabled = parse_features(table_of(table, "syscalls"), "syscalls", list(FEATURES), ("enable", "disable"))
+    rules |= {FEATURES[name].rule: True for name in enabled} | {FEATURES[name].rule: False for name in disabled}
+    added, removed = _evm_changes(table)
+    draft = Draft(number, base)
+    overlay = Overlay(name, number, None, prices, tuple(sorted(rules.items())), added, removed, draft)
+    check_overlay(overlay)
+    return DraftVersion(path, number, base, overlay, epoch, _bundle(table_of(table, "actors"), path, overlay))
+
+
+def _check_keys(table: Mapping[str, Any]) -> None:
+    for key in table:
+        if key not in KEYS:
+            raise InvalidInput(f"the file has no key {key!r:.80}: expected {', '.join(KEYS)}")
+
+
+def _number(table: Mapping[str, Any], key: str, least: int, most: int) -> int:
+    if key not in table:
+        raise InvalidInput(f"the key {key} is missing: expected a number from {least} to {most}")
+    value = table[key]
+    if type(value) is not int or not least <= value <= most:
+        raise InvalidInput(f"{key} is {value!r:.80}: expected a whole number from {least} to {most}")
+    return value
+
+
+def _evm_changes(table: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the EVM features that the three tables of features add and remove."""
+    rest = [name for name in evm_features() if name not in (*OPCODES, *PRECOMPILES)]
+    added, removed = list[str](), list[str]()
+    for title, known in ("opcodes", OPCODES), ("precompiles", PRECOMPILES), ("evm", rest):
+        more, fewer = parse_features(table_of(table, title), title, known)
+        added += more
+        removed += fewer
+    return tuple(sorted(added)), tuple(sorted(removed))
+
+
+def _bundle(table: Mapping[str, Any], path: Path, overlay: Overlay) -> Bundle | None:
+    """Return the bundle of a table [actors]: the named one, or the base version's, with other modules."""
+    if not table:
+        return None
+    check_names(table, (_BUNDLE, *ACTOR_NAMES), "[actors]")
+    for name, value in table.items():
+        if not isinstance(value, str) or not value:
+            raise InvalidInput(f"{name} of [actors] is {value!r:.80}: expected the name of a file")
+    folder = path.resolve().parent
+    row = network_version(overlay.since, overlay)
+    bundle = _open(table[_BUNDLE], folder) if _BUNDLE in table else Bundle.for_actors(row.actors, row.rules)
+    modules = {
+        name: read_bounded(path_inside(folder, file, f"actors.{name}"), MAX_BUNDLE_BYTES, f"actors.{name}", BundleError)
+        for name, file in table.items()
+        if name != _BUNDLE
+    }
+    return Bundle.from_car(build(bundle, modules)) if modules else bundle
+
+
+def _open(source: str, folder: Path) -> Bundle:
+    """Open a bundle by name, by manifest root, or as a CAR file in a folder. Raises InvalidInput."""
+    if source in own_bundles() or source in unpinned_bundles() or is_release_name(source):
+        return Bundle.open(source)
+    try:
+        root = parse_cid(source)
+    except CidError:
+        return Bundle.from_file(path_inside(folder, source, f"actors.{_BUNDLE}"))
+    for variant in own_bundles().values():
+        if Bundle.embedded(variant).root == root:
+            return Bundle.embedded(variant)
+    for file in (*downloaded_releases().values(), *unpinned_bundles().values(), *sorted(folder.glob("*.car"))):
+        bundle = Bundle.from_file(file)
+        if bundle.root == root:
+            return bundle
+    raise BundleError(
+        f"no bundle here has the manifest root {show(root)}: install it with `hypervisor bundle fetch` or "
+        f"`hypervisor bundle add`, or put its CAR file into {folder}"
+    )

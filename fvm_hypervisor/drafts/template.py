@@ -1,0 +1,66 @@
+"""The text of a new draft file: every table, empty, with an example in a comment."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from fvm_hypervisor.drafts.reading import MAX_NUMBER, OPCODES, PRECOMPILES
+from hypervisor.errors import InvalidInput
+from hypervisor.network_versions import network_version
+
+_NAME: Final = re.compile(r"(?:nv(?P<number>[1-9][0-9]{0,2}))?[a-z0-9-]{0,60}", re.ASCII)
+_TEXT: Final = """\
+# A draft network version. `--network FILE` uses it, see docs/network-versions.md.
+name = "{name}"
+number = {number}
+base = {base}            # prices, rules and actors that this file does not change
+epoch = 0            # last epoch of nv{base} on a new chain; 0: a chain starts with nv{number}
+
+[prices]             # in gas, by the names of `hypervisor compare --list-prices --network nv{base}`
+# block_persist_compute = 86_000
+
+[rules]              # tipset_lookback, base_fee, ..., as in an overlay (docs/laboratory.md)
+# base_fee = "fullness"
+
+[syscalls]           # features of ref-fvm: m2-native, upgrade-actor
+# enable = ["upgrade-actor"]
+
+[opcodes]            # of contracts: {opcodes}
+# remove = ["CLZ"]
+
+[precompiles]        # of contracts: {precompiles}
+# remove = ["P256"]
+
+[actors]             # another bundle (name, manifest root or CAR file), and modules by the name of their actor
+# bundle = "own-v{actors}"
+# ethaccount = "ethaccount.wasm"
+"""
+
+
+def new_draft(name: str, base: int, folder: Path) -> Path:
+    """Write the file of a new draft version into a folder, and return its path. Raises InvalidInput.
+
+    A name such as nv30-draft contains the number; the default is the version after `base`.
+    """
+    found = _NAME.fullmatch(name)
+    if not name or found is None:
+        raise InvalidInput(f"{name!r:.80} is not a valid name: expected nv30-draft, for example")
+    row = network_version(base)
+    number = int(found["number"] or base + 1)
+    if not base < number <= MAX_NUMBER:
+        raise InvalidInput(f"nv{number} is not after nv{base}: expected a number from {base + 1} to {MAX_NUMBER}")
+    text = _TEXT.format(
+        name=name, number=number, base=base, actors=row.actors, opcodes=", ".join(OPCODES),
+        precompiles=", ".join(PRECOMPILES),
+    )  # fmt: skip
+    path = folder / f"{name}.toml"
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise InvalidInput(f"{path} exists already: choose another name, or delete it") from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from None
+    return path
