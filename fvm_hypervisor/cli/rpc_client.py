@@ -33,6 +33,11 @@ def ask_checked(url: str, read: Callable[[Any], T], method: str, *params: Any) -
         return client.read(read, method, *params)
 
 
+def node_client(url: str) -> NodeClient:
+    """Return a client for several requests. Raises InvalidInput for an invalid URL."""
+    return NodeClient(url, _parse)
+
+
 def _parse(data: bytes) -> Any:
     sys.setrecursionlimit(max(_DEEP, sys.getrecursionlimit()))  # safe here, since a command owns its process
     try:

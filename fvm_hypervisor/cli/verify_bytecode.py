@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +23,6 @@ from fvm_hypervisor.cli.project_options import (
 )
 
 if TYPE_CHECKING:
-    from bridge.addresses import EthAddress
     from fvm_hypervisor.soltest.artifact import ContractArtifact
 
 _DIFFERS: Final = "code did not match - this may be due to varying compiler settings"
@@ -36,7 +34,6 @@ _NOT_FOUND: Final = (
 _RECORDS: Final = "broadcast/*/{chain}/*.json"
 _CREATIONS: Final = ("CREATE", "CREATE2")
 _LARGEST_RECORD: Final = 256 << 20
-_HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _Row = tuple[str, str | None, str | None]
 """A result: creation or runtime code, the kind of match or None, and the message."""
 
@@ -86,10 +83,11 @@ def verify_bytecode(
     """
     from fvm_hypervisor.cli.node_client import ethereum
     from fvm_hypervisor.cli.project_contract import compiled_contract, constructor_texts, named_node
+    from fvm_hypervisor.verification.creation_code import HASH
     from hypervisor.errors import InvalidInput
     from localnet.fork.node_client import NodeError
 
-    if creation_transaction is not None and not _HASH.fullmatch(creation_transaction):
+    if creation_transaction is not None and not HASH.fullmatch(creation_transaction):
         raise InvalidInput(
             f"--creation-transaction {creation_transaction!r:.80} is not the hash of a transaction: expected 0x and 64 "
             "hex digits"
@@ -126,9 +124,10 @@ def verify_bytecode(
 def _code(url: str, contract_address: str, block: str) -> bytes:
     """Return the code at an address. Raises NodeError if there is none."""
     from fvm_hypervisor.cli.rpc_client import ask_checked
+    from fvm_hypervisor.verification.creation_code import hex_data
     from localnet.fork.node_client import NodeError, shown_url
 
-    code = ask_checked(url, _data, "eth_getCode", contract_address, block)
+    code = ask_checked(url, hex_data, "eth_getCode", contract_address, block)
     if not code:
         raise NodeError(f"there is no code at {contract_address} on {shown_url(url)}: there is nothing to compare")
     return code
@@ -158,6 +157,7 @@ def _creation(
 ) -> _Row:  # fmt: skip
     """Return the row about the creation code. Raises NodeError, InvalidInput."""
     from fvm_hypervisor.soltest.bytecode_match import match_creation
+    from fvm_hypervisor.verification.creation_code import are_arguments
 
     init_code = _init_code(url, root, address, transaction)
     found = match_creation(artifact.creation, init_code)
@@ -168,7 +168,7 @@ def _creation(
         return "creation", None, (
             f"Creation code was deployed with other constructor arguments: 0x{used.hex()}, not 0x{arguments.hex()}"
         )  # fmt: skip
-    if arguments is None and not _are_arguments(artifact, used):
+    if arguments is None and not are_arguments(artifact.abi, used):
         return "creation", None, f"Creation {differs}: no constructor arguments follow it"
     return "creation", matched, None
 
@@ -178,48 +178,22 @@ def _init_code(url: str, root: Path, address: str, transaction: str | None) -> b
 
     Raises InvalidInput if it is not found, and NodeError.
     """
-    from fvm_hypervisor.cli.rpc_client import ask_checked
+    from fvm_hypervisor.cli.rpc_client import node_client
+    from fvm_hypervisor.verification.creation_code import CreationCode, NoCreationCode
     from hypervisor.errors import InvalidInput
     from localnet.fork.answers import quantity
 
-    if transaction is not None:
-        return _init_code_from_transaction(url, transaction, address)
-    chain = ask_checked(url, quantity, "eth_chainId")
-    known = _hash_from_node(url, address)
-    refused = []
-    for name in dict.fromkeys([*([] if known is None else [known]), *_hashes_from_records(root, chain, address)]):
+    with node_client(url) as node:
+        search = CreationCode(node, address)
         try:
-            return _init_code_from_transaction(url, name, address)
-        except InvalidInput as error:  # the record belongs to an earlier chain
-            refused.append(error)
-    raise refused[0] if refused else InvalidInput(_NOT_FOUND)
-
-
-def _init_code_from_transaction(url: str, name: str, address: str) -> bytes:
-    """Return the init code with which a transaction created a contract.
-
-    Raises InvalidInput if the transaction did not create it.
-    """
-    from bridge.addresses import create2_address, eth_address
-    from fvm_hypervisor.cli.rpc_client import ask_checked
-    from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER
-    from hypervisor.errors import InvalidInput
-
-    sent = ask_checked(url, _transaction, "eth_getTransactionByHash", name)
-    if sent is None:
-        raise InvalidInput(f"the node has no transaction {name}: {_NOT_FOUND}")
-    to, data = sent
-    made = eth_address(bytes.fromhex(address[2:]))
-    if to is None and ask_checked(url, _created, "eth_getTransactionReceipt", name) == made:
-        return data
-    if to is None:
-        raise InvalidInput(f"transaction {name} created a contract other than {address}: {_NOT_FOUND}")
-    if to == CREATE2_DEPLOYER and create2_address(to, data[:32], data[32:]) == made:
-        return data[32:]
-    raise InvalidInput(
-        f"{address} was created by a contract that transaction {name} calls, so its creation code is "
-        "unknown: pass --ignore creation"
-    )
+            if transaction is not None:
+                return search.of_transaction(transaction)
+            found = search.find(_hashes_from_records(root, node.read(quantity, "eth_chainId"), address))
+        except NoCreationCode as error:
+            raise InvalidInput(f"{error}: {_NOT_FOUND}") from None
+    if found is None:
+        raise InvalidInput(_NOT_FOUND)
+    return found[1]
 
 
 def _hashes_from_records(root: Path, chain: int, address: str) -> Iterator[str]:
@@ -244,21 +218,6 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
 
 
-def _hash_from_node(url: str, address: str) -> str | None:
-    """Return the hash of a contract's creation transaction, for nodes that index it, such as anvil; else None."""
-    from fvm_hypervisor.cli.rpc_client import ask
-    from localnet.fork.node_client import NodeError
-
-    try:
-        found = ask(url, "ots_getContractCreator", address)
-    except NodeError as error:
-        if not error.answered:
-            raise
-        return None
-    name = found.get("hash") if isinstance(found, dict) else None
-    return name if isinstance(name, str) else None
-
-
 def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str | None, read: Any) -> bytes | None:
     """Return the encoded constructor arguments; None if none are given.
 
@@ -278,22 +237,6 @@ def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str
         raise InvalidInput(f"--encoded-constructor-args {encoded!r:.60} is not hex") from None
 
 
-def _are_arguments(artifact: ContractArtifact, data: bytes) -> bool:
-    """Return True if the data are exactly the constructor's arguments."""
-    from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-    from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
-    from fvm_hypervisor.soltest.values import types
-
-    inputs: list[Any] = next((entry["inputs"] for entry in artifact.abi if entry.get("type") == "constructor"), [])
-    if not inputs:
-        return not data
-    kinds = types(inputs)
-    try:
-        return bool(encode(kinds, decode(kinds, data)) == data)
-    except (CheatcodeFailure, ValueError, OverflowError):
-        return False
-
-
 def _block(text: str) -> str:
     from hypervisor.errors import InvalidInput
 
@@ -303,29 +246,6 @@ def _block(text: str) -> str:
         return hex(int(text, 0))
     except ValueError:
         raise InvalidInput(f"--block {text!r:.60} is not a block: expected a number or latest") from None
-
-
-def _data(answer: Any) -> bytes:
-    if not isinstance(answer, str) or not answer.startswith("0x"):
-        raise TypeError("no hex data")
-    return bytes.fromhex(answer[2:])
-
-
-def _transaction(answer: Any) -> tuple[EthAddress | None, bytes] | None:
-    """Return the receiver and data of a transaction; None if the node has no such transaction."""
-    from bridge.addresses import eth_address
-
-    if answer is None:
-        return None
-    to = answer["to"]
-    return None if to is None else eth_address(_data(to)), _data(answer["input"])
-
-
-def _created(answer: Any) -> EthAddress | None:
-    from bridge.addresses import eth_address
-
-    made = None if answer is None else answer["contractAddress"]
-    return None if made is None else eth_address(_data(made))
 
 
 def _print(results: list[_Row], as_json: bool) -> None:

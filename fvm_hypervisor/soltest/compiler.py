@@ -6,6 +6,7 @@ solc_choice.py chooses the compiler; compiling.py builds its input.
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -49,9 +50,20 @@ class Solc:
     origin: str = ""
     """Origin of the compiler, as text; empty for a program that the user or the project names."""
 
-    def start(self) -> CompilerRun:
+    def start(self, limits: RunLimits | None = None) -> CompilerRun:
         """Start a process of this compiler. Raises InvalidInput if Node.js is missing."""
-        return CompilerRun(self)
+        return CompilerRun(self, limits=limits)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """Limits of a compiler that gets untrusted sources.
+
+    `memory` in bytes, on Linux only; `folder` is the working directory, from which the compiler may read imports.
+    """
+
+    memory: int
+    folder: Path
 
 
 class CompilerRun:
@@ -60,7 +72,7 @@ class CompilerRun:
     With `repeats`, npm's release compiles several inputs in turn (`compile_next`).
     """
 
-    def __init__(self, solc: Solc, *, repeats: bool = False) -> None:
+    def __init__(self, solc: Solc, *, repeats: bool = False, limits: RunLimits | None = None) -> None:
         """Start the process. Raises InvalidInput if Node.js is missing."""
         self.solc = solc
         environment, folder = dict(os.environ), None
@@ -69,12 +81,17 @@ class CompilerRun:
             command = [node, *_NODE_OPTIONS, str(_SCRIPT), str(solc.path), *(["--lines"] if repeats else [])]
         else:
             command = [str(solc.path), "--standard-json"]
-        if solc.is_javascript or solc.origin:
+        if solc.is_javascript or solc.origin or limits is not None:
             environment = {name: environment[name] for name in _ENVIRONMENT if name in environment}
             folder = solc.path.parent
+        if limits is not None:
+            folder = limits.folder
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder, env=environment
         )
+        if limits is not None and hasattr(resource, "prlimit"):
+            with suppress(ProcessLookupError):  # it has ended, which `compile` reports
+                resource.prlimit(self._process.pid, resource.RLIMIT_DATA, (limits.memory, limits.memory))
 
     def compile(self, source_json: Mapping[str, Any], seconds: float | None = None) -> dict[str, Any]:
         """Return the output for standard JSON input, and end the process.

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from bridge.addresses import create_address, eth_address
 from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.verification.creation_code import CreationCode
 from localnet import Network
 from localnet.rpc.server import serving
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
@@ -224,9 +225,7 @@ def test_creations_are_found_in_the_records_of_scripts(
     """Contracts made by CREATE and CREATE2, if the node does not report a contract's creator."""
     script(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
     rows = record(project)["transactions"]
-    from fvm_hypervisor.cli import verify_bytecode
-
-    monkeypatch.setattr(verify_bytecode, "_hash_from_node", lambda *_: None)
+    monkeypatch.setattr(CreationCode, "hash_from_node", lambda _: None)
     made = [row for row in rows if row["contractName"] == "Counter" and row["transactionType"] != "CALL"]
     assert {row["transactionType"] for row in made} == {"CREATE", "CREATE2"}
     for row in made:
