@@ -140,7 +140,8 @@ class SuiteRuns:
 
             typer.echo(junit(suites, seconds, self.options.verbosity))
         elif not suites and reports.form == "text":
-            sys.stderr.write(f"no tests found in the project{_with_filter(session)}\n")
+            kind = "symbolic tests (check_* and prove_*)" if session.wanted.symbolic else "tests"
+            sys.stderr.write(f"no {kind} found in the project{_with_filter(session)}\n")
         elif reports.form == "text":
             if reports.at_end:
                 for suite in sorted(suites, key=lambda suite: suite.name):

@@ -163,7 +163,7 @@ def run_tests(
         bool,
         typer.Option(
             "--symbolic",
-            help="Run check* and prove* for all inputs (docs/symbolic-tests.md).",
+            help="Run check_* and prove_* for all inputs (docs/symbolic-tests.md).",
             rich_help_panel=_SYMBOLIC,
         ),
     ] = False,
@@ -359,7 +359,8 @@ def run_tests(
         raise typer.BadParameter("--write-tests writes the counterexamples of symbolic tests: add --symbolic")
     if symbolic or symbolic_fuzz:
         check_symbolic(rules, {
-            "--coverage": bool(collected), "--debug": debug, "several --network": len(numbers) > 1,
+            "--coverage": collected == "coverage", "--gas-report": gas_report, "--debug": debug,
+            "several --network": len(numbers) > 1,
             "--snapshot": snapshot is not None, "--flamegraph": flamegraph or flamechart,
         })  # fmt: skip
     mutation = given_mutation(context, {

@@ -10,11 +10,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.results import CaseKind
 from hypervisor.errors import InvalidInput
+
+COUNTEREXAMPLES: Final = "Counterexamples.t.sol"
+"""Ending of the names of files with counterexamples of symbolic tests, which are not run symbolically again."""
+_LIBRARY: Final = f"73{'00' * 20}3014"
+"""First bytes of a library's compiled code in hex: a comparison of its address, which deployment inserts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ def tests_of(artifact: ContractArtifact, symbolic: str) -> list[TestFunction]:
 def _kind(entry: Mapping[str, Any], symbolic: str) -> CaseKind | None:
     name = str(entry.get("name", ""))
     if symbolic:
-        is_wanted = name.startswith(("check", "prove")) or (
+        is_wanted = name.startswith(("check_", "prove_")) or (
             symbolic == "fuzz" and name.startswith("test") and bool(entry.get("inputs"))
         )
         return CaseKind.SYMBOLIC if is_wanted else None
@@ -187,7 +192,8 @@ def find_suites(
             continue
         try:
             artifact = artifacts.load(location)
-            found = tests_of(artifact, wanted.symbolic) if _is_deployable(artifact) else []
+            is_suite = _is_deployable(artifact) and not (wanted.symbolic and _is_excluded(artifact))
+            found = tests_of(artifact, wanted.symbolic) if is_suite else []
             warnings = suite_warnings(artifact) if found else ()
         except (InvalidInput, KeyError, TypeError) as error:
             corrupt.append((location.file, location.name, str(error)))
@@ -201,3 +207,8 @@ def find_suites(
 def _is_deployable(artifact: ContractArtifact) -> bool:
     constructor = next((entry for entry in artifact.abi if entry.get("type") == "constructor"), {})
     return bool(artifact.creation.object) and not constructor.get("inputs")
+
+
+def _is_excluded(artifact: ContractArtifact) -> bool:
+    """Return True for contracts without symbolic tests: libraries, and counterexamples of earlier runs."""
+    return artifact.file.endswith(COUNTEREXAMPLES) or artifact.runtime.object.startswith(_LIBRARY)

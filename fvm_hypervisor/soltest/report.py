@@ -112,21 +112,28 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
         f"({duration(sum(suite.duration for suite in suites))} CPU time): {passed} tests passed, {failed} failed, "
         f"{skipped} skipped{f', {undecided} not decided' if undecided else ''} ({total} total tests)"
     )
+    if undecided:
+        yield from ("", "Tests that are not decided:")
+        yield from _repeated_lines(suites, CaseStatus.UNDECIDED, "undecided")
     if not failed:
         return
-    yield ""
+    yield from (() if undecided else ("",))
     yield "Failing tests:"
-    for suite in sorted(suites, key=lambda suite: suite.name):
-        broken = [test for test in suite.tests if test.status is CaseStatus.FAILURE]
-        if broken:
-            count = len(broken)
-            yield f"Encountered {count} failing test{'' if count == 1 else 's'} in {printable(suite.name)}"
-            for test in broken:
-                yield from lines_of(replace(test, trace="", stack=(), note="", metrics=(), edges=None))
-            yield ""
+    yield from _repeated_lines(suites, CaseStatus.FAILURE, "failing")
     yield f"Encountered a total of {failed} failing tests, {passed} tests succeeded"
     yield f"\nTip: Run `hypervisor test --rerun` to retry only the {failed} failed test{'' if failed == 1 else 's'}"
     yield from seed_lines([test for suite in suites for test in suite.tests])
+
+
+def _repeated_lines(suites: Sequence[SuiteResult], status: CaseStatus, name: str) -> Iterator[str]:
+    """Yield the tests with this status again, by suite."""
+    for suite in sorted(suites, key=lambda suite: suite.name):
+        tests = [test for test in suite.tests if test.status is status]
+        if tests:
+            yield f"Encountered {len(tests)} {name} test{'' if len(tests) == 1 else 's'} in {printable(suite.name)}"
+            for test in tests:
+                yield from lines_of(replace(test, trace="", stack=(), note="", metrics=(), edges=None))
+            yield ""
 
 
 def seed_lines(tests: Iterable[TestResult]) -> Iterator[str]:

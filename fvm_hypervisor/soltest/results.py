@@ -9,6 +9,7 @@ from typing import Any
 
 from bridge.addresses import EthAddress
 from bridge.events import Log
+from fvm_hypervisor.soltest.created_values import CreatedValues
 
 
 class CaseStatus(Enum):
@@ -43,8 +44,8 @@ class CounterExample:
     signature: str = ""
     raw_arguments: str = ""
     """Arguments without scientific notation, quotes or struct names."""
-    answers: tuple[tuple[bytes, tuple[bytes, ...]], ...] = ()
-    """Values of svm's cheatcodes in a symbolic test: return data in order, by calldata."""
+    created: CreatedValues = field(default_factory=CreatedValues)
+    """Values that a symbolic test has created."""
 
     def forge_json(self) -> dict[str, str | None]:
         """Return the call in forge's format; fields that a fuzz input lacks are null."""
@@ -66,7 +67,7 @@ class CounterExample:
         if self.contract:
             callee = f"[{self.contract}]{self.address}"
             return f"\t\tsender={self.sender} addr={callee} calldata={self.signature} args=[{self.arguments}]"
-        return f"calldata=0x{self.calldata.hex()} args=[{self.arguments}]"
+        return f"calldata=0x{self.calldata.hex()} args=[{self.arguments}] {self.created.text()}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
+from fvm_hypervisor.soltest.concrete_run import set_created_values
 from fvm_hypervisor.soltest.consent import ConsentNeeded
 from fvm_hypervisor.soltest.dictionary import MAX_WORDS, Dictionary, SourceLiterals, StateWords, pushed
 from fvm_hypervisor.soltest.discovery import Suite, TestFunction, special_functions, suite_defect
@@ -375,6 +376,8 @@ class SuiteRun:
             if result.kind is CaseKind.INVARIANT:
                 has_failed = call_sequence(stage, test, fails_on_revert, calls)
                 return has_failed or result.status is not CaseStatus.FAILURE
+            if calls:
+                set_created_values(self.world, calls[0].created)
             stage.call(calls[0].calldata if calls else selector(test.signature))
             return True
         finally:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os.path import relpath
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
+from bridge.addresses import checksummed
+from fvm_hypervisor.soltest.created_values import SVM, CreatedValues
+from fvm_hypervisor.soltest.discovery import COUNTEREXAMPLES
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, SuiteResult, TestResult
 from fvm_hypervisor.soltest.stage import selector
 from hypervisor.errors import InvalidInput
@@ -25,11 +28,12 @@ _INTERFACE: Final = """
 interface VmForCounterexamples {
     function etch(address target, bytes calldata code) external;
     function mockCalls(address callee, bytes calldata data, bytes[] calldata answers) external;
+    function store(address target, bytes32 slot, bytes32 word) external;
 }
 """
-_TEST: Final = """    /// {arguments}
+_TEST: Final = """    // {arguments}
     function test_{name}() public {{
-{answers}        (bool success, bytes memory output) = address(this).delegatecall(hex"{data}");
+{statements}        (bool success, bytes memory output) = address(this).delegatecall(hex"{data}");
         if (!success) {{
             assembly {{
                 revert(add(output, 32), mload(output))
@@ -38,20 +42,24 @@ _TEST: Final = """    /// {arguments}
     }}
 """
 _VM: Final = "VmForCounterexamples(0x7109709ECfa91a80626fF3989D68f67F5b1DD12D)"
-_SVM: Final = "0xF3993A62377BCd56AE39D773740A5390411E8BC9"
 
 
 def write_tests(suites: Sequence[SuiteResult], root: Path, folder: Path) -> list[Path]:
-    """Write a file per suite with counterexamples; return the files. Raises InvalidInput."""
+    """Write a file per suite with counterexamples; return the files. Raises InvalidInput.
+
+    The folder of the suite's source is repeated below `folder`, so that suites of one name do not share a file.
+    """
     written = []
     for suite in suites:
         failed = [test for test in suite.tests if test.kind is CaseKind.SYMBOLIC and test.status is CaseStatus.FAILURE]
         if not failed:
             continue
-        file = folder / f"{suite.contract}Counterexamples.t.sol"
-        source = relpath(root / suite.file, folder)
+        place = PurePosixPath(suite.file)
+        stem = place.name.removesuffix(".sol").removesuffix(".t")
+        file = folder / place.parent / f"{stem}.{suite.contract}{COUNTEREXAMPLES}"
+        source = relpath(root / suite.file, file.parent)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(_text(suite.contract, source if source.startswith(".") else f"./{source}", failed), "utf-8")
         except OSError as error:
             raise InvalidInput(f"the counterexamples cannot be written to {file}: {error.strerror}") from None
@@ -67,11 +75,20 @@ def _text(contract: str, source: str, failed: Sequence[TestResult]) -> str:
 
 def _test(test: TestResult) -> str:
     example = test.counterexample[0] if test.counterexample else CounterExample(selector(test.signature), "")
-    lines = [f'        {_VM}.etch({_SVM}, hex"00");\n'] if example.answers else []
-    for number, (asked, answers) in enumerate(example.answers):
-        lines.append(f"        bytes[] memory answers{number} = new bytes[]({len(answers)});\n")
-        lines += [f'        answers{number}[{at}] = hex"{answer.hex()}";\n' for at, answer in enumerate(answers)]
-        lines.append(f'        {_VM}.mockCalls({_SVM}, hex"{asked.hex()}", answers{number});\n')
+    statements = "".join(f"        {statement}\n" for statement in _statements(example.created))
     name = re.sub(r"\W+", "_", test.signature).strip("_")
     arguments = re.sub(r"[^\x20-\x7e]", "?", f"{test.signature.partition('(')[0]}({example.arguments})")
-    return _TEST.format(arguments=arguments, name=name, answers="".join(lines), data=example.calldata.hex())
+    return _TEST.format(arguments=arguments, name=name, statements=statements, data=example.calldata.hex())
+
+
+def _statements(values: CreatedValues) -> Iterator[str]:
+    """Yield statements that create the values: `svm` is mocked, and words of symbolic storage are stored."""
+    svm = checksummed(SVM)
+    if values.answers:
+        yield f'{_VM}.etch({svm}, hex"00");'
+    for number, (calldata, answers) in enumerate(values.by_calldata().items()):
+        yield f"bytes[] memory answers{number} = new bytes[]({len(answers)});"
+        yield from (f'answers{number}[{at}] = hex"{answer.hex()}";' for at, answer in enumerate(answers))
+        yield f'{_VM}.mockCalls({svm}, hex"{calldata.hex()}", answers{number});'
+    for address, slot, word in values.storage:
+        yield f"{_VM}.store({checksummed(address)}, bytes32(uint256({slot:#x})), bytes32(uint256({word:#x})));"

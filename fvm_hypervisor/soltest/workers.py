@@ -242,7 +242,7 @@ def _partial_results(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
             kind = next((known.kind for known in worker.suite.tests if known.signature == test), CaseKind.UNIT)
             begun = worker.known or worker.progress or TestResult(test, kind, CaseStatus.FAILURE)
             if worker.known is None:
-                begun = replace(begun, status=CaseStatus.FAILURE, reason="interrupted (Ctrl-C)")
+                begun = replace(begun, status=_stopped(begun.kind), reason="interrupted (Ctrl-C)")
             result.tests.append(replace(begun, duration=worker.test_seconds()))
             result.duration += worker.suite_seconds()
         yield result

@@ -22,7 +22,7 @@ def test_quoted_lines_are_those_of_the_contract() -> None:
 
 @pytest.mark.slow
 def test_page_finds_the_bug_and_shrinks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(REPLACED, ".venv/bin/pip install '~/hypervisor[hypothesis]' pytest", ":")
+    monkeypatch.setitem(REPLACED, '.venv/bin/pip install "$HOME/hypervisor[hypothesis]" pytest', ":")
     *rest, tested = run_page(PAGE, tmp_path / "page")
     for ran in rest:
         ran.check()

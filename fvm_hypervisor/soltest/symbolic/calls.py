@@ -20,7 +20,17 @@ from fvm_hypervisor.soltest.symbolic.opcodes import (
     push,
     special_name,
 )
-from fvm_hypervisor.soltest.symbolic.path import STRANGER, TOOLS, Account, Code, Frame, Halt, Path, Prank, copied
+from fvm_hypervisor.soltest.symbolic.path import (
+    CHEATCODE_ADDRESSES,
+    FIRST_SYMBOLIC,
+    Account,
+    Code,
+    Frame,
+    Halt,
+    Path,
+    Prank,
+    copied,
+)
 from fvm_hypervisor.soltest.symbolic.storage import Storage
 from fvm_hypervisor.soltest.symbolic.words import NotModelled, Word, add, below, subtract, truth
 
@@ -30,7 +40,7 @@ _IDENTITY: Final = 4
 _MAX_CODE: Final = 24_576
 """Size of code that the strictest rules allow; larger code is not modelled."""
 _DELEGATION: Final = (0xEF, 0x01, 0x00)
-_VM, _, _CONSOLE = TOOLS
+_VM, _, _CONSOLE = CHEATCODE_ADDRESSES
 
 Result = Callable[[Path, bool, Data], None]
 
@@ -94,7 +104,7 @@ def _call(kind: str) -> Handler:
         has_value = path.decide(truth(value))
         if has_value and path.frame.static:
             raise Halt("a static call transfers value")
-        if address in TOOLS:
+        if address in CHEATCODE_ADDRESSES:
             _call_tool(path, kind, address, data, _result_of_call(*place(path, rest[-2], rest[-1], "output")))
         else:
             _call_account(path, kind, address, value if has_value else None, data, result, is_all_gas(gas))
@@ -221,7 +231,7 @@ def _create(path: Path, value: Word, at: Word, size: Word, *salts: Word) -> None
     code = memory(path, at, size, f"code of {kind}")
     prank = path.pranks.get(len(path.frames))
     creator = frame.address if prank is None else account_number(path, prank.sender)
-    if creator >= STRANGER:
+    if creator >= FIRST_SYMBOLIC:
         raise NotModelled(f"{kind} by a symbolic address")
     sender, nonce = EthAddress(creator.to_bytes(20, "big")), path.account(creator).nonce
     if salts:
@@ -232,7 +242,7 @@ def _create(path: Path, value: Word, at: Word, size: Word, *salts: Word) -> None
     else:
         made = create_address(sender, nonce)
     address = int.from_bytes(made, "big")
-    path.settle(address)
+    path.merge_symbolic_account(address)
     has_value = path.decide(truth(value))
     if has_value and not _can_pay(path, creator, address, value):
         if path.expected is not None:

@@ -17,7 +17,15 @@ from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from fvm_hypervisor.soltest.symbolic.created_calldata import create_calldata
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, joined, slice_of, words_data
 from fvm_hypervisor.soltest.symbolic.opcodes import account_number, is_special
-from fvm_hypervisor.soltest.symbolic.path import MAX_BYTES, STRANGER, TOOLS, Code, Path, Prank, fresh
+from fvm_hypervisor.soltest.symbolic.path import (
+    CHEATCODE_ADDRESSES,
+    FIRST_SYMBOLIC,
+    MAX_BYTES,
+    Code,
+    Path,
+    Prank,
+    fresh,
+)
 from fvm_hypervisor.soltest.symbolic.symbols import any_bytes, fixed_bytes, number_of
 from fvm_hypervisor.soltest.symbolic.words import (
     Condition,
@@ -31,7 +39,7 @@ from fvm_hypervisor.soltest.symbolic.words import (
     truth,
 )
 
-_VM, SVM_ADDRESS, _ = TOOLS
+_VM, SVM_ADDRESS, _ = CHEATCODE_ADDRESSES
 Answer = tuple[bool, Data]
 _Run = Callable[[Path, Data], Data]
 
@@ -159,7 +167,7 @@ _ASSERTIONS: Final = _assertions()
 
 def _address(path: Path, data: Data, name: str) -> int:
     address = account_number(path, path.argument(data, 0))
-    if address >= STRANGER and name not in ("deal", "load"):
+    if address >= FIRST_SYMBOLIC and name not in ("deal", "load"):
         raise NotModelled(f"{name} of a symbolic address")
     if is_special(address):
         raise NotModelled(f"{name} of the precompile or Filecoin address {address:#042x}")

@@ -10,7 +10,7 @@ from bridge.abi import signature
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, concrete, words_data
 from fvm_hypervisor.soltest.symbolic.inputs import Entry, arguments, shapes
-from fvm_hypervisor.soltest.symbolic.path import Path
+from fvm_hypervisor.soltest.symbolic.path import Dead, Path
 from fvm_hypervisor.soltest.symbolic.symbols import any_bytes
 from fvm_hypervisor.soltest.symbolic.words import BITS, NotModelled, equal
 
@@ -18,7 +18,10 @@ _READING = ("view", "pure")
 
 
 def create_calldata(kinds: str, has_flag: bool) -> Callable[[Path, Data], Data]:
-    """Return the cheatcode whose parameters are `kinds`, and a flag that includes view functions if `has_flag`."""
+    """Return the implementation of `createCalldata(kinds)`.
+
+    With `has_flag`, return that of the overload whose last parameter includes view functions.
+    """
     count = kinds.count(",") + 1
 
     def create(path: Path, data: Data) -> Data:
@@ -26,8 +29,8 @@ def create_calldata(kinds: str, has_flag: bool) -> Callable[[Path, Data], Data]:
             abi = path.start.abi_at(path.account(path.number(path.argument(data, 0), "address of createCalldata")).code)
         else:
             abi = path.start.abi_named(":".join(_text(path, data, index) for index in range(count)))
-        reads = has_flag and path.number(path.argument(data, count), "flag of createCalldata") != 0
-        made = _choose(path, abi, reads)
+        with_views = has_flag and path.number(path.argument(data, count), "flag of createCalldata") != 0
+        made = _choose(path, abi, with_views)
         return [*words_data(32, len(made)), *made, *[0] * (-len(made) % 32)]
 
     return create
@@ -40,10 +43,10 @@ def _text(path: Path, data: Data, index: int) -> str:
     return found.decode(errors="replace")
 
 
-def _choose(path: Path, abi: Sequence[Entry], reads: bool) -> list[Byte]:
-    """Return no calldata, or that of a function, or for the fallback function; one path for each."""
+def _choose(path: Path, abi: Sequence[Entry], with_views: bool) -> list[Byte]:
+    """Fork into empty calldata, calldata for each function, and calldata for the fallback function."""
     functions = [entry for entry in abi if entry.get("type") == "function"]
-    called = [entry for entry in functions if reads or entry.get("stateMutability") not in _READING]
+    called = [entry for entry in functions if with_views or entry.get("stateMutability") not in _READING]
     settings = path.start.settings
     rows = [(entry, shape) for entry in called for shape in shapes(entry.get("inputs", ()), settings)]
     lengths = settings.byte_lengths if any(entry.get("type") == "fallback" for entry in abi) else ()
@@ -57,8 +60,7 @@ def _choose(path: Path, abi: Sequence[Entry], reads: bool) -> list[Byte]:
     for number, (entry, shape) in enumerate(rows, 1 + len(lengths)):
         if path.decide(equal(index, number)):
             return [*selector(signature(entry)), *arguments(path, entry.get("inputs", ()), shape)]
-    path.assume(False)
-    raise AssertionError
+    raise Dead  # `index` has another value
 
 
 def _for_fallback(path: Path, functions: Sequence[Entry], length: int) -> list[Byte]:

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 import z3
 
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
+from fvm_hypervisor.soltest.created_values import SVM
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, slice_of, word_at
 from fvm_hypervisor.soltest.symbolic.hashes import MAX_HASHES, Hashes
 from fvm_hypervisor.soltest.symbolic.solver import Solver
@@ -22,12 +23,10 @@ from store.keccak import keccak
 MAX_CHOICES: Final = 16
 """Maximum number of values of a term that an opcode needs as a number."""
 MAX_ADDRESSES: Final = 64
-"""Maximum number of accounts that a symbolic address may be one of."""
-STRANGER: Final = 1 << 160
+"""Maximum number of known accounts that a symbolic address is compared with."""
+FIRST_SYMBOLIC: Final = 1 << 160
 """Number of the first account at a symbolic address; higher than all addresses."""
-TOOLS: Final = tuple(
-    int.from_bytes(address, "big") for address in (VM_ADDRESS, keccak(b"svm cheat code")[12:], CONSOLE_ADDRESS)
-)
+CHEATCODE_ADDRESSES: Final = tuple(int.from_bytes(address, "big") for address in (VM_ADDRESS, SVM, CONSOLE_ADDRESS))
 """Addresses of the cheatcodes of forge and of halmos, and of the console."""
 MAX_BYTES: Final = 1 << 16
 """Maximum size of a cheatcode's argument, and of bytes that svm creates."""
@@ -175,7 +174,7 @@ class Start(Protocol):
 
     @property
     def addresses(self) -> frozenset[int]:
-        """Addresses of all accounts except `TOOLS`."""
+        """Addresses of all accounts except `CHEATCODE_ADDRESSES`."""
 
     def run_precompile(self, address: int, data: bytes) -> tuple[bool, bytes]:
         """Return success and output of a precompile that depends on nothing but its input."""
@@ -223,8 +222,10 @@ class Path:
     halted: str = ""
     """Reason why the test's own frame ended exceptionally."""
     fixed: dict[int, tuple[Any, int]] = field(default_factory=dict)
-    """Terms that have one value on this path; of a symbolic address, the number of its account."""
-    strangers: tuple[tuple[Any, int], ...] = ()
+    """Terms that have one value on this path, and their values."""
+    account_numbers: dict[int, tuple[Any, int]] = field(default_factory=dict)
+    """Symbolic addresses, and the numbers of their accounts."""
+    symbolic_accounts: tuple[tuple[Any, int], ...] = ()
     """Symbolic addresses of accounts without code that do not exist at the start, and their numbers."""
 
     @property
@@ -238,7 +239,7 @@ class Path:
             self.solver, copied(self.accounts), self.block_copy(), self.start, [frame.copy() for frame in self.frames],
             list(self.constraints), self.model, self.hashes.copy(), dict(self.decisions), dict(self.pranks),
             self.created, self.arrays, self.expected, self.has_failed, self.steps, self.ended, self.halted,
-            dict(self.fixed), self.strangers,
+            dict(self.fixed), dict(self.account_numbers), self.symbolic_accounts,
         )  # fmt: skip
 
     def block_copy(self) -> Block:
@@ -250,49 +251,55 @@ class Path:
         """Return the account of an address, from the initial state at first."""
         found = self.accounts.get(address)
         if found is None:
-            stranger = address >= STRANGER
-            found = self.accounts[address] = Account(Code(()), Storage()) if stranger else self.start.load(address)
+            is_symbolic = address >= FIRST_SYMBOLIC
+            found = self.accounts[address] = Account(Code(()), Storage()) if is_symbolic else self.start.load(address)
         return found
 
     def account_number(self, address: Word) -> int:
-        """Return the address in a word of 160 bits, on one path for each known account that it may be.
+        """Return the account number of an address, a word of 160 bits. Raises Fork, NotModelled.
 
-        On another path it is an account without code, whose number is `STRANGER` or more. It is assumed to be no
-        precompile, masked ID, cheatcode or console. Raises Fork, NotModelled.
+        The path forks for each known account that the address may equal; the account's number is its address. On the
+        remaining path the address is an unknown account without code, whose number is at least `FIRST_SYMBOLIC`.
+        Precompiles, masked IDs, cheatcode addresses and the console are excluded by assumption.
         """
         if isinstance(address, int):
             if address not in self.accounts and address not in self.start.addresses:
-                for term, number in self.strangers:
+                for term, number in self.symbolic_accounts:
                     if self.decide(equal(term, address)):
                         return number
             return address
-        found = self.fixed.get(address.get_id())
+        found = self.account_numbers.get(address.get_id())
         if found is not None:
             return found[1]
-        known = sorted(self.start.addresses.union(self.accounts).difference(TOOLS))
+        known = sorted(self.start.addresses.union(self.accounts).difference(CHEATCODE_ADDRESSES))
         if len(known) > MAX_ADDRESSES:
-            raise NotModelled(f"a symbolic address beside more than {MAX_ADDRESSES} accounts")
-        for term, number in [*self.strangers, *((number, number) for number in known if number < STRANGER)]:
+            raise NotModelled(f"a symbolic address with more than {MAX_ADDRESSES} known accounts")
+        for term, number in [
+            *self.symbolic_accounts,
+            *((number, number) for number in known if number < FIRST_SYMBOLIC),
+        ]:
             if self.decide(equal(address, term)):
-                self.fixed[address.get_id()] = (address, number)
+                self.account_numbers[address.get_id()] = (address, number)
                 return number
         try:
-            self.assume(*_ordinary(address))
+            self.assume(*_is_plain_account(address))
         except Dead:
             raise NotModelled("a symbolic address of precompiles, masked IDs or cheatcodes only") from None
-        number = max([STRANGER - 1, *(number for _, number in self.strangers)]) + 1
-        self.strangers = (*self.strangers, (address, number))
-        self.fixed[address.get_id()] = (address, number)
+        number = max([FIRST_SYMBOLIC - 1, *(number for _, number in self.symbolic_accounts)]) + 1
+        self.symbolic_accounts = (*self.symbolic_accounts, (address, number))
+        self.account_numbers[address.get_id()] = (address, number)
         return number
 
-    def settle(self, address: int) -> None:
-        """Give an account at a symbolic address its number, if it is this one. Raises Fork."""
-        for term, number in self.strangers:
+    def merge_symbolic_account(self, address: int) -> None:
+        """Merge the account at a symbolic address that equals this address, if any, with it. Raises Fork."""
+        for term, number in self.symbolic_accounts:
             if self.decide(equal(term, address)):
                 if number in self.accounts:
                     self.accounts[address] = self.accounts.pop(number)
-                self.fixed = {key: (one, address if at == number else at) for key, (one, at) in self.fixed.items()}
-                self.strangers = tuple(entry for entry in self.strangers if entry[1] != number)
+                self.account_numbers = {
+                    key: (one, address if at == number else at) for key, (one, at) in self.account_numbers.items()
+                }
+                self.symbolic_accounts = tuple(entry for entry in self.symbolic_accounts if entry[1] != number)
                 return
 
     # --- constraints ------------------------------------------------------------------------------------------------
@@ -381,12 +388,12 @@ class Path:
         return slice_of(data, at + 32, length)
 
 
-def _ordinary(address: Any) -> list[Any]:
+def _is_plain_account(address: Any) -> list[Any]:
     """Return the conditions that an address is no precompile, masked ID, cheatcode or console."""
     filecoin = z3.And(z3.LShR(address, 152) == 0xFE, address & ((1 << 152) - 1) < 0x100)
     return [
         z3.Or(address == 0, z3.UGT(address, 0x1FF)), z3.Not(filecoin), z3.LShR(address, 64) != 0xFF << 88,
-        *(address != tool for tool in TOOLS),
+        *(address != tool for tool in CHEATCODE_ADDRESSES),
     ]  # fmt: skip
 
 

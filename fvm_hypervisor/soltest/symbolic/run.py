@@ -19,6 +19,8 @@ from fvm_hypervisor.soltest.cheatcodes.failures import (
 )
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, BlockValues
 from fvm_hypervisor.soltest.cheatcodes.values import decode
+from fvm_hypervisor.soltest.concrete_run import set_created_values
+from fvm_hypervisor.soltest.created_values import SVM, CreatedValues
 from fvm_hypervisor.soltest.discovery import TestFunction
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
@@ -27,8 +29,8 @@ from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS
 from fvm_hypervisor.soltest.symbolic.data import Data, concrete, values
 from fvm_hypervisor.soltest.symbolic.explorer import INVALID, Explorer
 from fvm_hypervisor.soltest.symbolic.inputs import arguments, shapes
-from fvm_hypervisor.soltest.symbolic.path import TOOLS, Account, Block, Code, Dead, Frame, Path, copied
-from fvm_hypervisor.soltest.symbolic.replayed_values import SVM, Answers, set_values
+from fvm_hypervisor.soltest.symbolic.path import CHEATCODE_ADDRESSES, Account, Block, Code, Dead, Frame, Path, copied
+from fvm_hypervisor.soltest.symbolic.replayed_values import created_values
 from fvm_hypervisor.soltest.symbolic.solver import OutOfBudget, Solver
 from fvm_hypervisor.soltest.symbolic.storage import Storage
 from fvm_hypervisor.soltest.symbolic.words import NotModelled
@@ -50,7 +52,7 @@ _RELAY = bytes.fromhex(
     f"36 6000 6000 37 6000 6000 36 6000 6000 73{VM_ADDRESS.hex()} 5a f1"  # call with the calldata
     "3d 6000 6000 3e 6033 57 3d 6000 fd 5b 3d 6000 f3"  # end with the output
 )
-"""Code that passes its calldata on to the cheatcodes."""
+"""Runtime code that forwards its calldata to the cheatcode address and returns the result."""
 _IGNORED = frozenset((
     "labels", "watches_gas", "watches_logs", "persistent", "next_snapshot", "snapshots", "environment", "keys",
     "randomness", "measured", "last_measured", "last_call", "last_frame", "stored_bytes", "reading", "json", "block",
@@ -106,13 +108,13 @@ class StartState:
 
     @property
     def addresses(self) -> frozenset[int]:
-        """Addresses of all accounts except `TOOLS`."""
+        """Addresses of all accounts except `CHEATCODE_ADDRESSES`."""
         if self._addresses is None:
             tree = self.stage.world.machine.state_tree
             actors = (tree.get_actor(ActorID(number)) for number in range(tree.init_state().next_id))
             named = (from_delegated(state.delegated_address) for state in actors if state is not None)
             found = {int.from_bytes(address, "big") for address in named if address is not None}
-            self._addresses = frozenset(found.difference(TOOLS))
+            self._addresses = frozenset(found.difference(CHEATCODE_ADDRESSES))
         return self._addresses
 
     def load(self, address: int) -> Account:
@@ -171,8 +173,7 @@ class StartState:
 class SymbolicRun:
     """A running symbolic test. `ready` is the state after `setUp`.
 
-    `check*` and `prove*` fail by a failed assertion only, and by the lack of any path that succeeds; fuzz tests fail by
-    any revert.
+    `check_*` and `prove_*` fail by a failed assertion only, and if no path succeeds; fuzz tests fail by any revert.
     """
 
     stage: SuiteStage
@@ -306,7 +307,8 @@ class SymbolicRun:
     def _replay_model(self, path: Path, calldata: Data, any_revert: bool) -> TestResult | None:
         data, stage = values(calldata, path.model), self.stage
         stage.world.restore(self.ready)
-        answers = set_values(stage.world, path)
+        created = created_values(path)
+        set_created_values(stage.world, created)
         outcome = stage.call(data, commit=False)
         status, reason = stage.verdict(outcome)
         is_strict = self.test.name.startswith("test") or any_revert
@@ -318,9 +320,9 @@ class SymbolicRun:
             return None
         if any_revert:
             reason = f"no input succeeds: {reason}"
-        return self._failure(data, reason, outcome.gas_used, answers)
+        return self._failure(data, reason, outcome.gas_used, created)
 
-    def _failure(self, data: bytes, reason: str | None, gas: int, answers: Answers) -> TestResult:
+    def _failure(self, data: bytes, reason: str | None, gas: int, created: CreatedValues) -> TestResult:
         inputs = self.test.entry.get("inputs", ())
         example: tuple[CounterExample, ...] = ()
         text = raw = ""
@@ -330,8 +332,8 @@ class SymbolicRun:
                 text, raw = arguments_text(inputs, found), arguments_text(inputs, found, raw=True)
             except CheatcodeFailure:
                 text = f"0x{data[4:].hex()}"
-        if inputs or answers:
-            example = (CounterExample(data, text, raw_arguments=raw, answers=answers),)
+        if inputs or created:
+            example = (CounterExample(data, text, raw_arguments=raw, created=created),)
         return TestResult(
             self.test.signature, CaseKind.SYMBOLIC, CaseStatus.FAILURE, reason, gas, counterexample=example
         )  # fmt: skip

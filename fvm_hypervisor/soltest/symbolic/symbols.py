@@ -10,7 +10,7 @@ from fvm_hypervisor.soltest.symbolic.words import Word
 
 
 def number_of(path: Path, bits: int, signed: bool = False, name: str = "value") -> Word:
-    """Return a new symbolic number of a width."""
+    """Return a new symbolic integer of `bits` bits, extended to a word."""
     made = fresh(name)
     if bits == 256:
         return made
@@ -20,7 +20,7 @@ def number_of(path: Path, bits: int, signed: bool = False, name: str = "value") 
 
 
 def fixed_bytes(path: Path, size: int, name: str = "value") -> Word:
-    """Return a new symbolic word whose first bytes are any, and the others 0."""
+    """Return a new symbolic word whose first `size` bytes are unconstrained and whose other bytes are 0."""
     made = fresh(name)
     if size < 32:
         path.assume(z3.Extract(255 - 8 * size, 0, made) == 0)

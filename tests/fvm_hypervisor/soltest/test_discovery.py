@@ -56,6 +56,23 @@ def test_suite_filters_match_forge(tmp_path: Path, wanted: SuiteFilter, found: s
     assert {suite.contract for suite in find_suites(artifacts(tmp_path, files), own, wanted)[0]} == found
 
 
+def test_symbolic_tests_are_checks_of_contracts_outside_written_files(tmp_path: Path) -> None:
+    functions = ["check_a()", "prove_b(uint256)", "checkRole(uint256)", "proven()", "test_c(uint256)", "test_d()"]
+    made = artifact(dict.fromkeys(functions, PASS))
+    library = {**made, "deployedBytecode": {"object": f"0x73{'00' * 20}30146080604052"}}
+    write(tmp_path, {"A": made, "ACounterexamples": made, "Lib": library})
+    files = {"A": "src/A.sol", "ACounterexamples": "test/found/src/A.ACounterexamples.t.sol", "Lib": "src/Lib.sol"}
+    places = [ArtifactLocation(file, name, tmp_path / f"{name}.json") for name, file in files.items()]
+    found = {
+        wanted: [
+            (suite.contract, {test.name for test in suite.tests})
+            for suite in find_suites(Artifacts(tmp_path, places, {}), files.values(), SuiteFilter(symbolic=wanted))[0]
+        ]
+        for wanted in ("checks", "fuzz")
+    }
+    assert found == {"checks": [("A", {"check_a", "prove_b"})], "fuzz": [("A", {"check_a", "prove_b", "test_c"})]}
+
+
 def test_invalid_regular_expression_is_rejected() -> None:
     with pytest.raises(InvalidInput, match=r"'\(' is not a valid regular expression"):
         SuiteFilter(test="(").check()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.addresses import checksummed
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
 from fvm_hypervisor.soltest.symbolic_tests import write_tests
 from tests.fvm_hypervisor.soltest.symbolic import golden
@@ -50,14 +51,29 @@ def test_the_documented_example_fails(tmp_path: Path) -> None:
     assert taken > amount >= taken % 2**64
 
 
+def test_counterexample_names_created_values(tmp_path: Path) -> None:
+    with staged_artifacts(tmp_path, RECORD["artifacts"], PROOFS, "prague") as test:
+        values, storage = (test.run(name) for name in ("check_createdValuesFails", "check_symbolicStorageFails"))
+    words = f"{2**200} [1.606e60]"
+    expected = f'svm=[createUint256("a")=5, createUint256("a")={words}, createBool("c")=true, createBytes(3, "d")=0x'
+    assert expected in values.counterexample[0].text()
+    assert storage.counterexample[0].text().endswith(f"[0x0]={77777777777777777:#x}]")
+
+
 def test_a_counterexample_becomes_a_unit_test(tmp_path: Path) -> None:
     with staged_artifacts(tmp_path / "run", RECORD["artifacts"], PROOFS, "prague") as test:
-        results = [test.run(name) for name in ("check_createdValuesFails", "check_messageFails", "check_warp")]
-    suites = [SuiteResult("test/Proofs.t.sol", "ProofsTest", results)]
-    (file,) = write_tests(suites, tmp_path, tmp_path / "test" / "found")
+        names = ("check_createdValuesFails", "check_messageFails", "check_symbolicStorageFails", "check_warp")
+        results = [test.run(name) for name in names]
+        gate = results[2].counterexample[0].created.storage[0][0]
+    suites = [SuiteResult(f"test/{folder}/Proofs.t.sol", "ProofsTest", results) for folder in "ab"]
+    file, other = write_tests(suites, tmp_path, tmp_path / "test" / "found")
     text = file.read_text(encoding="utf-8")
-    assert file.name == "ProofsTestCounterexamples.t.sol"
-    assert 'import {ProofsTest} from "../Proofs.t.sol";' in text
-    assert text.count("function test_") == 2
+    assert file.relative_to(tmp_path).as_posix() == "test/found/test/a/Proofs.ProofsTestCounterexamples.t.sol"
+    assert other != file
+    assert 'import {ProofsTest} from "../../../a/Proofs.t.sol";' in text
+    assert text.count("function test_") == 3
+    assert f".store({checksummed(gate)}, bytes32(uint256(0x0)), bytes32(uint256({77777777777777777:#x})));" in text
     assert f'delegatecall(hex"{results[1].counterexample[0].calldata.hex()}")' in text
-    assert text.count("mockCalls(0xF3993A62377BCd56AE39D773740A5390411E8BC9") == 3  # by calldata: "a" twice, "c", "d"
+    assert (
+        text.count("mockCalls(0xF3993A62377BCd56AE39D773740A5390411E8BC9") == 4
+    )  # "a" twice, "c", "d", and enabled storage

@@ -29,7 +29,7 @@ def call(address: list[str], kind: str = "f1", size: str = "5f") -> list[str]:
 
 
 def verdict(
-    folder: Path, body: list[str], name: str = "check(uint256,uint256)", settings: SymbolicSettings = SETTINGS
+    folder: Path, body: list[str], name: str = "check_(uint256,uint256)", settings: SymbolicSettings = SETTINGS
 ) -> TestResult:
     """Return the result of one test."""
     with staged(folder, {name: body}) as test:
@@ -138,9 +138,9 @@ def test_opcodes_of_later_forks_are_invalid(tmp_path: Path) -> None:
 
 
 def test_a_state_of_cheatcodes_that_is_not_modelled_is_named(tmp_path: Path) -> None:
-    with staged(tmp_path, {"check(uint256)": ["00"]}) as test:
+    with staged(tmp_path, {"check_(uint256)": ["00"]}) as test:
         test.stage.world.cheatcodes.state.recording = True
         test.ready = test.stage.world.snapshot()
-        found = test.run("check")
+        found = test.run("check_")
     assert found.status is UNDECIDED
     assert "recording" in (found.reason or "")

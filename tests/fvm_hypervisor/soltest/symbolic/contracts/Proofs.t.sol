@@ -215,6 +215,11 @@ contract ProofsTest {
         assert(!(svm.createBool("c") && a == 5 && b == 2 ** 200 && svm.createBytes(3, "d")[1] == "x"));
     }
 
+    function check_keyThatIsAnAddressFails(address key) public {
+        vm.deal(key, 1);
+        assert(vm.addr(uint256(uint160(key))) != vm.addr(0x1234));
+    }
+
     function check_symbolicStorageFails() public {
         svm.enableSymbolicStorage(address(gate));
         assert(gate.count() != 77777777777777777);
