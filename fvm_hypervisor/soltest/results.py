@@ -67,7 +67,7 @@ class CounterExample:
         if self.contract:
             callee = f"[{self.contract}]{self.address}"
             return f"\t\tsender={self.sender} addr={callee} calldata={self.signature} args=[{self.arguments}]"
-        return f"calldata=0x{self.calldata.hex()} args=[{self.arguments}] {self.created.text()}".rstrip()
+        return f"calldata=0x{self.calldata.hex()} args=[{self.arguments}] {self.created.text}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -332,7 +332,7 @@ class SymbolicRun:
                 text, raw = arguments_text(inputs, found), arguments_text(inputs, found, raw=True)
             except CheatcodeFailure:
                 text = f"0x{data[4:].hex()}"
-        if inputs or created:
+        if inputs or created.answers or created.storage:
             example = (CounterExample(data, text, raw_arguments=raw, created=created),)
         return TestResult(
             self.test.signature, CaseKind.SYMBOLIC, CaseStatus.FAILURE, reason, gas, counterexample=example
