@@ -11,6 +11,8 @@ import typer
 app = typer.Typer(help="Verify proofs of other networks, offline.", no_args_is_help=True)
 
 _MAX_FILE = 16 << 20
+_CBOR_ARRAY = 4
+"""Major type of CBOR arrays; no JSON text starts with such a byte."""
 
 
 @app.callback()
@@ -74,6 +76,74 @@ def ethereum(
     slots = shown.pop("slots")
     for name, value in [*shown.items(), *((f"slot {slot}", word) for slot, word in slots.items())]:
         typer.echo(f"{name}: {str(value).lower() if isinstance(value, bool) else value}")
+
+
+@app.command("f3")
+def f3(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Finality certificates in order, as JSON or CBOR.", show_default=False),
+    ],
+    power_table: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="Power table of the first instance, as JSON of a Lotus node.", show_default=False
+        ),
+    ],
+    network: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the network in its F3 manifest: filecoin, calibrationnet.")
+    ] = "filecoin",
+    power_table_cid: Annotated[
+        str | None,
+        typer.Option(metavar="CID", help="CID that the power table must have.", show_default=False),
+    ] = None,
+    instance: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Instance of the power table; default: that of the first certificate.", show_default=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Verify a chain of finality certificates (F3) of a Filecoin network, from a power table that you trust.
+
+    A file holds an answer of Filecoin.F3GetCertificate, a list of them, or one certificate as CBOR.
+
+    Exit status: 0 if all certificates are valid, 1 if not, 2 for invalid input.
+
+    Example: hypervisor verify-proof f3 certificates.json --power-table table.json --power-table-cid bafy...
+    """
+    from fvm_hypervisor.proofs.f3 import InvalidCertificate
+    from fvm_hypervisor.proofs.f3.files import summary, verify_files
+    from hypervisor.errors import InvalidInput
+
+    if power_table_cid is not None:
+        from store.cid import CidError, parse_cid
+
+        try:
+            parse_cid(power_table_cid)
+        except CidError as error:
+            raise InvalidInput(f"--power-table-cid: {error}") from None
+    documents = [_read_or_bytes(path) for path in files]
+    try:
+        start, end = verify_files(documents, _read(power_table), network, power_table_cid, instance)
+    except InvalidCertificate as error:
+        typer.echo(f"not proven: {error}", err=True)
+        raise typer.Exit(1) from None
+    shown = summary(start, end)
+    if as_json:
+        typer.echo(json.dumps(shown))
+        return
+    for name, value in shown.items():
+        typer.echo(f"{name}: {' '.join(value) if isinstance(value, list) else value}")
+
+
+def _read_or_bytes(path: Path) -> Any:
+    """Return the bytes of a CBOR array, or the JSON value of any other file."""
+    from hypervisor.user_files import read_bounded
+
+    data = read_bounded(path, _MAX_FILE, "the file")
+    return data if data[:1] and data[0] >> 5 == _CBOR_ARRAY else _read(path)
 
 
 def _read(path: Path) -> Any:

@@ -1,1 +1,1 @@
-"""Proofs of other networks: accounts and storage of Ethereum."""
+"""Proofs of other networks: accounts and storage of Ethereum, finality certificates of Filecoin networks."""

@@ -5,20 +5,26 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.docs.page_shell import ROOT, run_page
 
 PAGE = (ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")
+FIRST_LINES = ("address: ", "firstInstance: ")
+"""Starts of the documented outputs, in the order of the commands."""
 
 
 def test_page_commands_produce_documented_output(tmp_path: Path) -> None:
-    (ran,) = run_page(PAGE, tmp_path / "page")
-    ran.check()
-    (shown,) = re.findall(r"^```text\n(address: .*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert set(shown.splitlines()) <= set(ran.output.splitlines())
+    for ran, first in zip(run_page(PAGE, tmp_path / "page"), FIRST_LINES, strict=True):
+        ran.check()
+        (shown,) = re.findall(rf"^```text\n({first}.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        assert set(shown.splitlines()) <= set(ran.output.splitlines())
 
 
-def test_python_of_the_page_runs(tmp_path: Path) -> None:
-    (block,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize(("at", "name"), [(0, "account"), (1, "state")])
+def test_python_of_the_page_runs(at: int, name: str) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
     names: dict[str, object] = {}
-    exec(block.replace('"examples/', f'"{ROOT}/examples/'), names)
-    assert "account" in names
+    exec(blocks[at].replace('"examples/', f'"{ROOT}/examples/'), names)
+    assert name in names

@@ -121,6 +121,11 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["absent.json", "--state-root", "0x" + "00" * 32], ["no-json", "--state-root", "0x" + "00" * 32],
         ["no-json"], ["no-json", "--state-root", "zz"], ["no-json", "--block", "no-json"],
     ],
+    "verify-proof f3": [
+        ["absent.json", "--power-table", "no-json"], ["no-json", "--power-table", "no-json"], ["no-json"],
+        ["no-json", "--power-table", "absent.json"], ["no-json", "--power-table", "no-json", "--instance", "x"],
+        ["no-json", "--power-table", "no-json", "--power-table-cid", "zz"],
+    ],
     "version new": [["../nv30"], ["nv30-draft", "--from", "nv30"], ["nv30-draft", "--folder", "absent"]],
     "wallet address": [["zz"]],
     "wallet list": [["--nothing"]],

@@ -1,0 +1,21 @@
+"""Finality certificates of F3, Filecoin's fast finality (FIP-0086): decoding and validation."""
+
+from fvm_hypervisor.proofs.f3.certificate import Certificate, Tipset, decode_certificate, read_certificate
+from fvm_hypervisor.proofs.f3.chain import Finality, advance, follow
+from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
+from fvm_hypervisor.proofs.f3.power_table import PowerDelta, PowerEntry, power_table_cid, read_power_table
+
+__all__ = [
+    "Certificate",
+    "Finality",
+    "InvalidCertificate",
+    "PowerDelta",
+    "PowerEntry",
+    "Tipset",
+    "advance",
+    "decode_certificate",
+    "follow",
+    "power_table_cid",
+    "read_certificate",
+    "read_power_table",
+]

@@ -1,0 +1,121 @@
+"""RLE+ bitfields: the signers of a certificate.
+
+Source: https://github.com/filecoin-project/go-bitfield and the Filecoin specification, "RLE+ Bitset Encoding". Bits are
+read from the lowest of each byte: two version bits (0), the value of the first run, then the runs. A run is `1` (length
+1), `01` and 4 bits, or `00` and a varint. Only the shortest encoding is accepted, without a run of zeros at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
+
+_SHORT: Final = 16
+_VARINT_BYTES: Final = 10
+
+
+def positions(runs: Sequence[int], most: int, name: str) -> list[int]:
+    """Return the set bits of alternating runs, of which the first is of zeros; at most bit `most` - 1."""
+    found: list[int] = []
+    start = 0
+    for index, length in enumerate(runs):
+        if not length and index:
+            raise InvalidCertificate(f"{name}: run {index} has no length")
+        if start + length > most:
+            raise InvalidCertificate(f"{name}: bit {start + length - 1} is set or counted, the limit is {most} bits")
+        if index % 2:
+            found.extend(range(start, start + length))
+        start += length
+    return found
+
+
+def decode(data: bytes, name: str) -> list[int]:
+    """Return the lengths of alternating runs, of which the first is of zeros and may be empty."""
+    bits = _Bits(data)
+    if bits.take(2):
+        raise InvalidCertificate(f"{name}: unknown version of RLE+")
+    runs = [0] if bits.take(1) else []
+    while bits.left():
+        length = _run(bits, name)
+        if not length:
+            break
+        runs.append(length)
+    if encode(runs) != data:
+        raise InvalidCertificate(f"{name}: not the shortest RLE+ encoding")
+    return runs
+
+
+def encode(runs: Sequence[int]) -> bytes:
+    """Return the RLE+ encoding of alternating runs, of which the first is of zeros."""
+    runs = runs[: len(runs) // 2 * 2]  # without a run of zeros at the end
+    if not runs:
+        return b""
+    ones = not runs[0]
+    written, size = (4, 3) if ones else (0, 3)
+    for length in runs[ones:]:
+        code, width = _code(length)
+        written |= code << size
+        size += width
+    return written.to_bytes((size + 7) // 8, "little").rstrip(b"\0")  # a final zero byte is left out
+
+
+def runs_of(members: Sequence[int]) -> list[int]:
+    """Return the alternating runs of ascending bit positions."""
+    runs: list[int] = []
+    end = -1
+    for member in members:
+        if runs and member == end:
+            runs[-1] += 1
+        else:
+            runs += [member - max(end, 0), 1]
+        end = member + 1
+    return runs
+
+
+def _code(length: int) -> tuple[int, int]:
+    """Return the bits of a run and their number."""
+    if length == 1:
+        return 1, 1
+    if length < _SHORT:
+        return 2 | length << 2, 6
+    code, width = 0, 2
+    while length >= 128:
+        code |= (length & 127 | 128) << width
+        length >>= 7
+        width += 8
+    return code | length << width, width + 8
+
+
+def _run(bits: _Bits, name: str) -> int:
+    if bits.take(1):
+        return 1
+    if bits.take(1):
+        return bits.take(4)
+    length = 0
+    for index in range(_VARINT_BYTES):
+        part = bits.take(8)
+        length |= (part & 127) << 7 * index
+        if part < 128:
+            return length
+    raise InvalidCertificate(f"{name}: a run has more than {_VARINT_BYTES} bytes")
+
+
+class _Bits:
+    """A reader of bits; beyond the end there are zeros."""
+
+    __slots__ = ("_at", "_end", "_number")
+
+    def __init__(self, data: bytes) -> None:
+        self._number = int.from_bytes(data, "little")
+        self._end = 8 * len(data)
+        self._at = 0
+
+    def left(self) -> bool:
+        return self._at < self._end
+
+    def take(self, count: int) -> int:
+        value = self._number >> self._at & (1 << count) - 1
+        self._at += count
+        return value

@@ -1,0 +1,165 @@
+"""Finality certificates of F3: decoding from CBOR (as go-f3 writes them) and JSON (as Lotus returns them).
+
+Sources: FIP-0086 and go-f3 (certs/certs.go, gpbft/chain.go). The limits are those of go-f3's decoder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fvm_hypervisor.proofs.f3 import bitfield, values
+from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
+from fvm_hypervisor.proofs.f3.power_table import MAX_ENTRIES, MAX_KEY, PowerDelta
+from store.cid import Cid, CidError, read_cid
+from store.codec import CodecError, decode_strict
+
+MAX_CERTIFICATE: Final = 2 << 20
+"""Maximum size of an encoded certificate in bytes; one with every part at its limit is smaller."""
+MAX_TIPSETS: Final = 128
+MAX_KEY_BYTES: Final = 760
+"""Maximum length of a tipset key in bytes: 20 CIDs of 38 bytes."""
+MAX_SIGNERS_BYTES: Final = 8192
+SIGNATURE_LENGTH: Final = 96
+_DIGEST: Final = 32
+_FIELDS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Tipset:
+    """A tipset of a finalized chain.
+
+    `key` is the concatenation of its block CIDs. `power_table` is the CID of the table at that tipset.
+    """
+
+    epoch: int
+    key: bytes
+    power_table: Cid
+    commitments: bytes
+
+    def blocks(self) -> tuple[Cid, ...]:
+        """Return the CIDs of the block headers. Raises InvalidCertificate if the key is not made of CIDs."""
+        found: list[Cid] = []
+        at = 0
+        try:
+            while at < len(self.key):
+                cid, at = read_cid(self.key, at)
+                found.append(cid)
+        except CidError as error:
+            raise InvalidCertificate(f"tipset at epoch {self.epoch}: Key: {error}") from None
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A finality certificate: `signers` are positions in the power table of its instance."""
+
+    instance: int
+    chain: tuple[Tipset, ...]
+    commitments: bytes
+    power_table: Cid
+    signers: tuple[int, ...]
+    signature: bytes
+    deltas: tuple[PowerDelta, ...]
+
+
+def decode_certificate(data: bytes) -> Certificate:
+    """Decode a certificate from CBOR. Raises InvalidCertificate: the text names the part that is malformed."""
+    if len(data) > MAX_CERTIFICATE:
+        raise InvalidCertificate(f"certificate: {len(data):,} bytes, the limit is {MAX_CERTIFICATE:,}")
+    try:
+        value = decode_strict(data)
+    except CodecError as error:
+        raise InvalidCertificate(f"certificate: {error}") from None
+    instance, chain, supplemental, signers, signature, deltas = values.record(value, "certificate", _FIELDS)
+    commitments, power_table = values.record(supplemental, "SupplementalData", 2)
+    return Certificate(
+        values.uint64(instance, "GPBFTInstance"),
+        tuple(
+            _tipset(item, f"ECChain[{index}]") for index, item in enumerate(values.array(chain, "ECChain", MAX_TIPSETS))
+        ),
+        _digest(commitments, "SupplementalData: Commitments"),
+        values.linked_cid(power_table, "SupplementalData: PowerTable"),
+        _signers(bitfield.decode(values.octets(signers, "Signers", MAX_SIGNERS_BYTES), "Signers")),
+        values.exactly(values.octets(signature, "Signature", MAX_CERTIFICATE), "Signature", SIGNATURE_LENGTH),
+        tuple(
+            _delta(item, f"PowerTableDelta[{index}]")
+            for index, item in enumerate(values.array(deltas, "PowerTableDelta", MAX_ENTRIES))
+        ),
+    )
+
+
+def read_certificate(value: Any) -> Certificate:
+    """Read a certificate from the JSON of `Filecoin.F3GetCertificate`. Raises InvalidCertificate."""
+    chain = values.array(values.field(value, "ECChain", "certificate"), "ECChain", MAX_TIPSETS)
+    supplemental = values.field(value, "SupplementalData", "certificate")
+    deltas = values.array(value.get("PowerTableDelta") or [], "PowerTableDelta", MAX_ENTRIES)
+    signature = values.base64_octets(values.field(value, "Signature", "certificate"), "Signature", SIGNATURE_LENGTH)
+    return Certificate(
+        values.uint64(values.field(value, "GPBFTInstance", "certificate"), "GPBFTInstance"),
+        tuple(_json_tipset(item, f"ECChain[{index}]") for index, item in enumerate(chain)),
+        _json_digest(supplemental, "SupplementalData"),
+        values.json_cid(values.field(supplemental, "PowerTable", "SupplementalData"), "SupplementalData: PowerTable"),
+        _signers(_json_runs(values.field(value, "Signers", "certificate"))),
+        values.exactly(signature, "Signature", SIGNATURE_LENGTH),
+        tuple(_json_delta(item, f"PowerTableDelta[{index}]") for index, item in enumerate(deltas)),
+    )
+
+
+def _signers(runs: list[int]) -> tuple[int, ...]:
+    return tuple(bitfield.positions(runs, MAX_ENTRIES, "Signers"))
+
+
+def _tipset(value: Any, name: str) -> Tipset:
+    epoch, key, power_table, commitments = values.record(value, name, 4)
+    return Tipset(
+        values.int64(epoch, f"{name}: Epoch"),
+        values.octets(key, f"{name}: Key", MAX_KEY_BYTES),
+        values.linked_cid(power_table, f"{name}: PowerTable"),
+        _digest(commitments, f"{name}: Commitments"),
+    )
+
+
+def _delta(value: Any, name: str) -> PowerDelta:
+    participant, change, key = values.record(value, name, 3)
+    change_name = f"{name}: PowerDelta"
+    return PowerDelta(
+        values.uint64(participant, f"{name}: ParticipantID"),
+        values.power(values.octets(change, change_name, values.MAX_POWER), change_name),
+        values.octets(key, f"{name}: SigningKey", MAX_KEY),
+    )
+
+
+def _digest(value: Any, name: str) -> bytes:
+    return values.exactly(values.octets(value, name, _DIGEST), name, _DIGEST)
+
+
+def _json_tipset(value: Any, name: str) -> Tipset:
+    blocks = values.array(values.field(value, "Key", name), f"{name}: Key", MAX_KEY_BYTES)
+    key = b"".join(values.json_cid(block, f"{name}: Key[{index}]") for index, block in enumerate(blocks))
+    return Tipset(
+        values.int64(values.field(value, "Epoch", name), f"{name}: Epoch"),
+        values.octets(key, f"{name}: Key", MAX_KEY_BYTES),
+        values.json_cid(values.field(value, "PowerTable", name), f"{name}: PowerTable"),
+        _json_digest(value, name),
+    )
+
+
+def _json_delta(value: Any, name: str) -> PowerDelta:
+    return PowerDelta(
+        values.uint64(values.field(value, "ParticipantID", name), f"{name}: ParticipantID"),
+        values.decimal_power(values.field(value, "PowerDelta", name), f"{name}: PowerDelta"),
+        values.base64_octets(values.field(value, "SigningKey", name), f"{name}: SigningKey", MAX_KEY),
+    )
+
+
+def _json_digest(value: Any, name: str) -> bytes:
+    text = values.field(value, "Commitments", name)
+    name = f"{name}: Commitments"
+    data = values.base64_octets(text, name, _DIGEST)
+    return values.exactly(data, name, _DIGEST)
+
+
+def _json_runs(value: Any) -> list[int]:
+    runs = values.array(value, "Signers", MAX_ENTRIES + 1)
+    return [values.uint64(length, f"Signers[{index}]") for index, length in enumerate(runs)]

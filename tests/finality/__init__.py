@@ -1,0 +1,1 @@
+"""Comparison of finality certificates with go-f3 (tests/oracle/f3)."""

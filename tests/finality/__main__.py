@@ -1,0 +1,106 @@
+"""Chains of finality certificates, valid and altered, on go-f3 and here, as a recorded run: the verdicts must be equal.
+
+go-f3 makes and judges the chains (tests/oracle/f3, needs Go). A shorter run repeats them with planted defects, which
+must be found. `go run ./tests/oracle/f3 SEED NUMBER 1` shows one chain.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+from unittest.mock import patch
+
+from bench.recorded import NOT_RUN, RunRecord, finish, options
+from tests.finality.chains import Verdict, verdict
+
+SOURCE: Final = Path(__file__).parents[1] / "oracle" / "f3"
+PROGRAM: Final = Path(__file__).parents[2] / "build" / "f3" / "f3"
+MAX_FINDINGS: Final = 20
+F3: Final = "fvm_hypervisor.proofs.f3"
+
+
+def _same(*values: Any, **_: Any) -> Any:
+    return values[0]
+
+
+PLANTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
+    "weights": lambda: patch(f"{F3}.signing.weights_of", lambda keys: [1] * len(keys)),
+    "signature": lambda: patch(f"{F3}.chain.verify_aggregate"),
+    "chain-rules": lambda: patch(f"{F3}.chain._check_chain"),
+    "tree": lambda: patch(f"{F3}.signing._EMPTY", b"\1" * 32),
+    "shares": lambda: patch(f"{F3}.chain.scaled", lambda table: [entry.power for entry in table]),
+    "next-table": lambda: patch(f"{F3}.chain.apply_deltas", _same),
+    "delta-rules": lambda: patch(f"{F3}.power_table._changed", lambda entry, delta, name: _unchecked(entry, delta)),
+}
+"""Defects that a shorter run must find."""
+
+
+def _unchecked(entry: Any, delta: Any) -> Any:
+    from fvm_hypervisor.proofs.f3 import PowerEntry
+
+    before = entry or PowerEntry(delta.id, 0, b"")
+    return PowerEntry(delta.id, max(before.power + delta.power, 0 if entry else 1), delta.key or before.key)
+
+
+def main() -> int:
+    """Run the comparison and return the exit code."""
+    chosen = options(__doc__, 1000).parse_args()
+    if shutil.which("go") is None:
+        print(f"{NOT_RUN}no Go: it builds tests/oracle/f3")
+        return 0
+    subprocess.run(["go", "build", "-o", str(PROGRAM), "."], cwd=SOURCE, check=True)
+    started = monotonic()
+    verdicts = Counter[str]()
+    kinds = Counter[str]()
+    findings: list[str] = []
+    for one in compared(chosen.seed, chosen.count):
+        problem = one.problem()
+        if problem is not None:
+            findings.append(problem)
+        accepted = not one.case["error"]
+        kinds[f"{one.case['alteration']}: {'accepted' if accepted else 'refused'}"] += 1
+        verdicts["judged by both"] += 1
+        verdicts["checked a signature"] += one.signed
+    record = RunRecord(
+        seed=chosen.seed,
+        count=chosen.count,
+        stages={name: verdicts[name] for name in ("judged by both", "checked a signature")},
+        findings=findings[:MAX_FINDINGS],
+        planted_defect={name: planted(name, chosen.seed, chosen.count) for name in PLANTS},
+        details={"go-f3": _version(), "chains by alteration and verdict": dict(sorted(kinds.items()))},
+    )
+    return finish(record, chosen, started)
+
+
+def compared(seed: int, count: int, plant: AbstractContextManager[object] | None = None) -> Iterator[Verdict]:
+    """Return both verdicts on each chain, with a planted defect on our side."""
+    command = [str(PROGRAM), str(seed), "0", str(count)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process, plant or nullcontext():
+        assert process.stdout is not None
+        for line in process.stdout:
+            yield verdict(json.loads(line))
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}")
+
+
+def planted(name: str, seed: int, count: int) -> dict[str, int]:
+    """Return the number of chains of a shorter run on which a defect changes the verdict, by alteration."""
+    found = compared(seed, max(count // 50, 96), PLANTS[name]())
+    return dict(sorted(Counter(one.case["alteration"] for one in found if one.problem()).items()))
+
+
+def _version() -> str:
+    lines = (SOURCE / "go.mod").read_text(encoding="utf-8").splitlines()
+    return next(line.split()[-1] for line in lines if "filecoin-project/go-f3 " in line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
