@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -391,11 +391,13 @@ def node(
             words,
             derivation_path,
             artifacts,
+            state,
             None if state is None else keep_states,
             auto_impersonate,
             not no_explorer,
             _addresses(state) if index else None,
             NodeLimits(query=query_time or question_time or default_time, trace=trace_time),
+            offline,
         )
         if dump_state is not None:
             from localnet.rpc.anvil_dump import anvil_state  # only a dump needs it, so it does not delay the start
@@ -439,16 +441,19 @@ def _serve(
     mnemonic: str,
     path: str,
     artifacts: list[Path] | None,
+    folder: Path | None,
     keep_states: int | None,
     impersonates: bool,
     explores: bool,
     addresses: AddressIndex | None,
     limits: NodeLimits,
+    offline: bool,
 ) -> None:
     """Serve a network until a signal ends the program."""
     from fvm_hypervisor.cli.node_banner import banner
     from fvm_hypervisor.cli.node_vectors import vector_of
     from fvm_hypervisor.explorer.application import explorer
+    from fvm_hypervisor.verification.application import NodeVerification
     from localnet.console import Console
     from localnet.rpc.access import Access
     from localnet.rpc.server import Server, reaches_out
@@ -457,6 +462,8 @@ def _serve(
     allow_open_files()
     signs = unlock or not reaches_out(host)
     access = Access((*hosts, host), tuple(origins))  # clients use the listening address as the Host header
+    verification = NodeVerification(lambda: server.url, folder, offline=offline)
+    pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted)) if explores else None
     server = Server(
         network,
         port,
@@ -467,10 +474,10 @@ def _serve(
         signs=signs,
         keep_states=keep_states,
         impersonates=impersonates,
-        pages=explorer(artifacts, lambda wanted: vector_of(server.url, wanted)) if explores else None,
+        pages=verification.in_front_of(pages),
         addresses=addresses,
     )
-    with written(ready_file, server.url) as write_url:
+    with closing(verification), written(ready_file, server.url) as write_url:
 
         def announce() -> None:
             if not silent:

@@ -1,0 +1,95 @@
+"""Contract verification at a node: the API in front of the explorer's pages, and the stored contracts.
+
+The compiler's and the API's modules are imported with the first request to the API, which speeds up the node's start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fvm_hypervisor.verification.store import VerifiedContracts
+from localnet.rpc.executors import RunQuery
+from localnet.rpc.http import PATHS, VERSION_2
+from localnet.rpc.node import Node
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.verification.jobs import Verifier
+
+Pages = Callable[[Node, RunQuery], ASGIApp]
+"""A factory of an application for `localnet.rpc.server.Server`."""
+PREFIX: Final = "/v2/"
+
+
+class NodeVerification:
+    """Verification of contracts on one node."""
+
+    def __init__(self, url: Callable[[], str], folder: Path | None = None, *, offline: bool = False) -> None:
+        """Verify contracts of the node at `url()`; the verified ones are stored in the chain's folder or in memory.
+
+        A missing compiler is downloaded unless `offline`.
+        """
+        self._url, self._offline = url, offline
+        self.stored = VerifiedContracts(folder)
+        self._verifier: Verifier | None = None
+
+    def in_front_of(self, pages: Pages | None) -> Pages:
+        """Return a factory of the API's application; `pages` handle all other paths."""
+
+        def made(node: Node, run_query: RunQuery) -> ASGIApp:
+            others = _no_page if pages is None else pages(node, run_query)
+            return _Routed(self, node, run_query, others)
+
+        return made
+
+    def verifier(self) -> Verifier:
+        """Return the verifier, which is created with the first call."""
+        from functools import partial
+
+        from fvm_hypervisor.verification.compilation import solc_of
+        from fvm_hypervisor.verification.jobs import Verifier
+
+        if self._verifier is None:
+            self._verifier = Verifier(self._url, self.stored, partial(solc_of, offline=self._offline))
+        return self._verifier
+
+    def close(self) -> None:
+        """Stop running compilers, and drop the jobs that wait."""
+        if self._verifier is not None:
+            self._verifier.close()
+
+
+async def _no_page(scope: Scope, receive: Receive, send: Send) -> None:
+    """Respond as a node without pages does."""
+    if scope["path"] in (*PATHS, VERSION_2):
+        await PlainTextResponse("Method Not Allowed", 405, {"Allow": "POST"})(scope, receive, send)
+    else:
+        await PlainTextResponse("Not Found", 404)(scope, receive, send)
+
+
+class _Routed:
+    """An application that passes the API's paths to its endpoint."""
+
+    def __init__(self, verification: NodeVerification, node: Node, run_query: RunQuery, others: ASGIApp) -> None:
+        self._verification, self._node, self._run_query, self._others = verification, node, run_query, others
+        self._endpoint: ASGIApp | None = None
+        self._loading = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].startswith(PREFIX):
+            await self._others(scope, receive, send)
+            return
+        async with self._loading:
+            if self._endpoint is None:
+                self._endpoint = await asyncio.to_thread(self._load)
+        await self._endpoint(scope, receive, send)
+
+    def _load(self) -> ASGIApp:
+        from fvm_hypervisor.verification.endpoint import Endpoint
+
+        return Endpoint(self._verification.verifier(), self._node, self._run_query)

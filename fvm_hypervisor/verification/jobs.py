@@ -1,0 +1,259 @@
+"""Verification jobs: a bounded queue in the background, and the results of the latest jobs."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any, Final
+
+import orjson
+
+from bridge.addresses import checksummed, eth_address
+from fvm_hypervisor.soltest.compiler import CompilerRun
+from fvm_hypervisor.verification.compilation import ChooseSolc, Compiled, compiled, solc_of
+from fvm_hypervisor.verification.creation_code import CreationCode, NoCreationCode, hex_data
+from fvm_hypervisor.verification.matching import MatchLevel, Verdict, verdict
+from fvm_hypervisor.verification.store import VerifiedContracts
+from fvm_hypervisor.verification.submission import Submission, VerificationError
+from localnet.fork.node_client import NodeClient, NodeError
+from store.keccak import keccak
+
+_LOG = logging.getLogger(__name__)
+WORKERS: Final = 2
+"""Number of concurrent compilations."""
+MAX_WAITING: Final = 16
+"""Maximum number of jobs that run or wait; each holds the sources of a request."""
+MAX_FINISHED: Final = 1_000
+"""Number of latest jobs whose results are available."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A verification of the contract at an address (`0x` and lower-case hex). Times in ISO 8601."""
+
+    chain: int
+    address: str
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    started: str = field(default_factory=lambda: _now())
+    finished: str | None = None
+    milliseconds: int | None = None
+    error: Mapping[str, Any] | None = None
+    match: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the job in the form of Sourcify's API v2."""
+        return {
+            "isJobCompleted": self.finished is not None,
+            "verificationId": self.id,
+            "jobStartTime": self.started,
+            **({} if self.finished is None else {"jobFinishTime": self.finished}),
+            **({} if self.milliseconds is None else {"compilationTime": str(self.milliseconds)}),
+            **({} if self.error is None else {"error": self.error}),
+            "contract": self.match or unverified(self.chain, self.address),
+        }
+
+
+class Verifier:
+    """Verifies contracts of a node in the background and stores those that match.
+
+    `url` returns the node's URL. `choose` returns the compiler of a release.
+    """
+
+    def __init__(self, url: Callable[[], str], stored: VerifiedContracts, choose: ChooseSolc = solc_of) -> None:
+        self._url, self.stored, self._choose = url, stored, choose
+        self._jobs: dict[str, Job] = {}
+        self._lock = Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._running: dict[str, CompilerRun] = {}
+        self._closed = False
+
+    def submit(self, chain: int, address: str, submission: Submission) -> str:
+        """Start a job and return its ID. Raises VerificationError if there are too many."""
+        with self._lock:
+            waiting = [job for job in self._jobs.values() if job.finished is None]
+            if any(job.address == address for job in waiting):
+                raise VerificationError(
+                    "duplicate_verification_request",
+                    f"Contract {_shown(address)} on chain {chain} is already being verified",
+                    429,
+                )
+            if len(waiting) >= MAX_WAITING or self._closed:
+                text = f"{len(waiting)} verifications are running or waiting, at most {MAX_WAITING}: try again later"
+                raise VerificationError("too_many_requests", text, 503)
+            job = Job(chain, address)
+            self._jobs[job.id] = job
+            for old in [each.id for each in self._jobs.values() if each.finished is not None][:-MAX_FINISHED]:
+                del self._jobs[old]
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(WORKERS, "verification")
+            self._pool.submit(self._run, job, submission)
+        return job.id
+
+    def job(self, name: str) -> Job | None:
+        """Return a job by its ID, or None."""
+        with self._lock:
+            return self._jobs.get(name)
+
+    def close(self) -> None:
+        """Stop the compilers that run, and drop the jobs that wait."""
+        with self._lock:
+            self._closed = True
+            pool = self._pool
+            for run in self._running.values():
+                run.stop()
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+    def _run(self, job: Job, submission: Submission) -> None:
+        try:
+            job.match = self._verified(job, submission)
+        except VerificationError as error:
+            job.error = error_body(error.code, str(error))
+        except Exception as error:  # noqa: BLE001  # report any failure and keep the thread
+            _LOG.exception("the verification of %s failed", job.address)
+            job.error = error_body("internal_error", f"the verification failed: {type(error).__name__}: {error}"[:1000])
+        job.finished = _now()
+
+    def _verified(self, job: Job, submission: Submission) -> Mapping[str, Any]:
+        """Return the summary of a match, which is stored. Raises VerificationError."""
+        with NodeClient(self._url()) as node:
+            runtime = _runtime(node, job)
+            created = _created(node, job.address, submission.transaction)
+        made = compiled(submission, self._choose, lambda run: self._note(job.id, run))
+        job.milliseconds = round(1000 * made.seconds)
+        found = verdict(made.artifact, runtime, None if created is None else created[1])
+        known = self.stored.get(job.address)
+        if known is not None and is_current(known, runtime) and not found.improves(_verdict_of(known["summary"])):
+            raise VerificationError(
+                "already_verified", "The contract is already verified and the job didn't yield a better match."
+            )
+        summary = _summary(job, found)
+        entry = {
+            "summary": summary,
+            "codeHash": keccak(runtime).hex(),
+            "fields": _fields(made, submission, runtime, created),
+        }
+        self.stored.put(job.address, entry)
+        return summary
+
+    def _note(self, job: str, run: CompilerRun | None) -> None:
+        with self._lock:
+            if run is None:
+                self._running.pop(job, None)
+            else:
+                self._running[job] = run
+                if self._closed:
+                    run.stop()
+
+
+def unverified(chain: int, address: str) -> dict[str, Any]:
+    """Return the summary of a contract that is not verified."""
+    return {
+        "match": None,
+        "creationMatch": None,
+        "runtimeMatch": None,
+        "chainId": str(chain),
+        "address": _shown(address),
+    }
+
+
+def error_body(code: str, message: str) -> dict[str, str]:
+    """Return the JSON body of an error."""
+    return {"customCode": code, "message": message, "errorId": str(uuid.uuid4())}
+
+
+def is_current(entry: Mapping[str, Any], runtime: bytes) -> bool:
+    """Return True if a stored contract is the one that is deployed now: the chain may have been reverted."""
+    return bool(runtime) and entry.get("codeHash") == keccak(runtime).hex()
+
+
+def _runtime(node: NodeClient, job: Job) -> bytes:
+    """Return the runtime code. Raises VerificationError."""
+    try:
+        code = node.read(hex_data, "eth_getCode", job.address, "latest")
+    except NodeError as error:
+        raise VerificationError(
+            "cannot_fetch_bytecode", f"Cannot fetch bytecode for chain #{job.chain} and address {job.address}: {error}"
+        ) from None
+    if not code:
+        raise VerificationError(
+            "contract_not_deployed", f"Chain #{job.chain} does not have a contract deployed at {_shown(job.address)}."
+        )
+    return code
+
+
+def _created(node: NodeClient, address: str, transaction: str | None) -> tuple[str, bytes] | None:
+    """Return the creation transaction and the init code; None if they are unknown, as on a fork."""
+    search = CreationCode(node, address)
+    try:
+        return search.find() if transaction is None else (transaction, search.of_transaction(transaction))
+    except (NodeError, NoCreationCode):
+        return None
+
+
+def _summary(job: Job, found: Verdict) -> dict[str, Any]:
+    return {
+        "match": found.best,
+        "creationMatch": found.creation,
+        "runtimeMatch": found.runtime,
+        "chainId": str(job.chain),
+        "address": _shown(job.address),
+        "verifiedAt": _now(),
+        "matchId": str(time.time_ns() // 1000),
+    }
+
+
+def _fields(
+    made: Compiled, submission: Submission, runtime: bytes, created: tuple[str, bytes] | None
+) -> dict[str, Any]:
+    """Return the fields of a response for a verified contract that a client may ask for."""
+    source_json, evm = orjson.loads(submission.source_json), made.output["evm"]
+    return {
+        "creationBytecode": _bytecode(evm["bytecode"], None if created is None else created[1]),
+        "runtimeBytecode": _bytecode(evm["deployedBytecode"], runtime)
+        | {"immutableReferences": evm["deployedBytecode"].get("immutableReferences")},
+        "deployment": {"transactionHash": None if created is None else created[0]},
+        "sources": source_json["sources"],
+        "compilation": {
+            "language": source_json["language"],
+            "compiler": "solc",
+            "compilerVersion": submission.compiler,
+            "compilerSettings": source_json["settings"],
+            "name": submission.name,
+            "fullyQualifiedName": f"{submission.file}:{submission.name}",
+        },
+        "abi": made.output["abi"],
+        "metadata": orjson.loads(made.output["metadata"]),
+        "storageLayout": made.output.get("storageLayout"),
+        "userdoc": made.output.get("userdoc"),
+        "devdoc": made.output.get("devdoc"),
+        "stdJsonInput": source_json,
+    }
+
+
+def _bytecode(found: Mapping[str, Any], onchain: bytes | None) -> dict[str, Any]:
+    return {
+        "onchainBytecode": None if onchain is None else f"0x{onchain.hex()}",
+        "recompiledBytecode": f"0x{found['object']}",
+        "sourceMap": found.get("sourceMap"),
+        "linkReferences": found.get("linkReferences"),
+    }
+
+
+def _verdict_of(summary: Mapping[str, Any]) -> Verdict:
+    creation, runtime = (summary.get(name) for name in ("creationMatch", "runtimeMatch"))
+    return Verdict(creation and MatchLevel(creation), runtime and MatchLevel(runtime))
+
+
+def _shown(address: str) -> str:
+    return checksummed(eth_address(bytes.fromhex(address[2:])))
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

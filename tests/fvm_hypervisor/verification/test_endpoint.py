@@ -1,0 +1,331 @@
+"""The API of a node: requests, responses, jobs and stored contracts. tests/clients uses it with forge."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from bridge.addresses import checksummed
+from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.verification import endpoint, jobs
+from fvm_hypervisor.verification.application import NodeVerification
+from fvm_hypervisor.verification.jobs import Verifier
+from localnet import Network
+from localnet.rpc.server import serving
+from tests.fvm_hypervisor.verification.contracts import (
+    FILE,
+    OUTPUTS,
+    SOURCE,
+    body,
+    deploy,
+    init_code,
+    printing,
+    recorded_answer,
+    running,
+)
+
+CHAIN = 31415926
+NOBODY = "0x" + "12" * 20
+
+
+@dataclass
+class Api:
+    """A client of a node's API, and what the node uses."""
+
+    network: Network
+    url: str = ""
+    solc: list[Solc] = field(default_factory=list)
+    verification: NodeVerification | None = None
+
+    def ask(self, method: str, path: str, data: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        content = data if isinstance(data, bytes) else None if data is None else json.dumps(data).encode()
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
+        with closing(connection):
+            connection.request(method, path, content, headers or {})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    def submit(self, address: str, data: Any = None, chain: Any = CHAIN) -> tuple[int, Any]:
+        return self.ask("POST", f"/v2/verify/{chain}/{address}", body() if data is None else data)
+
+    def verify(self, address: str, data: Any = None) -> Any:
+        """Return the finished job of a submission."""
+        status, answer = self.submit(address, data)
+        assert status == 202, answer
+        return self.finished(answer["verificationId"])
+
+    def finished(self, name: str) -> Any:
+        deadline = time.monotonic() + 60
+        while True:
+            status, job = self.ask("GET", f"/v2/verify/{name}")
+            assert status == 200
+            if job["isJobCompleted"]:
+                return job
+            assert time.monotonic() < deadline
+
+    def contract(self, address: str, query: str = "") -> tuple[int, Any]:
+        return self.ask("GET", f"/v2/contract/{CHAIN}/{address}{query}")
+
+
+@contextmanager
+def served(network: Network, solc: Solc, folder: Path | None = None) -> Iterator[Api]:
+    api = Api(network, solc=[solc])
+    verification = NodeVerification(lambda: api.url, folder)
+    verification._verifier = Verifier(lambda: api.url, verification.stored, lambda _: api.solc[-1])
+    with closing(verification), serving(network, pages=verification.in_front_of(None)) as api.url:
+        api.verification = verification
+        yield api
+
+
+@pytest.fixture(scope="module")
+def module_network() -> Iterator[Network]:
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture
+def api(module_network: Network, tmp_path: Path) -> Iterator[Api]:
+    with served(module_network, printing(tmp_path, recorded_answer())) as found:
+        yield found
+
+
+@pytest.fixture
+def kept(module_network: Network) -> str:
+    """The address of a new Kept(5), in the form with a checksum."""
+    library = deploy(module_network, init_code("Doubling"))
+    return checksummed(deploy(module_network, init_code("Kept", 5, {"Doubling": library})))  # type: ignore[arg-type]
+
+
+def test_a_contract_is_verified(api: Api, kept: str) -> None:
+    assert api.contract(kept) == (
+        404,
+        {"match": None, "creationMatch": None, "runtimeMatch": None, "chainId": str(CHAIN), "address": kept},
+    )
+    job = api.verify(kept.lower())
+    summary = job["contract"]
+    assert {name: summary[name] for name in ("match", "creationMatch", "runtimeMatch")} == dict.fromkeys(
+        ("match", "creationMatch", "runtimeMatch"), "exact_match"
+    )
+    assert (summary["chainId"], summary["address"]) == (str(CHAIN), kept)
+    assert "error" not in job
+    assert job["jobStartTime"] <= job["jobFinishTime"]
+    assert int(job["compilationTime"]) > 0
+    assert api.contract(kept) == (200, summary)
+    assert api.ask("GET", f"/v2/contracts/{CHAIN}") == (200, {"results": [summary]})
+    assert api.ask("GET", f"/v2/contract/all-chains/{kept}") == (200, {"results": [summary]})
+    assert api.ask("GET", f"/v2/contract/all-chains/{NOBODY}") == (404, {"results": []})
+
+
+def test_fields_of_a_verified_contract(api: Api, kept: str) -> None:
+    summary = api.verify(kept)["contract"]
+    output = OUTPUTS["as deployed"]["Kept"]
+    _, chosen = api.contract(kept, "?fields=abi,compilation.name,compilation.compilerVersion,match")
+    assert chosen == {
+        **summary,
+        "abi": output["abi"],
+        "compilation": {"name": "Kept", "compilerVersion": "0.8.30+commit.73712a01"},
+    }
+    _, everything = api.contract(kept, "?fields=all")
+    assert everything["sources"] == {FILE: {"content": SOURCE}}
+    assert everything["metadata"] == json.loads(output["metadata"])
+    assert everything["compilation"]["fullyQualifiedName"] == f"{FILE}:Kept"
+    assert everything["runtimeBytecode"]["recompiledBytecode"] == f"0x{output['evm']['deployedBytecode']['object']}"
+    assert (
+        everything["runtimeBytecode"]["immutableReferences"] == output["evm"]["deployedBytecode"]["immutableReferences"]
+    )
+    assert everything["creationBytecode"]["onchainBytecode"].endswith(f"{5:064x}")
+    assert len(everything["deployment"]["transactionHash"]) == 66
+    _, rest = api.contract(kept, "?omit=sources,stdJsonInput")
+    assert set(everything) - set(rest) == {"sources", "stdJsonInput"}
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("?fields=abi&omit=abi", "Cannot specify both"),
+        ("?fields=signatures", "Field selector signatures is not a valid field"),
+        ("?omit=compilation.x", "Field selector compilation.x is not a valid field"),
+        ("?fields=" + "a" * 300, "is not a valid field"),
+        ("?" + "&".join("a=1" for _ in range(30)), "query string cannot be parsed"),
+    ],
+)
+def test_invalid_field_selectors(api: Api, kept: str, query: str, words: str) -> None:
+    api.verify(kept)
+    status, answer = api.contract(kept, query)
+    assert (status, answer["customCode"]) == (400, "invalid_parameter")
+    assert words in answer["message"]
+
+
+def test_verified_contracts_are_verified_again_only_for_a_better_match(
+    api: Api, kept: str, tmp_path: Path, module_network: Network
+) -> None:
+    (tmp_path / "other").mkdir()
+    api.solc.append(printing(tmp_path / "other", recorded_answer("other comment")))
+    assert api.verify(kept)["contract"]["match"] == "match"
+    job = api.verify(kept)
+    assert job["error"]["customCode"] == "already_verified"
+    assert job["contract"]["match"] is None
+    api.solc.pop()
+    assert api.verify(kept)["contract"]["match"] == "exact_match"
+    status, answer = api.submit(kept)
+    assert (status, answer["customCode"]) == (409, "already_verified")
+
+
+def test_the_creation_transaction_of_the_request_is_used(api: Api, kept: str) -> None:
+    """A transaction that did not create the contract is ignored, as by Sourcify."""
+    job = api.verify(kept, body(creationTransactionHash="0x" + "12" * 32))
+    assert (job["contract"]["creationMatch"], job["contract"]["runtimeMatch"]) == (None, "exact_match")
+
+
+def test_reverted_contracts_are_not_verified_any_more(tmp_path: Path) -> None:
+    """The address is used again by another contract."""
+    with Network() as network, served(network, printing(tmp_path, recorded_answer())) as api:
+        number = network.snapshot()
+        address = f"0x{deploy(network, init_code('Child')).hex()}"
+        assert api.verify(address, body("Child"))["contract"]["match"] == "exact_match"
+        network.revert(number)
+        assert api.contract(address)[0] == 404
+        assert f"0x{deploy(network, init_code('Factory')).hex()}" == address
+        assert api.contract(address)[0] == 404
+        assert api.ask("GET", f"/v2/contracts/{CHAIN}") == (200, {"results": []})
+        assert api.verify(address, body("Factory"))["contract"]["match"] == "exact_match"
+
+
+def test_verified_contracts_are_stored_in_the_folder_of_the_chain(tmp_path: Path) -> None:
+    folder = tmp_path / "chain"
+    with Network(folder) as network, served(network, printing(tmp_path, recorded_answer()), folder) as api:
+        address = f"0x{deploy(network, init_code('Child')).hex()}"
+        summary = api.verify(address, body("Child"))["contract"]
+    with Network(folder) as network, served(network, printing(tmp_path, {}), folder) as api:
+        assert api.contract(address) == (200, summary)
+        for text in ("{", "[]", "{}"):
+            (folder / "verified" / f"{address}.json").write_text(text, encoding="utf-8")
+            assert api.contract(address)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"contractIdentifier": f"{FILE}:Nothing"}, "contract_not_found_in_compiler_output", "no contract 'Nothing'"),
+        ({"contractIdentifier": f"{FILE}:Factory"}, "bytecode_length_mismatch", "431 bytes, the code on the chain 345"),
+        ({"compilerVersion": "0.8.30+commit.00000000"}, "invalid_compiler_version", "not 0.8.30+commit.00000000"),
+    ],
+)
+def test_failed_jobs_name_the_reason(api: Api, kept: str, change: dict[str, Any], code: str, words: str) -> None:
+    job = api.verify(kept, body(**change))
+    assert job["error"]["customCode"] == code
+    assert words in job["error"]["message"]
+    assert len(job["error"]["errorId"]) == 36
+    assert job["contract"]["match"] is None
+
+
+def test_addresses_without_code(api: Api) -> None:
+    job = api.verify(NOBODY)
+    assert job["error"]["customCode"] == "contract_not_deployed"
+    assert f"Chain #{CHAIN} does not have a contract deployed at 0x1212" in job["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "status", "code", "words"),
+    [
+        ("POST", f"/v2/verify/1/{NOBODY}", {}, 400, "unsupported_chain", "this node's chain is 31415926"),
+        ("POST", f"/v2/verify/x/{NOBODY}", {}, 400, "unsupported_chain", "Chain x not found"),
+        ("GET", f"/v2/contract/1/{NOBODY}", None, 400, "unsupported_chain", "Chain 1 not found"),
+        ("GET", "/v2/contracts/1", None, 400, "unsupported_chain", "Chain 1 not found"),
+        ("POST", f"/v2/verify/{CHAIN}/0x12", {}, 400, "invalid_parameter", "Invalid address: 0x12"),
+        ("POST", f"/v2/verify/{CHAIN}/0x5fbDB2315678afecb367f032d93F642f64180aa3", {}, 400, "invalid_parameter", "Inv"),
+        ("POST", f"/v2/verify/{CHAIN}/{NOBODY}", b"{", 400, "invalid_json", "not valid JSON"),
+        ("POST", f"/v2/verify/{CHAIN}/{NOBODY}", b"", 400, "invalid_json", "not valid JSON"),
+        ("POST", f"/v2/verify/{CHAIN}/{NOBODY}", b"\xff", 400, "invalid_json", "not valid JSON"),
+        ("POST", f"/v2/verify/{CHAIN}/{NOBODY}", b'{"a":' * 99_999, 400, "invalid_json", "not valid JSON"),
+        ("POST", f"/v2/verify/{CHAIN}/{NOBODY}", [], 400, "invalid_parameter", "not a JSON object"),
+        ("POST", f"/v2/verify/{CHAIN}/{NOBODY}", b"x" * ((5 << 20) + 1), 413, "invalid_parameter", "5242880 bytes"),
+        ("POST", f"/v2/verify/metadata/{CHAIN}/{NOBODY}", {}, 404, "route_not_found", "verify with POST"),
+        ("PUT", f"/v2/verify/{CHAIN}/{NOBODY}", {}, 404, "route_not_found", "is not offered"),
+        ("GET", "/v2/" + "a" * 2000, None, 404, "route_not_found", "is not offered"),
+        ("GET", "/v2/verify/1", None, 404, "job_not_found", "No verification job found for id 1"),
+        ("GET", "/v2/verify/..%2F..%2Fetc", None, 404, "route_not_found", "is not offered"),
+    ],
+)  # fmt: skip
+def test_invalid_requests(api: Api, method: str, path: str, data: Any, status: int, code: str, words: str) -> None:
+    found, answer = api.ask(method, path, data)
+    assert (found, answer["customCode"]) == (status, code)
+    assert words in answer["message"]
+    assert len(answer["message"]) < 400
+
+
+def test_requests_of_other_origins_are_refused(api: Api) -> None:
+    for headers in ({"Origin": "https://example.org"}, {"Host": "example.org"}):
+        status, answer = api.ask("POST", f"/v2/verify/{CHAIN}/{NOBODY}", body(), headers)
+        assert status == 403
+        assert "refused" in answer["error"]
+
+
+def test_other_paths_go_to_the_pages(api: Api) -> None:
+    assert api.ask("GET", "/healthz")[0] == 200
+    for method, path, status in (("GET", "/v2", 404), ("GET", "/", 405), ("PUT", "/rpc/v2", 405), ("POST", "/x", 404)):
+        connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=30)
+        with closing(connection):
+            connection.request(method, path)
+            assert connection.getresponse().status == status
+
+
+def test_jobs_are_bounded(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module_network: Network) -> None:
+    """Two compilers run at a time; other jobs wait, up to a limit, and only one for each contract."""
+    monkeypatch.setattr(jobs, "MAX_WAITING", 4)
+    monkeypatch.setattr(jobs, "MAX_FINISHED", 2)
+    monkeypatch.setattr(endpoint, "_WAIT", 0.2)
+    for name in ("running", "go"):
+        (tmp_path / name).mkdir()
+    script = f"""import os, sys, time
+sys.stdin.read()
+open(f'{tmp_path}/running/{{os.getpid()}}', 'w')
+while not os.path.exists('{tmp_path}/go/now'): time.sleep(0.01)
+print({json.dumps(recorded_answer())!r})"""
+    (tmp_path / "slow").mkdir()
+    api.solc.append(running(tmp_path / "slow", script))
+    addresses = [f"0x{deploy(module_network, init_code('Child')).hex()}" for _ in range(5)]
+    names = [api.submit(address, body("Child"))[1]["verificationId"] for address in addresses[:4]]
+    assert api.submit(addresses[0], body("Child"))[0] == 429
+    status, answer = api.submit(addresses[4], body("Child"))
+    assert (status, answer["customCode"]) == (503, "too_many_requests")
+    assert api.ask("GET", f"/v2/verify/{names[3]}")[1]["isJobCompleted"] is False
+    assert len(list((tmp_path / "running").iterdir())) == jobs.WORKERS == 2
+    (tmp_path / "go" / "now").touch()
+    assert [api.finished(name)["contract"]["match"] for name in names] == ["exact_match"] * 4
+    names.append(api.submit(addresses[4], body("Child"))[1]["verificationId"])
+    assert [api.ask("GET", f"/v2/verify/{name}")[0] for name in names] == [404, 404, 200, 200, 200]
+
+
+def test_running_compilers_end_with_the_node(module_network: Network, tmp_path: Path) -> None:
+    script = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    address = f"0x{deploy(module_network, init_code('Child')).hex()}"
+    with served(module_network, running(tmp_path, script)) as api:
+        api.submit(address, body("Child"))
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            time.sleep(0.01)
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 20
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
+
+
+def test_the_oldest_contracts_are_dropped(api: Api, module_network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fvm_hypervisor.verification import store
+
+    monkeypatch.setattr(store, "MAX_CONTRACTS", 2)
+    addresses = [f"0x{deploy(module_network, init_code('Child')).hex()}" for _ in range(3)]
+    for address in addresses:
+        assert api.verify(address, body("Child"))["contract"]["match"] == "exact_match"
+    assert [api.contract(address)[0] for address in addresses] == [404, 200, 200]
+    monkeypatch.setattr(store, "MAX_BYTES", 10)
+    assert api.verify(addresses[0], body("Child"))["contract"]["match"] == "exact_match"
+    assert [api.contract(address)[0] for address in addresses] == [200, 404, 404]
