@@ -27,7 +27,7 @@ class Options:
     shows_logs: bool = False
     """True if the output of tests is shown."""
     report: str = ""
-    """Data to collect: `gas`, `coverage`, `visits` (covered code by test) or empty."""
+    """Data to collect: `gas`, `coverage`, `visits` (covered code by test), `inputs` (`Cheatcodes.inputs`) or empty."""
     precompiles: tuple[Precompile | str, ...] = ()
     """Precompiles of the command line in addition to the project's: modules, and names of installed ones."""
     hides_passed: bool = False

@@ -137,6 +137,7 @@ class SuiteRun:
             except ConsentNeeded:
                 raise
             except (HypervisorError, KeyError, ValueError) as error:
+                world.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
                 yield _error_result("setUp()", CaseKind.UNIT, error)
                 return
             yield from self._tests(stage, seen)
@@ -248,6 +249,7 @@ class SuiteRun:
                 except ConsentNeeded:
                     raise
                 except (HypervisorError, StoreError) as error:
+                    self.world.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
                     result = self._with_logs(_error_result(test.signature, test.kind, error))
                 yield replace(result, duration=perf_counter() - begin)
                 if self.ends_at_failure and result.status is CaseStatus.FAILURE:
@@ -295,6 +297,11 @@ class SuiteRun:
 
             return lambda: SymbolicRun(stage, test, self.project.symbolic, ready).run()
         contract, name = self.suite.contract, test.signature
+        used = fuzz if test.kind is CaseKind.FUZZ else invariant
+        if used.timeout is not None:
+            self.world.cheatcodes.inputs.add("time limits")
+        if used.corpus_dir is not None:
+            self.world.cheatcodes.inputs.add("files")
         if test.kind is CaseKind.FUZZ:
             stored = stored_input(self.project, contract, name)
             return lambda: FuzzRun(

@@ -44,7 +44,7 @@ class SuiteServer:
         self._world = World(world_settings_of(job), self._cheatcodes)
         self._viewer = viewer_of(job, self._artifacts)
         report = job.options.report
-        self._collector = self._collector_of(report) if report else None
+        self._collector = self._collector_of(report) if report and report != "inputs" else None
 
     def _collector_of(self, report: str) -> CoverageCollector | GasCollector | VisitsCollector:
         if report == "visits":
@@ -73,6 +73,8 @@ class SuiteServer:
             self._tell("test", result)
         if self._collector is not None:
             self._tell("collected", self._collector.collected())
+        if self._job.options.report == "inputs":
+            self._tell("collected", frozenset(self._cheatcodes.inputs))
         self._tell("done", perf_counter() - begin)
 
     def close(self) -> None:

@@ -35,6 +35,7 @@ def _by_name(context: Context, alias: str) -> tuple[str, int, str, str]:
         raise CheatcodeFailure(f"invalid chain alias: {alias}")
     if alias not in context.settings.rpc_endpoints:
         return name, number, alias, ""
+    context.note_input("environment variables")
     try:
         url = endpoint_url(alias, context.settings.rpc_endpoints, context.settings.environment)
     except InvalidInput:

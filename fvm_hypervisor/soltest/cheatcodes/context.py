@@ -95,6 +95,7 @@ class Cheats(Protocol):
     unused: int
     origin: ForkOrigin | TipsetOrigin | None
     remotes: Remotes
+    inputs: set[str]
 
     def require_origin(self) -> ForkOrigin | TipsetOrigin:
         """Return the origin, which assigns actors to forks' accounts; created with the first fork."""
@@ -162,6 +163,10 @@ class Context:
     def machine(self) -> Hypervisor:
         """The machine."""
         return self.cheats.machine
+
+    def note_input(self, kind: str) -> None:
+        """Record that the test depends on data from outside the machine, such as `files`."""
+        self.cheats.inputs.add(kind)
 
     @property
     def precompiles(self) -> Collection[EthAddress]:

@@ -23,6 +23,7 @@ _ALLOWED: Final = {"read": ("read", "read-write", "true"), "write": ("write", "r
 
 def allowed(context: Context, path: str, access: str) -> Path:
     """Return the file at a path if the project allows this access (`read` or `write`). Raises CheatcodeFailure."""
+    context.note_input("files")
     root = context.settings.root
     try:
         target = (root / path).resolve()
@@ -174,6 +175,7 @@ def _is_dir(context: Context, path: str) -> bool:
 
 @cheatcode("projectRoot()", returns="string")
 def _root(context: Context) -> str:
+    context.note_input("files")
     return str(context.settings.root)
 
 

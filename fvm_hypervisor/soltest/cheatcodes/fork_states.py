@@ -39,6 +39,7 @@ def node_errors() -> Iterator[None]:
 
 def endpoint_of(context: Context, name: str) -> str:
     """Return the URL of a node, given as URL or alias. Raises CheatcodeFailure."""
+    context.note_input("nodes")
     try:
         url = endpoint_url(name, context.settings.rpc_endpoints, context.settings.environment)
     except InvalidInput as error:
@@ -49,6 +50,7 @@ def endpoint_of(context: Context, name: str) -> str:
 
 def fork_of(context: Context, number: int) -> NetworkFork:
     """Return a fork by its number. Raises CheatcodeFailure."""
+    context.note_input("nodes")
     forks = context.state.forks.forks
     if number >= len(forks):
         raise CheatcodeFailure(f"No matching fork found for {number}")

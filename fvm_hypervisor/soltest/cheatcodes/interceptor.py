@@ -168,6 +168,8 @@ class Cheatcodes:
         """True if the machine itself is a fork, under Filecoin's rules: number 0 of every test."""
         self.outside: set[str] = set()
         """Names of called cheatcodes that may have effects outside the machine."""
+        self.inputs: set[str] = set()
+        """Kinds of data from outside the machine that tests used, such as `files`."""
         self.unused = 0
         """Gas that the last failed call had left before its failure consumed all."""
 

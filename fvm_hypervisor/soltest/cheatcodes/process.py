@@ -24,7 +24,10 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def _variable(context: Context, name: str) -> str | None:
-    return context.state.environment.get(name, context.settings.environment.get(name))
+    if name in context.state.environment:
+        return context.state.environment[name]
+    context.note_input("environment variables")
+    return context.settings.environment.get(name)
 
 
 def _needed(context: Context, name: str) -> str:

@@ -29,6 +29,7 @@ def _active_url(context: Context) -> str:
     active = active_fork(context)
     if active is None:
         raise CheatcodeFailure(_NO_FORK_URL)
+    context.note_input("nodes")
     return context.state.forks.forks[active].url
 
 

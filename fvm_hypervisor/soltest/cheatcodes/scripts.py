@@ -44,6 +44,7 @@ def _broadcasts(context: Context, name: str, chain: int, types: Sequence[str]) -
 
 def _runs(context: Context, chain: int) -> Iterator[Any]:
     """Yield the files of one chain, without the copy of the latest run."""
+    context.note_input("files")
     for file in sorted((context.settings.root / "broadcast").glob(f"**/{chain}/*.json")):
         if file.name.endswith("-latest.json"):
             continue
@@ -139,6 +140,7 @@ def _artifact_by_deployed_code(context: Context, code: bytes) -> str:
 
 
 def _artifact(context: Context, code: bytes, creates: bool) -> str:
+    context.note_input("files")
     found = context.settings.contracts(code, creates)
     if found is None:
         raise CheatcodeFailure("no matching artifact found")

@@ -84,7 +84,8 @@ def _sleep(_context: Context, milliseconds: int) -> None:
 
 
 @cheatcode("unixTime()", returns="uint256")
-def _unix_time(_context: Context) -> int:
+def _unix_time(context: Context) -> int:
+    context.note_input("the clock")
     return int(time.time() * 1000)
 
 
@@ -119,6 +120,7 @@ def _is_context(_context: Context, kind: int) -> bool:
 
 @cheatcode("rpcUrl(string)", returns="string")
 def _rpc_url(context: Context, alias: str) -> str:
+    context.note_input("environment variables")
     try:
         return endpoint_url(alias, context.settings.rpc_endpoints, context.settings.environment)
     except InvalidInput as error:

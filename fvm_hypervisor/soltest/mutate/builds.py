@@ -71,10 +71,12 @@ class MutantCompiler:
     def affected(self, file: str, tests: Iterable[str]) -> list[str]:
         """Return the sources whose code must be compiled again if `file` changes, for the tests in these files."""
         importers = {name for name in self.sources.texts if file in self.sources.closure([name])}
+        return sorted(importers & self.usable(tests) | {file})
+
+    def usable(self, tests: Iterable[str]) -> set[str]:
+        """Return the sources that the tests in these files can use: their imports, or all if they use names."""
         used = self.sources.closure(tests)
-        if any(_BY_NAME.search(self.sources.texts[name]) for name in used):
-            return sorted(importers)
-        return sorted(importers & used | {file})
+        return set(self.sources.texts) if any(_BY_NAME.search(self.sources.texts[name]) for name in used) else used
 
     def stop(self) -> None:
         """Kill the compilers; no more are started."""

@@ -69,7 +69,8 @@ class MutationCache:
         """Return the key of a mutant's result by these tests."""
         sources = self.compiler.sources
         files = {suite.file for suite in suites}
-        used = sources.closure([*files, *self.compiler.affected(mutant.file, files)]) - {mutant.file}
+        affected = self.compiler.affected(mutant.file, files)
+        used = (self.compiler.usable(files) | sources.closure(affected)) - {mutant.file}
         text = mutant.applied(sources.texts[mutant.file])
         tests = [[suite.file, suite.contract, *sorted(test.signature for test in suite.tests)] for suite in suites]
         parts = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from fvm_hypervisor.soltest.mutate.builds import MutantCompiler, with_compiled
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
 from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.results import CaseStatus
+from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
 from fvm_hypervisor.soltest.workers import SuiteWorker, run_suites
 
 
@@ -67,24 +68,31 @@ class Judge:
         artifacts = with_compiled(self.artifacts, compiled)
         job = replace(
             self.job, locations=artifacts.locations, sources=dict(artifacts.sources),
-            project=_without_shrinking(self.job.project),
-            options=replace(self.job.options, ends_at_failure=True, timeout=2 * seconds),
+            project=_for_mutants(self.job.project),
+            options=replace(self.job.options, ends_at_failure=True, timeout=2 * seconds, report="inputs"),
         )  # fmt: skip
+        inputs: set[str] = set()
+        failed = None
         try:
-            with closing(failing_tests(job, suites, seconds, self.stop, self.idle)) as failures:
-                failed = next(failures, None)
+            with closing(suite_results(job, suites, seconds, self.stop, self.idle)) as running:
+                for suite in running:
+                    inputs.update(*suite.collected)
+                    failed = next((test for test in suite.tests if test.status is CaseStatus.FAILURE), None)
+                    if failed is not None:
+                        break
         except Late:
             detail = f"the tests did not end after {seconds:.0f} seconds"
             return MutantResult(mutant, MutantStatus.TIMED_OUT, detail, is_stable=False)
-        if failed is None:
-            return MutantResult(mutant, MutantStatus.SURVIVED)
-        return MutantResult(mutant, MutantStatus.KILLED, failed)
+        status, detail = MutantStatus.SURVIVED, ""
+        if failed is not None:
+            status, detail = MutantStatus.KILLED, f"{suite.name}.{failed.signature}"
+        return MutantResult(mutant, status, detail, is_stable=not inputs, inputs=frozenset(inputs))
 
 
-def failing_tests(
+def suite_results(
     job: Job, suites: Sequence[Suite], seconds: float, stop: Event, idle: list[SuiteWorker]
-) -> Generator[str]:
-    """Yield the names of failing tests. Raises Late after the time limit, Stopped after an interruption."""
+) -> Generator[SuiteResult]:
+    """Yield the results of suites. Raises Late after the time limit, Stopped after an interruption."""
     deadline = monotonic() + seconds
 
     def watch(_: Sequence[tuple[str, float]]) -> None:
@@ -94,10 +102,10 @@ def failing_tests(
             raise Late
 
     with closing(run_suites(job, suites, 1, watch, idle)) as running:
-        for suite in running:
-            failed = (test for test in suite.tests if test.status is CaseStatus.FAILURE)
-            yield from (f"{suite.name}.{test.signature}" for test in failed)
+        yield from running
 
 
-def _without_shrinking(project: Project) -> Project:
-    return replace(project, invariant=replace(project.invariant, shrink_run_limit=0))
+def _for_mutants(project: Project) -> Project:
+    """Return the project without stored failures, on which the results would depend, and without shrinking."""
+    fuzz = replace(project.fuzz, failures=os.devnull)
+    return replace(project, fuzz=fuzz, invariant=replace(project.invariant, failures=os.devnull, shrink_run_limit=0))

@@ -32,7 +32,9 @@ class MutantResult:
     detail: str = ""
     is_cached: bool = False
     is_stable: bool = True
-    """True if the same run would have the same result, whatever the machine's load and memory."""
+    """True if the result depends on nothing but the sources, the settings and the seed."""
+    inputs: frozenset[str] = frozenset()
+    """Other data that the tests used: files, environment variables, nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +95,8 @@ def mutation_lines(found: MutationResult) -> list[str]:
     score = found.score()
     shown = "no score" if score is None else f"mutation score {score:.1f}%"
     lines.append(f"{len(found.results)} mutants: {counts}")
+    inputs = sorted({kind for result in found.results for kind in result.inputs})
+    if inputs:
+        number = sum(bool(result.inputs) for result in found.results)
+        lines.append(f"{number} results are not cached, because the tests use {', '.join(inputs)}")
     return [*lines, f"{shown}; finished in {found.seconds:.2f}s"]

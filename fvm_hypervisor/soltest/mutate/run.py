@@ -34,6 +34,7 @@ from fvm_hypervisor.soltest.syntax_trees import syntax_trees
 from fvm_hypervisor.soltest.visits import Covering, TestName, code_spans
 from fvm_hypervisor.soltest.workers import SuiteWorker
 from hypervisor.errors import HypervisorError, InvalidInput
+from localnet.fork.remote_chain import is_local
 
 _FACTOR: Final = 10
 """Time limit of a mutant as a multiple of the baseline's duration."""
@@ -163,7 +164,10 @@ class MutationRun:
         is_complete = True
         idle: list[SuiteWorker] = []
         job = session.job()
-        cache = MutationCache.of(self.project, compiler, job) if self._is_repeatable() else None
+        reason = self._uncacheable(job.fork_url)
+        if reason:
+            self.tell(f"results are not cached: {reason}")
+        cache = None if reason else MutationCache.of(self.project, compiler, job)
         with TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(self.settings.jobs) as threads:
             todo: dict[Future[MutantResult], int] = {}
             try:
@@ -196,9 +200,16 @@ class MutationRun:
             worker.end()
         return [found[number] for number in sorted(found)], is_complete
 
-    def _is_repeatable(self) -> bool:
-        """Return True unless the tests begin at the newest block of a node."""
-        return self.project.eth_rpc_url is None or self.project.fork_block_number is not None
+    def _uncacheable(self, fork_url: str | None) -> str:
+        """Return the setting by which results depend on data whose changes are not noticed; empty if there is none."""
+        project, options = self.project, self.options
+        if fork_url is not None and (project.fork_block_number is None or is_local(fork_url)):
+            return "the tests start on a fork without fork_block_number, or of a node on this machine"
+        if any(isinstance(row, str) or row.function for row in (*project.precompiles, *options.precompiles)):
+            return "a precompile is a Python function"
+        if options.bundle is not None and Path(options.bundle).exists():
+            return "--bundle names a file"
+        return "" if project.fuzz.input_file is None else "--fuzz-input-file names a file"
 
     def _tests(self, mutant: Mutant, covering: Covering) -> set[TestName]:
         tests = covering.tests(mutant.file, mutant.around)

@@ -26,6 +26,8 @@ from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from tests.fvm_hypervisor.soltest.mutate.replay import RECORD, key
 
 PROJECT: Final = Path(__file__).parent / "project"
+INPUTS: Final = Path(__file__).parent / "inputs"
+"""A project whose tests read a file and an environment variable."""
 OPERATORS: Final = Path(__file__).parent / "Operators.sol"
 
 
@@ -45,9 +47,9 @@ def operators_input() -> dict[str, Any]:
     return {"language": "Solidity", "sources": {"Operators.sol": {"content": text}}, "settings": selection}
 
 
-def copied(folder: Path) -> Path:
-    """Return a copy of the project."""
-    shutil.copytree(PROJECT, folder / "project")
+def copied(folder: Path, project: Path = PROJECT) -> Path:
+    """Return a copy of a project."""
+    shutil.copytree(project, folder / "project")
     return folder / "project"
 
 
@@ -73,7 +75,10 @@ def main() -> None:
         return patch.object(CompilerRun, name, record)
 
     with tempfile.TemporaryDirectory() as folder, recording("compile"), recording("compile_next"):
-        found = mutated(copied(Path(folder)), None)
+        found = mutated(copied(Path(folder) / "project"), None)
+        inputs = copied(Path(folder) / "inputs", INPUTS)
+        (inputs / "expected.txt").touch()
+        mutated(inputs, None)
         SolcChoice(load_project(PROJECT)).solc().start().compile(operators_input())
     RECORD.write_bytes(lzma.compress(json.dumps(answers, sort_keys=True).encode(), preset=9))
     for result in found.results:

@@ -23,7 +23,7 @@ from fvm_hypervisor.soltest.mutate.run import MutationRun
 from fvm_hypervisor.soltest.mutation_settings import MutationSettings
 from fvm_hypervisor.soltest.project import load_project
 from hypervisor.errors import InvalidInput
-from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied, mutated
+from tests.fvm_hypervisor.soltest.mutate.recorded import INPUTS, compiler, copied, mutated
 
 pytestmark = pytest.mark.slow
 WANTED = SuiteFilter(contract="VaultTest")
@@ -69,6 +69,27 @@ def test_a_second_run_only_runs_what_changed(tmp_path: Path) -> None:
     assert cached == {True}
     fewer = mutated(root, use, wanted=SuiteFilter(test="testFee", contract="VaultTest"))
     assert {result.mutant.line for result in fewer.results if result.is_cached} == {28, 29}  # only testFee covers them
+
+
+@pytest.mark.parametrize("contract", ["FileTest", "VariableTest"])
+def test_results_that_depend_on_files_or_the_environment_are_not_cached(
+    tmp_path: Path, contract: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, use, wanted = copied(tmp_path, INPUTS), str(compiler(tmp_path)), SuiteFilter(contract=contract)
+    (root / "expected.txt").write_text("10", encoding="utf-8")
+    monkeypatch.setenv("SUM_IS_CHECKED", "true")
+    assert mutated(root, use, wanted=wanted).score() == 100
+    (root / "expected.txt").write_text("", encoding="utf-8")
+    monkeypatch.setenv("SUM_IS_CHECKED", "false")
+    assert mutated(root, use, wanted=wanted).score() == 20  # of five mutants, only `value - 7` reverts
+
+
+def test_results_of_other_tests_of_a_project_are_cached(tmp_path: Path) -> None:
+    root, use = copied(tmp_path, INPUTS), str(compiler(tmp_path))
+    for is_cached in (False, True):
+        found = mutated(root, use, wanted=SuiteFilter(contract="PlainTest"))
+        assert {result.is_cached for result in found.results} == {is_cached}
+        assert found.score() == 100
 
 
 def test_a_failing_compiler_fails_only_its_mutant(tmp_path: Path) -> None:

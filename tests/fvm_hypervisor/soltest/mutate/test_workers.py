@@ -7,17 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from time import monotonic
+from typing import Any
 
 import pytest
 
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.job import Job, Options
-from fvm_hypervisor.soltest.mutate.judge import Late, Stopped, failing_tests
+from fvm_hypervisor.soltest.mutate.judge import Late, Stopped, suite_results
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseStatus
+from fvm_hypervisor.soltest.stage import selector
 from fvm_hypervisor.soltest.workers import SuiteWorker, run_suites
 from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, write
+
+
+def call_of(cheatcode: str) -> list[str]:
+    """Return the body of a test that calls a cheatcode with empty texts and zeros, and passes."""
+    address = "7109709ecfa91a80626ff3989d68f67f5b1dd12d"
+    types = cheatcode[cheatcode.index("(") + 1 : -1].split(",")
+    texts = [f"608060{4 + 32 * index:02x}52" for index, kind in enumerate(types) if kind == "string"]  # at offset 128
+    return [f"63{selector(cheatcode).hex()}60e01b5f52", *texts, f"5f5f60a45f5f73{address}5af15000"]
 
 
 def job_of(folder: Path, functions: Mapping[str, Sequence[str]], **options: object) -> tuple[Job, list[Suite]]:
@@ -56,10 +66,50 @@ def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path:
     idle: list[SuiteWorker] = []
     begin = monotonic()
     with pytest.raises(Late):
-        next(failing_tests(job, suites, 2.0, Event(), idle))
+        next(suite_results(job, suites, 2.0, Event(), idle))
     stop = Event()
     stop.set()
     with pytest.raises(Stopped):
-        next(failing_tests(job, suites, 60.0, stop, idle))
+        next(suite_results(job, suites, 60.0, stop, idle))
     assert monotonic() - begin < 40
     assert not idle  # a stopped worker is not used again
+
+
+@pytest.mark.parametrize(
+    ("cheatcode", "kinds"),
+    [
+        ("readFile(string)", {"files"}),
+        ("exists(string)", {"files"}),
+        ("parseJsonUint(string,string)", set()),
+        ("loadAllocs(string)", {"files"}),
+        ("projectRoot()", {"files"}),
+        ("getDeployment(string)", {"files"}),
+        ("envOr(string,uint256)", {"environment variables"}),
+        ("envExists(string)", {"environment variables"}),
+        ("setEnv(string,string)", set()),
+        ("createFork(string)", {"nodes"}),
+        ("createSelectFork(string,uint256)", {"nodes"}),
+        ("rpc(string,string,string)", {"nodes"}),
+        ("rpcUrl(string)", {"environment variables"}),
+        ("unixTime()", {"the clock"}),
+        ("getBlockTimestamp()", set()),
+    ],
+)
+def test_data_from_outside_is_reported(tmp_path: Path, cheatcode: str, kinds: set[str]) -> None:
+    job, suites = job_of(tmp_path, {"testA()": call_of(cheatcode)}, report="inputs")
+    (result,) = run_suites(job, suites, 1)
+    assert result.tests[0].status is CaseStatus.SUCCESS
+    assert result.collected == [kinds]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kinds"), [({}, set()), ({"timeout": 60}, {"time limits"}), ({"corpus_dir": "corpus"}, {"files"})]
+)
+def test_settings_that_make_results_vary_are_reported(
+    tmp_path: Path, settings: dict[str, Any], kinds: set[str]
+) -> None:
+    job, suites = job_of(tmp_path, {"testA(uint256)": PASS}, report="inputs")
+    project = replace(job.project, fuzz=replace(job.project.fuzz, runs=2, **settings))
+    (result,) = run_suites(replace(job, project=project), suites, 1)
+    assert result.tests[0].status is CaseStatus.SUCCESS
+    assert result.collected == [kinds]
