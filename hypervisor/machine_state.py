@@ -20,7 +20,7 @@ from hypervisor.errors import BundleError, Fatal, InvalidInput
 from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.interception import Interceptor
 from hypervisor.manifest import Manifest
-from hypervisor.migration import migrate_state
+from hypervisor.migration import migrate_draft, migrate_state, migrates_draft
 from hypervisor.network_versions import NetworkVersion
 from hypervisor.opening import MACHINE, installed_record, learn_actors, machine_record
 from hypervisor.printed import PrintedAmount, PrintedCid
@@ -243,14 +243,14 @@ class MachineState:
         InvalidInput if none of the new actors runs contracts, or if the state cannot be migrated; in these cases
         nothing changes.
         """
+        before, epoch, tree = self.context.network, self.context.epoch, self.state_tree
+        actors = self.manifest if manifest is None else manifest
         if manifest is not None:
             learn_actors(self.registry, manifest, self.store)
-            before, epoch = self.context.network.number, self.context.epoch
-            root = migrate_state(
-                self.state_tree, self.manifest, manifest, before, network.number, epoch, streams, progress
-            )
-            self.state_tree = self._tree(root)
-            self.manifest = manifest
+            tree = self._tree(migrate_state(tree, self.manifest, manifest, before, network, epoch, streams, progress))
+        if migrates_draft(before.number, network):
+            tree = self._tree(migrate_draft(tree, actors, network, epoch, progress))
+        self.state_tree, self.manifest = tree, actors
         self.advance(network=network)
 
     # --- actor logs -------------------------------------------------------------------------------------------

@@ -22,10 +22,12 @@ from hypervisor import (
     migration_nv29,
 )
 from hypervisor.bundle_library import actors_version
+from hypervisor.draft_migrations import run_draft_migration
 from hypervisor.errors import InvalidInput
 from hypervisor.manifest import ACTOR_NAMES, Manifest
 from hypervisor.migration_context import MigrationContext
-from hypervisor.network_versions import Layouts, NetworkVersion, layouts_between, network_version, versions_between
+from hypervisor.network_versions import Layouts, NetworkVersion, known_row, layouts_between, versions_between
+from hypervisor.overlay import Overlay
 from hypervisor.state_tree import StateTree
 from hypervisor.stream_settings import StreamSettings
 from hypervisor.types import SYSTEM_ACTOR
@@ -46,13 +48,13 @@ MIGRATIONS: Final[Mapping[int, Callable[[MigrationContext], None]]] = {
 """Functions that rewrite states, by network version."""
 
 
-def check_migration(before: int, after: int, other_actors: bool) -> None:
-    """Raise InvalidInput if version `after` does not follow `before`.
+def check_migration(before: int, after: int, other_actors: bool, overlay: Overlay | None = None) -> None:
+    """Raise InvalidInput if version `after` does not follow `before`; `overlay` may add a draft version.
 
     `other_actors` is true if the built-in actors are replaced; the version may then stay the same.
     """
-    network_version(after)
-    if not versions_between(before, after) and not (after == before and other_actors):
+    known_row(after, overlay)
+    if not versions_between(before, after, overlay) and not (after == before and other_actors):
         hint = "; pass a bundle to replace its built-in actors" if after == before else ""
         raise InvalidInput(f"network version nv{after} is not an upgrade of nv{before}{hint}")
 
@@ -62,14 +64,16 @@ def streams_version(passed: Iterable[NetworkVersion]) -> NetworkVersion | None:
     return next((row for row in passed if row.layouts is Layouts.STREAMS), None)
 
 
-def migrations_between(old: Manifest, new: Manifest, before: int, after: int) -> list[NetworkVersion]:
+def migrations_between(
+    old: Manifest, new: Manifest, before: NetworkVersion, after: NetworkVersion
+) -> list[NetworkVersion]:
     """Return the versions whose migrations turn states of the actors `old` into states of the actors `new`.
 
     `before` and `after` are the network versions; a user's own bundle counts as the actors of its network version.
     Raises InvalidInput for new actors that cannot read the states of the old ones.
     """
-    first = actors_version(old) or network_version(before).actors
-    last = actors_version(new) or network_version(after).actors
+    first = actors_version(old) or before.actors
+    last = actors_version(new) or after.actors
     lost = layouts_between(last, first)
     if lost:
         raise InvalidInput(
@@ -83,22 +87,54 @@ def migrations_between(old: Manifest, new: Manifest, before: int, after: int) ->
     return versions
 
 
+def migrates_draft(before: int, after: NetworkVersion) -> bool:
+    """Return True if an upgrade from version `before` runs the migration of a draft version."""
+    draft = None if after.overlay is None else after.overlay.draft
+    return draft is not None and before < draft.number <= after.number and bool(draft.migration)
+
+
 def rehearse(
-    tree: StateTree, versions: Iterable[NetworkVersion], manifest: Manifest, epoch: int, streams: StreamSettings | None
+    tree: StateTree,
+    versions: Iterable[NetworkVersion],
+    manifest: Manifest,
+    epoch: int,
+    streams: StreamSettings | None,
+    draft: NetworkVersion | None = None,
 ) -> None:
     """Run the migrations to `versions` on a copy of a state. Raises InvalidInput if they are not possible.
 
-    `manifest` is that of the state's actors.
+    `manifest` is that of the state's actors, and `draft` a draft version with a migration, or None.
     """
-    _run(versions, StateTree(BufferedStore(tree.store), tree.flush()), manifest, epoch, streams, None)
+    copy = StateTree(BufferedStore(tree.store), tree.flush())
+    _run(versions, copy, manifest, epoch, streams, None)
+    if draft is not None:
+        migrate_draft(copy, manifest, draft, epoch)
+
+
+def migrate_draft(
+    tree: StateTree,
+    manifest: Manifest,
+    version: NetworkVersion,
+    epoch: int,
+    progress: Callable[[int], None] | None = None,
+) -> Cid:
+    """Run the migration to a draft version on a state with the actors of `manifest`, and return the new root.
+
+    It runs after the code of the actors is replaced. `tree` is flushed but not modified. Raises InvalidInput.
+    """
+    copy = StateTree(tree.store, tree.flush())
+    draft = None if version.overlay is None else version.overlay.draft
+    assert draft is not None, "the version is a draft"
+    run_draft_migration(draft.migration, MigrationContext(version.number, copy, manifest, epoch, None, progress))
+    return copy.flush()
 
 
 def migrate_state(
     tree: StateTree,
     old: Manifest,
     new: Manifest,
-    before: int,
-    after: int,
+    before: NetworkVersion,
+    after: NetworkVersion,
     epoch: int = 0,
     streams: StreamSettings | None = None,
     progress: Callable[[int], None] | None = None,

@@ -269,7 +269,7 @@ class Opening:
         elif origin is not None:
             hardfork = hardfork or origin.point.hardfork
         if record is None and self.settings.fork is None and network is not None:
-            _check_own(bundle, network)
+            _check_own(bundle, network, self.overlay)
             if bundle is not None:
                 check_not_ahead(bundle, network)
         chosen = self.rules or forked or FILECOIN
@@ -352,10 +352,10 @@ def _checked_gas_limit(limit: int, rules: NetworkRules) -> Gas:
     return Gas(whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT))
 
 
-def _check_own(bundle: Bundle | None, number: int) -> None:
+def _check_own(bundle: Bundle | None, number: int, overlay: Overlay | None) -> None:
     """Raise InvalidInput for versions that cannot run this project's actors, which emit events in buffers."""
     own = bundle is None or runtime_marker(dict(bundle.blocks)[bundle.manifest.code("evm")]) is not None
-    version = network_version(number)
+    version = network_version(number, overlay)
     if own and not version.rules.events_in_buffers:
         oldest = next(row.number for row in NETWORK_VERSIONS.values() if row.rules.events_in_buffers)
         raise InvalidInput(

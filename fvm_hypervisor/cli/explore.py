@@ -47,7 +47,7 @@ def explore(
     with open_chain(folder, evm=evm, read_only=True) as network:
         network.automine = False
         addresses = AddressIndex(folder / FILE) if index else None
-        pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted))
+        pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay))
         server = Server(network, port, signs=False, pages=pages, addresses=addresses)
 
         def announce() -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvm_hypervisor.cli.options import URL_VARIABLE
+from fvm_hypervisor.cli.options import URL_VARIABLE, DraftFile
 
 if TYPE_CHECKING:
+    from hypervisor.overlay import Overlay
     from localnet.chain.tipset_sources import TipsetSource
 
 
@@ -34,6 +35,7 @@ def extract(
             "FVM_DATA, ../shared)."
         ),
     ] = None,
+    network: DraftFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Extract a test vector from a message or tipset, with exactly the blocks that its execution reads.
@@ -42,7 +44,8 @@ def extract(
     an epoch, including randomness, circulating supply, base fee and receipts. The built-in actors are not included:
     the vector names the manifest of their bundle. Blocks of a node (Lotus, Forest,
     `hypervisor node`) are fetched once and checked against their CIDs. The vector is written only if re-execution
-    produces the chain's receipts and state, and if the vector itself passes.
+    produces the chain's receipts and state, and if the vector itself passes. --network names the draft version that
+    the chain follows; `hypervisor conformance` needs it too.
 
     Exit status: 0 if the vector was written, 1 if re-execution differs from the chain, 2 for invalid input.
 
@@ -51,13 +54,14 @@ def extract(
     Example: hypervisor extract 0x5fbd...0aa3 --rpc-url http://127.0.0.1:8545 --out message.json
     """
     from fvm_hypervisor.cli.vectors import data_folder
+    from fvm_hypervisor.drafts import read_draft
     from fvm_hypervisor.laboratory.vectors import extract as room
     from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
     from fvm_hypervisor.laboratory.vectors.writing import write_vector
     from hypervisor.user_files import check_output
 
     check_output(out, "the vector")
-    with _source(rpc_url, state) as source:
+    with _source(rpc_url, state, None if network is None else read_draft(Path(network)).overlay) as source:
         found = room.extract(source, BundleFolder(bundle_dir or data_folder("bundles")), what)
     write_vector(out, found.vector)
     facts = {
@@ -80,7 +84,7 @@ def extract(
 
 
 @contextmanager
-def _source(url: str | None, folder: Path | None) -> Iterator[TipsetSource]:
+def _source(url: str | None, folder: Path | None, overlay: Overlay | None) -> Iterator[TipsetSource]:
     """Open the chain that the options name; a folder takes precedence over the environment's node."""
     from fvm_hypervisor.cli.options import URL
     from fvm_hypervisor.cli.progress import status_line
@@ -92,7 +96,9 @@ def _source(url: str | None, folder: Path | None) -> Iterator[TipsetSource]:
         raise InvalidInput(f"there is no folder {folder}")
     with status_line("executing") as progress:
         watch = (lambda _: None) if progress is None else (lambda count: progress(f"{count:,} blocks fetched"))
-        source: TipsetSource = NodeSource(url or URL, watch=watch) if folder is None else FolderSource(folder)
+        source: TipsetSource = (
+            NodeSource(url or URL, watch=watch, overlay=overlay) if folder is None else FolderSource(folder, overlay)
+        )
         try:
             yield source
         finally:

@@ -22,10 +22,11 @@ from fvm_hypervisor.cli.node_upgrades import (
     Sra,
     Swa,
     Timelock,
+    Trust,
     Upgrades,
     Version,
+    chosen_version,
 )
-from fvm_hypervisor.cli.node_upgrades import planned as planned_upgrades
 from fvm_hypervisor.cli.node_upgrades import streams as asked_streams
 from fvm_hypervisor.cli.options import (
     Engines,
@@ -34,7 +35,6 @@ from fvm_hypervisor.cli.options import (
     checked_rules,
     named_precompiles,
     named_rules,
-    parsed_network,
 )
 
 if TYPE_CHECKING:
@@ -260,6 +260,7 @@ def node(
     overlay: NodeOverlay = None,
     feature: Features = None,
     upgrade: Upgrades = None,
+    trust: Trust = False,
     swa: Swa = None,
     sra: Sra = None,
     orchestrator: Orchestrator = None,
@@ -283,6 +284,8 @@ def node(
 
     Example: hypervisor node --bundle v18-devnet --state chain --port 1234
 
+    Example: hypervisor node --network nv30-draft.toml
+
     Example: hypervisor node --rules ethereum
 
     Example: hypervisor node --rules lab --lab lanes
@@ -293,7 +296,7 @@ def node(
     from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
     from hypervisor.features import with_features
-    from hypervisor.opening import AUTO, IN_MEMORY, named_overlay
+    from hypervisor.opening import AUTO, IN_MEMORY
     from hypervisor.user_files import read_bounded
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
@@ -311,7 +314,8 @@ def node(
         raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit exclude each other")
     if hardfork is not None and not hardfork.strip():
         raise InvalidInput("--hardfork has an empty name: name a hardfork, or omit the option for the default")
-    version = None if network is None else parsed_network(network)
+    version = chosen_version(network, overlay, upgrade, bundle, trust, fork_url is not None)
+    version["overlay"] = with_features(feature or (), version["overlay"])
     interval = BlockTimer(block_time or 0, null_rate)
     words, funds = mnemonic or TEST_MNEMONIC, None if balance is None else parse_amount(balance)
     ahead = 0.0
@@ -329,13 +333,10 @@ def node(
     with nullcontext() if silent else status_line("starting (modules without a cached compilation are compiled first)"):
         opened = Network(
             IN_MEMORY if state is None else state,
-            bundle=bundle,
+            **version,
             evm=evm or AUTO,
-            network=version,
-            overlay=with_features(feature or (), named_overlay(overlay)),
             rules=named_rules(rules, lab),
             hardfork=hardfork or "",
-            upgrades=planned_upgrades(upgrade),
             facade=abi_facade,
             mnemonic=words,
             derivation_path=derivation_path,
@@ -463,7 +464,7 @@ def _serve(
     signs = unlock or not reaches_out(host)
     access = Access((*hosts, host), tuple(origins))  # clients use the listening address as the Host header
     verification = NodeVerification(lambda: server.url, folder, offline=offline)
-    pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted)) if explores else None
+    pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay)) if explores else None
     server = Server(
         network,
         port,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.addresses import checksummed
 from bridge.ethereum_block import ETHEREUM
 from hypervisor.bundle_library import release_of
-from hypervisor.network_versions import network_version
+from hypervisor.network_versions import known_row
 from hypervisor.printed import show_fil
 from localnet.fork.node_client import shown_url
 from store.cid import show
@@ -77,7 +77,7 @@ def _actors(network: Network) -> str:
 
 def _overlay(network: Network) -> list[str]:
     """Return the line about differences from the network version's prices and rules."""
-    overlay = network.chain.record.overlay
+    overlay = network.overlay
     return [] if overlay is None else [f"Overlay:         {overlay}"]
 
 
@@ -93,7 +93,7 @@ def _mismatch(network: Network) -> list[str]:
         f"Warning:         nv{version} runs actors v{wanted} on the network, not v{release.version}: use "
         + remedy.format(f"v{wanted}-{release.network}")
         for version, remedy in remedies.items()
-        if (wanted := network_version(version).actors) != release.version
+        if (wanted := known_row(version, network.overlay).actors) != release.version
     ]
 
 

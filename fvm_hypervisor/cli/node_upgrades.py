@@ -10,6 +10,7 @@ import typer
 from fvm_hypervisor.cli.options import parsed_network
 
 if TYPE_CHECKING:
+    from hypervisor.bundle import Bundle
     from hypervisor.stream_settings import StreamSettings
 
 PANEL: Final = "Filecoin"
@@ -17,10 +18,15 @@ PANEL: Final = "Filecoin"
 Version = Annotated[
     str | None,
     typer.Option(
-        metavar="nvN",
+        metavar="nvN|FILE",
         rich_help_panel=PANEL,
-        help="Network version of a new chain (default: the newest, or the newest that the bundle supports).",
+        help="Network version of a new chain, or the draft of one (.toml) to start with or to upgrade to (default: the "
+        "newest, or the newest that the bundle supports).",
     ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", rich_help_panel=PANEL, help="Allow the migration of the draft version to run."),
 ]
 NodeOverlay = Annotated[
     Path | None,
@@ -94,7 +100,41 @@ Timelock = Annotated[
 ]
 
 
-def planned(entries: list[str] | None) -> dict[int, int | tuple[int, str]]:
+def chosen_version(
+    network: str | None, overlay: Path | None, upgrades: list[str] | None, bundle: str | None, trust: bool, forks: bool
+) -> dict[str, Any]:
+    """Return the settings of a network that options choose: version, overlay, planned upgrades and bundle.
+
+    A draft's last epoch of its base version becomes a planned upgrade, unless `upgrades` has the draft's number.
+    Without such an epoch, the network has the base version until a request upgrades it. A network that `forks` another
+    has that one's version. Raises InvalidInput.
+    """
+    from fvm_hypervisor.drafts import allow_draft, named_draft
+    from hypervisor.errors import InvalidInput
+    from hypervisor.opening import named_overlay
+
+    plan = planned(upgrades)
+    draft = None if network is None else named_draft(network)
+    if draft is None:
+        version = None if network is None else parsed_network(network)
+        return {"network": version, "overlay": named_overlay(overlay), "upgrades": plan, "bundle": bundle}
+    if overlay is not None:
+        raise InvalidInput(f"the overlay {overlay} and the draft {network} exclude each other: put both into the draft")
+    allow_draft(draft, trust=trust)
+    numbers = [each[0] if isinstance(each, tuple) else each for each in plan.values()]
+    is_planned = draft.number in numbers
+    starts_with_draft = draft.epoch == 0 and not is_planned
+    if draft.epoch and not is_planned:
+        plan[draft.epoch] = draft.number if draft.bundle is None else (draft.number, draft.bundle)
+    return {
+        "network": None if forks and not starts_with_draft else draft.number if starts_with_draft else draft.base,
+        "overlay": draft.overlay,
+        "upgrades": plan,
+        "bundle": bundle or (draft.bundle if starts_with_draft else None),
+    }
+
+
+def planned(entries: list[str] | None) -> dict[int, int | tuple[int, Bundle | str | Path]]:
     """Return the upgrades of --upgrade by epoch. Raises InvalidInput."""
     return dict(_parse_entry(entry) for entry in entries or ())
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
-def vector_of(url: str, transaction: str) -> str:
-    """Return the test vector of a node's transaction as text. Raises NoVector."""
+if TYPE_CHECKING:
+    from hypervisor.overlay import Overlay
+
+
+def vector_of(url: str, transaction: str, overlay: Overlay | None = None) -> str:
+    """Return the test vector of a node's transaction as text. `overlay` is the node's. Raises NoVector."""
     import json
 
     from fvm_hypervisor.cli.vectors import data_folder
@@ -14,7 +19,7 @@ def vector_of(url: str, transaction: str) -> str:
     from hypervisor.errors import HypervisorError
     from localnet.chain.node_source import NodeSource
 
-    source = NodeSource(url)
+    source = NodeSource(url, overlay=overlay)
     try:
         found = extract_message(source, BundleFolder(data_folder("bundles")), transaction)
     except HypervisorError as error:

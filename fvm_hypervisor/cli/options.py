@@ -11,6 +11,7 @@ import typer
 from localnet.traces.trace_command import DEFAULT_URL
 
 if TYPE_CHECKING:
+    from fvm_hypervisor.drafts import DraftVersion
     from hypervisor.precompiles import Precompile
 
 
@@ -61,6 +62,11 @@ OverlayFile = Annotated[
         show_default=False,
     ),
 ]
+DraftFile = Annotated[
+    str | None,
+    typer.Option("--network", metavar="FILE", help="Draft network version (.toml) of the chain.", show_default=False),
+]
+TrustDraft = Annotated[bool, typer.Option("--trust", help="Allow the migration of the draft version to run.")]
 Artifacts = Annotated[
     list[Path] | None,
     typer.Option("--artifacts", metavar="DIR", help="Folder of compiled contracts (default: out, artifacts)."),
@@ -132,6 +138,20 @@ def named_rules(rules: str | None, names: Sequence[str] | None) -> str | None:
         if name not in lab_names() and name.lower() in lab_names():
             raise InvalidInput(f"there is no lab '{name}': names are lowercase, such as '{name.lower()}'")
     return rules_with_labs(chosen)
+
+
+def used_draft(name: str | None, *, trust: bool) -> DraftVersion | None:
+    """Return the draft version of an option `--network FILE`, and let this process run its migration.
+
+    Raises InvalidInput for a name that is not a .toml file, and ConsentNeeded for a migration without consent.
+    """
+    from fvm_hypervisor.drafts import allow_draft, read_draft
+
+    if name is None:
+        return None
+    draft = read_draft(Path(name))
+    allow_draft(draft, trust=trust)
+    return draft
 
 
 _OF_ANVIL = ("ethereum", "optimism", "tempo")

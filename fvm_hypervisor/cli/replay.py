@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvm_hypervisor.cli.options import DASK, AsJson
+from fvm_hypervisor.cli.options import DASK, AsJson, DraftFile, TrustDraft, used_draft
 
 if TYPE_CHECKING:
+    from fvm_hypervisor.drafts import DraftVersion
+    from hypervisor.overlay import Overlay
     from localnet.chain.replay import Replayed
 
 
@@ -47,6 +49,8 @@ def replay(
         typer.Option(min=1, max=256, metavar="N", help="Number of processes that share the messages of one tipset."),
     ] = 1,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,
+    network: DraftFile = None,
+    trust: TrustDraft = False,
     as_json: AsJson = False,
 ) -> None:
     """Re-execute a chain's tipsets and report those whose receipts or state differ from the chain.
@@ -64,9 +68,13 @@ def replay(
     and executed again, and the conflicts by actor and slot (the first 100 conflicts, contracts of at most 10,000
     slots). Without --json, each actor with conflicts has a line with its slots and an x per conflicting message.
 
+    --network names the draft version of a chain, which the tipset after its upgrade needs if it migrates states.
+
     Exit status: 0 if all tipsets match, 1 if one differs, 2 for invalid input or a node that does not respond.
 
     Example: hypervisor replay chain --from 100 --to 200 --workers 8
+
+    Example: hypervisor replay chain --network nv30-draft.toml
 
     Example: hypervisor replay kept --fork-url http://127.0.0.1:1234/rpc/v1 --from 4461000 --to 4461010
     """
@@ -74,10 +82,11 @@ def replay(
         from hypervisor.parallel import Parallel
 
         Parallel(parallel)  # validate before executing anything
+    draft = used_draft(network, trust=trust)
     if fork_url is None:
-        found = _of_folder(folder, first, last, parallel)
+        found = _of_folder(folder, first, last, parallel, draft)
     else:
-        found = _of_node(fork_url, folder, first, last, parallel)
+        found = _of_node(fork_url, folder, first, last, parallel, draft)
     tipsets = messages = different = 0
     for done in found(workers, dask):
         tipsets += 1
@@ -115,18 +124,26 @@ _Work = Callable[[int, str | None], "Iterator[Replayed]"]
 """Executes tipsets on worker processes or on Dask."""
 
 
-def _of_folder(folder: Path | None, first: int | None, last: int | None, parallel: int) -> _Work:
+def _of_folder(
+    folder: Path | None, first: int | None, last: int | None, parallel: int, draft: DraftVersion | None
+) -> _Work:
     from functools import partial
 
     from fvm_hypervisor.cli.folders import open_folder
+    from fvm_hypervisor.drafts import with_migration
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.errors import InvalidInput
+    from hypervisor.opening import check_same_overlay
     from localnet.chain import past_replay as room
+    from localnet.ledger.index import ChainIndex
 
     if folder is None:
         raise InvalidInput("missing argument: pass the folder of a chain, or a node with --fork-url")
-    open_folder(folder).close()
-    work = partial(room.replay_in_folder, folder.resolve(), parallel=parallel)
+    with open_folder(folder) as store:
+        record = ChainIndex(store).network()
+        if draft is not None and record is not None:
+            check_same_overlay(record.overlay, draft.overlay)
+    work = with_migration(draft, partial(room.replay_in_folder, folder.resolve(), parallel=parallel))
     found = room.heights_of_folder(folder, first, last)
 
     def execute(workers: int, dask: str | None) -> Iterator[Replayed]:
@@ -138,16 +155,25 @@ def _of_folder(folder: Path | None, first: int | None, last: int | None, paralle
     return execute
 
 
-def _of_node(url: str, folder: Path | None, first: int | None, last: int | None, parallel: int) -> _Work:
+def _of_node(
+    url: str, folder: Path | None, first: int | None, last: int | None, parallel: int, draft: DraftVersion | None
+) -> _Work:
     from hypervisor.errors import InvalidInput
 
     if first is None:
         raise InvalidInput("--fork-url needs a first epoch: pass --from")
-    return lambda workers, dask: _replay_node(url, folder, first, last, parallel, workers, dask)
+    overlay = None if draft is None else draft.overlay
+    return lambda workers, dask: _replay_node(url, folder, (first, last), parallel, workers, dask, overlay)
 
 
 def _replay_node(
-    url: str, folder: Path | None, first: int, last: int | None, parallel: int, workers: int, dask: str | None
+    url: str,
+    folder: Path | None,
+    span: tuple[int, int | None],
+    parallel: int,
+    workers: int,
+    dask: str | None,
+    overlay: Overlay | None,
 ) -> Iterator[Replayed]:
     """Replay a node's tipsets in worker processes.
 
@@ -169,16 +195,17 @@ def _replay_node(
         if cache is not None:
             undo.callback(cache.close)
         with naming_origin():
-            source = NodeSource(url, OverlayStore(cache or MemoryStore()))
+            source = NodeSource(url, OverlayStore(cache or MemoryStore()), overlay=overlay)
         try:
             with naming_origin():
-                found = room.tipsets_of_node(source, first, last)
+                found = room.tipsets_of_node(source, *span)
             if cache is not None:
                 room.keep_blocks(cache, source.blocks.take())
         finally:
             source.close()
         undo.callback(room.close_sources)
-        work = partial(room.replay_of_node, url, None if folder is None else folder.resolve(), parallel=parallel)
+        kept = None if folder is None else folder.resolve()
+        work = partial(room.replay_of_node, url, kept, parallel=parallel, overlay=overlay)
         for done in run_all(work, found, workers, "tipsets", dask):
             if cache is not None:
                 room.keep_blocks(cache, done.fetched)

@@ -12,7 +12,7 @@ from fvm_hypervisor.cli.options import AsJson
 
 
 def trust(
-    path: Annotated[Path, typer.Argument(help="Project folder, or a folder in it.")] = Path(),
+    path: Annotated[Path, typer.Argument(help="Project folder, a folder in it, or a migration (.py).")] = Path(),
     revoke: Annotated[bool, typer.Option("--revoke", help="Revoke the consent.")] = False,
     lists: Annotated[bool, typer.Option("--list", "-l", help="List the trusted projects.")] = False,
     as_json: AsJson = False,
@@ -23,11 +23,15 @@ def trust(
     the run, as does a compiler path in foundry.toml. Trust applies to this folder on this machine until one of these
     keys of foundry.toml changes: ffi, fs_permissions, solc, rpc_endpoints, eth_rpc_url.
 
+    A file in Python is the migration of a draft network version. `hypervisor node` runs it until the file changes.
+
     Read the project's foundry.toml, tests and scripts first: vm.ffi has no sandbox.
 
     Example: hypervisor trust
 
     Example: hypervisor trust --revoke
+
+    Example: hypervisor trust nv30-draft.py
     """
     from fvm_hypervisor.soltest.consent import consent_keys, set_trust
     from fvm_hypervisor.soltest.project import find_root
@@ -35,14 +39,14 @@ def trust(
     if lists:
         _print_list(as_json)
         return
-    root = find_root(path)
+    root = path.resolve() if path.suffix == ".py" and path.is_file() else find_root(path)
     if revoke:
         was_there = set_trust(root, is_trusted=False)
         text = "is no longer trusted" if was_there else "was not trusted"
     else:
         set_trust(root, is_trusted=True)
         text = "is trusted"
-    keys_found = [] if revoke else consent_keys(root)
+    keys_found = [] if revoke or root.is_file() else consent_keys(root)
     if as_json:
         keys = [{"profile": profile or None, "key": key, "value": value} for profile, key, value in keys_found]
         typer.echo(json.dumps({"project": str(root), "trusted": not revoke, "keys": keys}, default=str))

@@ -25,18 +25,19 @@ def new(
         str, typer.Option("--from", metavar="nvN", help="Version that the draft changes.", show_default=True)
     ] = "nv29",
     folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Folder of the new file.")] = Path(),
+    migration: Annotated[bool, typer.Option("--migration", help="Also write NAME.py, a migration of states.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write NAME.toml, a draft of a network version with a table for each kind of change.
 
-    The number is that of the name, or the one after --from. The options --network of `node`, `compare` and
-    `conformance` accept the file.
+    The number is that of the name, or the one after --from. The option --network of `node`, `compare`, `gas`,
+    `conformance`, `replay` and `extract` accepts the file.
 
     Example: hypervisor version new nv30-draft --from nv29
     """
     from fvm_hypervisor.cli.options import parsed_network
     from fvm_hypervisor.drafts import new_draft, read_draft
 
-    path = new_draft(name, parsed_network(base), folder)
+    path = new_draft(name, parsed_network(base), folder, migrates=migration)
     number = read_draft(path).number
     typer.echo(json.dumps({"path": str(path), "number": number}) if as_json else f"{path}: nv{number}, from {base}")

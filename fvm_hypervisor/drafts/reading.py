@@ -3,7 +3,7 @@
     name = "nv30-draft"
     number = 30
     base = 29            # the version that the draft changes
-    epoch = 100          # last epoch of `base` on a new chain; 0: the chain starts with the draft
+    epoch = 100          # last epoch of `base` on a new chain; 0: it starts with the draft; omitted: upgrade on request
 
     [prices]             # as in an overlay (`hypervisor.overlay_file`)
     [rules]
@@ -12,6 +12,7 @@
     [precompiles]
     [evm]                # add and remove: the other features of `NetworkVersion.evm`
     [actors]             # bundle, and modules by actor name
+    [migration]          # file: the name of a Python file
 
 The file is data. It names files in its own folder only.
 """
@@ -19,19 +20,21 @@ The file is data. It names files in its own folder only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from fvm_hypervisor.bundles.building import build
 from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundle_library import downloaded_releases, is_release_name, own_bundles, unpinned_bundles
+from hypervisor.draft_migrations import migration_digest
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.features import FEATURES
 from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.network_versions import NETWORK_VERSIONS, network_version
 from hypervisor.overlay import Draft, Overlay
 from hypervisor.overlay_file import (
+    MAX_BYTES,
     check_names,
     check_overlay,
     evm_features,
@@ -48,6 +51,7 @@ from store.cid import CidError, parse_cid, show
 
 KEYS: Final = (
     "name", "number", "base", "epoch", "prices", "rules", "syscalls", "opcodes", "precompiles", "evm", "actors",
+    "migration",
 )  # fmt: skip
 OPCODES: Final = ("CLZ", "MCOPY", "TRANSIENT")
 PRECOMPILES: Final = ("BEACON_RANDOMNESS", "BLS12_381", "P256")
@@ -55,21 +59,32 @@ MAX_NUMBER: Final = 999
 """Maximum number of a draft version."""
 _MAX_EPOCH: Final = (1 << 63) - 1
 _BUNDLE: Final = "bundle"
+_FILE: Final = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class DraftMigration:
+    """A migration: its file, and the file's content when the draft was read."""
+
+    path: Path
+    source: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class DraftVersion:
     """A draft version read from a file: its changes, its last epoch of the base version, and its built-in actors.
 
-    `overlay` adds the version to the known ones. `bundle` is None if the actors are those of the base version.
+    `overlay` adds the version to the known ones. `bundle` is None if the actors are those of the base version. Reading
+    executes no migration.
     """
 
     path: Path
     number: int
     base: int
     overlay: Overlay
-    epoch: int
+    epoch: int | None
     bundle: Bundle | None
+    migration: DraftMigration | None
 
 
 def read_draft(path: Path) -> DraftVersion:
@@ -87,7 +102,7 @@ def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
     name = parse_name(table.get("name", path.stem))
     base = _number(table, "base", min(NETWORK_VERSIONS), max(NETWORK_VERSIONS))
     number = _number(table, "number", base + 1, MAX_NUMBER)
-    epoch = _number(table, "epoch", 0, _MAX_EPOCH) if "epoch" in table else 0
+    epoch = _number(table, "epoch", 0, _MAX_EPOCH) if "epoch" in table else None
     prices = parse_prices(table_of(table, "prices"))
     for price, _ in prices:
         check_price_name(price, price_values(network_version(base).prices), f"nv{base}")
@@ -95,10 +110,12 @@ def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
     enabled, disabled = parse_features(table_of(table, "syscalls"), "syscalls", list(FEATURES), ("enable", "disable"))
     rules |= {FEATURES[name].rule: True for name in enabled} | {FEATURES[name].rule: False for name in disabled}
     added, removed = _evm_changes(table)
-    draft = Draft(number, base)
+    migration = _migration(table_of(table, "migration"), path.resolve().parent)
+    draft = Draft(number, base, "" if migration is None else migration_digest(migration.source))
     overlay = Overlay(name, number, None, prices, tuple(sorted(rules.items())), added, removed, draft)
     check_overlay(overlay)
-    return DraftVersion(path, number, base, overlay, epoch, _bundle(table_of(table, "actors"), path, overlay))
+    bundle = _bundle(table_of(table, "actors"), path, overlay)
+    return DraftVersion(path, number, base, overlay, epoch, bundle, migration)
 
 
 def _check_keys(table: Mapping[str, Any]) -> None:
@@ -125,6 +142,17 @@ def _evm_changes(table: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, 
         added += more
         removed += fewer
     return tuple(sorted(added)), tuple(sorted(removed))
+
+
+def _migration(table: Mapping[str, Any], folder: Path) -> DraftMigration | None:
+    if not table:
+        return None
+    check_names(table, (_FILE,), "[migration]")
+    file = table[_FILE]
+    if not isinstance(file, str) or not file.endswith(".py"):
+        raise InvalidInput(f"{_FILE} of [migration] is {file!r:.80}: expected the name of a Python file")
+    path = path_inside(folder, file, f"migration.{_FILE}")
+    return DraftMigration(path, read_bounded(path, MAX_BYTES, "migration"))
 
 
 def _bundle(table: Mapping[str, Any], path: Path, overlay: Overlay) -> Bundle | None:

@@ -16,7 +16,7 @@ _TEXT: Final = """\
 name = "{name}"
 number = {number}
 base = {base}            # prices, rules and actors that this file does not change
-epoch = 0            # last epoch of nv{base} on a new chain; 0: a chain starts with nv{number}
+epoch = 0            # last epoch of nv{base} on a new chain; 0: it starts with nv{number}; omitted: upgrade on request
 
 [prices]             # in gas, by the names of `hypervisor compare --list-prices --network nv{base}`
 # block_persist_compute = 86_000
@@ -36,13 +36,30 @@ epoch = 0            # last epoch of nv{base} on a new chain; 0: a chain starts 
 [actors]             # another bundle (name, manifest root or CAR file), and modules by the name of their actor
 # bundle = "own-v{actors}"
 # ethaccount = "ethaccount.wasm"
+
+[migration]          # Python file in this folder, which runs with your consent after epoch `epoch`
+{mark}file = "{name}.py"
 """
+_MIGRATION: Final = '''\
+"""Migration to nv{number}. It runs once, at the end of the last epoch of nv{base}, after actors got new code."""
 
 
-def new_draft(name: str, base: int, folder: Path) -> Path:
+def migrate(context):
+    """Rewrite states; see docs/network-versions.md#draft-versions."""
+
+    def change(actor, head):
+        (address,) = context.fields(head, "the account", 1)
+        return context.put([address])
+
+    context.rewrite("account", change)
+'''
+
+
+def new_draft(name: str, base: int, folder: Path, *, migrates: bool = False) -> Path:
     """Write the file of a new draft version into a folder, and return its path. Raises InvalidInput.
 
-    A name such as nv30-draft contains the number; the default is the version after `base`.
+    A name such as nv30-draft contains the number; the default is the version after `base`. With `migrates`, the file
+    of a migration is written too.
     """
     found = _NAME.fullmatch(name)
     if not name or found is None:
@@ -53,9 +70,16 @@ def new_draft(name: str, base: int, folder: Path) -> Path:
         raise InvalidInput(f"nv{number} is not after nv{base}: expected a number from {base + 1} to {MAX_NUMBER}")
     text = _TEXT.format(
         name=name, number=number, base=base, actors=row.actors, opcodes=", ".join(OPCODES),
-        precompiles=", ".join(PRECOMPILES),
+        precompiles=", ".join(PRECOMPILES), mark="" if migrates else "# ",
     )  # fmt: skip
+    if migrates:
+        _write(folder / f"{name}.py", _MIGRATION.format(number=number, base=base))
     path = folder / f"{name}.toml"
+    _write(path, text)
+    return path
+
+
+def _write(path: Path, text: str) -> None:
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -63,4 +87,3 @@ def new_draft(name: str, base: int, folder: Path) -> Path:
         raise InvalidInput(f"{path} exists already: choose another name, or delete it") from None
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror}") from None
-    return path

@@ -148,7 +148,7 @@ _CONTROLS: Final = (
 def show_controls(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the page of node controls."""
     controls = list(_CONTROLS)
-    later = tuple(str(row.number) for row in versions_after(reader.network.version))
+    later = tuple(str(row.number) for row in versions_after(reader.network.version, reader.network.overlay))
     if later and not reader.network.rules.hardfork:
         field = ControlField("network version", "number", later[0], later)
         controls.append(Control("Upgrade the network", "hypervisor_upgrade", (field,)))

@@ -32,7 +32,7 @@ from fvm_hypervisor.explorer.message_rows import RowBuilder
 from fvm_hypervisor.explorer.rendering import ASSETS, asset, render
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.network_versions import network_version
+from hypervisor.network_versions import known_row
 from localnet.chain.finding import MAX_TIPSETS, receipts_back, tipsets_back
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.ledger.records import Tipset
@@ -250,7 +250,7 @@ def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswe
     tipsets = [tipset_row(tipset, index.first) for tipset in tipsets_back(index, network.head.height, _TIPSETS)]
     newest = (each for tipset in tipsets_back(index, network.settled.height) for each in receipts_back(index, tipset))
     upgrades = [
-        UpgradeRow(planned.epoch, planned.version, network_version(planned.version).name)
+        UpgradeRow(planned.epoch, planned.version, known_row(planned.version, network.overlay).name)
         for planned in network.chain.record.upgrades.planned
         if planned.epoch >= network.head.height
     ]

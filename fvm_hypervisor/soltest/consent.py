@@ -110,7 +110,9 @@ def _plain(name: str) -> str:
 
 
 def keys_digest(root: Path) -> str:
-    """Return a digest of the keys that need consent; it changes with each of them."""
+    """Return a digest of the keys that need consent; it changes with each of them. That of a file is its SHA-256."""
+    if root.is_file():
+        return sha256(read_bounded(root, _LARGEST, "the trusted file")).hexdigest()
     return sha256(json.dumps(consent_keys(root), default=str).encode()).hexdigest()
 
 
@@ -131,7 +133,10 @@ def trusted_projects() -> dict[str, str]:
 
 
 def set_trust(root: Path, *, is_trusted: bool) -> bool:
-    """Trust a project with its current keys, or revoke trust; return False if there was nothing to revoke."""
+    """Trust a project with its current keys, or a file with its content, or revoke trust.
+
+    Return False if there was nothing to revoke.
+    """
     found, name = trusted_projects(), str(root.resolve())
     was_there = found.pop(name, None) is not None
     if is_trusted:

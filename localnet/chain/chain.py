@@ -289,7 +289,7 @@ class Chain(ChainReader):
 
         Raises InvalidInput, also for an upgrade that would fail on the head's state and so stop the chain.
         """
-        changed = self.record.upgrades.with_more(upgrades, self.head.height)
+        changed = self.record.upgrades.with_more(upgrades, self.head.height, self.record.overlay)
         if changed == self.record.upgrades:
             return
         opened = list(bundles)

@@ -55,7 +55,7 @@ def begin_epoch(
             circulating = None
         upgrade = record.upgrades.at(epoch)
         if upgrade is not None:
-            upgrade_machine(machine, upgrade)
+            upgrade_machine(machine, upgrade, record.network_at(epoch))
             circulating = None
     _enter(machine, record, height, timestamp, circulating)
     rules.blocks.start_block(machine, parent.hash)

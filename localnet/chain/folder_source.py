@@ -17,6 +17,7 @@ from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.externs import ExternError, Externs
 from hypervisor.message import SignedMessage
 from hypervisor.opening import choose_context
+from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.chain_snapshot import read_chain_snapshot
 from localnet.chain.externs import ChainExterns
@@ -46,9 +47,12 @@ class OtherRules(InvalidInput):
 class FolderSource:
     """See `localnet.chain.tipset_sources.TipsetSource`. The folder is opened read-only; a node may have it open."""
 
-    def __init__(self, path: Path) -> None:
-        """Raise InvalidInput for a folder without a chain, and for one under other rules than Filecoin's."""
-        self._path = path
+    def __init__(self, path: Path, overlay: Overlay | None = None) -> None:
+        """Raise InvalidInput for a folder without a chain, and for one under other rules than Filecoin's.
+
+        `overlay` is that of the chain, if it has one.
+        """
+        self._path, self.overlay = path, overlay
         self._folder = RocksStore.open(path, read_only=True)
         try:
             self._open()
@@ -68,13 +72,16 @@ class FolderSource:
             raise OtherRules(
                 f"the chain in {self._path} is under the rules '{self._record.rules}': tipsets are Filecoin's"
             )
-        if self._record is not None and self._record.overlay is not None:
+        if self._record is not None and self._record.overlay != self.overlay:
+            recorded = self._record.overlay
+            follows = "no overlay and no draft version" if recorded is None else f"the overlay {recorded}"
+            hint = ": pass its file with --network" if recorded is not None and recorded.draft is not None else ""
             raise OtherRules(
-                f"the chain in {self._path} follows the overlay {self._record.overlay}: its tipsets are of no network "
-                "version alone"
+                f"the chain in {self._path} follows {follows}, so its tipsets are not those of the network version "
+                f"alone{hint}"
             )
         self.store: Store = self._folder
-        self.chain_id = choose_context(self._folder, None, None, None).chain_id
+        self.chain_id = choose_context(self._folder, None, None, None, overlay=self.overlay).chain_id
         self._index.chain_ids = self._index.chain_ids or [self.chain_id]
         self.name = self._fork.name if self._record is None and self._fork is not None else self._own.name
         self._externs = ChainExterns()

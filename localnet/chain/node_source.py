@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
+from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.tipset_sources import ChainResult, FoundMessage, parse_reference
 from localnet.fork.answers import (
@@ -52,8 +53,10 @@ class NodeSource:
         kept: Store | None = None,
         watch: Callable[[int], None] = lambda _asked: None,
         options: RequestOptions = _REQUESTS,
+        overlay: Overlay | None = None,
     ) -> None:
         """Raise NodeError if no node responds, InvalidInput for an invalid URL."""
+        self.overlay = overlay
         self._client = NodeClient(url, options=options)
         self.blocks = NodeBlocks(self._client, watch)
         self.kept = MemoryStore() if kept is None else kept

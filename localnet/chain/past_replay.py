@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
+from hypervisor.overlay import Overlay
 from localnet.chain.folder_source import FolderSource, OtherRules
 from localnet.chain.node_source import NodeSource
 from localnet.chain.replay import Replayed, close_folder, heights, replay
@@ -173,21 +174,26 @@ def _down_to(store: Store, tipset: TipsetHeaders, lowest: int) -> Iterator[Tipse
         tipset = read_tipset(store, tipset.parents)
 
 
-def replay_of_node(url: str, folder: Path | None, cids: Sequence[Cid], parallel: int = 1) -> ReplayedOfNode:
-    """Re-execute a tipset of a node's chain, with the blocks in `folder`. Runs in worker processes."""
-    source = _source(url, folder)
+def replay_of_node(
+    url: str, folder: Path | None, cids: Sequence[Cid], parallel: int = 1, overlay: Overlay | None = None
+) -> ReplayedOfNode:
+    """Re-execute a tipset of a node's chain, with the blocks in `folder`. Runs in worker processes.
+
+    `overlay` is the chain's, if it has one.
+    """
+    source = _source(url, folder, overlay)
     done = replay_past(source, read_tipset(source.store, cids), parallel)
     return ReplayedOfNode(done, source.blocks.take())
 
 
-def _source(url: str, folder: Path | None) -> NodeSource:
+def _source(url: str, folder: Path | None, overlay: Overlay | None) -> NodeSource:
     """Return the worker's source, which keeps its connection and fetched blocks."""
 
     def opened(undo: ExitStack) -> NodeSource:
         cache = None
         if folder is not None:
             cache = OverlayStore(undo.enter_context(closing(RocksStore.open(folder, read_only=True))))
-        return undo.enter_context(closing(NodeSource(url, cache)))
+        return undo.enter_context(closing(NodeSource(url, cache, overlay=overlay)))
 
     return _opened((url, folder), opened)
 

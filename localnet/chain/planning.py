@@ -17,10 +17,10 @@ def plan_upgrades(chain: Chain, plan: UpgradePlan, streams: StreamSettings | Non
     `streams` belong to the upgrade that adds them, or equal the network's current or planned ones. Raises BundleError,
     and InvalidInput if no upgrade here accepts them.
     """
-    before = chain.record.upgrades
-    upgrades, bundles = planned(plan, before, streams)
+    before, overlay = chain.record.upgrades, chain.record.overlay
+    upgrades, bundles = planned(plan, before, streams, overlay)
     if streams is not None and all(upgrade.streams is None for upgrade in upgrades):
-        to_come = None if has_streams(chain.machine) else before.of_streams()
+        to_come = None if has_streams(chain.machine) else before.of_streams(overlay)
         if to_come is None:
             check_streams(chain.machine, streams)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.machine import Hypervisor
+from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.mempool import PendingMessages
 from localnet.chain.tips import suggested_premium
@@ -43,6 +44,11 @@ class NetworkReader:
     def version(self) -> int:
         """Network version number."""
         return self.machine.context.network.number
+
+    @property
+    def overlay(self) -> Overlay | None:
+        """Changes to prices and rules of network versions, or a draft version."""
+        return self.machine.context.network.overlay
 
     @property
     def head(self) -> Tipset:

@@ -18,6 +18,7 @@ from hypervisor.externs import Externs
 from hypervisor.machine import Hypervisor
 from hypervisor.network_versions import network_version
 from hypervisor.opening import AUTO
+from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.supply import supply_of
@@ -53,6 +54,8 @@ class TipsetSource(Protocol):
     name: str
     """Display name of the network."""
     chain_id: int
+    overlay: Overlay | None
+    """Changes to the prices and rules of the tipsets' network versions, or a draft version."""
 
     def tipset_at(self, epoch: int) -> Sequence[Cid]:
         """Return the blocks of the tipset at an epoch. InvalidInput for a null round, and outside of the chain."""
@@ -87,11 +90,12 @@ class PastTipset:
     parent: TipsetHeaders
     work: TipsetWork
     network: int
+    overlay: Overlay | None = None
 
     @property
     def context(self) -> MachineContext:
         """Return the context before the tipset; execution sets epoch, time and fee."""
-        return MachineContext(network_version(self.network))
+        return MachineContext(network_version(self.network, self.overlay))
 
 
 def read_past_tipset(source: TipsetSource, cids: Sequence[Cid]) -> PastTipset:
@@ -118,7 +122,7 @@ def read_past_tipset(source: TipsetSource, cids: Sequence[Cid]) -> PastTipset:
         MinedBlock(block.producer, block.win_count, read_messages(source.store, block)) for block in headers.blocks
     )
     work = TipsetWork(headers.height, headers.timestamp, headers.blocks[0].base_fee, blocks, null_rounds)
-    return PastTipset(headers, parent, work, network)
+    return PastTipset(headers, parent, work, network, source.overlay)
 
 
 def machine_for(source: TipsetSource, past: PastTipset, store: Store | None = None) -> Hypervisor:

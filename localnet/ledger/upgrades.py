@@ -22,8 +22,9 @@ from hypervisor.bundle import Bundle
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import InvalidInput
 from hypervisor.manifest import Manifest
-from hypervisor.migration import check_migration, migrations_between, rehearse, streams_version
+from hypervisor.migration import check_migration, migrates_draft, migrations_between, rehearse, streams_version
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, versions_between
+from hypervisor.overlay import Overlay
 from hypervisor.stream_settings import StreamSettings
 from hypervisor.types import ChainEpoch
 from store.cid import Cid
@@ -104,18 +105,18 @@ class Upgrades:
         """Return the network version of an epoch's messages."""
         return [self.first, *(upgrade.version for upgrade in self.planned if upgrade.epoch < epoch)][-1]
 
-    def of_streams(self) -> Upgrade | None:
-        """Return the upgrade that introduces streams of the block reward."""
+    def of_streams(self, overlay: Overlay | None = None) -> Upgrade | None:
+        """Return the upgrade that introduces streams of the block reward; `overlay` may add a draft version."""
         versions = [self.first, *(upgrade.version for upgrade in self.planned)]
-        passed = [streams_version(versions_between(*both)) for both in pairwise(versions)]
+        passed = [streams_version(versions_between(*both, overlay)) for both in pairwise(versions)]
         return next((upgrade for upgrade, anew in zip(self.planned, passed, strict=True) if anew is not None), None)
 
     def at(self, epoch: int) -> Upgrade | None:
         """Return the upgrade at the end of an epoch."""
         return next((upgrade for upgrade in self.planned if upgrade.epoch == epoch), None)
 
-    def with_more(self, more: Iterable[Upgrade], head: int) -> Upgrades:
-        """Add upgrades, which must not be before the head.
+    def with_more(self, more: Iterable[Upgrade], head: int, overlay: Overlay | None = None) -> Upgrades:
+        """Add upgrades, which must not be before the head; `overlay` may add a draft version.
 
         Each is to a higher version than the one before it, or to other built-in actors at the same version. Planned
         ones are ignored. Raises InvalidInput.
@@ -135,12 +136,12 @@ class Upgrades:
                 raise InvalidInput(f"another upgrade is planned for epoch {upgrade.epoch} already")
         planned = tuple(sorted((*self.planned, *new), key=lambda upgrade: upgrade.epoch))
         for before, after in pairwise([Upgrade(ChainEpoch(-1), self.first), *planned]):
-            check_migration(before.version, after.version, after.actors is not None)
+            check_migration(before.version, after.version, after.actors is not None, overlay)
         return Upgrades(self.first, planned)
 
 
 def planned(
-    plan: UpgradePlan, before: Upgrades, streams: StreamSettings | None = None
+    plan: UpgradePlan, before: Upgrades, streams: StreamSettings | None = None, overlay: Overlay | None = None
 ) -> tuple[list[Upgrade], list[Bundle]]:
     """Return a plan's upgrades on a network that has some already, and their bundles.
 
@@ -155,13 +156,13 @@ def planned(
     for epoch, wanted in sorted(plan.items()):
         version, named = wanted if isinstance(wanted, tuple) else (wanted, None)
         known = sorted((*before.planned, *upgrades), key=lambda upgrade: upgrade.epoch)
-        passed = versions_between(Upgrades(before.first, tuple(known)).version_at(epoch), version)
+        passed = versions_between(Upgrades(before.first, tuple(known)).version_at(epoch), version, overlay)
         same, requested = before.at(epoch), streams if streams_version(passed) else None
         if same is not None and same.version == version:
             same.check_same(requested, None if named is None else _open(named).manifest.data)
             upgrades.append(same)
             continue
-        bundle = _bundle_for(named, passed, version)
+        bundle = _bundle_for(named, passed, version, overlay)
         if bundle is not None:
             bundles.append(bundle)
         actors = None if bundle is None else bundle.manifest.data
@@ -169,13 +170,15 @@ def planned(
     return upgrades, bundles
 
 
-def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersion], number: int) -> Bundle | None:
+def _bundle_for(
+    named: Bundle | str | Path | None, passed: Sequence[NetworkVersion], number: int, overlay: Overlay | None
+) -> Bundle | None:
     """Return the bundle of an upgrade past some versions, up to `number`. Raises BundleError, InvalidInput."""
     anew = streams_version(passed)
     if named is None:
         return None if anew is None else Bundle.for_actors(anew.actors, anew.rules)
     bundle = _open(named)
-    version, anew = actors_version(bundle.manifest), streams_version(versions_between(0, number))
+    version, anew = actors_version(bundle.manifest), streams_version(versions_between(0, number, overlay))
     if anew is not None and version is not None and version < anew.actors:
         raise InvalidInput(
             f"the bundle has actors v{version}, which cannot read the states that nv{anew.number} writes: "
@@ -204,16 +207,16 @@ def bundle_pins(bundles: Iterable[Bundle]) -> dict[bytes, bytes | None]:
     return {PIN_PREFIX + b"bundle " + bundle.root.hex().encode(): bytes(bundle.root) for bundle in bundles}
 
 
-def upgrade_machine(machine: Hypervisor, upgrade: Upgrade) -> None:
-    """Apply an upgrade to a machine's state; its bundle is in the store."""
+def upgrade_machine(machine: Hypervisor, upgrade: Upgrade, before: NetworkVersion) -> None:
+    """Apply an upgrade of a network of version `before` to a machine's state; its bundle is in the store."""
 
     def progress(actors: int) -> None:
         if actors % _ACTORS_A_LINE == 0:
             _LOG.warning("the upgrade to nv%d has looked at %d actors", upgrade.version, actors)
 
     manifest = None if upgrade.actors is None else Manifest.load(machine.store, upgrade.actors)
-    row = network_version(upgrade.version, machine.context.network.overlay)
-    machine.advance(epoch=upgrade.epoch)  # a replay begins with a machine at another epoch
+    row = network_version(upgrade.version, before.overlay)
+    machine.advance(epoch=upgrade.epoch, network=before)  # a replay begins with a machine at another epoch
     machine.upgrade(row, manifest, upgrade.streams, progress)
 
 
@@ -226,14 +229,17 @@ def rehearse_upgrades(
     checked by the versions of its actors only, since its state does not exist yet.
     """
     manifests = {bundle.manifest.data: bundle.manifest for bundle in bundles}
-    old = machine.manifest
+    old, overlay = machine.manifest, machine.context.network.overlay
     state: StateTree | None = machine.state_tree
     for upgrade in upgrades.planned:
-        if upgrade.actors is None or upgrade.epoch < head:
+        before, row = upgrades.version_at(upgrade.epoch), network_version(upgrade.version, overlay)
+        draft = row if migrates_draft(before, row) else None
+        if (upgrade.actors is None and draft is None) or upgrade.epoch < head:
             continue
-        new = manifests.get(upgrade.actors) or Manifest.load(machine.store, upgrade.actors)
-        before = upgrades.version_at(upgrade.epoch)
-        migrations = migrations_between(old, new, before, upgrade.version)
+        new, migrations = old, list[NetworkVersion]()
+        if upgrade.actors is not None:
+            new = manifests.get(upgrade.actors) or Manifest.load(machine.store, upgrade.actors)
+            migrations = migrations_between(old, new, network_version(before, overlay), row)
         if state is not None and upgrade not in known.planned:
-            rehearse(state, migrations, old, upgrade.epoch, upgrade.streams)
-        old, state = new, None if migrations else state
+            rehearse(state, migrations, old, upgrade.epoch, upgrade.streams, draft)
+        old, state = new, None if migrations or draft else state

@@ -8,7 +8,8 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, Final
 
-from hypervisor.network_versions import NetworkVersion, versions_after, versions_between
+from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, versions_after, versions_between
+from hypervisor.overlay import Overlay
 from localnet.ledger.upgrades import Upgrades
 from localnet.rpc.filecoin_node import BLOCK_DELAY
 from localnet.rpc.methods import Method
@@ -22,6 +23,8 @@ _EARLIER_HEIGHTS: Final = {
 """Heights of the upgrades before the first version of this machine, on lotus' development network (params_2k.go)."""
 _FOLLOWED_BY: Final = {"Dragon": "Phoenix"}
 """Upgrade without a network version (a change of the beacon), by the upgrade before it."""
+_DRAFT: Final = "Xx"
+"""Name of the upgrade to a draft version, as Lotus names the next one before it has a name."""
 _TAMPING: Final = "BreezeGasTampingDuration"
 _NEVER: Final = 9_999_999_999
 """The height of an upgrade that is not planned."""
@@ -46,26 +49,28 @@ def state_get_network_params(node: Node) -> dict[str, Any]:
         "BlockDelaySecs": BLOCK_DELAY,
         "ConsensusMinerMinPower": str(_MIN_POWER.get(record.name, _DEVELOPMENT_POWER)),
         "PreCommitChallengeDelay": _CHALLENGE_DELAY.get(record.name, _DEVELOPMENT_DELAY),
-        "ForkUpgradeParams": heights(record.upgrades),
+        "ForkUpgradeParams": heights(record.upgrades, record.overlay),
         "Eip155ChainID": node.network.chain_id,
         "GenesisTimestamp": first.timestamp,
     }
 
 
-def heights(upgrades: Upgrades) -> dict[str, int]:
-    """Return the epoch of each upgrade, by its key in Lotus."""
+def heights(upgrades: Upgrades, overlay: Overlay | None = None) -> dict[str, int]:
+    """Return the epoch of each upgrade, by its key in Lotus; `overlay` may add a draft version."""
     found = {_key(name): height for name, height in _EARLIER_HEIGHTS.items()}
-    past = [name for row in versions_between(0, upgrades.first) for name in _names(row)]
+    past = [name for row in versions_between(0, upgrades.first, overlay) for name in _names(row)]
     found |= {
         _key(name): height for name, height in zip(past, count(min(_EARLIER_HEIGHTS.values()) - 1, -1), strict=False)
     }
-    for row in versions_after(upgrades.first):
-        epochs = (each.epoch for each in upgrades.planned if row in versions_between(upgrades.first, each.version))
+    for row in versions_after(upgrades.first, overlay):
+        epochs = (each.epoch for each in upgrades.planned if upgrades.first < row.number <= each.version)
         found |= dict.fromkeys(map(_key, _names(row)), int(next(epochs, _NEVER)))
     return found | {_TAMPING: 0}
 
 
 def _names(row: NetworkVersion) -> list[str]:
+    if NETWORK_VERSIONS.get(row.number) is not row:
+        return [_DRAFT]
     return [row.name, *([_FOLLOWED_BY[row.name]] if row.name in _FOLLOWED_BY else [])]
 
 

@@ -72,6 +72,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "extract": [
         ["zz", "--state", "absent", "--out", "x.json"], ["1", "--state", "absent", "--out", "x.json"],
         ["1", "--state", "no-store", "--out", "x.json"], ["zz", "--rpc-url", "nowhere", "--out", "x.json"],
+        ["1", "--state", "no-store", "--network", "absent.toml", "--out", "x.json"],
     ],
     "fevmtest": [["absent"]],
     "actortest": [["absent"]],
@@ -86,11 +87,11 @@ MISTAKES: dict[str, list[list[str]]] = {
             ["--load-state", "absent"], ["--load-state", "chain"], ["--state", "no-json"], ["--state", "no-store"],
             ["--block-time", "-1"], ["--null-rate", "1"], ["--dump-state", "chain"], ["--evm", "geth"],
             ["--overlay", "absent.toml"], ["--parallel", "0"], ["--rules", "lab"],
-            ["--rules", "lab", "--lab", "absent"],
+            ["--rules", "lab", "--lab", "absent"], ["--network", "absent.toml"],
         )),
     ],
     "profile": [["zz"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
-    "replay": [["absent"], ["no-store"], ["absent", "--parallel", "0"]],
+    "replay": [["absent"], ["no-store"], ["absent", "--parallel", "0"], ["chain", "--network", "absent.toml"]],
     "script": [
         ["absent", "--keystore", "no-json"], ["absent"], ["absent.s.sol"], ["absent", "--rpc-url", "nowhere"],
         ["absent", "--private-key", "zz"], ["Vault", "--libraries", "zz"],
@@ -112,7 +113,7 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["zz"], ["0x12"], ["1", "--flame", "x.svg"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"],
         [HASH, "--state", "no-store"],
     ],
-    "trust": [["absent"], ["no-store"], ["--nothing"]],
+    "trust": [["absent"], ["absent.py"], ["no-store"], ["--nothing"]],
     "verify-bytecode": [
         [SOMEBODY, "absent.sol:Vault"], [SOMEBODY, "no-json"], [SOMEBODY, "Vault", "--root", "absent"],
         [SOMEBODY, "Vault", "--ignore", "all"], [SOMEBODY, "Vault", "--ignore", "creation", "--ignore", "runtime"],

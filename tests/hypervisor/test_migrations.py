@@ -13,6 +13,7 @@ from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.manifest import Manifest
 from hypervisor.migration import migrate_state
+from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount
 from store.amt import Amt
@@ -46,9 +47,10 @@ def test_a_jump_equals_its_steps() -> None:
     first = root = random_state(store, 19, manifests(store, 19)[0], 7)
     for version in steps:
         old, new = manifests(store, version)
-        root = migrate_state(StateTree(store, root), old, new, version - 1, version, EPOCHS[25])
+        root = migrate_state(StateTree(store, root), old, new, *step(version), EPOCHS[25])
     begin, end = manifests(store, 19)[0], manifests(store, 25)[1]
-    assert migrate_state(StateTree(store, first), begin, end, 18, 25, EPOCHS[25]) == root
+    ends = NETWORK_VERSIONS[18], NETWORK_VERSIONS[25]
+    assert migrate_state(StateTree(store, first), begin, end, *ends, EPOCHS[25]) == root
 
 
 # --- fields by hand ---------------------------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ def test_nv23_makes_the_reserve_an_account() -> None:
     old, new = manifests(store, 23)
     tree = StateTree(store, random_state(store, 23, old, 0))
     tree.set_actor(RESERVE, ActorState(old.code("multisig"), state_root(store), 3, TokenAmount(5)))
-    after = StateTree(store, migrate_state(tree, old, new, 22, 23, EPOCHS[23])).get_actor(RESERVE)
+    after = StateTree(store, migrate_state(tree, old, new, *step(23), EPOCHS[23])).get_actor(RESERVE)
     assert after is not None
     assert (after.code, after.nonce, after.balance) == (new.code("account"), 3, 5)
     assert get_object(store, after.head) == [Address.id(RESERVE).to_bytes()]
@@ -190,8 +192,13 @@ def manifests(store: Blockstore, version: int) -> tuple[Manifest, Manifest]:
     return manifest_of(store, row["old"]), manifest_of(store, row["new"])
 
 
+def step(version: int) -> tuple[NetworkVersion, NetworkVersion]:
+    """Return the rows before and after the upgrade to a version."""
+    return NETWORK_VERSIONS[version - 1], NETWORK_VERSIONS[version]
+
+
 def migrated(store: Blockstore, root: Cid, old: Manifest, new: Manifest, version: int) -> Cid:
-    return migrate_state(StateTree(BufferedStore(store), root), old, new, version - 1, version, EPOCHS[version])
+    return migrate_state(StateTree(BufferedStore(store), root), old, new, *step(version), EPOCHS[version])
 
 
 def state_root(store: Blockstore) -> Cid:
@@ -210,7 +217,7 @@ def rewritten(
     change(store, states)
     for actor, fields in states.items():
         tree.set_actor(actor, _actor(tree, actor).with_head(put_object(store, fields)))
-    after = StateTree(store, migrate_state(tree, old, new, version - 1, version, EPOCHS[version]))
+    after = StateTree(store, migrate_state(tree, old, new, *step(version), EPOCHS[version]))
     return store, {actor: get_object(store, _actor(after, actor).head) for actor in edited}
 
 

@@ -24,6 +24,7 @@ from typing import Final
 
 from hypervisor.manifest import Manifest
 from hypervisor.migration import migrate_state
+from hypervisor.network_versions import NETWORK_VERSIONS
 from hypervisor.state_tree import StateTree
 from store.blockstore import put_object
 from store.buffered import BufferedStore
@@ -85,7 +86,9 @@ def compare(
 
 def migrated(store: BufferedStore, state: Cid, old: Manifest, new: Manifest, version: int) -> Cid:
     """Return the root of a state after the upgrade to `version`."""
-    return migrate_state(StateTree(store, state), old, new, version - 1, version, EPOCHS[version])
+    return migrate_state(
+        StateTree(store, state), old, new, NETWORK_VERSIONS[version - 1], NETWORK_VERSIONS[version], EPOCHS[version]
+    )
 
 
 def _next(version: int) -> int:

@@ -28,6 +28,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.manifest import Manifest
 from hypervisor.message import Receipt
 from hypervisor.opening import AUTO
+from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
 from hypervisor.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
@@ -112,7 +113,7 @@ def vector_of(
         chain_id=source.chain_id,
     )
     vector = tipset_vector(initial, past.parent.height, past.work, supply.answered, outcome)
-    return _proved(vector, bundles, initial, len(outcome.results))
+    return _proved(vector, bundles, initial, len(outcome.results), past.overlay)
 
 
 def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str) -> Extracted:
@@ -156,7 +157,7 @@ def vector_of_message(
         network=past.network,
         chain_id=source.chain_id,
     )
-    return _proved(message_vector(initial, context, carried, result, recording.root), bundles, initial, 1)
+    return _proved(message_vector(initial, context, carried, result, recording.root), bundles, initial, 1, past.overlay)
 
 
 def _bundle_of(store: Store, root: Cid, bundles: BundleFolder) -> tuple[Cid, MemoryStore | None]:
@@ -233,10 +234,12 @@ def _compare_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence
         )
 
 
-def _proved(vector: Vector, bundles: BundleFolder, initial: VectorInput, results: int) -> Extracted:
+def _proved(
+    vector: Vector, bundles: BundleFolder, initial: VectorInput, results: int, overlay: Overlay | None
+) -> Extracted:
     """Run a vector on the blocks that it contains and return it. Raises NotExtracted if it fails."""
     name = Path(initial.name)
-    for variant in variants_of(parse_vector(json.dumps(vector).encode(), name), name, bundles):
+    for variant in variants_of(parse_vector(json.dumps(vector).encode(), name), name, bundles, overlay=overlay):
         try:
             differences = run_variant(variant).differences
         except HypervisorError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.drafts import new_draft, read_draft
-from fvm_hypervisor.drafts.reading import OPCODES, PRECOMPILES
+from fvm_hypervisor.drafts.reading import KEYS, OPCODES, PRECOMPILES
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.network_versions import (
@@ -63,15 +63,21 @@ def test_new_draft_is_its_base_version_under_another_number(tmp_path: Path) -> N
 
 def test_every_example_in_the_template_is_valid(tmp_path: Path) -> None:
     path = new_draft("nv30-draft", 29, tmp_path)
-    examples = path.read_text(encoding="utf-8").replace("\n# ", "\n")
-    table = tomllib.loads(examples.partition("\n")[2].replace('ethaccount = "ethaccount.wasm"', ""))
-    assert all(table[name] for name in ("prices", "rules", "syscalls", "opcodes", "precompiles", "actors"))
-    path.write_text(examples.partition("\n")[2].replace('ethaccount = "ethaccount.wasm"', ""), encoding="utf-8")
+    own = Bundle.embedded("v19")
+    (tmp_path / "ethaccount.wasm").write_bytes(dict(own.blocks)[own.manifest.code("ethaccount")])
+    (tmp_path / "nv30-draft.py").touch()
+    path.write_text(path.read_text(encoding="utf-8")[2:].replace("\n# ", "\n"), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert {*table} == {*KEYS} - {"evm"}
+    assert all(table.values()) or table["epoch"] == 0
     draft = read_draft(path)
     row = network_version(30, draft.overlay)
     assert row.prices.block_persist_compute == 86_000_000  # milligas
     assert row.rules.upgrades_actors
-    assert draft.bundle == Bundle.embedded("v19")
+    assert draft.bundle is not None
+    assert draft.bundle.manifest.codes == own.manifest.codes
+    assert draft.migration is not None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,243 @@
+"""A network that starts with a draft version, or upgrades to one while it runs; its migration, replay and vectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.cli.node_upgrades import chosen_version
+from fvm_hypervisor.drafts import allow_draft, new_draft, read_draft
+from fvm_hypervisor.soltest.consent import ConsentNeeded, set_trust
+from hypervisor import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.network_versions import NV29
+from localnet import Network
+from localnet.errors import TransactionFailed
+from localnet.rpc.filecoin_network import heights
+from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, NAME, SmallActor
+from tests.localnet.conftest import Clock
+
+EPOCH = 3
+PRICES = f"[prices]\ntransfer = {NV29.prices.transfer // 1000 + 7}\n"
+RESERVE = Address.id(90)
+MIGRATION = """
+from pathlib import Path
+
+from hypervisor.types import ActorID, TokenAmount
+
+Path(__file__).with_suffix(".ran").touch()
+
+
+def migrate(context):
+    reserve = ActorID(90)
+    old = context.tree.get_actor(reserve)
+    context.tree.set_actor(reserve, old.with_balance(TokenAmount(1234 + context.epoch)))
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+def written(folder: Path, text: str = PRICES, head: str = f"epoch = {EPOCH}") -> Path:
+    file = folder / "nv30-draft.toml"
+    file.write_text(f"number = 30\nbase = 29\n{head}\n{text}", encoding="utf-8")
+    return file
+
+
+def migrating(folder: Path, source: str = MIGRATION) -> Path:
+    (folder / "move.py").write_text(f"# {folder}\n{source}", encoding="utf-8")
+    return written(folder, f'{PRICES}[migration]\nfile = "move.py"\n')
+
+
+def opened(draft: Path, path: str | Path = ":memory:", *, trust: bool = False, **options: Any) -> Network:
+    return Network(path, clock=Clock(), **chosen_version(str(draft), None, None, None, trust, False), **options)
+
+
+def sent(network: Network) -> int:
+    """Return the gas of a transfer between existing accounts."""
+    alice, bob = network.accounts[:2]
+    return network.send_native(bob.native, value=1, sender=alice.native).gas_used
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_network_starts_with_the_draft(tmp_path: Path) -> None:
+    with Network(clock=Clock()) as plain, opened(written(tmp_path, head="epoch = 0")) as network:
+        assert (network.version, plain.version) == (30, 29)
+        assert sent(network) == sent(plain) + 7  # by hand: one transfer, 7 gas more
+
+
+def test_edited_price_applies_from_the_activation_epoch_on(tmp_path: Path) -> None:
+    with Network(clock=Clock()) as plain, opened(written(tmp_path)) as network:
+        before = [(sent(plain), sent(network)) for _ in range(EPOCH)]  # blocks 1 to EPOCH
+        after = [(sent(plain), sent(network)) for _ in range(2)]
+        assert network.version == 30
+        assert [two - one for one, two in before] == [0] * EPOCH
+        assert [two - one for one, two in after] == [7, 7]
+
+
+def test_running_network_upgrades_to_its_draft_on_request(tmp_path: Path) -> None:
+    with opened(written(tmp_path, head="")) as network:
+        before = sent(network)
+        assert network.version == 29
+        network.upgrade(30)
+        assert (network.version, sent(network) - before) == (30, 7)
+        with pytest.raises(InvalidInput, match="nv31 is not known: choose one of nv18 to nv30"):
+            network.upgrade(31)
+
+
+def test_actors_of_the_draft_run_after_the_activation_epoch(tmp_path: Path) -> None:
+    (tmp_path / "small.wasm").write_bytes(SmallActor().module())
+    with opened(written(tmp_path, f'[actors]\n{NAME} = "small.wasm"\n')) as network:
+        with pytest.raises(TransactionFailed, match="USR_UNHANDLED_MESSAGE"):
+            network.send_native(ADDRESS, METHOD + 1000, gas_limit=10**9)
+        network.mine(EPOCH + 1 - network.block_number)
+        (event,) = network.send_native(ADDRESS, METHOD + 1000).execution.events
+        assert event.entries[0].value == b"hello"
+
+
+def test_migration_runs_once_with_the_upgrade(tmp_path: Path) -> None:
+    with opened(migrating(tmp_path), trust=True) as network:
+        before = network.balance(RESERVE)
+        network.mine(EPOCH - network.block_number)
+        assert network.balance(RESERVE) == before
+        network.mine(3)
+        assert network.balance(RESERVE) == 1234 + EPOCH
+
+
+def test_no_migration_runs_without_consent(tmp_path: Path) -> None:
+    draft, ran = migrating(tmp_path), tmp_path / "move.ran"
+    with pytest.raises(ConsentNeeded, match=r"move.py: running it needs your consent; read it, then trust it"):
+        opened(draft)
+    for command in (["node", "--port", "0"], ["replay", tmp_path]):
+        done = run(*command, "--network", draft)
+        assert (done.exit_code, "needs your consent" in done.output) == (2, True), done.output
+    assert run("compare", "--list-prices", "--network", draft).exit_code == 0
+    assert not ran.exists()
+    assert run("trust", tmp_path / "move.py").exit_code == 0
+    allow_draft(read_draft(draft), trust=False)
+    assert ran.exists()
+
+
+def test_consent_ends_when_the_migration_changes(tmp_path: Path) -> None:
+    draft = migrating(tmp_path)
+    set_trust(tmp_path / "move.py", is_trusted=True)
+    (tmp_path / "move.py").write_text("def migrate(context): ...", encoding="utf-8")
+    with pytest.raises(ConsentNeeded, match=r"move.py, which has changed since you trusted it: running it needs"):
+        allow_draft(read_draft(draft), trust=False)
+    set_trust(tmp_path / "move.py", is_trusted=False)
+    with pytest.raises(ConsentNeeded, match=r"move.py: running it needs"):
+        allow_draft(read_draft(draft), trust=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("def migrate(context):\n    1 / 0", "failed: ZeroDivisionError: division by zero; the state is unchanged"),
+        ("def migrate(context):\n    raise SystemExit", "failed: SystemExit: ; the state is unchanged"),
+        (
+            "def migrate(context):\n    context.rewrite('cron', lambda a, h: context.fields(h, 'cron', 9))",
+            r"the migration to nv30 cannot read the state of f03 \(cron\): cron has 1 fields, expected 9",
+        ),
+        ("migrate = 1", r"has no function migrate\(context\)"),
+        ("raise ValueError('no')", "cannot be loaded: ValueError: no"),
+        ("def migrate(", "cannot be loaded: SyntaxError"),
+        ("import sys\nsys.exit(3)", "cannot be loaded: SystemExit: 3"),
+    ],
+)
+def test_failing_migration_is_refused_when_the_upgrade_is_planned(tmp_path: Path, source: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        opened(migrating(tmp_path, source), trust=True)
+
+
+def test_migration_that_fails_at_the_upgrade_leaves_the_old_state(tmp_path: Path) -> None:
+    source = "def migrate(context):\n    assert context.tree.get_actor(99).balance == 0, 'funds in f099'"
+    with opened(migrating(tmp_path, source), trust=True) as network:
+        network.send_native("f099", value=5)
+        network.mine(EPOCH - network.block_number)
+        head = network.head
+        with pytest.raises(InvalidInput, match="AssertionError: funds in f099; the state is unchanged"):
+            network.mine(1)
+        assert (network.head, network.version) == (head, 29)
+
+
+def test_template_of_a_migration_keeps_the_state(tmp_path: Path) -> None:
+    path = new_draft("nv30-draft", 29, tmp_path, migrates=True)
+    path.write_text(path.read_text(encoding="utf-8").replace("epoch = 0", f"epoch = {EPOCH}"), encoding="utf-8")
+    roots = []
+    for network in (Network(clock=Clock()), opened(path, trust=True)):
+        with network:
+            network.mine(EPOCH + 2)
+            roots.append(network.head.state)
+    assert roots[0] == roots[1]
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> tuple[Path, Path]:
+    """Return a draft with a migration, and a chain that has upgraded to it."""
+    draft, folder = migrating(tmp_path), tmp_path / "chain"
+    with opened(draft, folder, trust=True) as network:
+        for _ in range(EPOCH + 3):
+            sent(network)
+        assert network.version == 30
+    return draft, folder
+
+
+def test_chain_is_opened_again_with_the_draft_only(chain: tuple[Path, Path]) -> None:
+    draft, folder = chain
+    with opened(draft, folder, trust=True) as network:
+        assert network.version == 30
+    with pytest.raises(InvalidInput, match=r"made with the overlay 'nv30-draft' .* but none was given"):
+        Network(folder)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_replay_reproduces_the_upgrade_and_its_migration(chain: tuple[Path, Path], workers: int) -> None:
+    draft, folder = chain
+    done = run("replay", folder, "--network", draft, "--trust", "--workers", workers)
+    assert (done.exit_code, "0 different" in done.output) == (0, True), done.output
+
+
+def test_replay_with_another_draft_is_refused(chain: tuple[Path, Path]) -> None:
+    draft, folder = chain
+    draft.write_text(draft.read_text(encoding="utf-8") + "\n[opcodes]\nremove = ['CLZ']\n", encoding="utf-8")
+    done = run("replay", folder, "--network", draft, "--trust")
+    assert (done.exit_code, "made with the overlay 'nv30-draft'" in done.output) == (2, True), done.output
+
+
+def test_vector_of_a_draft_chain_passes_under_the_draft_only(chain: tuple[Path, Path], tmp_path: Path) -> None:
+    draft, folder = chain
+    vector = tmp_path / "vector.json"
+    arguments = "extract", EPOCH + 2, "--state", folder, "--out", vector, "--bundle-dir", tmp_path
+    refused = run(*arguments)
+    assert (refused.exit_code, "pass its file with --network" in refused.output) == (2, True), refused.output
+    done = run(*arguments, "--network", draft)
+    assert done.exit_code == 0, done.output
+    assert json.loads(vector.read_text(encoding="utf-8"))["preconditions"]["variants"][0]["nv"] == 30
+    assert run("conformance", vector, "--network", draft, "--workers", 1).exit_code == 0
+    assert run("conformance", vector, "--workers", 1).exit_code == 1
+
+
+def test_upgrade_of_the_command_line_replaces_the_drafts_epoch(tmp_path: Path) -> None:
+    draft = str(written(tmp_path))
+    chosen = chosen_version(draft, None, ["nv30@9"], None, False, False)
+    assert (chosen["network"], chosen["upgrades"]) == (29, {9: 30})
+    assert chosen_version(draft, None, None, None, False, True)["network"] is None  # a fork has its network's version
+
+
+def test_network_parameters_name_the_upgrade_as_lotus_does(tmp_path: Path) -> None:
+    with opened(written(tmp_path)) as network:
+        found = heights(network.chain.record.upgrades, network.overlay)
+    assert found["UpgradeXxHeight"] == EPOCH
+    assert found["UpgradeSolsticeHeight"] < 0
+    with Network(clock=Clock()) as plain:
+        assert "UpgradeXxHeight" not in heights(plain.chain.record.upgrades, plain.overlay)
