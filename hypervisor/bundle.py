@@ -19,7 +19,7 @@ from hypervisor.bundle_library import (
     remedy,
     unpinned_bundles,
 )
-from hypervisor.errors import BundleError
+from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.manifest import ACTOR_NAMES, Manifest
 from hypervisor.network_versions import MachineRules
 from hypervisor.printed import cid_text, one_line
@@ -30,6 +30,8 @@ from store.cid import Cid, show
 
 MAX_BUNDLE_BYTES = 64 << 20
 """Maximum size of a bundle's CAR in bytes; official bundles have 7 to 8 MB."""
+
+_WASM_HEADER = b"\0asm\1\0\0\0"
 
 MARKER_SECTION = "hypervisor.runtime"
 """Name of the custom section in which a built-in actor's module names its runtime."""
@@ -176,22 +178,48 @@ def runtime_marker(module: bytes) -> str | None:
 
 
 def custom_section(module: bytes, name: str) -> bytes | None:
-    """Return the content of a WASM module's first custom section of a name, or None if it has none."""
+    """Return the content of a WASM module's first custom section with this name, or None if it has none."""
     return next((content for found, content in _custom_sections(module) if found == name), None)
+
+
+def check_sections(module: bytes) -> None:
+    """Raise InvalidInput unless a WASM module consists of whole sections. Their contents are not checked."""
+    try:
+        for _ in _sections(module):
+            pass
+    except ValueError as error:
+        raise InvalidInput(f"the file is not a WASM module: {error}") from None
 
 
 def _custom_sections(module: bytes) -> Iterator[tuple[str, bytes]]:
     """Iterate over the custom sections of a module, up to the first malformed one."""
-    from store.varint import VarintError, read_uvarint
-
-    position = 8 if module[:4] == b"\0asm" else len(module)
     try:
-        while position < len(module):
-            section = module[position]
-            size, body = read_uvarint(module, position + 1)
-            position = body + size
-            if section == 0 and position <= len(module):
-                length, start = read_uvarint(module, body)
-                yield module[start : start + length].decode("utf-8", "replace"), module[start + length : position]
-    except VarintError:
+        for number, start, end in _sections(module):
+            if number == 0:
+                length, name = _u32(module, start)
+                yield module[name : name + length].decode("utf-8", "replace"), module[name + length : end]
+    except ValueError:
         return
+
+
+def _sections(module: bytes) -> Iterator[tuple[int, int, int]]:
+    """Iterate over the number, start and end of a module's sections. Raises ValueError at a malformed one."""
+    if module[:8] != _WASM_HEADER:
+        raise ValueError(f"it starts with 0x{module[:8].hex()}, not 0x{_WASM_HEADER.hex()}")
+    position = len(_WASM_HEADER)
+    while position < len(module):
+        size, start = _u32(module, position + 1)
+        if start + size > len(module):
+            raise ValueError(f"offset {start}: the section has {size} bytes, but {len(module) - start} are left")
+        yield module[position], start, start + size
+        position = start + size
+
+
+def _u32(module: bytes, position: int) -> tuple[int, int]:
+    """Return an integer of WASM, at most five bytes of LEB128 that may be padded, and the offset after it."""
+    value = 0
+    for index, byte in enumerate(module[position : position + 5]):
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return value, position + index + 1
+    raise ValueError(f"offset {position}: the size of a section is incomplete or longer than five bytes")

@@ -11,6 +11,7 @@ from typing import Any, Final
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import AddressError, MessageError
+from hypervisor.manifest import Manifest
 from hypervisor.message import Signature, SignatureType
 from hypervisor.signatures import verify_bls, verify_secp256k1
 from hypervisor.state_tree import StateTree
@@ -70,39 +71,39 @@ class SignedHeader:
 
 
 def find_fault(first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey) -> ConsensusFault:
-    """Return the fault that two headers prove, the earlier one first; `extra` is the sibling, or empty.
+    """Return the fault that two headers prove, given in order of their epochs. Raises NoFault.
 
-    Raises NoFault.
+    `extra` is the sibling block of parent grinding, or empty.
     """
-    one, other = read_header(first, "the first header"), read_header(second, "the second header")
-    if one.cid == other.cid:
+    block_a, block_b = read_header(first, "the first header"), read_header(second, "the second header")
+    if block_a.cid == block_b.cid:
         raise NoFault("the two headers are the same block")
-    if one.miner != other.miner:
-        raise NoFault(f"the headers are of the miners {one.miner} and {other.miner}")
-    if other.epoch < one.epoch:
-        raise NoFault(f"the first header is of epoch {one.epoch}, after {other.epoch}, that of the second")
+    if block_a.miner != block_b.miner:
+        raise NoFault(f"the headers have different miners: {block_a.miner} and {block_b.miner}")
+    if block_b.epoch < block_a.epoch:
+        raise NoFault(f"the first header's epoch {block_a.epoch} is after the second header's epoch {block_b.epoch}")
     kind = 0
-    if one.epoch == other.epoch:
+    if block_a.epoch == block_b.epoch:
         kind = DOUBLE_FORK
-    elif _same_blocks(one.parents, other.parents):
+    elif _same_blocks(block_a.parents, block_b.parents):
         kind = TIME_OFFSET
     if extra:
-        sibling = read_header(extra, "the extra header")
+        block_c = read_header(extra, "the extra header")
         if (
-            _same_blocks(one.parents, sibling.parents)
-            and one.epoch == sibling.epoch
-            and sibling.cid in other.parents
-            and one.cid not in other.parents
+            _same_blocks(block_a.parents, block_c.parents)
+            and block_a.epoch == block_c.epoch
+            and block_c.cid in block_b.parents
+            and block_a.cid not in block_b.parents
         ):
             kind = PARENT_GRINDING
     if not kind:
         raise NoFault("the headers neither share an epoch nor their parents, and no extra header is a sibling")
-    miner = one.miner.actor_id()
+    miner = block_a.miner.actor_id()
     if miner is None:
-        raise NoFault(f"the miner {one.miner} is not an ID address")
-    for header, name in ((one, "first"), (other, "second")):
+        raise NoFault(f"the miner {block_a.miner} is not an ID address")
+    for header, name in ((block_a, "first"), (block_b, "second")):
         _check_signature(header, worker_key(header.miner, header.epoch), name)
-    return ConsensusFault(miner, other.epoch, kind)
+    return ConsensusFault(miner, block_b.epoch, kind)
 
 
 def _same_blocks(left: tuple[Cid, ...], right: tuple[Cid, ...]) -> bool:
@@ -115,7 +116,7 @@ def _check_signature(header: SignedHeader, key: Address, name: str) -> None:
         raise NoFault(f"the {name} header has no signature")
     verify = {SignatureType.BLS: verify_bls, SignatureType.SECP256K1: verify_secp256k1}.get(signature.type)
     if verify is None or not verify(signature.data, key, header.signed):
-        raise NoFault(f"the signature of the {name} header is not of the worker {key}")
+        raise NoFault(f"the {name} header is not signed by the worker {key}")
 
 
 # --- headers --------------------------------------------------------------------------------------------------------
@@ -199,16 +200,19 @@ def lookback_epoch(epoch: ChainEpoch, now: ChainEpoch) -> ChainEpoch:
     return ChainEpoch(max(0, epoch - CHAIN_FINALITY))
 
 
-def worker_key_at(store: Blockstore, root: Cid, current: StateTree, miner: Address) -> Address:
+def worker_key_at_lookback(store: Blockstore, root: Cid, current: StateTree, miner: Address) -> Address:
     """Return the key of a miner's worker: the worker from an earlier state root, its key from the current state.
 
-    Raises NoFault, BlockNotFound.
+    Lotus takes the key from the state before the tipset. It is the same, because the key of an account never changes.
+    Raises NoFault, BundleError, BlockNotFound. Source: lotus chain/vm/fvm.go, `workerKeyAtLookback`.
     """
     tree = StateTree(store, root)
     actor = tree.lookup_id(miner)
     state = None if actor is None else tree.get_actor(actor)
     if state is None:
         raise NoFault(f"the miner {miner} does not exist at the lookback")
+    if state.code != Manifest.of_state(store, tree).code("storageminer"):
+        raise NoFault(f"{miner} is not a miner")
     try:
         info = get_object(store, unlink(get_object(store, state.head)[0]))
         worker = Address.from_bytes(info[1])
@@ -218,6 +222,8 @@ def worker_key_at(store: Blockstore, root: Cid, current: StateTree, miner: Addre
         found = None if account is None else current.get_actor(account)
         if found is None:
             raise NoFault(f"the worker {worker} of the miner {miner} does not exist")
+        if found.code != Manifest.of_state(store, current).code("account"):
+            raise NoFault(f"the worker {worker} of the miner {miner} is not an account")
         return Address.from_bytes(get_object(store, found.head)[0])
     except (AddressError, CodecError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise NoFault(f"{miner} is no miner with an account as worker: {error}") from None
+        raise NoFault(f"the state of the miner {miner} or of its worker is malformed: {error}") from None

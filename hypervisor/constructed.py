@@ -1,7 +1,7 @@
 """Recorded states of the embedded bundles' singletons, which replace runs of their constructors at genesis.
 
-Loading the WASM runtime for seven constructors takes longer than the rest of opening a network in memory. A state is
-found by a key over all that its constructor depends on, so changed code, parameters or syscalls run the constructor.
+Loading the WASM runtime for seven constructors takes longer than the rest of opening a network in memory. States
+are keyed by code, constructor parameters and syscall names: if one of them changes, the constructor runs.
 """
 
 from store.blockstore import Blockstore

@@ -29,11 +29,10 @@ from hypervisor.registry import Registry
 from hypervisor.state_tree import ActorState, StateOrigin, StateTree
 from hypervisor.stream_settings import StreamSettings
 from hypervisor.tracing import Flushed, Tracer
-from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
-from store.blockstore import NOTHING, BlockNotFound, Blockstore, HeadMoved, Store, get_object
+from hypervisor.types import ActorID, ChainEpoch, TokenAmount
+from store.blockstore import NOTHING, Blockstore, HeadMoved, Store
 from store.buffered import BufferedStore
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
-from store.codec import CodecError, unlink
 from store.roots import HEAD, INSTALLED
 from store.storage import Storage
 
@@ -98,14 +97,10 @@ class MachineState:
         self.state_tree.read_from(origin)
 
     def _load_manifest(self) -> Manifest:
-        system = self.state_tree.get_actor(SYSTEM_ACTOR)
-        if system is None:
-            raise Fatal("the state tree has no system actor (f00)")
         try:
-            (manifest,) = get_object(self.store, system.head)
-            return Manifest.load(self.store, unlink(manifest))
-        except (CodecError, BlockNotFound, BundleError, TypeError, ValueError) as error:
-            raise Fatal(f"the system actor (f00) does not name a readable manifest: {error}") from error
+            return Manifest.of_state(self.store, self.state_tree)
+        except BundleError as error:
+            raise Fatal(str(error)) from error
 
     # --- reading ----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from hypervisor.errors import BundleError
 from hypervisor.printed import cid_text, one_line
-from store.blockstore import Blockstore
+from hypervisor.state_tree import StateTree
+from hypervisor.types import SYSTEM_ACTOR
+from store.blockstore import BlockNotFound, Blockstore, get_object
 from store.cid import Cid, cid_of, show
 from store.codec import CodecError, decode, encode, link, unlink
 
@@ -72,6 +74,18 @@ class Manifest:
                 f"bundle root {show(root)} has manifest version {version!r:.40}, expected {_MANIFEST_VERSION}"
             )
         return cls.load(store, cid)
+
+    @classmethod
+    def of_state(cls, store: Blockstore, tree: StateTree) -> Manifest:
+        """Read the list that the system actor of a state names. Raises BundleError."""
+        system = tree.get_actor(SYSTEM_ACTOR)
+        if system is None:
+            raise BundleError("the state tree has no system actor (f00)")
+        try:
+            (manifest,) = get_object(store, system.head)
+            return cls.load(store, unlink(manifest))
+        except (CodecError, BlockNotFound, BundleError, TypeError, ValueError) as error:
+            raise BundleError(f"the system actor (f00) does not name a readable manifest: {error}") from error
 
     @property
     def root(self) -> Cid:

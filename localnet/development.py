@@ -54,6 +54,11 @@ class DevelopmentChain(BlockProduction):
         """Set the time between blocks in seconds; None uses the clock. Raises InvalidInput."""
         self._clock.set_interval(seconds)
 
+    @property
+    def block_interval(self) -> int | None:
+        """Time between blocks in seconds, or None if blocks follow the clock."""
+        return self._clock.interval
+
     def stop_clock(self) -> None:
         """Stop the chain's clock at the head's time, so that timestamps do not depend on the speed of a test.
 
@@ -64,6 +69,11 @@ class DevelopmentChain(BlockProduction):
     def start_clock(self) -> None:
         """Let the chain's clock run again."""
         self._clock.start()
+
+    @property
+    def is_clock_stopped(self) -> bool:
+        """True between `stop_clock` and `start_clock`."""
+        return self._clock.is_stopped
 
     # --- state ------------------------------------------------------------------------------------------------
 

@@ -135,8 +135,8 @@ def embed(
 ) -> None:
     """Add an actor's schema to its module, so that every chain with the code has it, and print the code CID.
 
-    The schema is the custom section `ipld.schema`. Traces, the explorer and `inspect` use it without configuration,
-    also on forks and imported snapshots. `actor install` then needs no --schema.
+    The schema is written to the custom section `ipld.schema`. Traces, the explorer and `inspect` use it without
+    configuration, also on forks and imported snapshots. `actor install` then needs no --schema.
 
     Example: hypervisor actor embed guest_book.wasm interface.ipldsch --out guest_book_with_schema.wasm
     """

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from bridge.addresses import EthAddress
 
 app = typer.Typer(help="Verify proofs of other networks, offline.", no_args_is_help=True)
 
@@ -23,6 +26,13 @@ def verify_proof() -> None:
 @app.command("ethereum")
 def ethereum(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Answer of eth_getProof, as JSON.", show_default=False)],
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Require a proof of this account.", show_default=False)
+    ] = None,
+    slot: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SLOT", help="Require a proof of this slot; repeatable.", show_default=False),
+    ] = None,
     state_root: Annotated[
         str | None, typer.Option(metavar="HASH", help="State root that you trust.", show_default=False)
     ] = None,
@@ -39,25 +49,29 @@ def ethereum(
     """Verify the account and the slots in an answer of eth_getProof of an Ethereum node.
 
     Pass a state root that you trust, or a block and its hash. It is not checked that the block is part of the chain.
+    The answer names the account and the slots itself: pass --address and --slot to require those that you asked for.
 
-    Exit status: 0 if everything is proven, 1 if not, 2 for invalid input.
+    Exit status: 0 if everything is proven, 1 if not, 2 if a file cannot be read or an option is invalid.
 
     Example: hypervisor verify-proof ethereum proof.json --block block.json --block-hash 0x...
     """
     from bridge.addresses import checksummed
     from bridge.patricia import InvalidProof
-    from fvm_hypervisor.proofs.ethereum import proven_state_root, verify_account
+    from fvm_hypervisor.proofs.ethereum import check_slots, proven_state_root, verify_account
     from hypervisor.errors import InvalidInput
 
     if (state_root is None) == (block is None) or (block is None) != (block_hash is None):
         raise InvalidInput("pass either --state-root, or both --block and --block-hash")
+    wanted = None if address is None else _address(address)
+    slots_wanted = [_slot(text) for text in slot or ()]
     answer = _read(file)
     try:
         if block is not None and block_hash is not None:
             root = proven_state_root(_read(block), _hash(block_hash, "--block-hash"))
         else:
             root = _hash(state_root or "", "--state-root")
-        account = verify_account(answer, root)
+        account = verify_account(answer, root, wanted)
+        check_slots(account, slots_wanted)
     except InvalidProof as error:
         typer.echo(f"not proven: {error}", err=True)
         raise typer.Exit(1) from None
@@ -154,9 +168,34 @@ def _read(path: Path) -> Any:
 
     try:
         found = parse_json(read_bounded(path, _MAX_FILE, "the file"))
+    except InvalidInput:
+        raise
     except ValueError as error:
         raise InvalidInput(f"{path} is not JSON: {error}") from None
     return found["result"] if isinstance(found, dict) and "result" in found else found
+
+
+def _address(text: str) -> EthAddress:
+    from bridge.addresses import EthAddress
+    from hypervisor.errors import InvalidInput
+    from localnet.fork.answers import word_of
+
+    try:
+        return EthAddress(word_of(text, 20))
+    except ValueError:
+        raise InvalidInput(f"--address: '{text:.80}' is not an address: expected 0x and 40 hex digits") from None
+
+
+def _slot(text: str) -> int:
+    from hypervisor.errors import InvalidInput
+
+    try:
+        found = int(text, 0)
+    except ValueError:
+        found = -1
+    if not 0 <= found < 1 << 256:
+        raise InvalidInput(f"--slot: '{text:.80}' is not a number from 0 to 2^256 - 1, such as 0x1")
+    return found
 
 
 def _hash(text: str, option: str) -> bytes:

@@ -6,20 +6,23 @@ chain is not checked: there is no light client of Ethereum's consensus here, so 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from bridge import rlp
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from bridge.patricia import EMPTY_ROOT, MAX_NODE, MAX_NODES, InvalidProof, proven_value
 from localnet.fork.answers import bytes_of, quantity, word_of
 from localnet.fork.ethereum_header import read_header
 from store.keccak import keccak
 
+T = TypeVar("T")
+
 MAX_SLOTS: Final = 1024
 """Maximum number of slots of a proof, the limit of geth's `eth_getProof`."""
-NO_CODE: Final = bytes(keccak(b""))
+EMPTY_CODE_HASH: Final = bytes(keccak(b""))
 _STATE_ROOT: Final = 3
 _FIELDS: Final = 4
 
@@ -33,30 +36,36 @@ class ProvenAccount:
     nonce: int = 0
     balance: int = 0
     storage_root: bytes = EMPTY_ROOT
-    code_hash: bytes = NO_CODE
+    code_hash: bytes = EMPTY_CODE_HASH
     slots: dict[int, int] = field(default_factory=dict)
 
 
-def verify_account(answer: Any, state_root: bytes) -> ProvenAccount:
+def verify_account(answer: Any, state_root: bytes, wanted: EthAddress | None = None) -> ProvenAccount:
     """Return the account that an answer of `eth_getProof` proves for a state root.
 
-    An answer that proves the absence of the account or of a slot is valid, too. Raises InvalidProof: the text names
-    the check and the node that fails.
+    An answer that proves the absence of the account or of a slot is valid, too. The answer itself names the address
+    and the slots: pass `wanted` or compare `address`, and use `check_slots`. Raises InvalidProof: the text names the
+    check and the node that fails.
     """
     try:
         if not isinstance(answer, Mapping):
             raise TypeError("expected a JSON object")
-        address = EthAddress(word_of(answer["address"], 20))
+        if "error" in answer:
+            raise InvalidProof(f"the node answered with an error: {answer['error']!r:.200}")
+        address = EthAddress(_field("address", partial(word_of, answer["address"], 20)))
+        if wanted is not None and address != wanted:
+            raise InvalidProof(f"address: the proof is of {checksummed(address)}, not of {checksummed(wanted)}")
         account = _account(address, _proven("accountProof", state_root, address, answer["accountProof"]))
         _check_claims(answer, account)
         storage = answer["storageProof"]
         if not isinstance(storage, list) or len(storage) > MAX_SLOTS:
-            raise ValueError(f"storageProof: expected at most {MAX_SLOTS} slots")
+            raise ValueError(f"storageProof: expected a list of at most {MAX_SLOTS} slots")
         for index, entry in enumerate(storage):
             name = f"storageProof[{index}]"
             if not isinstance(entry, Mapping):
                 raise TypeError(f"{name}: expected a JSON object")
-            slot, claimed = quantity(entry["key"]), quantity(entry["value"])
+            slot = _field(f"{name}.key", partial(quantity, entry["key"]))
+            claimed = _field(f"{name}.value", partial(quantity, entry["value"]))
             found = _proven(f"{name}.proof", account.storage_root, slot.to_bytes(32, "big"), entry["proof"])
             value = rlp.read_number(rlp.decode(found)) if found else 0
             if value != claimed:
@@ -69,6 +78,13 @@ def verify_account(answer: Any, state_root: bytes) -> ProvenAccount:
     except (TypeError, ValueError) as error:
         raise InvalidProof(f"the proof is malformed: {error}") from None
     return account
+
+
+def check_slots(account: ProvenAccount, slots: Iterable[int]) -> None:
+    """Raise InvalidProof if a slot is not among the proven ones. All slots of an absent account are proven to be 0."""
+    missing = [slot for slot in slots if account.exists and slot not in account.slots]
+    if missing:
+        raise InvalidProof(f"storageProof: there is no proof of slot {missing[0]:#x}")
 
 
 def proven_state_root(block: Any, block_hash: bytes) -> bytes:
@@ -85,10 +101,18 @@ def proven_state_root(block: Any, block_hash: bytes) -> bytes:
     return rlp.read_bytes(rlp.read_list(rlp.decode(header))[_STATE_ROOT])
 
 
+def _field(name: str, read: Callable[[], T]) -> T:
+    """Return a field of an answer. Raises ValueError with its name."""
+    try:
+        return read()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
 def _proven(name: str, root: bytes, key: bytes, nodes: Any) -> bytes:
     """Return the value of a key that is hashed in its trie."""
     if not isinstance(nodes, list) or len(nodes) > MAX_NODES:
-        raise ValueError(f"{name}: expected at most {MAX_NODES} nodes")
+        raise ValueError(f"{name}: expected a list of at most {MAX_NODES} nodes")
     try:
         return proven_value(root, bytes(keccak(key)), [bytes_of(node, MAX_NODE) for node in nodes])
     except ValueError as error:
@@ -107,10 +131,10 @@ def _account(address: EthAddress, data: bytes) -> ProvenAccount:
 def _check_claims(answer: Mapping[str, Any], account: ProvenAccount) -> None:
     """Compare the fields of an answer with the proven account; nodes show the hashes of an absent one as zeros, too."""
     for name, value in (("nonce", account.nonce), ("balance", account.balance)):
-        claimed = quantity(answer[name])
+        claimed = _field(name, partial(quantity, answer[name]))
         if claimed != value:
             raise InvalidProof(f"{name} is {claimed:#x}, but the proof shows {value:#x}")
     for name, proven in (("storageHash", account.storage_root), ("codeHash", account.code_hash)):
-        shown = word_of(answer[name])
+        shown = _field(name, partial(word_of, answer[name]))
         if shown != proven and (account.exists or any(shown)):
             raise InvalidProof(f"{name} is 0x{shown.hex()}, but the proof shows 0x{proven.hex()}")

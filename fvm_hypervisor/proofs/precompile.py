@@ -9,16 +9,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.patricia import InvalidProof, proven_value
+from bridge.patricia import MAX_NODE, MAX_NODES, InvalidProof, proven_value
 from hypervisor.precompiles import Precompile
 
 _TYPES: Final = ("bytes32", "bytes32", "bytes[]")
+_MAX_INPUT: Final = 4 * 32 + MAX_NODES * (64 + MAX_NODE)
+"""Maximum size of the input: root, key, offset and length of the list, and an offset, a length and data per node."""
 
 
 def _verify(data: bytes) -> bytes:
     from eth_abi.abi import decode, encode
     from eth_abi.exceptions import DecodingError
 
+    # bounded first: the offsets of all nodes may point to the same bytes, which decoding copies for each of them
+    if len(data) > _MAX_INPUT:
+        raise InvalidProof(f"the input has {len(data)} bytes, at most {_MAX_INPUT} are possible")
+    place = int.from_bytes(data[64:96], "big")
+    count = int.from_bytes(data[place : place + 32], "big")
+    if count > MAX_NODES:
+        raise InvalidProof(f"the proof has {count} nodes, at most {MAX_NODES} are possible")
     try:
         root, key, nodes = decode(_TYPES, data)
     except (DecodingError, OverflowError) as error:

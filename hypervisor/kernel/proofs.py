@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Any, Final, TypeVar, assert_never
 
 from hypervisor.address import Address
-from hypervisor.consensus_faults import ConsensusFault, NoFault, lookback_epoch, worker_key_at
-from hypervisor.errors import SyscallError
+from hypervisor.consensus_faults import ConsensusFault, NoFault, lookback_epoch, worker_key_at_lookback
+from hypervisor.errors import BundleError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
 from hypervisor.kernel.calls import Calls
@@ -320,9 +320,9 @@ class ProofOps:
         lookback = lookback_epoch(epoch, machine.context.epoch)
         try:
             root = machine.externs.state_root(lookback)
-            return worker_key_at(machine.store, root, self._calls.tree, miner)
-        except BlockNotFound:
-            raise ExternError(f"the state of epoch {lookback} is not stored") from None
+            return worker_key_at_lookback(machine.store, root, self._calls.tree, miner)
+        except (BlockNotFound, BundleError) as error:
+            raise ExternError(f"the state of epoch {lookback} cannot be read: {error}") from None
 
 
 def _read(data: bytes, shape: Shape, what: str) -> Any:

@@ -53,6 +53,11 @@ class ChainClock:
         """Follow the clock again."""
         self._stopped = None
 
+    @property
+    def is_stopped(self) -> bool:
+        """True between `stop` and `start`."""
+        return self._stopped is not None
+
     def increase(self, seconds: int, head: int) -> int:
         """Increase the offset, and return it; the next block is as much later than the head, whose time is `head`.
 

@@ -32,6 +32,10 @@ def read_header(answer: Any) -> bytes:
         value = answer[name]
         fields.append(rlp.number(quantity(value)) if is_number else bytes_of(value, _MAX_FIELD))
     header = rlp.encode(fields)
-    if bytes(keccak(header)) != bytes_of(answer["hash"], 32):
-        raise ValueError("the hash does not match the header: the network's headers differ from Ethereum's")
+    found, claimed = bytes(keccak(header)), bytes_of(answer["hash"], 32)
+    if found != claimed:
+        raise ValueError(
+            f"the header's hash is 0x{found.hex()}, but the block names 0x{claimed.hex()}: "
+            "the block was changed, or the network's headers differ from Ethereum's"
+        )
     return header

@@ -1,6 +1,6 @@
 """Names and schemas of code outside the bundle of built-in actors.
 
-A schema is stored beside the chain by whoever installs the code, or is part of the code: its custom section
+A schema is either stored next to the local chain when code is installed, or embedded in the code: its custom section
 `ipld.schema` contains the schema's text. The latter is on the chain, so forks, snapshots and other nodes have it too.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from hypervisor.actor_log import NAME_PREFIX
 from hypervisor.bounded_cache import BoundedCache
-from hypervisor.bundle import custom_section
+from hypervisor.bundle import check_sections, custom_section
 from hypervisor.errors import HypervisorError, InvalidInput
 from store.blockstore import Store, StoreError
 from store.cid import Cid, show
@@ -26,7 +26,6 @@ _INTERFACE_PREFIX: Final = b"interface/"
 SCHEMA_SECTION: Final = "ipld.schema"
 """Name of the custom section of a module that contains the text of its schema."""
 
-_MAGIC: Final = b"\0asm"
 _MAX_CACHED: Final = 1 << 22
 _in_code: Final[BoundedCache[Cid, str]] = BoundedCache(_MAX_CACHED)
 """Schema texts by code CID, which determines them; empty if there is none."""
@@ -85,8 +84,7 @@ def with_schema(module: bytes, text: str) -> bytes:
     from bridge.interfaces import Interface
 
     Interface.parse(text)
-    if not module.startswith(_MAGIC):
-        raise InvalidInput(f"the file is not a WASM module: it starts with 0x{module[:4].hex()}, not 0x{_MAGIC.hex()}")
+    check_sections(module)
     if custom_section(module, SCHEMA_SECTION) is not None:
         raise InvalidInput(f"the module already has a section {SCHEMA_SECTION}: build it without one")
     content = _sized(SCHEMA_SECTION.encode()) + text.encode()

@@ -12,7 +12,7 @@ specification.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache, partial, update_wrapper
 from typing import Any, Final
@@ -23,7 +23,7 @@ from localnet.contracts.abi_entries import readable_interface
 from localnet.network import Network
 
 try:
-    from hypothesis import settings as Settings  # noqa: N812 - a class
+    from hypothesis import settings as Settings  # noqa: N812
     from hypothesis import strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 except ModuleNotFoundError as error:
@@ -36,18 +36,18 @@ _Values = st.SearchStrategy[tuple[Any, ...]]
 
 _ARRAY: Final = re.compile(r"(.*)\[(\d*)\]", re.DOTALL)
 _FIXED: Final = re.compile(r"(u?)fixed(\d+)x(\d+)")
-_CHANGING: Final = ("nonpayable", "payable")
-_DRAWN: Final = 64
+_STATE_CHANGING: Final = ("nonpayable", "payable")
+_MAX_DRAWN_ITEMS: Final = 64
 """Maximum length of a fixed-size array whose items are all drawn: Hypothesis limits the size of an example."""
-_EXCEPTIONS: Final = 8
+_MAX_DISTINCT_ITEMS: Final = 8
 """Maximum number of items that differ from the others in a longer one."""
 
 
 class NetworkStateMachine(RuleBasedStateMachine):
-    """A rule-based state machine over a network; each example starts from the network's state at its first one.
+    """A rule-based state machine over a network; each example starts from the network's state when the first began.
 
-    `Vault.run_as_test(network, vault)` runs a subclass with a pytest fixture and what the test has deployed. Without
-    a network, as in `Vault.TestCase`, all state machines of the process share one.
+    `Vault.run_as_test(network, vault)` passes the network and deployed contracts to the constructor of a subclass.
+    Without a network, as in `Vault.TestCase`, all state machines of the process share one.
 
     The chain's clock is stopped during an example: timestamps are the same when Hypothesis repeats it.
     """
@@ -56,6 +56,7 @@ class NetworkStateMachine(RuleBasedStateMachine):
         super().__init__()
         self.network = _shared_network() if network is None else network
         self._snapshot = self.network.snapshot()
+        self._settings = self.network.automine, self.network.block_interval, self.network.is_clock_stopped
         self.network.stop_clock()
 
     @classmethod
@@ -69,11 +70,16 @@ class NetworkStateMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Revert the example's changes. Raises InvalidInput if a rule reverted the network to before its start."""
+        if not hasattr(self, "network"):
+            raise InvalidInput(f"{type(self).__name__}.__init__ does not call super().__init__(network)")
+        automine, interval, is_stopped = self._settings
         self.network.start_clock()
-        self.network.automine = True
-        self.network.set_block_interval(None)
+        self.network.automine = automine
+        self.network.set_block_interval(interval)
         if not self.network.revert(self._snapshot):
             raise InvalidInput("a rule reverted the network to before the example's start; revert to later snapshots")
+        if is_stopped:
+            self.network.stop_clock()
 
 
 @cache
@@ -88,11 +94,18 @@ def arguments(
 
     Values cover their types: `uint8` is 0 to 255, an array has any length, a tuple is a tuple of its components.
     Addresses are hex text. `names` replaces the strategy of an argument or tuple component by its name, `types` that
-    of a type such as `address`. Raises InvalidInput for an entry with an unknown type.
+    of a type such as `address`. Raises InvalidInput for an entry with an unknown type, and for a name or type that no
+    argument has.
     """
+    made = _arguments(abi_entry, names or {}, types or {})
+    _check_keys([abi_entry], names or {}, types or {})
+    return made
+
+
+def _arguments(abi_entry: Mapping[str, Any], names: Strategies, types: Strategies) -> _Values:
     readable = readable_interface([abi_entry]).abi  # without the entry if it is malformed
     try:
-        return _tuple(readable[0]["inputs"], names or {}, types or {})
+        return _tuple(readable[0]["inputs"], names, types)
     except (IndexError, ValueError):
         raise InvalidInput(f"{abi_entry!r:.200} is not an ABI entry with valid types") from None
 
@@ -108,16 +121,39 @@ def calls(
     entries = [interface.function(name) for name in functions] or [
         entry
         for entry in interface.abi
-        if entry["type"] == "function" and entry.get("stateMutability", "nonpayable") in _CHANGING
+        if entry["type"] == "function" and entry.get("stateMutability", "nonpayable") in _STATE_CHANGING
     ]
     if not entries:
         raise InvalidInput("the contract has no function that changes state")
-    return st.one_of([_call(entry, names, types) for entry in entries])
+    _check_keys(entries, names or {}, types or {})
+    return st.one_of([_call(entry, names or {}, types or {}) for entry in entries])
 
 
-def _call(entry: Mapping[str, Any], names: Strategies | None, types: Strategies | None) -> _Values:
+def _check_keys(entries: Iterable[Mapping[str, Any]], names: Strategies, types: Strategies) -> None:
+    """Raise InvalidInput for names and types that no argument or tuple component has."""
+    items = list(_items(item for entry in entries for item in entry.get("inputs", ())))
+    known_types = {str(item.get("type")) for item in items}
+    known_types |= {kind[: place.start()] for kind in known_types for place in re.finditer(r"\[", kind)}
+    for given, known, what in (
+        (names, {str(item.get("name")) for item in items}, "argument"),
+        (types, known_types, "argument of type"),
+    ):
+        unknown = [key for key in given if key not in known]
+        if unknown:
+            listed = ", ".join(sorted(filter(None, known))) or "none"
+            raise InvalidInput(f"there is no {what} '{unknown[0]}': expected one of {listed}")
+
+
+def _items(items: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield parameters and the components of tuples."""
+    for item in items:
+        yield item
+        yield from _items(item.get("components", ()))
+
+
+def _call(entry: Mapping[str, Any], names: Strategies, types: Strategies) -> _Values:
     function = signature(entry)
-    return arguments(entry, names=names, types=types).map(lambda values: (function, *values))
+    return _arguments(entry, names, types).map(lambda values: (function, *values))
 
 
 def _tuple(items: list[Mapping[str, Any]], names: Strategies, types: Strategies) -> _Values:
@@ -145,9 +181,9 @@ def _value(kind: str, item: Mapping[str, Any], names: Strategies, types: Strateg
 
 def _fixed_array(items: st.SearchStrategy[Any], length: int) -> st.SearchStrategy[list[Any]]:
     """Return a strategy for `length` items; in a long array all but a few are equal."""
-    if length <= _DRAWN:
+    if length <= _MAX_DRAWN_ITEMS:
         return st.lists(items, min_size=length, max_size=length)
-    others = st.dictionaries(st.integers(0, length - 1), items, max_size=_EXCEPTIONS)
+    others = st.dictionaries(st.integers(0, length - 1), items, max_size=_MAX_DISTINCT_ITEMS)
     return st.tuples(items, others).map(lambda drawn: [drawn[1].get(index, drawn[0]) for index in range(length)])
 
 

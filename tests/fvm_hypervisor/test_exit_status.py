@@ -121,6 +121,8 @@ MISTAKES: dict[str, list[list[str]]] = {
     "verify-proof ethereum": [
         ["absent.json", "--state-root", "0x" + "00" * 32], ["no-json", "--state-root", "0x" + "00" * 32],
         ["no-json"], ["no-json", "--state-root", "zz"], ["no-json", "--block", "no-json"],
+        ["json", "--state-root", "0x" + "00" * 32, "--address", "0x12"],
+        ["json", "--state-root", "0x" + "00" * 32, "--slot", "-1"],
     ],
     "verify-proof f3": [
         ["absent.json", "--power-table", "no-json"], ["no-json", "--power-table", "no-json"], ["no-json"],
@@ -158,6 +160,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ETH_RPC_URL", raising=False)
     for name in ("no-wasm", "no-json", "no-car"):
         (tmp_path / name).write_bytes(b"something else")
+    (tmp_path / "json").write_text("{}", encoding="utf-8")
     (tmp_path / "chain").mkdir()
     (tmp_path / "no-store").mkdir()
     (tmp_path / "no-store" / "something").touch()

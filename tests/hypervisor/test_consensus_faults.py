@@ -79,16 +79,16 @@ def test_headers_prove_a_fault(headers: tuple[bytes, bytes, bytes], kind: int, e
     ("headers", "reason"),
     [
         ((block(50), block(50), b""), "the two headers are the same block"),
-        ((block(50), signed(header(Address.id(1001), 50, PARENTS)), b""), "of the miners f01000 and f01001"),
-        ((block(52), block(50), b""), "first header is of epoch 52, after 50"),
+        ((block(50), signed(header(Address.id(1001), 50, PARENTS)), b""), "different miners: f01000 and f01001"),
+        ((block(52), block(50), b""), "first header's epoch 52 is after the second header's epoch 50"),
         ((block(50), block(52, parents=[]), b""), "neither share an epoch nor their parents"),
         ((block(50), block(52, parents=PARENTS[:1]), b""), "neither share"),
         ((GRINDING[0], GRINDING[1], b""), "neither share"),
         ((GRINDING[0], GRINDING[1], block(49, weight=2)), "neither share"),  # no parent of the second
         ((block(50), block(51, parents=[cid(block(49))]), block(49)), "neither share"),  # a sibling of another epoch
         ((GRINDING[0], block(51, parents=[cid(GRINDING[0]), cid(GRINDING[2])]), GRINDING[2]), "neither share"),
-        ((block(50), block(52, key=OTHER_SECRET), b""), "signature of the second header is not of the worker f3"),
-        ((block(50, key=OTHER_SECRET), block(52), b""), "signature of the first header"),
+        ((block(50), block(52, key=OTHER_SECRET), b""), "second header is not signed by the worker f3"),
+        ((block(50, key=OTHER_SECRET), block(52), b""), "first header is not signed by the worker f3"),
         ((block(50, key=0), block(52), b""), "the first header has no signature"),
         ((b"", block(52), b""), "the first header is not a block header"),
         ((block(50), block(52)[:-1], b""), "the second header is not a block header"),

@@ -10,13 +10,14 @@ import pytest
 
 from bridge.bindings import reward, storageminer
 from hypervisor.address import Address
-from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, ActorID
+from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, REWARD_ACTOR, ActorID
 from localnet import Network, TransactionFailed
 from localnet.chain.replay import heights, replay
 from localnet.miners.miner import Miner
 from store.cid import cid_of
+from store.codec import encode
 from tests.conftest import data_file
-from tests.hypervisor.signed_headers import OTHER_SECRET, header, signed
+from tests.hypervisor.signed_headers import OTHER_SECRET, WORKER, header, signed
 from tests.localnet.conftest import Clock
 
 PARENTS = [cid_of(b"parent")]
@@ -75,9 +76,9 @@ def test_report_burns_and_rewards(stage: Stage) -> None:
 
 def test_refused_report_names_the_reason(stage: Stage) -> None:
     now = stage.network.block_number
-    with pytest.raises(TransactionFailed, match="no consensus fault: the signature of the first header is not of the"):
+    with pytest.raises(TransactionFailed, match="no consensus fault: the first header is not signed by the worker"):
         stage.report(now - 1, now, secret=OTHER_SECRET)
-    with pytest.raises(TransactionFailed, match="no consensus fault: the first header is of epoch"):
+    with pytest.raises(TransactionFailed, match="no consensus fault: the first header's epoch"):
         stage.report(now, now - 1)
     with pytest.raises(TransactionFailed, match="more than 900 epochs before the current epoch"):
         stage.report(now - FINALITY, now)
@@ -88,3 +89,22 @@ def test_miner_unknown_at_the_lookback_is_refused(stage: Stage) -> None:
     now = stage.network.block_number
     with pytest.raises(TransactionFailed, match=f"the miner f0{miner.id} does not exist at the lookback"):
         Stage(stage.network, miner, stage.folder).report(now - 1, now)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [encode([0, WORKER.to_bytes()]), bytes.fromhex("82008100")],
+    ids=["information of a miner", "a list in place of an address"],
+)
+def test_contract_whose_code_looks_like_a_miners_state_is_refused(stage: Stage, state: bytes) -> None:
+    network = stage.network
+    created = network.send(None, 0, bytes.fromhex(f"61{len(state):04x}80600a5f395ff3") + state)
+    assert created.contract_address is not None
+    contract = network.machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, created.contract_address))
+    assert contract is not None
+    network.mine(null_rounds=FINALITY + 10)
+    now = network.block_number
+    one, other = (signed(header(Address.id(contract), epoch, PARENTS)) for epoch in (now - 1, now))
+    call = storageminer.report_consensus_fault(one, other, b"")
+    with pytest.raises(TransactionFailed, match=f"no consensus fault: f0{contract} is not a miner"):
+        network.invoke(stage.miner.address, call, sender=network.accounts[3])

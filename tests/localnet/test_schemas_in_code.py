@@ -116,6 +116,24 @@ def _padded(content: bytes) -> bytes:
     return MODULE + bytes([0, size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14]) + content
 
 
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (MODULE[:-1], r"offset \d+: the section has \d+ bytes, but \d+ are left"),
+        (MODULE + b"\xff" * 40, "the size of a section is incomplete or longer than five bytes"),
+        (b"\0asm\2\0\0\0" + MODULE[8:], "it starts with 0x0061736d02000000"),
+    ],
+)
+def test_damaged_module_gets_no_schema(module: bytes, words: str) -> None:
+    with pytest.raises(InvalidInput, match=f"the file is not a WASM module: .*{words}"):
+        with_schema(module, TEXT)
+
+
+def test_sizes_of_sections_may_be_padded() -> None:
+    module = MODULE + b"\0\x82\x80\x80\x80\0" + b"\x01a"
+    assert custom_section(with_schema(module, TEXT), SCHEMA_SECTION) == TEXT.encode()
+
+
 def test_code_that_cannot_be_read_has_no_schema() -> None:
     store, module = MemoryStore(), with_schema(MODULE + b"\0\x02\x01a", TEXT)
     code = cid_of(module, RAW)

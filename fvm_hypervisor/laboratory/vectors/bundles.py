@@ -70,7 +70,7 @@ class BundleFolder:
         return self._stores[manifest]
 
     def add(self, manifest: Cid, blocks: Mapping[Cid, bytes]) -> None:
-        """Add blocks of the bundle with this manifest data CID that a chain contains."""
+        """Add blocks that were found on a chain to the bundle with this manifest CID."""
         if blocks:
             store = self._stores[manifest] = self.find(manifest) or MemoryStore()
             store.put_many(blocks.items())

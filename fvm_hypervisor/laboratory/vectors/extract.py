@@ -129,9 +129,9 @@ def vector_of_message(
     cid: Cid,
     check: Callable[[TipsetSource, PastTipset, Sequence[Receipt]], None] = lambda _source, _past, _receipts: None,
 ) -> Extracted:
-    """Build the vector of the message with this CID of a tipset, whose work may differ from the chain's.
+    """Build the vector of one message of a tipset. `past.work` may differ from the blocks on the chain.
 
-    `check` raises if the receipts up to that of the message differ from the expected ones. Raises as `extract`.
+    `check` gets the receipts up to and including the message's, and raises if they are wrong. Raises as `extract`.
     """
     manifest, known = _bundle_of(source.store, past.headers.state, bundles)
     read = RecordingStore(source.store, known)

@@ -43,10 +43,11 @@ class Settings:
     """Permissions and environment that a project grants its tests.
 
     `artifacts` returns a contract's init code and runtime code for a name of `getCode`, linked with `libraries`, or
-    None. `selectors` returns those of its functions. `contracts` returns the artifact of a code (init code if it
-    `creates`). `errors` decodes a custom error, `events` a log. `file` and `contract` are those of the running suite,
-    whose actors start at ID `first_actor`. With `real_filecoin`, code etched at Filecoin's precompiles is ignored, so
-    that suites with mocks run against the real ones. With `shows_logs`, the output of tests is shown.
+    None. `selectors` returns the function selectors of that contract. `contracts` returns the artifact of a code (init
+    code if it `creates`). `errors` decodes a custom error, `events` a log. `file` and `contract` are those of the
+    running suite, whose actors start at ID `first_actor`. With `real_filecoin`, code etched at Filecoin's
+    precompiles is ignored, so that suites with mocks run against the real ones. With `shows_logs`, the output of
+    tests is shown.
     """
 
     root: Path = field(default_factory=Path.cwd)

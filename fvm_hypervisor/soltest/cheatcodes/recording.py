@@ -56,7 +56,7 @@ def _recorded_logs_json(context: Context) -> str:
 
 
 def require_plain_engine(context: Context, what: str) -> None:
-    """Raise CheatcodeFailure unless the engine reports single hashes, and accesses to slots as they happen."""
+    """Raise CheatcodeFailure unless the engine reports each hash and each storage access as it happens."""
     if context.machine.registry.options.get(ENGINE_OPTION, _HASHING_ENGINE) != _HASHING_ENGINE:
         raise CheatcodeFailure(f"{what} requires the engine py-evm: run with --evm py-evm")
 

@@ -49,7 +49,7 @@ class StorageHook:
 
 @dataclass(slots=True)
 class StorageHooks:
-    """Hooks by the address of the observed storage, those of mappings by root slot too."""
+    """Hooks by the address whose storage is observed; mapping hooks also by root slot."""
 
     loads: dict[EthAddress, StorageHook] = field(default_factory=dict)
     stores: dict[EthAddress, StorageHook] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """Storage hooks: callbacks of a contract after reads and writes of another one's slots.
 
-A callback has the caller `VM_ADDRESS`, the gas that is left, which it does not use up, and no static restriction. It is
-hidden from recordings, mocks and expectations, and calls no hooks itself. Its failure fails the frame that accessed the
-slot. Source: the comments of forge 1.8's interface `Vm`.
+A callback is called by `VM_ADDRESS` with the remaining gas, which is restored afterwards, and may write even in a
+static call. Recordings, mocks and expectations do not see it, and it triggers no hooks. If it reverts, the frame that
+accessed the slot fails. Source: the comments of forge 1.8's interface `Vm`.
 """
 
 from __future__ import annotations

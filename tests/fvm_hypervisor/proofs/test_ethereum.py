@@ -100,8 +100,8 @@ def test_each_node_of_a_slot_is_checked(slot: int) -> None:
         (altered(CONTRACT, "address", to=SENDER["address"]), "accountProof: node"),
         (altered(CONTRACT, "accountProof", to=[]), "accountProof: node 0 is missing"),
         (altered(CONTRACT, "accountProof", to=["0x" + "00" * 1025]), "1025 bytes, at most 1024"),
-        (altered(CONTRACT, "accountProof", to=["0x"] * 66), "expected at most 65 nodes"),
-        (altered(CONTRACT, "storageProof", to=[{}] * (MAX_SLOTS + 1)), "expected at most 1024 slots"),
+        (altered(CONTRACT, "accountProof", to=["0x"] * 66), "expected a list of at most 65 nodes"),
+        (altered(CONTRACT, "storageProof", to=[{}] * (MAX_SLOTS + 1)), "expected a list of at most 1024 slots"),
         (altered(CONTRACT, "storageProof", to=[7]), "storageProof[0]: expected a JSON object"),
         (altered(NOBODY, "balance", to="0x1"), "balance is 0x1, but the proof shows 0x0"),
         (altered(NOBODY, "codeHash", to="0x" + "11" * 32), "codeHash"),
@@ -132,6 +132,36 @@ def test_command_proves_and_refuses(tmp_path: Path) -> None:
     assert (shown["exists"], shown["nonce"], len(shown["slots"])) == (True, 1, 4)
     bad = run(app, ["ethereum", str(proof), "--state-root", "0x" + "00" * 32])
     assert (bad.exit_code, bad.stderr[:45]) == (1, "not proven: accountProof: node 0: its hash is")
+
+
+def test_command_requires_account_and_slots(tmp_path: Path) -> None:
+    proof = tmp_path / "proof.json"
+    proof.write_text(json.dumps(CONTRACT), encoding="utf-8")
+    command = ["ethereum", str(proof), "--state-root", BLOCK["stateRoot"]]
+    mine = ["--address", CONTRACT["address"].upper().replace("X", "x", 1)]
+    assert CliRunner().invoke(app, [*command, *mine, "--slot", "1", "--slot", "0x28"]).exit_code == 0
+    other = CliRunner().invoke(app, [*command, "--address", "0x" + "11" * 20])
+    assert (other.exit_code, "address: the proof is of 0x5FbDB2315678afecb367f032d93F642f64180aa3" in other.stderr) == (
+        1,
+        True,
+    )
+    absent = CliRunner().invoke(app, [*command, *mine, "--slot", "2"])
+    assert (absent.exit_code, absent.stderr) == (1, "not proven: storageProof: there is no proof of slot 0x2\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"error": {"code": -32000, "message": "missing trie node"}}, "the node answered with an error: .*trie node"),
+        ({**CONTRACT, "address": "0x11"}, "address: 1 bytes in the place of 20"),
+        ({**CONTRACT, "nonce": "1"}, "nonce: '1' in the place of a quantity"),
+        ({**CONTRACT, "storageProof": None}, "storageProof: expected a list of at most 1024 slots"),
+        ({**CONTRACT, "accountProof": None}, "accountProof: expected a list of at most 65 nodes"),
+    ],
+)
+def test_malformed_field_is_named(answer: Any, text: str) -> None:
+    with pytest.raises(InvalidProof, match=text):
+        verify_account(answer, ROOT)
 
 
 @pytest.mark.usefixtures("high_limit")

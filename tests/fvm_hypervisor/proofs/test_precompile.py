@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,8 @@ from eth_abi.abi import decode, encode
 
 from bridge import rlp
 from bridge.addresses import EthAddress
-from fvm_hypervisor.proofs.precompile import ETHEREUM_PROOF
+from bridge.patricia import InvalidProof
+from fvm_hypervisor.proofs.precompile import ETHEREUM_PROOF, _verify
 from localnet import CallFailed, Network
 from store.keccak import keccak
 from tests.fvm_hypervisor.proofs.test_ethereum import CONTRACT, NOBODY, ROOT
@@ -30,6 +32,10 @@ def contract(request: pytest.FixtureRequest) -> Iterator[tuple[Network, EthAddre
         address = network.send(None, 0, deployer(assemble(FORWARD))).contract_address
         assert address is not None
         yield network, address
+
+
+def words(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(32, "big") for number in numbers)
 
 
 def asked(contract: tuple[Network, EthAddress], root: bytes, key: bytes, nodes: list[str]) -> bytes:
@@ -56,6 +62,28 @@ def test_altered_proof_fails_the_call(contract: tuple[Network, EthAddress]) -> N
     network, address = contract
     with pytest.raises(CallFailed):
         network.call(address, b"\xff" * 100)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (
+            bytes(64) + words(96, 6_000, *[32 * 6_000] * 6_000, 192_000) + bytes(192_000),
+            "the input has 384160 bytes, at most 70848",
+        ),
+        (bytes(64) + words(96, 2_000, *[32 * 2_000] * 2_000, 100), "the proof has 2000 nodes, at most 65 are possible"),
+        (bytes(64) + words(2**256 - 1), "the input is not the encoding of"),
+    ],
+    ids=["too long", "too many nodes", "offset beyond the end"],
+)
+def test_input_is_bounded_before_it_is_decoded(data: bytes, reason: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidProof, match=reason):
+            _verify(data)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_price_is_by_word() -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from unittest import SkipTest
 
 import pytest
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, find, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.errors import NoSuchExample
-from hypothesis.stateful import initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from bridge.abi import AbiMismatch, ContractInterface
 from hypervisor.errors import InvalidInput
@@ -278,6 +278,64 @@ def test_time_is_the_same_in_each_example_and_runs_again_after_it() -> None:
         wall[0] += 1000
         network.mine()
         assert network.head.timestamp > before + 1000
+
+
+def test_settings_of_the_network_are_those_before_the_example(network: Network) -> None:
+    class Changing(NetworkStateMachine):
+        seen: ClassVar[list[tuple[bool, int | None]]] = []
+
+        def __init__(self, network: Network) -> None:
+            super().__init__(network)
+            self.seen.append((network.automine, network.block_interval))
+
+        @rule()
+        def change(self) -> None:
+            self.network.automine = True
+            self.network.set_block_interval(None)
+
+    network.automine = False
+    network.set_block_interval(7)
+    network.stop_clock()
+    Changing.run_as_test(network, settings=FEW)
+    assert set(Changing.seen) == {(False, 7)}
+    assert (network.automine, network.block_interval, network.is_clock_stopped) == (False, 7, True)
+
+
+def test_constructor_without_super_is_named(network: Network) -> None:
+    class Unready(NetworkStateMachine):
+        def __init__(self, network: Network) -> None:
+            RuleBasedStateMachine.__init__(self)
+
+        @rule()
+        def wait(self) -> None:
+            """Do nothing."""
+
+    with pytest.raises(InvalidInput, match=r"Unready.__init__ does not call super\(\).__init__\(network\)"):
+        Unready.run_as_test(network, settings=FEW)
+
+
+@pytest.mark.parametrize(
+    ("names", "types", "text"),
+    [
+        ({"amuont": st.just(1)}, {}, "there is no argument 'amuont': expected one of amount, flags, kind, order, to"),
+        ({}, {"uint255": st.just(1)}, r"no argument of type 'uint255': expected one of address, bool, bool\[2\], "),
+    ],
+)
+def test_names_and_types_that_no_argument_has_are_rejected(
+    names: dict[str, Any], types: dict[str, Any], text: str
+) -> None:
+    parts = [{"name": "kind", "type": "uint8"}, {"name": "to", "type": "address"}]
+    inputs = [
+        {"name": "amount", "type": "uint256"}, {"name": "flags", "type": "bool[2][]"},
+        {"name": "order", "type": "tuple", "components": parts},
+    ]  # fmt: skip
+    function = {"type": "function", "name": "f", "inputs": inputs, "outputs": [], "stateMutability": "nonpayable"}
+    every = {"bool": st.just(True), "bool[2]": st.just([True, False]), "tuple": st.just((1, "0x" + "00" * 20))}
+    assert find(arguments(function, names={"kind": st.just(1)}, types=every), lambda _: True)
+    with pytest.raises(InvalidInput, match=text):
+        arguments(function, names=names, types=types)
+    with pytest.raises(InvalidInput, match=text):
+        calls(ContractInterface([function]), names=names, types=types)
 
 
 def test_settings_are_reset_after_an_example(network: Network) -> None:
