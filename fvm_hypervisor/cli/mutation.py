@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -98,7 +99,8 @@ def run_mutation(project: Project, wanted: SuiteFilter, options: Options, given:
 
     settings = MutationSettings(
         tuple(_relative(project.root.resolve(), path) for path in given["--mutate"] if path != _ALL),
-        given.get("--mutate-path"), given.get("--mutate-contract"), given.get("--mutation-jobs", 0) or options.workers,
+        given.get("--mutate-path"), given.get("--mutate-contract"),
+        given.get("--mutation-jobs", options.workers) or os.cpu_count() or 1,
         given.get("--mutation-timeout"), given.get("--mutation-min-score"),
     )  # fmt: skip
     tell = _ignore if form == "none" else lambda line: typer.echo(line, err=True)

@@ -37,7 +37,7 @@ class Options:
     records_traces: bool = False
     """True if results contain call trees for the JSON report: from verbosity 3 on, and always for invariants."""
     ends_at_failure: bool = False
-    """True if a suite ends at its first failure, which has neither trace nor stack."""
+    """True if a suite ends at its first failure, which has neither trace nor stack, or when its process is lost."""
 
     @property
     def has_own_compiler_settings(self) -> bool:

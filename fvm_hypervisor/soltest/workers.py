@@ -1,6 +1,7 @@
 """Distribution of suites over worker processes. Each worker has one `World`, whose state ends with the worker.
 
-A test that exceeds its time limit or ends its process fails; the other tests of its suite continue in a new worker.
+A test that exceeds its time limit or ends its process fails; the other tests of its suite continue in a new worker. A
+job that ends at the first failure ends with WorkerLost instead.
 Workers are forked from a process with preloaded modules (`forkserver`), so that they start in milliseconds; each gets
 the environment variables of the parent.
 """
@@ -45,7 +46,8 @@ def run_suites(
 
     `watch` is called each second with the tests that have been running for longer than that and their seconds, longest
     first; before each result and at the end with an empty list. Workers in `idle` are used before new ones, and those
-    that are idle at the end are added to it. Raises InvalidInput if the job's world cannot be created.
+    that are idle at the end are added to it. Raises InvalidInput if the job's world cannot be created, and WorkerLost
+    with `ends_at_failure`, since a lost process says nothing about a test.
     """
     todo = deque(sorted(suites, key=lambda suite: -len(suite.tests)))
     running: dict[Connection, SuiteWorker] = {}
@@ -168,6 +170,8 @@ def _replace_worker(
     worker.end()
     if suite is None:
         return
+    if job.options.ends_at_failure:
+        raise WorkerLost(f"{suite.contract}.{worker.test or 'setUp()'}: {reason}")
     blamed = next((test for test in suite.tests if test.signature == worker.test), None)
     kind = CaseKind.UNIT if blamed is None else blamed.kind
     result = worker.result
@@ -254,6 +258,10 @@ def _remedy(worker: SuiteWorker) -> str:
     if kind is CaseKind.INVARIANT:
         return ", or set invariant.timeout, or lower invariant.runs or invariant.depth, in foundry.toml"
     return ", or set fuzz.timeout, or lower fuzz.runs, in foundry.toml" if kind is CaseKind.FUZZ else ""
+
+
+class WorkerLost(Exception):  # an event rather than an error
+    """A test was stopped at its time limit, or ended its process."""
 
 
 class SuiteWorker:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.compiled_cache import CompiledCache, CompiledSource
@@ -31,6 +31,13 @@ _METADATA: Final = re.compile(r"(?<=a264697066735822)1220[0-9a-f]{64}|(?<=a26562
 _BY_NAME: Final = re.compile(r"\b(?:getCode|getDeployedCode|deployCode|deployCodeTo|getArtifactPath\w*)\b")
 
 
+class _Dependencies(NamedTuple):
+    """Results of `MutantCompiler.affected` and `used`."""
+
+    affected: list[str]
+    used: list[str]
+
+
 @dataclass(slots=True)
 class MutantCompiler:
     """Compiles mutants of a project, whose compiled contracts are `originals`, within `seconds` each."""
@@ -44,6 +51,17 @@ class MutantCompiler:
     _idle: list[CompilerRun] = field(default_factory=list)
     """Processes of npm's release that wait for the next input: their start takes half a second."""
     _is_stopped: bool = False
+    _importers: Sources = field(init=False)
+    """The sources with their importers instead of their imports."""
+    _known: dict[tuple[str, frozenset[str]], _Dependencies] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Reverse the imports."""
+        importers: dict[str, tuple[str, ...]] = {}
+        for name, imported in self.sources.imports.items():
+            for one in imported:
+                importers[one] = (*importers.get(one, ()), name)
+        self._importers = replace(self.sources, imports=importers)
 
     def compile(self, mutant: Mutant, tests: Iterable[str], folder: Path) -> dict[str, CompiledSource] | None:
         """Return the compiled sources that the tests in these files can use; None if no code differs.
@@ -70,13 +88,23 @@ class MutantCompiler:
 
     def affected(self, file: str, tests: Iterable[str]) -> list[str]:
         """Return the sources whose code must be compiled again if `file` changes, for the tests in these files."""
-        importers = {name for name in self.sources.texts if file in self.sources.closure([name])}
-        return sorted(importers & self.usable(tests) | {file})
+        return self._dependencies(file, tests).affected
 
-    def usable(self, tests: Iterable[str]) -> set[str]:
-        """Return the sources that the tests in these files can use: their imports, or all if they use names."""
-        used = self.sources.closure(tests)
-        return set(self.sources.texts) if any(_BY_NAME.search(self.sources.texts[name]) for name in used) else used
+    def used(self, file: str, tests: Iterable[str]) -> list[str]:
+        """Return the sources on which the results of a mutant of `file` by the tests in these files depend."""
+        return self._dependencies(file, tests).used
+
+    def _dependencies(self, file: str, tests: Iterable[str]) -> _Dependencies:
+        key = file, frozenset(tests)
+        found = self._known.get(key)
+        if found is None:
+            usable = self.sources.closure(key[1])
+            if any(_BY_NAME.search(self.sources.texts[name]) for name in usable):
+                usable = set(self.sources.texts)
+            affected = self._importers.closure([file]) & usable | {file}
+            used = usable | self.sources.closure(affected)
+            found = self._known[key] = _Dependencies(sorted(affected), sorted(used))
+        return found
 
     def stop(self) -> None:
         """Kill the compilers; no more are started."""

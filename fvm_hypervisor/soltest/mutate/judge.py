@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
-from fvm_hypervisor.soltest.workers import SuiteWorker, run_suites
+from fvm_hypervisor.soltest.workers import SuiteWorker, WorkerLost, run_suites
 
 
 class Late(Exception):  # an event rather than an error
@@ -83,6 +83,8 @@ class Judge:
         except Late:
             detail = f"the tests did not end after {seconds:.0f} seconds"
             return MutantResult(mutant, MutantStatus.TIMED_OUT, detail, is_stable=False)
+        except WorkerLost as error:
+            return MutantResult(mutant, MutantStatus.TIMED_OUT, str(error), is_stable=False)
         status, detail = MutantStatus.SURVIVED, ""
         if failed is not None:
             status, detail = MutantStatus.KILLED, f"{suite.name}.{failed.signature}"

@@ -7,7 +7,7 @@ no others subsume are made (Kaminski, Ammann and Offutt, "Improving logic-based 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -91,11 +91,13 @@ def _joined(line: bytes) -> str:
     return " ".join(line.decode().split())
 
 
-def mutants_of(file: str, tree: Node, text: str, operators: Sequence[str] = OPERATORS) -> list[Mutant]:
-    """Return the mutants of a source in order of their positions, without contracts that contain tests."""
+def mutants_of(
+    file: str, tree: Node, text: str, operators: Sequence[str] = OPERATORS, excluded: Collection[str] = ()
+) -> list[Mutant]:
+    """Return the mutants of a source in order of their positions, without those of the `excluded` contracts."""
     source = text.encode()
     found: dict[tuple[int, int, str], Mutant] = {}
-    for contract, node, parents in _nodes(tree):
+    for contract, node, parents in _nodes(tree, excluded):
         for operator, start, end, replacement in _changes(node, parents, source):
             original = source[start:end].decode()
             key = start, end, replacement
@@ -115,13 +117,13 @@ def mutants_of(file: str, tree: Node, text: str, operators: Sequence[str] = OPER
 # --- the nodes of a tree ----------------------------------------------------------------------------------------------
 
 
-def _nodes(tree: Node) -> Iterator[tuple[str, Node, tuple[Node, ...]]]:
+def _nodes(tree: Node, excluded: Collection[str]) -> Iterator[tuple[str, Node, tuple[Node, ...]]]:
     """Yield each node of code with its contract and the nodes around it, the innermost first."""
     todo: list[tuple[str, Any, tuple[Node, ...]]] = []
     for node in tree.get("nodes", ()):
         if node["nodeType"] != "ContractDefinition":
             todo.append(("", node, ()))
-        elif node["contractKind"] != "interface" and not _has_tests(node):
+        elif node["contractKind"] != "interface" and node["name"] not in excluded:
             todo += [(str(node["name"]), part, ()) for part in (*node["baseContracts"], *node["nodes"])]
     while todo:
         contract, node, parents = todo.pop()
@@ -134,11 +136,6 @@ def _nodes(tree: Node) -> Iterator[tuple[str, Node, tuple[Node, ...]]]:
             for part in value if isinstance(value, list) else [value]:
                 if isinstance(part, dict) and "nodeType" in part:
                     todo.append((contract, part, inner))
-
-
-def _has_tests(contract: Node) -> bool:
-    tests = ("test", "invariant", "statefulFuzz", "table")
-    return any(str(part.get("name", "")).startswith(tests) for part in contract["nodes"] if "body" in part)
 
 
 def _span(node: Node) -> tuple[int, int]:

@@ -15,9 +15,10 @@ from threading import Event
 from time import monotonic
 from typing import Final
 
+from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.compiler import CompileError
 from fvm_hypervisor.soltest.coverage_settings import coverage_settings
-from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter
+from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, tests_of
 from fvm_hypervisor.soltest.gas_snapshot_file import SEED
 from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.known_code import KnownCode
@@ -82,10 +83,13 @@ class MutationRun:
         sources = session.sources()
         files = self.settings.files(self._own(sources.own))
         trees = syntax_trees(self.project, sources, files, session.solc(sources))
+        tests = self._test_contracts(session.artifacts, files)
         mutants = [
             mutant
             for file in files
-            for mutant in mutants_of(file, trees[file], sources.texts[file], self.project.mutation.operators)
+            for mutant in mutants_of(
+                file, trees[file], sources.texts[file], self.project.mutation.operators, tests[file]
+            )
             if self.settings.matches_contract(mutant.contract)
         ]
         covering = self._covering()
@@ -112,6 +116,15 @@ class MutationRun:
             if not name.startswith(excluded) and not name.endswith((".t.sol", ".s.sol"))
             if _HELPERS.isdisjoint(name.split("/")[1:-1])
         )
+
+    def _test_contracts(self, artifacts: Artifacts, files: Sequence[str]) -> dict[str, list[str]]:
+        """Return the contracts of each source that forge runs as tests, or that such contracts inherit."""
+        found: dict[str, list[str]] = {file: [] for file in files}
+        for location in artifacts.locations:
+            if location.file in found and has_tests(artifacts.load(location)):
+                found[location.file].append(location.name)
+                self.tell(f"{location.file}:{location.name} is not mutated, because it contains tests")
+        return found
 
     def _baseline(self, session: SuiteSession) -> None:
         """Run the tests without a change. Raises BaselineFailed unless all pass, and at least one does."""
@@ -229,6 +242,12 @@ class MutationRun:
 
     def _seconds(self, tests: set[TestName]) -> float:
         return max(_MIN_SECONDS, _FACTOR * sum(self.durations[test] for test in tests))
+
+
+def has_tests(artifact: ContractArtifact) -> bool:
+    """Return True for a contract with tests and, as forge requires, without constructor arguments."""
+    constructor = next((entry for entry in artifact.abi if entry.get("type") == "constructor"), {})
+    return not constructor.get("inputs") and bool(tests_of(artifact, ""))
 
 
 def _check_permissions(project: Project) -> None:

@@ -65,7 +65,19 @@ def test_only_what_the_tests_can_use_is_compiled(tmp_path: Path) -> None:
     assert compiler.affected("src/A.sol", ["test/D.t.sol"]) == ["src/A.sol"]
     by_name = {**TEXTS, "test/D.t.sol": 'contract DTest { function f() public { vm.getCode("C.sol"); } }'}
     everything = ["src/A.sol", "src/B.sol", "src/C.sol", "test/A.t.sol"]
-    assert compiler_of(tmp_path, by_name).affected("src/A.sol", ["test/D.t.sol"]) == everything
+    compiler = compiler_of(tmp_path, by_name)
+    assert compiler.affected("src/A.sol", ["test/D.t.sol"]) == everything
+    assert compiler.used("src/A.sol", ["test/D.t.sol"]) == sorted(TEXTS)  # all can be named
+
+
+def test_imports_are_followed_once_per_source_and_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler, calls = compiler_of(tmp_path), []
+    closure = Sources.closure
+    monkeypatch.setattr(Sources, "closure", lambda sources, names: calls.append(1) or closure(sources, names))
+    for _ in range(3):
+        assert compiler.affected("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
+        assert compiler.used("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
+    assert len(calls) == 3
 
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")

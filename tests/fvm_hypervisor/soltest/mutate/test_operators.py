@@ -37,7 +37,7 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def mutants() -> list[Mutant]:
     tree = replay.answer_of(recorded.operators_input())["sources"]["Operators.sol"]["ast"]
-    return mutants_of("Operators.sol", tree, TEXT)
+    return mutants_of("Operators.sol", tree, TEXT, excluded=["OperatorsTest"])
 
 
 def test_each_operator_makes_the_expected_changes_and_no_others(mutants: list[Mutant]) -> None:
@@ -60,6 +60,12 @@ def test_operators_can_be_excluded() -> None:
     tree = replay.answer_of(recorded.operators_input())["sources"]["Operators.sol"]["ast"]
     found = mutants_of("Operators.sol", tree, TEXT, [name for name in OPERATORS if name != "literal"])
     assert {mutant.operator for mutant in found} == {*OPERATORS} - {"literal", "modifier", "delete-expression"}
+
+
+def test_contracts_can_be_excluded() -> None:
+    tree = replay.answer_of(recorded.operators_input())["sources"]["Operators.sol"]["ast"]
+    found = mutants_of("Operators.sol", tree, TEXT, excluded=["Operators"])
+    assert {mutant.contract for mutant in found} == {"Free", "OperatorsTest"}
 
 
 def test_a_contract_is_named_and_free_functions_have_none(mutants: list[Mutant]) -> None:

@@ -16,13 +16,15 @@ import pytest
 from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.mutate.results import MutantStatus, MutationResult
-from fvm_hypervisor.soltest.mutate.run import MutationRun
+from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun, has_tests
 from fvm_hypervisor.soltest.mutation_settings import MutationSettings
-from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.project import Project, load_project
 from hypervisor.errors import InvalidInput
+from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, write
 from tests.fvm_hypervisor.soltest.mutate.recorded import INPUTS, compiler, copied, mutated
 
 pytestmark = pytest.mark.slow
@@ -153,6 +155,54 @@ def test_sources_that_serve_tests_are_not_mutated(tmp_path: Path) -> None:
     run = MutationRun(load_project(copied(tmp_path)), WANTED, Options(), MutationSettings())
     names = ["src/A.sol", "src/test/B.sol", "src/a/mocks/C.sol", "src/mocked/D.sol", "src/E.t.sol", "test/F.sol"]
     assert run._own(names) == ["src/A.sol", "src/mocked/D.sol"]
+
+
+@pytest.mark.parametrize(
+    ("names", "inputs", "expected"),
+    [
+        (["add"], (), False),
+        (["testAdd"], (), True),  # inherited, or a getter: the ABI is forge's criterion
+        (["invariant"], (), True),
+        (["tableOf"], (), True),
+        (["statefulFuzzSum"], (), True),
+        (["invariant"], ("address",), False),  # forge cannot deploy it
+        (["latest"], (), False),
+    ],
+)
+def test_only_contracts_that_forge_runs_as_tests_are_excluded(
+    tmp_path: Path, names: list[str], inputs: tuple[str, ...], expected: bool
+) -> None:
+    content = artifact({f"{name}()": PASS for name in names})
+    content["abi"].append({"type": "constructor", "inputs": [{"name": "", "type": kind} for kind in inputs]})
+    place = ArtifactLocation("src/A.sol", "A", write(tmp_path, {"A": content}) / "A.json")
+    assert has_tests(Artifacts(tmp_path, [place], {}).load(place)) is expected
+
+
+def test_excluded_contracts_are_named(tmp_path: Path) -> None:
+    made = write(tmp_path, {"A": artifact({"testA()": PASS}), "B": artifact({"add()": PASS})})
+    places = [ArtifactLocation("src/A.sol", name, made / f"{name}.json") for name in ("A", "B")]
+    lines: list[str] = []
+    run = MutationRun(Project(tmp_path), WANTED, Options(), MutationSettings(), lines.append)
+    assert run._test_contracts(Artifacts(tmp_path, places, {}), ["src/A.sol"]) == {"src/A.sol": ["A"]}
+    assert lines == ["src/A.sol:A is not mutated, because it contains tests"]
+
+
+@pytest.mark.parametrize(
+    ("given", "jobs"), [([], 3), (["--mutation-jobs", "0"], os.cpu_count()), (["--mutation-jobs", "1"], 1)]
+)
+def test_jobs_are_the_workers_or_all_cores(
+    tmp_path: Path, given: list[str], jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[MutationSettings] = []
+
+    def stopped(run: MutationRun) -> MutationResult:
+        found.append(run.settings)
+        raise BaselineFailed("stopped")
+
+    monkeypatch.setattr(MutationRun, "run", stopped)
+    arguments = ["test", str(copied(tmp_path)), "--workers", "3", *given, "--mutate"]
+    assert CliRunner().invoke(app, arguments).exit_code == 1
+    assert [settings.jobs for settings in found] == [jobs]
 
 
 def test_a_killed_run_leaves_the_sources_unchanged(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
-from time import monotonic
+from threading import Event, Thread
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -14,7 +14,9 @@ import pytest
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.job import Job, Options
-from fvm_hypervisor.soltest.mutate.judge import Late, Stopped, suite_results
+from fvm_hypervisor.soltest.mutate.judge import Judge, Late, Stopped, suite_results
+from fvm_hypervisor.soltest.mutate.operators import Mutant
+from fvm_hypervisor.soltest.mutate.results import MutantStatus
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseStatus
 from fvm_hypervisor.soltest.stage import selector
@@ -113,3 +115,31 @@ def test_settings_that_make_results_vary_are_reported(
     (result,) = run_suites(replace(job, project=project), suites, 1)
     assert result.tests[0].status is CaseStatus.SUCCESS
     assert result.collected == [kinds]
+
+
+class UnchangedCode:
+    """A compiler of mutants that leaves the project's code as it is."""
+
+    def compile(self, *_: object) -> dict[str, Any]:
+        """Return no changed sources."""
+        return {}
+
+
+def test_a_lost_process_is_not_a_failing_test(tmp_path: Path) -> None:
+    job, suites = job_of(tmp_path, {"testA()": LOOP, "testB()": FAIL})
+    artifacts, worker = Artifacts(tmp_path, job.locations, {}), SuiteWorker()
+    mutant = Mutant("src/A.sol", "A", "literal", 0, "1", "0", 1, 1, ())
+    judge = Judge(UnchangedCode(), job, artifacts, tmp_path / "made", Event(), [worker])  # type: ignore[arg-type]  # a stand-in
+
+    def kill() -> None:
+        while worker.test != "testA()":
+            sleep(0.05)
+        worker.process.kill()
+
+    killer = Thread(target=kill, daemon=True)
+    killer.start()
+    found = judge.judge(mutant, suites, 60.0)
+    killer.join()
+    assert found.status is MutantStatus.TIMED_OUT
+    assert found.detail == "T.testA(): the test ended its process (status -9)"
+    assert not found.is_stable
