@@ -199,7 +199,9 @@ class NodeClient:
             ) from None
         except (OSError, HTTPException, ValueError, RecursionError) as error:
             self._connection.close()
-            failed = NodeError(f"no node answers at {self.name} ({error}): start one with `hypervisor node`")
+            failed = NodeError(
+                f"no node answers at {self.name} ({error}): check the URL, or start a node with `hypervisor node`"
+            )
             if isinstance(error, _DROPPED):
                 failed = _Busy(failed, limited=False)
             raise failed from None

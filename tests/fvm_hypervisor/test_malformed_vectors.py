@@ -39,6 +39,22 @@ def errors(path: Path) -> list[str]:
     return [record["error"] for record in run_file(path, bundle_folder())]
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda vector: vector.pop("car"), "the field 'car' is missing"),
+        (lambda vector: vector["preconditions"]["state_tree"].update(root_cid="x"), "a field has another type than "),
+    ],
+)
+def test_reason_names_missing_field_or_wrong_type(
+    damage: Callable[[Vector], object], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(damaged(damage)))
+    (error,) = errors(path)
+    assert error.startswith(f"{path} is not a vector: {reason}")
+
+
 def test_the_vector_itself_is_sound(tmp_path: Path) -> None:
     path = tmp_path / "sound.json"
     path.write_text(json.dumps(sound()))

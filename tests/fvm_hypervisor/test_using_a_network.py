@@ -350,7 +350,7 @@ def test_doctor_suggests_remedy_for_unreachable_node() -> None:
     done = run("", "doctor", "--rpc-url", "http://127.0.0.1:1")
     assert done.exit_code == 1
     assert done.stdout.startswith("FAIL  answers: no node answers at http://127.0.0.1:1")
-    assert "start one with `hypervisor node`" in done.stdout
+    assert "`hypervisor node`" in done.stdout
     assert done.stdout.count("\n") == 1
 
 

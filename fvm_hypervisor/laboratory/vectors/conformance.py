@@ -58,7 +58,14 @@ class BadVector(InvalidInput):
     """Raised for a file that is not a vector."""
 
     def __init__(self, path: Path, problem: Exception) -> None:
-        super().__init__(f"{path} is not a vector: {type(problem).__name__}: {problem}")
+        match problem:
+            case KeyError():
+                reason = f"the field {problem} is missing"
+            case TypeError() | AttributeError():
+                reason = f"a field has another type than expected ({problem})"
+            case _:
+                reason = str(problem)
+        super().__init__(f"{path} is not a vector: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
