@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,15 @@ def test_only_what_the_tests_can_use_is_compiled(tmp_path: Path) -> None:
 
 
 def test_imports_are_followed_once_per_source_and_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiler, calls = compiler_of(tmp_path), []
+    compiler = compiler_of(tmp_path)
+    calls: list[list[str]] = []
     closure = Sources.closure
-    monkeypatch.setattr(Sources, "closure", lambda sources, names: calls.append(1) or closure(sources, names))
+
+    def recorded(sources: Sources, names: Iterable[str]) -> set[str]:
+        calls.append(list(names))
+        return closure(sources, calls[-1])
+
+    monkeypatch.setattr(Sources, "closure", recorded)
     for _ in range(3):
         assert compiler.affected("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
         assert compiler.used("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
