@@ -29,6 +29,13 @@ def inspect(
     verify: Annotated[
         Path | None, typer.Option(metavar="CAR", help="Inspect a file written by --proof, instead of a folder.")
     ] = None,
+    block: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CID",
+            help="CID of a block header, instead of a state root; PATH may also be receipts/MESSAGE/events/EVENT.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Show the value at a path in a machine's state. This also works while a node has the folder open.
@@ -37,14 +44,20 @@ def inspect(
     root in these blocks only. --root names the state root that you trust; without it, the root in the file is used and
     printed. Compare that root with one that you trust. The state of an actor without a schema is shown without names.
 
+    --block starts at a block header instead. It contains the state and the receipts after the tipset before it.
+
     Exit status: 0 if the value exists, 1 if it does not or is not proven, 2 for invalid input.
 
     Example: hypervisor inspect chain f04/state/claims
 
     Example: hypervisor inspect f04/state/claims --verify proof.car --root bafy...
+
+    Example: hypervisor inspect receipts/0/events/0 --verify proof.car --block bafy...
     """
     from hypervisor.errors import InvalidInput
 
+    if block is not None and root is not None:
+        raise InvalidInput("--block and --root exclude each other: a block header contains a state root")
     if verify is not None:
         if folder is not None and path:
             raise InvalidInput("--verify reads the proof instead of a folder: omit the folder")
@@ -53,8 +66,8 @@ def inspect(
                 "--proof and --verify exclude each other: the first writes a proof, the second reads one"
             )
         path = path if folder is None else str(folder)
-        start, found = _look_into_proof(verify, root, path, limit)
-        if root is None and not as_json:
+        start, found = _look_into_proof(verify, root, block, path, limit)
+        if root is None and block is None and not as_json:
             typer.echo(
                 f"the root in the file is {start}: compare it with a state root that you trust, or pass --root",
                 err=True,
@@ -62,67 +75,57 @@ def inspect(
     elif folder is None:
         raise InvalidInput("missing argument: a folder, or a proof file with --verify")
     else:
-        found = _look_into_folder(folder, root, path, limit, proof)
+        found = _look_into_folder(folder, root, block, path, limit, proof)
     if as_json:
         typer.echo(json.dumps(found))
         return
     _print(found, path)
 
 
-def _look_into_folder(folder: Path, root: str | None, path: str, limit: int, proof: Path | None) -> Any:
+def _look_into_folder(
+    folder: Path, root: str | None, block: str | None, path: str, limit: int, proof: Path | None
+) -> Any:
     """Return the value at the path, and write the blocks that prove it to `proof`."""
     from functools import partial
 
     from fvm_hypervisor.cli.folders import head_of, named_block, reading
+    from fvm_hypervisor.proofs.filecoin import look
     from hypervisor.user_files import check_output
     from localnet.state.inspection import StateInspector
     from localnet.state.named_code import stored_interface
+    from store.recorder import RecordingBlockstore
     from store.transfer import write_blocks
 
     check_output(proof, "the proof")
     with reading(folder) as store:
-        start = head_of(store) if root is None else named_block(root)
-        inspector = StateInspector(store, start, partial(stored_interface, store))
-        found = inspector.look(path, limit)
+        if block is not None:
+            start = named_block(block)
+            recorder = RecordingBlockstore(store)
+            found, take = look(recorder, start, path, limit), recorder.take
+        else:
+            start = head_of(store) if root is None else named_block(root)
+            inspector = StateInspector(store, start, partial(stored_interface, store))
+            found, take = inspector.look(path, limit), inspector.proof
         if proof is not None:
             with proof.open("wb") as file:
-                write_blocks(file, [start], inspector.proof())
+                write_blocks(file, [start], take())
     return found
 
 
-def _look_into_proof(file: Path, root: str | None, path: str, limit: int) -> tuple[str, Any]:
+def _look_into_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:
     """Return a proof's root and the value at `path` in its blocks. Raises ProofError, InvalidInput."""
     from fvm_hypervisor.cli.folders import named_block
-    from hypervisor.bundle import Bundle, manifest_with
-    from hypervisor.errors import Fatal, InvalidInput
-    from localnet.state.inspection import StateInspector
-    from store.blockstore import BlockNotFound
-    from store.car import read_car
-    from store.cid import has_digest, parse_cid, show
-    from store.memory import MemoryStore
-    from store.paths import ProofError
+    from fvm_hypervisor.proofs.filecoin import look_into_file, look_into_state, proving, read_proof
+    from store.cid import show
 
-    blocks = MemoryStore()
-    with file.open("rb") as stream:
-        reader = read_car(stream)
-        for cid, data in reader:
-            if not has_digest(cid, data):
-                raise ProofError(f"block {show(cid)} of the proof does not match its hash")
-            blocks.put(cid, data)
-        if len(reader.roots) != 1:
-            raise InvalidInput(f"{file} is not a proof: it has {len(reader.roots)} roots, expected 1")
-    start = reader.roots[0] if root is None else named_block(root)
-    actor = path.strip("/").partition("/")[0]
-    try:
-        # A proof lacks the state's manifest. Use the manifest of the installed bundle that has the actor's code, or the
-        # embedded one.
-        names = Bundle.embedded().manifest
-        if actor:
-            code = parse_cid(StateInspector(blocks, start, manifest=names).look(actor)["code"]["/"])
-            names = manifest_with(code) or names
-        return show(start), StateInspector(blocks, start, manifest=names).look(path, limit)
-    except (BlockNotFound, Fatal) as error:
-        raise ProofError(f"{file} does not prove the value at '{path}' in the state {show(start)}: {error}") from None
+    if block is not None:
+        header, found = look_into_file(file, path, named_block(block), limit)
+        return show(header), found
+    start, blocks = read_proof(file)
+    if root is not None:
+        start = named_block(root)
+    with proving(f"{file} does not prove the value at '{path}' in the state {show(start)}"):
+        return show(start), look_into_state(blocks, start, path, limit)
 
 
 def _print(found: Any, path: str) -> None:

@@ -117,39 +117,66 @@ def f3(
             metavar="N", help="Instance of the power table; default: that of the first certificate.", show_default=False
         ),
     ] = None,
+    proof: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CAR",
+            help="Blocks from a finalized block header to a value: hypervisor inspect --block --proof.",
+            show_default=False,
+        ),
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Value that --proof proves: a path in the state, or receipts/MESSAGE/events/EVENT.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Verify a chain of finality certificates (F3) of a Filecoin network, from a power table that you trust.
 
-    A file holds an answer of Filecoin.F3GetCertificate, a list of them, or one certificate as CBOR.
+    A file holds an answer of Filecoin.F3GetCertificate, a list of them, or one certificate as CBOR. With --proof, a
+    value in the state or an event of a finalized tipset is verified, too. A header contains the state and the receipts
+    after the tipset before it.
 
-    Exit status: 0 if all certificates are valid, 1 if not, 2 for invalid input.
+    Exit status: 0 if everything is valid, 1 if not, 2 for invalid input.
 
     Example: hypervisor verify-proof f3 certificates.json --power-table table.json --power-table-cid bafy...
+
+    Example: hypervisor verify-proof f3 100.json --power-table table.json --proof event.car --path receipts/0/events/0
     """
     from fvm_hypervisor.proofs.f3 import InvalidCertificate
-    from fvm_hypervisor.proofs.f3.files import summary, verify_files
+    from fvm_hypervisor.proofs.f3.files import verify_files
+    from fvm_hypervisor.proofs.filecoin import look_into_file
     from hypervisor.errors import InvalidInput
+    from store.cid import CidError, parse_cid, show
+
+    if (proof is None) != (path is None):
+        raise InvalidInput("--proof and --path need each other: pass both or none")
 
     if power_table_cid is not None:
-        from store.cid import CidError, parse_cid
-
         try:
             parse_cid(power_table_cid)
         except CidError as error:
             raise InvalidInput(f"--power-table-cid: {error}") from None
     documents = [_read_or_bytes(path) for path in files]
     try:
-        start, end = verify_files(documents, _read(power_table), network, power_table_cid, instance)
+        verified = verify_files(documents, _read(power_table), network, power_table_cid, instance)
+        shown = verified.summary()
+        if proof is not None and path is not None:
+            header, value = look_into_file(proof, path)
+            shown |= {"epoch": verified.tipset_of(header).epoch, "block": show(header), "value": value}
     except InvalidCertificate as error:
         typer.echo(f"not proven: {error}", err=True)
         raise typer.Exit(1) from None
-    shown = summary(start, end)
     if as_json:
         typer.echo(json.dumps(shown))
         return
     for name, value in shown.items():
-        typer.echo(f"{name}: {' '.join(value) if isinstance(value, list) else value}")
+        text = " ".join(value) if name == "finalizedTipset" else value
+        typer.echo(f"{name}: {json.dumps(text) if isinstance(text, dict | list) else text}")
 
 
 def _read_or_bytes(path: Path) -> Any:

@@ -41,7 +41,7 @@ PROMISES: Final = {
     "mutation": "Mutation tests list exactly the gaps of a suite.",
     "offline-forks": "A fork that was read once needs no network.",
     "explorer-load": "The explorer's pages do not depend on the length of the chain.",
-    "f3-certificates": "Finality certificates are accepted and refused as by the published crates.",
+    "f3-certificates": "Finality certificates are accepted and refused as by go-f3.",
     "lab-accounts": "Delegated accounts keep their invariants.",
     "lab-async": "Asynchronous messages are delivered once and in order.",
     "lab-flood": "A miner's proof is included in time during a flood of messages.",

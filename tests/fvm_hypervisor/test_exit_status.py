@@ -78,7 +78,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "actortest": [["absent"]],
     "gas": [["absent"], ["chain"], ["no-json"], ["no-store"], ["chain", "--plot", "x.gif"], ["chain", "--price", "x"]],
     "gc": [["absent"], ["no-store"], ["chain", "--states", "few"]],
-    "inspect": [["absent"], ["no-store"]],
+    "inspect": [["absent"], ["no-store"], ["chain", "--block", "zz"], ["chain", "--block", "zz", "--root", "zz"]],
     "node": [
         *(["--port", "0", *wrong] for wrong in (
             ["--network", "newest"], ["--balance", "much"], ["--bundle", "absent.car"], ["--hardfork", "frontier"],
@@ -128,6 +128,8 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["absent.json", "--power-table", "no-json"], ["no-json", "--power-table", "no-json"], ["no-json"],
         ["no-json", "--power-table", "absent.json"], ["no-json", "--power-table", "no-json", "--instance", "x"],
         ["no-json", "--power-table", "no-json", "--power-table-cid", "zz"],
+        ["no-json", "--power-table", "no-json", "--path", "f04"],
+        ["no-json", "--power-table", "no-json", "--proof", "x"],
     ],
     "version new": [["../nv30"], ["nv30-draft", "--from", "nv30"], ["nv30-draft", "--folder", "absent"]],
     "wallet address": [["zz"]],

@@ -3,7 +3,14 @@
 from fvm_hypervisor.proofs.f3.certificate import Certificate, Tipset, decode_certificate, read_certificate
 from fvm_hypervisor.proofs.f3.chain import Finality, advance, follow
 from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
-from fvm_hypervisor.proofs.f3.power_table import PowerDelta, PowerEntry, power_table_cid, read_power_table
+from fvm_hypervisor.proofs.f3.power_table import (
+    PowerDelta,
+    PowerEntry,
+    decode_power_table,
+    encode_power_table,
+    power_table_cid,
+    read_power_table,
+)
 
 __all__ = [
     "Certificate",
@@ -14,6 +21,8 @@ __all__ = [
     "Tipset",
     "advance",
     "decode_certificate",
+    "decode_power_table",
+    "encode_power_table",
     "follow",
     "power_table_cid",
     "read_certificate",

@@ -18,6 +18,8 @@ MAX_ENTRIES: Final = 8192
 """Maximum number of entries of a table and of a delta. Source: the limit of go-f3's CBOR decoder."""
 MAX_KEY: Final = 48
 _MAX_SCALED: Final = 0xFFFF
+_MAX_ENTRY: Final = 192
+"""Maximum length of an encoded entry in bytes, rounded up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,31 @@ def read_power_table(value: Any) -> PowerTable:
     return check_power_table(entries)
 
 
+def decode_power_table(data: bytes) -> PowerTable:
+    """Decode a table from the DAG-CBOR that its CID is of. Raises InvalidCertificate as `read_power_table`."""
+    if len(data) > MAX_ENTRIES * _MAX_ENTRY:
+        raise InvalidCertificate(f"power table: {len(data):,} bytes, the limit is {MAX_ENTRIES * _MAX_ENTRY:,}")
+    try:
+        value = codec.decode_strict(data)
+    except codec.CodecError as error:
+        raise InvalidCertificate(f"power table: {error}") from None
+    entries = []
+    for index, item in enumerate(values.array(value, "power table", MAX_ENTRIES)):
+        name = f"power table: entry {index}"
+        actor, power, key = values.record(item, name, 3)
+        power_name = f"{name}: Power"
+        number = values.power(values.octets(power, power_name, values.MAX_POWER), power_name)
+        entries.append(
+            PowerEntry(values.uint64(actor, f"{name}: ID"), number, values.octets(key, f"{name}: PubKey", MAX_KEY))
+        )
+    return check_power_table(entries)
+
+
+def encode_power_table(table: Iterable[PowerEntry]) -> bytes:
+    """Return the DAG-CBOR of a table."""
+    return codec.encode([[entry.id, values.power_bytes(entry.power), entry.key] for entry in table])
+
+
 def check_power_table(entries: Sequence[PowerEntry]) -> PowerTable:
     """Return the entries as a table. Raises InvalidCertificate if they break a rule of `read_power_table`."""
     if not entries:
@@ -77,7 +104,7 @@ def check_power_table(entries: Sequence[PowerEntry]) -> PowerTable:
 
 def power_table_cid(table: Iterable[PowerEntry]) -> Cid:
     """Return the CID of a table: blake2b-256 of its DAG-CBOR."""
-    return cid_of(codec.encode([[entry.id, values.power_bytes(entry.power), entry.key] for entry in table]))
+    return cid_of(encode_power_table(table))
 
 
 def scaled(table: PowerTable) -> list[int]:

@@ -74,6 +74,7 @@ def test_other_trust_is_not_proven(options: list[str], text: str) -> None:
         ([CERTIFICATES[0], {}], "certificate 1: certificate: the field ECChain is missing"),
         ("x", "certificate 0: certificate: expected a JSON object"),
     ],
+    ids=["bytes", "object", "text"],
 )
 def test_malformed_certificate_is_not_proven(tmp_path: Path, value: Any, text: str) -> None:
     done = run([written(tmp_path, "file", value)])

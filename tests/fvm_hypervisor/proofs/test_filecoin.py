@@ -1,0 +1,189 @@
+"""Proofs of the state and of events of a network of this project, below a certified block header."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from bridge.addresses import to_filecoin
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.proofs import filecoin
+from fvm_hypervisor.proofs.f3 import Finality, follow, power_table_cid
+from hypervisor.errors import InvalidInput
+from localnet import Network
+from localnet.state.inspection import NothingAtPath
+from store.blockstore import Blockstore
+from store.cid import Cid, cid_of, show
+from store.codec import encode
+from store.paths import ProofError
+from tests.finality.committee import Committee, encoded, tipset_of
+
+ARTIFACT = Path(__file__).parents[3] / "examples" / "solidity" / "artifacts" / "DataCapName.json"
+EVENT = "receipts/0/events/0"
+STATE = "f090/balance"
+
+
+@dataclass
+class Source:
+    """A closed network's folder, the header after the message that emitted an event, and the proofs of both paths."""
+
+    folder: Path
+    header: Cid
+    epoch: int
+    contract: int
+    proofs: dict[str, list[tuple[Cid, bytes]]]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    folder = tmp_path_factory.mktemp("source") / "chain"
+    with Network(folder) as network:
+        contract = network.deploy(ARTIFACT)
+        contract.send("keep")
+        network.mine(1)
+        head = network.chain.head
+        actor = network.machine.state_tree.lookup_id(to_filecoin(contract.address))
+        assert actor is not None
+        proofs = {path: filecoin.proof_of(network.machine.store, head.block, read(path)) for path in (EVENT, STATE)}
+        return Source(folder, head.block, head.height, actor, proofs)
+
+
+def read(path: str) -> Any:
+    return partial(_look, path)
+
+
+def _look(path: str, store: Blockstore, header: Cid) -> Any:
+    return filecoin.look(store, header, path)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_event_is_proven(source: Source) -> None:
+    event = filecoin.proven(source.proofs[EVENT], source.header, lambda store, at: filecoin.event_at(store, at, 0, 0))
+    assert event.emitter == source.contract
+    topic, data = event.entries
+    # keccak256("Kept(string)"), and the ABI encoding of the string
+    assert (topic.key, topic.value.hex()) == ("t1", "d8157b2069402a5dae3e97d4994734a7a6d45edb2e9cc09e22b37bb7762648ae")
+    assert (data.key, data.value) == (
+        "d",
+        (32).to_bytes(32, "big") + (7).to_bytes(32, "big") + b"DataCap".ljust(32, b"\0"),
+    )
+
+
+def test_state_is_proven(source: Source) -> None:
+    assert filecoin.proven(source.proofs[STATE], source.header, read(STATE)) == "300000000000000000000000000"
+
+
+@pytest.mark.parametrize("path", [EVENT, STATE])
+def test_every_missing_or_altered_node_is_refused(source: Source, path: str) -> None:
+    proof = source.proofs[path]
+    assert len(proof) > 2
+    for at, (cid, data) in enumerate(proof):
+        rest = [*proof[:at], *proof[at + 1 :]]
+        with pytest.raises(ProofError, match="the blocks do not prove the value"):
+            filecoin.proven(rest, source.header, read(path))
+        for place in range(len(data)):
+            altered = data[:place] + bytes((data[place] ^ 1,)) + data[place + 1 :]
+            with pytest.raises(ProofError, match="does not match its hash"):
+                filecoin.proven([*rest, (cid, altered)], source.header, read(path))
+        with pytest.raises(ProofError):
+            filecoin.proven([*rest, (cid_of(data + b"\0"), data + b"\0")], source.header, read(path))
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "text"),
+    [
+        ("receipts/1", InvalidInput, "there is no receipt 1: the tipset has 1 messages"),
+        ("receipts/0/events/1", InvalidInput, "there is no event 1: message 0 emitted 1"),
+        ("receipts", InvalidInput, "expected receipts/MESSAGE"),
+        ("receipts/x", InvalidInput, "expected receipts/MESSAGE"),
+        ("receipts/0/logs/0", InvalidInput, "expected receipts/MESSAGE/events/EVENT"),
+        ("receipts/0/events", InvalidInput, "expected receipts/MESSAGE"),
+        ("f0999999", NothingAtPath, "there is no actor"),
+    ],
+)
+def test_path_that_leads_nowhere(source: Source, path: str, error: type[Exception], text: str) -> None:
+    with Network(source.folder) as network, pytest.raises(error, match=text):
+        filecoin.look(network.machine.store, source.header, path)
+
+
+@pytest.mark.parametrize("value", [[], {}, [0] * 16, [None] * 15, b"x"])
+def test_block_that_is_no_header_is_refused(value: Any) -> None:
+    data = encode(value)
+    for path in (EVENT, STATE):
+        with pytest.raises(ProofError):
+            filecoin.proven([(cid_of(data), data)], cid_of(data), read(path))
+
+
+def test_too_many_blocks_are_refused(source: Source) -> None:
+    endless = ((cid_of(data), data) for data in iter(lambda: bytes(1 << 20), b""))
+    with pytest.raises(ProofError, match="64 MiB"):
+        filecoin.proven(endless, source.header, read(EVENT))
+
+
+@pytest.fixture
+def certified(tmp_path: Path, source: Source) -> tuple[Path, Path]:
+    """Return the files of a certificate for the header's tipset, and of the power table."""
+    committee = Committee("source")
+    cid = power_table_cid(committee.table)
+    chain = [tipset_of(0, [cid_of(b"base")], cid), tipset_of(source.epoch, [source.header], cid)]
+    certificate = committee.certify(5, chain)
+    assert follow(Finality("source", 5, committee.table), [certificate]).instance == 6
+    (tmp_path / "certificate.cbor").write_bytes(encoded(certificate))
+    (tmp_path / "table.json").write_text(json.dumps(committee.table_json()), encoding="utf-8")
+    return tmp_path / "certificate.cbor", tmp_path / "table.json"
+
+
+def test_commands_carry_an_event_from_one_network_to_another(
+    tmp_path: Path, source: Source, certified: tuple[Path, Path]
+) -> None:
+    proof = tmp_path / "event.car"
+    header = show(source.header)
+    written = run("inspect", source.folder, EVENT, "--block", header, "--proof", proof, "--json")
+    assert written.exit_code == 0, written.output
+    alone = run("inspect", EVENT, "--verify", proof, "--block", header, "--json")
+    assert (alone.exit_code, alone.stderr, json.loads(alone.stdout)) == (0, "", json.loads(written.stdout))
+    file, table = certified
+    options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", EVENT)
+    found = run("verify-proof", "f3", file, *options, "--json")
+    assert found.exit_code == 0, found.output
+    shown = json.loads(found.stdout)
+    assert (shown["block"], shown["epoch"], shown["value"]) == (header, source.epoch, json.loads(written.stdout))
+    assert shown["value"]["emitter"] == f"f0{source.contract}"
+    assert f"epoch: {source.epoch}\n" in run("verify-proof", "f3", file, *options).stdout
+    elsewhere = run("verify-proof", "f3", file, *options[:-1], "receipts/0/events/7")
+    assert (elsewhere.exit_code, elsewhere.stdout) == (2, "")
+
+
+def test_block_that_no_certificate_finalizes_is_not_proven(
+    tmp_path: Path, source: Source, certified: tuple[Path, Path]
+) -> None:
+    proof = tmp_path / "state.car"
+    with Network(source.folder) as network:
+        other = show(network.chain.index.tipset(source.epoch - 1).block)
+    assert run("inspect", source.folder, STATE, "--block", other, "--proof", proof).exit_code == 0
+    file, table = certified
+    options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", STATE)
+    found = run("verify-proof", "f3", file, *options)
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert f"block {other} is not in a tipset that the certificates finalize" in found.stderr
+
+
+def test_damaged_proof_is_invalid_input(tmp_path: Path, source: Source, certified: tuple[Path, Path]) -> None:
+    proof = tmp_path / "event.car"
+    assert run("inspect", source.folder, EVENT, "--block", show(source.header), "--proof", proof).exit_code == 0
+    data = proof.read_bytes()
+    proof.write_bytes(data[:-1] + bytes((data[-1] ^ 1,)))
+    file, table = certified
+    options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", EVENT)
+    found = run("verify-proof", "f3", file, *options)
+    assert (found.exit_code, found.stdout) == (2, ""), found.stderr
+    assert "does not match its hash" in found.stderr
