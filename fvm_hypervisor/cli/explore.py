@@ -38,16 +38,23 @@ def explore(
 
     Example: hypervisor explore chain
     """
+    from functools import partial
+
     from fvm_hypervisor.cli.folders import open_chain
     from fvm_hypervisor.cli.node_vectors import vector_of
     from fvm_hypervisor.explorer.application import explorer
+    from fvm_hypervisor.verification.sources import source_of
+    from fvm_hypervisor.verification.store import VerifiedContracts
     from localnet.ledger.address_index import FILE, AddressIndex
     from localnet.rpc.server import Server
 
     with open_chain(folder, evm=evm, read_only=True) as network:
         network.automine = False
         addresses = AddressIndex(folder / FILE) if index else None
-        pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay))
+        verified = VerifiedContracts(folder)
+        pages = explorer(
+            artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay), partial(source_of, verified)
+        )
         server = Server(network, port, signs=False, pages=pages, addresses=addresses)
 
         def announce() -> None:

@@ -464,7 +464,7 @@ def _serve(
     signs = unlock or not reaches_out(host)
     access = Access((*hosts, host), tuple(origins))  # clients use the listening address as the Host header
     verification = NodeVerification(lambda: server.url, folder, offline=offline)
-    pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay)) if explores else None
+    pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay), verification.source_of)
     server = Server(
         network,
         port,
@@ -475,7 +475,7 @@ def _serve(
         signs=signs,
         keep_states=keep_states,
         impersonates=impersonates,
-        pages=verification.in_front_of(pages),
+        pages=verification.in_front_of(pages if explores else None),
         addresses=addresses,
     )
     with closing(verification), written(ready_file, server.url) as write_url:

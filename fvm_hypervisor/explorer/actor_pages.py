@@ -80,6 +80,7 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
             title=rows.party(actor.address).name or _kind_of(machine, actor.state),
             forms=_forms(actor, ethereum, keys),
             contract=contract,
+            source=None if contract is None else site.source_of(machine, actor.address),
             archived=archived(machine.store, actor.state),
             messages=found.messages,
             events=found.events[:_MAX_EVENTS],

@@ -37,6 +37,7 @@ from fvm_hypervisor.explorer.messages import (
 )
 from fvm_hypervisor.explorer.search import show_search
 from fvm_hypervisor.explorer.site import MakeVector, NoVector, Site
+from fvm_hypervisor.explorer.source_pages import show_source
 from fvm_hypervisor.explorer.state_pages import show_proof, show_state
 from hypervisor.network_versions import versions_after
 from localnet.ledger.records import GENESIS_PARENT, Tipset
@@ -183,6 +184,7 @@ ROUTES: Final = (
     page_route(r"/actor/(?P<address>[^/]*)/state(?P<path>/.*)?", show_state),
     page_route(r"/actor/(?P<address>[^/]*)/proof(?P<path>/.*)?", show_proof),
     page_route(r"/actor/(?P<address>[^/]*)/call", show_call_forms),
+    page_route(r"/actor/(?P<address>[^/]*)/source", show_source),
     page_route(r"/controls", show_controls),
     page_route(r"/actors", show_actors),
     page_route(r"/tx/(?P<hash>[^/]*)", show_message, _TRACE),

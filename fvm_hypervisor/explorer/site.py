@@ -5,11 +5,11 @@ Lists that the chain's thread modifies are copied here atomically, so that a pag
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, from_delegated
 from fvm_hypervisor.explorer.rendering import render
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
@@ -18,9 +18,33 @@ from localnet.contracts.artifacts import ArtifactFolders
 from localnet.contracts.named_interface import NamedInterface
 from localnet.rpc.node import Node, NodeReader
 from localnet.state.contract_state import code_of
+from store.keccak import keccak
 
 MakeVector = Callable[[str], str]
 """The test vector of a transaction by its hash, as JSON. Raises NoVector."""
+
+
+FindSource = Callable[[EthAddress], "VerifiedSource | None"]
+"""The verified sources of the contract at an address, whether it is still deployed or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSource:
+    """Verified sources of a contract. `file` is the source with the contract, `code_hash` the hash of its code in hex.
+
+    `output` has the compiler's storage layout, if there is one.
+    """
+
+    name: str
+    file: str
+    compiler: str
+    settings: str
+    runtime_match: str
+    creation_match: str
+    verified_at: str
+    code_hash: str
+    sources: Mapping[str, str]
+    output: Mapping[str, Any]
 
 
 class NoVector(Exception):
@@ -42,11 +66,22 @@ class PageFrame:
 class Site:
     """The node's parameters and the frame of its pages."""
 
-    def __init__(self, node: Node, artifacts: ArtifactFolders, vectors: MakeVector | None = None) -> None:
-        """`vectors` makes the test vector of a transaction by its hash (`fvm_hypervisor.explorer.further_pages`)."""
+    def __init__(
+        self,
+        node: Node,
+        artifacts: ArtifactFolders,
+        vectors: MakeVector | None = None,
+        sources: FindSource | None = None,
+    ) -> None:
+        """Create the site of a node.
+
+        `vectors` makes the test vector of a transaction by its hash (`fvm_hypervisor.explorer.further_pages`);
+        `sources` finds the verified sources of a contract.
+        """
         self._node = node
         self.artifacts = artifacts
         self.vectors = vectors
+        self._sources = sources
 
     def page(self, reader: NodeReader, template: str, **values: Any) -> bytes:
         """Render a page within its frame."""
@@ -85,6 +120,16 @@ class Site:
         """Return the name of the compiled contract whose code runs at an address; empty if it is unknown."""
         found = self.artifacts.running(code_of(machine, address))
         return "" if found is None else found.name
+
+    def source_of(self, machine: Hypervisor, address: Address) -> VerifiedSource | None:
+        """Return the verified sources of the contract whose code is at an address."""
+        code = b"" if self._sources is None else code_of(machine, address)
+        actor = machine.actor(address) if code else None
+        own = None if actor is None else from_delegated(actor.delegated_address)
+        if self._sources is None or own is None:
+            return None
+        found = self._sources(own)
+        return found if found is not None and found.code_hash == keccak(code).hex() else None
 
     def _frame(self, reader: NodeReader) -> PageFrame:
         network = reader.network

@@ -110,7 +110,9 @@ def _trail(at: str, steps: list[str]) -> list[StateStep]:
 
 def _variables(site: Site, reader: NodeReader, actor: FoundActor) -> dict[int, str]:
     """Return a contract's variables by slot, according to the compiler's storage layout."""
-    compiled = None
+    compiled, verified = None, site.source_of(reader.network.machine, actor.address)
+    if verified is not None:
+        return variables_of(verified.output)
     if site.artifacts.contracts():
         compiled = site.artifacts.running(code_of(reader.network.machine, actor.address))
     return {} if compiled is None else variables_of(compiled.content)

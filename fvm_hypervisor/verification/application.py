@@ -19,6 +19,8 @@ from localnet.rpc.http import PATHS, VERSION_2
 from localnet.rpc.node import Node
 
 if TYPE_CHECKING:
+    from bridge.addresses import EthAddress
+    from fvm_hypervisor.explorer.site import VerifiedSource
     from fvm_hypervisor.verification.jobs import Verifier
 
 Pages = Callable[[Node, RunQuery], ASGIApp]
@@ -46,6 +48,12 @@ class NodeVerification:
             return _Routed(self, node, run_query, others)
 
         return made
+
+    def source_of(self, address: EthAddress) -> VerifiedSource | None:
+        """Return the verified sources of the contract at an address, for the explorer."""
+        from fvm_hypervisor.verification.sources import source_of
+
+        return source_of(self.stored, address)
 
     def verifier(self) -> Verifier:
         """Return the verifier, which is created with the first call."""

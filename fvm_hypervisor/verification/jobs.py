@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
@@ -140,7 +141,13 @@ class Verifier:
             "fields": _fields(made, submission, runtime, created),
         }
         self.stored.put(job.address, entry)
+        self._name(job.address, made)
         return summary
+
+    def _name(self, address: str, made: Compiled) -> None:
+        """Register the contract's name and ABI with the node, for its pages and traces."""
+        with suppress(NodeError), NodeClient(self._url()) as node:  # the node has too many interfaces
+            node.request("hypervisor_addAbi", made.artifact.abi, address, made.artifact.name)
 
     def _note(self, job: str, run: CompilerRun | None) -> None:
         with self._lock:

@@ -6,8 +6,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,12 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from bridge.addresses import checksummed
-from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.verification import endpoint, jobs
-from fvm_hypervisor.verification.application import NodeVerification
-from fvm_hypervisor.verification.jobs import Verifier
 from localnet import Network
-from localnet.rpc.server import serving
 from tests.fvm_hypervisor.verification.contracts import (
     FILE,
     OUTPUTS,
@@ -32,58 +27,9 @@ from tests.fvm_hypervisor.verification.contracts import (
     recorded_answer,
     running,
 )
+from tests.fvm_hypervisor.verification.node_api import CHAIN, Api, served
 
-CHAIN = 31415926
 NOBODY = "0x" + "12" * 20
-
-
-@dataclass
-class Api:
-    """A client of a node's API, and what the node uses."""
-
-    network: Network
-    url: str = ""
-    solc: list[Solc] = field(default_factory=list)
-    verification: NodeVerification | None = None
-
-    def ask(self, method: str, path: str, data: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-        content = data if isinstance(data, bytes) else None if data is None else json.dumps(data).encode()
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
-        with closing(connection):
-            connection.request(method, path, content, headers or {})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-
-    def submit(self, address: str, data: Any = None, chain: Any = CHAIN) -> tuple[int, Any]:
-        return self.ask("POST", f"/v2/verify/{chain}/{address}", body() if data is None else data)
-
-    def verify(self, address: str, data: Any = None) -> Any:
-        """Return the finished job of a submission."""
-        status, answer = self.submit(address, data)
-        assert status == 202, answer
-        return self.finished(answer["verificationId"])
-
-    def finished(self, name: str) -> Any:
-        deadline = time.monotonic() + 60
-        while True:
-            status, job = self.ask("GET", f"/v2/verify/{name}")
-            assert status == 200
-            if job["isJobCompleted"]:
-                return job
-            assert time.monotonic() < deadline
-
-    def contract(self, address: str, query: str = "") -> tuple[int, Any]:
-        return self.ask("GET", f"/v2/contract/{CHAIN}/{address}{query}")
-
-
-@contextmanager
-def served(network: Network, solc: Solc, folder: Path | None = None) -> Iterator[Api]:
-    api = Api(network, solc=[solc])
-    verification = NodeVerification(lambda: api.url, folder)
-    verification._verifier = Verifier(lambda: api.url, verification.stored, lambda _: api.solc[-1])
-    with closing(verification), serving(network, pages=verification.in_front_of(None)) as api.url:
-        api.verification = verification
-        yield api
 
 
 @pytest.fixture(scope="module")

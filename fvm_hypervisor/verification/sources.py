@@ -1,0 +1,34 @@
+"""Stored contracts as the explorer shows them."""
+
+from __future__ import annotations
+
+import json
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.explorer.site import VerifiedSource
+from fvm_hypervisor.verification.store import VerifiedContracts
+
+
+def source_of(stored: VerifiedContracts, address: EthAddress) -> VerifiedSource | None:
+    """Return the verified sources of the contract at an address; None without any, or if the entry is malformed."""
+    entry = stored.get(f"0x{address.hex()}")
+    if entry is None:
+        return None
+    try:
+        summary, fields = entry["summary"], entry["fields"]
+        compilation = fields["compilation"]
+        file, _, name = str(compilation["fullyQualifiedName"]).rpartition(":")
+        return VerifiedSource(
+            name=name,
+            file=file,
+            compiler=f"solc {compilation['compilerVersion']}",
+            settings=json.dumps(compilation["compilerSettings"], indent=2),
+            runtime_match=str(summary["runtimeMatch"] or "unknown"),
+            creation_match=str(summary["creationMatch"] or "unknown"),
+            verified_at=str(summary["verifiedAt"]),
+            code_hash=str(entry["codeHash"]),
+            sources={path: str(source["content"]) for path, source in fields["sources"].items()},
+            output={"storageLayout": fields["storageLayout"]},
+        )
+    except (KeyError, TypeError, AttributeError):
+        return None

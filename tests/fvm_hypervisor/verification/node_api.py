@@ -1,0 +1,73 @@
+"""A node that verifies contracts with a given compiler, and a client of its API."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from fvm_hypervisor.explorer.application import explorer
+from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.verification.application import NodeVerification
+from fvm_hypervisor.verification.jobs import Verifier
+from localnet import Network
+from localnet.rpc.server import serving
+from tests.fvm_hypervisor.verification.contracts import body
+
+CHAIN: Final = 31415926
+
+
+@dataclass
+class Api:
+    """A client of a node's API, and what the node uses."""
+
+    network: Network
+    url: str = ""
+    solc: list[Solc] = field(default_factory=list)
+    verification: NodeVerification | None = None
+
+    def ask(self, method: str, path: str, data: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        content = data if isinstance(data, bytes) else None if data is None else json.dumps(data).encode()
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
+        with closing(connection):
+            connection.request(method, path, content, headers or {})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    def submit(self, address: str, data: Any = None, chain: Any = CHAIN) -> tuple[int, Any]:
+        return self.ask("POST", f"/v2/verify/{chain}/{address}", body() if data is None else data)
+
+    def verify(self, address: str, data: Any = None) -> Any:
+        """Return the finished job of a submission."""
+        status, answer = self.submit(address, data)
+        assert status == 202, answer
+        return self.finished(answer["verificationId"])
+
+    def finished(self, name: str) -> Any:
+        deadline = time.monotonic() + 60
+        while True:
+            status, job = self.ask("GET", f"/v2/verify/{name}")
+            assert status == 200
+            if job["isJobCompleted"]:
+                return job
+            assert time.monotonic() < deadline
+
+    def contract(self, address: str, query: str = "") -> tuple[int, Any]:
+        return self.ask("GET", f"/v2/contract/{CHAIN}/{address}{query}")
+
+
+@contextmanager
+def served(network: Network, solc: Solc, folder: Path | None = None, *, explored: bool = False) -> Iterator[Api]:
+    api = Api(network, solc=[solc])
+    verification = NodeVerification(lambda: api.url, folder)
+    verification._verifier = Verifier(lambda: api.url, verification.stored, lambda _: api.solc[-1])
+    pages = verification.in_front_of(explorer([], sources=verification.source_of) if explored else None)
+    with closing(verification), serving(network, pages=pages) as api.url:
+        api.verification = verification
+        yield api
