@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from hypervisor.errors import InvalidInput
-from hypervisor.network_versions import MACHINE_V4, NETWORK_VERSIONS
+from hypervisor.network_versions import MACHINE_V4, NETWORK_VERSIONS, MachineRules
 from hypervisor.overlay import Overlay, RuleValue
 
 
@@ -24,12 +24,14 @@ class Feature:
     what: str
 
 
+INSTALLING: Final = "m2-native"
+"""The feature that needs an init actor of its own."""
 FEATURES: Final[Mapping[str, Feature]] = MappingProxyType(
     {
         feature.name: feature
         for feature in (
             Feature(
-                "m2-native",
+                INSTALLING,
                 "installs_code",
                 "actor.install_actor",
                 "the init actor installs WASM modules and creates actors from them",
@@ -87,6 +89,11 @@ def check_feature_rules(overlay: Overlay) -> None:
 def feature_of_syscall(name: str) -> Feature | None:
     """Return the feature that adds a syscall `module.function`; None for a regular syscall."""
     return next((feature for feature in FEATURES.values() if feature.syscall == name), None)
+
+
+def enabled_features(rules: MachineRules) -> tuple[str, ...]:
+    """Return the names of the features that the rules of a network version enable."""
+    return tuple(name for name, feature in FEATURES.items() if getattr(rules, feature.rule))
 
 
 def features_of(overlay: Overlay | None) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.externs import Externs
-from hypervisor.features import features_of
+from hypervisor.features import enabled_features
 from hypervisor.genesis import Genesis
 from hypervisor.machine_state import MachineState
 from hypervisor.manifest import Manifest
@@ -330,7 +330,7 @@ class Hypervisor(MachineState):
         if name != NATIVE:
             raise InvalidInput(f"code {show(code)} belongs to the runtime '{name}' and cannot be installed")
         services = InstallServices(self.installed_module)
-        runtime.prepare({code: module}, features_of(self.context.network.overlay), services)
+        runtime.prepare({code: module}, enabled_features(self.context.network.rules), services)
         self.store.put(code, module)
         if code not in self._installed:
             self._installed = (*self._installed, code)

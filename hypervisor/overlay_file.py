@@ -232,18 +232,21 @@ def evm_features() -> list[str]:
 
 
 def parse_features(
-    table: Mapping[str, Any], title: str, known: Sequence[str], keys: tuple[str, str] = ("add", "remove")
+    table: Mapping[str, Any], title: str, known: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the lists of known names under two keys of a table [title], sorted. Raises InvalidInput."""
-    check_names(table, keys, f"[{title}]")
-    found = []
-    for key in keys:
-        names = table.get(key, [])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InvalidInput(f"{key} of [{title}] is {names!r:.80}: expected a list of names")
-        check_names(names, known, f"[{title}]")
-        found.append(tuple(sorted(set(names))))
-    both = set(found[0]) & set(found[1])
+    """Return the known names that a table [title] adds and removes, sorted. Raises InvalidInput."""
+    check_names(table, ("add", "remove"), f"[{title}]")
+    added, removed = (parse_names(table, title, key, known) for key in ("add", "remove"))
+    both = sorted({*added} & {*removed})
     if both:
-        raise InvalidInput(f"[{title}] has {', '.join(sorted(both))} under both {keys[0]} and {keys[1]}")
-    return found[0], found[1]
+        raise InvalidInput(f"[{title}] adds and removes {', '.join(both)}")
+    return added, removed
+
+
+def parse_names(table: Mapping[str, Any], title: str, key: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the list of known names under a key of a table [title], sorted. Raises InvalidInput."""
+    names = table.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidInput(f"{key} of [{title}] is {names!r:.80}: expected a list of names")
+    check_names(names, known, f"[{title}]")
+    return tuple(sorted(set(names)))

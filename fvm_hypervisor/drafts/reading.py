@@ -29,7 +29,7 @@ from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundle_library import downloaded_releases, is_release_name, own_bundles, unpinned_bundles
 from hypervisor.draft_migrations import migration_digest
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.features import FEATURES
+from hypervisor.features import FEATURES, INSTALLING
 from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.network_versions import NETWORK_VERSIONS, network_version
 from hypervisor.overlay import Draft, Overlay
@@ -40,6 +40,7 @@ from hypervisor.overlay_file import (
     evm_features,
     parse_features,
     parse_name,
+    parse_names,
     parse_prices,
     parse_rules,
     read_toml,
@@ -107,15 +108,23 @@ def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
     for price, _ in prices:
         check_price_name(price, price_values(network_version(base).prices), f"nv{base}")
     rules = dict(parse_rules(table_of(table, "rules")))
-    enabled, disabled = parse_features(table_of(table, "syscalls"), "syscalls", list(FEATURES), ("enable", "disable"))
-    rules |= {FEATURES[name].rule: True for name in enabled} | {FEATURES[name].rule: False for name in disabled}
+    rules |= {FEATURES[name].rule: True for name in _enabled_features(table_of(table, "syscalls"))}
     added, removed = _evm_changes(table)
     migration = _migration(table_of(table, "migration"), path.resolve().parent)
     draft = Draft(number, base, "" if migration is None else migration_digest(migration.source))
     overlay = Overlay(name, number, None, prices, tuple(sorted(rules.items())), added, removed, draft)
     check_overlay(overlay)
     bundle = _bundle(table_of(table, "actors"), path, overlay)
+    if epoch != 0 and bundle is None and rules.get(FEATURES[INSTALLING].rule):
+        raise InvalidInput(
+            f"{INSTALLING} needs an init actor that supports it: set epoch = 0, or name a bundle in [actors]"
+        )
     return DraftVersion(path, number, base, overlay, epoch, bundle, migration)
+
+
+def _enabled_features(table: Mapping[str, Any]) -> tuple[str, ...]:
+    check_names(table, ("enable",), "[syscalls]")
+    return parse_names(table, "syscalls", "enable", list(FEATURES))
 
 
 def _check_keys(table: Mapping[str, Any]) -> None:

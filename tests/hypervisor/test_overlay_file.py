@@ -134,7 +134,7 @@ def test_prices_of_every_version_are_named_shown_and_changed() -> None:
         ("[rules]\nbase_fee = 'high'", "expected fullness or premium"),
         ("[evm]\nadd = ['CLX']", r"\[evm\] has no 'CLX': did you mean CLZ\?"),
         ("[evm]\nadd = 'CLZ'", "expected a list of names"),
-        ("[evm]\nadd = ['CLZ']\nremove = ['CLZ']", r"\[evm\] has CLZ under both add and remove"),
+        ("[evm]\nadd = ['CLZ']\nremove = ['CLZ']", r"\[evm\] adds and removes CLZ"),
         ("since = 30\n[prices]\nsyscall = 1", "since is 30: expected a network version, 18 to 29"),
         ("since = 29\nuntil = 28\n[prices]\nsyscall = 1", "since 29 until 28 contains no network version"),
         ("name = ''\n[prices]\nsyscall = 1", "expected a string of 1 to 100 letters"),

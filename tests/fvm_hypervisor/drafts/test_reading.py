@@ -38,7 +38,6 @@ block_persist_compute = 86_000
 base_fee = "fullness"
 [syscalls]
 enable = ["upgrade-actor"]
-disable = ["m2-native"]
 [opcodes]
 remove = ["CLZ"]
 [precompiles]
@@ -183,11 +182,16 @@ def test_module_replaces_one_actor_of_the_base_versions_bundle(tmp_path: Path) -
         (f"{HEAD}[prices]\nwasm_memory_per_byte = 31", "is over 30 gas"),
         (f"{HEAD}[rules]\nabi = 'v3'", "has no 'abi'"),
         (f"{HEAD}[rules]\nbase_fee = 'high'", "expected fullness or premium"),
-        (f"{HEAD}[syscalls]\nadd = ['upgrade-actor']", r"\[syscalls\] has no 'add': expected one of enable, disable"),
+        (f"{HEAD}[syscalls]\nadd = ['upgrade-actor']", r"\[syscalls\] has no 'add': expected one of enable"),
         (f"{HEAD}[syscalls]\nenable = ['upgrade']", "has no 'upgrade': did you mean upgrade-actor"),
+        (f"{HEAD}[syscalls]\nenable = 'upgrade-actor'", "expected a list of names"),
+        (
+            f"{HEAD}epoch = 9\n[syscalls]\nenable = ['m2-native']",
+            "m2-native needs .*: set epoch = 0, or name",
+        ),
         (f"{HEAD}[opcodes]\nadd = ['P256']", r"\[opcodes\] has no 'P256'"),
         (f"{HEAD}[opcodes]\nadd = 'CLZ'", "expected a list of names"),
-        (f"{HEAD}[opcodes]\nadd = ['CLZ']\nremove = ['CLZ']", r"\[opcodes\] has CLZ under both add and remove"),
+        (f"{HEAD}[opcodes]\nadd = ['CLZ']\nremove = ['CLZ']", r"\[opcodes\] adds and removes CLZ"),
         (f"{HEAD}[precompiles]\nremove = ['CLZ']", r"\[precompiles\] has no 'CLZ'"),
         (f"{HEAD}[evm]\nremove = ['CLZ']", r"\[evm\] has no 'CLZ'"),
         (f"{HEAD}[actors]\nmine = 'mine.wasm'", r"\[actors\] has no 'mine': did you mean storageminer"),

@@ -13,14 +13,19 @@ from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.node_upgrades import chosen_version
 from fvm_hypervisor.drafts import allow_draft, new_draft, read_draft
 from fvm_hypervisor.soltest.consent import ConsentNeeded, set_trust
-from hypervisor import Address
-from hypervisor.errors import InvalidInput
+from hypervisor import Address, Bundle
+from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.network_versions import NV29
 from localnet import Network
+from localnet.chain.streams import has_streams
 from localnet.errors import TransactionFailed
+from localnet.fork.forking import ForkSource
 from localnet.rpc.filecoin_network import heights
+from localnet.rpc.server import serving
 from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, NAME, SmallActor
 from tests.localnet.conftest import Clock
+from tests.localnet.test_features import UPGRADING
+from tests.runtimes.wasm.guests import wasm
 
 EPOCH = 3
 PRICES = f"[prices]\ntransfer = {NV29.prices.transfer // 1000 + 7}\n"
@@ -83,6 +88,60 @@ def test_edited_price_applies_from_the_activation_epoch_on(tmp_path: Path) -> No
         assert network.version == 30
         assert [two - one for one, two in before] == [0] * EPOCH
         assert [two - one for one, two in after] == [7, 7]
+
+
+def test_syscall_of_a_feature_is_available_from_the_activation_epoch_on(tmp_path: Path) -> None:
+    module = tmp_path / "upgrading.wasm"
+    module.write_bytes(wasm(UPGRADING))
+    with opened(written(tmp_path, '[syscalls]\nenable = ["upgrade-actor"]')) as network:
+        with pytest.raises(InvalidModule, match="a syscall of the feature upgrade-actor, which this network does not"):
+            network.actors.install(module)
+        network.mine(EPOCH + 1 - network.block_number)
+        actor = network.actors.create(network.actors.install(module), cbor=b"")
+        assert network.send_native(actor.address, 2, sender=network.accounts[0].native).succeeded
+
+
+def test_opcode_is_removed_from_the_activation_epoch_on(tmp_path: Path) -> None:
+    with opened(written(tmp_path, '[opcodes]\nremove = ["CLZ"]')) as network:
+        contract = b"\x99" * 20
+        network.set_code(contract, bytes.fromhex("60011e5f5260205ff3"))  # counts the leading zeros of 1
+        assert network.send(contract, gas_limit=50_000_000).succeeded
+        network.mine(EPOCH + 1 - network.block_number)
+        with pytest.raises(TransactionFailed):
+            network.send(contract, gas_limit=50_000_000)
+
+
+def test_later_upgrade_does_not_migrate_again(tmp_path: Path) -> None:
+    with opened(migrating(tmp_path), trust=True) as network:
+        network.mine(EPOCH + 1 - network.block_number)
+        assert network.version == 30
+        network.upgrade(30, SmallActor().bundle(tmp_path / "small.car"))
+        assert network.balance(RESERVE) == 1234 + EPOCH
+        assert network.machine.manifest.code(NAME) == Bundle.open(tmp_path / "small.car").manifest.code(NAME)
+
+
+@pytest.mark.parametrize("actors", ["", '[actors]\nbundle = "own"\n'], ids=["base", "named"])
+def test_draft_from_nv28_does_not_pass_nv29(tmp_path: Path, actors: str) -> None:
+    draft = tmp_path / "draft.toml"
+    draft.write_text(f"number = 30\nbase = 28\nepoch = {EPOCH}\n{actors}", encoding="utf-8")
+    with opened(draft) as network:
+        assert network.version == 28
+        network.mine(EPOCH + 1)
+        assert (network.version, has_streams(network.machine)) == (30, False)
+        with pytest.raises(InvalidInput, match="nv29 is not known: choose one of nv18 to nv28, nv30"):
+            network.upgrade(29)
+
+
+def test_fork_upgrades_to_the_draft(tmp_path: Path) -> None:
+    with Network(clock=Clock()) as origin:
+        plain = sent(origin)
+        with serving(origin) as url:
+            epoch = origin.block_number + 2
+            options = chosen_version(str(written(tmp_path, head=f"epoch = {epoch}")), None, None, None, False, True)
+            with Network(clock=Clock(), fork=ForkSource(url), **options) as network:
+                assert (network.version, sent(network)) == (29, plain)
+                network.mine(epoch + 1 - network.block_number)
+                assert (network.version, sent(network)) == (30, plain + 7)
 
 
 def test_running_network_upgrades_to_its_draft_on_request(tmp_path: Path) -> None:
