@@ -1,7 +1,14 @@
 """Finality certificates of F3, Filecoin's fast finality (FIP-0086): decoding and validation."""
 
-from fvm_hypervisor.proofs.f3.certificate import Certificate, Tipset, decode_certificate, read_certificate
+from fvm_hypervisor.proofs.f3.certificate import (
+    Certificate,
+    Tipset,
+    decode_certificate,
+    encode_certificate,
+    read_certificate,
+)
 from fvm_hypervisor.proofs.f3.chain import Finality, advance, follow
+from fvm_hypervisor.proofs.f3.committee import Committee
 from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
 from fvm_hypervisor.proofs.f3.power_table import (
     PowerDelta,
@@ -14,6 +21,7 @@ from fvm_hypervisor.proofs.f3.power_table import (
 
 __all__ = [
     "Certificate",
+    "Committee",
     "Finality",
     "InvalidCertificate",
     "PowerDelta",
@@ -22,6 +30,7 @@ __all__ = [
     "advance",
     "decode_certificate",
     "decode_power_table",
+    "encode_certificate",
     "encode_power_table",
     "follow",
     "power_table_cid",

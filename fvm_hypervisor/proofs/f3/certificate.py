@@ -12,7 +12,7 @@ from fvm_hypervisor.proofs.f3 import bitfield, values
 from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
 from fvm_hypervisor.proofs.f3.power_table import MAX_ENTRIES, MAX_KEY, PowerDelta
 from store.cid import Cid, CidError, read_cid
-from store.codec import CodecError, decode_strict
+from store.codec import CodecError, decode_strict, encode, link
 
 MAX_CERTIFICATE: Final = 2 << 20
 """Maximum size of an encoded certificate in bytes; one with every part at its limit is smaller."""
@@ -86,6 +86,20 @@ def decode_certificate(data: bytes) -> Certificate:
             _delta(item, f"PowerTableDelta[{index}]")
             for index, item in enumerate(values.array(deltas, "PowerTableDelta", MAX_ENTRIES))
         ),
+    )
+
+
+def encode_certificate(certificate: Certificate) -> bytes:
+    """Return a certificate as CBOR."""
+    return encode(
+        [
+            certificate.instance,
+            [[one.epoch, one.key, link(one.power_table), one.commitments] for one in certificate.chain],
+            [certificate.commitments, link(certificate.power_table)],
+            bitfield.encode(bitfield.runs_of(certificate.signers)),
+            certificate.signature,
+            [[delta.id, values.power_bytes(delta.power), delta.key] for delta in certificate.deltas],
+        ]
     )
 
 

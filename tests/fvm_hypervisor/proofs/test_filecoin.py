@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from typer.testing import CliRunner, Result
 from bridge.addresses import to_filecoin
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.proofs import filecoin
-from fvm_hypervisor.proofs.f3 import Finality, follow, power_table_cid
+from fvm_hypervisor.proofs.f3 import Committee, Finality, encode_certificate, follow
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.state.inspection import NothingAtPath
@@ -22,7 +23,6 @@ from store.blockstore import Blockstore
 from store.cid import Cid, cid_of, show
 from store.codec import encode
 from store.paths import ProofError
-from tests.finality.committee import Committee, encoded, tipset_of
 
 ARTIFACT = Path(__file__).parents[3] / "examples" / "solidity" / "artifacts" / "DataCapName.json"
 EVENT = "receipts/0/events/0"
@@ -129,16 +129,23 @@ def test_too_many_blocks_are_refused(source: Source) -> None:
         filecoin.proven(endless, source.header, read(EVENT))
 
 
+def as_lotus(committee: Committee) -> list[dict[str, Any]]:
+    """Return the power table as the JSON of a Lotus node."""
+    return [
+        {"ID": entry.id, "Power": str(entry.power), "PubKey": b64encode(entry.key).decode()}
+        for entry in committee.table
+    ]
+
+
 @pytest.fixture
 def certified(tmp_path: Path, source: Source) -> tuple[Path, Path]:
     """Return the files of a certificate for the header's tipset, and of the power table."""
     committee = Committee("source")
-    cid = power_table_cid(committee.table)
-    chain = [tipset_of(0, [cid_of(b"base")], cid), tipset_of(source.epoch, [source.header], cid)]
+    chain = [committee.tipset(0, [cid_of(b"base")]), committee.tipset(source.epoch, [source.header])]
     certificate = committee.certify(5, chain)
     assert follow(Finality("source", 5, committee.table), [certificate]).instance == 6
-    (tmp_path / "certificate.cbor").write_bytes(encoded(certificate))
-    (tmp_path / "table.json").write_text(json.dumps(committee.table_json()), encoding="utf-8")
+    (tmp_path / "certificate.cbor").write_bytes(encode_certificate(certificate))
+    (tmp_path / "table.json").write_text(json.dumps(as_lotus(committee)), encoding="utf-8")
     return tmp_path / "certificate.cbor", tmp_path / "table.json"
 
 

@@ -7,20 +7,19 @@ from dataclasses import replace
 import pytest
 
 from fvm_hypervisor.proofs.f3 import (
+    Committee,
     Finality,
     InvalidCertificate,
     PowerEntry,
     advance,
     decode_certificate,
     decode_power_table,
+    encode_certificate,
     encode_power_table,
     power_table_cid,
 )
 from store.cid import cid_of
 from store.codec import encode
-from tests.finality.committee import Committee, encoded, tipset_of
-
-TABLE = cid_of(b"table")
 
 
 def start(committee: Committee) -> Finality:
@@ -33,8 +32,8 @@ def start(committee: Committee) -> Finality:
 def test_two_thirds_of_the_power_are_needed(size: int, signers: int, enough: bool) -> None:
     # Each of 3 has 21,845 of 65,535: two have exactly two thirds.
     committee = Committee("rules", size)
-    certificate = committee.certify(0, [tipset_of(0, [cid_of(b"")], TABLE)], range(size - signers, size))
-    assert decode_certificate(encoded(certificate)) == certificate
+    certificate = committee.certify(0, [committee.tipset(0, [cid_of(b"")])], range(size - signers, size))
+    assert decode_certificate(encode_certificate(certificate)) == certificate
     if enough:
         assert advance(start(committee), certificate).instance == 1
         return
@@ -45,7 +44,7 @@ def test_two_thirds_of_the_power_are_needed(size: int, signers: int, enough: boo
 @pytest.mark.parametrize("epochs", [(-1,), (-2, 3), (4, 4), (4, 3)])
 def test_epochs_start_at_zero_and_ascend(epochs: tuple[int, ...]) -> None:
     committee = Committee("rules")
-    certificate = committee.certify(0, [tipset_of(epoch, [cid_of(b"")], TABLE) for epoch in epochs])
+    certificate = committee.certify(0, [committee.tipset(epoch, [cid_of(b"")]) for epoch in epochs])
     with pytest.raises(
         InvalidCertificate, match=f"epoch {epochs[-1] if epochs[0] >= 0 else epochs[0]} does not follow"
     ):
@@ -56,14 +55,14 @@ def test_key_at_infinity_in_the_table_is_refused() -> None:
     # go-f3: blssig.Verifier refuses a null point among the keys of the table, whether it signs or not.
     committee = Committee("rules")
     committee.table = (*committee.table, PowerEntry(9, 1 << 20, b"\xc0" + bytes(47)))
-    certificate = committee.certify(0, [tipset_of(0, [cid_of(b"")], TABLE)], range(4))
+    certificate = committee.certify(0, [committee.tipset(0, [cid_of(b"")])], range(4))
     with pytest.raises(InvalidCertificate, match="key of entry 4 of the power table is the point at infinity"):
         advance(start(committee), certificate)
 
 
 def test_other_network_and_contents_are_refused() -> None:
     committee = Committee("rules")
-    certificate = committee.certify(0, [tipset_of(0, [cid_of(b"")], TABLE)])
+    certificate = committee.certify(0, [committee.tipset(0, [cid_of(b"")])])
     advance(start(committee), certificate)
     for changed in (replace(certificate, commitments=b"\1" * 32), replace(certificate, signature=b"\xc0" + bytes(95))):
         with pytest.raises(InvalidCertificate, match="Signature: it does not verify"):
