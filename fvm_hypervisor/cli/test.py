@@ -159,6 +159,13 @@ def run_tests(
             "--flamechart", help="Write a flame chart, in order of calls, to cache/.", rich_help_panel=_REPORTS
         ),
     ] = False,
+    brutalize: Annotated[
+        bool,
+        typer.Option(
+            "--brutalize",
+            help="Compile the sources in src with dirty bits and memory, which correct inline assembly tolerates.",
+        ),
+    ] = False,
     symbolic: Annotated[
         bool,
         typer.Option(
@@ -363,7 +370,13 @@ def run_tests(
             "several --network": len(numbers) > 1,
             "--snapshot": snapshot is not None, "--flamegraph": flamegraph or flamechart,
         })  # fmt: skip
+    if brutalize:
+        _check_together({
+            "--brutalize": True, "--coverage": collected == "coverage", "--debug": debug,
+            "--snapshot": snapshot is not None, "--flamegraph": flamegraph, "--flamechart": flamechart,
+        }, "run them separately")  # fmt: skip
     mutation = given_mutation(context, {
+        "--brutalize": brutalize,
         "--list": lists, "--debug": debug, "--watch": watch, "--symbolic": symbolic or symbolic_fuzz, "--junit": junit,
         "several --network": len(numbers) > 1, "--snapshot": snapshot is not None,
         "--coverage": collected == "coverage", "--gas-report": gas_report,
@@ -422,7 +435,7 @@ def run_tests(
         rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,
         shows_logs=verbosity >= 2 or junit, report=collected, hides_passed=suppress_successful_traces,
         precompiles=named_precompiles(precompile), decodes_internal=decode_internal,
-        records_traces=as_json and not collected,
+        records_traces=as_json and not collected, brutalizes=brutalize,
     )  # fmt: skip
     reports = Reports(
         form="json" if as_json else "junit" if junit else "none" if quiet else "text",
@@ -464,10 +477,10 @@ def _file(path: Path) -> Path:
     return path.resolve()
 
 
-def _check_together(options: dict[str, bool]) -> None:
+def _check_together(options: dict[str, bool], remedy: str = "choose one output format") -> None:
     names = [name for name, is_set in options.items() if is_set]
     if len(names) > 1:
-        raise typer.BadParameter(f"{names[0]} and {names[1]} exclude each other: choose one output format")
+        raise typer.BadParameter(f"{names[0]} and {names[1]} exclude each other: {remedy}")
 
 
 def _check_snapshot(snapshot: str | None, snap: Path | None, tolerance: float) -> None:

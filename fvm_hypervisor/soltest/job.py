@@ -38,11 +38,13 @@ class Options:
     """True if results contain call trees for the JSON report: from verbosity 3 on, and always for invariants."""
     ends_at_failure: bool = False
     """True if a suite ends at its first failure, which has neither trace nor stack, or when its process is lost."""
+    brutalizes: bool = False
+    """True if the project's sources are compiled with dirty bits and memory (`brutalizing`)."""
 
     @property
-    def has_own_compiler_settings(self) -> bool:
-        """True if the code is compiled with settings other than the project's, for the report."""
-        return self.report in ("coverage", "visits")
+    def has_own_code(self) -> bool:
+        """True if the code is compiled with other settings or sources than the project's."""
+        return self.brutalizes or self.report in ("coverage", "visits")
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,8 @@ class SuiteSession:
 
     def _compiled(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
         """Return the artifacts: those of forge that are current, and the rest, cached or compiled now."""
+        if self.options.brutalizes:
+            return self._brutalized(sources)
         version = self._solc_choice().wanted_version()
         force = self.project.force
         found = {} if force else forge_artifacts(self.project, sources, version)
@@ -132,12 +134,31 @@ class SuiteSession:
                 found = forge_artifacts(self.project, sources, solc.version)
             left = sources.texts.keys() - found.keys()
             made = self._compile(sources, left, solc, waiting)
-            if not self.options.has_own_compiler_settings:
+            if not self.options.has_own_code:
                 write_forge_cache(self.project, sources, solc.version, made, found)
             found |= made
         if uses_storage_slots(sources):
             self._layouts = self._storage_layouts(sources)
         return artifacts_of(self.project.root, found)
+
+    def _brutalized(self, sources: Sources) -> Artifacts:
+        """Return artifacts of the sources with dirty bits and memory, apart from the project's cache."""
+        from fvm_hypervisor.soltest.brutalizing import brutalized
+
+        project, solc = self.project, self.solc(sources)
+        names = [
+            name
+            for name in sources.own
+            if name.startswith(f"{project.src}/") and not name.endswith((".t.sol", ".s.sol"))
+        ]
+        trees = syntax_trees(project, sources, names, solc)
+        texts = {name: brutalized(name, tree, sources.texts[name]) for name, tree in trees.items()}
+        count = sum(text != sources.texts[name] for name, text in texts.items())
+        self.tell(f"Brutalized {count} of {len(names)} sources in {project.src}")
+        changed = replace(sources, texts={**sources.texts, **texts})
+        apart = replace(project, cache=f"{project.cache}/brutalized")
+        found = compiled_sources(apart, changed, changed.texts, solc, self.tell, runs=self.options.workers)
+        return artifacts_of(project.root, found)
 
     def _compile(
         self, sources: Sources, left: Iterable[str], solc: Solc, waiting: CompilerRun | None

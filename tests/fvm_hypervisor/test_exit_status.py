@@ -108,6 +108,7 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["--mutate", "--mutate-contract", "("],
         ["--mutate", "--mutate-path", "src/*", "--mutate-contract", "A"], ["--mutate", "--mutation-timeout", "nan"],
         ["--mutate", "--mutation-min-score", "101"],
+        ["--brutalize", "--mutate"], ["--brutalize", "--coverage"],
     ],
     "trace": [
         ["zz"], ["0x12"], ["1", "--flame", "x.svg"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"],

@@ -11,6 +11,8 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -31,10 +33,10 @@ INPUTS: Final = Path(__file__).parent / "inputs"
 OPERATORS: Final = Path(__file__).parent / "Operators.sol"
 
 
-def compiler(folder: Path, dies: str = "", hangs: str = "") -> Path:
+def compiler(folder: Path, dies: str = "", hangs: str = "", record: Path = RECORD) -> Path:
     """Write a program that acts as solc (`replay`)."""
     program, replay = folder / "solc", Path(__file__).with_name("replay.py")
-    words = shlex.join([sys.executable, "-IS", str(replay), dies, hangs])
+    words = shlex.join([sys.executable, "-IS", str(replay), str(record), dies, hangs])
     program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
     return program
@@ -61,26 +63,33 @@ def mutated(
     return MutationRun(load_project(root), wanted or SuiteFilter(), chosen, settings or MutationSettings(jobs=2)).run()
 
 
-def main() -> None:
-    """Record the answers to all inputs of a run."""
+@contextmanager
+def recording(record: Path) -> Iterator[None]:
+    """Record the answers to all inputs of the block."""
     answers: dict[str, Any] = {}
     originals = {name: getattr(CompilerRun, name) for name in ("compile", "compile_next")}
 
-    def recording(name: str) -> Any:
-        def record(run: CompilerRun, source_json: Any, seconds: float | None = None) -> dict[str, Any]:
+    def recorded(name: str) -> Any:
+        def run_and_record(run: CompilerRun, source_json: Any, seconds: float | None = None) -> dict[str, Any]:
             answer: dict[str, Any] = originals[name](run, source_json, seconds)
             answers[key(source_json)] = answer
             return answer
 
-        return patch.object(CompilerRun, name, record)
+        return patch.object(CompilerRun, name, run_and_record)
 
-    with tempfile.TemporaryDirectory() as folder, recording("compile"), recording("compile_next"):
+    with recorded("compile"), recorded("compile_next"):
+        yield
+    record.write_bytes(lzma.compress(json.dumps(answers, sort_keys=True).encode(), preset=9))
+
+
+def main() -> None:
+    """Record the answers to all inputs of a run."""
+    with tempfile.TemporaryDirectory() as folder, recording(RECORD):
         found = mutated(copied(Path(folder) / "project"), None)
         inputs = copied(Path(folder) / "inputs", INPUTS)
         (inputs / "expected.txt").touch()
         mutated(inputs, None)
         SolcChoice(load_project(PROJECT)).solc().start().compile(operators_input())
-    RECORD.write_bytes(lzma.compress(json.dumps(answers, sort_keys=True).encode(), preset=9))
     for result in found.results:
         mutant = result.mutant
         sys.stdout.write(

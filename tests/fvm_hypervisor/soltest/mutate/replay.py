@@ -1,7 +1,7 @@
 """A program that acts as solc by recorded answers. It starts once per mutant, so it imports little.
 
-Arguments after the first two are solc's. For a source with the text of the first argument it ends without an answer,
-with that of the second it does not end; empty texts are ignored.
+The first argument names the file with the answers, and those after the third are solc's. For a source with the text of
+the second argument it ends without an answer, with that of the third it does not end; empty texts are ignored.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def key(compiler_input: dict[str, Any]) -> str:
     return sha256(json.dumps(compiler_input, sort_keys=True).encode()).hexdigest()
 
 
-def answer_of(compiler_input: dict[str, Any]) -> dict[str, Any]:
+def answer_of(compiler_input: dict[str, Any], record: Path = RECORD) -> dict[str, Any]:
     """Return the recorded answer to an input."""
-    answers: dict[str, Any] = json.loads(lzma.decompress(RECORD.read_bytes()))
+    answers: dict[str, Any] = json.loads(lzma.decompress(record.read_bytes()))
     found: dict[str, Any] = answers[key(compiler_input)]
     return found
 
 
-def main(dies: str, hangs: str, *arguments: str) -> None:
+def main(record: str, dies: str, hangs: str, *arguments: str) -> None:
     """Print the version, or the recorded answer to the input."""
     if arguments == ("--version",):
         sys.stdout.write("Version: 0.8.30+commit.73712a01\n")
@@ -40,7 +40,7 @@ def main(dies: str, hangs: str, *arguments: str) -> None:
         sys.exit("out of memory")
     while hangs and any(hangs in text for text in texts):
         time.sleep(1)
-    sys.stdout.write(json.dumps(answer_of(asked)))
+    sys.stdout.write(json.dumps(answer_of(asked, Path(record))))
 
 
 if __name__ == "__main__":
