@@ -26,10 +26,17 @@ _ALL: Final = ""
 _ROWS: Final[Sequence[tuple[str, str, type, str]]] = (
     ("--mutate-path", "GLOB", str, "Mutate the sources that match."),
     ("--mutate-contract", "RE", str, "Mutate the contracts whose name matches."),
-    ("--mutation-jobs", "N", int, "Number of mutants at a time; 0 uses all cores (default: --workers)."),
-    ("--mutation-timeout", "SECONDS", float, "Time limit per mutant (default: 10 times its tests, at least 20)."),
+    ("--mutation-jobs", "N", int, "Mutants tested in parallel; 0 uses all cores (default: --workers)."),
+    (
+        "--mutation-timeout",
+        "SECONDS",
+        float,
+        "Time limit per mutant (default: 10 times its tests' duration, at least 20 s).",
+    ),
     ("--mutation-min-score", "PERCENT", float, "Exit with status 1 if the score is lower."),
 )
+
+_RANGES: Final = {"--mutation-jobs": (0, 1024), "--mutation-timeout": (0.1, 86_400), "--mutation-min-score": (0, 100)}
 
 
 def mutation_options() -> list[TyperOption]:
@@ -43,7 +50,7 @@ def mutation_options() -> list[TyperOption]:
     first = TyperOption(
         param_decls=["--mutate"], callback=keep, expose_value=False, type=str, multiple=True, default=None,
         metavar="[PATH...]", rich_help_panel=_PANEL, show_default=False,
-        help="Change the sources and list the changes that no test detects (docs/mutation-tests.md).",
+        help="Mutation tests: change the sources and list the changes that no test detects (docs/mutation-tests.md).",
     )  # fmt: skip
     return [first] + [
         TyperOption(
@@ -83,11 +90,9 @@ def given_mutation(context: Any, others: Mapping[str, bool]) -> dict[str, Any]:
     if "--mutate-path" in given and (paths or "--mutate-contract" in given):
         other = "paths of --mutate" if paths else "--mutate-contract"
         raise typer.BadParameter(f"--mutate-path and {other} exclude each other: pass one of them")
-    for name, limit in (("--mutation-jobs", 0), ("--mutation-timeout", 0.1), ("--mutation-min-score", 0)):
-        if not limit <= given.get(name, limit) <= sys.maxsize:
-            raise typer.BadParameter(f"{name} is {given[name]:g}, but must be at least {limit:g}")
-    if given.get("--mutation-min-score", 0) > 100:
-        raise typer.BadParameter(f"--mutation-min-score is {given['--mutation-min-score']:g}, but a percentage")
+    for name, (least, most) in _RANGES.items():
+        if not least <= given.get(name, least) <= most:
+            raise typer.BadParameter(f"{name} is {given[name]:g}: expected {least:g} to {most:g}")
     return given
 
 
@@ -114,19 +119,21 @@ def run_mutation(project: Project, wanted: SuiteFilter, options: Options, given:
 
         typer.echo(orjson.dumps(mutation_json(found)).decode())
     elif form == "text":
-        typer.echo("\n".join(mutation_lines(found)))
+        typer.echo("\n".join(mutation_lines(found, options.verbosity)))
     score = found.score()
-    if not found.is_complete:
+    if found.untested:
         return INTERRUPTED
     return FAILED if settings.min_score is not None and (score is None or score < settings.min_score) else 0
 
 
 def _relative(root: Path, path: str) -> str:
-    """Return a source's path relative to the root; a relative path may also start at the working folder."""
+    """Return the path of a source or folder, relative to the root or to the working folder, relative to the root."""
     places = [(root / path).resolve(), Path(path).resolve()]
-    place = next((place for place in places if place.is_file() and place.is_relative_to(root)), None)
+    place = next((place for place in places if place.exists() and place.is_relative_to(root)), None)
     if place is None:
-        raise InvalidInput(f"--mutate {path}: there is no such source in {root}")
+        raise InvalidInput(
+            f"--mutate {path}: there is no such source or folder in {root}; pass the project's folder before --mutate"
+        )
     return place.relative_to(root).as_posix()
 
 

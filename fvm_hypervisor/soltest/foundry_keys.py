@@ -90,8 +90,8 @@ NOT_READ: Final[Mapping[str, str]] = {
     "use_literal_content": _OUTPUT,
 }  # fmt: skip
 """Keys that are not read (dotted in tables, sections in brackets), with the reason or the replacement."""
-_OTHERS: Final = frozenset(("deny_warnings", "optimism"))
-"""Keys that forge accepts but `forge config` does not print."""
+_OTHERS: Final = frozenset(("deny_warnings", "mutation.optimizer_runs", "mutation.via_ir", "optimism"))
+"""Keys that forge accepts but `forge config` of 1.7.1 does not print."""
 _EXTENDS: Final = "extends"
 _TABLES: Final = ("fuzz", "invariant", "mutation", "rpc_storage_caching")
 """Tables whose keys are checked."""
@@ -119,7 +119,8 @@ def unknown_keys(content: Mapping[str, Any], profile: Mapping[str, Any], read: C
         elif key in _TABLES and isinstance(value, dict):
             for inner in value:
                 if f"{key}.{inner}" not in known:
-                    yield _line(f"{key}.{inner}", f"{key}.{inner}", known)
+                    siblings = [name.partition(".")[2] for name in known if name.startswith(f"{key}.")]
+                    yield _line(f"{key}.{inner}", inner, siblings, f"{key}.")
 
 
 def unknown_variables(keys: Mapping[str, str], read: Collection[str]) -> Iterator[str]:
@@ -134,6 +135,6 @@ def unknown_variables(keys: Mapping[str, str], read: Collection[str]) -> Iterato
         yield f"warning: {variable} sets no key of foundry.toml{also}"
 
 
-def _line(shown: str, name: str, known: Collection[str]) -> str:
+def _line(shown: str, name: str, known: Collection[str], table: str = "") -> str:
     near = get_close_matches(name, sorted(known), 1, _ALIKE)
-    return f"warning: foundry.toml: unknown key {shown:.80}" + (f": did you mean {near[0]}?" if near else "")
+    return f"warning: foundry.toml: unknown key {shown:.80}" + (f": did you mean {table}{near[0]}?" if near else "")

@@ -39,7 +39,7 @@ class MutationSettings:
     """Sources and contracts to mutate, and limits. `seconds` per mutant; None derives it from the tests' durations."""
 
     paths: tuple[str, ...] = ()
-    """Sources relative to the project's root; empty for all."""
+    """Sources and folders relative to the project's root; empty for all."""
     glob: str | None = None
     contract: str | None = None
     """Regular expression for names of contracts."""
@@ -58,11 +58,11 @@ class MutationSettings:
     def files(self, own: Iterable[str]) -> list[str]:
         """Return the sources to mutate of a project's own. Raises InvalidInput if there are none."""
         found = list(own)
-        missing = next((path for path in self.paths if path not in found), None)
+        missing = next((path for path in self.paths if not any(_is_inside(name, path) for name in found)), None)
         if missing is not None:
-            raise InvalidInput(f"{missing} is not a source of the project that can be mutated: tests, mocks, scripts "
-                               "and libraries are not")  # fmt: skip
-        found = [name for name in found if not self.paths or name in self.paths]
+            raise InvalidInput(f"--mutate {missing} names no source of the project that can be mutated: tests, mocks, "
+                               "scripts and libraries cannot")  # fmt: skip
+        found = [name for name in found if not self.paths or any(_is_inside(name, path) for path in self.paths)]
         glob = None if self.glob is None else self.glob.removeprefix("./")
         found = [name for name in found if glob is None or fnmatch(name, glob)]
         if not found:
@@ -73,3 +73,8 @@ class MutationSettings:
     def matches_contract(self, name: str) -> bool:
         """Return True if a contract is mutated; free functions have an empty name."""
         return self.contract is None or re.search(self.contract, name) is not None
+
+
+def _is_inside(name: str, path: str) -> bool:
+    """Return True if a source is at a path or below it."""
+    return path == "." or name == path or name.startswith(f"{path}/")

@@ -10,6 +10,7 @@ from pathlib import Path
 from shutil import rmtree
 from threading import Event
 from time import monotonic
+from typing import Final
 
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.compiler import CompileError, CompilerFailed, CompilerTimeout
@@ -21,6 +22,9 @@ from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
 from fvm_hypervisor.soltest.workers import SuiteWorker, WorkerLost, run_suites
+
+_MAX_DETAIL: Final = 500
+"""Maximum number of characters of a compiler's messages, so that 100,000 results fit into the cache file."""
 
 
 class Late(Exception):  # an event rather than an error
@@ -62,7 +66,7 @@ class Judge:
             if self.stop.is_set():
                 raise Stopped from None
             is_stable = not isinstance(error, CompilerFailed)
-            return MutantResult(mutant, MutantStatus.INVALID, str(error), is_stable=is_stable)
+            return MutantResult(mutant, MutantStatus.INVALID, str(error)[:_MAX_DETAIL], is_stable=is_stable)
         if compiled is None:
             return MutantResult(mutant, MutantStatus.EQUIVALENT)
         artifacts = with_compiled(self.artifacts, compiled)

@@ -25,7 +25,7 @@ class MutantStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MutantResult:
-    """The result of a mutant. `detail` is the test that failed, or the compiler's message."""
+    """The result of a mutant. `detail` is the test that failed, the exceeded limit, or the compiler's message."""
 
     mutant: Mutant
     status: MutantStatus
@@ -44,7 +44,8 @@ class MutationResult:
     results: Sequence[MutantResult]
     texts: Mapping[str, str]
     seconds: float
-    is_complete: bool = True
+    untested: int = 0
+    """Number of mutants without a result, because the run was interrupted."""
 
     def count(self, status: MutantStatus) -> int:
         """Return the number of mutants with this status."""
@@ -61,42 +62,58 @@ class MutationResult:
 
 
 def mutation_json(found: MutationResult) -> dict[str, Any]:
-    """Return the results in forge's form, with `equivalent` and `not_covered` in addition."""
+    """Return the results in forge's form, with `equivalent`, `not_covered` and `invalid` mutants in addition.
+
+    As in forge, mutants without a result are `skipped`, and the score is 0 without a mutant to judge.
+    """
     counts = {status.value.replace(" ", "_"): found.count(status) for status in MutantStatus}
+    listed = (MutantStatus.SURVIVED, MutantStatus.NOT_COVERED, MutantStatus.TIMED_OUT, MutantStatus.INVALID)
     return {
         "summary": {
-            "total": len(found.results), **counts, "mutation_score": found.score(),
+            "total": len(found.results) + found.untested, **counts, "skipped": found.untested,
+            "mutation_score": found.score() or 0.0,
             "cached": sum(result.is_cached for result in found.results), "duration_secs": round(found.seconds, 3),
         },
-        "survived_mutants": _by_file(found, MutantStatus.SURVIVED),
-        "not_covered_mutants": _by_file(found, MutantStatus.NOT_COVERED),
-        "timed_out_mutants": _by_file(found, MutantStatus.TIMED_OUT),
+        **{f"{status.value.replace(' ', '_')}_mutants": _by_file(found, status) for status in listed},
     }  # fmt: skip
 
 
 def _by_file(found: MutationResult, status: MutantStatus) -> dict[str, list[dict[str, Any]]]:
     files: dict[str, list[dict[str, Any]]] = {}
-    for mutant in (result.mutant for result in found.results if result.status is status):
-        place = {"line": mutant.line, "column": mutant.column, "operator": mutant.operator}
-        files.setdefault(mutant.file, []).append(place | {"original": mutant.original, "mutant": mutant.replacement})
+    for result in found.results:
+        if result.status is status:
+            mutant = result.mutant
+            row = {
+                "line": mutant.line, "column": mutant.column, "operator": mutant.operator,
+                "original": mutant.original, "mutant": mutant.replacement,
+            }  # fmt: skip
+            files.setdefault(mutant.file, []).append(row | ({"detail": result.detail} if result.detail else {}))
     return files
 
 
-def mutation_lines(found: MutationResult) -> list[str]:
-    """Return survivors and mutants that no test covers with the changed line, then the counts and the score."""
+def mutation_lines(found: MutationResult, verbosity: int = 0) -> list[str]:
+    """Return the mutants that tests should detect with the changed line, then the counts and the score.
+
+    From verbosity 1 on, invalid mutants are included, from 2 on killed ones.
+    """
+    listed = [MutantStatus.SURVIVED, MutantStatus.NOT_COVERED, MutantStatus.TIMED_OUT]
+    listed += [MutantStatus.INVALID, MutantStatus.KILLED][:verbosity]
     lines: list[str] = []
-    for status in (MutantStatus.SURVIVED, MutantStatus.NOT_COVERED, MutantStatus.TIMED_OUT):
-        for mutant in (result.mutant for result in found.results if result.status is status):
+    for status in listed:
+        for result in (result for result in found.results if result.status is status):
+            mutant = result.mutant
             before, after = mutant.lines(found.texts[mutant.file])
             name = status.value.capitalize()
             lines += [f"{name}: {mutant.file}:{mutant.line}:{mutant.column} ({mutant.operator})"]
-            lines += [f"  - {before}", f"  + {after}", ""]
+            lines += [f"  - {before}", f"  + {after}", *(f"  {line}" for line in result.detail.splitlines()), ""]
     counts = ", ".join(f"{found.count(status)} {status.value}" for status in MutantStatus)
     score = found.score()
     shown = "no score" if score is None else f"mutation score {score:.1f}%"
+    if found.untested:
+        lines.append(f"interrupted: {found.untested} more mutants were not tested")
     lines.append(f"{len(found.results)} mutants: {counts}")
     inputs = sorted({kind for result in found.results for kind in result.inputs})
     if inputs:
         number = sum(bool(result.inputs) for result in found.results)
-        lines.append(f"{number} results are not cached, because the tests use {', '.join(inputs)}")
+        lines.append(f"results not cached: {number}, because the tests use {', '.join(inputs)}")
     return [*lines, f"{shown}; finished in {found.seconds:.2f}s"]

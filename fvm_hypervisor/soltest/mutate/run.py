@@ -6,14 +6,15 @@ coverage, and for each mutant those that cover it, until one fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.compiler import CompileError
@@ -78,7 +79,7 @@ class MutationRun:
         _check_permissions(self.project)
         if self.project.fuzz.seed is None:
             self.project = replace(self.project, fuzz=replace(self.project.fuzz, seed=SEED))
-        session = self._session(self.project, self.options)
+        session = self._session(self.project, self.options, self.tell)
         self._baseline(session)
         sources = session.sources()
         files = self.settings.files(self._own(sources.own))
@@ -92,16 +93,21 @@ class MutationRun:
             )
             if self.settings.matches_contract(mutant.contract)
         ]
+        self._check_contract(trees)
         covering = self._covering()
         compiler = MutantCompiler(
             self.project, sources, session.solc(sources), session.artifacts, self.settings.seconds or _COMPILE_SECONDS
         )
         self.tell(f"{len(mutants)} mutants of {len(files)} files")
-        results, is_complete = self._judge_all(mutants, covering, compiler, session)
-        return MutationResult(results, sources.texts, monotonic() - begin, is_complete)
+        results = self._judge_all(mutants, covering, compiler, session)
+        return MutationResult(results, sources.texts, monotonic() - begin, len(mutants) - len(results))
 
-    def _session(self, project: Project, options: Options) -> SuiteSession:
-        session = SuiteSession(project, self.wanted, replace(options, verbosity=0, shows_logs=False), self.tell)
+    def _tell_coverage(self, line: str) -> None:
+        if line.startswith("Compiling"):  # other lines have been told
+            self.tell(f"{line}, for coverage")
+
+    def _session(self, project: Project, options: Options, tell: Callable[[str], None]) -> SuiteSession:
+        session = SuiteSession(project, self.wanted, replace(options, verbosity=0, shows_logs=False), tell)
         session.prepare()
         return session
 
@@ -126,6 +132,13 @@ class MutationRun:
                 self.tell(f"{location.file}:{location.name} is not mutated, because it contains tests")
         return found
 
+    def _check_contract(self, trees: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raise InvalidInput if no contract of the sources matches."""
+        pattern = self.settings.contract
+        contracts = [node for tree in trees.values() for node in tree["nodes"] if "contractKind" in node]
+        if pattern and not any(self.settings.matches_contract(node["name"]) for node in contracts):
+            raise InvalidInput(f"no contract of the mutated sources matches --mutate-contract '{pattern}'")
+
     def _baseline(self, session: SuiteSession) -> None:
         """Run the tests without a change. Raises BaselineFailed unless all pass, and at least one does."""
         suites = list(session.run())
@@ -143,8 +156,11 @@ class MutationRun:
             for test in suite.tests
             if test.status is CaseStatus.SUCCESS
         }
+        if not suites:
+            filters = self.wanted.text()
+            raise BaselineFailed(f"no test matches {filters}" if filters else "the project has no tests")
         if not self.durations:
-            raise BaselineFailed("no test passes: mutation tests need at least one")
+            raise BaselineFailed("all tests were skipped: mutation tests need at least one that passes")
 
     def _covering(self) -> Covering:
         """Run the tests to learn which code each covers; all tests cover all code that cannot be compiled for it."""
@@ -152,7 +168,7 @@ class MutationRun:
             compiler = coverage_settings(self.project.compiler, ir_minimum=ir_minimum)
             options = replace(self.options, report="visits")
             try:
-                session = self._session(replace(self.project, compiler=compiler), options)
+                session = self._session(replace(self.project, compiler=compiler), options, self._tell_coverage)
             except CompileError:
                 continue
             covering = Covering(code_spans(KnownCode(session.artifacts)))
@@ -170,18 +186,21 @@ class MutationRun:
 
     def _judge_all(
         self, mutants: Sequence[Mutant], covering: Covering, compiler: MutantCompiler, session: SuiteSession
-    ) -> tuple[list[MutantResult], bool]:
-        """Return the results in the order of the mutants, and True if all were judged."""
+    ) -> list[MutantResult]:
+        """Return the results in the order of the mutants; not all after an interruption."""
         found: dict[int, MutantResult] = {}
         keys: dict[int, str] = {}
-        is_complete = True
         idle: list[SuiteWorker] = []
         job = session.job()
         reason = self._uncacheable(job.fork_url)
         if reason:
             self.tell(f"results are not cached: {reason}")
         cache = None if reason else MutationCache.of(self.project, compiler, job)
-        with TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(self.settings.jobs) as threads:
+        with (
+            TemporaryDirectory(prefix="mutants-") as folder,
+            _ended_at_exit(compiler, idle),
+            ThreadPoolExecutor(self.settings.jobs) as threads,
+        ):
             todo: dict[Future[MutantResult], int] = {}
             try:
                 for number, mutant in enumerate(mutants):
@@ -200,7 +219,7 @@ class MutationRun:
                     found[todo[done]] = done.result()
                     self.progress(len(found), len(mutants))
             except KeyboardInterrupt:
-                is_complete = False
+                pass
             finally:
                 self._stop.set()
                 compiler.stop()
@@ -208,10 +227,7 @@ class MutationRun:
                     future.cancel()
                 if cache is not None:
                     cache.put({keys[number]: result for number, result in found.items() if number in keys})
-        compiler.stop()  # the threads have ended
-        for worker in idle:
-            worker.end()
-        return [found[number] for number in sorted(found)], is_complete
+        return [found[number] for number in sorted(found)]
 
     def _uncacheable(self, fork_url: str | None) -> str:
         """Return the setting by which results depend on data whose changes are not noticed; empty if there is none."""
@@ -242,6 +258,17 @@ class MutationRun:
 
     def _seconds(self, tests: set[TestName]) -> float:
         return max(_MIN_SECONDS, _FACTOR * sum(self.durations[test] for test in tests))
+
+
+@contextmanager
+def _ended_at_exit(compiler: MutantCompiler, idle: list[SuiteWorker]) -> Iterator[None]:
+    """End idle processes at exit, after the threads that use them."""
+    try:
+        yield
+    finally:
+        compiler.stop()
+        for worker in idle:
+            worker.end()
 
 
 def has_tests(artifact: ContractArtifact) -> bool:

@@ -26,6 +26,11 @@ def test_mutation_operators_and_the_time_limit_are_read(tmp_path: Path) -> None:
     assert found.unknown_keys == ()
     assert found.mutation.timeout == 30
     assert {*OPERATORS} - {*found.mutation.operators} == {"literal"}
+    of_forge = project(tmp_path, "[mutation]\noptimizer_runs = 1\nvia_ir = true\ntimeuot = 3\nfoo = 1\n")
+    assert of_forge.unknown_keys == (
+        "warning: foundry.toml: unknown key mutation.timeuot: did you mean mutation.timeout?",
+        "warning: foundry.toml: unknown key mutation.foo",
+    )
     with pytest.raises(InvalidInput, match="mutation operator 'literals' is unknown: expected one of assembly, "):
         project(tmp_path, '[mutation]\nexclude_operators = ["literals"]\n')
 

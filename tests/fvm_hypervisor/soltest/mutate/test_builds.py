@@ -13,7 +13,7 @@ import pytest
 
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.compiler import CompileError, CompilerTimeout, Solc
-from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
+from fvm_hypervisor.soltest.mutate.builds import _METADATA, MutantCompiler
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.sources import Sources
@@ -85,6 +85,20 @@ def test_imports_are_followed_once_per_source_and_tests(tmp_path: Path, monkeypa
         assert compiler.affected("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
         assert compiler.used("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_same"),
+    [
+        ("a2646970667358221220", "64736f6c634300081e0033", True),
+        ("a3646970667358221220", "6c6578706572696d656e74616cf564736f6c634300081e0042", True),  # "experimental": true
+        ("a265627a7a72315820", "64736f6c63430005110032", True),
+        ("7f", "5f5260205ff3", False),  # PUSH32
+    ],
+)
+def test_the_hash_in_the_metadata_is_ignored(before: str, after: str, is_same: bool) -> None:
+    one, other = (_METADATA.sub("", f"6001{before}{digit * 64}{after}") for digit in "12")
+    assert (one == other) is is_same
 
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")

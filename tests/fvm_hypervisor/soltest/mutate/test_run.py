@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -19,10 +21,12 @@ from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.job import Options
-from fvm_hypervisor.soltest.mutate.results import MutantStatus, MutationResult
+from fvm_hypervisor.soltest.mutate.judge import Judge
+from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus, MutationResult
 from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun, has_tests
 from fvm_hypervisor.soltest.mutation_settings import MutationSettings
 from fvm_hypervisor.soltest.project import Project, load_project
+from fvm_hypervisor.soltest.workers import SuiteWorker
 from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, write
 from tests.fvm_hypervisor.soltest.mutate.recorded import INPUTS, compiler, copied, mutated
@@ -140,6 +144,78 @@ def test_json_lists_survivors_and_a_low_score_fails(tmp_path: Path) -> None:
     assert answer["summary"]["survived"] == len(GAPS)
     shown = {(row["line"], row["original"], row["mutant"]) for row in answer["survived_mutants"]["src/Vault.sol"]}
     assert shown == GAPS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (
+            ["--mutate", "--mutate-contract", "Nope"],
+            2,
+            "no contract of the mutated sources matches",
+        ),
+        (["--mutate", "lib"], 2, "no such source or folder in {root}; pass the project's folder before --mutate"),
+        (["--mutate", "/"], 2, "no such source or folder in {root}; pass the project's folder before --mutate"),
+        (["--mutate", "test"], 2, "--mutate test names no source of the project that can be mutated"),
+        (["--match-test", "nothing", "--mutate"], 1, "no test matches --match-test 'nothing'"),
+        (["--mutate", "--mutation-min-score", "101"], 2, "--mutation-min-score is 101: expected 0 to 100"),
+        (["--mutate", "--mutation-timeout", "inf"], 2, "--mutation-timeout is inf: expected 0.1 to 86400"),
+        (["--mutate", "--mutation-jobs", "-1"], 2, "--mutation-jobs is -1: expected 0 to 1024"),
+    ],
+)
+def test_an_error_names_the_option(tmp_path: Path, arguments: list[str], status: int, words: str) -> None:
+    root = copied(tmp_path)
+    found = CliRunner().invoke(app, ["test", str(root), "--use", str(compiler(tmp_path)), *arguments])
+    assert found.exit_code == status
+    text = " ".join(re.sub(r"[│╭╰─╮╯]", " ", found.stderr).split())
+    assert words.format(root=root) in text
+
+
+def test_a_folder_and_a_source_select_sources(tmp_path: Path) -> None:
+    own = ["src/A.sol", "src/math/B.sol", "src/mathC.sol"]
+    assert MutationSettings(("src/math",)).files(own) == ["src/math/B.sol"]
+    assert MutationSettings(("src/A.sol", "src/math")).files(own) == ["src/A.sol", "src/math/B.sol"]
+    assert MutationSettings((".",)).files(own) == own
+
+
+def test_the_second_compilation_is_for_coverage(tmp_path: Path) -> None:
+    lines: list[str] = []
+    options, settings = Options(use=str(compiler(tmp_path))), MutationSettings(contract="Vault")
+    project = replace(load_project(copied(tmp_path)), unknown_keys=("warning: one",), force=True)
+    MutationRun(project, WANTED, options, settings, lines.append).run()
+    said = "Compiling 2 files with Solc 0.8.30"
+    assert [line for line in lines if "mutants" not in line] == ["warning: one", said, f"{said}, for coverage"]
+
+
+def test_idle_processes_end_with_a_failing_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[SuiteWorker] = []
+    run = Judge._result
+
+    def failing(judge: Judge, *arguments: Any) -> MutantResult:
+        run(judge, *arguments)
+        ended.extend(judge.idle)
+        raise InvalidInput("the disk is full")
+
+    monkeypatch.setattr(Judge, "_result", failing)
+    with pytest.raises(InvalidInput, match="the disk is full"):
+        mutated(copied(tmp_path), str(compiler(tmp_path)), MutationSettings(("src/Vault.sol",), jobs=1), WANTED)
+    assert [worker.process.is_alive() for worker in ended] == [False]
+
+
+def test_an_interrupted_run_counts_the_mutants_without_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, done = Judge._result, Counter[str]()
+
+    def interrupted(judge: Judge, *arguments: Any) -> MutantResult:
+        done["mutants"] += 1
+        if done["mutants"] == 9:
+            raise KeyboardInterrupt
+        return run(judge, *arguments)
+
+    monkeypatch.setattr(Judge, "_result", interrupted)
+    found = mutated(copied(tmp_path), str(compiler(tmp_path)), MutationSettings(jobs=1), WANTED)
+    assert (len(found.results), found.untested) == (8, 18)
 
 
 def test_output_is_the_documented_one(tmp_path: Path) -> None:
