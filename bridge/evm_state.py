@@ -12,7 +12,10 @@ from hypervisor.types import ActorID
 from store.blockstore import Blockstore
 from store.cid import EMPTY_ARRAY_CID, Cid
 from store.codec import CodecError, decode, encode, link, unlink
+from store.keccak import keccak
 
+EMPTY_CODE_HASH: Final = bytes(keccak(b""))
+"""Keccak-256 of the code of an account without code."""
 _KEPT: Final = 4096
 """Number of decoded blocks to cache, of some hundred bytes each."""
 

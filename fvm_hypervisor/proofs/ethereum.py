@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from bridge import rlp
 from bridge.addresses import EthAddress, checksummed
+from bridge.evm_state import EMPTY_CODE_HASH
 from bridge.patricia import EMPTY_ROOT, MAX_NODE, MAX_NODES, InvalidProof, proven_value
 from localnet.fork.answers import bytes_of, quantity, word_of
 from localnet.fork.ethereum_header import read_header
@@ -22,7 +23,6 @@ T = TypeVar("T")
 
 MAX_SLOTS: Final = 1024
 """Maximum number of slots of a proof, the limit of geth's `eth_getProof`."""
-EMPTY_CODE_HASH: Final = bytes(keccak(b""))
 _STATE_ROOT: Final = 3
 _FIELDS: Final = 4
 

@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.evm_state import EvmState
+from bridge.evm_state import EMPTY_CODE_HASH, EvmState
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from localnet.state.contract_state import nonce_of, state_with_storage, storage_of
 from store.cid import Cid, split_cid
-from store.keccak import keccak
 from store.paths import Path, PathStep, prove
 
 _ACTORS, _HEAD = PathStep("1"), PathStep("1")
 """The actors of a state root, and the head of an actor."""
 _ADDRESS_MAP = PathStep("0")
 _STORAGE = PathStep("2")
-NO_CODE = keccak(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -
         return AccountProof(
             root, TokenAmount(0), 0, bytes(32), bytes(32), _proof(machine, root, path), _no_slots(slots)
         )
-    code_hash, storage, proved = NO_CODE, bytes(32), _no_slots(slots)
+    code_hash, storage, proved = EMPTY_CODE_HASH, bytes(32), _no_slots(slots)
     evm_state = state_with_storage(machine, actor)
     if evm_state is not None and evm_state.storage is not None:
         code_hash = EvmState.decode(machine.store.get(actor.head)).bytecode_hash

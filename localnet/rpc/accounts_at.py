@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
+from bridge.evm_state import EMPTY_CODE_HASH
 from bridge.patricia import EMPTY_ROOT
-from localnet.calls.proofs import NO_CODE, prove_account
+from localnet.calls.proofs import prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
@@ -57,7 +58,7 @@ def account(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[
     return {
         "balance": as_quantity(found.balance),
         "nonce": as_quantity(found.nonce),
-        "codeHash": as_data(found.code_hash if any(found.code_hash) else NO_CODE),
+        "codeHash": as_data(found.code_hash if any(found.code_hash) else EMPTY_CODE_HASH),
         "storageRoot": as_data(found.storage if any(found.storage) else EMPTY_ROOT),
     }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bridge.delegations import DELEGATION_PREFIX
+from bridge.evm_state import EMPTY_CODE_HASH
 from bridge.params import unwrap_return
 from hypervisor.errors import InvalidInput
-from localnet.calls.proofs import NO_CODE, prove_account
+from localnet.calls.proofs import prove_account
 from localnet.state.contract_state import nonce_of
 from localnet.state.controls import set_storage
 from store.keccak import keccak
@@ -15,7 +16,7 @@ from tests.labs.test_accounts import NOBODY, NOTES, Stage, number
 
 
 def test_account_proof_uses_delegation_designator_as_code(stage: Stage) -> None:
-    assert prove_account(stage.machine, stage.bob.delegated, [1]).code_hash == NO_CODE
+    assert prove_account(stage.machine, stage.bob.delegated, [1]).code_hash == EMPTY_CODE_HASH
     stage.lend(stage.bob, NOTES)
     stage.call(stage.bob)
     found = prove_account(stage.machine, stage.bob.delegated, [1, 9])
@@ -31,7 +32,7 @@ def test_account_storage_outlives_delegation(stage: Stage) -> None:
     stage.call(stage.bob)
     stage.lend(stage.bob, NOBODY, 1)
     found = prove_account(stage.machine, stage.bob.delegated, [1])
-    assert (found.code_hash, found.slots[0].value[12:]) == (NO_CODE, stage.carol.address)
+    assert (found.code_hash, found.slots[0].value[12:]) == (EMPTY_CODE_HASH, stage.carol.address)
 
 
 def test_delegated_account_storage_can_be_set(stage: Stage) -> None:

@@ -20,7 +20,7 @@ from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, encode_ans
 from bridge.cbor import ParamsError, byte_string, read_byte_string
 from bridge.delegations import DELEGATION_PREFIX, authority_of, delegation_of
 from bridge.events import Log, log_to_entries
-from bridge.evm_state import EvmState, Lifespan, evm_state_at
+from bridge.evm_state import EMPTY_CODE_HASH, EvmState, Lifespan, evm_state_at
 from bridge.filecoin_call import FIRST_CALLABLE_METHOD, AbiError, decode_method_return, encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
@@ -94,7 +94,6 @@ CODE_BLOCK: Final = (
 CODE: Final = cid_of(CODE_BLOCK, RAW)
 KNOWN_NONCES: Final = named_code(CODE, "nonces")
 
-_NO_CODE: Final = keccak(b"")
 _DELEGATED: Final = keccak(b"Delegated(address)")
 _GET_BYTECODE, _GET_BYTECODE_HASH, _GET_STORAGE_AT, _DELEGATE_CALL = map(MethodNumber, (3, 4, 5, 6))
 _LOOKS: Final = (_GET_BYTECODE, _GET_BYTECODE_HASH, _GET_STORAGE_AT)
@@ -182,7 +181,7 @@ class AccountCalls:
         if call.method == _GET_BYTECODE:
             return CallResult(ExitCode.OK, Block(DAG_CBOR, encode(None)))
         if call.method == _GET_BYTECODE_HASH:
-            return CallResult(ExitCode.OK, Block(CBOR, byte_string(_NO_CODE)))
+            return CallResult(ExitCode.OK, Block(CBOR, byte_string(EMPTY_CODE_HASH)))
         return self._inner.invoke(calls, call, actor, state)
 
     # --- running lent code ------------------------------------------------------------------------------------
