@@ -54,16 +54,17 @@ def _compressed(state: list[int], last: bytes) -> bytes:
     work[14] ^= _MASK
     for order in _SIGMA:
         for lane, (a, b, c, d) in enumerate(_LANES):
-            for word, turn_d, turn_b in (
-                (message[order[2 * lane]], 16, 12),
-                (message[order[2 * lane + 1]], 8, 7),
-            ):
-                work[a] = work[a] + work[b] + word & _MASK
-                work[d] = _turned(work[d] ^ work[a], turn_d)
-                work[c] = work[c] + work[d] & _MASK
-                work[b] = _turned(work[b] ^ work[c], turn_b)
+            low, left, right, high = work[a], work[b], work[c], work[d]
+            low = low + left + message[order[2 * lane]] & _MASK
+            high ^= low
+            high = (high >> 16 | high << 16) & _MASK
+            right = right + high & _MASK
+            left ^= right
+            left = (left >> 12 | left << 20) & _MASK
+            low = low + left + message[order[2 * lane + 1]] & _MASK
+            high ^= low
+            high = (high >> 8 | high << 24) & _MASK
+            right = right + high & _MASK
+            left ^= right
+            work[a], work[b], work[c], work[d] = low, (left >> 7 | left << 25) & _MASK, right, high
     return pack("<8I", *(word ^ work[at] ^ work[at + 8] for at, word in enumerate(state)))
-
-
-def _turned(word: int, bits: int) -> int:
-    return word >> bits | word << 32 - bits & _MASK

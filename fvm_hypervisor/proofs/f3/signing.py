@@ -7,7 +7,8 @@ Sources: FIP-0086; go-f3 (gpbft/types.go, gpbft/chain.go, merkle/merkle.go); the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from fvm_hypervisor.proofs.f3.blake2xs import blake2xs
 from fvm_hypervisor.proofs.f3.certificate import Certificate, Tipset
@@ -17,10 +18,15 @@ from store.cid import cid_of
 from store.codec import encode
 from store.keccak import keccak
 
+if TYPE_CHECKING:
+    from py_arkworks_bls12381 import G1Point
+
 _DECIDE: Final = b"\x05"
 """Phase of the votes in a certificate; its round is 0."""
 _EMPTY: Final = bytes(32)
 _COEFFICIENT: Final = 16
+_MAX_POINTS: Final = 16_384
+"""Maximum number of decoded keys that are kept, twice the participants of the largest table."""
 
 
 def signed_bytes(network: str, certificate: Certificate) -> bytes:
@@ -57,12 +63,9 @@ def verify_aggregate(signature: bytes, message: bytes, keys: Sequence[bytes], si
     points = []
     for index, key in enumerate(keys):
         try:
-            point = G1Point.from_compressed_bytes(key)
+            points.append(_point(key))
         except ValueError as error:
-            raise InvalidCertificate(f"the key of entry {index} of the power table is not a point: {error}") from None
-        if point == G1Point.identity():
-            raise InvalidCertificate(f"the key of entry {index} of the power table is the point at infinity")
-        points.append(point)
+            raise InvalidCertificate(f"the key of entry {index} of the power table is {error}") from None
     try:
         aggregate = G2Point.from_compressed_bytes(signature)
     except ValueError as error:
@@ -79,6 +82,20 @@ def weights_of(keys: Sequence[bytes]) -> list[int]:
     size = _COEFFICIENT * len(keys)
     output = blake2xs(b"".join(keys), size)
     return [int.from_bytes(output[at : at + _COEFFICIENT], "little") + 1 for at in range(0, size, _COEFFICIENT)]
+
+
+@lru_cache(maxsize=_MAX_POINTS)  # most keys are in the tables of many instances: half of the time of a certificate
+def _point(key: bytes) -> G1Point:
+    """Return the point of a key. Raises ValueError for bytes that are not a point, and for the point at infinity."""
+    from py_arkworks_bls12381 import G1Point
+
+    try:
+        point = G1Point.from_compressed_bytes(key)
+    except ValueError as error:
+        raise ValueError(f"not a point: {error}") from None
+    if point == G1Point.identity():
+        raise ValueError("the point at infinity")
+    return point
 
 
 def _leaf(tipset: Tipset) -> bytes:
