@@ -32,7 +32,7 @@ MAX_INPUT: Final = 256 << 10
 """Maximum size of the input in bytes."""
 MAX_CERTIFICATES: Final = 16
 MAX_KEYS: Final = 2048
-"""Maximum number of certificates times participants: each certificate takes all keys."""
+"""Maximum number of certificates times participants, since each certificate takes all keys; deltas count too."""
 MAX_BLOCKS: Final = 256
 _INPUT: Final = ("string", "uint64", "bytes32", "bytes")
 _OUTPUT: Final = "(uint64,bytes32,uint64,uint64,uint64,uint64,bytes32[],bytes)"
@@ -72,11 +72,13 @@ def _verified_event(network: str, instance: int, digest: bytes, proof: bytes) ->
     table = decode_power_table(values.octets(table_bytes, "power table", MAX_INPUT))
     if power_table_cid(table)[-_DIGEST:] != digest:
         raise InvalidCertificate("power table: its digest is not the trusted one")
-    if len(encoded) * len(table) > MAX_KEYS:
-        raise InvalidCertificate(
-            f"{len(encoded)} certificates with {len(table)} participants: the product may be at most {MAX_KEYS}"
-        )
     certificates = [decode_certificate(values.octets(one, "certificate", MAX_INPUT)) for one in encoded]
+    most = len(table) + sum(len(one.deltas) for one in certificates)  # of any of the tables
+    if len(certificates) * most > MAX_KEYS:
+        raise InvalidCertificate(
+            f"{len(certificates)} certificates with up to {most} participants, deltas included: the product may be at "
+            f"most {MAX_KEYS}"
+        )
     end = follow(Finality(network, instance, table), certificates)
     pairs = [(cid_of(one), one) for one in map(_block, values.array(blocks, "blocks", MAX_BLOCKS))]
     if not pairs:
@@ -103,7 +105,7 @@ F3_EVENT: Final = Precompile(
     "0x000000000000000000000000000000000000e701",
     gas=200_000,
     function=_verify,
-    gas_per_word=1_500,
+    gas_per_word=6_000,
     signature=f"f3_event(string,uint64,bytes32,bytes)({_OUTPUT})",
 )
 """The precompile; register it with `Network(precompiles=["f3_event"])` or `node --precompile f3_event`."""

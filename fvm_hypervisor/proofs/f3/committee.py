@@ -55,7 +55,7 @@ class Committee:
         table = power_table_cid(self.table)
         unsigned = Certificate(instance, tuple(chain), _NO_COMMITMENTS, table, chosen, bytes(SIGNATURE_LENGTH), ())
         hashed = G2Point.hash_to_curve(signed_bytes(self.network, unsigned), BLS_DOMAIN)
-        weights = weights_of([entry.key for entry in self.table])
+        weights = weights_of(tuple(entry.key for entry in self.table))
         aggregate = G2Point.identity()
         for at in chosen:
             aggregate = aggregate + hashed * self._secrets[at] * Scalar(weights[at])

@@ -70,15 +70,19 @@ def verify_aggregate(signature: bytes, message: bytes, keys: Sequence[bytes], si
         aggregate = G2Point.from_compressed_bytes(signature)
     except ValueError as error:
         raise InvalidCertificate(f"Signature: not a point: {error}") from None
-    weights = weights_of(keys)
+    weights = weights_of(tuple(keys))
     weighted = G1Point.multiexp_unchecked([points[at] for at in signers], [Scalar(weights[at]) for at in signers])
     hashed = G2Point.hash_to_curve(message, BLS_DOMAIN)
     if not GT.pairing_check([-G1Point(), weighted], [aggregate, hashed]):
         raise InvalidCertificate("Signature: it does not verify for the signers, the network and the contents")
 
 
-def weights_of(keys: Sequence[bytes]) -> list[int]:
-    """Return the weight of each key: BLAKE2Xs of all keys, 16 bytes each, little-endian, plus 1."""
+@lru_cache(maxsize=2)
+def weights_of(keys: tuple[bytes, ...]) -> list[int]:
+    """Return the weight of each key: BLAKE2Xs of all keys, 16 bytes each, little-endian, plus 1.
+
+    Consecutive certificates mostly have the same keys.
+    """
     size = _COEFFICIENT * len(keys)
     output = blake2xs(b"".join(keys), size)
     return [int.from_bytes(output[at : at + _COEFFICIENT], "little") + 1 for at in range(0, size, _COEFFICIENT)]

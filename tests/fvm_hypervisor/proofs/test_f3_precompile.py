@@ -11,7 +11,14 @@ import pytest
 from eth_abi.abi import decode, encode
 
 from bridge.addresses import EthAddress, to_filecoin
-from fvm_hypervisor.proofs.f3 import Certificate, Committee, encode_certificate, encode_power_table, power_table_cid
+from fvm_hypervisor.proofs.f3 import (
+    Certificate,
+    Committee,
+    PowerDelta,
+    encode_certificate,
+    encode_power_table,
+    power_table_cid,
+)
 from fvm_hypervisor.proofs.f3_precompile import F3_EVENT, MAX_CERTIFICATES, MAX_INPUT, event_proof
 from localnet import CallFailed, Network
 from store import codec
@@ -146,9 +153,15 @@ def test_limits_are_checked_before_the_work(source: Source) -> None:
     assert F3_EVENT.function is not None
     with pytest.raises(ValueError, match="the limit is 262,144"):
         F3_EVENT.function(bytes(MAX_INPUT + 1))
+    deltas = tuple(PowerDelta(1_000 + at, 1, bytes([at]) * 48) for at in range(200))
+    growing = encode_certificate(replace(COMMITTEE.certify(0, source.certificates[0].chain), deltas=deltas))
+    proof = codec.encode([encode_power_table(COMMITTEE.table), [growing] * 8, [], 0, 0])
+    data = encode(["string", "uint64", "bytes32", "bytes"], ["source", 0, DIGEST, proof])
+    with pytest.raises(ValueError, match=r"8 certificates with up to 160\d participants, deltas included"):
+        F3_EVENT.function(data)
     large = Committee("source", 600)
     certificates = [encode_certificate(COMMITTEE.certify(at, source.certificates[0].chain)) for at in range(4)]
     proof = codec.encode([encode_power_table(large.table), certificates, [], 0, 0])
     data = encode(["string", "uint64", "bytes32", "bytes"], ["source", 0, power_table_cid(large.table)[-32:], proof])
-    with pytest.raises(ValueError, match="4 certificates with 600 participants: the product may be at most 2048"):
+    with pytest.raises(ValueError, match=r"4 certificates with up to 600 participants, .* may be at most 2048"):
         F3_EVENT.function(data)
