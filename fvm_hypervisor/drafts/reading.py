@@ -20,6 +20,7 @@ The file is data. It names files in its own folder only.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +32,7 @@ from hypervisor.draft_migrations import migration_digest
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.features import FEATURES, INSTALLING
 from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.network_versions import NETWORK_VERSIONS, network_version
+from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from hypervisor.overlay import Draft, Overlay
 from hypervisor.overlay_file import (
     MAX_BYTES,
@@ -75,8 +76,8 @@ class DraftMigration:
 class DraftVersion:
     """A draft version read from a file: its changes, its last epoch of the base version, and its built-in actors.
 
-    `overlay` adds the version to the known ones. `bundle` is None if the actors are those of the base version. Reading
-    executes no migration.
+    `overlay` adds the version to the known ones. `bundle` has the version's actors, None for those of the base version:
+    `named` with `modules`. Reading executes no migration.
     """
 
     path: Path
@@ -85,6 +86,10 @@ class DraftVersion:
     overlay: Overlay
     epoch: int | None
     bundle: Bundle | None
+    named: Bundle | None
+    """The bundle that the file names."""
+    modules: tuple[tuple[str, bytes], ...]
+    """The modules that replace single actors, by the name of the actor."""
     migration: DraftMigration | None
 
 
@@ -114,12 +119,13 @@ def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
     draft = Draft(number, base, "" if migration is None else migration_digest(migration.source))
     overlay = Overlay(name, number, None, prices, tuple(sorted(rules.items())), added, removed, draft)
     check_overlay(overlay)
-    bundle = _bundle(table_of(table, "actors"), path, overlay)
+    named, modules = _actors(table_of(table, "actors"), path.resolve().parent)
+    bundle = _built(named, modules, network_version(number, overlay))
     if epoch != 0 and bundle is None and rules.get(FEATURES[INSTALLING].rule):
         raise InvalidInput(
             f"{INSTALLING} needs an init actor that supports it: set epoch = 0, or name a bundle in [actors]"
         )
-    return DraftVersion(path, number, base, overlay, epoch, bundle, migration)
+    return DraftVersion(path, number, base, overlay, epoch, bundle, named, modules, migration)
 
 
 def _enabled_features(table: Mapping[str, Any]) -> tuple[str, ...]:
@@ -164,23 +170,25 @@ def _migration(table: Mapping[str, Any], folder: Path) -> DraftMigration | None:
     return DraftMigration(path, read_bounded(path, MAX_BYTES, "migration"))
 
 
-def _bundle(table: Mapping[str, Any], path: Path, overlay: Overlay) -> Bundle | None:
-    """Return the bundle of a table [actors]: the named one, or the base version's, with other modules."""
-    if not table:
-        return None
+def _actors(table: Mapping[str, Any], folder: Path) -> tuple[Bundle | None, tuple[tuple[str, bytes], ...]]:
+    """Return the bundle and the modules that a table [actors] names."""
     check_names(table, (_BUNDLE, *ACTOR_NAMES), "[actors]")
     for name, value in table.items():
         if not isinstance(value, str) or not value:
             raise InvalidInput(f"{name} of [actors] is {value!r:.80}: expected the name of a file")
-    folder = path.resolve().parent
-    row = network_version(overlay.since, overlay)
-    bundle = _open(table[_BUNDLE], folder) if _BUNDLE in table else Bundle.for_actors(row.actors, row.rules)
-    modules = {
-        name: read_bounded(path_inside(folder, file, f"actors.{name}"), MAX_BUNDLE_BYTES, f"actors.{name}", BundleError)
+    modules = (
+        (name, read_bounded(path_inside(folder, file, f"actors.{name}"), MAX_BUNDLE_BYTES, f"actors.{name}"))
         for name, file in table.items()
         if name != _BUNDLE
-    }
-    return Bundle.from_car(build(bundle, modules)) if modules else bundle
+    )
+    return _open(table[_BUNDLE], folder) if _BUNDLE in table else None, tuple(modules)
+
+
+def _built(named: Bundle | None, modules: tuple[tuple[str, bytes], ...], row: NetworkVersion) -> Bundle | None:
+    """Return the bundle of a draft: the named one, or this project's own for the row, with other modules."""
+    if not modules:
+        return named
+    return Bundle.from_car(build(named or Bundle.for_actors(row.actors, row.rules), dict(modules)))
 
 
 def _open(source: str, folder: Path) -> Bundle:
@@ -195,9 +203,10 @@ def _open(source: str, folder: Path) -> Bundle:
         if Bundle.embedded(variant).root == root:
             return Bundle.embedded(variant)
     for file in (*downloaded_releases().values(), *unpinned_bundles().values(), *sorted(folder.glob("*.car"))):
-        bundle = Bundle.from_file(file)
-        if bundle.root == root:
-            return bundle
+        with suppress(BundleError):  # other files in these folders need not be bundles
+            bundle = Bundle.from_file(file)
+            if bundle.root == root:
+                return bundle
     raise BundleError(
         f"no bundle here has the manifest root {show(root)}: install it with `hypervisor bundle fetch` or "
         f"`hypervisor bundle add`, or put its CAR file into {folder}"

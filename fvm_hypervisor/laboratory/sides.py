@@ -182,13 +182,15 @@ def _side(
         if named.count(name) > 1:
             raise InvalidInput(f"--price {name} is given {named.count(name)} times: expected one price for a name")
     changes = None if draft is None else draft.overlay
-    actors_of_draft = None if draft is None else draft.bundle
     return Side(
         draft.number if draft is not None else None if network is None else _number(network),
         changes if overlay is None else read_overlay(Path(overlay)),
         tuple(sorted(_price(text) for text in prices)),
-        actors_of_draft if bundle is None else Bundle.open(bundle),
-        tuple((name, _module(name, Path(file))) for name, file in actors if file is not None),
+        (None if draft is None else draft.named) if bundle is None else Bundle.open(bundle),
+        (
+            *(() if draft is None else draft.modules),
+            *((name, _module(name, Path(file))) for name, file in actors if file is not None),
+        ),
         ", ".join(filter(None, words)) or AS_RECORDED,
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from fvm_hypervisor.drafts import DraftVersion
 from hypervisor.bundle import Bundle
 from hypervisor.bundle_library import downloaded_releases, library_folder, own_bundles
 from hypervisor.errors import BundleError
@@ -34,9 +35,10 @@ class BundleFolder:
     Bundles are only read when they are requested; before that, only their manifests are.
     """
 
-    def __init__(self, folder: Path | None, instead: Bundle | None = None) -> None:
-        """`instead` is a bundle whose actors replace those that states refer to."""
-        self.folder, self._instead = folder, instead
+    def __init__(self, folder: Path | None, instead: Bundle | None = None, draft: DraftVersion | None = None) -> None:
+        """`instead` is a bundle whose actors replace those that states refer to; those of `draft` replace them too."""
+        self.folder, self._draft = folder, draft
+        self._instead = draft.named if instead is None and draft is not None else instead
         self._stores: dict[Cid, MemoryStore | None] = {}
 
     def store(self, manifest: Cid, carried: Mapping[Cid, bytes] = NOTHING_CARRIED) -> MemoryStore:
@@ -62,6 +64,9 @@ class BundleFolder:
         """
         if self._instead is not None:
             store.put_many(self._instead.modules_under(Manifest.load(store, manifest)))
+        if self._draft is not None and self._draft.modules:
+            known = Manifest.load(store, manifest)
+            store.put_many((known.code(name), module) for name, module in self._draft.modules)
 
     def find(self, manifest: Cid) -> MemoryStore | None:
         """Return the blocks of the bundle with this manifest data CID; None if it is missing."""
@@ -76,7 +81,10 @@ class BundleFolder:
             store.put_many(blocks.items())
 
     def _load(self, manifest: Cid) -> MemoryStore | None:
-        store = MemoryStore()
+        store, own = MemoryStore(), None if self._draft is None else self._draft.bundle
+        if own is not None and own.manifest.data == manifest:
+            store.put_many(own.blocks)
+            return store
         path = self._files.get(manifest)
         if path is not None:
             with path.open("rb") as stream:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from fvm_hypervisor.drafts import DraftVersion, named_draft
 from fvm_hypervisor.laboratory.sides import Choices, one_side
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder, BundleMissing
 from fvm_hypervisor.laboratory.vectors.charges import Trace, TraceFile, charges_of, first_difference, totals, trace_of
@@ -26,7 +27,7 @@ from hypervisor.bundle import Bundle
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.gas import in_gas
 from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.network_versions import network_version
+from hypervisor.network_versions import known_row
 from hypervisor.overlay import Overlay
 from hypervisor.tracing import Recorder
 from store.blockstore import StoreError
@@ -39,16 +40,18 @@ class RunOptions:
     """Output options. With `against`, charges that differ from that file of traces are failures.
 
     `overlay` changes prices or rules, so gas may differ from the vectors. The actors of `bundle` replace those that the
-    vectors name, and `network` their network version. With `parallel` above 1, workers execute the messages.
+    vectors name, `network` their network version, and `draft` is the draft of that version. With `parallel` above 1,
+    workers execute the messages.
     """
 
     diff: bool = False
     trace: bool = False
     against: Path | None = None
     overlay: Overlay | None = None
-    bundle: str | Bundle | None = None
+    bundle: str | None = None
     parallel: int = 1
     network: int | None = None
+    draft: DraftVersion | None = None
 
     @property
     def listening(self) -> bool:
@@ -58,11 +61,12 @@ class RunOptions:
 
 def under_network(options: RunOptions, name: str) -> RunOptions:
     """Return options that run all vectors under a network version: nvN, or a draft's file. Raises InvalidInput."""
-    side = one_side(Choices(network=name))
-    if side.overlay is not None and options.overlay is not None:
+    draft = named_draft(name)
+    if draft is None:
+        return replace(options, network=one_side(Choices(network=name)).network)
+    if options.overlay is not None:
         raise InvalidInput(f"--overlay and the draft {name} exclude each other: put both into the draft")
-    overlay, bundle = options.overlay or side.overlay, options.bundle or side.bundle
-    return replace(options, network=side.network, overlay=overlay, bundle=bundle)
+    return replace(options, network=draft.number, overlay=draft.overlay, draft=draft)
 
 
 def run_file(path: Path, folder: Path, options: RunOptions = RunOptions()) -> list[Record]:
@@ -85,7 +89,7 @@ def _run(text: bytes, path: Path, folder: Path, options: RunOptions) -> Iterator
             yield from _records(vector, path, folder, options)
         except BundleMissing as error:
             numbers = [variant["nv"] for variant in vector["preconditions"]["variants"]]
-            yield {**_failed_record(name or path.stem, error), "lacks": network_version(numbers[0]).actors}
+            yield {**_failed_record(name or path.stem, error), "lacks": known_row(numbers[0], options.overlay).actors}
     except (HypervisorError, StoreError) as error:
         yield _failed_record(name or path.stem, error)
 
@@ -97,7 +101,7 @@ def _failed_record(name: str, error: Exception) -> Record:
 
 def _records(vector: Record, path: Path, folder: Path, options: RunOptions) -> Iterator[Record]:
     recorder = Recorder() if options.listening else None
-    bundles, overlay, network = _bundles(folder, options.bundle), options.overlay, options.network
+    bundles, overlay, network = _bundles(folder, options.bundle, options.draft), options.overlay, options.network
     for variant in variants_of(vector, path, bundles, recorder, overlay=overlay, network=network):
         result = run_variant(variant, options.parallel)
         record = {**result.record(), "vector": result.vector or path.stem}
@@ -138,9 +142,9 @@ def _against(trace: Trace, expected: Trace | None) -> str:
 
 
 @lru_cache(maxsize=1)
-def _bundles(folder: Path, instead: str | Bundle | None) -> BundleFolder:
+def _bundles(folder: Path, instead: str | None, draft: DraftVersion | None) -> BundleFolder:
     """Return the bundles, cached in each worker process."""
-    return BundleFolder(folder, Bundle.open(instead) if isinstance(instead, str) else instead)
+    return BundleFolder(folder, None if instead is None else Bundle.open(instead), draft)
 
 
 @lru_cache(maxsize=1)

@@ -286,6 +286,22 @@ def test_vector_of_a_draft_chain_passes_under_the_draft_only(chain: tuple[Path, 
     assert run("conformance", vector, "--workers", 1).exit_code == 1
 
 
+def test_vector_finds_the_actors_of_its_draft(tmp_path: Path) -> None:
+    (tmp_path / "small.wasm").write_bytes(SmallActor().module())
+    draft, folder = written(tmp_path, f'[actors]\n{NAME} = "small.wasm"\n'), tmp_path / "chain"
+    with opened(draft, folder) as network:
+        network.mine(EPOCH + 1 - network.block_number)
+        epoch = network.send_native(ADDRESS, METHOD).block_number
+    vector, bundles = tmp_path / "vector.json", tmp_path / "none"
+    done = run("extract", epoch, "--state", folder, "--network", draft, "--out", vector, "--bundle-dir", bundles)
+    assert done.exit_code == 0, done.output
+    done = run("conformance", vector, "--network", draft, "--workers", 1, "--bundle-dir", bundles)
+    assert done.exit_code == 0, done.output
+    (tmp_path / "small.wasm").write_bytes(SmallActor(turns=101).module())
+    other = run("conformance", vector, "--network", draft, "--workers", 1, "--bundle-dir", bundles)
+    assert (other.exit_code, "not installed" in other.output) == (1, True), other.output
+
+
 def test_upgrade_of_the_command_line_replaces_the_drafts_epoch(tmp_path: Path) -> None:
     draft = str(written(tmp_path))
     chosen = chosen_version(draft, None, ["nv30@9"], None, False, False)

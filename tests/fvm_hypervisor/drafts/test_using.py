@@ -13,6 +13,7 @@ from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from hypervisor.network_versions import NV29
 from localnet import Network
+from store.cid import show
 from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, NAME, SmallActor
 from tests.localnet.conftest import Clock
 
@@ -95,6 +96,30 @@ def test_module_of_a_draft_runs_under_the_code_of_the_recorded_actor(tmp_path: P
     found = report(chain, "--network", draft)
     assert {kind: count for kind, count in found["kinds"].items() if count} == {"events": 1}
     assert report(chain, "--network", "nv29")["same"]
+
+
+def test_module_of_a_draft_leaves_the_other_recorded_actors(tmp_path: Path) -> None:
+    """The states of nv28 have the layouts of actors v18, which this project's actors v19 cannot read."""
+    with Network(tmp_path / "chain", network=28, clock=Clock()) as network:
+        network.send_native(network.accounts[1].native, value=1)
+    (tmp_path / "small.wasm").write_bytes(SmallActor().module())
+    draft = tmp_path / "draft.toml"
+    draft.write_text(f'number = 30\nbase = 29\n[actors]\n{NAME} = "small.wasm"\n', encoding="utf-8")
+    assert report(tmp_path / "chain", "--network", draft)["same"]
+
+
+def test_vector_runs_with_the_module_of_a_draft(tmp_path: Path) -> None:
+    with Network(tmp_path / "chain", bundle=SmallActor().bundle(tmp_path / "small.car"), clock=Clock()) as network:
+        message = show(network.send_native(ADDRESS, METHOD).execution.message.cid())
+    vector = tmp_path / "vector.json"
+    bundles = "--bundle-dir", tmp_path
+    done = run("extract", message, "--state", tmp_path / "chain", "--out", vector, *bundles)
+    assert done.exit_code == 0, done.output
+    draft = tmp_path / "draft.toml"
+    draft.write_text(f'number = 30\nbase = 29\n[actors]\n{NAME} = "other.wasm"\n', encoding="utf-8")
+    for actor, status in (SmallActor(), 0), (SmallActor(turns=101), 1):
+        (tmp_path / "other.wasm").write_bytes(actor.module())
+        assert run("conformance", vector, "--network", draft, "--workers", 1, *bundles).exit_code == status
 
 
 @pytest.fixture
