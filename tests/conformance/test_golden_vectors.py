@@ -98,7 +98,7 @@ def test_the_machine_answers_as_the_reference_did(file: Path, boundary: str, mon
 def test_a_gas_too_much_for_a_syscall_is_noticed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted defect that changes the gas of most messages that reach an actor."""
 
-    def planted(number: int) -> NetworkVersion:
+    def planted(number: int, _overlay: object) -> NetworkVersion:
         row = network_version(number)
         return replace(row, prices=replace(row.prices, name="planted", syscall=row.prices.syscall + 1000))
 

@@ -75,7 +75,7 @@ def test_both_boundaries_emit_equal_events(path: Path, monkeypatch: pytest.Monke
 def test_one_additional_gas_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     path = data_file("vectors/fvm-nv18/fil_10_verifiedregistry/AddVerifiedClient/Ok")
     planted = replace(NV18, prices=replace(HYGGE, name="planted", block_open_flat=HYGGE.block_open_flat + 1000))
-    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda _number: planted)
+    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda *_: planted)
     (result,) = run_vector(next(path.glob("*.json")), bundles())
     assert any(difference.startswith("gas") for difference in result.differences)
     assert network_version(18) is NV18

@@ -86,7 +86,7 @@ def test_this_machine_answers_as_the_reference_did(tmp_path: Path, monkeypatch: 
     taken, again = sum(each.taken for each in parallel), sum(each.again for each in parallel)
     assert taken > again  # and they are executed by workers, but for those that conflict
 
-    def planted(number: int) -> NetworkVersion:
+    def planted(number: int, _overlay: object) -> NetworkVersion:
         row = network_version(number)
         return replace(row, prices=replace(row.prices, name="planted", syscall=row.prices.syscall + 1000))
 

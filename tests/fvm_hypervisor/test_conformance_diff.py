@@ -94,7 +94,7 @@ def error(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     prices = NV28.prices
     planted = replace(NV28, prices=replace(prices, name="planted", block_open_flat=prices.block_open_flat + 1000))
     with monkeypatch.context() as patch:
-        patch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda _number: planted)
+        patch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda *_: planted)
         yield
 
 
@@ -124,7 +124,7 @@ def test_state_diff_shows_actors_with_wrong_balance(monkeypatch: pytest.MonkeyPa
     # a message that pays a base fee, which the golden vectors' do not
     (path,) = find_vectors([data_file("vectors/fvm-nv18/fil_10_storagemarket/AddBalance/Ok")])[-1:]
     planted = replace(NV18, prices=replace(HYGGE, name="planted", block_open_flat=HYGGE.block_open_flat + 1000))
-    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda _number: planted)
+    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda *_: planted)
     (record,) = run_file(path, data_file("bundles"), RunOptions(diff=True))
     lines = record["diff"]
     burnt, sender = lines[lines.index("state:") + 1 :]
