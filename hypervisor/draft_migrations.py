@@ -6,9 +6,11 @@ An overlay records the SHA-256 of a draft's migration, never its code. A process
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, Final
+from types import ModuleType
+from typing import Final
 
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.migration_context import MigrationContext
@@ -31,12 +33,15 @@ def allow_migration(source: bytes, file: str) -> None:
     digest = migration_digest(source)
     if digest in _ALLOWED:
         return
-    names: dict[str, Any] = {"__name__": f"draft_migration_{digest[:8]}", "__file__": file}
+    module = ModuleType(f"draft_migration_{digest[:8]}")
+    module.__file__ = file
+    sys.modules[module.__name__] = module  # dataclasses look up their module
     try:
-        exec(compile(source, file, "exec"), names)  # noqa: S102  # the user has consented to this code
+        exec(compile(source, file, "exec"), module.__dict__)  # noqa: S102  # the user has consented to this code
     except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
         raise InvalidInput(f"the migration {file} cannot be loaded: {type(error).__name__}: {error}") from error
-    function = names.get(FUNCTION)
+    function = module.__dict__.get(FUNCTION)
     if not callable(function):
         raise InvalidInput(f"the migration {file} has no function {FUNCTION}(context)")
     _ALLOWED[digest] = file, function

@@ -35,11 +35,14 @@ def trust(
     """
     from fvm_hypervisor.soltest.consent import consent_keys, set_trust
     from fvm_hypervisor.soltest.project import find_root
+    from hypervisor.errors import InvalidInput
 
     if lists:
         _print_list(as_json)
         return
-    root = path.resolve() if path.suffix == ".py" and path.is_file() else find_root(path)
+    root = path.resolve() if path.suffix == ".py" else find_root(path)
+    if path.suffix == ".py" and not (revoke or path.is_file()):
+        raise InvalidInput(f"there is no file {path}")
     if revoke:
         was_there = set_trust(root, is_trusted=False)
         text = "is no longer trusted" if was_there else "was not trusted"
@@ -70,6 +73,6 @@ def _print_list(as_json: bool) -> None:
         typer.echo(json.dumps([{"project": root, "current": is_current} for root, is_current in found.items()]))
         return
     for root, is_current in found.items():
-        typer.echo(f"{root}{'' if is_current else '  (its keys changed: trust it again)'}")
+        typer.echo(f"{root}{'' if is_current else '  (it changed: trust it again, or revoke it)'}")
     if not found:
         typer.echo("no project is trusted: `hypervisor trust` trusts the one of this folder")

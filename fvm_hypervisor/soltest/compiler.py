@@ -9,11 +9,12 @@ import os
 import resource
 import subprocess
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Event, Timer
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import orjson
 
@@ -59,10 +60,12 @@ class Solc:
 class RunLimits:
     """Limits of a compiler that gets untrusted sources.
 
-    `memory` in bytes, on Linux only; `folder` is the working directory, from which the compiler may read imports.
+    `memory` and `output` in bytes, enforced while it runs on Linux only; `folder` is the working directory, from which
+    the compiler may read imports.
     """
 
     memory: int
+    output: int
     folder: Path
 
 
@@ -86,19 +89,23 @@ class CompilerRun:
             folder = solc.path.parent
         if limits is not None:
             folder = limits.folder
+        self._limits = limits
+        self._output: IO[bytes] | None = None if limits is None else TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder, env=environment
-        )
+            command, stdin=subprocess.PIPE, stdout=self._output or subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
+            env=environment,
+        )  # fmt: skip
         if limits is not None and hasattr(resource, "prlimit"):
             with suppress(ProcessLookupError):  # it has ended, which `compile` reports
                 resource.prlimit(self._process.pid, resource.RLIMIT_DATA, (limits.memory, limits.memory))
+                resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (limits.output + 1, limits.output + 1))
 
     def compile(self, source_json: Mapping[str, Any], seconds: float | None = None) -> dict[str, Any]:
         """Return the output for standard JSON input, and end the process.
 
-        Raises CompileError if the output is not JSON, CompilerTimeout after the time limit.
+        Raises CompileError if the output is not JSON or too large, CompilerTimeout after the time limit.
         """
-        with self._process:
+        with self._process, self._output or nullcontext():
             try:
                 output, errors = self._process.communicate(orjson.dumps(source_json), seconds)
             except subprocess.TimeoutExpired:
@@ -107,6 +114,8 @@ class CompilerRun:
             except BaseException:
                 self.stop()
                 raise
+            if self._output is not None:
+                output = self._bounded_output(self._output)
         return self._answer(output, errors)
 
     def compile_next(self, source_json: Mapping[str, Any], seconds: float) -> dict[str, Any]:
@@ -145,6 +154,15 @@ class CompilerRun:
             raise self._late(seconds)
         return self._answer(output, errors)
 
+    def _bounded_output(self, file: IO[bytes]) -> bytes:
+        """Return the output in a file. Raises CompileError if it is too large."""
+        assert self._limits is not None
+        file.seek(0)
+        data = file.read(self._limits.output + 1)
+        if len(data) > self._limits.output:
+            raise CompileError(f"solc {self.solc.version} printed more than {self._limits.output:,} bytes")
+        return data
+
     def _late(self, seconds: float | None) -> CompilerTimeout:
         return CompilerTimeout(f"solc {self.solc.version} did not end after {seconds:g} seconds")
 
@@ -167,5 +185,5 @@ class CompilerRun:
 
     def discard(self) -> None:
         """End the process without using it."""
-        with suppress(BrokenPipeError), self._process:
+        with suppress(BrokenPipeError), self._process, self._output or nullcontext():
             self.stop()

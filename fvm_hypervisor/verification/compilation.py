@@ -27,6 +27,8 @@ SECONDS: Final = 120.0
 """Time limit of a compilation."""
 MEMORY: Final = 2 << 30
 """Memory limit of a compilation in bytes."""
+OUTPUT: Final = 16 << 20
+"""Limit of the compiler's output in bytes; parsing takes some ten times as much memory in the node's process."""
 _OUTPUTS: Final = (
     "abi", "metadata", "userdoc", "devdoc", "storageLayout", "evm.bytecode.object", "evm.bytecode.sourceMap",
     "evm.bytecode.linkReferences", "evm.deployedBytecode.object", "evm.deployedBytecode.sourceMap",
@@ -93,7 +95,7 @@ def _run(solc: Solc, submission: Submission, started: Started) -> dict[str, Any]
     source_json["settings"]["outputSelection"] = {submission.file: {submission.name: list(_OUTPUTS)}}
     with TemporaryDirectory(prefix="hypervisor-solc-") as folder:
         try:
-            run = solc.start(RunLimits(MEMORY, Path(folder)))
+            run = solc.start(RunLimits(MEMORY, OUTPUT, Path(folder)))
             started(run)
             return run.compile(source_json, SECONDS)
         except (CompileError, InvalidInput, OSError) as error:

@@ -63,8 +63,10 @@ class VerifiedContracts:
         return found if is_entry else None
 
     def put(self, address: str, entry: Mapping[str, Any]) -> None:
-        """Store the entry of an address. Raises OSError."""
+        """Store the entry of an address. Raises OSError, InvalidInput for one that is too large."""
         data = orjson.dumps(entry)
+        if len(data) > _LARGEST:
+            raise InvalidInput(f"the verified contract {address} has {len(data):,} bytes, at most {_LARGEST:,}")
         with self._lock:
             if self._folder is None:
                 self._in_memory[address] = data

@@ -30,7 +30,9 @@ from tests.runtimes.wasm.guests import wasm
 EPOCH = 3
 PRICES = f"[prices]\ntransfer = {NV29.prices.transfer // 1000 + 7}\n"
 RESERVE = Address.id(90)
-MIGRATION = """
+MIGRATION = """from __future__ import annotations
+from dataclasses import dataclass
+
 from pathlib import Path
 
 from hypervisor.types import ActorID, TokenAmount
@@ -38,10 +40,14 @@ from hypervisor.types import ActorID, TokenAmount
 Path(__file__).with_suffix(".ran").touch()
 
 
+@dataclass(slots=True)
+class Change:
+    balance: int
+
 def migrate(context):
     reserve = ActorID(90)
-    old = context.tree.get_actor(reserve)
-    context.tree.set_actor(reserve, old.with_balance(TokenAmount(1234 + context.epoch)))
+    old, change = context.tree.get_actor(reserve), Change(1234 + context.epoch)
+    context.tree.set_actor(reserve, old.with_balance(TokenAmount(change.balance)))
 """
 
 

@@ -145,7 +145,7 @@ def test_a_trusted_project_is_trusted_until_its_keys_change(tmp_path: Path) -> N
     assert status == 2
     assert "for this project, which was trusted before its keys changed, or with --trust" in output
     assert not (folder / "ran").exists()
-    assert hypervisor("trust", "--list") == (0, f"{folder}  (its keys changed: trust it again)\n")
+    assert hypervisor("trust", "--list") == (0, f"{folder}  (it changed: trust it again, or revoke it)\n")
     assert hypervisor("trust", folder)[0] == 0
     assert hypervisor("trust", "--list") == (0, f"{folder}\n")
     assert hypervisor("trust", folder, "--revoke") == (0, f"{folder} is no longer trusted\n")
@@ -155,6 +155,18 @@ def test_a_trusted_project_is_trusted_until_its_keys_change(tmp_path: Path) -> N
 
 def grant(folder: Path) -> Grant:
     return grant_of(folder, trust=False, consents=frozenset(), urls=frozenset())
+
+
+def test_python_file_that_does_not_exist_trusts_no_project_around_it(tmp_path: Path) -> None:
+    folder = project(tmp_path, "ffi = true")
+    file = folder / "migration.py"
+    status, output = hypervisor("trust", file)
+    assert (status, f"there is no file {file}" in output) == (2, True)
+    assert grant_of(folder, trust=False, consents=frozenset(), urls=frozenset()) == Grant()
+    file.write_text("def migrate(context): pass\n", encoding="utf-8")
+    assert hypervisor("trust", file)[0] == 0
+    file.unlink()
+    assert hypervisor("trust", file, "--revoke") == (0, f"{file} is no longer trusted\n")
 
 
 def test_trust_command_lists_trusted_projects_as_json(tmp_path: Path) -> None:

@@ -148,6 +148,13 @@ def test_compilation_has_a_memory_limit(tmp_path: Path, monkeypatch: pytest.Monk
     assert "MemoryError" in str(found)
 
 
+def test_compilers_output_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "OUTPUT", 1 << 20)
+    found = outcome(running(tmp_path, "import sys; sys.stdin.read(); [print('x' * 1_000) for _ in range(1_000_000)]"))
+    assert found.code == "compiler_error"
+    assert "printed more than 1,048,576 bytes" in str(found)
+
+
 def test_the_compiler_runs_in_an_empty_folder_with_a_bare_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
