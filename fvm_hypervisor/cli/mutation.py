@@ -23,7 +23,7 @@ _META: Final = "mutation"
 _PANEL: Final = "Mutation tests"
 _ALL: Final = ""
 """Value of --mutate without a path."""
-_ROWS: Final[Sequence[tuple[str, str, type, str]]] = (
+_OPTIONS: Final[Sequence[tuple[str, str, type, str]]] = (
     ("--mutate-path", "GLOB", str, "Mutate the sources that match."),
     ("--mutate-contract", "RE", str, "Mutate the contracts whose name matches."),
     ("--mutation-jobs", "N", int, "Mutants tested in parallel; 0 uses all cores (default: --workers)."),
@@ -40,7 +40,7 @@ _RANGES: Final = {"--mutation-jobs": (0, 1024), "--mutation-timeout": (0.1, 86_4
 
 
 def mutation_options() -> list[TyperOption]:
-    """Return the options of mutation tests, whose values `given_mutation` collects."""
+    """Return the options of mutation tests, whose values `mutation_options_of` collects."""
 
     def keep(context: Any, parameter: Any, value: Any) -> Any:
         if value not in (None, ()):
@@ -57,12 +57,12 @@ def mutation_options() -> list[TyperOption]:
             param_decls=[name], callback=keep, expose_value=False, type=kind, default=None, metavar=metavar, help=text,
             rich_help_panel=_PANEL, show_default=False,
         )
-        for name, metavar, kind, text in _ROWS
+        for name, metavar, kind, text in _OPTIONS
     ]  # fmt: skip
 
 
 def with_mutated_paths(arguments: Sequence[str]) -> list[str]:
-    """Return a command line in which --mutate is repeated before each of its paths, and has a value without one."""
+    """Repeat --mutate before each of its paths; without a path, give it the value `_ALL`."""
     found: list[str] = []
     rest = list(arguments)
     while rest:
@@ -78,8 +78,11 @@ def with_mutated_paths(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def given_mutation(context: Any, others: Mapping[str, bool]) -> dict[str, Any]:
-    """Return the values of the options; empty without --mutate. `others` are options that it excludes."""
+def mutation_options_of(context: Any, others: Mapping[str, bool]) -> dict[str, Any]:
+    """Return the values of the mutation options, or {} without --mutate.
+
+    `others` maps mutually exclusive options to True if set. Raises BadParameter.
+    """
     given: dict[str, Any] = context.meta.get(_META, {})
     if given and "--mutate" not in given:
         raise typer.BadParameter(f"{next(iter(given))} applies to mutation tests: add --mutate")

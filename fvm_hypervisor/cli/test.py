@@ -318,7 +318,7 @@ def run_tests(
     """
     from bridge.ethereum_block import ETHEREUM
     from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
-    from fvm_hypervisor.cli.mutation import given_mutation, run_mutation
+    from fvm_hypervisor.cli.mutation import mutation_options_of, run_mutation
     from fvm_hypervisor.cli.suites import Reports, SuiteRuns
     from fvm_hypervisor.cli.symbolic_options import check_symbolic, symbolic_settings
     from fvm_hypervisor.soltest.coverage_settings import coverage_settings
@@ -375,7 +375,7 @@ def run_tests(
             "--brutalize": True, "--coverage": collected == "coverage", "--debug": debug,
             "--snapshot": snapshot is not None, "--flamegraph": flamegraph, "--flamechart": flamechart,
         }, "run them separately")  # fmt: skip
-    mutation = given_mutation(context, {
+    mutation = mutation_options_of(context, {
         "--brutalize": brutalize,
         "--list": lists, "--debug": debug, "--watch": watch, "--symbolic": symbolic or symbolic_fuzz, "--junit": junit,
         "several --network": len(numbers) > 1, "--snapshot": snapshot is not None,

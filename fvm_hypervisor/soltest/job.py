@@ -27,7 +27,7 @@ class Options:
     shows_logs: bool = False
     """True if the output of tests is shown."""
     report: str = ""
-    """Data to collect: `gas`, `coverage`, `visits` (covered code by test), `inputs` (`Cheatcodes.inputs`) or empty."""
+    """Data to collect: `gas`, `coverage`, `coverage-by-test`, `inputs` (`Cheatcodes.inputs`) or empty."""
     precompiles: tuple[Precompile | str, ...] = ()
     """Precompiles of the command line in addition to the project's: modules, and names of installed ones."""
     hides_passed: bool = False
@@ -44,7 +44,7 @@ class Options:
     @property
     def has_own_code(self) -> bool:
         """True if the code is compiled with other settings or sources than the project's."""
-        return self.brutalizes or self.report in ("coverage", "visits")
+        return self.brutalizes or self.report in ("coverage", "coverage-by-test")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ OPERATORS: Final = (
     "assembly", "assignment", "binary-op", "condition", "delete-expression", "delete-statement", "elim-delegate",
     "literal", "modifier", "require", "return", "unary-op",
 )  # fmt: skip
-"""Names of the operator groups; forge has those that it shares under the same name."""
+"""Names of the operator groups. Groups that forge also has use forge's names."""
 
 
 @dataclass(frozen=True, slots=True)
-class MutationKeys:
+class MutationConfig:
     """The table `mutation` of foundry.toml: seconds per mutant, or None, and the operator groups that are used."""
 
     timeout: int | None = None

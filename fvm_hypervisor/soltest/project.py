@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.environment_settings import EnvironmentSettings, env
 from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
 from fvm_hypervisor.soltest.foundry_keys import unknown_keys, unknown_variables
 from fvm_hypervisor.soltest.foundry_profiles import chosen_profile, merged_profile
-from fvm_hypervisor.soltest.mutation_settings import MutationKeys, chosen_operators
+from fvm_hypervisor.soltest.mutation_settings import MutationConfig, chosen_operators
 from fvm_hypervisor.soltest.project_files import CONFIG_FILE, check_inside
 from fvm_hypervisor.soltest.remappings import Remapping, all_remappings
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
@@ -133,7 +133,7 @@ class Project:
     """True if cached sources are compiled again."""
     fuzz: FuzzSettings = field(default_factory=FuzzSettings)
     invariant: InvariantSettings = field(default_factory=InvariantSettings)
-    mutation: MutationKeys = field(default_factory=MutationKeys)
+    mutation: MutationConfig = field(default_factory=MutationConfig)
     fs_permissions: tuple[tuple[str, str], ...] = ()
     """Access (`read`, `write`, `read-write`, `none`) and path."""
     ffi: bool = False
@@ -396,9 +396,9 @@ def _invariant(table: Table) -> InvariantSettings:
     )
 
 
-def _mutation(table: Table) -> MutationKeys:
+def _mutation(table: Table) -> MutationConfig:
     operators = chosen_operators(table.texts("exclude_operators"), table.texts("include_operators"))
-    return MutationKeys(table.number_or_none("timeout"), operators)
+    return MutationConfig(table.number_or_none("timeout"), operators)
 
 
 def _dictionary(table: Table) -> dict[str, Any]:

@@ -29,8 +29,8 @@ from hypervisor.errors import HypervisorError, InvalidInput
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.collecting import CoverageCollector
+    from fvm_hypervisor.soltest.coverage_by_test import CoverageByTestCollector
     from fvm_hypervisor.soltest.gas_tracer import GasCollector
-    from fvm_hypervisor.soltest.visits import VisitsCollector
 
 
 class SuiteServer:
@@ -46,11 +46,11 @@ class SuiteServer:
         report = job.options.report
         self._collector = self._collector_of(report) if report and report != "inputs" else None
 
-    def _collector_of(self, report: str) -> CoverageCollector | GasCollector | VisitsCollector:
-        if report == "visits":
-            from fvm_hypervisor.soltest.visits import VisitsCollector
+    def _collector_of(self, report: str) -> CoverageCollector | GasCollector | CoverageByTestCollector:
+        if report == "coverage-by-test":
+            from fvm_hypervisor.soltest.coverage_by_test import CoverageByTestCollector
 
-            return VisitsCollector(KnownCode(self._artifacts))
+            return CoverageByTestCollector(KnownCode(self._artifacts))
         return self._viewer.collector(self._world.machine, report, self._job.project)
 
     def run(self, suite: Suite) -> None:

@@ -55,7 +55,7 @@ def run_suites(
     try:
         while todo or any(worker.suite for worker in running.values()):
             while todo and len(running) < min(workers, len(suites)):
-                worker = _take(idle)
+                worker = _idle_or_new_worker(idle)
                 running[worker.pipe] = worker
             for worker in running.values():
                 if todo and worker.suite is None:
@@ -81,7 +81,7 @@ def run_suites(
             worker.end()
 
 
-def _take(idle: list[SuiteWorker] | None) -> SuiteWorker:
+def _idle_or_new_worker(idle: list[SuiteWorker] | None) -> SuiteWorker:
     """Return an idle worker whose process is alive, or a new one."""
     while idle:
         worker = idle.pop()

@@ -26,6 +26,7 @@ _OUTPUTS: Final = (
     "abi", "evm.bytecode.object", "evm.bytecode.linkReferences", "evm.deployedBytecode.object",
     "evm.deployedBytecode.linkReferences", "evm.deployedBytecode.immutableReferences", "evm.methodIdentifiers",
 )  # fmt: skip
+"""Outputs of solc that tests need."""
 _METADATA: Final = re.compile(r"(?<=646970667358221220)[0-9a-f]{64}|(?<=65627a7a72315820)[0-9a-f]{64}")
 """Hash of the sources in the metadata at the end of the code, whose key is `ipfs` or `bzzr1` (solc's documentation)."""
 _BY_NAME: Final = re.compile(r"\b(?:getCode|getDeployedCode|deployCode|deployCodeTo|getArtifactPath\w*)\b")

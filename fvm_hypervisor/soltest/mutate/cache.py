@@ -1,7 +1,8 @@
 """Results of earlier mutation runs, so that a run only compiles and tests what changed.
 
-A result is found by a hash of everything that it depends on: the changed source and the others that the tests import,
-the compiler and its settings, the tests, and how they run. The cache is a file below the project's cache folder.
+The key of a result is a hash of what it depends on: the changed source and the others that the tests can use, the
+compiler and its settings, the tests, and how they run. Results that depend on other data, such as files that a test
+reads, are not cached (`MutantResult.is_stable`). The cache is a file in the project's cache folder.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
-from fvm_hypervisor.soltest.mutation_settings import MutationKeys
+from fvm_hypervisor.soltest.mutation_settings import MutationConfig
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
 from hypervisor.errors import InvalidInput
@@ -40,7 +41,7 @@ _MAX_RESULTS: Final = 100_000
 
 @dataclass(slots=True)
 class MutationCache:
-    """The cached results of a project. Nothing is read if the project's `force` is set."""
+    """Cached results of a project. With `force`, no result is reused."""
 
     project: Project
     compiler: MutantCompiler
@@ -53,7 +54,7 @@ class MutationCache:
     def of(cls, project: Project, compiler: MutantCompiler, job: Job) -> MutationCache:
         """Open the cache of a project."""
         settings = standard_json(project, compiler.sources, compiler.solc.version)["settings"]
-        plain = asdict(replace(project, root=Path(), force=False, consent=Grant(), mutation=MutationKeys()))
+        plain = asdict(replace(project, root=Path(), force=False, consent=Grant(), mutation=MutationConfig()))
         options = asdict(replace(job.options, workers=0))
         parts = [_FORMAT, _own_version(), compiler.solc.version, settings, plain, options, job.network, job.seed]
         cache = cls(project, compiler, sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest())

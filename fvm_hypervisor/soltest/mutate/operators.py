@@ -1,7 +1,7 @@
 """Mutants of a source, from solc's syntax tree.
 
-The operator groups are those of slither-mutate, Gambit and forge. For relational operators only the replacements that
-no others subsume are made (Kaminski, Ammann and Offutt, "Improving logic-based testing", 2013).
+The operator groups are those of slither-mutate, Gambit and forge. For relational operators only the non-subsumed
+replacements are used (Kaminski, Ammann and Offutt, "Improving logic-based testing", 2013).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _BETWEEN: Final = re.compile(rb"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 class Mutant:
     """A change of a source: `original`, which begins at byte `start`, becomes `replacement`.
 
-    `around` has the spans (first byte, end) of the changed node and of the nodes around it, up to the definition of the
-    function or state variable. `line` and `column` count from 1.
+    `enclosing_spans` has the spans (first byte, end) of the changed node and of the nodes around it, up to the
+    definition of the function or state variable. `line` and `column` count from 1.
     """
 
     file: str
@@ -67,7 +67,7 @@ class Mutant:
     replacement: str
     line: int
     column: int
-    around: tuple[tuple[int, int], ...]
+    enclosing_spans: tuple[tuple[int, int], ...]
     is_constant: bool = False
     """True if the change is in a constant, for which the code may have no instructions."""
 
@@ -108,7 +108,7 @@ def mutants_of(
                     file, contract, operator, start, original, replacement,
                     line=source.count(b"\n", 0, start) + 1,
                     column=len(source[line_start:start].decode()) + 1,
-                    around=tuple(_span(one) for one in (node, *parents)),
+                    enclosing_spans=tuple(_span(one) for one in (node, *parents)),
                     is_constant=bool(definition.get("constant")),
                 )  # fmt: skip
     return [found[key] for key in sorted(found)]
@@ -220,16 +220,16 @@ def _compares_zero(node: Node) -> bool:
     return any(_type(one).startswith("t_uint") and other.get("value") == "0" for one, other in (sides, sides[::-1]))
 
 
-def _binary(node: Node, source: bytes, left_out: str) -> Iterator[Change]:
-    """Yield changes of an operator, without `left_out`.
+def _binary(node: Node, source: bytes, excluded: str) -> Iterator[Change]:
+    """Yield replacements of a binary operator except `excluded`.
 
-    In the condition of a loop, `!=` hardly ever differs from `<`.
+    That is `!=` in loop conditions, where it is almost always equivalent to `<`, and for comparisons with 0.
     """
     operator, left, right = node["operator"], node["leftExpression"], node["rightExpression"]
     span = _between(left, right, operator, source)
     ordered = _NUMBER.match(_type(left)) or _NUMBER.match(_type(right))
     for other in (*_BINARY.get(operator, ()), *(_ORDERED.get(operator, ()) if ordered else ())):
-        if other != left_out or operator == "==":
+        if other != excluded or operator == "==":
             yield "binary-op", *span, other
     if operator in ("&&", "||"):
         for operand in (left, right):

@@ -64,7 +64,7 @@ class MutationResult:
 def mutation_json(found: MutationResult) -> dict[str, Any]:
     """Return the results in forge's form, with `equivalent`, `not_covered` and `invalid` mutants in addition.
 
-    As in forge, mutants without a result are `skipped`, and the score is 0 without a mutant to judge.
+    As in forge, mutants without a result are `skipped`, and the score is 0 if no mutant counts.
     """
     counts = {status.value.replace(" ", "_"): found.count(status) for status in MutantStatus}
     listed = (MutantStatus.SURVIVED, MutantStatus.NOT_COVERED, MutantStatus.TIMED_OUT, MutantStatus.INVALID)

@@ -1,7 +1,7 @@
 """A mutation run: the baseline, the code that each test covers, and a verdict for each mutant.
 
-The tests run three times at most: unchanged (they must pass, and their durations give the time limits), compiled for
-coverage, and for each mutant those that cover it, until one fails.
+The tests run twice on the unchanged sources: first as a baseline, whose durations give the time limits, then compiled
+for coverage. For each mutant, the tests that cover it run until one fails.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.compiler import CompileError
+from fvm_hypervisor.soltest.coverage_by_test import CoverageIndex, TestName, code_spans
 from fvm_hypervisor.soltest.coverage_settings import coverage_settings
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, tests_of
 from fvm_hypervisor.soltest.gas_snapshot_file import SEED
@@ -25,7 +26,7 @@ from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
 from fvm_hypervisor.soltest.mutate.cache import MutationCache
-from fvm_hypervisor.soltest.mutate.judge import Judge
+from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner
 from fvm_hypervisor.soltest.mutate.operators import Mutant, mutants_of
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutationResult
 from fvm_hypervisor.soltest.mutation_settings import MutationSettings
@@ -33,7 +34,6 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseStatus
 from fvm_hypervisor.soltest.session import SuiteSession
 from fvm_hypervisor.soltest.syntax_trees import syntax_trees
-from fvm_hypervisor.soltest.visits import Covering, TestName, code_spans
 from fvm_hypervisor.soltest.workers import SuiteWorker
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.fork.remote_chain import is_local
@@ -44,13 +44,13 @@ _MIN_SECONDS: Final = 20.0
 """Smallest time limit, which includes the start of a process."""
 _COMPILE_SECONDS: Final = 300.0
 """Time limit of a compilation without --mutation-timeout."""
-_HELPERS: Final = frozenset(("test", "tests", "mock", "mocks"))
+_TEST_FOLDERS: Final = frozenset(("test", "tests", "mock", "mocks"))
 """Folders below `src` whose sources serve the tests."""
 Progress = Callable[[int, int], None]
 
 
 class BaselineFailed(HypervisorError):
-    """The tests fail without any change, so that no mutant can be judged."""
+    """The tests fail without any change, so that no mutant can be tested."""
 
 
 @dataclass(slots=True)
@@ -94,12 +94,12 @@ class MutationRun:
             if self.settings.matches_contract(mutant.contract)
         ]
         self._check_contract(trees)
-        covering = self._covering()
+        index = self._coverage_index()
         compiler = MutantCompiler(
             self.project, sources, session.solc(sources), session.artifacts, self.settings.seconds or _COMPILE_SECONDS
         )
         self.tell(f"{len(mutants)} mutants of {len(files)} files")
-        results = self._judge_all(mutants, covering, compiler, session)
+        results = self._run_mutants(mutants, index, compiler, session)
         return MutationResult(results, sources.texts, monotonic() - begin, len(mutants) - len(results))
 
     def _tell_coverage(self, line: str) -> None:
@@ -120,7 +120,7 @@ class MutationRun:
             for name in names
             if name.startswith(f"{project.src}/") or project.src in ("", ".")
             if not name.startswith(excluded) and not name.endswith((".t.sol", ".s.sol"))
-            if _HELPERS.isdisjoint(name.split("/")[1:-1])
+            if _TEST_FOLDERS.isdisjoint(name.split("/")[1:-1])
         )
 
     def _test_contracts(self, artifacts: Artifacts, files: Sequence[str]) -> dict[str, list[str]]:
@@ -162,30 +162,30 @@ class MutationRun:
         if not self.durations:
             raise BaselineFailed("all tests were skipped: mutation tests need at least one that passes")
 
-    def _covering(self) -> Covering:
+    def _coverage_index(self) -> CoverageIndex:
         """Run the tests to learn which code each covers; all tests cover all code that cannot be compiled for it."""
         for ir_minimum in (False, True):
             compiler = coverage_settings(self.project.compiler, ir_minimum=ir_minimum)
-            options = replace(self.options, report="visits")
+            options = replace(self.options, report="coverage-by-test")
             try:
                 session = self._session(replace(self.project, compiler=compiler), options, self._tell_coverage)
             except CompileError:
                 continue
-            covering = Covering(code_spans(KnownCode(session.artifacts)))
+            index = CoverageIndex(code_spans(KnownCode(session.artifacts)))
             for suite in session.run():
                 names = [
                     test for file, contract, test in self.durations if (file, contract) == (suite.file, suite.contract)
                 ]
-                covering.add(suite.file, suite.contract, names, suite.collected)
-            covering.untraced |= self.durations.keys() - covering.visits.keys()
-            return covering
+                index.add(suite.file, suite.contract, names, suite.collected)
+            index.untraced |= self.durations.keys() - index.by_test.keys()
+            return index
         self.tell("the sources do not compile for coverage: each mutant runs all tests")
-        return Covering({}, untraced=set(self.durations))
+        return CoverageIndex({}, untraced=set(self.durations))
 
     # --- the mutants ------------------------------------------------------------------------------------------------
 
-    def _judge_all(
-        self, mutants: Sequence[Mutant], covering: Covering, compiler: MutantCompiler, session: SuiteSession
+    def _run_mutants(
+        self, mutants: Sequence[Mutant], index: CoverageIndex, compiler: MutantCompiler, session: SuiteSession
     ) -> list[MutantResult]:
         """Return the results in the order of the mutants; not all after an interruption."""
         found: dict[int, MutantResult] = {}
@@ -204,7 +204,7 @@ class MutationRun:
             todo: dict[Future[MutantResult], int] = {}
             try:
                 for number, mutant in enumerate(mutants):
-                    tests = self._tests(mutant, covering)
+                    tests = self._tests(mutant, index)
                     suites = self._suites(session.suites, tests)
                     if cache is not None and suites:
                         keys[number] = cache.key(mutant, suites)
@@ -212,9 +212,11 @@ class MutationRun:
                         if known is not None:
                             found[number] = known
                             continue
-                    judge = Judge(compiler, job, session.artifacts, Path(folder) / str(number), self._stop, idle)
+                    runner = MutantRunner(
+                        compiler, job, session.artifacts, Path(folder) / str(number), self._stop, idle
+                    )
                     seconds = self.settings.seconds or self._seconds(tests)
-                    todo[threads.submit(judge.judge, mutant, suites, seconds)] = number
+                    todo[threads.submit(runner.run, mutant, suites, seconds)] = number
                 for done in as_completed(todo):
                     found[todo[done]] = done.result()
                     self.progress(len(found), len(mutants))
@@ -240,8 +242,8 @@ class MutationRun:
             return "--bundle names a file"
         return "" if project.fuzz.input_file is None else "--fuzz-input-file names a file"
 
-    def _tests(self, mutant: Mutant, covering: Covering) -> set[TestName]:
-        tests = covering.tests(mutant.file, mutant.around)
+    def _tests(self, mutant: Mutant, index: CoverageIndex) -> set[TestName]:
+        tests = index.tests(mutant.file, mutant.enclosing_spans)
         if mutant.is_constant and not tests:
             return set(self.durations)
         return tests & self.durations.keys()
@@ -280,7 +282,9 @@ def has_tests(artifact: ContractArtifact) -> bool:
 def _check_permissions(project: Project) -> None:
     """Raise InvalidInput if tests can run programs or change sources: mutants may do so, too."""
     if project.ffi:
-        raise InvalidInput("mutation tests exclude ffi, since mutants could run programs: set ffi = false")
+        raise InvalidInput(
+            "mutation tests cannot run with ffi = true, because a mutant could run programs; set ffi = false"
+        )
     root = project.root.resolve()
     folders = [root / name for name in (project.src, project.test, project.script, *project.libs)]
     for access, path in project.fs_permissions:

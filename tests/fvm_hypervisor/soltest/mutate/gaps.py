@@ -19,11 +19,11 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from bench.recorded import RunRecord, finish, options
+from fvm_hypervisor.soltest.coverage_by_test import CoverageIndex
 from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.mutate import run
-from fvm_hypervisor.soltest.mutate.judge import Judge
+from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
-from fvm_hypervisor.soltest.visits import Covering
 from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied, mutated
 
 TESTS: Final[Mapping[str, str]] = {
@@ -80,26 +80,26 @@ def found_gaps(removed: Iterable[str]) -> tuple[set[Change], int]:
     return changes, found.count(MutantStatus.KILLED)
 
 
-def _without_set_up(covering: Covering, file: str, contract: str, names: Iterable[str], found: Any) -> None:
+def _without_set_up(index: CoverageIndex, file: str, contract: str, names: Iterable[str], found: Any) -> None:
     for part in found:
         part.set_up.clear()
-    _ADD(covering, file, contract, names, found)
+    _ADD(index, file, contract, names, found)
 
 
-def _survived(judge: Judge, mutant: Any, suites: Any, seconds: float) -> MutantResult:
-    result = _RESULT(judge, mutant, suites, seconds)
+def _survived(runner: MutantRunner, mutant: Any, suites: Any, seconds: float) -> MutantResult:
+    result = _RESULT(runner, mutant, suites, seconds)
     is_bound = result.mutant.original == "<=" and result.status is MutantStatus.SURVIVED
     return MutantResult(mutant, MutantStatus.KILLED) if is_bound else result
 
 
-def _all_but_last(judge: run.MutationRun, suites: Any, tests: Any) -> Any:
-    return _SUITES(judge, suites, tests)[:1]
+def _all_but_last(runner: run.MutationRun, suites: Any, tests: Any) -> Any:
+    return _SUITES(runner, suites, tests)[:1]
 
 
-_ADD, _RESULT, _SUITES = Covering.add, Judge._result, run.MutationRun._suites
+_ADD, _RESULT, _SUITES = CoverageIndex.add, MutantRunner._result, run.MutationRun._suites
 DEFECTS: Final[Mapping[str, tuple[AbstractContextManager[Any], str]]] = {
-    "code that setUp executes counts as uncovered": (patch.object(Covering, "add", _without_set_up), "DVF"),
-    "a survivor is taken for killed": (patch.object(Judge, "_result", _survived), "L"),
+    "code that setUp executes counts as uncovered": (patch.object(CoverageIndex, "add", _without_set_up), "DVF"),
+    "a survivor is taken for killed": (patch.object(MutantRunner, "_result", _survived), "L"),
     "only the first suite runs": (patch.object(run.MutationRun, "_suites", _all_but_last), ""),
 }
 """Defects planted into the run, each with the removed tests by which it shows."""

@@ -1,4 +1,4 @@
-"""Keys of cached results: they depend on all that a result depends on, and on nothing else."""
+"""Cached results: their keys depend on sources, settings, options and tests, and on nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
 from fvm_hypervisor.soltest.mutate.cache import MutationCache
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
-from fvm_hypervisor.soltest.mutation_settings import MutationKeys
+from fvm_hypervisor.soltest.mutation_settings import MutationConfig
 from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
 from fvm_hypervisor.soltest.results import CaseKind
 from fvm_hypervisor.soltest.sources import Sources
@@ -64,7 +64,7 @@ def test_a_key_does_not_depend_on_the_rest(tmp_path: Path) -> None:
     assert key(cache(tmp_path, options=Options(workers=7))) == first
     granted = Grant(frozenset({Consent.SOLC, Consent.FFI}))
     assert key(cache(tmp_path, change=lambda project: replace(project, consent=granted))) == first
-    fewer = MutationKeys(operators=("literal",))
+    fewer = MutationConfig(operators=("literal",))
     assert key(cache(tmp_path, change=lambda project: replace(project, mutation=fewer))) == first
 
 

@@ -21,7 +21,7 @@ from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.job import Options
-from fvm_hypervisor.soltest.mutate.judge import Judge
+from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus, MutationResult
 from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun, has_tests
 from fvm_hypervisor.soltest.mutation_settings import MutationSettings
@@ -189,14 +189,14 @@ def test_the_second_compilation_is_for_coverage(tmp_path: Path) -> None:
 
 def test_idle_processes_end_with_a_failing_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[SuiteWorker] = []
-    run = Judge._result
+    run = MutantRunner._result
 
-    def failing(judge: Judge, *arguments: Any) -> MutantResult:
-        run(judge, *arguments)
-        ended.extend(judge.idle)
+    def failing(runner: MutantRunner, *arguments: Any) -> MutantResult:
+        run(runner, *arguments)
+        ended.extend(runner.idle)
         raise InvalidInput("the disk is full")
 
-    monkeypatch.setattr(Judge, "_result", failing)
+    monkeypatch.setattr(MutantRunner, "_result", failing)
     with pytest.raises(InvalidInput, match="the disk is full"):
         mutated(copied(tmp_path), str(compiler(tmp_path)), MutationSettings(("src/Vault.sol",), jobs=1), WANTED)
     assert [worker.process.is_alive() for worker in ended] == [False]
@@ -205,15 +205,15 @@ def test_idle_processes_end_with_a_failing_run(tmp_path: Path, monkeypatch: pyte
 def test_an_interrupted_run_counts_the_mutants_without_a_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, done = Judge._result, Counter[str]()
+    run, done = MutantRunner._result, Counter[str]()
 
-    def interrupted(judge: Judge, *arguments: Any) -> MutantResult:
+    def interrupted(runner: MutantRunner, *arguments: Any) -> MutantResult:
         done["mutants"] += 1
         if done["mutants"] == 9:
             raise KeyboardInterrupt
-        return run(judge, *arguments)
+        return run(runner, *arguments)
 
-    monkeypatch.setattr(Judge, "_result", interrupted)
+    monkeypatch.setattr(MutantRunner, "_result", interrupted)
     found = mutated(copied(tmp_path), str(compiler(tmp_path)), MutationSettings(jobs=1), WANTED)
     assert (len(found.results), found.untested) == (8, 18)
 

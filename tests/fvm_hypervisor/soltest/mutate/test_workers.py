@@ -14,7 +14,7 @@ import pytest
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.job import Job, Options
-from fvm_hypervisor.soltest.mutate.judge import Judge, Late, Stopped, suite_results
+from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner, MutantTimeout, RunInterrupted, suite_results
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantStatus
 from fvm_hypervisor.soltest.project import Project
@@ -67,11 +67,11 @@ def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path:
     job, suites = job_of(tmp_path, {"testA()": LOOP}, ends_at_failure=True)
     idle: list[SuiteWorker] = []
     begin = monotonic()
-    with pytest.raises(Late):
+    with pytest.raises(MutantTimeout):
         next(suite_results(job, suites, 2.0, Event(), idle))
     stop = Event()
     stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(RunInterrupted):
         next(suite_results(job, suites, 60.0, stop, idle))
     assert monotonic() - begin < 40
     assert not idle  # a stopped worker is not used again
@@ -129,7 +129,7 @@ def test_a_lost_process_is_not_a_failing_test(tmp_path: Path) -> None:
     job, suites = job_of(tmp_path, {"testA()": LOOP, "testB()": FAIL})
     artifacts, worker = Artifacts(tmp_path, job.locations, {}), SuiteWorker()
     mutant = Mutant("src/A.sol", "A", "literal", 0, "1", "0", 1, 1, ())
-    judge = Judge(UnchangedCode(), job, artifacts, tmp_path / "made", Event(), [worker])  # type: ignore[arg-type]  # a stand-in
+    runner = MutantRunner(UnchangedCode(), job, artifacts, tmp_path / "made", Event(), [worker])  # type: ignore[arg-type]  # a stand-in
 
     def kill() -> None:
         while worker.test != "testA()":
@@ -138,7 +138,7 @@ def test_a_lost_process_is_not_a_failing_test(tmp_path: Path) -> None:
 
     killer = Thread(target=kill, daemon=True)
     killer.start()
-    found = judge.judge(mutant, suites, 60.0)
+    found = runner.run(mutant, suites, 60.0)
     killer.join()
     assert found.status is MutantStatus.TIMED_OUT
     assert found.detail == "T.testA(): the test ended its process (status -9)"

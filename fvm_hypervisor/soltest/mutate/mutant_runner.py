@@ -1,4 +1,4 @@
-"""The verdict on a mutant: it is compiled, and the tests that cover it run until one fails."""
+"""Compile a mutant and run the tests that cover it until one fails."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _MAX_DETAIL: Final = 500
 """Maximum number of characters of a compiler's messages, so that 100,000 results fit into the cache file."""
 
 
-class Late(Exception):  # an event rather than an error
+class MutantTimeout(Exception):  # an event rather than an error
     """A mutant exceeded its time limit."""
 
 
-class Stopped(Exception):  # an event rather than an error
+class RunInterrupted(Exception):  # an event rather than an error
     """The run was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """Compiles mutants and runs tests on them, in a worker of `idle` if there is one. Artifacts go to `folder`."""
+class MutantRunner:
+    """Compiles a mutant and runs tests on it, in a worker of `idle` if there is one. `folder` gets the artifacts."""
 
     compiler: MutantCompiler
     job: Job
@@ -46,8 +46,8 @@ class Judge:
     stop: Event
     idle: list[SuiteWorker]
 
-    def judge(self, mutant: Mutant, suites: Sequence[Suite], seconds: float) -> MutantResult:
-        """Return the result of a mutant. Raises Stopped after an interruption."""
+    def run(self, mutant: Mutant, suites: Sequence[Suite], seconds: float) -> MutantResult:
+        """Return the result of a mutant. Raises RunInterrupted after an interruption."""
         try:
             return self._result(mutant, suites, seconds)
         finally:
@@ -57,14 +57,14 @@ class Judge:
         if not suites:
             return MutantResult(mutant, MutantStatus.NOT_COVERED)
         if self.stop.is_set():
-            raise Stopped
+            raise RunInterrupted
         try:
             compiled = self.compiler.compile(mutant, {suite.file for suite in suites}, self.folder)
         except CompilerTimeout as error:
             return MutantResult(mutant, MutantStatus.TIMED_OUT, str(error), is_stable=False)
         except CompileError as error:
             if self.stop.is_set():
-                raise Stopped from None
+                raise RunInterrupted from None
             is_stable = not isinstance(error, CompilerFailed)
             return MutantResult(mutant, MutantStatus.INVALID, str(error)[:_MAX_DETAIL], is_stable=is_stable)
         if compiled is None:
@@ -84,7 +84,7 @@ class Judge:
                     failed = next((test for test in suite.tests if test.status is CaseStatus.FAILURE), None)
                     if failed is not None:
                         break
-        except Late:
+        except MutantTimeout:
             detail = f"the tests did not end after {seconds:.0f} seconds"
             return MutantResult(mutant, MutantStatus.TIMED_OUT, detail, is_stable=False)
         except WorkerLost as error:
@@ -98,14 +98,14 @@ class Judge:
 def suite_results(
     job: Job, suites: Sequence[Suite], seconds: float, stop: Event, idle: list[SuiteWorker]
 ) -> Generator[SuiteResult]:
-    """Yield the results of suites. Raises Late after the time limit, Stopped after an interruption."""
+    """Yield the results of suites. Raises MutantTimeout after the time limit, RunInterrupted after an interruption."""
     deadline = monotonic() + seconds
 
     def watch(_: Sequence[tuple[str, float]]) -> None:
         if stop.is_set():
-            raise Stopped
+            raise RunInterrupted
         if monotonic() > deadline:
-            raise Late
+            raise MutantTimeout
 
     with closing(run_suites(job, suites, 1, watch, idle)) as running:
         yield from running

@@ -1,7 +1,7 @@
 """Code that each test executes: collected in a worker, and searched for the tests of a mutant.
 
-A test covers a mutant if it executed an instruction in the span of the changed node or, where that has no instructions,
-of the closest node around it that has some.
+A test covers a mutant if it executed an instruction of the changed node. If that node has no instructions, the
+innermost enclosing node with instructions counts.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ TestName = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class SuiteVisits:
+class SuiteCoverageByTest:
     """The spans that each test of a suite executed, by signature, and those of `setUp`.
 
-    `cut` names the tests, or `setUp()`, that were not traced to their end.
+    `incomplete` names the tests (or `setUp()`) whose trace was cut off.
     """
 
     tests: dict[str, Spans]
     set_up: Spans
-    cut: frozenset[str]
+    incomplete: frozenset[str]
 
 
-class VisitsCollector:
+class CoverageByTestCollector:
     """A `run_test.CaseCollector` of the executed spans by test."""
 
     def __init__(self, known: KnownCode) -> None:
@@ -63,10 +63,10 @@ class VisitsCollector:
         """Record that a test is finished untraced."""
         self._cut.add(name)
 
-    def collected(self) -> SuiteVisits:
+    def collected(self) -> SuiteCoverageByTest:
         """Return the spans of the suite."""
         tests = {name: self._spans(tracer) for name, tracer in self._tests.items()}
-        return SuiteVisits(tests, self._spans(self._set_up), frozenset(self._cut))
+        return SuiteCoverageByTest(tests, self._spans(self._set_up), frozenset(self._cut))
 
     def _spans(self, tracer: VisitTracer) -> Spans:
         found: Spans = {}
@@ -92,36 +92,36 @@ def code_spans(known: KnownCode) -> Spans:
 
 
 @dataclass(slots=True)
-class Covering:
-    """The tests that cover a span: `known` has the spans of the code, `visits` those of each test.
+class CoverageIndex:
+    """The tests that cover a span: `code` has the spans of all code, `by_test` those that each test executed.
 
     Tests in `untraced` are assumed to cover everything.
     """
 
-    known: Spans
-    visits: dict[TestName, Spans] = field(default_factory=dict)
+    code: Spans
+    by_test: dict[TestName, Spans] = field(default_factory=dict)
     untraced: set[TestName] = field(default_factory=set)
 
-    def add(self, file: str, contract: str, signatures: Iterable[str], found: Sequence[SuiteVisits]) -> None:
+    def add(self, file: str, contract: str, signatures: Iterable[str], found: Sequence[SuiteCoverageByTest]) -> None:
         """Add the tests of a suite."""
         for signature in signatures:
             name = file, contract, signature
             parts = [part for part in found if signature in part.tests]
-            if not parts or any({signature, "setUp()"} & part.cut for part in parts):
+            if not parts or any({signature, "setUp()"} & part.incomplete for part in parts):
                 self.untraced.add(name)
             for part in parts:
                 for spans in (part.tests[signature], part.set_up):
-                    _add(self.visits.setdefault(name, {}), spans)
+                    _add(self.by_test.setdefault(name, {}), spans)
 
-    def tests(self, file: str, around: Sequence[tuple[int, int]]) -> set[TestName]:
+    def tests(self, file: str, enclosing: Sequence[tuple[int, int]]) -> set[TestName]:
         """Return the tests that cover the first of these spans that has instructions."""
         inside: set[tuple[int, int]] = set()
-        for start, end in around:
-            inside = {one for one in self.known.get(file, ()) if start <= one[0] and one[1] <= end}
+        for start, end in enclosing:
+            inside = {one for one in self.code.get(file, ()) if start <= one[0] and one[1] <= end}
             if inside:
                 break
         return self.untraced | {
-            name for name, spans in self.visits.items() if not inside.isdisjoint(spans.get(file, ()))
+            name for name, spans in self.by_test.items() if not inside.isdisjoint(spans.get(file, ()))
         }
 
 
