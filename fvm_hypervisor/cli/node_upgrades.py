@@ -125,7 +125,9 @@ def chosen_version(
     is_planned = draft.number in numbers
     starts_with_draft = draft.epoch == 0 and not is_planned
     if draft.epoch and not is_planned:
-        plan[draft.epoch] = draft.number if draft.bundle is None else (draft.number, draft.bundle)
+        plan[draft.epoch] = draft.number
+    if draft.bundle is not None:
+        plan = {at: (draft.number, draft.bundle) if each == draft.number else each for at, each in plan.items()}
     return {
         "network": None if forks and not starts_with_draft else draft.number if starts_with_draft else draft.base,
         "overlay": draft.overlay,

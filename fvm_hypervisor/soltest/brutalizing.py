@@ -25,7 +25,6 @@ _TYPE: Final = re.compile(r"t_(uint|int|bytes)(\d+)|t_(address)(?:_payable)?")
 _LITERALS: Final = ("t_rational", "t_stringliteral")
 _BITS: Final = {"uint": 1, "int": 1, "bytes": 8}
 _WORD: Final = 256
-_MASK_BITS: Final = 64
 _JUNK: Final = 0x400
 """Bytes of junk in unallocated memory."""
 
@@ -62,14 +61,14 @@ def _dirty_bits(file: str, node: Node, data: bytes) -> Iterator[_Insertion]:
     used = 160 if name == "address" else size * _BITS[name]
     if used >= _WORD:
         return
-    mask = _number(file, start, min(_MASK_BITS, _WORD - used)) | 1
-    high = f" ^ (uint256({mask:#x}) << {used})"
+    mask = _number(file, start, _WORD - used) | 1
+    high = f" ^ (uint256({mask}) << {used})"  # in decimal: 40 hex digits are an address
     if name == "uint":
         before, after = f"uint{size}(uint256(", f"){high})"
     elif name == "int":
         before, after = f"int{size}(int256(uint256(int256(", f")){high}))"
     elif name == "bytes":
-        before, after = f"bytes{size}(bytes32(uint256(bytes32(", f")) ^ uint256({mask:#x})))"
+        before, after = f"bytes{size}(bytes32(uint256(bytes32(", f")) ^ uint256({mask})))"
     else:
         is_payable = data.startswith(b"payable", start)
         before, after = "address(uint160(uint256(uint160(address(", f"))){high}))"
@@ -88,7 +87,8 @@ def _dirty_memory(file: str, node: Node) -> Iterator[_Insertion]:
     offset = _number(file, start, 5) | 1
     yield (
         start,
-        f" assembly {{ mstore(0x00, {words[0]:#x}) mstore(0x20, {words[1]:#x}) let junk_start := mload(0x40)"
+        f" /** @solidity memory-safe-assembly */ assembly {{"
+        f" mstore(0x00, {words[0]:#x}) mstore(0x20, {words[1]:#x}) let junk_start := mload(0x40)"
         f" mstore(junk_start, {words[2]:#x}) for {{ let junk_at := 0x20 }} lt(junk_at, {_JUNK:#x})"
         " { junk_at := add(junk_at, 0x20) } { mstore(add(junk_start, junk_at),"
         " keccak256(add(junk_start, sub(junk_at, 0x20)), 0x20)) }"

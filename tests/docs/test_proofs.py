@@ -10,7 +10,7 @@ import pytest
 from tests.docs.page_shell import ROOT, run_page
 
 PAGE = (ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")
-FIRST_LINES = ("stateRoot: ", "firstInstance: ")
+FIRST_LINES = ("stateRoot: ", "network: ")
 """Starts of the documented outputs, in the order of the commands."""
 
 

@@ -322,3 +322,15 @@ def test_network_parameters_name_the_upgrade_as_lotus_does(tmp_path: Path) -> No
     assert found["UpgradeSolsticeHeight"] < 0
     with Network(clock=Clock()) as plain:
         assert "UpgradeXxHeight" not in heights(plain.chain.record.upgrades, plain.overlay)
+
+
+def test_planned_upgrade_has_the_bundle_of_the_draft(tmp_path: Path) -> None:
+    draft = str(written(tmp_path, f'{PRICES}[actors]\nbundle = "own-v19"\n'))
+    (early,), (late,) = (
+        chosen_version(draft, None, entries, None, False, False)["upgrades"].items() for entries in (None, ["nv30@9"])
+    )
+    assert (early[0], late[0]) == (EPOCH, 9)
+    assert early[1] == late[1]
+    assert late[1][0] == 30
+    other = chosen_version(draft, None, ["nv30@9=own"], None, False, False)["upgrades"]
+    assert other == {9: (30, "own")}
