@@ -21,6 +21,7 @@ from fvm_hypervisor.proofs.f3 import (
     InvalidCertificate,
     advance,
     decode_certificate,
+    encode_certificate,
     follow,
     power_table_cid,
     read_certificate,
@@ -53,6 +54,18 @@ def test_initial_table_of_a_network_has_the_cid_in_its_manifest() -> None:
     # From the F3 manifest of calibrationnet, github.com/ChainSafe/rust-f3, f3manifest_calibrationnet.json.
     table = read_power_table(json.loads((HERE / "calibrationnet.json").read_text(encoding="utf-8")))
     assert show(power_table_cid(table)) == "bafy2bzaceab236vmmb3n4q4tkvua2n4dphcbzzxerxuey3mot4g3cov5j3r2c"
+
+
+def test_certificate_of_a_network_is_read() -> None:
+    # `lotus f3 c get --output json 6204` on calibrationnet, from the tests of Forest (github.com/ChainSafe/forest).
+    # The power table of that instance is not public there, so its signature is not verified.
+    found = read_certificate(json.loads((HERE / "calibrationnet-6204.json").read_text(encoding="utf-8")))
+    assert (found.instance, found.signers, [one.epoch for one in found.chain]) == (6204, (0, 1, 2), [2088927, 2088928])
+    assert [len(one.blocks()) for one in found.chain] == [2, 4]
+    assert show(found.power_table) == "bafy2bzaceazjn2promafvtkaquebfgc3xvhoavdbxwns4i54ilgnzch7pkgua"
+    (delta,) = found.deltas
+    assert (delta.id, delta.power, len(delta.key)) == (3782, 76347338653696, 48)
+    assert decode_certificate(encode_certificate(found)) == found
 
 
 def test_json_and_cbor_give_the_same_certificates() -> None:
