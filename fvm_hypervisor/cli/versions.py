@@ -22,8 +22,9 @@ def version() -> None:
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name, such as nv30-draft.", show_default=False)],
     base: Annotated[
-        str, typer.Option("--from", metavar="nvN", help="Version that the draft changes.", show_default=True)
-    ] = "nv29",
+        str | None,
+        typer.Option("--from", metavar="nvN", help="Version that the draft changes.", show_default="the newest"),
+    ] = None,
     folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Folder of the new file.")] = Path(),
     migration: Annotated[bool, typer.Option("--migration", help="Also write NAME.py, a migration of states.")] = False,
     as_json: AsJson = False,
@@ -37,7 +38,9 @@ def new(
     """
     from fvm_hypervisor.cli.options import parsed_network
     from fvm_hypervisor.drafts import new_draft, read_draft
+    from hypervisor.network_versions import LATEST
 
-    path = new_draft(name, parsed_network(base), folder, migrates=migration)
-    number = read_draft(path).number
-    typer.echo(json.dumps({"path": str(path), "number": number}) if as_json else f"{path}: nv{number}, from {base}")
+    path = new_draft(name, LATEST.number if base is None else parsed_network(base), folder, migrates=migration)
+    draft = read_draft(path)
+    found = {"path": str(path), "number": draft.number, "base": draft.base}
+    typer.echo(json.dumps(found) if as_json else f"{path}: nv{draft.number}, from nv{draft.base}")

@@ -73,6 +73,14 @@ def test_price_on_the_command_line_is_added_to_the_draft(chain: Path, draft: Pat
     assert report(chain, "--network", draft, "--price", f"transfer={plain}")["same"]
 
 
+def test_new_draft_is_written_from_the_newest_version(tmp_path: Path) -> None:
+    done = run("version", "new", "nv30-draft", "--folder", tmp_path, "--json")
+    assert json.loads(done.stdout) == {"path": str(tmp_path / "nv30-draft.toml"), "number": 30, "base": 29}
+    done = run("version", "new", "older", "--folder", tmp_path, "--from", "nv27", "--migration")
+    assert done.stdout == f"{tmp_path / 'older.toml'}: nv28, from nv27\n"
+    assert {file.name for file in tmp_path.iterdir()} == {"nv30-draft.toml", "older.toml", "older.py"}
+
+
 def test_edited_price_is_listed(draft: Path) -> None:
     listed = json.loads(run("compare", "--list-prices", "--network", draft, "--json").stdout)
     assert (listed["network"], listed["prices"]["transfer"]) == (30, DEARER * 1000)
