@@ -17,15 +17,19 @@ contract Payout {
 
     error NotProven();
     error UnknownInstance(uint64 instance);
+    error OldInstance(uint64 instance, uint64 newest);
     error OtherEvent();
     error AlreadyPaid();
     error PaymentFailed();
 
     address constant PRECOMPILE = address(0xe701);
+    /// Instances for which a power table stays trusted. Keys of an old committee may be stolen or sold.
+    uint64 constant TRUSTED_INSTANCES = 2880;
 
     string public network;
     uint64 public immutable vault;
-    /// The digests of the power tables that are trusted, by instance.
+    uint64 public newest;
+    /// The digests of power tables, by instance.
     mapping(uint64 instance => bytes32) public powerTable;
     mapping(bytes32 place => bool) public paid;
 
@@ -33,11 +37,13 @@ contract Payout {
         network = name;
         vault = actor;
         powerTable[instance] = table;
+        newest = instance;
     }
 
     function claim(uint64 instance, bytes calldata proof) external {
         bytes32 table = powerTable[instance];
         if (table == 0) revert UnknownInstance(instance);
+        if (instance + TRUSTED_INSTANCES < newest) revert OldInstance(instance, newest);
         (bool proven, bytes memory output) = PRECOMPILE.staticcall(abi.encode(network, instance, table, proof));
         if (!proven || output.length == 0) revert NotProven();
         Proven memory found = abi.decode(output, (Proven));
@@ -48,6 +54,7 @@ contract Payout {
         if (paid[place]) revert AlreadyPaid();
         paid[place] = true;
         powerTable[found.nextInstance] = found.nextPowerTable;
+        if (found.nextInstance > newest) newest = found.nextInstance;
         address payable receiver = payable(address(uint160(uint256(found.topics[1]))));
         (bool sent,) = receiver.call{value: abi.decode(found.data, (uint256))}("");
         if (!sent) revert PaymentFailed();

@@ -118,6 +118,18 @@ def test_next_claim_starts_at_the_next_table(
     assert destination.paid() == 3 * FIL
 
 
+def test_old_power_table_is_refused(
+    network: Network, vault: Contract, destination: Destination, finality: Finality
+) -> None:
+    lock(network, vault, FIL)
+    proof = finality.proof(finality.certificate())
+    newest = FIRST_INSTANCE + 2881
+    destination.network.set_storage(destination.payout.address, {1: newest})  # as if claims had gone on
+    assert destination.refusal(FIRST_INSTANCE, proof) == f"OldInstance({FIRST_INSTANCE}, {newest})"
+    destination.network.set_storage(destination.payout.address, {1: newest - 1})
+    destination.claim(FIRST_INSTANCE, proof)
+
+
 def test_certificate_of_half_the_power_is_refused(
     network: Network, vault: Contract, destination: Destination, finality: Finality
 ) -> None:

@@ -152,6 +152,7 @@ def f3(
     from fvm_hypervisor.proofs.filecoin import look_into_file
     from hypervisor.errors import InvalidInput
     from store.cid import CidError, parse_cid, show
+    from store.paths import ProofError
 
     if (proof is None) != (path is None):
         raise InvalidInput("--proof and --path need each other: pass both or none")
@@ -168,7 +169,7 @@ def f3(
         if proof is not None and path is not None:
             header, value = look_into_file(proof, path)
             shown |= {"epoch": verified.tipset_of(header).epoch, "block": show(header), "value": value}
-    except InvalidCertificate as error:
+    except (InvalidCertificate, ProofError) as error:
         typer.echo(f"not proven: {error}", err=True)
         raise typer.Exit(1) from None
     if as_json:

@@ -117,6 +117,10 @@ def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
     added, removed = _evm_changes(table)
     migration = _migration(table_of(table, "migration"), path.resolve().parent)
     draft = Draft(number, base, "" if migration is None else migration_digest(migration.source))
+    if migration is not None and epoch == 0:
+        raise InvalidInput(
+            "[migration] needs an epoch after 0: with epoch = 0 a chain starts with the draft, and nothing is migrated"
+        )
     overlay = Overlay(name, number, None, prices, tuple(sorted(rules.items())), added, removed, draft)
     check_overlay(overlay)
     named, modules = _actors(table_of(table, "actors"), path.resolve().parent)

@@ -16,7 +16,7 @@ _TEXT: Final = """\
 name = "{name}"
 number = {number}
 base = {base}            # prices, rules and actors that this file does not change
-epoch = 0            # last epoch of nv{base} on a new chain; 0: it starts with nv{number}; omitted: upgrade on request
+epoch = {epoch:<12} # last epoch of nv{base} on a new chain; 0: it starts with nv{number}; omitted: upgrade on request
 
 [prices]             # in gas, by the names of `hypervisor compare --list-prices --network nv{base}`
 # block_persist_compute = 86_000
@@ -70,7 +70,7 @@ def new_draft(name: str, base: int, folder: Path, *, migrates: bool = False) -> 
         raise InvalidInput(f"nv{number} is not after nv{base}: expected a number from {base + 1} to {MAX_NUMBER}")
     text = _TEXT.format(
         name=name, number=number, base=base, actors=row.actors, opcodes=", ".join(OPCODES),
-        precompiles=", ".join(PRECOMPILES), mark="" if migrates else "# ",
+        precompiles=", ".join(PRECOMPILES), mark="" if migrates else "# ", epoch=100 if migrates else 0,
     )  # fmt: skip
     if migrates:
         _write(folder / f"{name}.py", _MIGRATION.format(number=number, base=base))

@@ -46,7 +46,7 @@ _T = TypeVar("_T")
 def proof_of(store: Blockstore, header: Cid, read: Callable[[Blockstore, Cid], object]) -> list[tuple[Cid, bytes]]:
     """Return the blocks that `read` needs below a header, the header first.
 
-    `read` is `state_root`, or a function that calls `value_at`, `receipt_at` or `event_at`.
+    `read` is `state_root`, or a function that calls `look_into_state`, `receipt_at` or `event_at`.
     """
     recorder = RecordingBlockstore(store)
     read(recorder, header)

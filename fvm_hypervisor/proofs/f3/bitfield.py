@@ -24,7 +24,7 @@ def positions(runs: Sequence[int], most: int, name: str) -> list[int]:
         if not length and index:
             raise InvalidCertificate(f"{name}: run {index} has no length")
         if start + length > most:
-            raise InvalidCertificate(f"{name}: bit {start + length - 1} is set or counted, the limit is {most} bits")
+            raise InvalidCertificate(f"{name}: the runs end at bit {start + length - 1}, the limit is {most} bits")
         if index % 2:
             found.extend(range(start, start + length))
         start += length

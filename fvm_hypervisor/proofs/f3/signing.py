@@ -78,14 +78,14 @@ def verify_aggregate(signature: bytes, message: bytes, keys: Sequence[bytes], si
 
 
 @lru_cache(maxsize=2)
-def weights_of(keys: tuple[bytes, ...]) -> list[int]:
+def weights_of(keys: tuple[bytes, ...]) -> tuple[int, ...]:
     """Return the weight of each key: BLAKE2Xs of all keys, 16 bytes each, little-endian, plus 1.
 
     Consecutive certificates mostly have the same keys.
     """
     size = _COEFFICIENT * len(keys)
     output = blake2xs(b"".join(keys), size)
-    return [int.from_bytes(output[at : at + _COEFFICIENT], "little") + 1 for at in range(0, size, _COEFFICIENT)]
+    return tuple(int.from_bytes(output[at : at + _COEFFICIENT], "little") + 1 for at in range(0, size, _COEFFICIENT))
 
 
 @lru_cache(maxsize=_MAX_POINTS)  # most keys are in the tables of many instances: half of the time of a certificate

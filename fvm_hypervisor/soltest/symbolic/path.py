@@ -291,7 +291,7 @@ class Path:
         return number
 
     def merge_symbolic_account(self, address: int) -> None:
-        """Merge the account at a symbolic address that equals this address, if any, with it. Raises Fork."""
+        """If a symbolic address equals `address`, merge its account into the one at `address`. Raises Fork."""
         for term, number in self.symbolic_accounts:
             if self.decide(equal(term, address)):
                 if number in self.accounts:

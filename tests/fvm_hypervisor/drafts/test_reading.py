@@ -61,10 +61,9 @@ def test_new_draft_is_its_base_version_under_another_number(tmp_path: Path) -> N
 
 
 def test_every_example_in_the_template_is_valid(tmp_path: Path) -> None:
-    path = new_draft("nv30-draft", 29, tmp_path)
+    path = new_draft("nv30-draft", 29, tmp_path, migrates=True)
     own = Bundle.embedded("v19")
     (tmp_path / "ethaccount.wasm").write_bytes(dict(own.blocks)[own.manifest.code("ethaccount")])
-    (tmp_path / "nv30-draft.py").touch()
     path.write_text(path.read_text(encoding="utf-8")[2:].replace("\n# ", "\n"), encoding="utf-8")
     path.write_text(path.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
     table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -76,7 +75,18 @@ def test_every_example_in_the_template_is_valid(tmp_path: Path) -> None:
     assert row.rules.upgrades_actors
     assert draft.bundle is not None
     assert draft.bundle.manifest.codes == own.manifest.codes
-    assert draft.migration is not None
+    assert (draft.epoch, draft.migration is not None) == (100, True)
+
+
+def test_migration_that_would_never_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "move.py").touch()
+    for epoch, is_valid in ((0, False), (1, True)):
+        file = written(tmp_path, f'number = 30\nbase = 29\nepoch = {epoch}\n[migration]\nfile = "move.py"\n')
+        if is_valid:
+            assert read_draft(file).migration is not None
+            continue
+        with pytest.raises(InvalidInput, match="needs an epoch after 0"):
+            read_draft(file)
 
 
 @pytest.mark.parametrize(

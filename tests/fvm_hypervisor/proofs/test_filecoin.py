@@ -194,3 +194,14 @@ def test_damaged_proof_is_invalid_input(tmp_path: Path, source: Source, certifie
     found = run("verify-proof", "f3", file, *options)
     assert (found.exit_code, found.stdout) == (2, ""), found.stderr
     assert "does not match its hash" in found.stderr
+
+
+def test_proof_of_another_value_is_not_proven(tmp_path: Path, source: Source, certified: tuple[Path, Path]) -> None:
+    proof = tmp_path / "state.car"
+    made = run("inspect", source.folder, "f00/code", "--block", show(source.header), "--proof", proof)
+    assert made.exit_code == 0, made.output
+    file, table = certified
+    options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", EVENT)
+    found = run("verify-proof", "f3", file, *options)
+    assert (found.exit_code, found.stdout) == (1, ""), found.stderr
+    assert found.stderr.startswith("not proven: "), found.stderr
