@@ -158,6 +158,8 @@ def test_commands_carry_an_event_from_one_network_to_another(
     assert written.exit_code == 0, written.output
     alone = run("inspect", EVENT, "--verify", proof, "--block", header, "--json")
     assert (alone.exit_code, alone.stderr, json.loads(alone.stdout)) == (0, "", json.loads(written.stdout))
+    other = run("inspect", EVENT, "--verify", proof, "--block", show(cid_of(b"another header")))
+    assert (other.exit_code, other.stdout, "does not prove the value" in other.stderr) == (1, "", True)
     file, table = certified
     options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", EVENT)
     found = run("verify-proof", "f3", file, *options, "--json")
