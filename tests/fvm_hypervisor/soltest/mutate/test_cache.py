@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,20 +22,22 @@ from fvm_hypervisor.soltest.mutation_settings import MutationConfig
 from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
 from fvm_hypervisor.soltest.results import CaseKind
 from fvm_hypervisor.soltest.sources import Sources
+from hypervisor.precompiles import Precompile
 
 TEXTS = {"src/A.sol": "contract A { 1; }", "src/B.sol": "contract B {}", "test/A.t.sol": "contract ATest {}"}
 MUTANT = Mutant("src/A.sol", "A", "literal", 13, "1", "0", 1, 14, ())
+MODULE = Precompile("one", f"0x{'0d' * 20}", 60, module=b"\0asm\1\0\0\0")
 TEST = TestFunction("testA", "testA()", {}, CaseKind.UNIT)
 
 
 def cache(
     root: Path, texts: dict[str, str] = TEXTS, solc: str = "0.8.30", options: Options | None = None,
-    change: Callable[[Project], Project] = lambda project: project,
+    change: Callable[[Project], Project] = lambda project: project, **job: Any,
 ) -> MutationCache:  # fmt: skip
     project = change(Project(root))
     sources = Sources(texts, frozenset(texts), (), {"test/A.t.sol": ("src/A.sol",)})
     compiler = MutantCompiler(project, sources, Solc(solc, root / "solc", False), Artifacts(root, (), {}), 1.0)
-    return MutationCache.of(project, compiler, Job(project, [], {}, options or Options()))
+    return MutationCache.of(project, compiler, Job(project, [], {}, options or Options(), **job))
 
 
 def key(found: MutationCache, mutant: Mutant = MUTANT, *tests: TestFunction) -> str:
@@ -53,6 +56,16 @@ def test_a_key_changes_with_what_the_result_depends_on(tmp_path: Path) -> None:
         key(cache(tmp_path, options=Options(rules="filecoin"))),
         key(cache(tmp_path, change=lambda project: replace(project, compiler=CompilerSettings(via_ir=True)))),
         key(cache(tmp_path, change=lambda project: replace(project, fuzz=FuzzSettings(runs=7)))),
+        key(cache(tmp_path, change=lambda project: replace(project, gas_limit=7))),
+        key(cache(tmp_path, change=lambda project: replace(project, precompiles=(MODULE,)))),
+        key(
+            cache(
+                tmp_path,
+                change=lambda project: replace(project, precompiles=(replace(MODULE, module=b"\0asm\1\0\0\0\0"),)),
+            )
+        ),
+        key(cache(tmp_path, network=27)),
+        key(cache(tmp_path, seed=7)),
     ]
     assert len(set(keys)) == len(keys)
 

@@ -25,9 +25,10 @@ from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus, MutationResult
 from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun, has_tests
 from fvm_hypervisor.soltest.mutation_settings import MutationSettings
-from fvm_hypervisor.soltest.project import Project, load_project
+from fvm_hypervisor.soltest.project import FuzzSettings, Project, load_project
 from fvm_hypervisor.soltest.workers import SuiteWorker
 from hypervisor.errors import InvalidInput
+from hypervisor.precompiles import Precompile
 from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, write
 from tests.fvm_hypervisor.soltest.mutate.recorded import INPUTS, compiler, copied, mutated
 
@@ -108,13 +109,39 @@ def test_a_failing_compiler_fails_only_its_mutant(tmp_path: Path) -> None:
     assert "printed no JSON; its exit code is 1: out of memory" in invalid.detail
 
 
-@pytest.mark.parametrize(("folder", "words"), [("src", "contains sources"), (".", "contains sources")])
-def test_write_access_to_sources_is_refused(tmp_path: Path, folder: str, words: str) -> None:
+@pytest.mark.parametrize("folder", ["src", "."])
+def test_write_access_to_sources_is_refused(tmp_path: Path, folder: str) -> None:
     root = copied(tmp_path)
     with (root / "foundry.toml").open("a", encoding="utf-8") as file:
         file.write(f'fs_permissions = [{{ access = "read-write", path = "{folder}" }}]\n')
-    with pytest.raises(InvalidInput, match=words):
+    with pytest.raises(InvalidInput, match="contains sources"):
         mutated(root, None)
+
+
+PRECOMPILE = Precompile("one", f"0x{'0d' * 20}", 60, function=bytes)
+
+
+@pytest.mark.parametrize(
+    ("project", "options", "fork_url", "words"),
+    [
+        ({}, {}, None, ""),
+        ({"fork_block_number": 7}, {}, "https://node.example", ""),
+        ({}, {}, "https://node.example", "fork without fork_block_number"),
+        ({"fork_block_number": 7}, {}, "http://127.0.0.1:8545", "of a node on this machine"),
+        ({"precompiles": (PRECOMPILE,)}, {}, None, "a precompile is a Python function"),
+        ({}, {"precompiles": ("installed",)}, None, "a precompile is a Python function"),
+        ({}, {"bundle": "v18"}, None, ""),
+        ({}, {"bundle": __file__}, None, "--bundle names a file"),
+        ({"fuzz": FuzzSettings(input_file="x.json")}, {}, None, "--fuzz-input-file names a file"),
+    ],
+)
+def test_settings_by_which_nothing_is_cached(
+    tmp_path: Path, project: dict[str, Any], options: dict[str, Any], fork_url: str | None, words: str
+) -> None:
+    run = MutationRun(Project(tmp_path, **project), WANTED, Options(**options), MutationSettings())
+    reason = run._uncacheable(fork_url)
+    assert words in reason
+    assert bool(reason) is bool(words)
 
 
 def test_a_failing_baseline_is_named(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner, MutantTime
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantStatus
 from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.results import CaseStatus
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus
 from fvm_hypervisor.soltest.stage import selector
+from fvm_hypervisor.soltest.stored_failures import failure_file
 from fvm_hypervisor.soltest.workers import SuiteWorker, run_suites
 from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, write
 
@@ -143,3 +144,22 @@ def test_a_lost_process_is_not_a_failing_test(tmp_path: Path) -> None:
     assert found.status is MutantStatus.TIMED_OUT
     assert found.detail == "T.testA(): the test ended its process (status -9)"
     assert not found.is_stable
+
+
+def test_stored_failures_are_not_replayed_on_mutants(tmp_path: Path) -> None:
+    fails_for_one_number = ["60043563deadbeef14", "@bad", "5700", "bad:", "5f5ffd"]
+    job, suites = job_of(tmp_path, {"testA(uint256)": fails_for_one_number})
+    fuzz = replace(job.project.fuzz, runs=1, dictionary_weight=0, seed=1)
+    job = replace(job, project=replace(job.project, fuzz=fuzz))
+    file = failure_file(job.project, CaseKind.FUZZ, "T", "testA(uint256)")
+    file.parent.mkdir(parents=True)
+    calldata = f"0x{selector('testA(uint256)').hex()}{0xDEADBEEF:064x}"
+    file.write_text(f'{{"calldata": "{calldata}"}}', encoding="utf-8")
+    (result,) = run_suites(job, suites, 1)
+    assert result.tests[0].status is CaseStatus.FAILURE
+    artifacts, idle = Artifacts(tmp_path, job.locations, {}), list[SuiteWorker]()
+    mutant = Mutant("src/A.sol", "A", "literal", 0, "1", "0", 1, 1, ())
+    runner = MutantRunner(UnchangedCode(), job, artifacts, tmp_path / "made", Event(), idle)  # type: ignore[arg-type]  # a stand-in
+    assert runner.run(mutant, suites, 60.0).status is MutantStatus.SURVIVED
+    for worker in idle:
+        worker.end()
