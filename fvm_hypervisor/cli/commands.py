@@ -117,6 +117,13 @@ COMMANDS: Final = (
         "forge_options:ScriptCommand",
     ),
     Row(
+        "verify-contract",
+        USE_IT,
+        "verify_contract:verify_contract",
+        "Verify a contract's sources at a node, which compiles them and compares the code at the address.",
+        "project_options:VerifySourcesCommand",
+    ),
+    Row(
         "verify-bytecode",
         USE_IT,
         "verify_bytecode:verify_bytecode",

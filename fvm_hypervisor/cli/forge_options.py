@@ -90,7 +90,7 @@ class TestCommand(ForeignOptions):
 
 _KEYS = "pass keys with --private-key, --keystore or --account, or let the node sign (--unlocked)"
 _ONE_BY_ONE = "transactions are not batched"
-_NO_SERVICE = "no verification service supports this network"
+_NO_SERVICE = "`hypervisor verify-contract` verifies the sources of a contract after the deployment"
 SCRIPT_NOT_HERE: Final = {
     "--aws": _KEYS,
     "--batch": _ONE_BY_ONE,

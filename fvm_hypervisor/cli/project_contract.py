@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
     from fvm_hypervisor.soltest.project import Project
+    from fvm_hypervisor.soltest.session import SuiteSession
 
 _LARGEST_FILE: Final = 1 << 20
 """Maximum size of an arguments file in bytes."""
@@ -56,6 +57,44 @@ def compiled_contract(
 
     Raises InvalidInput, CompileError.
     """
+    session, artifact = _compiled(context, root, contract, profile, use, **consent)
+    return session.project, artifact
+
+
+def contract_request(
+    context: Any,
+    root: Path,
+    contract: str,
+    profile: str | None,
+    use: str | None,
+    *,
+    transaction: str | None,
+    **consent: Any,
+) -> tuple[Project, dict[str, Any]]:
+    """Compile a project and return it with the request to verify one of its contracts.
+
+    Raises InvalidInput, CompileError.
+    """
+    import orjson
+
+    from fvm_hypervisor.verification.client import request_of
+    from hypervisor.errors import InvalidInput
+    from hypervisor.user_files import read_bounded
+    from localnet.contracts.artifacts import LARGEST_FILE
+
+    session, artifact = _compiled(context, root, contract, profile, use, **consent)
+    assert session.artifacts is not None, "it has compiled"
+    wanted = artifact.file, artifact.name
+    path = next(found.path for found in session.artifacts.locations if (found.file, found.name) == wanted)
+    metadata = orjson.loads(read_bounded(path, LARGEST_FILE, "the artifact")).get("metadata")
+    if not isinstance(metadata, dict):
+        raise InvalidInput(f"{path} has no metadata of the compiler: compile again with --force")
+    return session.project, request_of(metadata, session.sources().texts, transaction)
+
+
+def _compiled(
+    context: Any, root: Path, contract: str, profile: str | None, use: str | None, **consent: Any
+) -> tuple[SuiteSession, ContractArtifact]:
     from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.job import Options
@@ -73,7 +112,7 @@ def compiled_contract(
     session = SuiteSession(
         project, SuiteFilter(inside=path or None), Options(use=use), lambda line: typer.echo(line, err=True)
     )
-    return project, contract_named(session.compiled(), path, name)
+    return session, contract_named(session.compiled(), path, name)
 
 
 def named_node(project: Project, option: str | None) -> str | None:

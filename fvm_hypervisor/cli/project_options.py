@@ -43,7 +43,7 @@ ProjectProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME",
 
 _KEYS: Final = "pass a key with --private-key, --keystore or --account, or let the node sign (--unlocked --from)"
 _FEES: Final = "the node determines the fees, and the type is 2: `hypervisor script` has fee options"
-_NO_SERVICE: Final = "sources are not sent to a verification service: `hypervisor verify-bytecode` compares code"
+_NO_SERVICE: Final = "`hypervisor verify-contract` verifies the sources after the deployment"
 _ARGUMENTS: Final = "--constructor-args"
 
 
@@ -85,6 +85,29 @@ class VerifyCommand(_ContractCommand):
         ),
         "--chain": "the node determines the chain: pass --rpc-url",
     }
+
+
+class VerifySourcesCommand(_ContractCommand):
+    """The command `hypervisor verify-contract`, which recognises the options of forge verify-contract."""
+
+    reasons: ClassVar = {
+        **ALWAYS,
+        **dict.fromkeys(
+            ("--constructor-args", "--constructor-args-path", "--guess-constructor-args"),
+            "the arguments are read from the creation transaction",
+        ),
+        **dict.fromkeys(("--chain", "--chain-id"), "the node determines the chain: pass --rpc-url"),
+        **dict.fromkeys(
+            ("--etherscan-api-key", "--verifier-api-key"), "the service is Sourcify's API, which has no keys"
+        ),
+        **dict.fromkeys(("--retries", "--delay"), "--timeout limits the time to wait for the result"),
+        "--compiler-version": "--use, foundry.toml or the pragmas select the compiler",
+        "--flatten": "all sources are sent",
+        "--libraries": "a contract that is linked to libraries is refused",
+        "--num-of-optimizations": "--optimizer-runs or foundry.toml sets the number",
+        "--skip-is-verified-check": "a contract that is verified already is reported as such",
+        "--watch": "the command always waits for the result",
+    }  # fmt: skip
 
 
 def _each_named(arguments: Sequence[str]) -> list[str]:

@@ -6,11 +6,10 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Lock
+from threading import Lock, Semaphore, Thread
 from typing import Any, Final
 
 import orjson
@@ -32,6 +31,8 @@ MAX_WAITING: Final = 16
 """Maximum number of jobs that run or wait; each holds the sources of a request."""
 MAX_FINISHED: Final = 1_000
 """Number of latest jobs whose results are available."""
+_GRACE: Final = 2.0
+"""Seconds that running jobs get to end after their compilers were stopped."""
 
 
 @dataclass(slots=True)
@@ -70,7 +71,8 @@ class Verifier:
         self._url, self.stored, self._choose = url, stored, choose
         self._jobs: dict[str, Job] = {}
         self._lock = Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._free = Semaphore(WORKERS)
+        self._threads: dict[str, Thread] = {}
         self._running: dict[str, CompilerRun] = {}
         self._closed = False
 
@@ -91,9 +93,10 @@ class Verifier:
             self._jobs[job.id] = job
             for old in [each.id for each in self._jobs.values() if each.finished is not None][:-MAX_FINISHED]:
                 del self._jobs[old]
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(WORKERS, "verification")
-            self._pool.submit(self._run, job, submission)
+            # A daemon: the end of the process does not wait for a request to a node that has stopped.
+            thread = Thread(target=self._run, args=(job, submission), name="verification", daemon=True)
+            self._threads[job.id] = thread
+            thread.start()
         return job.id
 
     def job(self, name: str) -> Job | None:
@@ -102,24 +105,30 @@ class Verifier:
             return self._jobs.get(name)
 
     def close(self) -> None:
-        """Stop the compilers that run, and drop the jobs that wait."""
+        """Stop the compilers that run, and drop the jobs that wait. Threads get a short time to end."""
         with self._lock:
             self._closed = True
-            pool = self._pool
+            threads = list(self._threads.values())
             for run in self._running.values():
                 run.stop()
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+        deadline = time.monotonic() + _GRACE
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, job: Job, submission: Submission) -> None:
-        try:
-            job.match = self._verified(job, submission)
-        except VerificationError as error:
-            job.error = error_body(error.code, str(error))
-        except Exception as error:  # noqa: BLE001  # report any failure and keep the thread
-            _LOG.exception("the verification of %s failed", job.address)
-            job.error = error_body("internal_error", f"the verification failed: {type(error).__name__}: {error}"[:1000])
-        job.finished = _now()
+        with self._free:
+            try:
+                if not self._closed:
+                    job.match = self._verified(job, submission)
+            except VerificationError as error:
+                job.error = error_body(error.code, str(error))
+            except Exception as error:  # noqa: BLE001  # report any failure
+                _LOG.exception("the verification of %s failed", job.address)
+                text = f"the verification failed: {type(error).__name__}: {error}"[:1000]
+                job.error = error_body("internal_error", text)
+            job.finished = _now()
+        with self._lock:
+            del self._threads[job.id]
 
     def _verified(self, job: Job, submission: Submission) -> Mapping[str, Any]:
         """Return the summary of a match, which is stored. Raises VerificationError."""

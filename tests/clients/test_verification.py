@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -120,6 +121,26 @@ def test_forge_verifies_contracts(project: Project, tmp_path: Path) -> None:
         assert "is already verified. Skipping" in project.verify(address, name, *options)
     paths = [file.name for file in (tmp_path / "chain" / "verified").iterdir()]
     assert sorted(paths) == sorted(f"{address.lower()}.json" for address in (library, kept, factory, child))
+
+
+def test_hypervisor_verifies_what_forge_deployed(project: Project) -> None:
+    address = project.deploy("Child")
+    solc = project.clients / "node_modules" / "solc"
+    command = (Path(sys.executable).with_name("hypervisor"), "verify-contract", address, "src/Kept.sol:Child")
+    options = ("--rpc-url", project.url, "--use", solc, "--force", "--json")
+    done = start(project.clients, *command, *options, folder=project.folder)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {key: found[key] for key in EXACT} == EXACT
+    assert "is already verified. Skipping" in project.verify(address, "Child")
+    file = project.folder / "src" / "Kept.sol"
+    file.write_text(SOURCE.replace("contract Child { ", "contract Child { uint256 public more;"), encoding="utf-8")
+    other = project.deploy("Factory")
+    file.write_text(SOURCE, encoding="utf-8")
+    command = (*command[:2], other, "src/Kept.sol:Child")
+    done = start(project.clients, *command, *options, folder=project.folder)
+    assert done.returncode == 1
+    assert "is not verified: bytecode_length_mismatch" in done.stderr
 
 
 def test_forge_reports_other_sources(project: Project) -> None:

@@ -115,6 +115,11 @@ MISTAKES: dict[str, list[list[str]]] = {
         [HASH, "--state", "no-store"],
     ],
     "trust": [["absent"], ["absent.py"], ["no-store"], ["--nothing"]],
+    "verify-contract": [
+        [SOMEBODY, "absent.sol:Vault"], [SOMEBODY, "no-json"], [SOMEBODY, "Vault", "--root", "absent"],
+        [SOMEBODY, "Vault", "--verifier", "etherscan"], [SOMEBODY, "Vault", "--verifier-url", "nowhere"],
+        [SOMEBODY, "Vault", "--creation-transaction", "0x12"], [SOMEBODY, "Vault", "--watch"],
+    ],
     "verify-bytecode": [
         [SOMEBODY, "absent.sol:Vault"], [SOMEBODY, "no-json"], [SOMEBODY, "Vault", "--root", "absent"],
         [SOMEBODY, "Vault", "--ignore", "all"], [SOMEBODY, "Vault", "--ignore", "creation", "--ignore", "runtime"],

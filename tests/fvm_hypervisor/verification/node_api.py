@@ -68,6 +68,6 @@ def served(network: Network, solc: Solc, folder: Path | None = None, *, explored
     verification = NodeVerification(lambda: api.url, folder)
     verification._verifier = Verifier(lambda: api.url, verification.stored, lambda _: api.solc[-1])
     pages = verification.in_front_of(explorer([], sources=verification.source_of) if explored else None)
-    with closing(verification), serving(network, pages=pages) as api.url:
+    with serving(network, pages=pages) as api.url, closing(verification):  # jobs end before the node
         api.verification = verification
         yield api

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +15,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from bridge.addresses import checksummed
+from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.verification import endpoint, jobs
+from fvm_hypervisor.verification.jobs import Verifier
+from fvm_hypervisor.verification.store import VerifiedContracts
+from fvm_hypervisor.verification.submission import Submission, VerificationError
 from localnet import Network
 from tests.fvm_hypervisor.verification.contracts import (
     FILE,
@@ -275,3 +280,22 @@ def test_the_oldest_contracts_are_dropped(api: Api, module_network: Network, mon
     monkeypatch.setattr(store, "MAX_BYTES", 10)
     assert api.verify(addresses[0], body("Child"))["contract"]["match"] == "exact_match"
     assert [api.contract(address)[0] for address in addresses] == [200, 404, 404]
+
+
+def test_the_end_does_not_wait_for_a_node_that_is_silent() -> None:
+    """A request to a node that has stopped may take minutes: its connection waits in the backlog of the socket."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        verifier = Verifier(lambda: f"http://127.0.0.1:{silent.getsockname()[1]}", VerifiedContracts(), never)
+        name = verifier.submit(CHAIN, NOBODY, Submission.of(body()))
+        begin = time.monotonic()
+        verifier.close()
+        assert time.monotonic() - begin < 30
+        job = verifier.job(name)
+        assert job is not None
+        assert job.finished is None
+        with pytest.raises(VerificationError, match="try again later"):
+            verifier.submit(CHAIN, "0x" + "34" * 20, Submission.of(body()))
+
+
+def never(release: str) -> Solc:
+    raise AssertionError("nothing is compiled before the code is read")
