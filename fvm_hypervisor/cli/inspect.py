@@ -93,6 +93,7 @@ def _look_into_folder(
     from hypervisor.user_files import check_output
     from localnet.state.inspection import StateInspector
     from localnet.state.named_code import stored_interface
+    from store.cid import show
     from store.recorder import RecordingBlockstore
     from store.transfer import write_blocks
 
@@ -108,7 +109,8 @@ def _look_into_folder(
             found, take = inspector.look(path, limit), inspector.proof
         if proof is not None:
             with proof.open("wb") as file:
-                write_blocks(file, [start], take())
+                count = write_blocks(file, [start], take())
+            typer.echo(f"{proof}: {count} blocks, the root is {show(start)}", err=True)
     return found
 
 

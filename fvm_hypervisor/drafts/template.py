@@ -10,7 +10,7 @@ from fvm_hypervisor.drafts.reading import MAX_NUMBER, OPCODES, PRECOMPILES
 from hypervisor.errors import InvalidInput
 from hypervisor.network_versions import network_version
 
-_NAME: Final = re.compile(r"(?:nv(?P<number>[1-9][0-9]{0,2}))?[a-z0-9-]{0,60}", re.ASCII)
+_NAME: Final = re.compile(r"(?:nv(?P<number>[1-9][0-9]{0,60}))?[a-z0-9-]{0,60}", re.ASCII)
 _TEXT: Final = """\
 # A draft network version. `--network FILE` uses it, see docs/network-versions.md.
 name = "{name}"
@@ -67,7 +67,7 @@ def new_draft(name: str, base: int, folder: Path, *, migrates: bool = False) -> 
     row = network_version(base)
     number = int(found["number"] or base + 1)
     if not base < number <= MAX_NUMBER:
-        raise InvalidInput(f"nv{number} is not after nv{base}: expected a number from {base + 1} to {MAX_NUMBER}")
+        raise InvalidInput(f"nv{number} is not a draft of nv{base}: expected a number from {base + 1} to {MAX_NUMBER}")
     text = _TEXT.format(
         name=name, number=number, base=base, actors=row.actors, opcodes=", ".join(OPCODES),
         precompiles=", ".join(PRECOMPILES), mark="" if migrates else "# ", epoch=100 if migrates else 0,

@@ -92,7 +92,8 @@ def test_migration_that_would_never_run_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "base", "words"),
     [
-        ("nv29-draft", 29, "nv29 is not after nv29: expected a number from 30 to 999"),
+        ("nv29-draft", 29, "nv29 is not a draft of nv29: expected a number from 30 to 999"),
+        ("nv99999", 29, "nv99999 is not a draft of nv29: expected a number from 30 to 999"),
         ("nv30-draft", 30, "nv30 is not known: choose one of nv18 to nv29"),
         ("../nv30", 29, "'../nv30' is not a valid name"),
         ("", 29, "'' is not a valid name"),
