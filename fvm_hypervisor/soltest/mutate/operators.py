@@ -25,6 +25,9 @@ _BINARY: Final[Mapping[str, Sequence[str]]] = {
 }  # fmt: skip
 _ORDERED: Final[Mapping[str, Sequence[str]]] = {"==": ("<=", ">="), "!=": ("<", ">")}
 """Further replacements for numbers."""
+_SAME_BEFORE_ZERO: Final = {">": "!=", "!=": ">", "==": "<=", "<=": "=="}
+"""Operators with the same result for an unsigned number on the left, and 0 on the right."""
+_SAME_AFTER_ZERO: Final = {"<": "!=", "!=": "<", "==": ">=", ">=": "=="}
 _ASSIGNMENT: Final[Mapping[str, Sequence[str]]] = {
     "+=": ("-=", "="), "-=": ("+=", "="), "*=": ("/=", "="), "/=": ("*=", "="), "%=": ("*=", "="),
     "<<=": (">>=",), ">>=": ("<<=",), "&=": ("|=", "="), "|=": ("&=", "="), "^=": ("&=", "="),
@@ -155,7 +158,7 @@ def _changes(node: Node, parents: Sequence[Node], source: bytes) -> Iterator[Cha
     parent = parents[0] if parents else {"nodeType": ""}
     if kind == "BinaryOperation":
         is_loop = parent["nodeType"] in _LOOPS and parent.get("condition") is node
-        yield from _binary(node, source, "!=" if is_loop or _compares_zero(node) else "")
+        yield from _binary(node, source, is_loop)
     elif kind == "Assignment":
         for other in _ASSIGNMENT.get(node["operator"], ()):
             yield "assignment", *_between(node["leftHandSide"], node["rightHandSide"], node["operator"], source), other
@@ -214,22 +217,27 @@ def _skipped(source: bytes, place: int) -> int:
     return place if found is None else found.end()
 
 
-def _compares_zero(node: Node) -> bool:
-    """Return True if an unsigned number is compared with 0, so that `> 0` equals `!= 0`."""
-    sides = node["leftExpression"], node["rightExpression"]
-    return any(_type(one).startswith("t_uint") and other.get("value") == "0" for one, other in (sides, sides[::-1]))
+def _equivalent(node: Node, is_loop: bool) -> str:
+    """Return the operator that would not change a comparison, if any: of an unsigned number with 0, or of a loop.
 
-
-def _binary(node: Node, source: bytes, excluded: str) -> Iterator[Change]:
-    """Yield replacements of a binary operator except `excluded`.
-
-    That is `!=` in loop conditions, where it is almost always equivalent to `<`, and for comparisons with 0.
+    In the condition of a loop, `!=` is almost always equivalent to `<`.
     """
     operator, left, right = node["operator"], node["leftExpression"], node["rightExpression"]
+    if _type(left).startswith("t_uint") and right.get("value") == "0":
+        return _SAME_BEFORE_ZERO.get(operator, "")
+    if _type(right).startswith("t_uint") and left.get("value") == "0":
+        return _SAME_AFTER_ZERO.get(operator, "")
+    return "!=" if is_loop and operator != "==" else ""
+
+
+def _binary(node: Node, source: bytes, is_loop: bool) -> Iterator[Change]:
+    """Yield replacements of a binary operator, except equivalent ones."""
+    operator, left, right = node["operator"], node["leftExpression"], node["rightExpression"]
+    excluded = _equivalent(node, is_loop)
     span = _between(left, right, operator, source)
     ordered = _NUMBER.match(_type(left)) or _NUMBER.match(_type(right))
     for other in (*_BINARY.get(operator, ()), *(_ORDERED.get(operator, ()) if ordered else ())):
-        if other != excluded or operator == "==":
+        if other != excluded:
             yield "binary-op", *span, other
     if operator in ("&&", "||"):
         for operand in (left, right):

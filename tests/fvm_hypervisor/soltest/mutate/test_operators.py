@@ -70,3 +70,38 @@ def test_contracts_can_be_excluded() -> None:
 
 def test_a_contract_is_named_and_free_functions_have_none(mutants: list[Mutant]) -> None:
     assert {mutant.contract for mutant in mutants} == {"Free", "Operators"}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "expected"),
+    [
+        ("x == 0", "t_uint256", {"!=", ">="}),  # x <= 0 is the same
+        ("x != 0", "t_uint256", {"==", "<"}),  # x > 0 is the same
+        ("x <= 0", "t_uint256", {"<"}),
+        ("x > 0", "t_uint256", {">="}),
+        ("0 == x", "t_uint256", {"!=", "<="}),
+        ("0 < x", "t_uint256", {"<="}),
+        ("x == 0", "t_int256", {"!=", ">=", "<="}),
+        ("x > 0", "t_int256", {">=", "!="}),
+        ("x == 1", "t_uint256", {"!=", ">=", "<="}),
+    ],
+)
+def test_comparisons_with_zero_have_no_equivalent_mutants(text: str, kind: str, expected: set[str]) -> None:
+    left, operator, right = text.split(" ")
+    places = {left: (0, len(left)), right: (len(text) - len(right), len(right))}
+
+    def side(name: str) -> dict[str, object]:
+        literal = name.isdigit()
+        return {
+            "nodeType": "Literal" if literal else "Identifier", "src": f"{places[name][0]}:{places[name][1]}:0",
+            "typeDescriptions": {"typeIdentifier": "t_rational_by_1" if literal else kind},
+            **({"kind": "number", "value": name} if literal else {"name": name}),
+        }  # fmt: skip
+
+    node = {
+        "nodeType": "BinaryOperation", "src": f"0:{len(text)}:0", "operator": operator,
+        "leftExpression": side(left), "rightExpression": side(right),
+    }  # fmt: skip
+    tree = {"nodes": [{"nodeType": "FunctionDefinition", "src": f"0:{len(text)}:0", "body": node}]}
+    found = {mutant.replacement for mutant in mutants_of("A.sol", tree, text, ["binary-op"])}
+    assert found == expected
