@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from hashlib import sha256
+from inspect import iscoroutinefunction
+from traceback import extract_tb
 from types import ModuleType
 from typing import Final
 
@@ -42,7 +44,7 @@ def allow_migration(source: bytes, file: str) -> None:
         del sys.modules[module.__name__]
         raise InvalidInput(f"the migration {file} cannot be loaded: {type(error).__name__}: {error}") from error
     function = module.__dict__.get(FUNCTION)
-    if not callable(function):
+    if not callable(function) or iscoroutinefunction(function):
         raise InvalidInput(f"the migration {file} has no function {FUNCTION}(context)")
     _ALLOWED[digest] = file, function
 
@@ -56,9 +58,15 @@ def run_draft_migration(digest: str, context: MigrationContext) -> None:
         raise
     except (Exception, SystemExit) as error:
         raise InvalidInput(
-            f"the migration {file} to nv{context.version} failed: {type(error).__name__}: {error}; the state is "
-            "unchanged"
+            f"the migration {file} to nv{context.version} failed{_line(file, error)}: {type(error).__name__}: {error}; "
+            "the state is unchanged"
         ) from error
+
+
+def _line(file: str, error: BaseException) -> str:
+    """Return the line of the file at which an error was raised, as ` in line 3`; empty if it is unknown."""
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == file]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 def _allowed(digest: str, version: int) -> tuple[str, Migration]:

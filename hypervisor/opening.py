@@ -126,6 +126,13 @@ def check_same_overlay(recorded: Overlay | None, named: Overlay | None) -> None:
             f"the folder's states were made without an overlay, not with {named}: omit the overlay, or use "
             "another folder"
         )
+    if recorded.draft is not None:
+        changed = named is not None and named.name == recorded.name
+        raise InvalidInput(
+            f"the folder's states were made with the draft nv{recorded.draft.number}, {recorded}, "
+            f"{f'and its file or its migration has changed: {named}' if changed else 'but it was not given'}: pass the "
+            "same one (--network FILE.toml), or use another folder"
+        )
     other = "but none was given" if named is None else f"not with {named}"
     features = features_of(recorded)
     is_features = bool(features) and with_features(features) == recorded

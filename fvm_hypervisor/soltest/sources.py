@@ -120,6 +120,10 @@ def _read(root: Path, name: str, importer: str) -> str:
     except OSError:
         if not importer:
             raise InvalidInput(f"{file} cannot be read") from None
+        if " imports '." in importer:
+            raise InvalidInput(
+                f"{importer}, but {name} does not exist: correct the path, or delete the importer"
+            ) from None
         raise InvalidInput(
             f"{importer}, but {name} does not exist: install the library ({_installing(name)}), or check the "
             "remappings of foundry.toml and remappings.txt"

@@ -107,7 +107,9 @@ class MutationRun:
             self.tell(f"{line}, for coverage")
 
     def _session(self, project: Project, options: Options, tell: Callable[[str], None]) -> SuiteSession:
-        session = SuiteSession(project, self.wanted, replace(options, verbosity=0, shows_logs=False), tell)
+        session = SuiteSession(
+            project, self.wanted, replace(options, verbosity=0, shows_logs=False, records_traces=False), tell
+        )
         session.prepare()
         return session
 

@@ -207,12 +207,16 @@ def test_consent_ends_when_the_migration_changes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("def migrate(context):\n    1 / 0", "failed: ZeroDivisionError: division by zero; the state is unchanged"),
-        ("def migrate(context):\n    raise SystemExit", "failed: SystemExit: ; the state is unchanged"),
+        (
+            "def migrate(context):\n    1 / 0",
+            "failed in line 3: ZeroDivisionError: division by zero; the state is unchanged",
+        ),
+        ("def migrate(context):\n    raise SystemExit", "failed in line 3: SystemExit: ; the state is unchanged"),
         (
             "def migrate(context):\n    context.rewrite('cron', lambda a, h: context.fields(h, 'cron', 9))",
             r"the migration to nv30 cannot read the state of f03 \(cron\): cron has 1 fields, expected 9",
         ),
+        ("async def migrate(context):\n    pass", r"has no function migrate\(context\)"),
         ("migrate = 1", r"has no function migrate\(context\)"),
         ("raise ValueError('no')", "cannot be loaded: ValueError: no"),
         ("def migrate(", "cannot be loaded: SyntaxError"),
@@ -237,13 +241,15 @@ def test_migration_that_fails_at_the_upgrade_leaves_the_old_state(tmp_path: Path
 
 def test_template_of_a_migration_keeps_the_state(tmp_path: Path) -> None:
     path = new_draft("nv30-draft", 29, tmp_path, migrates=True)
-    path.write_text(path.read_text(encoding="utf-8").replace("epoch = 0", f"epoch = {EPOCH}"), encoding="utf-8")
-    roots = []
+    path.write_text(path.read_text(encoding="utf-8").replace("epoch = 100", f"epoch = {EPOCH}"), encoding="utf-8")
+    roots, versions = [], []
     for network in (Network(clock=Clock()), opened(path, trust=True)):
         with network:
             network.mine(EPOCH + 2)
             roots.append(network.head.state)
+            versions.append(network.version)
     assert roots[0] == roots[1]
+    assert versions == [29, 30]
 
 
 @pytest.fixture
@@ -261,7 +267,7 @@ def test_chain_is_opened_again_with_the_draft_only(chain: tuple[Path, Path]) -> 
     draft, folder = chain
     with opened(draft, folder, trust=True) as network:
         assert network.version == 30
-    with pytest.raises(InvalidInput, match=r"made with the overlay 'nv30-draft' .* but none was given"):
+    with pytest.raises(InvalidInput, match="made with the draft nv30"):
         Network(folder)
 
 
@@ -276,7 +282,7 @@ def test_replay_with_another_draft_is_refused(chain: tuple[Path, Path]) -> None:
     draft, folder = chain
     draft.write_text(draft.read_text(encoding="utf-8") + "\n[opcodes]\nremove = ['CLZ']\n", encoding="utf-8")
     done = run("replay", folder, "--network", draft, "--trust")
-    assert (done.exit_code, "made with the overlay 'nv30-draft'" in done.output) == (2, True), done.output
+    assert (done.exit_code, "made with the draft nv30, 'nv30-draft'" in done.output) == (2, True), done.output
 
 
 def test_vector_of_a_draft_chain_passes_under_the_draft_only(chain: tuple[Path, Path], tmp_path: Path) -> None:
@@ -334,3 +340,12 @@ def test_planned_upgrade_has_the_bundle_of_the_draft(tmp_path: Path) -> None:
     assert late[1][0] == 30
     other = chosen_version(draft, None, ["nv30@9=own"], None, False, False)["upgrades"]
     assert other == {9: (30, "own")}
+
+
+def test_folder_of_a_draft_names_the_option_and_a_changed_file(chain: tuple[Path, Path]) -> None:
+    draft, folder = chain
+    with pytest.raises(InvalidInput, match=r"made with the draft nv30, .*not given: pass the same one .--network FILE"):
+        Network(folder, clock=Clock())
+    (draft.parent / "move.py").write_text(f"# more\n{MIGRATION}", encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"made with the draft nv30, .* and its file or its migration has changed"):
+        opened(draft, folder, trust=True)

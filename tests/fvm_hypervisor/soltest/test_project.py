@@ -406,6 +406,13 @@ def test_missing_import_is_reported_with_its_importer(tmp_path: Path) -> None:
         read_sources(found, own_sources(found))
 
 
+def test_missing_file_of_a_relative_import_is_no_library(tmp_path: Path) -> None:
+    found = project(tmp_path, "[profile.default]", {"test/A.t.sol": 'import {B} from "../src/B.sol";'})
+    words = r"A.t.sol imports '../src/B.sol', but src/B.sol does not exist: correct the path, or delete the importer"
+    with pytest.raises(InvalidInput, match=words):
+        read_sources(found, own_sources(found))
+
+
 @pytest.mark.parametrize(
     ("imported", "command"),
     [
