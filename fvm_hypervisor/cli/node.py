@@ -25,7 +25,7 @@ from fvm_hypervisor.cli.node_upgrades import (
     Trust,
     Upgrades,
     Version,
-    chosen_version,
+    network_options,
 )
 from fvm_hypervisor.cli.node_upgrades import streams as asked_streams
 from fvm_hypervisor.cli.options import (
@@ -314,7 +314,7 @@ def node(
         raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit exclude each other")
     if hardfork is not None and not hardfork.strip():
         raise InvalidInput("--hardfork has an empty name: name a hardfork, or omit the option for the default")
-    version = chosen_version(network, overlay, upgrade, bundle, trust, fork_url is not None)
+    version = network_options(network, overlay, upgrade, bundle, trust, fork_url is not None)
     version["overlay"] = with_features(feature or (), version["overlay"])
     interval = BlockTimer(block_time or 0, null_rate)
     words, funds = mnemonic or TEST_MNEMONIC, None if balance is None else parse_amount(balance)
@@ -475,7 +475,7 @@ def _serve(
         signs=signs,
         keep_states=keep_states,
         impersonates=impersonates,
-        pages=verification.in_front_of(pages if explores else None),
+        pages=verification.wrap(pages if explores else None),
         addresses=addresses,
     )
     with closing(verification), written(ready_file, server.url) as write_url:

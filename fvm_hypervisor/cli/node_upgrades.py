@@ -100,7 +100,7 @@ Timelock = Annotated[
 ]
 
 
-def chosen_version(
+def network_options(
     network: str | None, overlay: Path | None, upgrades: list[str] | None, bundle: str | None, trust: bool, forks: bool
 ) -> dict[str, Any]:
     """Return the settings of a network that options choose: version, overlay, planned upgrades and bundle.

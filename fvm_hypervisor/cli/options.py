@@ -140,7 +140,7 @@ def named_rules(rules: str | None, names: Sequence[str] | None) -> str | None:
     return rules_with_labs(chosen)
 
 
-def used_draft(name: str | None, *, trust: bool) -> DraftVersion | None:
+def load_draft(name: str | None, *, trust: bool) -> DraftVersion | None:
     """Return the draft version of an option `--network FILE`, and let this process run its migration.
 
     Raises InvalidInput for a name that is not a .toml file, and ConsentNeeded for a migration without consent.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvm_hypervisor.cli.options import DASK, AsJson, DraftFile, TrustDraft, used_draft
+from fvm_hypervisor.cli.options import DASK, AsJson, DraftFile, TrustDraft, load_draft
 
 if TYPE_CHECKING:
     from fvm_hypervisor.drafts import DraftVersion
@@ -82,7 +82,7 @@ def replay(
         from hypervisor.parallel import Parallel
 
         Parallel(parallel)  # validate before executing anything
-    draft = used_draft(network, trust=trust)
+    draft = load_draft(network, trust=trust)
     if fork_url is None:
         found = _of_folder(folder, first, last, parallel, draft)
     else:

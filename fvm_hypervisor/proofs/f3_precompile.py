@@ -19,7 +19,7 @@ from typing import Any, Final
 from bridge.events import entries_to_log
 from fvm_hypervisor.proofs.f3 import values
 from fvm_hypervisor.proofs.f3.certificate import Certificate, decode_certificate, encode_certificate
-from fvm_hypervisor.proofs.f3.chain import Finality, follow
+from fvm_hypervisor.proofs.f3.chain import TrustedState, follow
 from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
 from fvm_hypervisor.proofs.f3.power_table import PowerTable, decode_power_table, encode_power_table, power_table_cid
 from fvm_hypervisor.proofs.filecoin import event_at, proof_of, proven
@@ -73,13 +73,13 @@ def _verified_event(network: str, instance: int, digest: bytes, proof: bytes) ->
     if power_table_cid(table)[-_DIGEST:] != digest:
         raise InvalidCertificate("power table: its digest is not the trusted one")
     certificates = [decode_certificate(values.octets(one, "certificate", MAX_INPUT)) for one in encoded]
-    most = len(table) + sum(len(one.deltas) for one in certificates)  # of any of the tables
-    if len(certificates) * most > MAX_KEYS:
+    participants = len(table) + sum(len(one.deltas) for one in certificates)  # of any of the tables
+    if len(certificates) * participants > MAX_KEYS:
         raise InvalidCertificate(
-            f"{len(certificates)} certificates with up to {most} participants, deltas included: the product may be at "
-            f"most {MAX_KEYS}"
+            f"{len(certificates)} certificates with up to {participants} participants, deltas included: the product "
+            f"may be at most {MAX_KEYS}"
         )
-    end = follow(Finality(network, instance, table), certificates)
+    end = follow(TrustedState(network, instance, table), certificates)
     pairs = [(cid_of(one), one) for one in map(_block, values.array(blocks, "blocks", MAX_BLOCKS))]
     if not pairs:
         raise InvalidCertificate("blocks: the header is missing")

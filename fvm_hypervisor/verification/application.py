@@ -40,7 +40,7 @@ class NodeVerification:
         self.stored = VerifiedContracts(folder)
         self._verifier: Verifier | None = None
 
-    def in_front_of(self, pages: Pages | None) -> Pages:
+    def wrap(self, pages: Pages | None) -> Pages:
         """Return a factory of the API's application; `pages` handle all other paths."""
 
         def made(node: Node, run_query: RunQuery) -> ASGIApp:

@@ -32,7 +32,7 @@ from localnet.rpc.node import Node
 from localnet.state.contract_state import code_of
 
 _LOG = logging.getLogger(__name__)
-_READ_ON: Final = 64 << 20
+_MAX_DISCARDED: Final = 64 << 20
 """Bytes of an oversized body that are read and discarded, since most clients read the response only after sending."""
 _MAX_READ: Final = 8
 """Maximum number of bodies that are received at a time."""
@@ -121,7 +121,7 @@ class Endpoint:
         self._reading += 1
         try:
             body, size, more, limit = bytearray(), 0, True, self._node.limits.body
-            while more and size <= _READ_ON:
+            while more and size <= _MAX_DISCARDED:
                 message = await receive()
                 if message["type"] != "http.request":
                     raise VerificationError("invalid_json", "the client disconnected before the end of the body")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fvm_hypervisor.proofs.f3 import (
-    Finality,
     InvalidCertificate,
+    TrustedState,
     decode_certificate,
     follow,
     power_table_cid,
@@ -51,7 +51,9 @@ def verdict(case: dict[str, Any]) -> Verdict:
         if case["base"]:
             shown = {**_CERTIFICATE, "ECChain": [case["base"]]}
             base = read_certificate(shown).chain[0]
-        end = follow(Finality(case["network"], case["instance"], read_power_table(case["table"]), base), certificates)
+        end = follow(
+            TrustedState(case["network"], case["instance"], read_power_table(case["table"]), base), certificates
+        )
     except InvalidCertificate as error:
         return Verdict(case, str(error), signed=_SIGNED.search(str(error)) is not None)
     return Verdict(case, "", (end.instance, show(power_table_cid(end.power_table))), signed=bool(certificates))

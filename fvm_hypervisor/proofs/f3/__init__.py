@@ -7,7 +7,7 @@ from fvm_hypervisor.proofs.f3.certificate import (
     encode_certificate,
     read_certificate,
 )
-from fvm_hypervisor.proofs.f3.chain import Finality, advance, follow
+from fvm_hypervisor.proofs.f3.chain import TrustedState, advance, follow
 from fvm_hypervisor.proofs.f3.committee import Committee
 from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
 from fvm_hypervisor.proofs.f3.power_table import (
@@ -22,11 +22,11 @@ from fvm_hypervisor.proofs.f3.power_table import (
 __all__ = [
     "Certificate",
     "Committee",
-    "Finality",
     "InvalidCertificate",
     "PowerDelta",
     "PowerEntry",
     "Tipset",
+    "TrustedState",
     "advance",
     "decode_certificate",
     "decode_power_table",

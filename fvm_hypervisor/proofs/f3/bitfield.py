@@ -16,15 +16,15 @@ _SHORT: Final = 16
 _VARINT_BYTES: Final = 10
 
 
-def positions(runs: Sequence[int], most: int, name: str) -> list[int]:
-    """Return the set bits of alternating runs, of which the first is of zeros; at most bit `most` - 1."""
+def positions(runs: Sequence[int], limit: int, name: str) -> list[int]:
+    """Return the set bits of alternating runs, of which the first is of zeros; at most bit `limit` - 1."""
     found: list[int] = []
     start = 0
     for index, length in enumerate(runs):
         if not length and index:
             raise InvalidCertificate(f"{name}: run {index} has no length")
-        if start + length > most:
-            raise InvalidCertificate(f"{name}: the runs end at bit {start + length - 1}, the limit is {most} bits")
+        if start + length > limit:
+            raise InvalidCertificate(f"{name}: the runs end at bit {start + length - 1}, the limit is {limit} bits")
         if index % 2:
             found.extend(range(start, start + length))
         start += length

@@ -43,10 +43,10 @@ def blake2xs(data: bytes, size: int) -> bytes:
 def _block(root: bytes, number: int) -> bytes:
     """Return an output block: BLAKE2s of the root, with fanout and depth 0, leaf and inner length 32."""
     parameters = (_BLOCK, _BLOCK, number, _UNKNOWN_LENGTH | _BLOCK << 24, 0, 0, 0, 0)
-    return _compressed([vector ^ word for vector, word in zip(_IV, parameters, strict=True)], root)
+    return _compress([vector ^ word for vector, word in zip(_IV, parameters, strict=True)], root)
 
 
-def _compressed(state: list[int], last: bytes) -> bytes:
+def _compress(state: list[int], last: bytes) -> bytes:
     """Return the digest after the only block, which is padded with zeros."""
     message = unpack("<16I", last.ljust(64, b"\0"))
     work = [*state, *_IV]

@@ -81,7 +81,7 @@ def decode_certificate(data: bytes) -> Certificate:
         _digest(commitments, "SupplementalData: Commitments"),
         values.linked_cid(power_table, "SupplementalData: PowerTable"),
         _signers(bitfield.decode(values.octets(signers, "Signers", MAX_SIGNERS_BYTES), "Signers")),
-        values.exactly(values.octets(signature, "Signature", MAX_CERTIFICATE), "Signature", SIGNATURE_LENGTH),
+        values.check_length(values.octets(signature, "Signature", MAX_CERTIFICATE), "Signature", SIGNATURE_LENGTH),
         tuple(
             _delta(item, f"PowerTableDelta[{index}]")
             for index, item in enumerate(values.array(deltas, "PowerTableDelta", MAX_ENTRIES))
@@ -115,7 +115,7 @@ def read_certificate(value: Any) -> Certificate:
         _json_digest(supplemental, "SupplementalData"),
         values.json_cid(values.field(supplemental, "PowerTable", "SupplementalData"), "SupplementalData: PowerTable"),
         _signers(_json_runs(values.field(value, "Signers", "certificate"))),
-        values.exactly(signature, "Signature", SIGNATURE_LENGTH),
+        values.check_length(signature, "Signature", SIGNATURE_LENGTH),
         tuple(_json_delta(item, f"PowerTableDelta[{index}]") for index, item in enumerate(deltas)),
     )
 
@@ -145,7 +145,7 @@ def _delta(value: Any, name: str) -> PowerDelta:
 
 
 def _digest(value: Any, name: str) -> bytes:
-    return values.exactly(values.octets(value, name, _DIGEST), name, _DIGEST)
+    return values.check_length(values.octets(value, name, _DIGEST), name, _DIGEST)
 
 
 def _json_tipset(value: Any, name: str) -> Tipset:
@@ -171,7 +171,7 @@ def _json_digest(value: Any, name: str) -> bytes:
     text = values.field(value, "Commitments", name)
     name = f"{name}: Commitments"
     data = values.base64_octets(text, name, _DIGEST)
-    return values.exactly(data, name, _DIGEST)
+    return values.check_length(data, name, _DIGEST)
 
 
 def _json_runs(value: Any) -> list[int]:

@@ -23,7 +23,7 @@ from store.cid import show
 
 
 @dataclass(frozen=True, slots=True)
-class Finality:
+class TrustedState:
     """A trusted state of a network's finality.
 
     `power_table` is the table of instance `instance`, the next one. `head` is the last finalized tipset; if it is None,
@@ -36,7 +36,7 @@ class Finality:
     head: Tipset | None = None
 
 
-def follow(start: Finality, certificates: Iterable[Certificate]) -> Finality:
+def follow(start: TrustedState, certificates: Iterable[Certificate]) -> TrustedState:
     """Validate a chain of certificates, and return the state after the last one.
 
     Raises InvalidCertificate: the text names the certificate by position and instance, and the check that failed.
@@ -51,7 +51,7 @@ def follow(start: Finality, certificates: Iterable[Certificate]) -> Finality:
     return state
 
 
-def advance(state: Finality, certificate: Certificate) -> Finality:
+def advance(state: TrustedState, certificate: Certificate) -> TrustedState:
     """Validate one certificate, and return the state after it. Raises InvalidCertificate."""
     if certificate.instance != state.instance:
         raise InvalidCertificate(f"GPBFTInstance: expected {state.instance}")
@@ -85,7 +85,7 @@ def _check_chain(chain: tuple[Tipset, ...]) -> None:
         last = tipset.epoch
 
 
-def _check_signature(state: Finality, certificate: Certificate) -> None:
+def _check_signature(state: TrustedState, certificate: Certificate) -> None:
     table = state.power_table
     if not table:
         raise InvalidCertificate("the power table of this instance is empty")

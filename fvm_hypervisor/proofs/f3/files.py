@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fvm_hypervisor.proofs.f3.certificate import Certificate, Tipset, decode_certificate, read_certificate
-from fvm_hypervisor.proofs.f3.chain import Finality, follow
+from fvm_hypervisor.proofs.f3.chain import TrustedState, follow
 from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
 from fvm_hypervisor.proofs.f3.power_table import power_table_cid, read_power_table
 from hypervisor.errors import InvalidInput
@@ -21,8 +21,8 @@ MAX_CERTIFICATES: Final = 100_000
 class Verified:
     """Valid certificates, with the trusted states before the first and after the last one."""
 
-    start: Finality
-    end: Finality
+    start: TrustedState
+    end: TrustedState
     certificates: tuple[Certificate, ...]
 
     def tipset_of(self, block: Cid) -> Tipset:
@@ -62,7 +62,7 @@ def verify_files(
     found = show(power_table_cid(trusted))
     if table_cid is not None and found != table_cid:
         raise InvalidCertificate(f"power table: its CID is {found}, not {table_cid}")
-    start = Finality(network, certificates[0].instance if instance is None else instance, trusted)
+    start = TrustedState(network, certificates[0].instance if instance is None else instance, trusted)
     return Verified(start, follow(start, certificates), tuple(certificates))
 
 

@@ -94,7 +94,7 @@ def check_power_table(entries: Sequence[PowerEntry]) -> PowerTable:
     for index, entry in enumerate(entries):
         if entry.power <= 0:
             raise InvalidCertificate(f"power table: entry {index}: the power {entry.power} is not positive")
-        values.exactly(entry.key, f"power table: entry {index}: PubKey", MAX_KEY)
+        values.check_length(entry.key, f"power table: entry {index}: PubKey", MAX_KEY)
     ordered = _ordered(entries)
     if ordered != tuple(entries):
         at = next(index for index, (a, b) in enumerate(zip(ordered, entries, strict=True)) if a != b)

@@ -26,12 +26,12 @@ def malformed(name: str, expected: str, value: Any) -> InvalidCertificate:
     return InvalidCertificate(f"{name}: expected {expected}, found {type(value).__name__} ({shown})")
 
 
-def array(value: Any, name: str, most: int) -> list[Any]:
-    """Return a list of at most `most` items."""
+def array(value: Any, name: str, limit: int) -> list[Any]:
+    """Return a list of at most `limit` items."""
     if not isinstance(value, list):
         raise malformed(name, "an array", value)
-    if len(value) > most:
-        raise InvalidCertificate(f"{name}: {len(value):,} items, the limit is {most:,}")
+    if len(value) > limit:
+        raise InvalidCertificate(f"{name}: {len(value):,} items, the limit is {limit:,}")
     return value
 
 
@@ -65,30 +65,30 @@ def int64(value: Any, name: str) -> int:
     return value
 
 
-def octets(value: Any, name: str, most: int) -> bytes:
-    """Return a byte string of at most `most` bytes."""
+def octets(value: Any, name: str, limit: int) -> bytes:
+    """Return a byte string of at most `limit` bytes."""
     if not isinstance(value, bytes):
         raise malformed(name, "a byte string", value)
-    if len(value) > most:
-        raise InvalidCertificate(f"{name}: {len(value):,} bytes, the limit is {most:,}")
+    if len(value) > limit:
+        raise InvalidCertificate(f"{name}: {len(value):,} bytes, the limit is {limit:,}")
     return value
 
 
-def base64_octets(value: Any, name: str, most: int) -> bytes:
+def base64_octets(value: Any, name: str, limit: int) -> bytes:
     """Return the bytes of a base64 text; null is the empty string, as in Go's JSON."""
     if value is None:
         return b""
     if not isinstance(value, str):
         raise malformed(name, "base64 text", value)
-    if len(value) > (most + 2) // 3 * 4:
-        raise InvalidCertificate(f"{name}: longer than {most:,} bytes")
+    if len(value) > (limit + 2) // 3 * 4:
+        raise InvalidCertificate(f"{name}: longer than {limit:,} bytes")
     try:
-        return octets(b64decode(value, validate=True), name, most)
+        return octets(b64decode(value, validate=True), name, limit)
     except (binascii.Error, ValueError):
         raise malformed(name, "base64 text", value) from None
 
 
-def exactly(data: bytes, name: str, length: int) -> bytes:
+def check_length(data: bytes, name: str, length: int) -> bytes:
     """Return the bytes if there are `length` of them."""
     if len(data) != length:
         raise InvalidCertificate(f"{name}: {len(data)} bytes, expected {length}")

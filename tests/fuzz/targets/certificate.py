@@ -8,8 +8,8 @@ from typing import Any
 
 from fvm_hypervisor.proofs.f3 import (
     Committee,
-    Finality,
     InvalidCertificate,
+    TrustedState,
     advance,
     bitfield,
     decode_certificate,
@@ -22,7 +22,7 @@ from store.codec import CodecError, decode_strict, encode
 from tests.fuzz.target import Target, cbor_mutation
 
 COMMITTEE = Committee("fuzz", 3)
-START = Finality(COMMITTEE.network, 0, COMMITTEE.table)
+START = TrustedState(COMMITTEE.network, 0, COMMITTEE.table)
 
 
 def run(data: bytes) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
-from fvm_hypervisor.cli.node_upgrades import chosen_version
+from fvm_hypervisor.cli.node_upgrades import network_options
 from fvm_hypervisor.drafts import allow_draft, new_draft, read_draft
 from fvm_hypervisor.soltest.consent import ConsentNeeded, set_trust
 from hypervisor import Address, Bundle
@@ -68,7 +68,7 @@ def migrating(folder: Path, source: str = MIGRATION) -> Path:
 
 
 def opened(draft: Path, path: str | Path = ":memory:", *, trust: bool = False, **options: Any) -> Network:
-    return Network(path, clock=Clock(), **chosen_version(str(draft), None, None, None, trust, False), **options)
+    return Network(path, clock=Clock(), **network_options(str(draft), None, None, None, trust, False), **options)
 
 
 def sent(network: Network) -> int:
@@ -143,7 +143,7 @@ def test_fork_upgrades_to_the_draft(tmp_path: Path) -> None:
         plain = sent(origin)
         with serving(origin) as url:
             epoch = origin.block_number + 2
-            options = chosen_version(str(written(tmp_path, head=f"epoch = {epoch}")), None, None, None, False, True)
+            options = network_options(str(written(tmp_path, head=f"epoch = {epoch}")), None, None, None, False, True)
             with Network(clock=Clock(), fork=ForkSource(url), **options) as network:
                 assert (network.version, sent(network)) == (29, plain)
                 network.mine(epoch + 1 - network.block_number)
@@ -316,9 +316,9 @@ def test_vector_finds_the_actors_of_its_draft(tmp_path: Path) -> None:
 
 def test_upgrade_of_the_command_line_replaces_the_drafts_epoch(tmp_path: Path) -> None:
     draft = str(written(tmp_path))
-    chosen = chosen_version(draft, None, ["nv30@9"], None, False, False)
+    chosen = network_options(draft, None, ["nv30@9"], None, False, False)
     assert (chosen["network"], chosen["upgrades"]) == (29, {9: 30})
-    assert chosen_version(draft, None, None, None, False, True)["network"] is None  # a fork has its network's version
+    assert network_options(draft, None, None, None, False, True)["network"] is None  # a fork has its network's version
 
 
 def test_network_parameters_name_the_upgrade_as_lotus_does(tmp_path: Path) -> None:
@@ -333,12 +333,12 @@ def test_network_parameters_name_the_upgrade_as_lotus_does(tmp_path: Path) -> No
 def test_planned_upgrade_has_the_bundle_of_the_draft(tmp_path: Path) -> None:
     draft = str(written(tmp_path, f'{PRICES}[actors]\nbundle = "own-v19"\n'))
     (early,), (late,) = (
-        chosen_version(draft, None, entries, None, False, False)["upgrades"].items() for entries in (None, ["nv30@9"])
+        network_options(draft, None, entries, None, False, False)["upgrades"].items() for entries in (None, ["nv30@9"])
     )
     assert (early[0], late[0]) == (EPOCH, 9)
     assert early[1] == late[1]
     assert late[1][0] == 30
-    other = chosen_version(draft, None, ["nv30@9=own"], None, False, False)["upgrades"]
+    other = network_options(draft, None, ["nv30@9=own"], None, False, False)["upgrades"]
     assert other == {9: (30, "own")}
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from bridge.addresses import to_filecoin
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.proofs import filecoin
-from fvm_hypervisor.proofs.f3 import Committee, Finality, encode_certificate, follow
+from fvm_hypervisor.proofs.f3 import Committee, TrustedState, encode_certificate, follow
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.state.inspection import NothingAtPath
@@ -143,7 +143,7 @@ def certified(tmp_path: Path, source: Source) -> tuple[Path, Path]:
     committee = Committee("source")
     chain = [committee.tipset(0, [cid_of(b"base")]), committee.tipset(source.epoch, [source.header])]
     certificate = committee.certify(5, chain)
-    assert follow(Finality("source", 5, committee.table), [certificate]).instance == 6
+    assert follow(TrustedState("source", 5, committee.table), [certificate]).instance == 6
     (tmp_path / "certificate.cbor").write_bytes(encode_certificate(certificate))
     (tmp_path / "table.json").write_text(json.dumps(as_lotus(committee)), encoding="utf-8")
     return tmp_path / "certificate.cbor", tmp_path / "table.json"

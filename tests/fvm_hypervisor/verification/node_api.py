@@ -67,7 +67,7 @@ def served(network: Network, solc: Solc, folder: Path | None = None, *, explored
     api = Api(network, solc=[solc])
     verification = NodeVerification(lambda: api.url, folder)
     verification._verifier = Verifier(lambda: api.url, verification.stored, lambda _: api.solc[-1])
-    pages = verification.in_front_of(explorer([], sources=verification.source_of) if explored else None)
+    pages = verification.wrap(explorer([], sources=verification.source_of) if explored else None)
     with serving(network, pages=pages) as api.url, closing(verification):  # jobs end before the node
         api.verification = verification
         yield api

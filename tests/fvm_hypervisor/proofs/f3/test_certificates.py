@@ -17,8 +17,8 @@ from typing import Any, Final
 import pytest
 
 from fvm_hypervisor.proofs.f3 import (
-    Finality,
     InvalidCertificate,
+    TrustedState,
     advance,
     decode_certificate,
     encode_certificate,
@@ -37,12 +37,12 @@ HERE: Final = Path(__file__).parent
 CASES: Final = [json.loads(line) for line in gzip.decompress((HERE / "chains.jsonl.gz").read_bytes()).splitlines()]
 VALID: Final = min((case for case in CASES if not case["error"]), key=lambda case: len(str(case["cbor"])))
 CBOR: Final = b64decode(VALID["cbor"][0])
-START: Final = Finality(VALID["network"], VALID["instance"], read_power_table(VALID["table"]))
+START: Final = TrustedState(VALID["network"], VALID["instance"], read_power_table(VALID["table"]))
 EXAMPLE: Final = Path(__file__).parents[4] / "examples" / "f3-certificates"
 CERTIFICATES, TABLE = (
     json.loads((EXAMPLE / name).read_text(encoding="utf-8")) for name in ("certificates.json", "power-table.json")
 )
-EXAMPLE_START: Final = Finality("f3-i", CERTIFICATES[0]["GPBFTInstance"], read_power_table(TABLE))
+EXAMPLE_START: Final = TrustedState("f3-i", CERTIFICATES[0]["GPBFTInstance"], read_power_table(TABLE))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['number']}-{case['alteration']}".replace(" ", "-"))

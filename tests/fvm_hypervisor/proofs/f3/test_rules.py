@@ -8,9 +8,9 @@ import pytest
 
 from fvm_hypervisor.proofs.f3 import (
     Committee,
-    Finality,
     InvalidCertificate,
     PowerEntry,
+    TrustedState,
     advance,
     decode_certificate,
     decode_power_table,
@@ -22,8 +22,8 @@ from store.cid import cid_of
 from store.codec import encode
 
 
-def start(committee: Committee) -> Finality:
-    return Finality(committee.network, 0, committee.table)
+def start(committee: Committee) -> TrustedState:
+    return TrustedState(committee.network, 0, committee.table)
 
 
 @pytest.mark.parametrize(
