@@ -155,7 +155,7 @@ def _written(folder: Path, vectors: Iterable[Mapping[str, Any]]) -> Path:
     return path
 
 
-def _one_gas_more(number: int) -> NetworkVersion:
+def _one_gas_more(number: int, _overlay: object) -> NetworkVersion:
     row = network_version(number)
     return replace(row, prices=replace(row.prices, name="planted", block_open_flat=row.prices.block_open_flat + 1000))
 

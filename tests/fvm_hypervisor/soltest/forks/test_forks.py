@@ -65,7 +65,7 @@ def test_a_header_has_the_hash_of_its_block() -> None:
     block = GOLDEN["block"]
     header = read_header(block)
     assert f"0x{keccak(header).hex()}" == block["hash"]  # anvil's hash
-    with pytest.raises(ValueError, match="hash does not match the header"):
+    with pytest.raises(ValueError, match="the header's hash is 0x.* the block was changed"):
         read_header({**block, "gasUsed": "0x1"})
     with pytest.raises(KeyError, match="stateRoot"):
         read_header({name: value for name, value in block.items() if name != "stateRoot"})
@@ -81,7 +81,7 @@ def test_intentional_differences_from_forge(networks: Mapping[str, str], tmp_pat
     assert reasons.pop("test_deadNode()").startswith("vm.createSelectFork: no node answers at http://127.0.0.1:9 ")
     assert "the parameters are not JSON" in reasons.pop("test_badParameters()")
     assert "the parameters are not a JSON array" in reasons.pop("test_noArray()")
-    assert "the hash does not match the header" in reasons.pop("test_header()")
+    assert "the block was changed, or the network's headers differ" in reasons.pop("test_header()")
     assert reasons.pop("test_json()") == "vm.rpcJson: no active fork URL found"
     assert set(reasons.values()) == {""}
 
