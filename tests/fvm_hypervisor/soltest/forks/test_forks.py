@@ -65,7 +65,7 @@ def test_a_header_has_the_hash_of_its_block() -> None:
     block = GOLDEN["block"]
     header = read_header(block)
     assert f"0x{keccak(header).hex()}" == block["hash"]  # anvil's hash
-    with pytest.raises(ValueError, match="the header's hash is 0x.* the block was changed"):
+    with pytest.raises(ValueError, match=r"the header's hash is 0x.* the block was changed"):
         read_header({**block, "gasUsed": "0x1"})
     with pytest.raises(KeyError, match="stateRoot"):
         read_header({name: value for name, value in block.items() if name != "stateRoot"})
