@@ -14,6 +14,7 @@ from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from hypervisor.network_versions import NV29
 from localnet import Network
 from store.cid import show
+from tests.conftest import bundle_folder
 from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, NAME, SmallActor
 from tests.localnet.conftest import Clock
 
@@ -139,7 +140,7 @@ def vector(tmp_path: Path) -> Path:
 
 def test_vectors_run_under_the_draft(vector: Path, draft: Path) -> None:
     def result(*options: object) -> dict[str, Any]:
-        done = run("conformance", vector, "--json", "--workers", 1, *options)
+        done = run("conformance", vector, "--json", "--workers", 1, "--bundle-dir", bundle_folder(), *options)
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[0])
         return found
 
