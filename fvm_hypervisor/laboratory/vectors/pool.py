@@ -106,7 +106,12 @@ def _on_dask(work: Callable[[T], R], items: Sequence[T], workers: int, scheduler
         try:
             if scheduler == LOCAL:
                 with safe_module_path():
-                    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+                    cluster = LocalCluster(
+                        n_workers=workers,
+                        threads_per_worker=1,
+                        dashboard_address=None,
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # otherwise port 8787, used by others
+                    )
                 client = stack.enter_context(Client(stack.enter_context(cluster)))
             else:
                 client = stack.enter_context(Client(scheduler, timeout=_TIMEOUT))
