@@ -14,11 +14,12 @@ left as they are. The IR code generator (`via_ir`) cleans converted values, so o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
-Node = Mapping[str, Any]
+from fvm_hypervisor.soltest.syntax_trees import Node, span_of, type_of_node
+
 _Insertion = tuple[int, str]
 """Offset in bytes, at which there is no other insertion, and text."""
 _TYPE: Final = re.compile(r"t_(uint|int|bytes)(\d+)|t_(address)(?:_payable)?")
@@ -53,10 +54,14 @@ def _insertions(file: str, tree: Node, data: bytes) -> Iterator[_Insertion]:
 
 def _dirty_bits(file: str, node: Node, data: bytes) -> Iterator[_Insertion]:
     """Yield the insertions around a conversion, which convert its result to a word, change it, and convert it back."""
-    found = _TYPE.fullmatch(_type(node))
-    if node.get("kind") != "typeConversion" or found is None or _type(node["arguments"][0]).startswith(_LITERALS):
+    found = _TYPE.fullmatch(type_of_node(node))
+    if (
+        node.get("kind") != "typeConversion"
+        or found is None
+        or type_of_node(node["arguments"][0]).startswith(_LITERALS)
+    ):
         return
-    start, end = _span(node)
+    start, end = span_of(node)
     name, size = (found[1], int(found[2])) if found[1] else ("address", 20)
     used = 160 if name == "address" else size * _BITS[name]
     if used >= _WORD:
@@ -82,7 +87,7 @@ def _dirty_memory(file: str, node: Node) -> Iterator[_Insertion]:
     body = node.get("body")
     if node.get("kind") != "function" or node.get("visibility") != "external" or not body or not _has_assembly(body):
         return
-    start = _span(body)[0] + 1
+    start = span_of(body)[0] + 1
     words = [_number(f"{file}:{index}", start, _WORD) for index in range(3)]
     offset = _number(file, start, 5) | 1
     yield (
@@ -115,12 +120,3 @@ def _parts(node: Node) -> Iterator[Node]:
 def _number(name: str, place: int, bits: int) -> int:
     """Return a number that depends only on a name and an offset, so that runs are repeatable."""
     return int.from_bytes(sha256(f"{name}:{place}".encode()).digest(), "big") >> (_WORD - bits)
-
-
-def _span(node: Node) -> tuple[int, int]:
-    start, length, *_ = map(int, str(node["src"]).split(":"))
-    return start, start + length
-
-
-def _type(node: Node) -> str:
-    return str((node.get("typeDescriptions") or {}).get("typeIdentifier", ""))

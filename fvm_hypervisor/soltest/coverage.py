@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.collected import SuiteCoverage
-from fvm_hypervisor.soltest.coverage_items import Item, ItemKind, Node, items_of
+from fvm_hypervisor.soltest.coverage_items import Item, ItemKind, items_of
 from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract, SourceSpan
 from fvm_hypervisor.soltest.solidity_text import SourceText, SourceTexts
+from fvm_hypervisor.soltest.syntax_trees import Node
 from fvm_hypervisor.soltest.text_table import table
 from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable

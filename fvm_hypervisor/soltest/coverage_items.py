@@ -8,12 +8,12 @@ out, as are constructors, `receive` and `fallback` with an empty body: they have
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
-Node = Mapping[str, Any]
+from fvm_hypervisor.soltest.syntax_trees import Node, span_of
 
 
 class ItemKind(Enum):
@@ -94,7 +94,7 @@ class _Visitor:
         if empty and (kind in _SPECIAL or kind == "modifier"):
             return
         self._contract = contract
-        yield Item(ItemKind.FUNCTION, *_span(node), name=contract + (node["name"] or kind))
+        yield Item(ItemKind.FUNCTION, *span_of(node), name=contract + (node["name"] or kind))
         yield from self._statement(node["body"])
 
     # --- statements -----------------------------------------------------------------------------------------------
@@ -107,10 +107,10 @@ class _Visitor:
                 for part in node["statements"]:
                     yield from self._statement(part)
             case "Return":
-                yield Item(ItemKind.STATEMENT, *_span(node))
+                yield Item(ItemKind.STATEMENT, *span_of(node))
                 yield from self._expression(node.get("expression"))
             case "VariableDeclarationStatement":
-                yield Item(ItemKind.STATEMENT, *_span(node))
+                yield Item(ItemKind.STATEMENT, *span_of(node))
                 yield from self._expression(node.get("initialValue"))
             case "ExpressionStatement":
                 yield from self._expression(node["expression"])
@@ -129,7 +129,7 @@ class _Visitor:
             case "InlineAssembly":
                 yield from self._yul(node["AST"])
             case kind if kind in _PLAIN:
-                yield Item(ItemKind.STATEMENT, *_span(node))
+                yield Item(ItemKind.STATEMENT, *span_of(node))
             case _:
                 pass
 
@@ -137,10 +137,10 @@ class _Visitor:
         branch, self._branches = self._branches, self._branches + 1
         then, other = node["trueBody"], node.get("falseBody")
         if _has_statements(then) or (other is not None and _has_statements(other)):
-            yield Item(ItemKind.BRANCH, *_span(then), branch=branch, first=_span(then))
+            yield Item(ItemKind.BRANCH, *span_of(then), branch=branch, first=span_of(then))
             if other is not None:
-                first = _span(other) if _has_statements(other) else None
-                yield Item(ItemKind.BRANCH, *_span(node), branch=branch, path=1, by_jump=first is None, first=first)
+                first = span_of(other) if _has_statements(other) else None
+                yield Item(ItemKind.BRANCH, *span_of(node), branch=branch, path=1, by_jump=first is None, first=first)
         yield from self._expression(node["condition"])
         yield from self._statement(then)
         yield from self._statement(other)
@@ -149,10 +149,10 @@ class _Visitor:
         branch, self._branches = self._branches, self._branches + 1
         path = 0
         for clause in node["clauses"]:
-            start, end = _span(clause)
+            start, end = span_of(clause)
             if path == 0 or _has_statements(clause["block"]):
-                begin = _span(node)[0] if path == 0 else start
-                yield Item(ItemKind.BRANCH, begin, end, branch=branch, path=path, first=_span(clause["block"]))
+                begin = span_of(node)[0] if path == 0 else start
+                yield Item(ItemKind.BRANCH, begin, end, branch=branch, path=path, first=span_of(clause["block"]))
                 path += 1
             elif clause.get("parameters"):
                 yield Item(ItemKind.STATEMENT, start, end)
@@ -167,18 +167,18 @@ class _Visitor:
             return
         kind = node["nodeType"]
         if kind in _OPERATORS and node.get("operator") != "delete":
-            yield Item(ItemKind.STATEMENT, *_span(node))
+            yield Item(ItemKind.STATEMENT, *span_of(node))
         if kind == "BinaryOperation":
             yield from self._expression(node["leftExpression"])
             yield from self._expression(node["rightExpression"])
         elif kind == "FunctionCall":
             if node["kind"] == "functionCall":
-                yield Item(ItemKind.STATEMENT, *_span(node))
+                yield Item(ItemKind.STATEMENT, *span_of(node))
             callee = node["expression"]
             if callee["nodeType"] == "Identifier" and callee["name"] == "require":
                 branch, self._branches = self._branches, self._branches + 1
                 for path in range(2):
-                    yield Item(ItemKind.BRANCH, *_span(node), branch=branch, path=path, by_jump=True)
+                    yield Item(ItemKind.BRANCH, *span_of(node), branch=branch, path=path, by_jump=True)
 
     # --- assembly ---------------------------------------------------------------------------------------------------
 
@@ -189,25 +189,25 @@ class _Visitor:
                     yield from self._yul(part)
             case "YulIf":
                 branch, self._branches = self._branches, self._branches + 1
-                yield Item(ItemKind.BRANCH, *_span(node), branch=branch, by_jump=True)
+                yield Item(ItemKind.BRANCH, *span_of(node), branch=branch, by_jump=True)
                 yield from _yul_call(node["condition"])
                 yield from self._yul(node["body"])
             case "YulForLoop":
-                yield Item(ItemKind.STATEMENT, *_span(node["body"]))
+                yield Item(ItemKind.STATEMENT, *span_of(node["body"]))
                 yield from _yul_call(node["condition"])
                 for part in ("pre", "post", "body"):
                     yield from self._yul(node[part])
             case "YulSwitch":
                 yield from _yul_call(node["expression"])
                 for case in node["cases"]:
-                    yield Item(ItemKind.STATEMENT, *_span(case))
-                    yield Item(ItemKind.STATEMENT, *_span(case["body"]))
+                    yield Item(ItemKind.STATEMENT, *span_of(case))
+                    yield Item(ItemKind.STATEMENT, *span_of(case["body"]))
                     yield from self._yul(case["body"])
             case "YulFunctionDefinition":
-                yield Item(ItemKind.FUNCTION, *_span(node), name=self._contract + node["name"])
+                yield Item(ItemKind.FUNCTION, *span_of(node), name=self._contract + node["name"])
                 yield from self._yul(node["body"])
             case kind if kind in _YUL_PLAIN:
-                yield Item(ItemKind.STATEMENT, *_span(node))
+                yield Item(ItemKind.STATEMENT, *span_of(node))
             case _:
                 pass
 
@@ -215,12 +215,7 @@ class _Visitor:
 def _yul_call(node: Node) -> Iterator[Item]:
     """Yield a condition that is a call; literals and names are not items."""
     if node["nodeType"] == "YulFunctionCall":
-        yield Item(ItemKind.STATEMENT, *_span(node))
-
-
-def _span(node: Node) -> tuple[int, int]:
-    start, length, *_ = map(int, str(node["src"]).split(":"))
-    return start, start + length
+        yield Item(ItemKind.STATEMENT, *span_of(node))
 
 
 def _has_statements(node: Node) -> bool:

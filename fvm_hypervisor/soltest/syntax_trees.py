@@ -23,12 +23,25 @@ from fvm_hypervisor.soltest.sources import Sources
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded, user_folder
 
-Trees = dict[str, Mapping[str, Any]]
+Node = Mapping[str, Any]
+"""A node of a syntax tree, as solc prints it."""
+Trees = dict[str, Node]
 """Syntax trees by source."""
 _MAX_SIZE: Final = 256 << 20
 """Maximum size of cached trees in bytes."""
 _MAX_AGE: Final = 30 * 86400
 """Lifetime of cached trees in seconds."""
+
+
+def span_of(node: Node) -> tuple[int, int]:
+    """Return the offsets in bytes of a node's start and end."""
+    start, length, *_ = map(int, str(node["src"]).split(":"))
+    return start, start + length
+
+
+def type_of_node(node: Node) -> str:
+    """Return solc's identifier of a node's type, such as `t_uint256`; empty for a node without one."""
+    return str((node.get("typeDescriptions") or {}).get("typeIdentifier", ""))
 
 
 def syntax_trees(project: Project, sources: Sources, names: Iterable[str], solc: Solc) -> Trees:

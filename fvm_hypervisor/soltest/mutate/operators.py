@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.mutation_settings import OPERATORS
+from fvm_hypervisor.soltest.syntax_trees import Node, span_of, type_of_node
 
-Node = Mapping[str, Any]
 Change = tuple[str, int, int, str]
 """Operator group, first byte, end, and replacement."""
 
@@ -111,7 +111,7 @@ def mutants_of(
                     file, contract, operator, start, original, replacement,
                     line=source.count(b"\n", 0, start) + 1,
                     column=len(source[line_start:start].decode()) + 1,
-                    enclosing_spans=tuple(_span(one) for one in (node, *parents)),
+                    enclosing_spans=tuple(span_of(one) for one in (node, *parents)),
                     is_constant=bool(definition.get("constant")),
                 )  # fmt: skip
     return [found[key] for key in sorted(found)]
@@ -141,15 +141,6 @@ def _nodes(tree: Node, excluded: Collection[str]) -> Iterator[tuple[str, Node, t
                     todo.append((contract, part, inner))
 
 
-def _span(node: Node) -> tuple[int, int]:
-    start, length, *_ = map(int, str(node["src"]).split(":"))
-    return start, start + length
-
-
-def _type(node: Node) -> str:
-    return str((node.get("typeDescriptions") or {}).get("typeIdentifier", ""))
-
-
 # --- the changes of a node --------------------------------------------------------------------------------------------
 
 
@@ -169,13 +160,13 @@ def _changes(node: Node, parents: Sequence[Node], source: bytes) -> Iterator[Cha
     elif kind in ("IfStatement", "Conditional", *_LOOPS):
         yield from _condition(node, source)
     elif kind == "FunctionCall" and _called(node) in _CHECKS and node["arguments"]:
-        yield "require", *_span(node["arguments"][0]), "false"
-        yield "require", *_span(node["arguments"][0]), "true"
-    elif kind == "MemberAccess" and node["memberName"] == "delegatecall" and "baredelegatecall" in _type(node):
-        end = _span(node)[1]
+        yield "require", *span_of(node["arguments"][0]), "false"
+        yield "require", *span_of(node["arguments"][0]), "true"
+    elif kind == "MemberAccess" and node["memberName"] == "delegatecall" and "baredelegatecall" in type_of_node(node):
+        end = span_of(node)[1]
         yield "elim-delegate", end - len("delegatecall"), end, "call"
     elif kind == "ModifierInvocation" and node.get("kind") == "modifierInvocation":
-        yield "modifier", *_span(node), ""
+        yield "modifier", *span_of(node), ""
     elif kind == "Return" and node.get("expression") is not None:
         yield from _return(node, parents)
     elif kind == "ExpressionStatement":
@@ -186,9 +177,9 @@ def _changes(node: Node, parents: Sequence[Node], source: bytes) -> Iterator[Cha
     elif kind in _DELETED:
         yield _deleted("delete-statement", node, source)
     elif kind in _DELETED_YUL:
-        yield "assembly", *_span(node), "{}"
+        yield "assembly", *span_of(node), "{}"
     elif kind == "YulFunctionCall":
-        start, end = _span(node["functionName"])
+        start, end = span_of(node["functionName"])
         yield from (("assembly", start, end, other) for other in _YUL.get(node["functionName"]["name"], ()))
 
 
@@ -200,8 +191,8 @@ def _called(node: Node) -> str:
 
 def _between(left: Node, right: Node, operator: str, source: bytes) -> tuple[int, int]:
     """Return the span of an operator between its operands. Comments and parentheses are skipped."""
-    place = _span(left)[1]
-    end = _span(right)[0]
+    place = span_of(left)[1]
+    end = span_of(right)[0]
     sign = operator.encode()
     while place < end:
         place = _skipped(source, place)
@@ -223,9 +214,9 @@ def _equivalent(node: Node, is_loop: bool) -> str:
     In the condition of a loop, `!=` is almost always equivalent to `<`.
     """
     operator, left, right = node["operator"], node["leftExpression"], node["rightExpression"]
-    if _type(left).startswith("t_uint") and right.get("value") == "0":
+    if type_of_node(left).startswith("t_uint") and right.get("value") == "0":
         return _SAME_BEFORE_ZERO.get(operator, "")
-    if _type(right).startswith("t_uint") and left.get("value") == "0":
+    if type_of_node(right).startswith("t_uint") and left.get("value") == "0":
         return _SAME_AFTER_ZERO.get(operator, "")
     return "!=" if is_loop and operator != "==" else ""
 
@@ -235,17 +226,17 @@ def _binary(node: Node, source: bytes, is_loop: bool) -> Iterator[Change]:
     operator, left, right = node["operator"], node["leftExpression"], node["rightExpression"]
     excluded = _equivalent(node, is_loop)
     span = _between(left, right, operator, source)
-    ordered = _NUMBER.match(_type(left)) or _NUMBER.match(_type(right))
+    ordered = _NUMBER.match(type_of_node(left)) or _NUMBER.match(type_of_node(right))
     for other in (*_BINARY.get(operator, ()), *(_ORDERED.get(operator, ()) if ordered else ())):
         if other != excluded:
             yield "binary-op", *span, other
     if operator in ("&&", "||"):
         for operand in (left, right):
-            yield "binary-op", *_span(node), source[slice(*_span(operand))].decode()
+            yield "binary-op", *span_of(node), source[slice(*span_of(operand))].decode()
 
 
 def _unary(node: Node) -> Iterator[Change]:
-    start, end = _span(node)
+    start, end = span_of(node)
     operator = node["operator"]
     if operator in ("++", "--"):
         other = "--" if operator == "++" else "++"
@@ -255,7 +246,7 @@ def _unary(node: Node) -> Iterator[Change]:
 
 
 def _literal(node: Node, source: bytes) -> Iterator[Change]:
-    start, end = _span(node)
+    start, end = span_of(node)
     text = source[start:end].decode()
     if node["kind"] == "bool":
         yield "literal", start, end, "false" if text == "true" else "true"
@@ -274,7 +265,7 @@ def _condition(node: Node, source: bytes) -> Iterator[Change]:
     condition = node.get("condition")
     if condition is None:
         return
-    start, end = _span(condition)
+    start, end = span_of(condition)
     if condition["nodeType"] == "Literal":
         return
     yield "condition", start, end, "false"
@@ -288,7 +279,7 @@ def _condition(node: Node, source: bytes) -> Iterator[Change]:
 
 def _deleted(operator: str, node: Node, source: bytes) -> Change:
     """Return the change of a statement, with its semicolon, into an empty block."""
-    start, end = _span(node)
+    start, end = span_of(node)
     after = _skipped(source, end)
     return operator, start, after + 1 if source[after : after + 1] == b";" else end, "{}"
 
@@ -298,8 +289,8 @@ def _return(node: Node, parents: Sequence[Node]) -> Iterator[Change]:
     values = [] if function is None else function["returnParameters"]["parameters"]
     if len(values) != 1 or node["expression"]["nodeType"] == "Literal":
         return
-    for default in _defaults(_type(values[0])):
-        yield "return", *_span(node["expression"]), default
+    for default in _defaults(type_of_node(values[0])):
+        yield "return", *span_of(node["expression"]), default
 
 
 def _defaults(kind: str) -> Sequence[str]:
