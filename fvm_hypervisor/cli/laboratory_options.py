@@ -76,15 +76,12 @@ def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> No
 
     from fvm_hypervisor.cli.options import parsed_network
     from fvm_hypervisor.drafts import named_draft
-    from hypervisor.errors import InvalidInput
     from hypervisor.network_versions import LATEST, network_version
     from hypervisor.opening import named_overlay
     from hypervisor.price_names import price_values, show_price
 
-    draft = None if network is None else named_draft(network)
+    draft = named_draft(network, overlay)
     if draft is not None:
-        if overlay is not None:
-            raise InvalidInput(f"--overlay and the draft {network} exclude each other: put both into the draft")
         row = network_version(draft.number, draft.overlay)
     else:
         number = LATEST.number if network is None else parsed_network(network)

@@ -110,16 +110,13 @@ def network_options(
     has that one's version. Raises InvalidInput.
     """
     from fvm_hypervisor.drafts import allow_draft, named_draft
-    from hypervisor.errors import InvalidInput
     from hypervisor.opening import named_overlay
 
     plan = planned(upgrades)
-    draft = None if network is None else named_draft(network)
+    draft = named_draft(network, overlay)
     if draft is None:
         version = None if network is None else parsed_network(network)
         return {"network": version, "overlay": named_overlay(overlay), "upgrades": plan, "bundle": bundle}
-    if overlay is not None:
-        raise InvalidInput(f"the overlay {overlay} and the draft {network} exclude each other: put both into the draft")
     allow_draft(draft, trust=trust)
     numbers = [each[0] if isinstance(each, tuple) else each for each in plan.values()]
     is_planned = draft.number in numbers

@@ -98,9 +98,17 @@ def read_draft(path: Path) -> DraftVersion:
     return read_toml(path, "draft version", lambda table: _parse(table, path))
 
 
-def named_draft(text: str) -> DraftVersion | None:
-    """Return the draft version of a name that ends in .toml; None for any other name. Raises InvalidInput."""
-    return read_draft(Path(text)) if text.endswith(".toml") else None
+def named_draft(text: str | None, overlay: object = None) -> DraftVersion | None:
+    """Return the draft version of a name that ends in .toml; None for any other name.
+
+    Raises InvalidInput, also for an overlay beside a draft.
+    """
+    if text is None or not text.endswith(".toml"):
+        return None
+    draft = read_draft(Path(text))
+    if overlay is not None:
+        raise InvalidInput(f"the overlay {overlay} and the draft {text} exclude each other: put both into the draft")
+    return draft
 
 
 def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:

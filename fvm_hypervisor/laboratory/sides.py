@@ -174,9 +174,7 @@ def _side(
     words = [f"bundle {bundle}" if bundle else "", network or "", f"overlay {overlay}" if overlay else ""]
     words += [f"{name} of {file}" for name, file in actors if file]
     words += [f"{price}" for price in prices]
-    draft = None if network is None else named_draft(network)
-    if draft is not None and overlay is not None:
-        raise InvalidInput(f"the overlay {overlay} and the draft {network} exclude each other: put both into the draft")
+    draft = named_draft(network, overlay)
     named = [price.partition("=")[0] for price in prices]
     for name in named:
         if named.count(name) > 1:

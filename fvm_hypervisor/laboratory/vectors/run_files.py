@@ -24,7 +24,7 @@ from fvm_hypervisor.laboratory.vectors.conformance import (
 )
 from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
 from hypervisor.bundle import Bundle
-from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.errors import HypervisorError
 from hypervisor.gas import in_gas
 from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.network_versions import known_row
@@ -61,11 +61,9 @@ class RunOptions:
 
 def under_network(options: RunOptions, name: str) -> RunOptions:
     """Return options that run all vectors under a network version: nvN, or a draft's file. Raises InvalidInput."""
-    draft = named_draft(name)
+    draft = named_draft(name, options.overlay)
     if draft is None:
         return replace(options, network=one_side(Choices(network=name)).network)
-    if options.overlay is not None:
-        raise InvalidInput(f"--overlay and the draft {name} exclude each other: put both into the draft")
     return replace(options, network=draft.number, overlay=draft.overlay, draft=draft)
 
 
