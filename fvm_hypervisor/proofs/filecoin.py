@@ -23,6 +23,7 @@ from hypervisor.types import ActorID, Gas
 from localnet.state.inspection import StateInspector
 from store.amt import Amt
 from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt
+from store.buffered import BufferedStore
 from store.car import read_car
 from store.cid import Cid, cid_of, has_digest, parse_cid, show
 from store.codec import CodecError, encode, unlink
@@ -150,7 +151,9 @@ def receipt_at(store: Blockstore, header: Cid, message: int) -> Receipt:
         raise StoreCorrupt(f"block {show(root)} is not the root of a list of receipts")
     # The list is an AMT of version 0, whose root does not contain the bit width.
     widened = encode([_LIST_BIT_WIDTH, *value])
-    receipts = Amt(_Beside(store, cid_of(widened), widened), cid_of(widened), _LIST_BIT_WIDTH)
+    widened_store = BufferedStore(store)
+    widened_store.put(cid_of(widened), widened)
+    receipts = Amt(widened_store, cid_of(widened), _LIST_BIT_WIDTH)
     if message >= receipts.count:
         raise InvalidInput(f"there is no receipt {message}: the tipset has {receipts.count} messages")
     fields = receipts.get(message)
@@ -209,24 +212,3 @@ def _event_json(event: StampedEvent) -> dict[str, Any]:
             for entry in event.entries
         ],
     }
-
-
-class _Beside:
-    """A read-only view of a store with one block more."""
-
-    def __init__(self, store: Blockstore, cid: Cid, data: bytes) -> None:
-        self._store = store
-        self._cid = cid
-        self._data = data
-
-    def get(self, cid: Cid) -> bytes:
-        return self._data if cid == self._cid else self._store.get(cid)
-
-    def has(self, cid: Cid) -> bool:
-        return cid == self._cid or self._store.has(cid)
-
-    def put(self, cid: Cid, data: bytes) -> None:
-        raise NotImplementedError
-
-    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        raise NotImplementedError

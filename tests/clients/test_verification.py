@@ -50,7 +50,6 @@ class Project:
 
     def __init__(self, clients: Path, folder: Path) -> None:
         self.clients, self.folder, self.url = clients, folder, ""
-        self.library = ""
         (folder / "src").mkdir()
         (folder / "src" / "Kept.sol").write_text(SOURCE, encoding="utf-8")
         (folder / "foundry.toml").write_text("[profile.default]\noptimizer = true\n", encoding="utf-8")
