@@ -287,7 +287,7 @@ class RocksStore:
                         self._call(family.flush)
                         self._call(family.compact_range, None, None, options)
                     finally:
-                        family.close()
+                        self._call(family.close)
                 self._call(database.flush)
             except StoreError:
                 if not self._cancelled:

@@ -24,6 +24,7 @@ from store.blockstore import (
 
 _NO_SPACE: Final = ("No space left on device", "File too large", "Disk quota exceeded")
 _READ_ONLY: Final = ("Read-only file system",)
+_NO_DESCRIPTORS: Final = "Too many open files"
 _DENIED: Final = ("Permission denied", "Operation not permitted")
 
 
@@ -76,17 +77,25 @@ def store_error(error: Exception, folder: Path) -> StoreError:
             f"no space left for the store in {folder}: {text}; free space and reopen it; no commit is lost"
         )
     if any(part in text for part in _READ_ONLY):
-        return StoreReadOnly(f"the store in {folder} is on a read-only file system: {text}; open it for reading")
+        return StoreReadOnly(
+            f"the store in {folder} is on a read-only file system: {text}; remount it, or open it for reading"
+        )
     if any(part in text for part in _DENIED):
         return StoreDenied(f"the store in {folder}: {text}; check the permissions of the folder and its files")
+    if _NO_DESCRIPTORS in text:
+        return StoreIOError(
+            f"the process has too many open files for the store in {folder}: {text}; raise the limit (`ulimit -n`) and "
+            "reopen it; no commit is lost"
+        )
     if text.startswith("IO error") and "lock" in text.lower() and "LOCK" in text:
         return StoreLocked(f"the store in {folder} is open in another process (or twice in this one); close it first")
     if isinstance(error, FileNotFoundError | NotADirectoryError) and not folder.is_dir():
         return StoreIOError(f"cannot create the folder {folder} of a store: {error.strerror}; pass another one")
-    if text.startswith("Corruption") or "CURRENT" in text or "No such file" in text:
+    is_io_error = "Input/output error" in text
+    if text.startswith("Corruption") or (not is_io_error and ("CURRENT" in text or "No such file" in text)):
         return StoreCorrupt(f"the store in {folder} is corrupt: {text}")
     if text.startswith("Invalid argument"):
         return StoreFormatError(f"{folder} contains a database of another program: {text}")
     if text.startswith("IO error") or isinstance(error, OSError):
-        return StoreIOError(f"the store in {folder}: {text}")
+        return StoreIOError(f"the store in {folder}: {text}; check the disk and reopen it; no commit is lost")
     return StoreError(f"the store in {folder}: {text}")

@@ -1,12 +1,16 @@
-"""Stores with a planted defect, which the crash tests must find: no sync, no batch, or no marks of a commit."""
+"""Stores with a planted defect, which the crash tests must find.
+
+The defects are: no sync, no batch, no marks of a commit, and ignored errors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from rocksdict import Rdict
 
-from store.blockstore import NOTHING
+from store.blockstore import NOTHING, StoreError
 from store.cid import Cid
 from store.rocks import RocksStore
 from store.rocks_batch import Batch
@@ -46,4 +50,18 @@ class NoMarks(RocksStore):
             setattr(self._marks, "hold", lambda *_: None)  # noqa: B010 - not a form that a type checker takes
 
 
-PLANTS: dict[str, type[RocksStore]] = {"none": RocksStore, "no-sync": NoSync, "no-batch": NoBatch, "no-marks": NoMarks}
+class IgnoresErrors(RocksStore):
+    """Acknowledges commits that could not be written."""
+
+    def _write(self, batch: Batch) -> None:
+        with suppress(StoreError):
+            super()._write(batch)
+
+
+PLANTS: dict[str, type[RocksStore]] = {
+    "none": RocksStore,
+    "no-sync": NoSync,
+    "no-batch": NoBatch,
+    "no-marks": NoMarks,
+    "ignores-errors": IgnoresErrors,
+}

@@ -17,6 +17,7 @@ END: Final = "<!-- end of the table -->\n"
 
 PROMISES: Final = {
     "crash": "A killed process, a cut log, a flipped bit or a failing write loses no acknowledged commit.",
+    "crash-faults": "System calls that fail lose no acknowledged commit, and the error names a remedy.",
     "crash-epochs": "A network killed at any moment continues to the same chain.",
     "kill-node": "A node killed under clients loses no receipt that it gave.",
     "load": "200 concurrent clients lose no request, and no receipt after a kill.",

@@ -1,0 +1,31 @@
+"""RocksDB's errors become errors of the store that name the cause and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from store.blockstore import StoreCorrupt, StoreError, StoreFull, StoreIOError, StoreReadOnly
+from store.rocks_settings import store_error
+
+FOLDER = Path("/data/chain")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "remedy"),
+    [
+        ("IO error: No space left on device: While appending", StoreFull, "free space and reopen it"),
+        ("IO error: While fdatasync: 000026.log: Input/output error", StoreIOError, "check the disk and reopen it"),
+        ("IO error: While renaming a file to CURRENT: Input/output error", StoreIOError, "check the disk"),
+        ("IO error: While open a file: 000017.sst: Too many open files", StoreIOError, "ulimit -n"),
+        ("IO error: While open a file: Read-only file system", StoreReadOnly, "remount it"),
+        ("Corruption: checksum mismatch", StoreCorrupt, "is corrupt"),
+        ("IO error: No such file or directory: CURRENT", StoreCorrupt, "is corrupt"),
+    ],
+)
+def test_error_of_rocksdb_names_the_remedy(text: str, kind: type[StoreError], remedy: str) -> None:
+    error = store_error(Exception(text), FOLDER)
+    assert type(error) is kind
+    assert remedy in str(error)
+    assert str(FOLDER) in str(error)
