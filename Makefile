@@ -249,7 +249,7 @@ beside: environment ## resolve the dependencies together with titanoboa, Ape, Mo
 
 integrations: environment ## run the tests of titanoboa's environment and of Ape's plugin, in an environment that has both
 	@scripts/tools integrations $(RUN)/python
-	@build/tools/integrations/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable integrations/ape
+	@FVM_COMPILED=0 build/tools/integrations/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable integrations/ape
 	@build/tools/integrations/bin/python -m pytest -q -p no:cacheprovider tests/integrations $(ARGS)
 	@cd integrations/ape/example && PATH="$(CURDIR)/build/tools/integrations/bin:$$PATH" ape test -q
 

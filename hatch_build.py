@@ -1,8 +1,9 @@
 """Hatchling build hook that writes the bindings of the built-in actors and compiles modules with mypyc.
 
 The bindings (`bridge/bindings`) are generated from schemas for each sdist, wheel and editable installation. The modules
-to compile are listed in `compiled.toml`. With FVM_COMPILED=1 a wheel contains the compiled modules next to their
-sources. Otherwise nothing is compiled and no compiler is needed. As a program it compiles in place, and undoes that:
+to compile are listed in `compiled.toml`. A wheel contains the compiled modules next to their sources if this machine
+has a C compiler; FVM_COMPILED=1 requires one, and FVM_COMPILED=0 compiles nothing. Editable installations are not
+compiled. As a program it compiles in place, and undoes that:
 
     python hatch_build.py in-place | interpreted | lacking
 
@@ -41,27 +42,35 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
     def dependencies(self) -> list[str]:
         """Return the build requirements besides those of pyproject.toml: none unless modules are compiled."""
-        if not self._is_wanted():
+        if self.target_name != "wheel" or _choice() == "0" or lacking():
             return []
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         return [*BUILD_REQUIREMENTS, *project["dependencies"]]  # mypy reads the types of the latter
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Write the bindings. If FVM_COMPILED=1, compile, and tag the wheel for this interpreter."""
+        """Write the bindings. Compile for a wheel, and tag it for this interpreter."""
         take_back_outdated(ROOT)
         subprocess.run([sys.executable, "-m", "fvm_hypervisor.bindings.actors.python"], cwd=ROOT, check=True)
-        if version != "standard" or not self._is_wanted():
+        if version != "standard" or self.target_name != "wheel" or _choice() == "0":
             return
         if lack := lacking():
-            self.app.abort(f"error: {lack}")
+            if _choice() == "1":
+                self.app.abort(f"error: {lack}")
+            self.app.display_warning(f"The modules are not compiled, so they run slower: {lack}")
+            return
         folder = compile_modules(ROOT)
         _write_record(folder, {SUFFIX: dict.fromkeys(modules(ROOT))})
         files = [path for path in folder.rglob("*") if path.is_file()]
         build_data |= {"pure_python": False, "infer_tag": True}
         build_data["force_include"] |= {str(path): path.relative_to(folder).as_posix() for path in files}
 
-    def _is_wanted(self) -> bool:
-        return self.target_name == "wheel" and os.environ.get("FVM_COMPILED", "0") not in ("", "0")
+
+def _choice() -> str:
+    """Return FVM_COMPILED: "1", "0", or empty if the presence of a C compiler decides. ValueError for another value."""
+    choice = os.environ.get("FVM_COMPILED", "")
+    if choice not in ("", "0", "1"):
+        raise ValueError(f"FVM_COMPILED={choice} is not 0 or 1")
+    return choice
 
 
 def modules(root: Path) -> list[str]:

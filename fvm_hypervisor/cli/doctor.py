@@ -88,7 +88,7 @@ def _form() -> str:
     remedy = (
         "`make compiled` makes the compiled form, which is faster"
         if (HOME / "hatch_build.py").is_file()
-        else "the compiled form is faster: install a wheel that was built for this Python with FVM_COMPILED=1"
+        else "the compiled form is faster: install a compiled wheel, or a C compiler and then from source"
     )
     return f"{form()} ({remedy})"
 

@@ -38,7 +38,7 @@ DOCKERFILE = (CI / "Dockerfile").read_text(encoding="utf-8")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the folder that replaces the package index."""
     folder = tmp_path_factory.mktemp("index")
-    _run("-m", "build", "--wheel", "--no-isolation", "--outdir", folder, PROJECT)
+    _run("-m", "build", "--wheel", "--no-isolation", "--outdir", folder, PROJECT, FVM_COMPILED="0")
     return folder
 
 
@@ -62,8 +62,9 @@ def environment(tmp_path: Path, wheels: Path) -> dict[str, str]:
     }
 
 
-def _run(*arguments: str | Path) -> None:
-    done = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False)
+def _run(*arguments: str | Path, **environment: str) -> None:
+    command, shell = [sys.executable, *map(str, arguments)], os.environ | environment
+    done = subprocess.run(command, env=shell, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

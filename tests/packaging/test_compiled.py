@@ -289,10 +289,24 @@ def asked(project: Path) -> str:
 
 
 @pytest.mark.slow
-def test_a_wheel_is_pure_unless_it_is_wanted_otherwise(project: Path) -> None:
-    done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", FVM_COMPILED="0", CC="no-such-compiler")
+@pytest.mark.parametrize(
+    ("environment", "notice"),
+    [({"FVM_COMPILED": "0"}, False), ({"FVM_COMPILED": "", "CC": "no-such-compiler"}, True)],
+    ids=["not wanted", "no compiler"],
+)
+def test_wheel_without_compiled_modules_is_pure(project: Path, environment: dict[str, str], notice: bool) -> None:
+    done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", **environment)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (project / "dist").iterdir()] == ["two-1-py2.py3-none-any.whl"]
+    said = done.stdout + done.stderr
+    assert ("The modules are not compiled, so they run slower: there is no C compiler" in said) == notice
+
+
+@pytest.mark.slow
+def test_wheel_build_rejects_other_values_of_the_variable(project: Path) -> None:
+    done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", FVM_COMPILED="yes")
+    assert done.returncode != 0
+    assert "FVM_COMPILED=yes is not 0 or 1" in done.stdout + done.stderr
 
 
 def test_missing_c_compiler_changes_nothing_and_reports_error(project: Path) -> None:
@@ -354,10 +368,11 @@ def test_modules_compile_in_place_recompile_and_revert(project: Path) -> None:
 
 @pytest.mark.oracle
 @pytest.mark.skipif(bool(lacking()), reason=lacking() or "nothing is lacking")
-def test_a_compiled_wheel_carries_modules_sources_and_record(project: Path) -> None:
+@pytest.mark.parametrize("choice", ["", "1"])
+def test_a_compiled_wheel_carries_modules_sources_and_record(project: Path, choice: str) -> None:
     from zipfile import ZipFile
 
-    done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", FVM_COMPILED="1")
+    done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", FVM_COMPILED=choice)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = (project / "dist").iterdir()
     version = f"cp3{sys.version_info.minor}"
