@@ -23,7 +23,7 @@ from hypervisor.printed import bytes_text, one_line, show_fil
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, REWARD_ACTOR, ActorID, Gas, TokenAmount
-from store.cid import CBOR, RAW
+from store.cid import CBOR, RAW, Cid
 
 _MAX_I64 = (1 << 63) - 1
 _LAST_NONCE = (1 << 64) - 1
@@ -44,7 +44,8 @@ class ApplyResult:
     `message` comes from the first call, `reason` describes the original failure if that explains it
     (`hypervisor.backtrace`). `fatal` is set if execution could not continue; the receipt then has exit code 10 and uses
     the whole gas limit, as on the network, and the error has the context. `block_gas` is the gas that
-    counts for the block, or None if the receipt's gas does.
+    counts for the block, or None if the receipt's gas does. `return_codec` is the IPLD codec of the return value, or
+    None without one.
     """
 
     receipt: Final[Receipt]
@@ -54,6 +55,7 @@ class ApplyResult:
     reason: Final[str]
     fatal: Final[Fatal | None]
     block_gas: Final[BlockGas | None]
+    return_codec: Final[int | None]
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class ApplyResult:
         reason: str = "",
         fatal: Fatal | None = None,
         block_gas: BlockGas | None = None,
+        return_codec: int | None = None,
     ) -> None:
         self.receipt = receipt
         self.gas = gas
@@ -72,6 +75,7 @@ class ApplyResult:
         self.reason = reason
         self.fatal = fatal
         self.block_gas = block_gas
+        self.return_codec = return_codec
 
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.exit_code)}"
@@ -108,6 +112,10 @@ class ApplyResult:
     def gas_used(self) -> Gas:
         """Gas used according to the receipt."""
         return self.receipt.gas_used
+
+    def linked_receipt(self, message: Cid) -> Receipt:
+        """Return the receipt with the codec of the return value and the CID of the message on chain (FIP-0107)."""
+        return replace(self.receipt, return_codec=self.return_codec, message=message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +255,16 @@ class Executor:
             return _failure(refusal_exit(error.number), gas.gas_used(), error.message)
         except Fatal as error:
             return replace(_failure(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
-        data = result.block.data if result.block else b""
+        data, codec = (result.block.data, result.block.codec) if result.block else (b"", None)
         receipt = Receipt(result.exit_code, data, gas.gas_used(), events_root(calls.events) if calls.events else None)
-        return ApplyResult(receipt, GasOutputs(), tuple(calls.events), result.message, calls.backtrace.reason)
+        return ApplyResult(
+            receipt,
+            GasOutputs(),
+            tuple(calls.events),
+            result.message,
+            calls.backtrace.reason,
+            return_codec=codec,
+        )
 
     # --- settlement -------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Messages, signatures and receipts, and their CBOR encodings.
 
-A message is a tuple of ten fields, a signed message of two, a receipt of four. External data is decoded strictly
+A message is a tuple of ten fields, a signed message of two, a receipt of four or six. External data is decoded strictly
 (`store.codec.decode_strict`). Source: ref-fvm shared/src/message and receipt.
 """
 
@@ -18,7 +18,7 @@ from hypervisor.markup import facts
 from hypervisor.printed import PrintedCid, bytes_text, cid_text, cut, one_line, show_fil
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from store.cid import Cid, cid_of
-from store.codec import CodecError, decode_strict, encode, link
+from store.codec import CodecError, decode_strict, encode, link, unlink
 
 _U64 = 1 << 64
 _CARRIED_SIGNATURE = 69
@@ -220,7 +220,9 @@ class SignedMessage:
 class Receipt:
     """The chain's record of a message: exit code (0 is success), return value and gas used.
 
-    `events_root` is the CID of the events' AMT, or None if no event was emitted.
+    `events_root` is the CID of the events' AMT, or None if no event was emitted. `message` is the CID of the message on
+    chain and `return_codec` the IPLD codec of the return value, None if there is none (FIP-0107). A network version
+    without these two fields has `message` None.
 
     >>> from hypervisor import Receipt
     >>> Receipt(exit_code=33, return_data=bytes(3), gas_used=1_234_567)
@@ -233,6 +235,8 @@ class Receipt:
     return_data: bytes
     gas_used: Gas
     events_root: Cid | None = None
+    return_codec: int | None = None
+    message: Cid | None = None
 
     def __repr__(self) -> str:
         root = "" if self.events_root is None else f"events {cid_text(self.events_root)}"
@@ -246,13 +250,31 @@ class Receipt:
         return facts("receipt", rows)
 
     def to_cbor(self) -> bytes:
-        """Encode as a tuple of four fields."""
+        """Encode as a tuple of four fields, or of six with `message`."""
         return encode(self.fields())
 
     def fields(self) -> list[Any]:
         """Return the fields of the tuple."""
         root = None if self.events_root is None else link(self.events_root)
-        return [int(self.exit_code), self.return_data, self.gas_used, root]
+        later = [] if self.message is None else [self.return_codec, link(self.message)]
+        return [int(self.exit_code), self.return_data, self.gas_used, root, *later]
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> "Receipt":
+        """Create a receipt from the fields of a tuple, which are three before FIP-0049. Raises MessageError."""
+        if not isinstance(fields, list) or len(fields) not in (3, 4, 6):
+            raise MessageError("a receipt is a tuple of three, four or six fields")
+        exit_code, return_data, gas_used, root, codec, message = fields + [None] * (6 - len(fields))
+        if len(fields) == 6 and message is None:
+            raise MessageError("message is null: a receipt of six fields names its message")
+        return cls(
+            exit_code=_unsigned(exit_code, "exit code"),
+            return_data=_bytes(return_data, "return"),
+            gas_used=Gas(_unsigned(gas_used, "gas used")),
+            events_root=None if root is None else _cid(root, "events root"),
+            return_codec=None if codec is None else _unsigned(codec, "codec"),
+            message=None if message is None else _cid(message, "message"),
+        )
 
 
 def signing_digest(message: Message) -> bytes:
@@ -277,6 +299,13 @@ def _address(value: object, field: str) -> Address:
     try:
         return Address.from_bytes(_bytes(value, field))
     except AddressError as error:
+        raise MessageError(f"{field}: {error}") from None
+
+
+def _cid(value: object, field: str) -> Cid:
+    try:
+        return unlink(value)
+    except CodecError as error:
         raise MessageError(f"{field}: {error}") from None
 
 

@@ -71,6 +71,13 @@ class BaseFee(Enum):
     PREMIUM = "the minimum premium of the highest-paying four fifths of a block's gas (FIP-0115)"
 
 
+class Receipts(Enum):
+    """Receipts of a tipset, to which the next block header links (encoded by `Receipt.fields`)."""
+
+    EXPLICIT = "four fields, one receipt for each message of a block"
+    ALL = "six fields, one receipt for each message, reward and cron, in the order of execution (FIP-0107)"
+
+
 class Layouts(Enum):
     """Changes in the layout of actor states by a network upgrade."""
 
@@ -99,6 +106,8 @@ class NetworkVersion:
     """
     base_fee: BaseFee = BaseFee.FULLNESS
     """Rule for the base fee of the following tipset."""
+    receipts: Receipts = Receipts.EXPLICIT
+    """Form and number of a tipset's receipts."""
     layouts: Layouts = Layouts.UNKNOWN
     """Changes of the upgrade to the states of the previous version (`hypervisor.migration`)."""
     overlay: Overlay | None = None
@@ -118,9 +127,12 @@ class NetworkVersion:
         if overlay.prices:
             prices = with_prices(prices, dict(overlay.prices), f"{prices.name} with {overlay.name}")
         base_fee = self.base_fee if "base_fee" not in rules else BaseFee[str(rules.pop("base_fee"))]
+        receipts = self.receipts if "receipts" not in rules else Receipts[str(rules.pop("receipts"))]
         evm = (self.evm | set(overlay.added)) - set(overlay.removed)
         changed = replace(self.rules, **rules)  # type: ignore[arg-type]  # types are checked by `overlay_file`
-        return replace(self, overlay=overlay, prices=prices, rules=changed, base_fee=base_fee, evm=evm)
+        return replace(
+            self, overlay=overlay, prices=prices, rules=changed, base_fee=base_fee, receipts=receipts, evm=evm
+        )
 
     def successor(self, **changes: Any) -> "NetworkVersion":
         """Return the next version with the given changes; name and `layouts` are reset."""

@@ -7,7 +7,8 @@
     block_persist_compute = 86_000
     invoke.flat = 100_000
 
-    [rules]                        # fields of `MachineRules`, and base_fee: "fullness" or "premium"
+    [rules]                        # fields of `MachineRules`, and base_fee: "fullness" or "premium"; of a draft also
+                                   # receipts: "explicit" or "all"
     tipset_lookback = 900          # "any": no limit
 
     [evm]                          # EVM features (`NetworkVersion.evm`)
@@ -31,7 +32,7 @@ from typing import Any, Final, TypeVar
 from hypervisor.errors import InvalidInput
 from hypervisor.features import check_feature_rules
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.network_versions import NETWORK_VERSIONS, BaseFee, MachineRules, NetworkVersion, versions_of
+from hypervisor.network_versions import NETWORK_VERSIONS, BaseFee, MachineRules, NetworkVersion, Receipts, versions_of
 from hypervisor.overlay import Overlay, RuleValue
 from hypervisor.price_names import COUNTS, check_price_name, price_values
 from hypervisor.user_files import read_bounded
@@ -42,6 +43,11 @@ MAX_BYTES: Final = 1 << 20
 _TABLES: Final = ("name", "since", "until", "prices", "rules", "evm")
 _FIXED: Final = "abi"
 """Rule that an overlay cannot change; the set of syscalls follows from the network version."""
+_RECEIPTS: Final = "receipts"
+_NAMED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {rule: tuple(each.name.lower() for each in kind) for rule, kind in (("base_fee", BaseFee), (_RECEIPTS, Receipts))}
+)
+"""Rules of a chain and their values: fields of `NetworkVersion`."""
 _ANY: Final = "any"
 _LONGEST_NAME: Final = 100
 _MAX_PARTS: Final = 3
@@ -125,6 +131,8 @@ def check_overlay(overlay: Overlay) -> None:
         raise InvalidInput(f"the range since {overlay.since} until {overlay.until} contains no network version")
     if overlay.draft is None and not (overlay.prices or overlay.rules or overlay.added or overlay.removed):
         raise InvalidInput("the overlay changes nothing: expected [prices], [rules] or [evm]")
+    if overlay.draft is None and _RECEIPTS in dict(overlay.rules):
+        raise InvalidInput(f"the rule {_RECEIPTS} is for draft versions: put it into one (`hypervisor version new`)")
     check_feature_rules(overlay)
     known = {name: value for row in NETWORK_VERSIONS.values() for name, value in price_values(row.prices).items()}
     for name, _ in overlay.prices:
@@ -209,11 +217,10 @@ def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any
 
 def _rule(name: str, value: Any) -> tuple[str, RuleValue]:
     kinds = {each.name: each.type for each in fields(MachineRules) if each.init and each.name != _FIXED}
-    check_names([name], [*kinds, "base_fee"], "[rules]")
-    if name == "base_fee":
-        names = [each.name.lower() for each in BaseFee]
-        if not isinstance(value, str) or value not in names:
-            raise InvalidInput(f"the rule base_fee is {value!r:.80}: expected {' or '.join(names)}")
+    check_names([name], [*kinds, *_NAMED], "[rules]")
+    if name in _NAMED:
+        if not isinstance(value, str) or value not in _NAMED[name]:
+            raise InvalidInput(f"the rule {name} is {value!r:.80}: expected {' or '.join(_NAMED[name])}")
         return name, value.upper()
     if kinds[name] in (bool, "bool"):
         if not isinstance(value, bool):

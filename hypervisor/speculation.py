@@ -300,6 +300,7 @@ def packed_result(result: ApplyResult) -> PackedResult:
         result.message,
         result.reason,
         result.block_gas,
+        result.return_codec,
     )
 
 
@@ -309,7 +310,7 @@ def _packed_entries(entries: Iterable[EventEntry]) -> list[tuple[int, str, int, 
 
 def unpacked_result(packed: PackedResult) -> ApplyResult:
     """Convert a tuple to a result."""
-    exit_code, data, used, root, gas, events, message, reason, block_gas = packed
+    exit_code, data, used, root, gas, events, message, reason, block_gas, codec = packed
     return ApplyResult(
         Receipt(exit_code, data, Gas(used), None if root is None else Cid(root)),
         GasOutputs(*gas),
@@ -320,4 +321,5 @@ def unpacked_result(packed: PackedResult) -> ApplyResult:
         message,
         reason,
         block_gas=None if block_gas is None else BlockGas(*block_gas),
+        return_codec=codec,
     )

@@ -104,6 +104,7 @@ def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: T
             executed=tipset.parent != GENESIS_PARENT,
             settled=settled,
             messages=[rows.row(index.receipt_at(tipset, position)) for position in places],
+            implicit=[rows.row(receipt) for receipt in index.implicit_receipts(tipset, _MESSAGES)] if settled else [],
             first=first,
             more=None if places.stop >= len(tipset.transactions) else places.stop,
         )

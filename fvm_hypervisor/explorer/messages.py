@@ -52,7 +52,7 @@ _PLAIN: Final = "text/plain; charset=utf-8"
 def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the page of an executed or pending transaction by its hash."""
     wanted = _hash(request.named["hash"])
-    receipt = reader.network.find_receipt(wanted)
+    receipt = reader.network.find_executed(wanted)
     if receipt is None:
         forked = None if reader.network.mempool.get(wanted) else forked_transaction_page(site, reader, wanted)
         return forked or _pending_page(site, reader, wanted)
@@ -70,13 +70,13 @@ def show_message_by_cid(site: Site, reader: NodeReader, request: PageRequest) ->
 
 def show_call(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the page of one call of a message, with all of its data."""
-    receipt = wanted_receipt(reader, request)
+    receipt = _traced_receipt(reader, request)
     return _call_page(site, reader, request, f"/tx/0x{receipt.hash.hex()}", _report(site, reader, receipt))
 
 
 def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the full parameters or return data of a call as plain text."""
-    found = trace(reader.network.chain, wanted_receipt(reader, request))
+    found = trace(reader.network.chain, _traced_receipt(reader, request))
     return PageAnswer(str(_call(found.calls, request)[request.named["what"]]).encode(), content_type=_PLAIN)
 
 
@@ -90,12 +90,12 @@ def show_copy_text(site: Site, reader: NodeReader, request: PageRequest) -> Page
 
 def show_calls_picture(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the call tree as an SVG."""
-    return PageAnswer(tree_svg(_report(site, reader, wanted_receipt(reader, request))).encode(), content_type=SVG)
+    return PageAnswer(tree_svg(_report(site, reader, _traced_receipt(reader, request))).encode(), content_type=SVG)
 
 
 def show_flame(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the flame graph of the gas, by call or by charge."""
-    report = _report(site, reader, wanted_receipt(reader, request))
+    report = _report(site, reader, _traced_receipt(reader, request))
     picture = flame(report, html=False, by_charge=request.query.get("by") == "charge")
     return PageAnswer(picture.encode(), content_type=SVG)
 
@@ -130,11 +130,23 @@ def _hash(text: str) -> bytes:
 
 
 def wanted_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
-    """Return the receipt of the executed message whose hash the request names.
+    """Return the receipt of the executed message of a block whose hash the request names.
 
     Raises PageError, UnknownTransaction.
     """
-    receipt = reader.network.receipt(_hash(request.named["hash"]))
+    receipt = _traced_receipt(reader, request)
+    if receipt.is_implicit:
+        raise not_found(f"this page is for messages of a block: /tx/0x{receipt.hash.hex()} shows this reward or cron")
+    return receipt
+
+
+def _traced_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
+    """Return the receipt of the executed message whose hash the request names, also of a reward or cron.
+
+    Raises PageError, UnknownTransaction.
+    """
+    wanted = _hash(request.named["hash"])
+    receipt = reader.network.find_executed(wanted) or reader.network.receipt(wanted)
     _check_retained(reader, receipt.block_number)
     return receipt
 
@@ -221,7 +233,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
     rows = RowBuilder(site, reader)
     first = request.number("first", 0)
     calls, total = call_rows(report, first)
-    hashes = receipt.tipset.transactions
+    hashes = receipt.tipset.implicit if receipt.is_implicit else receipt.tipset.transactions
     outcome, message = receipt.execution.receipt, receipt.execution.message.message
     return PageAnswer(
         site.page(
@@ -250,8 +262,11 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
             exit=exit_meaning(outcome.exit_code),
             params=f"0x{message.params.hex()}",
             returned=f"0x{outcome.return_data.hex()}",
-            copies=formats(receipt),
-            has_vector=has_state and site.makes_vectors(reader),
+            codec=None if outcome.return_codec is None else f"0x{outcome.return_codec:02x}",
+            has_link=outcome.message is not None,
+            implicit=receipt.is_implicit,
+            copies={} if receipt.is_implicit else formats(receipt),
+            has_vector=has_state and not receipt.is_implicit and site.makes_vectors(reader),
         )
     )
 

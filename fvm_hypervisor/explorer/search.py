@@ -91,7 +91,7 @@ def _hash(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
     The forked node is queried last.
     """
     network = reader.network
-    if network.find_receipt(data) is not None or network.mempool.get(data) is not None:
+    if network.find_executed(data) is not None or network.mempool.get(data) is not None:
         yield FoundPage(f"/tx/0x{data.hex()}", f"0x{data.hex()}", "message")
         return
     block = network.chain.index.by_hash(data)

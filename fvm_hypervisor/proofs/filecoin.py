@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hypervisor.bundle import Bundle, manifest_with
-from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.events import EVENTS_AMT_BIT_WIDTH, EventEntry, StampedEvent
 from hypervisor.message import Receipt
-from hypervisor.types import ActorID, Gas
+from hypervisor.types import ActorID
 from localnet.state.inspection import StateInspector
 from store.amt import Amt
 from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt
@@ -39,7 +39,7 @@ _FIELDS: Final = 16
 _STATE: Final = 8
 _RECEIPTS: Final = 9
 _LIST_BIT_WIDTH: Final = 3
-_RECEIPT_FIELDS: Final = 4
+_LIST_FIELDS: Final = 3
 _MAX_SHOWN: Final = 100
 _T = TypeVar("_T")
 
@@ -144,10 +144,13 @@ def state_root(store: Blockstore, header: Cid) -> Cid:
 
 
 def receipt_at(store: Blockstore, header: Cid, message: int) -> Receipt:
-    """Return the receipt of a message of the tipset before a header, by its position in the order of execution."""
+    """Return the receipt of a message of the tipset before a header, by its position in the order of execution.
+
+    A network version with receipts of implicit messages counts these too (FIP-0107).
+    """
     root = unlink(_header(store, header)[_RECEIPTS])
     value = load(store, root)
-    if not isinstance(value, list) or len(value) != _RECEIPT_FIELDS - 1:
+    if not isinstance(value, list) or len(value) != _LIST_FIELDS:
         raise StoreCorrupt(f"block {show(root)} is not the root of a list of receipts")
     # The list is an AMT of version 0, whose root does not contain the bit width.
     widened = encode([_LIST_BIT_WIDTH, *value])
@@ -155,14 +158,11 @@ def receipt_at(store: Blockstore, header: Cid, message: int) -> Receipt:
     widened_store.put(cid_of(widened), widened)
     receipts = Amt(widened_store, cid_of(widened), _LIST_BIT_WIDTH)
     if message >= receipts.count:
-        raise InvalidInput(f"there is no receipt {message}: the tipset has {receipts.count} messages")
-    fields = receipts.get(message)
-    match fields:
-        case [int(code), bytes(data), int(gas), None]:
-            return Receipt(code, data, Gas(gas))
-        case [int(code), bytes(data), int(gas), events]:
-            return Receipt(code, data, Gas(gas), unlink(events))
-    raise StoreCorrupt(f"receipt {message} is malformed: {fields!r:.80}")
+        raise InvalidInput(f"there is no receipt {message}: the tipset has {receipts.count} receipts")
+    try:
+        return Receipt.from_fields(receipts.get(message))
+    except MessageError as error:
+        raise StoreCorrupt(f"receipt {message} is malformed: {error}") from None
 
 
 def event_at(store: Blockstore, header: Cid, message: int, event: int) -> StampedEvent:
@@ -196,12 +196,15 @@ def _header(store: Blockstore, header: Cid) -> list[Any]:
 
 def _receipt_json(receipt: Receipt) -> dict[str, Any]:
     root = receipt.events_root
-    return {
+    shown: dict[str, Any] = {
         "exitCode": int(receipt.exit_code),
         "return": f"0x{receipt.return_data.hex()}",
         "gasUsed": receipt.gas_used,
         "eventsRoot": None if root is None else {"/": show(root)},
     }
+    if receipt.message is not None:
+        shown |= {"ipldCodec": receipt.return_codec, "message": {"/": show(receipt.message)}}
+    return shown
 
 
 def _event_json(event: StampedEvent) -> dict[str, Any]:

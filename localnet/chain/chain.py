@@ -22,7 +22,7 @@ from hypervisor.message import SignatureType
 from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import first_tipset
-from localnet.chain.execution import BlockStarter, begin_epoch, end_epoch, execute
+from localnet.chain.execution import BlockStarter, begin_epoch, end_epoch, execute, implicit_executions
 from localnet.chain.externs import ChainExterns
 from localnet.chain.state_window import StateWindow
 from localnet.chain.supply import supply_of
@@ -178,7 +178,7 @@ class Chain(ChainReader):
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
         settings, circulating = self.settings_after(parent), self._circulating(parent.state)
-        begin_epoch(self.machine, self.record, parent, height, timestamp, settings, circulating)
+        work = begin_epoch(self.machine, self.record, parent, height, timestamp, settings, circulating)
         # As on the network, messages with BLS signatures come first in a block.
         ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
         executions: list[tuple[Execution, int]] = []
@@ -193,14 +193,14 @@ class Chain(ChainReader):
             if started is not None:
                 started.close()
         self.executing = None
-        end_epoch(self.machine, self.producer, sum(tip for _, tip in executions))
+        work += end_epoch(self.machine, self.producer, sum(tip for _, tip in executions))
         done = [execution for execution, _ in executions]
         sidecars = {}
         for candidate in ordered:
             if candidate.sidecar is not None:
                 sidecars[candidate.hash] = candidate.sidecar
         executed = [sidecars[execution.hash] for execution in done if execution.hash in sidecars] if sidecars else []
-        return self._commit(parent, height, timestamp, done, executed)
+        return self._commit(parent, height, timestamp, done, executed, implicit_executions(self.machine, work))
 
     def _refuse(self, candidate: Candidate, error: TransactionRefused) -> None:
         self.refused.append((candidate, error))
@@ -268,12 +268,13 @@ class Chain(ChainReader):
         timestamp: int,
         executions: list[Execution],
         sidecars: Sequence[BlobSidecar] = (),
+        implicit: Sequence[Execution] = (),
     ) -> Tipset:
         blocks = BufferedStore(MemoryStore())
-        tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions)
-        for execution in executions:
+        tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions, implicit)
+        for execution in (*executions, *implicit):
             put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
-        entries = {**tipset_entries(tipset, executions), **self.states.entries_with(height)}
+        entries = {**tipset_entries(tipset, executions, implicit), **self.states.entries_with(height)}
         if sidecars:
             entries.update(blob_entries(sidecars))
         self.machine.flush(blocks.pending.items(), entries)

@@ -19,16 +19,19 @@ from bridge.transactions import BLOB
 from hypervisor.address import Address
 from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.network_versions import Receipts
 from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.addresses import shown_address
 from localnet.chain.supply import supply_of
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
-from localnet.ledger.records import IMPERSONATED, Emitted, Execution, Tipset
+from localnet.ledger.records import IMPERSONATED, IMPLICIT, Emitted, Execution, Tipset
 from localnet.ledger.upgrades import upgrade_machine
 from localnet.rules.installed import rules_of
-from localnet.rules.parts import SenderInfo
+from localnet.rules.parts import ImplicitResult, SenderInfo
 
 
 def begin_epoch(
@@ -39,19 +42,20 @@ def begin_epoch(
     timestamp: int,
     settings: BlockSettings,
     circulating: TokenAmount | None = None,
-) -> None:
+) -> list[ImplicitResult]:
     """Enter the context of a tipset after `parent`, with its block's settings.
 
-    Null rounds and upgrades between them are executed first. `circulating` is the circulating supply in attoFIL in the
-    machine's state, if known.
+    Null rounds and upgrades between them are executed first; returns the implicit messages of the null rounds.
+    `circulating` is the circulating supply in attoFIL in the machine's state, if known.
     """
+    done: list[ImplicitResult] = []
     machine.advance(base_fee=parent.next_base_fee, chain_id=settings.chain_id)
     rules_of(machine).settings.apply_settings(machine, settings)
     rules = rules_of(machine)  # of the block's gas limit
     for epoch in range(parent.height, height):
         if epoch > parent.height:
             _enter(machine, record, epoch, parent.timestamp, circulating)
-            rules.blocks.null_round(machine)
+            done += rules.blocks.null_round(machine)
             circulating = None
         upgrade = record.upgrades.at(epoch)
         if upgrade is not None:
@@ -59,6 +63,7 @@ def begin_epoch(
             circulating = None
     _enter(machine, record, height, timestamp, circulating)
     rules.blocks.start_block(machine, parent.hash)
+    return done
 
 
 def enter_settings(machine: Hypervisor, settings: BlockSettings) -> None:
@@ -80,9 +85,26 @@ def _enter(
     )
 
 
-def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:
-    """Run the rules' work after a tipset's messages, which paid `tips` attoFIL."""
-    rules_of(machine).blocks.end_block(machine, producer, tips)
+def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
+    """Run the rules' work after a tipset's messages, which paid `tips` attoFIL; returns its implicit messages."""
+    return rules_of(machine).blocks.end_block(machine, producer, tips)
+
+
+def implicit_executions(machine: Hypervisor, done: Iterable[ImplicitResult]) -> list[Execution]:
+    """Return the executions of a tipset's implicit messages, in its context.
+
+    Empty if the network version gives them no receipts.
+    """
+    if machine.context.network.receipts is Receipts.EXPLICIT:
+        return []
+    return [_execution(machine, _implicit_candidate(machine, each.message), each.result) for each in done]
+
+
+def _implicit_candidate(machine: Hypervisor, message: Message) -> Candidate:
+    """Return an implicit message as it is recorded. Its CID is that of a message without a signature, like BLS ones."""
+    signed = SignedMessage(message, Signature(SignatureType.BLS, b""))
+    sender, receiver = shown_address(machine, message.from_), shown_address(machine, message.to)
+    return Candidate(bytes(signed.cid()[-32:]), IMPLICIT, signed, sender, receiver)
 
 
 class StartedBlock(Protocol):
@@ -194,13 +216,14 @@ def apply_pending(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
 def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
     gas = result.gas
     address_of = partial(address_of_actor, machine.state_tree)
+    is_linked = machine.context.network.receipts is Receipts.ALL
     return Execution(
         hash=candidate.hash,
         kind=candidate.kind,
         message=candidate.message,
         sender=candidate.sender,
         to=candidate.to,
-        receipt=result.receipt,
+        receipt=result.linked_receipt(candidate.message.cid()) if is_linked else result.receipt,
         paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
         events=tuple(
             Emitted(event.emitter, emitter_address(event.emitter, address_of), event.entries) for event in result.events

@@ -93,15 +93,19 @@ def difference_from_chain(source: TipsetSource, past: PastTipset, outcome: Tipse
 def difference_of_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence[Receipt], root: Cid) -> str:
     """Describe the first of a tipset's receipts that differs from the chain's; empty if none does."""
     known = read_receipts(source.store, root)
-    for number, (got, carried) in enumerate(zip(receipts, past.work.messages(), strict=False)):
+    messages = past.work.messages()
+    for number, got in enumerate(receipts):
+        name = got.message or next(messages).cid
         expected = known[number] if number < len(known) else None
         if got != expected:
-            has = "none" if expected is None else f"{expected.exit_code} and {expected.gas_used}"
-            return (
-                f"message {number}, {show(carried.cid)}: exit code {got.exit_code} and gas {got.gas_used}, the chain "
-                f"has {has}"
-            )
+            has = "none" if expected is None else _summary(expected)
+            return f"message {number}, {show(name)}: {_summary(got)}, the chain has {has}"
     return ""
+
+
+def _summary(receipt: Receipt) -> str:
+    codec = "" if receipt.message is None else f", codec {receipt.return_codec}, message {show(receipt.message)}"
+    return f"exit code {receipt.exit_code} and gas {receipt.gas_used}{codec}"
 
 
 # --- folders ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch
 from localnet.chain.block_production import BlockProduction
-from localnet.chain.execution import begin_epoch, end_epoch, execute
+from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
 from localnet.chain.reading import NetworkReader
 from localnet.chain.view import ChainPoint, ChainReader
 from localnet.ledger.candidates import Candidate
@@ -100,9 +100,10 @@ def _make(chain: ChainReader, plan: PendingPlan) -> PendingBlock:
     head = chain.head
     height = ChainEpoch(head.height + 1)
     machine = chain.machine_before(head, head.state)
-    begin_epoch(machine, chain.record, head, height, plan.timestamp, chain.settings_after(head))
+    work = begin_epoch(machine, chain.record, head, height, plan.timestamp, chain.settings_after(head))
     done = list(execute(machine, plan.candidates))
-    end_epoch(machine, chain.producer, sum(tip for _, tip in done))
-    executions = [execution for execution, _ in done]
-    tipset = chain.assemble(machine, BufferedStore(MemoryStore()), head, height, plan.timestamp, executions)
+    work += end_epoch(machine, chain.producer, sum(tip for _, tip in done))
+    executions, implicit = [execution for execution, _ in done], implicit_executions(machine, work)
+    blocks = BufferedStore(MemoryStore())
+    tipset = chain.assemble(machine, blocks, head, height, plan.timestamp, executions, implicit)
     return PendingBlock(machine, tipset, tuple(executions))

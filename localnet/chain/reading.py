@@ -129,6 +129,14 @@ class NetworkReader:
         receipt = self.chain.index.receipt(transaction_hash)
         return receipt if receipt is None or receipt.block_number <= self.settled.height else None
 
+    def find_executed(self, message_hash: bytes) -> TransactionReceipt | None:
+        """Return the executed transaction, or the reward or cron, None if it has no receipt (yet)."""
+        found = self.find_receipt(message_hash)
+        if found is not None:
+            return found
+        implicit = self.chain.index.implicit_receipt(message_hash)
+        return implicit if implicit is None or implicit.block_number <= self.settled.height else None
+
     def pending_nonce(self, sender: Address) -> int:
         """Return the nonce after all waiting messages of the sender."""
         return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))

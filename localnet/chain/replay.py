@@ -20,7 +20,7 @@ from hypervisor.opening import OFFICIAL_EVM, OWN_EVM
 from hypervisor.proofs import AcceptProofs
 from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import resume_fork
-from localnet.chain.execution import begin_epoch, end_epoch, execute
+from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
 from localnet.chain.externs import ChainExterns
 from localnet.fork.account_origin import AccountBlocks
 from localnet.fork.ethereum_fork import connect
@@ -97,11 +97,12 @@ def replay(folder: Path, height: int, parallel: int = 1) -> Replayed:
     tipset = chain.index.tipset(height)
     machine = chain.machine_before(tipset)
     parent = chain.index.tipset(tipset.parent)
-    begin_epoch(machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
+    work = begin_epoch(machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
     candidates = [candidate_of(receipt) for receipt in chain.index.receipts(tipset)]
     executed, done = _executed(machine, candidates, parallel)
-    end_epoch(machine, producer_of(machine.base, tipset.block), sum(tip for _, tip in executed))
-    receipts = put_receipts(BufferedStore(MemoryStore()), [execution.receipt for execution, _ in executed])
+    work += end_epoch(machine, producer_of(machine.base, tipset.block), sum(tip for _, tip in executed))
+    merged = tipset.in_execution_order([execution for execution, _ in executed], implicit_executions(machine, work))
+    receipts = put_receipts(BufferedStore(MemoryStore()), [execution.receipt for execution in merged])
     machine.state_tree.flush()
     difference = ""
     if receipts != tipset.receipts:

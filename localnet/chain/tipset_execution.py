@@ -19,10 +19,12 @@ from hypervisor.errors import InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
+from hypervisor.network_versions import Receipts
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.ledger.blocks import put_receipts
 from localnet.ledger.headers import CarriedMessage
 from localnet.rules.filecoin import award_block, tick_cron
+from localnet.rules.parts import ImplicitResult
 from store.buffered import BufferedStore
 from store.cid import Cid
 from store.memory import MemoryStore
@@ -82,7 +84,7 @@ class TipsetWork:
 
 @dataclass(frozen=True, slots=True)
 class TipsetOutcome:
-    """Results of a tipset in order, including rewards and cron, and the receipts of its messages."""
+    """Results of a tipset in order, including rewards and cron, and the receipts that the chain has of them."""
 
     results: tuple[ApplyResult, ...]
     receipts: tuple[Receipt, ...]
@@ -103,16 +105,20 @@ def execute_tipset(
     if a reward, cron or a message cannot be executed; MessageError for a malformed message.
     """
     steps = [*tipset_steps(machine, work, supply, parallel=parallel)]
-    receipts = tuple(step.result.receipt for step in steps if step.carried is not None)
+    receipts = tuple(step.receipt for step in steps if step.receipt is not None)
     return TipsetOutcome(tuple(step.result for step in steps), receipts, receipts_root(receipts), machine.root)
 
 
 @dataclass(frozen=True, slots=True)
 class TipsetStep:
-    """A result of a tipset; `carried` is the message of a block, None of a reward or of cron."""
+    """A result of a tipset; `carried` is the message of a block, None of a reward or of cron.
+
+    `receipt` is its receipt on chain, or None if the network version has none for rewards and cron.
+    """
 
     carried: CarriedMessage | None
     result: ApplyResult
+    receipt: Receipt | None
 
 
 def tipset_steps(
@@ -129,7 +135,7 @@ def tipset_steps(
     machine.advance(base_fee=work.base_fee)
     for null in work.null_rounds:
         _advance(machine, null.epoch, null.timestamp, supply)
-        yield TipsetStep(None, tick_cron(machine))
+        yield _implicit_step(machine, tick_cron(machine))
     _advance(machine, work.epoch, work.timestamp, supply)
     seen: set[Cid] = set()
     with ExitStack() as stack:
@@ -145,9 +151,20 @@ def tipset_steps(
                 )
                 number += 1
                 penalty, tips = penalty + result.gas.miner_penalty, tips + result.gas.miner_tip
-                yield TipsetStep(carried, result)
-            yield TipsetStep(None, award_block(machine, block.producer, penalty, tips, block.win_count))
-    yield TipsetStep(None, tick_cron(machine))
+                yield TipsetStep(carried, result, receipt_of_carried(machine, carried, result))
+            yield _implicit_step(machine, award_block(machine, block.producer, penalty, tips, block.win_count))
+    yield _implicit_step(machine, tick_cron(machine))
+
+
+def receipt_of_carried(machine: Hypervisor, carried: CarriedMessage, result: ApplyResult) -> Receipt:
+    """Return the receipt on chain of a message of a block."""
+    is_linked = machine.context.network.receipts is Receipts.ALL
+    return result.linked_receipt(carried.cid) if is_linked else result.receipt
+
+
+def _implicit_step(machine: Hypervisor, done: ImplicitResult) -> TipsetStep:
+    has_receipt = machine.context.network.receipts is Receipts.ALL
+    return TipsetStep(None, done.result, done.result.linked_receipt(done.message.cid()) if has_receipt else None)
 
 
 def _parallel_block(machine: Hypervisor, work: TipsetWork, parallel: Parallel) -> ParallelBlock:

@@ -29,7 +29,7 @@ from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tipset_key
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import ChainIndex
-from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
+from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset, merge_receipts
 from localnet.rules.base_fee import GasBid
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import NetworkRules
@@ -110,9 +110,16 @@ class ChainReader:
         height: ChainEpoch,
         timestamp: int,
         executions: Sequence[Execution],
+        implicit: Sequence[Execution] = (),
     ) -> Tipset:
-        """Build a tipset from executions and a machine's state; `blocks` stores its header, messages and receipts."""
+        """Build a tipset from executions and a machine's state; `blocks` stores its header, messages and receipts.
+
+        `implicit` are the implicit messages that have receipts (`implicit_executions`). No block lists them.
+        """
         messages = put_messages(blocks, [execution.message for execution in executions])
+        for execution in implicit:
+            blocks.put(execution.message.cid(), execution.message.message.to_cbor())
+        merged = merge_receipts(height - parent.height - 1, executions, implicit)
         rules, base_fee, settings = self.rules, parent.next_base_fee, self.settings_after(parent)
         header = BlockHeader(
             self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
@@ -146,7 +153,7 @@ class ChainReader:
             next_base_fee=rules.blocks.next_base_fee(version, base_fee, gas_used, bids),
             before=parent.state,
             state=machine.root,
-            receipts=put_receipts(blocks, [execution.receipt for execution in executions]),
+            receipts=put_receipts(blocks, [execution.receipt for execution in merged]),
             gas_used=gas_used,
             bloom=bloom(log for execution in executions for log in execution.logs()),
             transactions=tuple(execution.hash for execution in executions),
@@ -154,6 +161,7 @@ class ChainReader:
             next_settings=next_settings,
             blob_gas_used=blob_gas,
             access_list=b"" if rules.access_list is None else rules.access_list(machine),
+            implicit=tuple(execution.hash for execution in implicit),
         )
 
     def machine_at(self, tipset: Tipset) -> Hypervisor:

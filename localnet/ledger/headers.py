@@ -17,7 +17,7 @@ from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import AddressError, InvalidInput, MessageError
 from hypervisor.message import Message, Receipt, SignedMessage
-from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.ledger.blocks import tipset_key
 from store.amt import Amt
 from store.blockstore import Blockstore, TreeNodeError, get_object, put_object
@@ -161,7 +161,7 @@ def read_messages(store: Blockstore, header: Header) -> tuple[CarriedMessage, ..
 def read_receipts(store: Blockstore, root: Cid) -> list[Receipt]:
     """Read the receipts of a tipset in execution order. Raises like `read_tipset`."""
     try:
-        return [_receipt(*fields) for fields in _list(store, root)]
+        return [Receipt.from_fields(fields) for fields in _list(store, root)]
     except _MALFORMED as error:
         raise InvalidInput(f"{show(root)} is not a list of receipts: {error}") from None
 
@@ -186,11 +186,6 @@ def _bls_message(data: bytes) -> Message:
 
 def _secp_message(data: bytes) -> Message:
     return SignedMessage.from_cbor(data).message
-
-
-def _receipt(exit_code: Any, return_data: Any, gas_used: Any, events: Any = None) -> Receipt:
-    root = None if events is None else unlink(events)
-    return Receipt(_number(exit_code), _bytes(return_data), Gas(_number(gas_used)), root)
 
 
 def _list(store: Blockstore, root: Cid) -> Iterable[Any]:

@@ -13,13 +13,14 @@ and reverting costs the same at any depth.
     h HEIGHT          `Tipset` or `NullRound`
     b BLOCK-HASH      height
     t TX-HASH         height, place in the tipset
-    x HEIGHT PLACE    `Execution`
+    x HEIGHT PLACE    `Execution`; places of implicit messages are above `_IMPLICIT_PLACES`
     k VERSIONED-HASH  blob, commitment, proofs, of a transaction that was in a block
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from bridge.blob_sidecars import BlobSidecar
@@ -45,6 +46,9 @@ _OBJECTS: Final = 1_500
 """Estimated fixed size in bytes of a decoded tipset."""
 _DECODED: Final = 4
 """Estimated memory per byte of an entry, including the entry itself, since Python objects exceed their data."""
+
+_IMPLICIT_PLACES: Final = 1 << 31
+"""Place of the first implicit message of a tipset, above those of its block's messages."""
 
 _Decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]]
 
@@ -135,8 +139,25 @@ class ChainIndex:
         tipset = self.at(height)
         if not isinstance(tipset, Tipset) or tipset.transactions[position : position + 1] != (transaction_hash,):
             return None
-        found, now = self.receipt_at(tipset, position), self.at(height)
-        same = isinstance(now, Tipset) and now.key == tipset.key and found.execution.hash == transaction_hash
+        return self._unless_rebuilt(tipset, transaction_hash, self.receipt_at(tipset, position))
+
+    def implicit_receipt(self, message_hash: bytes) -> TransactionReceipt | None:
+        """Return the reward or cron with this hash, if it has a receipt. Like `receipt`, for other threads too."""
+        data = self._store.index(b"t" + message_hash)
+        position = -1 if data is None else int.from_bytes(data[8:], "big") - _IMPLICIT_PLACES
+        if data is None or position < 0:
+            return None
+        tipset = self.at(int.from_bytes(data[:8], "big"))
+        if not isinstance(tipset, Tipset) or tipset.implicit[position : position + 1] != (message_hash,):
+            return None
+        return self._unless_rebuilt(tipset, message_hash, self._implicit_at(tipset, position))
+
+    def _unless_rebuilt(
+        self, tipset: Tipset, message_hash: bytes, found: TransactionReceipt
+    ) -> TransactionReceipt | None:
+        """Return a receipt, or None if the chain has rebuilt its height while it was read."""
+        now = self.at(tipset.height)
+        same = isinstance(now, Tipset) and now.key == tipset.key and found.execution.hash == message_hash
         return found if same else None
 
     def receipt_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
@@ -146,6 +167,18 @@ class ChainIndex:
             raise StoreCorrupt(f"the chain's index has no execution {position} of height {tipset.height}")
         execution, first_log, gas_before = Execution.decode(data)
         return TransactionReceipt(execution, tipset, position, first_log, self.chain_id_of(tipset), gas_before)
+
+    def _implicit_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
+        return replace(self.receipt_at(tipset, _IMPLICIT_PLACES + position), index=position)
+
+    def implicit_receipts(self, tipset: Tipset, last: int | None = None) -> list[TransactionReceipt]:
+        """Return the rewards and cron of a tipset in order, at most the `last` N of them.
+
+        Empty if the tipset's network version gives them no receipts.
+        """
+        count = len(tipset.implicit)
+        first = 0 if last is None else max(0, count - last)
+        return [self._implicit_at(tipset, position) for position in range(first, count)]
 
     def receipts(self, tipset: Tipset) -> Iterator[TransactionReceipt]:
         """Yield the executions of a tipset, in order."""
@@ -207,8 +240,13 @@ def retained_entries(height: int) -> dict[bytes, bytes | None]:
     return {_RETAINED: height.to_bytes(8, "big")}
 
 
-def tipset_entries(tipset: Tipset, executions: list[Execution]) -> dict[bytes, bytes | None]:
-    """Return the index entries of a new head: itself, the null rounds before it, its executions, and their hashes."""
+def tipset_entries(
+    tipset: Tipset, executions: Sequence[Execution], implicit: Sequence[Execution] = ()
+) -> dict[bytes, bytes | None]:
+    """Return the index entries of a new head: itself, the null rounds before it, its executions, and their hashes.
+
+    `implicit` are the executions of implicit messages that have receipts.
+    """
     entries = {**head_entries(tipset.height), _height_key(tipset.height): tipset.encode()}
     entries[b"b" + tipset.hash] = tipset.height.to_bytes(8, "big")
     if tipset.parent != GENESIS_PARENT and tipset.height > tipset.parent + 1:
@@ -216,11 +254,21 @@ def tipset_entries(tipset: Tipset, executions: list[Execution]) -> dict[bytes, b
         entries.update((_height_key(height), null) for height in range(tipset.parent + 1, tipset.height))
     logs = gas = 0
     for position, execution in enumerate(executions):
-        entries[_execution_key(tipset.height, position)] = execution.encode(logs, gas)
-        entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + position.to_bytes(4, "big")
+        entries |= _execution_entries(tipset.height, position, execution, logs, gas)
         logs += len(execution.logs())
         gas += execution.receipt.gas_used
+    for position, execution in enumerate(implicit, _IMPLICIT_PLACES):
+        entries |= _execution_entries(tipset.height, position, execution, logs, gas)
     return entries
+
+
+def _execution_entries(
+    height: int, position: int, execution: Execution, logs: int, gas: int
+) -> dict[bytes, bytes | None]:
+    return {
+        _execution_key(height, position): execution.encode(logs, gas),
+        b"t" + execution.hash: height.to_bytes(8, "big") + position.to_bytes(4, "big"),
+    }
 
 
 def blob_entries(sidecars: Iterable[BlobSidecar]) -> dict[bytes, bytes | None]:

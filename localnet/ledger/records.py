@@ -5,9 +5,9 @@ Entries contain the machine's values. `TransactionReceipt` derives the values fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bridge.addresses import EthAddress
 from bridge.apply_and_call import APPLY_AND_CALL
@@ -31,6 +31,8 @@ from localnet.ledger.call_tree import TransactionTree
 from store.cid import Cid
 from store.codec import decode, encode, link, unlink
 
+T = TypeVar("T")
+
 GENESIS_PARENT: Final = -1
 """The parent height of the first tipset."""
 
@@ -40,8 +42,20 @@ NATIVE: Final = 0x100
 IMPERSONATED: Final = 0x101
 """Kind of an unsigned message, sent by an impersonated actor."""
 
-UNTYPED: Final = (NATIVE, IMPERSONATED)
+IMPLICIT: Final = 0x102
+"""Kind of a reward or of cron, which no block has; executed ones are recorded if the tipset's receipts have them."""
+
+UNTYPED: Final = (NATIVE, IMPERSONATED, IMPLICIT)
 """The kinds that are no type of transaction: Ethereum's tools are shown type 2."""
+
+
+def merge_receipts(null_rounds: int, explicit: Sequence[T], implicit: Sequence[T]) -> list[T]:
+    """Return a tipset's receipts in order from those of its block's messages and of implicit ones (FIP-0107).
+
+    The first `null_rounds` implicit ones belong to the null rounds before the tipset. Without any, the explicit ones
+    are the receipts.
+    """
+    return [*implicit[:null_rounds], *explicit, *implicit[null_rounds:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,8 @@ class Tipset:
     """Blob gas of the block's transactions (EIP-4844)."""
     access_list: bytes = b""
     """The encoded access list of the block (EIP-7928); empty if its rules have none, or if it executed nothing."""
+    implicit: tuple[bytes, ...] = ()
+    """Hashes of the implicit messages that have receipts, in order; empty under versions without such receipts."""
 
     def __repr__(self) -> str:
         messages = f"{len(self.transactions)} messages"
@@ -82,11 +98,19 @@ class Tipset:
         """The Ethereum block hash."""
         return block_hash(self.key)
 
+    def in_execution_order(self, explicit: Sequence[T], implicit: Sequence[T]) -> list[T]:
+        """Return items of the tipset's explicit and implicit messages in the order of their receipts.
+
+        Cron of null rounds comes first, then the block's messages, its reward, and cron (FIP-0107).
+        """
+        return merge_receipts(self.height - self.parent - 1, explicit, implicit)
+
     def encode(self) -> bytes:
         """Encode the index entry."""
         settings = [self.settings, self.next_settings]
-        later: list[Any] = [self.blob_gas_used] if self.blob_gas_used or self.access_list else []
-        later += [self.access_list] if self.access_list else []
+        later: list[Any] = [self.blob_gas_used, self.access_list, list(self.implicit)]
+        while later and not later[-1]:
+            later.pop()
         is_default = settings == [DEFAULT_SETTINGS] * 2 and not later
         optional = [] if is_default else [self.settings.fields(), self.next_settings.fields(), *later]
         return encode([
@@ -118,6 +142,7 @@ class Tipset:
             next_settings=next_settings,
             blob_gas_used=fields[15] if len(fields) > 15 else 0,
             access_list=fields[16] if len(fields) > 16 else b"",
+            implicit=tuple(fields[17]) if len(fields) > 17 else (),
         )
 
 
@@ -152,9 +177,9 @@ class Emitted:
 class Execution:
     """An executed message: the message, its hash, its receipt, and its gas costs.
 
-    `kind` is the type of the transaction, `NATIVE` or `IMPERSONATED`. `sender` and `to` are Ethereum addresses; `to` is
-    None for a contract creation. `paid` is in attoFIL; `words` is the machine's message about a failure. `block_gas` is
-    that of `ApplyResult`; it is not stored.
+    `kind` is the type of the transaction, `NATIVE`, `IMPERSONATED` or `IMPLICIT`. `sender` and `to` are Ethereum
+    addresses; `to` is None for a contract creation. `paid` is in attoFIL; `words` is the machine's message about a
+    failure. `block_gas` is that of `ApplyResult`; it is not stored.
     """
 
     hash: bytes
@@ -205,7 +230,7 @@ class Execution:
             message=SignedMessage.from_cbor(message),
             sender=EthAddress(sender),
             to=None if to is None else EthAddress(to),
-            receipt=_receipt(receipt),
+            receipt=Receipt.from_fields(receipt),
             paid=TokenAmount(_number(paid)),
             events=tuple(_emitted(event) for event in events),
             words=words,
@@ -290,6 +315,11 @@ class TransactionReceipt:
         return self.exit_code != self.execution.receipt.exit_code
 
     @property
+    def is_implicit(self) -> bool:
+        """True for a reward or cron: `index` is then its place among the tipset's implicit messages."""
+        return self.execution.kind == IMPLICIT
+
+    @property
     def succeeded(self) -> bool:
         """True if the execution exited with 0."""
         return self.exit_code == ExitCode.OK
@@ -345,11 +375,6 @@ class TransactionReceipt:
         end = "ok" if self.succeeded else f"failed: {failure}"
         sender = self.execution.sender.hex()
         return f"block {self.block_number}  0x{self.hash.hex()}  0x{sender} -> {receiver}  {end}  gas {self.gas_used:,}"
-
-
-def _receipt(fields: list[Any]) -> Receipt:
-    exit_code, return_data, gas_used, root = fields
-    return Receipt(exit_code, return_data, Gas(gas_used), None if root is None else unlink(root))
 
 
 def _emitted(fields: list[Any]) -> Emitted:

@@ -96,7 +96,7 @@ def chain_get_parent_messages(node: Node, block: Cid) -> list[dict[str, Any]]:
 
 
 def chain_get_parent_receipts(node: Node, block: Cid) -> list[dict[str, Any]]:
-    """Return the receipts of the tipset before a block, in the order of its messages."""
+    """Return the receipts of the tipset before a block, in the order of its messages, without rewards and cron."""
     return [receipt_json(receipt.execution.receipt) for receipt in _receipts(node, _parent(node, block))]
 
 
@@ -106,7 +106,7 @@ def chain_get_messages_in_tipset(node: Node, key: TipsetKey) -> list[dict[str, A
 
 
 def chain_get_message(node: Node, message: Cid) -> dict[str, Any]:
-    """Return a message, in a block or pending, without its signature."""
+    """Return a message, in a block or pending, without its signature; or a reward or cron with a receipt (FIP-0107)."""
     return message_json(signed_or_bare(node, message)[0])
 
 
@@ -142,7 +142,8 @@ def chain_stat_obj(node: Node, block: Cid, base: Cid | None = None) -> dict[str,
 
 def message_cid(node: Node, transaction_hash: bytes) -> dict[str, str] | None:
     """Return the CID of the message of a transaction hash; null if there is none."""
-    receipt = node.network.chain.index.receipt(transaction_hash)
+    index = node.network.chain.index
+    receipt = index.receipt(transaction_hash) or index.implicit_receipt(transaction_hash)
     if receipt is not None:
         return cid_json(receipt.execution.message.cid())
     waiting = node.network.mempool.get(transaction_hash)
@@ -213,21 +214,19 @@ def hash_of(node: Node, message: Cid) -> bytes | None:
         return None
     index, mempool = node.network.chain.index, node.network.mempool
     for found in message_hashes(signed, message, [node.network.chain_id, *index.chain_ids]):
-        if index.receipt(found) is not None or mempool.get(found) is not None:
+        if index.receipt(found) or mempool.get(found) or index.implicit_receipt(found):
             return found
     return None
 
 
 def receipt_of(node: NodeReader, message: Cid) -> TransactionReceipt | None:
-    """Return the executed message with a CID; None if there is none, or none with a receipt."""
+    """Return the executed message with a CID, also a reward or cron; None if there is none with a receipt."""
     try:
         _, signed = _stored_message(node, message)
     except RpcError:
         return None
-    index, settled = node.network.chain.index, node.network.chain.settled
-    executed = map(index.receipt, message_hashes(signed, message, [node.network.chain_id, *index.chain_ids]))
-    receipt = next(filter(None, executed), None)
-    return None if receipt is None or receipt.tipset.height > settled.height else receipt
+    chain_ids = [node.network.chain_id, *node.network.chain.index.chain_ids]
+    return next(filter(None, map(node.network.find_executed, message_hashes(signed, message, chain_ids))), None)
 
 
 def _entry(flags: int, key: str, codec: int, value: bytes) -> dict[str, Any]:
@@ -248,8 +247,13 @@ def _receipts(node: Node, found: Tipset | None) -> list[TransactionReceipt]:
 
 
 def _messages(node: Node, found: Tipset | None) -> list[dict[str, Any]]:
-    messages = [receipt.execution.message for receipt in _receipts(node, found)]
-    return [{"Cid": cid_json(message.cid()), "Message": message_json(message.message)} for message in messages]
+    return [message_with_cid(receipt) for receipt in _receipts(node, found)]
+
+
+def message_with_cid(receipt: TransactionReceipt) -> dict[str, Any]:
+    """Return an executed message without its signature, and its CID on chain."""
+    message = receipt.execution.message
+    return {"Cid": cid_json(message.cid()), "Message": message_json(message.message)}
 
 
 def _check_height(height: int, last: Tipset) -> None:

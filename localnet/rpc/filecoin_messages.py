@@ -18,7 +18,7 @@ from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, gas_outputs
 from hypervisor.message import Message, Receipt
 from hypervisor.types import Gas
 from localnet.calls.pace import adapted
-from localnet.ledger.records import TransactionReceipt
+from localnet.ledger.records import Execution, TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.filecoin_state import id_of, machine_at
@@ -43,7 +43,7 @@ from localnet.rpc.lotus_values import (
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import anything, boolean, field, fields
-from localnet.traces.trace import Replay
+from localnet.traces.trace import Replay, replay_implicit
 from store.cid import Cid, show
 
 _COSTS: Final = (
@@ -75,10 +75,17 @@ def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dic
 
 
 def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
-    """Re-execute a message of a tipset and return its calls. An empty key finds its tipset."""
+    """Re-execute a message of a tipset and return its calls. An empty key finds its tipset.
+
+    The message may also be a reward or cron with a receipt (FIP-0107).
+    """
     receipt = receipt_of(node, wanted)
     if receipt is None or (key.blocks and found_tipset(node.network, key) != receipt.tipset):
         raise RpcError(LOTUS_ERROR, f"message {show(wanted)} not found in the tipset")
+    if receipt.is_implicit:
+        traces = ExecutionTraces()
+        _, executions = replay_implicit(node.network.chain, receipt.tipset, traces)
+        return _implicit_with_receipt(executions[receipt.index], traces.roots[receipt.index])
     return _replay_message(Replay(node.network.chain, receipt.tipset, receipt.index), receipt, wanted)
 
 
@@ -90,7 +97,8 @@ def state_compute(
 ) -> dict[str, Any]:
     """Return the state root after a tipset, and its messages, re-executed; it accepts no other messages.
 
-    After them come the implicit ones: the block's reward, and cron, whose events no receipt has.
+    After them come the implicit ones: the block's reward, and cron. If these have receipts (FIP-0107), their messages
+    are the canonical ones, and cron of null rounds comes before all.
     """
     found = found_tipset(node.network, key)
     if messages or height != found.height:
@@ -98,16 +106,25 @@ def state_compute(
             LOTUS_ERROR,
             f"only the state after a tipset at its own height, {found.height}, is computed, without messages",
         )
-    replay = Replay(node.network.chain, found, 0)
+    traces = ExecutionTraces()
+    replay = Replay(node.network.chain, found, tracer=traces if found.implicit else None)
     receipts = node.network.chain.index.receipts(found)
     traced = [_replay_message(replay, receipt, receipt.execution.message.cid()) for receipt in receipts]
-    return {"Root": cid_json(found.state), "Trace": [*traced, *_implicit(replay)]}
+    executions = replay.end(traces)
+    if found.implicit:
+        implicit = [_implicit_with_receipt(*each) for each in zip(executions, traces.roots, strict=True)]
+    else:
+        implicit = list(_implicit(replay, traces))
+    return {"Root": cid_json(found.state), "Trace": found.in_execution_order(traced, implicit)}
 
 
-def _implicit(replay: Replay) -> Iterator[dict[str, Any]]:
-    """Yield the implicit messages after the messages of a replay."""
-    traces = ExecutionTraces()
-    replay.end(traces)
+def _implicit_with_receipt(done: Execution, root: dict[str, Any]) -> dict[str, Any]:
+    canonical = done.message.message
+    return _invocation(canonical.cid(), canonical, done.receipt, root, _error(done.receipt, done.words))
+
+
+def _implicit(replay: Replay, traces: ExecutionTraces) -> Iterator[dict[str, Any]]:
+    """Yield the implicit messages after the messages of a replay, which have no receipts."""
     for root, start, end in zip(traces.roots, traces.calls, traces.ends, strict=True):
         done = Message(
             start.to,

@@ -6,7 +6,7 @@
 
 `previous` selects the tipset before a null round, else the one after it. A height is looked up below its anchor, by
 default the finalized tipset. Ethereum's methods are the same as at the other paths; Filecoin's others do not exist
-there. Source: lotus api/v2api and chain/types/tipset_selector.go.
+there. Source: lotus api/v2api and chain/types/tipset_selector.go; FIP-0107 for the messages and receipts of a tipset.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hypervisor.address import Address
-from localnet.ledger.records import Tipset
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
-from localnet.rpc.filecoin_chain import tipset_from, tipset_until
+from localnet.rpc.filecoin_chain import message_with_cid, tipset_from, tipset_until
 from localnet.rpc.filecoin_state import actor_of, id_of
-from localnet.rpc.lotus_shapes import actor_json, address_json, tipset_json
+from localnet.rpc.lotus_shapes import actor_json, address_json, receipt_json, tipset_json
 from localnet.rpc.lotus_values import TipsetKey, epoch, filecoin_address, found_tipset, tipset
 from localnet.rpc.method_table import MethodTable
-from localnet.rpc.methods import Method
+from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import shown
 
 _TAGS: Final = ("latest", "safe", "finalized")
+_INCLUDES: Final = ("explicit", "all", "implicit")
 _ALSO: Final = ("Filecoin.Eth", "Filecoin.Net", "Filecoin.Web3")
 """Prefixes of Lotus' names for Ethereum's methods."""
 
@@ -138,9 +139,41 @@ def state_get_id(node: Node, owner: Address, chosen: TipsetSelector) -> str:
     return address_json(Address.id(id_of(node.network.chain.machine_at(selected(node, chosen)), owner)))
 
 
+def message_include(value: Any) -> str:
+    """Read the options of a tipset's messages or receipts. Raises RpcError."""
+    given = {} if value is None else _fields(value, "message option", ("include",))
+    include = given.get("include") or _INCLUDES[0]
+    if include not in _INCLUDES:
+        raise invalid_params(f"include is {shown(include)}, expected one of {', '.join(_INCLUDES)}")
+    return str(include)
+
+
+def chain_get_messages(node: Node, chosen: TipsetSelector, include: str = _INCLUDES[0]) -> list[dict[str, Any]]:
+    """Return the messages of the selected tipset in execution order, with or without rewards and cron."""
+    return [message_with_cid(receipt) for receipt in _executed(node, chosen, include)]
+
+
+def chain_get_receipts(node: Node, chosen: TipsetSelector, include: str = _INCLUDES[0]) -> list[dict[str, Any]]:
+    """Return the receipts of the messages that ChainGetMessages returns for the same parameters."""
+    return [receipt_json(receipt.execution.receipt) for receipt in _executed(node, chosen, include)]
+
+
+def _executed(node: Node, chosen: TipsetSelector, include: str) -> list[TransactionReceipt]:
+    tipset, index = selected(node, chosen), node.network.chain.index
+    if tipset.height > node.network.settled.height:
+        raise RpcError(LOTUS_ERROR, f"tipset {tipset.height} has no receipts yet: execution is deferred by one tipset")
+    explicit = [] if include == "implicit" else list(index.receipts(tipset))
+    if include == "explicit":
+        return explicit
+    implicit = index.implicit_receipts(tipset)
+    return tipset.in_execution_order(explicit, implicit)
+
+
 METHODS: Final = (
     Method("Filecoin.ChainGetTipSet", (selector,), chain_get_tipset),
     Method("Filecoin.ChainGetTipSetFinalityStatus", (), chain_get_finality_status),
+    Method("Filecoin.ChainGetMessages", (selector, optional(message_include)), chain_get_messages),
+    Method("Filecoin.ChainGetReceipts", (selector, optional(message_include)), chain_get_receipts),
     Method("Filecoin.StateGetActor", (filecoin_address, selector), state_get_actor),
     Method("Filecoin.StateGetID", (filecoin_address, selector), state_get_id),
 )

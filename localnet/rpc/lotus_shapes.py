@@ -57,13 +57,16 @@ def message_json(message: Message | SignedMessage) -> dict[str, Any]:
 
 
 def receipt_json(receipt: Receipt) -> dict[str, Any]:
-    """Return a receipt."""
-    return {
+    """Return a receipt; with the codec and the message's CID if it has them (FIP-0107)."""
+    shown: dict[str, Any] = {
         "ExitCode": receipt.exit_code,
         "Return": bytes_json(receipt.return_data),
         "GasUsed": receipt.gas_used,
         "EventsRoot": None if receipt.events_root is None else cid_json(receipt.events_root),
     }
+    if receipt.message is not None:
+        shown |= {"IpldCodec": receipt.return_codec, "Message": cid_json(receipt.message)}
+    return shown
 
 
 def actor_json(actor: ActorState) -> dict[str, Any]:

@@ -81,9 +81,14 @@ def transaction_json(receipt: TransactionReceipt) -> dict[str, Any]:
             "blockHash": as_data(receipt.tipset.hash),
             "blockNumber": as_quantity(receipt.tipset.height),
             "blockTimestamp": as_quantity(receipt.tipset.timestamp),
-            "transactionIndex": as_quantity(receipt.index),
+            "transactionIndex": _index(receipt),
         },
     )
+
+
+def _index(receipt: TransactionReceipt) -> str | None:
+    """Return a transaction's index in its block; null for a reward or cron, which is in none (FIP-0107)."""
+    return None if receipt.is_implicit else as_quantity(receipt.index)
 
 
 def pending_json(candidate: Candidate, chain_id: int) -> dict[str, Any]:
@@ -184,7 +189,7 @@ def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, 
     contract = rules.views.receipt_contract(receipt)
     return {
         "transactionHash": as_data(receipt.hash),
-        "transactionIndex": as_quantity(receipt.index),
+        "transactionIndex": _index(receipt),
         "blockHash": as_data(tipset.hash),
         "blockNumber": as_quantity(tipset.height),
         # A number rather than a quantity, unlike in logs: cast expects the form of anvil.

@@ -92,8 +92,11 @@ def personal_sign(node: Node, content: bytes, owner: EthAddress) -> str:
 
 
 def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
-    """Return a transaction, in a block or pending; null if there is none."""
-    receipt = node.network.find_receipt(transaction_hash)
+    """Return a transaction, in a block or pending; null if there is none.
+
+    A reward or cron with a receipt (FIP-0107) is in no block, and has no index.
+    """
+    receipt = node.network.find_executed(transaction_hash)
     if receipt is None:
         waiting = node.network.waiting(transaction_hash)
         if waiting is not None:
@@ -105,7 +108,7 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
 
 def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
     """Return a transaction's receipt; null while it waits."""
-    receipt = node.network.find_receipt(transaction_hash)
+    receipt = node.network.find_executed(transaction_hash)
     return None if receipt is None else receipt_json(receipt, node.network.rules)
 
 

@@ -54,7 +54,7 @@ from localnet.rules.base_fee import GasBid
 from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
 from localnet.rules.gas_events import InThousandths, PausesInThousandths, StepsInThousandths
-from localnet.rules.parts import CallOutcome, NetworkRules, SenderInfo
+from localnet.rules.parts import CallOutcome, ImplicitResult, NetworkRules, SenderInfo
 from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of, nonce_of_actor
 from localnet.state.controls import set_code
 from store.keccak import keccak
@@ -232,11 +232,13 @@ class EthereumBlocks:
         """Store the parent's hash in the contract for block hashes."""
         _execution(machine).begin_block(parent_hash)
 
-    def null_round(self, machine: Hypervisor) -> None:
+    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
         """Do nothing: there is no cron."""
+        return ()
 
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
         """Do nothing: tips are paid per transaction, and there is neither reward nor cron."""
+        return ()
 
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]

@@ -45,7 +45,7 @@ from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
-from localnet.rules.parts import CallOutcome, MessageRules, NetworkRules, SenderInfo
+from localnet.rules.parts import CallOutcome, ImplicitResult, MessageRules, NetworkRules, SenderInfo
 from localnet.state.contract_state import nonce_of_actor
 from localnet.state.controls import set_nonce
 from store.codec import encode
@@ -160,14 +160,13 @@ class FilecoinBlocks:
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
         """Do nothing: no work precedes a tipset's messages."""
 
-    def null_round(self, machine: Hypervisor) -> None:
+    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
         """Run cron."""
-        tick_cron(machine)
+        return (tick_cron(machine),)
 
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
         """Pay the block's reward, with the tips, and run cron."""
-        award_block(machine, producer, 0, tips, _WIN_COUNT)
-        tick_cron(machine)
+        return award_block(machine, producer, 0, tips, _WIN_COUNT), tick_cron(machine)
 
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
@@ -317,24 +316,25 @@ def inclusion_gas(machine: Hypervisor, length: int) -> int:
     return -(-machine.context.network.prices.message_inclusion(length) // MILLIGAS_PER_GAS)
 
 
-def award_block(machine: Hypervisor, producer: Address, penalty: int, tips: int, win_count: int) -> ApplyResult:
+def award_block(machine: Hypervisor, producer: Address, penalty: int, tips: int, win_count: int) -> ImplicitResult:
     """Award a block with `win_count` wins: its producer owes the penalty and gets the tips, both in attoFIL."""
     params = encode([producer.to_bytes(), encode_bigint(penalty), encode_bigint(tips), win_count])
     return _implicit(machine, REWARD_ACTOR, _AWARD_BLOCK_REWARD, params, _REWARD_GAS)
 
 
-def tick_cron(machine: Hypervisor) -> ApplyResult:
+def tick_cron(machine: Hypervisor) -> ImplicitResult:
     """Run an epoch's cron."""
     return _implicit(machine, CRON_ACTOR, _EPOCH_TICK, b"", _CRON_GAS)
 
 
-def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: bytes, gas: Gas) -> ApplyResult:
-    system = Address.id(SYSTEM_ACTOR)
-    message = Message(Address.id(to), system, nonce=machine.context.epoch, method=method, params=params, gas_limit=gas)
-    result = machine.apply_implicit(message)
+def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: bytes, gas: Gas) -> ImplicitResult:
+    """Execute an implicit message with this gas limit, which its canonical form does not have (FIP-0107)."""
+    epoch, system = machine.context.epoch, Address.id(SYSTEM_ACTOR)
+    message = Message(Address.id(to), system, nonce=epoch, method=method, params=params, gas_limit=Gas(0))
+    result = machine.apply_implicit(replace(message, gas_limit=gas))
     if result.exit_code != ExitCode.OK:  # on the network the tipset would be invalid
         raise result.fatal or Fatal(f"f0{to} exited with {result.exit_code} in the epoch's work: {result.message}")
-    return result
+    return ImplicitResult(message, result)
 
 
 def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:

@@ -47,6 +47,14 @@ class CallOutcome:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ImplicitResult:
+    """Result of an implicit message, and the message in the form that receipts name (FIP-0107: its gas limit is 0)."""
+
+    message: Message
+    result: ApplyResult
+
+
 class SettingRules(Protocol):
     """Block settings of a machine, and facts of the Ethereum fork where the rules have one."""
 
@@ -78,11 +86,11 @@ class BlockRules(Protocol):
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
         """Do the work before a block's messages."""
 
-    def null_round(self, machine: Hypervisor) -> None:
-        """Do the work of an epoch without a block."""
+    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
+        """Do the work of an epoch without a block; return its implicit messages, one under rules that have any."""
 
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
-        """Do the work after a block's messages, which paid `tips` attoFIL."""
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
+        """Do the work after a block's messages, which paid `tips` attoFIL; return its implicit messages in order."""
 
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]

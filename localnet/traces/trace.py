@@ -26,13 +26,14 @@ from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, Even
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.calls.pace import adapted
 from localnet.calls.time_limit import TimeLimit
-from localnet.chain.execution import begin_epoch, end_epoch, execute
+from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
 from localnet.chain.view import ChainReader
 from localnet.ledger.blocks import producer_of
 from localnet.ledger.call_tree import all_charges, every_call
 from localnet.ledger.candidates import Candidate, candidate_of
-from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.rules.installed import rules_of
+from localnet.rules.parts import ImplicitResult
 from localnet.state.named_code import stored_schema
 from store.cid import CBOR, Cid, show
 
@@ -120,8 +121,8 @@ class Trace:
 class EpochTrace:
     """The implicit calls after a tipset's messages: the block's reward and cron.
 
-    They are implicit messages: no block has them, and no receipt their events. `same` says whether executing the tipset
-    again gave the recorded state.
+    They are implicit messages, which no block has. `same` says whether executing the tipset again gave the recorded
+    state.
     """
 
     epoch: ChainEpoch
@@ -175,30 +176,57 @@ def trace(
     interfaces: tuple[NamedInterface, ...] = (),
     limit: TimeLimit | None = None,
 ) -> Trace:
-    """Re-execute a tipset's messages up to a transaction, which is traced.
+    """Re-execute a tipset's messages up to a transaction, which is traced; for a reward or cron, all of them.
 
     Raises the error of `limit`.
     """
     trees = CallTrees()
+    if receipt.is_implicit:
+        replay, executions = replay_implicit(chain, receipt.tipset, trees if limit is None else limit.on(trees), limit)
+        same = executions[receipt.index] == receipt.execution
+        return Trace(receipt, (call_json(replay.machine, trees.roots[receipt.index]),), same, interfaces)
     replay = Replay(chain, receipt.tipset, receipt.index, limit)
     same = replay.next(trees if limit is None else limit.on(trees)) == receipt.execution.receipt
     return Trace(receipt, tuple(call_json(replay.machine, call) for call in trees.roots), same, interfaces)
 
 
+def replay_implicit(
+    chain: ChainReader, tipset: Tipset, tracer: Tracer | None, limit: TimeLimit | None = None
+) -> tuple[Replay, list[Execution]]:
+    """Re-execute a tipset, and trace its implicit messages that have receipts; return their executions.
+
+    Raises the error of `limit`.
+    """
+    replay = Replay(chain, tipset, len(tipset.transactions), limit, tracer)
+    return replay, replay.end(tracer)
+
+
 class Replay:
     """Re-executes a tipset's messages on a separate machine, from message number `first` on.
 
-    Earlier messages are executed within `limit`, whose error is raised.
+    Earlier messages are executed within `limit`, whose error is raised. `tracer` records the null rounds before the
+    tipset.
     """
 
-    def __init__(self, chain: ChainReader, tipset: Tipset, first: int = 0, limit: TimeLimit | None = None) -> None:
+    def __init__(
+        self,
+        chain: ChainReader,
+        tipset: Tipset,
+        first: int = 0,
+        limit: TimeLimit | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._chain, self._tipset, self._place, self._tips = chain, tipset, 0, 0
         self._candidate: Candidate | None = None
         """The next message, once it was read."""
+        self._work: list[ImplicitResult] = []
         self.machine = chain.machine_before(tipset)
         if tipset.parent >= 0:
             parent = chain.index.tipset(tipset.parent)
-            begin_epoch(self.machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
+            with self._with_tracer(tracer):
+                self._work += begin_epoch(
+                    self.machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings
+                )
         while self._place < first:
             self.next(None if limit is None else limit.on(None))
 
@@ -211,12 +239,16 @@ class Replay:
         self._place, self._candidate = self._place + 1, None
         return receipt
 
-    def end(self, tracer: Tracer | None) -> None:
-        """Run the rules' work after the last message with a tracer: the block's reward and cron."""
+    def end(self, tracer: Tracer | None) -> list[Execution]:
+        """Run the rules' work after the last message with a tracer: the block's reward and cron.
+
+        Returns the executions of the tipset's implicit messages that have receipts.
+        """
         assert self._place == len(self._tipset.transactions), "every message comes first"
         producer = producer_of(self.machine.base, self._tipset.block)
         with self._with_tracer(tracer):
-            end_epoch(self.machine, producer, self._tips)
+            self._work += end_epoch(self.machine, producer, self._tips)
+        return implicit_executions(self.machine, self._work)
 
     def rehearse(self, tracer: Tracer, read: Callable[[], T]) -> T:
         """Execute the next message with a tracer that may raise, and revert it; return the result of `read`."""

@@ -39,6 +39,7 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
+from localnet.rules.parts import ImplicitResult
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
 from tests.labs.random_programs import RandomPrograms, Shown
@@ -141,8 +142,12 @@ class _NoBlocks:
     """Block production without reward and cron."""
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None: ...
-    def null_round(self, machine: Hypervisor) -> None: ...
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None: ...
+    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
+        return ()
+
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
+        return ()
+
     def next_base_fee(self, version: Any, base_fee: int, gas_used: int, bids: Any) -> TokenAmount:
         return TokenAmount(base_fee)
 

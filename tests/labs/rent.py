@@ -32,6 +32,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet.rules.parts import ImplicitResult
 from store.car import read_car, write_car
 from store.cid import Cid
 from store.codec import decode_strict, encode
@@ -289,8 +290,12 @@ class _NoBlocks:
     """Block production without reward and cron."""
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None: ...
-    def null_round(self, machine: Hypervisor) -> None: ...
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None: ...
+    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
+        return ()
+
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
+        return ()
+
     def next_base_fee(self, version: Any, base_fee: int, gas_used: int, bids: Any) -> TokenAmount:
         return TokenAmount(base_fee)
 

@@ -35,7 +35,7 @@ from hypervisor.network_versions import NetworkVersion
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, Gas, MethodNumber, TokenAmount
 from localnet.rules.base_fee import GasBid
-from localnet.rules.parts import BlockRules, NetworkRules
+from localnet.rules.parts import BlockRules, ImplicitResult, NetworkRules
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
 
@@ -80,15 +80,17 @@ class OutboxBlocks:
             install_outbox(machine)
         self._inner.start_block(machine, parent_hash)
 
-    def null_round(self, machine: Hypervisor) -> None:
+    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
         """Deliver due messages in an epoch without a block."""
-        self._inner.null_round(machine)
+        done = self._inner.null_round(machine)
         deliver(machine)
+        return done
 
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
         """Deliver after reward and cron."""
-        self._inner.end_block(machine, producer, tips)
+        done = self._inner.end_block(machine, producer, tips)
         deliver(machine)
+        return done
 
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]

@@ -35,7 +35,7 @@ from hypervisor.network_versions import NetworkVersion
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, Gas, TokenAmount
 from localnet.rules.base_fee import GasBid
-from localnet.rules.parts import BlockRules, NetworkRules
+from localnet.rules.parts import BlockRules, ImplicitResult, NetworkRules
 
 LAB: Final = Lab(
     what="rent for state by byte and epoch; an actor that does not pay is archived until its state is proven",
@@ -103,15 +103,17 @@ class RentBlocks:
         """Do nothing: rent is collected at the end of an epoch."""
         self._inner.start_block(machine, parent_hash)
 
-    def null_round(self, machine: Hypervisor) -> None:
+    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
         """Collect rent in an epoch without a block."""
-        self._inner.null_round(machine)
+        done = self._inner.null_round(machine)
         collect(machine)
+        return done
 
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
         """Collect rent after reward and cron."""
-        self._inner.end_block(machine, producer, tips)
+        done = self._inner.end_block(machine, producer, tips)
         collect(machine)
+        return done
 
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]

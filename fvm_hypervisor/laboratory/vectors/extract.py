@@ -37,6 +37,7 @@ from localnet.chain.tipset_execution import (
     TipsetOutcome,
     apply_carried,
     execute_tipset,
+    receipt_of_carried,
     tipset_steps,
 )
 from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
@@ -137,18 +138,18 @@ def vector_of_message(
     read = RecordingStore(source.store, known)
     machine = machine_for(source, past, read)
     supply = SourceSupply(source, past.headers)
-    receipts = [
-        step.result.receipt for step in tipset_steps(machine, past.work, supply, before=cid) if step.carried is not None
-    ]
+    steps = list(tipset_steps(machine, past.work, supply, before=cid))
     carried = _carried(past, cid)
     root, context = machine.flush(), machine.context
 
     recorder, externs = RecordingStore(machine.base, known), RecordingExterns(source.externs_for(past.headers))
     recording = _recording_machine(root, context, recorder, externs, source.chain_id)
     result = apply_carried(recording, carried)
-    check(source, past, [*receipts, result.receipt])
+    last = receipt_of_carried(recording, carried, result)
+    check(source, past, [*(step.receipt for step in steps if step.receipt is not None), last])
+    position = sum(step.carried is not None for step in steps)
     initial = VectorInput(
-        name=f"{source.name}-{past.headers.height}-{len(receipts)}",
+        name=f"{source.name}-{past.headers.height}-{position}",
         sources=[*_sources(source, past), f"message:{show(carried.cid)}"],
         root=root,
         blocks=_without_actors(recorder, manifest, bundles),

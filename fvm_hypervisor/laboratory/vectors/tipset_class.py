@@ -4,10 +4,12 @@ The fields are those of filecoin-project/test-vectors:
 
 - `apply_tipsets` has epochs relative to the variant's epoch, the epoch of the tipset before the first one.
 - `postconditions.receipts` has every result in order, including rewards and the cron of null rounds.
-- `receipts_roots` has one root per tipset, of the receipts of its messages.
+- `receipts_roots` has one root per tipset, of the receipts of its messages. If the receipts name their messages
+  (FIP-0107), it includes those of rewards and cron.
 
 Additional fields (tests/golden/README.md) are the time and the circulating supply of a tipset and of the null rounds
-before it, and the lengths of messages whose encoded length differs.
+before it, the lengths of messages whose encoded length differs, and for receipts that name their messages the CIDs of
+messages with a signature.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from hypervisor.message import Message
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork
 from localnet.ledger.headers import CarriedMessage
-from store.cid import Cid, parse_cid
+from store.cid import Cid, parse_cid, show
 
 TIPSET: Final = "tipset"
 MESSAGE: Final = "message"
@@ -91,22 +93,25 @@ def _tipset(
 def _block(fields: Mapping[str, Any]) -> MinedBlock:
     messages = [Message.from_cbor(base64.b64decode(data)) for data in fields["messages"]]
     lengths = fields.get("raw_lengths", [message.chain_length() for message in messages])
+    cids = [parse_cid(cid["/"]) for cid in fields["cids"]] if "cids" in fields else [each.cid() for each in messages]
     return MinedBlock(
         producer=Address.parse(fields["miner_addr"]),
         win_count=read_number(fields["win_count"], "win_count"),
         messages=tuple(
-            CarriedMessage(message, message.cid(), read_number(length, "raw_lengths"))
-            for message, length in zip(messages, lengths, strict=True)
+            CarriedMessage(message, cid, read_number(length, "raw_lengths"))
+            for message, cid, length in zip(messages, cids, lengths, strict=True)
         ),
     )
 
 
-def tipset_fields(work: TipsetWork, base: int, circulating: Mapping[ChainEpoch, TokenAmount]) -> dict[str, Any]:
-    """Return a tipset as vector fields, relative to the variant's epoch `base`."""
+def tipset_fields(
+    work: TipsetWork, base: int, circulating: Mapping[ChainEpoch, TokenAmount], with_cids: bool
+) -> dict[str, Any]:
+    """Return a tipset as vector fields, relative to the variant's epoch `base`; `with_cids` for receipts with CIDs."""
     fields: dict[str, Any] = {
         "epoch_offset": work.epoch - base,
         "basefee": work.base_fee,
-        "blocks": [_block_fields(block) for block in work.blocks],
+        "blocks": [_block_fields(block, with_cids) for block in work.blocks],
         "timestamp": work.timestamp,
         "circ_supply": circulating[work.epoch],
     }
@@ -118,7 +123,7 @@ def tipset_fields(work: TipsetWork, base: int, circulating: Mapping[ChainEpoch, 
     return fields
 
 
-def _block_fields(block: MinedBlock) -> dict[str, Any]:
+def _block_fields(block: MinedBlock, with_cids: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "miner_addr": str(block.producer),
         "win_count": block.win_count,
@@ -126,6 +131,8 @@ def _block_fields(block: MinedBlock) -> dict[str, Any]:
     }
     if any(carried.length != carried.message.chain_length() for carried in block.messages):
         fields["raw_lengths"] = [carried.length for carried in block.messages]
+    if with_cids and any(carried.cid != carried.message.cid() for carried in block.messages):
+        fields["cids"] = [{"/": show(carried.cid)} for carried in block.messages]
     return fields
 
 

@@ -145,7 +145,8 @@ def tipset_vector(
 ) -> Vector:
     """Return a vector of a tipset whose predecessor has the epoch `base`."""
     after = {**_after(outcome.results, outcome.state), "receipts_roots": [_link(outcome.receipts_root)]}
-    tipsets = {"apply_tipsets": [tipset_fields(work, base, circulating)]}
+    with_cids = any(receipt.message is not None for receipt in outcome.receipts)
+    tipsets = {"apply_tipsets": [tipset_fields(work, base, circulating, with_cids)]}
     return _vector(initial, TIPSET, _before(initial, base), tipsets, after)
 
 
