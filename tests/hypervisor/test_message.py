@@ -206,3 +206,40 @@ def test_a_receipt_is_a_tuple_of_four() -> None:
     assert Receipt(16, b"\x01", Gas(1000), root).to_cbor() == (
         bytes.fromhex("84104101 1903e8 d82a5827 00".replace(" ", "")) + root
     )
+
+
+def test_receipt_that_names_its_message_is_a_tuple_of_six() -> None:
+    """The fields of FIP-0107 in its order, encoded by hand: exit code, return, gas, events root, codec, message."""
+    root = parse_cid("bafy2bzacebc3bt6cedhoyw34drrmjvazhu4oj25er2ebk4u445pzycvq4ta4a")
+    message = parse_cid("bafy2bzacecu7n7wbtogznrtuuvf73dsz7wasgyneqasksdblxupnyovmtwxxu")
+    link = bytes.fromhex("d82a582700")
+    full = Receipt(0, b"\x00\x01\x02\x04", Gas(42), root, 0x51, message)
+    assert full.to_cbor() == bytes.fromhex("86004400010204182a") + link + root + b"\x18\x51" + link + message
+    bare = Receipt(16, b"", Gas(1000), None, None, message)
+    assert bare.to_cbor() == bytes.fromhex("8610401903e8f6f6") + link + message
+    for receipt in full, bare:
+        assert Receipt.from_fields(decode(receipt.to_cbor())) == receipt
+
+
+def test_older_receipts_have_fewer_fields() -> None:
+    assert Receipt.from_fields([1, b"\x02", 3]) == Receipt(1, b"\x02", Gas(3))  # before FIP-0049
+    assert Receipt.from_fields([1, b"\x02", 3, None]) == Receipt(1, b"\x02", Gas(3))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "a receipt is a tuple of three, four or six fields"),
+        ([0, b"", 0, None, None], "a receipt is a tuple of three, four or six fields"),
+        ([0, b"", 0, None, None, None], "message is null"),
+        ([0, b"", 0, None, None, b"a"], "message: expected a link"),
+        ([0, b"", 0, b"a"], "events root: expected a link"),
+        ([0, b"", 0, None, -1, b"a"], "codec is -1"),
+        ([0, "", 0, None], "return is str"),
+        ([True, b"", 0, None], "exit code is True"),
+        ([0, b"", 1 << 64, None], "gas used is 18446744073709551616"),
+    ],
+)
+def test_malformed_receipt_is_refused(fields: Any, words: str) -> None:
+    with pytest.raises(MessageError, match=words):
+        Receipt.from_fields(fields)

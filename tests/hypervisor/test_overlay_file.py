@@ -132,6 +132,7 @@ def test_prices_of_every_version_are_named_shown_and_changed() -> None:
         ("[rules]\ntracks_links = 1", "the rule tracks_links is 1: expected true or false"),
         ("[rules]\nabi = 'v3'", "has no 'abi'"),
         ("[rules]\nbase_fee = 'high'", "expected fullness or premium"),
+        ("[rules]\nreceipts = 'all'", "the rule receipts is for draft versions"),
         ("[evm]\nadd = ['CLX']", r"\[evm\] has no 'CLX': did you mean CLZ\?"),
         ("[evm]\nadd = 'CLZ'", "expected a list of names"),
         ("[evm]\nadd = ['CLZ']\nremove = ['CLZ']", r"\[evm\] adds and removes CLZ"),

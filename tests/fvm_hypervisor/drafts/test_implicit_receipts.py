@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from wasmtime import wat2wasm
 
 from bridge.addresses import to_filecoin
 from fvm_hypervisor.explorer.application import explorer
+from fvm_hypervisor.proofs import filecoin
 from hypervisor import Address, Message
 from hypervisor.message import Receipt
-from hypervisor.types import ChainEpoch, MethodNumber, TokenAmount
-from localnet import Network
+from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet import Account, Network
 from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, execute_tipset
 from localnet.ledger.headers import CarriedMessage, read_receipts
 from localnet.ledger.records import Tipset
@@ -38,6 +40,8 @@ from tests.localnet.rpc.test_http import request
 RULE = '[rules]\nreceipts = "all"\n'
 CBOR, DAG_CBOR = 0x51, 0x71
 SYSTEM, REWARD, CRON = b"\x00\x00", b"\x00\x02", b"\x00\x03"
+DATACAP, NAME = Address.id(7), 48890204
+"""The DataCap actor, and the number of its method "Name" (FRC-42)."""
 NO_MINER = b"\x00\x00"
 """Address of f00, which these blocks name as their producer."""
 
@@ -88,8 +92,28 @@ def latest(height: int) -> dict[str, Any]:
 def transfer(network: Network) -> Tipset:
     """Send one message in a block of its own and return the tipset."""
     alice, bob = network.accounts[:2]
-    network.send_native(bob.native, value=1, sender=alice.native)
+    network.send_native(bob.native, value=1, sender=alice)
     return network.head
+
+
+def mine_transfer(network: Network, null_rounds: int) -> Tipset:
+    """Send one message in a block after null rounds and return the tipset."""
+    return mine_together(network, network.accounts[:1], network.accounts[1].native, 0, null_rounds)
+
+
+def mine_together(
+    network: Network, senders: Sequence[Account], to: Address, method: int, null_rounds: int = 0
+) -> Tipset:
+    """Send a message of each account in one block and return the tipset."""
+    network.automine = False
+    for sender in senders:
+        message = Message(
+            to, sender.native, nonce=network.pending_nonce(sender.native), method=MethodNumber(method),
+            gas_fee_cap=TokenAmount(10**9), gas_premium=TokenAmount(7), gas_limit=Gas(10**9),
+        )  # fmt: skip
+        network.submit_native(sender.sign_native(message))
+    network.automine = True
+    return network.mine(null_rounds=null_rounds)
 
 
 def draft_tipset(network: Network) -> Tipset:
@@ -115,7 +139,7 @@ def cids_of(receipts: Iterable[Receipt]) -> list[str]:
 def test_canonical_messages_have_the_bytes_of_the_fip() -> None:
     # version 0, to f03, from f00, nonce 5, value 0, gas limit 0, fee cap 0, premium 0, method 2, no parameters
     assert implicit(CRON, 5).hex() == "8a0042000342000005400040400240"
-    message = Message(Address.id(3), Address.id(0), nonce=5, method=MethodNumber(2), gas_limit=0)  # type: ignore[arg-type]
+    message = Message(Address.id(3), Address.id(0), nonce=5, method=MethodNumber(2), gas_limit=Gas(0))
     assert message.to_cbor() == implicit(CRON, 5)
 
 
@@ -152,11 +176,15 @@ def test_receipts_before_the_upgrade_are_as_today(network: Network) -> None:
 @pytest.mark.parametrize("null_rounds", [1, 2, 5])
 def test_cron_of_null_rounds_comes_first(network: Network, null_rounds: int) -> None:
     first = draft_tipset(network).height + 1
-    tipset = network.mine(null_rounds=null_rounds)
+    tipset = mine_transfer(network, null_rounds)
     last = first + null_rounds
-    messages = [*(implicit(CRON, epoch) for epoch in range(first, last)), award(last), implicit(CRON, last)]
+    before = [str(cid_of(implicit(CRON, epoch))) for epoch in range(first, last)]
+    sent = show(network.chain.index.receipt_at(tipset, 0).execution.message.cid())
+    after = [str(cid_of(each)) for each in (award(last, tips_of(network, tipset)), implicit(CRON, last))]
     assert tipset.height == last
-    assert cids_of(stored(network, tipset)) == [str(cid_of(each)) for each in messages]
+    assert cids_of(stored(network, tipset)) == [*before, sent, *after]
+    tipset = network.mine(null_rounds=null_rounds)
+    first, last = last + 1, tipset.height
     assert [each["Message"]["Nonce"] for each in v2_of(network)("Filecoin.ChainGetMessages", latest(last), ALL)] == [
         *range(first, last), last, last,
     ]  # fmt: skip
@@ -173,12 +201,11 @@ def test_each_block_has_its_reward_behind_its_messages(network: Network) -> None
     alice, bob = network.accounts[:2]
     network.mine(EPOCH + 1 - network.block_number)
     epoch = ChainEpoch(network.block_number + 2)
-    nonce = network.machine.state_tree.get_actor(network.machine.state_tree.lookup_id(alice.native))  # type: ignore[arg-type]
-    assert nonce is not None
+    nonce = network.pending_nonce(alice.native)
     carried = []
     for number in range(2):
         bare = Message(
-            bob.native, alice.native, nonce=nonce.nonce + number, gas_fee_cap=TokenAmount(10**9), value=TokenAmount(1)
+            bob.native, alice.native, nonce=nonce + number, gas_fee_cap=TokenAmount(10**9), value=TokenAmount(1)
         )
         signed = alice.sign_native(bare)
         carried.append(CarriedMessage(bare, signed.cid(), len(signed.to_cbor())))
@@ -205,9 +232,9 @@ def test_codec_is_that_of_the_returned_block(network: Network) -> None:
     alice, bob = network.accounts[:2]
     inbox = network.deploy(INBOX)
     created = network.head
-    codecs = {"transfer": network.send_native(bob.native, value=1, sender=alice.native)}
-    codecs["name of datacap"] = network.send_native(Address.id(7), 48890204, sender=alice.native)  # FRC-42 "Name"
-    codecs["bytecode of a contract"] = network.send_native(to_filecoin(inbox.address), 3, sender=alice.native)
+    codecs = {"transfer": network.send_native(bob.native, value=1, sender=alice)}
+    codecs["name of datacap"] = network.send_native(DATACAP, NAME, sender=alice)
+    codecs["bytecode of a contract"] = network.send_native(to_filecoin(inbox.address), 3, sender=alice)
     found = {name: receipt.execution.receipt.return_codec for name, receipt in codecs.items()}
     assert found == {"transfer": None, "name of datacap": CBOR, "bytecode of a contract": DAG_CBOR}
     assert stored(network, created)[0].return_codec == CBOR
@@ -343,6 +370,18 @@ def test_reverted_cron_has_no_receipt(network: Network) -> None:
     assert (int(receipt["blockNumber"], 16), len(again.implicit)) == (again.height, 3)
 
 
+def test_reward_of_an_abandoned_block_has_no_receipt(network: Network) -> None:
+    draft_tipset(network)
+    snapshot = network.snapshot()
+    abandoned = mine_transfer(network, 2)
+    rpc, hash_ = client_of(network), f"0x{abandoned.implicit[2].hex()}"
+    assert rpc("eth_getTransactionReceipt", hash_)["to"].endswith("02")
+    network.revert(snapshot)
+    network.mine(3)  # a block at each height: the reward at the last one has no tips
+    assert network.block_number == abandoned.height
+    assert rpc("eth_getTransactionReceipt", hash_) is None
+
+
 def test_replays_show_canonical_messages(network: Network) -> None:
     draft_tipset(network)
     tipset = network.mine(null_rounds=1)
@@ -390,14 +429,28 @@ def test_chain_is_replayed_and_extracted(tmp_path: Path) -> None:
         first = draft_tipset(network)
         network.mine(null_rounds=2)
         last = transfer(network)
-    replayed = run("replay", tmp_path / "chain", "--network", draft)
-    assert (replayed.exit_code, "0 different" in replayed.output) == (0, True), replayed.output
+        both = mine_together(network, network.accounts[:2], DATACAP, NAME)
+        assert [each.return_codec for each in stored(network, both)] == [CBOR, CBOR, None, None]
+    for options in (), ("--parallel", 2):
+        replayed = run("replay", tmp_path / "chain", "--network", draft, *options)
+        assert (replayed.exit_code, "0 different" in replayed.output) == (0, True), replayed.output
     for number, wanted in enumerate((EPOCH + 2, last.height, f"0x{last.transactions[0].hex()}")):
         out = tmp_path / f"{number}.json"
         done = run("extract", wanted, "--state", tmp_path / "chain", "--network", draft, "--out", out)
         assert done.exit_code == 0, done.output
         assert run("conformance", out, "--network", draft, "--workers", 1).exit_code == 0
     assert first.implicit != last.implicit
+
+
+def test_receipts_are_proved_by_their_place_in_the_order_of_execution(network: Network) -> None:
+    tipset = draft_tipset(network)
+    head = network.mine().block
+    look = partial(filecoin.look, path="receipts/2")
+    proof = filecoin.proof_of(network.machine.store, head, look)
+    *_, cron = stored(network, tipset)
+    found = filecoin.proven(proof, head, look)
+    assert found["gasUsed"] == cron.gas_used
+    assert (found["ipldCodec"], found["message"]) == (None, {"/": str(cid_of(implicit(CRON, tipset.height)))})
 
 
 @pytest.mark.slow

@@ -193,6 +193,8 @@ def test_module_replaces_one_actor_of_the_base_versions_bundle(tmp_path: Path) -
         (f"{HEAD}[prices]\nwasm_memory_per_byte = 31", "is over 30 gas"),
         (f"{HEAD}[rules]\nabi = 'v3'", "has no 'abi'"),
         (f"{HEAD}[rules]\nbase_fee = 'high'", "expected fullness or premium"),
+        (f"{HEAD}[rules]\nreceipts = 'six'", "the rule receipts is 'six': expected explicit or all"),
+        (f"{HEAD}[rules]\nreceipts = true", "the rule receipts is True: expected explicit or all"),
         (f"{HEAD}[syscalls]\nadd = ['upgrade-actor']", r"\[syscalls\] has no 'add': expected one of enable"),
         (f"{HEAD}[syscalls]\nenable = ['upgrade']", "has no 'upgrade': did you mean upgrade-actor"),
         (f"{HEAD}[syscalls]\nenable = 'upgrade-actor'", "expected a list of names"),
