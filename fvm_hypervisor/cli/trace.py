@@ -182,11 +182,13 @@ def wanted_transaction(text: str) -> bytes | str:
 def _of_folder(folder: Path, evm: str | None, wanted: bytes | str, places: bool) -> Traced:
     from fvm_hypervisor.cli.folders import open_chain
     from localnet.traces.call_places import InstructionPlaces, call_places
+    from localnet.traces.trace import trace
 
     with open_chain(folder, evm=evm, read_only=True) as network:
-        receipt = network.receipt(transaction_of(network, wanted))
-        found = receipt.trace.as_json()
-        return found, call_places(network.chain, receipt, InstructionPlaces()) if places else None
+        receipt = network.executed(transaction_of(network, wanted))
+        has_places = places and not receipt.is_implicit
+        found = trace(network.chain, receipt).as_json()
+        return found, call_places(network.chain, receipt, InstructionPlaces()) if has_places else None
 
 
 def _of_node(url: str, wanted: bytes | str, places: bool) -> Traced:

@@ -6,7 +6,7 @@
     epoch = 100          # last epoch of `base` on a new chain; 0: it starts with the draft; omitted: upgrade on request
 
     [prices]             # as in an overlay (`hypervisor.overlay_file`)
-    [rules]
+    [rules]              # as in an overlay, and receipts: "explicit" or "all" (FIP-0107)
     [syscalls]           # enable: features of ref-fvm
     [opcodes]            # add and remove: EVM features
     [precompiles]

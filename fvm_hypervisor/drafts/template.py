@@ -21,8 +21,9 @@ epoch = {epoch:<12} # last epoch of nv{base} on a new chain; 0: it starts with n
 [prices]             # in gas, by the names of `hypervisor compare --list-prices --network nv{base}`
 # block_persist_compute = 86_000
 
-[rules]              # tipset_lookback, base_fee, ..., as in an overlay (docs/laboratory.md)
+[rules]              # tipset_lookback, base_fee, ..., as in an overlay (docs/laboratory.md), and receipts
 # base_fee = "fullness"
+# receipts = "all"     # also of rewards and cron (FIP-0107)
 
 [syscalls]           # features of ref-fvm: m2-native, upgrade-actor
 # enable = ["upgrade-actor"]

@@ -145,8 +145,7 @@ def _traced_receipt(reader: NodeReader, request: PageRequest) -> TransactionRece
 
     Raises PageError, UnknownTransaction.
     """
-    wanted = _hash(request.named["hash"])
-    receipt = reader.network.find_executed(wanted) or reader.network.receipt(wanted)
+    receipt = reader.network.executed(_hash(request.named["hash"]))
     _check_retained(reader, receipt.block_number)
     return receipt
 

@@ -137,6 +137,10 @@ class NetworkReader:
         implicit = self.chain.index.implicit_receipt(message_hash)
         return implicit if implicit is None or implicit.block_number <= self.settled.height else None
 
+    def executed(self, message_hash: bytes) -> TransactionReceipt:
+        """Return the receipt of a mined transaction, or of a reward or cron. Raises UnknownTransaction."""
+        return self.find_executed(message_hash) or self.receipt(message_hash)
+
     def pending_nonce(self, sender: Address) -> int:
         """Return the nonce after all waiting messages of the sender."""
         return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))

@@ -24,8 +24,12 @@ def add_abi(node: Node, contract: Any, at: EthAddress | None = None, name: str |
 
 
 def trace_places(node: NodeReader, transaction_hash: bytes) -> Any:
-    """Return the positions of a transaction's calls by program counter; null if the re-execution takes too long."""
-    return call_places(node.network.chain, node.network.receipt(transaction_hash), InstructionPlaces())
+    """Return the positions of a transaction's calls by program counter.
+
+    The result is null if the re-execution takes too long, and for a reward or cron.
+    """
+    receipt = node.network.executed(transaction_hash)
+    return None if receipt.is_implicit else call_places(node.network.chain, receipt, InstructionPlaces())
 
 
 METHODS = (

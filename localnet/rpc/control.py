@@ -241,8 +241,8 @@ def metadata(node: Node) -> dict[str, Any]:
 
 
 def trace(node: NodeReader, transaction_hash: bytes) -> dict[str, Any]:
-    """Return a transaction's call tree across both runtimes, by re-executing it."""
-    return trace_receipt(node.network.chain, node.network.receipt(transaction_hash)).as_json()
+    """Return a transaction's call tree across both runtimes, by re-executing it; also of a reward or cron."""
+    return trace_receipt(node.network.chain, node.network.executed(transaction_hash)).as_json()
 
 
 def profile(node: NodeReader, transaction_hash: bytes) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 - A fenced block whose first line is a comment with a file name (`# test_x.py`, `// src/X.sol`) is that file.
 - The lines of `console` and `bash` blocks are commands. After three blanks and `#`, a line states the expected output;
 `fails` means an exit status other than 0.
-- A `hypervisor node` in the foreground stands for one in another terminal: it runs until the end of the page, and the
-next command waits for it.
+- A `hypervisor node` in the foreground stands for one in another terminal: it runs until the next one, or until the end
+of the page. The next command waits for it.
 - Port 8545 is replaced by a free one.
 - `REPLACED` lists commands that are not executed, with their replacements.
 """
@@ -115,6 +115,10 @@ ready() {
     done
     echo "the node is not ready"; return 1
 }
+ended() {
+    [ -z "$1" ] || { kill "$1"; wait "$1"; } 2>/dev/null
+    rm -f ready.url
+}
 """
 
 
@@ -148,7 +152,8 @@ def _with_port(command: str, port: int) -> str:
     apart = _FOREGROUND.fullmatch(command)
     if apart:
         program, options = apart.groups()
-        return f"{program} node --port {port} --ready-file ready.url{options} >node.log 2>&1 &\nready ready.url"
+        run = f"{program} node --port {port} --ready-file ready.url{options} >node.log 2>&1"
+        return f'ended "$node"\n{run} &\nnode=$!; ready ready.url'
     return command.replace("hypervisor node", f"hypervisor node --port {port}")
 
 

@@ -6,6 +6,7 @@ Expected CIDs and receipts are encoded here with dag-cbor and multiformats, from
 from __future__ import annotations
 
 import hashlib
+import json
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -434,6 +435,10 @@ def test_chain_is_replayed_and_extracted(tmp_path: Path) -> None:
     for options in (), ("--parallel", 2):
         replayed = run("replay", tmp_path / "chain", "--network", draft, *options)
         assert (replayed.exit_code, "0 different" in replayed.output) == (0, True), replayed.output
+    traced = run("trace", str(cid_of(implicit(CRON, last.height))), "--state", tmp_path / "chain", "--json")
+    report = json.loads(traced.output)
+    (call,) = report["calls"]
+    assert (call["from"], call["to"], call["method"], report["reproduced"]) == ("f00", "f03", 2, True)
     for number, wanted in enumerate((EPOCH + 2, last.height, f"0x{last.transactions[0].hex()}")):
         out = tmp_path / f"{number}.json"
         done = run("extract", wanted, "--state", tmp_path / "chain", "--network", draft, "--out", out)
