@@ -159,14 +159,16 @@ def chain_get_receipts(node: Node, chosen: TipsetSelector, include: str = _INCLU
 
 
 def _executed(node: Node, chosen: TipsetSelector, include: str) -> list[TransactionReceipt]:
+    """Return the executed messages of the selected tipset in order. Raises RpcError 1 if it has no receipts yet."""
     tipset, index = selected(node, chosen), node.network.chain.index
     if tipset.height > node.network.settled.height:
-        raise RpcError(LOTUS_ERROR, f"tipset {tipset.height} has no receipts yet: execution is deferred by one tipset")
+        raise RpcError(
+            LOTUS_ERROR, f"the receipts of height {tipset.height} are known one tipset later: execution is deferred"
+        )
     explicit = [] if include == "implicit" else list(index.receipts(tipset))
     if include == "explicit":
         return explicit
-    implicit = index.implicit_receipts(tipset)
-    return tipset.in_execution_order(explicit, implicit)
+    return tipset.in_execution_order(explicit, index.implicit_receipts(tipset))
 
 
 METHODS: Final = (
