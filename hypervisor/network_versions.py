@@ -36,12 +36,15 @@ class MachineRules:
     """Feature m2-native, on no network: the init actor installs code; code that cannot run is reported as missing."""
     upgrades_actors: bool = False
     """Feature upgrade-actor, on no network: an actor can replace its own code."""
+    disabled_syscalls: str = ""
+    """Syscalls of the generation that the version lacks, as `module.name`, separated by commas; empty on networks."""
     revision: str = field(init=False)
-    """Name of the available syscalls: `abi` and the additions of features."""
+    """Name of the available syscalls: `abi`, the additions of features, and the disabled syscalls."""
 
     def __post_init__(self) -> None:
         features = ("+install_actor" if self.installs_code else "") + ("+upgrade_actor" if self.upgrades_actors else "")
-        object.__setattr__(self, "revision", self.abi + features)
+        disabled = f"-{self.disabled_syscalls}" if self.disabled_syscalls else ""
+        object.__setattr__(self, "revision", self.abi + features + disabled)
 
 
 MACHINE_V3 = MachineRules(

@@ -41,8 +41,8 @@ T = TypeVar("T")
 
 MAX_BYTES: Final = 1 << 20
 _TABLES: Final = ("name", "since", "until", "prices", "rules", "evm")
-_FIXED: Final = "abi"
-"""Rule that an overlay cannot change; the set of syscalls follows from the network version."""
+_FIXED: Final = ("abi", "disabled_syscalls")
+"""Rules that an overlay cannot change: the set of syscalls follows from the network version."""
 _RECEIPTS: Final = "receipts"
 _NAMED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {rule: tuple(each.name.lower() for each in kind) for rule, kind in (("base_fee", BaseFee), (_RECEIPTS, Receipts))}
@@ -216,7 +216,7 @@ def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any
 
 
 def _rule(name: str, value: Any) -> tuple[str, RuleValue]:
-    kinds = {each.name: each.type for each in fields(MachineRules) if each.init and each.name != _FIXED}
+    kinds = {each.name: each.type for each in fields(MachineRules) if each.init and each.name not in _FIXED}
     check_names([name], [*kinds, *_NAMED], "[rules]")
     if name in _NAMED:
         if not isinstance(value, str) or value not in _NAMED[name]:

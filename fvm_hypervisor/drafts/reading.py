@@ -7,7 +7,7 @@
 
     [prices]             # as in an overlay (`hypervisor.overlay_file`)
     [rules]              # as in an overlay, and receipts: "explicit" or "all" (FIP-0107)
-    [syscalls]           # enable: features of ref-fvm
+    [syscalls]           # enable: features of ref-fvm; disable: syscalls by module and name
     [opcodes]            # add and remove: EVM features
     [precompiles]
     [evm]                # add and remove: the other features of `NetworkVersion.evm`
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fvm_hypervisor.bundles.building import build
+from fvm_hypervisor.drafts.syscalls import check_syscalls, own_actors, syscall_names
 from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundle_library import downloaded_releases, is_release_name, own_bundles, unpinned_bundles
 from hypervisor.draft_migrations import migration_digest
@@ -121,7 +122,9 @@ def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
     for price, _ in prices:
         check_price_name(price, price_values(network_version(base).prices), f"nv{base}")
     rules = dict(parse_rules(table_of(table, "rules")))
-    rules |= {FEATURES[name].rule: True for name in _enabled_features(table_of(table, "syscalls"))}
+    enabled, disabled = _syscalls(table_of(table, "syscalls"), network_version(base))
+    rules |= {FEATURES[name].rule: True for name in enabled}
+    rules |= {"disabled_syscalls": ",".join(disabled)} if disabled else {}
     added, removed = _evm_changes(table)
     migration = _migration(table_of(table, "migration"), path.resolve().parent)
     draft = Draft(number, base, "" if migration is None else migration_digest(migration.source))
@@ -133,6 +136,7 @@ def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
     check_overlay(overlay)
     named, modules = _actors(table_of(table, "actors"), path.resolve().parent)
     bundle = _built(named, modules, network_version(number, overlay))
+    check_syscalls(bundle or own_actors(network_version(base)), disabled)
     if epoch != 0 and bundle is None and rules.get(FEATURES[INSTALLING].rule):
         raise InvalidInput(
             f"{INSTALLING} needs an init actor that supports it: set epoch = 0, or name a bundle in [actors]"
@@ -140,9 +144,11 @@ def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
     return DraftVersion(path, number, base, overlay, epoch, bundle, named, modules, migration)
 
 
-def _enabled_features(table: Mapping[str, Any]) -> tuple[str, ...]:
-    check_names(table, ("enable",), "[syscalls]")
-    return parse_names(table, "syscalls", "enable", list(FEATURES))
+def _syscalls(table: Mapping[str, Any], base: NetworkVersion) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the features that a table [syscalls] enables, and the syscalls of the base version that it disables."""
+    check_names(table, ("enable", "disable"), "[syscalls]")
+    enabled = parse_names(table, "syscalls", "enable", list(FEATURES))
+    return enabled, parse_names(table, "syscalls", "disable", syscall_names(base))
 
 
 def _check_keys(table: Mapping[str, Any]) -> None:

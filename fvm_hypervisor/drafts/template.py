@@ -25,8 +25,9 @@ epoch = {epoch:<12} # last epoch of nv{base} on a new chain; 0: it starts with n
 # base_fee = "fullness"
 # receipts = "all"     # also of rewards and cron (FIP-0107)
 
-[syscalls]           # features of ref-fvm: m2-native, upgrade-actor
+[syscalls]           # features of ref-fvm: m2-native, upgrade-actor; and syscalls that actors lose
 # enable = ["upgrade-actor"]
+# disable = ["crypto.verify_post"]
 
 [opcodes]            # of contracts: {opcodes}
 # remove = ["CLZ"]

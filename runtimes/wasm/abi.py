@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -52,6 +53,15 @@ SYSCALL_REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
 """Syscalls by import name and `MachineRules.revision`: v3 for network versions 18 to 20, v4 from 21 on."""
 ALL_FEATURES = "v4+install_actor+upgrade_actor"
 """The revision with all syscalls of v4 and of every feature."""
+
+
+@cache
+def revision_named(name: str) -> Revision:
+    """Return the syscalls of a `MachineRules.revision`, without those that it disables (`-module.name,module.name`)."""
+    base, _, disabled = name.partition("-")
+    lacking = disabled.split(",")
+    syscalls = SYSCALL_REVISIONS[base].items()
+    return MappingProxyType({key: syscall for key, syscall in syscalls if ".".join(key) not in lacking})
 
 
 class Guest(Protocol):

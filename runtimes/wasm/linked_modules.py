@@ -20,7 +20,7 @@ from hypervisor.errors import Fatal
 from hypervisor.kernel import Kernel
 from hypervisor.types import Gas
 from runtimes.wasm import instrument
-from runtimes.wasm.abi import SYSCALL_REVISIONS, WasmInvocation
+from runtimes.wasm.abi import WasmInvocation, revision_named
 from runtimes.wasm.boundary import RawBoundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.libraries import (
@@ -101,7 +101,7 @@ class LinkedModules(GuestModules):
         actor, libraries = units[-1], units[:-1]
         if revision not in actor.module.revisions:
             module = parse_module(actor.wasm)
-            check_linked(module, SYSCALL_REVISIONS[revision], linked_imports(module))
+            check_linked(module, revision_named(revision), linked_imports(module))
         compiled = [self.compile(unit.digest, unit.wasm, prices) for unit in units]
         parts = [self._counters]
         parts += [Part(made.compiled, _sources(unit)) for made, unit in zip(compiled, units, strict=True)]
@@ -136,7 +136,7 @@ class LinkedModules(GuestModules):
         with self._opening:
             boundary = self._opened.get(revision)
             if boundary is None:
-                boundary = self._opened[revision] = RawBoundary(self._engine, SYSCALL_REVISIONS[revision])
+                boundary = self._opened[revision] = RawBoundary(self._engine, revision_named(revision))
         return boundary
 
     def _check(self, module: WasmModule) -> ModuleFacts:

@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, field
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from runtimes.wasm import instrument
-from runtimes.wasm.abi import SYSCALL_REVISIONS, Revision
+from runtimes.wasm.abi import Revision, revision_named
 from runtimes.wasm.boundary import RAW, Boundary, Linked, RawBoundary
 from runtimes.wasm.module import WasmModule, parse_module
 from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
@@ -71,12 +71,12 @@ class GuestModules:
         with self._lock:
             boundary = self._boundaries.get(revision)
             if boundary is None:
-                boundary = self._open(SYSCALL_REVISIONS[revision])
+                boundary = self._open(revision_named(revision))
                 self._boundaries[revision] = boundary
         try:
             linked = boundary.link(ready.compiled)
         except UnlinkableModule:
-            check_linked(parse_module(bytes(wasm)), SYSCALL_REVISIONS[revision])  # gives a better message than wasmtime
+            check_linked(parse_module(bytes(wasm)), revision_named(revision))  # gives a better message than wasmtime
             raise
         return ready.linked.setdefault(revision, GuestModule(linked, ready.facts))
 

@@ -93,6 +93,8 @@ def check_features(wasm: bytes, features: Collection[str]) -> None:
 def _not_a_syscall(module: str, name: str) -> str:
     """Return why an import cannot be resolved."""
     feature = feature_of_syscall(f"{module}.{name}")
+    if feature is None and (module, name) in SYSCALL_REVISIONS[ALL_FEATURES]:
+        return f"the import {module}.{name} is a syscall that this network version does not have"
     if feature is None:
         return f"the import {module}.{name} is not a syscall"
     return (

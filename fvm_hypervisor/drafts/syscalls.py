@@ -1,0 +1,43 @@
+"""Syscalls that a draft version disables, and the built-in actors that need them.
+
+As in ref-fvm, calling an actor whose module imports a missing syscall is a fatal error: linking fails, and the message
+uses its whole gas limit. So a draft is refused if one of its built-in actors imports a disabled syscall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypervisor.bundle import Bundle
+from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.manifest import ACTOR_NAMES
+from hypervisor.network_versions import NetworkVersion
+from runtimes.wasm import SYSCALL_REVISIONS, parse_module
+
+
+def syscall_names(row: NetworkVersion) -> list[str]:
+    """Return the regular syscalls of a network version as `module.name`, sorted."""
+    return sorted(".".join(key) for key in SYSCALL_REVISIONS[row.rules.abi])
+
+
+def own_actors(row: NetworkVersion) -> Bundle | None:
+    """Return this project's built-in actors for a network version; None if the project does not include them."""
+    try:
+        return Bundle.for_actors(row.actors, row.rules)
+    except BundleError:
+        return None
+
+
+def check_syscalls(bundle: Bundle | None, disabled: Sequence[str]) -> None:
+    """Raise InvalidInput if a built-in actor imports a disabled syscall, naming both."""
+    if bundle is None or not disabled:
+        return
+    modules = dict(bundle.blocks)
+    for name, code in zip(ACTOR_NAMES, bundle.manifest.codes, strict=False):
+        for item in parse_module(modules[code]).imported_functions:
+            syscall = f"{item.module}.{item.name}"
+            if syscall in disabled:
+                raise InvalidInput(
+                    f"[syscalls] disables {syscall}, which the actor {name} imports: remove it from `disable`, or name "
+                    f"a module for {name} that does not import it in [actors]"
+                )
