@@ -26,7 +26,7 @@ from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
 from localnet.calls.pace import adapted
 from localnet.chain.admission import from_impersonated
-from localnet.chain.execution import begin_epoch, end_epoch, execute_one
+from localnet.chain.execution import begin_epoch, end_epoch, execute_one, implicit_executions
 from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
@@ -35,6 +35,7 @@ from localnet.ledger.records import Execution, Tipset
 from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from localnet.rules.filecoin import sender_of
 from localnet.rules.installed import rules_of
+from localnet.rules.parts import ImplicitResult
 from localnet.state.contract_state import nonce_of
 from store.buffered import BufferedStore
 from store.keccak import keccak
@@ -110,12 +111,12 @@ def simulate_blocks(
         if base_fee is None:
             base_fee = parent.next_base_fee if validation else _NO_FEE
         parent = replace(parent, next_base_fee=base_fee, next_settings=_settings(base, parent, block.block))
-        begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
+        work = begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
         chain.rules.settings.override_block(machine, block.block)
         override_accounts(machine, block.accounts or {}, chain.rules)
         gas_limit = gas_limit if block.block.gas_limit is None else block.block.gas_limit
         simulated = _Block(chain, machine, parent, height, time, gas_limit, left, validation, transfers).run(
-            block.calls
+            block.calls, work
         )
         left = Gas(max(0, left - simulated.tipset.gas_used))  # limit of the request, independent of the blocks' limits
         done.append(simulated)
@@ -184,8 +185,8 @@ class _Block:
         blobs = self._rules.blobs
         self._blob_room = 0 if blobs is None else blobs.maximum * GAS_PER_BLOB
 
-    def run(self, calls: Sequence[SimulatedCall]) -> SimulatedBlock:
-        """Execute the calls and end the epoch."""
+    def run(self, calls: Sequence[SimulatedCall], work: Sequence[ImplicitResult]) -> SimulatedBlock:
+        """Execute the calls and end the epoch; `work` are the implicit messages of the null rounds before it."""
         executions: list[Execution] = []
         logs: list[tuple[EmittedLog, ...]] = []
         tips = 0
@@ -207,9 +208,11 @@ class _Block:
             logs.append(
                 tuple(execution.logs() if recorder is None else _with_transfers(self._machine, recorder.events))
             )
-        end_epoch(self._machine, self._chain.producer, tips)
-        blocks = BufferedStore(MemoryStore())
-        tipset = self._chain.assemble(self._machine, blocks, self._parent, self._height, self._time, executions)
+        work = [*work, *end_epoch(self._machine, self._chain.producer, tips)]
+        blocks, implicit = BufferedStore(MemoryStore()), implicit_executions(self._machine, work)
+        tipset = self._chain.assemble(
+            self._machine, blocks, self._parent, self._height, self._time, executions, implicit
+        )
         return SimulatedBlock(self._parent, tipset, tuple(executions), tuple(logs))
 
     def _candidate(self, call: SimulatedCall) -> Candidate:

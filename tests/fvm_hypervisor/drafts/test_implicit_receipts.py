@@ -398,6 +398,22 @@ def test_replays_show_canonical_messages(network: Network) -> None:
         assert one["Msg"]["GasLimit"] == 0
 
 
+def test_simulated_blocks_have_the_receipts_of_mined_ones(network: Network) -> None:
+    """The second header contains the receipts of the first block, so its hash depends on them."""
+    head, rpc = draft_tipset(network), client_of(network)
+    times = [head.timestamp + 30, head.timestamp + 60]
+    numbers = [hex(head.height + 2), hex(head.height + 3)]  # after a null round
+    blocks = [
+        {"blockOverrides": {"number": number, "time": hex(time)}} for number, time in zip(numbers, times, strict=True)
+    ]
+    simulated = rpc("eth_simulateV1", {"blockStateCalls": blocks, "validation": True}, "latest")
+    for time, null_rounds in zip(times, (1, 0), strict=True):
+        rpc("evm_setNextBlockTimestamp", hex(time))
+        network.mine(null_rounds=null_rounds)
+    mined = [rpc("eth_getBlockByNumber", number, False)["hash"] for number in numbers]
+    assert [each["hash"] for each in simulated[-2:]] == mined
+
+
 # --- explorer, replay, vectors ----------------------------------------------------------------------------------------
 
 
