@@ -46,7 +46,9 @@ def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
         where = f"is above the head, {head}" if height > head else first
         raise not_found(f"epoch {height} {where}")
     if isinstance(found, NullRound):
-        around = {"epoch": height, "before": found.before, "after": found.after}
+        implicit = index.tipset(found.after).implicit  # cron of each null round comes first
+        cron = f"0x{implicit[height - found.before - 1].hex()}" if implicit else ""
+        around = {"epoch": height, "before": found.before, "after": found.after, "cron": cron}
         return PageAnswer(site.page(reader, "null_round.html", **around))
     return _tipset_page(site, reader, request, found)
 

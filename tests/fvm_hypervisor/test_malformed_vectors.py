@@ -139,6 +139,9 @@ def _block(vector: Vector) -> Vector:
         lambda vector: _block(vector)["messages"].pop(),
         lambda vector: _block(vector).update(messages=["gA=="]),
         lambda vector: _block(vector).update(raw_lengths=[]),
+        lambda vector: _block(vector).update(cids=[]),
+        lambda vector: _block(vector).update(cids=["bafy"]),
+        lambda vector: _block(vector).update(cids=[{"/": "bafy"}]),
     ],
 )
 def test_half_a_tipset_is_a_failed_record(damage: Callable[[Vector], object], tmp_path: Path) -> None:

@@ -435,6 +435,8 @@ def test_explorer_has_pages_for_cron_and_rewards(network: Network) -> None:
             assert request(url, "GET", f"/tx/0x{hash_.hex()}/changes")[0] == 404
         cid = str(cid_of(implicit(CRON, tipset.height)))
         assert "implicit, in no block" in request(url, "GET", f"/message/{cid}")[2].decode()
+        null_round = request(url, "GET", f"/epoch/{tipset.height - 1}")[2].decode()
+        assert f"/tx/0x{tipset.implicit[0].hex()}" in null_round
         before = request(url, "GET", f"/epoch/{EPOCH}")[2].decode()
         assert "Implicit messages" not in before
 
