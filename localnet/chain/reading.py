@@ -152,6 +152,8 @@ class NetworkReader:
             where = f"is not on this chain{self.chain.before_the_fork}"
             if self.mempool.get(transaction_hash) or self.chain.index.receipt(transaction_hash) is not None:
                 where = "waits for a block"
+            elif self.chain.index.implicit_receipt(transaction_hash) is not None:
+                where = "is a reward or cron, which no block has: trace it with `hypervisor trace`"
             raise UnknownTransaction(f"transaction 0x{transaction_hash.hex()} {where}")
         return receipt
 

@@ -350,6 +350,12 @@ def test_implicit_messages_are_found_by_cid_and_hash(network: Network) -> None:
     assert looked_up["Receipt"]["Message"] == cid
 
 
+def test_methods_for_transactions_of_blocks_name_the_reason(network: Network) -> None:
+    hash_ = f"0x{draft_tipset(network).implicit[-1].hex()}"
+    with pytest.raises(Failed, match="is a reward or cron, which no block has"):
+        client_of(network)("debug_traceTransaction", hash_)
+
+
 def test_unknown_hash_has_no_receipt(network: Network) -> None:
     draft_tipset(network)
     rpc = client_of(network)
