@@ -101,7 +101,7 @@ def test_every_missing_or_altered_node_is_refused(source: Source, path: str) -> 
 @pytest.mark.parametrize(
     ("path", "error", "text"),
     [
-        ("receipts/1", InvalidInput, "there is no receipt 1: the tipset has 1 messages"),
+        ("receipts/1", InvalidInput, "there is no receipt 1: the tipset has 1 receipts"),
         ("receipts/0/events/1", InvalidInput, "there is no event 1: message 0 emitted 1"),
         ("receipts", InvalidInput, "expected receipts/MESSAGE"),
         ("receipts/x", InvalidInput, "expected receipts/MESSAGE"),
