@@ -37,7 +37,7 @@ SUFFIX = EXTENSION_SUFFIXES[0]
 BUILD_REQUIREMENTS = ("mypy==2.4.1", "setuptools>=77", "pybind11>=3")
 
 
-class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
+class BuildHook(BuildHookInterface):  # type: ignore[type-arg]  # generic for the type checker only
     """The build hook that hatchling calls before it builds an sdist or a wheel."""
 
     def dependencies(self) -> list[str]:

@@ -140,11 +140,11 @@ class Clock:
     PARTS = ("invoke", "instance", "enter", "syscall")
 
     def __init__(self) -> None:
-        self.taken = dict.fromkeys(self.PARTS, 0.0)
-        self.syscalls = 0
+        self.clear()
 
     def clear(self) -> None:
-        self.__init__()  # type: ignore[misc]
+        self.taken = dict.fromkeys(self.PARTS, 0.0)
+        self.syscalls = 0
 
     def microseconds(self, part: str, calls: int) -> float:
         return self.taken[part] / calls * 1e6

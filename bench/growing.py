@@ -126,7 +126,7 @@ def shares(machine: Hypervisor, chosen: list[int]) -> dict[str, float]:
         for sender, receiver in zip(chosen[::2], chosen[1::2], strict=True):
             transfer(machine, sender, receiver)
     times = dict.fromkeys((*PARTS, OTHERS), 0.0)
-    for (file, _, function), (_, _, own, *_) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+    for (file, _, function), (_, _, own, *_) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]  # typeshed lacks `stats`
         name = f"{Path(file).name} {function}"
         part = next((part for part, words in PARTS.items() if any(word in name for word in words)), OTHERS)
         times[part] += own
@@ -136,10 +136,12 @@ def shares(machine: Hypervisor, chosen: list[int]) -> dict[str, float]:
 
 def transfer(machine: Hypervisor, sender: int, receiver: int) -> None:
     """Transfer from one account to another, committed."""
+    state = machine.actor(account(sender))
+    assert state is not None
     message = Message(
         account(receiver),
         account(sender),
-        nonce=machine.actor(account(sender)).nonce,  # type: ignore[union-attr]  # it is there
+        nonce=state.nonce,
         value=TokenAmount(1),
         gas_limit=Gas(10_000_000),
         gas_fee_cap=TokenAmount(100),

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
+from unittest.mock import patch
 
 from bench.recorded import RunRecord, finish, options
 from hypervisor.user_files import user_folder
@@ -39,11 +40,8 @@ def counted() -> Iterator[Callable[[], int]]:
         asked += 1
         return ask(client, method, body)
 
-    NodeClient._ask = count  # type: ignore[assignment, method-assign]
-    try:
+    with patch.object(NodeClient, "_ask", count):
         yield lambda: asked
-    finally:
-        NodeClient._ask = ask  # type: ignore[method-assign]
 
 
 def read_all(source: ForkSource, rules: str | None, accounts: list[str]) -> list[str]:

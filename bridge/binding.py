@@ -228,7 +228,7 @@ def _list(convert: Convert, make: Callable[[list[Any]], Any]) -> Convert:
         done: list[Any] = []
         try:
             for value in values:
-                done.append(convert(value))  # noqa: PERF401 - as above
+                done.append(convert(value))  # noqa: PERF401 - the length is the index of the failed item
         except SchemaError as error:
             raise error.below(len(done)) from None
         return make(done)

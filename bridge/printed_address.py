@@ -12,7 +12,7 @@ else:
     _Bytes = bytes  # the runtime type, since a class cannot inherit from a NewType
 
 
-class PrintedAddress(_Bytes):  # type: ignore[misc]
+class PrintedAddress(_Bytes):  # type: ignore[misc]  # the base is a NewType for the type checker
     """The 20 bytes of an Ethereum address, printed with a checksum (EIP-55).
 
     >>> PrintedAddress(bytes.fromhex("f39fd6e51aad88f6f4ce6ab8827279cfffb92266"))

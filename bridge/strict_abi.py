@@ -188,7 +188,7 @@ def sequence(parts: Sequence[Coder]) -> Coder:
     def write(values: Any) -> bytes:
         if type(values) is not list or len(values) != len(writers):
             raise NotEncodable(f"expected a list of {len(writers)} values")
-        return joined(head, [(is_dynamic, write(value)) for (is_dynamic, write), value in zip(writers, values)])  # noqa: B905
+        return joined(head, [(is_dynamic, write(value)) for (is_dynamic, write), value in zip(writers, values)])  # noqa: B905  # equal lengths
 
     name = f"({','.join(part.name for part in parts)})"
     if dynamic:

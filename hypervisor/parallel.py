@@ -370,7 +370,7 @@ class _Worker:
         ready = len(os.read(self._pipe, 1 << 16))
         for _ in range(ready):
             length = int.from_bytes(os.pread(self._records.fileno(), _LENGTH, self._offset), "little")
-            record = marshal.loads(os.pread(self._records.fileno(), length, self._offset + _LENGTH))  # noqa: S302
+            record = marshal.loads(os.pread(self._records.fileno(), length, self._offset + _LENGTH))  # noqa: S302  # written by our worker
             self._offset += _LENGTH + length
             number, blocks, *done = record
             self._blocks += blocks

@@ -36,7 +36,7 @@ def show_fil(amount: int) -> str:
     return f"{'-' if amount < 0 else ''}{whole}{'.' if fraction else ''}{fraction} FIL"
 
 
-class PrintedAmount(_Amount):  # type: ignore[misc]
+class PrintedAmount(_Amount):  # type: ignore[misc]  # the base is a NewType for the type checker
     """An amount of attoFIL that prints in FIL: `1.5 FIL`. `int(amount)` and `f"{amount:d}"` give the number.
 
     Sums and differences of two amounts are amounts; with other numbers they are plain numbers.
@@ -65,7 +65,7 @@ class PrintedAmount(_Amount):  # type: ignore[misc]
         return PrintedAmount(rest) if isinstance(other, PrintedAmount) else rest
 
 
-class PrintedCid(_Cid):  # type: ignore[misc]
+class PrintedCid(_Cid):  # type: ignore[misc]  # the base is a NewType for the type checker
     r"""The bytes of a CID, printed in text form: `bafy2bzace...`.
 
     >>> from store.cid import cid_of

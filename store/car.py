@@ -6,6 +6,7 @@ version 2 is handled by `store.car_index`. Source: https://ipld.io/specs/transpo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Final
 
@@ -95,10 +96,7 @@ def read_car(stream: BinaryIO, max_section: int = MAX_SECTION) -> CarReader:
 
 def write_car(stream: BinaryIO, roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> int:
     """Write a version 1 CAR (the header, then the blocks in the given order) and return its size in bytes."""
-    size = 0
-    for size in write_sections(stream, roots, blocks):  # noqa: B007 - only the last value is used
-        pass
-    return size
+    return deque(write_sections(stream, roots, blocks), maxlen=1).pop()
 
 
 def write_sections(stream: BinaryIO, roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> Iterator[int]:

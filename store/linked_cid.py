@@ -15,7 +15,7 @@ else:
     _Cid = bytes  # a class cannot inherit from a NewType at run time
 
 
-class LinkedCid(_Cid):  # type: ignore[misc]
+class LinkedCid(_Cid):  # type: ignore[misc]  # the base is a NewType for the type checker
     r"""A CID that `store.codec.encode` writes as a link, and that prints as text. Equal to its bytes.
 
     >>> from store.cid import cid_of

@@ -116,7 +116,7 @@ class RocksStore:
         store = cls(database, options, folder, read_only, sync)
         try:
             store._resume(database, acknowledged)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - rocksdict raises nothing more precise
             store.close()
             raise store_error(error, folder) from None
         return store

@@ -264,8 +264,8 @@ def _become(request: dict[str, Any], pipes: Sequence[int]) -> None:
     sys.argv = request["arguments"]
     sys.modules["__main__"].__package__ = None  # else its name in messages is that of this module
     sys.path[0] = str(HYPERVISOR.parent)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115  # open until the process ends
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115  # open until the process ends
 
 
 if __name__ == "__main__":

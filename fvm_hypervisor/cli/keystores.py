@@ -173,7 +173,7 @@ def _derived(kind: str, costs: Any, password: bytes) -> bytes:
         from Crypto.Protocol.KDF import scrypt  # OpenSSL rejects the parameters of the definition's own example
 
         n, r, p = (int(costs[name]) for name in ("n", "r", "p"))
-        return bytes(scrypt(password, salt, length, n, r, p))  # type: ignore[arg-type]
+        return bytes(scrypt(password, salt, length, n, r, p))  # type: ignore[arg-type]  # its stub rejects bytes
     if kind == "pbkdf2" and costs["prf"] == "hmac-sha256":
         return hashlib.pbkdf2_hmac("sha256", password, salt, int(costs["c"]), length)
     raise ValueError("unsupported key derivation function")

@@ -59,9 +59,11 @@ _KEEP = "Number of recent blocks whose states are retained (default: 4100; with 
 _TIMESTAMP = "Start time of the node's clock in Unix seconds, and the timestamp of a new chain's genesis."
 _BASE_FEE = "Base fee of the next block in attoFIL per gas."
 _GAS_LIMIT = "With --rules ethereum: block gas limit (default: 30000000)."
-# fmt: off
-_HARDFORK = "With --rules ethereum: frontier, homestead, tangerinewhistle, spuriousdragon, byzantium, constantinople, petersburg, istanbul, muirglacier, berlin, london, arrowglacier, grayglacier, paris, shanghai, cancun, prague, osaka, bpo1, bpo2, amsterdam (draft) (default: osaka)."  # noqa: E501
-# fmt: on
+_HARDFORK = (
+    "With --rules ethereum: frontier, homestead, tangerinewhistle, spuriousdragon, byzantium, constantinople, "
+    "petersburg, istanbul, muirglacier, berlin, london, arrowglacier, grayglacier, paris, shanghai, cancun, prague, "
+    "osaka, bpo1, bpo2, amsterdam (draft) (default: osaka)."
+)
 _NO_GAS_LIMIT = "With --rules ethereum: use the largest block gas limit."
 _QUERY_TIME = "Time limit of a read-only request, such as a call or an estimate. Default: 5, on a fork 60."
 _TIME = 5.0

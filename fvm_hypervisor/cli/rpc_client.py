@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from json.decoder import JSONArray, JSONObject  # type: ignore[attr-defined]  # no types are published
-from json.scanner import py_make_scanner  # type: ignore[attr-defined]
+from json.scanner import py_make_scanner  # type: ignore[attr-defined]  # likewise
 from typing import Any, Final, TypeVar
 
 from localnet.fork.node_client import NodeClient

@@ -89,8 +89,8 @@ class AddressIndex:
 
     def _heights(self, where: str, order: str, keys: tuple[int, ...], height: int, step: int) -> Iterator[int]:
         marks = ", ".join("?" * len(keys))
-        query = f"SELECT DISTINCT height FROM places WHERE key IN ({marks}) AND height {where} ? "  # noqa: S608
-        query += f"ORDER BY height {order} LIMIT {_PAGE}"  # of marks and our own words alone
+        query = f"SELECT DISTINCT height FROM places WHERE key IN ({marks}) AND height {where} ? "  # noqa: S608  # contains placeholders only
+        query += f"ORDER BY height {order} LIMIT {_PAGE}"
         while True:
             page = self._read(query, (*keys, height))
             for (found,) in page:

@@ -224,4 +224,4 @@ def _with_origin(send: Send, origin: str) -> Send:
             headers += [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"origin")]
         await send(message)
 
-    return sender  # type: ignore[return-value]
+    return sender  # type: ignore[return-value]  # starlette wants a mutable mapping

@@ -109,10 +109,10 @@ class _Differing:
         store = self._inspectors[1].store
         for key, *pair in Layout(old.layout).differences(store, old.value, new.value):
             entries = (
-                None if value is MISSING else entry_place(place.schema, kind, value)  # type: ignore[arg-type]
+                None if value is MISSING else entry_place(place.schema, kind, value)  # type: ignore[arg-type]  # `kinds` is checked above
                 for place, kind, value in zip((old, new), kinds, pair, strict=True)
             )
-            name = key_text(new.schema, kinds[1], key)  # type: ignore[arg-type]
+            name = key_text(new.schema, kinds[1], key)  # type: ignore[arg-type]  # `kinds` is checked above
             yield from self.places(f"{path}/{name}", *entries)
 
 

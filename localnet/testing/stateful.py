@@ -23,7 +23,7 @@ from localnet.contracts.abi_entries import readable_interface
 from localnet.network import Network
 
 try:
-    from hypothesis import settings as Settings  # noqa: N812
+    from hypothesis import settings as Settings  # noqa: N812  # None without hypothesis
     from hypothesis import strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 except ModuleNotFoundError as error:

@@ -7,6 +7,7 @@ import pytest
 from bench import hops
 from bench.hops import CallPath
 from hypervisor.state_tree import StateTree
+from hypervisor.types import ActorID
 
 BOTH_RULES = ("eth_sendRawTransaction", "eth_call", "an SSTORE")
 
@@ -32,9 +33,9 @@ def test_call_path_length_stays_within_limit(counted: dict[str, CallPath], name:
 def test_additional_actor_lookups_are_counted(counted: dict[str, CallPath], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = StateTree.get_actor
 
-    def look_twice(tree: StateTree, actor: int) -> object:
-        plain(tree, actor)  # type: ignore[arg-type]
-        return plain(tree, actor)  # type: ignore[arg-type]
+    def look_twice(tree: StateTree, actor: ActorID) -> object:
+        plain(tree, actor)
+        return plain(tree, actor)
 
     monkeypatch.setattr(StateTree, "get_actor", look_twice)
     longer = dict(hops.paths())

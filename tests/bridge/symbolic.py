@@ -145,13 +145,11 @@ class Number:
     def __ge__(self, other: Any) -> Truth:
         return Truth(z3.UGE(self.term, self._of(other)) if self._sized else self.term >= self._of(other))
 
-    def __eq__(self, other: object) -> Truth:  # type: ignore[override]
+    def __eq__(self, other: object) -> Any:
         return Truth(self.term == self._of(other))
 
     def __bool__(self) -> bool:
         return bool(Truth(self.term != 0))
-
-    __hash__ = None  # type: ignore[assignment]
 
     def to_bytes(self, length: int, order: str) -> Bytes:
         """Convert to big-endian bytes, or raise OverflowError, like `int.to_bytes`."""
@@ -186,16 +184,14 @@ class Bytes:
     def __radd__(self, other: bytes) -> Bytes:
         return Bytes([*other, *self.parts])
 
-    def __eq__(self, other: object) -> Truth:  # type: ignore[override]
+    def __eq__(self, other: object) -> Any:
         theirs = Bytes(other).parts
         if len(theirs) != len(self.parts):
             return Truth(z3.BoolVal(False))
         return Truth(z3.And([_term(a) == _term(b) for a, b in zip(self.parts, theirs, strict=True)]))
 
-    def __ne__(self, other: object) -> Truth:  # type: ignore[override]
+    def __ne__(self, other: object) -> Any:
         return Truth(z3.Not((self == other).term))
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 class Growing(Bytes):

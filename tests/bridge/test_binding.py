@@ -72,14 +72,14 @@ def test_deal_encoding_equals_that_of_market_actor_tests() -> None:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "a number in place of an address": (lambda: datacap.balance(5), "expected an address"),  # type: ignore[arg-type]
-    "text in place of bytes": (lambda: multisig.approve(1, "x"), "proposal_hash: expected bytes"),  # type: ignore[arg-type]
+    "a number in place of an address": (lambda: datacap.balance(5), "expected an address"),  # type: ignore[arg-type]  # wrong on purpose
+    "text in place of bytes": (lambda: multisig.approve(1, "x"), "proposal_hash: expected bytes"),  # type: ignore[arg-type]  # wrong on purpose
     "truth in place of a number": (lambda: multisig.approve(True, b""), "id: expected an integer"),
     "an amount that is too large": (lambda: multisig.propose(ALICE, 1 << 1024, 0, b""), "value: "),
     "an id below 0": (lambda: storagemarket.get_deal_client(-1), "expected a number from 0 to 18446744073709551615"),
     "an id beyond 63 bits": (lambda: multisig.approve(1 << 63, b""), "id: expected a number from -9223372036854775808"),
     "a number too long to be written out": (lambda: multisig.approve(10**5000, b""), "id: expected a number"),
-    "one of a list": (lambda: multisig.constructor([ALICE, 5], 1, 0, 0), "signers/1: expected an address"),  # type: ignore[list-item]
+    "one of a list": (lambda: multisig.constructor([ALICE, 5], 1, 0, 0), "signers/1: expected an address"),  # type: ignore[list-item]  # wrong on purpose
 }
 
 
@@ -172,7 +172,7 @@ def test_binding_codec_matches_schema_for_params_and_returns(data: Any) -> None:
     assert encode(schema.write(name, schema.read(name, decode(raw)))) == raw
     if isinstance(value, Struct):
         record = schema.read(name, decode(raw))
-        for field, python in zip(record, dataclasses.fields(value), strict=True):  # type: ignore[arg-type]
+        for field, python in zip(record, dataclasses.fields(value), strict=True):  # type: ignore[arg-type]  # a dataclass
             assert python.name.rstrip("_") == field
 
 

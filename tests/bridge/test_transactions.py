@@ -172,7 +172,7 @@ def test_a_masked_id_sends_no_transaction() -> None:
 )
 def test_out_of_range_transaction_numbers_are_rejected_by_field(field: str, number: int, words: str) -> None:
     sound = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, None, 0, b"", 1, 1, 1)
-    wrong = replace(sound, **{field: number})  # type: ignore[arg-type]
+    wrong = replace(sound, **{field: number})  # type: ignore[arg-type]  # a field by name
     for use in (lambda: wrong.sign(KEY), lambda: message_of(wrong, EthAddress(RECEIVER))):
         with pytest.raises(TransactionError, match=words):
             use()

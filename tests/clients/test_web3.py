@@ -90,7 +90,7 @@ def test_a_transaction_of_its_own_key(web3: Web3) -> None:
 
 def test_unknown_transaction_raises_not_found(web3: Web3) -> None:
     with pytest.raises(TransactionNotFound):
-        web3.eth.get_transaction("0x" + "11" * 32)  # type: ignore[arg-type]
+        web3.eth.get_transaction("0x" + "11" * 32)  # type: ignore[arg-type]  # text is accepted, too
 
 
 def test_websocket_subscriptions_deliver_blocks_and_logs(url: str, inbox: Any, web3: Web3) -> None:

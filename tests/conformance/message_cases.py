@@ -16,7 +16,7 @@ from hypervisor.errors import HypervisorError, MessageError
 from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import StateTree
-from hypervisor.types import FIRST_DYNAMIC_ACTOR, TokenAmount
+from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, TokenAmount
 from store.blockstore import StoreError
 from store.car import write_car
 from store.cid import Cid, show
@@ -229,7 +229,7 @@ def _tree(case: MessageCase) -> tuple[MemoryStore, StateTree]:
 
 def _without(case: MessageCase, actor: int) -> MessageCase:
     store, tree = _tree(case)
-    tree.delete_actor(actor)  # type: ignore[arg-type]
+    tree.delete_actor(ActorID(actor))
     root = tree.flush()
     theirs = {cid for cid, _ in case.ground.bundle.blocks}
     blocks = {cid: data for cid, data in blocks_below(store, [root]) if cid not in theirs}

@@ -46,7 +46,8 @@ def module_of(probes: Sequence[Probe]) -> bytes:
     """Return a guest that makes all calls and returns each error number, the result and the start of the buffer."""
     fields, body, at = [], [], DATA
     for probe in probes:
-        size = SYSCALL_REVISIONS["v4"][tuple(probe.syscall.split("."))].result  # type: ignore[index]
+        module, _, name = probe.syscall.partition(".")
+        size = SYSCALL_REVISIONS["v4"][module, name].result
         letters = IMPORTS[probe.syscall]
         given = (
             *((RESULT,) if size else ()),

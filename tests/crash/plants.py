@@ -14,6 +14,7 @@ from store.blockstore import NOTHING, StoreError
 from store.cid import Cid
 from store.rocks import RocksStore
 from store.rocks_batch import Batch
+from tests.planting import replace_attribute
 
 
 class NoSync(RocksStore):
@@ -47,7 +48,7 @@ class NoMarks(RocksStore):
     def _resume(self, database: Rdict, acknowledged: int) -> None:
         super()._resume(database, acknowledged)
         if self._marks is not None:
-            setattr(self._marks, "hold", lambda *_: None)  # noqa: B010 - not a form that a type checker takes
+            replace_attribute(self._marks, "hold", lambda *_: None)
 
 
 class IgnoresErrors(RocksStore):

@@ -43,6 +43,6 @@ def test_every_public_method_has_a_docstring_and_types(name: PublicName) -> None
 @pytest.mark.parametrize("package", [hypervisor, localnet], ids=lambda package: package.__name__)
 def test_help_of_a_package_shows_every_public_name(package: object) -> None:
     shown = re.sub(".\x08", "", pydoc.render_doc(package))  # names are struck twice, to be bold
-    names: list[str] = package.__all__  # type: ignore[attr-defined]
+    names: list[str] = package.__all__  # type: ignore[attr-defined]  # every public package has it
     assert [name for name in names if name not in shown] == []
     assert set(names) <= set(dir(package))

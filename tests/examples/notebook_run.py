@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 
 
 def main(path: Path, folder: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no type hints
     manager = AsyncKernelManager(transport="ipc", ip=str(folder / "kernel"))
     NotebookClient(notebook, km=manager, timeout=None, resources={"metadata": {"path": str(path.parent)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hypervisor.types import ChainEpoch
 from localnet import Network
 from localnet.chain.externs import ChainExterns
 from localnet.ledger.records import NullRound, Tipset
@@ -69,7 +70,10 @@ class LotusNode:
 
     def _after_height(self, height: int, _key: Any) -> Any:
         found = self._chain.index.at(height)
-        return self._json(self._chain.index.tipset(found.after) if isinstance(found, NullRound) else found)  # type: ignore[arg-type]
+        if isinstance(found, NullRound):
+            found = self._chain.index.tipset(ChainEpoch(found.after))
+        assert found is not None
+        return self._json(found)
 
     def _read(self, link: dict[str, str]) -> str:
         cid = parse_cid(link["/"])
@@ -110,11 +114,11 @@ class LotusNode:
         externs.executing = self._head.height
         return externs
 
-    def _tickets(self, epoch: int, _key: Any) -> str:
-        return b64encode(self._externs().chain_randomness(epoch)).decode()  # type: ignore[arg-type]
+    def _tickets(self, epoch: ChainEpoch, _key: Any) -> str:
+        return b64encode(self._externs().chain_randomness(epoch)).decode()
 
-    def _beacon(self, epoch: int, _key: Any) -> str:
-        return b64encode(self._externs().beacon_randomness(epoch)).decode()  # type: ignore[arg-type]
+    def _beacon(self, epoch: ChainEpoch, _key: Any) -> str:
+        return b64encode(self._externs().beacon_randomness(epoch)).decode()
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the response to one JSON-RPC request."""

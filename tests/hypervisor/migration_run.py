@@ -27,6 +27,7 @@ from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount
 from store.cid import Cid
 from store.rocks import RocksStore
+from tests.planting import replace_attribute
 
 FIRST: Final = 1_000_000
 """ID of the first actor, above those of a genesis."""
@@ -81,7 +82,7 @@ def migrate(folder: Path, forget: bool) -> dict[str, float]:
     """Upgrade and commit; return CPU and wall-clock seconds, peak growth in bytes, and number of progress reports."""
     bundle, told = Bundle.embedded("v19"), list[int]()
     if forget:
-        StateTree.exchange_code = _forgetful(StateTree.exchange_code)  # type: ignore[method-assign]
+        replace_attribute(StateTree, "exchange_code", _forgetful(StateTree.exchange_code))
     with Hypervisor.open(folder) as machine:
         before, started, clock = resident(), process_time(), monotonic()
         machine.store.put_many(bundle.blocks)

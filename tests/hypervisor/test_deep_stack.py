@@ -267,7 +267,7 @@ def test_interrupt_during_handover_runs_work_once_and_waits(before: bool) -> Non
 
     stacks.run(lambda: None, never)
     [worker] = stacks._workers
-    worker._jobs = InterruptedQueue(worker._jobs, before)  # type: ignore[assignment]
+    worker._jobs = InterruptedQueue(worker._jobs, before)  # type: ignore[assignment]  # a stand-in
     with pytest.raises(Alarm):
         stacks.run(work, lambda: None)
     assert times == 1

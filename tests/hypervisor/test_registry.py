@@ -22,7 +22,7 @@ CODE, MARKED = cid_of(b"code", RAW), cid_of(b"marked", RAW)
 def test_registry_defaults_to_wasm_and_override_takes_precedence() -> None:
     runtimes = {name: ScriptedRuntime() for name in ("wasm", "evm", "mine")}
     registry = Registry(
-        RuntimeServices(), {MARKED: "evm"}, {name: lambda _, r=runtime: r for name, runtime in runtimes.items()}  # type: ignore[misc]
+        RuntimeServices(), {MARKED: "evm"}, {name: lambda _, r=runtime: r for name, runtime in runtimes.items()}  # type: ignore[misc]  # mypy does not infer a lambda's default
     )  # fmt: skip
     assert registry.runtime_for(CODE) == ("wasm", runtimes["wasm"])
     assert registry.runtime_for(MARKED) == ("evm", runtimes["evm"])

@@ -332,9 +332,9 @@ def test_registered_address_gets_next_id_in_init_state() -> None:
     assert (init.next_id, init.network_name) == (102, "test")
     # a map of bit width 5 from the address's bytes to the number
     assert Hamt(tree.store, init.address_map, 5).get(SENDER.to_bytes()) == 100
-    assert get_object(tree.store, tree.get_actor(INIT_ACTOR).head) == [  # type: ignore[union-attr]
-        link(init.address_map), 102, "test"
-    ]  # fmt: skip
+    actor = tree.get_actor(INIT_ACTOR)
+    assert actor is not None
+    assert get_object(tree.store, actor.head) == [link(init.address_map), 102, "test"]
 
 
 def test_a_further_address_leads_to_the_same_actor() -> None:

@@ -239,5 +239,5 @@ class TestPages:
         module: dict[str, object] = {}
         exec(source, module)
         assert isinstance(module["LAB"], Lab)
-        halved = module["with_half"](rules_named("filecoin"))  # type: ignore[operator]
+        halved = module["with_half"](rules_named("filecoin"))  # type: ignore[operator]  # a function of the example
         assert halved.limits.block_gas == 5_000_000_000

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from tests.planting import replace_attribute
+
 RULES: Final = {"folder": "ethereum", "memory": "filecoin"}
 """Rules of the node in a folder, and of the one in memory."""
 ACCOUNTS: Final = 10
@@ -47,8 +49,8 @@ def shrink_caches(share: float) -> None:
     from store.bounded import BoundedStore
 
     ScannedBlocks.MAX_BYTES = round(ScannedBlocks.MAX_BYTES * share)
-    index.MAX_DECODED = round(index.MAX_DECODED * share)  # type: ignore[misc]
-    packed_entries.OPEN_PAGES = max(1, round(packed_entries.OPEN_PAGES * share))  # type: ignore[misc]
+    replace_attribute(index, "MAX_DECODED", round(index.MAX_DECODED * share))
+    replace_attribute(packed_entries, "OPEN_PAGES", max(1, round(packed_entries.OPEN_PAGES * share)))
     LogCache.__init__.__defaults__ = (round(MAX_BYTES * share),)
     recent = round(packed_entries.RECENT * share)
     BoundedStore.__init__.__defaults__ = (recent, packed_entries.PAGE)
@@ -81,14 +83,14 @@ def search(_: Any) -> None:
             chain.index.at(height)
         return machine_at(chain, tipset)
 
-    ChainReader.machine_at = searching  # type: ignore[assignment,method-assign]
+    replace_attribute(ChainReader, "machine_at", searching)
 
 
 def keep_subscriptions(_: Any) -> None:
     """Plant the defect that a dropped subscription is not removed."""
     from localnet.rpc.subscriptions import Subscriptions
 
-    Subscriptions.remove = lambda *_: True  # type: ignore[method-assign]
+    replace_attribute(Subscriptions, "remove", lambda *_: True)
 
 
 PLANTING: Final[dict[str, Callable[[Any], None]]] = {

@@ -97,7 +97,7 @@ def test_long_lines_are_cut(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_call_tree_truncates_log_lines_with_notice() -> None:
     trees = CallTrees()
-    trees.event(CallStarted(ActorID(100), None, 0, 0, b"", 0, False, 0))  # type: ignore[arg-type]
+    trees.event(CallStarted(ActorID(100), None, 0, 0, b"", 0, False, 0))  # type: ignore[arg-type]  # a call without a receiver
     for _ in range(MAX_LOGGED + 5):
         trees.event(DebugLog(ActorID(100), "x"))
     assert len(trees.roots[0].logs) == MAX_LOGGED + 1

@@ -37,4 +37,4 @@ def test_the_old_methods_are_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> No
     for kind in (Trace, EpochTrace):
         monkeypatch.setattr(kind, "report", lambda _, interfaces: {"interfaces": interfaces})
         with pytest.warns(DeprecationWarning, match=rf"{kind.__name__}\.report"):
-            assert object.__new__(kind).told([]) == {"interfaces": []}  # type: ignore[attr-defined]
+            assert object.__new__(kind).told([]) == {"interfaces": []}  # type: ignore[attr-defined]  # a deprecated alias

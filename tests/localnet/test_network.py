@@ -72,7 +72,7 @@ def test_transfer_moves_only_value_and_gas_fee(either: Network) -> None:
 
 def test_money_is_burnt_and_tipped_but_never_made(official: Network) -> None:
     def everything() -> int:
-        official.machine.root  # noqa: B018 # the tree is walked as it was flushed
+        _ = official.machine.root  # flushes the tree, which is then walked
         return sum(state.balance for _, state in official.machine.state_tree.actors())
 
     before = everything()
@@ -176,7 +176,7 @@ def test_unknown_key_address_has_no_ethereum_address(network: Network) -> None:
 def test_invalid_account_count_and_balance_are_refused() -> None:
     for options in ({"account_count": 0}, {"balance": -1}, {"balance": 1 << 127}):
         with pytest.raises(InvalidInput, match="accounts"):
-            Network(**options)  # type: ignore[arg-type]
+            Network(**options)  # type: ignore[arg-type]  # options by name
     with Network(account_count=1, balance=TokenAmount(ATTO_PER_FIL)) as network:
         assert network.balance(network.accounts[0].native) == ATTO_PER_FIL
 
@@ -451,7 +451,7 @@ def test_the_public_names_are_these() -> None:
     for name in localnet.__all__:
         assert getattr(localnet, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        localnet.nothing  # noqa: B018
+        _ = localnet.nothing
     assert Contract.__doc__
     assert Address.id(1)
 

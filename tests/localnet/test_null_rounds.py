@@ -34,4 +34,4 @@ def test_header_of_invalid_height_is_refused_with_message(
     monkeypatch.setattr(tipset_sources, "read_tipset", lambda _store, cids: found[cids])
     source: Any = SimpleNamespace(store=None, version_at=lambda _headers: 29, null_time=lambda _parent, _epoch: 0)
     with pytest.raises(InvalidInput, match=words):
-        read_past_tipset(source, b"child")  # type: ignore[arg-type]
+        read_past_tipset(source, b"child")  # type: ignore[arg-type]  # a stand-in

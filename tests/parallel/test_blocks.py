@@ -431,7 +431,7 @@ def test_numbers_of_workers_that_cannot_be() -> None:
         with pytest.raises(InvalidInput, match=f"{number} workers are out of range: expected 1 to 256"):
             Parallel(number)
     with pytest.raises(InvalidInput, match="a number of workers"):
-        Parallel(2.5)  # type: ignore[arg-type]
+        Parallel(2.5)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_shares_keep_senders_and_receivers_together() -> None:

@@ -180,7 +180,7 @@ def test_unknown_log_record_type_is_error_and_not_endless_loop(tmp_path: Path, f
 def test_folder_reopens_while_its_error_is_still_referenced(tmp_path: Path) -> None:
     store = RocksStore.open(tmp_path)
     with pytest.raises(ValueError, match="unpack") as kept:
-        store.commit([(cid_of(b"state"), b"state"), "not a block"], {})  # type: ignore[list-item]
+        store.commit([(cid_of(b"state"), b"state"), "not a block"], {})  # type: ignore[list-item]  # the malformed argument under test
     assert kept.value.__traceback__ is not None
     store.close()
     RocksStore.open(tmp_path).close()

@@ -63,7 +63,7 @@ def _error_text(error: BaseException) -> str:
     """Return the text of an error, if its class, which may be a user's, can be formatted."""
     try:
         return f": {error!s:.{_SHOWN}}"
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  # a user's `__str__` may raise anything
         return ""
 
 

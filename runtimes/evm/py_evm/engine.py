@@ -57,7 +57,7 @@ class PyEvmTable:
     def step(self, computation: FrameComputation, position: int, opcode: int) -> EvmStep:
         """Return the event of an instruction that is about to run."""
         host = computation.host
-        stack = tuple(to_int(value) for value in computation._stack.values)  # type: ignore[attr-defined]
+        stack = tuple(to_int(value) for value in computation._stack.values)  # type: ignore[attr-defined]  # py-evm declares an interface without it
         return EvmStep(
             pc=position,
             opcode=opcode,

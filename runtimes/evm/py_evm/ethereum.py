@@ -60,7 +60,7 @@ def _operand(frame: FrameComputation, reserved: range) -> int:
 
 def _exchange_words(frame: FrameComputation, near: int, far: int) -> None:
     """Exchange two words, counted from 1 at the top of the stack."""
-    values = frame._stack.values  # type: ignore[attr-defined]
+    values = frame._stack.values  # type: ignore[attr-defined]  # py-evm declares an interface without it
     if len(values) < far:
         raise FrameError(Status.STACK_UNDERFLOW)
     values[-near], values[-far] = values[-far], values[-near]

@@ -27,6 +27,7 @@ from localnet.state.controls import set_code
 from store.codec import CodecError, decode, encode
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
+from tests.planting import replace_attribute
 from tests.runtimes.evm.assembler import assemble
 
 KEYS = accounts(count=3)
@@ -111,7 +112,7 @@ def _money_for_signing() -> None:
         if state is not None:
             calls.tree.set_actor(actor, state.with_balance(state.balance + 1))
 
-    AccountCalls._authorize = generous  # type: ignore[method-assign]
+    replace_attribute(AccountCalls, "_authorize", generous)
 
 
 TARGET = Target(

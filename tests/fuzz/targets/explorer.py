@@ -109,7 +109,9 @@ def seeds() -> Iterator[bytes]:
 def _unescaped() -> None:
     """Plant: templates do not escape text."""
     rendering._environment().autoescape = False
-    rendering._environment().cache.clear()  # type: ignore[union-attr]
+    cache = rendering._environment().cache
+    assert cache is not None
+    cache.clear()
 
 
 def _unprintable() -> None:

@@ -30,6 +30,7 @@ from store.codec import CodecError, decode, encode
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 from tests.labs import linked_programs
+from tests.planting import replace_attribute
 from tests.runtimes.wasm.guests import call, install_actor, wasm
 
 GAS = 200_000_000
@@ -60,8 +61,8 @@ def _counting_link(
 @cache
 def _machine() -> tuple[Hypervisor, Snapshot]:
     linked_modules.linked_modules.cache_clear()
-    setattr(linked_modules, "read_module", _counting_read)  # noqa: B010  # for mypy
-    setattr(LinkedModules, "link", _counting_link)  # noqa: B010
+    replace_attribute(linked_modules, "read_module", _counting_read)
+    replace_attribute(LinkedModules, "link", _counting_link)
     machine = Hypervisor.open(rules="lab:libraries")
     return machine, machine.snapshot()
 
@@ -208,8 +209,8 @@ def mutate(data: bytes, rng: Random) -> bytes:
 
 def _read_again() -> None:
     """Disable the cache of read modules."""
-    setattr(LinkedModules, "_read_module", lambda _, __, wasm: _counting_read(wasm))  # noqa: B010
-    setattr(linked_modules._Programs, "get", lambda _, __: None)  # noqa: B010
+    replace_attribute(LinkedModules, "_read_module", lambda _, __, wasm: _counting_read(wasm))
+    replace_attribute(linked_modules._Programs, "get", lambda _, __: None)
 
 
 def _counted_for_each() -> None:
@@ -219,7 +220,7 @@ def _counted_for_each() -> None:
     def alone(self: Any, name: bytes, program: LinkedProgram, sizes: dict[bytes, int]) -> LinkedProgram:
         return keep(self, name, program, {name + part: size for part, size in sizes.items()})
 
-    setattr(linked_modules._Programs, "keep", alone)  # noqa: B010
+    replace_attribute(linked_modules._Programs, "keep", alone)
 
 
 TARGET = Target(

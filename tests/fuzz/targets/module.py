@@ -21,6 +21,7 @@ from tests.conftest import fvm_data
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 from tests.fuzz.wasm_modules import generated
+from tests.planting import replace_attribute
 from tests.runtimes.wasm.guests import guest
 from tests.runtimes.wasm.guests import install_and_call as run_on
 
@@ -104,7 +105,7 @@ def _careless() -> None:
         reader.position += 1
         return value
 
-    setattr(BinaryReader, "byte", byte)  # noqa: B010 - no form that a type checker takes
+    replace_attribute(BinaryReader, "byte", byte)
 
 
 TARGET = Target(

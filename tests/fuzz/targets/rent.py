@@ -34,6 +34,7 @@ from tests.fuzz.target import MACHINE, Target
 from tests.labs.rent import KEEP, car
 from tests.labs.rent_ledger import GRACE, world
 from tests.labs.worlds import LabNetwork
+from tests.planting import replace_attribute
 
 VALUE = 10**12
 _ABI = 0xFF
@@ -193,7 +194,7 @@ def _other_proof(proof: bytes, rng: Random) -> bytes:
 
 def _loose_proofs() -> None:
     """Plant: the links of a proof are not followed, so its root suffices."""
-    resurrection.links_of = lambda data, codec: []  # type: ignore[attr-defined]
+    replace_attribute(resurrection, "links_of", lambda data, codec: [])
 
 
 TARGET = Target(

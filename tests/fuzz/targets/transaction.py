@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
-from bridge import rlp, transaction_parsing
+from bridge import rlp
 from bridge.addresses import EthAddress
 from bridge.rlp import Item, RlpError
 from bridge.transaction_messages import from_signed_message, signed_message
@@ -16,6 +16,7 @@ from bridge.transactions import Transaction, TransactionError
 from hypervisor.errors import AddressError
 from tests.fuzz import trees
 from tests.fuzz.target import Target
+from tests.planting import replace_attribute
 
 CHAIN = 31415926
 SENDER = EthAddress(bytes(range(1, 21)))
@@ -84,7 +85,10 @@ def _changed(item: Item, rng: Random) -> Item:
 
 
 def _lax() -> None:
-    transaction_parsing.rlp.read_number = lambda item, length=32: int.from_bytes(rlp.read_bytes(item), "big")  # type: ignore[attr-defined]
+    def read_number(item: Item, length: int = 32) -> int:
+        return int.from_bytes(rlp.read_bytes(item), "big")
+
+    replace_attribute(rlp, "read_number", read_number)
 
 
 TARGET = Target(run, seeds, mutate, share=15, longest=600, plants={"numbers with leading zeros": _lax})

@@ -166,7 +166,7 @@ def main() -> int:
     twins = Twins.at_genesis(GENESIS)
     stage.build(twins)
     passed, found = run(twins, chosen.count, chosen.seed)
-    twins.own = Careless(twins.own)  # type: ignore[assignment]
+    twins.own = Careless(twins.own)  # type: ignore[assignment]  # a planted defect
     _, planted = run(twins, max(200, chosen.count // 20), chosen.seed)
     names = ("sent to both", "parameters were taken for some", "succeeded")
     record = RunRecord(

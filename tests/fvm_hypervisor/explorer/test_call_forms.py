@@ -92,7 +92,8 @@ def test_a_native_method_is_sent_by_its_button(stage: Stage, visit: Visitor) -> 
 
 def test_contract_page_without_abi_suggests_hypervisor_add_abi(stage: Stage, visit: Visitor) -> None:
     created = stage.network.send(None, 0, bytes.fromhex("600a80600b6000396000f3" + "00" * 10))
-    page = visit(f"/actor/0x{created.contract_address.hex()}/call")  # type: ignore[union-attr]
+    assert created.contract_address is not None
+    page = visit(f"/actor/0x{created.contract_address.hex()}/call")
     assert "hypervisor_addAbi" in page.text
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bridge.addresses import EthAddress, to_filecoin
 from fvm_hypervisor.explorer.state_pages import variables_of
+from hypervisor.types import ActorID
 from localnet import Network
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.rpc.node import Node
@@ -69,7 +70,7 @@ def test_a_proof_has_the_blocks_from_the_root_to_the_place(stage: Stage, visit: 
     car = read_car(io.BytesIO(answer.body))
     network = stage.network
     found = dict(car)
-    actor = network.machine.state_tree.get_actor(3)  # type: ignore[arg-type]
+    actor = network.machine.state_tree.get_actor(ActorID(3))
     assert actor is not None
     assert (list(car.roots), {network.head.state, actor.head} <= found.keys()) == ([network.head.state], True)
 

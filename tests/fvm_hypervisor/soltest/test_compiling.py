@@ -117,7 +117,7 @@ def test_new_source_shifts_ids_of_other_sources_but_not_names(compiled: Compiled
 @pytest.mark.parametrize("changed", [{"optimizer": True}, {"via_ir": True}, {"evm_version": "paris"}], ids=str)
 def test_changed_setting_recompiles_all_and_keeps_old_artifacts(compiled: Compiled, changed: dict[str, bool]) -> None:
     before = compiled.project
-    compiled.project = replace(before, compiler=CompilerSettings(**changed))  # type: ignore[arg-type]
+    compiled.project = replace(before, compiler=CompilerSettings(**changed))  # type: ignore[arg-type]  # settings by name
     assert compiled.run() == (set(FILES), set(FILES))
     compiled.project = before
     assert compiled.run() == (set(), set())

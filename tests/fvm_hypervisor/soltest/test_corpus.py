@@ -35,7 +35,10 @@ from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, counting
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
-OF_FORGE = '[{"sender":"0x1804c8ab1f12e6bbf3894d4083f33e07309d1f38","target":"0x7fa9385be102ac3eac297483dd6233d62b3e1496","calldata":"0xCALLDATA"}]'  # noqa: E501
+OF_FORGE = (
+    '[{"sender":"0x1804c8ab1f12e6bbf3894d4083f33e07309d1f38","target":"0x7fa9385be102ac3eac297483dd6233d62b3e1496",'
+    '"calldata":"0xCALLDATA"}]'
+)
 """A file written by forge."""
 NAME_OF_FORGE = "3eaec691-9b34-4ad2-af22-6e37893ee21b-1795379846.json"
 NESTED = "testFuzz(uint8,uint8,uint8)"
@@ -127,7 +130,7 @@ def test_stored_failure_that_passes_runs_before_corpus(run_contracts: Run, tmp_p
 def test_oldest_input_is_evicted_if_none_was_mutated_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "_MAX_INPUTS", 3)
     settings = CorpusSettings(corpus_dir="corpus", corpus_min_size=2, corpus_min_mutations=5)
-    full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, contract_of)  # type: ignore[arg-type]
+    full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, contract_of)  # type: ignore[arg-type]  # a stand-in
     for letter in "abcd":
         full.add(letter)
     assert [one.input for one in full._inputs] == ["b", "c", "d"]

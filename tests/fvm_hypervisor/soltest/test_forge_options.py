@@ -273,7 +273,9 @@ def test_gas_of_all_tests_is_written_and_compared(failing: Path) -> None:
     run(failing, *good, "--snapshot", "write")
     file = failing / ".gas-snapshot"
     (few, many) = file.read_text().split("\n")
-    gas = int(re.fullmatch(r"Few:testOne\(\) \(gas: (\d+)\)", few)[1])  # type: ignore[index]
+    line = re.fullmatch(r"Few:testOne\(\) \(gas: (\d+)\)", few)
+    assert line is not None
+    gas = int(line[1])
     assert re.fullmatch(r"Many:testOther\(\) \(gas: \d+\)", many)
     run(failing, *good, "--snapshot", "check")
     file.write_text(f"Few:testOne() (gas: {gas - 10})\n{many}")

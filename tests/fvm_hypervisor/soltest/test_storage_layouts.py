@@ -63,5 +63,5 @@ def test_only_storage_layouts_are_requested(tmp_path: Path) -> None:
     solc, found = AskedSolc(), project(tmp_path, "vm.getStorageSlots(a, b);")
     sources = read_sources(found, own_sources(found))
     assert uses_storage_slots(sources)
-    assert storage_layouts(found, sources, solc) == {("test/A.t.sol", "A"): LAYOUT}  # type: ignore[arg-type]
+    assert storage_layouts(found, sources, solc) == {("test/A.t.sol", "A"): LAYOUT}  # type: ignore[arg-type]  # a stand-in
     assert solc.asked[0]["settings"]["outputSelection"] == {"*": {"*": ["storageLayout"]}}

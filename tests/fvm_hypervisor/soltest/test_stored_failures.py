@@ -16,7 +16,11 @@ from tests.fvm_hypervisor.soltest.contracts import artifact, counting_suite
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
-OF_A_FUZZ_TEST = '{"warp":null,"roll":null,"sender":null,"addr":null,"calldata":"0xb39e4d030000000000000000000000000000000000000000000000000000002ab6a0e2bb","contract_name":null,"func_name":null,"signature":null,"args":"183452623547 [1.834e11]","raw_args":"183452623547"}'  # noqa: E501
+OF_A_FUZZ_TEST = (
+    '{"warp":null,"roll":null,"sender":null,"addr":null,"calldata":"0xb39e4d030000000000000000000000000000000000000'
+    '000000000000000002ab6a0e2bb","contract_name":null,"func_name":null,"signature":null,"args":"183452623547 [1.83'
+    '4e11]","raw_args":"183452623547"}'
+)
 """A file written by forge."""
 
 

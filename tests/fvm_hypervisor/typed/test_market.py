@@ -73,7 +73,7 @@ def test_overloads_go_by_the_number_of_their_arguments(market: Market, offer: Of
     assert market.phase().call() == CLOSED
     market.list_(offer=offer).send()
     with pytest.raises(AbiMismatch, match=r"no function 'list_' takes these 3 arguments"):
-        market.list_([offer], True, 3)  # type: ignore[call-overload]
+        market.list_([offer], True, 3)  # type: ignore[call-overload]  # wrong on purpose
 
 
 def test_overloads_of_as_many_arguments_are_named_by_types(market: Market, network: Network) -> None:
@@ -150,7 +150,7 @@ def test_mismatched_arguments_are_reported_before_sending(market: Market, value:
     with pytest.raises(AbiMismatch):
         market.show_uint256(value)
     with pytest.raises(AbiMismatch, match=r"expected a Market\.Offer, not 7"):
-        market.list_(7)  # type: ignore[call-overload]
+        market.list_(7)  # type: ignore[call-overload]  # wrong on purpose
 
 
 def test_addresses_of_filecoin_are_read_too(market: Market, network: Network) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bridge.addresses import checksummed
+from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.verification import endpoint, jobs
 from fvm_hypervisor.verification.jobs import Verifier
@@ -53,7 +53,7 @@ def api(module_network: Network, tmp_path: Path) -> Iterator[Api]:
 def kept(module_network: Network) -> str:
     """The address of a new Kept(5), in the form with a checksum."""
     library = deploy(module_network, init_code("Doubling"))
-    return checksummed(deploy(module_network, init_code("Kept", 5, {"Doubling": library})))  # type: ignore[arg-type]
+    return checksummed(EthAddress(deploy(module_network, init_code("Kept", 5, {"Doubling": library}))))
 
 
 def test_a_contract_is_verified(api: Api, kept: str) -> None:

@@ -160,8 +160,8 @@ def test_any_bytes_get_an_answer_and_the_next_request_too(rpc: Client, body: byt
 
 
 PARAMS = st.recursive(
-    st.none() | st.booleans() | st.integers(-10, 10) | st.sampled_from(["latest", "0x", "0x1", "0x" + "11" * 20, "0x" + "11" * 32, "é"]),  # noqa: E501
-    lambda items: st.lists(items, max_size=2) | st.dictionaries(st.sampled_from(["from", "to", "data", "value", "topics", "address", "fromBlock", "blockHash", "gas"]), items, max_size=3),  # noqa: E501
+    st.none() | st.booleans() | st.integers(-10, 10) | st.sampled_from(["latest", "0x", "0x1", "0x" + "11" * 20, "0x" + "11" * 32, "é"]),  # noqa: E501  # a list of cases
+    lambda items: st.lists(items, max_size=2) | st.dictionaries(st.sampled_from(["from", "to", "data", "value", "topics", "address", "fromBlock", "blockHash", "gas"]), items, max_size=3),  # noqa: E501  # a list of cases
     max_leaves=4,
 )  # fmt: skip
 CHANGING = {"evm_mine", "anvil_mine", "hypervisor_mineAfterNullRounds", "evm_snapshot", "evm_revert"}

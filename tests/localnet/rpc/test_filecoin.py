@@ -513,7 +513,7 @@ def test_a_message_has_the_cid_of_its_cbor() -> None:
         gas_limit=Gas(9), gas_fee_cap=TokenAmount(7), gas_premium=TokenAmount(1),
     )  # fmt: skip
     fields = [0, b"\x00\x01", b"\x00\x64", 3, b"\x00\x01\x00", 9, b"\x00\x07", b"\x00\x01", 2, b"\x80"]
-    digest = hashlib.blake2b(dag_cbor.encode(fields), digest_size=32).digest()  # type: ignore[arg-type]
+    digest = hashlib.blake2b(dag_cbor.encode(fields), digest_size=32).digest()  # type: ignore[arg-type]  # plain fields
     expected = str(CID("base32", 1, "dag-cbor", ("blake2b-256", digest)))
     shown = message_json(message)
     assert shown["CID"] == {"/": expected}

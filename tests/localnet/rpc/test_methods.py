@@ -379,7 +379,7 @@ class TestFees:
         assert (history["oldestBlock"], len(history["baseFeePerGas"])) == ("0x0", 3)
         assert "reward" not in history
 
-    @pytest.mark.parametrize("params", [["0x0", "latest"], ["0x401", "latest"], ["0x1", "latest", [50, 10]], ["0x1", "latest", [101]], ["0x1", "latest", [1] * 101]])  # fmt: skip  # noqa: E501
+    @pytest.mark.parametrize("params", [["0x0", "latest"], ["0x401", "latest"], ["0x1", "latest", [50, 10]], ["0x1", "latest", [101]], ["0x1", "latest", [1] * 101]])  # fmt: skip  # noqa: E501  # a list of cases
     def test_invalid_fee_history_parameters_are_rejected(self, rpc: Client, params: list[Any]) -> None:
         with pytest.raises(Failed) as failed:
             rpc("eth_feeHistory", *params)

@@ -17,7 +17,7 @@ from localnet.rpc.requests import log_request, transaction
 from localnet.rules.installed import rules_named
 
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=80) | st.from_regex(r"0x[0-9a-fA-F]{0,70}", fullmatch=True),  # noqa: E501
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=80) | st.from_regex(r"0x[0-9a-fA-F]{0,70}", fullmatch=True),  # noqa: E501  # a list of cases
     lambda items: st.lists(items, max_size=3) | st.dictionaries(st.text(max_size=12), items, max_size=3),
     max_leaves=6,
 )  # fmt: skip
@@ -52,7 +52,7 @@ def test_bytes_come_back_from_their_data(value: bytes) -> None:
     assert values.data(values.as_data(value)) == value
 
 
-@pytest.mark.parametrize("value", ["0x", "0x01", "0x00", "1", 1, None, "0xg", "0x 1", " 0x1", "0x1 ", "0x-1", "0x" + "1" * 65, True])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize("value", ["0x", "0x01", "0x00", "1", 1, None, "0xg", "0x 1", " 0x1", "0x1 ", "0x-1", "0x" + "1" * 65, True])  # fmt: skip  # noqa: E501  # a list of cases
 def test_invalid_quantity_is_rejected(value: Any) -> None:
     with pytest.raises(RpcError, match="invalid params"):
         values.quantity(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
@@ -62,12 +62,12 @@ def third_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     added = EntryPoint("cheap", f"{__name__}:CHEAP_SET", ENTRY_POINT_GROUP)
     installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), added))
     monkeypatch.setattr(rules, "registered", lambda **given: installed.select(**given))
-    known: tuple[Callable[..., Any], ...] = (rule_set, executor_factory, rules_named)
+    known: tuple[Any, ...] = (rule_set, executor_factory, rules_named)
     for function in known:
-        function.cache_clear()  # type: ignore[attr-defined]
+        function.cache_clear()
     yield
     for function in known:
-        function.cache_clear()  # type: ignore[attr-defined]
+        function.cache_clear()
 
 
 def test_the_sets_of_this_project_are_registered() -> None:

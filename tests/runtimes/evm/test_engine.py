@@ -232,7 +232,8 @@ def test_exp_is_that_of_py_evm(base: int, exponent: int) -> None:
     computation: Any = SimpleNamespace(
         stack_pop_ints=lambda _count: (base, exponent), consume_gas=lambda *_, **__: None, stack_push_int=pushed.append
     )
-    CANCUN_OPCODES[OPCODE_NUMBERS["EXP"]].logic_fn(computation)  # type: ignore[attr-defined]  # as every plain opcode has it
+    exp: Any = CANCUN_OPCODES[OPCODE_NUMBERS["EXP"]]
+    exp.logic_fn(computation)
     assert [word(returned_word(f"{exponent} {base} EXP"))] == pushed
 
 

@@ -127,7 +127,7 @@ def test_interceptor_outcome_is_returned_to_frame() -> None:
 def test_block_context_change_reaches_the_running_frame(field: str, opcode: str) -> None:
     def change(host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome | None:
         assert isinstance(inputs, CallInputs)
-        host.calls.machine.context = replace(host.calls.machine.context, **{field: 77})  # type: ignore[arg-type]
+        host.calls.machine.context = replace(host.calls.machine.context, **{field: 77})  # type: ignore[arg-type]  # a field by name
         host.calls.renew_block()
         return SubcallOutcome(True)
 

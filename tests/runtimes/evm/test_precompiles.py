@@ -13,6 +13,7 @@ from eth.exceptions import VMError
 from eth.vm.forks.byzantium.computation import ByzantiumComputation
 from eth.vm.message import Message
 from eth_keys.datatypes import PrivateKey
+from eth_typing import Address
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,8 +32,9 @@ BLS_G1 = bytes.fromhex(
 
 def by_py_evm(function: Callable[[Any], object], data: bytes) -> bytes | None:
     """Return the output of py-evm's precompile, None if it fails."""
-    message = Message(10**15, b"\x01" * 20, b"\x02" * 20, 0, data, b"")  # type: ignore[arg-type]
-    computation = ByzantiumComputation(None, message, None)  # type: ignore[arg-type]
+    message = Message(10**15, Address(b"\x01" * 20), Address(b"\x02" * 20), 0, data, b"")
+    unused: Any = None
+    computation = ByzantiumComputation(unused, message, unused)
     try:
         function(computation)
     except VMError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.addresses import to_filecoin
+from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
 from bridge.params import CREATE_EXTERNAL_METHOD, invoke_return
 from hypervisor.address import Address
@@ -21,7 +21,9 @@ ME_AGAIN = "0 0 0 0 0 ADDRESS GAS CALL"
 
 def slots(chain: Chain, contract: bytes) -> dict[int, int]:
     """Return a contract's storage according to its head."""
-    return dict(Kamt(chain.machine.store, chain.state(contract).storage).items())  # type: ignore[arg-type]
+    storage = chain.state(EthAddress(contract)).storage
+    assert storage is not None
+    return dict(Kamt(chain.machine.store, storage).items())
 
 
 def reentering(inner: str, outer: str) -> bytes:

@@ -221,7 +221,7 @@ class Watched(GuestModules):
 
     compiled = 0
 
-    def _make(self, *arguments: Any) -> object:  # type: ignore[override]
+    def _make(self, *arguments: Any) -> object:  # type: ignore[override]  # takes any arguments
         self.compiled += 1
         return super()._make(*arguments)
 

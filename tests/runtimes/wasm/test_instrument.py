@@ -284,11 +284,12 @@ def run_metered(text: str, gas: int, argument: int = 0) -> tuple[int, int]:
     instance = Instance(store, WasmtimeModule(engine, instrument(parse_module(wasm(text)))), [])
     exports = instance.exports(store)
     counter = exports[GAS_EXPORT]
-    counter.set_value(store, gas)  # type: ignore[union-attr]
+    assert isinstance(counter, Global)
+    counter.set_value(store, gas)
     function = exports["f"]
     assert isinstance(function, Func)
     result = function(store, argument)
-    return result, gas - counter.value(store)  # type: ignore[union-attr]
+    return result, gas - counter.value(store)
 
 
 def test_guest_gas_matches_manual_count() -> None:

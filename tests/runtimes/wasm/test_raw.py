@@ -21,10 +21,12 @@ from hypervisor.errors import InvalidModule
 from hypervisor.gil import GIL_POLICY
 from hypervisor.kernel import Kernel
 from hypervisor.machine import Hypervisor
+from runtimes.wasm.boundary import RawBoundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import parse_module
+from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasmtime import raw
 from runtimes.wasmtime.engine import LinkedModule, Linker, WasmtimeEngine, guest_engine, own_engine
 from runtimes.wasmtime.raw import HostFunction, Instance, Trap, WasmtimeUnusable, check_version, library
@@ -50,7 +52,7 @@ def on_a_thread(work: Callable[[], T]) -> T:
     def body() -> None:
         try:
             results.append(work())
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  # an error may not leave a callback
             errors.append(error)
 
     thread = threading.Thread(target=body)
@@ -317,8 +319,13 @@ def test_rule_8_traps_and_errors_are_distinguished_and_freed() -> None:
     class Counting(raw.Library):
         def __init__(self) -> None:
             self.__dict__.update(lib.__dict__)
-            self.error_delete = lambda pointer: (freed.append("error"), lib.error_delete(pointer))[0]  # type: ignore[func-returns-value]
-            self.trap_delete = lambda pointer: (freed.append("trap"), lib.trap_delete(pointer))[0]  # type: ignore[func-returns-value]
+            self.error_delete = partial(self._delete, "error", lib.error_delete)
+            self.trap_delete = partial(self._delete, "trap", lib.trap_delete)
+
+        @staticmethod
+        def _delete(kind: str, delete: Callable[[int], None], pointer: int) -> None:
+            freed.append(kind)
+            delete(pointer)
 
     counting = Counting()
     trap = counting.take_failure(0, lib.trap_new(raw.TRAP_UNREACHABLE))
@@ -476,7 +483,9 @@ def test_live_invocations_are_forgotten(machine: Hypervisor) -> None:
         machine, guest("(drop (call $enabled (i32.const 0))) unreachable", "debug.enabled"), gas_limit=10**9
     )
     _, runtime = machine.registry.runtime_for(cid_of(b"", RAW))
-    for boundary in runtime._modules._boundaries.values():  # type: ignore[attr-defined]
+    assert isinstance(runtime, WasmRuntime)
+    for boundary in runtime._modules._boundaries.values():
+        assert isinstance(boundary, RawBoundary)
         assert boundary.live == {}
         assert boundary.strays == {}
 
@@ -486,7 +495,9 @@ def test_an_error_in_another_guest_is_not_taken_for_ones_own(machine: Hypervisor
     trapping = guest("unreachable")
     assert install_and_call(machine, trapping).exit_code == 4
     _, runtime = machine.registry.runtime_for(cid_of(b"", RAW))
-    boundary = runtime._modules._boundaries[machine.context.network.rules.abi]  # type: ignore[attr-defined]
+    assert isinstance(runtime, WasmRuntime)
+    boundary = runtime._modules._boundaries[machine.context.network.rules.abi]
+    assert isinstance(boundary, RawBoundary)
     boundary.strays[1] = LookupError("of a start function on another thread")
     try:
         assert install_and_call(machine, trapping).exit_code == 4

@@ -61,7 +61,7 @@ def test_each_thread_is_answered_in_a_place_of_its_own(monkeypatch: pytest.Monke
     ask = signals._sigaction
 
     def noted(number: object, change: object, place: object) -> None:
-        places.setdefault(threading.current_thread().name, set()).add(ctypes.addressof(place))  # type: ignore[arg-type]
+        places.setdefault(threading.current_thread().name, set()).add(ctypes.addressof(place))  # type: ignore[arg-type]  # a ctypes array
         ask(number, change, place)
 
     monkeypatch.setattr(signals, "_sigaction", noted)

@@ -275,7 +275,9 @@ def test_value_moves_in_both_directions() -> None:
     assert (success, error, exit_code, size) == (1, 0, 0, 34)
     facts = world.facts()
     assert (facts[CALLER], facts[STORER]) == ((FUNDS - 30, 1, {}), (20, 1, {0: 1}))
-    assert facts[PUPPET] == (FUNDS + 30 - 20, world.machine.state_tree.get_actor(ActorID(PUPPET)).head)  # type: ignore[union-attr]
+    puppet = world.machine.state_tree.get_actor(ActorID(PUPPET))
+    assert puppet is not None
+    assert facts[PUPPET] == (FUNDS + 30 - 20, puppet.head)
     assert world.everything() == money
 
 
