@@ -134,6 +134,24 @@ class CallRules(Protocol):
         """Run the receiver's code (`CallManager.invoke`), or return a result in its place."""
 
 
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class MessageOrigin:
+    """The sender of a message: its actor ID, its address in the message, its nonce, and the gas premium in attoFIL."""
+
+    actor: Final[ActorID]
+    address: Final[Address]
+    nonce: Final[int]
+    gas_premium: Final[TokenAmount]
+
+    def __init__(
+        self, actor: ActorID, address: Address, nonce: int = 0, gas_premium: TokenAmount = TokenAmount(0)
+    ) -> None:
+        self.actor = actor
+        self.address = address
+        self.nonce = nonce
+        self.gas_premium = gas_premium
+
+
 class CallManager:
     """State with the lifetime of one message."""
 
@@ -142,13 +160,11 @@ class CallManager:
         machine: MachineState,
         rules: CallRules,
         gas: GasTracker,
-        origin: ActorID,
-        origin_address: Address,
+        origin: MessageOrigin,
         receiver: ActorID | None,
-        nonce: int = 0,
-        gas_premium: TokenAmount = TokenAmount(0),
         journal: Journal | None = None,
     ) -> None:
+        """Create the state of a message from `origin` to `receiver`, which is None if no such actor exists yet."""
         self.machine = machine
         self.rules = rules
         self.lent_code = rules.lent_code
@@ -158,10 +174,10 @@ class CallManager:
         self.tracer = machine.tracer
         self.interceptor: Interceptor[CallManager] | None = machine.interceptor
         self.gas = gas
-        self.origin = origin
-        self.origin_address = origin_address
-        self.nonce = nonce
-        self.gas_premium = gas_premium
+        self.origin = origin.actor
+        self.origin_address = origin.address
+        self.nonce = origin.nonce
+        self.gas_premium = origin.gas_premium
         self.events: list[StampedEvent] = []
         self.journal = Journal() if journal is None else journal
         self.identity = MessageIdentity()
@@ -173,7 +189,7 @@ class CallManager:
         """Last failure within the current call, which may explain its own failure; empty after a success."""
         self.charges_access = True
         """True if lookups and updates of actors are charged at present."""
-        self._access = AccessTracker(self.prices, origin, receiver)
+        self._access = AccessTracker(self.prices, origin.actor, receiver)
         upgrades = machine.context.network.rules.upgrades_actors
         self.call_stack: list[tuple[ActorID, bool]] | None = [] if upgrades else None
         """Active actors, outermost first, each with whether its `upgrade` runs; only if actors can upgrade."""

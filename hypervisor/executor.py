@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from hypervisor.address import is_eth_namespace
 from hypervisor.blocks import Block
 from hypervisor.call import Call
-from hypervisor.call_manager import CallManager, CallRules
+from hypervisor.call_manager import CallManager, CallRules, MessageOrigin
 from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.errors import Fatal, MessageError, OutOfGas, SyscallError
 from hypervisor.events import StampedEvent, events_root
@@ -234,16 +234,8 @@ class Executor:
         gas = GasTracker(min(message.gas_limit * MILLIGAS_PER_GAS, _MAX_I64), tracer=tracer)
         premium = max(0, min(message.gas_premium, message.gas_fee_cap - context.base_fee))
         receiver = self._machine.state_tree.lookup_id(message.to)
-        calls = CallManager(
-            self._machine,
-            self._call_rules,
-            gas,
-            sender,
-            message.from_,
-            receiver,
-            message.nonce,
-            TokenAmount(premium),
-        )
+        origin = MessageOrigin(sender, message.from_, message.nonce, TokenAmount(premium))
+        calls = CallManager(self._machine, self._call_rules, gas, origin, receiver)
         try:
             if inclusion:
                 gas.charge("OnChainMessage", inclusion, inclusion - context.network.prices.message_compute)

@@ -6,10 +6,9 @@ blocks reachable from the new state root. Chain, clock, mempool and wallets are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
@@ -21,7 +20,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.externs import Externs
 from hypervisor.features import enabled_features
 from hypervisor.genesis import Genesis
-from hypervisor.machine_state import MachineState
+from hypervisor.machine_state import MachineSettings, MachineState
 from hypervisor.manifest import Manifest
 from hypervisor.message import Message, SignedMessage
 from hypervisor.opening import (
@@ -51,9 +50,6 @@ from store.cid import RAW, Cid, cid_of, show
 from store.codec import encode
 from store.overlay import OverlayStore, ReadOnlyStore
 from store.roots import HEAD
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class CreationFailed(HypervisorError):
@@ -98,29 +94,9 @@ class Hypervisor(MachineState):
         base: Store,
         root: Cid,
         context: MachineContext,
-        *,
-        registry: Callable[[Manifest, BufferedStore], Registry],
-        externs: Externs | None = None,
-        proofs: ProofVerifier | None = None,
-        tracer: Tracer | None = None,
-        actor_debugging: bool = False,
-        pending: Mapping[Cid, bytes] | None = None,
-        installed: tuple[Cid, ...] = (),
-        origin: StateOrigin | None = None,
+        settings: MachineSettings,
     ) -> None:
-        super().__init__(
-            base,
-            root,
-            context,
-            registry=registry,
-            externs=externs,
-            proofs=proofs,
-            tracer=tracer,
-            actor_debugging=actor_debugging,
-            pending=pending,
-            installed=installed,
-            origin=origin,
-        )
+        super().__init__(base, root, context, settings)
         self._rules = context.rules
         self.executor = executor_factory(context.rules)(self)
 
@@ -168,21 +144,13 @@ class Hypervisor(MachineState):
         try:
             head = base.metadata(HEAD)
             named = None if rules is None else canonical_rules(rules)
-            begun = choose_context(base, network, named, context, bundle, over)
-            check_features(begun)
-            pending, root = first_state(base, bundle, first, begun.network) if head is None else ({}, Cid(head))
-            machine = cls(
-                base,
-                root,
-                begun,
-                registry=registry,
-                externs=externs,
-                proofs=proofs,
-                tracer=tracer,
-                actor_debugging=actor_debugging,
-                pending=pending,
-                installed=installed_codes(base),
+            initial = choose_context(base, network, named, context, bundle, over)
+            check_features(initial)
+            pending, root = first_state(base, bundle, first, initial.network) if head is None else ({}, Cid(head))
+            settings = MachineSettings(
+                registry, externs, proofs, tracer, actor_debugging, pending, installed=installed_codes(base)
             )
+            machine = cls(base, root, initial, settings)
             if head is None:
                 machine._construct_singletons(first)
                 machine.flush()
@@ -206,8 +174,7 @@ class Hypervisor(MachineState):
         tracer: Tracer | None = None,
     ) -> Hypervisor:
         """Return a machine at any state root whose blocks `base` has, for vectors, archives and foreign states."""
-        registry = registry_factory(evm, {})
-        return cls(base, root, context, registry=registry, externs=externs, proofs=proofs, tracer=tracer)
+        return cls(base, root, context, MachineSettings(registry_factory(evm, {}), externs, proofs, tracer))
 
     def fork(
         self,
@@ -245,19 +212,17 @@ class Hypervisor(MachineState):
                 learn_actors(self.registry, manifest, store)
             return self.registry
 
-        return Hypervisor(
-            base,
-            root,
-            context,
-            registry=shared,
-            externs=externs,
-            proofs=self.proofs,
-            tracer=tracer,
-            actor_debugging=self.actor_debugging,
-            pending=self.store.pending,
-            installed=self._installed,
-            origin=self.origin,
+        settings = MachineSettings(
+            shared,
+            externs,
+            self.proofs,
+            tracer,
+            self.actor_debugging,
+            self.store.pending,
+            self._installed,
+            self.origin,
         )
+        return Hypervisor(base, root, context, settings)
 
     def close(self) -> None:
         """Close the store and end the pooled threads. Unflushed changes are lost."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from hypervisor import actor_log
@@ -45,6 +45,26 @@ class Snapshot:
     pending: Mapping[Cid, bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class MachineSettings:
+    """Services and options of a machine. `pending` are blocks of its state that are not in the store yet."""
+
+    registry: Callable[[Manifest, BufferedStore], Registry]
+    """Function that returns the registry of runtimes for a manifest and the machine's store."""
+    externs: Externs | None = None
+    """Access to the chain; None for `DevelopmentExterns`."""
+    proofs: ProofVerifier | None = None
+    """Verifier of proofs; None refuses them."""
+    tracer: Tracer | None = None
+    actor_debugging: bool = False
+    """True if actors log (`Kernel.debug_enabled`)."""
+    pending: Mapping[Cid, bytes] = field(default_factory=dict)
+    installed: tuple[Cid, ...] = ()
+    """Code CIDs of installed modules."""
+    origin: StateOrigin | None = None
+    """Source of actors that are not in the state (`StateTree.read_from`)."""
+
+
 class MachineState:
     """A state tree over a store, its context, and the runtimes of its actors."""
 
@@ -53,37 +73,29 @@ class MachineState:
         base: Store,
         root: Cid,
         context: MachineContext,
-        *,
-        registry: Callable[[Manifest, BufferedStore], Registry],
-        externs: Externs | None = None,
-        proofs: ProofVerifier | None = None,
-        tracer: Tracer | None = None,
-        actor_debugging: bool = False,
-        pending: Mapping[Cid, bytes] | None = None,
-        installed: tuple[Cid, ...] = (),
-        origin: StateOrigin | None = None,
+        settings: MachineSettings,
     ) -> None:
         self.base = base
         self.store = BufferedStore(base)
-        self._hold(pending or {})
+        self._hold(settings.pending)
         self.context = context
-        self.externs: Externs = externs or DevelopmentExterns()
-        self.proofs: ProofVerifier = proofs or RefuseProofs()
-        self.tracer = tracer
+        self.externs: Externs = settings.externs or DevelopmentExterns()
+        self.proofs: ProofVerifier = settings.proofs or RefuseProofs()
+        self.tracer = settings.tracer
         self.interceptor: Interceptor[Any] | None = None
         """Interceptor of calls; receives the `CallManager` of the message."""
-        self.actor_debugging = actor_debugging
+        self.actor_debugging = settings.actor_debugging
         self._is_quiet = False
-        if actor_debugging:
+        if settings.actor_debugging:
             actor_log.listen()
         self.blocks = ScannedBlocks()
         self.stacks = Stacks()
-        self.origin = origin
+        self.origin = settings.origin
         """Source of actors that are not in the state (`StateTree.read_from`), or None."""
         self.state_tree = self._tree(root)
         self.manifest = self._load_manifest()
-        self.registry = registry(self.manifest, self.store)
-        self._installed = installed
+        self.registry = settings.registry(self.manifest, self.store)
+        self._installed = settings.installed
         self._all_installed: tuple[tuple[Cid, ...], Cid | None, frozenset[Cid]] = ((), None, frozenset())
 
     def _tree(self, root: Cid) -> StateTree:

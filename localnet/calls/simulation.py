@@ -104,6 +104,7 @@ def simulate_blocks(
     gas_limit = chain.rules.limits.block_gas
     if not chain.rules.features.has_null_rounds:
         blocks = _without_gaps(base, blocks)
+    options = _Options(validation, transfers)
     parent, done, left = base, list[SimulatedBlock](), chain.rules.limits.request_gas
     for block in blocks:
         height, time = _place(base, parent, block.block, chain.rules.simulations.block_time)
@@ -115,9 +116,7 @@ def simulate_blocks(
         chain.rules.settings.override_block(machine, block.block)
         override_accounts(machine, block.accounts or {}, chain.rules)
         gas_limit = gas_limit if block.block.gas_limit is None else block.block.gas_limit
-        simulated = _Block(chain, machine, parent, height, time, gas_limit, left, validation, transfers).run(
-            block.calls, work
-        )
+        simulated = _Block(chain, machine, parent, height, time, gas_limit, left, options).run(block.calls, work)
         left = Gas(max(0, left - simulated.tipset.gas_used))  # limit of the request, independent of the blocks' limits
         done.append(simulated)
         parent = simulated.tipset
@@ -162,6 +161,14 @@ def _place(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tu
     return height, time
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The options of a simulation, see `simulate_blocks`."""
+
+    validation: bool
+    transfers: bool
+
+
 class _Block:
     """A block during the execution of its calls."""
 
@@ -174,12 +181,11 @@ class _Block:
         time: int,
         gas_limit: Gas,
         left: Gas,
-        validation: bool,
-        transfers: bool,
+        options: _Options,
     ) -> None:
         self._chain = chain
         self._machine, self._parent, self._height, self._time = machine, parent, height, time
-        self._validation, self._transfers = validation, transfers
+        self._options = options
         self._rules = rules_of(machine)
         self._gas_limit, self._left = gas_limit, left
         blobs = self._rules.blobs
@@ -192,10 +198,10 @@ class _Block:
         tips = 0
         for call in calls:
             candidate = self._candidate(call)
-            recorder = Recorder() if self._transfers else None
+            recorder = Recorder() if self._options.transfers else None
             self._machine.tracer = None if recorder is None else adapted(self._machine, recorder)
             try:
-                execution, tip = execute_one(self._machine, candidate, simulated=not self._validation)
+                execution, tip = execute_one(self._machine, candidate, simulated=not self._options.validation)
             except TransactionRefused as refused:
                 raise _as_refusal(refused) from None
             finally:
@@ -231,14 +237,14 @@ class _Block:
         gas = min(gas, self._left)
         sender_of(machine, sender)
         expected = nonce_of(machine, sender)
-        nonce = call.nonce if self._validation and call.nonce is not None else expected
-        fees = (original.max_fee, original.max_priority_fee) if self._validation else (0, 0)
+        nonce = call.nonce if self._options.validation and call.nonce is not None else expected
+        fees = (original.max_fee, original.max_priority_fee) if self._options.validation else (0, 0)
         transaction = replace(original, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
         if transaction.type in (BLOB, SET_CODE) or transaction.access_list:
             candidate = _unsigned(machine, transaction, call.sender)
         else:
             candidate = from_impersonated(machine, self._rules.messages.message_from(transaction, sender))
-        if self._validation:
+        if self._options.validation:
             self._validate(candidate, expected)
         self._check_funds(candidate)
         return candidate

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hypervisor.address import Address
-from hypervisor.call_manager import CallManager
+from hypervisor.call_manager import CallManager, MessageOrigin
 from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.context import InvocationContext, MachineContext
 from hypervisor.errors import ActorExit, InvalidModule, SyscallError
@@ -25,6 +25,7 @@ from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.calls import Calls
 from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import MachineSettings
 from hypervisor.manifest import ACTOR_NAMES, Manifest
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
@@ -119,11 +120,13 @@ class World:
             self.base,
             root,
             context,
-            registry=lambda _manifest, _store: Registry(RuntimeServices(), {}, {"wasm": lambda _: self.runtime}),
-            externs=self.externs,
-            proofs=self.proofs,
-            tracer=self.tracer,
-            pending=seed.pending,
+            MachineSettings(
+                lambda _manifest, _store: Registry(RuntimeServices(), {}, {"wasm": lambda _: self.runtime}),
+                externs=self.externs,
+                proofs=self.proofs,
+                tracer=self.tracer,
+                pending=seed.pending,
+            ),
         )
 
     @property
@@ -169,7 +172,9 @@ class World:
 
     def calls(self, limit: int = _LIMIT, receiver: ActorID | None = None, nonce: int = 0) -> CallManager:
         """Return a call manager for a message from `SENDER`; `limit` is in milligas."""
-        return CallManager(self.machine, FILECOIN_CALLS, GasTracker(limit), SENDER_ID, SENDER, receiver, nonce)
+        return CallManager(
+            self.machine, FILECOIN_CALLS, GasTracker(limit), MessageOrigin(SENDER_ID, SENDER, nonce), receiver
+        )
 
     def kernel(
         self,

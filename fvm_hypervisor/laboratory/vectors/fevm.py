@@ -19,7 +19,7 @@ from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.bundle import Bundle
 from hypervisor.call import Call
-from hypervisor.call_manager import CallManager
+from hypervisor.call_manager import CallManager, MessageOrigin
 from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, OutOfGas, SyscallError
@@ -27,6 +27,7 @@ from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker, to_milligas
 from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import MachineSettings
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.opening import OWN_EVM
@@ -137,7 +138,7 @@ class CaseWorld:
             machine = Hypervisor.at(store, root, context, evm=self._evm)
             self._registry = machine.registry
             return machine
-        return Hypervisor(store, root, context, registry=lambda _manifest, _store: registry)
+        return Hypervisor(store, root, context, MachineSettings(lambda _manifest, _store: registry))
 
     # --- before -----------------------------------------------------------------------------------------------
 
@@ -328,9 +329,8 @@ def _apply_directly(machine: Hypervisor, message: Message, sender: ActorID, code
     """Apply a message that the executor rejects, because of its codec or its premium."""
     gas = GasTracker(to_milligas(message.gas_limit))
     receiver = machine.state_tree.lookup_id(message.to)
-    calls = CallManager(
-        machine, FILECOIN_CALLS, gas, sender, message.from_, receiver, message.nonce, TokenAmount(premium)
-    )
+    origin = MessageOrigin(sender, message.from_, message.nonce, TokenAmount(premium))
+    calls = CallManager(machine, FILECOIN_CALLS, gas, origin, receiver)
     block = Block(codec, message.params) if message.params else None
     try:
         result = calls.send(Call(sender, message.to, message.method, block, message.value))

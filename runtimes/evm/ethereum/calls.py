@@ -15,7 +15,7 @@ from bridge.ethereum_block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
 from bridge.events import Log, entries_to_log, log_to_entries
 from hypervisor.address import Address
 from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
+from hypervisor.call_manager import CallManager, MessageOrigin
 from hypervisor.errors import OutOfGas
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
@@ -140,7 +140,7 @@ class EthereumCalls(CallManager):
             machine, Journal(), filecoin_addresses, None, fork.clears_empty, fork.burns_balance
         )
         self.ethereum_rules = rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
-        super().__init__(machine, rules, gas, origin, origin_address, None, nonce, journal=self.accounts.journal)
+        super().__init__(machine, rules, gas, MessageOrigin(origin, origin_address, nonce), None, self.accounts.journal)
         if fork.transfer_logs:
             self.accounts.name(SYSTEM_ACTOR, SYSTEM_ADDRESS)
         self.state_gas = StateGasMeter(self.accounts.journal) if fork.state_gas else None
