@@ -113,7 +113,7 @@ class ContractInterface:
         if found is None:
             return revert_reason(data) if text is None else text
         error, arguments = found
-        return f"{error['name']}({value_words(error['inputs'], arguments)})"
+        return f"{error['name']}({format_values(error['inputs'], arguments)})"
 
     def read_error(self, data: bytes) -> tuple[Mapping[str, Any], tuple[Any, ...]] | None:
         """Return the ABI entry of a custom error and its arguments' values, or None if none matches."""
@@ -200,7 +200,7 @@ class ContractInterface:
         return {selector_of(entry): entry for entry in self.abi if entry["type"] == "error"}
 
 
-def value_words(items: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> str:
+def format_values(items: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> str:
     """Format values by the types of ABI items like cast, without the exponent after large numbers."""
     return ", ".join(_value_text(_type(item), value, item) for item, value in zip(items, values, strict=True))
 
@@ -210,7 +210,7 @@ def _value_text(kind: str, value: Any, item: Mapping[str, Any]) -> str:
         case list() | tuple() if kind.endswith("]"):
             return f"[{', '.join(_value_text(kind[: kind.rindex('[')], part, item) for part in value)}]"
         case tuple():
-            return f"({value_words(item['components'], value)})"
+            return f"({format_values(item['components'], value)})"
         case bool():
             return str(value).lower()
         case str() if kind == "address":

@@ -23,7 +23,7 @@ SYSTEM_ADDRESS: Final = EthAddress(bytes.fromhex("ffffffffffffffffffffffffffffff
 TRANSFER_EVENT: Final = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
 """First topic of the log of a transfer: the hash of `Transfer(address,address,uint256)`."""
 
-BLOCK_HASHES_KEPT: Final = 8191
+BLOCK_HASH_COUNT: Final = 8191
 """Number of block hashes that it stores."""
 
 BLOCK_HASHES_CODE: Final = bytes.fromhex(

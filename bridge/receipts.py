@@ -77,11 +77,11 @@ def return_bytes(message: Message, receipt: Receipt) -> bytes:
     if not receipt.exit_code and message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR):
         return b""
     if message.method == APPLY_AND_CALL and message.to == message.from_:
-        return applied_answer(receipt)[1]
+        return apply_and_call_result(receipt)[1]
     return unwrap_return(receipt.return_data)
 
 
-def applied_answer(receipt: Receipt) -> tuple[int, bytes]:
+def apply_and_call_result(receipt: Receipt) -> tuple[int, bytes]:
     """Return exit code and return data of a message to ApplyAndCall, as seen by an Ethereum caller.
 
     The message itself exits with 0 even if its call failed, so that its authorizations persist (FIP-0111).
@@ -109,7 +109,7 @@ def failure_text(exit_code: int, data: bytes, message: str, reason: str | None =
     return f"message execution failed (exit=[{exit_words}], revert reason=[{reason}], vm error=[{message or 'none'}])"
 
 
-def shown_input(message: Message) -> bytes:
+def display_calldata(message: Message) -> bytes:
     """Return the calldata to display for a message that was not sent as a transaction."""
     if message.method in (INVOKE_EVM, CREATE_EXTERNAL_METHOD):
         try:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from hypervisor.undo_map import UndoMap
 
 _TAKEN: Final = "taken"
-"""Key that `take_written` writes; its value is always None."""
+"""Key that `take_changes` writes; its value is always None."""
 
 
 class Journal:
@@ -20,7 +20,7 @@ class Journal:
     def __init__(self) -> None:
         self._entries: UndoMap[Hashable, Any] = UndoMap()
         self._checkpoints: dict[str, list[int]] = {}
-        """Marks of `take_written` calls by purpose; a rollback removes those above its mark."""
+        """Marks of `take_changes` calls by purpose; a rollback removes those above its mark."""
         self.get: Callable[..., Any] = self._entries.get
         """Return the value under a key (by convention a tuple starting with the runtime's name), or a default."""
         self.set: Callable[[Hashable, Any], None] = self._entries.set
@@ -45,7 +45,7 @@ class Journal:
         for key, value in image.items():
             self._entries.set(key, value)
 
-    def take_written(self, purpose: str) -> list[Hashable]:
+    def take_changes(self, purpose: str) -> list[Hashable]:
         """Return the keys written since the last call for this purpose, each once.
 
         A rollback also undoes this call: the next call returns these keys again.

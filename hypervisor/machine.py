@@ -31,7 +31,7 @@ from hypervisor.opening import (
     first_state,
     installed_codes,
     learn_actors,
-    named_overlay,
+    load_overlay,
     open_store,
     registry_factory,
 )
@@ -136,7 +136,7 @@ class Hypervisor(MachineState):
         InvalidInput) if the bundle is not available, and `store.blockstore.StoreError` if the folder cannot be opened.
         """
         registry = registry_factory(evm, options or {})
-        over = named_overlay(overlay)
+        over = load_overlay(overlay)
         if isinstance(bundle, str | Path):
             bundle = Bundle.open(bundle)
         first = genesis or Genesis()

@@ -108,7 +108,7 @@ def choose_context(
     return chosen
 
 
-def named_overlay(overlay: Overlay | str | Path | None) -> Overlay | None:
+def load_overlay(overlay: Overlay | str | Path | None) -> Overlay | None:
     """Return an overlay given as an object or as its file. Raises InvalidInput."""
     if not isinstance(overlay, str | Path):
         return overlay

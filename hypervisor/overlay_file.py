@@ -49,7 +49,7 @@ _NAMED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """Rules of a chain and their values: fields of `NetworkVersion`."""
 _ANY: Final = "any"
-_LONGEST_NAME: Final = 100
+_MAX_NAME_LENGTH: Final = 100
 _MAX_PARTS: Final = 3
 """Maximum number of parts in the name of a price, as in `hashes.keccak_256.per_unit`."""
 _MAX_MILLIGAS: Final = (1 << 63) - 1
@@ -191,8 +191,8 @@ def table_of(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def parse_name(name: object) -> str:
     """Return a printable name of 1 to 100 letters unchanged. Raises InvalidInput."""
-    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
-        raise InvalidInput(f"the name is {name!r:.80}: expected a string of 1 to {_LONGEST_NAME} letters")
+    if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME_LENGTH or not name.isprintable():
+        raise InvalidInput(f"the name is {name!r:.80}: expected a string of 1 to {_MAX_NAME_LENGTH} letters")
     return name
 
 

@@ -126,7 +126,7 @@ class BlockMessage:
     pays: bool = False
 
 
-def may_run_beside(machine: MachineState) -> bool:
+def can_run_in_parallel(machine: MachineState) -> bool:
     """Return True if workers can observe all effects of messages on this machine.
 
     False with a step tracer, an interceptor or actor logs; if actors may open unreachable blocks (network versions
@@ -168,7 +168,7 @@ class ParallelBlock:
 
     def start(self) -> None:
         """Start workers, or, if they are adaptive, plan to estimate whether that pays off."""
-        if self._parallel.workers == 1 or not may_run_beside(self._machine):
+        if self._parallel.workers == 1 or not can_run_in_parallel(self._machine):
             return
         if self._parallel.adaptive:
             self._next_estimate = FEWEST_MESSAGES // 2

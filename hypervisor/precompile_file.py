@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
-from hypervisor.precompiles import LONGEST_MODULE, Precompile
+from hypervisor.precompiles import MAX_MODULE_BYTES, Precompile
 from hypervisor.user_files import path_inside, read_bounded
 
 TABLE: Final = "precompiles"
 MAX_PRECOMPILES: Final = 256
 """Maximum number of precompiles in a file."""
-_LONGEST_FILE: Final = 1 << 20
+_MAX_FILE_BYTES: Final = 1 << 20
 _NEEDED: Final = ("address", "gas", "wasm")
 _KEYS: Final = (*_NEEDED, "gas_per_word", "signature")
 _PYTHON: Final = ("python", "function", "module", "entry_point")
@@ -27,7 +27,7 @@ _PYTHON: Final = ("python", "function", "module", "entry_point")
 def read_precompiles(file: Path) -> tuple[Precompile, ...]:
     """Read the precompiles of a TOML file. Raises InvalidInput."""
     try:
-        content = tomllib.loads(read_bounded(file, _LONGEST_FILE, "the file of precompiles").decode())
+        content = tomllib.loads(read_bounded(file, _MAX_FILE_BYTES, "the file of precompiles").decode())
         tables = content.get(TABLE)
         if not isinstance(tables, dict) or not tables:
             raise InvalidInput(f"the file has no table [{TABLE}.NAME]")
@@ -64,7 +64,7 @@ def _precompile(name: str, table: Any, folder: Path) -> Precompile:
     if not isinstance(file, str) or not file or "\0" in file:
         raise InvalidInput(f"{where}.wasm is {file!r:.60}, expected the path of a module")
     path = path_inside(folder, file, f"{where}.wasm")
-    module = read_bounded(path, LONGEST_MODULE, f"{where}.wasm")
+    module = read_bounded(path, MAX_MODULE_BYTES, f"{where}.wasm")
     if not module:
         raise InvalidInput(f"{where}.wasm {path} is empty")
     fields = {key: table[key] for key in ("gas_per_word", "signature") if key in table}

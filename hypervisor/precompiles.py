@@ -15,9 +15,9 @@ from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
 
 MAX_GAS: Final = (1 << 63) - 1
-LONGEST_MODULE: Final = 1 << 20
+MAX_MODULE_BYTES: Final = 1 << 20
 """Maximum size of a module in bytes."""
-LONGEST_OUTPUT: Final = 1 << 20
+MAX_OUTPUT_BYTES: Final = 1 << 20
 """Maximum size of the output in bytes; a larger output fails the call."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -69,9 +69,9 @@ class Precompile:
             raise InvalidInput(f"{label} needs either a function or a WASM module, not {found}")
         if self.function is not None and not callable(self.function):
             raise InvalidInput(f"{label}: {self.function!r:.80} is not a function of the calldata")
-        if len(self.module) > LONGEST_MODULE:
+        if len(self.module) > MAX_MODULE_BYTES:
             raise InvalidInput(
-                f"{label}: the module has {len(self.module):,} bytes, at most {LONGEST_MODULE:,} are allowed"
+                f"{label}: the module has {len(self.module):,} bytes, at most {MAX_MODULE_BYTES:,} are allowed"
             )
 
     @property

@@ -23,7 +23,7 @@ WIDTH: Final = 120
 """Maximum length of a `repr`."""
 _DECIMALS: Final = len(str(ATTO_PER_FIL)) - 1
 _SHOWN_BYTES: Final = 8
-_LONGEST: Final = 46
+_MAX_ADDRESS_LENGTH: Final = 46
 """Maximum length of an address that is not shortened: f410 addresses have 44 characters, f3 addresses 86."""
 
 
@@ -100,7 +100,7 @@ def bytes_text(data: bytes) -> str:
     return f"0x{data[:_SHOWN_BYTES].hex()}... ({len(data):,} bytes)"
 
 
-def cut(text: str, limit: int = _LONGEST) -> str:
+def cut(text: str, limit: int = _MAX_ADDRESS_LENGTH) -> str:
     """Shorten a text to its beginning and end."""
     return text if len(text) <= limit else f"{text[: limit - 9]}...{text[-6:]}"
 

@@ -10,7 +10,7 @@ from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR
 
-_LONGEST: Final = (1 << 62) - 1
+_MAX_EPOCHS: Final = (1 << 62) - 1
 """Maximum length of a timelock or ramp in epochs; an epoch plus this fits into a signed 64-bit integer."""
 
 
@@ -54,7 +54,7 @@ class StreamSettings:
     def check(self) -> None:
         """Raise InvalidInput for epochs out of range."""
         for name, epochs in (("timelock", self.timelock), ("ramp", self.ramp)):
-            whole_number(epochs, f"the {name} of streams", 0, _LONGEST, unit="epochs")
+            whole_number(epochs, f"the {name} of streams", 0, _MAX_EPOCHS, unit="epochs")
 
 
 def _contract(text: str) -> Address:

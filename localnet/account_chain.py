@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from localnet.traces.guest_profile import GuestProfile
     from localnet.traces.trace import EpochTrace, Trace
 
-_LARGEST_METHOD: Final = (1 << 64) - 1
+_MAX_METHOD: Final = (1 << 64) - 1
 
 
 class AccountChain(DevelopmentChain):
@@ -162,7 +162,7 @@ class AccountChain(DevelopmentChain):
             from_,
             nonce=self.pending_nonce(from_),
             value=_amount(value),
-            method=MethodNumber(whole_number(method, "a method's number", 0, _LARGEST_METHOD)),
+            method=MethodNumber(whole_number(method, "a method's number", 0, _MAX_METHOD)),
             params=octets(params, "parameters"),
             gas_limit=self.rules.limits.message_gas if gas_limit is None else _gas(gas_limit),
             gas_fee_cap=TokenAmount(2 * self.base_fee + premium),

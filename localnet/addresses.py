@@ -29,11 +29,11 @@ UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
 
 def filecoin_address(target: Target) -> Address:
     """Return the Filecoin address of a target. Raises AddressError."""
-    address = given_address(target)
+    address = parse_target(target)
     return to_filecoin(address) if isinstance(address, bytes) else address
 
 
-def given_address(target: Target) -> EthAddress | Address:
+def parse_target(target: Target) -> EthAddress | Address:
     """Return the address of a target in the form in which it was given. Raises AddressError."""
     match target:
         case Address():
@@ -50,7 +50,7 @@ def given_address(target: Target) -> EthAddress | Address:
 
 def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
     """Return the Ethereum address of a target. AddressError also for an f1, f2 or f3 address without an actor."""
-    target = known_address(target)
+    target = canonical_address(target)
     if isinstance(target, bytes):
         return target
     actor = machine.state_tree.lookup_id(target)
@@ -59,13 +59,13 @@ def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
     return address_of_actor(machine.state_tree, actor)
 
 
-def known_address(target: Target) -> EthAddress | Address:
+def canonical_address(target: Target) -> EthAddress | Address:
     """Return a target's Ethereum address, or the f0 to f3 address of its actor. Raises AddressError."""
-    address = given_address(target)
+    address = parse_target(target)
     return address if isinstance(address, bytes) else from_delegated(address) or address
 
 
-def shown_address(machine: Hypervisor, address: Address) -> EthAddress:
+def display_address(machine: Hypervisor, address: Address) -> EthAddress:
     """Return the Ethereum address of a message's sender or receiver; UNRESOLVED for one without an actor."""
     try:
         return ethereum_address(machine, address)

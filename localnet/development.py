@@ -15,14 +15,14 @@ from bridge.ethereum_block import ETHEREUM
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.types import Gas, TokenAmount
-from localnet.addresses import Target, filecoin_address, given_address
+from localnet.addresses import Target, filecoin_address, parse_target
 from localnet.chain.block_production import BlockProduction
-from localnet.ledger.block_settings import LARGEST_GAS_LIMIT, LEAST_GAS_LIMIT, BlockSettings
+from localnet.ledger.block_settings import LEAST_GAS_LIMIT, MAX_GAS_LIMIT, BlockSettings
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.genesis import LARGEST_BALANCE, LARGEST_CHAIN_ID
+from localnet.ledger.genesis import MAX_BALANCE, MAX_CHAIN_ID
 from localnet.ledger.records import Tipset
 from localnet.state import controls
-from store.compression import LARGEST
+from store.compression import MAX_UNPACKED_BYTES
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,22 +79,22 @@ class DevelopmentChain(BlockProduction):
 
     def set_balance(self, target: Target, amount: int) -> None:
         """Set the balance of an account or actor in attoFIL, without a transaction. Raises InvalidInput."""
-        controls.set_balance(self.machine, given_address(target), TokenAmount(amount), self.rules.limits.balance)
+        controls.set_balance(self.machine, parse_target(target), TokenAmount(amount), self.rules.limits.balance)
         self.chain.keep_changes()
 
     def set_nonce(self, target: Target, nonce: int) -> None:
         """Set the nonce of an account or contract, without a transaction. Raises InvalidInput."""
-        controls.set_nonce(self.machine, given_address(target), nonce)
+        controls.set_nonce(self.machine, parse_target(target), nonce)
         self.chain.keep_changes()
 
     def set_code(self, target: Target, code: bytes) -> None:
         """Set the runtime code of an Ethereum address, without a transaction. Raises InvalidInput for native actors."""
-        controls.set_code(self.machine, given_address(target), code)
+        controls.set_code(self.machine, parse_target(target), code)
         self.chain.keep_changes()
 
     def set_storage(self, target: Target, slots: Mapping[int, int]) -> None:
         """Set storage slots of a contract, without a transaction. Raises InvalidInput (`controls.set_storage`)."""
-        controls.set_storage(self.machine, given_address(target), slots, bare=self.rules.features.allows_bare_storage)
+        controls.set_storage(self.machine, parse_target(target), slots, bare=self.rules.features.allows_bare_storage)
         self.chain.keep_changes()
 
     def grant_datacap(self, target: Target, size: int) -> None:
@@ -108,7 +108,7 @@ class DevelopmentChain(BlockProduction):
 
     def set_next_base_fee(self, base_fee: int) -> None:
         """Set the next block's base fee in attoFIL per gas; it continues from there. Raises InvalidInput."""
-        whole_number(base_fee, "a base fee", 0, LARGEST_BALANCE, unit="attoFIL")
+        whole_number(base_fee, "a base fee", 0, MAX_BALANCE, unit="attoFIL")
         self.chain.set_next_base_fee(TokenAmount(base_fee))
 
     # --- blocks under Ethereum's rules ------------------------------------------------------------------------
@@ -119,12 +119,12 @@ class DevelopmentChain(BlockProduction):
 
     def set_block_gas_limit(self, limit: int) -> None:
         """Set the gas limit of later blocks, at least `LEAST_GAS_LIMIT`. Raises InvalidInput."""
-        whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT)
+        whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, MAX_GAS_LIMIT)
         self._set(gas_limit=Gas(limit))
 
     def set_default_block_gas_limit(self, limit: int) -> None:
         """Set the node's default block gas limit, which the folder does not store. Raises InvalidInput."""
-        whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT)
+        whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, MAX_GAS_LIMIT)
         if self.head.next_settings.gas_limit is not None:  # of a folder: the option is newer
             self._set(gas_limit=None)
         self._check_settings("block gas limit")
@@ -132,7 +132,7 @@ class DevelopmentChain(BlockProduction):
 
     def set_min_gas_price(self, price: int) -> None:
         """Set the minimum fee cap of later transactions, in attoFIL per gas. Raises InvalidInput."""
-        whole_number(price, "a gas price", 0, LARGEST_BALANCE, unit="attoFIL")
+        whole_number(price, "a gas price", 0, MAX_BALANCE, unit="attoFIL")
         self._set(min_gas_price=TokenAmount(price))
 
     def set_next_randomness(self, randomness: bytes) -> None:
@@ -143,7 +143,7 @@ class DevelopmentChain(BlockProduction):
 
     def set_chain_id(self, chain_id: int) -> None:
         """Set the chain ID. Pending transactions signed for another chain ID are dropped. Raises InvalidInput."""
-        whole_number(chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
+        whole_number(chain_id, "a chain id", 1, MAX_CHAIN_ID)
         waiting = [(candidate, _signed_for(candidate)) for candidate in self.mempool]
         self._set(chain_id=chain_id)
         for candidate, signed_for in waiting:
@@ -180,7 +180,7 @@ class DevelopmentChain(BlockProduction):
 
         return dump_state(self.chain)
 
-    def load_state(self, packed: bytes, limit: int = LARGEST) -> Tipset:
+    def load_state(self, packed: bytes, limit: int = MAX_UNPACKED_BYTES) -> Tipset:
         """Replace the state by a dumped one, in a new block. Raises InvalidInput.
 
         Under Ethereum's rules a state dumped by anvil replaces the whole chain. `limit` is the maximum decompressed

@@ -17,7 +17,7 @@ from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.network_versions import NETWORK_VERSIONS, network_version
-from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, check_same_overlay, named_overlay, open_store
+from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, check_same_overlay, load_overlay, open_store
 from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
 from hypervisor.rules import canonical_rules
@@ -33,10 +33,10 @@ from localnet.fork.account_origin import AccountBlocks
 from localnet.fork.ethereum_fork import EthereumFork, connect, open_ethereum_fork
 from localnet.fork.forking import ForkSource, Origin, open_fork
 from localnet.fork.node_client import naming_origin
-from localnet.ledger.block_settings import LARGEST_GAS_LIMIT, LEAST_GAS_LIMIT
+from localnet.ledger.block_settings import LEAST_GAS_LIMIT, MAX_GAS_LIMIT
 from localnet.ledger.genesis import (
     DEFAULT_BALANCE,
-    LARGEST_CHAIN_ID,
+    MAX_CHAIN_ID,
     NOTHING_MORE,
     OTHER_FOLDER,
     NetworkRecord,
@@ -51,7 +51,7 @@ from localnet.rules.installed import rules_named, rules_of
 from localnet.rules.parts import NetworkRules
 from localnet.settings import NetworkSettings
 from localnet.state.controls import set_balance
-from localnet.state.named_code import keep_named_code
+from localnet.state.named_code import store_named_code
 from store.blockstore import Blockstore, Store
 from store.bounded import BoundedStore
 from store.overlay import OverlayStore
@@ -78,7 +78,7 @@ class Opening:
             count = whole_number(settings.account_count, "a number of accounts", 1)
         unlocked = accounts(settings.mnemonic, count, settings.derivation_path)
         rules = None if settings.rules is None else canonical_rules(settings.rules)
-        return cls(path, settings, unlocked, rules, named_overlay(settings.overlay))
+        return cls(path, settings, unlocked, rules, load_overlay(settings.overlay))
 
     @property
     def balance(self) -> TokenAmount:
@@ -116,7 +116,7 @@ class Opening:
             first, evm = Upgrades(machine.context.network.number), machine.registry.options["evm"]
             rules = rules_of(machine)
             if index.head < 0:
-                keep_named_code(store, *rules.code)
+                store_named_code(store, *rules.code)
             fresh = NetworkRecord(
                 genesis.network_name,
                 supply,
@@ -275,7 +275,7 @@ class Opening:
         chosen = self.rules or forked or FILECOIN
         rules = rules_named(chosen, hardfork) if record is None else self._recorded_rules(record)
         if self.settings.chain_id is not None:
-            whole_number(self.settings.chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
+            whole_number(self.settings.chain_id, "a chain id", 1, MAX_CHAIN_ID)
         if self.settings.fork is not None and record is None:
             if isinstance(origin, Origin) and (network is not None or bundle is not None):
                 raise InvalidInput("a fork uses the network version and actors of the forked network: omit them")
@@ -349,7 +349,7 @@ def _checked_gas_limit(limit: int, rules: NetworkRules) -> Gas:
             f"a block gas limit is an option of Ethereum's rules: under the rules '{rules.name}' it is always "
             f"{rules.limits.block_gas:,}; omit the option, or choose the rules '{ETHEREUM}'"
         )
-    return Gas(whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT))
+    return Gas(whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, MAX_GAS_LIMIT))
 
 
 def _check_own(bundle: Bundle | None, number: int, overlay: Overlay | None) -> None:

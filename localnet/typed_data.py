@@ -21,7 +21,7 @@ _PREFIX: Final = b"\x19\x01"
 _ARRAY: Final = re.compile(r"(.+)\[(\d*)\]")
 _ATOM: Final = re.compile(r"address|bool|u?int\d*|bytes\d*|string")
 _DEEPEST: Final = 64
-_LONGEST: Final = 1 << 24
+_MAX_ENCODED_BYTES: Final = 1 << 24
 
 
 def typed_data_digest(data: Mapping[str, Any]) -> bytes:
@@ -105,8 +105,8 @@ class _Structures:
                 raise InvalidInput(f"typed data: two members of {name} have one name")
             text = type_text(self._types, name).encode()
             self._written += len(text)
-            if self._written > _LONGEST:
-                raise InvalidInput(f"typed data: the encoded types exceed {_LONGEST} bytes")
+            if self._written > _MAX_ENCODED_BYTES:
+                raise InvalidInput(f"typed data: the encoded types exceed {_MAX_ENCODED_BYTES} bytes")
             self._hashes[name] = bytes(keccak(text))
         return self._hashes[name]
 

@@ -47,7 +47,7 @@ class BlockNotFound(StoreError):
         self.way = way
 
     def __str__(self) -> str:
-        return f"block {_text(self.cid)} is not in the store{way_text(self.way)}"
+        return f"block {_text(self.cid)} is not in the store{path_text(self.way)}"
 
 
 class StoreCorrupt(StoreError):
@@ -160,7 +160,7 @@ def check_expected(store: Store, expected: Mapping[bytes, bytes | None]) -> None
             raise HeadMoved(f"{key.decode('ascii', 'replace')}: expected {_head(value)}, found {_head(found)}")
 
 
-def way_text(way: tuple[Cid, ...]) -> str:
+def path_text(way: tuple[Cid, ...]) -> str:
     """Return a description of the path to a block: the CID of its parent and of the root."""
     if not way:
         return ""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-LARGEST: Final = 64 << 20
+MAX_UNPACKED_BYTES: Final = 64 << 20
 """Default maximum size of decompressed data, in bytes."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -33,7 +33,7 @@ def gzip_bytes(data: bytes) -> bytes:
     return bytes(packed)
 
 
-def gunzip(packed: bytes, limit: int = LARGEST) -> bytes:
+def gunzip(packed: bytes, limit: int = MAX_UNPACKED_BYTES) -> bytes:
     """Decompress `packed` to at most `limit` bytes. Raises CompressionError before it allocates more than that."""
     found = bytearray()
     while packed:
@@ -50,7 +50,7 @@ def gunzip(packed: bytes, limit: int = LARGEST) -> bytes:
     return bytes(found)
 
 
-def gunzip_lines(path: Path, limit: int = LARGEST) -> Iterator[bytes]:
+def gunzip_lines(path: Path, limit: int = MAX_UNPACKED_BYTES) -> Iterator[bytes]:
     """Iterate over the lines of a compressed file, each of at most `limit` bytes.
 
     Raises CompressionError and OSError.

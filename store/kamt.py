@@ -31,12 +31,12 @@ EMPTY_KAMT_BLOCK: Final = bytes.fromhex("824080")
 EMPTY_KAMT: Final = cid_of(EMPTY_KAMT_BLOCK)
 """The root of a tree without slots."""
 _MASK: Final = (1 << BIT_WIDTH) - 1
-_LARGEST: Final = (1 << PATH_BITS) - 1
+_MAX_KEY: Final = (1 << PATH_BITS) - 1
 _WORD_HEADS: Final = tuple(bytes_head(length) for length in range(33))
 """CBOR heads of words, by length in bytes."""
 _ENTRY_HEADS: Final = tuple(b"\xa1\x61v\x81\x82" + head for head in _WORD_HEADS)
 """Bytes that precede an entry's key, by its length."""
-_LONGEST: Final = PATH_BITS - PATH_BITS % BIT_WIDTH
+_MAX_CHILD_START: Final = PATH_BITS - PATH_BITS % BIT_WIDTH
 """Number of path bits before the last, partial level: the maximum start of a child node."""
 
 _Entry = tuple[int, int]
@@ -102,7 +102,7 @@ class Kamt:
 
     def get(self, slot: int) -> int:
         """Return the value of a storage slot, 0 <= slot < 2^256."""
-        if not 0 <= slot <= _LARGEST:
+        if not 0 <= slot <= _MAX_KEY:
             raise _no_word(slot)
         node = self._root
         start = 0
@@ -123,8 +123,8 @@ class Kamt:
 
     def set(self, slot: int, value: int) -> None:
         """Set a storage slot, 0 <= slot, value < 2^256; zero deletes it."""
-        if not 0 <= slot <= _LARGEST or not 0 <= value <= _LARGEST:
-            raise _no_word(value if 0 <= slot <= _LARGEST else slot)
+        if not 0 <= slot <= _MAX_KEY or not 0 <= value <= _MAX_KEY:
+            raise _no_word(value if 0 <= slot <= _MAX_KEY else slot)
         if value:
             self._insert(slot, value)
         else:
@@ -370,7 +370,7 @@ def _read_pointer(pointer: Any, start: int) -> _Entry | _Link:
     if type(fields) is not list or len(fields) != 3:
         raise KamtError("invalid KAMT pointer: expected {'v': [[key, value]]} or {'l': [link, length, path]}")
     cid, (length, raw) = child_cid(fields[0], KamtError), fields[1:]
-    if type(length) is not int or length < 0 or length % BIT_WIDTH or start + length > _LONGEST:
+    if type(length) is not int or length < 0 or length % BIT_WIDTH or start + length > _MAX_CHILD_START:
         raise KamtError(f"invalid KAMT extension of {length!r} bits after {start} path bits")
     if type(raw) is not bytes or len(raw) != (length + 7) // 8:
         raise KamtError(f"invalid KAMT extension of {length} bits: expected {(length + 7) // 8} bytes")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt, way_text
+from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt, path_text
 from store.cid import (
     BLAKE2B_256,
     DAG_CBOR,
@@ -72,7 +72,7 @@ class Walk:
             except BlockNotFound:
                 raise BlockNotFound(cid, tuple(self._path)) from None
             except CodecError as error:
-                raise StoreCorrupt(f"block {show(cid)}{way_text(tuple(self._path))}: {error}") from None
+                raise StoreCorrupt(f"block {show(cid)}{path_text(tuple(self._path))}: {error}") from None
         elif self._store.has(cid):
             finished[cid] = None
         else:

@@ -40,7 +40,7 @@ _FAULTS: Final[Mapping[str, ExitCode]] = MappingProxyType({
 """Exit codes of faults reported by engines, if the name is not the end of the exit code's name."""
 
 
-def fault_words(reason: str) -> str:
+def fault_text(reason: str) -> str:
     """Return go-ethereum's text for the fault of an instruction (`bridge.evm_steps`), or the reason itself."""
     code = _FAULTS.get(reason) or ExitCode.__members__.get(f"EVM_CONTRACT_{reason}")
     return reason if code is None else WORDS.get(code, reason)

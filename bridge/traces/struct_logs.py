@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
-from bridge.traces.failure_words import LogTooLong, fault_words
+from bridge.traces.failure_words import LogTooLong, fault_text
 from hypervisor.address import Address
 from hypervisor.errors import HypervisorError
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent
@@ -85,7 +85,7 @@ class StructLogger:
             case EvmCost() if self._last is not None:
                 self._last["gasCost"] += event.gas
             case EvmFault() if self._last is not None and "error" not in self._last:
-                self._last["error"] = fault_words(event.reason)
+                self._last["error"] = fault_text(event.reason)
             case _:
                 pass
 

@@ -187,7 +187,7 @@ def find_compiler(folders: tuple[Path, ...] = (GUESTS, *STANDALONE)) -> str:
     if shutil.which("rustup") is None:
         raise ToolchainMissing(f"this needs rustup, and then: {remedy}")
     try:
-        version = ask_compiler("--version")
+        version = run_compiler("--version")
     except subprocess.CalledProcessError:
         raise ToolchainMissing(f"this needs Rust {toolchain()}: {remedy}") from None
     if not (sysroot() / "lib" / "rustlib" / TARGET / "lib").is_dir():
@@ -199,7 +199,7 @@ def find_compiler(folders: tuple[Path, ...] = (GUESTS, *STANDALONE)) -> str:
     return version
 
 
-def ask_compiler(question: str) -> str:
+def run_compiler(question: str) -> str:
     """Run the pinned compiler with the arguments in `question` and return its output."""
     command = ["rustup", "run", toolchain(), "rustc", *question.split()]
     done = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True)
@@ -208,7 +208,7 @@ def ask_compiler(question: str) -> str:
 
 def sysroot() -> Path:
     """Return the sysroot of the pinned compiler."""
-    return Path(ask_compiler("--print sysroot"))
+    return Path(run_compiler("--print sysroot"))
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -35,7 +35,7 @@ _Params = Annotated[
 ]
 _Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Value to send, such as 1.5fil.")]
 _Target = Annotated[str, typer.Argument(metavar="ADDRESS", help="f0... to f4..., or 0x...", show_default=False)]
-_LONGEST_NUMBER = 20
+_MAX_NUMBER_DIGITS = 20
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -167,12 +167,12 @@ def create(
 
     Example: hypervisor actor create bafk... '{"owner": "f0100"}' --state chain
     """
-    from fvm_hypervisor.cli.folders import named_block, open_chain
+    from fvm_hypervisor.cli.folders import open_chain, parse_block_cid
     from fvm_hypervisor.cli.node_actors import create_actor
     from hypervisor.address import Address
 
     chain = _chain(state, rpc)
-    wanted, (values, cbor), money = named_block(code), _read_params(params), payment(value)
+    wanted, (values, cbor), money = parse_block_cid(code), _read_params(params), payment(value)
     if isinstance(chain, str):
         found = {**create_actor(chain, code, values, cbor, money), "code": code}
     else:
@@ -198,10 +198,10 @@ def replace(
 
     Example: hypervisor actor replace f0123 bafk... --rpc-url http://127.0.0.1:8545
     """
-    from fvm_hypervisor.cli.folders import named_block, open_chain
+    from fvm_hypervisor.cli.folders import open_chain, parse_block_cid
     from fvm_hypervisor.cli.node_actors import replace_actor
 
-    chain, wanted = _chain(state, rpc), named_block(code)
+    chain, wanted = _chain(state, rpc), parse_block_cid(code)
     if isinstance(chain, str):
         replace_actor(chain, address, code)
     else:
@@ -237,7 +237,7 @@ def call(
     from fvm_hypervisor.cli.node_actors import call_actor
 
     chain, (values, cbor), money = _chain(state, rpc), _read_params(params), payment(value)
-    wanted = int(method) if method.isascii() and method.isdigit() and len(method) <= _LONGEST_NUMBER else method
+    wanted = int(method) if method.isascii() and method.isdigit() and len(method) <= _MAX_NUMBER_DIGITS else method
     if isinstance(chain, str):
         found = call_actor(chain, address, wanted, values, money, account, dry_run, schema, cbor)
     else:

@@ -23,7 +23,7 @@ def balance(
     Example: hypervisor balance 0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266 --json
     """
     from bridge.addresses import from_delegated
-    from fvm_hypervisor.cli.node_client import ask_of_actor, ethereum
+    from fvm_hypervisor.cli.node_client import ethereum, request_of_actor
     from fvm_hypervisor.cli.rpc_client import ask
     from hypervisor.errors import InvalidInput
     from hypervisor.printed import show_fil
@@ -31,7 +31,7 @@ def balance(
 
     parsed = filecoin_address(address)
     if block is None and from_delegated(parsed) is None:  # it may have no Ethereum address yet
-        amount = int(ask_of_actor(rpc_url, address, "Filecoin.WalletBalance", str(parsed)))
+        amount = int(request_of_actor(rpc_url, address, "Filecoin.WalletBalance", str(parsed)))
     elif block is None or (block.isascii() and block.isdigit() and len(block) < 20):
         height = "latest" if block is None else hex(int(block))
         amount = int(ask(rpc_url, "eth_getBalance", ethereum(rpc_url)(address), height), 16)

@@ -94,21 +94,21 @@ def has_code(url: str, address: str, block: str = "latest") -> bool:
 
 def without_code(url: str, address: str) -> str:
     """Return the error text for calling a function at an address without code."""
-    from localnet.fork.node_client import shown_url
+    from localnet.fork.node_client import redacted_url
 
-    return f"there is no code at {address} on {shown_url(url)}, so its functions cannot be called"
+    return f"there is no code at {address} on {redacted_url(url)}, so its functions cannot be called"
 
 
 def _ask_call(url: str, request: dict[str, str], block: str) -> str:
     """Return the data that a call returned. Raises NodeError."""
     from fvm_hypervisor.cli.rpc_client import ask
-    from localnet.fork.node_client import NodeError, shown_url
+    from localnet.fork.node_client import NodeError, redacted_url
 
     answer = ask(url, "eth_call", request, block)
     if answer == "0x" and not has_code(url, request["to"], block):
         raise NodeError(without_code(url, request["to"]))
     if not isinstance(answer, str) or not _HEX.fullmatch(answer):
-        raise NodeError(f"{shown_url(url)} returned {answer!r:.80} for eth_call: expected hex data")
+        raise NodeError(f"{redacted_url(url)} returned {answer!r:.80} for eth_call: expected hex data")
     return answer
 
 

@@ -67,7 +67,7 @@ def export(
 
     Example: hypervisor car export chain state.car
     """
-    from fvm_hypervisor.cli.folders import head_of, named_block, reading
+    from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
     from fvm_hypervisor.cli.progress import bytes_bar
     from hypervisor.errors import InvalidInput
     from store.cid import show
@@ -77,7 +77,7 @@ def export(
     from store.transfer import export_car, write_blocks
 
     with reading(folder) as store, bytes_bar("exporting") as progress:
-        roots = [named_block(text) for text in root or ()] or [head_of(store)]
+        roots = [parse_block_cid(text) for text in root or ()] or [head_of(store)]
         partial = car.with_name(car.name + ".part")
         try:
             with partial.open("wb") as file:

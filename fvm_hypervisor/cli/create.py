@@ -63,7 +63,7 @@ def create(
     """
     from fvm_hypervisor.cli.deploy import deploy_contract
     from fvm_hypervisor.cli.node_client import SendOptions, ethereum, prepared_transaction, request_of
-    from fvm_hypervisor.cli.project_contract import compiled_contract, constructor_texts, named_node
+    from fvm_hypervisor.cli.project_contract import compiled_contract, constructor_texts, node_url
     from localnet.contracts.abi_entries import readable_interface
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import init_code_of
@@ -75,7 +75,7 @@ def create(
     project, artifact = compiled_contract(
         context, root, contract, profile, use, url=rpc_url, solc_from_project=solc_from_project
     )
-    url = named_node(project, rpc_url) or URL
+    url = node_url(project, rpc_url) or URL
     known = NamedInterface(artifact.name, readable_interface(artifact.abi))
     init_code = init_code_of(known.interface, _creation_code(artifact), texts, ethereum(url))
     _check_payable(artifact, money)

@@ -32,7 +32,7 @@ def statetest(
     """
     from fvm_hypervisor.laboratory.vectors.statetest import run_file
 
-    fork = _checked_fork(fork)
+    fork = _check_fork(fork)
     work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
     _run_all(work, paths, 1 if trace else workers, "files of state tests", as_json)
 
@@ -59,12 +59,12 @@ def blocktest(
     """
     from fvm_hypervisor.laboratory.vectors.blocktest import run_file
 
-    fork = _checked_fork(fork)
+    fork = _check_fork(fork)
     work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
     _run_all(work, paths, 1 if trace else workers, "files of blockchain tests", as_json)
 
 
-def _checked_fork(name: str | None) -> str | None:
+def _check_fork(name: str | None) -> str | None:
     """Return the name of a fork or transition with its usual capitalisation. Raises BadParameter if it is unknown."""
     from hypervisor.errors import InvalidInput
     from runtimes.evm.ethereum import schedule_of, with_case

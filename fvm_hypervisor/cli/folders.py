@@ -67,7 +67,7 @@ def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False)
     return Network(folder, evm=evm or AUTO, overlay=record.overlay, read_only=read_only)
 
 
-def named_block(text: str) -> Cid:
+def parse_block_cid(text: str) -> Cid:
     """Parse a CID given by the user. Raises InvalidInput if it is malformed."""
     from hypervisor.errors import InvalidInput
     from store.cid import CidError, parse_cid

@@ -83,7 +83,7 @@ SETTINGS: Final = (
 
 
 def setting_options(*panels: str) -> list[TyperOption]:
-    """Return command options for the settings of some panels, whose values `given_settings` collects.
+    """Return command options for the settings of some panels, whose values `command_line_settings` collects.
 
     The option `--trust`, which `with_consent` reads, is included.
     """
@@ -102,7 +102,7 @@ def with_default_values(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def given_settings(context: Any) -> dict[str, Any]:
+def command_line_settings(context: Any) -> dict[str, Any]:
     """Return the keys of foundry.toml set on the command line; `context` is the command's."""
     return dict(context.meta.get(_META, {}))
 
@@ -122,11 +122,11 @@ def with_consent(
     own = {setting.key: setting.value for setting in environment_settings(os.environ).settings}
     consents = {Consent.FFI} if ffi else set()
     consents |= {Consent.SOLC} if solc_from_project or {"solc", "solc_version"} & own.keys() else set()
-    nodes = (url, given_settings(context).get("eth_rpc_url"), own.get("eth_rpc_url"))
+    nodes = (url, command_line_settings(context).get("eth_rpc_url"), own.get("eth_rpc_url"))
     trust = bool(context.meta.get(_TRUST))
     urls = frozenset(str(node) for node in nodes if node is not None)
     consent = grant_of(project.root, trust=trust, consents=frozenset(consents), urls=urls)
-    offline = given_settings(context).get("offline") is True
+    offline = command_line_settings(context).get("offline") is True
     return replace(project, consent=consent, ffi=ffi or project.ffi, forks_offline=offline)
 
 

@@ -106,7 +106,7 @@ def _in_folder(
 def _at_node(
     url: str, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
 ) -> CollectionResult | None:
-    from localnet.fork.node_client import NodeClient, NodeError, shown_url
+    from localnet.fork.node_client import NodeClient, NodeError, redacted_url
     from store.collector import CollectionResult
 
     until = None if seconds is None else monotonic() + seconds
@@ -127,5 +127,7 @@ def _at_node(
                     if phase == "compact":  # the node releases the disk space in the background
                         sleep(_COMPACTING)
                 case _:
-                    raise NodeError(f"{shown_url(url)} returned no status of a collection: is it a `hypervisor node`?")
+                    raise NodeError(
+                        f"{redacted_url(url)} returned no status of a collection: is it a `hypervisor node`?"
+                    )
     return None

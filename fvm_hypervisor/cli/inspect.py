@@ -88,7 +88,7 @@ def _look_into_folder(
     """Return the value at the path, and write the blocks that prove it to `proof`."""
     from functools import partial
 
-    from fvm_hypervisor.cli.folders import head_of, named_block, reading
+    from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
     from fvm_hypervisor.proofs.filecoin import look
     from hypervisor.user_files import check_output
     from localnet.state.inspection import StateInspector
@@ -100,11 +100,11 @@ def _look_into_folder(
     check_output(proof, "the proof")
     with reading(folder) as store:
         if block is not None:
-            start = named_block(block)
+            start = parse_block_cid(block)
             recorder = RecordingBlockstore(store)
             found, take = look(recorder, start, path, limit), recorder.take
         else:
-            start = head_of(store) if root is None else named_block(root)
+            start = head_of(store) if root is None else parse_block_cid(root)
             inspector = StateInspector(store, start, partial(stored_interface, store))
             found, take = inspector.look(path, limit), inspector.proof
         if proof is not None:
@@ -116,16 +116,16 @@ def _look_into_folder(
 
 def _look_into_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:
     """Return a proof's root and the value at `path` in its blocks. Raises ProofError, InvalidInput."""
-    from fvm_hypervisor.cli.folders import named_block
+    from fvm_hypervisor.cli.folders import parse_block_cid
     from fvm_hypervisor.proofs.filecoin import look_into_file, look_into_state, proving, read_proof
     from store.cid import show
 
     if block is not None:
-        header, found = look_into_file(file, path, named_block(block), limit)
+        header, found = look_into_file(file, path, parse_block_cid(block), limit)
         return show(header), found
     start, blocks = read_proof(file)
     if root is not None:
-        start = named_block(root)
+        start = parse_block_cid(root)
     with proving(f"{file} does not prove the value at '{path}' in the state {show(start)}"):
         return show(start), look_into_state(blocks, start, path, limit)
 

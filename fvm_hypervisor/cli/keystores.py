@@ -53,7 +53,7 @@ PasswordFiles = Annotated[
     ),
 ]
 
-_LARGEST: Final = 1 << 16
+_MAX_FILE_BYTES: Final = 1 << 16
 _MAX_MEMORY: Final = 1 << 30
 """Maximum memory of scrypt in bytes. Keystores of foundry and geth need 8 to 256 MiB."""
 _MAX_ROUNDS: Final = 1 << 24
@@ -119,7 +119,7 @@ def _asked(file: Path) -> str:
 def _password(file: Path) -> str:
     from hypervisor.user_files import read_bounded
 
-    return read_bounded(file, _LARGEST, "the password file").decode("utf-8", "replace").rstrip()
+    return read_bounded(file, _MAX_FILE_BYTES, "the password file").decode("utf-8", "replace").rstrip()
 
 
 def _key(file: Path, password: str) -> str:
@@ -128,7 +128,7 @@ def _key(file: Path, password: str) -> str:
 
     if file.is_dir():
         raise InvalidInput(f"{file} is a folder: --keystore expects the file of one key")
-    data = read_bounded(file, _LARGEST, "the keystore")
+    data = read_bounded(file, _MAX_FILE_BYTES, "the keystore")
     try:
         content = parse_json(data)
         costs = _costs(content)

@@ -77,7 +77,7 @@ def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> No
     from fvm_hypervisor.cli.options import parsed_network
     from fvm_hypervisor.drafts import named_draft
     from hypervisor.network_versions import LATEST, network_version
-    from hypervisor.opening import named_overlay
+    from hypervisor.opening import load_overlay
     from hypervisor.price_names import price_values, show_price
 
     draft = named_draft(network, overlay)
@@ -85,7 +85,7 @@ def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> No
         row = network_version(draft.number, draft.overlay)
     else:
         number = LATEST.number if network is None else parsed_network(network)
-        row = network_version(number, named_overlay(overlay))
+        row = network_version(number, load_overlay(overlay))
     values = price_values(row.prices)
     if as_json:
         typer.echo(json.dumps({"network": row.number, "prices": values}))

@@ -32,9 +32,9 @@ from fvm_hypervisor.cli.options import (
     Engines,
     Precompiles,
     available_engine,
-    checked_rules,
-    named_precompiles,
-    named_rules,
+    check_rules,
+    parse_precompiles,
+    rules_of_options,
 )
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def node(
     deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
     rules: Annotated[
         str | None,
-        typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_RULES, callback=checked_rules),
+        typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_RULES, callback=check_rules),
     ] = None,
     lab: Annotated[
         list[str] | None, typer.Option(metavar="NAME[=OPTION][,...]", rich_help_panel=_CHAIN, help=_LAB)
@@ -303,7 +303,7 @@ def node(
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
     from localnet.contracts.amounts import parse_amount
-    from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
+    from localnet.ledger.block_settings import MAX_GAS_LIMIT
     from localnet.network import Network
     from localnet.rpc.interval import BlockTimer
     from localnet.rpc.node import FORK_QUERY_TIME, NodeLimits
@@ -337,7 +337,7 @@ def node(
             IN_MEMORY if state is None else state,
             **version,
             evm=evm or AUTO,
-            rules=named_rules(rules, lab),
+            rules=rules_of_options(rules, lab),
             hardfork=hardfork or "",
             facade=abi_facade,
             mnemonic=words,
@@ -346,7 +346,7 @@ def node(
             balance=funds,
             clock=lambda: time.time() + ahead,
             chain_id=chain_id,
-            gas_limit=LARGEST_GAS_LIMIT if disable_block_gas_limit else gas_limit,
+            gas_limit=MAX_GAS_LIMIT if disable_block_gas_limit else gas_limit,
             bare=bare,
             deferred=deferred,
             fork=forks.fork_source(
@@ -367,7 +367,7 @@ def node(
             keep_states=keep_states if state is None else None,
             actor_debugging=actor_logs,
             parallel=parallel,
-            precompiles=named_precompiles(precompile),
+            precompiles=parse_precompiles(precompile),
         )
     with opened:
         if timestamp is not None and opened.chain.is_new_fork:

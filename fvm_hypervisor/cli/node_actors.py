@@ -13,7 +13,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable
 from localnet.addresses import filecoin_address
 from localnet.contracts.native_actor import read_interface, read_schema
-from localnet.fork.node_client import NodeError, shown_url
+from localnet.fork.node_client import NodeError, redacted_url
 
 
 def install_actor(url: str, module: bytes, schema: Path | None, name: str) -> str:
@@ -27,7 +27,7 @@ def create_actor(url: str, code: str, params: Any, cbor: bytes | None, value: in
     encoded = params if cbor is None else f"0x{cbor.hex()}"
     found = ask(url, "hypervisor_createActor", {"/": code}, encoded, hex(value))
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("id", "address")):
-        raise NodeError(f"{shown_url(url)} returned no addresses of an actor: {found!r:.60}")
+        raise NodeError(f"{redacted_url(url)} returned no addresses of an actor: {found!r:.60}")
     return {name: printable(found[name]) for name in ("id", "address")}
 
 
@@ -71,7 +71,7 @@ def call_actor(
 
 def _cid(url: str, found: Any) -> str:
     if not isinstance(found, dict) or not isinstance(found.get("/"), str):
-        raise NodeError(f"{shown_url(url)} returned no code CID: {found!r:.60}")
+        raise NodeError(f"{redacted_url(url)} returned no code CID: {found!r:.60}")
     return printable(found["/"])
 
 
@@ -105,7 +105,7 @@ def _built_in(url: str, address: str) -> Interface:
 def _sender(url: str, account: int) -> str:
     native = [str(each) for each in ask(url, "Filecoin.WalletList") if str(each)[1:2] == "1"]
     if account >= len(native):
-        raise InvalidInput(f"{shown_url(url)} has {len(native)} native accounts, but no number {account}")
+        raise InvalidInput(f"{redacted_url(url)} has {len(native)} native accounts, but no number {account}")
     return native[account]
 
 
@@ -114,7 +114,7 @@ def _answer(url: str, interface: Interface, method: str | int, found: dict[str, 
         code, returned = found[receipt]["ExitCode"], found[receipt]["Return"]
         data = b64decode(returned or "", validate=True)
     except (TypeError, KeyError, Base64Error) as error:
-        raise NodeError(f"{shown_url(url)} returned an invalid receipt: {error}") from None
+        raise NodeError(f"{redacted_url(url)} returned an invalid receipt: {error}") from None
     if code:
         raise NodeError(f"{method} exits with {code}: {printable(str(found.get('Error') or 'no message'))}")
     return interface.answer_json(method, data)

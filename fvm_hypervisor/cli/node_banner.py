@@ -10,7 +10,7 @@ from bridge.ethereum_block import ETHEREUM
 from hypervisor.bundle_library import release_of
 from hypervisor.network_versions import known_row
 from hypervisor.printed import show_fil
-from localnet.fork.node_client import shown_url
+from localnet.fork.node_client import redacted_url
 from store.cid import show
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _origin(network: Network) -> list[str]:
     if origin is None:
         return []
     point, what = origin.point, "block" if network.rules.name == ETHEREUM else "epoch"
-    return [f"Fork:            of {shown_url(point.url) or 'a snapshot'}, after {what} {point.height}"]
+    return [f"Fork:            of {redacted_url(point.url) or 'a snapshot'}, after {what} {point.height}"]
 
 
 def _part(title: str, lines: list[str]) -> str:

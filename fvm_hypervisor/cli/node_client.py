@@ -17,9 +17,9 @@ from bridge.reverts import exit_error, revert_reason
 from fvm_hypervisor.cli.options import URL, URL_VARIABLE
 from fvm_hypervisor.cli.progress import status_line
 from fvm_hypervisor.cli.rpc_client import ask
-from fvm_hypervisor.cli.trace_client import ask_trace
+from fvm_hypervisor.cli.trace_client import request_trace
 from hypervisor.errors import InvalidInput
-from localnet.fork.node_client import NodeError, shown_url
+from localnet.fork.node_client import NodeError, redacted_url
 from localnet.traces.trace_command import trace_command
 
 if TYPE_CHECKING:
@@ -55,15 +55,15 @@ def ethereum(url: str) -> Callable[[str], str]:
         number = parsed.actor_id()
         known = masked_id(number) if number is not None else from_delegated(parsed)
         if known is None:
-            return str(ask_of_actor(url, text, "Filecoin.FilecoinAddressToEthAddress", str(parsed)))
+            return str(request_of_actor(url, text, "Filecoin.FilecoinAddressToEthAddress", str(parsed)))
         if number is not None and not text.startswith("0x"):
-            ask_of_actor(url, text, "Filecoin.StateNetworkName")  # on another network, the funds would be lost
+            request_of_actor(url, text, "Filecoin.StateNetworkName")  # on another network, the funds would be lost
         return f"0x{known.hex()}"
 
     return read
 
 
-def ask_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
+def request_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
     """Return a node's response about an actor. Raises NodeError, also for a node without actors."""
     try:
         return ask(url, method, *params)
@@ -71,7 +71,7 @@ def ask_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
         if not error.is_unknown_method:
             raise
         raise NodeError(
-            f"{shown_url(url)} cannot resolve {address}: {method} failed ({error}). Addresses of actors "
+            f"{redacted_url(url)} cannot resolve {address}: {method} failed ({error}). Addresses of actors "
             "need a Filecoin node, such as Lotus or `hypervisor node`; Ethereum nodes have no actors",
             error.data,
             code=error.code,
@@ -94,7 +94,7 @@ def await_node(url: str, timeout: float) -> None:
                 raise
         if not is_shown:
             end = time.strftime("%H:%M:%S", time.localtime(time.time() + timeout))
-            typer.echo(f"waiting for a node at {shown_url(url)} until {end} (--timeout {timeout:g})", err=True)
+            typer.echo(f"waiting for a node at {redacted_url(url)} until {end} (--timeout {timeout:g})", err=True)
             is_shown = True
         time.sleep(pause)
         pause = min(2 * pause, _SLOW)
@@ -136,7 +136,7 @@ def failure_lines(url: str, transaction: str, interfaces: Sequence[Any] = ()) ->
     from localnet.traces.trace_report import explain_trace
 
     try:
-        found = explain_trace(ask_trace(url, transaction), interfaces)
+        found = explain_trace(request_trace(url, transaction), interfaces)
     except NodeError:
         return []
     return list(found["why"]["calls"]) if found["why"] else []
@@ -161,7 +161,7 @@ def print_outcome(url: str, receipt: dict[str, Any], failure: Sequence[str], as_
         for line in failure:
             typer.echo(f"  {line}", err=True)
         default = os.environ.get(URL_VARIABLE, URL)
-        command = trace_command(found["transaction"], url if url == default else shown_url(url), default)
+        command = trace_command(found["transaction"], url if url == default else redacted_url(url), default)
         typer.echo(f"  `{command}` shows all its calls", err=True)
     else:
         for name, value in found.items():
@@ -189,7 +189,8 @@ def _account(url: str, sender: str) -> str:
     accounts = ask(url, "eth_accounts")
     if int(sender) >= len(accounts):
         raise InvalidInput(
-            f"{shown_url(url)} has {len(accounts)} accounts, but no number {sender}: to sign here, pass --private-key"
+            f"{redacted_url(url)} has {len(accounts)} accounts, but no number {sender}: to sign here, "
+            "pass --private-key"
         )
     return str(accounts[int(sender)])
 

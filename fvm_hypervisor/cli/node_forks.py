@@ -150,10 +150,10 @@ def fork_source(
     from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
     from localnet.fork.forking import ForkSource
-    from localnet.fork.node_client import shown_url
+    from localnet.fork.node_client import redacted_url
     from localnet.fork.request_options import RequestOptions
     from localnet.fork.request_options import headers as parsed_headers
-    from localnet.ledger.genesis import LARGEST_CHAIN_ID
+    from localnet.ledger.genesis import MAX_CHAIN_ID
 
     if url is None:
         if block is not None or transaction is not None:
@@ -164,7 +164,7 @@ def fork_source(
             raise InvalidInput(f"--fork-chain-id {chain_id} is the chain ID of a forked network: pass --fork-url too")
         return None
     if chain_id is not None:
-        whole_number(chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
+        whole_number(chain_id, "a chain id", 1, MAX_CHAIN_ID)
     if transaction is not None and not re.fullmatch(r"0x[0-9a-fA-F]{64}", transaction):
         raise InvalidInput(f"'{transaction:.80}' is not the hash of a transaction: expected 0x and 64 hex digits")
     node, at, suffix = url.rpartition("@")
@@ -176,7 +176,7 @@ def fork_source(
 
     def waited(seconds: float) -> None:
         if not silent:
-            typer.echo(f"waiting for {shown_url(url)} for {seconds:.0f} s", err=True)
+            typer.echo(f"waiting for {redacted_url(url)} for {seconds:.0f} s", err=True)
 
     options = RequestOptions(
         timeout=timeout / 1000,

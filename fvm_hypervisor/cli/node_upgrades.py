@@ -110,13 +110,13 @@ def network_options(
     has that one's version. Raises InvalidInput.
     """
     from fvm_hypervisor.drafts import allow_draft, named_draft
-    from hypervisor.opening import named_overlay
+    from hypervisor.opening import load_overlay
 
     plan = planned(upgrades)
     draft = named_draft(network, overlay)
     if draft is None:
         version = None if network is None else parsed_network(network)
-        return {"network": version, "overlay": named_overlay(overlay), "upgrades": plan, "bundle": bundle}
+        return {"network": version, "overlay": load_overlay(overlay), "upgrades": plan, "bundle": bundle}
     allow_draft(draft, trust=trust)
     numbers = [each[0] if isinstance(each, tuple) else each for each in plan.values()]
     is_planned = draft.number in numbers

@@ -100,7 +100,7 @@ Precompiles = Annotated[
 ]
 
 
-def named_precompiles(names: Sequence[str] | None) -> tuple[Precompile | str, ...]:
+def parse_precompiles(names: Sequence[str] | None) -> tuple[Precompile | str, ...]:
     """Return the precompiles named by `--precompile`: installed ones, or those of a TOML file. Raises InvalidInput."""
     from hypervisor.precompile_file import read_precompiles
 
@@ -110,7 +110,7 @@ def named_precompiles(names: Sequence[str] | None) -> tuple[Precompile | str, ..
     return tuple(found)
 
 
-def checked_rules(name: str | None) -> str | None:
+def check_rules(name: str | None) -> str | None:
     """Return the name of installed rules unchanged. Raises BadParameter if they are not installed."""
     if name is not None:
         from hypervisor.rules import rule_names
@@ -120,7 +120,7 @@ def checked_rules(name: str | None) -> str | None:
     return name
 
 
-def named_rules(rules: str | None, names: Sequence[str] | None) -> str | None:
+def rules_of_options(rules: str | None, names: Sequence[str] | None) -> str | None:
     """Return the name of rules with labs enabled, from `--rules` and each `--lab`. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
     from hypervisor.labs import lab_names, rules_with_labs

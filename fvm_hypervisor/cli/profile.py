@@ -31,10 +31,10 @@ def profile(
 
     Example: hypervisor profile 0x67ad... --flame profile.svg
     """
-    from fvm_hypervisor.cli.trace import wanted_transaction
+    from fvm_hypervisor.cli.trace import parse_transaction_reference
     from localnet.traces.guest_profile import profile_lines, save_profile_flame
 
-    wanted = wanted_transaction(transaction)
+    wanted = parse_transaction_reference(transaction)
     found = _of_folder(state, wanted) if state else _of_node(rpc, wanted)
     if flame is not None:
         save_profile_flame(found, flame)
@@ -56,7 +56,7 @@ def _of_folder(folder: Path, wanted: bytes | str) -> dict[str, Any]:
 def _of_node(url: str, wanted: bytes | str) -> dict[str, Any]:
     from fvm_hypervisor.cli.rpc_client import ask
     from fvm_hypervisor.cli.trace import hash_at_node
-    from localnet.fork.node_client import NodeError, shown_url
+    from localnet.fork.node_client import NodeError, redacted_url
     from localnet.traces.guest_profile import check_profile
 
     found = ask(url, "hypervisor_profile", hash_at_node(url, wanted))
@@ -64,5 +64,5 @@ def _of_node(url: str, wanted: bytes | str) -> dict[str, Any]:
         return check_profile(found)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise NodeError(
-            f"{shown_url(url)} returned an invalid profile: {type(error).__name__} in {found!r:.60}"
+            f"{redacted_url(url)} returned an invalid profile: {type(error).__name__} in {found!r:.60}"
         ) from None

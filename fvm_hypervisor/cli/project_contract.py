@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.project import Project
     from fvm_hypervisor.soltest.session import SuiteSession
 
-_LARGEST_FILE: Final = 1 << 20
+_MAX_FILE_BYTES: Final = 1 << 20
 """Maximum size of an arguments file in bytes."""
 
 
@@ -36,7 +36,7 @@ def source_path(home: Path, file: str) -> str:
     raise InvalidInput(f"there is no file {file}, here or in {home}")
 
 
-def contract_named(artifacts: Artifacts, file: str, name: str) -> ContractArtifact:
+def find_contract(artifacts: Artifacts, file: str, name: str) -> ContractArtifact:
     """Return the contract with a name in a source file, or in any if `file` is empty. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
 
@@ -80,13 +80,13 @@ def contract_request(
     from fvm_hypervisor.verification.client import request_of
     from hypervisor.errors import InvalidInput
     from hypervisor.user_files import read_bounded
-    from localnet.contracts.artifacts import LARGEST_FILE
+    from localnet.contracts.artifacts import MAX_FILE_BYTES
 
     session, artifact = _compiled(context, root, contract, profile, use, **consent)
     assert session.artifacts is not None, "it has compiled"
     wanted = artifact.file, artifact.name
     path = next(found.path for found in session.artifacts.locations if (found.file, found.name) == wanted)
-    metadata = orjson.loads(read_bounded(path, LARGEST_FILE, "the artifact")).get("metadata")
+    metadata = orjson.loads(read_bounded(path, MAX_FILE_BYTES, "the artifact")).get("metadata")
     if not isinstance(metadata, dict):
         raise InvalidInput(f"{path} has no metadata of the compiler: compile again with --force")
     return session.project, request_of(metadata, session.sources().texts, transaction)
@@ -95,7 +95,7 @@ def contract_request(
 def _compiled(
     context: Any, root: Path, contract: str, profile: str | None, use: str | None, **consent: Any
 ) -> tuple[SuiteSession, ContractArtifact]:
-    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
+    from fvm_hypervisor.cli.foundry_settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import find_root, load_project
@@ -107,26 +107,26 @@ def _compiled(
         raise InvalidInput(f"{contract!r:.80} is not a contract: expected FILE:NAME or NAME, as src/Vault.sol:Vault")
     home = find_root(root)
     check_folders(context, home)
-    project = with_consent(context, load_project(home, profile, given_settings(context)), **consent)
+    project = with_consent(context, load_project(home, profile, command_line_settings(context)), **consent)
     path = source_path(home, file) if file else ""
     session = SuiteSession(
         project, SuiteFilter(inside=path or None), Options(use=use), lambda line: typer.echo(line, err=True)
     )
-    return session, contract_named(session.compiled(), path, name)
+    return session, find_contract(session.compiled(), path, name)
 
 
-def named_node(project: Project, option: str | None) -> str | None:
+def node_url(project: Project, option: str | None) -> str | None:
     """Return the node URL from the command line or the project; None without one. Raises InvalidInput."""
     import os
 
     from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
-    from localnet.fork.node_client import shown_url
+    from localnet.fork.node_client import redacted_url
 
     node = option or project.eth_rpc_url
     if node is None:
         return None
     url = endpoint_url(node, project.rpc_endpoints, os.environ)
-    project.consent.require_node(url, f"the command asks the node {shown_url(node)}")
+    project.consent.require_node(url, f"the command asks the node {redacted_url(node)}")
     return url
 
 
@@ -143,7 +143,7 @@ def constructor_texts(option: Sequence[str] | None, file: Path | None) -> list[s
         return None if option is None else list(option)
     if option:
         raise InvalidInput("--constructor-args and --constructor-args-path exclude each other: pass one of them")
-    data = read_bounded(file, _LARGEST_FILE, "the file of arguments")
+    data = read_bounded(file, _MAX_FILE_BYTES, "the file of arguments")
     try:
         text = data.decode()
         if file.suffix != ".json":

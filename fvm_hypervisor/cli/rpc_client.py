@@ -27,7 +27,7 @@ def ask(url: str, method: str, *params: Any) -> Any:
         return client.request(method, *params)
 
 
-def ask_checked(url: str, read: Callable[[Any], T], method: str, *params: Any) -> T:
+def request_parsed(url: str, read: Callable[[Any], T], method: str, *params: Any) -> T:
     """Return the node's response, parsed. Raises NodeError, also for another shape, and InvalidInput."""
     with NodeClient(url, _parse) as client:
         return client.read(read, method, *params)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fvm_hypervisor.cli.keystores import KeystoreAccounts, Keystores, PasswordFiles, Passwords, keystore_keys
-from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, named_precompiles
+from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, parse_precompiles
 from fvm_hypervisor.cli.project_options import SolcFromProject
 
 if TYPE_CHECKING:
@@ -155,9 +155,9 @@ def script(
     from dataclasses import replace
     from functools import partial
 
-    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
+    from fvm_hypervisor.cli.foundry_settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.cli.node_client import account_of, ethereum
-    from fvm_hypervisor.cli.project_contract import named_node, source_path
+    from fvm_hypervisor.cli.project_contract import node_url, source_path
     from fvm_hypervisor.cli.script_networks import HowToSend, ScriptNetworks, ScriptSending
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.forks.remotes import CACHES
@@ -174,13 +174,13 @@ def script(
 
     home = find_root(root)
     check_folders(context, home)
-    project = load_project(home, profile, given_settings(context))
+    project = load_project(home, profile, command_line_settings(context))
     project = with_consent(context, project, ffi=ffi, solc_from_project=solc_from_project, url=rpc_url)
     file, _, named = path.partition(":")
     contract = target_contract or named
     if not named and file.isidentifier() and not any((folder / file).exists() for folder in (Path(), home)):
         file, contract = "", file
-    url = named_node(project, rpc_url)
+    url = node_url(project, rpc_url)
     if project.forks_offline and (broadcast or resume):
         raise InvalidInput("transactions cannot be sent with --offline: omit it, or omit --broadcast and --resume")
     if resume and url is None and not multi:
@@ -193,7 +193,7 @@ def script(
     linked = libraries_option(libraries or ())
     sender = _sender(sender_, list(keys), project.sender)
     source = source_path(home, file) if file else ""
-    own = named_precompiles(precompile)
+    own = parse_precompiles(precompile)
     options = Options(evm=evm, use=use, verbosity=verbosity, shows_logs=True, precompiles=own)
     session = SuiteSession(
         project, SuiteFilter(inside=source or None), options, lambda line: typer.echo(line, err=True)
@@ -261,11 +261,11 @@ def script(
 
 
 def _script(artifacts: Any, file: str, contract: str) -> Any:
-    from fvm_hypervisor.cli.project_contract import contract_named
+    from fvm_hypervisor.cli.project_contract import find_contract
     from hypervisor.errors import InvalidInput
 
     if contract:
-        return contract_named(artifacts, file, contract)
+        return find_contract(artifacts, file, contract)
     found = [entry.name for entry in artifacts.locations if entry.file == file]
     made = [name for name in found if artifacts.get(file, name).creation.object]
     if len(made) != 1:

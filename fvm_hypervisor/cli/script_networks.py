@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fvm_hypervisor.cli.node_client import register_abi
-from fvm_hypervisor.cli.rpc_client import ask, ask_checked
+from fvm_hypervisor.cli.rpc_client import ask, request_parsed
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord, returns_of, rows_of
 from fvm_hypervisor.soltest.scripts.sending import (
@@ -69,7 +69,7 @@ class ScriptNetwork:
 
     def __init__(self, source: ForkSource, stack: ExitStack, precompiles: tuple[Precompile | str, ...]) -> None:
         self.url, self._source = source.url, source
-        self.ask = partial(ask_checked, self.url)
+        self.ask = partial(request_parsed, self.url)
         self.chain = 0 if source.options.offline else self.ask(quantity, "eth_chainId")
         self._stack, self._precompiles = stack, precompiles
 

@@ -133,24 +133,24 @@ def _print_refused_calls(
 ) -> None:
     """Print the call tree of a transaction that was never sent because its gas estimate failed."""
     from fvm_hypervisor.cli.node_client import request_of
-    from fvm_hypervisor.cli.trace_client import ask_call_trace
+    from fvm_hypervisor.cli.trace_client import request_call_trace
 
-    found = ask_call_trace(sending.url, request_of(sending, to, data, value))
+    found = request_call_trace(sending.url, request_of(sending, to, data, value))
     if found is not None and found["calls"]:
         _print_tree(found, interfaces)
 
 
 def _print_calls(url: str, transaction: str, own: NamedInterface | None, artifacts: Sequence[Path] | None) -> None:
     """Print the call tree of a transaction. Artifacts with the code of a called contract name it."""
-    from fvm_hypervisor.cli.trace_client import ask_places, ask_trace
+    from fvm_hypervisor.cli.trace_client import request_places, request_trace
     from localnet.contracts.artifacts import ArtifactFolders
     from localnet.contracts.named_interface import NamedInterface
     from localnet.traces.call_places import placed
 
     folders = ArtifactFolders(artifacts)
     compiled = folders.contracts()
-    found, interfaces = ask_trace(url, transaction), [] if own is None else [own]
-    places = ask_places(url, transaction) if compiled else None
+    found, interfaces = request_trace(url, transaction), [] if own is None else [own]
+    places = request_places(url, transaction) if compiled else None
     if places is not None:
         found, named = placed(found, places, folders)
         interfaces += named

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fvm_hypervisor.cli.options import EVM, OWN_ENGINE, Engines, Precompiles, checked_rules, named_precompiles
+from fvm_hypervisor.cli.options import EVM, OWN_ENGINE, Engines, Precompiles, check_rules, parse_precompiles
 from fvm_hypervisor.cli.project_options import SolcFromProject
 from fvm_hypervisor.cli.vectors import CORES
 
@@ -98,7 +98,7 @@ def run_tests(
             metavar="NAME",
             help="Rules for gas and accounting: ethereum, filecoin, or installed ones. Built-in actors "
             "exist under all rules.",
-            callback=checked_rules,
+            callback=check_rules,
         ),
     ] = "ethereum",
     network: Annotated[
@@ -317,7 +317,7 @@ def run_tests(
     Example: hypervisor test --match-contract Counter -vvv
     """
     from bridge.ethereum_block import ETHEREUM
-    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
+    from fvm_hypervisor.cli.foundry_settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.cli.mutation import mutation_options_of, run_mutation
     from fvm_hypervisor.cli.suites import Reports, SuiteRuns
     from fvm_hypervisor.cli.symbolic_options import check_symbolic, symbolic_settings
@@ -387,7 +387,7 @@ def run_tests(
     if not resolved.exists():
         raise InvalidInput(f"there is no file or folder {resolved}")
     home = named or find_root(resolved if resolved.is_dir() else resolved.parent)
-    settings, seed = given_settings(context), _seed(fuzz_seed)
+    settings, seed = command_line_settings(context), _seed(fuzz_seed)
     check_folders(context, home)
 
     def load() -> Project:
@@ -434,7 +434,7 @@ def run_tests(
     options = Options(
         rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,
         shows_logs=verbosity >= 2 or junit, report=collected, hides_passed=suppress_successful_traces,
-        precompiles=named_precompiles(precompile), decodes_internal=decode_internal,
+        precompiles=parse_precompiles(precompile), decodes_internal=decode_internal,
         records_traces=as_json and not collected, brutalizes=brutalize,
     )  # fmt: skip
     reports = Reports(

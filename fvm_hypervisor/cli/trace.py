@@ -73,12 +73,12 @@ def trace(
     check_output(flame, "the flame view")
     is_epoch = transaction.isascii() and transaction.isdigit() and len(transaction) < _SHORTEST_HASH
     if open_page:
-        _open(transaction if is_epoch else wanted_transaction(transaction), rpc, state)
+        _open(transaction if is_epoch else parse_transaction_reference(transaction), rpc, state)
         return
     if is_epoch:
         _epoch(int(transaction), rpc, state, evm, abi or [], as_json=as_json, flame=flame)
         return
-    wanted, interfaces = wanted_transaction(transaction), [_interface(path) for path in abi or []]
+    wanted, interfaces = parse_transaction_reference(transaction), [_interface(path) for path in abi or []]
     from localnet.contracts.artifacts import ArtifactFolders
     from localnet.contracts.named_interface import NamedInterface
     from localnet.traces.call_places import placed
@@ -155,12 +155,12 @@ def _epoch_of_folder(folder: Path, evm: str | None, epoch: int) -> dict[str, Any
 
 
 def _epoch_of_node(url: str, epoch: int) -> dict[str, Any]:
-    from fvm_hypervisor.cli.trace_client import ask_epoch_trace
+    from fvm_hypervisor.cli.trace_client import request_epoch_trace
 
-    return ask_epoch_trace(url, epoch)
+    return request_epoch_trace(url, epoch)
 
 
-def wanted_transaction(text: str) -> bytes | str:
+def parse_transaction_reference(text: str) -> bytes | str:
     """Parse a transaction's hash, or a message's CID, which is returned as text."""
     from hypervisor.errors import InvalidInput
     from store.cid import CidError, parse_cid, show
@@ -192,10 +192,10 @@ def _of_folder(folder: Path, evm: str | None, wanted: bytes | str, places: bool)
 
 
 def _of_node(url: str, wanted: bytes | str, places: bool) -> Traced:
-    from fvm_hypervisor.cli.trace_client import ask_places, ask_trace
+    from fvm_hypervisor.cli.trace_client import request_places, request_trace
 
     text = hash_at_node(url, wanted)
-    return ask_trace(url, text), ask_places(url, text) if places else None
+    return request_trace(url, text), request_places(url, text) if places else None
 
 
 def transaction_of(network: Network, wanted: bytes | str) -> bytes:
@@ -212,9 +212,9 @@ def transaction_of(network: Network, wanted: bytes | str) -> bytes:
 
 def hash_at_node(url: str, wanted: bytes | str) -> str:
     """Return a transaction's hash as hex, resolving a message CID at a node. Raises UnknownTransaction, NodeError."""
-    from fvm_hypervisor.cli.trace_client import ask_hash
+    from fvm_hypervisor.cli.trace_client import request_hash
 
-    text = ask_hash(url, wanted) if isinstance(wanted, str) else f"0x{wanted.hex()}"
+    text = request_hash(url, wanted) if isinstance(wanted, str) else f"0x{wanted.hex()}"
     if text is None:
         raise _no_message(str(wanted))
     return text
@@ -237,12 +237,12 @@ def _title(found: dict[str, Any]) -> Text:
     from rich.text import Text
 
     from localnet.traces.call_places import failure_line
-    from localnet.traces.trace_report import gas_words
+    from localnet.traces.trace_report import gas_summary
 
     title = Text(f"transaction {found['transactionHash']} in block {found['blockNumber']}: ")
     title.append(f"exit {found['exit']}", style="red" if found["exitCode"] else "green")
     title.append(f", gas {found['gasUsed']:,}")
-    title.append(f" ({gas_words(found)})", style="dim")
+    title.append(f" ({gas_summary(found)})", style="dim")
     for number, line in enumerate(found["why"]["calls"] if found["why"] else ()):
         title.append(f"\n{'because ' if number else 'failed: '}{line}", style="red")
     location = failure_line(found)

@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fvm_hypervisor.cli.rpc_client import ask
-from localnet.fork.node_client import NodeError, shown_url
+from localnet.fork.node_client import NodeError, redacted_url
 
-_LONGEST_NAME: Final = 200
+_MAX_NAME_LENGTH: Final = 200
 Predicate = Callable[[Any], bool]
 
 
-def ask_trace(url: str, transaction: str) -> dict[str, Any]:
+def request_trace(url: str, transaction: str) -> dict[str, Any]:
     """Return the response of `hypervisor_trace`. Raises NodeError, also if it is not a call tree."""
     return _check_answer(url, ask(url, "hypervisor_trace", transaction), _TRACE)
 
 
-def ask_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | None:
+def request_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | None:
     """Return the response of `hypervisor_traceCall`; None if the node refuses or lacks the method.
 
     Raises NodeError if it is not a call tree.
@@ -36,15 +36,15 @@ def ask_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | None:
     return _check_answer(url, answer, _CALL_TRACE)
 
 
-def ask_hash(url: str, message: str) -> str | None:
+def request_hash(url: str, message: str) -> str | None:
     """Return the transaction hash of a message CID; None if the node has no such message. Raises NodeError."""
     answer = ask(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
     if answer is not None and not isinstance(answer, str):
-        raise NodeError(f"{shown_url(url)} returned an invalid transaction hash")
+        raise NodeError(f"{redacted_url(url)} returned an invalid transaction hash")
     return answer
 
 
-def ask_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
+def request_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
     """Return the response of `hypervisor_traceEpoch`. Raises NodeError, also if it is not a call tree."""
     return _check_answer(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
 
@@ -65,7 +65,7 @@ def _check_answer(url: str, answer: Any, fields: Mapping[str, Predicate]) -> dic
     return found
 
 
-def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
+def request_places(url: str, transaction: str) -> dict[str, Any] | None:
     """Return the response of `hypervisor_tracePlaces`; None if the node refuses or lacks the method.
 
     Raises NodeError if the response has another shape.
@@ -83,7 +83,7 @@ def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
     for call in calls:  # iterative, since calls can be 1,024 deep
         _check(url, "a call's location", call, _PLACE)
         if call["code"] is not None and call["code"] >= len(answer["codes"]):
-            raise NodeError(f"{shown_url(url)} returned invalid locations of calls: code {call['code']} is missing")
+            raise NodeError(f"{redacted_url(url)} returned invalid locations of calls: code {call['code']} is missing")
         calls.extend(call["calls"])
     found: dict[str, Any] = answer
     return found
@@ -91,11 +91,11 @@ def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
 
 def _check(url: str, what: str, value: Any, fields: Mapping[str, Predicate]) -> None:
     if not isinstance(value, dict):
-        raise NodeError(f"{shown_url(url)} returned an invalid call tree: {what} is {value!r:.60}")
+        raise NodeError(f"{redacted_url(url)} returned an invalid call tree: {what} is {value!r:.60}")
     for name, is_valid in fields.items():
         if not is_valid(value.get(name)):
             raise NodeError(
-                f"{shown_url(url)} returned an invalid call tree: '{name}' of {what} is {value.get(name)!r:.60}"
+                f"{redacted_url(url)} returned an invalid call tree: '{name}' of {what} is {value.get(name)!r:.60}"
             )
 
 
@@ -116,7 +116,7 @@ def _is_bool(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= _LONGEST_NAME and value.isprintable()
+    return isinstance(value, str) and len(value) <= _MAX_NAME_LENGTH and value.isprintable()
 
 
 def _is_name_or_none(value: Any) -> bool:

@@ -80,7 +80,7 @@ def conformance(
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file, under_network
     from hypervisor.bundle import Bundle
-    from hypervisor.opening import named_overlay
+    from hypervisor.opening import load_overlay
     from hypervisor.user_files import check_output
 
     check_output(trace, "the traces")
@@ -89,7 +89,7 @@ def conformance(
     todo = [path for path in found if path not in skipped]
     if bundle is not None:
         Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    options = RunOptions(diff, trace is not None, against, named_overlay(overlay), bundle, parallel)
+    options = RunOptions(diff, trace is not None, against, load_overlay(overlay), bundle, parallel)
     options = options if network is None else under_network(options, network)
     work = partial(run_file, folder=bundle_dir or data_folder("bundles"), options=options)
     records: Iterator[dict[str, Any]]

@@ -33,7 +33,7 @@ _NOT_FOUND: Final = (
 )
 _RECORDS: Final = "broadcast/*/{chain}/*.json"
 _CREATIONS: Final = ("CREATE", "CREATE2")
-_LARGEST_RECORD: Final = 256 << 20
+_MAX_RECORD_BYTES: Final = 256 << 20
 _Row = tuple[str, str | None, str | None]
 """A result: creation or runtime code, the kind of match or None, and the message."""
 
@@ -82,7 +82,7 @@ def verify_bytecode(
     Example: hypervisor verify-bytecode 0x5fbd... src/Vault.sol:Vault --rpc-url http://127.0.0.1:8545
     """
     from fvm_hypervisor.cli.node_client import ethereum
-    from fvm_hypervisor.cli.project_contract import compiled_contract, constructor_texts, named_node
+    from fvm_hypervisor.cli.project_contract import compiled_contract, constructor_texts, node_url
     from fvm_hypervisor.verification.creation_code import HASH
     from hypervisor.errors import InvalidInput
     from localnet.fork.node_client import NodeError
@@ -101,7 +101,7 @@ def verify_bytecode(
     )
     if not artifact.runtime.object:
         raise InvalidInput(f"{artifact.file}:{artifact.name} has no code: it is an interface or abstract")
-    url, number = named_node(project, rpc_url) or URL, _block(block)
+    url, number = node_url(project, rpc_url) or URL, _block(block)
     try:
         contract_address = ethereum(url)(address)
         arguments = _arguments(artifact, texts, encoded_constructor_args, ethereum(url))
@@ -123,13 +123,13 @@ def verify_bytecode(
 
 def _code(url: str, contract_address: str, block: str) -> bytes:
     """Return the code at an address. Raises NodeError if there is none."""
-    from fvm_hypervisor.cli.rpc_client import ask_checked
+    from fvm_hypervisor.cli.rpc_client import request_parsed
     from fvm_hypervisor.verification.creation_code import hex_data
-    from localnet.fork.node_client import NodeError, shown_url
+    from localnet.fork.node_client import NodeError, redacted_url
 
-    code = ask_checked(url, hex_data, "eth_getCode", contract_address, block)
+    code = request_parsed(url, hex_data, "eth_getCode", contract_address, block)
     if not code:
-        raise NodeError(f"there is no code at {contract_address} on {shown_url(url)}: there is nothing to compare")
+        raise NodeError(f"there is no code at {contract_address} on {redacted_url(url)}: there is nothing to compare")
     return code
 
 
@@ -211,7 +211,7 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     from store.json_text import parse_json
 
     try:
-        found = parse_json(read_bounded(file, _LARGEST_RECORD, "the record"))
+        found = parse_json(read_bounded(file, _MAX_RECORD_BYTES, "the record"))
     except (InvalidInput, ValueError):
         return  # ignore other files
     rows = found.get("transactions") if isinstance(found, dict) else None

@@ -62,8 +62,8 @@ def verify_contract(
     Example: hypervisor verify-contract 0x5fbd... src/Vault.sol:Vault --rpc-url http://127.0.0.1:8545
     """
     from fvm_hypervisor.cli.node_client import ethereum
-    from fvm_hypervisor.cli.project_contract import contract_request, named_node
-    from fvm_hypervisor.cli.rpc_client import ask_checked
+    from fvm_hypervisor.cli.project_contract import contract_request, node_url
+    from fvm_hypervisor.cli.rpc_client import request_parsed
     from fvm_hypervisor.verification.client import NotVerified, VerificationService
     from fvm_hypervisor.verification.creation_code import HASH
     from hypervisor.errors import InvalidInput
@@ -81,9 +81,9 @@ def verify_contract(
         context, root, contract, profile, use, transaction=creation_transaction, url=rpc_url,
         solc_from_project=solc_from_project,
     )  # fmt: skip
-    url = named_node(project, rpc_url) or URL
+    url = node_url(project, rpc_url) or URL
     try:
-        chain, at = ask_checked(url, quantity, "eth_chainId"), ethereum(url)(address)
+        chain, at = request_parsed(url, quantity, "eth_chainId"), ethereum(url)(address)
     except NodeError as error:  # status 1 is reserved for contracts that are not verified
         raise InvalidInput(str(error)) from None
     try:

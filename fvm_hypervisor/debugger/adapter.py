@@ -140,7 +140,7 @@ class Adapter:
         except Abandoned:
             return  # the client disconnected
         except (HypervisorError, StoreError, OSError) as error:
-            self._channel.write({**answer, "success": False, "message": views.shown_safely(error)})
+            self._channel.write({**answer, "success": False, "message": views.safe_error_text(error)})
             return
         except (LookupError, ArithmeticError, TypeError, ValueError, AttributeError, RecursionError) as error:
             problem = f"the request {command} does not follow the Debug Adapter Protocol: {error!r}"
@@ -162,7 +162,7 @@ class Adapter:
         except Abandoned:
             pass
         except (HypervisorError, StoreError) as error:
-            self._say(f"error: {views.shown_safely(error)}", "stderr")
+            self._say(f"error: {views.safe_error_text(error)}", "stderr")
             self._stopped("pause", "")
 
     @property
@@ -360,7 +360,7 @@ class Adapter:
         at_end = state.site.position.mark == len(session.record.marks) and not state.site.position.number
         self._last_mark = state.site.position.mark if at_end else 0
         for log in session.listener.logs[self._logged :]:
-            self._say(f"f0{log.actor}: {views.shown_safely(log.text)}")
+            self._say(f"f0{log.actor}: {views.safe_error_text(log.text)}")
         self._logged = len(session.listener.logs)
         is_hit = state.reason.startswith("breakpoint ")
         number = int(state.reason.split(" ")[1].rstrip(":")) if is_hit else 0

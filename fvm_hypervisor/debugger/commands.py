@@ -23,7 +23,7 @@ from store.blockstore import StoreError
 
 _AROUND: Final = 4
 """Number of source lines shown before and after the current one."""
-_LONGEST: Final = 20_000
+_MAX_OUTPUT_LENGTH: Final = 20_000
 """Maximum number of characters that a command prints; longer output is truncated."""
 
 
@@ -74,7 +74,7 @@ class Terminal:
         try:
             return _cut(command.run(self, words[1:]))
         except (HypervisorError, StoreError) as error:
-            return f"error: {views.shown_safely(error)}"
+            return f"error: {views.safe_error_text(error)}"
         finally:
             self.session.forget_pause()
 
@@ -112,7 +112,11 @@ class Terminal:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n... {len(text) - _LONGEST:,} characters more"
+    return (
+        text
+        if len(text) <= _MAX_OUTPUT_LENGTH
+        else f"{text[:_MAX_OUTPUT_LENGTH]}\n... {len(text) - _MAX_OUTPUT_LENGTH:,} characters more"
+    )
 
 
 # --- moves ------------------------------------------------------------------------------------------------------------

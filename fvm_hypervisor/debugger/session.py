@@ -23,7 +23,7 @@ from hypervisor.profile import profiled
 from hypervisor.registry import NATIVE
 
 _FIRST = Position(1)
-_WINDOW, _LARGEST_WINDOW = 1 << 12, 1 << 18
+_WINDOW, _MAX_WINDOW = 1 << 12, 1 << 18
 """Initial and maximum number of instructions recorded per execution while searching backwards for a line."""
 
 
@@ -167,7 +167,7 @@ class Session:
         while number > 1:
             number -= 1
             if number < first:
-                first, window = max(1, first - window), min(4 * window, _LARGEST_WINDOW)
+                first, window = max(1, first - window), min(4 * window, _MAX_WINDOW)
                 counters = self._counters(call, first, number)
             counter = counters[number - first]
             depth -= lines.enters(counter)

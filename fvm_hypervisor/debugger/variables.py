@@ -89,7 +89,7 @@ def _syscall(session: Session, number: int) -> list[Variable]:
 
 def _functions(session: Session, number: int) -> list[Variable]:
     names = session.functions(views.call_of(session, number))
-    return [Variable(str(index), views.shown_safely(name)) for index, name in enumerate(names)]
+    return [Variable(str(index), views.safe_error_text(name)) for index, name in enumerate(names)]
 
 
 def _state(session: Session, number: int) -> list[Variable]:
@@ -120,4 +120,4 @@ def opened(branch: Branch) -> list[Variable]:
     try:
         return branch()
     except (HypervisorError, StoreError) as error:
-        return [Variable("-", views.shown_safely(error))]
+        return [Variable("-", views.safe_error_text(error))]

@@ -309,6 +309,6 @@ def gas(session: Session, number: int) -> GasView:
     )
 
 
-def shown_safely(text: object) -> str:
+def safe_error_text(text: object) -> str:
     """Return an error or untrusted text on one line, with unprintable characters escaped."""
     return printable(str(text))

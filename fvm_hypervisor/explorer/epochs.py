@@ -21,7 +21,7 @@ from store.codec import CodecError, decode
 from store.dag_json import encode_json
 
 _MESSAGES: Final = 100
-_LARGEST_SHOWN: Final = 64 << 10
+_MAX_DISPLAY_BYTES: Final = 64 << 10
 """Maximum size in bytes of a stored block that is shown as text."""
 
 
@@ -76,12 +76,12 @@ def read_cid(text: str) -> Cid:
 
 def _content(cid: Cid, data: bytes) -> str:
     """Return a block as DAG-JSON, or as hex if it is not DAG-CBOR or is too large."""
-    if len(data) <= _LARGEST_SHOWN and codec_of(cid) == DAG_CBOR:
+    if len(data) <= _MAX_DISPLAY_BYTES and codec_of(cid) == DAG_CBOR:
         try:
             return encode_json(decode(data))
         except CodecError:
             pass  # shown in hex
-    return f"0x{data[: _LARGEST_SHOWN // 2].hex()}"
+    return f"0x{data[: _MAX_DISPLAY_BYTES // 2].hex()}"
 
 
 def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: Tipset) -> PageAnswer:

@@ -13,7 +13,7 @@ from fvm_hypervisor.explorer.named_pages import FoundPage
 from fvm_hypervisor.explorer.site import Site
 from localnet.fork.answers import bounded, bytes_of, quantity, word_of
 from localnet.fork.node_client import NodeError
-from localnet.fork.remote_chain import LARGEST_CODE
+from localnet.fork.remote_chain import MAX_CODE_BYTES
 from localnet.rpc.node import NodeReader
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ def _row(site: Site, sent: Mapping[str, Any], receipt: Mapping[str, Any], number
     succeeded = quantity(receipt.get("status") or "0x1") == 1
     created = receipt.get("contractAddress") if sent.get("to") is None else None
     receiver = sent.get("to") or created
-    data = bytes_of(sent["input"], LARGEST_CODE)
+    data = bytes_of(sent["input"], MAX_CODE_BYTES)
     method = f"0x{data[:_SELECTOR_BYTES].hex()}" if data else "transfer"
     return MessageRow(
         hash=_hex(sent["hash"]),
@@ -140,4 +140,4 @@ def _party(site: Site, text: str) -> Party:
 
 
 def _hex(text: Any) -> str:
-    return f"0x{bytes_of(text, LARGEST_CODE).hex()}"
+    return f"0x{bytes_of(text, MAX_CODE_BYTES).hex()}"

@@ -18,7 +18,7 @@ from hypervisor.address import Address
 from hypervisor.exit_codes import exit_name
 from hypervisor.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID
-from localnet.addresses import shown_address
+from localnet.addresses import display_address
 from localnet.contracts.named_interface import NamedInterface
 from localnet.ledger.records import Emitted, TransactionReceipt
 from localnet.rpc.node import NodeReader
@@ -159,7 +159,7 @@ class RowBuilder:
         return next(filter(None, names), None) or f"0x{calldata[:4].hex()}"
 
     def _ethereum(self, address: Address) -> EthAddress:
-        return shown_address(self._machine, address)
+        return display_address(self._machine, address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,7 +308,7 @@ MAX_LINES: Final = 2_000
 _ROW: Final = 18
 _INDENT: Final = 16
 _LETTER: Final = 7.3
-_LONGEST: Final = 160
+_MAX_TEXT_LENGTH: Final = 160
 _COLOURS: Final = {"wasm": "#6d3aa0", "evm": "#0a6478"}
 _STYLE: Final = (
     "svg{background:#fff}text{font:12px ui-monospace,monospace;fill:#1c1d1f;white-space:pre}.q{fill:#5f6368}"
@@ -339,17 +339,17 @@ def _line(row: CallRow) -> tuple[int, list[tuple[str, str]]]:
     """Return a call's indentation depth and its text spans, each with a CSS class or colour."""
     depth = min(row.depth, DEEPEST)
     if row.log:
-        return depth, [("q", printable(f"console.log: {row.log}", _LONGEST))]
+        return depth, [("q", printable(f"console.log: {row.log}", _MAX_TEXT_LENGTH))]
     call, decoded = row.call, row.call["decoded"]
     spans = [
         (_COLOURS.get(call["runtime"], "q"), f"{call['runtime'] or '-'} "),
         ("", f"{printable(call['to'], 24)} {printable(decoded['callee'], 60)}.{printable(decoded['function'], 80)}"),
-        ("q", printable(decoded["arguments"], _LONGEST)),
+        ("q", printable(decoded["arguments"], _MAX_TEXT_LENGTH)),
     ]
     if call["value"] != "0":
         spans.append(("", f" {decoded['value']}"))
     if row.failed:
-        spans.append(("b", f" {printable(decoded['exit'], _LONGEST)}"))
+        spans.append(("b", f" {printable(decoded['exit'], _MAX_TEXT_LENGTH)}"))
     spans.append(("q", f" {call['gas']:,} gas"))
     return depth, spans
 

@@ -44,7 +44,7 @@ from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
 from store.blockstore import StoreError
 
 _LOG = logging.getLogger(__name__)
-_LONGEST: Final = 4_096
+_MAX_URL_LENGTH: Final = 4_096
 """Maximum length of a URL path with its query, in characters."""
 _MAX_FIELDS: Final = 20
 _POLICY: Final = (
@@ -143,8 +143,8 @@ class Pages:
 def _read(scope: Scope, routes: tuple[PageRoute, ...]) -> tuple[PageRequest, PageRoute]:
     """Return the request and the route that matches it. Raises PageError."""
     path, query = scope["path"], _query(scope)
-    if len(path) + len(query) > _LONGEST:
-        raise malformed(f"it has {len(path) + len(query):,} characters, at most {_LONGEST:,} are read")
+    if len(path) + len(query) > _MAX_URL_LENGTH:
+        raise malformed(f"it has {len(path) + len(query):,} characters, at most {_MAX_URL_LENGTH:,} are read")
     for route in routes:
         found = route.pattern.fullmatch(path)
         if found is not None:

@@ -21,7 +21,7 @@ from localnet.rpc.node import NodeReader
 from localnet.state.contract_state import contract_state
 from store.cid import RAW, Cid, CidError, codec_of, parse_cid, show
 
-_LONGEST: Final = 200
+_MAX_QUERY_LENGTH: Final = 200
 _MAX_FOUND: Final = 50
 _HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
 _ADDRESS: Final = re.compile(r"[ft][0-4][0-9a-z]+")
@@ -30,8 +30,8 @@ _ADDRESS: Final = re.compile(r"[ft][0-4][0-9a-z]+")
 def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return a redirect to the only match, or else a list of matches."""
     text = request.query.get("q", "")
-    if len(text) > _LONGEST:
-        raise malformed(f"the search has {len(text):,} characters, at most {_LONGEST} are read")
+    if len(text) > _MAX_QUERY_LENGTH:
+        raise malformed(f"the search has {len(text):,} characters, at most {_MAX_QUERY_LENGTH} are read")
     found = list(islice(_found(site, reader, text), _MAX_FOUND)) if text else []
     if len(found) == 1:
         return PageAnswer(b"", 302, redirect_to=found[0].url)

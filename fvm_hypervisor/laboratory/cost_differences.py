@@ -35,9 +35,7 @@ def first_cost_difference(one: list[MessageCost], other: list[MessageCost], name
         if mine is None or others is None:
             call = (mine or others)[1]
             which = "A" if others is None else "B"
-            return CostDifference(
-                _path((mine or others)[2], names), (f"only {which} calls {_call_words(call, names)}",)
-            )
+            return CostDifference(_path((mine or others)[2], names), (f"only {which} calls {_call_text(call, names)}",))
         words = _differences(mine, others, names)
         if words:
             return CostDifference(_path(mine[2], names), tuple(words[:MAX_WORDS]))
@@ -68,7 +66,7 @@ def _differences(mine: Moment, others: Moment, names: CallNames) -> list[str]:
     (kind, one, _), (other_kind, other, _) = mine, others
     if kind != other_kind:
         longer, which = (one, "A") if kind is _BEGIN else (other, "B")
-        return [f"only {which} goes on to call {_call_words(longer, names)}", *_charges(one, other)]
+        return [f"only {which} goes on to call {_call_text(longer, names)}", *_charges(one, other)]
     if kind is _BEGIN:
         return _beginnings(one, other, names)
     return [*_charges(one, other), *_syscalls(one, other), *_events(one.events, other.events), *_ends(one, other)]
@@ -77,7 +75,7 @@ def _differences(mine: Moment, others: Moment, names: CallNames) -> list[str]:
 def _beginnings(one: CallCost, other: CallCost, names: CallNames) -> list[str]:
     words = []
     if (one.to, one.method) != (other.to, other.method):
-        words.append(f"A calls {_call_words(one, names)}, B {_call_words(other, names)}")
+        words.append(f"A calls {_call_text(one, names)}, B {_call_text(other, names)}")
     if one.value != other.value:
         words.append(f"value: A {one.value} attoFIL, B {other.value}")
     if one.params != other.params:
@@ -135,7 +133,7 @@ def _event(entries: Event) -> str:
     return "{" + ", ".join(f"{printable(key, 40)}: {_bytes(value)}" for _, key, _, value in entries) + "}"
 
 
-def _call_words(call: CallCost, names: CallNames) -> str:
+def _call_text(call: CallCost, names: CallNames) -> str:
     return f"{call.to} {names.method(call)}"
 
 

@@ -231,7 +231,7 @@ def costs_json(found: CostReport, side: Side) -> dict[str, Any]:
 PLOTS: Final = (".png", ".svg")
 _EXTRAS: Final = {"pyarrow": "parquet", "matplotlib": "plots"}
 _BARS: Final = 12
-_LONGEST: Final = 44
+_MAX_LABEL_LENGTH: Final = 44
 
 
 def check_extra(package: str, what: str) -> None:
@@ -300,4 +300,4 @@ def _bars(axes: Any, title: str, sums: Sums) -> None:
 
 def _label(name: str) -> str:
     shown = printable(name)
-    return shown if len(shown) <= _LONGEST else f"...{shown[3 - _LONGEST :]}"
+    return shown if len(shown) <= _MAX_LABEL_LENGTH else f"...{shown[3 - _MAX_LABEL_LENGTH :]}"

@@ -15,7 +15,7 @@ import orjson
 
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
-from localnet.contracts.artifacts import LARGEST_FILE
+from localnet.contracts.artifacts import MAX_FILE_BYTES
 
 _LIBRARY = 20
 
@@ -130,7 +130,7 @@ class Artifacts:
         known = self._read.get(location)
         if known is None:
             try:
-                content = orjson.loads(read_bounded(location.path, LARGEST_FILE, "the artifact"))
+                content = orjson.loads(read_bounded(location.path, MAX_FILE_BYTES, "the artifact"))
             except orjson.JSONDecodeError as error:
                 raise InvalidInput(f"{location.path} is corrupt: {error}") from None
             if not isinstance(content, dict):

@@ -55,11 +55,11 @@ def call_texts(frame: CallFrame, names: Names) -> tuple[str, str]:
     if frame.target == CREATE2_DEPLOYER:
         return "create2", ""
     if frame.target == VM:
-        return _cheatcode_words(data, names)
-    return _contract_words(frame, names)
+        return _cheatcode_text(data, names)
+    return _contract_text(frame, names)
 
 
-def _contract_words(frame: CallFrame, names: Names) -> tuple[str, str]:
+def _contract_text(frame: CallFrame, names: Names) -> tuple[str, str]:
     data, signature = frame.input, names.signature(frame)
     if signature.entry is not None:
         inputs = signature.entry["inputs"]
@@ -73,7 +73,7 @@ def _contract_words(frame: CallFrame, names: Names) -> tuple[str, str]:
     return "fallback", data.hex()
 
 
-def _cheatcode_words(data: bytes, names: Names) -> tuple[str, str]:
+def _cheatcode_text(data: bytes, names: Names) -> tuple[str, str]:
     found = names.cheatcode(data)
     if found is None:
         return data[:_SELECTOR].hex() or "fallback", hex_text(data[_SELECTOR:]).removeprefix("0x")
@@ -110,7 +110,7 @@ def result_text(frame: CallFrame, names: Names) -> str:
     if frame.is_actors:
         found = describe(names.native_call(frame), []).result
         return f"[Return] {found}".rstrip()
-    status = status_word(frame, names)
+    status = status_text(frame, names)
     if frame.creates:
         return f"[{status}] {_deployed_size(frame, names)} bytes of code"
     number = int.from_bytes(frame.target, "big")
@@ -123,7 +123,7 @@ def result_text(frame: CallFrame, names: Names) -> str:
     return f"[{status}] {_returned(frame, data, names)}".rstrip()
 
 
-def status_word(frame: CallFrame, names: Names) -> str:
+def status_text(frame: CallFrame, names: Names) -> str:
     """Return forge's name for the outcome of a call, such as `Return` or `Revert`."""
     end = frame.end
     if end is None:
@@ -175,7 +175,7 @@ def _returned(frame: CallFrame, data: bytes, names: Names) -> str:
 
 
 def _failure(frame: CallFrame, names: Names) -> str:
-    end, status = frame.end, f"[{status_word(frame, names)}]"
+    end, status = frame.end, f"[{status_text(frame, names)}]"
     if end is None:
         return f"{status} execution was aborted by an internal error"
     if names.precompile(frame) is not None or frame.is_native or frame.is_refused:

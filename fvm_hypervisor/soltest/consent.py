@@ -27,7 +27,7 @@ from store.json_text import parse_json
 KEYS: Final = ("ffi", "fs_permissions", "solc", "solc_version", "rpc_endpoints", "eth_rpc_url")
 """Keys of foundry.toml (top level or profile) whose values need consent."""
 _FILE: Final = "trusted.json"
-_LARGEST: Final = 1 << 20
+_MAX_FILE_BYTES: Final = 1 << 20
 
 
 class Consent(StrEnum):
@@ -112,7 +112,7 @@ def _plain(name: str) -> str:
 def keys_digest(root: Path) -> str:
     """Return a digest of the keys that need consent; it changes with each of them. That of a file is its SHA-256."""
     if root.is_file():
-        return sha256(read_bounded(root, _LARGEST, "the trusted file")).hexdigest()
+        return sha256(read_bounded(root, _MAX_FILE_BYTES, "the trusted file")).hexdigest()
     return sha256(json.dumps(consent_keys(root), default=str).encode()).hexdigest()
 
 
@@ -122,7 +122,7 @@ def trusted_projects() -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        found = parse_json(read_bounded(path, _LARGEST, "the list of trusted projects"))
+        found = parse_json(read_bounded(path, _MAX_FILE_BYTES, "the list of trusted projects"))
         return {str(root): str(digest) for root, digest in found.items()}
     except (ValueError, AttributeError) as error:
         if isinstance(error, InvalidInput):

@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.evm_versions import evm_version
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
 from fvm_hypervisor.soltest.sources import Sources, declared_contracts
 from hypervisor.user_files import read_bounded
-from localnet.contracts.forge_builds import LARGEST_BUILD_INFO, ForgeBuilds
+from localnet.contracts.forge_builds import MAX_BUILD_INFO_BYTES, ForgeBuilds
 from store.keccak import keccak
 
 
@@ -123,7 +123,7 @@ def _name(path: Path) -> str:
 def _object(path: Path) -> Mapping[str, Any]:
     """Return the JSON object in a file; an empty one if there is none or the path is invalid."""
     try:
-        content = orjson.loads(read_bounded(path, LARGEST_BUILD_INFO, "the file"))
+        content = orjson.loads(read_bounded(path, MAX_BUILD_INFO_BYTES, "the file"))
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}

@@ -21,7 +21,7 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.sources import Sources
 from hypervisor.user_files import read_bounded
-from localnet.contracts.forge_builds import FORGE_CACHE, LARGEST_BUILD_INFO
+from localnet.contracts.forge_builds import FORGE_CACHE, MAX_BUILD_INFO_BYTES
 
 _PROFILE: Final = "default"
 
@@ -60,7 +60,7 @@ def _cache_for(project: Project, version: str) -> dict[str, Any] | None:
     new = _new_cache(project, version)
     try:
         file.lstat()
-        found = orjson.loads(read_bounded(file, LARGEST_BUILD_INFO, "the cache"))
+        found = orjson.loads(read_bounded(file, MAX_BUILD_INFO_BYTES, "the cache"))
     except FileNotFoundError:
         return new
     except (OSError, ValueError):

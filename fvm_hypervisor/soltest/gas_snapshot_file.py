@@ -12,7 +12,7 @@ from fvm_hypervisor.soltest.results import SuiteResult
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 
-_LARGEST: Final = 64 << 20
+_MAX_FILE_BYTES: Final = 64 << 20
 """Maximum size of a file in bytes."""
 SEED: Final = 0x0100FA69A5F1710A95CDEF94889B02845D640B19ADF0E357B8D4BE7D49EE70E6
 """Default seed of fuzz tests in snapshots, so that two runs are comparable."""
@@ -59,7 +59,7 @@ def read_entries(file: Path) -> dict[str, SnapshotEntry]:
     if not file.exists():
         raise InvalidInput(f"there is no gas snapshot {file}; create it with --snapshot write")
     try:
-        lines = read_bounded(file, _LARGEST, "the file").decode().splitlines()
+        lines = read_bounded(file, _MAX_FILE_BYTES, "the file").decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the gas snapshot {file} cannot be read: {error}") from None
     found = {}

@@ -13,7 +13,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
-_LARGEST: Final = 64 << 20
+_MAX_FILE_BYTES: Final = 64 << 20
 """Maximum size of a file in bytes."""
 
 Snapshots = Mapping[str, Mapping[str, str]]
@@ -54,7 +54,7 @@ def _read(file: Path) -> dict[str, str]:
     """Return the values in a file; empty if there is none. Raises InvalidInput if it is malformed."""
     try:
         file.lstat()
-        content = parse_json(read_bounded(file, _LARGEST, "the file"))
+        content = parse_json(read_bounded(file, _MAX_FILE_BYTES, "the file"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.evm_steps import PrecompileRefusal, SlotWritten
-from fvm_hypervisor.soltest.call_text import SUCCESSES, status_word
+from fvm_hypervisor.soltest.call_text import SUCCESSES, status_text
 from fvm_hypervisor.soltest.frames import CallFrame, TracedStep, log_of
 from fvm_hypervisor.soltest.trace_names import Names
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -95,7 +95,7 @@ class _Arena:
                 "gas_used": frame.gas_used,
                 "gas_limit": frame.start.gas_available // MILLIGAS_PER_GAS,
                 "gas_refund_counter": 0,
-                "status": status_word(frame, self._names),
+                "status": status_text(frame, self._names),
                 "steps": [],
                 "decoded": None,
             },

@@ -97,10 +97,10 @@ class SuiteSession:
             return None
         from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
         from fvm_hypervisor.soltest.forks.remotes import Remotes
-        from localnet.fork.node_client import naming_origin, shown_url
+        from localnet.fork.node_client import naming_origin, redacted_url
 
         url = endpoint_url(name, self.project.rpc_endpoints, os.environ)
-        self.project.consent.require_node(url, f"tests begin at the network of the node {shown_url(name)}")
+        self.project.consent.require_node(url, f"tests begin at the network of the node {redacted_url(name)}")
         with naming_origin(), closing(Remotes(self.project.rpc_cache, self.project.forks_offline)) as nodes:
             number = self.project.fork_block_number
             if self.options.rules != ETHEREUM:
@@ -125,7 +125,7 @@ class SuiteSession:
         """Return the artifacts: those of forge that are current, and the rest, cached or compiled now."""
         if self.options.brutalizes:
             return self._brutalized(sources)
-        version = self._solc_choice().wanted_version()
+        version = self._solc_choice().required_version()
         force = self.project.force
         found = {} if force else forge_artifacts(self.project, sources, version)
         if len(found) < len(sources.texts):

@@ -69,7 +69,7 @@ class SolcChoice:
                     return found
         return None
 
-    def wanted_version(self) -> str | None:
+    def required_version(self) -> str | None:
         """Return the release set by name, or None if the pragmas decide. Raises InvalidInput."""
         if self._use is not None and not VERSION.fullmatch(self._use):
             return _solc_at(Path(self._use)).version

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fvm_hypervisor.download import DownloadFailed, download
-from fvm_hypervisor.soltest.solc_natives import LARGEST, native_folder, platform_name, reported_version
+from fvm_hypervisor.soltest.solc_natives import MAX_PROGRAM_BYTES, native_folder, platform_name, reported_version
 from hypervisor.errors import InvalidInput
 from store.json_text import parse_json
 
@@ -48,7 +48,7 @@ def install_native(version: str, tell: Callable[[str], None]) -> Path:
             file, expected = _listed(f"{base}/{name}", version, part)
             tell(f"Installing Solc {version} for {name}")
             part.unlink()
-            download(f"{base}/{name}/{file}", part, LARGEST, timeout=_SILENCE)
+            download(f"{base}/{name}/{file}", part, MAX_PROGRAM_BYTES, timeout=_SILENCE)
         except (DownloadFailed, OSError) as error:
             raise NativeUnavailable(str(error)) from None
         content = part.read_bytes()

@@ -38,7 +38,7 @@ _PLATFORMS: Final = {
     ("darwin", "arm64"): "macosx-amd64",
 }
 _REPORTED: Final = re.compile(r"^Version: (\d+\.\d+\.\d+)\+commit\.[0-9a-f]{8}\.(?!mod\.)", re.MULTILINE)
-LARGEST: Final = 256 << 20
+MAX_PROGRAM_BYTES: Final = 256 << 20
 """Maximum size of a program in bytes; releases have 10 to 80 million."""
 _START: Final = 10.0
 """Seconds that a program may take to report its version."""
@@ -87,7 +87,7 @@ def reported_version(path: Path) -> str | None:
 def _check_digest(path: Path, version: str) -> None:
     """Raise InvalidInput if a program in the cache does not have the SHA-256 of the official list."""
     expected = (path.parent / "sha256").read_text(encoding="ascii").strip()
-    digest = sha256(read_bounded(path, LARGEST, "the compiler")).hexdigest()
+    digest = sha256(read_bounded(path, MAX_PROGRAM_BYTES, "the compiler")).hexdigest()
     if digest != expected:
         raise InvalidInput(
             f"{path} is not solc {version}: its SHA-256 is {digest}, expected {expected}. Delete {path.parent} to"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from hypervisor.user_files import read_bounded
-from localnet.contracts.source_maps import LARGEST_SOURCE
+from localnet.contracts.source_maps import MAX_SOURCE_BYTES
 
 _TOKEN: Final = re.compile(
     rb"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|"""
@@ -111,7 +111,7 @@ class SourceTexts:
         if path not in self._read:
             file = self._root / path
             try:
-                self._read[path] = SourceText(read_bounded(file, LARGEST_SOURCE, "the source"))
+                self._read[path] = SourceText(read_bounded(file, MAX_SOURCE_BYTES, "the source"))
             except ValueError:
                 self._read[path] = None
         return self._read[path]

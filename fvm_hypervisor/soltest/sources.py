@@ -24,7 +24,7 @@ _SHIPPED_FOLDER: Final = Path(__file__).parent / "solidity"
 FILECOIN_VM: Final = "hypervisor/FilecoinVm.sol"
 """Interface of Filecoin's cheatcodes, imported without a remapping."""
 _OWN: Final = Path(__file__).with_name("solidity")
-LARGEST_SOURCE: Final = 8 << 20
+MAX_SOURCE_BYTES: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _read(root: Path, name: str, importer: str) -> str:
         file = _SHIPPED_FOLDER / name.removeprefix(SHIPPED)
     try:
         file.stat()
-        return read_bounded(file, LARGEST_SOURCE, "the source").decode().replace("\r\n", "\n").replace("\r", "\n")
+        return read_bounded(file, MAX_SOURCE_BYTES, "the source").decode().replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         raise InvalidInput(f"{file} is not UTF-8") from None
     except OSError:

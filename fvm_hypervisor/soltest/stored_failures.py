@@ -21,7 +21,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
-_LARGEST: Final = 16 << 20
+_MAX_FILE_BYTES: Final = 16 << 20
 """Maximum size of a file in bytes."""
 _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9_$]")
 
@@ -38,7 +38,7 @@ class StoredCall:
 def failed_names(project: Project) -> str | None:
     """Return the tests that failed in the last run as a regular expression, or None if there are none."""
     try:
-        text = read_bounded(project.root / project.test_failures, _LARGEST, "the file").decode()
+        text = read_bounded(project.root / project.test_failures, _MAX_FILE_BYTES, "the file").decode()
     except (OSError, ValueError, InvalidInput):
         return None
     return text.strip() or None
@@ -97,7 +97,7 @@ def bare_name(signature: str) -> str:
 
 def _read(file: Path) -> Mapping[str, Any] | None:
     try:
-        content = parse_json(read_bounded(file, _LARGEST, "the file"))
+        content = parse_json(read_bounded(file, _MAX_FILE_BYTES, "the file"))
     except (OSError, ValueError, InvalidInput):
         return None
     return content if isinstance(content, dict) else None

@@ -11,7 +11,7 @@ U32: Final = (1 << 32) - 1
 U64: Final = (1 << 64) - 1
 U256: Final = (1 << 256) - 1
 _ACCESS: Final = ("none", "read", "write", "read-write")
-_LARGEST: Final = ("max", "u64::MAX")
+_MAX_KEYWORDS: Final = ("max", "u64::MAX")
 
 
 class Table:
@@ -62,7 +62,7 @@ class Table:
         """Return an integer from 0 to `top`, also given as a string; `max` is 2^64 - 1, or `top` if that is less."""
         value = self.value(name, default)
         if isinstance(value, str):
-            if value in _LARGEST:
+            if value in _MAX_KEYWORDS:
                 return min(top, U64)
             try:
                 value = int(value, 0)

@@ -17,13 +17,13 @@ import orjson
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.printable import printable
-from localnet.fork.node_client import shown_url
+from localnet.fork.node_client import redacted_url
 from store.keccak import keccak
 
 _TIMEOUT: Final = 60.0
 """Seconds that a request may take."""
 _PAUSE: Final = 0.5
-_LARGEST: Final = 1 << 20
+_MAX_RESPONSE_BYTES: Final = 1 << 20
 """Maximum size of a response in bytes."""
 _ID: Final = re.compile(r"[0-9A-Za-z-]{1,100}")
 _ALREADY: Final = "already_verified"
@@ -70,7 +70,9 @@ class VerificationService:
     def __init__(self, url: str) -> None:
         """Name a service. Raises InvalidInput for another scheme than http or https."""
         if not url.startswith(("http://", "https://")):
-            raise InvalidInput(f"{shown_url(url)} is not the URL of a verification service: expected http://HOST:PORT")
+            raise InvalidInput(
+                f"{redacted_url(url)} is not the URL of a verification service: expected http://HOST:PORT"
+            )
         self._url, self._opener = url.rstrip("/"), build_opener(ProxyHandler({}))
 
     def verify(self, chain: int, address: str, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
@@ -83,7 +85,7 @@ class VerificationService:
             return self._contract(chain, address)
         name = answer.get("verificationId")
         if status != 202 or not isinstance(name, str) or not _ID.fullmatch(name):
-            raise InvalidInput(f"{shown_url(self._url)} refused the request with status {status}: {_reason(answer)}")
+            raise InvalidInput(f"{redacted_url(self._url)} refused the request with status {status}: {_reason(answer)}")
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             _, job = self._ask(f"verify/{name}")
@@ -110,18 +112,18 @@ class VerificationService:
         try:
             try:
                 with self._opener.open(request, timeout=_TIMEOUT) as answer:
-                    status, content = answer.status, answer.read(_LARGEST + 1)
+                    status, content = answer.status, answer.read(_MAX_RESPONSE_BYTES + 1)
             except HTTPError as error:
                 with error:
-                    status, content = error.code, error.read(_LARGEST + 1)
+                    status, content = error.code, error.read(_MAX_RESPONSE_BYTES + 1)
             found = orjson.loads(content)
         except (OSError, HTTPException, ValueError) as error:
             raise InvalidInput(
-                f"no verification service answers at {shown_url(self._url)} ({error!s:.200}): start a node with "
+                f"no verification service answers at {redacted_url(self._url)} ({error!s:.200}): start a node with "
                 "`hypervisor node`, or name another service with --verifier-url"
             ) from None
         if not isinstance(found, dict):
-            raise InvalidInput(f"{shown_url(self._url)} is not a verification service: it answered with other JSON")
+            raise InvalidInput(f"{redacted_url(self._url)} is not a verification service: it answered with other JSON")
         return status, found
 
 

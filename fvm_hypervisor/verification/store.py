@@ -25,7 +25,7 @@ FOLDER: Final = "verified"
 MAX_CONTRACTS: Final = 1_000
 MAX_BYTES: Final = 256 << 20
 """Maximum total size of the stored contracts."""
-_LARGEST: Final = 64 << 20
+_MAX_ENTRY_BYTES: Final = 64 << 20
 """Maximum size of a contract: sources of one request, and the compiler's output for one contract."""
 _FILE: Final = re.compile(r"0x[0-9a-f]{40}\.json")
 
@@ -55,7 +55,7 @@ class VerifiedContracts:
         try:
             if data is None:
                 assert self._folder is not None
-                data = read_bounded(self._folder / f"{address}.json", _LARGEST, "the verified contract")
+                data = read_bounded(self._folder / f"{address}.json", _MAX_ENTRY_BYTES, "the verified contract")
             found = orjson.loads(data)
         except (InvalidInput, OSError, ValueError):
             return None
@@ -65,8 +65,8 @@ class VerifiedContracts:
     def put(self, address: str, entry: Mapping[str, Any]) -> None:
         """Store the entry of an address. Raises OSError, InvalidInput for one that is too large."""
         data = orjson.dumps(entry)
-        if len(data) > _LARGEST:
-            raise InvalidInput(f"the verified contract {address} has {len(data):,} bytes, at most {_LARGEST:,}")
+        if len(data) > _MAX_ENTRY_BYTES:
+            raise InvalidInput(f"the verified contract {address} has {len(data):,} bytes, at most {_MAX_ENTRY_BYTES:,}")
         with self._lock:
             if self._folder is None:
                 self._in_memory[address] = data

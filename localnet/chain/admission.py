@@ -29,7 +29,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls, verify_secp256k1
 from hypervisor.types import EAM_ACTOR, MAX_BALANCE, TokenAmount
-from localnet.addresses import shown_address
+from localnet.addresses import display_address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import NO_SIGNATURE, Candidate
 from localnet.ledger.records import IMPERSONATED, NATIVE
@@ -137,7 +137,7 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
     if not verify(signature.data, message.from_, message.cid()):
         raise TransactionRefused("signature", f"the signature of message {show(message.cid())} is not its sender's")
     digest = bytes(signed.cid()[-32:])
-    return Candidate(digest, NATIVE, signed, shown_address(machine, message.from_), _receiver(machine, message))
+    return Candidate(digest, NATIVE, signed, display_address(machine, message.from_), _receiver(machine, message))
 
 
 def from_impersonated(machine: Hypervisor, message: Message) -> Candidate:
@@ -145,7 +145,7 @@ def from_impersonated(machine: Hypervisor, message: Message) -> Candidate:
     _require_unsigned_amounts(message)
     signed = SignedMessage(message, NO_SIGNATURE)
     digest = bytes(signed.cid()[-32:])
-    return Candidate(digest, IMPERSONATED, signed, shown_address(machine, message.from_), _receiver(machine, message))
+    return Candidate(digest, IMPERSONATED, signed, display_address(machine, message.from_), _receiver(machine, message))
 
 
 def _require_unsigned_amounts(message: Message) -> None:
@@ -215,4 +215,4 @@ def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:
     """Return the receiver as Ethereum's tools show it: None for a contract creation."""
     if message.method == CREATE_EXTERNAL_METHOD and message.to.actor_id() == EAM_ACTOR:
         return None
-    return shown_address(machine, message.to)
+    return display_address(machine, message.to)

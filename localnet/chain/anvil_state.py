@@ -27,7 +27,7 @@ from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.fork.answers import bounded, bytes_of, quantity, word_of
 from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.node_client import NodeError
-from localnet.fork.remote_chain import LARGEST_CODE
+from localnet.fork.remote_chain import MAX_CODE_BYTES
 from localnet.fork.remote_transactions import ReadTransaction, read_transaction
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from localnet.chain.chain import Chain
     from localnet.rules.parts import NetworkRules
 
-_LARGEST_DATA: Final = 1 << 24
+_MAX_DATA_BYTES: Final = 1 << 24
 """Maximum number of bytes of calldata, output or log data."""
 _NO_STATE: Final = cid_of(b"\x60")
 """State root of the blocks before the newest one, which no store has."""
@@ -68,7 +68,7 @@ def header_hash(header: Json) -> bytes:
         value = header.get(name)
         if value is None:
             break
-        fields.append(rlp.number(quantity(value)) if name in _NUMBERS else bytes_of(value, _LARGEST_DATA))
+        fields.append(rlp.number(quantity(value)) if name in _NUMBERS else bytes_of(value, _MAX_DATA_BYTES))
     return bytes(keccak(rlp.encode(fields)))
 
 
@@ -101,7 +101,7 @@ def load_anvil_state(chain: Chain, state: Json) -> Tipset:
 
 def _put_accounts(machine: Hypervisor, accounts: Json, limit: TokenAmount) -> None:
     for text, account in accounts.items():
-        address, code = EthAddress(word_of(text, 20)), bytes_of(account["code"], LARGEST_CODE)
+        address, code = EthAddress(word_of(text, 20)), bytes_of(account["code"], MAX_CODE_BYTES)
         owner = to_filecoin(address)
         set_balance(machine, address, TokenAmount(quantity(account["balance"])), limit)
         if code or code_of(machine, owner):
@@ -214,7 +214,7 @@ class _Blocks:
         base_fee = quantity(header.get("baseFeePerGas") or "0x0")
         price = min(transaction.max_fee, base_fee + transaction.max_priority_fee)
         succeeded = bool(quantity(done.receipt["status"]))
-        output = bytes_of(done.info.get("out") or "0x", _LARGEST_DATA)
+        output = bytes_of(done.info.get("out") or "0x", _MAX_DATA_BYTES)
         if succeeded and transaction.to is None:
             output = CreateReturn(ActorID(0), None, create_address(sender, transaction.nonce)).encode()
         elif output:
@@ -233,7 +233,7 @@ class _Blocks:
 
 
 def _event(log: Json) -> Emitted:
-    shaped = Log(tuple(word_of(topic) for topic in log["topics"]), bytes_of(log["data"], _LARGEST_DATA))
+    shaped = Log(tuple(word_of(topic) for topic in log["topics"]), bytes_of(log["data"], _MAX_DATA_BYTES))
     return Emitted(ActorID(0), EthAddress(word_of(log["address"], 20)), tuple(log_to_entries(shaped)))
 
 

@@ -14,7 +14,7 @@ from hypervisor.errors import InvalidInput
 
 Clock = Callable[[], float]
 
-LARGEST_INTERVAL: Final = 1 << 32
+MAX_INTERVAL: Final = 1 << 32
 """Seconds between two blocks, at most."""
 
 LATEST_TIME: Final = 253_402_300_799
@@ -80,7 +80,7 @@ class ChainClock:
     def set_interval(self, seconds: int | None) -> None:
         """Set a fixed interval between blocks in seconds; None uses the clock. Raises InvalidInput."""
         if seconds is not None:
-            whole_number(seconds, "the time between two blocks", 1, LARGEST_INTERVAL, unit="seconds")
+            whole_number(seconds, "the time between two blocks", 1, MAX_INTERVAL, unit="seconds")
         self.interval = seconds
 
     def set(self, timestamp: int, head: int) -> int:

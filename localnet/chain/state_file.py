@@ -19,7 +19,7 @@ from store.buffered import BufferedStore
 from store.car import CarError, read_car
 from store.cid import Cid, show
 from store.codec import CodecError, link, unlink
-from store.compression import LARGEST, CompressionError, gunzip
+from store.compression import MAX_UNPACKED_BYTES, CompressionError, gunzip
 from store.json_text import parse_json
 from store.overlay import OverlayStore
 from store.transfer import write_blocks
@@ -49,7 +49,7 @@ def dump_state(chain: Chain) -> bytes:
     return gzip.compress(file.getbuffer(), 6, mtime=0)
 
 
-def load_state(chain: Chain, packed: bytes, limit: int = LARGEST) -> Tipset:
+def load_state(chain: Chain, packed: bytes, limit: int = MAX_UNPACKED_BYTES) -> Tipset:
     """Replace the head's state, in a separate block at the state's epoch or after the head.
 
     A state of anvil replaces the whole chain (`localnet.chain.anvil_state`).

@@ -18,7 +18,7 @@ _KINDS: Final = ("function", "event", "error", "constructor")
 _DEEPEST: Final = 16
 """Levels of tuples, and dimensions of an array."""
 
-_LONGEST: Final = 1_000
+_MAX_TYPE_LENGTH: Final = 1_000
 """Signs of a type."""
 _USUAL: Final = re.compile(
     rf"(?:u?int(?:{'|'.join(map(str, range(8, 257, 8)))})|address|bool|string|"
@@ -63,7 +63,7 @@ def _item(item: Any, depth: int) -> dict[str, Any] | None:
         return None
     name, kind = item.get("name", ""), item["type"]
     inner = _items(item.get("components", []), depth + 1)
-    if kind.count("[") > _DEEPEST or len(kind) > _LONGEST:  # eth_abi needs seconds for thousands of dimensions
+    if kind.count("[") > _DEEPEST or len(kind) > _MAX_TYPE_LENGTH:  # eth_abi needs seconds for thousands of dimensions
         return None
     if not isinstance(name, str) or inner is None or not (kind.startswith("tuple") or is_type(kind)):
         return None

@@ -17,7 +17,7 @@ ReadAddress = Callable[[str], str]
 _SHORT: Final = re.compile(r"\b(u?int)(?![0-9])")
 _ARRAY: Final = re.compile(r"(.*)\[([0-9]*)\]", re.DOTALL)
 _OPEN, _CLOSE = "([{", ")]}"
-_LONGEST: Final = 1 << 20
+_MAX_TEXT_LENGTH: Final = 1 << 20
 _DEEPEST: Final = 32
 
 
@@ -87,7 +87,7 @@ def as_plain(value: Any) -> Any:
 def _signature_parts(text: str) -> tuple[str, list[list[Any]]] | None:
     """Return the name, and the types of the arguments and of the return values, as far as they are given."""
     found = re.match(r"\s*([A-Za-z_$][\w$]*)\s*", text, re.ASCII)
-    if found is None or len(text) > _LONGEST:
+    if found is None or len(text) > _MAX_TEXT_LENGTH:
         return None
     rest, lists = text[found.end() :], list[list[Any]]()
     while rest.strip():

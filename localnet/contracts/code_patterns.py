@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_LARGEST_CODE: Final = 1 << 20
+_MAX_CODE_BYTES: Final = 1 << 20
 _PLACEHOLDER: Final = re.compile(r"__.{36}__")
 _UNKNOWN: Final = re.compile(rb"\x7f\x00{32}|\x73\x00{20}", re.DOTALL)
 """Words that are filled in later: immutable values, and addresses of libraries (PUSH32 and PUSH20 of zeros)."""
@@ -26,7 +26,7 @@ class CodePattern:
     def of(cls, text: str) -> CodePattern:
         """Parse hex text, in which libraries' addresses may be missing. Raises ValueError."""
         code = without_metadata(bytes.fromhex(_PLACEHOLDER.sub("0" * 40, text.removeprefix("0x"))))
-        if len(code) > _LARGEST_CODE:
+        if len(code) > _MAX_CODE_BYTES:
             raise ValueError("longer than any contract")
         return cls(code, tuple((found.start() + 1, found.end()) for found in _UNKNOWN.finditer(code)))
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from hypervisor.user_files import read_bounded
 from localnet.contracts.code_patterns import CodePattern
-from localnet.contracts.forge_builds import LARGEST_BUILD_INFO, ForgeBuilds
-from localnet.contracts.source_maps import LARGEST_SOURCE, CodeMap, folder_reader
+from localnet.contracts.forge_builds import MAX_BUILD_INFO_BYTES, ForgeBuilds
+from localnet.contracts.source_maps import MAX_SOURCE_BYTES, CodeMap, folder_reader
 from store.json_text import parse_json
 
 
@@ -66,7 +66,7 @@ def _hardhat(content: Mapping[str, Any], file: Path, folder: Path, name: str) ->
 
     def read(path: str) -> bytes | None:
         text = sources.get(path, {}).get("content")
-        return text.encode() if isinstance(text, str) and len(text) <= LARGEST_SOURCE else None
+        return text.encode() if isinstance(text, str) and len(text) <= MAX_SOURCE_BYTES else None
 
     return DebugInfo(_map(code["bytecode"], paths, read), _map(code["deployedBytecode"], paths, read))
 
@@ -88,4 +88,4 @@ def _below(folder: Path, file: Path) -> Path:
 
 
 def _json(file: Path) -> Any:
-    return parse_json(read_bounded(file, LARGEST_BUILD_INFO, "the file"))
+    return parse_json(read_bounded(file, MAX_BUILD_INFO_BYTES, "the file"))

@@ -15,7 +15,7 @@ from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
 FORGE_CACHE: Final = "solidity-files-cache.json"
-LARGEST_BUILD_INFO: Final = 128 << 20
+MAX_BUILD_INFO_BYTES: Final = 128 << 20
 _MAX_BUILD_INFOS: Final = 50
 
 
@@ -98,7 +98,7 @@ def _is_below(path: str) -> bool:
 def _object(path: Path) -> Mapping[str, Any]:
     """Read the object in a file; an empty one if there is none."""
     try:
-        content = parse_json(read_bounded(path, LARGEST_BUILD_INFO, "the file"))
+        content = parse_json(read_bounded(path, MAX_BUILD_INFO_BYTES, "the file"))
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}

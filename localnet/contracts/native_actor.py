@@ -29,11 +29,11 @@ from hypervisor.user_files import read_bounded
 from localnet.accounts import Account
 from localnet.addresses import Target, filecoin_address
 from localnet.contracts.network import Messages
-from localnet.ledger.genesis import LARGEST_BALANCE
+from localnet.ledger.genesis import MAX_BALANCE
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.failures import returned_natively
 from localnet.state.controls import set_actor_code
-from localnet.state.named_code import NamedCode, keep_named_code, schema_in_module, stored_interface
+from localnet.state.named_code import NamedCode, schema_in_module, store_named_code, stored_interface
 from store.blockstore import get_object
 from store.cid import Cid, show
 from store.schema import SchemaError
@@ -190,7 +190,7 @@ class NativeActors:
         machine = self._network.machine
         code = machine.install(module)
         self._network.chain.keep_changes()
-        keep_named_code(machine.base, NamedCode(code, code_label(name) or None, schema))
+        store_named_code(machine.base, NamedCode(code, code_label(name) or None, schema))
         return code
 
     def create(self, code: Cid, params: Any = None, *, value: int = 0, cbor: bytes | None = None) -> NativeActor:
@@ -208,7 +208,7 @@ class NativeActors:
                 "`hypervisor actor install WASM --schema FILE` does, or with a section ipld.schema"
             )
         data = interface.params("Constructor", params) if cbor is None else octets(cbor, "parameters")
-        whole_number(value, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")
+        whole_number(value, "a balance", 0, MAX_BALANCE, unit="attoFIL")
         created = machine.create(code, data, TokenAmount(value))
         self._network.chain.keep_changes()
         return NativeActor(self._network, created.address, interface)
@@ -222,7 +222,7 @@ class NativeActors:
         actor = existing_actor(machine, address)
         if interface is not None:
             return NativeActor(self._network, address, read_interface(interface))
-        known = known_interface(machine, actor)
+        known = interface_of_actor(machine, actor)
         if known is None:
             raise InvalidInput(f"the interface of {address} is not known: name its schema")
         return NativeActor(self._network, address, known)
@@ -231,7 +231,7 @@ class NativeActors:
         """Return an existing actor, called by numbers and CBOR if its interface is not known. Raises as `at`."""
         address, machine = filecoin_address(target), self._network.machine
         return NativeActor(
-            self._network, address, known_interface(machine, existing_actor(machine, address)) or NOTHING_KNOWN
+            self._network, address, interface_of_actor(machine, existing_actor(machine, address)) or NOTHING_KNOWN
         )
 
     def replace(self, target: Target, code: Cid) -> NativeActor:
@@ -245,7 +245,7 @@ class NativeActors:
         return self.unknown(address)
 
 
-def known_interface(machine: Hypervisor, actor: ActorState) -> Interface | None:
+def interface_of_actor(machine: Hypervisor, actor: ActorState) -> Interface | None:
     """Return the interface of a built-in actor, or the one installed with an actor's code; None if there is none."""
     name = machine.manifest.name_of(actor.code)
     return stored_interface(machine.base, actor.code) if name is None else Interface.built_in(name)

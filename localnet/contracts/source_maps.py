@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-LARGEST_SOURCE: Final = 4 << 20
+MAX_SOURCE_BYTES: Final = 4 << 20
 """Bytes of a source that are read."""
 
 _PUSH1, _PUSH32 = 0x60, 0x7F
@@ -109,7 +109,7 @@ def folder_reader(root: Path) -> Callable[[str], bytes | None]:
     def read(path: str) -> bytes | None:
         try:
             file = (root / path).resolve()
-            if not file.is_relative_to(root.resolve()) or not file.is_file() or file.stat().st_size > LARGEST_SOURCE:
+            if not file.is_relative_to(root.resolve()) or not file.is_file() or file.stat().st_size > MAX_SOURCE_BYTES:
                 return None
             return file.read_bytes()
         except (OSError, ValueError):

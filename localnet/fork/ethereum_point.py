@@ -10,9 +10,9 @@ from bridge.ethereum_block import next_base_fee
 from hypervisor.errors import InvalidInput
 from hypervisor.types import Gas, TokenAmount
 from localnet.fork.forking import ForkSource
-from localnet.fork.node_client import shown_url
+from localnet.fork.node_client import redacted_url
 from localnet.fork.remote_chain import RemoteBlock, RemoteChain
-from localnet.ledger.block_settings import LARGEST_GAS_LIMIT, LEAST_GAS_LIMIT
+from localnet.ledger.block_settings import LEAST_GAS_LIMIT, MAX_GAS_LIMIT
 from localnet.ledger.index import first_entries
 from store.blockstore import Store
 from store.codec import decode, encode
@@ -77,7 +77,7 @@ class EthereumForkPoint:
     def gas_limit(self) -> Gas:
         """The gas limit of the block; the largest possible one for a network that has no limit, which shows 0."""
         limit = self.block.gas_limit
-        return Gas(min(max(limit, LEAST_GAS_LIMIT), LARGEST_GAS_LIMIT) if limit else LARGEST_GAS_LIMIT)
+        return Gas(min(max(limit, LEAST_GAS_LIMIT), MAX_GAS_LIMIT) if limit else MAX_GAS_LIMIT)
 
     @property
     def next_base_fee(self) -> TokenAmount:
@@ -131,6 +131,6 @@ def check_same(found: EthereumForkPoint, requested: ForkSource) -> None:
     if requested.epoch is not None and requested.epoch >= 0 and requested.epoch != found.height:
         raise InvalidInput(
             f"the folder's network was forked at block {found.height}, not at {requested.epoch}: omit "
-            f"the block, or name another folder (the node was {shown_url(found.url)})"
+            f"the block, or name another folder (the node was {redacted_url(found.url)})"
         )
     requested.check_chain_id(found.chain_id)

@@ -33,7 +33,7 @@ from localnet.fork.answers import (
     tipset_blocks,
 )
 from localnet.fork.node_blocks import read_block
-from localnet.fork.node_client import NodeClient, NodeError, NotCached, UnfitNode, naming_origin, shown_url
+from localnet.fork.node_client import NodeClient, NodeError, NotCached, UnfitNode, naming_origin, redacted_url
 from localnet.fork.remote_chain import is_local
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
@@ -98,7 +98,7 @@ class ForkSource:
             return head
         number = self.epoch if self.epoch >= 0 else head + self.epoch
         if not 0 <= number <= head:
-            raise InvalidInput(f"{kind} {self.epoch} cannot be forked: {shown_url(self.url)} is at {kind} {head}")
+            raise InvalidInput(f"{kind} {self.epoch} cannot be forked: {redacted_url(self.url)} is at {kind} {head}")
         return number
 
 
@@ -228,7 +228,7 @@ def find_fork_point(requested: ForkSource) -> ForkPoint:
             if isinstance(error, InvalidInput):
                 raise
             raise NodeError(
-                f"{shown_url(requested.url)} returned a malformed response ({error!r}): is it a Filecoin node?"
+                f"{redacted_url(requested.url)} returned a malformed response ({error!r}): is it a Filecoin node?"
             ) from None
 
 
@@ -256,12 +256,12 @@ def _cached_fork_point(requested: ForkSource) -> ForkPoint:
     at = "the newest tipset" if requested.epoch is None else f"the tipset at epoch {requested.epoch}"
     with naming_origin():
         if chain_id is None:
-            raise NotCached(shown_url(requested.url), at)
+            raise NotCached(redacted_url(requested.url), at)
         entry = NODE, _POINT.format(requested.epoch)
         with closing(requested.cache(chain_id)) as cache:
             data = cache.get(*entry)
             if data is None:
-                raise NotCached(shown_url(requested.url), at, cache.missing(*entry))
+                raise NotCached(redacted_url(requested.url), at, cache.missing(*entry))
     return replace(_decoded_point(bytes.fromhex(data)), url=requested.url)
 
 
@@ -322,7 +322,7 @@ def _head(client: NodeClient, requested: ForkSource) -> Any:
         if not error.is_unknown_method:
             raise
         raise NodeError(
-            f"{shown_url(requested.url)} cannot be forked: it does not answer Filecoin.ChainHead ({error}). "
+            f"{redacted_url(requested.url)} cannot be forked: it does not answer Filecoin.ChainHead ({error}). "
             "A fork under Filecoin's rules needs a Filecoin node, such as Lotus or `hypervisor node`; fork any other "
             "Ethereum node with --rules ethereum",
             error.data,

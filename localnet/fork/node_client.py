@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 _DIRECT: Final = RequestOptions(timeout=120, retries=0, compute_units=None)
 """Options of the commands that ask a node once, for a person who waits."""
-_LARGEST_ANSWER: Final = 256 * 1024 * 1024
+_MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 _DROPPED: Final = (ConnectionResetError, BrokenPipeError)
 """Exceptions for connections dropped by a node or a gateway; `RemoteDisconnected` is a subclass of the first."""
 _TOO_MANY: Final = HTTPStatus.TOO_MANY_REQUESTS
@@ -50,7 +50,7 @@ _PLACE: Final = re.compile(
 """Scheme, host and port of a URL."""
 
 
-def shown_url(url: str) -> str:
+def redacted_url(url: str) -> str:
     """Return a URL for people and logs: scheme, host and port. The rest may hold a user, a password or a token."""
     found = _PLACE.match(url)
     assert found is not None, "each part may be missing"
@@ -157,9 +157,9 @@ class NodeClient:
             self._connect()  # opens no connection yet, and rejects an invalid host
         except (ValueError, InvalidURL):
             raise InvalidInput(
-                f"'{shown_url(url)}' is not a URL of a node: expected http://127.0.0.1:8545, for example"
+                f"'{redacted_url(url)}' is not a URL of a node: expected http://127.0.0.1:8545, for example"
             ) from None
-        self.url, self.name, self._parse = url, shown_url(url), parse
+        self.url, self.name, self._parse = url, redacted_url(url), parse
         self._own = local()
         self._opening = Lock()
         self._links = WeakSet[_Link]()
@@ -259,9 +259,9 @@ class NodeClient:
         own = {"content-type": "application/json", **dict(self._options.headers)}
         connection.request("POST", self._path, body, own)
         response = connection.getresponse()
-        data = response.read(_LARGEST_ANSWER + 1)
-        if len(data) > _LARGEST_ANSWER:
-            raise ValueError(f"the response exceeds {_LARGEST_ANSWER} bytes")
+        data = response.read(_MAX_RESPONSE_BYTES + 1)
+        if len(data) > _MAX_RESPONSE_BYTES:
+            raise ValueError(f"the response exceeds {_MAX_RESPONSE_BYTES} bytes")
         temporary = is_temporary(response.status)
         if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
             words = data[:_MAX_WORDS].decode(errors="replace").strip()

@@ -29,7 +29,7 @@ from store.json_text import parse_json
 
 T = TypeVar("T")
 
-LARGEST_CODE: Final = 1 << 20
+MAX_CODE_BYTES: Final = 1 << 20
 """Bytes of a contract's code: no network has longer ones."""
 _AT_ONCE: Final = 3
 """Questions about an account."""
@@ -299,7 +299,7 @@ def is_local(url: str) -> bool:
 
 
 def _code(value: Any) -> bytes:
-    return bytes_of(value, LARGEST_CODE)
+    return bytes_of(value, MAX_CODE_BYTES)
 
 
 def _block(answer: Any) -> RemoteBlock | None:

@@ -18,7 +18,7 @@ from localnet.fork.remote_chain import RemoteBlock, RemoteChain
 _FIRST_V: Final = 35
 """The least v of a legacy transaction that names its chain (EIP-155)."""
 _LEGACY_V: Final = 27
-_LONGEST: Final = 1 << 20
+_MAX_CALLDATA_BYTES: Final = 1 << 20
 """Bytes of calldata."""
 
 
@@ -57,7 +57,7 @@ def read_transaction(found: Any) -> ReadTransaction:
         nonce=quantity(found["nonce"]),
         to=EthAddress(word_of(found["to"], 20)) if found.get("to") else None,
         value=quantity(found["value"]),
-        data=bytes_of(found["input"], _LONGEST),
+        data=bytes_of(found["input"], _MAX_CALLDATA_BYTES),
         gas_limit=quantity(found["gas"]),
         max_fee=fee,
         max_priority_fee=tip,

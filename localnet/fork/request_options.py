@@ -23,7 +23,7 @@ _RATE_WORDS: Final = re.compile(
     r"rate.?limit|rate exceeded|request limit|too many requests|credits limited|compute units|request count exceeded",
     re.IGNORECASE,
 )
-_LONGEST_WAIT: Final = 60.0
+_MAX_WAIT: Final = 60.0
 """Maximum number of seconds between two attempts, whatever a node asks for in `Retry-After`."""
 _HEADER: Final = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*([\x20-\x7e\t]*?)\s*")
 _SET_BY_CLIENT: Final = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
@@ -106,7 +106,7 @@ class Retries:
             with self._lock:
                 self._next = self._next or time.monotonic()
         wait = self._options.backoff * 2**attempt if after is None else after
-        time.sleep(min(wait, _LONGEST_WAIT))
+        time.sleep(min(wait, _MAX_WAIT))
         return True
 
 

@@ -23,9 +23,9 @@ from hypervisor.user_files import user_folder
 
 NODE: Final = "node"
 """The block of entries about a node's chain as a whole."""
-LARGEST_FILE: Final = 256 << 20
+MAX_FILE_BYTES: Final = 256 << 20
 """Maximum bytes of one file. A full file drops the oldest quarter of its entries."""
-LARGEST_FOLDER: Final = 1 << 30
+MAX_FOLDER_BYTES: Final = 1 << 30
 """Maximum bytes of all files in the user's cache folder. Opening a file deletes those that were used least recently."""
 _PAGE: Final = 4096
 _PATIENCE: Final = 5.0
@@ -119,7 +119,7 @@ class _CacheFile:
             return
         os.utime(self.path)  # the time of the last use (`_limit_folder`)
         self._base.execute("PRAGMA synchronous = OFF")  # lost entries are requested again
-        self._base.execute(f"PRAGMA max_page_count = {LARGEST_FILE // _PAGE}")
+        self._base.execute(f"PRAGMA max_page_count = {MAX_FILE_BYTES // _PAGE}")
         self._base.execute("DROP TABLE IF EXISTS answers")  # the format without checksums
         self._base.execute(_MAKE)
 
@@ -200,7 +200,7 @@ def _limit_folder(path: Path) -> None:
     files = [(stat.st_mtime, stat.st_size, file) for file in folder.glob("*/*.sqlite") for stat in (file.stat(),)]
     total = sum(size for _, size, _ in files)
     for _, size, file in sorted(files):
-        if total <= LARGEST_FOLDER:
+        if total <= MAX_FOLDER_BYTES:
             return
         if file != path:
             file.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from store.codec import encode
 LEAST_GAS_LIMIT: Final = 5_000
 """Minimum block gas limit (the execution specifications' GAS_LIMIT_MINIMUM)."""
 
-LARGEST_GAS_LIMIT: Final = (1 << 63) - 1
+MAX_GAS_LIMIT: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,13 @@ from store.codec import CodecError, decode_strict, encode, link, unlink
 
 NETWORK_NAME: Final = "localnet"
 DEFAULT_BALANCE: Final = TokenAmount(10_000 * ATTO_PER_FIL)
-LARGEST_BALANCE: Final = TokenAmount((1 << 127) - 1)
+MAX_BALANCE: Final = TokenAmount((1 << 127) - 1)
 """Actors handle amounts in 128 bits with a sign."""
 
-LARGEST_CHAIN_ID: Final = (1 << 53) - 1
+MAX_CHAIN_ID: Final = (1 << 53) - 1
 """Largest chain ID, limited by the safe integers of JavaScript tools."""
 
-LONGEST_NAME: Final = 100
+MAX_NAME_LENGTH: Final = 100
 """Maximum length of a network's name, in characters."""
 
 OTHER_FOLDER: Final = "or name another folder"
@@ -85,8 +85,8 @@ def network_genesis(
 
     Native addresses get the lower IDs. Raises InvalidInput for amounts that accounts cannot have, and for no name.
     """
-    if not (0 < len(genesis.name) <= LONGEST_NAME and genesis.name.isprintable()):
-        raise InvalidInput(f"{genesis.name!r:.40} cannot be a network's name: expected 1 to {LONGEST_NAME} letters")
+    if not (0 < len(genesis.name) <= MAX_NAME_LENGTH and genesis.name.isprintable()):
+        raise InvalidInput(f"{genesis.name!r:.40} cannot be a network's name: expected 1 to {MAX_NAME_LENGTH} letters")
     funds: dict[Address, TokenAmount] = {account.native: balance for account in accounts}
     funds.update((account.delegated, balance) for account in accounts)
     funds.setdefault(to_filecoin(ZERO_ADDRESS), TokenAmount(0))
@@ -94,7 +94,7 @@ def network_genesis(
     for amount in funds.values():
         whole_number(amount, "a balance", None, unit="attoFIL")
     supply = TokenAmount(sum(funds.values()))
-    if min(funds.values()) < 0 or supply > LARGEST_BALANCE:
+    if min(funds.values()) < 0 or supply > MAX_BALANCE:
         raise InvalidInput(
             f"{len(funds)} addresses of accounts cannot have {supply} attoFIL together: expected 0 or more each, and "
             "at most 2^127 - 1"

@@ -13,7 +13,7 @@ from bridge.addresses import EthAddress
 from bridge.apply_and_call import APPLY_AND_CALL
 from bridge.events import entries_to_log
 from bridge.printed_address import PrintedAddress
-from bridge.receipts import EmittedLog, applied_answer, created_contract, effective_gas_price, return_bytes
+from bridge.receipts import EmittedLog, apply_and_call_result, created_contract, effective_gas_price, return_bytes
 from bridge.transaction_messages import envelope_transaction
 from bridge.transactions import BLOB, SET_CODE
 from hypervisor.address import Address
@@ -306,7 +306,7 @@ class TransactionReceipt:
         """The exit code; 0 is success. For a transaction of type 4, the exit code of its call."""
         done = self.execution
         if done.kind == SET_CODE and done.message.message.method == APPLY_AND_CALL:
-            return applied_answer(done.receipt)[0]
+            return apply_and_call_result(done.receipt)[0]
         return done.receipt.exit_code
 
     @property

@@ -20,7 +20,7 @@ _DIGITS: Final = 128
 _PROJECTION: Final = 20 * PROVING_PERIOD
 _RAMP: Final = 300
 """Thousandths of the target that follow the network's power alone, after the ramp."""
-_LARGEST_OF_BYTE: Final = ATTO_PER_FIL // (32 << 30)
+_MAX_PLEDGE_PER_BYTE: Final = ATTO_PER_FIL // (32 << 30)
 _STANDSTILL: Final = 302231454903657293676544
 """Square of the velocity below which the network's power is treated as constant."""
 _LN_2: Final = 235865763225513294137944142764154484399
@@ -78,7 +78,7 @@ def initial_pledge(network: Conditions, power: int) -> TokenAmount:
     simple, baseline = max(smoothed, power), max(smoothed, network.baseline, power)
     target = network.supply * 3 * power
     consensus = (1000 - skew) * target // (baseline * 10_000) + skew * target // (simple * 10_000)
-    return TokenAmount(min(storage + consensus, _LARGEST_OF_BYTE * power))
+    return TokenAmount(min(storage + consensus, _MAX_PLEDGE_PER_BYTE * power))
 
 
 def _skew(network: Conditions) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bridge.addresses import from_delegated, to_filecoin
-from bridge.receipts import shown_input
+from bridge.receipts import display_calldata
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from localnet.chain.anvil_state import header_hash
@@ -115,7 +115,7 @@ def _transaction(network: NetworkReader, receipt: TransactionReceipt, block_hash
         "address": shown["to"] or shown["contractAddress"], "maybe_precompile": None, "selfdestruct_address": None,
         "selfdestruct_refund_target": None, "selfdestruct_transferred_value": None,
         "kind": "CREATE" if execution.to is None else "CALL", "value": as_quantity(execution.message.message.value),
-        "data": as_data(shown_input(execution.message.message)), "output": output, "gas_used": receipt.gas_used,
+        "data": as_data(display_calldata(execution.message.message)), "output": output, "gas_used": receipt.gas_used,
         "gas_limit": execution.message.message.gas_limit, "gas_refund_counter": 0, "status": exit_name, "steps": [],
         "decoded": None,
     }  # fmt: skip

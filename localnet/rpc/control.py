@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from localnet.fork.forking import ForkSource
-from localnet.fork.node_client import shown_url
+from localnet.fork.node_client import redacted_url
 from localnet.fork.request_options import FORK_REQUESTS
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
@@ -196,7 +196,7 @@ def node_info(node: Node) -> dict[str, Any]:
             "gasPrice": as_quantity(node.network.gas_price),
         },
         "forkConfig": {
-            "forkUrl": None if origin is None else shown_url(origin.point.url) or None,
+            "forkUrl": None if origin is None else redacted_url(origin.point.url) or None,
             "forkBlockNumber": None if origin is None else origin.point.height,
             "forkRetryBackoff": None if origin is None else round(origin.options.backoff * 1000),
         },

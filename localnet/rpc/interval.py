@@ -11,7 +11,7 @@ from typing import Any, Final
 from hypervisor.errors import InvalidInput
 
 _LOG = logging.getLogger(__name__)
-_LONGEST: Final = 1 << 31
+_MAX_SECONDS: Final = 1 << 31
 
 
 class BlockTimer:
@@ -63,6 +63,6 @@ class BlockTimer:
 
     @staticmethod
     def _check(seconds: float) -> float:
-        if not 0 <= seconds <= _LONGEST:
-            raise InvalidInput(f"the block time is {seconds} seconds: expected 0 (no timed blocks) to {_LONGEST}")
+        if not 0 <= seconds <= _MAX_SECONDS:
+            raise InvalidInput(f"the block time is {seconds} seconds: expected 0 (no timed blocks) to {_MAX_SECONDS}")
         return seconds

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.patricia import EMPTY_ROOT
-from bridge.receipts import EmittedLog, bloom, shown_input
+from bridge.receipts import EmittedLog, bloom, display_calldata
 from bridge.transactions import (
     ACCESS_LIST,
     BLOB,
@@ -128,7 +128,7 @@ def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, loca
     fees = _fees(candidate.kind, message.gas_fee_cap, message.gas_premium, base_fee)
     signed = candidate.transaction
     if signed is None:
-        return {**shown, "input": as_data(shown_input(message)), **_native_fields(chain_id), **fees}
+        return {**shown, "input": as_data(display_calldata(message)), **_native_fields(chain_id), **fees}
     return {**shown, "input": as_data(signed.transaction.data), **_signed_fields(signed), **fees}
 
 

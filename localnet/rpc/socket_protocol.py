@@ -25,7 +25,7 @@ _LINGER: Final = 2.0
 
 _READ: Final = 16 << 10
 """Maximum number of bytes per read. In asyncio's default of 256 KiB, thousands of empty frames would fit."""
-_LONGEST_REASON: Final = 120
+_MAX_REASON_LENGTH: Final = 120
 """Bytes: a close frame has no room for more."""
 
 
@@ -75,7 +75,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.stop_keepalive()
         if self.handshake_complete and not self.close_sent and not self.transport.is_closing():
             self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-            self.conn.send_close(code, reason[:_LONGEST_REASON])
+            self.conn.send_close(code, reason[:_MAX_REASON_LENGTH])
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
         self.transport.close()

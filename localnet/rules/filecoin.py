@@ -40,7 +40,7 @@ from hypervisor.types import (
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.genesis import LARGEST_BALANCE
+from localnet.ledger.genesis import MAX_BALANCE
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.rules.call_request import BlockOverride, CallRequest
@@ -50,7 +50,7 @@ from localnet.state.contract_state import nonce_of_actor
 from localnet.state.controls import set_nonce
 from store.codec import encode
 
-LARGEST_MESSAGE: Final = 64 << 10
+MAX_MESSAGE_BYTES: Final = 64 << 10
 """The most bytes that a message may have on chain (lotus)."""
 
 _AWARD_BLOCK_REWARD: Final = MethodNumber(2)
@@ -66,8 +66,8 @@ LIMITS: Final = RuleLimits(
     call_gas=Gas(BLOCK_GAS_LIMIT),
     message_gas=Gas(BLOCK_GAS_LIMIT // 10),
     large_message_gas=Gas(BLOCK_GAS_LIMIT // 2),
-    transaction_bytes=2 * LARGEST_MESSAGE,
-    balance=LARGEST_BALANCE,
+    transaction_bytes=2 * MAX_MESSAGE_BYTES,
+    balance=MAX_BALANCE,
     value=TokenAmount(2_000_000_000 * ATTO_PER_FIL),
     batch=100,
     gas_advice="call eth_estimateGas to get the required limit; forge script does so with --skip-simulation",
@@ -191,8 +191,8 @@ class FilecoinMessages:
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
         """Check size, fees, and the gas for inclusion on chain."""
         message, length = candidate.bare, candidate.message.chain_length()
-        if length > LARGEST_MESSAGE:
-            raise TransactionRefused("size", f"oversized data: message of {length} bytes, at most {LARGEST_MESSAGE}")
+        if length > MAX_MESSAGE_BYTES:
+            raise TransactionRefused("size", f"oversized data: message of {length} bytes, at most {MAX_MESSAGE_BYTES}")
         if message.gas_premium > message.gas_fee_cap:
             raise TransactionRefused("fee", "max priority fee per gas higher than max fee per gas")
         if message.gas_limit > BLOCK_GAS_LIMIT:

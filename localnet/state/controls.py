@@ -17,13 +17,13 @@ from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
-from localnet.ledger.genesis import LARGEST_BALANCE
+from localnet.ledger.genesis import MAX_BALANCE
 from localnet.state.contract_state import ContractState, contract_state, put_contract_state, state_with_storage
 from store.blockstore import put_object
 from store.cid import Cid, show
 
-_LARGEST_NONCE: Final = (1 << 64) - 2
-_LARGEST_WORD: Final = (1 << 256) - 1
+_MAX_NONCE: Final = (1 << 64) - 2
+_MAX_WORD: Final = (1 << 256) - 1
 _SIGNED_128_BIT: Final = (
     "actors hold amounts as signed 128-bit numbers under Filecoin's rules, and as 256-bit numbers under Ethereum's "
     "(--rules ethereum)"
@@ -35,13 +35,13 @@ Owner = EthAddress | Address
 """An actor by either of its addresses; errors name the one that was given."""
 
 
-def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount, limit: TokenAmount = LARGEST_BALANCE) -> None:
+def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount, limit: TokenAmount = MAX_BALANCE) -> None:
     """Set the balance of the actor behind an address, in attoFIL; `limit` is the rules' `RuleLimits.balance`.
 
     Raises AddressError for an f0 or f2 address without an actor, InvalidInput for an amount that actors cannot hold.
     """
     checked = whole_number(
-        amount, "a balance", 0, limit, unit="attoFIL", reason=_SIGNED_128_BIT if limit == LARGEST_BALANCE else ""
+        amount, "a balance", 0, limit, unit="attoFIL", reason=_SIGNED_128_BIT if limit == MAX_BALANCE else ""
     )
     _change(machine, owner, lambda actor: actor.with_balance(checked))
 
@@ -51,7 +51,7 @@ def set_nonce(machine: Hypervisor, owner: Owner, nonce: int) -> None:
 
     Raises AddressError as `set_balance` does, InvalidInput for a number that is no nonce.
     """
-    whole_number(nonce, "a nonce", 0, _LARGEST_NONCE)
+    whole_number(nonce, "a nonce", 0, _MAX_NONCE)
 
     def changed(actor: ActorState) -> ActorState:
         state = contract_state(machine, actor)
@@ -111,8 +111,8 @@ def set_storage(
     an actor that is not a contract, and for a word of more than 256 bits.
     """
     for slot, value in slots.items():
-        whole_number(slot, "a storage slot", 0, _LARGEST_WORD)
-        whole_number(value, "a word of storage", 0, _LARGEST_WORD)
+        whole_number(slot, "a storage slot", 0, _MAX_WORD)
+        whole_number(value, "a word of storage", 0, _MAX_WORD)
 
     def changed(actor: ActorState) -> ActorState:
         state = state_with_storage(machine, actor)

@@ -40,7 +40,7 @@ class NamedCode:
     schema: str | None = None
 
 
-def keep_named_code(store: Store, *known: NamedCode) -> None:
+def store_named_code(store: Store, *known: NamedCode) -> None:
     """Store the information about code, replacing earlier information."""
     texts = {NAME_PREFIX + each.code: each.name for each in known}
     texts |= {_INTERFACE_PREFIX + each.code: each.schema for each in known}

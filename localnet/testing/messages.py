@@ -27,7 +27,7 @@ from hypervisor.message import Message
 from hypervisor.tracing import CallNode, CallTrees
 from hypervisor.types import ATTO_PER_FIL, ActorID, TokenAmount
 from localnet.addresses import Target, filecoin_address
-from localnet.contracts.native_actor import NativeActor, existing_actor, known_interface
+from localnet.contracts.native_actor import NativeActor, existing_actor, interface_of_actor
 from localnet.network import Network
 from store.cid import Cid
 
@@ -210,7 +210,7 @@ class MessageTester:
         address = self._address(party)
         if self._machine.actor(address) is None:
             return NOTHING_KNOWN
-        return known_interface(self._machine, existing_actor(self._machine, address)) or NOTHING_KNOWN
+        return interface_of_actor(self._machine, existing_actor(self._machine, address)) or NOTHING_KNOWN
 
 
 def _plain(params: Any) -> Any:

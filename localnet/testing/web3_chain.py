@@ -19,7 +19,7 @@ from bridge.addresses import EthAddress, checksummed, eth_address
 from bridge.events import Log
 from bridge.receipts import EmittedLog
 from hypervisor.exit_codes import ExitCode
-from localnet.addresses import known_address
+from localnet.addresses import canonical_address
 from localnet.errors import CallFailed, NetworkError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Web3Chain:
 
     def address(self, target: Target) -> EthAddress:
         """Return the Ethereum address of a target; f0 to f3 addresses are resolved by the node. Raises AddressError."""
-        known = known_address(target)
+        known = canonical_address(target)
         if isinstance(known, bytes):
             return known
         method = RPCEndpoint("Filecoin.FilecoinAddressToEthAddress")

@@ -31,10 +31,10 @@ from localnet.traces.trace import Replay
 from store.blockstore import BlockNotFound
 from store.cid import Cid
 
-LONGEST: Final = 3.0
+TIME_LIMIT: Final = 3.0
 """Time limit in seconds for tracing instructions when a client requests call positions."""
 
-_LAST: Final = 4_096
+_COUNTERS_PER_FRAME: Final = 4_096
 """Number of program counters retained per frame, more than the compiler's helpers (which have no line) execute."""
 
 
@@ -58,7 +58,7 @@ class Counters(CallTrees):
         if isinstance(event, CallStarted):
             if self._frames:
                 self.made[id(self._open[-1])] = _newest(self._frames[-1])
-            self._frames.append(deque(maxlen=_LAST))
+            self._frames.append(deque(maxlen=_COUNTERS_PER_FRAME))
         elif ended is not None:
             counters = self._frames.pop()
             if not ended.succeeded:
@@ -105,7 +105,7 @@ def call_places(
     `codes`, None if no contract code ran), `creation` (true for init code), `made` (program counters of the caller,
     newest first), `ended` (program counters of a failed call) and `calls`.
     """
-    limit = TimeLimit(LONGEST)
+    limit = TimeLimit(TIME_LIMIT)
     listener = Counters(limit)
     try:
         replay = Replay(chain, receipt.tipset, receipt.index, limit)

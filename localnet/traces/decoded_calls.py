@@ -166,7 +166,7 @@ def _contract_call(
             if call["exitCode"] == ExitCode.OK and not call["error"]:
                 result = _shown(named.interface.decode_answer(calldata, returned))
             else:
-                result = _revert(call, (named, *interfaces), returned) if returned else _own_words(call)
+                result = _revert(call, (named, *interfaces), returned) if returned else _machine_message(call)
         except AbiMismatch:
             continue
         return DecodedCall(named.name, decoded.function, f"({arguments})", result, events)
@@ -182,7 +182,7 @@ def _revert(call: dict[str, Any], interfaces: Sequence[NamedInterface], data: by
     return next((reason for reason in reasons if reason != unknown), plain)
 
 
-def _own_words(call: dict[str, Any]) -> str:
+def _machine_message(call: dict[str, Any]) -> str:
     """Return the machine's message for a failure if it adds information to the exit code."""
     return "" if call.get("plain") or call.get("end") else str(call["words"])
 
@@ -197,8 +197,8 @@ def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInte
     """Return the failure text of a call: the reason of a revert, other data, or the actor's message."""
     if call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED:
         data = unwrap_return(answer)
-        return _revert(call, interfaces, data) if data else _own_words(call)
-    return _bytes(answer) or _own_words(call)
+        return _revert(call, interfaces, data) if data else _machine_message(call)
+    return _bytes(answer) or _machine_message(call)
 
 
 def _method(call: dict[str, Any], own: Interface | None = None) -> ActorMethod:

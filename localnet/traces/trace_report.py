@@ -106,7 +106,7 @@ def _exit_of(call: dict[str, Any]) -> str:
     return call.get("end") or f"exit {exit_meaning(call['exitCode'])}"
 
 
-def gas_words(trace: Mapping[str, Any]) -> str:
+def gas_summary(trace: Mapping[str, Any]) -> str:
     """Return the gas of an explained trace by part: `blocks 41%, instructions 30%, ...`."""
     parts = trace["milligas"]
     whole = max(1, sum(parts.values()))

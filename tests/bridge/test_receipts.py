@@ -18,10 +18,10 @@ from bridge.receipts import (
     bloom,
     bloom_bits,
     created_contract,
+    display_calldata,
     effective_gas_price,
     failure_text,
     return_bytes,
-    shown_input,
 )
 from hypervisor.address import Address
 from hypervisor.message import Message, Receipt
@@ -93,8 +93,8 @@ def test_native_message_input_is_handle_filecoin_method_call() -> None:
     # Lotus: selector 868e10c4, then ABI (method, codec 0x51 with parameters, else 0; parameters).
     other = Message(Address.id(5), SENDER, method=MethodNumber(2), params=b"\x81\x01")
     expected = "868e10c4" + abi_encode(["uint64", "uint64", "bytes"], [2, 0x51, b"\x81\x01"]).hex()
-    assert shown_input(other).hex() == expected
+    assert display_calldata(other).hex() == expected
     bare = Message(Address.id(5), SENDER)
-    assert shown_input(bare).hex() == "868e10c4" + abi_encode(["uint64", "uint64", "bytes"], [0, 0, b""]).hex()
-    assert shown_input(Message(Address.id(100), SENDER, method=INVOKE_EVM, params=b"\x42\x01\x02")) == b"\x01\x02"
-    assert shown_input(creation()) == b"\xfe"
+    assert display_calldata(bare).hex() == "868e10c4" + abi_encode(["uint64", "uint64", "bytes"], [0, 0, b""]).hex()
+    assert display_calldata(Message(Address.id(100), SENDER, method=INVOKE_EVM, params=b"\x42\x01\x02")) == b"\x01\x02"
+    assert display_calldata(creation()) == b"\xfe"

@@ -47,7 +47,7 @@ from tests.conformance.vector_scenario import Refused, Scenario
 PROJECT: Final = Path(__file__).resolve().parents[2]
 README: Final = Path(__file__).with_name("public_vectors.md")
 LICENCES: Final = ("LICENSE-MIT", "LICENSE-APACHE")
-LARGEST_VECTOR: Final = 100_000
+MAX_VECTOR_BYTES: Final = 100_000
 """Maximum size of a vector in bytes; bundles are not part of it."""
 
 UPGRADE: Final = 400
@@ -90,8 +90,8 @@ def vectors_of(version: int) -> Vectors:
     named = {f"{VECTORS}/nv{version}/{path}.json": _named(vector, path, version) for path, vector in found.items()}
     for path, vector in named.items():
         size = len(text_of(vector))
-        if size > LARGEST_VECTOR:
-            raise NotEqual(f"{path} has {size:,} bytes, the limit is {LARGEST_VECTOR:,}")
+        if size > MAX_VECTOR_BYTES:
+            raise NotEqual(f"{path} has {size:,} bytes, the limit is {MAX_VECTOR_BYTES:,}")
     return named
 
 

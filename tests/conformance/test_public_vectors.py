@@ -23,7 +23,7 @@ from tests.conformance import public_vectors
 from tests.conformance.message_cases import Answers
 from tests.conformance.oracle_diff import ORACLE
 from tests.conformance.public_vectors import (
-    LARGEST_VECTOR,
+    MAX_VECTOR_BYTES,
     UPGRADE,
     Archive,
     NotEqual,
@@ -101,7 +101,7 @@ def test_outcomes_are_those_that_the_names_state(vectors: Vectors) -> None:
 def test_vectors_are_small_and_contain_no_code_of_actors(vectors: Vectors) -> None:
     modules = set()
     for vector in vectors.values():
-        assert len(text_of(vector)) <= LARGEST_VECTOR
+        assert len(text_of(vector)) <= MAX_VECTOR_BYTES
         blocks = dict(read_car(io.BytesIO(gunzip(base64.b64decode(vector["car"])))))
         assert not [cid for cid, data in blocks.items() if data.startswith(b"\0asm")]
         assert parse_cid(vector["bundle"]["/"]) not in blocks

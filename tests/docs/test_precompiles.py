@@ -14,7 +14,7 @@ import pytest
 
 from hypervisor.precompile_file import precompiles_of
 from hypervisor.precompile_registration import ENTRY_POINT_GROUP
-from hypervisor.precompiles import LONGEST_MODULE, LONGEST_OUTPUT, Precompile
+from hypervisor.precompiles import MAX_MODULE_BYTES, MAX_OUTPUT_BYTES, Precompile
 from runtimes.evm.precompiles.wasm_function import _STACK, FUEL, MEMORY, SECONDS, wasm_function
 from tests.localnet.test_precompiles import ANSWERS, INVERTS, module
 from tests.runtimes.evm.assembler import assemble, deployer
@@ -67,9 +67,9 @@ def test_the_rust_of_the_page_is_a_precompile(tmp_path: Path) -> None:
 
 
 def test_bounds_and_fields_are_the_codes() -> None:
-    compiling = f"A module may have {LONGEST_MODULE >> 20} MiB and take {SECONDS} seconds to\ncompile"
+    compiling = f"A module may have {MAX_MODULE_BYTES >> 20} MiB and take {SECONDS} seconds to\ncompile"
     running = f"{FUEL:,} instructions", f"{MEMORY >> 20} MiB of memory", f"{_STACK >> 10} KiB of stack"
-    for words in (*running, compiling, f"at most {LONGEST_OUTPUT >> 20} MiB"):
+    for words in (*running, compiling, f"at most {MAX_OUTPUT_BYTES >> 20} MiB"):
         assert words in PAGE
     table = PAGE.split("| field | what it is |")[1].split("\n\n")[0]
     listed = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:]))

@@ -30,7 +30,7 @@ from hypervisor.address import Address
 from localnet import Network
 from localnet.chain.finding import tipsets_back
 from localnet.ledger.address_index import AddressIndex
-from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
+from localnet.ledger.block_settings import MAX_GAS_LIMIT
 from localnet.rpc.node import Node, NodeReader
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS
@@ -168,7 +168,7 @@ def large_messages() -> dict[str, dict[str, float]]:
     """
     found = {}
     with Network(rules="ethereum", hardfork="Prague") as network:
-        network.set_default_block_gas_limit(LARGEST_GAS_LIMIT)
+        network.set_default_block_gas_limit(MAX_GAS_LIMIT)
         network.set_balance(network.accounts[0], 1 << 100)
         visit = Visitor(Node(network))
         codes = ("levels", LEVELS + 1, RECURSES), ("calls", CALLS + 1, many_calls(network.accounts[1].address))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.cli.trace_client import ask_trace
+from fvm_hypervisor.cli.trace_client import request_trace
 from localnet import Network
 from localnet.fork.node_client import NodeError
 from localnet.traces.trace_report import explain_trace
@@ -45,7 +45,7 @@ def good() -> str:
 
 
 def test_the_answer_of_a_node_of_ours_is_passed_on_as_it_is(node: Answering, good: str) -> None:
-    found = ask_trace(node(json.loads(good)), HASH)
+    found = request_trace(node(json.loads(good)), HASH)
     assert found == json.loads(good)
     assert explain_trace(found)["why"] is None
 
@@ -53,7 +53,7 @@ def test_the_answer_of_a_node_of_ours_is_passed_on_as_it_is(node: Answering, goo
 @pytest.mark.parametrize("answer", [None, "0x", [], {}, 5, {"calls": []}])
 def test_an_answer_of_another_shape_is_one_sentence(node: Answering, answer: Any) -> None:
     with pytest.raises(NodeError, match="returned an invalid call tree: "):
-        ask_trace(node(answer), HASH)
+        request_trace(node(answer), HASH)
 
 
 WRONG: dict[str, tuple[str, Any]] = {
@@ -77,5 +77,5 @@ def test_a_call_with_a_wrong_field_is_refused_by_the_fields_name(node: Answering
     answer, (name, value) = json.loads(good), WRONG[case]
     answer["calls"][0][name] = value
     with pytest.raises(NodeError, match="returned an invalid call tree: ") as refused:
-        ask_trace(node(answer), HASH)
+        request_trace(node(answer), HASH)
     assert str(refused.value).isprintable()

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
-from fvm_hypervisor.cli.trace_client import ask_places
+from fvm_hypervisor.cli.trace_client import request_places
 from localnet import Artifact, Network, TransactionFailed
 from localnet.fork.node_client import NodeError
 from localnet.rpc.server import serving
@@ -81,8 +81,8 @@ def test_a_folder_is_traced_with_lines_too(tmp_path: Path) -> None:
 
 
 def test_a_node_that_has_no_such_method_gives_no_lines(node: Answering) -> None:
-    assert ask_places(node(None), "0x00") is None
-    assert ask_places(node(PLACES), "0x00") == PLACES
+    assert request_places(node(None), "0x00") is None
+    assert request_places(node(PLACES), "0x00") == PLACES
 
 
 @pytest.mark.parametrize(
@@ -99,4 +99,4 @@ def test_a_node_that_has_no_such_method_gives_no_lines(node: Answering) -> None:
 )
 def test_places_of_another_shape_are_one_sentence(node: Answering, wrong: Any) -> None:
     with pytest.raises(NodeError, match=r"returned (an invalid call tree|invalid locations of calls)"):
-        ask_places(node(wrong), "0x00")
+        request_places(node(wrong), "0x00")

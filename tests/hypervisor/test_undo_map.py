@@ -64,7 +64,7 @@ def test_keys_are_taken_once_and_again_after_a_rollback(operations: list[tuple[s
             subject.set(key, True)
             waiting.append(key)
         elif name == "take":
-            assert subject.take_written("part") == list(dict.fromkeys(waiting))
+            assert subject.take_changes("part") == list(dict.fromkeys(waiting))
             waiting = []
         elif name == "open":
             layers.append((subject.mark(), list(waiting)))
@@ -73,15 +73,15 @@ def test_keys_are_taken_once_and_again_after_a_rollback(operations: list[tuple[s
             if name == "rollback":
                 subject.rollback(mark)
                 waiting = before
-    assert subject.take_written("part") == list(dict.fromkeys(waiting))
+    assert subject.take_changes("part") == list(dict.fromkeys(waiting))
 
 
 def test_each_purpose_takes_its_own_keys() -> None:
     subject = Journal()
     subject.set("a", 1)
-    assert subject.take_written("one") == ["a"]
+    assert subject.take_changes("one") == ["a"]
     subject.set("b", 1)
-    assert (subject.take_written("other"), subject.take_written("one")) == (["a", "b"], ["b"])
+    assert (subject.take_changes("other"), subject.take_changes("one")) == (["a", "b"], ["b"])
 
 
 def test_stored_none_differs_from_missing_key() -> None:

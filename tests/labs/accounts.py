@@ -24,7 +24,7 @@ from bridge.ethereum_execution import EthereumExecution
 from bridge.events import entries_to_log
 from bridge.evm_state import EvmState
 from bridge.params import DelegateCallParams, unwrap_return
-from bridge.receipts import applied_answer
+from bridge.receipts import apply_and_call_result
 from bridge.transaction_messages import set_code_message_from
 from bridge.transactions import DYNAMIC_FEE, SET_CODE, Authorization, SignedTransaction, Transaction
 from fvm_hypervisor.laboratory.profiles import delegated_calls
@@ -310,7 +310,7 @@ def execute(
     exit_code, output = (result.exit_code, result.return_data)
     if wishes and not here.is_ethereum:
         assert not exit_code, result
-        exit_code, output = applied_answer(result.receipt)
+        exit_code, output = apply_and_call_result(result.receipt)
     else:
         output = unwrap_return(output)
     return End(not exit_code, output if exit_code in (0, 33) else b"", tuple(_logs(machine, result.events)))

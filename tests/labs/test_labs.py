@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
-from fvm_hypervisor.cli.options import named_rules
+from fvm_hypervisor.cli.options import rules_of_options
 from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES
 from fvm_hypervisor.laboratory.profiles.rent_actor import RENT
 from hypervisor import labs
@@ -225,7 +225,9 @@ class TestCommandLine:
         assert "--lab lanes needs --rules lab" in " ".join(done.output.split())
 
     def test_named_labs_are_enabled(self) -> None:
-        assert named_rules("lab", ["lanes", "async"]) == named_rules("lab", ["lanes,async"]) == "lab:async,lanes"
+        assert (
+            rules_of_options("lab", ["lanes", "async"]) == rules_of_options("lab", ["lanes,async"]) == "lab:async,lanes"
+        )
 
     def test_a_lab_that_is_not_there_is_refused(self) -> None:
         done = CliRunner().invoke(app, ["node", "--rules", "lab", "--lab", "lanez"])

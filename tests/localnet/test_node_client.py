@@ -19,7 +19,7 @@ from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
 from localnet.fork import timed_socket
-from localnet.fork.node_client import NodeClient, NodeError, shown_url
+from localnet.fork.node_client import NodeClient, NodeError, redacted_url
 from localnet.fork.request_options import RequestOptions, headers
 from tests.patience import slowness
 from tests.web_server import Handler, serving
@@ -52,7 +52,7 @@ def test_invalid_node_url_is_named(url: str) -> None:
     ],
 )
 def test_users_passwords_and_tokens_are_not_shown(url: str, shown: str) -> None:
-    assert shown_url(url) == shown
+    assert redacted_url(url) == shown
 
 
 def test_errors_show_no_password() -> None:

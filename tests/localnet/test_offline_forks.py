@@ -144,7 +144,7 @@ def test_a_damaged_file_is_replaced_or_named(cache_folder: Path) -> None:
 
 
 def test_a_full_file_drops_its_oldest_entries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(response_cache, "LARGEST_FILE", 1 << 20)
+    monkeypatch.setattr(response_cache, "MAX_FILE_BYTES", 1 << 20)
     file = tmp_path / "responses.sqlite"
     cache = ResponseCache(file)
     for number in range(300):
@@ -156,7 +156,7 @@ def test_a_full_file_drops_its_oldest_entries(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_the_least_recently_used_files_are_deleted(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> None:
-    monkeypatch.setattr(response_cache, "LARGEST_FOLDER", 200_000)
+    monkeypatch.setattr(response_cache, "MAX_FOLDER_BYTES", 200_000)
     files = [response_cache.cache_file(1, f"http://node.example/{number}") for number in range(5)]
     for file in files:
         cache = ResponseCache(file)

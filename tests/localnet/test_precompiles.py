@@ -23,7 +23,7 @@ from bridge.gas import DEFAULT_RATE
 from hypervisor import precompile_registration
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.precompiles import LONGEST_MODULE, LONGEST_OUTPUT, Precompile
+from hypervisor.precompiles import MAX_MODULE_BYTES, MAX_OUTPUT_BYTES, Precompile
 from localnet import Network
 from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.errors import CallFailed, TransactionFailed
@@ -211,7 +211,7 @@ FAILURES = [
     pytest.param({"function": endless}, "it raised RecursionError: ", id="without an end"),
     pytest.param({"function": lambda _: "text"}, "it returned a value of type str, expected bytes", id="text"),
     pytest.param({"function": lambda _: None}, "it returned a value of type NoneType", id="nothing"),
-    pytest.param({"function": lambda _: bytes(LONGEST_OUTPUT + 1)}, "it returned 1,048,577 bytes", id="too long"),
+    pytest.param({"function": lambda _: bytes(MAX_OUTPUT_BYTES + 1)}, "it returned 1,048,577 bytes", id="too long"),
     pytest.param({"module": body("unreachable")}, "the module trapped: unreachable instruction executed", id="traps"),
     pytest.param(
         {"module": body("(loop br 0) unreachable")},
@@ -341,7 +341,7 @@ def test_machine_fork_keeps_precompiles_and_state_is_unchanged(rules: str) -> No
         ({"function": "add"}, "'add' is not a function of the calldata"),
         ({"signature": "add(uint7)"}, "'add(uint7)' is not a function"),
         ({"function": None, "module": "text"}, "'text' cannot be the module of precompile 'own'"),
-        ({"function": None, "module": bytes(LONGEST_MODULE + 1)}, "the module has 1,048,577 bytes"),
+        ({"function": None, "module": bytes(MAX_MODULE_BYTES + 1)}, "the module has 1,048,577 bytes"),
         ({"function": None, "module": b"text"}, "precompile 'own': WASM module: failed to parse"),
         ({"function": None, "module": module("(module)")}, "the module does not export a memory 'memory'"),
         (

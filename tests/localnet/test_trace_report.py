@@ -17,7 +17,7 @@ from bridge.traces.flame import MAX_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable
 from localnet import Network, TransactionFailed
-from localnet.traces.trace_report import PART_OF, explain_trace, flame, gas_words
+from localnet.traces.trace_report import PART_OF, explain_trace, flame, gas_summary
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.traces import found, plain_call
 from tests.patience import slowness
@@ -73,7 +73,7 @@ def test_total_gas_is_all_calls_plus_message_inclusion(network: Network) -> None
     assert sum(parts.values()) == receipt.gas_used * 1000
     carried = network.machine.context.network.prices.message_inclusion(receipt.execution.message.chain_length())
     assert 0 <= parts["message"] - carried < 1000  # the receipt's gas is rounded up
-    assert gas_words(trace).startswith(f"{next(iter(parts))} ")
+    assert gas_summary(trace).startswith(f"{next(iter(parts))} ")
 
 
 def test_the_gas_of_a_call_that_ran_out_is_no_more_than_it_had(network: Network) -> None:

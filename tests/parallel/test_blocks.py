@@ -28,7 +28,7 @@ from hypervisor.externs import DevelopmentExterns, ExternError
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
-from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock, may_run_beside, shares_of
+from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock, can_run_in_parallel, shares_of
 from hypervisor.tracing import Recorder, StepRecorder
 from hypervisor.types import INIT_ACTOR, ChainEpoch, Gas, TokenAmount
 from localnet.fork.node_client import NodeClient, NodeError
@@ -408,16 +408,16 @@ def test_workers_that_are_late_are_not_waited_for(monkeypatch: pytest.MonkeyPatc
 
 def test_machines_unfit_for_parallel_workers_are_detected() -> None:
     machine = stage("filecoin").machine.fork()
-    assert may_run_beside(machine)
+    assert can_run_in_parallel(machine)
     machine.tracer = Recorder()
-    assert may_run_beside(machine)
+    assert can_run_in_parallel(machine)
     machine.tracer = StepRecorder()
-    assert not may_run_beside(machine)
+    assert not can_run_in_parallel(machine)
     machine.tracer = None
     machine.advance(network=network_version(20))
-    assert not may_run_beside(machine)
+    assert not can_run_in_parallel(machine)
     with Hypervisor.open(actor_debugging=True) as logging:
-        assert not may_run_beside(logging)
+        assert not can_run_in_parallel(logging)
 
 
 def test_small_blocks_are_executed_serially() -> None:

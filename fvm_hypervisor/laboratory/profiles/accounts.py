@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.receipts import applied_answer
+from bridge.receipts import apply_and_call_result
 from bridge.transaction_messages import set_code_message, set_code_message_from
 from bridge.transactions import SET_CODE, SignedTransaction, Transaction, TransactionError
 from fvm_hypervisor.laboratory.profiles.delegated_calls import (
@@ -176,5 +176,5 @@ def _outer(answer: CallOutcome) -> CallOutcome:
     result = answer.result
     if result.exit_code:
         return answer
-    exit_code, output = applied_answer(result.receipt)
+    exit_code, output = apply_and_call_result(result.receipt)
     return CallOutcome(replace(result, receipt=replace(result.receipt, exit_code=exit_code)), output)

@@ -67,7 +67,7 @@ HANDLING_GAS_PER_BYTE: Final = 1_500
 MAX_PARAMS: Final = 32 << 10
 MAX_RETURN: Final = 1 << 10
 """Maximum size in bytes of a return value in a receipt; a longer one is omitted."""
-LONGEST_WAIT: Final = 30 * 2880
+MAX_WAIT: Final = 30 * 2880
 """Maximum number of epochs between the posting of a message and its expiry."""
 RECEIPT_WAIT: Final = 2880
 """Number of epochs after which an undelivered receipt expires."""
@@ -275,8 +275,8 @@ class _Invocation:
             return f"a value of {value} attoFIL: expected 0 to 2^127 - 1"
         if not 0 < gas <= MAX_GAS:
             return f"a budget of {gas} gas: expected 1 to {MAX_GAS}"
-        if not self._epoch < expiry <= self._epoch + LONGEST_WAIT:
-            return f"expiry at epoch {expiry}: expected {self._epoch + 1} to {self._epoch + LONGEST_WAIT}"
+        if not self._epoch < expiry <= self._epoch + MAX_WAIT:
+            return f"expiry at epoch {expiry}: expected {self._epoch + 1} to {self._epoch + MAX_WAIT}"
         if receipt_method and not 0 < receipt_gas <= MAX_GAS:
             return f"a budget of {receipt_gas} gas for the receipt: expected 1 to {MAX_GAS}"
         if receipt_gas and not receipt_method:

@@ -20,14 +20,14 @@ from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
-from store.compression import LARGEST, gzip_bytes
+from store.compression import MAX_UNPACKED_BYTES, gzip_bytes
 from store.json_text import parse_json
 
 MANIFEST: Final = "manifest.json"
 VECTORS: Final = "vectors"
 _FORMAT: Final = 1
 _MODE: Final = 0o644
-_LARGEST_MANIFEST: Final = 16 << 20
+_MAX_MANIFEST_BYTES: Final = 16 << 20
 
 
 def manifest_of(
@@ -83,7 +83,7 @@ def checked_vectors(folder: Path) -> list[Path]:
         file = folder / name
         if not file.is_file():
             raise InvalidInput(f"{file} is missing, but {path} lists it: unpack the archive again")
-        digest = _digest(read_bounded(file, LARGEST, "the file"))
+        digest = _digest(read_bounded(file, MAX_UNPACKED_BYTES, "the file"))
         if digest != expected:
             raise InvalidInput(
                 f"{file} is altered: its SHA-256 is {digest}, in {path} {expected}; unpack the archive again, or name "
@@ -95,7 +95,7 @@ def checked_vectors(folder: Path) -> list[Path]:
 def _files_of(path: Path) -> dict[str, str]:
     """Return the digests of a manifest by file. Raises InvalidInput."""
     try:
-        manifest = parse_json(read_bounded(path, _LARGEST_MANIFEST, "the manifest"))
+        manifest = parse_json(read_bounded(path, _MAX_MANIFEST_BYTES, "the manifest"))
         if manifest["format"] != _FORMAT:
             raise ValueError(f"its format is {manifest['format']!r:.20}, expected {_FORMAT}")
         files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}

@@ -151,7 +151,7 @@ def _differences(chain: ChainImport, test: Any, machine: Hypervisor) -> Iterator
     if chain.head.hash != last:
         number = chain.head.header.number
         yield f"last block {number} with hash 0x{chain.head.hash.hex()}, expected 0x{last.hex()}"
-    chain.go_to_head()
+    chain.reset_to_head()
     hashed = test.get("postStateHash")
     if hashed is not None:
         root = read_bytes(hashed, "postStateHash", 32)

@@ -39,7 +39,7 @@ from store.blockstore import BlockNotFound, Store, StoreError, get_object
 from store.car import read_car
 from store.cid import Cid, parse_cid, show
 from store.codec import unlink
-from store.compression import LARGEST, CompressionError, gunzip, gunzip_lines
+from store.compression import MAX_UNPACKED_BYTES, CompressionError, gunzip, gunzip_lines
 from store.json_text import parse_json
 from store.memory import MemoryStore
 from store.overlay import OverlayStore
@@ -147,7 +147,7 @@ def texts_of(path: Path) -> Iterator[bytes]:
         if path.name.endswith(_GOLDEN):
             yield from gunzip_lines(path)
         else:
-            yield read_bounded(path, LARGEST, "the file")
+            yield read_bounded(path, MAX_UNPACKED_BYTES, "the file")
     except (OSError, CompressionError, InvalidInput) as error:
         raise BadVector(path, error) from None
 

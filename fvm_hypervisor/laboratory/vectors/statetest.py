@@ -55,10 +55,10 @@ from runtimes.evm.ethereum import (
     InvalidTransaction,
     TransactionResult,
     block_hash_cid,
+    find_fork,
+    fork_list,
     fork_named,
     install_alloc,
-    known_fork,
-    known_names,
     logs_hash,
     read_alloc,
     state_root,
@@ -170,8 +170,8 @@ def run_test(
         named = ALIASES.get(fork_name, fork_name)
         if fork is not None and named != ALIASES.get(fork, fork):
             continue
-        if known_fork(named) is None:
-            raise BadFixture(f"fork '{fork_name}' is not known: choose one of {known_names()}")
+        if find_fork(named) is None:
+            raise BadFixture(f"fork '{fork_name}' is not known: choose one of {fork_list()}")
         if outcomes := read_list(outcomes, fork_name):
             runner = TestRunner(test, fork_name, evm, trace)
             for index, outcome in enumerate(outcomes):

@@ -8,7 +8,7 @@ from bridge.addresses import EthAddress, create_address, unmask_id
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_access import note_etched
-from fvm_hypervisor.soltest.cheatcodes.ledger import LARGEST_NONCE
+from fvm_hypervisor.soltest.cheatcodes.ledger import MAX_NONCE
 from fvm_hypervisor.soltest.cheatcodes.recording import note_write
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, Deal
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
@@ -121,7 +121,7 @@ def _get_label(context: Context, account: EthAddress) -> str:
 
 @cheatcode("computeCreateAddress(address,uint256)", returns="address")
 def _compute(_context: Context, deployer: EthAddress, nonce: int) -> EthAddress:
-    if nonce > LARGEST_NONCE:
+    if nonce > MAX_NONCE:
         raise CheatcodeFailure("nonce must be less than 2^64")
     return create_address(deployer, nonce)
 

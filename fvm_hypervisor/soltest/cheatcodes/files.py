@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, overloads, selector
 from fvm_hypervisor.soltest.consent import Consent
 
-LARGEST_FILE: Final = 64 << 20
+MAX_FILE_BYTES: Final = 64 << 20
 _ALLOWED: Final = {"read": ("read", "read-write", "true"), "write": ("write", "read-write", "true")}
 
 
@@ -50,11 +50,11 @@ def read_bytes(context: Context, path: str) -> bytes:
         if not target.exists():
             raise CheatcodeFailure(f'failed to open file "{target}": No such file or directory (os error 2)')
         with target.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)  # a device reports no size
+            data = file.read(MAX_FILE_BYTES + 1)  # a device reports no size
     except OSError as error:
         raise CheatcodeFailure(f'failed to read from "{target}": {error.strerror}') from None
-    if len(data) > LARGEST_FILE:
-        raise CheatcodeFailure(f'failed to read from "{target}": more than {LARGEST_FILE} bytes')
+    if len(data) > MAX_FILE_BYTES:
+        raise CheatcodeFailure(f'failed to read from "{target}": more than {MAX_FILE_BYTES} bytes')
     return data
 
 

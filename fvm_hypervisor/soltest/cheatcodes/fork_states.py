@@ -21,7 +21,7 @@ from hypervisor.call_manager import CallManager
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.state_tree import ActorState
-from localnet.fork.node_client import NodeError, shown_url
+from localnet.fork.node_client import NodeError, redacted_url
 from runtimes.evm.ethereum import ethereum_address
 from store.blockstore import StoreError
 
@@ -44,7 +44,7 @@ def endpoint_of(context: Context, name: str) -> str:
         url = endpoint_url(name, context.settings.rpc_endpoints, context.settings.environment)
     except InvalidInput as error:
         raise CheatcodeFailure(str(error)) from None
-    context.settings.consent.require_node(url, f"a test asks the node {shown_url(name)}")
+    context.settings.consent.require_node(url, f"a test asks the node {redacted_url(name)}")
     return url
 
 

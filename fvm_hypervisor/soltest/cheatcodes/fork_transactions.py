@@ -30,12 +30,12 @@ def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -
         context.machine.context = block_context(context.machine.context, block, context.machine.context.chain_id)
         context.cheats.renew(context.calls)
     try:
-        execute_beside(context, lambda: Application(context.machine, sent.transaction, sent.sender).simulate())
+        execute_nested(context, lambda: Application(context.machine, sent.transaction, sent.sender).simulate())
     except InvalidTransaction as error:
         raise CheatcodeFailure(f"transaction 0x{sent.hash.hex()} cannot be executed here: {error}") from None
 
 
-def execute_beside(context: Context, execute: Callable[[], T]) -> T:
+def execute_nested(context: Context, execute: Callable[[], T]) -> T:
     """Execute a separate transaction within the current message, which sees its changes; return its result."""
     calls = context.ethereum("transactions in the middle of a message")
     calls.accounts.write_back()

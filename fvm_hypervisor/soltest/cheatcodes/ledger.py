@@ -17,7 +17,7 @@ from runtimes.evm import filecoin_evm_rules
 from runtimes.evm.ethereum import Accounts
 from store.kamt import Kamt
 
-LARGEST_NONCE: Final = (1 << 64) - 1
+MAX_NONCE: Final = (1 << 64) - 1
 
 
 class Ledger(Protocol):

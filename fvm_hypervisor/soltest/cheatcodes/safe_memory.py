@@ -18,7 +18,7 @@ Range = tuple[int, int]
 SCRATCH: Final[Range] = (0, 0x60)
 """Memory that solc's code may always write: scratch space and the free memory pointer."""
 
-_LARGEST: Final = (1 << 64) - 1
+_MAX_OFFSET: Final = (1 << 64) - 1
 _WORD: Final = 32
 _MLOAD, _MSTORE, _MSTORE8, _CALL = (OPCODE_NUMBERS[name] for name in ("MLOAD", "MSTORE", "MSTORE8", "CALL"))
 _CALLCODE: Final = 0xF2
@@ -40,13 +40,13 @@ def check_memory(ranges: Sequence[Range], step: EvmStep) -> None:
     stack, opcode = step.stack[::-1], step.opcode
     operands = _WRITES.get(opcode) or _READS.get(opcode)
     if operands is not None and len(stack) > operands[1]:
-        offset, size = (min(stack[position], _LARGEST) for position in operands)
+        offset, size = (min(stack[position], _MAX_OFFSET) for position in operands)
         last = offset + max(0, size - 1)
         grows = max(offset, offset + size - 1) >= len(step.memory)
         if not _fits(ranges, offset, last) and (opcode in _WRITES or grows) and not _stops(step, stack):
             raise _violation(ranges, offset, size)
     elif opcode in (_MLOAD, _MSTORE, _MSTORE8) and stack:
-        offset, size = min(stack[0], _LARGEST), 1 if opcode == _MSTORE8 else _WORD
+        offset, size = min(stack[0], _MAX_OFFSET), 1 if opcode == _MSTORE8 else _WORD
         is_allocated = opcode == _MLOAD and offset < len(step.memory)
         if not is_allocated and not _fits(ranges, offset, offset + size - 1) and not _stores_stop(opcode, stack):
             raise _violation(ranges, offset, size)

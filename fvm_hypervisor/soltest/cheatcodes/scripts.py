@@ -15,7 +15,7 @@ from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, attach
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.files import LARGEST_FILE
+from fvm_hypervisor.soltest.cheatcodes.files import MAX_FILE_BYTES
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, overloads
 
 _SUMMARY: Final = "(bytes32,uint8,address,uint64,bool)"
@@ -49,7 +49,7 @@ def _runs(context: Context, chain: int) -> Iterator[Any]:
         if file.name.endswith("-latest.json"):
             continue
         try:
-            if file.is_file() and file.stat().st_size <= LARGEST_FILE:
+            if file.is_file() and file.stat().st_size <= MAX_FILE_BYTES:
                 yield orjson.loads(file.read_bytes())
         except (OSError, ValueError) as error:
             raise CheatcodeFailure(f'failed to read "{file}": {error}') from None

@@ -119,7 +119,7 @@ def read_number(text: str, kind: str) -> int:
 
 
 _UNITS: Final = {"wei": 0, "gwei": 9, "ether": 18}
-_LARGEST_POWER: Final = 400
+_MAX_POWER: Final = 400
 """Power of ten beyond which a number is too large for every type."""
 _TOO_LARGE: Final = "number too large to fit in target type"
 _NO_PREFIX: Final = 'missing hex prefix ("0x") for hex string'
@@ -143,7 +143,7 @@ def _decimal(text: str) -> int:
         if power == 0 and rest.strip("0"):
             raise _Malformed(f"non-zero fraction .{int(rest)} not allowed", len(text))
         raise _Malformed(f"expected at most {power} decimals, got {len(rest)}", len(text))
-    number: int = int(whole + rest) * 10 ** min(power - len(rest), _LARGEST_POWER)
+    number: int = int(whole + rest) * 10 ** min(power - len(rest), _MAX_POWER)
     return -number if sign == "-" else number
 
 

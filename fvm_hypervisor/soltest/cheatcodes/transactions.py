@@ -12,7 +12,7 @@ from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, not_sent
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork
-from fvm_hypervisor.soltest.cheatcodes.fork_transactions import execute_beside
+from fvm_hypervisor.soltest.cheatcodes.fork_transactions import execute_nested
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import TokenAmount
 from localnet.fork.ethereum_header import read_header
@@ -56,7 +56,7 @@ def _broadcast(context: Context, raw: bytes) -> None:
 def _apply(context: Context, signed: SignedTransaction, transaction: Any) -> TransactionResult:
     sender = signed.sender()
     try:
-        return execute_beside(context, lambda: Application(context.machine, transaction, sender).apply())
+        return execute_nested(context, lambda: Application(context.machine, transaction, sender).apply())
     except InvalidTransaction as error:
         raise CheatcodeFailure(f"transaction execution failed: transaction validation error: {error}") from None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hypervisor.errors import InvalidInput
-from localnet.fork.node_client import shown_url
+from localnet.fork.node_client import redacted_url
 
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
@@ -24,5 +24,5 @@ def endpoint_url(name: str, endpoints: Mapping[str, str], environment: Mapping[s
 
     url = _VARIABLE.sub(value, url)
     if not url.startswith(("http://", "https://")):
-        raise InvalidInput(f"invalid rpc url: {shown_url(name)}")
+        raise InvalidInput(f"invalid rpc url: {redacted_url(name)}")
     return url

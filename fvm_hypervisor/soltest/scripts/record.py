@@ -19,7 +19,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
-_LARGEST: Final = 256 << 20
+_MAX_RECORD_BYTES: Final = 256 << 20
 """Maximum size of a record in bytes."""
 _MULTI: Final = "multi"
 _NOT_SENT: Final = ("authorizationList", "blobVersionedHashes", "blobs", "sidecar")
@@ -111,7 +111,7 @@ class ScriptRecord:
         if not record.latest.exists():
             raise InvalidInput(f"nothing to resume: {record.latest} does not exist; run without --resume")
         try:
-            record.take(parse_json(read_bounded(record.latest, _LARGEST, "the record")))
+            record.take(parse_json(read_bounded(record.latest, _MAX_RECORD_BYTES, "the record")))
         except _UNREADABLE as error:
             raise _no_record(record.latest, error) from None
         record.check_chain()
@@ -198,9 +198,9 @@ class MultiRecord:
                 raise InvalidInput(f"nothing to resume: {file} does not exist; run without --resume")
         file = urls_file
         try:
-            deployments = parse_json(read_bounded(file, _LARGEST, "the URLs"))["deployments"]
+            deployments = parse_json(read_bounded(file, _MAX_RECORD_BYTES, "the URLs"))["deployments"]
             file = record.latest
-            content = parse_json(read_bounded(file, _LARGEST, "the record"))
+            content = parse_json(read_bounded(file, _MAX_RECORD_BYTES, "the record"))
             record.timestamp = int(content["timestamp"])
             for part, urls in zip(content["deployments"], deployments, strict=True):
                 found = ScriptRecord(root, "", name, int(part["chain"]), 0)
@@ -231,7 +231,7 @@ def _how_to_resume(file: Path) -> str:
 def _is_open(file: Path, since: int) -> bool:
     """Return True if a record is later than a time in milliseconds and has transactions without a receipt."""
     try:
-        content = parse_json(read_bounded(file, _LARGEST, "the record"))
+        content = parse_json(read_bounded(file, _MAX_RECORD_BYTES, "the record"))
         parts = content.get("deployments", [content])
         done = {receipt["transactionHash"] for part in parts for receipt in part["receipts"]}
         open_ = any(row["hash"] not in done for part in parts for row in part["transactions"])

@@ -460,7 +460,7 @@ class Accounts:
         Slots, nonces and code are read from the state again. Slots stay warm and keep their original words.
         """
         self._in_parts = True
-        written = [(key, self._journal.get(key)) for key in self._journal.take_written(_COMMITTING)]
+        written = [(key, self._journal.get(key)) for key in self._journal.take_changes(_COMMITTING)]
         for actor, slot in slots_of(written):
             if self._tree.get_actor(actor) is not None:
                 self._note_earlier(actor, slot, self.original(actor, slot_number(slot)))
@@ -506,7 +506,7 @@ class Accounts:
         """Make all slots cold, as if untouched, and all addresses except `but`."""
         self.commit_part()
         warm, get = set(but), self._journal.get
-        touches = (key for key in self._journal.take_written(_COOLING) if get(key) is not None and is_touch(key, warm))
+        touches = (key for key in self._journal.take_changes(_COOLING) if get(key) is not None and is_touch(key, warm))
         self._journal.set_all([(key, None) for key in touches])
 
     # --- the end of the message -------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ class ChainImport:
             self.head = imported
         return imported
 
-    def go_to_head(self) -> None:
+    def reset_to_head(self) -> None:
         """Set the machine to the state of the head."""
         if self._current != self.head.hash:
             self._machine.restore(self.head.state)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.addresses import EthAddress
-from bridge.ethereum_block import BLOCK_HASHES, BLOCK_HASHES_CODE, BLOCK_HASHES_KEPT, ETHEREUM, SYSTEM_ADDRESS
+from bridge.ethereum_block import BLOCK_HASH_COUNT, BLOCK_HASHES, BLOCK_HASHES_CODE, ETHEREUM, SYSTEM_ADDRESS
 from bridge.ethereum_execution import BlobRules, ForkFacts, SimulatedCall
 from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
@@ -374,7 +374,7 @@ class BlockHashes:
         (head, contract, slots), self._left = self._at(state.head), None  # cleared until everything is written
         if contract.bytecode != _CODE:
             return False
-        slots.set((machine.context.epoch - 1) % BLOCK_HASHES_KEPT, int.from_bytes(parent_hash, "big"))
+        slots.set((machine.context.epoch - 1) % BLOCK_HASH_COUNT, int.from_bytes(parent_hash, "big"))
         contract = replace(contract, storage=slots.flush())
         data = contract.encode()
         head = cid_of(data)

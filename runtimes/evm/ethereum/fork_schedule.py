@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum.forks import Fork, known_fork, known_names
+from runtimes.evm.ethereum.forks import Fork, find_fork, fork_list
 
 _TRANSITION: Final = re.compile(r"(?P<before>\w+?)To(?P<after>\w+?)At(?P<kind>Time|Diff|)(?P<place>[0-9A-Fa-f]+k?)")
 _DAO: Final = "Dao"
@@ -45,16 +45,16 @@ class ForkSchedule:
 
 def schedule_of(network: str) -> ForkSchedule:
     """Return the schedule of a network by its name in fixtures. Raises InvalidInput for an unknown name."""
-    fork = known_fork(network)
+    fork = find_fork(network)
     if fork is not None:
         return ForkSchedule(fork)
     match = _TRANSITION.fullmatch(network)
-    before = None if match is None else known_fork(match["before"])
+    before = None if match is None else find_fork(match["before"])
     if match is None or before is None:
         raise _unknown(network)
     kind, place = match["kind"], match["place"]
     is_dao = match["after"] == _DAO and not kind
-    after = known_fork(match["after"])
+    after = find_fork(match["after"])
     if after is None and not is_dao:
         raise _unknown(network)
     try:
@@ -71,5 +71,5 @@ def schedule_of(network: str) -> ForkSchedule:
 def _unknown(network: str) -> InvalidInput:
     return InvalidInput(
         f"network '{network}' is not known: choose a transition such as BerlinToLondonAt5, ShanghaiToCancunAtTime15k or"
-        f" HomesteadToDaoAt5, or one of {known_names()}"
+        f" HomesteadToDaoAt5, or one of {fork_list()}"
     )

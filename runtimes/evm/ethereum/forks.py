@@ -447,7 +447,7 @@ def fork_names() -> tuple[str, ...]:
     return tuple(FORKS)
 
 
-def known_fork(name: str) -> Fork | None:
+def find_fork(name: str) -> Fork | None:
     """Return the fork of this name or alias, or None.
 
     This includes forks that only fixtures use, and forks with proposals (`Osaka+8024`), in go-ethereum's spelling.
@@ -457,7 +457,7 @@ def known_fork(name: str) -> Fork | None:
     if found is not None or "+" not in name:
         return found
     before, *numbers = name.split("+")
-    fork = known_fork(before)
+    fork = find_fork(before)
     if fork is None or not all(map(_is_proposal_number, numbers)):
         return None
     chosen = {int(number) for number in numbers}
@@ -479,7 +479,7 @@ def _is_proposal_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= 5
 
 
-def known_names() -> str:
+def fork_list() -> str:
     """Return the names of all forks for an error text, with aliases in parentheses."""
     others = {fork: alias for alias, fork in ALIASES.items()}
     names = ", ".join(f"{name} ({others[name]})" if name in others else name for name in (*FORKS, *_FOR_FIXTURES))
@@ -500,9 +500,9 @@ def fork_named(name: str) -> Fork:
     """Return the fork of this name, or the latest if the name is empty. Raises InvalidInput."""
     if not name:
         return LATEST_FORK
-    found = known_fork(name) or _FOR_TESTS.get(name)
+    found = find_fork(name) or _FOR_TESTS.get(name)
     if found is None:
-        raise InvalidInput(f"fork '{name}' is not known: choose one of {known_names()}")
+        raise InvalidInput(f"fork '{name}' is not known: choose one of {fork_list()}")
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress, unmask_id
 from hypervisor.errors import InvalidInput
-from hypervisor.precompiles import LONGEST_OUTPUT, Precompile, PrecompileTable
+from hypervisor.precompiles import MAX_OUTPUT_BYTES, Precompile, PrecompileTable
 from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
@@ -54,8 +54,8 @@ def run_registered(row: Precompile, data: bytes) -> bytes:
         raise PrecompileFailure(f"it raised {type(error).__name__}{_error_text(error)}") from None
     if type(output) is not bytes:
         raise PrecompileFailure(f"it returned a value of type {type(output).__name__}, expected bytes")
-    if len(output) > LONGEST_OUTPUT:
-        raise PrecompileFailure(f"it returned {len(output):,} bytes, the limit is {LONGEST_OUTPUT:,}")
+    if len(output) > MAX_OUTPUT_BYTES:
+        raise PrecompileFailure(f"it returned {len(output):,} bytes, the limit is {MAX_OUTPUT_BYTES:,}")
     return output
 
 

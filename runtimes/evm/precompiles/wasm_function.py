@@ -14,7 +14,7 @@ from typing import Final
 
 from hypervisor.errors import InvalidModule
 from hypervisor.once import once
-from hypervisor.precompiles import LONGEST_OUTPUT, Precompile
+from hypervisor.precompiles import MAX_OUTPUT_BYTES, Precompile
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.cached_modules import load_or_compile
@@ -137,9 +137,10 @@ def _run(linked: LinkedModule, data: bytes) -> bytes:
         packed = instance.enter_function(b"run", pointer, len(data))
         start, length = packed >> 32, packed & _LOW
         base, size = instance.memory()
-        if length > LONGEST_OUTPUT or start + length > size:
+        if length > MAX_OUTPUT_BYTES or start + length > size:
             raise PrecompileFailure(
-                f"run returned {length:,} bytes at {start}, the limits are {LONGEST_OUTPUT:,} and the memory's {size:,}"
+                f"run returned {length:,} bytes at {start}, the limits are {MAX_OUTPUT_BYTES:,} and "
+                f"the memory's {size:,}"
             )
         return ctypes.string_at(base + start, length)
     except Trap as trap:

@@ -482,8 +482,8 @@ def test_a_path_of_a_state_may_begin_as_an_address(debug: Debug) -> None:
 
 
 def test_machine_and_disk_errors_are_shown_with_their_message() -> None:
-    assert views.shown_safely(StoreError("a block is missing")) == "a block is missing"
-    assert views.shown_safely(FileNotFoundError(2, "No such file", "chain")) == "[Errno 2] No such file: 'chain'"
+    assert views.safe_error_text(StoreError("a block is missing")) == "a block is missing"
+    assert views.safe_error_text(FileNotFoundError(2, "No such file", "chain")) == "[Errno 2] No such file: 'chain'"
 
 
 def test_omitted_storage_and_memory_are_reported(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from bridge.addresses import EthAddress
 from hypervisor.address import Address
 from localnet import Network
-from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
+from localnet.ledger.block_settings import MAX_GAS_LIMIT
 from localnet.rpc.node import Node
 from tests.explorer.large_run import BUSY, GAS, MAX_SIZE, RECURSES, PageCost, findings, many_calls
 from tests.fvm_hypervisor.explorer.conftest import Visitor
@@ -20,7 +20,7 @@ from tests.localnet.conftest import Clock
 def roomy() -> Iterator[Network]:
     """Return a network whose messages may use any gas."""
     with Network(clock=Clock(), rules="ethereum", hardfork="Prague") as network:
-        network.set_default_block_gas_limit(LARGEST_GAS_LIMIT)
+        network.set_default_block_gas_limit(MAX_GAS_LIMIT)
         network.set_balance(network.accounts[0], 1 << 100)
         yield network
 

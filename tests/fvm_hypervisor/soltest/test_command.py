@@ -210,7 +210,7 @@ def test_an_invariant_test_has_no_picture(tmp_path: Path) -> None:
 
 def test_forge_artifacts_are_ignored_with_force(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(SolcChoice, "wanted_version", lambda _: "0.8.30")
+    monkeypatch.setattr(SolcChoice, "required_version", lambda _: "0.8.30")
 
     def of_forge(*_: object) -> dict[str, object]:
         asked.append("forge's")

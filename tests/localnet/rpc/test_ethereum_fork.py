@@ -15,7 +15,7 @@ from localnet import Network
 from localnet.chain.replay import close_folder, heights, replay
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient, NodeError
-from localnet.fork.remote_chain import LARGEST_CODE
+from localnet.fork.remote_chain import MAX_CODE_BYTES
 from localnet.fork.request_options import RequestOptions
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
@@ -391,7 +391,10 @@ _HOSTILE: list[tuple[str, Any, str, list[Any], str | None]] = [
     ("eth_getBalance", [], "eth_getBalance", [NOBODY], r"eth_getBalance with \[\]"),
     ("eth_getTransactionCount", "0x1" + "0" * 16, "eth_getTransactionCount", [NOBODY], "number of 64 bits"),
     ("eth_getCode", "0x123", "eth_getCode", [NOBODY], "in the place of bytes"),
-    ("eth_getCode", "0x" + "00" * (LARGEST_CODE + 1), "eth_call", [{"to": NOBODY}], f"at most {LARGEST_CODE} are read"),
+    (
+        "eth_getCode", "0x" + "00" * (MAX_CODE_BYTES + 1), "eth_call", [{"to": NOBODY}],
+        f"at most {MAX_CODE_BYTES} are read",
+    ),
     ("eth_getStorageAt", "0x" + "00" * 33, "eth_call", [{"to": NOBODY}], "eth_getStorageAt with"),
     ("eth_getStorageAt", 503, "eth_call", [{"to": NOBODY}], "answered 503"),
     ("eth_getBlockByNumber", [], "eth_getBlockByNumber", ["0x5", False], "it is not an object"),

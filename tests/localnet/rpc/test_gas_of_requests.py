@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from localnet import Network
-from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
+from localnet.ledger.block_settings import MAX_GAS_LIMIT
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, NOBODY
@@ -29,11 +29,11 @@ USES_UP_ALL = "0xfe"
 def rpc(request: pytest.FixtureRequest) -> Iterator[Client]:
     with Network(clock=Clock(), rules="ethereum", hardfork=request.param) as network:
         client = Client(Node(network))
-        client("evm_setBlockGasLimit", hex(LARGEST_GAS_LIMIT))
+        client("evm_setBlockGasLimit", hex(MAX_GAS_LIMIT))
         yield client
 
 
-@pytest.mark.parametrize("asked", [{}, {"gas": hex(LARGEST_GAS_LIMIT)}])
+@pytest.mark.parametrize("asked", [{}, {"gas": hex(MAX_GAS_LIMIT)}])
 def test_a_call_has_at_most_the_cap(rpc: Client, asked: dict[str, str]) -> None:
     rpc("anvil_setCode", NOBODY, SAYS_ITS_GAS)
     assert int(rpc("eth_call", {"to": NOBODY, **asked}), 16) == LEFT_AT_ITS_FIRST_OPCODE
@@ -41,7 +41,7 @@ def test_a_call_has_at_most_the_cap(rpc: Client, asked: dict[str, str]) -> None:
     assert int(traced["output"], 16) == LEFT_AT_ITS_FIRST_OPCODE
 
 
-@pytest.mark.parametrize("asked", [{}, {"gas": hex(LARGEST_GAS_LIMIT)}])
+@pytest.mark.parametrize("asked", [{}, {"gas": hex(MAX_GAS_LIMIT)}])
 def test_an_estimate_tries_no_more_than_the_cap(rpc: Client, asked: dict[str, str]) -> None:
     rpc("anvil_setCode", NOBODY, FAILS_ABOVE_THE_CAP)
     assert int(rpc("eth_estimateGas", {"to": NOBODY, **asked}), 16) < 30_000
@@ -59,7 +59,7 @@ def test_state_call_of_filecoin_message_is_capped_in_gas(rpc: Client) -> None:
 def test_the_calls_of_a_simulation_share_the_cap(rpc: Client) -> None:
     rpc("anvil_setCode", NOBODY, USES_UP_ALL)
     call = {"to": NOBODY, "gas": hex(30_000_000)}
-    unlimited = {"blockOverrides": {"gasLimit": hex(LARGEST_GAS_LIMIT)}, "calls": [call]}
+    unlimited = {"blockOverrides": {"gasLimit": hex(MAX_GAS_LIMIT)}, "calls": [call]}
 
     def used(blocks: list[dict[str, Any]]) -> list[int]:
         answer = rpc("eth_simulateV1", {"blockStateCalls": blocks}, "latest")

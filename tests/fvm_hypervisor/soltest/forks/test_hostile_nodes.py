@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.results import TestResult
 from localnet import Network
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeError
-from localnet.fork.remote_chain import LARGEST_CODE, RemoteChain, is_local
+from localnet.fork.remote_chain import MAX_CODE_BYTES, RemoteChain, is_local
 from localnet.fork.request_options import RequestOptions
 from localnet.fork.response_cache import ResponseCache, cache_file
 from tests.fvm_hypervisor.soltest.forks.chains import COUNTER
@@ -74,7 +74,7 @@ _WRONG: Final[list[tuple[str, Any, str]]] = [
     ("eth_getBalance", {"a": 1}, "eth_getBalance with {'a': 1}"),
     ("eth_getTransactionCount", "0x1" + "0" * 16, "number of 64 bits"),
     ("eth_getCode", "0x1", "in the place of bytes"),
-    ("eth_getCode", "0x" + "00" * (LARGEST_CODE + 1), f"at most {LARGEST_CODE} are read"),
+    ("eth_getCode", "0x" + "00" * (MAX_CODE_BYTES + 1), f"at most {MAX_CODE_BYTES} are read"),
     ("eth_getStorageAt", "0x" + "00" * 33, "eth_getStorageAt with"),
     ("eth_getStorageAt", {"error": {"code": -32000, "message": "missing trie node 12"}}, "use an archive node"),
 ]
