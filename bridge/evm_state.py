@@ -16,7 +16,7 @@ from store.keccak import keccak
 
 EMPTY_CODE_HASH: Final = bytes(keccak(b""))
 """Keccak-256 of the code of an account without code."""
-_KEPT: Final = 4096
+_CACHED_BLOCKS: Final = 4096
 """Number of decoded blocks to cache, of some hundred bytes each."""
 
 
@@ -91,7 +91,7 @@ def evm_state_at(store: Blockstore, head: Cid) -> EvmState | None:
     return None if head == EMPTY_ARRAY_CID else EvmState.decode(store.get(head))
 
 
-@lru_cache(_KEPT)
+@lru_cache(_CACHED_BLOCKS)
 def _decode(data: bytes, transient_field: bool | None) -> EvmState:
     fields = decode(data)
     lengths = (5, 6) if transient_field is None else (5 + transient_field,)

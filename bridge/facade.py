@@ -150,14 +150,14 @@ def _parameters(types: SolidityTypes, term: str | None) -> tuple[tuple[tuple[str
         return (), False
     fields = types.fields(term)
     if fields is None:
-        return ((_alone(types, term), types.of(term)),), False
+        return ((_single_name(types, term), types.of(term)),), False
     return tuple((camel(name), part) for name, part in fields), True
 
 
 _NAMES: Final = {"Address": "addr", "ActorID": "actor", "DealID": "deal", "SectorNumber": "sector", "BitField": "deals"}
 
 
-def _alone(types: SolidityTypes, name: str) -> str:
+def _single_name(types: SolidityTypes, name: str) -> str:
     """Return the name of a single parameter, based on its type; a single result has none."""
     return "" if name.endswith("Return") else _NAMES.get(types.schema.name_of(name), "changes")
 

@@ -101,12 +101,12 @@ def failure_text(exit_code: int, data: bytes, message: str, reason: str | None =
     `reason` is the revert decoded with the contract's interface, instead of its bytes.
     """
     name = exit_name(exit_code)
-    exit_words = f"{exit_code}" if name == str(exit_code) else f"{name}({exit_code})"
+    code_text = f"{exit_code}" if name == str(exit_code) else f"{name}({exit_code})"
     if exit_code != ExitCode.EVM_CONTRACT_REVERTED:
         reason = "none"
     elif reason is None:
         reason = revert_reason(data)
-    return f"message execution failed (exit=[{exit_words}], revert reason=[{reason}], vm error=[{message or 'none'}])"
+    return f"message execution failed (exit=[{code_text}], revert reason=[{reason}], vm error=[{message or 'none'}])"
 
 
 def display_calldata(message: Message) -> bytes:

@@ -42,9 +42,9 @@ _HOMESTEAD_PREFIX: Final = 1
 _EIP_155_PREFIX: Final = 2
 _ACCESS_LIST_PREFIX: Final = 3
 _WHOLE_PREFIX: Final = 4
-CARRIED: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE)
+REPRESENTABLE_TYPES: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE)
 """Transaction types that a message can hold if their access list is empty."""
-NOT_CARRIED: Final = {
+UNREPRESENTABLE_TYPES: Final = {
     BLOB: "a Filecoin message cannot hold blobs",
     SET_CODE: "a Filecoin message cannot hold authorizations",
 }
@@ -134,8 +134,8 @@ def signed_message(signed: SignedTransaction, sender: EthAddress | None = None) 
     Raises TransactionError for a type or an access list that a message cannot hold.
     """
     transaction = signed.transaction
-    if transaction.type not in CARRIED:
-        check_type(transaction.type, CARRIED, NOT_CARRIED.get(transaction.type, ""))
+    if transaction.type not in REPRESENTABLE_TYPES:
+        check_type(transaction.type, REPRESENTABLE_TYPES, UNREPRESENTABLE_TYPES.get(transaction.type, ""))
     if transaction.access_list:
         raise TransactionError("the transaction has an access list, which a Filecoin message cannot carry")
     signature = Signature(SignatureType.DELEGATED, _signature_bytes(signed))
@@ -145,7 +145,7 @@ def signed_message(signed: SignedTransaction, sender: EthAddress | None = None) 
 def envelope_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
     """Return the message like `signed_message`; the signature holds transactions that a message cannot hold."""
     transaction = signed.transaction
-    if transaction.type in CARRIED and not transaction.access_list:
+    if transaction.type in REPRESENTABLE_TYPES and not transaction.access_list:
         return signed_message(signed, sender)
     signature = Signature(SignatureType.DELEGATED, bytes([_WHOLE_PREFIX]) + signed.raw())
     return SignedMessage(message_of(transaction, sender or signed.sender()), signature)
@@ -228,7 +228,7 @@ def _from_message(message: Message, kind: int, chain_id: int | None) -> Transact
     authorizations: tuple[Authorization, ...] = ()
     to: EthAddress | None
     if message.method == APPLY_AND_CALL and message.to == message.from_ and kind == DYNAMIC_FEE:
-        kind, called = SET_CODE, _applied(message)
+        kind, called = SET_CODE, _decode_apply_and_call(message)
         authorizations, to, data = called.authorizations, called.to, called.data
     elif message.method == INVOKE_EVM:
         actor = message.to.actor_id()
@@ -262,7 +262,7 @@ def _calldata(message: Message) -> bytes:
         raise TransactionError(f"the parameters are not calldata: {error}") from None
 
 
-def _applied(message: Message) -> ApplyAndCallParams:
+def _decode_apply_and_call(message: Message) -> ApplyAndCallParams:
     try:
         return ApplyAndCallParams.decode(message.params)
     except ParamsError as error:

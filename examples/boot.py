@@ -19,7 +19,7 @@ from typing import Any
 from bridge.method_numbers import method_number
 from hypervisor import Address, Bundle
 from hypervisor.bigint import encode_bigint
-from hypervisor.bundle_library import OWN, actors_version, downloaded_releases, own_of
+from hypervisor.bundle_library import OWN, actors_version, downloaded_releases, own_bundle_for
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.network_versions import newest_with_actors
 from hypervisor.signatures import sign_secp256k1
@@ -212,7 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     actors = actors_version(manifest)
     row = None if actors is None else newest_with_actors(actors)
-    version, set_of_ours = (None, OWN) if actors is None or row is None else (row.number, own_of(actors) or OWN)
+    version, set_of_ours = (None, OWN) if actors is None or row is None else (row.number, own_bundle_for(actors) or OWN)
     print("our own actors")
     own = boot(set_of_ours, version, chosen.epochs, chosen.sectors)
     print(f"the official actors, {Path(chosen.bundle).name}")

@@ -101,7 +101,7 @@ class Address:
         if not 2 <= len(data) <= MAX_ADDRESS or data[0] >= len(_PROTOCOLS):
             raise AddressError(f"0x{data[: MAX_ADDRESS + 1].hex()} is not an address")
         protocol, payload = _PROTOCOLS[data[0]], bytes(data[1:])
-        return cls(protocol, _checked_payload(protocol, payload))
+        return cls(protocol, _check_payload(protocol, payload))
 
     @classmethod
     def parse(cls, text: str) -> "Address":
@@ -118,7 +118,7 @@ class Address:
                 raise AddressError(f"'{text}' is not an address: missing 'f' between namespace and subaddress")
             prefix = encode_uleb128(_parse_decimal(namespace, "namespace"))
         payload = prefix + _decode_base32(rest, bytes([protocol]) + prefix, text)
-        return cls(protocol, _checked_payload(protocol, payload))
+        return cls(protocol, _check_payload(protocol, payload))
 
     def to_bytes(self) -> bytes:
         """Return the binary form, as used in messages and maps."""
@@ -151,7 +151,7 @@ class Address:
         return f"f{self.protocol:d}{prefix}" + base64.b32encode(body + check).decode().lower().rstrip("=")
 
 
-def _checked_payload(protocol: Protocol, payload: bytes) -> bytes:
+def _check_payload(protocol: Protocol, payload: bytes) -> bytes:
     """Validate a payload and return it with its leading varint (actor ID or namespace) in canonical LEB128.
 
     Raises AddressError.

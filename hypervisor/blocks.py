@@ -151,7 +151,7 @@ class ScannedBlocks:
         """Return the block, or None if it is not cached."""
         return self._blocks.get(cid)
 
-    def keep(self, cid: Cid, block: Block) -> None:
+    def put(self, cid: Cid, block: Block) -> None:
         """Cache a block if its scan found no error."""
         if block.scan is None or block.scan.error is not None or cid in self._blocks:
             return

@@ -32,7 +32,7 @@ class BoundedCache(Generic[K, V]):
             self._entries.move_to_end(key)
             return found[0]
 
-    def keep(self, key: K, value: V, size: int) -> V:
+    def setdefault(self, key: K, value: V, size: int) -> V:
         """Cache a value unless another thread did so first, and return the cached value.
 
         The value stays even if it exceeds the limit alone.

@@ -140,7 +140,7 @@ def actors_version(manifest: Manifest) -> int | None:
     return own.get(show(manifest.data))
 
 
-def own_of(version: int) -> str | None:
+def own_bundle_for(version: int) -> str | None:
     """Return the name of this project's own bundle with the newest methods of an actors version, or None."""
     record, variant = bundle_record(), f"v{version}"
     if variant in record.variants:

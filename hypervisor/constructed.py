@@ -14,7 +14,7 @@ def constructor_key(code: Cid, params: bytes, abi: str) -> str:
     return show(cid_of(encode([link(code), params, abi])))
 
 
-def put_constructed(store: Blockstore, code: Cid, params: bytes, abi: str) -> Cid | None:
+def store_constructed_state(store: Blockstore, code: Cid, params: bytes, abi: str) -> Cid | None:
     """Store the state that a constructor writes and return its CID; None if it is not recorded."""
     from fvm_hypervisor.builtin_actors.loader import constructed_states
 

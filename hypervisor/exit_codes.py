@@ -88,7 +88,7 @@ def exit_name(code: int) -> str:
 def exit_meaning(code: int) -> str:
     """Return number, name and meaning: `18 USR_FORBIDDEN, the caller may not do this`."""
     name = exit_name(code)
-    return f"{code}{'' if name == str(code) else f' {name}'}, {exit_words(code)}"
+    return f"{code}{'' if name == str(code) else f' {name}'}, {exit_description(code)}"
 
 
 _WORDS: Mapping[int, str] = MappingProxyType(
@@ -127,6 +127,6 @@ _WORDS: Mapping[int, str] = MappingProxyType(
 )
 
 
-def exit_words(code: int) -> str:
+def exit_description(code: int) -> str:
     """Return the meaning of a code as a phrase: `the caller may not do this`."""
     return _WORDS.get(code, "an actor-defined exit code")

@@ -51,7 +51,7 @@ class Journal:
         A rollback also undoes this call: the next call returns these keys again.
         """
         marks = self._checkpoints.setdefault(purpose, [])
-        written = dict.fromkeys(self._entries.written_since(marks[-1] if marks else 0))
+        written = dict.fromkeys(self._entries.changed_since(marks[-1] if marks else 0))
         written.pop(_TAKEN, None)
         self._entries.set(_TAKEN, None)  # so that the mark is above that of a call which has just begun
         marks.append(self.mark())

@@ -13,7 +13,7 @@ from pathlib import Path
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle
-from hypervisor.constructed import put_constructed
+from hypervisor.constructed import store_constructed_state
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.executor import ApplyResult
@@ -245,7 +245,7 @@ class Hypervisor(MachineState):
         observed = self.tracer is not None or network.overlay is not None
         for actor, params in genesis.constructors():
             state = self.state_tree.existing(actor)
-            head = None if observed else put_constructed(self.store, state.code, params, network.rules.abi)
+            head = None if observed else store_constructed_state(self.store, state.code, params, network.rules.abi)
             if head is None:
                 self._construct(actor, SYSTEM_ACTOR, params)
             else:

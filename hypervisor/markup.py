@@ -14,7 +14,7 @@ from hypervisor.printable import MAX_SHOWN, printable
 
 MAX_LINES: Final = 250
 """Maximum number of tree lines shown."""
-DEEPEST: Final = 32
+MAX_DEPTH: Final = 32
 """Maximum nesting depth, a limit of browsers; deeper lines are not nested further."""
 _UNFOLDED: Final = 60
 """Maximum number of lines of a tree that is fully expanded; larger ones expand two levels and failures."""
@@ -70,7 +70,7 @@ def _folded(lines: Sequence[TreeLine], *, all_open: bool) -> Iterator[str]:
             open_depths.pop()
             yield "</details>"
         below = lines[index + 1].depth if index + 1 < len(lines) else -1
-        if below > line.depth and line.depth < DEEPEST:
+        if below > line.depth and line.depth < MAX_DEPTH:
             unfolded = " open" if all_open or line.failed or line.depth < 2 else ""
             yield f'<details{unfolded} style="margin-left:1.2em"><summary>{_words(line)}</summary>{_notes(line)}'
             open_depths.append(line.depth)
@@ -80,7 +80,7 @@ def _folded(lines: Sequence[TreeLine], *, all_open: bool) -> Iterator[str]:
 
 
 def _words(line: TreeLine) -> str:
-    words = safe(line.words if line.depth <= DEEPEST else f"[{line.depth}] {line.words}")
+    words = safe(line.words if line.depth <= MAX_DEPTH else f"[{line.depth}] {line.words}")
     return f'<span style="{_FAILED}">{words}</span>' if line.failed else words
 
 

@@ -26,7 +26,7 @@ from hypervisor.draft_migrations import run_draft_migration
 from hypervisor.errors import InvalidInput
 from hypervisor.manifest import ACTOR_NAMES, Manifest
 from hypervisor.migration_context import MigrationContext
-from hypervisor.network_versions import Layouts, NetworkVersion, known_row, layouts_between, versions_between
+from hypervisor.network_versions import Layouts, NetworkVersion, layouts_between, network_version_row, versions_between
 from hypervisor.overlay import Overlay
 from hypervisor.state_tree import StateTree
 from hypervisor.stream_settings import StreamSettings
@@ -53,7 +53,7 @@ def check_migration(before: int, after: int, other_actors: bool, overlay: Overla
 
     `other_actors` is true if the built-in actors are replaced; the version may then stay the same.
     """
-    known_row(after, overlay)
+    network_version_row(after, overlay)
     if not versions_between(before, after, overlay) and not (after == before and other_actors):
         hint = "; pass a bundle to replace its built-in actors" if after == before else ""
         raise InvalidInput(f"network version nv{after} is not an upgrade of nv{before}{hint}")

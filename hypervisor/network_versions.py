@@ -178,27 +178,27 @@ def known_versions(overlay: Overlay | None = None) -> Mapping[int, NetworkVersio
     draft = None if overlay is None else overlay.draft
     if overlay is None or draft is None:
         return NETWORK_VERSIONS
-    base = known_row(draft.base)
+    base = network_version_row(draft.base)
     rows = {number: row for number, row in NETWORK_VERSIONS.items() if number <= draft.base}
     return {**rows, draft.number: replace(base, number=draft.number, name=overlay.name, layouts=Layouts.KEPT)}
 
 
-def known_row(number: int, overlay: Overlay | None = None) -> NetworkVersion:
+def network_version_row(number: int, overlay: Overlay | None = None) -> NetworkVersion:
     """Return the row of a number, without the overlay's changes. Raises InvalidInput with the supported versions."""
     rows = known_versions(overlay)
     try:
         return rows[number]
     except KeyError:
-        raise InvalidInput(f"network version nv{number} is not known: choose one of {_listed(rows)}") from None
+        raise InvalidInput(f"network version nv{number} is not known: choose one of {_format_list(rows)}") from None
 
 
 def network_version(number: int, overlay: Overlay | None = None) -> NetworkVersion:
     """Return the row of a number, with an overlay applied. Raises InvalidInput with the supported versions."""
-    row = known_row(number, overlay)
+    row = network_version_row(number, overlay)
     return row if overlay is None else row.with_overlay(overlay)
 
 
-def _listed(rows: Mapping[int, NetworkVersion]) -> str:
+def _format_list(rows: Mapping[int, NetworkVersion]) -> str:
     first, *_, base, last = rows
     return f"nv{first} to nv{last}" if last == base + 1 else f"nv{first} to nv{base}, nv{last}"
 
@@ -226,7 +226,7 @@ def layouts_between(before: int, after: int) -> list[NetworkVersion]:
     return [row for row in rows if row.layouts is not Layouts.KEPT]
 
 
-def other_layouts(one: int, other: int) -> NetworkVersion | None:
+def layout_change_between(one: int, other: int) -> NetworkVersion | None:
     """Return the first row that changes state layouts between the actors of two versions, or None."""
     return next(iter(layouts_between(*sorted((one, other)))), None)
 

@@ -50,7 +50,7 @@ from hypervisor.tracing import Recorder, StepTracer, SyscallEntered, TraceEvent
 from store.cid import Cid
 
 MAX_WORKERS: Final = 256
-FEWEST_MESSAGES: Final = 8
+MIN_MESSAGES: Final = 8
 """Number of messages that are executed here before the time of the others is estimated."""
 
 _WORTH: Final = 0.25
@@ -171,7 +171,7 @@ class ParallelBlock:
         if self._parallel.workers == 1 or not can_run_in_parallel(self._machine):
             return
         if self._parallel.adaptive:
-            self._next_estimate = FEWEST_MESSAGES // 2
+            self._next_estimate = MIN_MESSAGES // 2
         else:
             self._start_workers(0)
 
@@ -250,7 +250,7 @@ class ParallelBlock:
         self._parallel.again += 1
         return self._messages[number].apply()
 
-    def _done(self, worker: _Worker, number: int) -> _Done | None:
+    def _done(self, worker: _Worker, number: int) -> _WorkerResult | None:
         """Return the result of a message that a worker executed, or None if there is none in time."""
         started = monotonic()
         if self._parallel.adaptive:  # a worker that is late gets ahead while this process executes the message
@@ -263,7 +263,7 @@ class ParallelBlock:
             worker.end()
         return done
 
-    def _take(self, worker: _Worker, done: _Done) -> ApplyResult:
+    def _take(self, worker: _Worker, done: _WorkerResult) -> ApplyResult:
         tree = self._machine.state_tree
         tree.begin()
         take_over(tree, done.effects)
@@ -325,7 +325,7 @@ _LENGTH: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
+class _WorkerResult:
     """A message executed by a worker."""
 
     effects: PackedEffects
@@ -343,12 +343,12 @@ class _Worker:
     def __init__(self, process: int, records: BinaryIO, pipe: int) -> None:
         self._process, self._records, self._pipe = process, records, pipe
         self._offset = 0
-        self._done: dict[int, _Done | None] = {}
+        self._done: dict[int, _WorkerResult | None] = {}
         self._blocks: list[tuple[bytes, bytes]] = []
         self._is_alive = True
         self.taken = self.conflicts = 0
 
-    def done(self, number: int, patience: float) -> _Done | None:
+    def done(self, number: int, patience: float) -> _WorkerResult | None:
         """Return the worker's result for a message; None if it has none within `patience` seconds."""
         deadline = monotonic() + patience
         while number not in self._done:
@@ -374,7 +374,7 @@ class _Worker:
             self._offset += _LENGTH + length
             number, blocks, *done = record
             self._blocks += blocks
-            self._done[number] = _Done(*done) if done else None
+            self._done[number] = _WorkerResult(*done) if done else None
         if not ready:
             self.end()
         return ready > 0

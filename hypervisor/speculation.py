@@ -221,7 +221,7 @@ def conflict_of(message: int, tree: StateTree, begun: Cid, effects: PackedEffect
     `begun` is the last flushed root at the start of the block: values not written since need no check.
     """
     reads, lookups, have_changed, _, credited = effects
-    written = tree.written_since(begun)
+    written = tree.changed_since(begun)
     for actor, before, has_changed in reads:
         if has_changed or written is None or actor in written:
             now = packed_actor(tree.get_actor(ActorID(actor)))

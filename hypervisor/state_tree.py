@@ -30,7 +30,7 @@ from store.words import StoredWords
 STATE_TREE_VERSION = 5
 HAMT_BIT_WIDTH = 5
 
-NODES_HELD = 1 << 13
+MAX_CACHED_NODES = 1 << 13
 """Maximum number of cached nodes in a flushed tree, of about 20 KB each in a large state; then all are dropped."""
 
 _MALFORMED = (BlockNotFound, TreeNodeError, CodecError, TypeError, ValueError)
@@ -258,7 +258,7 @@ class StateTree:
             raise _unreadable(f"actor f0{actor} in the state tree", error) from error
         if state is None and self.origin is not None:
             return self.origin.actor(actor)
-        if len(self._read) >= NODES_HELD:
+        if len(self._read) >= MAX_CACHED_NODES:
             self._read.clear()
         self._read[actor] = state
         return state
@@ -299,7 +299,7 @@ class StateTree:
     def flushed_root(self) -> Cid:
         return self._root
 
-    def written_since(self, flushed: Cid) -> Set[ActorID] | None:
+    def changed_since(self, flushed: Cid) -> Set[ActorID] | None:
         """Return a superset of the actors written since the root `flushed`; None if flushed in between."""
         return self._dirty if self._root == flushed else None
 
@@ -420,7 +420,7 @@ class StateTree:
         """Return the cache of addresses for the current state of the init actor."""
         init = self.get_actor(INIT_ACTOR)
         head, ids = self._found
-        if init is None or init.head != head or len(ids) >= NODES_HELD:
+        if init is None or init.head != head or len(ids) >= MAX_CACHED_NODES:
             self._found = None if init is None else init.head, {}
         return self._found[1]
 
@@ -507,7 +507,7 @@ class StateTree:
     def restore_image(self, image: TreeImage) -> None:
         """Restore the actors and addresses of an image. Undone like any other write."""
         if image.root == self._root:
-            self._go_back_within(image)
+            self._restore_same_root(image)
             return
         before = StateTree(self.store, image.root)
         before.read_from(self.origin)
@@ -520,7 +520,7 @@ class StateTree:
                 self._dirty.add(actor)
         self._resolve_again()
 
-    def _go_back_within(self, image: TreeImage) -> None:
+    def _restore_same_root(self, image: TreeImage) -> None:
         """Restore an image with the same root: actors not written in the image are read from the root or the origin."""
         for actor in sorted({actor for actor, _ in self._actors.items()} | set(image.actors)):
             state = image.actors.get(actor, _UNREAD)
@@ -546,12 +546,12 @@ class StateTree:
             self._write()
             actors = CBORTag(LINK_TAG, b"\x00" + self._hamt.flush())
             self._root = put_object(self.store, [STATE_TREE_VERSION, actors, self._info])
-        if self._hamt.held + (self._address_map[1].held if self._address_map else 0) > NODES_HELD:
-            self._let_go()
+        if self._hamt.held + (self._address_map[1].held if self._address_map else 0) > MAX_CACHED_NODES:
+            self._drop_caches()
         return self._root
 
-    def _let_go(self) -> None:
-        """Drop the caches, so that memory use is bounded by NODES_HELD."""
+    def _drop_caches(self) -> None:
+        """Drop the caches, so that memory use is bounded by MAX_CACHED_NODES."""
         self._hamt = Hamt(self.store, self._hamt.flush(), HAMT_BIT_WIDTH)
         self._address_map = None
         self._read.clear()

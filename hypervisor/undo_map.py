@@ -52,7 +52,7 @@ class UndoMap(Generic[K, V]):
         """Iterate over the entries in the order of first writing."""
         return iter(self._entries.items())
 
-    def written_since(self, mark: int) -> Iterator[K]:
+    def changed_since(self, mark: int) -> Iterator[K]:
         """Iterate over the keys written since `mark`, in order and with repetitions."""
         return (self._log[at][0] for at in range(mark, len(self._log)))
 

@@ -103,14 +103,14 @@ class Console:
                 if remaining and (self._logs or not receipt.succeeded):
                     remaining -= 1
                     took = self._network.chain.making_took
-                    self._explain_later("the transaction", took, _explain_transaction(receipt))
+                    self._explain_in_background("the transaction", took, _explain_transaction(receipt))
             sys.stdout.flush()
         except OSError:
             pass  # standard output is closed: the node continues
         except Exception:  # noqa: BLE001  # a watcher must not raise, because the block is already committed
             _LOG.exception("printing a transaction failed")
 
-    def _explain_later(self, what: str, run: float, explain: Callable[[Explanations, TimeLimit], None]) -> None:
+    def _explain_in_background(self, what: str, run: float, explain: Callable[[Explanations, TimeLimit], None]) -> None:
         """Print details by re-execution in the background; the execution itself took `run` seconds."""
         limit = TimeLimit(explaining_time(run), self.background.should_yield)
 
@@ -145,7 +145,7 @@ class Console:
         self._last_estimate = request_key, time.monotonic()
         again = before is not None and before[0] == request_key and time.monotonic() - before[1] < SAME_FAILURE
         if self.enabled and not again:
-            self._explain_later(
+            self._explain_in_background(
                 "an estimate",
                 run,
                 lambda explanations, limit: explanations.explain_estimate(head, request, limit),
@@ -159,7 +159,7 @@ class Console:
         It ran at `head`, or on a separate machine if `head` is None.
         """
         if self.enabled and (self._logs or MARK in request.data or overrides.accounts):
-            self._explain_later(
+            self._explain_in_background(
                 "the logs of a call",
                 run,
                 lambda explanations, limit: explanations.print_logs(machine, head, request, overrides, limit),

@@ -26,7 +26,7 @@ from localnet.account_chain import AccountChain
 from localnet.accounts import Account
 from localnet.addresses import Target
 from localnet.chain.clock import NO_TIME_TRAVEL, ChainClock
-from localnet.contracts.contract import Artifact, Contract, named_errors
+from localnet.contracts.contract import Artifact, Contract, decoding_custom_errors
 from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.forking import ForkSource
 from localnet.opening import Opening
@@ -177,20 +177,20 @@ class Network(AccountChain):
         if not isinstance(artifact, Artifact):
             artifact = Artifact.load(artifact)
         init_code = artifact.interface.encode_constructor(artifact.bytecode, *arguments)
-        with named_errors(artifact.interface):
+        with decoding_custom_errors(artifact.interface):
             receipt = self.send(None, value, init_code, sender=sender)
         address = receipt.contract_address
         if address is None:
             raise transaction_failed(self.rules, receipt)
-        return self._known(address, artifact)
+        return self._register_contract(address, artifact)
 
     def contract(self, address: Target, artifact: str | Path | Mapping[str, Any] | Artifact) -> Contract:
         """Return an existing contract with the interface of its artifact. Raises AddressError, InvalidInput."""
         if not isinstance(artifact, Artifact):
             artifact = Artifact.load(artifact)
-        return self._known(self.address(address), artifact)
+        return self._register_contract(self.address(address), artifact)
 
-    def _known(self, address: EthAddress, artifact: Artifact) -> Contract:
+    def _register_contract(self, address: EthAddress, artifact: Artifact) -> Contract:
         """Register a contract, whose interface traces then use."""
         self.know_contract(address, artifact.interface, artifact.name)
         return Contract(self, address, artifact.interface)

@@ -127,7 +127,7 @@ class Opening:
                 rules.hardfork,
                 self.overlay,
             )
-            gas_limit = None if self.settings.gas_limit is None else _checked_gas_limit(self.settings.gas_limit, rules)
+            gas_limit = None if self.settings.gas_limit is None else _check_gas_limit(self.settings.gas_limit, rules)
             chain = Chain(machine, externs, fresh, timestamp, origin, window, gas_limit)
             if (
                 gas_limit is not None and chain.head.next_settings.gas_limit is not None
@@ -342,7 +342,7 @@ class Opening:
         return rules_named(record.rules, record.hardfork)
 
 
-def _checked_gas_limit(limit: int, rules: NetworkRules) -> Gas:
+def _check_gas_limit(limit: int, rules: NetworkRules) -> Gas:
     """Return a block gas limit that these rules let a network set. Raises InvalidInput."""
     if not rules.features.has_settings:
         raise InvalidInput(

@@ -14,7 +14,7 @@ from store.blockstore import NOTHING, BlockNotFound, check_expected
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid
 from store.held_states import HeldStates
 from store.packed_entries import PAGE, RECENT, PackedEntries
-from store.roots import named_roots
+from store.roots import metadata_roots
 
 _INDEX = b"\0"
 """Prefix of index keys; no CID begins with this byte."""
@@ -26,7 +26,7 @@ class BoundedStore:
     def __init__(self, recent: int = RECENT, page: int = PAGE) -> None:
         """Create an empty store; `recent` and `page` are in bytes, as in `PackedEntries`."""
         self._kept = PackedEntries(recent, page)
-        self._states = HeldStates(self._find_kept)
+        self._states = HeldStates(self._find_retained)
         self._blocks = self._states.blocks
         self._metadata: dict[bytes, bytes] = {}
         self._roots: dict[bytes, list[Cid]] = {}
@@ -34,7 +34,7 @@ class BoundedStore:
         self._lock = Lock()
         self.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)  # the state of new actors, never written by a message
 
-    def _find_kept(self, cid: Cid) -> bytes | None:
+    def _find_retained(self, cid: Cid) -> bytes | None:
         return self._kept.get(cid)
 
     # --- blocks -----------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ class BoundedStore:
 
     def _change(self, key: bytes, value: bytes | None, new: Mapping[Cid, bytes]) -> list[Cid]:
         """Set one metadata entry, and return the roots that the previous value named."""
-        gone, roots = self._roots.get(key, []), list(named_roots({key: value}))
+        gone, roots = self._roots.get(key, []), list(metadata_roots({key: value}))
         self._states.hold(roots, new)
         if value is None:
             del self._metadata[key]

@@ -16,7 +16,7 @@ from typing import Final
 from store.cid import Cid
 from store.marks import HELD, SWEEPING, Collection
 from store.rocks import RocksStore
-from store.roots import Roots, named_roots
+from store.roots import Roots, metadata_roots
 from store.walk import Walk
 
 BATCH: Final = 1000
@@ -103,7 +103,7 @@ class GarbageCollector:
         while batch := list(islice(shallow, self._batch)):
             self._store.add_marks(batch, HELD)
             yield
-        deep: Iterator[Cid] = chain(named_roots(self._store.all_metadata()), roots.deep)
+        deep: Iterator[Cid] = chain(metadata_roots(self._store.all_metadata()), roots.deep)
         while True:
             count = 0
             walk = Walk(self._store, deep, self._store.is_below)
@@ -113,6 +113,6 @@ class GarbageCollector:
                 yield
             if count < self._batch:
                 break
-            deep = named_roots(self._store.all_metadata())  # include commits made since the walk started
+            deep = metadata_roots(self._store.all_metadata())  # include commits made since the walk started
         self._store.begin_sweep()
         yield

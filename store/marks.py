@@ -18,7 +18,7 @@ from store.blockstore import Blockstore
 from store.cid import Cid
 from store.codec import decode, encode
 from store.rocks_batch import Batch
-from store.roots import named_roots
+from store.roots import metadata_roots
 from store.walk import Walk
 
 HELD: Final = b"h"
@@ -94,7 +94,7 @@ class Marks:
             return
         finished: set[Cid] = set()
         walk = Walk(
-            _CommitOverStore(blocks, store), named_roots(metadata), lambda cid: cid in finished or self.is_below(cid)
+            _CommitOverStore(blocks, store), metadata_roots(metadata), lambda cid: cid in finished or self.is_below(cid)
         )
         while found := walk.step(_BATCH):
             finished.update(found)

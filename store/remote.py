@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from store.blockstore import NOTHING, BlockCorrupt, BlockNotFound, Store, StoreIOError
 from store.cid import Cid, has_digest, show
 
-_KEPT_AT_ONCE: Final = 1_000
+_MAX_PENDING_BLOCKS: Final = 1_000
 """Maximum number of fetched blocks that wait for the next commit."""
 
 
@@ -70,7 +70,7 @@ class RemoteStore:
         with self._lock:
             self._fetched[cid] = data
             self.fetches += 1
-            if len(self._fetched) >= _KEPT_AT_ONCE:
+            if len(self._fetched) >= _MAX_PENDING_BLOCKS:
                 self._keep()
         return data
 

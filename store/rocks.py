@@ -43,7 +43,7 @@ from store.packed import pack, unpack
 from store.rocks_batch import Batch
 from store.rocks_logs import check_logs
 from store.rocks_settings import database_options, family_options, store_error
-from store.roots import IMPORT, named_roots
+from store.roots import IMPORT, metadata_roots
 from store.walk import Walk
 
 BLOCKS: Final = "blocks"
@@ -248,7 +248,7 @@ class RocksStore:
     def begin_sweep(self) -> None:
         """Mark what the named roots reach now, and start the sweep, without a commit in between."""
         with self._lock:
-            walk = Walk(self, named_roots(self.all_metadata()), self.is_below)
+            walk = Walk(self, metadata_roots(self.all_metadata()), self.is_below)
             while found := walk.step(_PIECE):
                 self.add_marks(found)
             self._call(self._collecting().begin_sweep)

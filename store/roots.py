@@ -35,7 +35,7 @@ class Roots:
     shallow: Iterable[Cid] = ()
 
 
-def named_roots(metadata: Mapping[bytes, bytes | None]) -> Iterator[Cid]:
+def metadata_roots(metadata: Mapping[bytes, bytes | None]) -> Iterator[Cid]:
     """Iterate over the roots that metadata entries name. Raises StoreCorrupt for a malformed entry."""
     for key, value in metadata.items():
         if value is None:

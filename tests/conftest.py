@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hypervisor.bundle_library import downloaded_releases, find_release, own_of
+from hypervisor.bundle_library import downloaded_releases, find_release, own_bundle_for
 from hypervisor.network_versions import NetworkVersion, newest_with_actors
 from hypervisor.user_files import user_folder
 
@@ -126,7 +126,7 @@ def newer_names() -> tuple[str, ...]:
     return tuple(
         release.name
         for release in kept
-        if release.version > _DATA_VERSION and own_of(release.version) and release.network in _TESTED
+        if release.version > _DATA_VERSION and own_bundle_for(release.version) and release.network in _TESTED
     )
 
 

@@ -193,7 +193,7 @@ class _FrameBuilder:
             )
             positions = [0]
             for call in node.calls:
-                found = self._frame(call, caller) if _has_begun(call) else None
+                found = self._frame(call, caller) if _reaches_ethereum(call) else None
                 if found is not None:
                     frame.frames.append(found[0])
                     todo.append(found)
@@ -365,7 +365,7 @@ def _make_frame(
     return EthereumFrame(kind, sender, to, start.value, gas, used, data, out, exit_code)
 
 
-def _has_begun(node: CallNode) -> bool:
+def _reaches_ethereum(node: CallNode) -> bool:
     """Return True if a call got far enough to be known to Ethereum: no syscall error, sufficient funds."""
     end = node.end or _UNFINISHED
     refused = bool(end.error) and end.error != "OUT_OF_GAS"

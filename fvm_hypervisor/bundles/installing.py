@@ -29,8 +29,8 @@ from store.cid import show
 if sys.platform != "win32":
     import fcntl
 
-_DRAFT: Final = ".new"
-_DRAFT_AGE: Final = 600.0
+_TEMPORARY: Final = ".new"
+_MAX_TEMPORARY_AGE: Final = 600.0
 """Age in seconds at which a draft is deleted. Writing a bundle of a few megabytes takes much less."""
 
 
@@ -45,10 +45,10 @@ def fetch(release: Release, url: str | None = None, progress: Callable[[int], No
         raise BundleError(f"the download URL of {release.name} is unknown: pass it with --from URL")
     path = release_file(release)
     part = path.with_name(path.name + ".part")
-    with _writing(path.parent):
+    with _reporting_write_errors(path.parent):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _writing(path.parent), _locked(path.parent):
-        _delete_old_drafts(path.parent)
+    with _reporting_write_errors(path.parent), _folder_lock(path.parent):
+        _delete_old_temporaries(path.parent)
         if _is_installed(release):
             return None
         resumed = part.exists()
@@ -77,13 +77,13 @@ def add(path: Path, name: str | None = None) -> tuple[Release, Path]:
         )
     _check_no_extra_blocks(bundle, str(path))
     folder = library_folder()
-    with _writing(folder):
+    with _reporting_write_errors(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if name is not None:
             release = name_release(name, bundle.root)
     assert release is not None, "it has a name, or its root is known"
     target = release_file(release)
-    with _writing(target.parent):
+    with _reporting_write_errors(target.parent):
         _write_bundle(bundle, target)
     return release, target
 
@@ -95,15 +95,15 @@ def add_unpinned(path: Path, name: str) -> tuple[str, Path]:
     """
     bundle, target = Bundle.from_file(path), unpinned_file(name)
     _check_no_extra_blocks(bundle, str(path))
-    with _writing(target.parent):
+    with _reporting_write_errors(target.parent):
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_bundle(bundle, target)
     return show(bundle.root), target
 
 
 def _write_bundle(bundle: Bundle, target: Path) -> None:
-    _delete_old_drafts(target.parent)
-    handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_DRAFT)
+    _delete_old_temporaries(target.parent)
+    handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_TEMPORARY)
     try:
         with open(handle, "wb") as file:
             write_car(file, [bundle.root], bundle.blocks)
@@ -115,11 +115,11 @@ def _write_bundle(bundle: Bundle, target: Path) -> None:
         raise
 
 
-def _delete_old_drafts(folder: Path) -> None:
+def _delete_old_temporaries(folder: Path) -> None:
     """Delete old partial files of killed processes; recent ones may still be in use."""
-    for draft in folder.glob(f"*.car.*{_DRAFT}"):
+    for draft in folder.glob(f"*.car.*{_TEMPORARY}"):
         with suppress(FileNotFoundError):  # another process was faster
-            if time.time() - draft.stat().st_mtime > _DRAFT_AGE:
+            if time.time() - draft.stat().st_mtime > _MAX_TEMPORARY_AGE:
                 draft.unlink()
 
 
@@ -164,7 +164,7 @@ def _check_no_extra_blocks(bundle: Bundle, name: str) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _folder_lock(folder: Path) -> Iterator[None]:
     """Lock a folder for a download: a second process waits, and then uses the first one's file."""
     if sys.platform == "win32":  # no such lock: concurrent downloads corrupt their part and fail the check
         yield
@@ -178,7 +178,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _reporting_write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

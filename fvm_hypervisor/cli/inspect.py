@@ -66,7 +66,7 @@ def inspect(
                 "--proof and --verify exclude each other: the first writes a proof, the second reads one"
             )
         path = path if folder is None else str(folder)
-        start, found = _look_into_proof(verify, root, block, path, limit)
+        start, found = _inspect_proof(verify, root, block, path, limit)
         if root is None and block is None and not as_json:
             typer.echo(
                 f"the root in the file is {start}: compare it with a state root that you trust, or pass --root",
@@ -75,14 +75,14 @@ def inspect(
     elif folder is None:
         raise InvalidInput("missing argument: a folder, or a proof file with --verify")
     else:
-        found = _look_into_folder(folder, root, block, path, limit, proof)
+        found = _inspect_folder(folder, root, block, path, limit, proof)
     if as_json:
         typer.echo(json.dumps(found))
         return
     _print(found, path)
 
 
-def _look_into_folder(
+def _inspect_folder(
     folder: Path, root: str | None, block: str | None, path: str, limit: int, proof: Path | None
 ) -> Any:
     """Return the value at the path, and write the blocks that prove it to `proof`."""
@@ -114,7 +114,7 @@ def _look_into_folder(
     return found
 
 
-def _look_into_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:
+def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:
     """Return a proof's root and the value at `path` in its blocks. Raises ProofError, InvalidInput."""
     from fvm_hypervisor.cli.folders import parse_block_cid
     from fvm_hypervisor.proofs.filecoin import look_into_file, look_into_state, proving, read_proof

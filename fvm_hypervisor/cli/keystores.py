@@ -83,7 +83,7 @@ def keystore_keys(
         )
     if paths and not texts and not sys.stdin.isatty():
         raise InvalidInput(f"the keystore {paths[0]} has a password: pass --password-file, or enter it on a terminal")
-    return [_key(path, texts[number] if texts else _asked(path)) for number, path in enumerate(paths)]
+    return [_key(path, texts[number] if texts else _prompt_password(path)) for number, path in enumerate(paths)]
 
 
 def one_key(
@@ -112,7 +112,7 @@ def _of_account(name: str) -> Path:
     return folder / name
 
 
-def _asked(file: Path) -> str:
+def _prompt_password(file: Path) -> str:
     return str(typer.prompt(f"Password of {file}", hide_input=True, err=True))
 
 

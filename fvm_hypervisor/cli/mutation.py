@@ -111,9 +111,9 @@ def run_mutation(project: Project, wanted: SuiteFilter, options: Options, given:
         given.get("--mutation-jobs", options.workers) or os.cpu_count() or 1,
         given.get("--mutation-timeout"), given.get("--mutation-min-score"),
     )  # fmt: skip
-    tell = _ignore if form == "none" else lambda line: typer.echo(line, err=True)
+    notify = _ignore if form == "none" else lambda line: typer.echo(line, err=True)
     try:
-        found = MutationRun(project, wanted, options, settings, tell, _progress).run()
+        found = MutationRun(project, wanted, options, settings, notify, _progress).run()
     except BaselineFailed as error:
         typer.echo(f"error: {error}", err=True)
         return FAILED

@@ -52,7 +52,7 @@ def call_actor(
     Raises InvalidInput, and NodeError also if the exit code is not 0.
     """
     address = str(filecoin_address(target))
-    interface = _known(url, address, isinstance(method, int)) if schema is None else read_interface(schema)
+    interface = _node_interface(url, address, isinstance(method, int)) if schema is None else read_interface(schema)
     number, data = interface.message(method, params, cbor)
     request = {
         "To": address,
@@ -75,7 +75,7 @@ def _cid(url: str, found: Any) -> str:
     return printable(found["/"])
 
 
-def _known(url: str, address: str, by_number: bool) -> Interface:
+def _node_interface(url: str, address: str, by_number: bool) -> Interface:
     """Return the interface that a node has for an actor's code; with `by_number`, it may be empty."""
     try:
         found = ask(url, "hypervisor_actorInterface", address)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.addresses import checksummed
 from bridge.ethereum_block import ETHEREUM
 from hypervisor.bundle_library import release_of
-from hypervisor.network_versions import known_row
+from hypervisor.network_versions import network_version_row
 from hypervisor.printed import show_fil
 from localnet.fork.node_client import redacted_url
 from store.cid import show
@@ -93,7 +93,7 @@ def _mismatch(network: Network) -> list[str]:
         f"Warning:         nv{version} runs actors v{wanted} on the network, not v{release.version}: use "
         + remedy.format(f"v{wanted}-{release.network}")
         for version, remedy in remedies.items()
-        if (wanted := known_row(version, network.overlay).actors) != release.version
+        if (wanted := network_version_row(version, network.overlay).actors) != release.version
     ]
 
 

@@ -93,10 +93,10 @@ class ScriptNetwork:
         except (NodeError, AttributeError) as error:
             if isinstance(error, NodeError) and not error.answered:
                 raise
-            version = "nv" if self._answers("Filecoin.Version") else ""
+            version = "nv" if self._has_method("Filecoin.Version") else ""
         return version.startswith("nv")
 
-    def _answers(self, method: str) -> bool:
+    def _has_method(self, method: str) -> bool:
         try:
             ask(self.url, method)
         except NodeError as error:
@@ -257,12 +257,12 @@ class ScriptSending:
 
         Raises NodeError, SimulationFailed, InvalidInput.
         """
-        tell = _ignore if self.as_json else typer.echo
+        notify = _ignore if self.as_json else typer.echo
         how = self.how
         senders = [
             ScriptSender(
                 part.network.ask, part.record, self.keys, unlocked=how.unlocked, legacy=how.legacy, slow=part.slow,
-                gas_price=how.gas_price, priority=how.priority, timeout=how.timeout, tell=tell,
+                gas_price=how.gas_price, priority=how.priority, timeout=how.timeout, notify=notify,
                 before=part.before,
             )
             for part in self.parts

@@ -58,10 +58,10 @@ def _debugged(session: SuiteSession) -> Iterator[Session]:
 
 def debug_test(session: SuiteSession, commands: Sequence[str] = ()) -> None:
     """Debug the only test of a prepared session in the terminal. Raises InvalidInput unless there is exactly one."""
-    from fvm_hypervisor.debugger.commands import converse
+    from fvm_hypervisor.debugger.commands import run_prompt
 
     with _debugged(session) as debugged:
-        converse(debugged, commands)
+        run_prompt(debugged, commands)
 
 
 def serve_test(prepare: Callable[[], SuiteSession]) -> None:

@@ -95,7 +95,7 @@ def step(
 
     Example: hypervisor step 0x5fbd... 'increment(uint256)' 5 --state chain
     """
-    from fvm_hypervisor.debugger.commands import converse
+    from fvm_hypervisor.debugger.commands import run_prompt
     from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.debugger.sources import SourceLines
     from hypervisor.errors import InvalidInput
@@ -127,7 +127,7 @@ def step(
         session = Session(subject, SourceLines(artifacts))
         for text in breaks or []:
             session.breakpoints.add(text)
-        converse(session, commands or [])
+        run_prompt(session, commands or [])
 
 
 def _refuse_arguments(launch: Mapping[str, tuple[object, str]]) -> None:
@@ -235,7 +235,7 @@ def _subject(
         try:
             subject = subjects.of_source(source, what)
             if evm not in (None, "official"):
-                subjects.on_own_engine(subject.machine)
+                subjects.use_own_engine(subject.machine)
             yield subject
         finally:
             source.close()

@@ -58,8 +58,8 @@ class SuiteRuns:
     reports: Reports
 
     def _prepared(self, wanted: SuiteFilter | None = None) -> SuiteSession:
-        tell = _ignore if self.reports.form == "none" else lambda line: typer.echo(line, err=True)
-        session = SuiteSession(self.project, wanted or self.wanted, self.options, tell, running_line())
+        notify = _ignore if self.reports.form == "none" else lambda line: typer.echo(line, err=True)
+        session = SuiteSession(self.project, wanted or self.wanted, self.options, notify, running_line())
         session.prepare()
         return session
 
@@ -104,7 +104,7 @@ class SuiteRuns:
         self._show_all(session, suites, perf_counter() - begin)
         if is_interrupted:
             return INTERRUPTED
-        _keep_failures(session.project, suites)
+        _store_failures(session.project, suites)
         if reports.write_tests is not None:
             from fvm_hypervisor.soltest.symbolic_tests import write_tests
 
@@ -112,7 +112,7 @@ class SuiteRuns:
                 typer.echo(f"Saved to {file}", err=reports.form != "text")
         if self.options.report == "coverage":
             self._print_coverage(session, suites)
-        is_same = self._keep_snapshots(suites)
+        is_same = self._store_gas_snapshots(suites)
         has_failed = any(suite.count(CaseStatus.FAILURE) + suite.count(CaseStatus.UNDECIDED) for suite in suites)
         if reports.snapshot and (reports.allow_failure or not has_failed):
             is_same = self._snapshot(suites) and is_same
@@ -152,7 +152,7 @@ class SuiteRuns:
 
     # --- what is written --------------------------------------------------------------------------------------------
 
-    def _keep_snapshots(self, suites: list[SuiteResult]) -> bool:
+    def _store_gas_snapshots(self, suites: list[SuiteResult]) -> bool:
         """Compare and write gas snapshots taken by tests; return True if none differs.
 
         Filecoin's gas is not compared.
@@ -293,7 +293,7 @@ def _ignore(_: str) -> None:
     """Discard output."""
 
 
-def _keep_failures(project: Project, suites: list[SuiteResult]) -> None:
+def _store_failures(project: Project, suites: list[SuiteResult]) -> None:
     """Store failures for the next run, and print which were replayed and which corpus files are damaged."""
     from fvm_hypervisor.soltest.stored_failures import failure_file, write_failures
 

@@ -22,7 +22,7 @@ _NOT_REPRODUCED = (
 _OTHER_STATE = (
     "re-execution produced another state: the state was edited, or another version of this program executed it"
 )
-_SHORTEST_HASH = 64
+_HASH_DIGITS = 64
 _HASH_BYTES = 32
 
 Traced = tuple[dict[str, Any], dict[str, Any] | None]
@@ -71,7 +71,7 @@ def trace(
     from hypervisor.user_files import check_output
 
     check_output(flame, "the flame view")
-    is_epoch = transaction.isascii() and transaction.isdigit() and len(transaction) < _SHORTEST_HASH
+    is_epoch = transaction.isascii() and transaction.isdigit() and len(transaction) < _HASH_DIGITS
     if open_page:
         _open(transaction if is_epoch else parse_transaction_reference(transaction), rpc, state)
         return

@@ -19,7 +19,7 @@ Workers = Annotated[int, typer.Option(min=1, help="Number of processes.", show_d
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object per case.")]
 
-_NOTHING_FOUND = 2
+_STATUS_NO_CASES = 2
 CORES = os.cpu_count() or 1
 
 
@@ -209,6 +209,6 @@ def report(records: Iterable[dict[str, Any]], as_json: bool, notes: list[str]) -
             "error: no case was found: pass JSON files in the command's format, or folders with such files; with "
             "--fork, they must have cases of that fork\n"
         )
-        raise typer.Exit(_NOTHING_FOUND)
+        raise typer.Exit(_STATUS_NO_CASES)
     if failed:
         raise typer.Exit(1)

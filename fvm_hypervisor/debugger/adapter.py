@@ -192,7 +192,7 @@ class Adapter:
                 'contracts run in the official EVM actor, which shows no instructions: use "evm": "fast" to see them'
             )
         if isinstance(state, Stop) and not self._stop_on_entry:
-            state = session.go_on()
+            state = session.resume()
         self._report(state)
 
     def _needs_launch(self, _: Mapping[str, Any]) -> None:
@@ -322,7 +322,7 @@ class Adapter:
                 f"'{words[0]:.40}' is not available here: expected one of {', '.join(sorted(_READ_ONLY_COMMANDS))}"
             )
         try:
-            return {"result": terminal.do(" ".join(words)), "variablesReference": 0}
+            return {"result": terminal.execute(" ".join(words)), "variablesReference": 0}
         except Quit:
             raise InvalidInput("disconnect ends the debugger") from None
 
@@ -409,7 +409,7 @@ _HANDLERS: Final[Mapping[str, Handler]] = {
 }
 _STEPS: Final[Mapping[str, Callable[[Session, bool], Stop | End]]] = {
     "restart": lambda session, _: session.start(),
-    "continue": lambda session, _: session.go_on(),
+    "continue": lambda session, _: session.resume(),
     "next": lambda session, by_instruction: session.over(by_instruction=by_instruction),
     "stepIn": lambda session, by_instruction: session.step(by_instruction=by_instruction),
     "stepOut": lambda session, _: session.out(),

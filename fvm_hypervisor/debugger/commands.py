@@ -58,7 +58,7 @@ class Terminal:
             )
         return f"{name}{warning}\n{self.where()}"
 
-    def do(self, line: str) -> str:
+    def execute(self, line: str) -> str:
         """Execute a command line and return its output; an empty line repeats the previous one.
 
         Errors are returned as text. Raises Quit.
@@ -97,7 +97,7 @@ class Terminal:
             for number in range(first, last + 1)
         )
 
-    def go(self, move: Callable[[], Stop | End]) -> str:
+    def move(self, move: Callable[[], Stop | End]) -> str:
         """Execute a move and return the resulting position.
 
         The innermost call is inspected before its frame is discarded, also if it fails.
@@ -123,37 +123,37 @@ def _cut(text: str) -> str:
 
 
 def _step(terminal: Terminal, words: list[str]) -> str:
-    return terminal.go(lambda: _repeat(words, terminal.session.step))
+    return terminal.move(lambda: _repeat(words, terminal.session.step))
 
 
 def _next(terminal: Terminal, words: list[str]) -> str:
-    return terminal.go(lambda: _repeat(words, terminal.session.over))
+    return terminal.move(lambda: _repeat(words, terminal.session.over))
 
 
 def _step_instruction(terminal: Terminal, words: list[str]) -> str:
-    return terminal.go(lambda: _repeat(words, lambda: terminal.session.step(by_instruction=True)))
+    return terminal.move(lambda: _repeat(words, lambda: terminal.session.step(by_instruction=True)))
 
 
 def _next_instruction(terminal: Terminal, words: list[str]) -> str:
-    return terminal.go(lambda: _repeat(words, lambda: terminal.session.over(by_instruction=True)))
+    return terminal.move(lambda: _repeat(words, lambda: terminal.session.over(by_instruction=True)))
 
 
 def _back(terminal: Terminal, words: list[str]) -> str:
     into = words[:1] == ["into"]
-    return terminal.go(lambda: _repeat(words[into:], lambda: terminal.session.back(into=into)))
+    return terminal.move(lambda: _repeat(words[into:], lambda: terminal.session.back(into=into)))
 
 
 def _back_instruction(terminal: Terminal, words: list[str]) -> str:
-    return terminal.go(lambda: _repeat(words, lambda: terminal.session.back(into=True, by_instruction=True)))
+    return terminal.move(lambda: _repeat(words, lambda: terminal.session.back(into=True, by_instruction=True)))
 
 
-def _repeat(words: list[str], go: Callable[[], Stop | End]) -> Stop | End:
+def _repeat(words: list[str], move: Callable[[], Stop | End]) -> Stop | End:
     """Repeat a move N times, until the message ends or another reason stops it."""
-    state = go()
+    state = move()
     for _ in range(_count(words) - 1):
         if isinstance(state, End) or state.reason not in ("step", "back"):
             break
-        state = go()
+        state = move()
     return state
 
 
@@ -169,19 +169,19 @@ def _number(text: str) -> int:
 
 
 def _out(terminal: Terminal, _: list[str]) -> str:
-    return terminal.go(terminal.session.out)
+    return terminal.move(terminal.session.out)
 
 
 def _continue(terminal: Terminal, _: list[str]) -> str:
-    return terminal.go(terminal.session.go_on)
+    return terminal.move(terminal.session.resume)
 
 
 def _reverse(terminal: Terminal, _: list[str]) -> str:
-    return terminal.go(terminal.session.reverse)
+    return terminal.move(terminal.session.reverse)
 
 
 def _restart(terminal: Terminal, _: list[str]) -> str:
-    return terminal.go(terminal.session.start)
+    return terminal.move(terminal.session.start)
 
 
 # --- breakpoints ------------------------------------------------------------------------------------------------------
@@ -378,16 +378,16 @@ BY_NAME: Final[Mapping[str, Command]] = {name: command for command in COMMANDS f
 PROMPT = "(step) "
 
 
-def converse(session: Session, first: Iterable[str] = ()) -> None:
+def run_prompt(session: Session, first: Iterable[str] = ()) -> None:
     """Execute the commands in `first`, then commands from standard input until it ends."""
     terminal = Terminal(session)
     try:
         _print(terminal.begin())
         for line in first:
             _print(f"{PROMPT}{line}")
-            _print(terminal.do(line))
+            _print(terminal.execute(line))
         for line in _typed():
-            _print(terminal.do(line))
+            _print(terminal.execute(line))
     except Quit:
         pass
     finally:

@@ -61,7 +61,7 @@ class CallNames:
 
     def decoded(self, call: OpenCall) -> DecodedCall:
         """Describe a call in printable, shortened text."""
-        found: dict[str, Any] = call_json(self.machine, _alone(call))
+        found: dict[str, Any] = call_json(self.machine, _without_subcalls(call))
         compiled = self._sources.of(call).contract
         interfaces = [] if compiled is None else [NamedInterface(compiled.name, compiled.interface)]
         own = self.interface(call)
@@ -123,7 +123,7 @@ class CallNames:
         return str(Address.id(actor))
 
 
-def _alone(call: OpenCall) -> Any:
+def _without_subcalls(call: OpenCall) -> Any:
     """Return a copy of a call's node without nested calls, which the formatter would include."""
     from dataclasses import replace
 

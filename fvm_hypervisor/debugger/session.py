@@ -74,7 +74,7 @@ class Session:
         """Step to the end of the function or call."""
         return self._forward(self._over(out=True))
 
-    def go_on(self) -> Stop | End:
+    def resume(self) -> Stop | End:
         """Continue to the next breakpoint, or to the end of the message."""
         return self._forward(None)
 

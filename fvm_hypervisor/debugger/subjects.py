@@ -82,7 +82,7 @@ def of_source(source: TipsetSource, reference: str) -> Subject:
     return Subject(
         f"message {reference} of epoch {past.headers.height} on {source.name}",
         machine,
-        _applied(machine, lambda: apply_carried(machine, carried)),
+        _traced_run(machine, lambda: apply_carried(machine, carried)),
         machine.root,
     )
 
@@ -107,7 +107,7 @@ def _of_variant(variant: VectorVariant, number: int) -> Subject:
     return Subject(
         f"message {number} of {variant.vector}:{variant.name}",
         machine,
-        _applied(machine, lambda: apply_message(machine, message, raw_length)),
+        _traced_run(machine, lambda: apply_message(machine, message, raw_length)),
         machine.root,
     )
 
@@ -115,19 +115,19 @@ def _of_variant(variant: VectorVariant, number: int) -> Subject:
 def of_message(machine: Hypervisor, message: Message, *, implicit: bool = False) -> Subject:
     """Return a message on a machine in its current state."""
     apply = machine.apply_implicit if implicit else machine.apply
-    return Subject(f"a message to {message.to}", machine, _applied(machine, lambda: apply(message)), machine.root)
+    return Subject(f"a message to {message.to}", machine, _traced_run(machine, lambda: apply(message)), machine.root)
 
 
-def _applied(machine: Hypervisor, apply: Callable[[], object]) -> Callable[[Tracer], None]:
+def _traced_run(machine: Hypervisor, apply: Callable[[], object]) -> Callable[[Tracer], None]:
     def run(tracer: Tracer) -> None:
-        with machine.trial(), _listening(machine, tracer):
+        with machine.trial(), _with_tracer(machine, tracer):
             apply()
 
     return run
 
 
 @contextmanager
-def _listening(machine: Hypervisor, tracer: Tracer) -> Iterator[None]:
+def _with_tracer(machine: Hypervisor, tracer: Tracer) -> Iterator[None]:
     before, machine.tracer = machine.tracer, tracer
     try:
         yield
@@ -135,7 +135,7 @@ def _listening(machine: Hypervisor, tracer: Tracer) -> Iterator[None]:
         machine.tracer = before
 
 
-def on_own_engine(machine: Hypervisor) -> None:
+def use_own_engine(machine: Hypervisor) -> None:
     """Select this project's EVM runtime, which reports instructions; their gas is the derived budget."""
     if machine.registry.options["evm"] == OFFICIAL_EVM:
         machine.registry = registry_factory(OWN_EVM, {})(machine.manifest, machine.store)

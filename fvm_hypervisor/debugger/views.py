@@ -265,7 +265,7 @@ def state(session: Session, address_text: str, path: str, limit: int = 100) -> A
         machine.store, session.subject.root, partial(stored_interface, machine.base), machine.manifest
     )
     try:
-        return inspector.look_into(address_text, found, [step for step in path.split("/") if step], limit)
+        return inspector.read_state_path(address_text, found, [step for step in path.split("/") if step], limit)
     except (StoreError, SchemaError, ValueError) as error:
         raise InvalidInput(f"the state of {address_text} cannot be shown: {error}") from None
 

@@ -32,7 +32,7 @@ def explorer(
     `sources` finds the verified sources of a contract by its address.
     """
 
-    def made(node: Node, run_query: RunQuery) -> ASGIApp:
+    def create(node: Node, run_query: RunQuery) -> ASGIApp:
         def load() -> ASGIApp:
             from fvm_hypervisor.explorer.pages import Pages
             from fvm_hypervisor.explorer.site import Site
@@ -40,12 +40,12 @@ def explorer(
 
             return Pages(Site(node, ArtifactFolders(folders), vectors, sources), run_query)
 
-        return _LoadedLater(load)
+        return _LazyApplication(load)
 
-    return made
+    return create
 
 
-class _LoadedLater:
+class _LazyApplication:
     """The pages application, imported at the first page request, outside the event loop."""
 
     def __init__(self, load: Callable[[], ASGIApp]) -> None:

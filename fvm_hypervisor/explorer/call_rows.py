@@ -1,6 +1,6 @@
 """A decoded call tree as foldable rows: the `<details>` elements that each row opens and closes.
 
-Rows below the depth `DEEPEST` are flat and state their depth, because browsers limit the depth of a page. The code is
+Rows below the depth `MAX_DEPTH` are flat and state their depth, because browsers limit the depth of a page. The code is
 iterative, since calls can be 1,024 deep.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 from localnet.traces.console_log import is_log, line_of
 from localnet.traces.trace_report import has_failed
 
-DEEPEST: Final = 32
+MAX_DEPTH: Final = 32
 PAGE: Final = 250
 """Maximum number of calls on one page."""
 _UNFOLDED: Final = 60
@@ -92,7 +92,7 @@ def _nest(rows: Sequence[CallRow], *, all_open: bool) -> None:
     open_depths: list[int] = []
     for number, row in enumerate(rows):
         below = rows[number + 1].depth if number + 1 < len(rows) else -1
-        if row.inner and below > row.depth and row.depth < DEEPEST:
+        if row.inner and below > row.depth and row.depth < MAX_DEPTH:
             row.opens = True
             row.unfolded = all_open or row.failed or row.depth < 2
             open_depths.append(row.depth)

@@ -22,7 +22,7 @@ from fvm_hypervisor.explorer.answers import (
     parse_number,
     shown,
 )
-from fvm_hypervisor.explorer.call_rows import DEEPEST, PAGE, CallRow, call_rows, calls_in_order, caught
+from fvm_hypervisor.explorer.call_rows import MAX_DEPTH, PAGE, CallRow, call_rows, calls_in_order, caught
 from fvm_hypervisor.explorer.copies import formats, reproduction
 from fvm_hypervisor.explorer.epochs import read_cid
 from fvm_hypervisor.explorer.forked_pages import forked_transaction_page
@@ -162,7 +162,7 @@ def _recorded(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> di
     machine, outcome = reader.network.machine, receipt.execution.receipt
     calls = [recorded_call(machine, receipt)]
     found = {"calls": calls, "exitCode": outcome.exit_code, "words": receipt.words or exit_meaning(outcome.exit_code)}
-    interfaces = _known_first(called_interfaces(machine, site.artifacts, calls), site.interfaces())
+    interfaces = _bound_first(called_interfaces(machine, site.artifacts, calls), site.interfaces())
     explained = explain_trace({**found, "gasUsed": receipt.gas_used, "reproduced": True}, interfaces)
     return {**explained, "milligas": {}}
 
@@ -177,7 +177,7 @@ def _report(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict
         if places is not None:
             found, named = placed(found, places, site.artifacts)
             interfaces = [*named, *interfaces]
-    return explain_trace(found, _known_first(interfaces, site.interfaces()))
+    return explain_trace(found, _bound_first(interfaces, site.interfaces()))
 
 
 def _cron_report(site: Site, reader: NodeReader, request: PageRequest) -> dict[str, Any]:
@@ -185,14 +185,14 @@ def _cron_report(site: Site, reader: NodeReader, request: PageRequest) -> dict[s
     _check_retained(reader, epoch)
     found = epoch_trace(reader.network.chain, reader.network.executed_at(epoch)).as_json()
     interfaces = called_interfaces(reader.network.machine, site.artifacts, found["calls"])
-    return {**found, "calls": decode_calls(found["calls"], _known_first(interfaces, site.interfaces()))}
+    return {**found, "calls": decode_calls(found["calls"], _bound_first(interfaces, site.interfaces()))}
 
 
 def _is_compiled(artifacts: ArtifactFolders) -> bool:
     return bool(artifacts.contracts())
 
 
-def _known_first(called: Sequence[NamedInterface], known: Iterable[NamedInterface]) -> list[NamedInterface]:
+def _bound_first(called: Sequence[NamedInterface], known: Iterable[NamedInterface]) -> list[NamedInterface]:
     """Return the interfaces bound to an address, then the others."""
     every = [*called, *known]
     return [*(each for each in every if each.address), *(each for each in every if not each.address)]
@@ -337,7 +337,7 @@ def tree_svg(report: Mapping[str, Any]) -> str:
 
 def _line(row: CallRow) -> tuple[int, list[tuple[str, str]]]:
     """Return a call's indentation depth and its text spans, each with a CSS class or colour."""
-    depth = min(row.depth, DEEPEST)
+    depth = min(row.depth, MAX_DEPTH)
     if row.log:
         return depth, [("q", printable(f"console.log: {row.log}", _MAX_TEXT_LENGTH))]
     call, decoded = row.call, row.call["decoded"]

@@ -32,7 +32,7 @@ from fvm_hypervisor.explorer.message_rows import RowBuilder
 from fvm_hypervisor.explorer.rendering import ASSETS, asset, render
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.network_versions import known_row
+from hypervisor.network_versions import network_version_row
 from localnet.chain.finding import MAX_TIPSETS, receipts_back, tipsets_back
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.ledger.records import Tipset
@@ -117,11 +117,11 @@ class Pages:
             made: PageAnswer | LaterAnswer = await self._run_query(
                 lambda reader: route.view(self._site, reader, request), route.kind
             )
-            return await self._run_later(made) if isinstance(made, LaterAnswer) else made
+            return await self._run_on_pool(made) if isinstance(made, LaterAnswer) else made
         except Exception as error:  # noqa: BLE001  # show any error as a page and keep serving
             return await self._error_page(_as_page_error(error))
 
-    async def _run_later(self, answer: LaterAnswer) -> PageAnswer:
+    async def _run_on_pool(self, answer: LaterAnswer) -> PageAnswer:
         """Compute a response on a separate pool, because it sends queries to the node."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_POOL_SIZE, "explorer")
@@ -250,7 +250,7 @@ def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswe
     tipsets = [tipset_row(tipset, index.first) for tipset in tipsets_back(index, network.head.height, _TIPSETS)]
     newest = (each for tipset in tipsets_back(index, network.settled.height) for each in receipts_back(index, tipset))
     upgrades = [
-        UpgradeRow(planned.epoch, planned.version, known_row(planned.version, network.overlay).name)
+        UpgradeRow(planned.epoch, planned.version, network_version_row(planned.version, network.overlay).name)
         for planned in network.chain.record.upgrades.planned
         if planned.epoch >= network.head.height
     ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HERE: Final = Path(__file__).parent
 ASSETS: Final = {"explorer.css": "text/css; charset=utf-8", "explorer.js": "text/javascript; charset=utf-8"}
 """The files that pages load, with their types."""
-_SHORTEST_CUT: Final = 22
+_MIN_SHORTENED: Final = 22
 _MAX_TEXT: Final = 2_000
 _LATEST: Final = 253_402_300_799
 """Unix seconds at the end of the year 9999, after which a date has no form."""
@@ -56,7 +56,7 @@ def show_ethereum(address: EthAddress) -> str:
 
 def _cut(text: str) -> str:
     """Return the beginning and the end of a long text."""
-    return text if len(text) <= _SHORTEST_CUT else f"{text[:8]}…{text[-4:]}"
+    return text if len(text) <= _MIN_SHORTENED else f"{text[:8]}…{text[-4:]}"
 
 
 def _fil(amount: int) -> str:

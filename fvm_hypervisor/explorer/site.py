@@ -13,7 +13,7 @@ from bridge.addresses import EthAddress, from_delegated
 from fvm_hypervisor.explorer.rendering import render
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
-from hypervisor.network_versions import known_row
+from hypervisor.network_versions import network_version_row
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.contracts.named_interface import NamedInterface
 from localnet.rpc.node import Node, NodeReader
@@ -137,7 +137,7 @@ class Site:
             head=network.head.height,
             chain_id=network.chain_id,
             version=network.version,
-            version_name=known_row(network.version, network.overlay).name,
+            version_name=network_version_row(network.version, network.overlay).name,
             rules=network.rules.hardfork or network.rules.name,
             client=self._node.client_version,
         )

@@ -149,7 +149,7 @@ def gas_of(milligas: int) -> float:
 
 MAX_ROWS: Final = 15
 MOST_EXPENSIVE: Final = 10
-_WIDEST: Final = 62
+_MAX_WIDTH: Final = 62
 _BAR: Final = 40
 
 
@@ -164,11 +164,11 @@ def costs_lines(found: CostReport, side: Side) -> Iterator[str]:
         if not rows:
             continue
         yield ""
-        yield f"{title:<{_WIDEST}} {'gas':>20} {'share':>8} {'each':>16}"
+        yield f"{title:<{_MAX_WIDTH}} {'gas':>20} {'share':>8} {'each':>16}"
         for name, count, milligas in rows[:MAX_ROWS]:
-            label = f"{cut(name, _WIDEST - 14)}  {count:,}x"
+            label = f"{cut(name, _MAX_WIDTH - 14)}  {count:,}x"
             each = gas(milligas // count) if count else ""
-            yield f"  {label:<{_WIDEST - 2}} {gas(milligas):>20} {_share(milligas, tally.milligas):>8} {each:>16}"
+            yield f"  {label:<{_MAX_WIDTH - 2}} {gas(milligas):>20} {_share(milligas, tally.milligas):>8} {each:>16}"
         if len(rows) > MAX_ROWS:
             yield f"  and {len(rows) - MAX_ROWS:,} more: --json has all of them"
     yield from _histogram_lines(found)

@@ -29,7 +29,7 @@ from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Receipt
-from hypervisor.network_versions import known_row, versions_between
+from hypervisor.network_versions import network_version_row, versions_between
 from hypervisor.opening import AUTO, OFFICIAL_EVM, OWN_EVM, choose_context
 from hypervisor.proofs import AcceptProofs
 from hypervisor.tracing import Tracer
@@ -222,7 +222,7 @@ def _record_of(record: NetworkRecord, side: Side, head: int) -> NetworkRecord:
     """Return the network record that a side executes under; a single network version if the side names one."""
     upgrades = record.upgrades if side.network is None else Upgrades(side.network)
     overlay = record.overlay if side.overlay is None else side.overlay
-    first = known_row(upgrades.first, overlay)
+    first = network_version_row(upgrades.first, overlay)
     rows = [first, *versions_between(first.number, upgrades.version_at(head), overlay)]
     return replace(record, upgrades=upgrades, overlay=side.overlay_for(rows, record.overlay))
 

@@ -15,7 +15,7 @@ from hypervisor.printable import printable
 
 MAX_ROWS: Final = 15
 MAX_CHANGES: Final = 10
-_WIDEST: Final = 60
+_MAX_WIDTH: Final = 60
 TABLES: Final = (
     ("by charge", "charges"),
     ("by syscall", "syscalls"),
@@ -88,12 +88,12 @@ def _table(title: str, first: Sums, second: Sums) -> Iterator[str]:
     if not rows:
         return
     yield ""
-    yield f"{title:<{_WIDEST}} {'A':>20} {'B':>20} {'difference':>16}"
+    yield f"{title:<{_MAX_WIDTH}} {'A':>20} {'B':>20} {'difference':>16}"
     for name, (times, milligas), (other_times, other_milligas) in rows[:MAX_ROWS]:
         count = f"{times:,}x" if times == other_times else f"{times:,}x -> {other_times:,}x"
-        label = f"{cut(name, _WIDEST - len(count) - 3)}  {count}"
+        label = f"{cut(name, _MAX_WIDTH - len(count) - 3)}  {count}"
         change = gas(other_milligas - milligas, sign=True)
-        yield f"  {label:<{_WIDEST - 2}} {gas(milligas):>20} {gas(other_milligas):>20} {change:>16}"
+        yield f"  {label:<{_MAX_WIDTH - 2}} {gas(milligas):>20} {gas(other_milligas):>20} {change:>16}"
     if len(rows) > MAX_ROWS:
         yield f"  and {len(rows) - MAX_ROWS:,} more: --json has all of them"
 

@@ -17,7 +17,7 @@ from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.manifest import ACTOR_NAMES, Manifest
-from hypervisor.network_versions import NetworkVersion, known_row, network_version, other_layouts
+from hypervisor.network_versions import NetworkVersion, layout_change_between, network_version, network_version_row
 from hypervisor.overlay import Overlay
 from hypervisor.overlay_file import check_names, parse_price, price_overlay, read_overlay
 from hypervisor.user_files import read_bounded
@@ -76,13 +76,13 @@ class Side:
 @lru_cache(64)
 def _row(number: int, overlay: Overlay | None, prices: tuple[tuple[str, int], ...]) -> NetworkVersion:
     # cached, because every case needs it
-    row = known_row(number, overlay)
+    row = network_version_row(number, overlay)
     return network_version(number, price_overlay(dict(prices), [row], overlay) if prices else overlay)
 
 
 def _check_layouts(manifest: Manifest, bundle: Bundle) -> None:
     made, target = actors_version(manifest), actors_version(bundle.manifest)
-    changed = None if made is None or target is None else other_layouts(made, target)
+    changed = None if made is None or target is None else layout_change_between(made, target)
     if changed is not None:
         raise InvalidInput(
             f"actors v{target} cannot run on states of actors v{made}: nv{changed.number} changed the layouts of their "

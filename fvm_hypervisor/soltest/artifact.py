@@ -17,7 +17,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 from localnet.contracts.artifacts import MAX_FILE_BYTES
 
-_LIBRARY = 20
+_ADDRESS_LENGTH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,16 @@ class Bytecode:
 
         Raises KeyError for a library that `addresses` lacks, ValueError for invalid hex.
         """
-        code = bytearray.fromhex(_without_names(self.object))
+        code = bytearray.fromhex(_with_zero_addresses(self.object))
         for file, names in self.links.items():
             for name, locations in names.items():
                 for location in locations:
                     at = location["start"]
-                    code[at : at + _LIBRARY] = addresses[file, name]
+                    code[at : at + _ADDRESS_LENGTH] = addresses[file, name]
         return bytes(code)
 
 
-def _without_names(text: str) -> str:
+def _with_zero_addresses(text: str) -> str:
     """Return the hex with zeros in location of each `__$...$__` placeholder."""
     while (at := text.find("__")) >= 0:
         text = text[:at] + "0" * 40 + text[at + 40 :]
@@ -88,7 +88,7 @@ class ContractArtifact:
             if not isinstance(abi, list) or not all(isinstance(entry, dict) for entry in abi):
                 raise TypeError("the ABI is not a list of objects")
             creation, runtime = (Bytecode.of(found.get(key) or {}) for key in ("bytecode", "deployedBytecode"))
-            bytes.fromhex(_without_names(creation.object))
+            bytes.fromhex(_with_zero_addresses(creation.object))
             return cls(name, file, abi, creation, runtime, dict(found.get("methodIdentifiers") or {}))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(f"the artifact of {file}:{name} is corrupt: {error}") from None
@@ -153,11 +153,11 @@ class Artifacts:
         file, _, name = wanted.rpartition(":")
         if not file and name.endswith(".sol"):
             file, name = name, Path(name).stem
-        fitting = [
+        matching = [
             location for location in self._by_name.get(name, ()) if not file or f"/{location.file}".endswith(f"/{file}")
         ]
-        exact = [location for location in fitting if location.file == file]
-        chosen = exact or fitting
+        exact = [location for location in matching if location.file == file]
+        chosen = exact or matching
         if not chosen and wanted.endswith(".json"):
             path = Path(wanted)
             return self.find(f"{path.parent.name}:{path.stem}")

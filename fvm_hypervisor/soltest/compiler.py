@@ -110,7 +110,7 @@ class CompilerRun:
                 output, errors = self._process.communicate(orjson.dumps(source_json), seconds)
             except subprocess.TimeoutExpired:
                 self.stop()
-                raise self._late(seconds) from None
+                raise self._timeout_error(seconds) from None
             except BaseException:
                 self.stop()
                 raise
@@ -151,7 +151,7 @@ class CompilerRun:
             self.stop()
             errors = b"" if self._process.stderr is None else self._process.stderr.read()
         if late.is_set():
-            raise self._late(seconds)
+            raise self._timeout_error(seconds)
         return self._answer(output, errors)
 
     def _bounded_output(self, file: IO[bytes]) -> bytes:
@@ -163,7 +163,7 @@ class CompilerRun:
             raise CompileError(f"solc {self.solc.version} printed more than {self._limits.output:,} bytes")
         return data
 
-    def _late(self, seconds: float | None) -> CompilerTimeout:
+    def _timeout_error(self, seconds: float | None) -> CompilerTimeout:
         return CompilerTimeout(f"solc {self.solc.version} did not end after {seconds:g} seconds")
 
     def _answer(self, output: bytes, errors: bytes) -> dict[str, Any]:

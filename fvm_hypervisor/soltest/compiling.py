@@ -100,13 +100,13 @@ def compiled_sources(
     sources: Sources,
     names: Iterable[str],
     solc: Solc,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     waiting: CompilerRun | None = None,
     runs: int = 1,
 ) -> dict[str, CompiledSource]:
     """Return the contracts of these sources by source, compiled now or cached.
 
-    `tell` is called with a line of text before anything is compiled. `waiting` is a process that is already started;
+    `notify` is called with a line of text before anything is compiled. `waiting` is a process that is already started;
     `runs` is the maximum number of concurrent processes. Raises CompileError with the compiler's messages.
     """
     settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
@@ -115,7 +115,7 @@ def compiled_sources(
     found = {name: None if project.force else cache.get(name, key) for name, key in keys.items()}
     stale = [name for name, there in found.items() if there is None]
     if stale:
-        tell(f"Compiling {len(stale)} files with Solc {solc.version}")
+        notify(f"Compiling {len(stale)} files with Solc {solc.version}")
         compiler_input = standard_json(project, sources, solc.version, stale)
         parts = shares(sources, stale, runs)
         for part, answer in zip(parts, _outputs(solc, compiler_input, parts, waiting), strict=True):
@@ -157,10 +157,10 @@ def _outputs(
         for part in parts
     ]
     if len(runs) == 1:
-        return [checked_output(solc.version, runs[0].compile(inputs[0]))]
+        return [check_output(solc.version, runs[0].compile(inputs[0]))]
     with ThreadPoolExecutor(len(runs)) as threads:
         try:
-            return [checked_output(solc.version, answer) for answer in threads.map(CompilerRun.compile, runs, inputs)]
+            return [check_output(solc.version, answer) for answer in threads.map(CompilerRun.compile, runs, inputs)]
         except BaseException:
             for run in runs:
                 run.stop()
@@ -169,10 +169,10 @@ def _outputs(
 
 def compile_json(solc: Solc, compiler_input: Mapping[str, Any]) -> dict[str, Any]:
     """Return a compiler's output. Raises CompileError with its messages if it rejects the sources."""
-    return checked_output(solc.version, solc.start().compile(compiler_input))
+    return check_output(solc.version, solc.start().compile(compiler_input))
 
 
-def checked_output(version: str, answer: dict[str, Any]) -> dict[str, Any]:
+def check_output(version: str, answer: dict[str, Any]) -> dict[str, Any]:
     """Return a compiler's output. Raises CompileError if it contains errors."""
     errors = [found for found in answer.get("errors", ()) if found.get("severity") == "error"]
     if errors:

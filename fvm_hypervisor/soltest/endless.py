@@ -38,7 +38,7 @@ class LoopTracer(PlacedFrameTracer):
         """Add an event to the frames. Raises OutOfTime."""
         super().event(event)
         if not isinstance(event, CallEnded):  # a call that ends is already unwinding
-            self._look_at_clock()
+            self._check_deadline()
 
     def place(self, counter: int, /) -> None:
         """Record the program counter in the innermost frame. Raises OutOfTime."""
@@ -65,9 +65,9 @@ class LoopTracer(PlacedFrameTracer):
         if self._watched > MAX_TRACED:
             self._stop()
         if self._seen % _CLOCK == 0:
-            self._look_at_clock()
+            self._check_deadline()
 
-    def _look_at_clock(self) -> None:
+    def _check_deadline(self) -> None:
         if self._watching.is_over:
             self._stop()
 

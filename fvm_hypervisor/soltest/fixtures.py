@@ -32,7 +32,7 @@ class Fixture:
 
 def find_fixtures(stage: SuiteStage) -> dict[str, list[Any]]:
     """Return the values for fuzz and invariant tests by `parameter_key`."""
-    found = named_fixtures(stage, _MAX_VALUES)
+    found = fixtures_by_name(stage, _MAX_VALUES)
     return {
         parameter_key(name, fixture.type): fixture.values[:_MAX_VALUES]
         for name, fixture in found.items()
@@ -40,7 +40,7 @@ def find_fixtures(stage: SuiteStage) -> dict[str, list[Any]]:
     }
 
 
-def named_fixtures(stage: SuiteStage, limit: int = MAX_ROWS) -> dict[str, Fixture]:
+def fixtures_by_name(stage: SuiteStage, limit: int = MAX_ROWS) -> dict[str, Fixture]:
     """Return fixtures by `fixture_name`, with at most `limit` values read by index.
 
     A function that reverts, or does not return an array, is not a fixture.

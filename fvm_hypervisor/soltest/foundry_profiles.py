@@ -14,7 +14,7 @@ _SECTIONS: Final = ("fuzz", "invariant", "mutation", "rpc_endpoints", "precompil
 _HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
-def chosen_profile(content: Table, option: str | None, variable: str | None) -> tuple[str, tuple[str, ...]]:
+def select_profile(content: Table, option: str | None, variable: str | None) -> tuple[str, tuple[str, ...]]:
     """Return the profile's name, and a warning if FOUNDRY_PROFILE names a profile that does not exist.
 
     `option` is the value of an option, `variable` that of FOUNDRY_PROFILE; case is ignored. Raises InvalidInput if the
@@ -31,7 +31,7 @@ def chosen_profile(content: Table, option: str | None, variable: str | None) -> 
     return DEFAULT, (f"warning: FOUNDRY_PROFILE: there is no profile '{wanted:.80}': the default one is used",)
 
 
-def merged_profile(content: Table, name: str, *, falls_back: bool = True) -> dict[str, Any]:
+def merge_profile(content: Table, name: str, *, falls_back: bool = True) -> dict[str, Any]:
     """Return a profile, completed by sections of the file and by the default profile.
 
     As in forge, sections have lower precedence than the default profile if that is the chosen one, and with

@@ -25,7 +25,7 @@ class MutationConfig:
     operators: tuple[str, ...] = OPERATORS
 
 
-def chosen_operators(excluded: Iterable[str], included: Iterable[str]) -> tuple[str, ...]:
+def select_operators(excluded: Iterable[str], included: Iterable[str]) -> tuple[str, ...]:
     """Return the operator groups without the excluded ones; `included` takes precedence. Raises InvalidInput."""
     out, back = set(excluded), set(included)
     unknown = sorted((out | back) - {*OPERATORS})

@@ -72,7 +72,7 @@ def mutate_value(rng: Random, values: Values, entry: Mapping[str, Any], value: A
 
 def _mutate_number(rng: Random, values: Values, value: int, kind: str) -> int:
     is_signed, bits = kind.startswith("int"), int(kind.removeprefix("u").removeprefix("int") or 256)
-    known = values.near_known() if rng.random() < _KNOWN else None
+    known = values.near_dictionary_word() if rng.random() < _KNOWN else None
     choice = rng.randrange(4)
     if known is not None:
         value = -known if is_signed and rng.random() < _NEGATIVE else known

@@ -18,8 +18,8 @@ from fvm_hypervisor.soltest.consent import Grant
 from fvm_hypervisor.soltest.environment_settings import EnvironmentSettings, environment_settings
 from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
 from fvm_hypervisor.soltest.foundry_keys import unknown_keys, unknown_variables
-from fvm_hypervisor.soltest.foundry_profiles import chosen_profile, merged_profile
-from fvm_hypervisor.soltest.mutation_settings import MutationConfig, chosen_operators
+from fvm_hypervisor.soltest.foundry_profiles import merge_profile, select_profile
+from fvm_hypervisor.soltest.mutation_settings import MutationConfig, select_operators
 from fvm_hypervisor.soltest.project_files import CONFIG_FILE, check_inside
 from fvm_hypervisor.soltest.remappings import Remapping, all_remappings
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
@@ -221,12 +221,12 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror}") from None
     try:
-        name, missing = chosen_profile(Table(content), profile, environment.profile)
-        table = Table(merged_profile(Table(content), name))
-        project, automatic = _checked_project(root, name, table), table.flag("auto_detect_remappings", True)
+        name, missing = select_profile(Table(content), profile, environment.profile)
+        table = Table(merge_profile(Table(content), name))
+        project, automatic = _check_project(root, name, table), table.flag("auto_detect_remappings", True)
         unknown = (
             *missing,
-            *unknown_keys(content, merged_profile(Table(content), name, falls_back=False), table.read_keys),
+            *unknown_keys(content, merge_profile(Table(content), name, falls_back=False), table.read_keys),
             *unknown_variables(environment.names, table.read_keys),
         )
     except InvalidInput as error:
@@ -234,10 +234,10 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
     table = Table(_with_environment(root, name, table, environment))
     first = environment.remappings
     if environment.settings:
-        project, automatic = _checked_project(root, name, table), table.flag("auto_detect_remappings", True)
+        project, automatic = _check_project(root, name, table), table.flag("auto_detect_remappings", True)
     if settings:
         try:
-            project = _checked_project(root, name, Table(_with_settings(table, settings)))
+            project = _check_project(root, name, Table(_with_settings(table, settings)))
             first = (*(Remapping.parse(text) for text in settings.get("remappings", ())), *first)
         except InvalidInput as error:
             raise InvalidInput(f"command line: {error}") from None
@@ -251,13 +251,13 @@ def _with_environment(root: Path, name: str, table: Table, environment: Environm
     for setting in environment.settings:
         values = setting.apply_to(values)
         try:
-            _checked_project(root, name, Table(values))
+            _check_project(root, name, Table(values))
         except InvalidInput as error:
             raise InvalidInput(f"{setting.variable}: {error}") from None
     return values
 
 
-def _checked_project(root: Path, name: str, table: Table) -> Project:
+def _check_project(root: Path, name: str, table: Table) -> Project:
     project = _project(root, name, table)
     folders = {
         "out": project.out, "cache_path": project.cache, "snapshots": project.snapshots,
@@ -397,7 +397,7 @@ def _invariant(table: Table) -> InvariantSettings:
 
 
 def _mutation(table: Table) -> MutationConfig:
-    operators = chosen_operators(table.texts("exclude_operators"), table.texts("include_operators"))
+    operators = select_operators(table.texts("exclude_operators"), table.texts("include_operators"))
     return MutationConfig(table.number_or_none("timeout"), operators)
 
 

@@ -24,7 +24,7 @@ from fvm_hypervisor.soltest.literals import own_literals
 from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, is_skip, selector
-from fvm_hypervisor.soltest.stored_failures import stored_input, stored_sequence
+from fvm_hypervisor.soltest.stored_failures import load_failing_input, load_failing_sequence
 from fvm_hypervisor.soltest.table_tests import TableRun
 from fvm_hypervisor.soltest.world import World, WorldSnapshot
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -303,12 +303,12 @@ class SuiteRun:
         if used.corpus_dir is not None:
             self.world.cheatcodes.inputs.add("files")
         if test.kind is CaseKind.FUZZ:
-            stored = stored_input(self.project, contract, name)
+            stored = load_failing_input(self.project, contract, name)
             return lambda: FuzzRun(
                 stage, test, fuzz, self.seed, ready, Dictionary.of(fuzz, state, sources), self.progress, stored,
                 self.project.root,
             ).run()  # fmt: skip
-        sequence = stored_sequence(self.project, contract, name)
+        sequence = load_failing_sequence(self.project, contract, name)
         return lambda: InvariantRun(
             stage, test, invariant, self.seed, ready, Dictionary.of(invariant, state, sources), self.progress, sequence,
             self.project.root,

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 class SuiteServer:
     """Runs suites on one world."""
 
-    def __init__(self, job: Job, tell: Callable[[str, Any], None]) -> None:
+    def __init__(self, job: Job, send_event: Callable[[str, Any], None]) -> None:
         self._job = job
-        self._tell = tell
+        self._send_event = send_event
         self._artifacts = Artifacts(job.project.root, job.locations, job.sources)
         self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
         self._world = World(world_settings_of(job), self._cheatcodes)
@@ -54,7 +54,7 @@ class SuiteServer:
         return self._viewer.collector(self._world.machine, report, self._job.project)
 
     def run(self, suite: Suite) -> None:
-        """Run a suite, and send events through `tell`.
+        """Run a suite, and send events through `send_event`.
 
         Events: `started` with a name; `progress`, `known` and `test` with a result; `collected`; `done` with the
         seconds. `progress` has interim results of a test with many runs; `known` results lack the trace for which the
@@ -70,12 +70,12 @@ class SuiteServer:
             self._job.options.ends_at_failure,
         )  # fmt: skip
         for result in run.run():
-            self._tell("test", result)
+            self._send_event("test", result)
         if self._collector is not None:
-            self._tell("collected", self._collector.collected())
+            self._send_event("collected", self._collector.collected())
         if self._job.options.report == "inputs":
-            self._tell("collected", frozenset(self._cheatcodes.inputs))
-        self._tell("done", perf_counter() - begin)
+            self._send_event("collected", frozenset(self._cheatcodes.inputs))
+        self._send_event("done", perf_counter() - begin)
 
     def close(self) -> None:
         """Close the world."""
@@ -89,18 +89,18 @@ class SuiteServer:
             return run.loop_stack(name)
 
         try:
-            self._tell("place", self._world.machine.stacks.on_one_thread(found))
+            self._send_event("place", self._world.machine.stacks.on_one_thread(found))
         except HypervisorError:  # it ended differently than before
-            self._tell("place", ())
+            self._send_event("place", ())
 
     def _known(self, result: TestResult) -> None:
-        self._tell("known", result)
+        self._send_event("known", result)
 
     def _progress(self, result: TestResult) -> None:
-        self._tell("progress", result)
+        self._send_event("progress", result)
 
     def _started(self, name: str) -> None:
-        self._tell("started", name)
+        self._send_event("started", name)
 
 
 def viewer_of(job: Job, artifacts: Artifacts) -> TestViewer:

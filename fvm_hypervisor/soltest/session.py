@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 class SuiteSession:
     """A project with a filter and options. Call `prepare` first.
 
-    `tell` is called with lines of text about slow steps, `watch` with tests that run for long (`run_suites`).
+    `notify` is called with lines of text about slow steps, `watch` with tests that run for long (`run_suites`).
     """
 
     project: Project
     wanted: SuiteFilter
     options: Options
-    tell: Callable[[str], None] = lambda _: None
+    notify: Callable[[str], None] = lambda _: None
     watch: Watch | None = None
     suites: list[Suite] = field(default_factory=list)
     corrupt: list[tuple[str, str, str]] = field(default_factory=list)
@@ -115,7 +115,7 @@ class SuiteSession:
 
     def _report_unknown_keys(self) -> None:
         for line in self.project.unknown_keys:
-            self.tell(line)
+            self.notify(line)
 
     def job(self) -> Job:
         """Return the job of the compiled project."""
@@ -154,17 +154,17 @@ class SuiteSession:
         trees = syntax_trees(project, sources, names, solc)
         texts = {name: brutalized(name, tree, sources.texts[name]) for name, tree in trees.items()}
         count = sum(text != sources.texts[name] for name, text in texts.items())
-        self.tell(f"Brutalized {count} of {len(names)} sources in {project.src}")
+        self.notify(f"Brutalized {count} of {len(names)} sources in {project.src}")
         changed = replace(sources, texts={**sources.texts, **texts})
         apart = replace(project, cache=f"{project.cache}/brutalized")
-        found = compiled_sources(apart, changed, changed.texts, solc, self.tell, runs=self.options.workers)
+        found = compiled_sources(apart, changed, changed.texts, solc, self.notify, runs=self.options.workers)
         return artifacts_of(project.root, found)
 
     def _compile(
         self, sources: Sources, left: Iterable[str], solc: Solc, waiting: CompilerRun | None
     ) -> dict[str, CompiledSource]:
         try:
-            return compiled_sources(self.project, sources, left, solc, self.tell, waiting, self.options.workers)
+            return compiled_sources(self.project, sources, left, solc, self.notify, waiting, self.options.workers)
         except CompileError as error:
             if self.options.report == "coverage" and "Stack too deep" in str(error):
                 raise CompileError(f"{error}\ncoverage is measured without the optimizer: try --ir-minimum") from None
@@ -175,7 +175,7 @@ class SuiteSession:
         try:
             solc = self.solc(sources)
         except InvalidInput as error:
-            self.tell(f"vm.getStorageSlots has no storage layouts: {error}")
+            self.notify(f"vm.getStorageSlots has no storage layouts: {error}")
             return {}
         return storage_layouts(self.project, sources, solc)
 
@@ -184,12 +184,12 @@ class SuiteSession:
         solc = self._solc_choice().solc(sources.texts.items())
         if self.options.verbosity and solc != self._announced:
             self._announced = solc
-            self.tell(f"Using Solc {solc.version} of {solc.origin or solc.path}")
+            self.notify(f"Using Solc {solc.version} of {solc.origin or solc.path}")
         return solc
 
     def _solc_choice(self) -> SolcChoice:
         if self._choice is None:
-            self._choice = SolcChoice(self.project, self.options.use, self.tell)
+            self._choice = SolcChoice(self.project, self.options.use, self.notify)
         return self._choice
 
     def sources(self) -> Sources:

@@ -38,10 +38,12 @@ def installed_compilers(root: Path) -> list[tuple[str, str]]:
 
 
 class SolcChoice:
-    """Chooses the compiler of a project; each one is checked once. `tell` is called before a download."""
+    """Chooses the compiler of a project; each one is checked once. `notify` is called before a download."""
 
-    def __init__(self, project: Project, use: str | None = None, tell: Callable[[str], None] = lambda _: None) -> None:
-        self._project, self._use, self._tell = project, use, tell
+    def __init__(
+        self, project: Project, use: str | None = None, notify: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._project, self._use, self._notify = project, use, notify
         self._checked: dict[str, Solc | None] = {}
 
     def solc(self, texts: Texts = ()) -> Solc:
@@ -82,10 +84,10 @@ class SolcChoice:
     def _of_release(self, version: str) -> Solc | None:
         """Return an installed compiler of a release: native, or npm's in the cache."""
         if version not in self._checked:
-            self._checked[version] = self._checked_release(version)
+            self._checked[version] = self._check_release(version)
         return self._checked[version]
 
-    def _checked_release(self, version: str) -> Solc | None:
+    def _check_release(self, version: str) -> Solc | None:
         for found in native_programs(self._project.root):
             if found.version == version and check_native(found):
                 return Solc(version, found.path, False, found.origin)
@@ -112,7 +114,7 @@ class SolcChoice:
         from fvm_hypervisor.soltest.solc_download import NativeUnavailable, install_native
 
         try:
-            return Solc(version, install_native(version, self._tell), False, OFFICIAL)
+            return Solc(version, install_native(version, self._notify), False, OFFICIAL)
         except NativeUnavailable:
             pass  # npm has all releases, for all platforms
         if version not in known_releases() and self._use is None:
@@ -120,7 +122,7 @@ class SolcChoice:
                 f"foundry.toml asks for solc {version}, whose SHA-256 is not known here: --use {version} gets it from"
                 " npm, and later runs expect the same bytes"
             )
-        self._tell(f"Installing Solc {version} from npm")
+        self._notify(f"Installing Solc {version} from npm")
         return Solc(version, install(version), True, NPM)
 
     def _named_by_project(self, path: str) -> Solc:

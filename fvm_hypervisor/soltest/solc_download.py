@@ -23,7 +23,7 @@ from store.json_text import parse_json
 MIRROR: Final = "FVM_SOLC_BINARIES"
 _BINARIES: Final = "https://binaries.soliditylang.org"
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
-_SILENCE: Final = 5.0
+_TIMEOUT: Final = 5.0
 """Seconds of silence after which a server is considered unavailable, and npm is used instead."""
 _MAX_LIST: Final = 4 << 20
 
@@ -32,11 +32,11 @@ class NativeUnavailable(Exception):
     """Raised if the official list has no program for this platform and release, or cannot be downloaded."""
 
 
-def install_native(version: str, tell: Callable[[str], None]) -> Path:
+def install_native(version: str, notify: Callable[[str], None]) -> Path:
     """Download a release's program into the user's cache, verify its SHA-256, and return its path.
 
-    `tell` is called before the program is downloaded. Raises NativeUnavailable, and InvalidInput if the SHA-256 is not
-    the one in the list.
+    `notify` is called before the program is downloaded. Raises NativeUnavailable, and InvalidInput if the SHA-256
+    differs from the list's.
     """
     name, base = platform_name(), os.environ.get(MIRROR, _BINARIES).rstrip("/")
     if name is None or not base:
@@ -45,10 +45,10 @@ def install_native(version: str, tell: Callable[[str], None]) -> Path:
     with tempfile.TemporaryDirectory(prefix="fvm-solc-") as scratch:
         part = Path(scratch) / "part"
         try:
-            file, expected = _listed(f"{base}/{name}", version, part)
-            tell(f"Installing Solc {version} for {name}")
+            file, expected = _find_release(f"{base}/{name}", version, part)
+            notify(f"Installing Solc {version} for {name}")
             part.unlink()
-            download(f"{base}/{name}/{file}", part, MAX_PROGRAM_BYTES, timeout=_SILENCE)
+            download(f"{base}/{name}/{file}", part, MAX_PROGRAM_BYTES, timeout=_TIMEOUT)
         except (DownloadFailed, OSError) as error:
             raise NativeUnavailable(str(error)) from None
         content = part.read_bytes()
@@ -74,9 +74,9 @@ def _store(folder: Path, content: bytes, digest: str, version: str) -> Path:
     return folder / "solc"
 
 
-def _listed(url: str, version: str, part: Path) -> tuple[str, str]:
+def _find_release(url: str, version: str, part: Path) -> tuple[str, str]:
     """Return the file name and SHA-256 of a release in the list. Raises NativeUnavailable, DownloadFailed."""
-    download(f"{url}/list.json", part, _MAX_LIST, timeout=_SILENCE)
+    download(f"{url}/list.json", part, _MAX_LIST, timeout=_TIMEOUT)
     try:
         content: dict[str, Any] = parse_json(part.read_bytes())
         file = content["releases"][version]

@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus
 from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
-from fvm_hypervisor.soltest.stored_failures import stored_input
+from fvm_hypervisor.soltest.stored_failures import load_failing_input
 from fvm_hypervisor.soltest.table_tests import TableRun
 from fvm_hypervisor.soltest.world import CallOutcome, World, WorldSnapshot
 from hypervisor.errors import InvalidInput
@@ -105,7 +105,7 @@ def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: WorldSnapsho
             return found.counterexample[0].calldata if found.counterexample else table.last
         ends = f"passes with each of its {found.runs} rows" if found.runs else f"does not run: {found.reason}"
         raise InvalidInput(f"{name} {ends}: there is no call to show")
-    stored = stored_input(job.project, stage.artifact.name, test.signature)
+    stored = load_failing_input(job.project, stage.artifact.name, test.signature)
     run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), stored=stored, root=job.project.root)
     result = run.run()
     if not result.counterexample:

@@ -68,14 +68,14 @@ def failure_file(project: Project, kind: CaseKind, contract: str, signature: str
     return project.root / folder / "failures" / contract / bare_name(signature)
 
 
-def stored_input(project: Project, contract: str, signature: str) -> bytes | None:
+def load_failing_input(project: Project, contract: str, signature: str) -> bytes | None:
     """Return the calldata of a fuzz test's earlier failure, or that of `--fuzz-input-file` if given."""
     file = project.fuzz.input_file
     content = _read(failure_file(project, CaseKind.FUZZ, contract, signature) if file is None else Path(file))
     return None if content is None else hex_bytes(content.get("calldata"))
 
 
-def stored_sequence(project: Project, contract: str, signature: str) -> tuple[StoredCall, ...]:
+def load_failing_sequence(project: Project, contract: str, signature: str) -> tuple[StoredCall, ...]:
     """Return the calls of an invariant test's earlier failure; empty if unknown."""
     content = _read(failure_file(project, CaseKind.INVARIANT, contract, signature))
     rows = None if content is None else content.get("call_sequence")

@@ -12,7 +12,7 @@ from typing import Any
 
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.discovery import TestFunction, type_of
-from fvm_hypervisor.soltest.fixtures import MAX_ROWS, named_fixtures
+from fvm_hypervisor.soltest.fixtures import MAX_ROWS, fixtures_by_name
 from fvm_hypervisor.soltest.fuzz import Deadline
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, selector
@@ -30,7 +30,7 @@ def table_rows(stage: SuiteStage, test: TestFunction) -> list[list[Any]]:
     inputs = test.entry["inputs"]
     if not inputs:
         raise NoTable("Table test should have at least one parameter")
-    fixtures = named_fixtures(stage)
+    fixtures = fixtures_by_name(stage)
     columns: list[list[Any]] = []
     for number, parameter in enumerate(inputs):
         name = str(parameter["name"])

@@ -30,7 +30,7 @@ _MAX_LENGTHS: Final = 8
 _NEGATIVE: Final = 0.5
 """Share of dictionary words that are negated, for signed types."""
 _NEAR_EDGE: Final = 32
-_NEAR_KNOWN: Final = 16
+_MAX_DICTIONARY_OFFSET: Final = 16
 _SMALL: Final = 1024
 """Upper bound of small numbers, which are a tenth of the numbers outside the dictionary."""
 _MAX_ELEMENTS: Final = 1 << 16
@@ -121,21 +121,21 @@ class Values:
         """Return an address other than zero."""
         return EthAddress(self._word(20) if self._rng.random() < 0.2 else self._rng.randbytes(20))
 
-    def near_known(self) -> int | None:
+    def near_dictionary_word(self) -> int | None:
         """Return a dictionary word, in half of the cases with a small offset; None if there is none."""
         known = self._dictionary.choose(self._rng) if self._weight else None
         if known is None or self._rng.random() < 0.5:
             return known
-        return known + self._rng.randint(-_NEAR_KNOWN, _NEAR_KNOWN)
+        return known + self._rng.randint(-_MAX_DICTIONARY_OFFSET, _MAX_DICTIONARY_OFFSET)
 
-    def _known(self, bits: int = 256) -> int | None:
+    def _dictionary_number(self, bits: int = 256) -> int | None:
         return self._dictionary.choose(self._rng, 1 << bits) if self._rng.randrange(100) < self._share else None
 
-    def _known_text(self) -> str | None:
+    def _dictionary_text(self) -> str | None:
         return self._dictionary.choose_text(self._rng) if self._rng.random() < 0.5 else None
 
     def _unsigned(self, bits: int) -> int:
-        known = self._known(bits)
+        known = self._dictionary_number(bits)
         return self._unknown(bits) if known is None else known % (1 << bits)
 
     def _unknown(self, bits: int) -> int:
@@ -155,17 +155,17 @@ class Values:
         if self._rng.randrange(6) == 0:
             near = self._rng.choice((0, 0, 1, 2, 3))
             return self._rng.choice((near, -near, half - 1 - near, near - half))
-        known = self._known(bits)
+        known = self._dictionary_number(bits)
         if known is not None and known <= half and self._rng.random() < _NEGATIVE:
             return -known
         word = self._unknown(bits) if known is None else known % (half << 1)
         return word - (half << 1) if word >= half else word
 
     def _word(self, size: int, left: bool = False) -> bytes:
-        known = self._known()
+        known = self._dictionary_number()
         if known is not None:
             word = known.to_bytes(32, "big")
-            text = self._known_text() if left else None
+            text = self._dictionary_text() if left else None
             if text is not None and len(text.encode()) <= size:
                 return text.encode().ljust(size, b"\0")
             short = word.lstrip(b"\0")
@@ -195,9 +195,9 @@ class Values:
         return count
 
     def _bytes(self) -> bytes:
-        known = self._known()
+        known = self._dictionary_number()
         if known is not None:
-            text = self._known_text()
+            text = self._dictionary_text()
             return self._shaped(known) if text is None else text.encode()
         return self._rng.randbytes(self._rng.randint(0, _MAX_BYTES_LENGTH))
 
@@ -210,7 +210,7 @@ class Values:
 
     def _text(self) -> str:
         rng = self._rng
-        text = self._known_text() if rng.randrange(100) < self._share else None
+        text = self._dictionary_text() if rng.randrange(100) < self._share else None
         if text is not None:
             return text
         return "".join(chr(rng.randint(*rng.choice(_LETTERS))) for _ in range(rng.randint(0, _MAX_TEXT)))

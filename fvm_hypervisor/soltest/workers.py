@@ -350,16 +350,16 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
     when_parent_ends(_leave)
     from fvm_hypervisor.soltest.serving import SuiteServer
 
-    def tell(kind: str, payload: object) -> None:
+    def send_event(kind: str, payload: object) -> None:
         pipe.send((kind, payload))
 
     try:
-        server = SuiteServer(pipe.recv(), tell)
+        server = SuiteServer(pipe.recv(), send_event)
         while True:
             todo: Job | Suite | tuple[Suite, str] = pipe.recv()
             if isinstance(todo, Job):
                 server.close()
-                server = SuiteServer(todo, tell)
+                server = SuiteServer(todo, send_event)
             elif isinstance(todo, Suite):
                 server.run(todo)
             else:

@@ -43,11 +43,11 @@ class NodeVerification:
     def wrap(self, pages: Pages | None) -> Pages:
         """Return a factory of the API's application; `pages` handle all other paths."""
 
-        def made(node: Node, run_query: RunQuery) -> ASGIApp:
+        def create(node: Node, run_query: RunQuery) -> ASGIApp:
             others = _no_page if pages is None else pages(node, run_query)
             return _Routed(self, node, run_query, others)
 
-        return made
+        return create
 
     def source_of(self, address: EthAddress) -> VerifiedSource | None:
         """Return the verified sources of the contract at an address, for the explorer."""

@@ -132,7 +132,7 @@ class IpldBlockOps:
         # do
         cid = cid_of(block.data, block.codec)
         self._calls.machine.store.put(cid, block.data)
-        self._calls.machine.blocks.keep(cid, block)
+        self._calls.machine.blocks.put(cid, block)
         self.mark_reachable(cid)
         if self._calls.tracer is not None:
             self._calls.tracer.event(BlockLinked(cid, size))
@@ -153,7 +153,7 @@ class IpldBlockOps:
         codec = codec_of(cid)
         self._refuse_codec(codec)
         block = Block(codec, data, scan_links(codec, data) if self._tracks else None)
-        machine.blocks.keep(cid, block)
+        machine.blocks.put(cid, block)
         return block
 
     def _scan(self, block: Block) -> tuple[Cid, ...]:

@@ -15,7 +15,7 @@ from hypervisor.errors import InvalidInput
 
 MAX_ENTRIES: Final = 2_000
 _KINDS: Final = ("function", "event", "error", "constructor")
-_DEEPEST: Final = 16
+_MAX_DIMENSIONS: Final = 16
 """Levels of tuples, and dimensions of an array."""
 
 _MAX_TYPE_LENGTH: Final = 1_000
@@ -52,7 +52,7 @@ def _entry(entry: Any) -> Mapping[str, Any] | None:
 
 
 def _items(items: Any, depth: int) -> list[dict[str, Any]] | None:
-    if not isinstance(items, list) or depth > _DEEPEST:
+    if not isinstance(items, list) or depth > _MAX_DIMENSIONS:
         return None
     read = [_item(item, depth) for item in items]
     return None if None in read else [item for item in read if item is not None]
@@ -63,7 +63,9 @@ def _item(item: Any, depth: int) -> dict[str, Any] | None:
         return None
     name, kind = item.get("name", ""), item["type"]
     inner = _items(item.get("components", []), depth + 1)
-    if kind.count("[") > _DEEPEST or len(kind) > _MAX_TYPE_LENGTH:  # eth_abi needs seconds for thousands of dimensions
+    if (
+        kind.count("[") > _MAX_DIMENSIONS or len(kind) > _MAX_TYPE_LENGTH
+    ):  # eth_abi needs seconds for thousands of dimensions
         return None
     if not isinstance(name, str) or inner is None or not (kind.startswith("tuple") or is_type(kind)):
         return None

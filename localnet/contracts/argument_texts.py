@@ -18,7 +18,7 @@ _SHORT: Final = re.compile(r"\b(u?int)(?![0-9])")
 _ARRAY: Final = re.compile(r"(.*)\[([0-9]*)\]", re.DOTALL)
 _OPEN, _CLOSE = "([{", ")]}"
 _MAX_TEXT_LENGTH: Final = 1 << 20
-_DEEPEST: Final = 32
+_MAX_DEPTH: Final = 32
 
 
 def signature_interface(text: str) -> tuple[ContractInterface, str]:
@@ -123,7 +123,7 @@ def _kinds(text: str) -> list[str]:
 
 def _value(kind: str, text: str, address: ReadAddress, depth: int) -> Any:
     text = text.strip() if depth or kind != "string" else text
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         raise InvalidInput("the arguments are nested too deeply")
     array = _ARRAY.fullmatch(kind)
     if array is not None:

@@ -69,9 +69,9 @@ class ArtifactFolders:
                 same = before.get(file)
                 known[file] = same if same is not None and same[0] == stamp else (stamp, _read(file, folder))
         self._known = dict(sorted(known.items()))
-        return self._known_contracts()
+        return self._last_contracts()
 
-    def _known_contracts(self) -> list[CompiledContract]:
+    def _last_contracts(self) -> list[CompiledContract]:
         """Return the contracts found by the last check."""
         if self._known is None:
             return self.contracts()
@@ -80,12 +80,12 @@ class ArtifactFolders:
     def running(self, code: bytes) -> CompiledContract | None:
         """Return the contract with this runtime code, ignoring metadata and immutables (as of the last scan)."""
         bare = without_metadata(code)
-        same = (found for found in self._known_contracts() if len(found.runtime.code) == len(bare))
+        same = (found for found in self._last_contracts() if len(found.runtime.code) == len(bare))
         return next((found for found in same if found.runtime.begins(bare)), None)
 
     def creating(self, init_code: bytes) -> CompiledContract | None:
         """Return the contract whose creation code is a prefix of this (as of the last scan)."""
-        fitting = [found for found in self._known_contracts() if found.creation.begins(init_code)]
+        fitting = [found for found in self._last_contracts() if found.creation.begins(init_code)]
         return max(fitting, key=lambda found: len(found.creation.code), default=None)
 
     def named(self, name: str) -> CompiledContract:

@@ -87,7 +87,7 @@ def _no_code(content: Mapping[str, Any], text: str) -> str:
 
 
 @contextmanager
-def named_errors(interface: ContractInterface) -> Iterator[None]:
+def decoding_custom_errors(interface: ContractInterface) -> Iterator[None]:
     """Add the name of the contract's custom error to failures raised inside the context."""
     try:
         yield
@@ -121,7 +121,7 @@ class Contract:
         `value` is in attoFIL. Raises CallFailed, AbiMismatch.
         """
         data = self.interface.encode_call(function, *arguments)
-        with named_errors(self.interface):
+        with decoding_custom_errors(self.interface):
             return self.interface.decode_answer(data, self._network.call(self.address, data, value, sender=sender))
 
     def send(
@@ -138,7 +138,7 @@ class Contract:
         and raises TransactionFailed.
         """
         data = self.interface.encode_call(function, *arguments)
-        with named_errors(self.interface):
+        with decoding_custom_errors(self.interface):
             return self._network.send(self.address, value, data, sender=sender, gas_limit=gas_limit)
 
     def events(self, receipt: TransactionReceipt) -> list[DecodedLog]:

@@ -18,7 +18,7 @@ from bridge.abi import AbiMismatch, ContractInterface, signature
 from bridge.addresses import EthAddress
 from bridge.receipts import EmittedLog
 from localnet.addresses import Target
-from localnet.contracts.contract import named_errors
+from localnet.contracts.contract import decoding_custom_errors
 from localnet.contracts.typed_values import Structs, from_abi, from_topic, to_abi
 from localnet.errors import CallFailed, NetworkError, TransactionFailed
 
@@ -98,12 +98,12 @@ class Reading(Generic[T]):
         return answer
 
     def _call(self, value: int, sender: Target | None) -> T:
-        with named_errors(self.contract.interface):
+        with decoding_custom_errors(self.contract.interface):
             return self.answer(self.contract.chain.call(self.contract.address, self.data, value, sender=sender))
 
     def _send(self, value: int, sender: Target | None, gas_limit: int | None) -> Sent:
         contract = self.contract
-        with named_errors(contract.interface):
+        with decoding_custom_errors(contract.interface):
             return contract.chain.send(contract.address, value, self.data, sender=sender, gas_limit=gas_limit)
 
 
@@ -200,7 +200,7 @@ class TypedContract:
     ) -> Self:
         inputs = next((entry["inputs"] for entry in cls.interface.abi if entry["type"] == "constructor"), ())
         plain = _plain(chain, inputs, arguments)
-        with named_errors(cls.interface):
+        with decoding_custom_errors(cls.interface):
             receipt = chain.send(
                 None, value, cls.interface.encode_constructor(cls.bytecode, *plain), sender=sender, gas_limit=gas_limit
             )

@@ -155,7 +155,7 @@ def read_messages(store: Blockstore, header: Header) -> tuple[CarriedMessage, ..
         bare, signed = (unlink(root) for root in lists)
     except _MALFORMED as error:
         raise InvalidInput(f"{show(header.messages)} is not a block's lists of messages: {error}") from None
-    return (*_carried(store, bare, _bls_message), *_carried(store, signed, _secp_message))
+    return (*_read_messages(store, bare, _bls_message), *_read_messages(store, signed, _secp_message))
 
 
 def read_receipts(store: Blockstore, root: Cid) -> list[Receipt]:
@@ -166,7 +166,7 @@ def read_receipts(store: Blockstore, root: Cid) -> list[Receipt]:
         raise InvalidInput(f"{show(root)} is not a list of receipts: {error}") from None
 
 
-def _carried(store: Blockstore, root: Cid, read: Any) -> Iterator[CarriedMessage]:
+def _read_messages(store: Blockstore, root: Cid, read: Any) -> Iterator[CarriedMessage]:
     try:
         cids = [unlink(entry) for entry in _list(store, root)]
     except _MALFORMED as error:

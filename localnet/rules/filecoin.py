@@ -13,7 +13,7 @@ from typing import Any, Final
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.ethereum_execution import ForkFacts
 from bridge.receipts import failure_text, return_bytes
-from bridge.transaction_messages import CARRIED, NOT_CARRIED, message_from, signed_message
+from bridge.transaction_messages import REPRESENTABLE_TYPES, UNREPRESENTABLE_TYPES, message_from, signed_message
 from bridge.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import encode_bigint
@@ -83,8 +83,8 @@ FEATURES: Final = Features(
     has_null_rounds=True,
     has_official_evm=True,
     has_access_lists=False,
-    transaction_types=CARRIED,
-    refused_types=NOT_CARRIED,
+    transaction_types=REPRESENTABLE_TYPES,
+    refused_types=UNREPRESENTABLE_TYPES,
     has_filecoin_blocks=True,
     has_pending_block=False,
     allows_bare_storage=False,

@@ -119,7 +119,7 @@ class StateInspector:
             return fields[steps[1]]
         return self._render(self.follow_link(self._place(state, steps)), most)
 
-    def look_into(self, actor: str, state: ActorState, steps: Sequence[str], most: int = 100) -> Any:
+    def read_state_path(self, actor: str, state: ActorState, steps: Sequence[str], most: int = 100) -> Any:
         """Return the value at a path in the given state of an actor, which may be uncommitted. Raises as `look`."""
         return self._render(self.follow_link(self._place(state, [actor, "state", *steps])), most)
 

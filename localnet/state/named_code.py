@@ -109,4 +109,4 @@ def _cached_schema(store: Store, code: Cid) -> str:
         text = schema_in_module(module) or ""
     except InvalidInput:
         text = ""
-    return _in_code.keep(code, text, len(text) + len(code))
+    return _in_code.setdefault(code, text, len(text) + len(code))

@@ -111,7 +111,7 @@ class HypervisorBackend(BaseChainBackend):
 
     def revert_to_snapshot(self, snapshot: Tipset) -> None:
         """Revert to an earlier block and drop pending transactions. A snapshot can be reverted to repeatedly."""
-        self._go_back(snapshot)
+        self._revert_to(snapshot)
         self._pending, self._timestamp = [], None
 
     def time_travel(self, to_timestamp: int) -> int:
@@ -314,13 +314,13 @@ class HypervisorBackend(BaseChainBackend):
             self._mine()
             block = self._request("eth_getBlockByNumber", "latest", True)
             receipts = {each["transactionHash"]: each for each in self._request("eth_getBlockReceipts", "latest")}
-            self._go_back(head)
+            self._revert_to(head)
             for raw in self._pending:
                 self.network.submit(raw)
             self._pending_block = {"block": block, "receipts": receipts}
         return self._pending_block
 
-    def _go_back(self, head: Tipset) -> None:
+    def _revert_to(self, head: Tipset) -> None:
         self.network.go_back(head, NO_TIME_TRAVEL)
         self._pending_block = None
 

@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
             except ValueError as error:
                 raise pytest.UsageError(f"--{name}: {error}") from None
     try:
-        config.stash[_VERSIONS] = _known(read_versions(path)) if path else ()
+        config.stash[_VERSIONS] = _check_versions(read_versions(path)) if path else ()
     except ValueError as error:
         raise pytest.UsageError(f"--network: {error}") from None
     config.stash[_RECORDS] = {}
@@ -106,7 +106,7 @@ def _check_bundle(name: str) -> None:
     Bundle.open(name)
 
 
-def _known(versions: tuple[int, ...]) -> tuple[int, ...]:
+def _check_versions(versions: tuple[int, ...]) -> tuple[int, ...]:
     """Parse network versions. Raises InvalidInput (a ValueError) for unknown ones."""
     from hypervisor.network_versions import network_version
 

@@ -29,7 +29,7 @@ _CALLEE: Final = str(to_filecoin(CONSOLE))
 _TYPES: Final = ("uint256", "string", "bool", "address")
 _SINGLE: Final = ("int256", "bytes", *(f"bytes{size}" for size in range(1, 33)))
 _NAMED: Final = {"string": "String", "uint256": "Uint", "int256": "Int", "bool": "Bool", "address": "Address"}
-_PLACE: Final = re.compile(r"%([sdioxe%])")
+_PLACEHOLDER: Final = re.compile(r"%([sdioxe%])")
 
 
 def is_log(to: str) -> bool:
@@ -92,13 +92,13 @@ def _format(values: Sequence[Any], types: Sequence[str]) -> str:
     def filled(found: re.Match[str]) -> str:
         if found[1] == "%":
             return "%"
-        return _in_place(*rest.pop(0), found[1]) if rest else found[0]
+        return _format_placeholder(*rest.pop(0), found[1]) if rest else found[0]
 
-    text = _PLACE.sub(filled, shown[0])
+    text = _PLACEHOLDER.sub(filled, shown[0])
     return " ".join([text, *(_shown(value, kind) for value, kind in rest)])
 
 
-def _in_place(value: Any, kind: str, place: str) -> str:
+def _format_placeholder(value: Any, kind: str, place: str) -> str:
     """Format a value for a placeholder as forge and anvil do; `NaN` for a number's placeholder."""
     if place == "s":
         return _shown(value, kind)

@@ -107,7 +107,7 @@ def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schema
     events = tuple(_event(schema, event, interfaces) for event in call["events"])
     calldata = _calldata(call, data)
     if calldata is not None:
-        return _contract_call(call, calldata, answer, _known(call, interfaces), events)
+        return _contract_call(call, calldata, answer, _candidates(call, interfaces), events)
     method = _method(call, own)
     arguments = _typed_text(schema, method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
@@ -143,7 +143,7 @@ def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
         return None
 
 
-def _known(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Sequence[NamedInterface]:
+def _candidates(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Sequence[NamedInterface]:
     """Return the candidate interfaces for a call: for a built-in actor its own."""
     offered = interface(call["actor"])
     return interfaces if offered is None else [NamedInterface(call["actor"], offered)]

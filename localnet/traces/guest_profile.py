@@ -41,7 +41,7 @@ class ProfileRow:
     is_syscall: bool
     count: int
     milligas: int
-    whole_milligas: int
+    total_milligas: int
     nanoseconds: int
 
 
@@ -67,7 +67,7 @@ class GuestProfile:
             "rows": [
                 {
                     "actor": row.actor, "name": row.name, "syscall": row.is_syscall, "count": row.count,
-                    "milligas": row.milligas, "wholeMilligas": row.whole_milligas, "nanoseconds": row.nanoseconds,
+                    "milligas": row.milligas, "wholeMilligas": row.total_milligas, "nanoseconds": row.nanoseconds,
                 }
                 for row in self.rows
             ],

@@ -50,7 +50,7 @@ def explain_trace(found: Mapping[str, Any], interfaces: Sequence[NamedInterface]
     return {
         **found,
         "why": None if why is None else _why(top, why, found["words"]),
-        "milligas": _by_part(found, every_call(found["calls"])),
+        "milligas": _sum_by_part(found, every_call(found["calls"])),
         "calls": top,
     }
 
@@ -65,7 +65,7 @@ def decode_calls(calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInte
     return [written[id(call)] for call in calls]
 
 
-def _by_part(found: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _sum_by_part(found: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Return the gas of the whole transaction, largest part first; gas outside of calls paid for the message."""
     parts = Counter[str]()
     for call in every:

@@ -66,7 +66,7 @@ class CodeCache:
 
     def get(self, cid: Cid, data: bytes) -> Code:
         """Return the analysis of `data`, the content of the block `cid`."""
-        return self._recent.get(cid) or self._recent.keep(cid, analyse(data), len(data))
+        return self._recent.get(cid) or self._recent.setdefault(cid, analyse(data), len(data))
 
 
 CODE_TOO_LONG: Final = "max code size exceeded"

@@ -53,7 +53,7 @@ def _fast(tier: str) -> Callable[[EngineRules], EngineFactory]:
     return make
 
 
-def _both(rules: EngineRules) -> EngineFactory:
+def _both_engines(rules: EngineRules) -> EngineFactory:
     from runtimes.evm.both import pair_engines
 
     return pair_engines((PLAIN_ENGINE, FACTORIES[PLAIN_ENGINE](rules)), (FAST, FACTORIES[FAST](rules)))
@@ -62,7 +62,7 @@ def _both(rules: EngineRules) -> EngineFactory:
 FACTORIES: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {
     PLAIN_ENGINE: _plain,
     **{tier: _fast(tier) for tier in (FAST, INTERPRET, COMPILE)},
-    BOTH: _both,
+    BOTH: _both_engines,
 }
 """Factories by engine name; a test that injects a bug replaces one."""
 ENGINES: Final = tuple(FACTORIES)

@@ -80,7 +80,7 @@ class TreeAccounts(Protocol):
     def touch(self, address: EthAddress) -> None:
         """Mark an account for removal at the end if it is empty."""
 
-    def keep_touch(self) -> None:
+    def record_lasting_touch(self) -> None:
         """Mark the precompile that stays touched after a rollback."""
 
     def create(self, actor: ActorID) -> None:

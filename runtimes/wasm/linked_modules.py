@@ -129,7 +129,7 @@ class LinkedModules(GuestModules):
         known = self._read.get(digest)
         if known is None:
             known = read_module(wasm)
-            self._read.keep(digest, known, known.room)
+            self._read.setdefault(digest, known, known.room)
         return known
 
     def _boundary_of(self, revision: str) -> RawBoundary:

@@ -124,7 +124,7 @@ class LinkedRuntime:
         try:
             invocation.counted = size or program.shared  # a library's memory counts with its maximum size
             if invocation.around is None:
-                self._trap_signals.keep()
+                self._trap_signals.restore()
             return run_guest(invocation, program.actor, code, params, info)
         finally:
             linked.end(invocation)

@@ -92,7 +92,7 @@ class GuestModules:
                     ready = self._compiled.get(name)
                     if ready is None:
                         made = self._from_disk(code, prices) or self._make(code, bytes(wasm), prices)
-                        ready = self._compiled.keep(name, _CompiledEntry(*made), len(wasm))
+                        ready = self._compiled.setdefault(name, _CompiledEntry(*made), len(wasm))
             finally:
                 with self._lock:
                     self._locks.pop(name, None)

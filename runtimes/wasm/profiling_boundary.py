@@ -36,7 +36,7 @@ class ProfilingBoundary(RawBoundary):
     def __init__(self, engine: WasmtimeEngine, revision: Revision) -> None:
         super().__init__(engine, revision, memories=2)
         self._ticks = Ticks(engine)
-        self._at_tick = EpochCallback(self._look)
+        self._at_tick = EpochCallback(self._check_at_tick)
 
     def link(self, module: CompiledModule) -> Linked:
         return _TickedLinked(self, module, self._ticks, self._at_tick)
@@ -55,7 +55,7 @@ class ProfilingBoundary(RawBoundary):
 
         return timed
 
-    def _look(self, _context: int, _environment: int, ticks: int, _kind: int) -> int:
+    def _check_at_tick(self, _context: int, _environment: int, ticks: int, _kind: int) -> int:
         ctypes.c_uint64.from_address(ticks).value = 1
         invocation = self.live.get(get_ident())
         if invocation is not None and invocation.kernel.gas.stopped:

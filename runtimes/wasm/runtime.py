@@ -88,7 +88,7 @@ class WasmRuntime:
         try:
             invocation.counted = size
             if invocation.around is None:  # not needed between two guests on one thread
-                self._trap_signals.keep()
+                self._trap_signals.restore()
             return run_guest(invocation, module, code, params, info)
         finally:
             module.linked.end(invocation)

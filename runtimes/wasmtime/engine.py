@@ -119,7 +119,7 @@ class TrapSignals:
             (ctypes.c_int(number), ctypes.c_void_p.from_buffer(saved).value) for number, saved in self._kept[:_WATCHED]
         ]
 
-    def keep(self) -> None:
+    def restore(self) -> None:
         """Restore the handlers if they have changed."""
         for number, handler in self._watched:
             answer = self._buffer

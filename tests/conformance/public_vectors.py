@@ -26,7 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from fvm_hypervisor.laboratory.vectors.archive import VECTORS, archive_bytes, checked_vectors, manifest_of
+from fvm_hypervisor.laboratory.vectors.archive import VECTORS, archive_bytes, manifest_of, verify_vectors
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.extract import Extracted, extract_message, extract_tipset, vector_of_message
 from fvm_hypervisor.laboratory.vectors.pool import run_all
@@ -189,7 +189,7 @@ def failures(archive: Archive, bundles: Path, workers: int) -> Iterator[str]:
     with TemporaryDirectory(prefix="vectors-") as folder:
         with tarfile.open(fileobj=BytesIO(archive.data)) as tar:
             tar.extractall(folder, filter="data")
-        paths = checked_vectors(Path(folder) / archive.name)
+        paths = verify_vectors(Path(folder) / archive.name)
         if len(paths) != archive.vectors:
             yield f"the archive has {len(paths)} vectors, not {archive.vectors}"
         for records in run_all(partial(run_file, folder=bundles), paths, workers, "vectors"):

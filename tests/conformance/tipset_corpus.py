@@ -44,7 +44,7 @@ MESSAGES: Final = 12
 SOURCE: Final = "answers:ref-fvm, crate fvm 4.8.4"
 SEVERAL: Final = 4
 """Number of tipsets with several blocks per chain."""
-FEWEST_MESSAGES: Final = 3
+MIN_MESSAGES: Final = 3
 FIRST: Final = 2
 """Tipset after which a miner's deposit is reported by hand (`localnet.miners.miner`)."""
 ACTORS: Final = {21: 12, 22: 13, 23: 14, 24: 15, 25: 16, 26: 16, 27: 17, 28: 18, 29: 18}
@@ -119,7 +119,7 @@ def _of_several_blocks(source: FolderSource, bundles: BundleFolder, tipsets: lis
         for actor, state in sorted(machine.state_tree.actors())
         if machine.manifest.name_of(state.code) == "storageminer"
     ]
-    full = [tipset for tipset in tipsets if len(tipset.transactions) >= FEWEST_MESSAGES]
+    full = [tipset for tipset in tipsets if len(tipset.transactions) >= MIN_MESSAGES]
     for tipset in full[-SEVERAL:]:
         past = read_past_tipset(source, source.tipset_at(tipset.height))
         (block,) = past.work.blocks

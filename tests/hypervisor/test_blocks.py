@@ -223,13 +223,13 @@ def test_scan_accepts_any_bytes_with_work_bounded_by_length(data: bytes) -> None
 def test_scanned_block_cache_is_bounded_by_bytes() -> None:
     kept, data = ScannedBlocks(), encode([link(FOOBAR)])
     block = Block(DAG_CBOR, data, scan(data))
-    kept.keep(cid_of(data), block)
+    kept.put(cid_of(data), block)
     assert kept.get(cid_of(data)) is block
     assert block.links == (FOOBAR,)
     large = Block(RAW, bytes(1 << 20), LinkScan((), 0, 0))
     for number in range(ScannedBlocks.MAX_BYTES >> 20):
         assert kept.get(cid_of(data)) is not None
-        kept.keep(Cid(b"made-up %d" % number), large)
+        kept.put(Cid(b"made-up %d" % number), large)
     assert kept.get(cid_of(data)) is None
     assert kept.get(Cid(b"made-up %d" % number)) is large
 
@@ -237,7 +237,7 @@ def test_scanned_block_cache_is_bounded_by_bytes() -> None:
 def test_unscanned_or_non_state_blocks_are_not_cached() -> None:
     kept = ScannedBlocks()
     for name, block in {b"a": Block(DAG_CBOR, b"\x80"), b"b": Block(DAG_CBOR, b"\xff", scan(b"\xff"))}.items():
-        kept.keep(Cid(name), block)
+        kept.put(Cid(name), block)
         assert kept.get(Cid(name)) is None
 
 

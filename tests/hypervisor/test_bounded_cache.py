@@ -11,9 +11,9 @@ def test_concurrently_made_value_is_the_first_and_counted_once() -> None:
     first, second, other = object(), object(), object()
     assert cache.get("shared") is None
     assert cache.get("shared") is None
-    assert cache.keep("shared", first, 100) is first
-    assert cache.keep("shared", second, 100) is first
-    assert cache.keep("other", other, 100) is other
+    assert cache.setdefault("shared", first, 100) is first
+    assert cache.setdefault("shared", second, 100) is first
+    assert cache.setdefault("other", other, 100) is other
     assert cache.get("shared") is first
     assert len(cache) == 2
 
@@ -21,11 +21,11 @@ def test_concurrently_made_value_is_the_first_and_counted_once() -> None:
 def test_newest_entry_stays_and_least_recently_used_is_evicted() -> None:
     cache: BoundedCache[str, str] = BoundedCache(100)
     for name in ("a", "b"):
-        cache.keep(name, name, 50)
+        cache.setdefault(name, name, 50)
     assert cache.get("a") == "a"
-    cache.keep("c", "c", 50)
+    cache.setdefault("c", "c", 50)
     assert (cache.get("a"), cache.get("b"), cache.get("c")) == ("a", None, "c")
-    cache.keep("large", "large", 1_000)
+    cache.setdefault("large", "large", 1_000)
     assert (cache.get("a"), cache.get("c"), cache.get("large")) == (None, None, "large")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hypervisor import Address, Bundle, Genesis, Hypervisor, fil
 from hypervisor.bundle_library import own_bundles
-from hypervisor.constructed import constructor_key, put_constructed
+from hypervisor.constructed import constructor_key, store_constructed_state
 from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal
 from hypervisor.features import with_features
@@ -68,12 +68,12 @@ def test_a_recorded_state_requires_the_same_code_parameters_and_syscalls() -> No
     manifest = Bundle.embedded().manifest
     params = dict(Genesis.constructors())[CRON_ACTOR]
     cron, power = manifest.code("cron"), manifest.code("storagepower")
-    head = put_constructed(store, cron, params, "v4")
+    head = store_constructed_state(store, cron, params, "v4")
     assert head is not None
     assert store.has(head)
-    assert put_constructed(store, power, params, "v4") is None
-    assert put_constructed(store, cron, params + b"\x00", "v4") is None
-    assert put_constructed(store, cron, params, "v3") is None
+    assert store_constructed_state(store, power, params, "v4") is None
+    assert store_constructed_state(store, cron, params + b"\x00", "v4") is None
+    assert store_constructed_state(store, cron, params, "v3") is None
     assert len({constructor_key(*key) for key in ((cron, params, "v4"), (power, params, "v4"), (cron, b"", "v4"))}) == 3
 
 

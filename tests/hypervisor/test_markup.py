@@ -9,7 +9,7 @@ import pytest
 from hypervisor import Address, Message, Receipt
 from hypervisor.executor import ApplyResult
 from hypervisor.gas import GasOutputs
-from hypervisor.markup import DEEPEST, MAX_LINES, TreeLine, facts, safe, table, tree
+from hypervisor.markup import MAX_DEPTH, MAX_LINES, TreeLine, facts, safe, table, tree
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 
@@ -82,7 +82,7 @@ def test_large_call_tree_is_truncated_with_notice() -> None:
 
 def test_calls_as_deep_as_the_machine_allows_do_not_nest_as_deep() -> None:
     page = Page(tree("calls", [TreeLine(depth, "call") for depth in range(200)]))
-    assert page.tags.count("details") == DEEPEST
+    assert page.tags.count("details") == MAX_DEPTH
     assert "[100] call" in page.words
 
 

@@ -61,7 +61,7 @@ def test_cache_evicting_state_tree_matches_fully_cached_tree(steps: list[tuple[s
     images = [(holding.image(), letting_go.image())]
     for what, number in [*(("set", number) for number in range(0, 400, 3)), ("flush", 0), *steps, ("flush", 0)]:
         for tree in (holding, letting_go):
-            with patch.object(state_tree, "NODES_HELD", 3 if tree is letting_go else 1 << 13):
+            with patch.object(state_tree, "MAX_CACHED_NODES", 3 if tree is letting_go else 1 << 13):
                 take_step(tree, what, number)
         if what == "image":
             images.append((holding.image(), letting_go.image()))
@@ -78,7 +78,7 @@ def test_a_flushed_tree_holds_no_more_nodes_than_it_may() -> None:
     tree = tree_with_init()
     for number in range(100, 3000):
         tree.set_actor(ActorID(number), actor(balance=number))
-    with patch.object(state_tree, "NODES_HELD", 20):
+    with patch.object(state_tree, "MAX_CACHED_NODES", 20):
         root = tree.flush()
         for number in range(100, 3000, 7):
             known = tree.get_actor(ActorID(number))

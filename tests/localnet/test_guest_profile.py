@@ -63,7 +63,7 @@ def sent(actor: NativeActor, method: int) -> TransactionReceipt:
 
 
 def rows(profile: GuestProfile) -> dict[str, tuple[int, int, int]]:
-    return {row.name: (row.count, row.milligas, row.whole_milligas) for row in profile.rows}
+    return {row.name: (row.count, row.milligas, row.total_milligas) for row in profile.rows}
 
 
 @pytest.mark.parametrize("method", [7, 8, 9], ids=["returns", "exits", "traps"])
@@ -111,7 +111,7 @@ def test_a_call_of_another_actor_stands_under_its_syscall(network: Network, acto
     assert found["busy", "leaf"].count == 2
     (called,) = receipt.trace.calls[0]["calls"]
     outer = receipt.trace.calls[0]["charges"]
-    assert found["caller", "send::send"].whole_milligas <= outer["OnSyscall"] + 1000 * (called["gas"] + 1_000_000)
+    assert found["caller", "send::send"].total_milligas <= outer["OnSyscall"] + 1000 * (called["gas"] + 1_000_000)
     assert inner.gas < called["gas"] < syscall.gas
 
 

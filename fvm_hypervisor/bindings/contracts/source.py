@@ -21,21 +21,21 @@ from fvm_hypervisor.bindings.contracts.declared import (
 from localnet.contracts.typed_values import is_hashed, item_of, struct_key
 
 
-def return_type(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
+def parameter_type(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
     """Return the annotation of a function argument: a list may be any sequence, an address any `Target`."""
     kind = item["type"]
     if kind.endswith("]"):
-        return f"Sequence[{return_type(item_of(item), structs)}]"
-    return "Target" if kind == "address" else argument_type(item, structs)
+        return f"Sequence[{parameter_type(item_of(item), structs)}]"
+    return "Target" if kind == "address" else value_type(item, structs)
 
 
-def argument_type(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
+def value_type(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
     """Return the annotation of a return value or of a dataclass field."""
     kind: str = item["type"]
     if is_hashed(item):
         return "bytes"
     if kind.endswith("]"):
-        return f"tuple[{argument_type(item_of(item), structs)}, ...]"
+        return f"tuple[{value_type(item_of(item), structs)}, ...]"
     if kind == "tuple":
         return structs[struct_key(item)].name
     if kind.startswith(("int", "uint")):
@@ -119,7 +119,7 @@ def _record(
     if items:
         yield ""
     for name, item in zip(record.fields, items, strict=True):
-        yield f"    {name}: {argument_type(item, contract.structs)}"
+        yield f"    {name}: {value_type(item, contract.structs)}"
     yield "\n"
 
 
@@ -132,7 +132,7 @@ def _results(contract: DeclaredContract) -> Iterator[str]:
             yield from _docstring([f"Return values of `{function.signature}`."], 4)
             yield ""
             for name, item in zip(names, outputs, strict=True):
-                yield f"    {name}: {argument_type(item, contract.structs)}"
+                yield f"    {name}: {value_type(item, contract.structs)}"
             yield "\n"
 
 
@@ -213,7 +213,9 @@ def _deployment(contract: DeclaredContract, natspec: Notes) -> Iterator[str]:
     names = members((item["name"] for item in inputs), RESERVED_IN_DEPLOY)
     payable = contract.constructor.get("stateMutability") == "payable"
     parameters = ["cls", "chain: Chain"]
-    parameters += [f"{name}: {return_type(item, contract.structs)}" for name, item in zip(names, inputs, strict=True)]
+    parameters += [
+        f"{name}: {parameter_type(item, contract.structs)}" for name, item in zip(names, inputs, strict=True)
+    ]
     parameters += ["*", *(["value: int = 0"] if payable else [])]
     parameters += ["sender: Target | None = None", "gas_limit: int | None = None"]
     yield ""
@@ -229,7 +231,7 @@ def _method(
     contract: DeclaredContract, function: DeclaredFunction, natspec: Notes, *, overloaded: bool
 ) -> Iterator[str]:
     inputs = zip(function.arguments, function.entry["inputs"], strict=True)
-    parameters = ["self", *(f"{name}: {return_type(item, contract.structs)}" for name, item in inputs)]
+    parameters = ["self", *(f"{name}: {parameter_type(item, contract.structs)}" for name, item in inputs)]
     yield ""
     if overloaded:
         yield "    @overload"
@@ -249,7 +251,7 @@ def _method(
 
 
 def _answer(contract: DeclaredContract, function: DeclaredFunction) -> str:
-    parts = [argument_type(item, contract.structs) for item in function.entry["outputs"]]
+    parts = [value_type(item, contract.structs) for item in function.entry["outputs"]]
     if function.result is not None:
         return function.result
     return "None" if not parts else parts[0] if len(parts) == 1 else f"tuple[{', '.join(parts)}]"

@@ -15,7 +15,7 @@ from bridge.receipts import apply_and_call_result
 from bridge.transaction_messages import set_code_message, set_code_message_from
 from bridge.transactions import SET_CODE, SignedTransaction, Transaction, TransactionError
 from fvm_hypervisor.laboratory.profiles.delegated_calls import (
-    KNOWN_NONCES,
+    NONCES_CODE,
     DelegationVariant,
     count_refusal,
     delegation_nonce,
@@ -68,7 +68,7 @@ def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
         messages=messages,
         calls=AccountCallRules(rules.calls, messages),
         views=AccountViews(rules.views),
-        code=(*rules.code, KNOWN_NONCES),
+        code=(*rules.code, NONCES_CODE),
     )
 
 

@@ -92,7 +92,7 @@ CODE_BLOCK: Final = (
     b"The nonces of authorizations of the lab accounts, version 1. The runtime `delegation-nonces` has it."
 )
 CODE: Final = cid_of(CODE_BLOCK, RAW)
-KNOWN_NONCES: Final = named_code(CODE, "nonces")
+NONCES_CODE: Final = named_code(CODE, "nonces")
 
 _DELEGATED: Final = keccak(b"Delegated(address)")
 _GET_BYTECODE, _GET_BYTECODE_HASH, _GET_STORAGE_AT, _DELEGATE_CALL = map(MethodNumber, (3, 4, 5, 6))

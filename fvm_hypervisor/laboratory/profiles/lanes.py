@@ -49,7 +49,7 @@ REPORT_CONSENSUS_FAULT: Final = 15
 _SYSTEM, _PROVIDERS, _USERS = range(3)
 _INFO, _OWNER, _WORKER, _CONTROLS = 0, 0, 1, 2
 """Fields of a miner's state, and of its info."""
-_KEPT_INFOS: Final = 4_096
+_CACHED_INFOS: Final = 4_096
 
 
 def with_lanes(rules: NetworkRules, option: str) -> NetworkRules:
@@ -77,7 +77,7 @@ class LaneBuilding:
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         self.lanes = tuple(lanes)
-        self._infos = BoundedCache[Cid, frozenset[Address]](_KEPT_INFOS)
+        self._infos = BoundedCache[Cid, frozenset[Address]](_CACHED_INFOS)
 
     def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
         """Return the lane of a message and its pool limit: the default for users, a share of it for other lanes."""

@@ -208,7 +208,7 @@ class RentState:
             self.queue.set(due, link(bucket.flush()))
         return taken
 
-    def look_for_first(self) -> None:
+    def update_first_due(self) -> None:
         """Update the first epoch at which an actor is due."""
         self.first = next((due for due, _ in self.queue.items()), None)
 
@@ -417,7 +417,7 @@ class _Invocation:
             if tenancy is not None and tenancy.due == epoch:
                 paid, blocks = self._settle(ledger, actor, tenancy)
                 burnt, walked = burnt + paid, walked + blocks
-        ledger.look_for_first()
+        ledger.update_first_due()
         self._save(ledger)
         self._pay(BURNT_FUNDS_ACTOR, burnt)
 

@@ -68,7 +68,7 @@ def is_archive(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def checked_vectors(folder: Path) -> list[Path]:
+def verify_vectors(folder: Path) -> list[Path]:
     """Return the vectors of an unpacked archive, after a check of all files against its manifest.
 
     Raises InvalidInput that names the first file that is missing, altered or not in the manifest.
@@ -101,13 +101,13 @@ def _files_of(path: Path) -> dict[str, str]:
         files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{path} is not a manifest of vectors: {type(error).__name__}: {error}") from None
-    outside = _first_outside(files)
+    outside = _first_outside_folder(files)
     if outside is not None:
         raise InvalidInput(f"{path} lists {outside!r:.100}, which is not a path in the archive")
     return files
 
 
-def _first_outside(names: Iterable[str]) -> str | None:
+def _first_outside_folder(names: Iterable[str]) -> str | None:
     """Return the first name that is not a relative path below the archive's folder."""
     return next((name for name in names if name.startswith("/") or ".." in Path(name).parts or "\\" in name), None)
 

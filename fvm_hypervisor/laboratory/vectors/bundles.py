@@ -22,7 +22,7 @@ from store.cid import Cid, show
 from store.codec import CodecError, decode, unlink
 from store.memory import MemoryStore
 
-NOTHING_CARRIED: Final[Mapping[Cid, bytes]] = MappingProxyType({})
+NO_BLOCKS: Final[Mapping[Cid, bytes]] = MappingProxyType({})
 
 
 class BundleMissing(BundleError):
@@ -41,7 +41,7 @@ class BundleFolder:
         self._instead = draft.named if instead is None and draft is not None else instead
         self._stores: dict[Cid, MemoryStore | None] = {}
 
-    def store(self, manifest: Cid, carried: Mapping[Cid, bytes] = NOTHING_CARRIED) -> MemoryStore:
+    def store(self, manifest: Cid, carried: Mapping[Cid, bytes] = NO_BLOCKS) -> MemoryStore:
         """Return the blocks of the bundle with this manifest data CID; empty if only `carried` has its manifest.
 
         Raises BundleMissing if neither has it.

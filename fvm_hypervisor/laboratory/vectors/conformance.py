@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fvm_hypervisor.laboratory.vectors.archive import checked_vectors, is_archive
+from fvm_hypervisor.laboratory.vectors.archive import is_archive, verify_vectors
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.files import files_of
 from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, VectorTipset, message_count, read_tipsets
@@ -127,7 +127,7 @@ def find_vectors(paths: Iterable[Path]) -> list[Path]:
 
     Raises InvalidInput for a missing path, and for an unpacked archive (`archive`) whose files are altered.
     """
-    inputs = [file for path in paths for file in (checked_vectors(path) if is_archive(path) else [path])]
+    inputs = [file for path in paths for file in (verify_vectors(path) if is_archive(path) else [path])]
     return files_of(inputs, "**/*.json", f"**/*{_GOLDEN}")
 
 

@@ -139,7 +139,7 @@ def vector_of_message(
     machine = machine_for(source, past, read)
     supply = SourceSupply(source, past.headers)
     steps = list(tipset_steps(machine, past.work, supply, before=cid))
-    carried = _carried(past, cid)
+    carried = _find_message(past, cid)
     root, context = machine.flush(), machine.context
 
     recorder, externs = RecordingStore(machine.base, known), RecordingExterns(source.externs_for(past.headers))
@@ -202,7 +202,7 @@ class _Answered:
         return self.circulating[epoch]
 
 
-def _carried(past: PastTipset, cid: Cid) -> CarriedMessage:
+def _find_message(past: PastTipset, cid: Cid) -> CarriedMessage:
     return next(carried for carried in past.work.messages() if cid in (carried.cid, carried.message.cid()))
 
 

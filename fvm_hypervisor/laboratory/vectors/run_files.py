@@ -27,7 +27,7 @@ from hypervisor.bundle import Bundle
 from hypervisor.errors import HypervisorError
 from hypervisor.gas import in_gas
 from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.network_versions import known_row
+from hypervisor.network_versions import network_version_row
 from hypervisor.overlay import Overlay
 from hypervisor.tracing import Recorder
 from store.blockstore import StoreError
@@ -87,7 +87,10 @@ def _run(text: bytes, path: Path, folder: Path, options: RunOptions) -> Iterator
             yield from _records(vector, path, folder, options)
         except BundleMissing as error:
             numbers = [variant["nv"] for variant in vector["preconditions"]["variants"]]
-            yield {**_failed_record(name or path.stem, error), "lacks": known_row(numbers[0], options.overlay).actors}
+            yield {
+                **_failed_record(name or path.stem, error),
+                "lacks": network_version_row(numbers[0], options.overlay).actors,
+            }
     except (HypervisorError, StoreError) as error:
         yield _failed_record(name or path.stem, error)
 

@@ -79,7 +79,7 @@ def _origin_of(context: Context) -> ForkOrigin:
     return origin
 
 
-class _Carried(NamedTuple):
+class _PersistentAccount(NamedTuple):
     """A persistent account."""
 
     address: EthAddress
@@ -109,7 +109,7 @@ def _is_kind(key: Any, kind: str) -> bool:
 def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkState | None) -> None:
     origin, calls = _origin_of(context), _calls_of(context)
     tree = calls.tree
-    carried = list(_carried(context, calls))
+    carried = list(_persistent_accounts(context, calls))
     begun = left or context.state.forks.first or SavedForkState({}, {}, calls.journal)
     actors, dropped = dict(begun.actors), {row.actor for row in carried}
     actors[INIT_ACTOR] = tree.get_actor(INIT_ACTOR)
@@ -124,7 +124,7 @@ def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkStat
     actors[marked] = mark
     changed, change = origin.change(origin.last_change)
     actors[changed] = change
-    retained = _kept_entries(calls, {row.actor for row in carried}, {row.address for row in carried})
+    retained = _persistent_entries(calls, {row.actor for row in carried}, {row.address for row in carried})
     own = {key: value for key, value in begun.entries.items() if not _is_of(key, dropped) and key not in retained}
     tree.restore_image(TreeImage(tree.image().root, actors))
     if begun.message is not calls.journal:
@@ -135,12 +135,12 @@ def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkStat
     _set_block(context, fork, left)
 
 
-def _carried(context: Context, calls: EthereumCalls) -> Iterator[_Carried]:
+def _persistent_accounts(context: Context, calls: EthereumCalls) -> Iterator[_PersistentAccount]:
     for address in sorted(persistent_accounts(context)):
         actor = calls.accounts.find(address)
         state = None if actor is None else calls.tree.get_actor(actor)
         if actor is not None and state is not None and address_of(state) == address:
-            yield _Carried(address, actor, state)
+            yield _PersistentAccount(address, actor, state)
 
 
 def _moved(context: Context, state: ActorState, fork: int) -> ActorState:
@@ -171,7 +171,7 @@ def _of_actors(entries: Mapping[Any, Any], actors: Collection[ActorID]) -> dict[
     return {key: value for key, value in entries.items() if _is_of(key, actors)}
 
 
-def _kept_entries(
+def _persistent_entries(
     calls: EthereumCalls, actors: Collection[ActorID], addresses: Collection[EthAddress]
 ) -> dict[Any, Any]:
     """Return the journal entries valid on every fork: those of persistent accounts, and of no account."""

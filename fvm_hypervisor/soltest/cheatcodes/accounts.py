@@ -26,7 +26,7 @@ def _deal(context: Context, account: EthAddress, balance: int) -> None:
 def _etch(context: Context, account: EthAddress, code: bytes) -> None:
     if _is_precompile(context, account):
         raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
-    if _is_left_out(context, account):
+    if _is_precompile_mock(context, account):
         return
     if context.state.forks.forks:
         note_etched(context, account)
@@ -44,7 +44,7 @@ def _load(context: Context, account: EthAddress, slot: bytes) -> bytes:
 def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> None:
     if _is_precompile(context, account):
         raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
-    if _is_left_out(context, account):
+    if _is_precompile_mock(context, account):
         return
     number, value = int.from_bytes(slot, "big"), int.from_bytes(word, "big")
     note_write(context, account, number, value)
@@ -53,7 +53,7 @@ def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> N
 
 @cheatcode("cloneAccount(address,address)")
 def _clone(context: Context, source: EthAddress, target: EthAddress) -> None:
-    if _is_left_out(context, target):
+    if _is_precompile_mock(context, target):
         return
     ledger = context.ledger
     ledger.set_balance(target, ledger.balance(source))
@@ -66,11 +66,11 @@ def _clone(context: Context, source: EthAddress, target: EthAddress) -> None:
 
 @cheatcode("copyStorage(address,address)")
 def _copy_storage(context: Context, source: EthAddress, target: EthAddress) -> None:
-    if not _is_left_out(context, target):
+    if not _is_precompile_mock(context, target):
         _copy_slots(context, source, target)
 
 
-def _is_left_out(context: Context, account: EthAddress) -> bool:
+def _is_precompile_mock(context: Context, account: EthAddress) -> bool:
     """Return True if mocks of Filecoin's precompiles are ignored: their code and slots are not written."""
     return context.settings.real_filecoin and _is_filecoin(account)
 

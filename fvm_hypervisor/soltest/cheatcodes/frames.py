@@ -60,13 +60,13 @@ def call_operations(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs) -
         ledger=EthereumLedger(accounts),
         proceed=proceed,
         pay=lambda payer, amount: _pay(host, inputs, payer, amount),
-        give_back=lambda: _give_back(cheats, host),
+        return_gas=lambda: _return_unused_gas(cheats, host),
         set_origin=lambda origin: cheats.set_origin(calls, origin),
         origin=calls.environment.origin,
         chain_id=calls.machine.context.chain_id,
         words=lambda data: revert_text(data, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,
-        answered=lambda answer: trace_answer(host, inputs, answer) if isinstance(inputs, CallInputs) else answer,
+        answered=lambda answer: trace_mocked_call(host, inputs, answer) if isinstance(inputs, CallInputs) else answer,
     )
 
 
@@ -83,7 +83,7 @@ def _pay(host: EthereumHost, inputs: SubcallInputs, payer: EthAddress, amount: i
     return True
 
 
-def _give_back(cheats: Cheats, host: EthereumHost) -> None:
+def _return_unused_gas(cheats: Cheats, host: EthereumHost) -> None:
     """Return to the frame the gas that its failed call had left."""
     host.gas.settle()
     host.calls.gas.used -= cheats.unused
@@ -126,7 +126,7 @@ def _passed(host: EthereumHost, inputs: CallInputs) -> int:
     return min(inputs.gas, all_but_one_64th(host.gas.left))
 
 
-def trace_answer(host: EthereumHost, inputs: CallInputs, answer: SubcallOutcome) -> SubcallOutcome:
+def trace_mocked_call(host: EthereumHost, inputs: CallInputs, answer: SubcallOutcome) -> SubcallOutcome:
     """Trace a call that was answered by a mock."""
     if host.calls.tracer is not None:
         to = host.accounts.filecoin_address(inputs.address)

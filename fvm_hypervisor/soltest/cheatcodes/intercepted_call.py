@@ -41,7 +41,7 @@ class CallOperations:
     """Make the call, as another sender and with another contract's code if these are given."""
     pay: Callable[[EthAddress, int], bool]
     """Transfer the value and charge a call that is not made; return True if the value could be paid."""
-    give_back: Callable[[], None]
+    return_gas: Callable[[], None]
     """Return to the frame the gas that a failed call consumed."""
     set_origin: Callable[[EthAddress], None]
     origin: EthAddress

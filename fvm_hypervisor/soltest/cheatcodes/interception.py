@@ -70,7 +70,7 @@ def intercepted_result(
         if request.depth <= expected.depth:
             checked_answer = check_revert(state, expected, answer, request.kind is None, operations.words)
             if checked_answer.success and not answer.success:
-                operations.give_back()
+                operations.return_gas()
             return checked_answer
     if not answer.success:
         return answer

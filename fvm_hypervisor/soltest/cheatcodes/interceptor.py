@@ -25,7 +25,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure
 from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied
 from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_on_fork
 from fvm_hypervisor.soltest.cheatcodes.fork_states import undo_reverted
-from fvm_hypervisor.soltest.cheatcodes.frames import call_operations, call_request, trace_answer, trace_cost
+from fvm_hypervisor.soltest.cheatcodes.frames import call_operations, call_request, trace_cost, trace_mocked_call
 from fvm_hypervisor.soltest.cheatcodes.interception import check_revert, intercept_call
 from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send, make_cold
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
@@ -298,7 +298,7 @@ class Cheatcodes:
                 if inputs.kind is CallKind.STATICCALL:
                     make_cold(self, host)
                 self.console.write(inputs.data)
-                return trace_answer(host, inputs, SubcallOutcome(True))
+                return trace_mocked_call(host, inputs, SubcallOutcome(True))
         if self.state.is_armed:
             answer = intercept_call(self.state, call_request(host, inputs), call_operations(self, host, inputs))
         else:
@@ -384,7 +384,7 @@ class Cheatcodes:
     def _call_cheatcode(self, host: EthereumHost, inputs: CallInputs) -> SubcallOutcome:
         trace_cost(host, inputs, host.access(inputs.address))
         context = Context(self, host.calls, host.address, host.calls.depth, EthereumLedger(host.accounts), host)
-        return trace_answer(host, inputs, self.answer(context, inputs.data))
+        return trace_mocked_call(host, inputs, self.answer(context, inputs.data))
 
     def answer(self, context: Context, data: bytes) -> SubcallOutcome:
         """Execute a cheatcode; an expected failure becomes a success."""

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 
 from store.json_text import check_depth
 
-_DEEPEST: Final = 127
+_MAX_DEPTH: Final = 127
 """Maximum nesting that forge reads (serde_json, `Deserializer::remaining_depth`)."""
 _NUMBER: Final = re.compile(r"(-?[0-9.]+)(?:[eE]([+-]?)([0-9]+))?")
 
@@ -50,7 +50,7 @@ class Number:
 
 def read(text: str) -> Any:
     """Return the value of a JSON text, with numbers as int or Number. Raises ValueError."""
-    check_depth(text, _DEEPEST)
+    check_depth(text, _MAX_DEPTH)
     return json.loads(text, parse_float=Number.read, parse_constant=_no_number)
 
 

@@ -33,7 +33,7 @@ def account_of(key: int) -> Account:
     return Account.from_key(key.to_bytes(32, "big"))
 
 
-def _known(context: Context, signer: EthAddress | None) -> int:
+def _key_of(context: Context, signer: EthAddress | None) -> int:
     keys = context.state.keys
     if signer is None:
         if not keys:
@@ -61,12 +61,12 @@ def _sign(_context: Context, key: int, digest: bytes) -> tuple[int, bytes, bytes
 
 @cheatcode("sign(bytes32)", returns="uint8,bytes32,bytes32")
 def _sign_default(context: Context, digest: bytes) -> tuple[int, bytes, bytes]:
-    return _signed(_known(context, None), digest)
+    return _signed(_key_of(context, None), digest)
 
 
 @cheatcode("sign(address,bytes32)", returns="uint8,bytes32,bytes32")
 def _sign_by(context: Context, signer: EthAddress, digest: bytes) -> tuple[int, bytes, bytes]:
-    return _signed(_known(context, signer), digest)
+    return _signed(_key_of(context, signer), digest)
 
 
 @cheatcode(f"sign({_WALLET},bytes32)", returns="uint8,bytes32,bytes32")
@@ -103,12 +103,12 @@ def _sign_compact(_context: Context, key: int, digest: bytes) -> tuple[bytes, by
 
 @cheatcode("signCompact(bytes32)", returns="bytes32,bytes32")
 def _sign_compact_default(context: Context, digest: bytes) -> tuple[bytes, bytes]:
-    return _compact(_known(context, None), digest)
+    return _compact(_key_of(context, None), digest)
 
 
 @cheatcode("signCompact(address,bytes32)", returns="bytes32,bytes32")
 def _sign_compact_by(context: Context, signer: EthAddress, digest: bytes) -> tuple[bytes, bytes]:
-    return _compact(_known(context, signer), digest)
+    return _compact(_key_of(context, signer), digest)
 
 
 @cheatcode(f"signCompact({_WALLET},bytes32)", returns="bytes32,bytes32")

@@ -24,12 +24,12 @@ def _snapshot(context: Context) -> int:
 
 @cheatcode("revertToState(uint256)", "revertTo(uint256)", returns="bool")
 def _revert(context: Context, number: int) -> bool:
-    return _go_back(context, number)
+    return _restore(context, number)
 
 
 @cheatcode("revertToStateAndDelete(uint256)", "revertToAndDelete(uint256)", returns="bool")
 def _revert_and_delete(context: Context, number: int) -> bool:
-    found = _go_back(context, number)
+    found = _restore(context, number)
     context.state.snapshots.pop(number, None)
     return found
 
@@ -44,7 +44,7 @@ def _delete_all(context: Context) -> None:
     context.state.snapshots.clear()
 
 
-def _go_back(context: Context, number: int) -> bool:
+def _restore(context: Context, number: int) -> bool:
     saved = context.state.snapshots.get(number)
     if saved is None:
         return False

@@ -84,7 +84,7 @@ class TipsetForks:
         wanted = executed_message(past.work, pending.message)
         before, mark = machine.context, calls.begin()
         try:
-            _go_to(machine, past)
+            _set_position(machine, past)
             set_nonce(machine, wanted.message.from_, wanted.message.nonce)
             with context.cheats.outside_test():
                 result = apply_carried(machine, wanted)
@@ -115,7 +115,7 @@ class TipsetForks:
         """Replace the state by the fork's saved state and the current state of persistent accounts."""
         origin, tree, machine = _origin_of(context), context.calls.tree, context.machine
         origin.remotes.tipsets.prefer(fork.url)
-        rows, codes, next_id = list(_carried(context)), machine.manifest, tree.init_state().next_id
+        rows, codes, next_id = list(_persistent_accounts(context)), machine.manifest, tree.init_state().next_id
         actors = {INIT_ACTOR: origin.tree_at(fork.base).existing(INIT_ACTOR)} if left is None else dict(left.actors)
         actors |= dict((origin.mark(number, fork.base), origin.change(origin.last_change)))
         tree.restore_image(TreeImage(tree.image().root, actors))
@@ -124,13 +124,13 @@ class TipsetForks:
             tree.set_init_state(replace(init, next_id=next_id))
         machine.follow_manifest()
         if left is None:
-            rows = [*_created_first(context, {row.address for row in rows}), *rows]
+            rows = [*_accounts_created_before_forks(context, {row.address for row in rows}), *rows]
         for row in rows:
             _put(context, row, codes.name_of(row.state.code))
         _set_block(context, fork, left)
 
 
-class _Carried(NamedTuple):
+class _PersistentAccount(NamedTuple):
     """A persistent account; `runs` is True if unfinished messages or frames refer to it by ID."""
 
     address: EthAddress
@@ -160,26 +160,26 @@ def _fork(context: Context, point: ForkPoint) -> NetworkFork:
     return fork_at(context.state.forks, point)
 
 
-def _carried(context: Context) -> Iterator[_Carried]:
+def _persistent_accounts(context: Context) -> Iterator[_PersistentAccount]:
     tree = context.calls.tree
     running = {context.caller, context.origin, context.test}
     for address in sorted(persistent_accounts(context)):
         actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, address))
         state = None if actor is None else tree.get_actor(actor)
         if actor is not None and state is not None:
-            yield _Carried(address, actor, state, address in running)
+            yield _PersistentAccount(address, actor, state, address in running)
 
 
-def _created_first(context: Context, others: Collection[EthAddress]) -> Iterator[_Carried]:
+def _accounts_created_before_forks(context: Context, others: Collection[EthAddress]) -> Iterator[_PersistentAccount]:
     """Yield the accounts that the message had created when it first selected a fork."""
     first = context.state.forks.first
     for actor, state in () if first is None else first.actors.items():
         address = None if state is None else address_of(state)
         if state is not None and address is not None and address not in others:
-            yield _Carried(address, actor, state, True)
+            yield _PersistentAccount(address, actor, state, True)
 
 
-def _put(context: Context, row: _Carried, kind: str | None) -> None:
+def _put(context: Context, row: _PersistentAccount, kind: str | None) -> None:
     """Put an account on the entered fork. Raises CheatcodeFailure."""
     tree, machine = context.calls.tree, context.machine
     address = Address.delegated(EAM_NAMESPACE, row.address)
@@ -212,7 +212,7 @@ def executed_message(work: TipsetWork, message: Cid) -> CarriedMessage:
     return found
 
 
-def _go_to(machine: Hypervisor, past: PastTipset) -> None:
+def _set_position(machine: Hypervisor, past: PastTipset) -> None:
     work = past.work
     machine.advance(epoch=work.epoch, timestamp=work.timestamp, base_fee=work.base_fee)
 

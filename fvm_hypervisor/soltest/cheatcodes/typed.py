@@ -29,7 +29,7 @@ _ATOM: Final = re.compile(r"address|bool|u?int\d*|bytes\d*|string")
 _DOMAIN_MEMBERS: Final = {
     "name": "string", "version": "string", "chainId": "uint256", "verifyingContract": "address", "salt": "bytes32",
 }  # fmt: skip
-_DEEPEST: Final = 64
+_MAX_DEPTH: Final = 64
 
 Types = dict[str, list[dict[str, str]]]
 
@@ -149,7 +149,7 @@ def _hash(definition: str, data: bytes) -> bytes:
 
 def _abi_type(types: Types, kind: str, depth: int = 0) -> str:
     """Return the ABI type of a definition's type."""
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         raise CheatcodeFailure("the input is nested too deeply")
     name, bracket, sizes = kind.partition("[")
     if name in types:

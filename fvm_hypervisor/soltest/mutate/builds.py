@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.compiled_cache import CompiledCache, CompiledSource
 from fvm_hypervisor.soltest.compiler import CompileError, CompilerRun, CompilerTimeout, Solc
-from fvm_hypervisor.soltest.compiling import artifacts_of, checked_output, standard_json
+from fvm_hypervisor.soltest.compiling import artifacts_of, check_output, standard_json
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.sources import Sources
@@ -74,7 +74,7 @@ class MutantCompiler:
         sources = replace(self.sources, texts={**self.sources.texts, mutant.file: text})
         compiler_input = standard_json(self.project, sources, self.solc.version, names)
         compiler_input["settings"]["outputSelection"] = {name: {"*": list(_OUTPUTS)} for name in names}
-        answer = checked_output(self.solc.version, self._output(compiler_input))
+        answer = check_output(self.solc.version, self._output(compiler_input))
         if not self._differs(answer):
             return None
         cache, found = CompiledCache(folder), {}

@@ -55,13 +55,13 @@ class BaselineFailed(HypervisorError):
 
 @dataclass(slots=True)
 class MutationRun:
-    """Mutation tests of a project. `tell` is called with lines of text, `progress` with mutants done and in total."""
+    """Mutation tests of a project. `notify` is called with lines of text, `progress` with mutants done and in total."""
 
     project: Project
     wanted: SuiteFilter
     options: Options
     settings: MutationSettings
-    tell: Callable[[str], None] = lambda _: None
+    notify: Callable[[str], None] = lambda _: None
     progress: Progress = lambda _done, _total: None
     durations: dict[TestName, float] = field(default_factory=dict)
     """Seconds of each test in the baseline."""
@@ -79,7 +79,7 @@ class MutationRun:
         _check_permissions(self.project)
         if self.project.fuzz.seed is None:
             self.project = replace(self.project, fuzz=replace(self.project.fuzz, seed=SEED))
-        session = self._session(self.project, self.options, self.tell)
+        session = self._session(self.project, self.options, self.notify)
         self._baseline(session)
         sources = session.sources()
         files = self.settings.files(self._own(sources.own))
@@ -98,17 +98,17 @@ class MutationRun:
         compiler = MutantCompiler(
             self.project, sources, session.solc(sources), session.artifacts, self.settings.seconds or _COMPILE_SECONDS
         )
-        self.tell(f"{len(mutants)} mutants of {len(files)} files")
+        self.notify(f"{len(mutants)} mutants of {len(files)} files")
         results = self._run_mutants(mutants, index, compiler, session)
         return MutationResult(results, sources.texts, monotonic() - begin, len(mutants) - len(results))
 
     def _tell_coverage(self, line: str) -> None:
         if line.startswith("Compiling"):  # other lines have been told
-            self.tell(f"{line}, for coverage")
+            self.notify(f"{line}, for coverage")
 
-    def _session(self, project: Project, options: Options, tell: Callable[[str], None]) -> SuiteSession:
+    def _session(self, project: Project, options: Options, notify: Callable[[str], None]) -> SuiteSession:
         session = SuiteSession(
-            project, self.wanted, replace(options, verbosity=0, shows_logs=False, records_traces=False), tell
+            project, self.wanted, replace(options, verbosity=0, shows_logs=False, records_traces=False), notify
         )
         session.prepare()
         return session
@@ -131,7 +131,7 @@ class MutationRun:
         for location in artifacts.locations:
             if location.file in found and has_tests(artifacts.load(location)):
                 found[location.file].append(location.name)
-                self.tell(f"{location.file}:{location.name} is not mutated, because it contains tests")
+                self.notify(f"{location.file}:{location.name} is not mutated, because it contains tests")
         return found
 
     def _check_contract(self, trees: Mapping[str, Mapping[str, Any]]) -> None:
@@ -181,7 +181,7 @@ class MutationRun:
                 index.add(suite.file, suite.contract, names, suite.collected)
             index.untraced |= self.durations.keys() - index.by_test.keys()
             return index
-        self.tell("the sources do not compile for coverage: each mutant runs all tests")
+        self.notify("the sources do not compile for coverage: each mutant runs all tests")
         return CoverageIndex({}, untraced=set(self.durations))
 
     # --- the mutants ------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class MutationRun:
         job = session.job()
         reason = self._uncacheable(job.fork_url)
         if reason:
-            self.tell(f"results are not cached: {reason}")
+            self.notify(f"results are not cached: {reason}")
         cache = None if reason else MutationCache.of(self.project, compiler, job)
         with (
             TemporaryDirectory(prefix="mutants-") as folder,

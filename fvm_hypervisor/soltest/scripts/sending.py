@@ -32,7 +32,7 @@ NO_SENDER: Final = (
 _POLL: Final = 0.2
 """Seconds between two requests for a receipt."""
 
-Ask = Callable[..., Any]
+Request = Callable[..., Any]
 """Sends a request: a reader of the response, a method and its parameters (`NodeClient.read`)."""
 
 
@@ -88,7 +88,7 @@ def check_sendable(plan: ScriptPlan) -> None:
 
 
 def check_funds(
-    ask: Ask, planned: Iterable[tuple[int, PlannedTransaction, int]], price: int, by: str = "--resume"
+    request: Request, planned: Iterable[tuple[int, PlannedTransaction, int]], price: int, by: str = "--resume"
 ) -> None:
     """Raise SimulationFailed if a sender cannot pay all its transactions on a network, before any is sent.
 
@@ -100,7 +100,7 @@ def check_funds(
         sender, fee = one.call.sender, (limit or _LEAST_GAS) * price
         fees[sender] = fees.get(sender, 0) + fee
         if one.call.funds < one.call.value + fees[sender]:
-            has = ask(quantity, "eth_getBalance", f"0x{sender.hex()}", "latest")
+            has = request(quantity, "eth_getBalance", f"0x{sender.hex()}", "latest")
             raise SimulationFailed(
                 f"{shown(sender)} cannot pay for transaction {number} of the script, which may cost "
                 f"{show_fil(TokenAmount(one.call.value + fee))} ({show_fil(TokenAmount(one.call.value))} plus gas): "
@@ -125,13 +125,13 @@ def check_order(planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
         last[sender] = number, nonce
 
 
-def check_nonces(ask: Ask, planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
+def check_nonces(request: Request, planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
     """Raise SimulationFailed if a sender's first nonce on a network is already used, before any is sent there."""
     seen: set[EthAddress] = set()
     for number, one in planned:
         sender, nonce = one.call.sender, one.call.nonce
         next_nonce = (
-            nonce if sender in seen else ask(quantity, "eth_getTransactionCount", f"0x{sender.hex()}", "latest")
+            nonce if sender in seen else request(quantity, "eth_getTransactionCount", f"0x{sender.hex()}", "latest")
         )
         seen.add(sender)
         if nonce < next_nonce:
@@ -141,11 +141,11 @@ def check_nonces(ask: Ask, planned: Iterable[tuple[int, PlannedTransaction]]) ->
             )
 
 
-def check_price(ask: Ask, gas_price: int | None) -> None:
+def check_price(request: Request, gas_price: int | None) -> None:
     """Raise InvalidInput if the maximum price is below the base fee of the latest block."""
     if gas_price is None:
         return
-    base = ask(_base_fee, "eth_getBlockByNumber", "latest", False)
+    base = request(_base_fee, "eth_getBlockByNumber", "latest", False)
     if gas_price < base:
         raise InvalidInput(
             f"--with-gas-price {gas_price} is below the base fee of the newest block, {base} attoFIL (wei), so no "
@@ -173,13 +173,13 @@ def title(one: PlannedTransaction) -> str:
 
 
 def fees(
-    ask: Ask, *, legacy: bool = False, gas_price: int | None = None, priority: int | None = None
+    request: Request, *, legacy: bool = False, gas_price: int | None = None, priority: int | None = None
 ) -> dict[str, str]:
     """Return the fee fields of a transaction sent now: the given values, otherwise the node's."""
-    usual = ask(quantity, "eth_gasPrice") if gas_price is None else gas_price
+    usual = request(quantity, "eth_gasPrice") if gas_price is None else gas_price
     if legacy:
         return {"gasPrice": hex(usual)}
-    premium = ask(quantity, "eth_maxPriorityFeePerGas") if priority is None else priority
+    premium = request(quantity, "eth_maxPriorityFeePerGas") if priority is None else priority
     top = 2 * usual + premium if gas_price is None else gas_price
     return {"maxFeePerGas": hex(top), "maxPriorityFeePerGas": hex(min(premium, top))}
 
@@ -193,10 +193,10 @@ def highest(price: Mapping[str, str]) -> int:
 class ScriptSender:
     """Sends the transactions of a record that have no receipt.
 
-    `tell` is called with a line for each receipt; `timeout` is in seconds.
+    `notify` is called with a line for each receipt; `timeout` is in seconds.
     """
 
-    ask: Ask
+    request: Request
     record: ScriptRecord
     keys: Mapping[EthAddress, bytes]
     unlocked: bool = False
@@ -205,7 +205,7 @@ class ScriptSender:
     gas_price: int | None = None
     priority: int | None = None
     timeout: float = 120.0
-    tell: Callable[[str], None] = lambda _: None
+    notify: Callable[[str], None] = lambda _: None
     before: int = 0
     """Number of the script's transactions before those of the record."""
     _waiting: list[dict[str, Any]] = field(default_factory=list)
@@ -232,7 +232,7 @@ class ScriptSender:
             raise InvalidInput(
                 f"transaction {transaction} of the last run failed on the chain: run the script again without --resume"
             )
-        if self.ask(partial(_receipt_of, transaction), "eth_getTransactionReceipt", transaction) is None:
+        if self.request(partial(_receipt_of, transaction), "eth_getTransactionReceipt", transaction) is None:
             raise InvalidInput(
                 f"this node's chain has no transaction {transaction}, whose receipt is in {self.record.latest}: it is "
                 "another chain. Give a node of the recorded chain with --rpc-url, or run the script again without "
@@ -245,7 +245,7 @@ class ScriptSender:
         for row in self.record.transactions:
             if row["hash"] in done:
                 continue
-            if row["hash"] is None or not self.ask(_is_known, "eth_getTransactionByHash", row["hash"]):
+            if row["hash"] is None or not self.request(_is_known, "eth_getTransactionByHash", row["hash"]):
                 self._send(row)
             self._waiting.append(row)
             if self.slow:
@@ -256,21 +256,21 @@ class ScriptSender:
         """Send a transaction. The hash of a signed one is recorded before it is sent."""
         sent = row["transaction"]
         sender = _address(sent["from"])
-        next_nonce = self.ask(quantity, "eth_getTransactionCount", sent["from"], "latest")
+        next_nonce = self.request(quantity, "eth_getTransactionCount", sent["from"], "latest")
         if int(sent["nonce"], 16) < next_nonce:
             raise SimulationFailed(
                 f"nonce {int(sent['nonce'], 16)} of {shown(sender)} is already used (the next one is {next_nonce}): "
                 "run the script again without --resume"
             )
-        price = fees(self.ask, legacy=self.legacy, gas_price=self.gas_price, priority=self.priority)
+        price = fees(self.request, legacy=self.legacy, gas_price=self.gas_price, priority=self.priority)
         self._check_funds(row, price)
         if int(sent["gas"], 16) == 0:
             call = {name: word for name, word in sent.items() if name in _OF_CALLS and word is not None}
-            sent["gas"] = hex(self.ask(quantity, "eth_estimateGas", call))
+            sent["gas"] = hex(self.request(quantity, "eth_estimateGas", call))
             self._check_funds(row, price)
         if self.unlocked:
             request = {name: word for name, word in {**sent, **price}.items() if word}
-            row["hash"] = self.ask(_hash, "eth_sendTransaction", request)
+            row["hash"] = self.request(_hash, "eth_sendTransaction", request)
             self.record.write()
             return
         premium = int(price.get("maxPriorityFeePerGas", price.get("gasPrice", "0x0")), 16)
@@ -288,7 +288,7 @@ class ScriptSender:
         signed = Account.from_key(self.keys[sender]).sign(transaction)
         row["hash"] = f"0x{signed.hash().hex()}"
         self.record.write()
-        self.ask(partial(_same_hash, row["hash"]), "eth_sendRawTransaction", f"0x{signed.raw().hex()}")
+        self.request(partial(_same_hash, row["hash"]), "eth_sendRawTransaction", f"0x{signed.raw().hex()}")
 
     def _check_funds(self, row: dict[str, Any], price: Mapping[str, str]) -> None:
         """Raise SimulationFailed if a sender cannot pay the value and the gas at its maximum price.
@@ -298,7 +298,7 @@ class ScriptSender:
         sent = row["transaction"]
         gas, value = int(sent["gas"], 16) or _LEAST_GAS, int(sent["value"], 16)
         fee = gas * highest(price)
-        has = self.ask(quantity, "eth_getBalance", sent["from"], "latest")
+        has = self.request(quantity, "eth_getBalance", sent["from"], "latest")
         if has < value + fee:
             number = self.before + self.record.transactions.index(row) + 1
             raise SimulationFailed(
@@ -316,7 +316,7 @@ class ScriptSender:
             failed = receipt["status"] != "0x1"
             made = f", contract {row['contractAddress']}" if row["transactionType"] != "CALL" else ""
             at = f"block {block}" if self.record.whole is None else f"chain {self.record.chain}, block {block}"
-            self.tell(f"{'FAILED' if failed else 'ok'}  {row['hash']}  {at}, gas {used:,}{made}")
+            self.notify(f"{'FAILED' if failed else 'ok'}  {row['hash']}  {at}, gas {used:,}{made}")
             if failed:
                 raise SimulationFailed(f"transaction {row['hash']} failed on the chain: no further ones were sent")
         self._waiting.clear()
@@ -324,7 +324,7 @@ class ScriptSender:
     def _receipt(self, transaction: str) -> dict[str, Any]:
         end = time.monotonic() + self.timeout
         while True:
-            found: dict[str, Any] | None = self.ask(
+            found: dict[str, Any] | None = self.request(
                 partial(_receipt_of, transaction), "eth_getTransactionReceipt", transaction
             )
             if found is not None:

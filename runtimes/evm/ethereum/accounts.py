@@ -381,7 +381,7 @@ class Accounts:
         elif self.find(address) is None:
             self.create_account(address)
 
-    def keep_touch(self) -> None:
+    def record_lasting_touch(self) -> None:
         """Mark the precompile RIPEMD-160, which stays touched after a rollback."""
         self._touched_ripemd160 = True
 

@@ -51,7 +51,7 @@ _RESERVED_BYTE = 0xEF  # EIP-3541
 _GET_STORAGE_AT = 5
 
 
-def _answer_ask(host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
+def _execute_subcall(host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
     frames = host.frames
     try:
         return execute_subcall(host, inputs) if frames is None else frames.execute_subcall(host, inputs)
@@ -213,7 +213,7 @@ class EthereumInvocation:
         try:
             step = engine.start(frame, host)
             while not isinstance(step, FrameOutcome):
-                step = engine.resume(_answer_ask(host, step))
+                step = engine.resume(_execute_subcall(host, step))
         except FrameStopped as stopped:
             step = FrameOutcome(Status.REVERT, stopped.output)
         host.gas.settle()

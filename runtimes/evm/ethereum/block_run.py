@@ -212,7 +212,7 @@ class BlockRun:
         executor.pay((withdrawal.address, withdrawal.amount * _GWEI) for withdrawal in withdrawals)
         if self.fork.requests:
             called = (WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS, *(BUILDERS if self.fork.builder_requests else ()))
-            found = b"".join(self._deposits()), *map(executor.checked_system_call, called)
+            found = b"".join(self._deposits()), *map(executor.required_system_call, called)
             self.requests = [bytes([kind]) + data for kind, data in enumerate(found) if data]
 
     def _deposits(self) -> list[bytes]:

@@ -95,7 +95,7 @@ class EthereumExecutor:
         result = self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_system_call)
         return unwrap_return(result.output) if result.success else None
 
-    def checked_system_call(self, to: EthAddress) -> bytes:
+    def required_system_call(self, to: EthAddress) -> bytes:
         """Make a system call that a valid block requires (EIP-7002, EIP-7251, EIP-8282). Raises InvalidBlock."""
         accounts = self._accounts()
         if not accounts.code(accounts.find(to)):
@@ -193,23 +193,23 @@ class EthereumExecutor:
         `transaction` is the one that it carries, if the message alone does not contain all of it.
         """
         sender, found, entry = transaction_of(self._machine, message)
-        whole = found if transaction is None else transaction
-        application = self._application(whole, sender, None, entry, paid=False)
-        result = self._apply_traced(whole, sender, lambda: self._or_rollback(application.simulate))
+        complete = found if transaction is None else transaction
+        application = self._application(complete, sender, None, entry, paid=False)
+        result = self._apply_traced(complete, sender, lambda: self._or_rollback(application.simulate))
         self._next_index()
         return result
 
-    def check(self, asked: Message | Transaction, base_fee: TokenAmount, sender: EthAddress) -> None:
+    def check(self, item: Message | Transaction, base_fee: TokenAmount, sender: EthAddress) -> None:
         """Check that a block with this base fee may contain a message or transaction.
 
         Nonce and funds of the sender are not checked. Raises InvalidTransaction.
         """
         block = block_of(self._machine)
         fork = fork_of(self._machine, block)
-        if isinstance(asked, Message):
-            transaction = _with_supported_type(fork, transaction_of(self._machine, asked)[1])
+        if isinstance(item, Message):
+            transaction = _with_supported_type(fork, transaction_of(self._machine, item)[1])
         else:
-            transaction = asked
+            transaction = item
         limits = block_limits(self._machine, block, fork, base_fee)
         check(transaction, fork, limits, required_gas(transaction, fork, sender))
 
@@ -235,7 +235,7 @@ class EthereumExecutor:
         fork = fork_of(self._machine)
         self.recorder = AccessRecorder() if fork.access_lists else None
         is_recorded = self.recorder is not None
-        if fork.block_hash_contract and (is_recorded or not self._hashes.keep(parent_hash)):
+        if fork.block_hash_contract and (is_recorded or not self._hashes.write(parent_hash)):
             self.system_call(BLOCK_HASHES, parent_hash)
         self._next_index()
 
@@ -302,8 +302,8 @@ class EthereumExecutor:
             output = CreateReturn(ActorID(actor or 0), None, result.created).encode()
         root = events_root(result.events) if kept and result.events else None
         receipt = Receipt(result.exit_code, output, Gas(result.gas_used), root)
-        is_receipts = result.execution_gas == result.gas_used and not result.state_gas
-        block_gas = None if is_receipts else BlockGas(result.execution_gas, result.state_gas)
+        equals_receipt = result.execution_gas == result.gas_used and not result.state_gas
+        block_gas = None if equals_receipt else BlockGas(result.execution_gas, result.state_gas)
         return ApplyResult(receipt, result.gas, result.events, result.message, result.reason, block_gas=block_gas)
 
     def _or_rollback(self, apply: Callable[[], TransactionResult]) -> TransactionResult:
@@ -345,8 +345,8 @@ def _transaction_of(call: SimulatedCall, accounts: Accounts) -> Transaction:
     )
 
 
-_ADDRESS: Final = Address.delegated(EAM_NAMESPACE, BLOCK_HASHES)
-_CODE: Final = cid_of(BLOCK_HASHES_CODE, RAW)
+_CONTRACT_ADDRESS: Final = Address.delegated(EAM_NAMESPACE, BLOCK_HASHES)
+_CONTRACT_CODE: Final = cid_of(BLOCK_HASHES_CODE, RAW)
 
 
 class BlockHashes:
@@ -358,21 +358,21 @@ class BlockHashes:
 
     def __init__(self, machine: MachineState) -> None:
         self._machine = machine
-        self._left: tuple[Cid, EvmState, StoredWords] | None = None
+        self._last: tuple[Cid, EvmState, StoredWords] | None = None
         """The contract's head, state and storage as last written."""
 
-    def keep(self, parent_hash: bytes) -> bool:
+    def write(self, parent_hash: bytes) -> bool:
         """Write the hash of the parent of the machine's block; return False, without effect, if the code differs.
 
         Raises Fatal for a state that cannot be read, and the store's errors.
         """
         machine, tree = self._machine, self._machine.state_tree
-        actor = tree.lookup_id(_ADDRESS)
+        actor = tree.lookup_id(_CONTRACT_ADDRESS)
         state = None if actor is None else tree.get_actor(actor)
         if actor is None or state is None or state.code != machine.manifest.code("evm"):
             return False
-        (head, contract, slots), self._left = self._at(state.head), None  # cleared until everything is written
-        if contract.bytecode != _CODE:
+        (head, contract, slots), self._last = self._at(state.head), None  # cleared until everything is written
+        if contract.bytecode != _CONTRACT_CODE:
             return False
         slots.set((machine.context.epoch - 1) % BLOCK_HASH_COUNT, int.from_bytes(parent_hash, "big"))
         contract = replace(contract, storage=slots.flush())
@@ -380,12 +380,12 @@ class BlockHashes:
         head = cid_of(data)
         machine.store.put(head, data)
         tree.set_actor(actor, state.with_head(head))
-        self._left = head, contract, slots
+        self._last = head, contract, slots
         return True
 
     def _at(self, head: Cid) -> tuple[Cid, EvmState, StoredWords]:
-        if self._left is not None and self._left[0] == head:
-            return self._left
+        if self._last is not None and self._last[0] == head:
+            return self._last
         store = self._machine.store
         try:
             contract = EvmState.decode(store.get(head))

@@ -29,7 +29,7 @@ from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.instance import FastInstance, address_of
 from runtimes.evm.fast.numbers import GuestCommand, GuestExit, TreeFlag
 from runtimes.evm.fast.pool import INTERPRETED, Pool, Tier, pool
-from runtimes.evm.fast.tree import Trees, features, put_outcome, put_tree_start, take_state_gas
+from runtimes.evm.fast.tree import Trees, features, take_state_gas, write_outcome, write_tree_start
 from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
 from store.blockstore import StoreError
 
@@ -120,7 +120,7 @@ class FastEngine:
             if table.waits:
                 instance.prepare(number, rules)
             flags = TreeFlag.ALONE | TreeFlag.ASKS if host.listens else TreeFlag.ALONE  # its logs, even if it fails
-            put_tree_start(instance, frame, host, rules, number, flags, found)
+            write_tree_start(instance, frame, host, rules, number, flags, found)
             exit_code, left = instance.run_alone(GuestCommand.START_TREE, gas)
             supplied = 0
             while (
@@ -138,7 +138,7 @@ class FastEngine:
             if status is Status.SUCCESS:
                 Changes(instance.read(changes, length), host).write()
             else:
-                self._keep_touch(instance, host)
+                self._report_lasting_touch(instance, host)
                 if host.listens:
                     Changes(instance.read(changes, length), host).report_logs()
             return FrameOutcome(status, data), gas - left
@@ -166,7 +166,7 @@ class FastEngine:
             tree_flags = table.trees.start_flags(self._code, host)
             if tree_flags is not None:
                 instance.features = table.features
-                put_tree_start(instance, frame, cast(TreeFrameHost, host), rules, code, tree_flags)
+                write_tree_start(instance, frame, cast(TreeFrameHost, host), rules, code, tree_flags)
                 step = self._run_as_tree(instance, cast(TreeFrameHost, host), GuestCommand.START_TREE, tree_flags)
                 if step is not None:
                     return step
@@ -204,7 +204,7 @@ class FastEngine:
         if exit_code == Status.SUCCESS:
             Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).write()
         else:
-            self._keep_touch(instance, host)
+            self._report_lasting_touch(instance, host)
             if tree_flags & TreeFlag.ASKS:
                 Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).report_logs()
         if exit_code == GuestExit.OUT_OF_GAS:
@@ -212,10 +212,10 @@ class FastEngine:
         return self._frame_end(instance, host, Status(exit_code))
 
     @staticmethod
-    def _keep_touch(instance: FastInstance, host: TreeHost) -> None:
+    def _report_lasting_touch(instance: FastInstance, host: TreeHost) -> None:
         """Report a touch that outlasts the failure of the tree."""
         if instance.numbers[_KEPT_TOUCH]:
-            host.accounts.keep_touch()
+            host.accounts.record_lasting_touch()
 
     def _hand_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
         """Commit the tree's changes so far; its first frame then waits for an answer or continues on its own."""
@@ -240,7 +240,7 @@ class FastEngine:
             way = self._table.trees.resume_flags(host)
             if way is not None:
                 instance.features, tree_host = self._table.features, cast(TreeFrameHost, host)
-                put_outcome(instance, tree_host, number, outcome, output, way)
+                write_outcome(instance, tree_host, number, outcome, output, way)
                 step = self._run_as_tree(instance, tree_host, GuestCommand.RESUME_TREE, way)
                 if step is None:
                     raise Fatal("the EVM engine gave up a frame that was resumed")

@@ -76,7 +76,7 @@ class Pool:
 
     def take(self, message: object) -> FastInstance:
         """Return an instance with waiting frames of the message, otherwise one without any waiting frame."""
-        self._signals.keep()
+        self._signals.restore()
         owner = ref(message)
         for own in (True, False):
             for instance in tuple(self._instances):
@@ -99,7 +99,7 @@ class Pool:
 
     def reacquire(self, instance: FastInstance) -> None:
         """Lock the instance on which a frame waits; raises Fatal if it has failed meanwhile."""
-        self._signals.keep()
+        self._signals.restore()
         instance.lock.acquire()
         if instance.broken:
             instance.remove_waiting()

@@ -111,7 +111,7 @@ class Trees:
         self._left[host.message] = self._left.get(host.message, 0) + 1
 
 
-def put_tree_start(
+def write_tree_start(
     guest: FastInstance,
     frame: Frame,
     host: TreeHost,
@@ -133,7 +133,7 @@ def put_tree_start(
     )
 
 
-def put_outcome(
+def write_outcome(
     guest: FastInstance, host: TreeHost, frame: int, outcome: SubcallOutcome, output: bytes, tree_flags: int
 ) -> None:
     """Write a subcall's outcome for a frame that continues as the first of a tree.

@@ -110,7 +110,7 @@ def _shape(types: bytes) -> str:
 
 
 def _instance(linked: LinkedModule) -> FueledInstance:
-    trap_signals().keep()
+    trap_signals().restore()
     engine = linked.linker.engine
     instance = FueledInstance(engine.lib, engine.pointer, MEMORY, _TABLE)
     try:

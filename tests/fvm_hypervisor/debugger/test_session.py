@@ -54,7 +54,7 @@ def innermost_position(session: Session) -> tuple[str, int]:
 def test_message_has_equal_result_under_the_debugger(debug: Debug, stage: Stage) -> None:
     session = debug()
     session.start()
-    ended = session.go_on()
+    ended = session.resume()
     receipt = stage.network.receipt(stage.failed)
     assert isinstance(ended, End)
     assert (ended.exit_code, ended.gas_used) == (receipt.exit_code, receipt.gas_used)
@@ -87,7 +87,7 @@ def test_a_step_goes_into_functions_and_native_actors(debug: Debug, stage: Stage
     session = debug()
     session.start()
     session.breakpoints.add(f"call f0{stage.counter}")
-    stop = stopped(session.go_on())
+    stop = stopped(session.resume())
     assert stop.site.mark is MarkKind.CALL
     assert [frame.runtime for frame in views.frames(session)] == ["", "evm"]
     assert views.frames(session)[1].line == line_of("delegatecall(input)")
@@ -122,10 +122,10 @@ def test_a_breakpoint_of_each_kind(debug: Debug, stage: Stage, text: str, where:
     session.start()
     made = session.breakpoints.add(text.replace("teller", f"f0{stage.counter}"))
     if text == "method pay":  # it is the message's own: found from the beginning on
-        assert isinstance(session.go_on(), End)
+        assert isinstance(session.resume(), End)
         assert stopped(session.reverse()).site.position == Position(1)
         return
-    stop = stopped(session.go_on())
+    stop = stopped(session.resume())
     assert stop.reason.startswith(f"breakpoint {made.number}: {made.kind}")
     match where:
         case "call":
@@ -145,7 +145,7 @@ def test_native_actor_exit_is_observed_before_state_revert(debug: Debug, stage: 
     session = debug()
     session.start()
     session.breakpoints.add("exit any")
-    session.go_on()
+    session.resume()
     actor = f"f0{stage.counter}"
     call = views.call_of(session, 0)
     assert f'"{WORDS}"' in views.syscall_text(session, call)
@@ -195,8 +195,8 @@ def test_backwards_to_the_breakpoint_before(debug: Debug) -> None:
     session.start()
     session.breakpoints.add("syscall ipld::block_link")
     session.breakpoints.add("exit any")
-    first = stopped(session.go_on())
-    second = stopped(session.go_on())
+    first = stopped(session.resume())
+    second = stopped(session.resume())
     assert (first.reason, second.reason) == ("breakpoint 1: syscall ipld::block_link", "breakpoint 2: exit any")
     again = stopped(session.reverse())
     assert (again.reason, again.site.position) == (first.reason, first.site.position)
@@ -210,14 +210,14 @@ def test_back_command_reaching_message_start_resets_frame(debug: Debug) -> None:
     session = debug()
     session.breakpoints.add("exit any")
     session.start()
-    session.go_on()
+    session.resume()
     terminal = Terminal(session)
-    assert "Teller.sol" in terminal.do("up")
-    assert terminal.do("back into 1000") == "error: cannot step back: this is the start of the message"
+    assert "Teller.sol" in terminal.execute("up")
+    assert terminal.execute("back into 1000") == "error: cannot step back: this is the start of the message"
     assert terminal.frame == 0
-    assert "begins" in terminal.do("where")
+    assert "begins" in terminal.execute("where")
     terminal.frame = 1
-    assert terminal.do("list") == "error: there is no frame 1: expected 0 to 0"
+    assert terminal.execute("list") == "error: there is no frame 1: expected 0 to 0"
 
 
 Command = Callable[[Session], object]
@@ -239,8 +239,8 @@ def test_a_pause_in_a_command_that_runs_again_leaves_the_place(
     session.start()
     session.breakpoints.add("line Teller.sol:18")
     session.breakpoints.add("line Teller.sol:19")
-    session.go_on()
-    before = stopped(session.go_on())
+    session.resume()
+    before = stopped(session.resume())
     hits = [made.hits for made in session.breakpoints.all]
     paused_while_it_runs(monkeypatch, 1)
     with pytest.raises(Interrupted, match="interrupted"):
@@ -255,7 +255,7 @@ def test_interrupted_caller_frame_inspection_keeps_position(debug: Debug, monkey
     session = debug()
     session.start()
     session.breakpoints.add("exit any")
-    before = stopped(session.go_on())
+    before = stopped(session.resume())
     terminal = Terminal(session)
     for look in (lambda: views.step_of(session, 1), lambda: session.functions(views.call_of(session, 0))):
         paused_while_it_runs(monkeypatch, 1)
@@ -266,7 +266,7 @@ def test_interrupted_caller_frame_inspection_keeps_position(debug: Debug, monkey
     assert views.step_of(session, 1).name == "DELEGATECALL"
     terminal.frame = 1
     paused_while_it_runs(monkeypatch, 2)  # on the way back, too: it stands where it was paused
-    assert terminal.do("storage").startswith("error: interrupted")
+    assert terminal.execute("storage").startswith("error: interrupted")
     assert stopped(session.state).reason == "paused"
     assert session.site.position < before.site.position
 
@@ -275,10 +275,10 @@ def test_pause_while_reversing_from_end_is_a_stop(debug: Debug, monkeypatch: pyt
     session = debug()
     for move in (session.back, session.reverse):
         session.start()
-        session.go_on()
+        session.resume()
         paused_while_it_runs(monkeypatch, 1)
         assert stopped(move()).reason == "paused"
-        assert isinstance(session.go_on(), End)
+        assert isinstance(session.resume(), End)
 
 
 def paused_while_it_runs(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
@@ -298,7 +298,7 @@ def test_caller_stack_is_inspected_by_rerunning(debug: Debug) -> None:
     session = debug()
     session.start()
     session.breakpoints.add("exit any")
-    place = stopped(session.go_on()).site.position
+    place = stopped(session.resume()).site.position
     step = views.step_of(session, 1)
     assert step.name == "DELEGATECALL"
     assert step.stack[-2] == int("0xfe00000000000000000000000000000000000005", 16)
@@ -310,7 +310,7 @@ def test_debugged_call_leaves_state_unchanged(debug: Debug, stage: Stage) -> Non
     root = stage.network.machine.root
     session = debug(of_call(stage.network, CallRequest(stage.teller.address, data)))
     session.start()
-    ended = session.go_on()
+    ended = session.resume()
     assert isinstance(ended, End)
     assert ended.exit_code == 0
     assert stage.network.machine.root == root
@@ -368,7 +368,7 @@ def test_step_back_in_long_message_visits_few_instructions(
     data = stage.teller.interface.encode_call("spin", 5_000)
     session = debug(of_call(stage.network, CallRequest(stage.teller.address, data)))
     session.start()
-    session.go_on()
+    session.resume()
     seen = 0
     pause = StepListener.pause
 
@@ -392,16 +392,16 @@ def test_the_functions_of_a_native_actor_at_a_syscall(debug: Debug, stage: Stage
     session = debug()
     session.start()
     session.breakpoints.add("exit any")
-    place = stopped(session.go_on()).site.position
+    place = stopped(session.resume()).site.position
     names = session.functions(views.call_of(session, 0))
     assert names[-1] == "invoke"  # what an actor exports
     assert len(names) > 1
     assert session.functions(views.call_of(session, 1)) == []  # of a contract
     assert session.site.position == place
-    ended = session.go_on()
+    ended = session.resume()
     assert isinstance(ended, Stop)  # the contract reverts with the same code
     session.breakpoints.remove(1)
-    end = session.go_on()
+    end = session.resume()
     assert isinstance(end, End)
     assert end.gas_used == stage.network.receipt(stage.failed).gas_used
 
@@ -431,7 +431,7 @@ def test_start_function_trap_ends_call_with_readable_error(stage: Stage, debug: 
     assert "actor 2" in views.frames(session)[0].title
     with pytest.raises(InvalidInput, match="memory is not available here"):
         views.memory(session, 0, 0, 32)
-    ended = session.go_on()
+    ended = session.resume()
     assert isinstance(ended, End)
     assert ended.exit_code == 4
 
@@ -456,7 +456,7 @@ def test_params_not_matching_schema_are_shown_raw(tmp_path: Path) -> None:
         try:
             session.start()
             session.breakpoints.add("method Fail")
-            session.go_on()
+            session.resume()
             assert "Fail(0x83182172" in views.frames(session)[0].title
             session.step()
             assert views.state(session, f"f0{wrong.counter}", "")[0] == 0
@@ -476,9 +476,9 @@ def test_a_path_of_a_state_may_begin_as_an_address(debug: Debug) -> None:
     session = debug()
     session.start()
     terminal = Terminal(session)
-    assert "there is no actor" in terminal.do("state f0999999")
-    assert "total" in terminal.do("state total")
-    assert "there is no actor" not in terminal.do("state total")
+    assert "there is no actor" in terminal.execute("state f0999999")
+    assert "total" in terminal.execute("state total")
+    assert "there is no actor" not in terminal.execute("state total")
 
 
 def test_machine_and_disk_errors_are_shown_with_their_message() -> None:
@@ -491,7 +491,7 @@ def test_omitted_storage_and_memory_are_reported(debug: Debug, monkeypatch: pyte
     session = debug()
     session.start()
     session.breakpoints.add("line Teller.sol:17")
-    session.go_on()
+    session.resume()
     monkeypatch.setattr(views, "MAX_SLOTS", 1)
 
     def two_slots(*_: object) -> SimpleNamespace:
@@ -502,10 +502,10 @@ def test_omitted_storage_and_memory_are_reported(debug: Debug, monkeypatch: pyte
 
     monkeypatch.setattr(views, "state_with_storage", two_slots)
     terminal = Terminal(session)
-    assert terminal.do("storage").splitlines()[1:] == ["more from slot 0x7: `storage 0x7`"]
-    assert terminal.do("storage 0x7") == "0x7: 0x9"
-    assert "0 to 2^256 - 1" in terminal.do("storage -1")
+    assert terminal.execute("storage").splitlines()[1:] == ["more from slot 0x7: `storage 0x7`"]
+    assert terminal.execute("storage 0x7") == "0x7: 0x9"
+    assert "0 to 2^256 - 1" in terminal.execute("storage -1")
     monkeypatch.setattr(variables, "_MAX_BYTES", 64)
     rows = variables._words("calldata", bytes(100))
     assert [(each.name, each.value[:30]) for each in rows[2:]] == [("...", "36 bytes more: `calldata 64 36`"[:30])]
-    assert terminal.do("calldata 0 4").startswith("0x000000  ")
+    assert terminal.execute("calldata 0 4").startswith("0x000000  ")

@@ -58,7 +58,7 @@ def test_a_contract_under_ethereums_rules() -> None:
         try:
             session.start()
             session.breakpoints.add("line Teller.sol:35")
-            stop = session.go_on()
+            stop = session.resume()
             assert isinstance(stop, Stop)
             assert views.frames(session)[0].line == 35
             assert views.storage(session, 0).slots == {}

@@ -40,10 +40,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def choose_solc(
     wanted: Project,
     use: str | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     **texts: str,
 ) -> Solc:
-    return SolcChoice(wanted, use, tell).solc(texts.items())
+    return SolcChoice(wanted, use, notify).solc(texts.items())
 
 
 def put(cache: Path, version: str, source: str, pin: str | None = None) -> Path:
@@ -164,10 +164,10 @@ def test_npm_installs_solc_required_by_config_or_pragmas(tmp_path: Path, monkeyp
     )
     fake_npm(tmp_path, monkeypatch, f"cp {tarball(tmp_path / 'solc.tgz', source)} $(echo $2 | tr @ -).tgz")
     told: list[str] = []
-    first = choose_solc(project(tmp_path / "project", "0.8.20"), tell=told.append)
+    first = choose_solc(project(tmp_path / "project", "0.8.20"), notify=told.append)
     assert (first.version, first.path.read_bytes(), told) == ("0.8.20", source, ["Installing Solc 0.8.20 from npm"])
-    assert choose_solc(project(tmp_path / "project"), tell=told.append, A="pragma solidity ^0.8.8;") == first
-    newer = choose_solc(project(tmp_path / "project"), tell=told.append, A="pragma solidity >=0.8.21;")
+    assert choose_solc(project(tmp_path / "project"), notify=told.append, A="pragma solidity ^0.8.8;") == first
+    newer = choose_solc(project(tmp_path / "project"), notify=told.append, A="pragma solidity >=0.8.21;")
     assert (newer.version, told[1:]) == ("0.8.37", ["Installing Solc 0.8.37 from npm"])
 
 

@@ -58,15 +58,17 @@ def project(tmp_path: Path, version: str | None = None) -> Project:
     return Project(tmp_path / "project", compiler=CompilerSettings(version=version))
 
 
-def choose(wanted: Project, use: str | None = None, tell: Callable[[str], None] = lambda _: None, **texts: str) -> Solc:
-    return SolcChoice(wanted, use, tell).solc(texts.items())
+def choose(
+    wanted: Project, use: str | None = None, notify: Callable[[str], None] = lambda _: None, **texts: str
+) -> Solc:
+    return SolcChoice(wanted, use, notify).solc(texts.items())
 
 
 def test_foundrys_compiler_is_taken_and_sees_no_secret(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = foundrys(home, "0.8.20")
-    found = choose(project(tmp_path, "0.8.20"), tell=pytest.fail)
+    found = choose(project(tmp_path, "0.8.20"), notify=pytest.fail)
     assert found == Solc("0.8.20", program, False, "Foundry's cache")
     monkeypatch.setenv("TOKEN", "secret")
     assert found.start().compile({}) == {"secret": "", "at": str(program.parent)}
@@ -168,11 +170,11 @@ def test_listed_solc_is_downloaded_once_and_verified_per_use(tmp_path: Path, mon
     told: list[str] = []
     with served(tmp_path / "site") as url:
         monkeypatch.setenv("FVM_SOLC_BINARIES", url)
-        found = choose(project(tmp_path), tell=told.append, A="pragma solidity =0.8.20;")
+        found = choose(project(tmp_path), notify=told.append, A="pragma solidity =0.8.20;")
     assert (found.version, found.is_javascript, found.origin) == ("0.8.20", False, "solc-bin")
     assert told == [f"Installing Solc 0.8.20 for {PLATFORM}"]
     assert "at" in found.start().compile({})
-    assert choose(project(tmp_path, "0.8.20"), tell=pytest.fail) == found
+    assert choose(project(tmp_path, "0.8.20"), notify=pytest.fail) == found
     found.path.write_text(found.path.read_text() + f"touch {tmp_path}/ran\n")
     with pytest.raises(
         InvalidInput, match=r"is not solc 0\.8\.20: its SHA-256 is .*Delete .* to download the compiler again"
@@ -215,4 +217,4 @@ def test_offline_solc_lookup_makes_no_request(tmp_path: Path, home: Path, monkey
     foundrys(home, "0.8.9")
     monkeypatch.setenv("FVM_SOLC_BINARIES", "http://127.0.0.1:1")
     with pytest.raises(InvalidInput, match=r"--offline .* installed: 0\.8\.9$"):
-        choose(replace(project(tmp_path, "0.8.20"), offline=True), tell=pytest.fail)
+        choose(replace(project(tmp_path, "0.8.20"), offline=True), notify=pytest.fail)

@@ -11,7 +11,7 @@ import pytest
 from fvm_hypervisor.soltest.project import InvariantSettings, Project
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import selector
-from fvm_hypervisor.soltest.stored_failures import failed_names, stored_input, stored_sequence
+from fvm_hypervisor.soltest.stored_failures import failed_names, load_failing_input, load_failing_sequence
 from tests.fvm_hypervisor.soltest.contracts import artifact, counting_suite
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -41,22 +41,22 @@ def step(calldata: str, contract: str) -> dict[str, object]:
 
 def test_stored_forge_failure_input_is_read(tmp_path: Path) -> None:
     kept(tmp_path, "fuzz/failures/CounterTest/testFuzz_broken", OF_A_FUZZ_TEST)
-    found = stored_input(Project(tmp_path), "CounterTest", "testFuzz_broken(uint64)")
+    found = load_failing_input(Project(tmp_path), "CounterTest", "testFuzz_broken(uint64)")
     assert found == bytes.fromhex("b39e4d03") + (183452623547).to_bytes(32, "big")
-    assert stored_input(Project(tmp_path), "CounterTest", "testFuzz_other(uint64)") is None
+    assert load_failing_input(Project(tmp_path), "CounterTest", "testFuzz_other(uint64)") is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"calldata": 5}', '{"calldata": "0xzz"}', "[" * 100_000])
 def test_invalid_stored_failure_is_skipped(tmp_path: Path, content: str) -> None:
     kept(tmp_path, "fuzz/failures/A/testA", content)
     kept(tmp_path, "invariant/failures/A/invariantA", content)
-    assert stored_input(Project(tmp_path), "A", "testA(uint256)") is None
-    assert stored_sequence(Project(tmp_path), "A", "invariantA()") == ()
+    assert load_failing_input(Project(tmp_path), "A", "testA(uint256)") is None
+    assert load_failing_sequence(Project(tmp_path), "A", "invariantA()") == ()
 
 
 def test_a_name_leads_to_no_other_folder(tmp_path: Path) -> None:
     kept(tmp_path, "fuzz/testA", OF_A_FUZZ_TEST)
-    assert stored_input(Project(tmp_path), "A", "../../testA(uint256)") is None
+    assert load_failing_input(Project(tmp_path), "A", "../../testA(uint256)") is None
 
 
 def test_names_that_cannot_be_read_are_none(tmp_path: Path) -> None:

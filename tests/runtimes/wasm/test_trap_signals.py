@@ -68,7 +68,7 @@ def test_each_thread_is_answered_in_a_place_of_its_own(monkeypatch: pytest.Monke
     both = threading.Barrier(2)
 
     def look() -> None:
-        signals.keep()
+        signals.restore()
         both.wait(10)
 
     threads = [threading.Thread(target=look) for _ in range(2)]

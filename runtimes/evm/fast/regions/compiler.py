@@ -99,7 +99,7 @@ class RegionCompiler:
         else:
             self._queue.put((found, code, rules, root))
 
-    def compile_whole(self, found: CodeRegions, code: bytes, rules: EngineRules) -> None:
+    def compile_all(self, found: CodeRegions, code: bytes, rules: EngineRules) -> None:
         """Compile a whole code now, except for parts unreachable from any landing."""
         if not found.compiled and not found.refused:
             with self._lock:

@@ -127,7 +127,7 @@ class _Emitter(RegionOperations):
         ):
             code += wasm.get(RUNNING) + wasm.load_i32(address) + wasm.put(local)
         code += wasm.get(RUNNING) + wasm.load_i64(shared.GAS) + wasm.put(GAS)
-        self._look_at_memory()
+        self._load_memory_bounds()
         # the interpreter enters at more places than jumps may target: these are the second half of the table
         code += wasm.get(PC) + wasm.i32(span) + wasm.I32_ADD + wasm.put(PC)
         code += wasm.BLOCK + wasm.LOOP + wasm.BLOCK + wasm.BLOCK * count

@@ -82,7 +82,7 @@ class InstanceRegions:
         reported = self._guest.numbers[0]
         data = self._data(reported, command)
         code = self._code(reported, which, data, rules)
-        self._compiler.compile_whole(code.found, data, rules)
+        self._compiler.compile_all(code.found, data, rules)
         self._put_in(code, command)
 
     def _code(self, number: int, which: int, data: bytes, rules: EngineRules) -> _HotCode:

@@ -69,7 +69,7 @@ class RegionOperations(RegionStack):
         self._leave_here(instruction.pc, before, own, 2)
         code += wasm.END
         code += wasm.get(LEFT) + wasm.put(GAS)
-        self._look_at_memory()
+        self._load_memory_bounds()
         code += wasm.END
         code += wasm.get(MEMORY)
         self._words.push(start[0])
@@ -155,7 +155,7 @@ class RegionOperations(RegionStack):
         made: Limbs | None = None
         if opcode not in (0x08, 0x09):
             a, b = self._limbs(stack[-1]), self._limbs(stack[-2])
-            made = self._made(opcode, a, b)
+            made = self._encode_binary(opcode, a, b)
         if made is not None:
             del stack[-2:]
             self._push(made)
@@ -164,7 +164,7 @@ class RegionOperations(RegionStack):
         else:
             self._operate(opcode, instruction.operands[0])
 
-    def _made(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
+    def _encode_binary(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
         """Encode an opcode of two words, the upper one first; return None if it needs a function call."""
         words = self._words
         match opcode:
@@ -190,9 +190,9 @@ class RegionOperations(RegionStack):
                 return words.either(a, b)
             case 0x18:
                 return words.differ(a, b)
-        return self._made_with_constant(opcode, a, b)
+        return self._encode_with_constant(opcode, a, b)
 
-    def _made_with_constant(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
+    def _encode_with_constant(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
         words = self._words
         number, divisor = known(a), known(b)
         if number is not None:

@@ -47,7 +47,7 @@ class RegionStack:
         self._rest = 0
         """Static gas already charged for the current instruction and those after it."""
 
-    def _look_at_memory(self) -> None:
+    def _load_memory_bounds(self) -> None:
         """Load the address and size of memory; `ROOM` is the first offset at which no whole word fits."""
         code = self._code
         code += wasm.get(RUNNING) + wasm.load_i32(shared.MEMORY) + wasm.put(MEMORY)
