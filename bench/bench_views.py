@@ -13,8 +13,8 @@ from bench.bench_evm import LOOP
 from bench.rows import Row, seconds
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.collecting import VisitTracer
+from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer
-from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.tracing import Tracer
 
 INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP
@@ -23,28 +23,28 @@ INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP
 
 def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
-    with_world = WorldSettings()
-    world = World(with_world, Cheatcodes())
+    settings = ExecutorSettings()
+    executor = TestExecutor(settings, Cheatcodes())
     try:
-        address, _ = world.deploy(INIT, with_world.sender)
+        address, _ = executor.deploy(INIT, settings.sender)
         if address is None:
             raise RuntimeError("the loop was not deployed")
         made = address
 
         def call(tracer: Tracer | None) -> float:
-            world.machine.tracer = tracer
+            executor.machine.tracer = tracer
             try:
-                return seconds(lambda: world.call(with_world.sender, made, b""), clock=process_time)
+                return seconds(lambda: executor.call(settings.sender, made, b""), clock=process_time)
             finally:
-                world.machine.tracer = None
+                executor.machine.tracer = None
 
         alone = call(None)
         watched = {
             "a loop, counted for coverage": call(VisitTracer()),
-            "a loop, with its places for a stack": call(PlacedFrameTracer(with_world.rules)),
-            "a loop, in a trace": call(FrameTracer(with_world.rules)),
+            "a loop, with its places for a stack": call(PlacedFrameTracer(settings.rules)),
+            "a loop, in a trace": call(FrameTracer(settings.rules)),
         }
         for name, time in watched.items():
             yield Row(name, time / alone, f"{time * 1e3:.1f} ms, alone {alone * 1e3:.1f} ms")
     finally:
-        world.close()
+        executor.close()

@@ -112,7 +112,7 @@ def _workload(name: str, contract: str, at: EthAddress, function: str, *argument
 def _runtime(name: str) -> bytes:
     """Return the code that a creation deploys."""
     creation = Call(None, artifacts().bytecode(name, {}), 0, GAS)
-    world = EthereumMachine("fast", RULES)
-    world.begin(Batch(name, RULES, False, {SENDER: AllocAccount(_RICH)}, ()))
-    made = world.after(creation, creation.gas_limit)
+    executor = EthereumMachine("fast", RULES)
+    executor.begin(Batch(name, RULES, False, {SENDER: AllocAccount(_RICH)}, ()))
+    made = executor.after(creation, creation.gas_limit)
     return next(account.code for account in made.values() if account.code)

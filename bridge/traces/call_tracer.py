@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.reverts import error_text, panic_code
-from bridge.traces.failure_words import REVERTED, WORDS
+from bridge.traces.failure_texts import REVERTED, WORDS
 from bridge.traces.frames import EthereumFrame
 from hypervisor.exit_codes import ExitCode, exit_name
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
-from bridge.traces.failure_words import LogTooLong, fault_text
+from bridge.traces.failure_texts import LogTooLong, fault_text
 from hypervisor.address import Address
 from hypervisor.errors import HypervisorError
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent

@@ -11,7 +11,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress, from_delegated, to_ethereum, word_to_address
 from bridge.evm_steps import EvmStep
-from bridge.traces.failure_words import LogTooLong
+from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import Directory
 from hypervisor.address import Address
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent

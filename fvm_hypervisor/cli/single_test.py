@@ -52,7 +52,7 @@ def _debugged(session: SuiteSession) -> Iterator[Session]:
     check_single(session, "--debug")
     project = session.project
     with _staged(session, fails=True) as staged:
-        subject = Subject(f"the test {staged.name}", staged.world.machine, staged.run, staged.root)
+        subject = Subject(f"the test {staged.name}", staged.executor.machine, staged.run, staged.root)
         yield Session(subject, SourceLines([project.root / project.out]))
 
 

@@ -14,8 +14,8 @@ from random import Random
 from typing import Final
 
 from bridge.events import entries_to_log
+from fvm_hypervisor.soltest.executor import CallOutcome
 from fvm_hypervisor.soltest.project import DictionarySettings
-from fvm_hypervisor.soltest.world import CallOutcome
 
 MAX_WORDS: Final = 1 << 17
 """Maximum number of words in a dictionary, whatever the settings request (about 20 MB)."""

@@ -21,6 +21,7 @@ from fvm_hypervisor.soltest.corpus import INPUT_MUTATION_SHARE, Corpus, CorpusIn
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import TestFunction
+from fvm_hypervisor.soltest.executor import CallOutcome, ExecutorSnapshot
 from fvm_hypervisor.soltest.fixtures import find_fixtures
 from fvm_hypervisor.soltest.frames import FrameTracer, frames_by_end
 from fvm_hypervisor.soltest.mutations import mutate_arguments
@@ -30,7 +31,6 @@ from fvm_hypervisor.soltest.stage import SuiteStage, is_rejected, selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import Values, simpler, types
-from fvm_hypervisor.soltest.world import CallOutcome, WorldSnapshot
 
 _MAX_SHRINKS: Final = 5000
 SHRINK_SECONDS: Final = 20.0
@@ -65,7 +65,7 @@ class FuzzRun:
     test: TestFunction
     settings: FuzzSettings
     seed: int
-    ready: WorldSnapshot
+    ready: ExecutorSnapshot
     dictionary: Dictionary
     progress: Callable[[TestResult], None] = lambda _: None
     stored: bytes | None = None
@@ -86,7 +86,7 @@ class FuzzRun:
         name = f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
         rng = Random(name)  # noqa: S311  # repeatable
         fixtures = find_fixtures(self.stage)
-        self.stage.world.restore(self.ready)
+        self.stage.executor.restore(self.ready)
         values = Values(rng, self.dictionary, self.settings.dictionary_weight, fixtures)
         deadline, stored = Deadline(self.settings.timeout), self._arguments_of(self.stored)
         if stored is not None and self.settings.runs:
@@ -131,7 +131,7 @@ class FuzzRun:
         if status is CaseStatus.SKIPPED:
             return self._result(status, reason)
         if not self.gases:
-            self.first_stipend = self.stage.world.intrinsic_gas(self.calldata(arguments))
+            self.first_stipend = self.stage.executor.intrinsic_gas(self.calldata(arguments))
         self.gases.append(outcome.gas_used)
         self.last = arguments
         self.dictionary.add_outcome(outcome)
@@ -147,9 +147,9 @@ class FuzzRun:
         def write(arguments: list[Any]) -> None:
             folder.write([StoredCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
 
-        world = self.stage.world
-        contract_of = world.cheatcodes.settings.contracts
-        corpus = self._corpus = Corpus(settings, world.machine, INPUT_MUTATION_SHARE, write, contract_of)
+        executor = self.stage.executor
+        contract_of = executor.cheatcodes.settings.contracts
+        corpus = self._corpus = Corpus(settings, executor.machine, INPUT_MUTATION_SHARE, write, contract_of)
         for calls in folder.read():
             arguments = self._arguments_of(calls[0].calldata) if len(calls) == 1 else None
             if arguments is None:
@@ -186,7 +186,7 @@ class FuzzRun:
         return selector(self.test.signature) + encode(types(self.test.entry["inputs"]), arguments)
 
     def _call(self, arguments: list[Any]) -> CallOutcome:
-        self.stage.world.restore(self.ready)
+        self.stage.executor.restore(self.ready)
         return self.stage.call(self.calldata(arguments), commit=False)
 
     def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[CaseStatus, str | None]:
@@ -202,7 +202,7 @@ class FuzzRun:
 
     def _others_reverted(self, arguments: list[Any]) -> bool:
         """Return True if the first call that reverted was not of the test contract; repeats the run to trace it."""
-        machine, tracer = self.stage.world.machine, FrameTracer(self.stage.world.setting.rules)
+        machine, tracer = self.stage.executor.machine, FrameTracer(self.stage.executor.setting.rules)
         before, machine.tracer = machine.tracer, tracer
         try:
             self._call(arguments)

@@ -39,7 +39,7 @@ def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, 
     except OutOfTime:
         title, tracer = f"{title} (calls alone: it is too long for functions)", viewer.calls_tracer()
         staged.call(tracer)
-    features = rules_named(staged.world.setting.rules).features
+    features = rules_named(staged.executor.setting.rules).features
     rate = DEFAULT_RATE if features.has_filecoin_blocks else MILLIGAS_PER_GAS
     names = viewer.names(staged.stage, by_code=True)
     names.learn(tracer.roots)

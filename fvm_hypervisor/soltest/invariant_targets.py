@@ -43,7 +43,7 @@ def find_targets(stage: SuiteStage) -> list[FuzzTarget]:
     chosen = filters.addresses("targetContracts")
     selectors = dict(filters.selectors("targetSelectors"))
     refused = dict(filters.selectors("excludeSelectors"))
-    known = dict(stage.world.contracts(stage.first_actor))
+    known = dict(stage.executor.contracts(stage.first_actor))
     wanted = chosen or [] if chosen or selectors else [
         address for address in known if address != stage.address and address not in stage.libraries.values()
     ]  # fmt: skip

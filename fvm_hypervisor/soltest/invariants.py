@@ -20,6 +20,7 @@ from fvm_hypervisor.soltest.corpus import SEQUENCE_MUTATION_SHARE, Corpus, Corpu
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, signature
+from fvm_hypervisor.soltest.executor import CallOutcome, ExecutorSnapshot
 from fvm_hypervisor.soltest.fixtures import find_fixtures
 from fvm_hypervisor.soltest.fuzz import Deadline
 from fvm_hypervisor.soltest.invariant_targets import FuzzTarget, NoTargets, TargetFilters, find_targets
@@ -32,7 +33,6 @@ from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, is_rej
 from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import Values
-from fvm_hypervisor.soltest.world import CallOutcome, WorldSnapshot
 
 _FAILED = "assertion failed"
 _NO_SET_UP = "failed to set up invariant testing environment"
@@ -110,7 +110,7 @@ def call_sequence(
     fails = False
     for step in steps:
         sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
-        outcome = stage.world.call(sender, address, step.calldata)
+        outcome = stage.executor.call(sender, address, step.calldata)
         ends = fails_on_revert or is_failed_assertion(outcome)
         fails = not outcome.success and ends
     for name in (test.signature, _END) if _has_end(stage) else (test.signature,):
@@ -131,7 +131,7 @@ class InvariantRun:
     test: TestFunction
     settings: InvariantSettings
     seed: int
-    ready: WorldSnapshot
+    ready: ExecutorSnapshot
     dictionary: Dictionary
     progress: Callable[[TestResult], None] = lambda _: None
     stored: Sequence[StoredCall] = ()
@@ -167,12 +167,12 @@ class InvariantRun:
         name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
         rng = Random(name)  # noqa: S311  # repeatable
         values = Values(rng, self.dictionary, self.settings.dictionary_weight, find_fixtures(stage))
-        stage.world.restore(self.ready)
+        stage.executor.restore(self.ready)
         if not self._senders:
             self._senders, self._new_sender_share = [values.address() for _ in range(_SENDERS)], _NEW_SENDER_SHARE
             for sender in self._senders:
-                stage.world.touch(sender)
-            self.ready = stage.world.snapshot()
+                stage.executor.touch(sender)
+            self.ready = stage.executor.snapshot()
         broken = self._check()
         if broken is not None:
             return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: {broken}")
@@ -184,14 +184,14 @@ class InvariantRun:
         if begun is not None:
             return begun
         while self.runs < self.settings.runs and not self._deadline.is_over():
-            stage.world.restore(self.ready)
+            stage.executor.restore(self.ready)
             self.dictionary.forget_runs()
-            stage.world.records_slots = self.dictionary.takes_storage
+            stage.executor.records_slots = self.dictionary.takes_storage
             calls = self.calls
             try:
                 failure = self._sequence(rng, values, excluded)
             finally:
-                stage.world.records_slots = False
+                stage.executor.records_slots = False
             if failure is not None:
                 self.calls = calls  # as in forge, the counts exclude the failing run
                 return self._failure(*failure)
@@ -219,9 +219,9 @@ class InvariantRun:
         def write(steps: tuple[SequenceStep, ...]) -> None:
             folder.write([StoredCall(step.sender, step.target.address, step.calldata) for step in steps])
 
-        world = stage.world
-        contract_of = world.cheatcodes.settings.contracts
-        corpus = self._corpus = Corpus(settings, world.machine, SEQUENCE_MUTATION_SHARE, write, contract_of)
+        executor = stage.executor
+        contract_of = executor.cheatcodes.settings.contracts
+        corpus = self._corpus = Corpus(settings, executor.machine, SEQUENCE_MUTATION_SHARE, write, contract_of)
         for calls in folder.read():
             steps = self._steps_of(calls)[: settings.depth]
             if not steps:
@@ -318,8 +318,8 @@ class InvariantRun:
     def _execute(self, step: SequenceStep) -> CallOutcome:
         if self._corpus is not None:
             with self._corpus.tracing():
-                return self.stage.world.call(step.sender, step.target.address, step.calldata)
-        return self.stage.world.call(step.sender, step.target.address, step.calldata)
+                return self.stage.executor.call(step.sender, step.target.address, step.calldata)
+        return self.stage.executor.call(step.sender, step.target.address, step.calldata)
 
     def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
         counts = self._metrics.setdefault((step.target.contract, str(step.target.entry["name"])), [0, 0, 0])
@@ -340,14 +340,14 @@ class InvariantRun:
 
     def _check(self, name: str | None = None) -> str | None:
         """Return the reason if the invariant does not hold; the state stays unchanged."""
-        world = self.stage.world
-        here = world.snapshot()
+        executor = self.stage.executor
+        here = executor.snapshot()
         try:
             outcome = self.stage.call(selector(name or self.test.signature), commit=False)
             status, reason = self.stage.verdict(outcome)
             return reason or _FAILED if status is CaseStatus.FAILURE else None
         finally:
-            world.drop(here)
+            executor.drop(here)
 
     def _check_after_invariant(self) -> str | None:
         """Call `afterInvariant` if the contract has it."""
@@ -357,11 +357,11 @@ class InvariantRun:
 
     def _value(self) -> int | None:
         """Return what the test returns in this state; None if it reverts."""
-        here = self.stage.world.snapshot()
+        here = self.stage.executor.snapshot()
         try:
             return returned_value(self.stage.call(selector(self.test.signature), commit=False))
         finally:
-            self.stage.world.drop(here)
+            self.stage.executor.drop(here)
 
     def _record_best(self, steps: Sequence[SequenceStep]) -> None:
         """Remember these calls if a maximizing test now returns its largest value."""
@@ -375,7 +375,7 @@ class InvariantRun:
 
         def reaches(steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
             nonlocal best
-            self.stage.world.restore(self.ready)
+            self.stage.executor.restore(self.ready)
             for number, step in enumerate(steps, 1):
                 outcome = self._execute(step)
                 value = self._value() if outcome.success and not self.stage.has_failed() else None
@@ -396,7 +396,7 @@ class InvariantRun:
 
     def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
         """Replay a sequence; return the number of steps until it fails and the reason, or None."""
-        self.stage.world.restore(self.ready)
+        self.stage.executor.restore(self.ready)
         for number, step in enumerate(steps, 1):
             outcome = self._execute(step)
             if is_rejected(outcome):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from fvm_hypervisor.soltest.discovery import TestFunction
-from fvm_hypervisor.soltest.world import CallOutcome
+from fvm_hypervisor.soltest.executor import CallOutcome
 
 Step = TypeVar("Step")
 

@@ -17,6 +17,7 @@ from fvm_hypervisor.soltest.consent import ConsentNeeded
 from fvm_hypervisor.soltest.dictionary import MAX_WORDS, Dictionary, SourceLiterals, StateWords, pushed
 from fvm_hypervisor.soltest.discovery import Suite, TestFunction, special_functions, suite_defect
 from fvm_hypervisor.soltest.endless import LoopTracer
+from fvm_hypervisor.soltest.executor import ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.fuzz import FuzzRun
 from fvm_hypervisor.soltest.inline import flag, inline_settings, isolates, with_settings
 from fvm_hypervisor.soltest.invariants import InvariantRun, call_sequence
@@ -26,7 +27,6 @@ from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, is_skip, selector
 from fvm_hypervisor.soltest.stored_failures import load_failing_input, load_failing_sequence
 from fvm_hypervisor.soltest.table_tests import TableRun
-from fvm_hypervisor.soltest.world import World, WorldSnapshot
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import Tracer
 from localnet.calls.time_limit import OutOfTime
@@ -90,7 +90,7 @@ class SuiteRun:
     fuzz and invariant tests, and `known` with the result of a test before it is repeated with a tracer.
     """
 
-    world: World
+    executor: TestExecutor
     artifacts: Artifacts
     project: Project
     suite: Suite
@@ -105,8 +105,8 @@ class SuiteRun:
     def run(self) -> Iterator[TestResult]:
         """Yield a result for each test, or one for the failure that prevents all of them."""
         begin = perf_counter()
-        world = self.world
-        base = world.snapshot()
+        executor = self.executor
+        base = executor.snapshot()
         try:
             try:
                 artifact = self.artifacts.get(self.suite.file, self.suite.contract)
@@ -114,9 +114,9 @@ class SuiteRun:
                 if defect is not None:
                     yield TestResult(defect[0], CaseKind.UNIT, CaseStatus.FAILURE, defect[1])
                     return
-                stage = SuiteStage(world, self.artifacts, artifact)
-                world.cheatcodes.settings = replace(
-                    world.cheatcodes.settings, errors=stage.errors, seed=self.seed, file=self.suite.file,
+                stage = SuiteStage(executor, self.artifacts, artifact)
+                executor.cheatcodes.settings = replace(
+                    executor.cheatcodes.settings, errors=stage.errors, seed=self.seed, file=self.suite.file,
                     contract=self.suite.contract,
                     first_actor=stage.first_actor, libraries=stage.libraries,
                     isolates=self._isolates_set_up(),
@@ -128,7 +128,7 @@ class SuiteRun:
                 except OutOfTime:
                     self._stop_tracing("setUp()", base)
                     seen = None if self.collector or not self.viewer else self.viewer.calls_tracer()
-                    stage = SuiteStage(world, self.artifacts, artifact)
+                    stage = SuiteStage(executor, self.artifacts, artifact)
                     self._set_up(stage, seen)
             except SetUpFailed as failure:
                 for result in self._failed_set_up(stage, failure, perf_counter() - begin):
@@ -137,12 +137,12 @@ class SuiteRun:
             except ConsentNeeded:
                 raise
             except (HypervisorError, KeyError, ValueError) as error:
-                world.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
+                executor.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
                 yield _error_result("setUp()", CaseKind.UNIT, error)
                 return
             yield from self._tests(stage, seen)
         finally:
-            world.drop(base)
+            executor.drop(base)
 
     def loop_stack(self, name: str) -> tuple[str, ...]:
         """Return the stack at which `setUp()` or a test without inputs loops endlessly; empty if unknown."""
@@ -150,18 +150,18 @@ class SuiteRun:
         tracer = None if self.viewer is None else self.viewer.loop_tracer()
         if self.viewer is None or tracer is None or (test is not None and test.kind is not CaseKind.UNIT):
             return ()
-        base = self.world.snapshot()
-        stage = SuiteStage(self.world, self.artifacts, self.artifacts.get(self.suite.file, self.suite.contract))
+        base = self.executor.snapshot()
+        stage = SuiteStage(self.executor, self.artifacts, self.artifacts.get(self.suite.file, self.suite.contract))
         try:
             with suppress(OutOfTime, SetUpFailed):
                 self._set_up(stage, tracer if test is None else None)
                 if test is not None:
-                    self.world.machine.tracer = tracer
+                    self.executor.machine.tracer = tracer
                     stage.call(selector(test.signature))
             return self.viewer.stack_of_loop(stage, tracer)
         finally:
-            self.world.machine.tracer = None
-            self.world.drop(base)
+            self.executor.machine.tracer = None
+            self.executor.drop(base)
 
     def _set_up_tracer(self) -> Tracer | None:
         if self.collector is not None:
@@ -169,7 +169,7 @@ class SuiteRun:
         return None if self.viewer is None else self.viewer.set_up_tracer(self.suite)
 
     def _set_up(self, stage: SuiteStage, tracer: Tracer | None) -> None:
-        machine = self.world.machine
+        machine = self.executor.machine
         machine.tracer = tracer
         try:
             stage.build()
@@ -177,20 +177,20 @@ class SuiteRun:
         finally:
             machine.tracer = None
 
-    def _view_set_up(self, base: WorldSnapshot, artifact: ContractArtifact, result: TestResult) -> TestResult:
+    def _view_set_up(self, base: ExecutorSnapshot, artifact: ContractArtifact, result: TestResult) -> TestResult:
         """Repeat a failed `setUp` with a tracer, if the result is to be shown."""
         viewer = self.viewer
         if viewer is None or not viewer.wants(result):
             return result
         self.known(result)
-        self.world.restore(base)
-        stage, tracer = SuiteStage(self.world, self.artifacts, artifact), viewer.tracer(result)
+        self.executor.restore(base)
+        stage, tracer = SuiteStage(self.executor, self.artifacts, artifact), viewer.tracer(result)
         try:
             try:
                 self._set_up(stage, tracer)
             except OutOfTime:
-                self.world.restore(base)
-                stage, tracer = SuiteStage(self.world, self.artifacts, artifact), viewer.calls_tracer()
+                self.executor.restore(base)
+                stage, tracer = SuiteStage(self.executor, self.artifacts, artifact), viewer.calls_tracer()
                 self._set_up(stage, tracer)
         except SetUpFailed:
             shown = viewer.show(stage, None, tracer, result)
@@ -198,8 +198,8 @@ class SuiteRun:
             return result
         loop = viewer.loop_tracer(tracer, result)
         if loop is not None:
-            self.world.restore(base)
-            stage = SuiteStage(self.world, self.artifacts, artifact)
+            self.executor.restore(base)
+            stage = SuiteStage(self.executor, self.artifacts, artifact)
             with suppress(OutOfTime, SetUpFailed):
                 self._set_up(stage, loop)
             shown = replace(shown, stack=viewer.stack_of_loop(stage, loop) or shown.stack)
@@ -211,23 +211,23 @@ class SuiteRun:
             yield from (TestResult(test.signature, CaseKind.UNIT, CaseStatus.FAILURE, _REMOVED) for test in removed)
             return
         settings = inline_settings(self._text(), self.suite.contract)
-        ready = self.world.snapshot()
+        ready = self.executor.snapshot()
         state: StateWords | None = None
         sources = SourceLiterals()
         try:
             for test in self.suite.tests:
                 self.started(test.signature)
                 begin = perf_counter()
-                self.world.restore(ready)
+                self.executor.restore(ready)
                 if test.kind is not CaseKind.UNIT and state is None:
                     state, sources = self._state_words(stage), own_literals(self.project, self.suite.file)
                 collector = self.collector
-                self.world.machine.tracer = None if collector is None else collector.test_tracer(test, stage.address)
+                self.executor.machine.tracer = None if collector is None else collector.test_tracer(test, stage.address)
                 try:
                     fuzz, invariant = with_settings(self.project, settings, test.name)
-                    cheats = self.world.cheatcodes
+                    cheats = self.executor.cheatcodes
                     internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
-                    isolated = isolates(self.project, settings, test.name, self.world.setting.rules)
+                    isolated = isolates(self.project, settings, test.name, self.executor.setting.rules)
                     cheats.settings = replace(cheats.settings, internal_reverts=internal, isolates=isolated)
                     here = self._prepare_test(stage, test, ready)
                     if here is None:
@@ -249,43 +249,43 @@ class SuiteRun:
                 except ConsentNeeded:
                     raise
                 except (HypervisorError, StoreError) as error:
-                    self.world.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
+                    self.executor.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
                     result = self._with_logs(_error_result(test.signature, test.kind, error))
                 yield replace(result, duration=perf_counter() - begin)
                 if self.ends_at_failure and result.status is CaseStatus.FAILURE:
                     return
         finally:
-            self.world.machine.tracer = None
-            self.world.drop(ready)
+            self.executor.machine.tracer = None
+            self.executor.drop(ready)
 
-    def _prepare_test(self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot) -> WorldSnapshot | None:
+    def _prepare_test(self, stage: SuiteStage, test: TestFunction, ready: ExecutorSnapshot) -> ExecutorSnapshot | None:
         """Return the initial state of a test, after the calls of `beforeTestSetup`; None if one of them failed."""
         if test.kind is CaseKind.INVARIANT or not special_functions(stage.artifact, "beforeTestSetup"):
             return ready
-        return self.world.snapshot() if stage.before_test(test) else None
+        return self.executor.snapshot() if stage.before_test(test) else None
 
     def _measured(self) -> tuple[tuple[str, str, int], ...]:
-        found = self.world.cheatcodes.state.measured
+        found = self.executor.cheatcodes.state.measured
         return tuple((group, name, value) for (group, name), value in found.items())
 
     def _labels(self) -> tuple[tuple[EthAddress, str], ...]:
-        return tuple(self.world.cheatcodes.state.labels.items())
+        return tuple(self.executor.cheatcodes.state.labels.items())
 
     def _with_logs(self, result: TestResult) -> TestResult:
         """Return the result with the test's output, and with all logs if they are shown."""
-        cheats = self.world.cheatcodes
+        cheats = self.executor.cheatcodes
         emitted = tuple(cheats.console.logs) if cheats.settings.shows_logs else ()
         return replace(result, logs=result.logs or tuple(cheats.console.lines), emitted=result.emitted or emitted)
 
-    def _stop_tracing(self, name: str, ready: WorldSnapshot) -> None:
+    def _stop_tracing(self, name: str, ready: ExecutorSnapshot) -> None:
         if self.collector is not None:
             self.collector.cut_short(name)
-        self.world.machine.tracer = None
-        self.world.restore(ready)
+        self.executor.machine.tracer = None
+        self.executor.restore(ready)
 
     def _runner_of(
         self, stage: SuiteStage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings,
-        ready: WorldSnapshot, state: StateWords, sources: SourceLiterals,
+        ready: ExecutorSnapshot, state: StateWords, sources: SourceLiterals,
     ) -> Callable[[], TestResult]:  # fmt: skip
         """Return the function that runs a test of this kind."""
         if test.kind is CaseKind.UNIT:
@@ -299,9 +299,9 @@ class SuiteRun:
         contract, name = self.suite.contract, test.signature
         used = fuzz if test.kind is CaseKind.FUZZ else invariant
         if used.timeout is not None:
-            self.world.cheatcodes.inputs.add("time limits")
+            self.executor.cheatcodes.inputs.add("time limits")
         if used.corpus_dir is not None:
-            self.world.cheatcodes.inputs.add("files")
+            self.executor.cheatcodes.inputs.add("files")
         if test.kind is CaseKind.FUZZ:
             stored = load_failing_input(self.project, contract, name)
             return lambda: FuzzRun(
@@ -321,7 +321,7 @@ class SuiteRun:
         return TestResult(test.signature, CaseKind.UNIT, status, reason, gas)
 
     def _with_output(
-        self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, seen: Tracer | None, result: TestResult,
+        self, stage: SuiteStage, test: TestFunction, ready: ExecutorSnapshot, seen: Tracer | None, result: TestResult,
         fails_on_revert: bool,
     ) -> TestResult:  # fmt: skip
         """Return the result with logs, traces and stack.
@@ -333,15 +333,15 @@ class SuiteRun:
         if result.kind is CaseKind.TABLE:
             result = self._with_logs(result)
         is_repeated = self.viewer is not None and self.viewer.wants(result)
-        if is_sequence and not is_repeated and self.world.cheatcodes.settings.shows_logs:
+        if is_sequence and not is_repeated and self.executor.cheatcodes.settings.shows_logs:
             self._repeat(stage, test, ready, result, fails_on_revert, None)
         result = self._run_viewed(stage, test, ready, seen, result, fails_on_revert)
         if result.status is CaseStatus.SKIPPED or (result.kind is CaseKind.INVARIANT and not is_sequence):
-            self.world.restore(ready)
+            self.executor.restore(ready)
         return self._with_logs(result)
 
     def _run_viewed(
-        self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, seen: Tracer | None, result: TestResult,
+        self, stage: SuiteStage, test: TestFunction, ready: ExecutorSnapshot, seen: Tracer | None, result: TestResult,
         fails_on_revert: bool,
     ) -> TestResult:  # fmt: skip
         """Repeat a test with a tracer, if it is to be shown: its counterexample, or its last run."""
@@ -352,7 +352,7 @@ class SuiteRun:
             return viewer.show(stage, seen, None, result) if viewer.wants(result) else result
         again = partial(self._repeat, stage, test, ready, result, fails_on_revert)
         if not viewer.wants(result):
-            out_of_gas_frame = result.status is CaseStatus.FAILURE and result.gas > self.world.gas_limit * 9 // 10
+            out_of_gas_frame = result.status is CaseStatus.FAILURE and result.gas > self.executor.gas_limit * 9 // 10
             loop = viewer.loop_tracer() if out_of_gas_frame else None
             return result if loop is None else self._with_loop_stack(stage, result, loop, again)
         never_held = result.kind is CaseKind.INVARIANT and result.status is CaseStatus.FAILURE and not result.calls
@@ -372,19 +372,19 @@ class SuiteRun:
         return shown if loop is None else self._with_loop_stack(stage, shown, loop, again)
 
     def _repeat(
-        self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, result: TestResult, fails_on_revert: bool,
+        self, stage: SuiteStage, test: TestFunction, ready: ExecutorSnapshot, result: TestResult, fails_on_revert: bool,
         tracer: Tracer | None,
     ) -> bool:  # fmt: skip
         """Repeat a test with a tracer; return False if it failed before and does not fail now."""
-        machine, calls = self.world.machine, result.counterexample or result.last_run
-        self.world.restore(ready)
+        machine, calls = self.executor.machine, result.counterexample or result.last_run
+        self.executor.restore(ready)
         before, machine.tracer = machine.tracer, tracer
         try:
             if result.kind is CaseKind.INVARIANT:
                 has_failed = call_sequence(stage, test, fails_on_revert, calls)
                 return has_failed or result.status is not CaseStatus.FAILURE
             if calls:
-                set_created_values(self.world, calls[0].created)
+                set_created_values(self.executor, calls[0].created)
             stage.call(calls[0].calldata if calls else selector(test.signature))
             return True
         finally:
@@ -411,17 +411,17 @@ class SuiteRun:
         yield self._with_logs(result)
 
     def _state_words(self, stage: SuiteStage) -> StateWords:
-        world, since = self.world, stage.first_actor
-        slots = dict.fromkeys(chain.from_iterable(islice(world.slots(since), MAX_WORDS)))
+        executor, since = self.executor, stage.first_actor
+        slots = dict.fromkeys(chain.from_iterable(islice(executor.slots(since), MAX_WORDS)))
         return StateWords(
-            tuple(int.from_bytes(address, "big") for address in world.accounts(since)),
-            tuple(tuple(dict.fromkeys(pushed(code))) for _, code in world.contracts(since)),
+            tuple(int.from_bytes(address, "big") for address in executor.accounts(since)),
+            tuple(tuple(dict.fromkeys(pushed(code))) for _, code in executor.contracts(since)),
             tuple(slots),
         )
 
     def _isolates_set_up(self) -> bool:
         settings = inline_settings(self._text(), self.suite.contract)
-        return isolates(self.project, settings, "", self.world.setting.rules)
+        return isolates(self.project, settings, "", self.executor.setting.rules)
 
     def _text(self) -> str:
         try:

@@ -1,4 +1,4 @@
-"""Main part of a worker process: a world with the project's settings, on which suites run in turn."""
+"""Main part of a worker process: an executor with the project's settings, on which suites run in turn."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fvm_hypervisor.soltest.cheatcodes.emits import ReadLog
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.discovery import Suite
 from fvm_hypervisor.soltest.evm_versions import DEFAULT, evm_version, rules_of
+from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.project import Project
@@ -24,7 +25,6 @@ from fvm_hypervisor.soltest.run_test import SuiteRun
 from fvm_hypervisor.soltest.solc_packages import VERSION
 from fvm_hypervisor.soltest.value_text import value_text
 from fvm_hypervisor.soltest.viewer import TestViewer
-from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.errors import HypervisorError, InvalidInput
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 
 class SuiteServer:
-    """Runs suites on one world."""
+    """Runs suites on one executor."""
 
     def __init__(self, job: Job, send_event: Callable[[str, Any], None]) -> None:
         self._job = job
         self._send_event = send_event
         self._artifacts = Artifacts(job.project.root, job.locations, job.sources)
         self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
-        self._world = World(world_settings_of(job), self._cheatcodes)
+        self._executor = TestExecutor(executor_settings_of(job), self._cheatcodes)
         self._viewer = viewer_of(job, self._artifacts)
         report = job.options.report
         self._collector = self._collector_of(report) if report and report != "inputs" else None
@@ -51,7 +51,7 @@ class SuiteServer:
             from fvm_hypervisor.soltest.coverage_by_test import CoverageByTestCollector
 
             return CoverageByTestCollector(KnownCode(self._artifacts))
-        return self._viewer.collector(self._world.machine, report, self._job.project)
+        return self._viewer.collector(self._executor.machine, report, self._job.project)
 
     def run(self, suite: Suite) -> None:
         """Run a suite, and send events through `send_event`.
@@ -60,12 +60,12 @@ class SuiteServer:
         seconds. `progress` has interim results of a test with many runs; `known` results lack the trace for which the
         test is repeated.
         """
-        self._world.machine.stacks.on_one_thread(lambda: self._run(suite))
+        self._executor.machine.stacks.on_one_thread(lambda: self._run(suite))
 
     def _run(self, suite: Suite) -> None:
         begin = perf_counter()
         run = SuiteRun(
-            self._world, self._artifacts, self._job.project, suite, self._job.seed, self._started, self._known,
+            self._executor, self._artifacts, self._job.project, suite, self._job.seed, self._started, self._known,
             None if self._job.options.ends_at_failure else self._viewer, self._collector, self._progress,
             self._job.options.ends_at_failure,
         )  # fmt: skip
@@ -78,18 +78,20 @@ class SuiteServer:
         self._send_event("done", perf_counter() - begin)
 
     def close(self) -> None:
-        """Close the world."""
-        self._world.close()
+        """Close the executor."""
+        self._executor.close()
 
     def locate_loop(self, suite: Suite, name: str) -> None:
         """Send as `place` the stack at which a test loops endlessly; empty if unknown."""
 
         def found() -> tuple[str, ...]:
-            run = SuiteRun(self._world, self._artifacts, self._job.project, suite, self._job.seed, viewer=self._viewer)
+            run = SuiteRun(
+                self._executor, self._artifacts, self._job.project, suite, self._job.seed, viewer=self._viewer
+            )
             return run.loop_stack(name)
 
         try:
-            self._send_event("place", self._world.machine.stacks.on_one_thread(found))
+            self._send_event("place", self._executor.machine.stacks.on_one_thread(found))
         except HypervisorError:  # it ended differently than before
             self._send_event("place", ())
 
@@ -162,10 +164,10 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
     )
 
 
-def world_settings_of(job: Job) -> WorldSettings:
+def executor_settings_of(job: Job) -> ExecutorSettings:
     """Return the rules and the chain on which the project's tests run."""
     project = job.project
-    return WorldSettings(
+    return ExecutorSettings(
         rules=job.options.rules,
         network=job.network,
         evm=job.options.evm,

@@ -1,4 +1,4 @@
-"""A suite on its world: deployment of libraries and test contract as in forge, `setUp`, and verdicts on calls."""
+"""A suite on its executor: deployment of libraries and test contract as in forge, `setUp`, and verdicts on calls."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, special_functions
 from fvm_hypervisor.soltest.errors import KnownErrors
+from fvm_hypervisor.soltest.executor import LIBRARY_DEPLOYER, CallOutcome, TestExecutor
 from fvm_hypervisor.soltest.results import CaseStatus
-from fvm_hypervisor.soltest.world import LIBRARY_DEPLOYER, CallOutcome, World
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import EAM_NAMESPACE
@@ -45,17 +45,17 @@ class SetUpFailed(Exception):
 
 
 class SuiteStage:
-    """The test contract on its world. Actors from the ID `first_actor` on belong to the suite."""
+    """The test contract on its executor. Actors from the ID `first_actor` on belong to the suite."""
 
-    def __init__(self, world: World, artifacts: Artifacts, artifact: ContractArtifact) -> None:
-        self.world = world
+    def __init__(self, executor: TestExecutor, artifacts: Artifacts, artifact: ContractArtifact) -> None:
+        self.executor = executor
         self.artifacts = artifacts
         self.artifact = artifact
         self.errors = KnownErrors(artifacts)
         self.errors.prefer(artifact)
         if uses_fork_cheatcodes(artifact.creation.object):
-            world.reserve_actor_ids()
-        self.first_actor = world.next_actor
+            executor.reserve_actor_ids()
+        self.first_actor = executor.next_actor
         self.address = EthAddress(bytes(20))
         self.libraries: dict[tuple[str, str], bytes] = {}
         self._sound = EMPTY_ARRAY_CID
@@ -64,27 +64,27 @@ class SuiteStage:
     @property
     def sender(self) -> EthAddress:
         """Address that creates and calls the test contract."""
-        return self.world.setting.sender
+        return self.executor.setting.sender
 
     def build(self) -> None:
         """Deploy libraries and the contract. Raises SetUpFailed, and InvalidInput for a missing library."""
-        world = self.world
-        cheats, creation = world.cheatcodes, self.artifact.creation.object
+        executor = self.executor
+        cheats, creation = executor.cheatcodes, self.artifact.creation.object
         cheats.state.watches_gas = uses_last_call_gas(self.artifact.runtime.object)
         cheats.state.watches_logs = cheats.settings.shows_logs and writes_logs(creation)
         self._deploy_libraries(self.artifact.creation)
         if uses_code_cheatcodes(self.artifact.runtime.object):
             self._deploy_all_libraries()
-        self.address = world.next_address(self.sender)
-        is_ethereum = world.setting.rules == ETHEREUM
+        self.address = executor.next_address(self.sender)
+        is_ethereum = executor.setting.rules == ETHEREUM
         if is_ethereum:
-            world.set_balance(self.address, world.setting.balance)
-        made, outcome = world.deploy(self.artifact.creation.linked(self.libraries), self.sender)
+            executor.set_balance(self.address, executor.setting.balance)
+        made, outcome = executor.deploy(self.artifact.creation.linked(self.libraries), self.sender)
         if made is None:
             raise SetUpFailed("constructor()", outcome)
         self.address = made
         if not is_ethereum:
-            world.set_balance(made, world.setting.balance)
+            executor.set_balance(made, executor.setting.balance)
 
     def set_up(self) -> None:
         """Call `setUp` if the contract has it. Raises SetUpFailed."""
@@ -97,9 +97,9 @@ class SuiteStage:
         """Make the calls that `beforeTestSetup` returns, if the contract has it; return True if all succeeded."""
         if not special_functions(self.artifact, "beforeTestSetup"):
             return True
-        here = self.world.snapshot()
+        here = self.executor.snapshot()
         outcome = self.call(selector("beforeTestSetup(bytes4)") + selector(test.signature).ljust(32, b"\0"))
-        self.world.drop(here)
+        self.executor.drop(here)
         try:
             calls = decode(["bytes[]"], outcome.output)[0] if outcome.success else []
         except CheatcodeFailure:
@@ -107,8 +107,8 @@ class SuiteStage:
         return all(self.call(bytes(data)).success for data in calls)
 
     def call(self, data: bytes, commit: bool = True) -> CallOutcome:
-        """Call the test contract; unless `commit`, the caller must revert the state (`World.call`)."""
-        return self.world.call(self.sender, self.address, data, commit=commit)
+        """Call the test contract; unless `commit`, the caller must revert the state (`TestExecutor.call`)."""
+        return self.executor.call(self.sender, self.address, data, commit=commit)
 
     def _deploy_all_libraries(self) -> None:
         """Deploy the libraries of every contract, for tests that request their code."""
@@ -125,7 +125,7 @@ class SuiteStage:
             library = self.artifacts.get(*key)
             self.libraries[key] = bytes(20)  # placeholder for libraries that link each other, as in forge
             self._deploy_libraries(library.creation)
-            made, outcome = self.world.deploy(library.creation.linked(self.libraries), LIBRARY_DEPLOYER)
+            made, outcome = self.executor.deploy(library.creation.linked(self.libraries), LIBRARY_DEPLOYER)
             if made is None:
                 raise SetUpFailed(f"library {key[1]}", outcome)
             self.libraries[key] = made
@@ -134,9 +134,9 @@ class SuiteStage:
 
     def has_failed(self) -> bool:
         """Return True if a test has set forge-std's failure slot, even if the state was reverted since."""
-        if self.world.cheatcodes.state.has_failed:
+        if self.executor.cheatcodes.state.has_failed:
             return True
-        machine = self.world.machine
+        machine = self.executor.machine
         actor = machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, VM_ADDRESS))
         state = None if actor is None else machine.state_tree.get_actor(actor)
         if state is None or state.code != machine.manifest.code("evm") or state.head in (EMPTY_ARRAY_CID, self._sound):

@@ -13,15 +13,15 @@ from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import Suite, TestFunction
+from fvm_hypervisor.soltest.executor import CallOutcome, ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.fuzz import FuzzRun
 from fvm_hypervisor.soltest.inline import inline_settings, isolates
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus
-from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
+from fvm_hypervisor.soltest.serving import executor_settings_of, settings_of
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
 from fvm_hypervisor.soltest.stored_failures import load_failing_input
 from fvm_hypervisor.soltest.table_tests import TableRun
-from fvm_hypervisor.soltest.world import CallOutcome, World, WorldSnapshot
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import MessageEnded, Tracer
@@ -34,16 +34,16 @@ class StagedTest:
     """A test with its calldata; `ready` is the state after `setUp`, `root` its state root."""
 
     name: str
-    world: World
+    executor: TestExecutor
     stage: SuiteStage
-    ready: WorldSnapshot
+    ready: ExecutorSnapshot
     root: Cid
     calldata: bytes
 
     def call(self, tracer: Tracer) -> CallOutcome:
         """Call the test from the state after `setUp`. The tracer gets gas in the unit of the rules."""
-        machine = self.world.machine
-        self.world.restore(self.ready)
+        machine = self.executor.machine
+        self.executor.restore(self.ready)
         machine.tracer = tracer
         try:
             return self.stage.call(self.calldata)
@@ -52,7 +52,7 @@ class StagedTest:
 
     def run(self, tracer: Tracer) -> None:
         """Call the test. The tracer gets gas in milligas."""
-        rules = self.world.machine.context.rules
+        rules = self.executor.machine.context.rules
         outcome = self.call(rules_named(rules).calls.adapt_tracer(tracer))
         exit_code = ExitCode.OK if outcome.success else ExitCode.EVM_CONTRACT_REVERTED
         tracer.event(MessageEnded(exit_code, outcome.gas_used))
@@ -72,11 +72,11 @@ def staged_test(
             f"{name} is an invariant test, which fails by a sequence of calls: write a unit test with these calls"
         )
     artifact = artifacts.get(suite.file, suite.contract)
-    world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
+    executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
     try:
-        stage = SuiteStage(world, artifacts, artifact)
-        world.cheatcodes.settings = replace(
-            world.cheatcodes.settings, errors=stage.errors, seed=job.seed, file=suite.file, contract=suite.contract,
+        stage = SuiteStage(executor, artifacts, artifact)
+        executor.cheatcodes.settings = replace(
+            executor.cheatcodes.settings, errors=stage.errors, seed=job.seed, file=suite.file, contract=suite.contract,
             first_actor=stage.first_actor, libraries=stage.libraries,
             isolates=_isolates(job, suite, ""),
         )  # fmt: skip
@@ -86,18 +86,18 @@ def staged_test(
         except SetUpFailed as failed:
             text = stage.reason(failed.outcome)
             raise InvalidInput(f"{name} cannot start: {failed.step} of {suite.contract} fails: {text}") from None
-        world.cheatcodes.settings = replace(world.cheatcodes.settings, isolates=_isolates(job, suite, test.name))
+        executor.cheatcodes.settings = replace(executor.cheatcodes.settings, isolates=_isolates(job, suite, test.name))
         if not stage.before_test(test):
             raise InvalidInput(f"{name} cannot start: a call that beforeTestSetup of {suite.contract} returns fails")
-        root = world.settle()
-        ready = world.snapshot()
+        root = executor.settle()
+        ready = executor.snapshot()
         data = selector(test.signature) if test.kind is CaseKind.UNIT else _inputs(job, stage, test, ready, name, fails)
-        yield StagedTest(name, world, stage, ready, root, data)
+        yield StagedTest(name, executor, stage, ready, root, data)
     finally:
-        world.close()
+        executor.close()
 
 
-def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, name: str, fails: bool) -> bytes:
+def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: ExecutorSnapshot, name: str, fails: bool) -> bytes:
     if test.kind is CaseKind.TABLE:
         table = TableRun(stage, test, ready)
         found = table.run()

@@ -12,13 +12,13 @@ from typing import Any
 
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.discovery import TestFunction, type_of
+from fvm_hypervisor.soltest.executor import ExecutorSnapshot
 from fvm_hypervisor.soltest.fixtures import MAX_ROWS, fixtures_by_name
 from fvm_hypervisor.soltest.fuzz import Deadline
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, selector
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import fixture_name, types
-from fvm_hypervisor.soltest.world import WorldSnapshot
 
 
 class NoTable(Exception):
@@ -59,7 +59,7 @@ class TableRun:
 
     stage: SuiteStage
     test: TestFunction
-    ready: WorldSnapshot
+    ready: ExecutorSnapshot
     progress: Callable[[TestResult], None] = lambda _: None
     gases: list[int] = field(default_factory=list)
     last: bytes = b""
@@ -71,14 +71,14 @@ class TableRun:
             rows = table_rows(self.stage, self.test)
         except NoTable as lack:
             return TestResult(self.test.signature, CaseKind.UNIT, CaseStatus.FAILURE, str(lack))
-        deadline, world = Deadline(), self.stage.world
-        world.restore(self.ready)
-        console = world.cheatcodes.console
+        deadline, executor = Deadline(), self.stage.executor
+        executor.restore(self.ready)
+        console = executor.cheatcodes.console
         for row in rows:
             if deadline.is_progress_due():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
             lines, logs = console.lines, console.logs
-            world.restore(self.ready)
+            executor.restore(self.ready)
             console.lines, console.logs = lines, logs  # as in forge, the logs of all rows are retained
             data = self.last = selector(self.test.signature) + encode(types(self.test.entry["inputs"]), row)
             outcome = self.stage.call(data, commit=False)

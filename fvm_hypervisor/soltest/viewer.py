@@ -204,7 +204,7 @@ class TestViewer:
         """Return the names of addresses and codes; with `by_code`, also of contracts that no traced call created."""
         from fvm_hypervisor.soltest.trace_names import Names
 
-        machine, cheatcodes = stage.world.machine, stage.world.cheatcodes
+        machine, cheatcodes = stage.executor.machine, stage.executor.cheatcodes
         return Names(
             self._known, machine.manifest, cheatcode_interface(), dict(cheatcodes.state.labels),
             machine.context.precompiles, by_ir=self._by_ir, verbosity=self._verbosity,
@@ -233,7 +233,7 @@ def _arenas(
     for part in (before, None if before and never_held else run):
         for root in [] if part is None else part.roots:
             kind = "Deployment" if root.creates else "Execution" if before and part is run else "Setup"
-            sender = stage.world.address_of(root.start.from_)
+            sender = stage.executor.address_of(root.start.from_)
             yield kind, arena(root, sender, names, has_steps=kind == "Execution")
 
 

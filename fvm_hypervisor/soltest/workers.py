@@ -1,4 +1,4 @@
-"""Distribution of suites over worker processes. Each worker has one `World`, whose state ends with the worker.
+"""Distribution of suites over worker processes. Each worker has one `TestExecutor`, whose state ends with the worker.
 
 A test that exceeds its time limit or ends its process fails; the other tests of its suite continue in a new worker. A
 job that ends at the first failure ends with WorkerLost instead.
@@ -46,8 +46,8 @@ def run_suites(
 
     `watch` is called each second with the tests that have been running for longer than that and their seconds, longest
     first; before each result and at the end with an empty list. Workers in `idle` are used before new ones, and those
-    that are idle at the end are added to it. Raises InvalidInput if the job's world cannot be created, and WorkerLost
-    with `ends_at_failure`, since a lost process says nothing about a test.
+    that are idle at the end are added to it. Raises InvalidInput if the job's executor cannot be created, and, with
+    `ends_at_failure`, WorkerLost, since a lost process says nothing about a test.
     """
     todo = deque(sorted(suites, key=lambda suite: -len(suite.tests)))
     running: dict[Connection, SuiteWorker] = {}
@@ -341,7 +341,7 @@ class SuiteWorker:
 
 
 def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
-    """Run a worker: suites until the pipe is closed, in the world of the last job. It exits soon after its parent."""
+    """Run suites on the executor of the last job, until the pipe is closed. Exits soon after the parent process."""
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it and ends its workers
@@ -366,7 +366,7 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
                 server.locate_loop(*todo)
     except EOFError:
         return
-    except HypervisorError as error:  # an error of the world rather than of a test, such as a missing bundle
+    except HypervisorError as error:  # an error of the executor rather than of a test, such as a missing bundle
         pipe.send(("refused", str(error)))
 
 

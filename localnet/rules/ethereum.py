@@ -31,7 +31,7 @@ from bridge.ethereum_execution import (
 from bridge.params import CreateReturn, unwrap_return
 from bridge.patricia import EMPTY_ROOT
 from bridge.reverts import reverted_with
-from bridge.traces.failure_words import REVERTED, WORDS
+from bridge.traces.failure_texts import REVERTED, WORDS
 from bridge.transaction_messages import envelope_message, message_from
 from bridge.transactions import SignedTransaction, Transaction
 from hypervisor.address import Address

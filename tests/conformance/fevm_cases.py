@@ -16,7 +16,7 @@ from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
 from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
-from fvm_hypervisor.laboratory.vectors.fevm import CaseWorld, apply, events_of
+from fvm_hypervisor.laboratory.vectors.fevm import CaseRunner, apply, events_of
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.machine import Hypervisor
@@ -83,7 +83,7 @@ CASES: Final[Mapping[str, Written]] = {
 }  # fmt: skip
 
 
-def recorded(name: str, written: Written, world: CaseWorld) -> dict[str, Any]:
+def recorded(name: str, written: Written, world: CaseRunner) -> dict[str, Any]:
     """Return the case with the results of the machine's EVM actor."""
     pre = list(_before(written))
     case: dict[str, Any] = {
@@ -155,7 +155,7 @@ def _changed(machine: Hypervisor, known: Mapping[int, Mapping[str, Any]]) -> Ite
 
 def main() -> None:
     """Write the file."""
-    world = CaseWorld(Bundle.open(data_file(BUNDLE)), evm="official")
+    world = CaseRunner(Bundle.open(data_file(BUNDLE)), evm="official")
     cases = [recorded(name, written, world) for name, written in CASES.items()]
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{GROUP}.json").write_text(json.dumps(cases, indent=1) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
-from fvm_hypervisor.laboratory.vectors.world import ReplayExterns, ReplayFault
+from fvm_hypervisor.laboratory.vectors.environment import ReplayExterns, ReplayFault
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.context import MachineContext

@@ -9,7 +9,7 @@ from statistics import median
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.fevm import CaseWorld, load_cases
+from fvm_hypervisor.laboratory.vectors.fevm import CaseRunner, load_cases
 from hypervisor.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor
@@ -53,7 +53,7 @@ def test_message_gas_is_close_to_official_evm_actor(group: str) -> None:
     assert ratios[-1 - tenth] < 1.1
 
 
-class _Metered(CaseWorld):
+class _Metered(CaseRunner):
     """Records the gas of its cases' messages."""
 
     def __init__(self, bundle: Bundle, evm: str) -> None:

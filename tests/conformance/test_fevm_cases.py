@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.fevm import ALL_GROUPS, CaseWorld, load_cases
+from fvm_hypervisor.laboratory.vectors.fevm import ALL_GROUPS, CaseRunner, load_cases
 from hypervisor.bundle import Bundle
 from store.cid import EMPTY_ARRAY_CID, show
 from tests.conformance.fevm_cases import BUNDLE, CASES, FOLDER, GROUP, recorded
@@ -25,9 +25,9 @@ def _official() -> Bundle:
 
 
 @cache
-def _world(natives: str) -> CaseWorld:
+def _world(natives: str) -> CaseRunner:
     """Return a machine with contracts on this project's EVM runtime and official or own native actors."""
-    return CaseWorld(Bundle.embedded() if natives == "own" else _official())
+    return CaseRunner(Bundle.embedded() if natives == "own" else _official())
 
 
 def _cases() -> list[Any]:
@@ -72,4 +72,4 @@ def test_fevm_cases_match_official_evm_actor(name: str) -> None:
     assert kept.keys() == CASES.keys()
     assert not _world("own").run(kept[name])
     if fvm_data() is not None:
-        assert recorded(name, CASES[name], CaseWorld(_official(), evm="official")) == kept[name]
+        assert recorded(name, CASES[name], CaseRunner(_official(), evm="official")) == kept[name]

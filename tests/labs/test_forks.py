@@ -17,9 +17,9 @@ from bridge.params import invoke_params
 from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, POST_SELECTOR, entries, post_params
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
+from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.scripts.plan import _machine
-from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.address import Address
 from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
@@ -122,22 +122,26 @@ def answers_as(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
 
 
 def test_tests_under_filecoins_rules_meet_the_labs_actors(url: str) -> None:
-    with closing(World(WorldSettings(rules=FILECOIN, fork_url=url), Cheatcodes())) as world:
-        assert world.machine.context.rules == RULES
+    with closing(TestExecutor(ExecutorSettings(rules=FILECOIN, fork_url=url), Cheatcodes())) as executor:
+        assert executor.machine.context.rules == RULES
         sender = to_filecoin(DEFAULT_SENDER)
         message = Message(
-            Address.id(OUTBOX), sender, value=TokenAmount(10**17), method=INVOKE_EVM, params=invoke_params(post(world))
+            Address.id(OUTBOX),
+            sender,
+            value=TokenAmount(10**17),
+            method=INVOKE_EVM,
+            params=invoke_params(post(executor)),
         )
-        result = world.machine.apply_implicit(message)
+        result = executor.machine.apply_implicit(message)
         assert result.exit_code == 0, result
-        assert has_posted(world)
+        assert has_posted(executor)
 
 
 def test_tests_under_a_labs_rules_begin_with_its_actors() -> None:
-    with closing(World(WorldSettings(rules="lab:async"), Cheatcodes())) as world:
-        outcome = world.call(DEFAULT_SENDER, masked_id(OUTBOX), post(world), value=10**17)
+    with closing(TestExecutor(ExecutorSettings(rules="lab:async"), Cheatcodes())) as executor:
+        outcome = executor.call(DEFAULT_SENDER, masked_id(OUTBOX), post(executor), value=10**17)
         assert outcome.success, outcome
-        assert has_posted(world)
+        assert has_posted(executor)
 
 
 def test_scripts_meet_the_labs_actors(url: str) -> None:
@@ -146,20 +150,20 @@ def test_scripts_meet_the_labs_actors(url: str) -> None:
     job = cast(Any, SimpleNamespace(project=project, options=Options(evm="py-evm")))
     with (
         Network.fork(url, clock=Clock(START + 100)) as network,
-        closing(World(WorldSettings(), Cheatcodes(), _machine(job, network))) as world,
+        closing(TestExecutor(ExecutorSettings(), Cheatcodes(), _machine(job, network))) as executor,
     ):
-        outcome = world.call(DEFAULT_SENDER, masked_id(OUTBOX), post(world), value=10**17)
+        outcome = executor.call(DEFAULT_SENDER, masked_id(OUTBOX), post(executor), value=10**17)
         assert outcome.success, outcome
-        assert has_posted(world)
+        assert has_posted(executor)
 
 
-def post(world: World) -> bytes:
+def post(executor: TestExecutor) -> bytes:
     types = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64", "uint64", "uint64")
-    fields = (b"\0\x63", 0, b"", 0, 10**8, world.machine.context.epoch + 9, 0, 0)
+    fields = (b"\0\x63", 0, b"", 0, 10**8, executor.machine.context.epoch + 9, 0, 0)
     return POST_SELECTOR + encode_abi(types, fields)
 
 
-def has_posted(world: World) -> bool:
-    outbox = world.machine.state_tree.get_actor(OUTBOX)
+def has_posted(executor: TestExecutor) -> bool:
+    outbox = executor.machine.state_tree.get_actor(OUTBOX)
     assert outbox is not None
-    return len(entries(world.machine.store, outbox.head)) == 1
+    return len(entries(executor.machine.store, outbox.head)) == 1

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.world import World, WorldSettings
+from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
 from hypervisor.context import FILECOIN
 from localnet import Network
 from localnet.contracts.contract import Contract
@@ -60,9 +60,9 @@ def test_an_earlier_epochs_state_is_that_of_the_next_header(lotus: Lotus, tmp_pa
 
 
 def test_solidity_tests_under_filecoins_rules_begin_there(lotus: Lotus) -> None:
-    with closing(World(WorldSettings(rules=FILECOIN, fork_url=lotus.url), Cheatcodes())) as world:
-        assert world.call(CALLER, lotus.counter.address, INCREMENT).success
-        assert world.call(CALLER, lotus.counter.address, NUMBER).output == (3).to_bytes(32, "big")
+    with closing(TestExecutor(ExecutorSettings(rules=FILECOIN, fork_url=lotus.url), Cheatcodes())) as executor:
+        assert executor.call(CALLER, lotus.counter.address, INCREMENT).success
+        assert executor.call(CALLER, lotus.counter.address, NUMBER).output == (3).to_bytes(32, "big")
 
 
 def test_a_block_of_other_bytes_is_refused(lotus: Lotus) -> None:

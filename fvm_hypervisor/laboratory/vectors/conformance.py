@@ -2,8 +2,8 @@
 
 A vector is a JSON object: a CAR with the initial state, messages or tipsets
 (`fvm_hypervisor.laboratory.vectors.tipset_class`), their receipts, and the final state root. Official vectors are one
-file each; golden ones (tests/golden) are one per line in a compressed file. `fvm_hypervisor.laboratory.vectors.world`
-provides the chain context. The caller provides official bundles.
+file each; golden ones (tests/golden) are one per line in a compressed file. The chain context comes from
+`fvm_hypervisor.laboratory.vectors.environment`. The caller provides official bundles.
 """
 
 import base64
@@ -17,9 +17,9 @@ from typing import Any
 
 from fvm_hypervisor.laboratory.vectors.archive import is_archive, verify_vectors
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.environment import ReplayExterns, context_of, proofs_of, read_number
 from fvm_hypervisor.laboratory.vectors.files import files_of
 from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, VectorTipset, message_count, read_tipsets
-from fvm_hypervisor.laboratory.vectors.world import ReplayExterns, context_of, proofs_of, read_number
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult

@@ -91,7 +91,7 @@ class Result:
     words: str = ""
 
 
-class CaseWorld:
+class CaseRunner:
     """The bundle that all cases share. `evm` as in `Hypervisor.open`: an engine or `official`.
 
     The cases were recorded with the official bundle. It occurs only in the head of the system actor, where any other
@@ -219,7 +219,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 def run_file(path: Path, bundle: str | Path, evm: str) -> list[dict[str, Any]]:
     """Return one record per case of a file, for the command line. Runs in worker processes."""
-    world = _world(bundle, evm)
+    runner = _case_runner(bundle, evm)
     records = []
     try:
         cases = load_cases(path.parent, path.stem)
@@ -227,7 +227,7 @@ def run_file(path: Path, bundle: str | Path, evm: str) -> list[dict[str, Any]]:
         return [{"file": path.name, "name": "", "pass": False, "error": str(error)}]
     for case in cases:
         try:
-            differences = world.run(case)
+            differences = runner.run(case)
         except (HypervisorError, ValueError, LookupError, TypeError, AttributeError) as error:
             differences = [f"{type(error).__name__}: {error}"]  # the last three are raised for malformed fields
         name = case.get("name", "")
@@ -236,9 +236,9 @@ def run_file(path: Path, bundle: str | Path, evm: str) -> list[dict[str, Any]]:
 
 
 @lru_cache(maxsize=1)
-def _world(bundle: str | Path, evm: str) -> CaseWorld:
+def _case_runner(bundle: str | Path, evm: str) -> CaseRunner:
     """Return the bundle, cached in each worker process."""
-    return CaseWorld(Bundle.open(bundle), evm)
+    return CaseRunner(Bundle.open(bundle), evm)
 
 
 def _context(case: Mapping[str, Any]) -> MachineContext:

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fvm_hypervisor.laboratory.vectors.world import read_number
+from fvm_hypervisor.laboratory.vectors.environment import read_number
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message

@@ -196,7 +196,7 @@ class Cheatcodes:
         )
 
     def restore(self, snapshot: CheatcodeSnapshot, machine: Hypervisor) -> None:
-        """Restore a snapshot; `World` restores the machine's state."""
+        """Restore a snapshot; `TestExecutor` restores the machine's state."""
         self.state = State.of_image(snapshot.state)
         if self.origin is not None:
             self.origin.records = self.state.forks

@@ -19,16 +19,16 @@ from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.discovery import signature
+from fvm_hypervisor.soltest.executor import CallOutcome, TestExecutor
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.scripts.linking import SALT, Libraries, Linking, linking_of
-from fvm_hypervisor.soltest.serving import fork_of, settings_of, world_settings_of
+from fvm_hypervisor.soltest.serving import executor_settings_of, fork_of, settings_of
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
 from fvm_hypervisor.soltest.value_text import value_text
 from fvm_hypervisor.soltest.values import types
 from fvm_hypervisor.soltest.viewer import TestViewer
-from fvm_hypervisor.soltest.world import CallOutcome, World
 from hypervisor.errors import HypervisorError
 from hypervisor.labs import know_labs
 from hypervisor.machine import Hypervisor
@@ -88,17 +88,17 @@ def run_script(
     linking = linking_of(artifacts, artifact, libraries or {})
     settings = replace(settings_of(job, artifacts), has_network=network is not None)
     cheats = Cheatcodes(replace(settings, file=artifact.file, contract=artifact.name))
-    setting = replace(world_settings_of(job), rules=ETHEREUM, sender=_DEPLOYER)
-    world = World(setting, cheats, None if network is None else _machine(job, network))
+    setting = replace(executor_settings_of(job), rules=ETHEREUM, sender=_DEPLOYER)
+    executor = TestExecutor(setting, cheats, None if network is None else _machine(job, network))
     if network is None and job.fork_url is None:
-        world.set_balance(sender, setting.balance)
+        executor.set_balance(sender, setting.balance)
     try:
         found: list[ScriptPlan] = []
-        run = _ScriptRun(job, artifacts, artifact, calldata, sender, world, linking)
-        world.machine.stacks.on_one_thread(lambda: found.append(run.run()))
+        run = _ScriptRun(job, artifacts, artifact, calldata, sender, executor, linking)
+        executor.machine.stacks.on_one_thread(lambda: found.append(run.run()))
         return found[0]
     finally:
-        world.close()
+        executor.close()
 
 
 def selects_forks(artifact: ContractArtifact) -> bool:
@@ -129,24 +129,24 @@ class _ScriptRun:
     artifact: ContractArtifact
     calldata: bytes
     sender: EthAddress
-    world: World
+    executor: TestExecutor
     linking: Linking
 
     def run(self) -> ScriptPlan:
-        world = self.world
-        base = world.snapshot()
-        stage = SuiteStage(world, self.artifacts, self.artifact)
-        world.cheatcodes.settings = replace(
-            world.cheatcodes.settings, errors=stage.errors, first_actor=stage.first_actor, seed=self.job.seed
+        executor = self.executor
+        base = executor.snapshot()
+        stage = SuiteStage(executor, self.artifacts, self.artifact)
+        executor.cheatcodes.settings = replace(
+            executor.cheatcodes.settings, errors=stage.errors, first_actor=stage.first_actor, seed=self.job.seed
         )
         outcome = self._run(stage)
         shows = self.job.options.verbosity >= 4 or not outcome.success
-        broadcasts = world.cheatcodes.state.broadcasts
+        broadcasts = executor.cheatcodes.state.broadcasts
         calls, keys = ((), {}) if broadcasts is None else (tuple(broadcasts.calls), dict(broadcasts.keys))
         unsendable = () if broadcasts is None else tuple(dict.fromkeys(broadcasts.unsendable))
-        lines = tuple(world.cheatcodes.console.lines)
+        lines = tuple(executor.cheatcodes.console.lines)
         planned = _Reader(self.artifacts).planned(calls) if outcome.success else ()
-        outside = world.cheatcodes.outside
+        outside = executor.cheatcodes.outside
         viewed = self._view(base, outcome) if shows and not outside else None
         unseen = f"{_NO_TRACE} ({', '.join(f'vm.{name}' for name in sorted(outside))})" if shows and outside else ""
         if not outcome.success:
@@ -163,7 +163,7 @@ class _ScriptRun:
 
     def _run(self, stage: SuiteStage) -> CallOutcome:
         """Deploy the script and call it; return the outcome of the last step."""
-        stage.world.cheatcodes.state.broadcasts = Broadcasts(self.sender)
+        stage.executor.cheatcodes.state.broadcasts = Broadcasts(self.sender)
         refused = self._deploy_libraries(stage)
         if refused is not None:
             return refused
@@ -172,45 +172,45 @@ class _ScriptRun:
         except SetUpFailed as failed:
             return failed.outcome
         if any(entry.get("name") == "setUp" and not entry["inputs"] for entry in self.artifact.abi):
-            outcome = stage.world.call(self.sender, stage.address, selector("setUp()"))
+            outcome = stage.executor.call(self.sender, stage.address, selector("setUp()"))
             if not outcome.success:
                 return outcome
-        return stage.world.call(self.sender, stage.address, self.calldata)
+        return stage.executor.call(self.sender, stage.address, self.calldata)
 
     def _deploy_libraries(self, stage: SuiteStage) -> CallOutcome | None:
         """Deploy missing libraries as the script's first transactions; return the outcome of a failed one."""
-        world, broadcasts = stage.world, stage.world.cheatcodes.state.broadcasts
+        executor, broadcasts = stage.executor, stage.executor.cheatcodes.state.broadcasts
         assert broadcasts is not None, "a script broadcasts"
         stage.libraries.update(self.linking.addresses)
         for address, code in self.linking.codes:
-            if code_of(world.machine, to_filecoin(address)):
+            if code_of(executor.machine, to_filecoin(address)):
                 continue
-            nonce, data, funds = world.nonce(self.sender), SALT + code, world.balance(self.sender)
-            outcome = world.call(self.sender, CREATE2_DEPLOYER, data)
+            nonce, data, funds = executor.nonce(self.sender), SALT + code, executor.balance(self.sender)
+            outcome = executor.call(self.sender, CREATE2_DEPLOYER, data)
             if not outcome.success:
                 return outcome
-            world.set_nonce(self.sender, nonce + 1)
-            url = world.cheatcodes.fork_url
+            executor.set_nonce(self.sender, nonce + 1)
+            url = executor.cheatcodes.fork_url
             call = BroadcastCall(self.sender, nonce, CREATE2_DEPLOYER, 0, data, address, True, funds, url)
             broadcasts.calls.append(call)
         return None
 
     def _view(self, base: Any, outcome: CallOutcome) -> TestResult:
         """Repeat the run with a tracer."""
-        world = self.world
-        world.restore(base)
+        executor = self.executor
+        executor.restore(base)
         # forge prints the trace of a failed script at any verbosity
         verbosity = self.job.options.verbosity if outcome.success else max(self.job.options.verbosity, 3)
         viewer = TestViewer(self.artifacts, ETHEREUM, verbosity)
         status = CaseStatus.SUCCESS if outcome.success else CaseStatus.FAILURE
         result = TestResult(self.artifact.name, CaseKind.UNIT, status, gas=outcome.gas_used)
         tracer = viewer.tracer(result)
-        stage = SuiteStage(world, self.artifacts, self.artifact)
-        world.machine.tracer = tracer
+        stage = SuiteStage(executor, self.artifacts, self.artifact)
+        executor.machine.tracer = tracer
         try:
             self._run(stage)
         finally:
-            world.machine.tracer = None
+            executor.machine.tracer = None
         return viewer.show(stage, None, tracer, result)
 
     def _entry(self) -> Mapping[str, Any] | None:

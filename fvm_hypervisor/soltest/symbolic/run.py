@@ -22,6 +22,7 @@ from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.concrete_run import set_created_values
 from fvm_hypervisor.soltest.created_values import SVM, CreatedValues
 from fvm_hypervisor.soltest.discovery import TestFunction
+from fvm_hypervisor.soltest.executor import ExecutorSnapshot
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, selector
@@ -37,7 +38,6 @@ from fvm_hypervisor.soltest.symbolic.words import NotModelled
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import types
-from fvm_hypervisor.soltest.world import WorldSnapshot
 from hypervisor.address import Address
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.state.controls import set_code
@@ -66,14 +66,14 @@ class StartState:
     """The state after `setUp`, on the concrete machine."""
 
     stage: SuiteStage
-    ready: WorldSnapshot
+    ready: ExecutorSnapshot
     settings: SymbolicSettings
     _opcodes: Mapping[int, str] = field(default_factory=dict)
     _known: KnownCode | None = None
     _addresses: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
-        fork = fork_named(self.stage.world.setting.fork)
+        fork = fork_named(self.stage.executor.setting.fork)
         self._opcodes = {number: opcode.name for number, opcode in fork.opcodes.items() if number != 0xFE}
 
     @property
@@ -83,20 +83,20 @@ class StartState:
 
     def check(self) -> None:
         """Raise NotModelled for a state that is not modelled."""
-        world, state = self.stage.world, self.stage.world.cheatcodes.state
+        executor, state = self.stage.executor, self.stage.executor.cheatcodes.state
         changed = [name for name in state.image() if name not in _IGNORED]
         if changed:
             raise NotModelled(f"setUp() leaves a cheatcode's state: {', '.join(changed)}")
-        if world.cheatcodes.origin is not None or world.cheatcodes.is_forked:
+        if executor.cheatcodes.origin is not None or executor.cheatcodes.is_forked:
             raise NotModelled("a test on a fork of a network")
-        if world.cheatcodes.isolates:
+        if executor.cheatcodes.isolates:
             raise NotModelled("isolated tests (--isolate)")
-        if world.setting.precompiles:
+        if executor.setting.precompiles:
             raise NotModelled("a project with registered precompiles")
 
     def block(self) -> Block:
         """Return the values of the block."""
-        machine, state = self.stage.world.machine, self.stage.world.cheatcodes.state
+        machine, state = self.stage.executor.machine, self.stage.executor.cheatcodes.state
         context, block, known = machine.context, block_of(machine), state.block
         if known != replace(BlockValues(), prevrandao=known.prevrandao):
             raise NotModelled("block values set in setUp()")
@@ -110,7 +110,7 @@ class StartState:
     def addresses(self) -> frozenset[int]:
         """Addresses of all accounts except `CHEATCODE_ADDRESSES`."""
         if self._addresses is None:
-            tree = self.stage.world.machine.state_tree
+            tree = self.stage.executor.machine.state_tree
             actors = (tree.get_actor(ActorID(number)) for number in range(tree.init_state().next_id))
             named = (from_delegated(state.delegated_address) for state in actors if state is not None)
             found = {int.from_bytes(address, "big") for address in named if address is not None}
@@ -119,7 +119,7 @@ class StartState:
 
     def load(self, address: int) -> Account:
         """Return an account. Raises NotModelled for one with too much storage."""
-        machine = self.stage.world.machine
+        machine = self.stage.executor.machine
         tree, name = machine.state_tree, EthAddress(address.to_bytes(20, "big"))
         actor = unmask_id(name)
         actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, name)) if actor is None else actor
@@ -142,13 +142,13 @@ class StartState:
     def run_precompile(self, address: int, data: bytes) -> tuple[bool, bytes]:
         """Return success and output of a precompile."""
         stage = self.stage
-        outcome = stage.world.call(stage.sender, EthAddress(address.to_bytes(20, "big")), data, commit=False)
-        stage.world.restore(self.ready)
+        outcome = stage.executor.call(stage.sender, EthAddress(address.to_bytes(20, "big")), data, commit=False)
+        stage.executor.restore(self.ready)
         return outcome.success, outcome.output
 
     def run_cheatcode(self, data: bytes) -> tuple[bool, bytes]:
         """Return success and output of a cheatcode, called by a contract that passes its calldata on."""
-        set_code(self.stage.world.machine, Address.delegated(EAM_NAMESPACE, SVM), _RELAY)
+        set_code(self.stage.executor.machine, Address.delegated(EAM_NAMESPACE, SVM), _RELAY)
         return self.run_precompile(SVM_ADDRESS, data)
 
     def abi_at(self, code: Code) -> Sequence[Mapping[str, Any]]:
@@ -179,7 +179,7 @@ class SymbolicRun:
     stage: SuiteStage
     test: TestFunction
     settings: SymbolicSettings
-    ready: WorldSnapshot
+    ready: ExecutorSnapshot
     progress: Callable[[TestResult], None] = lambda _: None
     _successes: int = 0
     _reverted: list[Path] = field(default_factory=list)
@@ -189,7 +189,7 @@ class SymbolicRun:
     def run(self) -> TestResult:
         """Explore all paths for all shapes of the inputs; stop at a counterexample that fails concretely."""
         try:
-            self.stage.world.restore(self.ready)
+            self.stage.executor.restore(self.ready)
             start = StartState(self.stage, self.ready, self.settings)
             start.check()
             solver = Solver(self.settings.query_seconds, self.settings.seconds)
@@ -306,16 +306,16 @@ class SymbolicRun:
 
     def _replay_model(self, path: Path, calldata: Data, any_revert: bool) -> TestResult | None:
         data, stage = values(calldata, path.model), self.stage
-        stage.world.restore(self.ready)
+        stage.executor.restore(self.ready)
         created = created_values(path)
-        set_created_values(stage.world, created)
+        set_created_values(stage.executor, created)
         outcome = stage.call(data, commit=False)
         status, reason = stage.verdict(outcome)
         is_strict = self.test.name.startswith("test") or any_revert
         is_assertion_failure = outcome.success or is_failed_assertion(outcome) or stage.has_failed()
         is_assertion_failure = is_assertion_failure or outcome.output[:4] == CHEATCODE_ERROR
         confirmed = status is CaseStatus.FAILURE and (is_strict or is_assertion_failure)
-        stage.world.restore(self.ready)
+        stage.executor.restore(self.ready)
         if not confirmed:
             return None
         if any_revert:

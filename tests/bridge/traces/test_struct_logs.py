@@ -10,7 +10,7 @@ import pytest
 from bridge import rlp
 from bridge.ethereum_block import EthereumBlock
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
-from bridge.traces.failure_words import LogTooLong
+from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.transaction_parsing import parse_transaction
 from bridge.transactions import SignedTransaction

@@ -17,7 +17,7 @@ from random import Random
 from typing import Any
 
 from bridge.method_numbers import method_number
-from fvm_hypervisor.laboratory.vectors import conformance, world
+from fvm_hypervisor.laboratory.vectors import conformance, environment
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from hypervisor.address import Address
 from hypervisor.errors import HypervisorError
@@ -209,12 +209,12 @@ def _context(rng: Random) -> dict[str, Any]:
 
 def _lax() -> None:
     """Accept values that are not numbers as an epoch or as gas."""
-    before = world.read_number
+    before = environment.read_number
 
     def read(value: Any, name: str) -> Any:
         return value if name in ("epoch", "gas_used") else before(value, name)
 
-    for module in (world, conformance):
+    for module in (environment, conformance):
         vars(module)["read_number"] = read
 
 

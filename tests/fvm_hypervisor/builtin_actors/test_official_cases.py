@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.fevm import CaseWorld, load_cases
+from fvm_hypervisor.laboratory.vectors.fevm import CaseRunner, load_cases
 from hypervisor.bundle import Bundle
 from tests.conformance.fevm_cases import FOLDER, GROUP
 from tests.conftest import data_file, fvm_data, with_data
@@ -23,15 +23,15 @@ GROUPS = ("create", "methods", "selfdestruct", "calls")
 
 
 @pytest.fixture(scope="module")
-def mixed_world() -> Iterator[CaseWorld]:
+def mixed_world() -> Iterator[CaseRunner]:
     if fvm_data() is None:
-        yield CaseWorld(Bundle.embedded())
+        yield CaseRunner(Bundle.embedded())
         return
     official, own = Bundle.open(data_file("bundles/v18-devnet.car")), Bundle.embedded()
     modules = dict(own.blocks)
     ours = {official.manifest.code(name): modules[own.manifest.code(name)] for name in GUESTS}
     blocks = tuple((cid, ours.get(cid, data)) for cid, data in official.blocks)
-    yield CaseWorld(Bundle(official.root, official.manifest, blocks), evm="official")
+    yield CaseRunner(Bundle(official.root, official.manifest, blocks), evm="official")
 
 
 def cases(group: str) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def cases(group: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", with_data(*GROUPS) or [GROUP])
-def test_own_guests_match_recorded_official_results(mixed_world: CaseWorld, group: str) -> None:
+def test_own_guests_match_recorded_official_results(mixed_world: CaseRunner, group: str) -> None:
     ran = {case["name"]: mixed_world.run(case) for case in cases(group)}
     assert {name: found for name, found in ran.items() if found} == {}
     assert len(ran) > (10 if group == GROUP else 30)

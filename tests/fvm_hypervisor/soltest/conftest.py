@@ -69,4 +69,4 @@ def run_here(job: Job, suites: Sequence[Suite]) -> Iterator[SuiteResult]:
             server.run(suite)
             yield result
     finally:
-        server._world.close()
+        server._executor.close()

@@ -11,11 +11,11 @@ from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.collected import SuiteCoverage
 from fvm_hypervisor.soltest.discovery import Suite
+from fvm_hypervisor.soltest.executor import TestExecutor
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.results import TestResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import settings_of, viewer_of, world_settings_of
-from fvm_hypervisor.soltest.world import World
+from fvm_hypervisor.soltest.serving import executor_settings_of, settings_of, viewer_of
 
 
 def written(folder: Path, artifacts: Mapping[str, Mapping[str, Any]]) -> list[ArtifactLocation]:
@@ -34,14 +34,14 @@ def run_suite(
     job: Job, artifacts: Artifacts, suite: Suite, collected: list[SuiteCoverage] | None = None
 ) -> list[TestResult]:
     """Run a suite; the data of the job's report are added to `collected`."""
-    world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
+    executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
     viewer, report = viewer_of(job, artifacts), job.options.report
-    collector = viewer.collector(world.machine, report, job.project) if report else None
+    collector = viewer.collector(executor.machine, report, job.project) if report else None
     try:
-        run = SuiteRun(world, artifacts, job.project, suite, job.seed, viewer=viewer, collector=collector)
+        run = SuiteRun(executor, artifacts, job.project, suite, job.seed, viewer=viewer, collector=collector)
         results = list(run.run())
         if collector is not None and collected is not None:
             collected.append(collector.collected())
         return results
     finally:
-        world.close()
+        executor.close()

@@ -11,10 +11,10 @@ import pytest
 
 from bridge.events import Log, log_to_entries
 from fvm_hypervisor.soltest.dictionary import Dictionary, SourceLiterals, StateWords
+from fvm_hypervisor.soltest.executor import CallOutcome
 from fvm_hypervisor.soltest.inline import with_settings
 from fvm_hypervisor.soltest.project import DictionarySettings, FuzzSettings, InvariantSettings, Project, load_project
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
-from fvm_hypervisor.soltest.world import CallOutcome
 from hypervisor.events import StampedEvent
 from hypervisor.types import ActorID
 from tests.fvm_hypervisor.soltest.contracts import FAIL, artifact, counting_suite

@@ -10,11 +10,11 @@ from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources, standard_json
+from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.mutation_settings import OPERATORS
 from fvm_hypervisor.soltest.project import Project, find_root, load_project
 from fvm_hypervisor.soltest.remappings import Remapping, resolve
 from fvm_hypervisor.soltest.sources import imports, own_sources, read_sources
-from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.errors import InvalidInput
 from tests.docs.forge_names import recorded
 from tests.docs.foundry_flags_page import reads
@@ -132,11 +132,11 @@ def test_the_largest_numbers_that_can_be_run_are_taken(tmp_path: Path) -> None:
     toml = "\n".join(["[profile.default]", *(f"{key} = '{2**64 - 1}'" for key in keys), "gas_limit = 'max'"])
     found = project(tmp_path, toml)
     assert {found.block_number, found.timestamp, found.chain_id, found.base_fee} == {2**64 - 1}
-    world = World(WorldSettings(number=2**64 - 1, timestamp=2**64 - 1, chain_id=2**64 - 1), Cheatcodes())
+    executor = TestExecutor(ExecutorSettings(number=2**64 - 1, timestamp=2**64 - 1, chain_id=2**64 - 1), Cheatcodes())
     try:
-        assert world.call(DEFAULT_SENDER, DEFAULT_SENDER, b"").success
+        assert executor.call(DEFAULT_SENDER, DEFAULT_SENDER, b"").success
     finally:
-        world.close()
+        executor.close()
 
 
 def test_an_endpoint_has_settings_of_its_own(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_debugger_shows_setup_state_on_its_fork(tipsets: Mapping[str, str], tmp_
     ready = prepare(tmp_path, "^SetUpFork$", tipsets, tests=r"test_a\(", rules="filecoin", evm="py-evm")
     (suite,) = ready.suites
     with staged_test(ready.job, ready.artifacts, suite, suite.tests[0], fails=False) as staged:
-        session = Session(Subject("the test", staged.world.machine, staged.run, staged.root), SourceLines())
+        session = Session(Subject("the test", staged.executor.machine, staged.run, staged.root), SourceLines())
         session.start()
         session.step(by_instruction=True)
         own = views.storage(session, 0).slots
@@ -188,7 +188,7 @@ def test_set_prevrandao_overrides_node_randomness_even_if_zero(tipsets: Mapping[
         blocks = node.request("Filecoin.ChainGetTipSetByHeight", 3, None)["Cids"]
         said = b64decode(node.request("Filecoin.StateGetRandomnessDigestFromBeacon", 3, blocks))
     with staged_test(ready.job, ready.artifacts, suite, suite.tests[0], fails=False) as staged:
-        machine, cheats = staged.world.machine, staged.world.cheatcodes
+        machine, cheats = staged.executor.machine, staged.executor.cheatcodes
         assert machine.context.epoch == 3
         assert machine.externs.beacon_randomness(ChainEpoch(3)) == said != bytes(32)
         cheats.state.block = replace(cheats.state.block, prevrandao=bytes(32))

@@ -49,7 +49,7 @@ class ReportProject:
     def run(
         self, verbosity: int = 0, report: str = "", tests: str | None = None, records: bool = False
     ) -> Iterator[SuiteResult]:
-        """Run the suites, each in its own world, with the tests whose names match; `records` their traces as data."""
+        """Run each suite on its own executor, with the tests whose names match; `records` their traces as data."""
         project = replace(self.project, isolate=report == "gas")
         suites, _ = find_suites(self.artifacts, [TESTS], SuiteFilter(test=tests))
         options = Options(verbosity=verbosity, shows_logs=True, report=report, records_traces=records)

@@ -13,10 +13,11 @@ import z3
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.discovery import TestFunction, tests_of
+from fvm_hypervisor.soltest.executor import ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import TestResult
-from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
+from fvm_hypervisor.soltest.serving import executor_settings_of, settings_of
 from fvm_hypervisor.soltest.stage import SuiteStage
 from fvm_hypervisor.soltest.symbolic.data import values
 from fvm_hypervisor.soltest.symbolic.explorer import Explorer
@@ -24,7 +25,6 @@ from fvm_hypervisor.soltest.symbolic.path import Path
 from fvm_hypervisor.soltest.symbolic.run import StartState, SymbolicRun
 from fvm_hypervisor.soltest.symbolic.solver import Solver
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
-from fvm_hypervisor.soltest.world import World, WorldSnapshot
 from store.keccak import keccak
 from tests.fvm_hypervisor.soltest.contracts import artifact
 from tests.fvm_hypervisor.soltest.here import written
@@ -38,7 +38,7 @@ class Staged:
 
     stage: SuiteStage
     tests: list[TestFunction]
-    ready: WorldSnapshot
+    ready: ExecutorSnapshot
 
     def run(self, name: str, settings: SymbolicSettings = SETTINGS) -> TestResult:
         """Run a symbolic test."""
@@ -52,9 +52,9 @@ class Staged:
 
     def call(self, data: bytes) -> tuple[bool, bytes]:
         """Return success and output of a concrete call."""
-        self.stage.world.restore(self.ready)
+        self.stage.executor.restore(self.ready)
         outcome = self.stage.call(data, commit=False)
-        self.stage.world.restore(self.ready)
+        self.stage.executor.restore(self.ready)
         return outcome.success, outcome.output
 
     def _test(self, name: str) -> TestFunction:
@@ -78,14 +78,14 @@ def staged_artifacts(
     found, project = Artifacts(folder, places, {}), Project(folder)
     project = replace(project, compiler=replace(project.compiler, evm_version=evm_version))
     job = Job(project, places, {})
-    world = World(world_settings_of(job), Cheatcodes(settings_of(job, found)))
+    executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, found)))
     try:
-        stage = SuiteStage(world, found, found.get(*name.split(":")))
+        stage = SuiteStage(executor, found, found.get(*name.split(":")))
         stage.build()
         stage.set_up()
-        yield Staged(stage, tests_of(stage.artifact, "fuzz"), world.snapshot())
+        yield Staged(stage, tests_of(stage.artifact, "fuzz"), executor.snapshot())
     finally:
-        world.close()
+        executor.close()
 
 
 def outcomes(calldata: Any, paths: Sequence[Path], data: bytes) -> list[tuple[bool, bytes]]:

@@ -139,8 +139,8 @@ def test_opcodes_of_later_forks_are_invalid(tmp_path: Path) -> None:
 
 def test_a_state_of_cheatcodes_that_is_not_modelled_is_named(tmp_path: Path) -> None:
     with staged(tmp_path, {"check_(uint256)": ["00"]}) as test:
-        test.stage.world.cheatcodes.state.recording = True
-        test.ready = test.stage.world.snapshot()
+        test.stage.executor.cheatcodes.state.recording = True
+        test.ready = test.stage.executor.snapshot()
         found = test.run("check_")
     assert found.status is UNDECIDED
     assert "recording" in (found.reason or "")

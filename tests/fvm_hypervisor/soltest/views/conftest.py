@@ -11,13 +11,13 @@ from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.collected import SuiteCoverage
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.executor import TestExecutor
 from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.results import TestResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
+from fvm_hypervisor.soltest.serving import executor_settings_of, settings_of
 from fvm_hypervisor.soltest.viewer import TestViewer
-from fvm_hypervisor.soltest.world import World
 from tests.fvm_hypervisor.soltest.views.compiled import HERE, compiled
 
 Watch = Callable[..., dict[str, TestResult]]
@@ -44,20 +44,20 @@ def watched() -> list[SuiteCoverage]:
 def watch(artifacts: Artifacts, watched: list[SuiteCoverage]) -> Iterator[Watch]:
     """Run the suite with a viewer, and for a report: results by signature."""
     project = load_project(HERE)
-    worlds: list[World] = []
+    worlds: list[TestExecutor] = []
     ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter())
 
     def run(viewer: TestViewer, report: str = "", rules: str = "ethereum") -> dict[str, TestResult]:
         job = Job(project, artifacts.locations, artifacts.sources, Options(rules=rules), seed=1)
-        world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
-        worlds.append(world)
-        collector = viewer.collector(world.machine, report, project) if report else None
-        suite_run = SuiteRun(world, artifacts, project, suite, 1, viewer=viewer, collector=collector)
+        executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
+        worlds.append(executor)
+        collector = viewer.collector(executor.machine, report, project) if report else None
+        suite_run = SuiteRun(executor, artifacts, project, suite, 1, viewer=viewer, collector=collector)
         results = {test.signature: test for test in suite_run.run()}
         if collector is not None:
             watched.append(collector.collected())
         return results
 
     yield run
-    for world in worlds:
-        world.close()
+    for executor in worlds:
+        executor.close()

@@ -1,4 +1,6 @@
-"""`World`: a machine for tests. Contracts are created and called as by forge's runner; states can be restored.
+"""`TestExecutor`: executes the calls of tests on a machine.
+
+Contracts are created and called as by forge's runner, and states can be restored.
 
 Under Ethereum's rules a call is a transaction without checks and fees, with Filecoin's precompiles and actors; under
 Filecoin's it is an implicit message. A snapshot is a mark in the state tree: it takes microseconds, and restoring one
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import ClassVar, Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, create_address, from_delegated, to_filecoin
 from bridge.ethereum_block import ETHEREUM, EthereumBlock
@@ -63,7 +65,7 @@ _RESERVED: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRAR
 
 
 @dataclass(frozen=True, slots=True)
-class WorldSettings:
+class ExecutorSettings:
     """Environment of tests: rules, network version, fork of Ethereum, engine; block and balance as in forge."""
 
     rules: str = ETHEREUM
@@ -103,11 +105,11 @@ class CallOutcome:
     error: str = ""
     reason: str = ""
     written: tuple[int, ...] = ()
-    """Words of slots that were read or written, if `World.records_slots` is set under Ethereum's rules."""
+    """Words of slots that were read or written, if `TestExecutor.records_slots` is set under Ethereum's rules."""
 
 
 @dataclass(frozen=True, slots=True)
-class WorldSnapshot:
+class ExecutorSnapshot:
     """A state that can be restored."""
 
     tree: tuple[int, int]
@@ -116,10 +118,12 @@ class WorldSnapshot:
     nonces: Mapping[EthAddress, int]
 
 
-class World:
-    """A machine with cheatcodes between its calls. Not thread-safe."""
+class TestExecutor:
+    """A machine whose calls cheatcodes can change, like the executor of forge. Not thread-safe."""
 
-    def __init__(self, setting: WorldSettings, cheatcodes: Cheatcodes, machine: Hypervisor | None = None) -> None:
+    __test__: ClassVar = False  # keeps pytest from collecting it
+
+    def __init__(self, setting: ExecutorSettings, cheatcodes: Cheatcodes, machine: Hypervisor | None = None) -> None:
         """Create a machine with the built-in actors of the genesis, or use an existing one of the same rules."""
         self.setting = setting
         self.cheatcodes = cheatcodes
@@ -432,17 +436,17 @@ class World:
 
     # --- states -------------------------------------------------------------------------------------------------
 
-    def snapshot(self) -> WorldSnapshot:
+    def snapshot(self) -> ExecutorSnapshot:
         """Take a snapshot of the current state, to `restore` any number of times, or to end with `drop`."""
         mark, written = self.machine.state_tree.begin(), len(self.machine.store.pending)
-        return WorldSnapshot(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces))
+        return ExecutorSnapshot(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces))
 
-    def restore(self, snapshot: WorldSnapshot) -> None:
+    def restore(self, snapshot: ExecutorSnapshot) -> None:
         """Restore a snapshot; later ones become invalid."""
         self.drop(snapshot)
         self.machine.state_tree.begin()
 
-    def drop(self, snapshot: WorldSnapshot) -> None:
+    def drop(self, snapshot: ExecutorSnapshot) -> None:
         """Restore a snapshot for the last time."""
         self.machine.state_tree.rollback(snapshot.tree)
         self.machine.store.forget_after(snapshot.written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.world import World, WorldSettings
+from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
 from hypervisor.context import FILECOIN
 
 CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")
@@ -15,13 +15,13 @@ CREATES_ONE = bytes.fromhex("646160015ff35f526005601b5ff05f5260205ff3")
 
 
 def test_only_deployed_test_contract_may_exceed_code_limit() -> None:
-    world = World(WorldSettings(rules=FILECOIN), Cheatcodes())
-    usual = world.machine.context
+    executor = TestExecutor(ExecutorSettings(rules=FILECOIN), Cheatcodes())
+    usual = executor.machine.context
     for init_code in (CODE_OF_24577_BYTES, bytes.fromhex("5f5ffd")):  # one that is created, and one that reverts
-        world.deploy(init_code, DEFAULT_SENDER)
-        assert world.machine.context == usual
+        executor.deploy(init_code, DEFAULT_SENDER)
+        assert executor.machine.context == usual
     copied = bytes([0x60, len(CREATES_ONE), 0x80, 0x60, 0x0A, 0x5F, 0x39, 0x5F, 0xF3, 0x00]) + CREATES_ONE
-    creator, _ = world.deploy(copied, DEFAULT_SENDER)
+    creator, _ = executor.deploy(copied, DEFAULT_SENDER)
     assert isinstance(creator, bytes)
-    outcome = world.call(DEFAULT_SENDER, EthAddress(creator), b"")
+    outcome = executor.call(DEFAULT_SENDER, EthAddress(creator), b"")
     assert (outcome.success, int.from_bytes(outcome.output, "big")) == (True, 0)
