@@ -16,10 +16,10 @@ from hypervisor.errors import InvalidInput
 MAX_ENTRIES: Final = 2_000
 _KINDS: Final = ("function", "event", "error", "constructor")
 _MAX_DIMENSIONS: Final = 16
-"""Levels of tuples, and dimensions of an array."""
+"""Maximum nesting of tuples, and maximum number of dimensions of an array."""
 
 _MAX_TYPE_LENGTH: Final = 1_000
-"""Signs of a type."""
+"""Maximum length of a type in characters."""
 _USUAL: Final = re.compile(
     rf"(?:u?int(?:{'|'.join(map(str, range(8, 257, 8)))})|address|bool|string|"
     rf"bytes(?:{'|'.join(map(str, range(1, 33)))})?)(?:\[(?:[1-9][0-9]{{0,3}})?\]){{0,16}}"

@@ -85,7 +85,7 @@ def as_plain(value: Any) -> Any:
 
 
 def _signature_parts(text: str) -> tuple[str, list[list[Any]]] | None:
-    """Return the name, and the types of the arguments and of the return values, as far as they are given."""
+    """Return the name, the argument types, and the return types (None if the text has none)."""
     found = re.match(r"\s*([A-Za-z_$][\w$]*)\s*", text, re.ASCII)
     if found is None or len(text) > _MAX_TEXT_LENGTH:
         return None

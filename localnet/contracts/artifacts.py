@@ -26,7 +26,7 @@ MAX_FILES: Final = 10_000
 """Maximum number of files and folders searched below one folder."""
 MAX_FILE_BYTES: Final = 16 << 20
 MAX_BYTES: Final = 256 << 20
-"""Bytes of artifacts that are read in all."""
+"""Maximum total size of the artifacts read, in bytes."""
 
 _DEEPEST: Final = 16
 

@@ -12,7 +12,7 @@ from typing import Final
 _MAX_CODE_BYTES: Final = 1 << 20
 _PLACEHOLDER: Final = re.compile(r"__.{36}__")
 _UNKNOWN: Final = re.compile(rb"\x7f\x00{32}|\x73\x00{20}", re.DOTALL)
-"""Words that are filled in later: immutable values, and addresses of libraries (PUSH32 and PUSH20 of zeros)."""
+"""Placeholders filled in at deployment: immutable values (PUSH32 of zeros), library addresses (PUSH20 of zeros)."""
 
 
 @dataclass(frozen=True, slots=True)

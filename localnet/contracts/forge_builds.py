@@ -39,7 +39,7 @@ class ForgeBuilds:
         return [self._out / path for path in self._paths.get(source, ())]
 
     def numbers(self, build: str) -> dict[int, str]:
-        """Return a build's sources by number; empty if they cannot be read."""
+        """Return a build's source paths by number; empty if its file cannot be read."""
         known = self._numbers.get(build)
         if known is None:
             paths = _object(self._infos[build]).get("source_id_to_path") if build in self._infos else None

@@ -39,10 +39,10 @@ from store.cid import Cid, show
 from store.schema import SchemaError
 
 MAX_MODULE: Final = 8 << 20
-"""The longest file that is read as a module, in bytes: a block can be no longer."""
+"""Maximum size of a module file in bytes."""
 
 MAX_NAME: Final = 64
-"""Characters of the name of users' code."""
+"""Maximum length of the name of installed code, in characters."""
 
 
 class NativeActor:

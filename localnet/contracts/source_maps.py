@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 MAX_SOURCE_BYTES: Final = 4 << 20
-"""Bytes of a source that are read."""
+"""Maximum size of a source in bytes."""
 
 _PUSH1, _PUSH32 = 0x60, 0x7F
 _WHOLE: Final = (b"contract ", b"abstract contract ", b"library ", b"interface ")

@@ -16,7 +16,7 @@ _PREFIX: Final = b"contract interface/"
 """Prefix of metadata entries with name, address and ABI; the key is the address, or the name without an address."""
 
 MAX_INTERFACES: Final = 1_000
-"""The most interfaces of contracts that are known, in memory and in the folder."""
+"""Maximum number of contract interfaces, in memory and in the folder."""
 
 Key = EthAddress | str
 
@@ -24,7 +24,7 @@ Key = EthAddress | str
 class StoredInterfaces:
     """The interfaces known to a chain: those stored in its folder, and new ones, which are added to it.
 
-    `known` has them by a contract's address, or by the name of what every contract with such functions has.
+    `known` maps the address of a contract, or the name of an interface without an address, to the interface.
     """
 
     def __init__(self, store: Store) -> None:

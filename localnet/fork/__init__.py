@@ -1,1 +1,1 @@
-"""Networks that begin where another one is."""
+"""Forks of other networks: local networks that start from the state of a node."""

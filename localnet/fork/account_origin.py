@@ -23,7 +23,7 @@ from store.kamt import EMPTY_KAMT, EMPTY_KAMT_BLOCK
 from store.keccak import keccak
 
 _FIRST_ID: Final = 1 << 62
-"""The lowest ID of a remote account: an init actor, which counts up, never gets so far."""
+"""Lowest ID of a remote account, far above any ID that the init actor assigns."""
 _ID_BYTES: Final = 8
 
 
@@ -67,7 +67,7 @@ class AccountNames:
         return actor
 
     def address_of(self, actor: ActorID) -> EthAddress | None:
-        """Return the address that an ID was drawn from, or None for the ID of another actor."""
+        """Return the address from which an ID was derived, or None for the ID of another actor."""
         return self._names.get(actor)
 
 

@@ -26,7 +26,7 @@ from store.remote import RemoteStore
 from store.roots import HEAD
 
 FILE: Final = "fork.sqlite"
-"""The answers of the node, in the folder of a network that has one."""
+"""Name of the file with the node's responses, in the network's folder."""
 _NUMBER_BYTES: Final = 8
 
 

@@ -1,4 +1,4 @@
-"""The block of an Ethereum network after which a fork begins, as a node says it and as a folder records it."""
+"""The fork point of an Ethereum network: the block after which a fork begins, read from a node or from the folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _HARDFORKS: Final = {
 }
 """Hardforks by chain ID (mainnet, Sepolia, Holesky, Hoodi), newest first, with their times in Unix seconds.
 
-Source: go-ethereum params/config.go. Blocks before Prague run under the rules of Cancun, the oldest that there are.
+Source: go-ethereum params/config.go. Blocks before Prague run under the rules of Cancun, the oldest supported fork
+here.
 """
 _OLDEST: Final = "Cancun"
 _BLOB_TARGETS: Final = {
@@ -67,7 +68,7 @@ class EthereumForkPoint:
 
     @property
     def hardfork(self) -> str:
-        """The hardfork of the block, or an empty string for a network whose hardforks are not known."""
+        """The hardfork of the block, or an empty string if the network's hardforks are unknown."""
         known = _HARDFORKS.get(self.chain_id)
         if known is None:
             return ""
@@ -75,7 +76,7 @@ class EthereumForkPoint:
 
     @property
     def gas_limit(self) -> Gas:
-        """The gas limit of the block; the largest possible one for a network that has no limit, which shows 0."""
+        """The gas limit of the block; the maximum for a network without a limit, whose blocks have 0."""
         limit = self.block.gas_limit
         return Gas(min(max(limit, LEAST_GAS_LIMIT), MAX_GAS_LIMIT) if limit else MAX_GAS_LIMIT)
 
@@ -115,7 +116,7 @@ def recorded_point(store: Store) -> EthereumForkPoint | None:
 
 
 def forgotten_entries() -> dict[bytes, bytes | None]:
-    """Return the index entry of a network that is no longer a fork."""
+    """Return the index entries that remove the record of the fork."""
     return {_FORK: None}
 
 
@@ -127,7 +128,7 @@ def find_point(chain: RemoteChain, requested: ForkSource) -> EthereumForkPoint:
 
 
 def check_same(found: EthereumForkPoint, requested: ForkSource) -> None:
-    """Raise InvalidInput if the fork that a folder records begins after another block than the one asked for."""
+    """Raise InvalidInput if the fork that a folder records begins after another block than the requested one."""
     if requested.epoch is not None and requested.epoch >= 0 and requested.epoch != found.height:
         raise InvalidInput(
             f"the folder's network was forked at block {found.height}, not at {requested.epoch}: omit "

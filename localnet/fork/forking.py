@@ -85,7 +85,7 @@ class ForkSource:
         return ResponseCache(file, read_only=self.options.offline)
 
     def check_chain_id(self, found: int) -> None:
-        """Raise InvalidInput if the fork that a folder records has another chain ID than the one asked for."""
+        """Raise InvalidInput if the fork that a folder records has another chain ID than the requested one."""
         if self.chain_id not in (None, found):
             raise InvalidInput(
                 f"the folder's network is a fork of chain ID {found}, not {self.chain_id}: omit the fork's chain ID, "

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DIRECT: Final = RequestOptions(timeout=120, retries=0, compute_units=None)
-"""Options of the commands that ask a node once, for a person who waits."""
+"""Request options of interactive commands, which send a single request."""
 _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 _DROPPED: Final = (ConnectionResetError, BrokenPipeError)
 """Exceptions for connections dropped by a node or a gateway; `RemoteDisconnected` is a subclass of the first."""
@@ -41,7 +41,7 @@ _METHOD_NOT_FOUND: Final = -32601
 _NOT_OFFERED: Final = frozenset({400, 403, 404, 405, 501})
 """HTTP statuses by which gateways refuse methods without a JSON-RPC error."""
 _MAX_WORDS: Final = 400
-"""Bytes of a refusal that are shown."""
+"""Maximum number of bytes of a node's error message that are shown."""
 
 
 _PLACE: Final = re.compile(

@@ -24,17 +24,17 @@ from store.kamt import EMPTY_KAMT, Kamt
 from store.keccak import keccak
 
 StateAt = Callable[[bytes], RemoteState]
-"""Returns the remote state that bytes identify: a block of a network, as the owner of the storage names it."""
+"""Function that returns the remote state identified by a key, which the owner of the storage defines."""
 
 _CLEARED: Final = 1
-"""The value under which a slot that was cleared stands in its KAMT, since zero is never stored."""
+"""Value that marks a cleared slot in its KAMT, since zero is never stored."""
 _FIELDS: Final = 4
 
 
 def actor_of(
     account: RemoteAccount, address: EthAddress, base: bytes, manifest: Manifest, put: Callable[[Cid, bytes], None]
 ) -> ActorState:
-    """Return the actor that an account is; its blocks go to `put`."""
+    """Return the actor of an account, and store its blocks with `put`."""
     delegated, balance = Address.delegated(EAM_NAMESPACE, address), TokenAmount(account.balance)
     if not account.code:
         code = manifest.code("ethaccount")
@@ -53,7 +53,7 @@ def remote_words(store: Blockstore, root: Cid, state_at: StateAt) -> RemoteWords
 
 
 class RemoteWords:
-    """The slots of a remote contract with what was written over them; see `store.words.StoredWords`."""
+    """The slots of a remote contract, with local changes applied; see `store.words.StoredWords`."""
 
     def __init__(self, store: Blockstore, fields: list[object], state_at: StateAt) -> None:
         """Open the storage whose root block has these fields."""
@@ -94,7 +94,7 @@ class RemoteWords:
         return root
 
     def moved(self, base: bytes) -> Cid:
-        """Return the root of what was written here, over another remote state."""
+        """Return the root of the local changes applied to another remote state."""
         self._base = base
         return self.flush()
 

@@ -30,9 +30,9 @@ from store.json_text import parse_json
 T = TypeVar("T")
 
 MAX_CODE_BYTES: Final = 1 << 20
-"""Bytes of a contract's code: no network has longer ones."""
+"""Maximum size of a contract's code in bytes; no network allows more."""
 _AT_ONCE: Final = 3
-"""Questions about an account."""
+"""Number of concurrent requests about an account."""
 _NO_STATE: Final = ("missing trie node", "state is not available", "pruned", "header not found", "historical state")
 """Texts by which nodes report a missing state of a block."""
 
@@ -48,7 +48,7 @@ class RemoteAccount:
 
 @dataclass(frozen=True, slots=True)
 class RemoteBlock:
-    """A block as opcodes see it. Time in Unix seconds, the fee in wei per gas."""
+    """The block fields that opcodes can read. Time in Unix seconds, the fee in wei per gas."""
 
     number: int
     hash: bytes
@@ -190,7 +190,7 @@ class RemoteState:
         self._hashes: dict[int, bytes] = {}
 
     def account(self, address: EthAddress) -> RemoteAccount | None:
-        """Return an account, None without money, nonce and code. Raises NodeError."""
+        """Return an account; None if its balance and nonce are 0 and it has no code. Raises NodeError."""
         if address not in self._accounts:
             text = f"0x{address.hex()}"
             what = f"account {text}"

@@ -63,7 +63,7 @@ class RemoteHistory:
         return self._mined("eth_getTransactionReceipt", transaction_hash, "transactionHash")
 
     def transaction_at(self, name: BlockName, index: int) -> Json | None:
-        """Return the transaction at a place in a block, or None. Raises NodeError."""
+        """Return the transaction at an index in a block, or None. Raises NodeError."""
         if self.block(name, False) is None:
             return None
         return self._ask(_object, f"eth_getTransactionByBlock{_BY_NAME[type(name)]}AndIndex", _text(name), hex(index))

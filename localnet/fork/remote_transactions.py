@@ -16,10 +16,10 @@ from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import RemoteBlock, RemoteChain
 
 _FIRST_V: Final = 35
-"""The least v of a legacy transaction that names its chain (EIP-155)."""
+"""Lowest v of a legacy transaction with a chain ID (EIP-155)."""
 _LEGACY_V: Final = 27
 _MAX_CALLDATA_BYTES: Final = 1 << 20
-"""Bytes of calldata."""
+"""Maximum size of calldata in bytes."""
 
 
 @dataclass(frozen=True, slots=True)

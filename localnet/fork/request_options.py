@@ -17,14 +17,14 @@ from typing import Any, Final
 from hypervisor.errors import InvalidInput
 
 _COST: Final = 17
-"""Compute units that a request costs on average, as anvil reckons."""
+"""Average cost of a request in compute units, anvil's estimate."""
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RATE_WORDS: Final = re.compile(
     r"rate.?limit|rate exceeded|request limit|too many requests|credits limited|compute units|request count exceeded",
     re.IGNORECASE,
 )
 _MAX_WAIT: Final = 60.0
-"""Maximum number of seconds between two attempts, whatever a node asks for in `Retry-After`."""
+"""Maximum number of seconds between two attempts, which also limits a node's `Retry-After`."""
 _HEADER: Final = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*([\x20-\x7e\t]*?)\s*")
 _SET_BY_CLIENT: Final = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
 

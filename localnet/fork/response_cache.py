@@ -29,7 +29,7 @@ MAX_FOLDER_BYTES: Final = 1 << 30
 """Maximum bytes of all files in the user's cache folder. Opening a file deletes those that were used least recently."""
 _PAGE: Final = 4096
 _PATIENCE: Final = 5.0
-"""Seconds that a process waits for another one's write."""
+"""Time limit in seconds for the file lock of another process."""
 _DIGITS: Final = 32
 _USER: Final = re.compile(r"//[^/?#]*@")
 """Number of hex digits of the URL's digest (`_DIGITS`), and the credentials that are not part of it (`_USER`)."""

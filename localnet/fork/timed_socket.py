@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 _PATIENCE: Final = 3.0
-"""Seconds of silence after which the waiting is reported, again and again."""
+"""Seconds without data after which `waited` is called, repeatedly."""
 
 Waited = Callable[[float], None]
 """Receives the seconds that a running exchange has taken so far."""

@@ -68,4 +68,4 @@ class BlockSettings:
 
 
 DEFAULT_SETTINGS: Final = BlockSettings()
-"""Everything as the rules have it."""
+"""Settings that leave every field to the rules."""

@@ -64,7 +64,7 @@ def producer_of(store: Blockstore, block: Cid) -> Address:
 
 
 def ticket(height: int) -> bytes:
-    """Return the ticket of a height, derived from the number alone and so unfit for anything of value."""
+    """Return the ticket of a height, derived from the height only, so it is predictable."""
     return _digest(b"ticket", height)
 
 
@@ -90,7 +90,7 @@ def block_hash(key: Cid) -> bytes:
 
 
 def key_of_hash(ethereum_hash: bytes) -> Cid:
-    """Return the key of a tipset that Ethereum knows under a hash: the inverse of `block_hash`."""
+    """Return the tipset key of an Ethereum block hash: the inverse of `block_hash`."""
     return Cid(_KEY_PREFIX + ethereum_hash)
 
 

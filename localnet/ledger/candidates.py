@@ -1,4 +1,4 @@
-"""A message that may go into a block, as its sender knows it."""
+"""A message that may be included in a block, with its transaction hash and kind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Candidate:
     sent: SignedTransaction | None = field(default=None, compare=False)
     """The transaction as sent to this process; `transaction` also derives it from the message."""
     chain_id: int | None = None
-    """The chain that a transaction is signed for, of a message that was read from a record."""
+    """The chain ID in the signature, for a message read from a record."""
     sidecar: BlobSidecar | None = field(default=None, compare=False)
     """Blobs of a blob transaction that was sent to this process."""
 

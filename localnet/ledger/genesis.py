@@ -30,7 +30,7 @@ from store.codec import CodecError, decode_strict, encode, link, unlink
 NETWORK_NAME: Final = "localnet"
 DEFAULT_BALANCE: Final = TokenAmount(10_000 * ATTO_PER_FIL)
 MAX_BALANCE: Final = TokenAmount((1 << 127) - 1)
-"""Actors handle amounts in 128 bits with a sign."""
+"""Maximum balance in attoFIL: actors use signed 128-bit amounts."""
 
 MAX_CHAIN_ID: Final = (1 << 53) - 1
 """Largest chain ID, limited by the safe integers of JavaScript tools."""

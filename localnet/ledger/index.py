@@ -74,7 +74,7 @@ class ChainIndex:
         """The height of the first tipset."""
         recorded = store.index(_CHAIN_IDS)
         self.chain_ids: list[int] = [] if recorded is None else decode(recorded)
-        """The ids that the chain has had, the first one first; `Chain` fills in the only one, which is not recorded."""
+        """The chain IDs so far, oldest first; `Chain` adds the initial one, which is not recorded."""
 
     @property
     def retained(self) -> int:
@@ -161,7 +161,7 @@ class ChainIndex:
         return found if same else None
 
     def receipt_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
-        """Return the execution at a place of a tipset."""
+        """Return the execution at an index of a tipset."""
         data = self._store.index(_execution_key(tipset.height, position))
         if data is None:
             raise StoreCorrupt(f"the chain's index has no execution {position} of height {tipset.height}")
@@ -191,7 +191,7 @@ class ChainIndex:
         return None if data is None else decode(data)[0]
 
     def forget_logs(self) -> None:
-        """Read logs again from now on."""
+        """Clear the cache of logs."""
         self._logs = LogCache()
 
     def logs(self, tipset: Tipset) -> tuple[FoundLog, ...]:
@@ -216,7 +216,7 @@ def network_entries(record: NetworkRecord) -> dict[bytes, bytes | None]:
 
 
 def chain_ids_entries(chain_ids: Sequence[int]) -> dict[bytes, bytes | None]:
-    """Return the index entry of the chain IDs that a chain has had, the first one first."""
+    """Return the index entry of a chain's IDs so far, oldest first."""
     return {_CHAIN_IDS: encode(list(chain_ids))}
 
 

@@ -37,16 +37,16 @@ GENESIS_PARENT: Final = -1
 """The parent height of the first tipset."""
 
 NATIVE: Final = 0x100
-"""The kind of a message that was sent as no transaction; transactions have their type, which is one byte."""
+"""Kind of a signed Filecoin message. The kind of a transaction is its type, which is below 0x100."""
 
 IMPERSONATED: Final = 0x101
 """Kind of an unsigned message, sent by an impersonated actor."""
 
 IMPLICIT: Final = 0x102
-"""Kind of a reward or of cron, which no block has; executed ones are recorded if the tipset's receipts have them."""
+"""Kind of a reward or of cron, which no block contains; recorded if the tipset's receipts include them."""
 
 UNTYPED: Final = (NATIVE, IMPERSONATED, IMPLICIT)
-"""The kinds that are no type of transaction: Ethereum's tools are shown type 2."""
+"""Kinds other than transaction types; the Ethereum API reports them as type 2."""
 
 
 def merge_receipts(null_rounds: int, explicit: Sequence[T], implicit: Sequence[T]) -> list[T]:
@@ -391,4 +391,4 @@ def _number(data: bytes) -> int:
 
 
 FoundLog = tuple[TransactionReceipt, int, EmittedLog]
-"""A log with its receipt and its place there."""
+"""A log with its receipt and its index in the receipt."""

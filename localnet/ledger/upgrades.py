@@ -39,11 +39,11 @@ UpgradePlan = Mapping[int, int | tuple[int, Bundle | str | Path]]
 """Mapping from epoch to a network version, or to a version and its bundle of built-in actors."""
 
 LAST_EPOCH: Final = (1 << 63) - 1
-"""Epochs have 64 bits with a sign."""
+"""Largest epoch: a signed 64-bit integer."""
 
 _LOG: Final = logging.getLogger(__name__)
 _ACTORS_A_LINE: Final = 100_000
-"""The log has a line for each N actors, one in some two seconds: a short upgrade has none."""
+"""Number of migrated actors per progress line, about one line in two seconds."""
 
 NO_UPGRADES: Final[UpgradePlan] = MappingProxyType({})
 
@@ -52,8 +52,8 @@ NO_UPGRADES: Final[UpgradePlan] = MappingProxyType({})
 class Upgrade:
     """An upgrade: after `epoch` the network has `version`.
 
-    `actors` is the data CID of another manifest, or None; `streams` what rewards are split by from network version 29
-    on, None for the network's own values.
+    `actors` is the data CID of another manifest, or None; `streams` the settings of the reward streams from network
+    version 29 on, None for the network's own values.
     """
 
     epoch: ChainEpoch

@@ -26,10 +26,10 @@ from localnet.miners.onboarding import Piece, unsealed_cid
 from localnet.miners.policy import DATACAP_PER_BYTE, PROVING_PERIOD
 from store.codec import encode
 
-_SHORTEST_TERM: Final = 180 * PROVING_PERIOD
+_MIN_TERM: Final = 180 * PROVING_PERIOD
 _MAX_TERM: Final = 5 * 1_051_897
-_PATIENCE: Final = 60 * PROVING_PERIOD
-"""Epochs: how long a piece is to be stored at least and at most, and how long an allocation may wait for it."""
+_MAX_WAIT: Final = 60 * PROVING_PERIOD
+"""Epochs that an allocation waits for its piece, and minimum and maximum epochs of storage."""
 
 _REGISTRY: Final = Address.id(VERIFIED_REGISTRY_ACTOR)
 
@@ -78,7 +78,7 @@ def allocate(network: MinerNetwork, client: Account, provider: int, sizes: Seque
     actor = network.machine.state_tree.lookup_id(client.native)
     assert actor is not None, "a client that was granted DataCap exists"
     cids = [unsealed_cid(encode([int(actor), provider, now, index])) for index in range(len(sizes))]
-    terms = (ChainEpoch(_SHORTEST_TERM), ChainEpoch(_MAX_TERM), ChainEpoch(now + _PATIENCE))
+    terms = (ChainEpoch(_MIN_TERM), ChainEpoch(_MAX_TERM), ChainEpoch(now + _MAX_WAIT))
     requests = tuple(
         verifiedregistry.AllocationRequest(ActorID(provider), cid, size, *terms)
         for cid, size in zip(cids, sizes, strict=True)

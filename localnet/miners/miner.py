@@ -48,7 +48,7 @@ FUNDS: Final = TokenAmount(10**18)
 """attoFIL that a miner gets for its deposit and fees, in addition to its sectors' pledge."""
 
 _PLEDGED_SIZE: Final = (32 << 30) // 10
-"""Bytes of a sector for which at most 1 FIL is pledged: 1 FIL for 32 GiB, ten times as much at full quality."""
+"""Sector size in bytes per FIL of maximum pledge, at full quality: 1 FIL per 32 GiB and quality 10."""
 
 _LOCKED: Final = 2
 _PERIOD_START: Final = 10

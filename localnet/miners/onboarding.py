@@ -21,15 +21,15 @@ from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, Cid
 from store.varint import write_uvarint
 
 PROVE_COMMIT_DELAY: Final = 150
-"""Epochs between promise and proof, of the slowest networks; development networks ask for 10."""
+"""Epochs between pre-commit and proof on mainnet, the longest delay; development networks require 10."""
 
 _CHAIN_COMMIT: Final = 9
-"""The domain of the randomness that ties a proof to a chain."""
+"""Domain separation tag of the randomness that binds a proof to its chain."""
 
 _SEAL_PROOF_BYTES: Final = 192
 _POST_PROOF_BYTES: Final = 192
 _WINDOW_TO_SEAL: Final = 5
-"""Numbers between a proof of window PoSt and the seal of the sectors that it speaks for."""
+"""Difference between the numbers of a window PoSt proof type and the seal proof type of its sectors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from localnet.miners.policy import PROVING_PERIOD
 _DIGITS: Final = 128
 _PROJECTION: Final = 20 * PROVING_PERIOD
 _RAMP: Final = 300
-"""Thousandths of the target that follow the network's power alone, after the ramp."""
+"""Share of the pledge target, in thousandths, that depends on the network's power only after the ramp (FIP-0081)."""
 _MAX_PLEDGE_PER_BYTE: Final = ATTO_PER_FIL // (32 << 30)
 _STANDSTILL: Final = 302231454903657293676544
 """Square of the velocity below which the network's power is treated as constant."""

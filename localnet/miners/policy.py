@@ -7,7 +7,7 @@ from typing import Final
 
 PROVING_PERIOD: Final = 2880
 DEADLINE: Final = 60
-"""Epochs: sectors are proven once in a period, in one of its 48 deadlines."""
+"""Epochs per deadline: sectors are proven once per proving period, in one of its 48 deadlines."""
 
 DATACAP_PER_BYTE: Final = 10**18
 """Units of the DataCap token for each byte."""

@@ -63,7 +63,7 @@ BLOCK_GAS_LIMIT: Final = Gas(30_000_000)
 GWEI: Final = TokenAmount(10**9)
 
 MESSAGE_GAS: Final = Gas(1 << 24)
-"""The limit of a message that names none, where blocks have room for it."""
+"""Default gas limit of a message, within the block's limit."""
 
 REQUEST_GAS_CAP: Final = Gas(50_000_000)
 """Default of geth's `--rpc.gascap` (go-ethereum eth/ethconfig/config.go, `RPCGasCap`)."""
@@ -100,7 +100,7 @@ _WORDS: Final = {
     "TYPE_3_TX_CONTRACT_CREATION": ("type", "blob transaction of type create"),
     "INSUFFICIENT_MAX_FEE_PER_BLOB_GAS": ("fee", "max fee per blob gas less than block blob gas fee"),
 }
-"""Reasons of the execution specifications: the word for programs, and geth's, which libraries look for."""
+"""Mapping from the execution specifications' rejection reasons to our reason and geth's error text."""
 
 
 FEES: Final = Fees(

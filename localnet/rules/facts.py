@@ -21,13 +21,13 @@ class RuleLimits:
     It limits the node's time and memory if blocks have no limit.
     """
     call_gas: Gas
-    """The limit of a call that names none: a block's, within the request's."""
+    """Default gas limit of a call: the block's, within `request_gas`."""
     message_gas: Gas
-    """The limit of a message whose sender says none."""
+    """Default gas limit of a message."""
     large_message_gas: Gas
-    """The limit of a message that may need much: a new actor, an installation."""
+    """Default gas limit of an expensive message: creation of an actor, installation of code."""
     transaction_bytes: int
-    """Bytes that a signed transaction may have."""
+    """Maximum size of a signed transaction in bytes."""
     balance: TokenAmount
     """Maximum balance that can be given to an account, in attoFIL."""
     value: TokenAmount
@@ -48,7 +48,7 @@ class Fees:
     follows_tips: bool
     """True if the smallest tip of the newest block is suggested when it exceeds `premium`."""
     empty_reward: TokenAmount
-    """The reward that a history of fees gives for a block without messages."""
+    """Reward that `eth_feeHistory` reports for a block without messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ class Simulations:
     """Options of estimates and simulated blocks."""
 
     estimate_margin: tuple[int, int]
-    """An estimate is this much (a fraction) above what was used."""
+    """Safety margin of an estimate above the gas used, as numerator and denominator."""
     estimate_precision: int
     """Maximum relative error of an estimate found by search."""
     block_time: int
-    """Seconds between blocks that are simulated at no time of their own."""
+    """Seconds between simulated blocks without an explicit time."""
 
 
 @dataclass(frozen=True, slots=True)

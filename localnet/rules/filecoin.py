@@ -51,7 +51,7 @@ from localnet.state.controls import set_nonce
 from store.codec import encode
 
 MAX_MESSAGE_BYTES: Final = 64 << 10
-"""The most bytes that a message may have on chain (lotus)."""
+"""Maximum size of a message on chain in bytes (lotus)."""
 
 _AWARD_BLOCK_REWARD: Final = MethodNumber(2)
 _EPOCH_TICK: Final = MethodNumber(2)
@@ -307,7 +307,7 @@ class FilecoinViews:
         return failure_text(exit_code, data, reason or words, revert)
 
     def allowance_text(self, highest: Gas) -> str:
-        """Return Lotus' text for an estimate that runs out of gas (lotus 1.38, lotus#13911)."""
+        """Return Lotus's text for an estimate that runs out of gas (lotus 1.38, lotus#13911)."""
         return f"out of gas: gas required exceeds: {highest}"
 
 

@@ -59,7 +59,7 @@ class SettingRules(Protocol):
     """Block settings of a machine, and facts of the Ethereum fork where the rules have one."""
 
     def prepare(self, machine: Hypervisor) -> None:
-        """Set the fields of every block that these rules need on an opened machine."""
+        """Set the block fields that these rules require, on an opened machine."""
 
     def begin(self, machine: Hypervisor) -> None:
         """Add the actors and contracts that these rules require to a new state."""
@@ -133,7 +133,7 @@ class MessageRules(Protocol):
 
 
 Rank = Callable[[Candidate], int]
-"""A waiting message's rank, the least first: by its premium, or by when it came."""
+"""Function that returns the sort key of a pending message, by premium or by arrival; the lowest comes first."""
 
 
 class BuildingRules(Protocol):
@@ -142,7 +142,7 @@ class BuildingRules(Protocol):
     def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
         """Return the class of a message, by number, and how many of that class the mempool may hold.
 
-        `usual` is how many may wait without such rules.
+        `usual` is the limit without such rules.
         """
 
     def choose(

@@ -50,7 +50,7 @@ def contract_state(machine: Hypervisor, actor: ActorState) -> ContractState | No
 def state_with_storage(machine: Hypervisor, actor: ActorState) -> ContractState | None:
     """Return the contract state, also of an Ethereum account with delegated code (lab `accounts`).
 
-    Such an account's code is the mark that names the delegate; its nonce is its own (`nonce_of_actor`).
+    Such an account's code is the designator of its delegate; its nonce is its own (`nonce_of_actor`).
     """
     if actor.code != machine.manifest.code("ethaccount"):
         return contract_state(machine, actor)

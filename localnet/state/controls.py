@@ -29,10 +29,10 @@ _SIGNED_128_BIT: Final = (
     "(--rules ethereum)"
 )
 _ETHEREUM: Final = ("evm", "ethaccount", "placeholder")
-"""The kinds of actors that code can be given to."""
+"""Kinds of actors whose code can be set."""
 
 Owner = EthAddress | Address
-"""An actor by either of its addresses; errors name the one that was given."""
+"""An actor by its Ethereum or Filecoin address; errors show the address in this form."""
 
 
 def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount, limit: TokenAmount = MAX_BALANCE) -> None:
@@ -49,7 +49,7 @@ def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount, limit: T
 def set_nonce(machine: Hypervisor, owner: Owner, nonce: int) -> None:
     """Set the nonce of an account, or the Ethereum nonce of a contract, which determines created addresses.
 
-    Raises AddressError as `set_balance` does, InvalidInput for a number that is no nonce.
+    Raises AddressError as `set_balance` does, InvalidInput for an invalid nonce.
     """
     whole_number(nonce, "a nonce", 0, _MAX_NONCE)
 

@@ -22,7 +22,7 @@ Interfaces = Callable[[Cid], Interface | None]
 class InspectedState:
     """A value of the state, ready for JSON (`localnet.state.inspection`): amounts in decimal attoFIL, links as CIDs.
 
-    `complete` says whether all entries of a map or a list are in it.
+    `complete` is True if it has all entries of a map or list.
     """
 
     path: str
@@ -33,7 +33,7 @@ class InspectedState:
     def at(cls, machine: Hypervisor, path: str, most: int, interfaces: Interfaces) -> InspectedState:
         """Return the value at a path of the state, at most `most` entries. Raises NothingAtPath, InvalidInput.
 
-        `interfaces` knows those of users' actors by their code CID.
+        `interfaces` returns the interface of a user's actor by code CID.
         """
         whole_number(most, "a number of entries", 1)
         inspector = StateInspector(machine.store, machine.root, interfaces)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bridge.interfaces import Interface
 
 _INTERFACE_PREFIX: Final = b"interface/"
-"""The metadata beside a chain that hold a schema's text, by the code CID that it is of."""
+"""Prefix of metadata keys: the code CID follows, and the value is the text of its schema."""
 
 SCHEMA_SECTION: Final = "ipld.schema"
 """Name of the custom section of a module that contains the text of its schema."""

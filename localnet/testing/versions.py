@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from localnet.network import Network
 
 GAS_TOLERANCE: Final = 0.01
-"""The share by which gas may differ without being reported."""
+"""Relative difference of gas up to which it is not reported."""
 
 _VERSION: Final = re.compile(r"nv([1-9][0-9]?)")
 

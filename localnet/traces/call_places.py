@@ -41,7 +41,7 @@ _COUNTERS_PER_FRAME: Final = 4_096
 class Counters(CallTrees):
     """A tracer that records each call with its call site and, if it failed, its last program counter.
 
-    Raises what its limit does.
+    Raises the errors of its limit.
     """
 
     def __init__(self, limit: TimeLimit) -> None:
@@ -163,7 +163,7 @@ def placed(
 ) -> tuple[dict[str, Any], list[NamedInterface]]:
     """Add `line` (the call site) and `failedAt` to a trace's calls; return it with its contracts' interfaces.
 
-    The places must be those of the trace's transaction; calls without their like there have no lines.
+    `places` must be those of the trace's transaction; calls without a counterpart get no lines.
     """
     lines = _Lines(artifacts, [bytes.fromhex(code[2:]) for code in places["codes"]])
     top: list[dict[str, Any]] = []

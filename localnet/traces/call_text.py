@@ -25,9 +25,9 @@ LINE_STYLE = "blue"
 _RUNTIMES = {"wasm": "magenta", "evm": "cyan", "": "dim"}
 _WIDTH = 1_000_000
 MAX_CALLS: Final = 5_000
-"""The most calls of a tree that are shown as lines."""
+"""Maximum number of calls of a tree that are shown."""
 DEEPEST: Final = 32
-"""Calls that are deeper than this are shown one below the other: indented, 1,024 of them would be megabytes."""
+"""Maximum indentation of calls; deeper calls are not indented further, since 1,024 levels would take megabytes."""
 
 
 def tree_console() -> Console:

@@ -21,7 +21,7 @@ from store.keccak import keccak
 
 CONSOLE: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
 MARK: Final = b"console.log"
-"""The end of the address: what every contract that writes there has in its code."""
+"""Last bytes of the console's address, contained in the code of every contract that logs."""
 MAX_LINES: Final = 1_000
 MAX_CHARACTERS: Final = 10_000
 

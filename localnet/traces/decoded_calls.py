@@ -54,7 +54,7 @@ _TRANSFER_LOGS: Final = NamedInterface(
 _DELEGATE: Final = 6
 _MAX_SHOWN: Final = 96
 MAX_LENGTH: Final = 2_000
-"""Characters of arguments, of a result, of an event."""
+"""Maximum length of formatted arguments, a result or an event, in characters."""
 
 
 @dataclass(frozen=True, slots=True)

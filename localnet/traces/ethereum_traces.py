@@ -39,14 +39,14 @@ PRESTATE_TRACER: Final = "prestateTracer"
 SELECTOR_TRACER: Final = "4byteTracer"
 MUX_TRACER: Final = "muxTracer"
 TRACERS: Final = (STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER, PRESTATE_TRACER, SELECTOR_TRACER, MUX_TRACER)
-"""The forms by geth's names; the first, without one, is the log of instructions."""
+"""Trace formats by geth's names. The first one, geth's default, is the instruction log."""
 
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
     """The format of a trace and its options. `room` is the maximum size of the instruction logs in characters.
 
-    `several` are the forms that `muxTracer` gives together, by their names.
+    `several` maps the names of the tracers that `muxTracer` combines to their options.
     """
 
     tracer: str = STRUCT_LOGS
@@ -186,7 +186,10 @@ def _write_trace(
     logger: StructLogger,
     receipt: TransactionReceipt | None = None,
 ) -> Any:
-    """Return the response; the machine is in the final state. In geth's forms a transaction's gas is all of it."""
+    """Return the response; the machine is in the final state.
+
+    In geth's formats a transaction's gas includes its intrinsic gas.
+    """
 
     def code_at(address: EthAddress) -> bytes:
         return code_of(machine, to_filecoin(address))

@@ -26,9 +26,9 @@ from localnet.traces.trace import Replay
 from store.cid import Cid
 
 MAX_ROWS: Final = 40
-"""Functions that a table shows; the data have all."""
+"""Maximum number of functions in the table; the data has all."""
 _MAX_IN_A_ROW: Final = 10_000
-"""Boxes side by side that a tree may have: smaller ones are left out."""
+"""Maximum number of boxes in a row of the flame graph; the smallest are omitted."""
 _DEEPEST: Final = 200
 
 

@@ -121,8 +121,7 @@ class Trace:
 class EpochTrace:
     """The implicit calls after a tipset's messages: the block's reward and cron.
 
-    They are implicit messages, which no block has. `same` says whether executing the tipset again gave the recorded
-    state.
+    They are implicit messages, which no block contains. `same` is True if re-execution produced the recorded state.
     """
 
     epoch: ChainEpoch
@@ -354,7 +353,7 @@ def _precompile(machine: Hypervisor, start: CallStarted) -> dict[str, str] | Non
 
 
 def _charges(call: CallNode) -> dict[str, int]:
-    """Return the charges of a call itself, milligas by name; a charge that failed counts with the gas that was left."""
+    """Return the charges of a call itself, milligas by name; a failed charge counts as the remaining gas."""
     charges = dict(call.charges)
     used = call.end.gas_used if call.end else 0
     excess = sum(charges.values()) - used + sum(below.end.gas_used for below in call.calls if below.end)
