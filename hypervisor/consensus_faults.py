@@ -71,7 +71,7 @@ class SignedHeader:
 
 
 def find_fault(first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey) -> ConsensusFault:
-    """Return the fault that two headers prove, given in order of their epochs. Raises NoFault.
+    """Return the fault that two headers, in order of their epochs, prove. Raises NoFault.
 
     `extra` is the sibling block of parent grinding, or empty.
     """

@@ -106,7 +106,7 @@ class Account:
 
 
 def accounts(mnemonic: str = TEST_MNEMONIC, count: int = 10, path: str = DERIVATION_PATH) -> tuple[Account, ...]:
-    """Return the first accounts of a mnemonic, derived below `path`. Raises InvalidInput for an invalid mnemonic length."""
+    """Return the first accounts of a mnemonic, derived below `path`. InvalidInput for an invalid mnemonic length."""
     return tuple(Account.from_key(key) for key in _keys(mnemonic, count, read_path(path.removesuffix("/"))))
 
 

@@ -35,7 +35,7 @@ LINK_HEAD: Final = b"\xd8\x2a\x58\x27\x00"
 _USUAL_LINKS = (b"\x00" + USUAL_PREFIX, b"\x00" + USUAL_RAW_PREFIX)
 _USUAL_LENGTH = 1 + USUAL_LENGTH
 _USUAL_LINK_HEAD = b"\xd8\x2a\x58\x27"
-"""Tag 42 and the byte string length of such a link."""
+"""Tag 42 and the byte string head of the most common link."""
 _DOUBLE = struct.Struct(">d")
 _Write = Callable[[bytes], object]
 _BY_KEY: Final = itemgetter(0, 1)

@@ -30,13 +30,15 @@ class Walk:
     """A walk that returns finished blocks in steps."""
 
     def __init__(self, store: Blockstore, roots: Iterable[Cid], seen: Callable[[Cid], bool]) -> None:
-        """Walk from `roots`, skipping blocks for which `seen` is true; it must be true for finished blocks."""
+        """Walk from `roots`, skipping blocks for which `seen` returns True.
+
+        `seen` must return True for every block that `step` has returned.
+        """
         self._store = store
         self._roots = iter(roots)
         self._seen = seen
-        self._path: dict[
-            Cid, list[Cid]
-        ] = {}  # from the root to the current block; the links of each that are not followed yet
+        self._path: dict[Cid, list[Cid]] = {}
+        """Blocks from the root to the current one, each with its links that are not followed yet."""
 
     def step(self, limit: int) -> list[Cid]:
         """Finish and return up to `limit` blocks; an empty list means that the walk is complete.
@@ -80,7 +82,7 @@ class Walk:
 
 
 def targets(root: Cid) -> list[Cid]:
-    """Return the blocks that a root stands for.
+    """Return the blocks at which a walk from a root starts.
 
     This is the root itself; nothing for a sector commitment; and the links in the digest of an identity CID.
     """

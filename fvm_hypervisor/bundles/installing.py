@@ -31,7 +31,7 @@ if sys.platform != "win32":
 
 _TEMPORARY: Final = ".new"
 _MAX_TEMPORARY_AGE: Final = 600.0
-"""Age in seconds at which a draft is deleted. Writing a bundle of a few megabytes takes much less."""
+"""Age in seconds at which a temporary file is deleted. Writing a bundle of a few megabytes takes much less."""
 
 
 def fetch(release: Release, url: str | None = None, progress: Callable[[int], None] | None = None) -> Path | None:

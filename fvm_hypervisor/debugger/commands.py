@@ -100,7 +100,7 @@ class Terminal:
     def move(self, move: Callable[[], Stop | End]) -> str:
         """Execute a move and return the resulting position.
 
-        The innermost call is inspected before its frame is discarded, also if it fails.
+        The innermost call is selected again if the position has changed, also if the move fails.
         """
         before = self.session.state
         try:

@@ -49,7 +49,7 @@ class OpenCall:
     used_before: int
     """Milligas used by the message before this call."""
     evm: EvmFrame | None = None
-    begun: int = 0
+    started: int = 0
     """Number of instructions known to have started."""
     counter: int = -1
     """Program counter of the latest known instruction."""
@@ -175,9 +175,9 @@ class StepListener:
             case EvmFault():
                 call.fault = event.reason
             case EvmStep():
-                number = call.begun + 1
+                number = call.started + 1
                 if number < call.next_shown:
-                    call.begun = number
+                    call.started = number
                 else:
                     call.next_shown = number + 1 + self.pause(number, event.pc, lambda: event)
             case _:
@@ -186,7 +186,7 @@ class StepListener:
     def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
         """Handle an instruction and return the number of following instructions to skip. Raises Abandoned."""
         call = self.calls[-1]
-        call.begun, call.before, call.counter, call.look = number, call.counter, counter, _once(look)
+        call.started, call.before, call.counter, call.look = number, call.counter, counter, _once(look)
         self._ask(StopSite(Position(self.marks, number, call.number), call, None, counter))
         call.look = None
         return max(0, self.plan.next_instruction(self, call, number) - number - 1)
@@ -194,7 +194,7 @@ class StepListener:
     def left(self, number: int, counter: int, /) -> None:
         """Record a frame's position when it ends or waits."""
         if self.calls:
-            self.calls[-1].begun, self.calls[-1].counter = number, counter
+            self.calls[-1].started, self.calls[-1].counter = number, counter
 
     # --- calls ------------------------------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class StepListener:
         self.calls.append(call)
         self.marks += 1
         if self.marks > len(self.record.marks):
-            before = NOTHING if parent is None else RunningCall(parent.number, parent.begun)
+            before = NOTHING if parent is None else RunningCall(parent.number, parent.started)
             mark = ExecutionMark(MarkKind.CALL, call.number, before, RunningCall(call.number))
             self.record.add(mark, -1 if parent is None else parent.number)
         self._ask_at_mark(MarkKind.CALL, call)
@@ -226,19 +226,19 @@ class StepListener:
         outer = self.calls[-2] if len(self.calls) > 1 else None
         self.marks += 1
         if self.marks > len(self.record.marks):
-            after = NOTHING if outer is None else RunningCall(outer.number, outer.begun)
-            self.record.add(ExecutionMark(MarkKind.RETURN, call.number, RunningCall(call.number, call.begun), after))
+            after = NOTHING if outer is None else RunningCall(outer.number, outer.started)
+            self.record.add(ExecutionMark(MarkKind.RETURN, call.number, RunningCall(call.number, call.started), after))
         try:
             self._ask_at_mark(MarkKind.RETURN, call)
         finally:
             self.calls.pop()
             if outer is not None:
-                outer.next_shown = outer.begun + 1
+                outer.next_shown = outer.started + 1
 
     def _mark(self, kind: MarkKind, call: OpenCall) -> None:
         self.marks += 1
         if self.marks > len(self.record.marks):
-            here = RunningCall(call.number, call.begun)
+            here = RunningCall(call.number, call.started)
             self.record.add(ExecutionMark(kind, call.number, here, here))
         if self.marks >= self.plan.first_mark or self.interrupted:
             self._ask_at_mark(kind, call)

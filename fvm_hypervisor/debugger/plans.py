@@ -76,15 +76,15 @@ class Forward:
     """Runs until a breakpoint matches or a step ends."""
 
     def __init__(
-        self, breakpoints: Breakpoints, sources: SourceLines, step: Step | None, begun: StopSite | None
+        self, breakpoints: Breakpoints, sources: SourceLines, step: Step | None, started: StopSite | None
     ) -> None:
-        """Create the plan; `begun` is the site from which execution continues."""
+        """Create the plan; `started` is the site from which execution continues."""
         self.first_mark = 0
         self.counts_gas = any(made.kind == "gas" for made in breakpoints.all)
         self._breakpoints, self._sources, self._step = breakpoints, sources, step
         self._lines: dict[int, Line | None] = {}
-        if begun is not None and begun.mark is None:
-            self._lines[begun.call.number] = self._line(begun.call, begun.counter)
+        if started is not None and started.mark is None:
+            self._lines[started.call.number] = self._line(started.call, started.counter)
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
         call = site.call

@@ -41,7 +41,7 @@ class RunningCall:
     """
 
     call: int = -1
-    begun: int = 0
+    started: int = 0
 
 
 NOTHING: Final = RunningCall()
@@ -81,14 +81,14 @@ class MarkRecord:
         """Return the position one step before `position`, in any call; None at the first mark."""
         if position.number:
             after = self.at(position.mark).after
-            if after.call != position.call or position.number - 1 > after.begun:
+            if after.call != position.call or position.number - 1 > after.started:
                 return Position(position.mark, position.number - 1, position.call)
             return self.of_mark(position.mark)
         if position.mark <= 1:
             return None
         running, previous = self.at(position.mark).before, self.at(position.mark - 1).after
-        if running.begun > (previous.begun if previous.call == running.call else 0):
-            return Position(position.mark - 1, running.begun, running.call)
+        if running.started > (previous.started if previous.call == running.call else 0):
+            return Position(position.mark - 1, running.started, running.call)
         return self.of_mark(position.mark - 1)
 
     def of_mark(self, mark: int) -> Position:
@@ -106,8 +106,8 @@ class MarkRecord:
         here = self.at(position.mark)
         if here.kind is MarkKind.CALL:
             return self.caller(position.call)
-        if here.before.begun:
-            return self.of_instruction(position.call, here.before.begun, position.mark - 1)
+        if here.before.started:
+            return self.of_instruction(position.call, here.before.started, position.mark - 1)
         return self._own_mark(position.call, position.mark)
 
     def _own_mark(self, call: int, before: int) -> Position:
@@ -121,14 +121,14 @@ class MarkRecord:
         made = self.at(start).before
         if made.call < 0:
             return None
-        if made.begun:
-            return self.of_instruction(made.call, made.begun, start - 1)
+        if made.started:
+            return self.of_instruction(made.call, made.started, start - 1)
         return self._own_mark(made.call, start)
 
     def of_instruction(self, call: int, number: int, latest: int) -> Position:
         """Return the position of a call's instruction. Searches its mark backwards from mark `latest`."""
         for mark in range(latest, self.begins[call], -1):
             after = self.at(mark).after
-            if after.call == call and after.begun < number:
+            if after.call == call and after.started < number:
                 return Position(mark, number, call)
         return Position(self.begins[call], number, call)

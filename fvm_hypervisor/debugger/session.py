@@ -1,4 +1,4 @@
-"""A debugging session of one message. A step back executes the message again, up to a known position.
+"""A debugging session of one message. Stepping back executes the message again, up to a known position.
 
 Positions are counters (`positions`). An execution runs at full speed up to the requested position, so steps back are
 fast in long messages too.
@@ -93,7 +93,7 @@ class Session:
     # --- backwards --------------------------------------------------------------------------------------------
 
     def back(self, *, into: bool = False, by_instruction: bool = False) -> Stop | End:
-        """Step back to the previous line or syscall; with `into`, into the calls point caller."""
+        """Step back to the previous line or syscall; with `into`, also into calls."""
         with self._restoring_on_pause():
             return self._back(into=into, by_instruction=by_instruction)
         return self.state
@@ -154,7 +154,7 @@ class Session:
         return self._back_by_line(position, landing=True) if lines.places else stopped
 
     def _back_by_line(self, position: Position, *, landing: bool = False) -> Stop | End:
-        """Go to the start of the line, or from caller to the start of the previous line in the function or its callers.
+        """Go to the start of the line; from there, to the previous line in the function or its callers.
 
         With `landing`, `position` may be inside the target line.
         """
@@ -213,13 +213,13 @@ class Session:
     def instruction(self, call: OpenCall) -> EvmStep | None:
         """Return the current instruction of a contract's frame; None for any other call.
 
-        For a caller, this is the instruction that point the call; the message is executed again to read it.
+        For a caller, this is the call instruction; the message is executed again to read it.
         """
-        if call.evm is None or not call.begun:
+        if call.evm is None or not call.started:
             return None
         if call.look is not None:
             return call.look()
-        key = call.number, call.begun
+        key = call.number, call.started
         if key not in self._instructions:
             with self._returning_here():
                 self._run_again(RunTo(self.record.of_instruction(*key, self.site.position.mark)))

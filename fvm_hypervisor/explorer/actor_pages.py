@@ -9,8 +9,8 @@ from typing import Final
 from urllib.parse import quote
 
 from bridge.addresses import EthAddress, checksummed, from_delegated, masked_id
-from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, not_found, shown
 from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, MessageRow, RowBuilder
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, not_found, shown
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, archived
@@ -60,7 +60,7 @@ class FoundActor:
         return Address.id(self.id)
 
 
-def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of one actor, by any of its addresses."""
     actor = find_actor(reader.network.machine, request.named["address"])
     machine, rows = reader.network.machine, RowBuilder(site, reader)
@@ -71,7 +71,7 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
     below = request.number("below", reader.network.settled.height + 1)
     found = search.activity(EventRows(site, rows), min(below - 1, reader.network.settled.height))
     contract = contract_state(machine, actor.state) if actor.kind == "evm" else None
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader,
             "actor.html",
@@ -93,14 +93,14 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
     )
 
 
-def show_actors(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_actors(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the list of actors, sorted by ID within a page; pages follow the order of the state tree."""
     machine, rows = reader.network.machine, RowBuilder(site, reader)
     first = request.number("first", 0, 1_000_000)
     found = list(islice(machine.state_tree.actors(), first, first + _ACTORS + 1))
     made = [_row(machine, rows, actor, state) for actor, state in sorted(found[:_ACTORS])]
     more = first + _ACTORS if len(found) > _ACTORS else None
-    return PageAnswer(site.page(reader, "actors.html", actors=made, first=first, more=more, page=_ACTORS))
+    return PageResponse(site.page(reader, "actors.html", actors=made, first=first, more=more, page=_ACTORS))
 
 
 def find_actor(machine: Hypervisor, text: str) -> FoundActor:

@@ -26,10 +26,8 @@ def explorer(
 ) -> Callable[[Node, RunQuery], ASGIApp]:
     """Return a factory of the explorer's ASGI application for `localnet.rpc.server.Server`.
 
-    `folders` contain compiled contracts.
-
-    `vectors` makes the test vector of a transaction by its hash, or raises `fvm_hypervisor.explorer.site.NoVector`.
-    `sources` finds the verified sources of a contract by its address.
+    `folders` contain compiled contracts. `vectors` makes the test vector of a transaction by its hash, or raises
+    `fvm_hypervisor.explorer.site.NoVector`. `sources` finds the verified sources of a contract by its address.
     """
 
     def create(node: Node, run_query: RunQuery) -> ASGIApp:

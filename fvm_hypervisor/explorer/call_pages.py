@@ -17,7 +17,7 @@ from bridge.addresses import EthAddress, masked_id, to_ethereum
 from bridge.interfaces import Interface
 from bridge.method_numbers import MethodNameError
 from fvm_hypervisor.explorer.actor_pages import FoundActor, find_actor
-from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, not_found, shown
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, shown
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -51,7 +51,7 @@ class CallForm:
 
 
 @dataclass(frozen=True, slots=True)
-class FormAnswer:
+class FormResult:
     """Result or error of a call, and the JSON-RPC request that repeats it, as JSON."""
 
     answer: str
@@ -60,7 +60,7 @@ class FormAnswer:
     params: str
 
 
-def show_call_forms(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_call_forms(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return an actor's call forms, with the result of the submitted one."""
     machine, text = reader.network.machine, request.named["address"]
     actor, query = find_actor(machine, text), request.query
@@ -78,7 +78,7 @@ def show_call_forms(site: Site, reader: NodeReader, request: PageRequest) -> Pag
                 result = _ask_native(site, reader, actor, form, query)
         except (InvalidInput, NetworkError, AbiMismatch) as error:
             refused = str(error)
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader, "call_forms.html", actor=actor, at=f"/actor/{actor.address}", forms=forms, chosen=chosen,
             query=query, result=result, refused=refused, accounts=site.accounts(), is_contract=contract is not None,
@@ -118,7 +118,7 @@ def _functions(interface: ContractInterface) -> list[CallForm]:
 
 def _ask_contract(
     machine: Hypervisor, actor: FoundActor, interface: ContractInterface, form: CallForm, query: Mapping[str, str]
-) -> FormAnswer:
+) -> FormResult:
     def address(text: str) -> str:
         return f"0x{ethereum_address(machine, text).hex()}"
 
@@ -132,12 +132,12 @@ def _ask_contract(
         data = simulate.call(machine, CallRequest(to, calldata, value, sender))
     except CallFailed as failure:
         failure.name_revert(interface.decode_revert(failure.data)) if failure.data else None
-        return FormAnswer(str(failure), True, "eth_sendTransaction", params)
+        return FormResult(str(failure), True, "eth_sendTransaction", params)
     entry = interface.function(form.name)
     values = as_plain(list(interface.read_result(entry, data))) if entry.get("outputs") else []
     answer = values[0] if len(values) == 1 else values
     text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False) if values else "nothing"
-    return FormAnswer(text, False, "eth_sendTransaction", params)
+    return FormResult(text, False, "eth_sendTransaction", params)
 
 
 def _sender(machine: Hypervisor, query: Mapping[str, str]) -> EthAddress:
@@ -167,7 +167,7 @@ def _methods(store: Store, actor: FoundActor) -> list[CallForm]:
 
 def _ask_native(
     site: Site, reader: NodeReader, actor: FoundActor, form: CallForm, query: Mapping[str, str]
-) -> FormAnswer:
+) -> FormResult:
     machine = reader.network.machine
     interface = _interface(machine.base, actor)
     assert interface is not None, "it has forms"
@@ -185,13 +185,13 @@ def _ask_native(
     try:
         data = returned_natively(reader.network.rules, machine.call(message))
     except CallFailed as failure:
-        return FormAnswer(str(failure), True, "Filecoin.MpoolPushMessage", request)
+        return FormResult(str(failure), True, "Filecoin.MpoolPushMessage", request)
     try:
         answer: Any = interface.answer_json(form.name, data)
     except HypervisorError:
         answer = f"0x{data.hex()}"
     text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
-    return FormAnswer(text, False, "Filecoin.MpoolPushMessage", request)
+    return FormResult(text, False, "Filecoin.MpoolPushMessage", request)
 
 
 def _json(text: str) -> Any:

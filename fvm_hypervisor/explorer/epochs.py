@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, not_found, parse_number, shown
 from fvm_hypervisor.explorer.forked_pages import forked_block_page, is_before_fork
 from fvm_hypervisor.explorer.message_rows import RowBuilder
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, not_found, parse_number, shown
 from fvm_hypervisor.explorer.site import Site
 from localnet.ledger.blocks import block_hash, producer_of, tipset_key
 from localnet.ledger.records import GENESIS_PARENT, NullRound, Tipset
@@ -34,7 +34,7 @@ class HeaderField:
     text: str
 
 
-def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of the requested epoch."""
     height = parse_number(request.named["epoch"], "the epoch")
     index, head = reader.network.chain.index, reader.network.head.height
@@ -49,11 +49,11 @@ def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
         implicit = index.tipset(found.after).implicit  # cron of each null round comes first
         cron = f"0x{implicit[height - found.before - 1].hex()}" if implicit else ""
         around = {"epoch": height, "before": found.before, "after": found.after, "cron": cron}
-        return PageAnswer(site.page(reader, "null_round.html", **around))
+        return PageResponse(site.page(reader, "null_round.html", **around))
     return _tipset_page(site, reader, request, found)
 
 
-def show_block(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_block(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of the epoch with a block CID, or the content of any other block in the store."""
     cid = read_cid(request.named["cid"])
     tipset = reader.network.chain.index.by_hash(block_hash(tipset_key([cid])))
@@ -63,7 +63,7 @@ def show_block(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
         data = reader.network.machine.store.get(cid)
     except BlockNotFound:
         raise not_found(f"the store has no block {show(cid)}") from None
-    return PageAnswer(site.page(reader, "block.html", cid=cid, size=len(data), content=_content(cid, data)))
+    return PageResponse(site.page(reader, "block.html", cid=cid, size=len(data), content=_content(cid, data)))
 
 
 def read_cid(text: str) -> Cid:
@@ -84,7 +84,7 @@ def _content(cid: Cid, data: bytes) -> str:
     return f"0x{data[: _MAX_DISPLAY_BYTES // 2].hex()}"
 
 
-def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: Tipset) -> PageAnswer:
+def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: Tipset) -> PageResponse:
     network = reader.network
     index, rows = network.chain.index, RowBuilder(site, reader)
     above = index.at(tipset.height + 1)
@@ -92,7 +92,7 @@ def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: T
     settled = tipset.height <= network.settled.height
     first = min(request.number("from", 0), max(0, len(tipset.transactions) - 1))
     places = range(first, min(first + _MESSAGES, len(tipset.transactions))) if settled else range(0)
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader,
             "epoch.html",

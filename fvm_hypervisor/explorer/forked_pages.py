@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from bridge.addresses import EthAddress
-from fvm_hypervisor.explorer.answers import PageAnswer, PageError, PageRequest, not_found
 from fvm_hypervisor.explorer.message_rows import MessageRow, Party
 from fvm_hypervisor.explorer.named_pages import FoundPage
+from fvm_hypervisor.explorer.responses import PageError, PageRequest, PageResponse, not_found
 from fvm_hypervisor.explorer.site import Site
 from localnet.fork.answers import bounded, bytes_of, quantity, word_of
 from localnet.fork.node_client import NodeError
@@ -38,7 +38,7 @@ def is_before_fork(reader: NodeReader, height: int) -> bool:
     return history is not None and height <= history.last
 
 
-def forked_block_page(site: Site, reader: NodeReader, request: PageRequest, number: int) -> PageAnswer:
+def forked_block_page(site: Site, reader: NodeReader, request: PageRequest, number: int) -> PageResponse:
     """Return the page of a block from before the fork, with its transactions. Raises PageError."""
     history = reader.network.chain.history
     assert history is not None, "the caller checked is_before_fork"
@@ -64,10 +64,10 @@ def forked_block_page(site: Site, reader: NodeReader, request: PageRequest, numb
             "more": None if last >= len(sent) else last,
         }
 
-    return PageAnswer(site.page(reader, "forked_block.html", **_request(values)))
+    return PageResponse(site.page(reader, "forked_block.html", **_request(values)))
 
 
-def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: bytes) -> PageAnswer | None:
+def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: bytes) -> PageResponse | None:
     """Return the page of a transaction from before the fork, or None if it is unknown. Raises PageError."""
     history = reader.network.chain.history
     if history is None:
@@ -89,7 +89,7 @@ def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: by
             ],
         }
 
-    return PageAnswer(site.page(reader, "forked_transaction.html", **_request(values)))
+    return PageResponse(site.page(reader, "forked_transaction.html", **_request(values)))
 
 
 def find_forked(reader: NodeReader, wanted: bytes) -> FoundPage | None:

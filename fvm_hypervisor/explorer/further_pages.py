@@ -11,16 +11,6 @@ from itertools import islice
 from typing import Final
 
 from fvm_hypervisor.explorer.actor_pages import show_actor, show_actors
-from fvm_hypervisor.explorer.answers import (
-    LaterAnswer,
-    PageAnswer,
-    PageError,
-    PageRequest,
-    collected,
-    not_found,
-    page_route,
-    parse_number,
-)
 from fvm_hypervisor.explorer.call_pages import show_call_forms
 from fvm_hypervisor.explorer.epochs import show_block, show_epoch
 from fvm_hypervisor.explorer.messages import (
@@ -34,6 +24,16 @@ from fvm_hypervisor.explorer.messages import (
     show_message,
     show_message_by_cid,
     wanted_receipt,
+)
+from fvm_hypervisor.explorer.responses import (
+    PageError,
+    PageRequest,
+    PageResponse,
+    PoolResponse,
+    collected,
+    not_found,
+    page_route,
+    parse_number,
 )
 from fvm_hypervisor.explorer.search import show_search
 from fvm_hypervisor.explorer.site import MakeVector, NoVector, Site
@@ -50,10 +50,10 @@ from store.blockstore import Blockstore
 from store.cid import Cid
 
 MAX_CHANGES: Final = 500
-"""Differences on one page."""
+"""Maximum number of differences on one page."""
 
 
-def show_message_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_message_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Render the state changes of a message, by re-execution."""
     receipt = wanted_receipt(reader, request)
     found = list(islice(message_changes(reader.network.chain, receipt), MAX_CHANGES + 1))
@@ -61,7 +61,7 @@ def show_message_changes(site: Site, reader: NodeReader, request: PageRequest) -
     return _page(site, reader, found, title=f"message {hash_}", back=f"/tx/{hash_}", since=None, epoch=None)
 
 
-def show_epoch_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_epoch_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Render the state changes of an epoch, or of all epochs since another one."""
     tipset = _tipset(reader, parse_number(request.named["epoch"], "the epoch"))
     text = request.query.get("since", "")
@@ -84,7 +84,7 @@ def _page(
     back: str,
     since: int | None,
     epoch: int | None,
-) -> PageAnswer:
+) -> PageResponse:
     shown, more = found[:MAX_CHANGES], len(found) > MAX_CHANGES
     names = {
         "changes": shown,
@@ -95,7 +95,7 @@ def _page(
         "since": since,
         "epoch": epoch,
     }
-    return PageAnswer(site.page(reader, "changes.html", **names))
+    return PageResponse(site.page(reader, "changes.html", **names))
 
 
 def _differences(reader: NodeReader, store: Blockstore, before: Cid, after: Cid) -> list[StateChange]:
@@ -146,20 +146,20 @@ _CONTROLS: Final = (
 )
 
 
-def show_controls(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_controls(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of node controls."""
     controls = list(_CONTROLS)
     later = tuple(str(row.number) for row in versions_after(reader.network.version, reader.network.overlay))
     if later and not reader.network.rules.hardfork:
         field = ControlField("network version", "number", later[0], later)
         controls.append(Control("Upgrade the network", "hypervisor_upgrade", (field,)))
-    return PageAnswer(site.page(reader, "controls.html", controls=controls))
+    return PageResponse(site.page(reader, "controls.html", controls=controls))
 
 
 _JSON = "application/json"
 
 
-def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> LaterAnswer:
+def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> PoolResponse:
     """Return the test vector of a message in the official format. Building it sends requests to this node."""
     receipt = wanted_receipt(reader, request)
     if not site.makes_vectors(reader):
@@ -167,12 +167,12 @@ def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> LaterAn
             404, "Not found", "this node cannot create vectors: use `hypervisor extract` on the chain's folder"
         )
     assert site.vectors is not None, "it makes vectors"
-    return LaterAnswer(partial(_answer, site.vectors, f"0x{receipt.hash.hex()}"))
+    return PoolResponse(partial(_answer, site.vectors, f"0x{receipt.hash.hex()}"))
 
 
-def _answer(vectors: MakeVector, wanted: str) -> PageAnswer:
+def _answer(vectors: MakeVector, wanted: str) -> PageResponse:
     try:
-        return PageAnswer(vectors(wanted).encode(), content_type=_JSON)
+        return PageResponse(vectors(wanted).encode(), content_type=_JSON)
     except NoVector as error:
         raise PageError(404, "No vector", str(error)) from None
 

@@ -11,22 +11,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from fvm_hypervisor.explorer.answers import (
+from fvm_hypervisor.explorer.call_rows import MAX_DEPTH, PAGE, CallRow, call_rows, calls_in_order, caught
+from fvm_hypervisor.explorer.copies import formats, reproduction
+from fvm_hypervisor.explorer.epochs import read_cid
+from fvm_hypervisor.explorer.forked_pages import forked_transaction_page
+from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, RowBuilder
+from fvm_hypervisor.explorer.responses import (
     KEEPS_MORE,
     SVG,
-    PageAnswer,
     PageRequest,
+    PageResponse,
     collected,
     malformed,
     not_found,
     parse_number,
     shown,
 )
-from fvm_hypervisor.explorer.call_rows import MAX_DEPTH, PAGE, CallRow, call_rows, calls_in_order, caught
-from fvm_hypervisor.explorer.copies import formats, reproduction
-from fvm_hypervisor.explorer.epochs import read_cid
-from fvm_hypervisor.explorer.forked_pages import forked_transaction_page
-from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, RowBuilder
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -49,7 +49,7 @@ _MAX_EVENTS: Final = 1_000
 _PLAIN: Final = "text/plain; charset=utf-8"
 
 
-def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of an executed or pending transaction by its hash."""
     wanted = _hash(request.named["hash"])
     receipt = reader.network.find_executed(wanted)
@@ -59,7 +59,7 @@ def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageAn
     return _message_page(site, reader, request, receipt)
 
 
-def show_message_by_cid(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_message_by_cid(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of a message by its CID."""
     cid = read_cid(request.named["cid"])
     receipt = receipt_of(reader, cid)
@@ -68,44 +68,44 @@ def show_message_by_cid(site: Site, reader: NodeReader, request: PageRequest) ->
     return _message_page(site, reader, request, receipt)
 
 
-def show_call(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_call(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of one call of a message, with all of its data."""
     receipt = _traced_receipt(reader, request)
     return _call_page(site, reader, request, f"/tx/0x{receipt.hash.hex()}", _report(site, reader, receipt))
 
 
-def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the full parameters or return data of a call as plain text."""
     found = trace(reader.network.chain, _traced_receipt(reader, request))
-    return PageAnswer(str(_call(found.calls, request)[request.named["what"]]).encode(), content_type=_PLAIN)
+    return PageResponse(str(_call(found.calls, request)[request.named["what"]]).encode(), content_type=_PLAIN)
 
 
-def show_copy_text(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_copy_text(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Render the text that a copy button puts on the clipboard."""
     text = reproduction(wanted_receipt(reader, request), request.named["name"], request.url)
     if text is None:
         raise not_found(f"this message is not sent by {shown(request.named['name'])}")
-    return PageAnswer(text.encode(), content_type=_PLAIN)
+    return PageResponse(text.encode(), content_type=_PLAIN)
 
 
-def show_calls_picture(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_calls_picture(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the call tree as an SVG."""
-    return PageAnswer(tree_svg(_report(site, reader, _traced_receipt(reader, request))).encode(), content_type=SVG)
+    return PageResponse(tree_svg(_report(site, reader, _traced_receipt(reader, request))).encode(), content_type=SVG)
 
 
-def show_flame(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_flame(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the flame graph of the gas, by call or by charge."""
     report = _report(site, reader, _traced_receipt(reader, request))
     picture = flame(report, html=False, by_charge=request.query.get("by") == "charge")
-    return PageAnswer(picture.encode(), content_type=SVG)
+    return PageResponse(picture.encode(), content_type=SVG)
 
 
-def show_cron(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_cron(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Render the implicit calls after the messages of an epoch."""
     report = _cron_report(site, reader, request)
     first = request.number("first", 0)
     rows, total = call_rows(report, first)
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader, "cron.html", epoch=report["epoch"], reproduced=report["reproduced"], rows=rows, first=first,
             more=_more(first, total), page=PAGE,
@@ -113,7 +113,7 @@ def show_cron(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswe
     )  # fmt: skip
 
 
-def show_cron_call(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_cron_call(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Render one implicit call of an epoch."""
     report = _cron_report(site, reader, request)
     return _call_page(site, reader, request, f"/epoch/{report['epoch']}/cron", report)
@@ -212,12 +212,12 @@ def _more(first: int, total: int) -> int | None:
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 
-def _pending_page(site: Site, reader: NodeReader, wanted: bytes) -> PageAnswer:
+def _pending_page(site: Site, reader: NodeReader, wanted: bytes) -> PageResponse:
     pending = reader.network.mempool.get(wanted)
     if pending is None:
         raise not_found(f"transaction 0x{wanted.hex()} is not on this chain{reader.network.chain.before_the_fork}")
     rows, bare = RowBuilder(site, reader), pending.bare
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader, "waiting.html", hash=f"0x{wanted.hex()}", sender=rows.party(bare.from_),
             receiver=rows.party(bare.to), value=bare.value, nonce=bare.nonce,
@@ -225,7 +225,7 @@ def _pending_page(site: Site, reader: NodeReader, wanted: bytes) -> PageAnswer:
     )  # fmt: skip
 
 
-def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt: TransactionReceipt) -> PageAnswer:
+def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt: TransactionReceipt) -> PageResponse:
     retained = reader.network.chain.index.retained
     has_state = receipt.block_number >= retained
     report = _report(site, reader, receipt) if has_state else _recorded(site, reader, receipt)
@@ -234,7 +234,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
     calls, total = call_rows(report, first)
     hashes = receipt.tipset.implicit if receipt.is_implicit else receipt.tipset.transactions
     outcome, message = receipt.execution.receipt, receipt.execution.message.message
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader,
             "message.html",
@@ -270,10 +270,12 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
     )
 
 
-def _call_page(site: Site, reader: NodeReader, request: PageRequest, at: str, report: Mapping[str, Any]) -> PageAnswer:
+def _call_page(
+    site: Site, reader: NodeReader, request: PageRequest, at: str, report: Mapping[str, Any]
+) -> PageResponse:
     call = _call(report["calls"], request)
     charges = [(name, milligas // MILLIGAS_PER_GAS) for name, milligas in Counter(call["charges"]).most_common()]
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader, "call.html", at=at, number=request.named["number"], call=call, failed=has_failed(call),
             words=call["words"], charges=charges, line=call.get("failedAt"),

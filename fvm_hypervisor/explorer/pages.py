@@ -18,18 +18,18 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from fvm_hypervisor.explorer.answers import (
-    LaterAnswer,
-    PageAnswer,
+from fvm_hypervisor.explorer.message_rows import RowBuilder
+from fvm_hypervisor.explorer.rendering import ASSETS, asset, render
+from fvm_hypervisor.explorer.responses import (
     PageError,
     PageRequest,
+    PageResponse,
     PageRoute,
+    PoolResponse,
     malformed,
     not_found,
     page_route,
 )
-from fvm_hypervisor.explorer.message_rows import RowBuilder
-from fvm_hypervisor.explorer.rendering import ASSETS, asset, render
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.network_versions import network_version_row
@@ -79,11 +79,11 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            await _send(send, PageAnswer(b"use GET, or POST at / for JSON-RPC\n", 405, "text/plain"), scope)
+            await _send(send, PageResponse(b"use GET, or POST at / for JSON-RPC\n", 405, "text/plain"), scope)
             return
         name = scope["path"].removeprefix("/assets/")
         if name in ASSETS and scope["path"] != f"/{name}":
-            await _send(send, PageAnswer(asset(name)[0], 200, ASSETS[name]), scope, forever=b"v=" in _query(scope))
+            await _send(send, PageResponse(asset(name)[0], 200, ASSETS[name]), scope, forever=b"v=" in _query(scope))
             return
         if scope["path"] != _FIRST and not self._routes:
             await self._load()
@@ -95,7 +95,7 @@ class Pages:
         """Import the other pages outside the event loop."""
         self._routes = await asyncio.to_thread(_load_routes)
 
-    async def _with_client(self, receive: Receive, answer: Awaitable[PageAnswer]) -> PageAnswer:
+    async def _with_client(self, receive: Receive, answer: Awaitable[PageResponse]) -> PageResponse:
         """Return the response; cancel the query if the browser disconnects."""
         client = RequestingClient()
 
@@ -111,23 +111,23 @@ class Pages:
         finally:
             leaving.cancel()
 
-    async def _answer(self, scope: Scope) -> PageAnswer:
+    async def _answer(self, scope: Scope) -> PageResponse:
         try:
             request, route = _read(scope, (_HOME, *self._routes))
-            made: PageAnswer | LaterAnswer = await self._run_query(
+            made: PageResponse | PoolResponse = await self._run_query(
                 lambda reader: route.view(self._site, reader, request), route.kind
             )
-            return await self._run_on_pool(made) if isinstance(made, LaterAnswer) else made
+            return await self._run_on_pool(made) if isinstance(made, PoolResponse) else made
         except Exception as error:  # noqa: BLE001  # show any error as a page and keep serving
             return await self._error_page(_as_page_error(error))
 
-    async def _run_on_pool(self, answer: LaterAnswer) -> PageAnswer:
+    async def _run_on_pool(self, answer: PoolResponse) -> PageResponse:
         """Compute a response on a separate pool, because it sends queries to the node."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_POOL_SIZE, "explorer")
         return await asyncio.get_running_loop().run_in_executor(self._pool, answer.make)
 
-    async def _error_page(self, error: PageError) -> PageAnswer:
+    async def _error_page(self, error: PageError) -> PageResponse:
         """Return an error page; it has no navigation if the chain cannot be read."""
 
         def page(reader: NodeReader) -> bytes:
@@ -137,7 +137,7 @@ class Pages:
             body = await self._run_query(page, QueryKind.QUERY)
         except Exception:  # noqa: BLE001  # the store itself may have failed
             body = render("bare.html", title=error.title, words=error.words)
-        return PageAnswer(body, error.status)
+        return PageResponse(body, error.status)
 
 
 def _read(scope: Scope, routes: tuple[PageRoute, ...]) -> tuple[PageRequest, PageRoute]:
@@ -196,7 +196,7 @@ def _as_page_error(error: Exception) -> PageError:
             return PageError(500, "This cannot be shown", f"a defect of the explorer: {type(error).__name__}")
 
 
-async def _send(send: Send, answer: PageAnswer, scope: Scope, *, forever: bool = False) -> None:
+async def _send(send: Send, answer: PageResponse, scope: Scope, *, forever: bool = False) -> None:
     is_page = answer.content_type.startswith("text/html")
     headers = [
         (b"content-type", answer.content_type.encode()),
@@ -243,7 +243,7 @@ def tipset_row(tipset: Tipset, first: int) -> TipsetRow:
     return TipsetRow(tipset.height, tipset.timestamp, len(tipset.transactions), nulls)
 
 
-def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the home page."""
     network = reader.network
     index, rows = network.chain.index, RowBuilder(site, reader)
@@ -254,7 +254,7 @@ def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswe
         for planned in network.chain.record.upgrades.planned
         if planned.epoch >= network.head.height
     ]
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader,
             "home.html",

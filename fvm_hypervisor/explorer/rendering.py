@@ -28,7 +28,7 @@ ASSETS: Final = {"explorer.css": "text/css; charset=utf-8", "explorer.js": "text
 _MIN_SHORTENED: Final = 22
 _MAX_TEXT: Final = 2_000
 _LATEST: Final = 253_402_300_799
-"""Unix seconds at the end of the year 9999, after which a date has no form."""
+"""Unix time of the end of the year 9999; later dates cannot be formatted."""
 
 
 @cache

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Final
 
 from bridge.addresses import eth_address, to_filecoin
-from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, shown
 from fvm_hypervisor.explorer.forked_pages import find_forked
 from fvm_hypervisor.explorer.named_pages import MAX_ACTORS, FoundPage, by_name, by_selector, by_topic
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, shown
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
@@ -27,16 +27,16 @@ _HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
 _ADDRESS: Final = re.compile(r"[ft][0-4][0-9a-z]+")
 
 
-def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return a redirect to the only match, or else a list of matches."""
     text = request.query.get("q", "")
     if len(text) > _MAX_QUERY_LENGTH:
         raise malformed(f"the search has {len(text):,} characters, at most {_MAX_QUERY_LENGTH} are read")
     found = list(islice(_found(site, reader, text), _MAX_FOUND)) if text else []
     if len(found) == 1:
-        return PageAnswer(b"", 302, redirect_to=found[0].url)
+        return PageResponse(b"", 302, redirect_to=found[0].url)
     status = 200 if found or not text else 404
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader, "search.html", text=text, found=found, looked_at=MAX_TIPSETS, indexed=reader.addresses is not None
         ),

@@ -21,11 +21,11 @@ from localnet.state.contract_state import code_of
 from store.keccak import keccak
 
 MakeVector = Callable[[str], str]
-"""The test vector of a transaction by its hash, as JSON. Raises NoVector."""
+"""Function that returns the test vector of a transaction by its hash, as JSON. Raises NoVector."""
 
 
 FindSource = Callable[[EthAddress], "VerifiedSource | None"]
-"""The verified sources of the contract at an address, whether it is still deployed or not."""
+"""Function that returns the verified sources of the contract at an address, even if it is no longer deployed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class VerifiedSource:
 
 
 class NoVector(Exception):
-    """Raised with the reason if no vector can be made of a message."""
+    """Raised, with the reason, for a message that cannot be represented as a vector."""
 
 
 @dataclass(frozen=True, slots=True)

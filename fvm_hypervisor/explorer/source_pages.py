@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from fvm_hypervisor.explorer.actor_pages import find_actor
-from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, not_found, shown
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, shown
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.printable import printable
 from localnet.rpc.node import NodeReader
@@ -15,7 +15,7 @@ _MAX_TEXT: Final = 1_000_000
 """Maximum number of characters of a source on its page."""
 
 
-def show_source(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_source(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of the source that the query names, by default the one with the contract."""
     machine = reader.network.machine
     actor = find_actor(machine, request.named["address"])
@@ -29,7 +29,7 @@ def show_source(site: Site, reader: NodeReader, request: PageRequest) -> PageAns
     if file not in found.sources:
         raise not_found(f"the verified sources have no file {shown(file)}")
     at = f"/actor/{quote(request.named['address'])}"
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader,
             "source.html",

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from fvm_hypervisor.explorer.actor_pages import FoundActor, find_actor
-from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, collected, not_found
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, collected, not_found
 from fvm_hypervisor.explorer.site import Site
 from localnet.ledger.records import Tipset
 from localnet.rpc.node import NodeReader
@@ -38,7 +38,7 @@ class StateStep:
     url: str
 
 
-def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of a path in an actor's state."""
     text, steps, tipset, inspector = _read(reader, request)
     actor = find_actor(reader.network.machine, text)
@@ -46,7 +46,7 @@ def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
     at = f"/actor/{quote(text)}"
     here = "/".join([f"{at}/state", *(quote(step, safe="") for step in steps)])
     names = _variables(site, reader, actor) if actor.kind == "evm" and steps[-1:] == [_SLOTS] else {}
-    return PageAnswer(
+    return PageResponse(
         site.page(
             reader,
             "state.html",
@@ -65,13 +65,13 @@ def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
     )
 
 
-def show_proof(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def show_proof(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return a CAR with the blocks that prove a path, starting at the state root."""
     text, steps, tipset, inspector = _read(reader, request)
     _look(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))
     file = BytesIO()
     write_blocks(file, [tipset.state], inspector.proof())
-    return PageAnswer(file.getvalue(), content_type=_CAR)
+    return PageResponse(file.getvalue(), content_type=_CAR)
 
 
 def _read(reader: NodeReader, request: PageRequest) -> tuple[str, list[str], Tipset, StateInspector]:

@@ -1,4 +1,4 @@
-"""Compiled contracts as tests need them: ABI, code with its source map, and link references.
+"""Compiled contracts: ABI, code with its source map, and link references.
 
 Artifacts are read from their files on demand, since a run uses few of a project's hundreds.
 """
@@ -60,7 +60,7 @@ class Bytecode:
 
 
 def _with_zero_addresses(text: str) -> str:
-    """Return the hex with zeros in location of each `__$...$__` placeholder."""
+    """Return the hex with zeros in place of each `__$...$__` placeholder."""
     while (at := text.find("__")) >= 0:
         text = text[:at] + "0" * 40 + text[at + 40 :]
     return text

@@ -81,7 +81,7 @@ class CompiledCache:
     def put(self, file: str, key: str, answer: Mapping[str, Any], used: Set[str]) -> None:
         """Write an artifact for each contract, then the index: an entry with an index is complete.
 
-        Each file is moved into location complete, because another process may read the entry that this one replaces.
+        Each file is written completely before it replaces the existing one, because another process may read the entry.
         `used` is the set of sources that may occur in the contracts' source maps.
         """
         folder = self._of(key)

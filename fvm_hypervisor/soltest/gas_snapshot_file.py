@@ -22,7 +22,7 @@ _GAS: Final = re.compile(r"(?:gas|~): (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class SnapshotEntry:
-    """A test and its figures, in the form of a result's line."""
+    """A test and its gas figures, formatted as in a line of test output."""
 
     contract: str
     test: str

@@ -1,8 +1,8 @@
-"""Native solc programs of the Solidity project's list, downloaded into the user's cache.
+"""Download of native solc releases, named in the Solidity project's list, into the user's cache.
 
 The list has a SHA-256 for each release and platform; solc_natives.py checks a program against it at each use.
-`FVM_SOLC_BINARIES` names a mirror; where it is empty, nothing is downloaded. Layout: README of the Solidity project's
-repository solc-bin.
+`FVM_SOLC_BINARIES` is the URL of a mirror; if it is empty, downloads are disabled. Layout: README of the Solidity
+project's repository solc-bin.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MIRROR: Final = "FVM_SOLC_BINARIES"
 _BINARIES: Final = "https://binaries.soliditylang.org"
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _TIMEOUT: Final = 5.0
-"""Seconds of silence after which a server is considered unavailable, and npm is used instead."""
+"""Seconds without data after which a server is considered unavailable, and npm is used instead."""
 _MAX_LIST: Final = 4 << 20
 
 

@@ -21,7 +21,7 @@ from localnet.fork.node_client import redacted_url
 from store.keccak import keccak
 
 _TIMEOUT: Final = 60.0
-"""Seconds that a request may take."""
+"""Timeout of a request in seconds."""
 _PAUSE: Final = 0.5
 _MAX_RESPONSE_BYTES: Final = 1 << 20
 """Maximum size of a response in bytes."""
@@ -34,7 +34,7 @@ class NotVerified(HypervisorError):
 
 
 def request_of(metadata: Mapping[str, Any], texts: Mapping[str, str], transaction: str | None = None) -> dict[str, Any]:
-    """Return the request for a contract with these metadata of the compiler; `texts` are the project's sources.
+    """Return the request for a contract with this compiler metadata; `texts` are the project's sources.
 
     Raises InvalidInput if the metadata are malformed, or a source has changed since the compilation.
     """
@@ -68,7 +68,7 @@ class VerificationService:
     """A service at a URL, such as a node's."""
 
     def __init__(self, url: str) -> None:
-        """Name a service. Raises InvalidInput for another scheme than http or https."""
+        """Create a client. Raises InvalidInput for another scheme than http or https."""
         if not url.startswith(("http://", "https://")):
             raise InvalidInput(
                 f"{redacted_url(url)} is not the URL of a verification service: expected http://HOST:PORT"
@@ -78,9 +78,10 @@ class VerificationService:
     def verify(self, chain: int, address: str, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Return the summary of a verified contract.
 
-        Raises NotVerified with the service's reason, InvalidInput if it cannot be asked or does not finish in time.
+        Raises NotVerified with the service's reason, InvalidInput if the service is unreachable or does not finish in
+        time.
         """
-        status, answer = self._ask(f"verify/{chain}/{address}", orjson.dumps(request))
+        status, answer = self._request(f"verify/{chain}/{address}", orjson.dumps(request))
         if status == 409:
             return self._contract(chain, address)
         name = answer.get("verificationId")
@@ -88,7 +89,7 @@ class VerificationService:
             raise InvalidInput(f"{redacted_url(self._url)} refused the request with status {status}: {_reason(answer)}")
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            _, job = self._ask(f"verify/{name}")
+            _, job = self._request(f"verify/{name}")
             if job.get("isJobCompleted") is True:
                 return self._finished(job, chain, address)
             time.sleep(_PAUSE)
@@ -104,9 +105,9 @@ class VerificationService:
         return contract
 
     def _contract(self, chain: int, address: str) -> dict[str, Any]:
-        return self._ask(f"contract/{chain}/{address}")[1]
+        return self._request(f"contract/{chain}/{address}")[1]
 
-    def _ask(self, path: str, data: bytes | None = None) -> tuple[int, dict[str, Any]]:
+    def _request(self, path: str, data: bytes | None = None) -> tuple[int, dict[str, Any]]:
         """Return the status and the JSON object of a response. Raises InvalidInput."""
         request = Request(f"{self._url}/v2/{path}", data, {"Content-Type": "application/json"})  # noqa: S310  # http(s)
         try:

@@ -39,8 +39,9 @@ class CreationCode:
     def find(self, recorded: Iterable[str] = ()) -> tuple[str, bytes] | None:
         """Return the hash of the creation transaction and the init code; None if the transaction is unknown.
 
-        The node is asked first, if it indexes creations (`ots_getContractCreator`); then the `recorded` hashes are
-        tried, which may belong to an earlier chain. Raises NodeError, and NoCreationCode for the first failure.
+        Requests `ots_getContractCreator` first, which nodes with an index of creations support, and then tries the
+        `recorded` hashes, which may belong to an earlier chain. Raises NodeError, and NoCreationCode for the first
+        failure.
         """
         known = self.hash_from_node()
         failures = []

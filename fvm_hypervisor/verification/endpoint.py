@@ -90,7 +90,7 @@ class Endpoint:
         )
 
     async def _job(self, name: str) -> dict[str, Any]:
-        """Return a job, once it has ended or after some seconds: forge asks again only 15 seconds later."""
+        """Return a job when it has ended, or after `_WAIT` seconds: forge polls only every 15 seconds."""
         job = self._verifier.job(name)
         if job is None:
             raise VerificationError("job_not_found", f"No verification job found for id {name:.100}", 404)

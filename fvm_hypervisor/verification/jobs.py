@@ -32,7 +32,7 @@ MAX_WAITING: Final = 16
 MAX_FINISHED: Final = 1_000
 """Number of latest jobs whose results are available."""
 _GRACE: Final = 2.0
-"""Seconds that running jobs get to end after their compilers were stopped."""
+"""Seconds to wait for running jobs to end after their compilers were stopped."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Stored contracts as the explorer shows them."""
+"""Conversion of stored contracts for the explorer."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from typing import Final
 from bench.recorded import RunRecord, finish, options
 from bridge.addresses import EthAddress
 from fvm_hypervisor.explorer import pages
-from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from localnet import Network
@@ -192,7 +192,7 @@ def many_calls(target: EthAddress) -> str:
     return f"61{CALLS:04x}5b{call}6001900380600357" + "00"
 
 
-def _planted(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+def _planted(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     list(tipsets_back(reader.network.chain.index, reader.network.head.height, reader.network.head.height))
     return pages.show_home(site, reader, request)
 

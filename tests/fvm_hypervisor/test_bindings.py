@@ -30,4 +30,4 @@ def test_types_that_only_a_state_has_are_left_out() -> None:
 
 
 def test_every_actor_is_described() -> None:
-    assert all(schemas.remarks(actor).get(actor) for actor in NAMES)
+    assert all(schemas.schema_comments(actor).get(actor) for actor in NAMES)

@@ -19,7 +19,7 @@ from bridge.actor_schemas import OWN_NUMBERS, ActorMethod, methods
 from bridge.binding import field_name
 from bridge.exported_methods import EXIT_CODES, SMALL_NUMBERS_ONLY, exported_methods
 from bridge.method_numbers import method_number
-from fvm_hypervisor.bindings.actors.schemas import UNITS, own_types, remarks, schema_of, structs
+from fvm_hypervisor.bindings.actors.schemas import UNITS, own_types, schema_comments, schema_of, structs
 from fvm_hypervisor.builtin_actors.schemas import NAMES, SHARED
 from store.schema.types import Bytes, Kinded, Link, List, Simple, Struct, Term, Union, Unit
 
@@ -33,10 +33,10 @@ SCALARS: Final = {
     "DataCap": "int",
     "Address": "Address",
 }
-"""Types that Python has a word for."""
+"""Mapping from schema types to Python types."""
 
 _WRAPPED: Final = ("ActorID", "ChainEpoch", "MethodNumber", "TokenAmount")
-"""Kinds of numbers: a function takes a plain one."""
+"""Number types of the schemas; functions accept plain integers for them."""
 _SHARED_METHODS: Final = ("Receive", "AuthenticateMessage")
 _SINGLE: Final = {"Address": "address", "ActorID": "actor", "DealID": "deal", "SectorNumber": "sector"}
 
@@ -64,7 +64,7 @@ def write(project: Path) -> None:
 def _module(actor: str) -> Iterator[str]:
     body = [line for part in (_numbers(actor), _exits(actor), _classes(actor), _calls(actor)) for line in part]
     text = "\n".join(body)
-    about = remarks(actor).get(actor, "Types and methods shared by all actors.").rstrip(".")
+    about = schema_comments(actor).get(actor, "Types and methods shared by all actors.").rstrip(".")
     source = f"fvm_hypervisor/builtin_actors/schemas/{actor}.ipldsch"
     yield f'"""{about}.\n\nGenerated from {source}: `make bindings`.\n"""\n'
     yield "from __future__ import annotations\n"
@@ -136,7 +136,7 @@ def _exits(actor: str) -> Iterator[str]:
 
 
 def _classes(actor: str) -> Iterator[str]:
-    schema, notes = schema_of(actor), remarks(actor)
+    schema, notes = schema_of(actor), schema_comments(actor)
     for name in structs(actor):
         kind = schema.types[name]
         assert isinstance(kind, Struct)

@@ -36,7 +36,7 @@ def own_types(actor: str) -> tuple[str, ...]:
 
 
 @cache
-def remarks(actor: str) -> dict[str, str]:
+def schema_comments(actor: str) -> dict[str, str]:
     """Return descriptions by type, and the actor's under the actor's name."""
     found: dict[str, str] = {}
     lines: list[str] = []

@@ -14,7 +14,7 @@ from bridge.actor_schemas import methods
 from bridge.exported_methods import EXIT_CODES, INTERFACES, NONPAYABLE, SMALL_NUMBERS_ONLY
 from bridge.facade import ERRORS, FacadeFunction, facade
 from bridge.facade_types import AbiType, SolidityTypes
-from fvm_hypervisor.bindings.actors.schemas import UNITS, remarks
+from fvm_hypervisor.bindings.actors.schemas import UNITS, schema_comments
 from store.schema.types import Struct
 
 FOLDER: Final = Path("bridge/solidity")
@@ -75,7 +75,7 @@ def files() -> dict[Path, str]:
 
 
 def _types_file() -> str:
-    notes = remarks("common")
+    notes = schema_comments("common")
     shared: dict[str, AbiType] = {}
     for actor in INTERFACES:
         shared |= {name: part for name, part in _structs(facade(actor).values()).items() if part.shared}
@@ -99,7 +99,7 @@ def _interface(actor: str, functions: list[FacadeFunction]) -> str:
     structs = _structs(functions)
     imported = [name for name, part in structs.items() if part.shared]
     own = [part for part in structs.values() if not part.shared]
-    about = [remarks(actor)[actor]]
+    about = [schema_comments(actor)[actor]]
     if actor in SMALL_NUMBERS_ONLY:
         about.append("Calls by contracts are rejected (exit code 18): only accounts may call these functions.")
     if actor in EXIT_CODES:

@@ -1,4 +1,4 @@
-"""A network's rules with labs on: Filecoin's, each lab changing what those before it have left."""
+"""Filecoin's network rules with labs enabled. Each lab modifies the rules that the previous one returns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def lab_rules(hardfork: str, gas_limit: int | None, name: str) -> NetworkRules:
 
 
 class LabSettings:
-    """See `localnet.rules.parts.SettingRules`: those of the wrapped rules, and the labs' actors in a new state."""
+    """`localnet.rules.parts.SettingRules` that delegates to other rules and installs the labs' actors."""
 
     def __init__(self, inner: SettingRules, name: str) -> None:
         self._inner = inner

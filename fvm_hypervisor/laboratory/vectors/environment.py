@@ -1,4 +1,4 @@
-"""The chain around a vector: its context, the recorded randomness and tipsets, and the results of proofs.
+"""The chain environment of a vector: context, recorded randomness and tipsets, and results of proofs.
 
 The fields are those of the official test-vector format, and those that the golden vectors add
 (tests/golden/README.md).

@@ -72,7 +72,7 @@ def read_list(value: Any, name: str) -> list[Any]:
 def read_field(fields: Any, name: str) -> Any:
     """Return a required field."""
     if not isinstance(fields, Mapping):
-        raise BadFixture(f"'{name}' is looked for in {_shown(fields)}, which is not an object")
+        raise BadFixture(f"expected an object with the field '{name}', found {_shown(fields)}")
     if name not in fields:
         raise BadFixture(f"the field '{name}' is missing")
     return fields[name]

@@ -170,7 +170,7 @@ class EthereumExecutor:
         return result
 
     def simulate(self, call: SimulatedCall) -> ApplyResult:
-        """Return the result of a call from outside, which the caller rolls back. Raises InvalidTransaction.
+        """Simulate a call by an external sender; the caller rolls back its effects. Raises InvalidTransaction.
 
         Storage is written only if it may be read: by a tracer, or for created code. Otherwise the receipt has no events
         root.
@@ -190,7 +190,7 @@ class EthereumExecutor:
     def apply_unpaid(self, message: Message, transaction: Transaction | None = None) -> ApplyResult:
         """Apply a message of any sender, at any nonce and without fees. Raises InvalidTransaction.
 
-        `transaction` is the one that it carries, if the message alone does not contain all of it.
+        `transaction` is the message's transaction; it is required if the message does not represent all of its fields.
         """
         sender, found, entry = transaction_of(self._machine, message)
         complete = found if transaction is None else transaction

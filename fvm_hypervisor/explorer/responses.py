@@ -32,7 +32,7 @@ class PageRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class PageAnswer:
+class PageResponse:
     """A response to a page request. `redirect_to` is the URL of a redirection."""
 
     body: bytes
@@ -42,10 +42,10 @@ class PageAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class LaterAnswer:
+class PoolResponse:
     """A response computed outside the query threads, because it queries the node itself."""
 
-    make: Callable[[], PageAnswer]
+    make: Callable[[], PageResponse]
 
 
 class PageError(Exception):
@@ -83,7 +83,7 @@ def shown(text: str, limit: int = 80) -> str:
     return f"'{text}'" if len(text) <= limit else f"'{text[:limit]}...' ({len(text):,} characters)"
 
 
-View = Callable[[Site, NodeReader, PageRequest], PageAnswer | LaterAnswer]
+View = Callable[[Site, NodeReader, PageRequest], PageResponse | PoolResponse]
 
 
 @dataclass(frozen=True, slots=True)
