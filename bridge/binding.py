@@ -67,7 +67,7 @@ class Codec:
         """Return the encoder (value to data) and the decoder (data to value) of a type."""
         made = self._made.get(name)
         if made is None:
-            made = self._made[name] = _CodecBuilder(self).named(name)
+            made = self._made[name] = _CodecBuilder(self).codec_of(name)
         return made
 
     def class_of(self, name: str) -> type[Struct]:
@@ -119,7 +119,7 @@ class _CodecBuilder:
         self._codec = codec
         self._schema = actor_schema(codec.actor)  # parsed on first use, not at import
 
-    def named(self, name: str) -> tuple[Convert, Convert]:
+    def codec_of(self, name: str) -> tuple[Convert, Convert]:
         name = self._schema.name_of(name)
         if name in AMOUNTS:
             return _write_amount, _read_amount

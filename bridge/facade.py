@@ -28,7 +28,7 @@ from bridge.strict_abi import (
     NotCanonical,
     NotEncodable,
     fixed_bytes,
-    mapped,
+    map_coder,
     read_all,
     sequence,
     unsigned,
@@ -40,7 +40,7 @@ from store.keccak import keccak
 
 SELECTOR: Final = 4
 _FOLDER: Final = Path(__file__).parent / "solidity"
-_TEXT: Final = mapped(BYTES, bytes.decode, str.encode, name="string")
+_TEXT: Final = map_coder(BYTES, bytes.decode, str.encode, name="string")
 _ID: Final = unsigned(64)
 
 ERRORS: Final[Mapping[str, tuple[tuple[Coder, str], ...]]] = MappingProxyType({

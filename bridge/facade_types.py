@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bridge.actor_schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema
-from bridge.strict_abi import BOOL, BYTES, Coder, NotEncodable, array, mapped, sequence, signed, unsigned
+from bridge.strict_abi import BOOL, BYTES, Coder, NotEncodable, array, map_coder, sequence, signed, unsigned
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import MessageError
 from store.cid import CidError, split_cid
@@ -147,7 +147,7 @@ def optional(inner: AbiType) -> AbiType:
     def write(value: Any) -> list[Any]:
         return [] if value is None else [value]
 
-    return replace(listed, coder=mapped(listed.coder, lambda items: items[0] if items else None, write))
+    return replace(listed, coder=map_coder(listed.coder, lambda items: items[0] if items else None, write))
 
 
 _KINDS: Final = {"string": str, "bytes": bytes}
@@ -165,12 +165,12 @@ def _one_of(kinds: list[type], parts: tuple[tuple[str, AbiType], ...]) -> Coder:
             raise NotEncodable(f"{value!r:.60} does not match any choice")
         return [[value] if type(value) is kind else [] for kind in kinds]
 
-    return mapped(sequence([part.coder for _, part in parts]), read, write)
+    return map_coder(sequence([part.coder for _, part in parts]), read, write)
 
 
 def _in_struct(read: Callable[[Any], Any], write: Callable[[Any], Any]) -> Coder:
     """Return a coder for bytes in a struct with one field: `struct FilAddress { bytes data; }`."""
-    return mapped(sequence([BYTES]), lambda values: read(values[0]), lambda value: [write(value)])
+    return map_coder(sequence([BYTES]), lambda values: read(values[0]), lambda value: [write(value)])
 
 
 def _same(value: Any) -> Any:
@@ -215,10 +215,10 @@ def _from_text(text: Any) -> bytes:
     return text.encode()
 
 
-INT: Final = AbiType(mapped(signed(128), _to_int, _same), "int128")
+INT: Final = AbiType(map_coder(signed(128), _to_int, _same), "int128")
 TRUTH: Final = AbiType(BOOL, "bool")
-TEXT: Final = AbiType(mapped(BYTES, _to_text, _from_text, name="string"), "string")
+TEXT: Final = AbiType(map_coder(BYTES, _to_text, _from_text, name="string"), "string")
 RAW_BYTES: Final = AbiType(BYTES, "bytes")
-AMOUNT: Final = AbiType(mapped(signed(256), encode_bigint, _from_amount), "int256")
+AMOUNT: Final = AbiType(map_coder(signed(256), encode_bigint, _from_amount), "int256")
 ADDRESS: Final = AbiType(_in_struct(_same, _same), "FilAddress", (("data", RAW_BYTES),), shared=True)
 CID: Final = AbiType(_in_struct(_to_link, _from_link), "Cid", (("data", RAW_BYTES),), shared=True)

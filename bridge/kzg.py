@@ -81,12 +81,12 @@ def verify_cells(blobs: Sequence[bytes], commitments: Sequence[bytes], proofs: S
     left = _msm(points, weights)
     right = _msm(
         [*map(_point, commitments), *points, *_setup()[2]],
-        [*(weight * total % MODULUS for weight in of_blob), *shifted, *_interpolated(blobs, of_blob, of_cell, shifts)],
+        [*(weight * total % MODULUS for weight in of_blob), *shifted, *_interpolate(blobs, of_blob, of_cell, shifts)],
     )
     return _pairings_cancel(left, _setup()[1], right)
 
 
-def _interpolated(
+def _interpolate(
     blobs: Sequence[bytes], of_blob: Sequence[int], of_cell: Sequence[int], shifts: Sequence[int]
 ) -> list[int]:
     """Return the negated coefficients of the weighted sum of all cells' polynomials."""

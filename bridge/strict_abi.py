@@ -138,24 +138,24 @@ BOOL: Final = Coder("bool", _read_bool, _write_bool)
 BYTES: Final = Coder("bytes", _read_bytes, _write_bytes, dynamic=True)
 
 
-def mapped(inner: Coder, read: Callable[[Any], Any], write: Callable[[Any], Any], name: str | None = None) -> Coder:
+def map_coder(inner: Coder, read: Callable[[Any], Any], write: Callable[[Any], Any], name: str | None = None) -> Coder:
     """Return a coder that converts the values of another one; the functions raise ValueError for invalid values."""
     if inner.dynamic:
 
         def read_tail(data: bytes, start: int) -> tuple[Any, int]:
             value, end = inner.read(data, start)
-            return _converted(read, value, start), end
+            return _convert(read, value, start), end
 
         return Coder(name or inner.name, read_tail, lambda value: inner.write(write(value)), dynamic=True)
     return Coder(
         name or inner.name,
-        lambda data, at: _converted(read, inner.read(data, at), at),
+        lambda data, at: _convert(read, inner.read(data, at), at),
         lambda value: inner.write(write(value)),
         head=inner.head,
     )
 
 
-def _converted(read: Callable[[Any], Any], value: Any, at: int) -> Any:
+def _convert(read: Callable[[Any], Any], value: Any, at: int) -> Any:
     try:
         return read(value)
     except ValueError as error:
@@ -188,7 +188,7 @@ def sequence(parts: Sequence[Coder]) -> Coder:
     def write(values: Any) -> bytes:
         if type(values) is not list or len(values) != len(writers):
             raise NotEncodable(f"expected a list of {len(writers)} values")
-        return joined(head, [(is_dynamic, write(value)) for (is_dynamic, write), value in zip(writers, values)])  # noqa: B905  # equal lengths
+        return join_parts(head, [(is_dynamic, write(value)) for (is_dynamic, write), value in zip(writers, values)])  # noqa: B905  # equal lengths
 
     name = f"({','.join(part.name for part in parts)})"
     if dynamic:
@@ -196,7 +196,7 @@ def sequence(parts: Sequence[Coder]) -> Coder:
     return Coder(name, lambda data, at: read_tail(data, at)[0], write, head=head)
 
 
-def joined(head: int, parts: Sequence[tuple[bool, bytes]]) -> bytes:
+def join_parts(head: int, parts: Sequence[tuple[bool, bytes]]) -> bytes:
     """Join heads and tails: the head of a dynamic part is the offset of its tail."""
     heads: list[bytes] = []
     tails: list[bytes] = []
@@ -238,7 +238,7 @@ def array(item: Coder, max_items: int | None = None) -> Coder:
         if type(values) is not list or (max_items is not None and len(values) > max_items):
             raise NotEncodable("expected a list" + ("" if max_items is None else f" of at most {max_items}"))
         parts = [(is_dynamic, write(value)) for value in values]
-        return len(values).to_bytes(WORD, "big") + joined(len(values) * size, parts)
+        return len(values).to_bytes(WORD, "big") + join_parts(len(values) * size, parts)
 
     if size == 0:
         raise TypeError("items of size 0 are not supported, since a list could claim any number of them")

@@ -46,7 +46,7 @@ def parse_transaction(raw: bytes, kind: int | None = None) -> SignedTransaction:
         if kind == LEGACY:
             return _legacy(raw, rlp.read_list(rlp.decode(raw), _LENGTHS[LEGACY]))
         content = raw[1:]
-        return _typed(kind, raw, content, rlp.read_list(rlp.decode(content), _LENGTHS[kind]))
+        return _parse_typed(kind, raw, content, rlp.read_list(rlp.decode(content), _LENGTHS[kind]))
     except (rlp.RlpError, AddressError) as error:
         raise TransactionError(f"the transaction is malformed: {error}") from None
 
@@ -66,7 +66,7 @@ def _legacy(raw: bytes, fields: list[rlp.Item]) -> SignedTransaction:
     return SignedTransaction(_transaction(LEGACY, chain_id, numbers, to, data), parity, r, s, raw)
 
 
-def _typed(kind: int, raw: bytes, content: bytes, fields: list[rlp.Item]) -> SignedTransaction:
+def _parse_typed(kind: int, raw: bytes, content: bytes, fields: list[rlp.Item]) -> SignedTransaction:
     chain_id, nonce, priority = fields[:3]
     cap, gas, to, value, data, slots, *more = fields[2:-3] if kind == ACCESS_LIST else fields[3:-3]
     signature = fields[-3:]

@@ -255,7 +255,7 @@ class SignedTransaction:
 
     def raw(self) -> bytes:
         if not self.wire_form and not self._raw:
-            self._raw = self._encoded()
+            self._raw = self._encode()
         return self.wire_form or self._raw
 
     def hash(self) -> bytes:
@@ -272,7 +272,7 @@ class SignedTransaction:
             raise TransactionError("the transaction's signature is invalid")
         return signer
 
-    def _encoded(self) -> bytes:
+    def _encode(self) -> bytes:
         signature = [rlp.number(self.v), rlp.number(self.r), rlp.number(self.s)]
         body = rlp.encode([*self.transaction._fields(), *signature])
         return body if self.transaction.type == LEGACY else bytes([self.transaction.type]) + body

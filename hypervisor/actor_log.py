@@ -40,7 +40,7 @@ def code_name(manifest: Manifest, store: Store, code: Cid) -> str:
     return "actor" if name is None else name.decode("utf-8", "replace")
 
 
-def shortened(text: str) -> str:
+def truncate(text: str) -> str:
     """Truncate a text that is longer than MAX_CHARACTERS."""
     if len(text) <= MAX_CHARACTERS:
         return text

@@ -32,7 +32,7 @@ def whole_number(
     else:
         hint = ", 1 FIL is 10**18 attoFIL" if unit == "attoFIL" else ""
     raise InvalidInput(
-        f"{_shown(value)}{f' {unit}' if unit else ''} cannot be {what}: expected a whole number"
+        f"{_format(value)}{f' {unit}' if unit else ''} cannot be {what}: expected a whole number"
         f"{_bounds(minimum, maximum)}{hint}"
     )
 
@@ -42,7 +42,7 @@ def octets(value: Any, what: str) -> bytes:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     hint = ", bytes.fromhex reads hex digits" if isinstance(value, str) else ""
-    raise InvalidInput(f"{_shown(value)} cannot be {what}: expected bytes{hint}")
+    raise InvalidInput(f"{_format(value)} cannot be {what}: expected bytes{hint}")
 
 
 def _bounds(minimum: int | None, maximum: int | None) -> str:
@@ -52,7 +52,7 @@ def _bounds(minimum: int | None, maximum: int | None) -> str:
     return f", {bound} or less" if minimum is None else f", {minimum} to {bound}"
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     # Python refuses to print integers of thousands of digits.
     if isinstance(value, int) and value.bit_length() > 1 << 10:
         return f"a number of {value.bit_length()} bits"

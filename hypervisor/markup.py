@@ -59,11 +59,11 @@ def tree(title: str, lines: Iterable[TreeLine], more: str = "") -> str:
     rest = (
         f"{len(every) - len(shown):,} of {len(every):,} calls are not shown: {more}" if len(every) > len(shown) else ""
     )
-    body = "".join(_folded(shown, all_open=len(every) <= _UNFOLDED))
+    body = "".join(_fold(shown, all_open=len(every) <= _UNFOLDED))
     return f'<div><b>{safe(title)}</b><div style="{_CODE}">{body}</div>{_rest(rest)}</div>'
 
 
-def _folded(lines: Sequence[TreeLine], *, all_open: bool) -> Iterator[str]:
+def _fold(lines: Sequence[TreeLine], *, all_open: bool) -> Iterator[str]:
     open_depths: list[int] = []
     for index, line in enumerate(lines):
         while open_depths and line.depth <= open_depths[-1]:

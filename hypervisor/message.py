@@ -15,7 +15,7 @@ from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import AddressError, MessageError
 from hypervisor.exit_codes import exit_meaning, exit_name
 from hypervisor.markup import facts
-from hypervisor.printed import PrintedCid, bytes_text, cid_text, cut, one_line, show_fil
+from hypervisor.printed import PrintedCid, bytes_text, cid_text, one_line, shorten, show_fil
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from store.cid import Cid, cid_of
 from store.codec import CodecError, decode_strict, encode, link, unlink
@@ -86,7 +86,7 @@ class Message:
     version: int = 0
 
     def __repr__(self) -> str:
-        parties = f"{cut(str(self.from_))} -> {cut(str(self.to))}"
+        parties = f"{shorten(str(self.from_))} -> {shorten(str(self.to))}"
         value = show_fil(self.value) if self.value else ""
         return one_line("Message", parties, f"method {self.method}", value, f"nonce {self.nonce}")
 

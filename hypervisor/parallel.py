@@ -53,19 +53,19 @@ MAX_WORKERS: Final = 256
 MIN_MESSAGES: Final = 8
 """Number of messages that are executed here before the time of the others is estimated."""
 
-_WORTH: Final = 0.25
+_MIN_REMAINING_SECONDS: Final = 0.25
 """Minimum estimated seconds of remaining execution for which workers start.
 
 More than ten times what a worker costs this process if all its messages conflict: 20 ms, most of them for pages that
 are copied when they are written.
 """
-_WAITING: Final = 0.05
+_MAX_WAIT_FRACTION: Final = 0.05
 """Fraction of the time since workers were started that may be spent waiting for them."""
-_PATIENCE: Final = 1.0
+_MAX_WAIT_SECONDS: Final = 1.0
 """Seconds per block that may be lost by waiting for workers that are not adaptive, in addition to twice the time spent
 otherwise.
 """
-_TRIED: Final = 8
+_MIN_CONFLICTS: Final = 8
 """Number of conflicts after which a worker with more conflicts than successes is ended."""
 _SIGNALS_BLOCKED_IN_WORKERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -184,7 +184,7 @@ class ParallelBlock:
         now = process_time()
         if self._measured_at:
             mean = (now - self._measured) / (number - self._measured_at)
-            if mean * (len(self._messages) - number) >= _WORTH:
+            if mean * (len(self._messages) - number) >= _MIN_REMAINING_SECONDS:
                 self._next_estimate = len(self._messages)
                 self._start_workers(number)
                 return
@@ -218,7 +218,7 @@ class ParallelBlock:
                 read, write = os.pipe()
                 undo.callback(os.close, read)
                 undo.callback(os.close, write)
-                process = _forked()
+                process = _fork()
             except OSError:  # no more files or processes: execute the messages here
                 return
             undo.pop_all()  # owned by the worker from here on
@@ -245,7 +245,7 @@ class ParallelBlock:
             worker.conflicts += 1
             self._parallel.conflicts.append(conflict)
             self._parallel.conflicted += 1
-            if worker.conflicts >= _TRIED and worker.conflicts > worker.taken:
+            if worker.conflicts >= _MIN_CONFLICTS and worker.conflicts > worker.taken:
                 worker.end()
         self._parallel.again += 1
         return self._messages[number].apply()
@@ -254,10 +254,10 @@ class ParallelBlock:
         """Return the result of a message that a worker executed, or None if there is none in time."""
         started = monotonic()
         if self._parallel.adaptive:  # a worker that is late gets ahead while this process executes the message
-            done = worker.done(number, max(0.0, _WAITING * (started - self._began) - self._lost))
+            done = worker.take_result(number, max(0.0, _MAX_WAIT_FRACTION * (started - self._began) - self._lost))
             self._lost += monotonic() - started
             return done
-        done = worker.done(number, _PATIENCE + 2 * (started - self._began) - 3 * self._lost)
+        done = worker.take_result(number, _MAX_WAIT_SECONDS + 2 * (started - self._began) - 3 * self._lost)
         if done is None:
             self._lost += monotonic() - started
             worker.end()
@@ -348,7 +348,7 @@ class _Worker:
         self._is_alive = True
         self.taken = self.conflicts = 0
 
-    def done(self, number: int, patience: float) -> _WorkerResult | None:
+    def take_result(self, number: int, patience: float) -> _WorkerResult | None:
         """Return the worker's result for a message; None if it has none within `patience` seconds."""
         deadline = monotonic() + patience
         while number not in self._done:
@@ -410,7 +410,7 @@ def _reap() -> None:
             _ENDED.discard(process)
 
 
-def _forked() -> int:
+def _fork() -> int:
     """Fork; the child does not run the signal handlers of the program."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS_BLOCKED_IN_WORKERS)
     process = -1
@@ -470,7 +470,11 @@ def _execute(
         try:
             result = messages[number].apply()
             if result.fatal is None and not tree.is_blurred:
-                done = tree.effects(), packed_result(result), b"" if recorder is None else _pickled(recorder.events)
+                done = (
+                    tree.effects(),
+                    packed_result(result),
+                    b"" if recorder is None else _pickle_events(recorder.events),
+                )
         except Exception:  # noqa: BLE001, S110  # the parent gets the same error when it executes the message
             pass
         blocks = list(_newest(machine.store.pending, sent))
@@ -499,7 +503,7 @@ class _EventPickler(pickle.Pickler):
         return NotImplemented
 
 
-def _pickled(events: Sequence[TraceEvent]) -> bytes:
+def _pickle_events(events: Sequence[TraceEvent]) -> bytes:
     """Pickle the events for a tracer, without guest memory, which no longer exists."""
     written = BytesIO()
     _EventPickler(written).dump(

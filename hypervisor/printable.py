@@ -15,9 +15,9 @@ def printable(text: str, limit: int = MAX_SHOWN) -> str:
     """Return the text on one line without unprintable characters, truncated to `limit` characters."""
     shown = text[:limit]
     if not shown.isprintable():
-        shown = "".join(char if char.isprintable() else _escaped(char) for char in shown)
+        shown = "".join(char if char.isprintable() else _escape(char) for char in shown)
     return shown if len(text) <= limit else f"{shown}... ({len(text):,} characters)"
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")

@@ -100,7 +100,7 @@ def bytes_text(data: bytes) -> str:
     return f"0x{data[:_SHOWN_BYTES].hex()}... ({len(data):,} bytes)"
 
 
-def cut(text: str, limit: int = _MAX_ADDRESS_LENGTH) -> str:
+def shorten(text: str, limit: int = _MAX_ADDRESS_LENGTH) -> str:
     """Shorten a text to its beginning and end."""
     return text if len(text) <= limit else f"{text[: limit - 9]}...{text[-6:]}"
 

@@ -88,7 +88,7 @@ class Registry:
         return runtime
 
     def _factory(self, name: str, subject: str) -> RuntimeFactory:
-        factory = self._factories.get(name) or _installed(name)
+        factory = self._factories.get(name) or _installed_runtimes(name)
         if factory is None:
             raise RuntimeUnavailable(
                 f"{subject} is not installed: reinstall this package (in a clone: `make environment`), or install the "
@@ -98,7 +98,7 @@ class Registry:
 
 
 @lru_cache
-def _installed(name: str) -> RuntimeFactory | None:
+def _installed_runtimes(name: str) -> RuntimeFactory | None:
     for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=name):
         factory: RuntimeFactory = entry_point.load()
         return factory

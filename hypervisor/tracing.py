@@ -11,7 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.markup import TreeLine, tree
-from hypervisor.printed import bytes_text, cid_text, cut, one_line, show_fil
+from hypervisor.printed import bytes_text, cid_text, one_line, shorten, show_fil
 from hypervisor.state_tree import ActorState
 from hypervisor.types import MILLIGAS_PER_GAS, ActorID, MethodNumber, TokenAmount
 from store.cid import Cid
@@ -28,7 +28,7 @@ class MessageStarted:
     implicit: bool
 
     def __repr__(self) -> str:
-        parties, kind = f"{cut(str(self.from_))} -> {cut(str(self.to))}", "implicit" if self.implicit else ""
+        parties, kind = f"{shorten(str(self.from_))} -> {shorten(str(self.to))}", "implicit" if self.implicit else ""
         return one_line("MessageStarted", parties, f"method {self.method}", f"nonce {self.nonce}", kind)
 
 
@@ -54,7 +54,7 @@ class CallStarted:
     gas_available: int
 
     def __repr__(self) -> str:
-        parties, value = f"f0{self.from_} -> {cut(str(self.to))}", show_fil(self.value) if self.value else ""
+        parties, value = f"f0{self.from_} -> {shorten(str(self.to))}", show_fil(self.value) if self.value else ""
         return one_line("CallStarted", parties, f"method {self.method}", value, f"params {bytes_text(self.params)}")
 
 
@@ -147,7 +147,7 @@ class KernelSend:
     to: Address
 
     def __repr__(self) -> str:
-        return one_line("KernelSend", f"f0{self.from_} -> {cut(str(self.to))}")
+        return one_line("KernelSend", f"f0{self.from_} -> {shorten(str(self.to))}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from localnet.development import DevelopmentChain
 from localnet.errors import CallFailed
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.call_request import CallRequest
-from localnet.rules.failures import returned_natively, transaction_failed
+from localnet.rules.failures import native_output_of, transaction_failed
 from localnet.state.contract_state import nonce_of
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class AccountChain(DevelopmentChain):
         """Call an actor's method without a message and return its result. Raises CallFailed, ValueError."""
         account = sender or self.accounts[0]
         message = Message(filecoin_address(to), account.native, method=call.method, params=call.params)
-        return call.answer(returned_natively(self.rules, self.machine.call(message)))
+        return call.answer(native_output_of(self.rules, self.machine.call(message)))
 
     def gas_limit(self, request: CallRequest) -> Gas:
         """Estimate the default gas limit of a transaction.

@@ -64,7 +64,7 @@ class Explanations:
             calls, logged = without_logs(found.calls)
             lines = [f"  console.log: {line}" for line in logged]
             if not receipt.succeeded:
-                shown = self._shown({**found.as_json(), "calls": calls})
+                shown = self._decoded({**found.as_json(), "calls": calls})
                 path = shown["why"]["path"]
                 location = self._place(lambda: self._places.of(receipt, path, limit))
         except OutOfTime as error:
@@ -94,7 +94,7 @@ class Explanations:
         if code == ExitCode.OK:
             return  # only gas or funds are missing, as the error states
         found = {"calls": calls, "exitCode": code, "words": calls[-1]["words"], "gasUsed": calls[-1]["gas"]}
-        shown = self._shown(found)
+        shown = self._decoded(found)
         location = self._place(lambda: self._places.of_call(machine, request, code, shown["why"]["path"], limit))
         head_lines = [
             f"{title}: {self._network.rules.views.exit_text(code) or exit_name(code)}, no transaction is made",
@@ -126,7 +126,7 @@ class Explanations:
             return f"  gave up looking for its line {error}"
         return None if location is None else f"  at {location}"
 
-    def _shown(self, found: dict[str, Any]) -> dict[str, Any]:
+    def _decoded(self, found: dict[str, Any]) -> dict[str, Any]:
         """Return a decoded trace with the reasons of its failure."""
         called = called_interfaces(self._network.machine, self._artifacts, found["calls"])
         return explain_trace(found, (*called, *self._network.interfaces))

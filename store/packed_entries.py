@@ -56,7 +56,7 @@ class PackedEntries:
         value = self._recent.get(key, _ABSENT)
         if value is not _ABSENT:
             return value
-        return self._packed(key) if self._pages else None
+        return self._read_packed(key) if self._pages else None
 
     def put_all(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Set the values of keys; None deletes."""
@@ -98,7 +98,7 @@ class PackedEntries:
             del self._recent[key]
         self._size -= size
 
-    def _packed(self, key: bytes) -> bytes | None:
+    def _read_packed(self, key: bytes) -> bytes | None:
         """Return the value of a key from the newest page that contains it."""
         place, mark = _place(key)
         bucket = self._buckets[place]

@@ -122,7 +122,7 @@ class _SelectorWalk:
 
     def _children(self, node: _SelectedNode, selector: Selector) -> Iterator[tuple[Segment, _SelectedNode, Selector]]:
         interests = _interests(selector)
-        entries = self._entries(node) if interests is None else self._chosen(node, interests)
+        entries = self._entries(node) if interests is None else self._select(node, interests)
         for segment, value in entries:
             below = _explore(selector, segment, value, self._is_list(node))
             if below is None:
@@ -150,7 +150,7 @@ class _SelectorWalk:
         elif type(node.value) is dict:
             yield from node.value.items()
 
-    def _chosen(self, node: _SelectedNode, interests: list[str | range]) -> Iterator[tuple[Segment, Any]]:
+    def _select(self, node: _SelectedNode, interests: list[str | range]) -> Iterator[tuple[Segment, Any]]:
         for interest in interests:
             if isinstance(interest, str):
                 yield from self._entries_of(node, interest)

@@ -118,7 +118,7 @@ def _parse(data: Any, depth: int, recursive: bool) -> Selector:
         raise SelectorError(f"unknown clause {name!r:.60}")
     clause = _Clause(name, body, depth, recursive)
     selector = parse(clause)
-    clause.done()
+    clause.require_end()
     return selector
 
 
@@ -147,7 +147,7 @@ class _Clause:
     def below(self, data: Any, recursive: bool | None = None) -> Selector:
         return _parse(data, self._depth - 1, self._recursive if recursive is None else recursive)
 
-    def done(self) -> None:
+    def require_end(self) -> None:
         """Raise SelectorError if there are unknown entries."""
         if self._left:
             raise SelectorError(f"unknown entry '{min(self._left)}' in the clause '{self.name}'")

@@ -72,7 +72,7 @@ def flame_svg(title: str, roots: Sequence[FlameBox], gas: int) -> str:
     ])  # fmt: skip
 
 
-def merged(roots: Sequence[FlameBox]) -> tuple[FlameBox, ...]:
+def merge_boxes(roots: Sequence[FlameBox]) -> tuple[FlameBox, ...]:
     """Merge boxes with the same label and runtime below one caller, adding up their gas; the widest come first."""
     rows = _alike(roots)
     below: list[tuple[int, int]] = []

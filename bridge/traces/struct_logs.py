@@ -123,7 +123,7 @@ class StructLogger:
         """Log the storage that the contract has accessed; a word being read is known one step later."""
         known = self._storage.setdefault(frame.actor, {})
         if step.opcode == _SSTORE and len(step.stack) > 1:
-            known[_padded(step.stack[-1])] = _padded(step.stack[-2])
+            known[_pad(step.stack[-1])] = _pad(step.stack[-2])
             log["storage"] = dict(known)
         elif step.opcode == _SLOAD and step.stack:
             frame.loading = log, step.stack[-1]
@@ -137,11 +137,11 @@ class StructLogger:
             return
         (log, slot), frame.loading = frame.loading, None
         known = self._storage.setdefault(frame.actor, {})
-        known[_padded(slot)] = _padded(step.stack[-1])
+        known[_pad(slot)] = _pad(step.stack[-1])
         log["storage"] = dict(known)
 
 
-def _padded(word: int) -> str:
+def _pad(word: int) -> str:
     return "0x" + word.to_bytes(_WORD, "big").hex()
 
 

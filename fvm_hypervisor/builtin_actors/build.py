@@ -340,7 +340,7 @@ def is_source(path: Path) -> bool:
     return path.suffix in (".rs", ".toml", ".lock") and "target" not in path.parts
 
 
-def recorded(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
     """Return a committed record; empty if it does not exist yet."""
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return record
@@ -355,7 +355,7 @@ def report_not_rebuilt(reason: str, folders: tuple[Path, ...]) -> int:
     changed = [
         folder
         for folder, record in records.items()
-        if folder in folders and recorded(record).get("source_hash") != source_hash(folder)
+        if folder in folders and read_record(record).get("source_hash") != source_hash(folder)
     ]
     for folder in changed:
         print(f"{folder.relative_to(PROJECT)}: the sources have changed since the committed build")
@@ -368,7 +368,7 @@ def describe(different: list[Path], fresh: dict[Path, bytes]) -> None:
     for path in different:
         print(f"{path.relative_to(PROJECT)} differs")
         if path.suffix == ".json":
-            old, new = recorded(path), json.loads(fresh[path])
+            old, new = read_record(path), json.loads(fresh[path])
             old_actors, new_actors = old.pop("actors", {}), new.pop("actors", {})
             for key, before, now in [
                 *((key, old.get(key), new[key]) for key in new),

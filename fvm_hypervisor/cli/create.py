@@ -145,7 +145,7 @@ def _creation_code(artifact: ContractArtifact) -> bytes:
         raise InvalidInput(
             f"{named} is linked to libraries ({libraries}), which this command does not deploy (nor does forge create)"
         )
-    return artifact.creation.linked({})
+    return artifact.creation.link({})
 
 
 def _check_payable(artifact: ContractArtifact, money: int) -> None:

@@ -137,7 +137,7 @@ def _key(file: Path, password: str) -> str:
     if costs is not None:
         raise InvalidInput(f"{file} needs {costs}: it is not a keystore of a wallet")
     try:
-        key = _decrypted(content.get("crypto") or content["Crypto"], password.encode())
+        key = _decrypt(content.get("crypto") or content["Crypto"], password.encode())
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InvalidInput(f"{file} {_NO_KEYSTORE}") from None
     if key is None:
@@ -145,7 +145,7 @@ def _key(file: Path, password: str) -> str:
     return f"0x{key.hex()}"
 
 
-def _decrypted(found: Any, password: bytes) -> bytes | None:
+def _decrypt(found: Any, password: bytes) -> bytes | None:
     """Return the private key; None for a wrong password.
 
     Raises KeyError, TypeError, ValueError or AttributeError if the keystore is malformed.
@@ -157,14 +157,14 @@ def _decrypted(found: Any, password: bytes) -> bytes | None:
     from store.keccak import keccak
 
     text, mac = bytes.fromhex(found["ciphertext"]), bytes.fromhex(found["mac"])
-    derived = _derived(found["kdf"], found["kdfparams"], password)
+    derived = _derive_key(found["kdf"], found["kdfparams"], password)
     if keccak(derived[16:32] + text) != mac:
         return None
     decryptor = Cipher(AES128(derived[:16]), CTR(bytes.fromhex(found["cipherparams"]["iv"]))).decryptor()
     return decryptor.update(text) + decryptor.finalize()
 
 
-def _derived(kind: str, costs: Any, password: bytes) -> bytes:
+def _derive_key(kind: str, costs: Any, password: bytes) -> bytes:
     """Derive the 32-byte key from a password. `costs` are the parameters of the key derivation function."""
     salt, length = bytes.fromhex(costs["salt"]), int(costs["dklen"])
     if length != _DERIVED:

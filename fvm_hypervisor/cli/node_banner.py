@@ -48,7 +48,7 @@ def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
         _part("Network", [
             f"Rules:           {f'{network.rules.name} {network.rules.hardfork}'.strip()}",
             f"Version:         nv{network.version}",
-            *(f"Upgrade:         nv{planned.version} after epoch {planned.epoch}" for planned in _planned(network)),
+            *(f"Upgrade:         nv{each.version} after epoch {each.epoch}" for each in _future_upgrades(network)),
             *_overlay(network),
             f"Actors:          {_actors(network)}",
             *_mismatch(network),
@@ -63,7 +63,7 @@ def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
     return "\n\n".join([*parts, note])
 
 
-def _planned(network: Network) -> list[Upgrade]:
+def _future_upgrades(network: Network) -> list[Upgrade]:
     """Return the upgrades that are still ahead."""
     return [upgrade for upgrade in network.chain.record.upgrades.planned if upgrade.epoch >= network.block_number]
 
@@ -87,7 +87,7 @@ def _mismatch(network: Network) -> list[str]:
     if release is None:
         return []
     remedies = {network.version: "--bundle {0}, or another --network"}
-    for planned in takewhile(lambda upgrade: upgrade.actors is None, _planned(network)):
+    for planned in takewhile(lambda upgrade: upgrade.actors is None, _future_upgrades(network)):
         remedies[planned.version] = f"--upgrade nv{planned.version}@{planned.epoch}={{0}}"
     return [
         f"Warning:         nv{version} runs actors v{wanted} on the network, not v{release.version}: use "

@@ -112,7 +112,7 @@ def network_options(
     from fvm_hypervisor.drafts import allow_draft, named_draft
     from hypervisor.opening import load_overlay
 
-    plan = planned(upgrades)
+    plan = parse_upgrades(upgrades)
     draft = named_draft(network, overlay)
     if draft is None:
         version = None if network is None else parsed_network(network)
@@ -133,7 +133,7 @@ def network_options(
     }
 
 
-def planned(entries: list[str] | None) -> dict[int, int | tuple[int, Bundle | str | Path]]:
+def parse_upgrades(entries: list[str] | None) -> dict[int, int | tuple[int, Bundle | str | Path]]:
     """Return the upgrades of --upgrade by epoch. Raises InvalidInput."""
     return dict(_parse_entry(entry) for entry in entries or ())
 

@@ -57,7 +57,7 @@ def compiled_contract(
 
     Raises InvalidInput, CompileError.
     """
-    session, artifact = _compiled(context, root, contract, profile, use, **consent)
+    session, artifact = _compile(context, root, contract, profile, use, **consent)
     return session.project, artifact
 
 
@@ -82,7 +82,7 @@ def contract_request(
     from hypervisor.user_files import read_bounded
     from localnet.contracts.artifacts import MAX_FILE_BYTES
 
-    session, artifact = _compiled(context, root, contract, profile, use, **consent)
+    session, artifact = _compile(context, root, contract, profile, use, **consent)
     assert session.artifacts is not None, "it has compiled"
     wanted = artifact.file, artifact.name
     path = next(found.path for found in session.artifacts.locations if (found.file, found.name) == wanted)
@@ -92,7 +92,7 @@ def contract_request(
     return session.project, request_of(metadata, session.sources().texts, transaction)
 
 
-def _compiled(
+def _compile(
     context: Any, root: Path, contract: str, profile: str | None, use: str | None, **consent: Any
 ) -> tuple[SuiteSession, ContractArtifact]:
     from fvm_hypervisor.cli.foundry_settings import check_folders, command_line_settings, with_consent

@@ -56,7 +56,7 @@ class _ContractCommand(ForeignOptions):
         self.params += setting_options(COMPILER)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, with_default_values(_each_named(args)))
+        return super().parse_args(ctx, with_default_values(_repeat_constructor_args(args)))
 
 
 class CreateCommand(_ContractCommand):
@@ -110,7 +110,7 @@ class VerifySourcesCommand(_ContractCommand):
     }  # fmt: skip
 
 
-def _each_named(arguments: Sequence[str]) -> list[str]:
+def _repeat_constructor_args(arguments: Sequence[str]) -> list[str]:
     """Return a command line in which `--constructor-args` is repeated before each of its values."""
     found: list[str] = []
     index = 0

@@ -139,7 +139,7 @@ class ScriptPart:
     """Number of the script's transactions before this part."""
     slow: bool = False
 
-    def numbered(self) -> list[tuple[int, PlannedTransaction, int]]:
+    def number_transactions(self) -> list[tuple[int, PlannedTransaction, int]]:
         """Return the transactions with their numbers in the script and their gas limits."""
         return [
             (number, one, limit)
@@ -199,7 +199,7 @@ class ScriptSending:
         if not rows and url is not None:
             self._add(networks.at(url), [], record)
         for _, parts in self._by_chain():
-            check_order((number, one) for part in parts for number, one, _ in part.numbered())
+            check_order((number, one) for part in parts for number, one, _ in part.number_transactions())
         for part in self.parts:
             part.record.returns = returns_of(plan)
             if len(nodes) > 1:
@@ -298,7 +298,7 @@ class ScriptSending:
         Resumed transactions are checked one by one.
         """
         for network, parts in self._by_chain():
-            rows = [row for part in parts for row in part.numbered()]
+            rows = [row for part in parts for row in part.number_transactions()]
             if not rows:
                 continue
             check_nonces(network.ask, ((number, one) for number, one, _ in rows))

@@ -145,14 +145,14 @@ def _print_calls(url: str, transaction: str, own: NamedInterface | None, artifac
     from fvm_hypervisor.cli.trace_client import request_places, request_trace
     from localnet.contracts.artifacts import ArtifactFolders
     from localnet.contracts.named_interface import NamedInterface
-    from localnet.traces.call_places import placed
+    from localnet.traces.call_places import add_lines
 
     folders = ArtifactFolders(artifacts)
     compiled = folders.contracts()
     found, interfaces = request_trace(url, transaction), [] if own is None else [own]
     places = request_places(url, transaction) if compiled else None
     if places is not None:
-        found, named = placed(found, places, folders)
+        found, named = add_lines(found, places, folders)
         interfaces += named
     _print_tree(found, [*interfaces, *(NamedInterface(each.name, each.interface) for each in compiled)])
 

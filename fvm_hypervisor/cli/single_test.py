@@ -43,7 +43,7 @@ def _staged(session: SuiteSession, *, fails: bool) -> Iterator[StagedTest]:
 
 
 @contextmanager
-def _debugged(session: SuiteSession) -> Iterator[Session]:
+def _open_debugger(session: SuiteSession) -> Iterator[Session]:
     """Open the debugger after `setUp` of the session's only test. Raises InvalidInput unless there is exactly one."""
     from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.debugger.sources import SourceLines
@@ -60,7 +60,7 @@ def debug_test(session: SuiteSession, commands: Sequence[str] = ()) -> None:
     """Debug the only test of a prepared session in the terminal. Raises InvalidInput unless there is exactly one."""
     from fvm_hypervisor.debugger.commands import run_prompt
 
-    with _debugged(session) as debugged:
+    with _open_debugger(session) as debugged:
         run_prompt(debugged, commands)
 
 
@@ -73,12 +73,12 @@ def serve_test(prepare: Callable[[], SuiteSession]) -> None:
     from fvm_hypervisor.debugger.adapter import serve_streams
 
     @contextmanager
-    def launched(arguments: Mapping[str, Any]) -> Iterator[Session]:
-        with _debugged(prepare()) as debugged:
+    def launch(arguments: Mapping[str, Any]) -> Iterator[Session]:
+        with _open_debugger(prepare()) as debugged:
             add_breakpoints(debugged, arguments)
             yield debugged
 
-    serve_streams(launched)
+    serve_streams(launch)
 
 
 def draw_test(session: SuiteSession, flame: Flame) -> Path:

@@ -148,16 +148,16 @@ def _serve(port: int | None) -> None:
     from hypervisor.errors import InvalidInput
 
     if port is None:
-        serve_streams(_launched)
+        serve_streams(_open_launched)
         return
     try:
-        serve_port(port, _launched)
+        serve_port(port, _open_launched)
     except OSError as error:
         raise InvalidInput(f"cannot listen on {HOST}:{port}: {error.strerror}") from None
 
 
 @contextmanager
-def _launched(launch: Mapping[str, Any]) -> Iterator[Session]:
+def _open_launched(launch: Mapping[str, Any]) -> Iterator[Session]:
     """Open the session that an editor's configuration describes. Raises InvalidInput."""
     from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.debugger.sources import SourceLines

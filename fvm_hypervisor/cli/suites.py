@@ -57,7 +57,7 @@ class SuiteRuns:
     options: Options
     reports: Reports
 
-    def _prepared(self, wanted: SuiteFilter | None = None) -> SuiteSession:
+    def _prepare(self, wanted: SuiteFilter | None = None) -> SuiteSession:
         notify = _ignore if self.reports.form == "none" else lambda line: typer.echo(line, err=True)
         session = SuiteSession(self.project, wanted or self.wanted, self.options, notify, running_line())
         session.prepare()
@@ -66,7 +66,7 @@ class SuiteRuns:
     def print_list(self) -> None:
         """Print the names of the tests by file and contract, as forge does."""
         files: dict[str, dict[str, list[str]]] = {}
-        for suite in sorted(self._prepared().suites, key=lambda suite: (suite.file, suite.contract)):
+        for suite in sorted(self._prepare().suites, key=lambda suite: (suite.file, suite.contract)):
             files.setdefault(suite.file, {})[suite.contract] = [test.name for test in suite.tests]
         if self.reports.form == "json":
             typer.echo(_json(files))
@@ -81,13 +81,13 @@ class SuiteRuns:
         from fvm_hypervisor.cli.single_test import debug_test, serve_test
 
         if dap:
-            serve_test(self._prepared)
+            serve_test(self._prepare)
         else:
-            debug_test(self._prepared(), commands)
+            debug_test(self._prepare(), commands)
 
     def once(self, network: int | None = None, wanted: SuiteFilter | None = None) -> int:
         """Run and print; the exit status."""
-        session, reports = self._prepared(wanted), self.reports
+        session, reports = self._prepare(wanted), self.reports
         if reports.flame is not None:
             check_single(session, f"--{reports.flame}")
         begin = perf_counter()
@@ -158,12 +158,12 @@ class SuiteRuns:
         Filecoin's gas is not compared.
         """
         from bridge.ethereum_block import ETHEREUM
-        from fvm_hypervisor.soltest.gas_snapshots import differences, measured, write
+        from fvm_hypervisor.soltest.gas_snapshots import differences, measurements, write
 
         project = self.project
         if self.options.rules != ETHEREUM:
             return True
-        found, folder = measured(suites), project.root / project.snapshots
+        found, folder = measurements(suites), project.root / project.snapshots
         lines = list(differences(found, folder)) if project.gas_snapshot_check else []
         if lines:
             typer.echo("\n".join([*lines, "\nError: Snapshots differ from previous run"]), err=True)
@@ -206,7 +206,7 @@ class SuiteRuns:
         project = self.project
         for name in sorted(set(project.gas_reports) & set(project.gas_reports_ignore)):
             sys.stderr.write(f"Warning: {name} is listed in both 'gas_reports' and 'gas_reports_ignore'.\n")
-        found = gas_report.reported(merge(part for suite in by_name for part in suite.collected), project)
+        found = gas_report.report_data(merge(part for suite in by_name for part in suite.collected), project)
         if self.reports.form == "json":
             typer.echo(_json(gas_report.gas_json(found)))
         elif self.reports.form == "text":
@@ -242,7 +242,7 @@ class SuiteRuns:
         """Run under each network version, print the differences, and return the exit status."""
         from fvm_hypervisor.soltest.compare import column, compare_lines, differences
 
-        session = self._prepared()
+        session = self._prepare()
         found = {f"nv{number}": list(session.run(number)) for number in numbers}
         columns = {name: column(suites) for name, suites in found.items()}
         if self.reports.form == "json":
@@ -275,9 +275,9 @@ class SuiteRuns:
                 self.project = load()
             except HypervisorError as error:
                 typer.echo(f"error: {error}", err=True)
-            wanted = self.wanted if run_all else self._concerned(files, failed_first=failed_first)
+            wanted = self.wanted if run_all else self._affected_suites(files, failed_first=failed_first)
 
-    def _concerned(self, files: Sequence[str], *, failed_first: bool) -> SuiteFilter:
+    def _affected_suites(self, files: Sequence[str], *, failed_first: bool) -> SuiteFilter:
         from fvm_hypervisor.soltest.stored_failures import failed_names
 
         failed = failed_names(self.project) if failed_first else None

@@ -81,7 +81,7 @@ def trace(
     wanted, interfaces = parse_transaction_reference(transaction), [_interface(path) for path in abi or []]
     from localnet.contracts.artifacts import ArtifactFolders
     from localnet.contracts.named_interface import NamedInterface
-    from localnet.traces.call_places import placed
+    from localnet.traces.call_places import add_lines
     from localnet.traces.call_text import call_lines, tree_console
     from localnet.traces.trace_report import explain_trace, save_flame
 
@@ -90,7 +90,7 @@ def trace(
     by_line = bool(compiled)
     found, places = _of_folder(state, evm, wanted, by_line) if state else _of_node(rpc, wanted, by_line)
     if places is not None:
-        found, named = placed(found, places, folders)
+        found, named = add_lines(found, places, folders)
         interfaces += named
     interfaces += [NamedInterface(each.name, each.interface) for each in compiled]
     found = explain_trace(found, interfaces)

@@ -23,7 +23,7 @@ from fvm_hypervisor.debugger.execution import End, Stop
 from fvm_hypervisor.debugger.listener import PAUSED, Abandoned
 from fvm_hypervisor.debugger.protocol import Channel, ProtocolError
 from fvm_hypervisor.debugger.session import Session
-from fvm_hypervisor.debugger.variables import Branch, opened, scopes
+from fvm_hypervisor.debugger.variables import Branch, open_branch, scopes
 from hypervisor.errors import HypervisorError, InvalidInput
 from store.blockstore import StoreError
 
@@ -300,7 +300,7 @@ class Adapter:
                     "variablesReference": self._branch(each.below),
                     **({"memoryReference": each.memory} if each.memory else {}),
                 }
-                for each in opened(self._branches[index - 1])
+                for each in open_branch(self._branches[index - 1])
             ]
         }
 

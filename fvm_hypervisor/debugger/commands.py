@@ -72,7 +72,7 @@ class Terminal:
             return f"there is no command '{printable(words[0])}': `help` lists them"
         self._last = line
         try:
-            return _cut(command.run(self, words[1:]))
+            return _truncate(command.run(self, words[1:]))
         except (HypervisorError, StoreError) as error:
             return f"error: {views.safe_error_text(error)}"
         finally:
@@ -111,7 +111,7 @@ class Terminal:
         return self.where()
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     return (
         text
         if len(text) <= _MAX_OUTPUT_LENGTH
@@ -386,7 +386,7 @@ def run_prompt(session: Session, first: Iterable[str] = ()) -> None:
         for line in first:
             _print(f"{PROMPT}{line}")
             _print(terminal.execute(line))
-        for line in _typed():
+        for line in _read_lines():
             _print(terminal.execute(line))
     except Quit:
         pass
@@ -399,7 +399,7 @@ def _print(text: str) -> None:
         print(text, flush=True)
 
 
-def _typed() -> Iterator[str]:
+def _read_lines() -> Iterator[str]:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         for line in sys.stdin:
             yield line.rstrip("\n")

@@ -268,11 +268,11 @@ def _once(look: Callable[[], RuntimeEvent]) -> Callable[[], EvmStep]:
     """Cache the data of an instruction on first use, since the next instruction overwrites it."""
     known: list[EvmStep] = []
 
-    def looked() -> EvmStep:
+    def cached() -> EvmStep:
         if not known:
             step = look()
             assert isinstance(step, EvmStep), "an engine shows instructions"
             known.append(step)
         return known[0]
 
-    return looked
+    return cached

@@ -59,7 +59,7 @@ class CallNames:
             self._interfaces[code] = stored_interface(self.machine.base, code)
         return self._interfaces[code]
 
-    def decoded(self, call: OpenCall) -> DecodedCall:
+    def describe_call(self, call: OpenCall) -> DecodedCall:
         """Describe a call in printable, shortened text."""
         found: dict[str, Any] = call_json(self.machine, _without_subcalls(call))
         compiled = self._sources.of(call).contract

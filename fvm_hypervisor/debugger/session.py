@@ -229,7 +229,7 @@ class Session:
                 self._instructions[key] = caller.look()
         return self._instructions[key]
 
-    def written(self, call: OpenCall) -> dict[int, int]:
+    def written_words(self, call: OpenCall) -> dict[int, int]:
         """Return the storage words that the contract of a call has written so far in this message, by slot."""
         position, actor = self.site.position, call.node.actor
         plan = Writes(position)

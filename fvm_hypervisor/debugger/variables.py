@@ -115,7 +115,7 @@ def tree(value: Any) -> list[Variable]:
     ]
 
 
-def opened(branch: Branch) -> list[Variable]:
+def open_branch(branch: Branch) -> list[Variable]:
     """Return the variables of a branch, or one variable with the error text."""
     try:
         return branch()

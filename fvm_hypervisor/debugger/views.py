@@ -78,7 +78,7 @@ def call_of(session: Session, number: int) -> OpenCall:
 
 
 def _frame(session: Session, site: StopSite, call: OpenCall, number: int) -> FrameView:
-    decoded = session.names.decoded(call)
+    decoded = session.names.describe_call(call)
     actor = session.names.actor(call)
     callee = str(call.node.start.to) if actor is None else session.names.address(actor)
     line = session.sources.of(call).line(call.counter) if site.mark is None or number else None
@@ -140,11 +140,11 @@ def syscall_text(session: Session, call: OpenCall) -> str:  # `session` is unuse
     names = argument_names(call.syscall.name)
     arguments = call.syscall.arguments
     shown = ", ".join(f"{name}={value}" for name, value in zip(names, arguments, strict=False))
-    text = _pointed(call)
+    text = _pointed_data(call)
     return f"syscall {call.syscall.name}({shown}){f' {text}' if text else ''}"
 
 
-def _pointed(call: OpenCall) -> str:
+def _pointed_data(call: OpenCall) -> str:
     """Return the text or bytes in memory that the offset and length parameters of a syscall delimit."""
     syscall = call.syscall
     if syscall is None or syscall.memory is None:
@@ -245,7 +245,7 @@ def storage(session: Session, number: int, first: int = 0) -> StorageView:
     if found is not None and found.storage is not None:
         slots = dict(islice(Kamt(machine.store, found.storage).items(first), MAX_SLOTS + 1))
     following = slots.popitem()[0] if len(slots) > MAX_SLOTS else None
-    slots |= {key: word for key, word in session.written(call).items() if key >= first}
+    slots |= {key: word for key, word in session.written_words(call).items() if key >= first}
     return StorageView({key: word for key, word in slots.items() if word}, following)
 
 
@@ -274,7 +274,7 @@ def parameters(session: Session, number: int) -> str:
     """Describe a call's method, parameters and value."""
     call = call_of(session, number)
     start = call.node.start
-    decoded = session.names.decoded(call)
+    decoded = session.names.describe_call(call)
     lines = [
         f"from     f0{start.from_}",
         f"to       {start.to} {decoded.callee}",

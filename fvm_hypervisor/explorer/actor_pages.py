@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from bridge.addresses import EthAddress, checksummed, from_delegated, masked_id
 from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, MessageRow, RowBuilder
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, not_found, shown
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, not_found, quote_value
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, archived
@@ -112,7 +112,7 @@ def find_actor(machine: Hypervisor, text: str) -> FoundActor:
     actor = machine.state_tree.lookup_id(address)
     state = None if actor is None else machine.state_tree.get_actor(actor)
     if actor is None or state is None:
-        raise not_found(f"there is no actor {shown(text)} in the state of the newest epoch")
+        raise not_found(f"there is no actor {quote_value(text)} in the state of the newest epoch")
     return FoundActor(actor, state, machine.manifest.name_of(state.code) or "")
 
 

@@ -17,7 +17,7 @@ from bridge.addresses import EthAddress, masked_id, to_ethereum
 from bridge.interfaces import Interface
 from bridge.method_numbers import MethodNameError
 from fvm_hypervisor.explorer.actor_pages import FoundActor, find_actor
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, shown
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, quote_value
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -31,7 +31,7 @@ from localnet.contracts.argument_texts import as_plain, calldata_of
 from localnet.errors import CallFailed, NetworkError
 from localnet.rpc.node import NodeReader
 from localnet.rules.call_request import CallRequest
-from localnet.rules.failures import returned_natively
+from localnet.rules.failures import native_output_of
 from localnet.state.contract_state import code_of
 from localnet.state.named_code import stored_interface
 from store.blockstore import Store
@@ -70,7 +70,7 @@ def show_call_forms(site: Site, reader: NodeReader, request: PageRequest) -> Pag
     if chosen:
         form = next((each for each in forms if each.name == chosen), None)
         if form is None:
-            raise not_found(f"the actor has no function {shown(chosen)}")
+            raise not_found(f"the actor has no function {quote_value(chosen)}")
         try:
             if contract is not None:
                 result = _ask_contract(machine, actor, contract, form, query)
@@ -183,7 +183,7 @@ def _ask_native(
     limit = reader.network.rules.limits.call_gas
     message = Message(actor.address, sender, 0, TokenAmount(value), number, params, gas_limit=limit)
     try:
-        data = returned_natively(reader.network.rules, machine.call(message))
+        data = native_output_of(reader.network.rules, machine.call(message))
     except CallFailed as failure:
         return FormResult(str(failure), True, "Filecoin.MpoolPushMessage", request)
     try:
@@ -198,4 +198,4 @@ def _json(text: str) -> Any:
     try:
         return parse_json(text)
     except ValueError:
-        raise InvalidInput(f"{shown(text)} is not JSON: expected the parameters by name, or in a list") from None
+        raise InvalidInput(f"{quote_value(text)} is not JSON: expected the parameters by name, or in a list") from None

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fvm_hypervisor.explorer.forked_pages import forked_block_page, is_before_fork
 from fvm_hypervisor.explorer.message_rows import RowBuilder
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, not_found, parse_number, shown
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, not_found, parse_number, quote_value
 from fvm_hypervisor.explorer.site import Site
 from localnet.ledger.blocks import block_hash, producer_of, tipset_key
 from localnet.ledger.records import GENESIS_PARENT, NullRound, Tipset
@@ -71,7 +71,7 @@ def read_cid(text: str) -> Cid:
     try:
         return parse_cid(text)
     except CidError as error:
-        raise malformed(f"{shown(text)} is not a CID: {error}") from None
+        raise malformed(f"{quote_value(text)} is not a CID: {error}") from None
 
 
 def _content(cid: Cid, data: bytes) -> str:

@@ -11,7 +11,7 @@ from fvm_hypervisor.explorer.message_rows import MessageRow, Party
 from fvm_hypervisor.explorer.named_pages import FoundPage
 from fvm_hypervisor.explorer.responses import PageError, PageRequest, PageResponse, not_found
 from fvm_hypervisor.explorer.site import Site
-from localnet.fork.answers import bounded, bytes_of, quantity, word_of
+from localnet.fork.answers import bytes_of, quantity, unsigned, word_of
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import MAX_CODE_BYTES
 from localnet.rpc.node import NodeReader
@@ -54,7 +54,7 @@ def forked_block_page(site: Site, reader: NodeReader, request: PageRequest, numb
         return {
             "number": number,
             "hash": _hex(block["hash"]),
-            "time": bounded(quantity(block["timestamp"])),
+            "time": unsigned(quantity(block["timestamp"])),
             "base_fee": quantity(block.get("baseFeePerGas") or "0x0"),
             "gas_used": quantity(block["gasUsed"]),
             "miner": _party(site, block["miner"]),
@@ -79,7 +79,7 @@ def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: by
     def values() -> dict[str, Any]:
         logs = receipt["logs"][:_MAX_LOGS]
         return {
-            "row": _row(site, sent, receipt, bounded(quantity(receipt["blockNumber"]))),
+            "row": _row(site, sent, receipt, unsigned(quantity(receipt["blockNumber"]))),
             "nonce": quantity(sent["nonce"]),
             "price": quantity(receipt.get("effectiveGasPrice") or sent.get("gasPrice") or "0x0"),
             "input": _hex(sent["input"]),
@@ -123,7 +123,7 @@ def _row(site: Site, sent: Mapping[str, Any], receipt: Mapping[str, Any], number
     return MessageRow(
         hash=_hex(sent["hash"]),
         epoch=number,
-        index=bounded(quantity(receipt["transactionIndex"])),
+        index=unsigned(quantity(receipt["transactionIndex"])),
         sender=_party(site, sent["from"]),
         receiver=None if receiver is None else _party(site, receiver),
         method="create contract" if sent.get("to") is None else method,

@@ -30,7 +30,7 @@ from fvm_hypervisor.explorer.responses import (
     PageRequest,
     PageResponse,
     PoolResponse,
-    collected,
+    collected_text,
     not_found,
     page_route,
     parse_number,
@@ -109,7 +109,7 @@ def _tipset(reader: NodeReader, height: int) -> Tipset:
     if found is None:
         raise not_found(f"epoch {height} is not on this chain, whose head is {head}")
     if found.height < index.retained:
-        raise not_found(collected(height, index.retained))
+        raise not_found(collected_text(height, index.retained))
     return found
 
 

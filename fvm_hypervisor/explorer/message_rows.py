@@ -152,7 +152,7 @@ class RowBuilder:
         if len(calldata) < 4:
             return "Send" if not calldata else "fallback"
         if self._interfaces is None:
-            self._interfaces = (*self._site.interfaces(), *self._site.compiled())
+            self._interfaces = (*self._site.interfaces(), *self._site.compiled_interfaces())
         own = f"0x{self._ethereum(message.to).hex()}"
         ordered = sorted(self._interfaces, key=lambda each: each.address != own)
         names = (each.interface.function_name(calldata) for each in ordered)
@@ -196,4 +196,4 @@ class EventRows:
 
     @cached_property
     def _interfaces(self) -> Sequence[NamedInterface]:
-        return [*self._site.interfaces(), *self._site.compiled()]
+        return [*self._site.interfaces(), *self._site.compiled_interfaces()]

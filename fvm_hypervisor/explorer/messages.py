@@ -21,11 +21,11 @@ from fvm_hypervisor.explorer.responses import (
     SVG,
     PageRequest,
     PageResponse,
-    collected,
+    collected_text,
     malformed,
     not_found,
     parse_number,
-    shown,
+    quote_value,
 )
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.exit_codes import exit_meaning
@@ -39,7 +39,7 @@ from localnet.rpc.errors import RpcError
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.node import NodeReader
 from localnet.rpc.values import hash32
-from localnet.traces.call_places import InstructionPlaces, call_places, failure_line, placed
+from localnet.traces.call_places import InstructionPlaces, add_lines, call_places, failure_line
 from localnet.traces.called_interfaces import called_interfaces
 from localnet.traces.trace import epoch_trace, recorded_call, trace
 from localnet.traces.trace_report import PART_OF, decode_calls, explain_trace, flame, has_failed
@@ -84,7 +84,7 @@ def show_copy_text(site: Site, reader: NodeReader, request: PageRequest) -> Page
     """Render the text that a copy button puts on the clipboard."""
     text = reproduction(wanted_receipt(reader, request), request.named["name"], request.url)
     if text is None:
-        raise not_found(f"this message is not sent by {shown(request.named['name'])}")
+        raise not_found(f"this message is not sent by {quote_value(request.named['name'])}")
     return PageResponse(text.encode(), content_type=_PLAIN)
 
 
@@ -126,7 +126,7 @@ def _hash(text: str) -> bytes:
     try:
         return bytes(hash32(text))
     except RpcError:
-        raise malformed(f"{shown(text)} is not a hash: expected 0x and 64 hex digits") from None
+        raise malformed(f"{quote_value(text)} is not a hash: expected 0x and 64 hex digits") from None
 
 
 def wanted_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
@@ -154,10 +154,10 @@ def _check_retained(reader: NodeReader, epoch: int) -> None:
     """Raise PageError if the initial state of an epoch was garbage-collected, so that nothing can be replayed."""
     retained = reader.network.chain.index.retained
     if epoch < retained:
-        raise not_found(collected(epoch, retained))
+        raise not_found(collected_text(epoch, retained))
 
 
-def _recorded(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
+def _recorded_call(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
     """Return the first call of a message that cannot be re-executed, from its receipt."""
     machine, outcome = reader.network.machine, receipt.execution.receipt
     calls = [recorded_call(machine, receipt)]
@@ -175,7 +175,7 @@ def _report(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict
     if not receipt.succeeded and _is_compiled(site.artifacts):
         places = call_places(chain, receipt, InstructionPlaces())
         if places is not None:
-            found, named = placed(found, places, site.artifacts)
+            found, named = add_lines(found, places, site.artifacts)
             interfaces = [*named, *interfaces]
     return explain_trace(found, _bound_first(interfaces, site.interfaces()))
 
@@ -228,7 +228,7 @@ def _pending_page(site: Site, reader: NodeReader, wanted: bytes) -> PageResponse
 def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt: TransactionReceipt) -> PageResponse:
     retained = reader.network.chain.index.retained
     has_state = receipt.block_number >= retained
-    report = _report(site, reader, receipt) if has_state else _recorded(site, reader, receipt)
+    report = _report(site, reader, receipt) if has_state else _recorded_call(site, reader, receipt)
     rows = RowBuilder(site, reader)
     first = request.number("first", 0)
     calls, total = call_rows(report, first)

@@ -48,7 +48,7 @@ def by_name(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
     """Search actors and contracts by name, built-in actors by method, and functions and events also by signature."""
     yield from _built_in(site, reader, text)
     yield from _contracts(site, reader, text)
-    interfaces = list(chain(site.interfaces(), site.compiled()))
+    interfaces = list(chain(site.interfaces(), site.compiled_interfaces()))
     selectors = {selector for each in interfaces for selector in each.interface.selectors(text)}
     if selectors:
         yield from by_selector(site, reader, selectors)
@@ -92,7 +92,7 @@ def _contracts(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]
         if each.address and each.name.casefold() == wanted:
             known.add(each.address)
             yield FoundPage(f"/actor/{each.address}", each.name, f"contract at {each.address}")
-    if not any(each.name.casefold() == wanted for each in site.compiled()):
+    if not any(each.name.casefold() == wanted for each in site.compiled_interfaces()):
         return
     names: dict[Cid, str] = {}
     for actor, state in islice(machine.state_tree.actors(), MAX_ACTORS):

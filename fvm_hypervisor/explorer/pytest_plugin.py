@@ -56,7 +56,7 @@ def _serve(item: pytest.Item | pytest.Collector, failure: TransactionFailed | No
     network = next((each for each in fixtures if isinstance(each, Network)), None)
     if network is None:
         return
-    with _uncaptured(item.config), serving(network, pages=explorer()) as url:
+    with _without_capture(item.config), serving(network, pages=explorer()) as url:
         page = f"{url}/" if failure is None else page_of(f"0x{failure.receipt.hash.hex()}", url)
         try:
             input(f"\n{item.name} failed; its network is at {page} until you press Enter ")
@@ -65,7 +65,7 @@ def _serve(item: pytest.Item | pytest.Collector, failure: TransactionFailed | No
 
 
 @contextmanager
-def _uncaptured(config: pytest.Config) -> Iterator[None]:
+def _without_capture(config: pytest.Config) -> Iterator[None]:
     """Suspend pytest's output capture."""
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     if capture is None:

@@ -54,7 +54,7 @@ def show_ethereum(address: EthAddress) -> str:
     return checksummed(address)
 
 
-def _cut(text: str) -> str:
+def _shorten(text: str) -> str:
     """Return the beginning and the end of a long text."""
     return text if len(text) <= _MIN_SHORTENED else f"{text[:8]}…{text[-4:]}"
 
@@ -98,7 +98,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     made.filters.update({
-        "cid": _cid, "cut": _cut, "eth": show_ethereum, "fil": _fil, "n": _number, "text": _text, "when": _when,
+        "cid": _cid, "cut": _shorten, "eth": show_ethereum, "fil": _fil, "n": _number, "text": _text, "when": _when,
         "address": show_address,
     })  # fmt: skip
     made.globals["asset"] = _asset_address

@@ -66,7 +66,7 @@ def malformed(text: str) -> PageError:
     return PageError(400, "This address cannot be read", text)
 
 
-def collected(epoch: int, retained: int) -> str:
+def collected_text(epoch: int, retained: int) -> str:
     """Return the error text for a state that was collected, with the option that keeps more states."""
     return f"the state of epoch {epoch} was collected: states are kept from epoch {retained} on ({KEEPS_MORE})"
 
@@ -74,11 +74,11 @@ def collected(epoch: int, retained: int) -> str:
 def parse_number(text: str, what: str, maximum: int = (1 << 63) - 1) -> int:
     """Parse a decimal number of at most `maximum`. Raises PageError 400."""
     if not (text.isascii() and text.isdigit() and len(text) <= 20) or int(text) > maximum:
-        raise malformed(f"{what} is {shown(text)}: expected a number from 0 to {maximum}")
+        raise malformed(f"{what} is {quote_value(text)}: expected a number from 0 to {maximum}")
     return int(text)
 
 
-def shown(text: str, limit: int = 80) -> str:
+def quote_value(text: str, limit: int = 80) -> str:
     """Return a quoted value for an error message, truncated if it is long."""
     return f"'{text}'" if len(text) <= limit else f"'{text[:limit]}...' ({len(text):,} characters)"
 

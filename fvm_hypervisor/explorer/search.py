@@ -10,7 +10,7 @@ from typing import Final
 from bridge.addresses import eth_address, to_filecoin
 from fvm_hypervisor.explorer.forked_pages import find_forked
 from fvm_hypervisor.explorer.named_pages import MAX_ACTORS, FoundPage, by_name, by_selector, by_topic
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, shown
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, quote_value
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
@@ -32,7 +32,7 @@ def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageRes
     text = request.query.get("q", "")
     if len(text) > _MAX_QUERY_LENGTH:
         raise malformed(f"the search has {len(text):,} characters, at most {_MAX_QUERY_LENGTH} are read")
-    found = list(islice(_found(site, reader, text), _MAX_FOUND)) if text else []
+    found = list(islice(_search(site, reader, text), _MAX_FOUND)) if text else []
     if len(found) == 1:
         return PageResponse(b"", 302, redirect_to=found[0].url)
     status = 200 if found or not text else 404
@@ -44,7 +44,7 @@ def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageRes
     )
 
 
-def _found(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
+def _search(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
     if text.isascii() and text.isdigit():
         yield from _epoch(reader, text)
     elif _HEX.fullmatch(text):
@@ -77,7 +77,7 @@ def _address(text: str) -> Iterator[FoundPage]:
     try:
         address = Address.parse(text)
     except AddressError as error:
-        raise malformed(f"{shown(text)} is not an address: {error}") from None
+        raise malformed(f"{quote_value(text)} is not an address: {error}") from None
     yield FoundPage(f"/actor/{address}", str(address), "actor")
 
 

@@ -96,7 +96,7 @@ class Site:
         known = self._node.network.interfaces
         return (*(each for each in known if each.address), *(each for each in known if not each.address))
 
-    def compiled(self) -> tuple[NamedInterface, ...]:
+    def compiled_interfaces(self) -> tuple[NamedInterface, ...]:
         """Return the interfaces of the contracts compiled in the node's folders."""
         return tuple(NamedInterface(found.name, found.interface) for found in self.artifacts.contracts())
 

@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from fvm_hypervisor.explorer.actor_pages import find_actor
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, shown
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, quote_value
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.printable import printable
 from localnet.rpc.node import NodeReader
@@ -22,12 +22,12 @@ def show_source(site: Site, reader: NodeReader, request: PageRequest) -> PageRes
     found = site.source_of(machine, actor.address)
     if found is None:
         raise not_found(
-            f"no sources of {shown(request.named['address'])} are verified: `forge verify-contract --verifier sourcify "
-            "--verifier-url` sends them to this node"
+            f"no sources of {quote_value(request.named['address'])} are verified: `forge verify-contract "
+            "--verifier sourcify --verifier-url` sends them to this node"
         )
     file = request.query.get("file", found.file)
     if file not in found.sources:
-        raise not_found(f"the verified sources have no file {shown(file)}")
+        raise not_found(f"the verified sources have no file {quote_value(file)}")
     at = f"/actor/{quote(request.named['address'])}"
     return PageResponse(
         site.page(

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from fvm_hypervisor.explorer.actor_pages import FoundActor, find_actor
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, collected, not_found
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, collected_text, not_found
 from fvm_hypervisor.explorer.site import Site
 from localnet.ledger.records import Tipset
 from localnet.rpc.node import NodeReader
@@ -82,7 +82,7 @@ def _read(reader: NodeReader, request: PageRequest) -> tuple[str, list[str], Tip
     if tipset is None:
         raise not_found(f"epoch {height} is above the head, {network.head.height}")
     if tipset.height < index.retained:
-        raise not_found(collected(height, index.retained))
+        raise not_found(collected_text(height, index.retained))
     steps = [unquote(step) for step in request.named["path"].split("/") if step]
     store = network.machine.store
     interfaces = partial(stored_interface, network.machine.base)

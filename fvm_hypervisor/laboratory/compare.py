@@ -109,7 +109,7 @@ def _compare(case: RecordedCase, sides: tuple[Side, Side], found: Comparison) ->
     roots = _root(runs[0]), _root(runs[1])
     if roots[0] != roots[1]:
         lines = () if found.roots else tuple(islice(_state_lines(runs, roots), MAX_STATE_LINES))
-        found.roots.append(RootChange(case.name, (_shown(roots[0]), _shown(roots[1])), lines))
+        found.roots.append(RootChange(case.name, (_format(roots[0]), _format(roots[1])), lines))
 
 
 def steps_of(name: str, run: Run, tracer: CostTracer) -> Iterator[Step]:
@@ -181,7 +181,7 @@ def _root(run: Run) -> Cid | None:
         return None
 
 
-def _shown(root: Cid | None) -> str:
+def _format(root: Cid | None) -> str:
     return "none" if root is None else show(root)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from fvm_hypervisor.laboratory.compare import check_recorded, steps_of
 from fvm_hypervisor.laboratory.jobs import CaseJob, RecordedCase
 from fvm_hypervisor.laboratory.profile import CallCost, CallNames, CostTracer, MessageCost, names_of
-from fvm_hypervisor.laboratory.report import TABLES, counted, cut, gas, tree_name
+from fvm_hypervisor.laboratory.report import TABLES, count_text, gas, shorten, tree_name
 from fvm_hypervisor.laboratory.sides import Side, described
 from fvm_hypervisor.laboratory.tally import CostTally, Sums, largest_first
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -157,7 +157,7 @@ def costs_lines(found: CostReport, side: Side) -> Iterator[str]:
     """Yield the lines of the report."""
     tally = found.tally
     implicit = f", {tally.implicit:,} of them of rewards and cron" if tally.implicit else ""
-    yield f"{counted(found.cases, 'case')} with {counted(tally.messages, 'message')}{implicit}, {side.words}"
+    yield f"{count_text(found.cases, 'case')} with {count_text(tally.messages, 'message')}{implicit}, {side.words}"
     yield f"gas {gas(tally.milligas)}"
     for title, table in TABLES:
         rows = largest_first(getattr(tally, table))
@@ -166,7 +166,7 @@ def costs_lines(found: CostReport, side: Side) -> Iterator[str]:
         yield ""
         yield f"{title:<{_MAX_WIDTH}} {'gas':>20} {'share':>8} {'each':>16}"
         for name, count, milligas in rows[:MAX_ROWS]:
-            label = f"{cut(name, _MAX_WIDTH - 14)}  {count:,}x"
+            label = f"{shorten(name, _MAX_WIDTH - 14)}  {count:,}x"
             each = gas(milligas // count) if count else ""
             yield f"  {label:<{_MAX_WIDTH - 2}} {gas(milligas):>20} {_share(milligas, tally.milligas):>8} {each:>16}"
         if len(rows) > MAX_ROWS:
@@ -193,7 +193,7 @@ def _expensive_lines(found: CostReport) -> Iterator[str]:
     yield "the most expensive messages"
     for message in found.most_expensive(MOST_EXPENSIVE):
         end = "" if message.exit_code == 0 else f", exit {exit_name(message.exit_code)}"
-        yield f"  {message.gas:>16,}  {cut(message.method, 48)}  {message.case}, {printable(message.label)}{end}"
+        yield f"  {message.gas:>16,}  {shorten(message.method, 48)}  {message.case}, {printable(message.label)}{end}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -38,7 +38,8 @@ def comparison_lines(found: Comparison, sides: tuple[Side, Side]) -> Iterator[st
     yield from _table("by call in the tree", _tree_sums(found.first), _tree_sums(found.second))
     if found.changes:
         yield ""
-        yield f"first differences, for the largest differences of gas among {counted(len(found.changes), 'message')}:"
+        messages = count_text(len(found.changes), "message")
+        yield f"first differences, for the largest differences of gas among {messages}:"
         for change in largest(found.changes):
             yield from change_lines(change)
     yield from _root_lines(found)
@@ -46,12 +47,12 @@ def comparison_lines(found: Comparison, sides: tuple[Side, Side]) -> Iterator[st
 
 def summary(found: Comparison) -> str:
     """Return one line: numbers of messages and of differences by kind, and the gas of both sides."""
-    what = f"{counted(found.cases, 'case')} with {counted(found.messages, 'message')}"
+    what = f"{count_text(found.cases, 'case')} with {count_text(found.messages, 'message')}"
     if found.same:
         return f"{what}: the same, gas {gas(found.first.milligas)}"
     kinds = ", ".join(f"{kind} {found.kinds[kind]:,}" for kind in KINDS if found.kinds[kind])
     first, second = found.first.milligas, found.second.milligas
-    roots = f"; state roots differ in {counted(len(found.roots), 'case')}" if found.roots else ""
+    roots = f"; state roots differ in {count_text(len(found.roots), 'case')}" if found.roots else ""
     return (
         f"{what}: {len(found.changes):,} differ{f' ({kinds})' if kinds else ''}{roots}\n"
         f"gas: A {gas(first)}, B {gas(second)} ({_change(first, second)})"
@@ -63,7 +64,7 @@ def change_lines(change: MessageChange) -> Iterator[str]:
     one, other = change.gas
     yield f"  {change.case}, {change.label}: {', '.join(change.kinds)}; gas A {one:,}, B {other:,} ({other - one:+,})"
     if change.ends[0] != change.ends[1]:
-        yield f"    A {_shown(change.ends[0])}; B {_shown(change.ends[1])}"
+        yield f"    A {_format(change.ends[0])}; B {_format(change.ends[1])}"
     if change.difference is not None:
         yield f"    in {' > '.join(change.difference.path)}"
         yield from (f"      {words}" for words in change.difference.words)
@@ -79,7 +80,7 @@ def _root_lines(found: Comparison) -> Iterator[str]:
         if change.state:
             yield ""
             yield f"state after {change.case}: A {change.roots[0]}, B {change.roots[1]}; B compared with A as expected"
-            yield from (f"  {_shown(line)}" for line in change.state)
+            yield from (f"  {_format(line)}" for line in change.state)
 
 
 def _table(title: str, first: Sums, second: Sums) -> Iterator[str]:
@@ -91,7 +92,7 @@ def _table(title: str, first: Sums, second: Sums) -> Iterator[str]:
     yield f"{title:<{_MAX_WIDTH}} {'A':>20} {'B':>20} {'difference':>16}"
     for name, (times, milligas), (other_times, other_milligas) in rows[:MAX_ROWS]:
         count = f"{times:,}x" if times == other_times else f"{times:,}x -> {other_times:,}x"
-        label = f"{cut(name, _MAX_WIDTH - len(count) - 3)}  {count}"
+        label = f"{shorten(name, _MAX_WIDTH - len(count) - 3)}  {count}"
         change = gas(other_milligas - milligas, sign=True)
         yield f"  {label:<{_MAX_WIDTH - 2}} {gas(milligas):>20} {gas(other_milligas):>20} {change:>16}"
     if len(rows) > MAX_ROWS:
@@ -180,16 +181,16 @@ def _change(first: int, second: int) -> str:
     return f"{gas(second - first, sign=True)}{share}"
 
 
-def counted(number: int, word: str) -> str:
+def count_text(number: int, word: str) -> str:
     """Format a count with its noun: `1 case`, `2 cases`."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
-def cut(text: str, width: int) -> str:
+def shorten(text: str, width: int) -> str:
     """Return a text shortened to `width`."""
     shown = printable(text, len(text))
     return shown if len(shown) <= width else f"...{shown[3 - width :]}"
 
 
-def _shown(text: str) -> str:
+def _format(text: str) -> str:
     return printable(text, 400)

@@ -45,7 +45,7 @@ class Bytecode:
         """Return the file and name of each library that the code links to."""
         return [(file, name) for file, names in self.links.items() for name in names]
 
-    def linked(self, addresses: Mapping[tuple[str, str], bytes]) -> bytes:
+    def link(self, addresses: Mapping[tuple[str, str], bytes]) -> bytes:
         """Return the code with library addresses filled in.
 
         Raises KeyError for a library that `addresses` lacks, ValueError for invalid hex.

@@ -30,7 +30,7 @@ _JUNK: Final = 0x400
 """Bytes of junk in unallocated memory."""
 
 
-def brutalized(file: str, tree: Node, text: str) -> str:
+def brutalize(file: str, tree: Node, text: str) -> str:
     """Return a source with dirty bits and memory; lines keep their numbers. `tree` is solc's syntax tree of it."""
     data = text.encode()
     parts, end = [], 0

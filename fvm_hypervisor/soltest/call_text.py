@@ -120,7 +120,7 @@ def result_text(frame: CallFrame, names: Names) -> str:
     if own is not None:
         outputs = PrecompileCall(own.signature, frame.input, data).outputs
         return f"[{status}] {(hex_text(data) or '0x') if outputs is None else arguments_text(*outputs, names.address)}"
-    return f"[{status}] {_returned(frame, data, names)}".rstrip()
+    return f"[{status}] {_return_text(frame, data, names)}".rstrip()
 
 
 def status_text(frame: CallFrame, names: Names) -> str:
@@ -159,7 +159,7 @@ def _deployed_size(frame: CallFrame, names: Names) -> int:
     return 0 if contract is None else len(contract.runtime.code)
 
 
-def _returned(frame: CallFrame, data: bytes, names: Names) -> str:
+def _return_text(frame: CallFrame, data: bytes, names: Names) -> str:
     if frame.target == CREATE2_DEPLOYER:
         return hex_text(data)
     signature = names.signature(frame)
@@ -181,7 +181,7 @@ def _failure(frame: CallFrame, names: Names) -> str:
     if names.precompile(frame) is not None or frame.is_native or frame.is_refused:
         text = printable(end.message, MAX_LENGTH)
     elif end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
-        text = hex_text(frame.output) if frame.creates else _reverted(frame, names)
+        text = hex_text(frame.output) if frame.creates else _revert_text(frame, names)
     elif is_precompile(frame.target) and not frame.code:
         text = "0x"
     elif end.exit_code in _HALTS:
@@ -191,7 +191,7 @@ def _failure(frame: CallFrame, names: Names) -> str:
     return f"{status} {text}".rstrip()
 
 
-def _reverted(frame: CallFrame, names: Names) -> str:
+def _revert_text(frame: CallFrame, names: Names) -> str:
     text = names.revert(frame.output)
     is_silent = not frame.output or "EvmError: Revert" in text
     if is_silent and CallSignature(names.signatures, frame, names.contract(frame)).is_unsupported:

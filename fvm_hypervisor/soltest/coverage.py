@@ -77,7 +77,7 @@ def coverage(
     items = {file: items_of(tree) for file, tree in sorted(trees.items())}
     hits = {file: [(0, 0)] * len(found) for file, found in items.items()}
     for (file, name, creates), visits in collected.visits.items():
-        contract = known.named(file, name)
+        contract = known.find_named(file, name)
         if contract is not None:
             code = _Code.of(contract, creates)
             for source, found in items.items():

@@ -44,7 +44,7 @@ class StateWords:
     """State after `setUp`: addresses, words that each contract's code pushes, and storage slots with their values."""
 
     addresses: tuple[int, ...] = ()
-    pushed: tuple[tuple[int, ...], ...] = ()
+    pushed_words: tuple[tuple[int, ...], ...] = ()
     storage: tuple[int, ...] = ()
 
 
@@ -90,7 +90,7 @@ class Dictionary:
     @classmethod
     def of(cls, settings: DictionarySettings, state: StateWords, sources: SourceLiterals) -> Dictionary:
         """Return the dictionary of a test with these settings."""
-        pushed = state.pushed[: settings.max_fuzz_dictionary_addresses] if settings.include_push_bytes else ()
+        pushed = state.pushed_words[: settings.max_fuzz_dictionary_addresses] if settings.include_push_bytes else ()
         storage = state.storage if settings.include_storage else ()
         limit = settings.max_fuzz_dictionary_literals
         return cls(
@@ -165,7 +165,7 @@ class Dictionary:
         return len(self._words) + len(self._state) + len(self._found)
 
 
-def pushed(code: bytes) -> Iterator[int]:
+def pushed_words(code: bytes) -> Iterator[int]:
     """Yield the words that code pushes, except jump targets: two bytes that point to a JUMPDEST."""
     at = 0
     while at < len(code):

@@ -139,7 +139,7 @@ class TestExecutor:
         )
         self._is_ethereum = setting.rules == ETHEREUM
         if machine is None and setting.fork_url is not None and not self._is_ethereum:
-            machine = self._forked(setting.fork_url)
+            machine = self._open_fork(setting.fork_url)
         if machine is None:
             machine = Hypervisor.open(
                 network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
@@ -172,7 +172,7 @@ class TestExecutor:
         machine.context = block_context(machine.context, block, chain.chain_id)
         cheats.state.block = replace(cheats.state.block, prevrandao=block.randomness)
 
-    def _forked(self, url: str) -> Hypervisor:
+    def _open_fork(self, url: str) -> Hypervisor:
         """Return a machine under Filecoin's rules with the state of a Filecoin node, as fork 0 of every test.
 
         Blocks are read on demand. Raises NodeError, InvalidInput.

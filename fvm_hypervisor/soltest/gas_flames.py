@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.gas import DEFAULT_RATE
-from bridge.traces.flame import FlameBox, flame_svg, merged
+from bridge.traces.flame import FlameBox, flame_svg, merge_boxes
 from fvm_hypervisor.soltest.call_text import call_texts, result_text
 from fvm_hypervisor.soltest.frames import CallFrame, FrameTracer, InternalCall, parts_of
 from fvm_hypervisor.soltest.project_files import write_inside
@@ -45,7 +45,7 @@ def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, 
     names.learn(tracer.roots)
     boxes = flame_boxes(tracer.roots, names, rate)
     gas = sum(frame.gas_used for frame in tracer.roots)
-    picture = flame_svg(title, boxes if chart else merged(boxes), gas)
+    picture = flame_svg(title, boxes if chart else merge_boxes(boxes), gas)
     try:
         write_inside(root, file, picture.encode())
     except OSError as error:

@@ -20,7 +20,7 @@ _TEST_FUNCTIONS: Final = ("test", "invariant", "statefulFuzz", "table", "fixture
 """Prefixes of function names that belong to tests rather than to a contract under test."""
 
 
-def reported(found: SuiteCoverage, project: Project) -> dict[str, GasUse]:
+def report_data(found: SuiteCoverage, project: Project) -> dict[str, GasUse]:
     """Return the report's data by contract: `file:name`, or `native:name` for an actor.
 
     Contracts are filtered by the project's `gas_reports` and `gas_reports_ignore`; functions of tests are omitted.

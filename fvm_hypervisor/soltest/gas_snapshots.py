@@ -20,7 +20,7 @@ Snapshots = Mapping[str, Mapping[str, str]]
 """Values by name, by group."""
 
 
-def measured(suites: Iterable[SuiteResult]) -> Snapshots:
+def measurements(suites: Iterable[SuiteResult]) -> Snapshots:
     """Return what the tests of all suites have measured; the last value of a name takes precedence."""
     found: dict[str, dict[str, str]] = {}
     for suite in sorted(suites, key=lambda suite: suite.name):

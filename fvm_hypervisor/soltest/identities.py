@@ -41,7 +41,7 @@ class CreationMatcher:
 
     @cached_property
     def _by_length(self) -> list[KnownContract]:
-        return sorted((found for found in ordered(self._known.all) if found.runtime.code), key=_runtime_length)
+        return sorted((found for found in sort_contracts(self._known.all) if found.runtime.code), key=_runtime_length)
 
     def _search(self, init_code: bytes, deployed: bytes) -> KnownContract | None:
         size = len(deployed)
@@ -104,7 +104,7 @@ class Identities:
         return other
 
 
-def ordered(contracts: Iterable[KnownContract]) -> list[KnownContract]:
+def sort_contracts(contracts: Iterable[KnownContract]) -> list[KnownContract]:
     """Return contracts in the order of forge's artifacts: by the source's file name, then by contract name."""
     return sorted(contracts, key=lambda found: (PurePosixPath(found.artifact.file).name, f"{found.name}.json"))
 

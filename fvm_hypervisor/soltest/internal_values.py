@@ -60,9 +60,9 @@ def split_header(text: bytes) -> tuple[str, tuple[Parameter, ...], tuple[Paramet
     found = _NAME.match(head)
     if found is None:
         return None
-    inputs, rest = _bracketed(head[found.end() :])
+    inputs, rest = _split_brackets(head[found.end() :])
     returns = _RETURNS.search(rest)
-    outputs = "" if returns is None else _bracketed(rest[returns.end() :])[0]
+    outputs = "" if returns is None else _split_brackets(rest[returns.end() :])[0]
     return found[1], tuple(map(_parameter, _split(inputs))), tuple(map(_parameter, _split(outputs)))
 
 
@@ -124,7 +124,7 @@ class _Reader:
         if kind in ("string", "bytes"):
             size = self._word(at)
             self._spend(-(-size // _WORD))
-            return _text(kind, _cut(self._memory, at + _WORD, size))
+            return _text(kind, _shorten(self._memory, at + _WORD, size))
         if not kind.endswith("]"):
             return _of_word(kind, self._word(at))
         inner, _, size_text = kind[:-1].rpartition("[")
@@ -150,7 +150,7 @@ class _Reader:
 def _in_calldata(kind: str, data: bytes, words: Sequence[int]) -> Any:
     """Return a value in calldata: bytes, strings, and arrays of words. Raises IndexError, ValueError."""
     if kind in ("string", "bytes"):
-        return _text(kind, _cut(data, *words))
+        return _text(kind, _shorten(data, *words))
     inner, _, size = kind[:-1].rpartition("[")
     count = int(size) if size else words[1]
     if inner.endswith("]") or inner in ("string", "bytes") or count > _MAX_ELEMENTS:
@@ -159,10 +159,10 @@ def _in_calldata(kind: str, data: bytes, words: Sequence[int]) -> Any:
 
 
 def _word(data: bytes, at: int) -> int:
-    return int.from_bytes(_cut(data, at, _WORD), "big")
+    return int.from_bytes(_shorten(data, at, _WORD), "big")
 
 
-def _cut(data: bytes, at: int, size: int) -> bytes:
+def _shorten(data: bytes, at: int, size: int) -> bytes:
     if size > _MAX_BYTES or at + size > len(data):
         raise IndexError(at)
     return data[at : at + size]
@@ -175,7 +175,7 @@ def _text(kind: str, data: bytes) -> Any:
 # --- text ------------------------------------------------------------------------------------------------------------
 
 
-def _bracketed(text: str) -> tuple[str, str]:
+def _split_brackets(text: str) -> tuple[str, str]:
     """Return the text within the first pair of brackets, and the text after it."""
     depth = 0
     for at, letter in enumerate(text):

@@ -28,7 +28,7 @@ from fvm_hypervisor.soltest.maximizing import BestSequence, is_maximizing, retur
 from fvm_hypervisor.soltest.mutations import mutate_arguments, mutate_sequence
 from fvm_hypervisor.soltest.project import InvariantSettings
 from fvm_hypervisor.soltest.results import CallMetrics, CaseKind, CaseStatus, CounterExample, TestResult
-from fvm_hypervisor.soltest.shrinking import shortened
+from fvm_hypervisor.soltest.shrinking import shorten
 from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, is_rejected, selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.value_text import arguments_text
@@ -257,7 +257,7 @@ class InvariantRun:
         rejects = 0
         corpus = self._corpus
         of = None if corpus is None else corpus.choose(rng)
-        begun = iter(self._prefixes.choose(rng) if of is None else self._changed(rng, values, excluded, of))
+        begun = iter(self._prefixes.choose(rng) if of is None else self._mutate(rng, values, excluded, of))
         done: list[SequenceStep] = []
         newest: tuple[SequenceStep, ...] = ()
         while len(steps) < self.settings.depth and not self._deadline.is_over():
@@ -293,7 +293,7 @@ class InvariantRun:
         self._last = done
         return None if why is None else (steps, why)
 
-    def _changed(
+    def _mutate(
         self, rng: Random, values: Values, excluded: set[EthAddress], of: CorpusInput[tuple[SequenceStep, ...]]
     ) -> list[SequenceStep]:
         """Return a mutated sequence of the corpus."""
@@ -384,14 +384,14 @@ class InvariantRun:
                     return number, ""
             return None
 
-        shortened(found.steps, "", reaches, self.settings.shrink_run_limit)
+        shorten(found.steps, "", reaches, self.settings.shrink_run_limit)
         examples = tuple(step.example() for step in best.steps)
         return replace(self._result(CaseStatus.SUCCESS, None, examples, len(found.steps)), best=best.value)
 
     # --- a failure ----------------------------------------------------------------------------------------------
 
     def _failure(self, steps: list[SequenceStep], reason: str) -> TestResult:
-        best, why = shortened(steps, reason, self._replay, self.settings.shrink_run_limit)
+        best, why = shorten(steps, reason, self._replay, self.settings.shrink_run_limit)
         return self._result(CaseStatus.FAILURE, why, tuple(step.example() for step in best), len(steps))
 
     def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:

@@ -51,7 +51,7 @@ class Pattern:
             for location in locations
         ]
         links: Mapping[tuple[str, str], bytes] = dict.fromkeys(bytecode.libraries(), bytes(_ADDRESS))
-        code = bytecode.linked(links)
+        code = bytecode.link(links)
         if code[:1] == b"\x73" and code[1 : 1 + _ADDRESS] == bytes(_ADDRESS):
             holes.append((1, 1 + _ADDRESS))  # a library's own address, inserted at deployment
         return cls(code, tuple(sorted(holes)), library_holes)
@@ -209,7 +209,7 @@ class KnownCode:
                 found.setdefault(key, contract.interface)
         return found
 
-    def named(self, file: str, name: str) -> KnownContract | None:
+    def find_named(self, file: str, name: str) -> KnownContract | None:
         """Return the contract with this name in a source."""
         return self._by_name.get((file, name))
 

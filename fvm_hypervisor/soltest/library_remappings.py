@@ -69,13 +69,13 @@ def _search(current: str, opened: str, level: int, is_npm: bool, seen: set[str])
         start = f"{opened}/{current[len(opened) + 1 :].split('/')[0]}"
     same = [library for library in found if library.level == level]
     if has_sources or sum(library.start == start for library in same) > 1:
-        return _merged(found, current, start, level, is_npm)
+        return _merge(found, current, start, level, is_npm)
     if same:
         _move_up(same[0], start, opened)
     return found
 
 
-def _merged(found: list[_Library], current: str, start: str, level: int, is_npm: bool) -> list[_Library]:
+def _merge(found: list[_Library], current: str, start: str, level: int, is_npm: bool) -> list[_Library]:
     """Return one library for all that were found at a level; the only one with a `src` folder takes precedence."""
     with_src = [library for library in found if _name(library.sources) == "src"]
     if len(with_src) == 1:

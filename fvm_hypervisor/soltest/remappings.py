@@ -111,7 +111,10 @@ def _of_libraries(root: Path, libs: Sequence[str]) -> list[Remapping]:
     """
     folders = [lib for lib in libs if posixpath.basename(lib) != "node_modules" and (root / lib).is_dir()]
     found = [
-        remapping for lib in folders for folder in _configured(root, lib) for remapping in _of_project(root, folder)
+        remapping
+        for lib in folders
+        for folder in _configured_folders(root, lib)
+        for remapping in _of_project(root, folder)
     ]
     for lib in folders:
         found += [
@@ -135,7 +138,7 @@ def _relative(target: str, root: Path) -> str:
     return target.removeprefix(f"{root}/")
 
 
-def _configured(root: Path, lib: str) -> list[str]:
+def _configured_folders(root: Path, lib: str) -> list[str]:
     """Return the libraries' folder and its subfolders, if they have a `foundry.toml`."""
     inner = sorted(path.name for path in (root / lib).iterdir() if path.is_dir())
     places = [lib, *(posixpath.join(lib, name) for name in inner)]

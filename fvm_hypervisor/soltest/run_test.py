@@ -14,7 +14,7 @@ from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.concrete_run import set_created_values
 from fvm_hypervisor.soltest.consent import ConsentNeeded
-from fvm_hypervisor.soltest.dictionary import MAX_WORDS, Dictionary, SourceLiterals, StateWords, pushed
+from fvm_hypervisor.soltest.dictionary import MAX_WORDS, Dictionary, SourceLiterals, StateWords, pushed_words
 from fvm_hypervisor.soltest.discovery import Suite, TestFunction, special_functions, suite_defect
 from fvm_hypervisor.soltest.endless import LoopTracer
 from fvm_hypervisor.soltest.executor import ExecutorSnapshot, TestExecutor
@@ -240,7 +240,7 @@ class SuiteRun:
                         self._stop_tracing(test.signature, here)
                         result = run()
                     result = replace(
-                        result, duration=perf_counter() - begin, measured=self._measured(), labels=self._labels()
+                        result, duration=perf_counter() - begin, measured=self._measure(), labels=self._labels()
                     )
                     replayed = None if collector is None else collector.replay_tracer(test)
                     if replayed is not None and (result.counterexample or result.last_run):
@@ -264,7 +264,7 @@ class SuiteRun:
             return ready
         return self.executor.snapshot() if stage.before_test(test) else None
 
-    def _measured(self) -> tuple[tuple[str, str, int], ...]:
+    def _measure(self) -> tuple[tuple[str, str, int], ...]:
         found = self.executor.cheatcodes.state.measured
         return tuple((group, name, value) for (group, name), value in found.items())
 
@@ -415,7 +415,7 @@ class SuiteRun:
         slots = dict.fromkeys(chain.from_iterable(islice(executor.slots(since), MAX_WORDS)))
         return StateWords(
             tuple(int.from_bytes(address, "big") for address in executor.accounts(since)),
-            tuple(tuple(dict.fromkeys(pushed(code))) for _, code in executor.contracts(since)),
+            tuple(tuple(dict.fromkeys(pushed_words(code))) for _, code in executor.contracts(since)),
             tuple(slots),
         )
 

@@ -124,7 +124,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         if found is None:
             return None
         try:
-            return found.creation.linked(libraries), found.runtime.linked(libraries)
+            return found.creation.link(libraries), found.runtime.link(libraries)
         except KeyError:
             raise InvalidInput(f"{name} needs libraries") from None
 

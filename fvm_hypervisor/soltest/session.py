@@ -85,7 +85,7 @@ class SuiteSession:
         if not has_changed(self.project, names):
             return None
         try:
-            solc = self._solc_choice().installed(read_texts(self.project, names))
+            solc = self._solc_choice().installed_solc(read_texts(self.project, names))
             return solc.start() if solc is not None and solc.is_javascript else None
         except InvalidInput:
             return None  # reported where the compiler is needed
@@ -124,7 +124,7 @@ class SuiteSession:
     def _compiled(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
         """Return the artifacts: those of forge that are current, and the rest, cached or compiled now."""
         if self.options.brutalizes:
-            return self._brutalized(sources)
+            return self._brutalize(sources)
         version = self._solc_choice().required_version()
         force = self.project.force
         found = {} if force else forge_artifacts(self.project, sources, version)
@@ -141,9 +141,9 @@ class SuiteSession:
             self._layouts = self._storage_layouts(sources)
         return artifacts_of(self.project.root, found)
 
-    def _brutalized(self, sources: Sources) -> Artifacts:
+    def _brutalize(self, sources: Sources) -> Artifacts:
         """Return artifacts of the sources with dirty bits and memory, apart from the project's cache."""
-        from fvm_hypervisor.soltest.brutalizing import brutalized
+        from fvm_hypervisor.soltest.brutalizing import brutalize
 
         project, solc = self.project, self.solc(sources)
         names = [
@@ -152,7 +152,7 @@ class SuiteSession:
             if name.startswith(f"{project.src}/") and not name.endswith((".t.sol", ".s.sol"))
         ]
         trees = syntax_trees(project, sources, names, solc)
-        texts = {name: brutalized(name, tree, sources.texts[name]) for name, tree in trees.items()}
+        texts = {name: brutalize(name, tree, sources.texts[name]) for name, tree in trees.items()}
         count = sum(text != sources.texts[name] for name, text in texts.items())
         self.notify(f"Brutalized {count} of {len(names)} sources in {project.src}")
         changed = replace(sources, texts={**sources.texts, **texts})

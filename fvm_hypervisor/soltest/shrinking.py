@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.fuzz import SHRINK_SECONDS
 Step = TypeVar("Step")
 
 
-def shortened(
+def shorten(
     steps: Sequence[Step], reason: str, fails: Callable[[Sequence[Step]], tuple[int, str] | None], limit: int
 ) -> tuple[Sequence[Step], str]:
     """Return a shorter sequence that still fails, and the reason, within `limit` tries and a time limit.

@@ -15,7 +15,7 @@ from bridge.abi import AbiMismatch, ContractInterface, decode_values, selector_o
 from bridge.events import Log
 from fvm_hypervisor.soltest.cheatcodes.console import log_interface
 from fvm_hypervisor.soltest.frames import CallFrame
-from fvm_hypervisor.soltest.identities import ordered
+from fvm_hypervisor.soltest.identities import sort_contracts
 from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract
 from localnet.traces.console_log import log_signatures
 
@@ -34,7 +34,7 @@ class Signatures:
 
     @cached_property
     def _interfaces(self) -> list[ContractInterface]:
-        return [contract.interface for contract in ordered(self._known.all)]
+        return [contract.interface for contract in sort_contracts(self._known.all)]
 
     @cached_property
     def _functions(self) -> dict[bytes, list[Entry]]:
@@ -51,7 +51,7 @@ class Signatures:
     @cached_property
     def _events(self) -> dict[tuple[bytes, int], list[ContractInterface]]:
         found: dict[tuple[bytes, int], list[ContractInterface]] = {}
-        for contract in ordered(self._known.all):
+        for contract in sort_contracts(self._known.all):
             for key in contract.events:
                 found.setdefault(key, []).append(contract.interface)
         return found

@@ -48,14 +48,14 @@ class SolcChoice:
 
     def solc(self, texts: Texts = ()) -> Solc:
         """Return the compiler, downloaded if necessary. Raises InvalidInput with the remedy."""
-        found = self.installed(texts)
+        found = self.installed_solc(texts)
         if found is not None:
             return found
         version = self._version() or self._newest_release(Pragmas(texts))
-        self._checked[version] = found = self._fetched(version)
+        self._checked[version] = found = self._fetch(version)
         return found
 
-    def installed(self, texts: Texts = ()) -> Solc | None:
+    def installed_solc(self, texts: Texts = ()) -> Solc | None:
         """Return the compiler if it is installed. Raises InvalidInput for one that cannot be used."""
         named = self._use or self._project.compiler.version
         if named is not None and not VERSION.fullmatch(named):
@@ -99,12 +99,12 @@ class SolcChoice:
         found = pragmas.newest(version for version in known_releases() if version not in ABSENT)
         if found is None:
             raise InvalidInput(
-                f"no release of solc satisfies all pragmas: {pragmas.shown()}. Choose one with --use, or"
+                f"no release of solc satisfies all pragmas: {pragmas.listing()}. Choose one with --use, or"
                 " exclude sources with --skip: all sources are compiled with the same release"
             )
         return found
 
-    def _fetched(self, version: str) -> Solc:
+    def _fetch(self, version: str) -> Solc:
         if self._project.offline:
             installed = dict.fromkeys(version for version, _ in installed_compilers(self._project.root))
             raise InvalidInput(

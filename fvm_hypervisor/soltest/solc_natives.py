@@ -97,10 +97,10 @@ def _check_digest(path: Path, version: str) -> None:
 
 def _candidates(root: Path) -> Iterator[NativeSolc]:
     for folder in _foundry_folders():
-        yield from _installed(folder, "solc-{}", FOUNDRY)
+        yield from _installed_programs(folder, "solc-{}", FOUNDRY)
     name = platform_name()
     if name is not None:
-        yield from _installed(native_folder(name), "solc", OFFICIAL)
+        yield from _installed_programs(native_folder(name), "solc", OFFICIAL)
     own = _on_path(root)
     if own is not None and _is_trusted(own, root):  # checked before it is executed
         version = reported_version(own)
@@ -108,7 +108,7 @@ def _candidates(root: Path) -> Iterator[NativeSolc]:
             yield NativeSolc(version, own, PATH)
 
 
-def _installed(folder: Path, name: str, origin: str) -> Iterator[NativeSolc]:
+def _installed_programs(folder: Path, name: str, origin: str) -> Iterator[NativeSolc]:
     """Yield the programs in folders named by release, newest first."""
     try:
         versions = [place.name for place in folder.iterdir() if VERSION.fullmatch(place.name)]

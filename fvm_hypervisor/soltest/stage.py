@@ -79,7 +79,7 @@ class SuiteStage:
         is_ethereum = executor.setting.rules == ETHEREUM
         if is_ethereum:
             executor.set_balance(self.address, executor.setting.balance)
-        made, outcome = executor.deploy(self.artifact.creation.linked(self.libraries), self.sender)
+        made, outcome = executor.deploy(self.artifact.creation.link(self.libraries), self.sender)
         if made is None:
             raise SetUpFailed("constructor()", outcome)
         self.address = made
@@ -125,7 +125,7 @@ class SuiteStage:
             library = self.artifacts.get(*key)
             self.libraries[key] = bytes(20)  # placeholder for libraries that link each other, as in forge
             self._deploy_libraries(library.creation)
-            made, outcome = self.executor.deploy(library.creation.linked(self.libraries), LIBRARY_DEPLOYER)
+            made, outcome = self.executor.deploy(library.creation.link(self.libraries), LIBRARY_DEPLOYER)
             if made is None:
                 raise SetUpFailed(f"library {key[1]}", outcome)
             self.libraries[key] = made

@@ -31,7 +31,7 @@ class StepFrameTracer(FrameTracer):
                 if last is not None and last.opcode == _SLOAD and event.stack:
                     last.word = event.stack[-1]
                 frame.note(event.pc)
-                frame.steps.append(_traced(event, len(frame.items)))
+                frame.steps.append(_trace(event, len(frame.items)))
                 if len(frame.steps) % _CLOCK == 0:
                     self._limit.check()
             case EvmCost() if last is not None:
@@ -42,7 +42,7 @@ class StepFrameTracer(FrameTracer):
                 pass
 
 
-def _traced(step: EvmStep, index: int) -> TracedStep:
+def _trace(step: EvmStep, index: int) -> TracedStep:
     slot = step.stack[-1] if step.opcode in (_SLOAD, _SSTORE) and step.stack else None
     word = step.stack[-2] if step.opcode == _SSTORE and len(step.stack) > 1 else None
     return TracedStep(step.pc, step.opcode, step.gas, index, slot, word)

@@ -53,7 +53,7 @@ def syntax_trees(project: Project, sources: Sources, names: Iterable[str], solc:
     compiler_input["settings"]["outputSelection"] = {name: {"": ["ast"]} for name in wanted}
     identity = orjson.dumps([str(solc.path), solc.version, compiler_input], option=orjson.OPT_SORT_KEYS)
     file, key = _file_of(project), sha256(identity).hexdigest()
-    cached = None if file is None else _cached(file, key)
+    cached = None if file is None else _read_cached(file, key)
     if cached is not None:
         return cached
     found = compile_json(solc, compiler_input).get("sources", {})
@@ -72,7 +72,7 @@ def _file_of(project: Project) -> Path | None:
     return folder / f"{sha256(str(project.root.resolve()).encode()).hexdigest()[:32]}.json"
 
 
-def _cached(file: Path, key: str) -> Trees | None:
+def _read_cached(file: Path, key: str) -> Trees | None:
     """Return the cached trees of exactly these sources, or None."""
     try:
         content = orjson.loads(read_bounded(file, _MAX_SIZE, "the syntax trees"))

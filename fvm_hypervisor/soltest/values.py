@@ -97,7 +97,7 @@ class Values:
             inner, _, size = kind[:-1].rpartition("[")
             item = {**entry, "type": inner}
             if size:
-                return self._fixed(item, int(size))
+                return self._fixed_array(item, int(size))
             return [self.value(item) for _ in range(self._elements())]
         if kind == "tuple":
             return tuple(self.value(part) for part in entry["components"])
@@ -174,7 +174,7 @@ class Values:
             return word[:size] if left else word[-size:]
         return self._rng.randbytes(size) if self._rng.randrange(50) else bytes(size)
 
-    def _fixed(self, item: Mapping[str, Any], count: int) -> list[Any]:
+    def _fixed_array(self, item: Mapping[str, Any], count: int) -> list[Any]:
         """Return an array of fixed length; it repeats one value if the limit of elements is reached."""
         if count > self._rest:
             return [self.value(item)] * count
@@ -198,10 +198,10 @@ class Values:
         known = self._dictionary_number()
         if known is not None:
             text = self._dictionary_text()
-            return self._shaped(known) if text is None else text.encode()
+            return self._reshape(known) if text is None else text.encode()
         return self._rng.randbytes(self._rng.randint(0, _MAX_BYTES_LENGTH))
 
-    def _shaped(self, known: int) -> bytes:
+    def _reshape(self, known: int) -> bytes:
         """Return a word, or its bytes without surrounding zeros and with random bytes appended, like calldata."""
         word = known.to_bytes(32, "big")
         if self._rng.random() < 0.5:

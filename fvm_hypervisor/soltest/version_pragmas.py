@@ -66,7 +66,7 @@ class Pragmas:
         """Return the newest of these releases that every pragma allows, None if there is none."""
         return max((version for version in versions if self.admit(version)), key=parse_release, default=None)
 
-    def shown(self) -> str:
+    def listing(self) -> str:
         """Return a list of the pragmas, each with a source that contains it."""
         return ", ".join(f"{expression} ({name})" for expression, name in self.expressions.items())
 
@@ -116,7 +116,7 @@ def _component(operator: str, parts: Iterable[str | None]) -> VersionRange:
         numbers.append(int(part))
     if not numbers:
         return VersionRange(_START, _START if operator in ("<", ">") else _END)
-    low = _padded(numbers)
+    low = _pad(numbers)
     after = _next(numbers, len(numbers) - 1)
     if operator == "^":
         return VersionRange(
@@ -130,11 +130,11 @@ def _component(operator: str, parts: Iterable[str | None]) -> VersionRange:
     return VersionRange(*bounds[operator])
 
 
-def _padded(numbers: list[int]) -> Release:
+def _pad(numbers: list[int]) -> Release:
     major, minor, patch = [*numbers, 0, 0][:3]
     return major, minor, patch
 
 
 def _next(numbers: list[int], index: int) -> Release:
     """Return the first release after all that share these numbers up to a position."""
-    return _padded([*numbers[:index], numbers[index] + 1])
+    return _pad([*numbers[:index], numbers[index] + 1])

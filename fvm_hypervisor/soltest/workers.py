@@ -178,7 +178,7 @@ def _replace_worker(
     known = worker.known  # the test itself had ended; only its trace is lost
     begun = worker.progress or TestResult(worker.test or "setUp()", kind, CaseStatus.FAILURE)
     result.tests.append(
-        replace(begun, status=_stopped(kind), reason=reason, duration=seconds)
+        replace(begun, status=_stopped_status(kind), reason=reason, duration=seconds)
         if known is None
         else replace(known, stack=(f"unknown: the repetition of the test failed: {reason}",))
     )
@@ -197,7 +197,7 @@ def _replace_worker(
         again.start_suite(replace(suite, tests=left), job, result)
 
 
-def _stopped(kind: CaseKind) -> CaseStatus:
+def _stopped_status(kind: CaseKind) -> CaseStatus:
     """Return the status of a test whose process was stopped."""
     return CaseStatus.UNDECIDED if kind is CaseKind.SYMBOLIC else CaseStatus.FAILURE
 
@@ -246,7 +246,7 @@ def _partial_results(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
             kind = next((known.kind for known in worker.suite.tests if known.signature == test), CaseKind.UNIT)
             begun = worker.known or worker.progress or TestResult(test, kind, CaseStatus.FAILURE)
             if worker.known is None:
-                begun = replace(begun, status=_stopped(begun.kind), reason="interrupted (Ctrl-C)")
+                begun = replace(begun, status=_stopped_status(begun.kind), reason="interrupted (Ctrl-C)")
             result.tests.append(replace(begun, duration=worker.test_seconds()))
             result.duration += worker.suite_seconds()
         yield result

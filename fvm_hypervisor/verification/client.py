@@ -91,11 +91,11 @@ class VerificationService:
         while time.monotonic() < deadline:
             _, job = self._request(f"verify/{name}")
             if job.get("isJobCompleted") is True:
-                return self._finished(job, chain, address)
+                return self._await_result(job, chain, address)
             time.sleep(_PAUSE)
         raise InvalidInput(f"the verification has not ended after {seconds:g} seconds: pass a larger --timeout")
 
-    def _finished(self, job: Mapping[str, Any], chain: int, address: str) -> dict[str, Any]:
+    def _await_result(self, job: Mapping[str, Any], chain: int, address: str) -> dict[str, Any]:
         error = job.get("error")
         if isinstance(error, dict) and error.get("customCode") == _ALREADY:
             return self._contract(chain, address)

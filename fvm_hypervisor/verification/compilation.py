@@ -58,7 +58,7 @@ def solc_of(release: str, offline: bool = False) -> Solc:
     Raises VerificationError for an unknown release, InvalidInput if it cannot be installed.
     """
     choice = SolcChoice(Project(Path.cwd(), offline=offline), use=release)
-    found = choice.installed()
+    found = choice.installed_solc()
     if found is None and release not in known_releases():
         raise VerificationError(
             "invalid_compiler_version",
@@ -67,7 +67,9 @@ def solc_of(release: str, offline: bool = False) -> Solc:
     return choice.solc() if found is None else found
 
 
-def compiled(submission: Submission, choose: ChooseSolc = solc_of, started: Started = lambda _: None) -> Compiled:
+def compile_submission(
+    submission: Submission, choose: ChooseSolc = solc_of, started: Started = lambda _: None
+) -> Compiled:
     """Compile a submission. Raises VerificationError."""
     try:
         solc = choose(submission.release)

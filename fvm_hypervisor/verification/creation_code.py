@@ -65,11 +65,11 @@ class CreationCode:
         to, data = sent
         made = eth_address(bytes.fromhex(self._address[2:]))
         if to is None:
-            if self._node.read(_created, "eth_getTransactionReceipt", name) == made:
+            if self._node.read(_created_address, "eth_getTransactionReceipt", name) == made:
                 return data
         elif to == CREATE2_DEPLOYER and create2_address(to, data[:32], data[32:]) == made:
             return data[32:]
-        traced = self._traced(name, made)
+        traced = self._traced_init_code(name, made)
         if traced is None:
             raise NoCreationCode(
                 f"transaction {name} created a contract other than {self._address}"
@@ -90,7 +90,7 @@ class CreationCode:
         name = found.get("hash") if isinstance(found, dict) else None
         return name if isinstance(name, str) else None
 
-    def _traced(self, name: str, made: EthAddress) -> bytes | None:
+    def _traced_init_code(self, name: str, made: EthAddress) -> bytes | None:
         """Return the init code of a contract that a call of the transaction created; None without such a trace."""
         try:
             return self._node.read(lambda call: _init_code_in(call, made), "debug_traceTransaction", name, _TRACE)
@@ -139,6 +139,6 @@ def _transaction(answer: Any) -> tuple[EthAddress | None, bytes] | None:
     return None if to is None else eth_address(hex_data(to)), hex_data(answer["input"])
 
 
-def _created(answer: Any) -> EthAddress | None:
+def _created_address(answer: Any) -> EthAddress | None:
     made = None if answer is None else answer["contractAddress"]
     return None if made is None else eth_address(hex_data(made))

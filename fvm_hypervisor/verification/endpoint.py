@@ -148,10 +148,10 @@ class Endpoint:
         if fields == "all":
             chosen = available
         elif omit is not None:
-            left_out = _selected(available, omit)  # whole fields
+            left_out = _select_fields(available, omit)  # whole fields
             chosen = {name: value for name, value in available.items() if name not in left_out}
         else:
-            chosen = {} if fields is None else _selected(available, fields)
+            chosen = {} if fields is None else _select_fields(available, fields)
         return 200, {**found["summary"], **chosen}
 
     async def _contracts(self, chain: int) -> list[Any]:
@@ -211,7 +211,7 @@ def _query(scope: Scope) -> dict[str, str]:
     return {name: values[0] for name, values in found.items()}
 
 
-def _selected(available: Mapping[str, Any], names: str) -> dict[str, Any]:
+def _select_fields(available: Mapping[str, Any], names: str) -> dict[str, Any]:
     """Return the named fields, such as `abi,compilation.name`. Raises VerificationError."""
     chosen: dict[str, Any] = {}
     for name in names.split(","):

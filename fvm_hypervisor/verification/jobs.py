@@ -16,7 +16,7 @@ import orjson
 
 from bridge.addresses import checksummed, eth_address
 from fvm_hypervisor.soltest.compiler import CompilerRun
-from fvm_hypervisor.verification.compilation import ChooseSolc, Compiled, compiled, solc_of
+from fvm_hypervisor.verification.compilation import ChooseSolc, Compiled, compile_submission, solc_of
 from fvm_hypervisor.verification.creation_code import CreationCode, NoCreationCode, hex_data
 from fvm_hypervisor.verification.matching import MatchLevel, Verdict, verdict
 from fvm_hypervisor.verification.store import VerifiedContracts
@@ -83,7 +83,7 @@ class Verifier:
             if any(job.address == address for job in waiting):
                 raise VerificationError(
                     "duplicate_verification_request",
-                    f"Contract {_shown(address)} on chain {chain} is already being verified",
+                    f"Contract {_format(address)} on chain {chain} is already being verified",
                     429,
                 )
             if len(waiting) >= MAX_WAITING or self._closed:
@@ -119,7 +119,7 @@ class Verifier:
         with self._free:
             try:
                 if not self._closed:
-                    job.match = self._verified(job, submission)
+                    job.match = self._verify(job, submission)
             except VerificationError as error:
                 job.error = error_body(error.code, str(error))
             except Exception as error:  # noqa: BLE001  # report any failure
@@ -130,12 +130,12 @@ class Verifier:
         with self._lock:
             del self._threads[job.id]
 
-    def _verified(self, job: Job, submission: Submission) -> Mapping[str, Any]:
+    def _verify(self, job: Job, submission: Submission) -> Mapping[str, Any]:
         """Return the summary of a match, which is stored. Raises VerificationError."""
         with NodeClient(self._url()) as node:
             runtime = _runtime(node, job)
-            created = _created(node, job.address, submission.transaction)
-        made = compiled(submission, self._choose, lambda run: self._note(job.id, run))
+            created = _creation(node, job.address, submission.transaction)
+        made = compile_submission(submission, self._choose, lambda run: self._note(job.id, run))
         job.milliseconds = round(1000 * made.seconds)
         found = verdict(made.artifact, runtime, None if created is None else created[1])
         known = self.stored.get(job.address)
@@ -175,7 +175,7 @@ def unverified(chain: int, address: str) -> dict[str, Any]:
         "creationMatch": None,
         "runtimeMatch": None,
         "chainId": str(chain),
-        "address": _shown(address),
+        "address": _format(address),
     }
 
 
@@ -199,12 +199,12 @@ def _runtime(node: NodeClient, job: Job) -> bytes:
         ) from None
     if not code:
         raise VerificationError(
-            "contract_not_deployed", f"Chain #{job.chain} does not have a contract deployed at {_shown(job.address)}."
+            "contract_not_deployed", f"Chain #{job.chain} does not have a contract deployed at {_format(job.address)}."
         )
     return code
 
 
-def _created(node: NodeClient, address: str, transaction: str | None) -> tuple[str, bytes] | None:
+def _creation(node: NodeClient, address: str, transaction: str | None) -> tuple[str, bytes] | None:
     """Return the creation transaction and the init code; None if they are unknown, as on a fork."""
     search = CreationCode(node, address)
     try:
@@ -219,7 +219,7 @@ def _summary(job: Job, found: Verdict) -> dict[str, Any]:
         "creationMatch": found.creation,
         "runtimeMatch": found.runtime,
         "chainId": str(job.chain),
-        "address": _shown(job.address),
+        "address": _format(job.address),
         "verifiedAt": _now(),
         "matchId": str(time.time_ns() // 1000),
     }
@@ -267,7 +267,7 @@ def _verdict_of(summary: Mapping[str, Any]) -> Verdict:
     return Verdict(creation and MatchLevel(creation), runtime and MatchLevel(runtime))
 
 
-def _shown(address: str) -> str:
+def _format(address: str) -> str:
     return checksummed(eth_address(bytes.fromhex(address[2:])))
 
 

@@ -12,7 +12,7 @@ use the same operations. The parts correspond to the syscall modules:
 
 from dataclasses import dataclass
 
-from hypervisor.actor_log import shortened
+from hypervisor.actor_log import truncate
 from hypervisor.address import Address
 from hypervisor.call import Call, CallResult
 from hypervisor.context import InvocationContext
@@ -162,9 +162,9 @@ class Kernel:
     def debug_log(self, text: str) -> None:
         """Log a message of the actor: to the tracer if there is one, else to Python's log (`hypervisor.actor_log`)."""
         if self.tracer is not None:
-            self.tracer.event(DebugLog(self.context.receiver, shortened(text)))
+            self.tracer.event(DebugLog(self.context.receiver, truncate(text)))
         elif self.machine.actor_debugging:
-            self.machine.log_actor(self.context.receiver, shortened(text))
+            self.machine.log_actor(self.context.receiver, truncate(text))
 
 
 def _has_outer_call(stack: list[tuple[ActorID, bool]], actor: ActorID) -> bool:

@@ -27,7 +27,7 @@ from localnet.chain.execution import apply_pending
 from localnet.errors import AllowanceExceeded, BelowInclusionCost, TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.rules.call_request import CallRequest
-from localnet.rules.failures import returned
+from localnet.rules.failures import output_of
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import CallOutcome, NetworkRules
 
@@ -38,9 +38,9 @@ def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE)
     """Return the returned data of a call without effect. Raises CallFailed and the errors of `overridden`."""
     rules = rules_of(machine)  # an overridden block gas limit does not limit calls
     if overrides.is_empty:  # the call's effects are reverted
-        return returned(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
+        return output_of(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
     with overridden(machine, overrides):
-        return returned(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
+        return output_of(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
 
 
 def traced_call(
@@ -90,7 +90,7 @@ def estimate(
         highest = _highest(machine, request)
         first = _with_reason(rules, machine, lambda: rules.calls.attempt(machine, request, highest))
         _check_allowance(rules, first, highest)
-        returned(rules, first)
+        output_of(rules, first)
         limit = _with_margin(rules, first.result.gas_used, highest)
         if limit == highest or _suffices(machine, request, limit):
             return limit

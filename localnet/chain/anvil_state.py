@@ -24,7 +24,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt, SignedMessage
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
-from localnet.fork.answers import bounded, bytes_of, quantity, word_of
+from localnet.fork.answers import bytes_of, quantity, unsigned, word_of
 from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import MAX_CODE_BYTES
@@ -155,11 +155,11 @@ class _Blocks:
         return self._tipset(header, first, last, executions), executions
 
     def _tipset(self, header: Json, first: int, last: int, executions: list[Execution]) -> Tipset:
-        number, gas_used = bounded(quantity(header["number"])), Gas(bounded(quantity(header["gasUsed"])))
-        base_fee, timestamp = quantity(header.get("baseFeePerGas") or "0x0"), bounded(quantity(header["timestamp"]))
-        limit = Gas(bounded(quantity(header["gasLimit"])))
+        number, gas_used = unsigned(quantity(header["number"])), Gas(unsigned(quantity(header["gasUsed"])))
+        base_fee, timestamp = quantity(header.get("baseFeePerGas") or "0x0"), unsigned(quantity(header["timestamp"]))
+        limit = Gas(unsigned(quantity(header["gasLimit"])))
         chain_id = self._machine.context.chain_id
-        excess, blob_gas_used = (bounded(quantity(header.get(name) or "0x0")) for name in _BLOB_GAS)
+        excess, blob_gas_used = (unsigned(quantity(header.get(name) or "0x0")) for name in _BLOB_GAS)
         settings = BlockSettings(
             chain_id, EthAddress(word_of(header["miner"], 20)), limit, randomness=word_of(header["mixHash"]),
             excess_blob_gas=excess,
@@ -260,4 +260,4 @@ def _header_of(env: Json, number: int) -> Json:
 
 def _number(value: Any) -> int:
     """Return a number of 64 bits, written as a number or as a quantity. Raises TypeError, ValueError."""
-    return bounded(value if type(value) is int and value >= 0 else quantity(value))
+    return unsigned(value if type(value) is int and value >= 0 else quantity(value))

@@ -45,7 +45,7 @@ def _foundry(content: Mapping[str, Any], file: Path, folder: Path) -> DebugInfo:
     build = builds.build(file)
     paths = {} if build is None else builds.numbers(build)
     if paths.get(number) != own:
-        paths = builds.agreed(number, str(own))
+        paths = builds.agreed_sources(number, str(own))
     read = folder_reader(folder.parent)
     return DebugInfo(_map(content["bytecode"], paths, read), _map(content["deployedBytecode"], paths, read))
 

@@ -50,7 +50,7 @@ class ForgeBuilds:
             self._numbers[build] = known
         return known
 
-    def agreed(self, number: int, source: str) -> dict[int, str]:
+    def agreed_sources(self, number: int, source: str) -> dict[int, str]:
         """Return the numbers on which all builds that gave a source this number agree, including the source's own."""
         own = {number: source}
         if len(self._infos) > _MAX_BUILD_INFOS:

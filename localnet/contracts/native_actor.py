@@ -31,7 +31,7 @@ from localnet.addresses import Target, filecoin_address
 from localnet.contracts.network import Messages
 from localnet.ledger.genesis import MAX_BALANCE
 from localnet.ledger.records import TransactionReceipt
-from localnet.rules.failures import returned_natively
+from localnet.rules.failures import native_output_of
 from localnet.state.controls import set_actor_code
 from localnet.state.named_code import NamedCode, schema_in_module, store_named_code, stored_interface
 from store.blockstore import get_object
@@ -94,7 +94,7 @@ class NativeActor:
         whole_number(value, "a value", None, unit="attoFIL")
         limit = self._network.rules.limits.call_gas
         message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
-        return returned_natively(self._network.rules, self._network.machine.call(message))
+        return native_output_of(self._network.rules, self._network.machine.call(message))
 
     def try_out(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> bytes:
         """Call `call_raw`, the new name of this method."""

@@ -29,7 +29,7 @@ class StoredInterfaces:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.known = _kept(store)
+        self.known = _load(store)
 
     def add(self, key: Key, named: NamedInterface) -> bool:
         """Add or replace an interface; return False if the maximum number is reached."""
@@ -43,7 +43,7 @@ class StoredInterfaces:
         return True
 
 
-def _kept(store: Store) -> dict[Key, NamedInterface]:
+def _load(store: Store) -> dict[Key, NamedInterface]:
     """Return the stored interfaces by address or name, in that order; unreadable ones are left out."""
     found: dict[Key, NamedInterface] = {}
     for key, data in store.all_metadata().items():

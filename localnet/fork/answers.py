@@ -83,7 +83,7 @@ def cid_json(cid: Cid) -> dict[str, str]:
     return {"/": show(cid)}
 
 
-def bounded(number: int) -> int:
+def unsigned(number: int) -> int:
     """Return an unsigned number of 64 bits; ValueError for a larger one."""
     if number > _U64:
         raise ValueError(f"{number:#x} in the place of a number of 64 bits")

@@ -62,7 +62,7 @@ class RemoteWords:
         assert isinstance(address, bytes)
         self._store, self._state_at = store, state_at
         self._base, self._address = base, EthAddress(address)
-        self._written, self._cleared = (_opened(store, unlink(root)) for root in (written, cleared))
+        self._written, self._cleared = (_open(store, unlink(root)) for root in (written, cleared))
 
     @property
     def held(self) -> int:
@@ -93,13 +93,13 @@ class RemoteWords:
         self._store.put(root, block)
         return root
 
-    def moved(self, base: bytes) -> Cid:
+    def move(self, base: bytes) -> Cid:
         """Return the root of the local changes applied to another remote state."""
         self._base = base
         return self.flush()
 
 
-def _opened(store: Blockstore, root: Cid) -> Kamt:
+def _open(store: Blockstore, root: Cid) -> Kamt:
     return Kamt(store, None if root == EMPTY_KAMT else root)
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
-from localnet.fork.answers import bounded, bytes_of, quantity, text, word_of
+from localnet.fork.answers import bytes_of, quantity, text, unsigned, word_of
 from localnet.fork.node_client import NodeClient, NodeError, NotCached
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
@@ -98,7 +98,7 @@ class RemoteChain:
             if self.options.offline:
                 self._chain_id = cached_chain_id(self.url)
             if self._chain_id is None:
-                self._chain_id = self.client.read(lambda answer: bounded(quantity(answer)), "eth_chainId")
+                self._chain_id = self.client.read(lambda answer: unsigned(quantity(answer)), "eth_chainId")
         return self._chain_id
 
     def ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
@@ -129,7 +129,7 @@ class RemoteChain:
 
     def block_number(self) -> int:
         """Return the number of the newest block. Raises NodeError."""
-        return self.ask(lambda answer: bounded(quantity(answer)), "eth_blockNumber")
+        return self.ask(lambda answer: unsigned(quantity(answer)), "eth_blockNumber")
 
     def block(self, number: int | None = None) -> RemoteBlock:
         """Return a block by its number, the newest one by default. Raises NodeError."""
@@ -196,7 +196,7 @@ class RemoteState:
             what = f"account {text}"
             balance, nonce, code = self.chain.at_once(
                 lambda: self._answer(quantity, what, "eth_getBalance", text),
-                lambda: self._answer(lambda answer: bounded(quantity(answer)), what, "eth_getTransactionCount", text),
+                lambda: self._answer(lambda answer: unsigned(quantity(answer)), what, "eth_getTransactionCount", text),
                 lambda: self._answer(_code, what, "eth_getCode", text),
             )
             assert isinstance(balance, int)
@@ -308,14 +308,14 @@ def _block(answer: Any) -> RemoteBlock | None:
     if not isinstance(answer, Mapping):
         raise TypeError("no object")
     return RemoteBlock(
-        number=bounded(quantity(answer["number"])),
+        number=unsigned(quantity(answer["number"])),
         hash=word_of(answer["hash"]),
-        timestamp=bounded(quantity(answer["timestamp"])),
-        base_fee=bounded(quantity(answer.get("baseFeePerGas") or "0x0")),
+        timestamp=unsigned(quantity(answer["timestamp"])),
+        base_fee=unsigned(quantity(answer.get("baseFeePerGas") or "0x0")),
         coinbase=EthAddress(word_of(answer["miner"], 20)) if answer.get("miner") else ZERO_ADDRESS,
         randomness=word_of(answer["mixHash"]) if answer.get("mixHash") else bytes(32),
-        gas_limit=bounded(quantity(answer["gasLimit"])),
-        excess_blob_gas=bounded(quantity(answer.get("excessBlobGas") or "0x0")),
-        gas_used=bounded(quantity(answer.get("gasUsed") or "0x0")),
-        blob_gas_used=bounded(quantity(answer.get("blobGasUsed") or "0x0")),
+        gas_limit=unsigned(quantity(answer["gasLimit"])),
+        excess_blob_gas=unsigned(quantity(answer.get("excessBlobGas") or "0x0")),
+        gas_used=unsigned(quantity(answer.get("gasUsed") or "0x0")),
+        blob_gas_used=unsigned(quantity(answer.get("blobGasUsed") or "0x0")),
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeGuard, TypeVar
 
 from bridge.addresses import EthAddress
-from localnet.fork.answers import bounded, quantity, word_of
+from localnet.fork.answers import quantity, unsigned, word_of
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import RemoteState
 
@@ -99,7 +99,7 @@ class RemoteHistory:
         if found is None or found.get(field) is None:
             return False
         try:
-            return bounded(quantity(found[field])) <= self.last
+            return unsigned(quantity(found[field])) <= self.last
         except (TypeError, ValueError) as error:
             raise NodeError(
                 f"{self._state.chain.client.name} returned a {field} that is not a number ({error})"

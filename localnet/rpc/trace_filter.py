@@ -85,7 +85,7 @@ def trace_at(node: NodeReader, transaction_hash: bytes, path: list[int]) -> dict
     """Return the call at a path in a transaction's call tree, a list of indices; null if there is none."""
     receipt = node.network.receipt(transaction_hash)
     (found,) = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
-    return next((trace for trace in found.placed() if trace["traceAddress"] == path), None)
+    return next((trace for trace in found.with_positions() if trace["traceAddress"] == path), None)
 
 
 def _traces(node: NodeReader, first: int, last: int) -> Iterator[dict[str, Any]]:
@@ -93,7 +93,7 @@ def _traces(node: NodeReader, first: int, last: int) -> Iterator[dict[str, Any]]
         tipset = node.network.chain.index.at(height)
         if isinstance(tipset, Tipset):
             for traces in ethereum_traces.parity_traces(node.network.chain, tipset):
-                yield from traces.placed()
+                yield from traces.with_positions()
 
 
 def _addresses(request: dict[str, Any], name: str) -> tuple[EthAddress, ...]:

@@ -100,13 +100,13 @@ def trace_transaction(node: NodeReader, transaction_hash: bytes) -> list[Any]:
     """Return a transaction's calls in Parity's form, including those of native actors."""
     receipt = node.network.receipt(transaction_hash)
     found = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
-    return [trace for traces in found for trace in traces.placed()]
+    return [trace for traces in found for trace in traces.with_positions()]
 
 
 def trace_block(node: NodeReader, at: BlockRef = LATEST) -> list[Any]:
     """Return the calls of all transactions of a block in Parity's form."""
     found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
-    return [trace for traces in found for trace in traces.placed()]
+    return [trace for traces in found for trace in traces.with_positions()]
 
 
 def trace_call(

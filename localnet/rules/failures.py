@@ -10,7 +10,7 @@ from localnet.ledger.records import TransactionReceipt
 from localnet.rules.parts import CallOutcome, NetworkRules
 
 
-def returned(rules: NetworkRules, answer: CallOutcome) -> bytes:
+def output_of(rules: NetworkRules, answer: CallOutcome) -> bytes:
     """Return the returned data of a call. Raises CallFailed, and the machine's own failure."""
     result = answer.result
     if result.fatal is not None:
@@ -21,9 +21,9 @@ def returned(rules: NetworkRules, answer: CallOutcome) -> bytes:
     return answer.data
 
 
-def returned_natively(rules: NetworkRules, result: ApplyResult) -> bytes:
+def native_output_of(rules: NetworkRules, result: ApplyResult) -> bytes:
     """Return the return value of a native actor's method, in CBOR. Raises as `returned` does."""
-    return returned(rules, CallOutcome(result, result.return_data))
+    return output_of(rules, CallOutcome(result, result.return_data))
 
 
 def transaction_failed(rules: NetworkRules, receipt: TransactionReceipt) -> TransactionFailed:

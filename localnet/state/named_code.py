@@ -87,11 +87,11 @@ def with_schema(module: bytes, text: str) -> bytes:
     check_sections(module)
     if custom_section(module, SCHEMA_SECTION) is not None:
         raise InvalidInput(f"the module already has a section {SCHEMA_SECTION}: build it without one")
-    content = _sized(SCHEMA_SECTION.encode()) + text.encode()
-    return module + b"\0" + _sized(content)
+    content = _with_length(SCHEMA_SECTION.encode()) + text.encode()
+    return module + b"\0" + _with_length(content)
 
 
-def _sized(data: bytes) -> bytes:
+def _with_length(data: bytes) -> bytes:
     """Return bytes after their length in LEB128."""
     return write_uvarint(len(data)) + data
 

@@ -134,7 +134,7 @@ def block_form(block: Mapping[str, Any], full_transactions: bool, pending: bool)
         transaction_form(each, pending) if full_transactions else bytes.fromhex(each["hash"][2:])
         for each in block["transactions"]
     )
-    return _chosen(form, [name for name in _BLOCK if name in form])
+    return _select_fields(form, [name for name in _BLOCK if name in form])
 
 
 def transaction_form(transaction: Mapping[str, Any], pending: bool) -> EthTesterDict:
@@ -157,20 +157,20 @@ def transaction_form(transaction: Mapping[str, Any], pending: bool) -> EthTester
         names.append("authorization_list")
         form["authorization_list"] = tuple(_form(each) for each in transaction["authorizationList"])
     form["to"] = form["to"] or b""
-    return _chosen(form, names, pending)
+    return _select_fields(form, names, pending)
 
 
 def receipt_form(receipt: Mapping[str, Any], pending: bool) -> EthTesterDict:
     """Return a receipt with its logs."""
     form = _form({name: value for name, value in receipt.items() if name not in ("logs", "logsBloom")})
     kind = "pending" if pending else "mined"
-    form["logs"] = tuple({"type": kind, **_chosen(_form(log), _LOG, pending)} for log in receipt["logs"])
+    form["logs"] = tuple({"type": kind, **_select_fields(_form(log), _LOG, pending)} for log in receipt["logs"])
     form["to"] = form["to"] or b""
     names = _RECEIPT + _BLOB_RECEIPT if form["type"] == BLOB else _RECEIPT
-    return {**_chosen(form, names, pending), "state_root": bytes([form["status"]])}
+    return {**_select_fields(form, names, pending), "state_root": bytes([form["status"]])}
 
 
-def _chosen(form: EthTesterDict, names: list[str], pending: bool = False) -> EthTesterDict:
+def _select_fields(form: EthTesterDict, names: list[str], pending: bool = False) -> EthTesterDict:
     chosen = {name: form[name] for name in names}
     if pending:
         chosen |= dict.fromkeys({"block_hash", "block_number", "transaction_index"} & chosen.keys())

@@ -121,13 +121,13 @@ class Web3Chain:
         return Web3Receipt(found)
 
     def _request(self, to: Target | None, data: bytes, value: int, sender: Target | None) -> TxParams:
-        from_ = self._w3.eth.accounts[0] if sender is None else self._shown(sender)
+        from_ = self._w3.eth.accounts[0] if sender is None else self._format(sender)
         request: TxParams = {"from": Web3.to_checksum_address(from_), "data": Web3.to_hex(data), "value": Wei(value)}
         if to is not None:
-            request["to"] = Web3.to_checksum_address(self._shown(to))
+            request["to"] = Web3.to_checksum_address(self._format(to))
         return request
 
-    def _shown(self, target: Target) -> str:
+    def _format(self, target: Target) -> str:
         return checksummed(self.address(target))
 
 

@@ -158,7 +158,7 @@ def compiled_code(artifacts: ArtifactFolders, creation: bool, code: bytes) -> Co
     return artifacts.creating(code) if creation else artifacts.running(code)
 
 
-def placed(
+def add_lines(
     found: Mapping[str, Any], places: Mapping[str, Any], artifacts: ArtifactFolders
 ) -> tuple[dict[str, Any], list[NamedInterface]]:
     """Add `line` (the call site) and `failedAt` to a trace's calls; return it with its contracts' interfaces.
@@ -171,7 +171,7 @@ def placed(
     todo = [(top, None, call, place) for call, place in reversed(_pairs(found, places))]
     while todo:  # without recursion: calls go 1,024 deep
         above, caller, call, place = todo.pop()
-        compiled = lines.compiled(place)
+        compiled = lines.contract_of(place)
         if compiled is not None and call["address"] is not None:
             interface = NamedInterface(compiled.name, compiled.interface, call["address"])
             named.setdefault((call["address"], compiled.name), interface)
@@ -205,7 +205,7 @@ class _Lines:
         self._artifacts, self._codes = artifacts, codes
         self._maps: dict[tuple[int, bool], tuple[CompiledContract | None, CodeMap | None]] = {}
 
-    def compiled(self, place: Mapping[str, Any] | None) -> CompiledContract | None:
+    def contract_of(self, place: Mapping[str, Any] | None) -> CompiledContract | None:
         """Return the compiled contract whose code a call executed."""
         return self._known(place)[0]
 

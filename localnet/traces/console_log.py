@@ -84,7 +84,7 @@ def log_text(calldata: bytes) -> str:
 
 
 def _format(values: Sequence[Any], types: Sequence[str]) -> str:
-    shown = [_shown(value, kind) for value, kind in zip(values, types, strict=True)]
+    shown = [_format_value(value, kind) for value, kind in zip(values, types, strict=True)]
     if not shown or types[0] != "string":
         return " ".join(shown)
     rest = list(zip(values[1:], types[1:], strict=True))
@@ -95,21 +95,21 @@ def _format(values: Sequence[Any], types: Sequence[str]) -> str:
         return _format_placeholder(*rest.pop(0), found[1]) if rest else found[0]
 
     text = _PLACEHOLDER.sub(filled, shown[0])
-    return " ".join([text, *(_shown(value, kind) for value, kind in rest)])
+    return " ".join([text, *(_format_value(value, kind) for value, kind in rest)])
 
 
 def _format_placeholder(value: Any, kind: str, place: str) -> str:
     """Format a value for a placeholder as forge and anvil do; `NaN` for a number's placeholder."""
     if place == "s":
-        return _shown(value, kind)
+        return _format_value(value, kind)
     is_number = kind.endswith("int256")
     if place == "o":
-        return str(value) if is_number else f"'{_shown(value, kind)}'"
+        return str(value) if is_number else f"'{_format_value(value, kind)}'"
     if is_number:
         return {"x": _hexadecimal, "e": _exponential}.get(place, str)(value)
     if kind == "bool" and place in "di":
         return str(int(value))
-    return _shown(value, kind) if kind == "address" and place == "x" else "NaN"
+    return _format_value(value, kind) if kind == "address" and place == "x" else "NaN"
 
 
 def _hexadecimal(number: int) -> str:
@@ -122,7 +122,7 @@ def _exponential(number: int) -> str:
     return f"{'-' if number < 0 else ''}{digits[0]}{'.' if rest else ''}{rest}e{len(digits) - 1}"
 
 
-def _shown(value: Any, kind: str) -> str:
+def _format_value(value: Any, kind: str) -> str:
     match value:
         case bool():
             return "true" if value else "false"

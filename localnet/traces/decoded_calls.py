@@ -119,11 +119,11 @@ def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> Decode
     """Describe a call of a user's precompile, by its signature if it has one."""
     name, failed = call["precompile"]["name"], call["exitCode"] != ExitCode.OK or call["error"]
     read = PrecompileCall(call["precompile"]["signature"], data, None if failed else answer)
-    arguments = _bytes(data) if read.inputs is None else ", ".join(map(_shown, read.inputs[1]))
+    arguments = _bytes(data) if read.inputs is None else ", ".join(map(_format, read.inputs[1]))
     if failed:
         result = str(call["words"])
     else:
-        result = _bytes(answer) if read.outputs is None else ", ".join(map(_shown, read.outputs[1]))
+        result = _bytes(answer) if read.outputs is None else ", ".join(map(_format, read.outputs[1]))
     return DecodedCall("precompile", name, f"({arguments})", result, ())
 
 
@@ -162,9 +162,9 @@ def _contract_call(
             decoded = named.interface.decode_call(calldata)
             if decoded is None:
                 continue
-            arguments = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
+            arguments = ", ".join(f"{name}={_format(value)}" for name, value in decoded.arguments.items())
             if call["exitCode"] == ExitCode.OK and not call["error"]:
-                result = _shown(named.interface.decode_answer(calldata, returned))
+                result = _format(named.interface.decode_answer(calldata, returned))
             else:
                 result = _revert(call, (named, *interfaces), returned) if returned else _machine_message(call)
         except AbiMismatch:
@@ -258,7 +258,7 @@ def event_text(schema: Schema, entries: Sequence[EventEntry], interfaces: Sequen
         for named in interfaces:
             decoded = named.interface.decode_log(log)
             if decoded is not None:
-                values = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
+                values = ", ".join(f"{name}={_format(value)}" for name, value in decoded.arguments.items())
                 return f"{decoded.event}({values})"
     return native_text(schema, entries) or ", ".join(f"{entry.key}={_bytes(entry.value)}" for entry in entries)
 
@@ -282,7 +282,7 @@ def _event_value(schema: Schema, each: EventValue) -> str:
     return _value(schema, each.type, each.value)
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     match value:
         case None:
             return ""
@@ -291,7 +291,7 @@ def _shown(value: Any) -> str:
         case str():
             return f'"{value}"' if not value.startswith(("0x", "f0", "f1", "f2", "f3", "f4")) else value
         case list() | tuple():
-            return f"[{', '.join(_shown(item) for item in value)}]"
+            return f"[{', '.join(_format(item) for item in value)}]"
         case _:
             return str(value)
 

@@ -65,7 +65,7 @@ class TransactionTraces:
     receipt: TransactionReceipt
     traces: list[dict[str, Any]]
 
-    def placed(self) -> Iterator[dict[str, Any]]:
+    def with_positions(self) -> Iterator[dict[str, Any]]:
         """Yield the traces, each with its block and transaction."""
         receipt = self.receipt
         for trace in self.traces:
@@ -199,7 +199,7 @@ def _write_trace(
         return selectors(top)
     if options.tracer == FLAT_CALL_TRACER:
         traces = flat_traces(top)
-        return traces if receipt is None else list(TransactionTraces(receipt, traces).placed())
+        return traces if receipt is None else list(TransactionTraces(receipt, traces).with_positions())
     if receipt is not None:
         top.gas, top.gas_used = receipt.execution.message.message.gas_limit, receipt.gas_used
     if options.tracer == CALL_TRACER:

@@ -39,7 +39,7 @@ from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
-from runtimes.evm.calls import execute_call, returned
+from runtimes.evm.calls import execute_call, return_data
 from runtimes.evm.code import EMPTY_CODE_HASH, Code, CodeCache, analyse
 from runtimes.evm.contract import EvmContract
 from runtimes.evm.engine import (
@@ -329,7 +329,7 @@ def execute_create(host: FilecoinHost, inputs: CreateInputs) -> SubcallOutcome:
     except SyscallError:
         return SubcallOutcome(False)
     if result.exit_code != ExitCode.OK:
-        return SubcallOutcome(False, returned(host, result))
+        return SubcallOutcome(False, return_data(host, result))
     try:
         created = CreateReturn.decode(host.syscalls.read(result.block_id, result.size))
     except ParamsError as error:

@@ -39,7 +39,7 @@ def execute_call(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
     return _call(host, inputs)
 
 
-def returned(host: FilecoinHost, result: SendResult) -> bytes:
+def return_data(host: FilecoinHost, result: SendResult) -> bytes:
     """Return a send's return data as seen by a contract."""
     if result.block_id == NO_BLOCK:
         return b""
@@ -62,7 +62,7 @@ def _call(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
         read_only = static or host.syscalls.kernel.context.read_only
         missing = error.number == ErrorNumber.NOT_FOUND or (read_only and error.number == ErrorNumber.READ_ONLY)
         return SubcallOutcome(missing)
-    return SubcallOutcome(result.exit_code == ExitCode.OK, returned(host, result))
+    return SubcallOutcome(result.exit_code == ExitCode.OK, return_data(host, result))
 
 
 def _delegate(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
@@ -81,7 +81,7 @@ def _delegate(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
         result = host.contract.send(myself, INVOKE_CONTRACT_DELEGATE, block, gas_limit=gas_limit(host, inputs.gas))
     except SyscallError:
         return SubcallOutcome(False)
-    return SubcallOutcome(result.exit_code == ExitCode.OK, returned(host, result))
+    return SubcallOutcome(result.exit_code == ExitCode.OK, return_data(host, result))
 
 
 def _call_precompile(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:

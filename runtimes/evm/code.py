@@ -60,7 +60,7 @@ class CodeCache:
     def __init__(self, max_bytes: int = 16 << 20) -> None:
         self._recent: BoundedCache[Cid, Code] = BoundedCache(max_bytes)
 
-    def known(self, cid: Cid) -> Code | None:
+    def cached(self, cid: Cid) -> Code | None:
         """Return the cached analysis of the block `cid`, or None."""
         return self._recent.get(cid)
 

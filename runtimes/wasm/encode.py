@@ -29,7 +29,7 @@ from runtimes.wasm.code import Instructions
 from runtimes.wasm.gas_metering import COUNTED_CALL, Charges
 from runtimes.wasm.module import ExternKind, FunctionBody, Global, Section, WasmModule
 from runtimes.wasm.stack_limiter import on_entry, on_exit
-from runtimes.wasmtime.encoding import name, section, signed, u32, vector
+from runtimes.wasmtime.encoding import encode_signed, name, section, u32, vector
 
 GAS_EXPORT = "\0gas"
 START_EXPORT = "\0start"
@@ -150,7 +150,7 @@ class Encoder:
         params = self._params(callee)
         price = (COUNTED_CALL + params) * self.instruction_price
         run_out = b"\x04\x40" + _UNREACHABLE + _END  # if: unreachable
-        charge = _COUNTER + b"\x42" + signed(price) + _SUBTRACT + run_out
+        charge = _COUNTER + b"\x42" + encode_signed(price) + _SUBTRACT + run_out
         return b"\x00" + charge + _call(callee, params) + _END
 
     def _uncounted_call(self, callee: int) -> bytes:
@@ -236,7 +236,7 @@ class Encoder:
     def _charge(self, price: int, depth: int) -> bytes:
         code = self._charges.get((price, depth))
         if code is None:
-            code = _COUNTER + b"\x42" + signed(price) + _SUBTRACT + _BRANCH_IF + u32(depth + 1)
+            code = _COUNTER + b"\x42" + encode_signed(price) + _SUBTRACT + _BRANCH_IF + u32(depth + 1)
             self._charges[price, depth] = code
         return code
 
@@ -248,5 +248,5 @@ def _call(callee: int, params: int) -> bytes:
 
 def _operand_charge(temporary: int, unit: int, depth: int) -> bytes:
     local = u32(temporary)
-    amount = b"\x20" + local + b"\xad\x42" + signed(unit) + b"\x7e"  # local, as an unsigned number, times unit
+    amount = b"\x20" + local + b"\xad\x42" + encode_signed(unit) + b"\x7e"  # local, as an unsigned number, times unit
     return b"\x22" + local + _COUNTER + amount + _SUBTRACT + _BRANCH_IF + u32(depth + 1)

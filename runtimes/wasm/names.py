@@ -69,7 +69,7 @@ def _functions(section: BinaryReader) -> dict[int, str]:
     return {}
 
 
-def _demangled(name: str) -> str:
+def _demangle(name: str) -> str:
     """Return a name in Rust's legacy mangling (`_ZN3cid4read17h...E`) as a path; other names unchanged."""
     if not (name.startswith("_ZN") and name.endswith("E")):
         return name
@@ -85,10 +85,10 @@ def _demangled(name: str) -> str:
         parts.append(rest[start:end])
         rest = rest[end:]
     path = "::".join(part.removeprefix("_") if part.startswith("_$") else part for part in parts)
-    return _ESCAPE.sub(_unescaped, path.replace("..", "::"))
+    return _ESCAPE.sub(_unescape, path.replace("..", "::"))
 
 
-def _unescaped(found: re.Match[str]) -> str:
+def _unescape(found: re.Match[str]) -> str:
     code = found[1]
     if code in _ESCAPES:
         return _ESCAPES[code]
@@ -96,7 +96,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _printable(name: str) -> str:
-    plain = _RUST_HASH.sub("", _demangled(name))
+    plain = _RUST_HASH.sub("", _demangle(name))
     text = "".join(char if char.isprintable() else "?" for char in plain)
     half = MAX_NAME_LENGTH // 2
     return text if len(text) <= MAX_NAME_LENGTH else f"{text[:half]}...{text[-half:]}"

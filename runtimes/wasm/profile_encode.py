@@ -17,7 +17,7 @@ from typing import Final
 from runtimes.wasm.encode import Encoder
 from runtimes.wasm.module import ExternKind, Section, parse_module
 from runtimes.wasm.opcodes import CALL
-from runtimes.wasmtime.encoding import name, signed, u32, vector
+from runtimes.wasmtime.encoding import encode_signed, name, u32, vector
 
 PROFILE_EXPORT: Final = "\0profile"
 _NODES_END: Final = 256 << 16
@@ -147,7 +147,7 @@ class ProfilingEncoder(Encoder):
         return self._temporary(position) + (1 if self.functions[position].charges.operands else 0)
 
     def _entered(self, function: int, local: int) -> bytes:
-        return b"\x41" + signed(function) + b"\x10" + u32(self._enter) + b"\x21" + u32(local)
+        return b"\x41" + encode_signed(function) + b"\x10" + u32(self._enter) + b"\x21" + u32(local)
 
     def _left(self, local: int) -> bytes:
         return b"\x20" + u32(local) + b"\x10" + u32(self._enter + 1)

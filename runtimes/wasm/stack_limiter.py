@@ -32,7 +32,7 @@ from runtimes.wasm.opcodes import (
     SELECT,
     UNREACHABLE,
 )
-from runtimes.wasmtime.encoding import signed, u32
+from runtimes.wasmtime.encoding import encode_signed, u32
 
 STACK_LIMIT = 2_048
 FRAME_COST = 2
@@ -153,10 +153,10 @@ def _mark(
 def on_entry(cost: int, counter: int) -> bytes:
     """Encode: add a function's cost to global `counter` and leave the innermost block if the limit is exceeded."""
     get, set_ = b"\x23" + u32(counter), b"\x24" + u32(counter)
-    add = get + b"\x41" + signed(cost) + b"\x6a" + set_
-    return add + get + b"\x41" + signed(STACK_LIMIT) + b"\x4b\x0d\x00"  # i32.gt_u, br_if 0
+    add = get + b"\x41" + encode_signed(cost) + b"\x6a" + set_
+    return add + get + b"\x41" + encode_signed(STACK_LIMIT) + b"\x4b\x0d\x00"  # i32.gt_u, br_if 0
 
 
 def on_exit(cost: int, counter: int) -> bytes:
     """Encode: subtract a function's cost from global `counter`."""
-    return b"\x23" + u32(counter) + b"\x41" + signed(cost) + b"\x6b\x24" + u32(counter)
+    return b"\x23" + u32(counter) + b"\x41" + encode_signed(cost) + b"\x6b\x24" + u32(counter)

@@ -15,7 +15,7 @@ def u32(number: int) -> bytes:
     return bytes(out)
 
 
-def signed(number: int) -> bytes:
+def encode_signed(number: int) -> bytes:
     """Encode as signed LEB128, shortest form, as in operands of i32.const and i64.const."""
     out = bytearray()
     while not -0x40 <= number < 0x40:

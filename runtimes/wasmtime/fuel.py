@@ -24,7 +24,7 @@ class _Types(ctypes.Structure):
 
 
 @cache
-def _bound(lib: Library) -> dict[str, Any]:
+def _bind(lib: Library) -> dict[str, Any]:
     """Return the library functions used only here."""
     return {
         "set": lib.bind("wasmtime_context_set_fuel", c_size_t, c_size_t, c_uint64),
@@ -44,14 +44,14 @@ class FueledInstance(Instance):
 
     def fuel(self, amount: int) -> None:
         """Set the number of instructions that it may still execute."""
-        error = _bound(self._lib)["set"](self.context, amount)
+        error = _bind(self._lib)["set"](self.context, amount)
         if error:
             raise Trap(None, self._lib.take_error(error))
 
     def left(self) -> int:
         """Return the remaining fuel; 0 if it ended because fuel ran out."""
         found = c_uint64()
-        error = _bound(self._lib)["get"](self.context, ctypes.byref(found))
+        error = _bind(self._lib)["get"](self.context, ctypes.byref(found))
         if error:
             raise Trap(None, self._lib.take_error(error))
         return found.value
@@ -60,7 +60,7 @@ class FueledInstance(Instance):
         """Return parameter and result types of an exported function as encoded in a module, or None."""
         if not self.find_function(name):
             return None
-        functions = _bound(self._lib)
+        functions = _bind(self._lib)
         found = functions["type"](self.context, self._at + 8 * self._FUNCTION + 8)
         try:
             parts = [functions[part](found).contents for part in ("parameters", "results")]

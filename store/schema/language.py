@@ -154,7 +154,7 @@ class _Parser:
         if word in SIMPLE:
             return Simple(word)
         forms: dict[str, Callable[[], Type]] = {
-            "bytes": lambda: Bytes(self._advanced()),
+            "bytes": lambda: Bytes(self._parse_advanced()),
             "struct": self._struct,
             "enum": self._enum,
             "union": self._union,
@@ -185,7 +185,7 @@ class _Parser:
         if self._skip("["):
             value, nullable = self._term()
             self._need("]")
-            return List(value, nullable, self._advanced() if declared else None)
+            return List(value, nullable, self._parse_advanced() if declared else None)
         self._need("{")
         key = self._word("the type of the keys")
         self._need(":")
@@ -202,7 +202,7 @@ class _Parser:
         self._at -= 1
         return SchemaError(f"line {self._next.line}: {kind}s have no representation '{representation}'")
 
-    def _advanced(self) -> str | None:
+    def _parse_advanced(self) -> str | None:
         representation = self._representation()
         if representation is None or representation in ("bytes", "list"):
             return None

@@ -155,9 +155,9 @@ class SchemaReader:
         }
         match kind.representation:
             case Kinded():
-                return _kinded(members)
+                return _read_kinded(members)
             case Keyed():
-                return _keyed(members)
+                return _read_keyed(members)
             case Prefix(of_bytes):
                 return _prefix(members, of_bytes)
             case Inline(key):
@@ -354,7 +354,7 @@ def _read_member(member: tuple[str, Read], step: object, data: Any) -> Record:
         raise error.below(step) from None
 
 
-def _kinded(members: _Members) -> Read:
+def _read_kinded(members: _Members) -> Read:
     def read(data: Any) -> Record:
         kind = kind_of(data)
         if kind not in members:
@@ -365,7 +365,7 @@ def _kinded(members: _Members) -> Read:
     return read
 
 
-def _keyed(members: _Members) -> Read:
+def _read_keyed(members: _Members) -> Read:
     def read(data: Any) -> Record:
         if len(_expect(data, "map")) != 1:
             raise SchemaError(f"expected a map of one entry, found {len(data)}")

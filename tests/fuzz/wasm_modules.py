@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from runtimes.wasm.module import I32, I64, MAGIC
-from runtimes.wasmtime.encoding import name, section, signed, u32, vector
+from runtimes.wasmtime.encoding import encode_signed, name, section, u32, vector
 
 F32, F64 = 0x7D, 0x7C
 TYPES = ((b"\x7f", b"\x7f"), (b"\x7f\x7e", b"\x7e"), (b"", b""), (b"\x7e", b"\x7f"), (b"\x7d\x7c", b"\x7c"))
@@ -78,7 +78,7 @@ def generated(rng: Random) -> bytes:
 
 def _constant(kind: int, rng: Random) -> bytes:
     if kind in (I32, I64):
-        return bytes((0x41 if kind == I32 else 0x42,)) + signed(rng.choice(_EDGES))
+        return bytes((0x41 if kind == I32 else 0x42,)) + encode_signed(rng.choice(_EDGES))
     return b"\x43" + rng.randbytes(4) if kind == F32 else b"\x44" + rng.randbytes(8)
 
 

@@ -21,7 +21,7 @@ GENESIS = Genesis("test", {SENDER: SENDER_BALANCE})
 def runtime(monkeypatch: pytest.MonkeyPatch) -> ScriptedRuntime:
     """Return the runtime that every machine of the test uses, under every name."""
     scripted = ScriptedRuntime()
-    monkeypatch.setattr("hypervisor.registry._installed", lambda _name: lambda _services: scripted)
+    monkeypatch.setattr("hypervisor.registry._installed_runtimes", lambda _name: lambda _services: scripted)
     return scripted
 
 

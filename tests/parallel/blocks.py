@@ -230,7 +230,7 @@ def played(content: Random, manner: Random) -> Played:
     parallel = Parallel(manner.choice((2, 2, 3)), adaptive=manner.random() < 0.3, takes_part=manner.random() < 0.7)
     serial = execute(on, messages, traced=traced)
     # adaptive workers start after two messages, however short these are
-    with patch.object(room, "_WORTH", 0.0), patch.object(room, "MIN_MESSAGES", 2):
+    with patch.object(room, "_MIN_REMAINING_SECONDS", 0.0), patch.object(room, "MIN_MESSAGES", 2):
         beside = execute(on, messages, parallel, traced=traced, foresees=manner.random() < 0.3)
     failed = sum(isinstance(result, str) or result.exit_code != 0 for result in serial[0])
     return Played(_difference(serial, beside), parallel, len(messages), failed)

@@ -154,7 +154,7 @@ def test_dying_worker_loses_no_messages() -> None:
 
 
 def test_a_worker_that_hangs_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_PATIENCE", 0.05)
+    monkeypatch.setattr(room, "_MAX_WAIT_SECONDS", 0.05)
 
     def hanging(apply: Callable[[], ApplyResult]) -> ApplyResult:
         if os.getpid() != HERE:
@@ -170,13 +170,13 @@ def test_a_worker_that_hangs_is_waited_for_a_while(monkeypatch: pytest.MonkeyPat
 @pytest.mark.slow
 def test_hanging_workers_are_not_awaited_sequentially(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    done = room._Worker.done
+    done = room._Worker.take_result
 
     def noted(worker: Any, number: int, patience: float) -> Any:
         waits.append(patience)
         return done(worker, number, patience)
 
-    monkeypatch.setattr(room._Worker, "done", noted)
+    monkeypatch.setattr(room._Worker, "take_result", noted)
 
     def hanging(apply: Callable[[], ApplyResult]) -> ApplyResult:
         if os.getpid() != HERE:
@@ -218,7 +218,7 @@ def test_worker_message_with_unanswered_extern_is_rerun_locally() -> None:
 def test_worker_cannot_write_store_or_query_node(tmp_path: Path) -> None:
     with Hypervisor.open(tmp_path / "chain") as machine, NodeClient("http://127.0.0.1:1") as client:
         refused = tmp_path / "refused"
-        child = room._forked()
+        child = room._fork()
         if child == 0:
             words = []
             for attempt in (lambda: machine.base.put(cid_of(b"", RAW), b""), lambda: client.request("eth_chainId")):
@@ -315,7 +315,7 @@ def test_worker_with_only_conflicts_is_stopped() -> None:
     with ParallelBlock(machine, block, parallel) as started:
         results = [started.apply(number) for number in range(40)]
     assert not any(result.exit_code for result in results)
-    assert (parallel.taken, parallel.again, parallel.conflicted) == (0, 20, room._TRIED)
+    assert (parallel.taken, parallel.again, parallel.conflicted) == (0, 20, room._MIN_CONFLICTS)
 
 
 # --- what workers cost ------------------------------------------------------------------------------------------------
@@ -359,7 +359,7 @@ def test_workers_start_after_first_messages_if_rest_is_slow(monkeypatch: pytest.
     parallel = Parallel(2)
     # 56 messages of 5 ms remain after eight: 0.28 seconds
     assert Ticking(monkeypatch).counting(64, lambda number: 0.005, parallel) == [8]
-    assert parallel.conflicted <= room._TRIED
+    assert parallel.conflicted <= room._MIN_CONFLICTS
     assert (parallel.taken, parallel.again) == (0, 28)  # half of the 56 were a worker's
 
 
@@ -378,7 +378,7 @@ def test_the_estimate_follows_the_messages(
 
 
 def test_workers_that_are_late_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_WORTH", 0.0)
+    monkeypatch.setattr(room, "_MIN_REMAINING_SECONDS", 0.0)
     machine = stage("filecoin").machine.fork()
 
     def apply(message: Message) -> ApplyResult:
@@ -389,13 +389,13 @@ def test_workers_that_are_late_are_not_waited_for(monkeypatch: pytest.MonkeyPatc
     messages = [payment(sender, Address.id(1), 0, nonce) for nonce in range(4) for sender in range(1, 7)]
     block = [BlockMessage(partial(apply, message), message.from_, None) for message in messages]
     waits: list[float] = []
-    done = room._Worker.done
+    done = room._Worker.take_result
 
     def noted(worker: Any, number: int, patience: float) -> Any:
         waits.append(patience)
         return done(worker, number, patience)
 
-    monkeypatch.setattr(room._Worker, "done", noted)
+    monkeypatch.setattr(room._Worker, "take_result", noted)
     parallel, began = Parallel(2), time.monotonic()
     with ParallelBlock(machine, block, parallel) as running:
         assert not any(running.apply(number).exit_code for number in range(len(block)))

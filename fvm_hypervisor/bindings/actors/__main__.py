@@ -14,7 +14,7 @@ def committed() -> dict[Path, str]:
     """Return the text of every generated file that is committed, by path."""
     texts = {PROJECT / path: text for part in (solidity, engine) for path, text in part.files().items()}
     documented = PROJECT / page.PATH
-    return texts | {documented: page.renewed(documented.read_text(encoding="utf-8"))}
+    return texts | {documented: page.update_table(documented.read_text(encoding="utf-8"))}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ BEGIN: Final = "<!-- functions of the interfaces: make bindings -->\n"
 END: Final = "<!-- end of the functions -->\n"
 
 
-def renewed(text: str) -> str:
+def update_table(text: str) -> str:
     """Return the page `text` with its generated table updated."""
     before, rest = text.split(BEGIN)
     return before + BEGIN + _table() + END + rest.split(END)[1]
@@ -27,10 +27,10 @@ def _table() -> str:
 
 def _row(function: FacadeFunction) -> str:
     mutability = "" if function.mutability == NONPAYABLE else f" {function.mutability}"
-    call = f"{INTERFACES[function.actor]}.{function.name}({_listed(function.inputs)}){mutability}"
-    answers = f"`{_listed(function.outputs)}`" if function.outputs else ""
+    call = f"{INTERFACES[function.actor]}.{function.name}({_format_list(function.inputs)}){mutability}"
+    answers = f"`{_format_list(function.outputs)}`" if function.outputs else ""
     return f"| `{call}` | {function.method} | `{function.selector.hex()}` | {answers} |\n"
 
 
-def _listed(parts: tuple[tuple[str, AbiType], ...]) -> str:
+def _format_list(parts: tuple[tuple[str, AbiType], ...]) -> str:
     return ", ".join(f"{part.source}{'[]' * part.brackets} {name}".rstrip() for name, part in parts)

@@ -62,13 +62,13 @@ def structs(actor: str) -> list[str]:
     """Return the structs used by an actor's methods, in order, without those used only by its state and events."""
     schema, own = schema_of(actor), own_types(actor)
     others = [name for name in own if name.startswith("State") or name == EVENT_ENTRIES]
-    of_others = set().union(*(_reached(schema, name) for name in others))
+    of_others = set().union(*(_reachable_types(schema, name) for name in others))
     roots = [name for name in own if name not in of_others or name.endswith(("Params", "Return"))]
-    wanted = set().union(*(_reached(schema, name) for name in roots)) - set(others)
+    wanted = set().union(*(_reachable_types(schema, name) for name in roots)) - set(others)
     return [name for name in own if name in wanted and isinstance(schema.types[name], Struct)]
 
 
-def _reached(schema: Schema, name: str) -> set[str]:
+def _reachable_types(schema: Schema, name: str) -> set[str]:
     """Return the names of a type and of all types that it refers to, directly or indirectly."""
     found: set[str] = set()
     waiting: list[Term] = [name]

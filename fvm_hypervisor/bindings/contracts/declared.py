@@ -39,7 +39,7 @@ MODULE_NAMES: Final = frozenset(
 _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 
 
-def checked(name: str) -> str:
+def check_identifier(name: str) -> str:
     """Return `name` if it is a valid Solidity identifier.
 
     Raises InvalidInput otherwise, since the name is written into source code.
@@ -134,19 +134,19 @@ def _each(user: Any, dev: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _paragraphs(user: list[dict[str, Any]], dev: list[dict[str, Any]]) -> Iterator[str]:
-    yield from (_cleaned(each["notice"]) for each in user if isinstance(each.get("notice"), str))
+    yield from (_clean(each["notice"]) for each in user if isinstance(each.get("notice"), str))
     for each in dev:
         if isinstance(each.get("details"), str):
-            yield _cleaned(each["details"])
+            yield _clean(each["details"])
         for name, text in _dict(each.get("params")).items():
             if isinstance(text, str):
-                yield f"{_cleaned(name)}: {_cleaned(text)}"
+                yield f"{_clean(name)}: {_clean(text)}"
         for name, text in _dict(each.get("returns")).items():
             if isinstance(text, str):
-                yield f"Returns {'' if name.startswith('_') else f'{_cleaned(name)}: '}{_cleaned(text)}"
+                yield f"Returns {'' if name.startswith('_') else f'{_clean(name)}: '}{_clean(text)}"
 
 
-def _cleaned(text: str) -> str:
+def _clean(text: str) -> str:
     return printable(" ".join(text.split()), MAX_CHARACTERS)
 
 
@@ -213,7 +213,7 @@ class DeclaredContract:
 def declared(content: Any, name: str) -> DeclaredContract:
     """Return the contract described by a compiler's JSON output or a plain ABI. Raises InvalidInput."""
     abi = _abi(content.get("abi") if isinstance(content, Mapping) else content)
-    own = class_name(checked(name))
+    own = class_name(check_identifier(name))
     names = [*MODULE_NAMES, own]
     structs = _structs(abi, name, names)
     nothing: Item = {"inputs": [], "outputs": []}
@@ -246,7 +246,7 @@ def _item(item: Item) -> Item:
     if item["type"].startswith("tuple"):
         found["components"] = [_item(part) for part in item.get("components", [])]
     if found["name"]:
-        checked(found["name"])
+        check_identifier(found["name"])
     return found
 
 
@@ -259,7 +259,7 @@ def _of(abi: Sequence[Item], kind: str) -> Iterator[Item]:
     seen = set()
     for entry in abi:
         if entry["type"] == kind:
-            checked(entry["name"])
+            check_identifier(entry["name"])
             if signature(entry) not in seen:
                 yield entry
             seen.add(signature(entry))
@@ -307,7 +307,7 @@ def _struct_name(item: Item, taken: Sequence[str]) -> str:
     key = struct_key(item)
     if key.startswith("("):
         return unique(class_name(snake(item["name"]).title().replace("_", "") or "Struct"), taken)
-    parts = [checked(part) for part in key.split(".")]
+    parts = [check_identifier(part) for part in key.split(".")]
     bare = class_name(parts[-1])
     return unique(class_name("".join(parts)) if bare in taken else bare, taken)
 

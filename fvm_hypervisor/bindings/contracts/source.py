@@ -84,12 +84,12 @@ def source(contract: DeclaredContract, natspec: Notes) -> str:
     for module, names in _IMPORTS:
         wanted = [name for name in names if name in used]
         if wanted or not module:
-            lines.append(_imported(module, wanted) if module else "")
+            lines.append(_import_line(module, wanted) if module else "")
     space = [""] if body.startswith("_ABI") else ["", ""]
     return "\n".join([*lines, *space, body])
 
 
-def _imported(module: str, names: Sequence[str]) -> str:
+def _import_line(module: str, names: Sequence[str]) -> str:
     line = f"from {module} import {', '.join(names)}"
     if len(line) <= WIDTH:
         return line

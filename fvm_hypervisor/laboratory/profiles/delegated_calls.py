@@ -53,7 +53,7 @@ class DelegationVariant:
 
     own_nonces: bool
     """True if authorizations use a separate nonce that starts at 0, instead of the account's nonce."""
-    most: int | None
+    max_authorizations: int | None
     """Authorizations of one transaction, at most."""
     repeats: bool
     """True if an account may sign several authorizations in one transaction; the last valid one applies."""
@@ -67,10 +67,10 @@ class DelegationVariant:
 
 VARIANTS: Final[Mapping[str, DelegationVariant]] = MappingProxyType({
     "fip": DelegationVariant(
-        own_nonces=True, most=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False
+        own_nonces=True, max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False
     ),
     "eip": DelegationVariant(
-        own_nonces=False, most=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True
+        own_nonces=False, max_authorizations=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True
     ),
 })  # fmt: skip
 """Variants of the rules: FIP-0111, and EIP-7702 where they differ."""
@@ -352,8 +352,8 @@ def count_refusal(variant: DelegationVariant, count: int) -> str:
     """Return an error for an invalid number of authorizations, otherwise an empty text."""
     if not count:
         return "a transaction of type 4 without authorizations: expected 1 or more"
-    if variant.most is not None and count > variant.most:
-        return f"{count} authorizations: at most {variant.most} in a transaction"
+    if variant.max_authorizations is not None and count > variant.max_authorizations:
+        return f"{count} authorizations: at most {variant.max_authorizations} in a transaction"
     return ""
 
 

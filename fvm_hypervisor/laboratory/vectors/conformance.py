@@ -407,10 +407,10 @@ def _compare(got: Expected, expected: Expected, message: str) -> Iterator[str]:
     if expected.penalty is None:
         return  # official vectors contain no events root and no penalty
     if got.events_root != expected.events_root:
-        yield f"events root {_shown(got.events_root)}, expected {_shown(expected.events_root)}"
+        yield f"events root {_format(got.events_root)}, expected {_format(expected.events_root)}"
     if got.penalty != expected.penalty:
         yield f"the miner's penalty {got.penalty}, expected {expected.penalty}"
 
 
-def _shown(root: Cid | None) -> str:
+def _format(root: Cid | None) -> str:
     return "none" if root is None else show(root)

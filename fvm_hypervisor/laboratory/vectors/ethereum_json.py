@@ -38,7 +38,7 @@ def within(where: str) -> Iterator[None]:
         raise type(error)(f"{where}: {error}") from None
 
 
-def _shown(value: Any) -> str:
+def _excerpt(value: Any) -> str:
     """Return the start of the JSON text of a value, for an error."""
     return f"{json.dumps(value, default=str):.60}"
 
@@ -56,7 +56,7 @@ def read_json(data: bytes, where: str) -> Any:
 def read_object(value: Any, name: str) -> Mapping[str, Any]:
     """Return `value` if it is a JSON object."""
     if not isinstance(value, Mapping):
-        raise BadFixture(f"'{name}' is {_shown(value)}, expected an object")
+        raise BadFixture(f"'{name}' is {_excerpt(value)}, expected an object")
     return value
 
 
@@ -65,14 +65,14 @@ def read_list(value: Any, name: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise BadFixture(f"'{name}' is {_shown(value)}, expected an array")
+        raise BadFixture(f"'{name}' is {_excerpt(value)}, expected an array")
     return value
 
 
 def read_field(fields: Any, name: str) -> Any:
     """Return a required field."""
     if not isinstance(fields, Mapping):
-        raise BadFixture(f"expected an object with the field '{name}', found {_shown(fields)}")
+        raise BadFixture(f"expected an object with the field '{name}', found {_excerpt(fields)}")
     if name not in fields:
         raise BadFixture(f"the field '{name}' is missing")
     return fields[name]
@@ -90,9 +90,9 @@ def read_number(value: Any, name: str, bits: int | None = 256) -> int:
     elif isinstance(value, int) and not isinstance(value, bool):
         number = value
     if number < 0:
-        raise BadFixture(f"'{name}' is {_shown(value)}, expected a number")
+        raise BadFixture(f"'{name}' is {_excerpt(value)}, expected a number")
     if bits is not None and number >> bits:
-        raise BadFixture(f"'{name}' is {_shown(value)}, which is over {bits} bits")
+        raise BadFixture(f"'{name}' is {_excerpt(value)}, which is over {bits} bits")
     return number
 
 
@@ -101,7 +101,7 @@ def read_bytes(value: Any, name: str, length: int | None = None) -> bytes:
     try:
         data = bytes.fromhex(value.removeprefix("0x"))
     except (AttributeError, ValueError):
-        raise BadFixture(f"'{name}' is {_shown(value)}, expected bytes in hex") from None
+        raise BadFixture(f"'{name}' is {_excerpt(value)}, expected bytes in hex") from None
     if length is not None and len(data) != length:
         raise BadFixture(f"'{name}' has {len(data)} bytes, expected {length}")
     return data

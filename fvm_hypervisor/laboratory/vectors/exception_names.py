@@ -109,7 +109,7 @@ _OLD: Final[Mapping[str, str]] = MappingProxyType({
 """Current names by the names in older fixtures."""
 
 
-def accepted(expected: str) -> set[str]:
+def accepted_names(expected: str) -> set[str]:
     """Return the current names of the exceptions that a fixture accepts, without prefixes."""
     names: set[str] = set()
     for part in expected.split("|"):
@@ -127,5 +127,5 @@ def matches(names: Iterable[str], expected: str) -> bool:
     """
     if not expected:
         return True
-    wanted, found = accepted(expected), {*names}
+    wanted, found = accepted_names(expected), {*names}
     return not wanted.isdisjoint(found) or (_ENCODING in found and any(name.startswith(_RLP) for name in wanted))

@@ -114,7 +114,7 @@ def vector_of(
         chain_id=source.chain_id,
     )
     vector = tipset_vector(initial, past.parent.height, past.work, supply.answered, outcome)
-    return _proved(vector, bundles, initial, len(outcome.results), past.overlay)
+    return _prove(vector, bundles, initial, len(outcome.results), past.overlay)
 
 
 def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str) -> Extracted:
@@ -158,7 +158,7 @@ def vector_of_message(
         network=past.network,
         chain_id=source.chain_id,
     )
-    return _proved(message_vector(initial, context, carried, result, recording.root), bundles, initial, 1, past.overlay)
+    return _prove(message_vector(initial, context, carried, result, recording.root), bundles, initial, 1, past.overlay)
 
 
 def _bundle_of(store: Store, root: Cid, bundles: BundleFolder) -> tuple[Cid, MemoryStore | None]:
@@ -235,7 +235,7 @@ def _compare_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence
         )
 
 
-def _proved(
+def _prove(
     vector: Vector, bundles: BundleFolder, initial: VectorInput, results: int, overlay: Overlay | None
 ) -> Extracted:
     """Run a vector on the blocks that it contains and return it. Raises NotExtracted if it fails."""

@@ -102,13 +102,13 @@ def _values(store: Blockstore, path: str, ours: Any, expected: Any) -> Iterator[
     elif isinstance(ours, dict) and isinstance(expected, dict) and ours.keys() == expected.keys():
         for key, mine in ours.items():
             yield from _values(store, f"{path}.{key}", mine, expected[key])
-    elif (mine_cid := _linked(ours)) and (other_cid := _linked(expected)):
+    elif (mine_cid := _link_target(ours)) and (other_cid := _link_target(expected)):
         yield from _blocks(store, path, mine_cid, other_cid)
     else:
-        yield f"{path}: {_shown(ours)}, expected {_shown(expected)}"
+        yield f"{path}: {_format(ours)}, expected {_format(expected)}"
 
 
-def _linked(value: Any) -> Cid | None:
+def _link_target(value: Any) -> Cid | None:
     try:
         return unlink(value)
     except CodecError:
@@ -136,7 +136,7 @@ def _hamt(store: Blockstore, ours: Cid, expected: Cid) -> Iterator[tuple[bytes |
         return
     for slot in sorted(left.keys() | right.keys()):
         mine, other = left.get(slot, []), right.get(slot, [])
-        mine_cid, other_cid = _linked(mine), _linked(other)
+        mine_cid, other_cid = _link_target(mine), _link_target(other)
         if mine_cid and other_cid:
             yield from _hamt(store, mine_cid, other_cid)
         elif mine != other:
@@ -165,7 +165,7 @@ def _entries(store: Blockstore, ours: Any, expected: Any) -> Iterator[tuple[byte
 
 
 def _leaves(store: Blockstore, pointer: Any) -> Iterator[tuple[bytes, Any]]:
-    child = _linked(pointer)
+    child = _link_target(pointer)
     if child is None:
         for entry in pointer:
             if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], bytes)):
@@ -183,9 +183,9 @@ def _shown_key(key: bytes) -> str:
         return f"0x{key.hex()}"
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if value is _ABSENT:
         return "nothing"
-    cid = _linked(value)
+    cid = _link_target(value)
     text = show(cid) if cid else f"0x{value.hex()}" if isinstance(value, bytes) else repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."

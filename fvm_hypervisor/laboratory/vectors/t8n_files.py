@@ -44,30 +44,30 @@ def run(request: Request) -> int:
     try:
         schedule_of(fork)
     except InvalidInput as error:
-        return _failed(CONFIG_ERROR, str(error))
+        return _failure(CONFIG_ERROR, str(error))
     if request.reward < _NO_REWARD:
-        return _failed(CONFIG_ERROR, f"reward {request.reward} is out of range: expected wei, or -1 for none")
+        return _failure(CONFIG_ERROR, f"reward {request.reward} is out of range: expected wei, or -1 for none")
     try:
         alloc, env, txs = _read(request.inputs)
         done = transition(alloc, env, txs, fork, request.chain_id, request.evm, request.trace, request.reward)
         _write(request, done)
     except MissingValue as error:
-        return _failed(CONFIG_ERROR, str(error))
+        return _failure(CONFIG_ERROR, str(error))
     except MissingBlockHash as error:
-        return _failed(MISSING_BLOCK_HASH, str(error))
+        return _failure(MISSING_BLOCK_HASH, str(error))
     except InvalidInput as error:
-        return _failed(JSON_ERROR, str(error))
+        return _failure(JSON_ERROR, str(error))
     except FileNotFoundError as error:
         named = next((name for name, location in request.inputs.items() if location == error.filename), None)
         if named is None:
-            return _failed(IO_ERROR, f"{error.filename} cannot be written: its folder does not exist")
-        return _failed(IO_ERROR, f"there is no file {error.filename}: pass a file, or stdin, with --input.{named}")
+            return _failure(IO_ERROR, f"{error.filename} cannot be written: its folder does not exist")
+        return _failure(IO_ERROR, f"there is no file {error.filename}: pass a file, or stdin, with --input.{named}")
     except OSError as error:
-        return _failed(IO_ERROR, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return _failure(IO_ERROR, f"{error.filename}: {error.strerror}" if error.filename else str(error))
     return 0
 
 
-def _failed(code: int, text: str) -> int:
+def _failure(code: int, text: str) -> int:
     sys.stderr.write(f"error: {text}\n")
     return code
 

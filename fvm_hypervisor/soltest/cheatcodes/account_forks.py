@@ -119,7 +119,7 @@ def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkStat
         dropped |= others
         for known in others:
             actors.pop(known, None)
-        actors[actor] = _moved(context, state, fork.base)
+        actors[actor] = _move(context, state, fork.base)
     marked, mark = origin.mark(number, fork.base)
     actors[marked] = mark
     changed, change = origin.change(origin.last_change)
@@ -143,7 +143,7 @@ def _persistent_accounts(context: Context, calls: EthereumCalls) -> Iterator[_Pe
             yield _PersistentAccount(address, actor, state)
 
 
-def _moved(context: Context, state: ActorState, fork: int) -> ActorState:
+def _move(context: Context, state: ActorState, fork: int) -> ActorState:
     """Return a persistent account's state on another fork, from which its unwritten slots are read."""
     machine, origin = context.machine, _origin_of(context)
     if state.code != machine.manifest.code("evm") or state.head == EMPTY_ARRAY_CID:

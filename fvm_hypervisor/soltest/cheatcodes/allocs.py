@@ -9,7 +9,7 @@ from typing import Any
 from bridge.addresses import EthAddress, from_delegated
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.files import allowed, read_text, write_bytes
+from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, write_bytes
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
@@ -53,7 +53,7 @@ def _accounts(context: Context) -> Iterator[EthAddress]:
 
 @cheatcode("loadAllocs(string)")
 def _load(context: Context, path: str) -> None:
-    if not allowed(context, path, "read").is_file():
+    if not allowed_file(context, path, "read").is_file():
         raise CheatcodeFailure(f"allocs file does not exist: {path}")
     try:
         genesis = parse_json(read_text(context, path))

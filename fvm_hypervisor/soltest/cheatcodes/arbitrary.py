@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Context
-from fvm_hypervisor.soltest.cheatcodes.fuzzing import drawn
+from fvm_hypervisor.soltest.cheatcodes.fuzzing import draw_bytes
 from fvm_hypervisor.soltest.cheatcodes.state import State
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from runtimes.evm.ethereum import EthereumHost
@@ -29,4 +29,4 @@ def fill_slot(state: State, seed: int, host: EthereumHost, slot: int) -> None:
         return
     state.drawn.add((host.address, slot))
     if not host.accounts.word(host.actor, slot) or overwrite:
-        host.accounts.store(host.actor, slot, int.from_bytes(drawn(state, seed), "big"))
+        host.accounts.store(host.actor, slot, int.from_bytes(draw_bytes(state, seed), "big"))

@@ -26,7 +26,7 @@ def attach(context: Context, name: str) -> None:
         found.attached.append(name)
 
 
-def not_sent(context: Context, name: str) -> None:
+def record_unsent(context: Context, name: str) -> None:
     """Record that the cheatcode made a transaction that is not sent, if the script is broadcasting."""
     found = context.state.broadcasts
     if found is not None and any(prank.broadcast for prank in context.state.pranks.values()):

@@ -130,14 +130,14 @@ def _text(types: tuple[str, ...], data: bytes) -> str | None:
     except (DecodingError, OverflowError, ValueError):
         return None
     if len(types) == 1:
-        return _shown(types[0], values[0])
-    text = _with_point(values[1], values[2]) if len(types) == 3 else _shown(types[1], values[1])
+        return _format(types[0], values[0])
+    text = _with_point(values[1], values[2]) if len(types) == 3 else _format(types[1], values[1])
     return f"{values[0]}: {text}"
 
 
-def _shown(kind: str, value: Any) -> str:
+def _format(kind: str, value: Any) -> str:
     if kind.endswith("[]"):
-        return f"[{', '.join(_shown(kind[:-2], item) for item in value)}]"
+        return f"[{', '.join(_format(kind[:-2], item) for item in value)}]"
     if kind == "address":
         return checksummed(EthAddress(bytes.fromhex(value[2:])))
     return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)

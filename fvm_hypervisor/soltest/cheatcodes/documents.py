@@ -80,7 +80,7 @@ def at_or(document: Any, path: str, kind: str, default: Any) -> Any:
     found = select(document, path)
     if len(found) > 1:
         raise CheatcodeFailure(f'path "{path}" must return exactly one JSON value')
-    return coerced(found[0], kind) if found else default
+    return coerce(found[0], kind) if found else default
 
 
 def exists(document: Any, path: str) -> bool:
@@ -99,7 +99,7 @@ def keys(document: Any, path: str) -> list[str]:
 # --- ABI values ------------------------------------------------------------------------------------------------------
 
 
-def guessed(value: Any) -> tuple[str, Any]:
+def infer_value(value: Any) -> tuple[str, Any]:
     """Return the ABI type and value of an untyped value."""
     match value:
         case None:
@@ -116,7 +116,7 @@ def guessed(value: Any) -> tuple[str, Any]:
         case list():
             return _guessed_list(value)
         case dict():
-            parts = [guessed(value[key]) for key in sorted(value)]
+            parts = [infer_value(value[key]) for key in sorted(value)]
             return f"({','.join(kind for kind, _ in parts)})", tuple(part for _, part in parts)
         case _:
             raise CheatcodeFailure(f"{value!r:.60} has no ABI type")
@@ -138,7 +138,7 @@ def _guessed_text(text: str) -> tuple[str, Any]:
 
 
 def _guessed_list(values: Sequence[Any]) -> tuple[str, Any]:
-    parts = [guessed(value) for value in values]
+    parts = [infer_value(value) for value in values]
     kinds = {kind for kind, _ in parts}
     if kinds == {"uint256", "int256"}:
         return "int256[]", [part for _, part in parts]
@@ -147,27 +147,27 @@ def _guessed_list(values: Sequence[Any]) -> tuple[str, Any]:
     return f"{parts[0][0] if parts else 'bytes32'}[]", [part for _, part in parts]
 
 
-def encoded(value: Any) -> bytes:
+def encode_inferred(value: Any) -> bytes:
     """Return an untyped value, ABI-encoded."""
-    kind, part = guessed(value)
+    kind, part = infer_value(value)
     if isinstance(value, dict) and not value:
         return b""
     return encode([kind], [part])
 
 
-def coerced(value: Any, kind: str) -> Any:
+def coerce(value: Any, kind: str) -> Any:
     """Return a document's value as a value of a type. Raises CheatcodeFailure."""
     if kind.endswith("[]"):
         if not isinstance(value, list):
             return read_value(_text(value), kind)
-        return [coerced(item, kind[:-2]) for item in value]
+        return [coerce(item, kind[:-2]) for item in value]
     if kind.startswith("("):
         parts = split(kind[1:-1])
         if isinstance(value, Mapping):
             value = [value[key] for key in sorted(value)]
         if not isinstance(value, list) or len(value) != len(parts):
             raise CheatcodeFailure(f"expected {len(parts)} values, found {_named(value)}")
-        return tuple(coerced(item, part) for item, part in zip(value, parts, strict=True))
+        return tuple(coerce(item, part) for item, part in zip(value, parts, strict=True))
     if kind == "string":
         if isinstance(value, Mapping):
             raise CheatcodeFailure("expected string, found JSON object")
@@ -184,7 +184,7 @@ def coerced(value: Any, kind: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json_text.written(value)
+    return value if isinstance(value, str) else json_text.to_text(value)
 
 
 def _named(value: Any) -> str:
@@ -195,19 +195,19 @@ def _named(value: Any) -> str:
 _STRUCT: Final = re.compile(r"\s*(\w+)\s*\((.*?)\)\s*(?=\w+\s*\(|$)", re.DOTALL)
 
 
-def typed(value: Any, description: str) -> bytes:
+def encode_typed(value: Any, description: str) -> bytes:
     """Return a value encoded by a type description: an ABI type, or structs in EIP-712's notation."""
     if is_type(description):
-        return encode([description], [coerced(value, description)])
+        return encode([description], [coerce(value, description)])
     structs = _structs(description)
     kind, part = _structured(value, next(iter(structs)), structs)
     return encode([kind], [part])
 
 
-def typed_array(values: Any, description: str) -> bytes:
+def encode_typed_array(values: Any, description: str) -> bytes:
     """Return a list of values encoded by the description of their type, as in `typed`."""
     if is_type(description):
-        return typed(values, f"{description}[]")
+        return encode_typed(values, f"{description}[]")
     structs = _structs(description)
     kind, parts = _structured(values, f"{next(iter(structs))}[]", structs)
     return encode([kind], [parts])
@@ -232,7 +232,7 @@ def _structured(value: Any, kind: str, structs: Mapping[str, Sequence[tuple[str,
         parts = [_structured(item, inner, structs) for item in value]
         return f"{parts[0][0] if parts else _flat(inner, structs)}[]", [part for _, part in parts]
     if kind not in structs:
-        return kind, coerced(value, kind)
+        return kind, coerce(value, kind)
     if not isinstance(value, Mapping):
         raise CheatcodeFailure(f"expected object, found {_named(value)}")
     fields = []

@@ -21,7 +21,7 @@ MAX_FILE_BYTES: Final = 64 << 20
 _ALLOWED: Final = {"read": ("read", "read-write", "true"), "write": ("write", "read-write", "true")}
 
 
-def allowed(context: Context, path: str, access: str) -> Path:
+def allowed_file(context: Context, path: str, access: str) -> Path:
     """Return the file at a path if the project allows this access (`read` or `write`). Raises CheatcodeFailure."""
     context.note_input("files")
     root = context.settings.root
@@ -45,7 +45,7 @@ def allowed(context: Context, path: str, access: str) -> Path:
 
 def read_bytes(context: Context, path: str) -> bytes:
     """Return a file's content. Raises CheatcodeFailure."""
-    target = allowed(context, path, "read")
+    target = allowed_file(context, path, "read")
     try:
         if not target.exists():
             raise CheatcodeFailure(f'failed to open file "{target}": No such file or directory (os error 2)')
@@ -68,7 +68,7 @@ def read_text(context: Context, path: str) -> str:
 
 def write_bytes(context: Context, path: str, data: bytes) -> None:
     """Write a file. Raises CheatcodeFailure."""
-    target = allowed(context, path, "write")
+    target = allowed_file(context, path, "write")
     try:
         target.write_bytes(data)
     except OSError as error:
@@ -90,7 +90,7 @@ def _read_binary(context: Context, path: str) -> bytes:
 
 @cheatcode("readLine(string)", returns="string")
 def _read_line(context: Context, path: str) -> str:
-    data, key = read_bytes(context, path), str(allowed(context, path, "read"))
+    data, key = read_bytes(context, path), str(allowed_file(context, path, "read"))
     start = context.state.reading.get(key, 0)
     end = data.find(b"\n", start)
     line = data[start:] if end < 0 else data[start:end]
@@ -100,7 +100,7 @@ def _read_line(context: Context, path: str) -> str:
 
 @cheatcode("closeFile(string)")
 def _close(context: Context, path: str) -> None:
-    context.state.reading.pop(str(allowed(context, path, "read")), None)
+    context.state.reading.pop(str(allowed_file(context, path, "read")), None)
 
 
 @cheatcode("writeFile(string,string)")
@@ -115,7 +115,7 @@ def _write_binary(context: Context, path: str, data: bytes) -> None:
 
 @cheatcode("writeLine(string,string)")
 def _write_line(context: Context, path: str, line: str) -> None:
-    target = allowed(context, path, "write")
+    target = allowed_file(context, path, "write")
     try:
         with target.open("a") as file:
             file.write(f"{line}\n")
@@ -125,7 +125,7 @@ def _write_line(context: Context, path: str, line: str) -> None:
 
 @cheatcode("removeFile(string)")
 def _remove(context: Context, path: str) -> None:
-    target = allowed(context, path, "write")
+    target = allowed_file(context, path, "write")
     context.state.reading.pop(str(target), None)
     _do(target, "remove file", target.unlink)
 
@@ -139,7 +139,7 @@ def _copy(context: Context, source: str, to: str) -> int:
 
 @cheatcode("createDir(string,bool)")
 def _create_dir(context: Context, path: str, recursive: bool) -> None:
-    target = allowed(context, path, "write")
+    target = allowed_file(context, path, "write")
     _do(target, "create directory", lambda: target.mkdir(parents=recursive, exist_ok=recursive))
 
 
@@ -147,7 +147,7 @@ def _create_dir(context: Context, path: str, recursive: bool) -> None:
 def _remove_dir(context: Context, path: str, recursive: bool) -> None:
     import shutil
 
-    target = allowed(context, path, "write")
+    target = allowed_file(context, path, "write")
     _do(target, "remove directory", lambda: shutil.rmtree(target) if recursive else target.rmdir())
 
 
@@ -160,17 +160,17 @@ def _do(target: Path, what: str, action: Any) -> None:
 
 @cheatcode("exists(string)", returns="bool")
 def _exists(context: Context, path: str) -> bool:
-    return allowed(context, path, "read").exists()
+    return allowed_file(context, path, "read").exists()
 
 
 @cheatcode("isFile(string)", returns="bool")
 def _is_file(context: Context, path: str) -> bool:
-    return allowed(context, path, "read").is_file()
+    return allowed_file(context, path, "read").is_file()
 
 
 @cheatcode("isDir(string)", returns="bool")
 def _is_dir(context: Context, path: str) -> bool:
-    return allowed(context, path, "read").is_dir()
+    return allowed_file(context, path, "read").is_dir()
 
 
 @cheatcode("projectRoot()", returns="string")
@@ -181,7 +181,7 @@ def _root(context: Context) -> str:
 
 @cheatcode("readLink(string)", returns="string")
 def _link(context: Context, path: str) -> str:
-    allowed(context, path, "read")
+    allowed_file(context, path, "read")
     try:
         return os.readlink(context.settings.root / path)
     except OSError as error:
@@ -190,7 +190,7 @@ def _link(context: Context, path: str) -> str:
 
 @cheatcode("fsMetadata(string)", returns="(bool,bool,uint256,bool,uint256,uint256,uint256)")
 def _metadata(context: Context, path: str) -> tuple[bool, bool, int, bool, int, int, int]:
-    target = allowed(context, path, "read")
+    target = allowed_file(context, path, "read")
     try:
         found = target.stat()
     except OSError as error:
@@ -221,7 +221,7 @@ def _read_dir_links(context: Context, path: str, depth: int, _follow: bool) -> S
 
 
 def _entries(context: Context, path: str, depth: int) -> list[Any]:
-    target = allowed(context, path, "read")
+    target = allowed_file(context, path, "read")
     found: list[Any] = []
 
     def walk(folder: Path, level: int) -> None:

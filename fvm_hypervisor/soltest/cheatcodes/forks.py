@@ -192,7 +192,7 @@ def _roll_to(context: Context, number: int, block: int) -> None:
     with node_errors():
         rolled = _rules(context).at_block(context, fork.url, block)
     with fork_change(context), node_errors():
-        _rolled(context, number, rolled)
+        _move_fork(context, number, rolled)
         records.pending.pop(number, None)
 
 
@@ -202,14 +202,14 @@ def _roll_to_transaction(context: Context, number: int, transaction: bytes) -> N
         rolled, pending = rules.before(context, fork.url, transaction)
     with fork_change(context), node_errors():
         records.pending.pop(number, None)
-        is_active = _rolled(context, number, rolled)
+        is_active = _move_fork(context, number, rolled)
         if pending is not None and is_active:
             rules.replay(context, pending)
         elif pending is not None:
             records.pending[number] = pending
 
 
-def _rolled(context: Context, number: int, fork: NetworkFork) -> bool:
+def _move_fork(context: Context, number: int, fork: NetworkFork) -> bool:
     """Move a fork to another block; return True if it is the active one."""
     records = context.state.forks
     records.forks[number] = fork

@@ -16,10 +16,10 @@ _TOP = 1 << 256
 
 def draw(context: Context, size: int = 32) -> bytes:
     """Return random bytes, determined by the seed and the previous draws."""
-    return drawn(context.state, context.settings.seed, size)
+    return draw_bytes(context.state, context.settings.seed, size)
 
 
-def drawn(state: State, of_run: int, size: int = 32) -> bytes:
+def draw_bytes(state: State, of_run: int, size: int = 32) -> bytes:
     """Return random bytes from the run's seed, or from the seed that the test has set."""
     out = b""
     while len(out) < size:

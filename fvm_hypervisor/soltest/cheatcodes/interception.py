@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.cheatcodes.broadcasts import collecting
 from fvm_hypervisor.soltest.cheatcodes.diffs import close_access, open_access
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
-from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, checked, voids
+from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, check_outcome, voids
 from fvm_hypervisor.soltest.cheatcodes.state import ExpectedRevert, Mock, State
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from runtimes.evm import CallKind, SubcallOutcome
@@ -91,7 +91,7 @@ def check_revert(
     """Return the answer that replaces an expected revert, or the failure if the call did not revert as expected."""
     state.revert = None
     try:
-        checked(expected, answer, words)
+        check_outcome(expected, answer, words)
     except CheatcodeFailure as failure:
         return SubcallOutcome(False, failure_data(failure.message))
     expected.seen += 1

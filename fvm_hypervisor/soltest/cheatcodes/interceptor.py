@@ -361,7 +361,7 @@ class Cheatcodes:
             if word is not None:
                 state.writes.setdefault(host.address, []).append(slot)
         if state.mappings is not None and word is not None:
-            state.mappings.setdefault(host.address, MappingSlots()).written(slot)
+            state.mappings.setdefault(host.address, MappingSlots()).record_write(slot)
         if state.diff is not None:
             before = host.accounts.word(host.actor, slot)
             note_slot(state, host.address, slot, word is not None, before, before if word is None else word)

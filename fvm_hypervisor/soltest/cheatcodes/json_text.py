@@ -58,7 +58,7 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"expected value, found {name}")
 
 
-def written(value: Any, indent: int | None = None, level: int = 0) -> str:
+def to_text(value: Any, indent: int | None = None, level: int = 0) -> str:
     """Return a value as JSON: compact, or a line per element with `indent` spaces per level."""
     if isinstance(value, Number):
         return value.text
@@ -67,11 +67,11 @@ def written(value: Any, indent: int | None = None, level: int = 0) -> str:
     if isinstance(value, Mapping):
         ends, colon = "{}", ":" if indent is None else ": "
         parts = [
-            f"{json.dumps(key, ensure_ascii=False)}{colon}{written(part, indent, level + 1)}"
+            f"{json.dumps(key, ensure_ascii=False)}{colon}{to_text(part, indent, level + 1)}"
             for key, part in value.items()
         ]
     else:
-        ends, parts = "[]", [written(part, indent, level + 1) for part in value]
+        ends, parts = "[]", [to_text(part, indent, level + 1) for part in value]
     if indent is None or not parts:
         return f"{ends[0]}{','.join(parts)}{ends[1]}"
     line = "\n" + " " * indent * level

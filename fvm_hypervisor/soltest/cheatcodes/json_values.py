@@ -8,7 +8,7 @@ from fvm_hypervisor.soltest.cheatcodes import documents, json_text
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.files import read_text, write_bytes
-from fvm_hypervisor.soltest.cheatcodes.json_text import written
+from fvm_hypervisor.soltest.cheatcodes.json_text import to_text
 from fvm_hypervisor.soltest.cheatcodes.strings import is_type, show
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.cheatcodes.values import decode, split
@@ -26,7 +26,7 @@ _SAFE: Final = 1 << 63
 
 @cheatcode("parseJson(string)", returns="bytes")
 def _parse(_context: Context, text: str) -> bytes:
-    return documents.encoded(documents.read_json(text))
+    return documents.encode_inferred(documents.read_json(text))
 
 
 @cheatcode("parseJson(string,string)", returns="bytes")
@@ -34,15 +34,15 @@ def _parse_at(_context: Context, text: str, key: str) -> bytes:
     found = documents.select(documents.read_json(text), key)
     if not found:
         return b""
-    return documents.encoded(found[0] if len(found) == 1 else found)
+    return documents.encode_inferred(found[0] if len(found) == 1 else found)
 
 
 def _family(name: str, kind: str) -> None:
     cheatcode(f"parseJson{name}(string,string)", returns=kind)(
-        lambda _context, text, key: documents.coerced(documents.at(documents.read_json(text), key), kind)
+        lambda _context, text, key: documents.coerce(documents.at(documents.read_json(text), key), kind)
     )
     cheatcode(f"parseJson{name}Array(string,string)", returns=f"{kind}[]")(
-        lambda _context, text, key: documents.coerced(documents.at(documents.read_json(text), key), f"{kind}[]")
+        lambda _context, text, key: documents.coerce(documents.at(documents.read_json(text), key), f"{kind}[]")
     )
     for ending, every in (("", kind), ("Array", f"{kind}[]")):
         cheatcode(f"parseJson{name}{ending}(string,string,{every})", returns=every)(
@@ -78,17 +78,17 @@ def _exists(_context: Context, text: str, key: str) -> bool:
 
 @cheatcode("parseJsonType(string,string)", returns="bytes")
 def _typed(_context: Context, text: str, description: str) -> bytes:
-    return documents.typed(documents.read_json(text), description)
+    return documents.encode_typed(documents.read_json(text), description)
 
 
 @cheatcode("parseJsonType(string,string,string)", returns="bytes")
 def _typed_at(_context: Context, text: str, key: str, description: str) -> bytes:
-    return documents.typed(documents.at(documents.read_json(text), key), description)
+    return documents.encode_typed(documents.at(documents.read_json(text), key), description)
 
 
 @cheatcode("parseJsonTypeArray(string,string,string)", returns="bytes")
 def _typed_array(_context: Context, text: str, key: str, description: str) -> bytes:
-    return documents.typed_array(documents.at(documents.read_json(text), key), description)
+    return documents.encode_typed_array(documents.at(documents.read_json(text), key), description)
 
 
 # --- construction ---------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def as_json(kind: str, value: Any) -> Any:
 def _put(context: Context, name: str, key: str, value: Any) -> str:
     members = context.state.json.setdefault(name, {})
     members[key] = value
-    return written(dict(sorted(members.items())))
+    return to_text(dict(sorted(members.items())))
 
 
 def _serialize(name: str, kind: str) -> None:
@@ -146,7 +146,7 @@ def _serialize_json(context: Context, name: str, text: str) -> str:
 
 @cheatcode("serializeJsonType(string,bytes)", returns="string", partial="ABI types only, no structs by name")
 def _serialize_type(_context: Context, description: str, data: bytes) -> str:
-    return written(as_json(description, _decode(description, data)))
+    return to_text(as_json(description, _decode(description, data)))
 
 
 @cheatcode(
@@ -168,7 +168,7 @@ def _write(context: Context, text: str, path: str) -> None:
         value = json_text.read(text)
     except ValueError:
         value = text
-    write_bytes(context, path, written(value, indent=2).encode())
+    write_bytes(context, path, to_text(value, indent=2).encode())
 
 
 @cheatcode("writeJson(string,string,string)")
@@ -177,11 +177,11 @@ def _write_at(context: Context, text: str, path: str, key: str) -> None:
         value = json_text.read(text)
     except ValueError:
         value = text
-    document = replaced(documents.read_json(read_text(context, path)), key, value)
-    write_bytes(context, path, written(document, indent=2).encode())
+    document = replace_value(documents.read_json(read_text(context, path)), key, value)
+    write_bytes(context, path, to_text(document, indent=2).encode())
 
 
-def replaced(document: Any, key: str, value: Any) -> Any:
+def replace_value(document: Any, key: str, value: Any) -> Any:
     """Replace the value at a path; its last step may be a new member of an object."""
     parts = [part for part in key.strip().removeprefix("$").replace("]", "").replace("[", ".").split(".") if part]
     if not parts:

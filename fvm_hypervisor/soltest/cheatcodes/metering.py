@@ -13,7 +13,7 @@ _OWN_COST: Final = 171
 """Gas that forge attributes to starting a measurement."""
 
 
-def _used(context: Context) -> int:
+def _gas_used(context: Context) -> int:
     if context.host is not None:
         context.host.gas.settle()
         used = context.calls.gas.used
@@ -24,7 +24,7 @@ def _used(context: Context) -> int:
 
 @cheatcode("pauseGasMetering()")
 def _pause(context: Context) -> None:
-    context.state.paused_gas.setdefault(context.depth, _used(context))
+    context.state.paused_gas.setdefault(context.depth, _gas_used(context))
 
 
 @cheatcode("resumeGasMetering()", partial="gas that was paused in another frame stays used")
@@ -63,7 +63,7 @@ def _start_meter(context: Context, group: str, name: str) -> None:
     if state.active_meter is not None:
         group, name = state.active_meter
         raise CheatcodeFailure(f"gas snapshot was already started with group: {group} and name: {name}")
-    used = _used(context)
+    used = _gas_used(context)
     # as in forge: from the end of the previous measurement, if there was one
     before = max(0, used - state.last_measured) if context.host is not None and state.last_measured else 0
     state.meters[group, name] = GasMeter(group, name, used - before)
@@ -94,7 +94,7 @@ def _stop_meter(context: Context, group: str, name: str) -> int:
     meter = state.meters.pop((group, name), None)
     if meter is None:
         raise CheatcodeFailure(f"no gas snapshot was started with the name: {name} in group: {group}")
-    used = _used(context)
+    used = _gas_used(context)
     if context.host is not None:  # Ethereum's rules: excludes the call of this cheatcode, which is warm
         used -= context.host.prices.warm
         state.last_measured = used

@@ -17,7 +17,7 @@ DUMMY_ADDRESS: Final = bytes(19) + b"\x01"
 ReasonText = Callable[[bytes], str]
 
 
-def checked(expected: ExpectedRevert, answer: SubcallOutcome, reason_text: ReasonText) -> None:
+def check_outcome(expected: ExpectedRevert, answer: SubcallOutcome, reason_text: ReasonText) -> None:
     """Raise CheatcodeFailure unless the call ended as expected."""
     if not expected.cheatcode and expected.deepest <= expected.depth:
         raise CheatcodeFailure("call didn't revert at a lower depth than cheatcode call depth")
@@ -28,7 +28,7 @@ def checked(expected: ExpectedRevert, answer: SubcallOutcome, reason_text: Reaso
         raise CheatcodeFailure("next call did not revert as expected")
     reverter = expected.reverter
     if reverter is not None and expected.reverted_by is not None and expected.reverted_by != reverter:
-        raise CheatcodeFailure(f"Reverter != expected reverter: {_shown(expected.reverted_by)} != {_shown(reverter)}")
+        raise CheatcodeFailure(f"Reverter != expected reverter: {_format(expected.reverted_by)} != {_format(reverter)}")
     check_reason(expected.reason, expected.partial, answer.output, reason_text, expected.cheatcode)
 
 
@@ -60,7 +60,7 @@ def _check_none(expected: ExpectedRevert, answer: SubcallOutcome) -> None:
     same_reverter = reverter is not None and expected.reverted_by == reverter
     what = revert_text(unwrap_error(answer.output))
     wanted = "" if reason is None else revert_text(reason)
-    reverter_text = "" if reverter is None else _shown(reverter)
+    reverter_text = "" if reverter is None else _format(reverter)
     if same_reason and same_reverter:
         raise CheatcodeFailure(f"expected 0 reverts with reason: {wanted}, from address: {reverter_text}, but got one")
     if same_reason and reverter is None:
@@ -69,7 +69,7 @@ def _check_none(expected: ExpectedRevert, answer: SubcallOutcome) -> None:
         raise CheatcodeFailure(f"expected 0 reverts from address: {reverter_text}, but got one")
     if reverter is None:
         raise CheatcodeFailure(f"call reverted with '{what}' when it was expected not to revert")
-    by = _shown(expected.reverted_by or bytes(20))
+    by = _format(expected.reverted_by or bytes(20))
     but = (
         f"reverts with reason '{wanted}' from {reverter_text}"
         if reason is not None
@@ -95,5 +95,5 @@ def _acceptable(
     return True
 
 
-def _shown(address: bytes) -> str:
+def _format(address: bytes) -> str:
     return checksummed(EthAddress(address))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fvm_hypervisor.soltest.cheatcodes.documents import guessed
+from fvm_hypervisor.soltest.cheatcodes.documents import infer_value
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size, check_values
 from fvm_hypervisor.soltest.cheatcodes.values import encode
@@ -14,7 +14,7 @@ def rpc_bytes(answer: Any) -> bytes:
     """Return bytes, hashes and addresses unchanged, other values ABI-encoded. Raises CheatcodeFailure."""
     if isinstance(answer, float):
         raise CheatcodeFailure(f"failed to parse result: unsupported JSON number: {answer}")
-    kind, value = guessed(answer)
+    kind, value = infer_value(answer)
     if kind in ("bytes", "bytes32", "address") and answer is not None:
         check_size(len(value))
         return bytes(value)

@@ -49,29 +49,29 @@ def _addr(_context: Context, key: int) -> EthAddress:
     return account_of(key).address
 
 
-def _signed(key: int, digest: bytes) -> tuple[int, bytes, bytes]:
+def _sign_digest(key: int, digest: bytes) -> tuple[int, bytes, bytes]:
     signature = account_of(key).sign_digest(digest)
     return 27 + signature[64], signature[:32], signature[32:64]
 
 
 @cheatcode("sign(uint256,bytes32)", returns="uint8,bytes32,bytes32")
 def _sign(_context: Context, key: int, digest: bytes) -> tuple[int, bytes, bytes]:
-    return _signed(key, digest)
+    return _sign_digest(key, digest)
 
 
 @cheatcode("sign(bytes32)", returns="uint8,bytes32,bytes32")
 def _sign_default(context: Context, digest: bytes) -> tuple[int, bytes, bytes]:
-    return _signed(_key_of(context, None), digest)
+    return _sign_digest(_key_of(context, None), digest)
 
 
 @cheatcode("sign(address,bytes32)", returns="uint8,bytes32,bytes32")
 def _sign_by(context: Context, signer: EthAddress, digest: bytes) -> tuple[int, bytes, bytes]:
-    return _signed(_key_of(context, signer), digest)
+    return _sign_digest(_key_of(context, signer), digest)
 
 
 @cheatcode(f"sign({_WALLET},bytes32)", returns="uint8,bytes32,bytes32")
 def _sign_wallet(_context: Context, wallet: Sequence[Any], digest: bytes) -> tuple[int, bytes, bytes]:
-    return _signed(wallet[3], digest)
+    return _sign_digest(wallet[3], digest)
 
 
 @cheatcode("signWithNonceUnsafe(uint256,bytes32,uint256)", returns="uint8,bytes32,bytes32")
@@ -92,7 +92,7 @@ def _sign_with_nonce(_context: Context, key: int, digest: bytes, nonce: int) -> 
 
 
 def _compact(key: int, digest: bytes) -> tuple[bytes, bytes]:
-    v, r, s = _signed(key, digest)
+    v, r, s = _sign_digest(key, digest)
     return r, (int.from_bytes(s, "big") | (v - 27) << 255).to_bytes(32, "big")
 
 

@@ -285,7 +285,7 @@ class MappingSlots:
     keys: dict[int, tuple[bytes, int]] = field(default_factory=dict)
     children: dict[int, list[int]] = field(default_factory=dict)
 
-    def written(self, slot: int) -> None:
+    def record_write(self, slot: int) -> None:
         """Record a written slot, and the mappings that contain it."""
         while slot in self.hashes and slot not in self.keys:
             _, parent = self.keys[slot] = self.hashes[slot]

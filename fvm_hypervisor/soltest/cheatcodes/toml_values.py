@@ -12,7 +12,7 @@ from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.files import read_text, write_bytes
 from fvm_hypervisor.soltest.cheatcodes.json_text import Number
-from fvm_hypervisor.soltest.cheatcodes.json_values import KINDS, replaced
+from fvm_hypervisor.soltest.cheatcodes.json_values import KINDS, replace_value
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
 
@@ -47,20 +47,20 @@ def _as_json(value: Any) -> Any:
 
 @cheatcode("parseToml(string)", returns="bytes")
 def _parse(_context: Context, text: str) -> bytes:
-    return documents.encoded(_read(text))
+    return documents.encode_inferred(_read(text))
 
 
 @cheatcode("parseToml(string,string)", returns="bytes")
 def _parse_at(_context: Context, text: str, key: str) -> bytes:
-    return documents.encoded(documents.at(_read(text), key))
+    return documents.encode_inferred(documents.at(_read(text), key))
 
 
 def _family(name: str, kind: str) -> None:
     cheatcode(f"parseToml{name}(string,string)", returns=kind)(
-        lambda _context, text, key: documents.coerced(documents.at(_read(text), key), kind)
+        lambda _context, text, key: documents.coerce(documents.at(_read(text), key), kind)
     )
     cheatcode(f"parseToml{name}Array(string,string)", returns=f"{kind}[]")(
-        lambda _context, text, key: documents.coerced(documents.at(_read(text), key), f"{kind}[]")
+        lambda _context, text, key: documents.coerce(documents.at(_read(text), key), f"{kind}[]")
     )
     for ending, every in (("", kind), ("Array", f"{kind}[]")):
         cheatcode(f"parseToml{name}{ending}(string,string,{every})", returns=every)(
@@ -84,17 +84,17 @@ def _exists(_context: Context, text: str, key: str) -> bool:
 
 @cheatcode("parseTomlType(string,string)", returns="bytes")
 def _typed(_context: Context, text: str, description: str) -> bytes:
-    return documents.typed(_read(text), description)
+    return documents.encode_typed(_read(text), description)
 
 
 @cheatcode("parseTomlType(string,string,string)", returns="bytes")
 def _typed_at(_context: Context, text: str, key: str, description: str) -> bytes:
-    return documents.typed(documents.at(_read(text), key), description)
+    return documents.encode_typed(documents.at(_read(text), key), description)
 
 
 @cheatcode("parseTomlTypeArray(string,string,string)", returns="bytes")
 def _typed_array(_context: Context, text: str, key: str, description: str) -> bytes:
-    return documents.typed_array(documents.at(_read(text), key), description)
+    return documents.encode_typed_array(documents.at(_read(text), key), description)
 
 
 @cheatcode("writeToml(string,string)")
@@ -108,7 +108,7 @@ def _write_at(context: Context, text: str, path: str, key: str) -> None:
         value = json_text.read(text)
     except (ValueError, RecursionError):
         value = text
-    write_bytes(context, path, _toml(replaced(_read(read_text(context, path)), key, value)).encode())
+    write_bytes(context, path, _toml(replace_value(_read(read_text(context, path)), key, value)).encode())
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from bridge.params import unwrap_return
 from bridge.transaction_parsing import parse_transaction
 from bridge.transactions import SignedTransaction, TransactionError
-from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, not_sent
+from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, record_unsent
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork
@@ -20,7 +20,7 @@ from localnet.fork.node_client import NodeError
 from runtimes.evm.ethereum import Application, InvalidTransaction, TransactionResult
 
 
-def _parsed(raw: bytes) -> SignedTransaction:
+def _parse(raw: bytes) -> SignedTransaction:
     try:
         return parse_transaction(raw)
     except TransactionError as error:
@@ -30,7 +30,7 @@ def _parsed(raw: bytes) -> SignedTransaction:
 @cheatcode("executeTransaction(bytes)", returns="bytes")
 def _execute(context: Context, raw: bytes) -> bytes:
     """Execute a transaction without fees, as forge does; a failed one reverts with its data."""
-    signed = _parsed(raw)
+    signed = _parse(raw)
     context.ethereum("transactions in the middle of a message")
     before = context.machine.context
     context.machine.context = replace(before, base_fee=TokenAmount(0))
@@ -47,10 +47,10 @@ def _execute(context: Context, raw: bytes) -> bytes:
 @cheatcode("broadcastRawTransaction(bytes)", partial=NOT_SENT)
 def _broadcast(context: Context, raw: bytes) -> None:
     """Execute a transaction with its fees, without sending it."""
-    signed = _parsed(raw)
+    signed = _parse(raw)
     context.ethereum("transactions in the middle of a message")
     _apply(context, signed, signed.transaction)
-    not_sent(context, "broadcastRawTransaction")
+    record_unsent(context, "broadcastRawTransaction")
 
 
 def _apply(context: Context, signed: SignedTransaction, transaction: Any) -> TransactionResult:

@@ -94,7 +94,7 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
     except (OverflowError, TypeError, ValueError) as error:
         raise CheatcodeFailure(str(error)) from None
     if None not in parts:
-        return _joined([part for part in parts if part is not None])
+        return _join([part for part in parts if part is not None])
     from fvm_hypervisor.soltest.cheatcodes.eth_abi_values import encode_any
 
     return encode_any(types, values)
@@ -131,7 +131,7 @@ def _part(kind: str, value: Any) -> tuple[bytes, bool] | None:
         if None in parts:
             return None
         known = [part for part in parts if part is not None]
-        return head + _joined(known), not size or known[0][1]
+        return head + _join(known), not size or known[0][1]
     if (kind == "bytes" and isinstance(value, bytes)) or (kind == "string" and isinstance(value, str)):
         data = value.encode() if isinstance(value, str) else value
         return write_text(data), True
@@ -139,7 +139,7 @@ def _part(kind: str, value: Any) -> tuple[bytes, bool] | None:
     return None if word is None else (word, False)
 
 
-def _joined(parts: Sequence[tuple[bytes, bool]]) -> bytes:
+def _join(parts: Sequence[tuple[bytes, bool]]) -> bytes:
     """Return parts concatenated by the ABI's rules: offsets first, dynamic content at the end."""
     tail = sum(_WORD if has_offset else len(data) for data, has_offset in parts)
     heads, tails = [], []

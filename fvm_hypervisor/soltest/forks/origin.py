@@ -118,4 +118,4 @@ class ForkOrigin(ForkMarkers):
     def at_base(self, root: Cid, base: int) -> Cid:
         """Return a storage root whose unwritten slots are read at another base."""
         words = None if root == EMPTY_KAMT else self.words(self.machine.store, root)
-        return root if words is None else words.moved(self._key_at(base))
+        return root if words is None else words.move(self._key_at(base))

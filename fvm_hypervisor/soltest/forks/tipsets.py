@@ -106,7 +106,7 @@ class TipsetNodes:
 
         return read_past_tipset(self.source(url), tipset)
 
-    def vested(self, url: str, past: PastTipset, epoch: ChainEpoch) -> TokenAmount:
+    def vested_amount(self, url: str, past: PastTipset, epoch: ChainEpoch) -> TokenAmount:
         """Return the attoFIL vested at an epoch."""
         return self.source(url).vested_at(past.headers, epoch)
 

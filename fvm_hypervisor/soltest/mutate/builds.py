@@ -35,8 +35,8 @@ _BY_NAME: Final = re.compile(r"\b(?:getCode|getDeployedCode|deployCode|deployCod
 class _Dependencies(NamedTuple):
     """Results of `MutantCompiler.affected` and `used`."""
 
-    affected: list[str]
-    used: list[str]
+    affected_sources: list[str]
+    used_sources: list[str]
 
 
 @dataclass(slots=True)
@@ -69,8 +69,8 @@ class MutantCompiler:
 
         Artifacts are written to `folder`. Raises CompileError with the compiler's messages, CompilerTimeout.
         """
-        names = self.affected(mutant.file, tests)
-        text = mutant.applied(self.sources.texts[mutant.file])
+        names = self.affected_sources(mutant.file, tests)
+        text = mutant.apply(self.sources.texts[mutant.file])
         sources = replace(self.sources, texts={**self.sources.texts, mutant.file: text})
         compiler_input = standard_json(self.project, sources, self.solc.version, names)
         compiler_input["settings"]["outputSelection"] = {name: {"*": list(_OUTPUTS)} for name in names}
@@ -87,13 +87,13 @@ class MutantCompiler:
             found[name] = compiled
         return found
 
-    def affected(self, file: str, tests: Iterable[str]) -> list[str]:
+    def affected_sources(self, file: str, tests: Iterable[str]) -> list[str]:
         """Return the sources whose code must be compiled again if `file` changes, for the tests in these files."""
-        return self._dependencies(file, tests).affected
+        return self._dependencies(file, tests).affected_sources
 
-    def used(self, file: str, tests: Iterable[str]) -> list[str]:
+    def used_sources(self, file: str, tests: Iterable[str]) -> list[str]:
         """Return the sources on which the results of a mutant of `file` by the tests in these files depend."""
-        return self._dependencies(file, tests).used
+        return self._dependencies(file, tests).used_sources
 
     def _dependencies(self, file: str, tests: Iterable[str]) -> _Dependencies:
         key = file, frozenset(tests)

@@ -70,13 +70,17 @@ class MutationCache:
         """Return the key of a mutant's result by these tests."""
         sources = self.compiler.sources
         files = {suite.file for suite in suites}
-        text = mutant.applied(sources.texts[mutant.file])
+        text = mutant.apply(sources.texts[mutant.file])
         tests = [[suite.file, suite.contract, *sorted(test.signature for test in suite.tests)] for suite in suites]
         parts = [
             self.common,
             mutant.file,
             _hash(text),
-            [[name, self._hash(name)] for name in self.compiler.used(mutant.file, files) if name != mutant.file],
+            [
+                [name, self._hash(name)]
+                for name in self.compiler.used_sources(mutant.file, files)
+                if name != mutant.file
+            ],
             sorted(tests),
         ]
         return sha256(orjson.dumps(parts)).hexdigest()

@@ -74,7 +74,7 @@ class Mutant:
     is_constant: bool = False
     """True if the change is in a constant, for which the code may have no instructions."""
 
-    def applied(self, text: str) -> str:
+    def apply(self, text: str) -> str:
         """Return the changed source."""
         data = text.encode()
         end = self.start + len(self.original.encode())
@@ -159,7 +159,7 @@ def _changes(node: Node, parents: Sequence[Node], source: bytes) -> Iterator[Cha
         yield from _literal(node, source)
     elif kind in ("IfStatement", "Conditional", *_LOOPS):
         yield from _condition(node, source)
-    elif kind == "FunctionCall" and _called(node) in _CHECKS and node["arguments"]:
+    elif kind == "FunctionCall" and _callee_name(node) in _CHECKS and node["arguments"]:
         yield "require", *span_of(node["arguments"][0]), "false"
         yield "require", *span_of(node["arguments"][0]), "true"
     elif kind == "MemberAccess" and node["memberName"] == "delegatecall" and "baredelegatecall" in type_of_node(node):
@@ -171,11 +171,11 @@ def _changes(node: Node, parents: Sequence[Node], source: bytes) -> Iterator[Cha
         yield from _return(node, parents)
     elif kind == "ExpressionStatement":
         is_loop_part = parent["nodeType"] == "ForStatement" and parent["body"] is not node
-        if not is_loop_part and _called(node["expression"]) not in _CHECKS:
+        if not is_loop_part and _callee_name(node["expression"]) not in _CHECKS:
             is_delete = node["expression"].get("operator") == "delete"
-            yield _deleted("delete-expression" if is_delete else "delete-statement", node, source)
+            yield _delete_statement("delete-expression" if is_delete else "delete-statement", node, source)
     elif kind in _DELETED:
-        yield _deleted("delete-statement", node, source)
+        yield _delete_statement("delete-statement", node, source)
     elif kind in _DELETED_YUL:
         yield "assembly", *span_of(node), "{}"
     elif kind == "YulFunctionCall":
@@ -183,7 +183,7 @@ def _changes(node: Node, parents: Sequence[Node], source: bytes) -> Iterator[Cha
         yield from (("assembly", start, end, other) for other in _YUL.get(node["functionName"]["name"], ()))
 
 
-def _called(node: Node) -> str:
+def _callee_name(node: Node) -> str:
     """Return the name of a called function; empty for other expressions."""
     callee = node.get("expression") or {}
     return str(callee.get("name", "")) if node["nodeType"] == "FunctionCall" else ""
@@ -195,14 +195,14 @@ def _between(left: Node, right: Node, operator: str, source: bytes) -> tuple[int
     end = span_of(right)[0]
     sign = operator.encode()
     while place < end:
-        place = _skipped(source, place)
+        place = _skip_space(source, place)
         if source.startswith(sign, place):
             return place, place + len(sign)
         place += 1
     return end, end
 
 
-def _skipped(source: bytes, place: int) -> int:
+def _skip_space(source: bytes, place: int) -> int:
     """Return the position after white space and comments."""
     found = _BETWEEN.match(source, place)
     return place if found is None else found.end()
@@ -277,10 +277,10 @@ def _condition(node: Node, source: bytes) -> Iterator[Change]:
         yield "condition", start, end, f"!({source[start:end].decode()})"
 
 
-def _deleted(operator: str, node: Node, source: bytes) -> Change:
+def _delete_statement(operator: str, node: Node, source: bytes) -> Change:
     """Return the change of a statement, with its semicolon, into an empty block."""
     start, end = span_of(node)
-    after = _skipped(source, end)
+    after = _skip_space(source, end)
     return operator, start, after + 1 if source[after : after + 1] == b";" else end, "{}"
 
 

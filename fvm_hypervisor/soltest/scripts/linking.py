@@ -54,7 +54,7 @@ def linking_of(artifacts: Artifacts, artifact: ContractArtifact, known: Librarie
         key = left[index]
         left[index] = left[-1]
         left.pop()
-        code = artifacts.get(*key).creation.linked(addresses)
+        code = artifacts.get(*key).creation.link(addresses)
         addresses[key] = create2_address(CREATE2_DEPLOYER, SALT, code)
         codes.append((addresses[key], code))
     return Linking(addresses, codes)

@@ -155,7 +155,7 @@ class _ScriptRun:
             stack = [] if viewed is None else [f"  at {line}" for line in viewed.stack]
             raise ScriptFailed("\n".join([text, *lines, *seen, *stack, *([unseen] if unseen else [])]))
         entry = self._entry()
-        returned = {} if entry is None else _returned(entry, outcome.output)
+        returned = {} if entry is None else _return_values(entry, outcome.output)
         trace = unseen if viewed is None else viewed.trace
         return ScriptPlan(
             planned, keys, returned, lines, outcome.gas_used, trace, unsendable, tuple(self.linking.lines)
@@ -264,7 +264,7 @@ def _texts(entries: Sequence[Mapping[str, Any]], data: bytes) -> tuple[str, ...]
     return tuple(value_text(entry, value, raw=True) for entry, value in zip(entries, values, strict=True))
 
 
-def _returned(entry: Mapping[str, Any], output: bytes) -> dict[str, tuple[str, str]]:
+def _return_values(entry: Mapping[str, Any], output: bytes) -> dict[str, tuple[str, str]]:
     outputs = entry.get("outputs") or []
     texts = _texts(outputs, output) or ()
     return {

@@ -42,7 +42,7 @@ from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.ethereum.recording import RecordingHost
-from runtimes.evm.ethereum.subcalls import execute_subcall, returned
+from runtimes.evm.ethereum.subcalls import execute_subcall, return_block
 from runtimes.evm.inspection import GET_BYTECODE, GET_BYTECODE_HASH
 from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link
@@ -72,7 +72,7 @@ def code_of(calls: EthereumCalls, codes: CodeCache, cid: Cid) -> Code:
     delegate = accounts.code_size_and_delegate(cid)[1] if calls.environment.fork.delegations else None
     if delegate is not None:
         cid = accounts.code_cid(accounts.find(delegate))
-    return codes.known(cid) or codes.get(cid, accounts.code_block(cid))
+    return codes.cached(cid) or codes.get(cid, accounts.code_block(cid))
 
 
 class EthereumInvocation:
@@ -221,7 +221,7 @@ class EthereumInvocation:
 
     def _answer(self, ended: FrameOutcome) -> Outcome:
         if ended.status in (Status.SUCCESS, Status.REVERT):
-            return Outcome(ended.status, self._kernel.ipld.accept(returned(ended.data)))
+            return Outcome(ended.status, self._kernel.ipld.accept(return_block(ended.data)))
         return self._failure(ended.status, ended.status.name, is_plain=True)
 
     def _failure(self, exit_code: int, message: str, *, is_plain: bool = False) -> Outcome:

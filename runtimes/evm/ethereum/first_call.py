@@ -15,7 +15,7 @@ from runtimes.evm.engine import Frame
 from runtimes.evm.ethereum.actor import code_of
 from runtimes.evm.ethereum.addresses import ethereum_address
 from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.subcalls import returned
+from runtimes.evm.ethereum.subcalls import return_block
 from runtimes.evm.ethereum.tree_host import EthereumTreeHost
 from runtimes.evm.tree_engine import TreeRuntime, offers_trees
 from store.cid import RAW
@@ -65,4 +65,4 @@ def _run(
     outcome, gas = ended
     calls.invocations += 1
     calls.gas.charge(CHARGE_NAME, gas)
-    return CallResult(outcome.status, returned(outcome.data))
+    return CallResult(outcome.status, return_block(outcome.data))

@@ -318,6 +318,6 @@ def send_call(host: EthereumHost, call: Call) -> SubcallOutcome:
         host.gas.refill()
 
 
-def returned(data: bytes) -> Block:
+def return_block(data: bytes) -> Block:
     """Return a frame's data as the actor's return value: one byte string."""
     return Block(CBOR, byte_string(data))

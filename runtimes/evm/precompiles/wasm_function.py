@@ -47,7 +47,7 @@ def wasm_function(row: Precompile) -> Callable[[bytes], bytes]:
     """Return a module's function of the calldata, which raises PrecompileFailure. Raises InvalidModule."""
     label = f"precompile '{row.name}'"
     try:
-        compiled = _compiled(row.module, label)
+        compiled = _compile(row.module, label)
         linked = Linker(_engine()).link(compiled)
         _check_exports(linked)
     except InvalidModule as error:
@@ -61,7 +61,7 @@ def wasm_function(row: Precompile) -> Callable[[bytes], bytes]:
     return run
 
 
-def _compiled(wasm: bytes, label: str) -> CompiledModule:
+def _compile(wasm: bytes, label: str) -> CompiledModule:
     """Compile the module within a time limit: a few thousand crafted bytes could take hours."""
     found: list[CompiledModule | Exception] = []
 

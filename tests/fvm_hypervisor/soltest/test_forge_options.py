@@ -297,11 +297,11 @@ def test_a_change_runs_the_tests_of_its_file(project: Path) -> None:
     assert changed_files(before, after) == [str(other)]
     loaded = load_project(project)
     runs = SuiteRuns(loaded, SuiteFilter(test="x"), Options(), Reports())
-    assert runs._concerned([str(other)], failed_first=False) == SuiteFilter(test="x", path="test/Other.t.sol")
-    assert runs._concerned([str(project / "foundry.toml")], failed_first=False) is runs.wanted
+    assert runs._affected_suites([str(other)], failed_first=False) == SuiteFilter(test="x", path="test/Other.t.sol")
+    assert runs._affected_suites([str(project / "foundry.toml")], failed_first=False) is runs.wanted
     (project / "cache").mkdir(exist_ok=True)
     (project / "cache" / "test-failures").write_text("testOne")
-    assert runs._concerned([str(other)], failed_first=True) == SuiteFilter(test="testOne")
+    assert runs._affected_suites([str(other)], failed_first=True) == SuiteFilter(test="testOne")
 
 
 def test_files_written_by_run_are_not_changes(project: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.gas_snapshots import differences, measured, write
+from fvm_hypervisor.soltest.gas_snapshots import differences, measurements, write
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor.errors import InvalidInput
@@ -25,32 +25,32 @@ def suites(**values: int) -> list[SuiteResult]:
 
 
 def test_a_group_is_a_file_as_forge_writes_it(tmp_path: Path) -> None:
-    write(measured(suites(b=13, a=2**256 - 1)), tmp_path / "snapshots")
+    write(measurements(suites(b=13, a=2**256 - 1)), tmp_path / "snapshots")
     assert (tmp_path / "snapshots" / "MeteringTest.json").read_text(encoding="utf-8") == FORGES
     assert (tmp_path / "snapshots" / "group.json").read_text(encoding="utf-8") == '{\n  "c": "0"\n}'
 
 
 def test_no_measurement_creates_no_folder(tmp_path: Path) -> None:
-    write(measured([]), tmp_path / "snapshots")
+    write(measurements([]), tmp_path / "snapshots")
     assert not (tmp_path / "snapshots").exists()
 
 
 def test_differing_values_are_reported_and_new_ones_are_not(tmp_path: Path) -> None:
-    write(measured(suites(b=14, first=1)), tmp_path)
-    found = list(differences(measured(suites(b=13, first=27278, new=1)), tmp_path))
+    write(measurements(suites(b=14, first=1)), tmp_path)
+    found = list(differences(measurements(suites(b=13, first=27278, new=1)), tmp_path))
     assert found == [
         "\n[MeteringTest] Failed to match snapshots:",
         "- [b] 14 → 13",
         "- [first] 1 → 27278",
     ]
-    assert list(differences(measured(suites(b=14)), tmp_path)) == []
+    assert list(differences(measurements(suites(b=14)), tmp_path)) == []
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"b": 1}'])
 def test_a_file_of_another_form_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "MeteringTest.json").write_text(content)
     with pytest.raises(InvalidInput, match="gas snapshots of"):
-        list(differences(measured(suites(b=14)), tmp_path))
+        list(differences(measurements(suites(b=14)), tmp_path))
 
 
 def test_foundry_toml_and_forges_variables_switch_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def test_storage_layouts_are_requested_only_if_cheatcode_used(
     uses: str, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     solc = AskedSolc()
-    monkeypatch.setattr(SolcChoice, "installed", lambda *_: solc)
+    monkeypatch.setattr(SolcChoice, "installed_solc", lambda *_: solc)
     session = SuiteSession(project(tmp_path, uses), SuiteFilter(), Options())
     session.compiled()
     assert len(solc.asked) == times

@@ -13,7 +13,7 @@ from eth_abi.exceptions import DecodingError
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, unwrap_error
 from fvm_hypervisor.soltest.cheatcodes.values import decode as abi_decode
 from fvm_hypervisor.soltest.cheatcodes.values import encode as abi_encode
-from fvm_hypervisor.soltest.dictionary import Dictionary, SourceLiterals, pushed
+from fvm_hypervisor.soltest.dictionary import Dictionary, SourceLiterals, pushed_words
 from fvm_hypervisor.soltest.fuzz import shrink
 from fvm_hypervisor.soltest.literals import literals, own_literals, texts
 from fvm_hypervisor.soltest.project import Project
@@ -128,14 +128,14 @@ def test_the_same_seed_draws_the_same_values() -> None:
 def test_words_of_the_code_are_drawn_as_they_are() -> None:
     word = 0x123456789ABCDEF0123456789
     code = bytes.fromhex(f"6c{word:026x}5b600100")
-    assert list(pushed(code)) == [word, 1]
-    values = Values(Random(3), Dictionary(list(pushed(code))))
+    assert list(pushed_words(code)) == [word, 1]
+    values = Values(Random(3), Dictionary(list(pushed_words(code))))
     assert sum(values.value({"type": "uint256"}) == word for _ in range(200)) > 10
 
 
 def test_places_to_jump_to_are_no_words_of_the_code() -> None:
     code = bytes.fromhex("610006" + "610309" + "5b" + "60075b")  # of two bytes 6 is a JUMPDEST, and 777 is not
-    assert list(pushed(code)) == [777, 7]
+    assert list(pushed_words(code)) == [777, 7]
 
 
 def test_source_constants_are_drawn_as_often_as_code_words() -> None:

@@ -67,7 +67,7 @@ def recorded_answer(variant: str = DEPLOYED) -> dict[str, Any]:
 
 def init_code(name: str, argument: int | None = None, libraries: Mapping[str, bytes] | None = None) -> bytes:
     """Return the creation code with a constructor argument and library addresses."""
-    code = artifact(name).creation.linked({(FILE, key): address for key, address in (libraries or {}).items()})
+    code = artifact(name).creation.link({(FILE, key): address for key, address in (libraries or {}).items()})
     return code if argument is None else code + argument.to_bytes(32, "big")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.verification import compilation
-from fvm_hypervisor.verification.compilation import compiled, solc_of
+from fvm_hypervisor.verification.compilation import compile_submission, solc_of
 from fvm_hypervisor.verification.submission import Submission, VerificationError
 from tests.fvm_hypervisor.verification.contracts import FILE, OUTPUTS, SOURCE, body, printing, recorded_answer, running
 
@@ -21,7 +21,7 @@ def source_json(**changes: Any) -> dict[str, Any]:
 
 def outcome(solc: Solc, **changes: Any) -> VerificationError:
     with pytest.raises(VerificationError) as raised:
-        compiled(Submission.of(body(**changes)), lambda _: solc)
+        compile_submission(Submission.of(body(**changes)), lambda _: solc)
     return raised.value
 
 
@@ -65,7 +65,7 @@ def test_a_body_that_is_not_an_object_is_refused() -> None:
 
 
 def test_the_output_of_the_compiler_is_used(tmp_path: Path) -> None:
-    found = compiled(Submission.of(body()), lambda _: printing(tmp_path, recorded_answer()))
+    found = compile_submission(Submission.of(body()), lambda _: printing(tmp_path, recorded_answer()))
     assert found.artifact.runtime.object == OUTPUTS["as deployed"]["Kept"]["evm"]["deployedBytecode"]["object"]
     assert found.artifact.abi == OUTPUTS["as deployed"]["Kept"]["abi"]
 
@@ -128,7 +128,7 @@ def test_missing_compilers_are_not_downloaded_offline(monkeypatch: pytest.Monkey
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     with pytest.raises(VerificationError, match=r"solc 0\.8\.29 is not installed, and --offline") as raised:
-        compiled(
+        compile_submission(
             Submission.of(body(compilerVersion="0.8.29+commit.ab55807c")), lambda name: solc_of(name, offline=True)
         )
     assert raised.value.code == "invalid_compiler_version"

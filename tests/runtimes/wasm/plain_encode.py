@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.module import ExternKind, Section, WasmModule
-from runtimes.wasmtime.encoding import name, section, signed, u32, vector
+from runtimes.wasmtime.encoding import encode_signed, name, section, u32, vector
 from tests.runtimes.wasm.plain_passes import Instruction, counted_call, disassemble, metered, stack_costs
 
 CHARGE_TYPE = b"\x60\x01\x7e\x00"
@@ -25,7 +25,7 @@ def assemble(code: list[Instruction]) -> bytes:
         elif op == 0x0E:
             out += u32(len(operands) - 1) + b"".join(map(u32, operands))
         elif op in (0x41, 0x42):
-            out += signed(operands[0])
+            out += encode_signed(operands[0])
         elif op in (0x43, 0x44):
             out += operands[0].to_bytes(4 if op == 0x43 else 8, "little")
         else:

@@ -16,7 +16,7 @@ from runtimes.wasm.binary import BinaryReader
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import MAGIC, Section, parse_module
 from runtimes.wasm.validate import validate_module
-from runtimes.wasmtime.encoding import section, signed, u32
+from runtimes.wasmtime.encoding import encode_signed, section, u32
 from runtimes.wasmtime.engine import guest_engine
 from tests.conftest import bundle_file, samples
 from tests.patience import slowness
@@ -280,4 +280,4 @@ def test_unsigned_numbers_come_back(number: int) -> None:
     ],
 )  # fmt: skip
 def test_signed_numbers_are_written_as_the_books_say(number: int, encoded: str) -> None:
-    assert signed(number).hex() == encoded
+    assert encode_signed(number).hex() == encoded

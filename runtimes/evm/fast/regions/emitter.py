@@ -40,7 +40,7 @@ from runtimes.evm.fast.regions.stack import (
     WORD,
     Value,
 )
-from runtimes.evm.fast.regions.words import constant, known, multiplication
+from runtimes.evm.fast.regions.words import constant, constant_value, multiplication
 from runtimes.wasmtime.encoding import name, section, vector
 
 ENTRY: Final = "region"
@@ -232,7 +232,7 @@ class _Emitter(RegionOperations):
     # --- jumps ------------------------------------------------------------------------------------------------
 
     def _jump(self, instruction: RegionInstruction) -> None:
-        destination = known(self._limbs(self._stack[-1]))
+        destination = constant_value(self._limbs(self._stack[-1]))
         if destination is not None and destination not in self._region.landings:
             self._leave_here(instruction.pc, self._stack, self._rest, 0)
         elif destination is not None:
@@ -261,9 +261,9 @@ class _Emitter(RegionOperations):
     def _jump_if(self, instruction: RegionInstruction) -> None:
         code = self._code
         before = list(self._stack)
-        destination = known(self._limbs(self._stack.pop()))
+        destination = constant_value(self._limbs(self._stack.pop()))
         condition = self._pop()
-        truth = known(condition)
+        truth = constant_value(condition)
         if truth == 0:
             return
         leaves = destination is None or destination not in self._region.landings

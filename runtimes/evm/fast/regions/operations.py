@@ -22,7 +22,7 @@ from runtimes.evm.fast.regions.stack import (
     RegionStack,
     Value,
 )
-from runtimes.evm.fast.regions.words import Limb, Limbs, constant, known, size
+from runtimes.evm.fast.regions.words import Limb, Limbs, constant, constant_value, size
 
 OF_THE_FRAME: Final = {
     0x30: shared.ADDRESS,
@@ -194,7 +194,7 @@ class RegionOperations(RegionStack):
 
     def _encode_with_constant(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
         words = self._words
-        number, divisor = known(a), known(b)
+        number, divisor = constant_value(a), constant_value(b)
         if number is not None:
             match opcode:
                 case 0x0B:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from runtimes.wasmtime.encoding import signed, u32, vector
+from runtimes.wasmtime.encoding import encode_signed, u32, vector
 
 I32, I64, V128, EMPTY = 0x7F, 0x7E, 0x7B, 0x40
 
@@ -37,12 +37,12 @@ def index(number: int) -> bytes:
 
 def i32(number: int) -> bytes:
     """Encode i32.const. An unsigned number of 2^31 or more is reinterpreted as signed."""
-    return b"\x41" + signed(number - (1 << 32) if number >> 31 == 1 else number)
+    return b"\x41" + encode_signed(number - (1 << 32) if number >> 31 == 1 else number)
 
 
 def i64(number: int) -> bytes:
     """Encode i64.const. An unsigned number of 2^63 or more is reinterpreted as signed."""
-    return b"\x42" + signed(number - (1 << 64) if number >> 63 == 1 else number)
+    return b"\x42" + encode_signed(number - (1 << 64) if number >> 63 == 1 else number)
 
 
 def get(local: int) -> bytes:

@@ -27,7 +27,7 @@ def constant(value: int) -> Limbs:
     return value & ONES, value >> 64 & ONES, value >> 128 & ONES, value >> 192 & ONES
 
 
-def known(limbs: Limbs) -> int | None:
+def constant_value(limbs: Limbs) -> int | None:
     """Return the number if all limbs are constants, else None."""
     a, b, c, d = limbs
     if isinstance(a, int) and isinstance(b, int) and isinstance(c, int) and isinstance(d, int):
@@ -128,7 +128,7 @@ class WordEmitter:
             a, b = b, a
         if size(b) == 0:
             return ZERO
-        if known(b) == 1:
+        if constant_value(b) == 1:
             return a
         if size(b) == 1:
             return self._multiply_short(a, b[0])
@@ -236,7 +236,7 @@ class WordEmitter:
     def shift_left(self, a: Limbs, by: int) -> Limbs:
         """Encode a << by, for a constant shift."""
         whole, bits = divmod(min(by, _BITS), 64)
-        return self._shifted([a[index - whole] if index >= whole else 0 for index in range(-1, 4)], bits)
+        return self._shift([a[index - whole] if index >= whole else 0 for index in range(-1, 4)], bits)
 
     def shift_right(self, a: Limbs, by: int) -> Limbs:
         """Encode a >> by, unsigned, for a constant shift."""
@@ -246,9 +246,9 @@ class WordEmitter:
         moved = [a[index + whole] if index + whole < 4 else 0 for index in range(5)]
         if bits == 0:
             return moved[0], moved[1], moved[2], moved[3]
-        return self._shifted(moved, 64 - bits)
+        return self._shift(moved, 64 - bits)
 
-    def _shifted(self, limbs: list[Limb], bits: int) -> Limbs:
+    def _shift(self, limbs: list[Limb], bits: int) -> Limbs:
         """Encode the last four of five limbs, shifted left by less than 64 bits."""
         if bits == 0:
             return limbs[1], limbs[2], limbs[3], limbs[4]
@@ -285,7 +285,7 @@ class WordEmitter:
 
     def less(self, a: Limbs, b: Limbs, is_signed: bool = False) -> Limbs:
         """Encode a < b."""
-        x, y = known(a), known(b)
+        x, y = constant_value(a), constant_value(b)
         if x is not None and y is not None:
             return int(_signed(x, _BITS) < _signed(y, _BITS) if is_signed else x < y), 0, 0, 0
         count = 4 if is_signed else max(size(a), size(b), 1)
@@ -306,7 +306,7 @@ class WordEmitter:
         """Encode a == 0."""
         if any(isinstance(limb, int) and limb for limb in a):
             return ZERO
-        if known(a) == 0:
+        if constant_value(a) == 0:
             return 1, 0, 0, 0
         self.any_bits(a)
         self.code += wasm.I64_EQZ + wasm.EXTEND_U

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
-from fvm_hypervisor.soltest.brutalizing import brutalized
+from fvm_hypervisor.soltest.brutalizing import brutalize
 from fvm_hypervisor.soltest.results import CaseStatus
 from tests.fvm_hypervisor.soltest.brutalize.recorded import PROJECT, RECORD, session
 from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied
@@ -54,7 +54,7 @@ def test_nested_conversions_are_wrapped_inside_out_and_literals_are_left() -> No
             conversion(39, 49, "t_uint256", {}),
         ],
     }
-    found = brutalized("src/A.sol", tree, text)
+    found = brutalize("src/A.sol", tree, text)
     assert found.startswith("uint8(uint256(uint8(uint16(uint256(uint16(é)) ^ (uint256(")
     assert found.endswith(" << 8)); bytes4(0x01020304); uint256(y)")
     assert found.count("^") == 2

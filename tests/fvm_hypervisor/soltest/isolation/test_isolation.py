@@ -15,7 +15,7 @@ import pytest
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.collected import SuiteCoverage, merge
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.gas_report import gas_json, reported
+from fvm_hypervisor.soltest.gas_report import gas_json, report_data
 from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
 from fvm_hypervisor.soltest.results import TestResult
@@ -73,7 +73,7 @@ def test_gas_report_equals_that_of_forge(tmp_path: Path) -> None:
     names = ("min", "mean", "median", "max", "calls")
     ours = {
         row["contract"]: {name: [found[key] for key in names] for name, found in row["functions"].items()}
-        for row in gas_json(reported(merge(collected), Project(tmp_path)))
+        for row in gas_json(report_data(merge(collected), Project(tmp_path)))
     }
     assert ours == GOLDEN["gas"]
 

@@ -62,13 +62,13 @@ def compiler_of(folder: Path, texts: dict[str, str] = TEXTS, seconds: float = 20
 
 def test_only_what_the_tests_can_use_is_compiled(tmp_path: Path) -> None:
     compiler = compiler_of(tmp_path)
-    assert compiler.affected("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
-    assert compiler.affected("src/A.sol", ["test/D.t.sol"]) == ["src/A.sol"]
+    assert compiler.affected_sources("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
+    assert compiler.affected_sources("src/A.sol", ["test/D.t.sol"]) == ["src/A.sol"]
     by_name = {**TEXTS, "test/D.t.sol": 'contract DTest { function f() public { vm.getCode("C.sol"); } }'}
     everything = ["src/A.sol", "src/B.sol", "src/C.sol", "test/A.t.sol"]
     compiler = compiler_of(tmp_path, by_name)
-    assert compiler.affected("src/A.sol", ["test/D.t.sol"]) == everything
-    assert compiler.used("src/A.sol", ["test/D.t.sol"]) == sorted(TEXTS)  # all can be named
+    assert compiler.affected_sources("src/A.sol", ["test/D.t.sol"]) == everything
+    assert compiler.used_sources("src/A.sol", ["test/D.t.sol"]) == sorted(TEXTS)  # all can be named
 
 
 def test_imports_are_followed_once_per_source_and_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +82,8 @@ def test_imports_are_followed_once_per_source_and_tests(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(Sources, "closure", recorded)
     for _ in range(3):
-        assert compiler.affected("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
-        assert compiler.used("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
+        assert compiler.affected_sources("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
+        assert compiler.used_sources("src/A.sol", ["test/A.t.sol"]) == ["src/A.sol", "src/B.sol", "test/A.t.sol"]
     assert len(calls) == 3
 
 

@@ -49,7 +49,7 @@ def test_each_operator_makes_the_expected_changes_and_no_others(mutants: list[Mu
 
 def test_changes_apply_at_the_byte_positions_of_the_tree(mutants: list[Mutant]) -> None:
     (mutant,) = [one for one in mutants if one.line == 28 and one.operator == "elim-delegate"]
-    changed = mutant.applied(TEXT)
+    changed = mutant.apply(TEXT)
     assert changed == TEXT.replace("to.delegatecall(bytes(text))", "to.call(bytes(text))")
     assert TEXT.splitlines()[27][mutant.column - 1 :].startswith("delegatecall(bytes")  # after two-byte characters
     before, after = mutant.lines(TEXT)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.soltest.collected import GasUse, merge
-from fvm_hypervisor.soltest.gas_report import gas_json, gas_lines, reported
+from fvm_hypervisor.soltest.gas_report import gas_json, gas_lines, report_data
 from fvm_hypervisor.soltest.project import Project
 from tests.fvm_hypervisor.soltest.reports.conftest import Runs
 from tests.fvm_hypervisor.soltest.reports.golden import HERE, forge
@@ -22,7 +22,7 @@ RANDOM = {("src/Proxy.sol:Vault", "set(uint256)"), ("test/Proxy.t.sol:Helper", "
 @pytest.fixture
 def report(runs: Runs) -> dict[str, GasUse]:
     suites = sorted(runs("default", 0, "gas"), key=lambda suite: suite.name)
-    return reported(merge(part for suite in suites for part in suite.collected), Project(HERE))
+    return report_data(merge(part for suite in suites for part in suite.collected), Project(HERE))
 
 
 def without_random(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -61,10 +61,10 @@ def test_contracts_may_be_chosen_and_test_functions_included(runs: Runs) -> None
     found = merge(part for suite in suites for part in suite.collected)
 
     def names(**changes: Any) -> set[str]:
-        return {name.partition(":")[2] for name in reported(found, replace(Project(HERE), **changes))}
+        return {name.partition(":")[2] for name in report_data(found, replace(Project(HERE), **changes))}
 
     assert names(gas_reports=("Fees",)) == {"Fees"}
     assert names(gas_reports_ignore=("Fees", "Vault", "Factory")) == {"Proxy", "Helper", "ProxyTest"}
     assert names(gas_reports=("Fees",), gas_reports_ignore=("Fees",)) == {"Fees"}  # as in forge, which warns
-    included = reported(found, replace(Project(HERE), gas_reports_include_tests=True))
+    included = report_data(found, replace(Project(HERE), gas_reports_include_tests=True))
     assert {"setUp()", "test_delegates()"} <= included["test/Proxy.t.sol:ProxyTest"].functions.keys()

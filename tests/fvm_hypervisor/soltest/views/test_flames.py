@@ -11,7 +11,7 @@ import pytest
 
 from bridge.gas import DEFAULT_RATE
 from bridge.method_numbers import INVOKE_EVM
-from bridge.traces.flame import FlameBox, merged
+from bridge.traces.flame import FlameBox, merge_boxes
 from fvm_hypervisor.soltest import internal_calls, viewer
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
@@ -89,7 +89,7 @@ def test_same_name_boxes_merge_under_caller_widest_first() -> None:
         FlameBox("a", ("a(2)",), 20, "evm", failed=True),
         FlameBox("a", ("a(3)",), 1, "wasm"),
     )
-    (root,) = merged([FlameBox("root", (), 100, "evm", inner=calls)])
+    (root,) = merge_boxes([FlameBox("root", (), 100, "evm", inner=calls)])
     assert [(box.label, box.runtime, box.gas, box.failed) for box in root.inner] == [
         ("a", "evm", 30, True), ("b", "evm", 25, False), ("a", "wasm", 1, False)
     ]  # fmt: skip
@@ -101,7 +101,7 @@ def test_deep_calls_are_merged_without_recursion() -> None:
     deep = FlameBox("end", (), 1, "evm")
     for _ in range(3000):
         deep = FlameBox("call", (), 1, "evm", inner=(deep,))
-    assert sum(1 for _ in boxes(merged([deep, deep]))) == 3001
+    assert sum(1 for _ in boxes(merge_boxes([deep, deep]))) == 3001
 
 
 def test_native_actors_are_among_contracts_and_functions(artifacts: Artifacts) -> None:
