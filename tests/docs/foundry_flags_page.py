@@ -36,7 +36,7 @@ ELSEWHERE: Final = {
 }
 """Options of `forge coverage` and `forge snapshot` with other names here, or none."""
 
-_IN_PART: Final = {"rpc_storage_caching.chains": "in part: `none`, or all chains; a list of chains stands for all"}
+_IN_PART: Final = {"rpc_storage_caching.chains": "in part: `none`, or all chains; a list of chains means all"}
 
 
 def own_options() -> frozenset[str]:

@@ -71,6 +71,6 @@ def test_bounds_and_fields_are_the_codes() -> None:
     running = f"{FUEL:,} instructions", f"{MEMORY >> 20} MiB of memory", f"{_STACK >> 10} KiB of stack"
     for words in (*running, compiling, f"at most {MAX_OUTPUT_BYTES >> 20} MiB"):
         assert words in PAGE
-    table = PAGE.split("| field | what it is |")[1].split("\n\n")[0]
+    table = PAGE.split("| field | meaning |")[1].split("\n\n")[0]
     listed = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:]))
     assert sorted(listed) == sorted(field.name for field in fields(Precompile))
