@@ -190,7 +190,7 @@ def load() -> None:
     """Run the one-time setup of a process: load the compiled module, link it, create an instance."""
     guest_module.cache_clear()
     loaded = Pool(TIERED)
-    loaded.stacks.run(lambda: loaded.give(loaded.take(loaded)), lambda: None)
+    loaded.stacks.run(lambda: loaded.release(loaded.acquire(loaded)), lambda: None)
 
 
 def mean(ratios: Iterable[float]) -> float:

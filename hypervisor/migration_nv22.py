@@ -1,4 +1,4 @@
-"""State migration from actors v12 to v13 at network version 22: the market knows the sectors of its deals.
+"""State migration from actors v12 to v13 at network version 22: the market's state gets the sector of each deal.
 
 A deal's state gets its sector's number and loses the ID of its claim. The market's state gets a map from provider and
 sector to deals (FIP-0076). The sectors come from the states of miners. Source: forest `state_migration/nv22`.

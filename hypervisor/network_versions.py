@@ -21,21 +21,21 @@ class MachineRules:
 
     abi: str
     tracks_links: bool
-    """Blocks are scanned for links; only reachable blocks may be opened or linked."""
+    """True if blocks are scanned for links, and only reachable blocks may be opened or linked."""
     host_draws_randomness: bool
-    """The host hashes tag, epoch and entropy into the digest; otherwise the actor does."""
+    """True if the host hashes tag, epoch and entropy into the digest; otherwise the actor does."""
     events_in_buffers: bool
-    """Events are passed in three buffers; otherwise as one CBOR block."""
+    """True if events are passed in three buffers; otherwise as one CBOR block."""
     self_destruct_burns: bool
-    """Self-destruct takes a burn flag; otherwise a beneficiary."""
+    """True if self-destruct takes a burn flag; otherwise a beneficiary."""
     tipset_lookback: int | None
     """Maximum lookback in epochs for tipset CIDs; None: unlimited."""
     refused_depth_keeps_limit: bool
-    """A call rejected for its depth leaves its gas limit in force (ref-fvm v3 call_manager `send`)."""
+    """True if a call rejected for its depth leaves its gas limit in force (ref-fvm v3 call_manager `send`)."""
     installs_code: bool = False
-    """Feature m2-native, on no network: the init actor installs code; code that cannot run is reported as missing."""
+    """True with the feature m2-native, on no network: the init actor installs code."""
     upgrades_actors: bool = False
-    """Feature upgrade-actor, on no network: an actor can replace its own code."""
+    """True with the feature upgrade-actor, on no network: an actor can replace its own code."""
     disabled_syscalls: str = ""
     """Syscalls of the generation that the version lacks, as `module.name`, separated by commas; empty on networks."""
     revision: str = field(init=False)

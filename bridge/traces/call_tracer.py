@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.reverts import error_text, panic_code
-from bridge.traces.failure_texts import REVERTED, WORDS
+from bridge.traces.failure_texts import REVERTED, TEXTS
 from bridge.traces.frames import EthereumFrame
 from hypervisor.exit_codes import ExitCode, exit_name
 
@@ -57,7 +57,7 @@ def failure(frame: EthereumFrame) -> str:
     """Return geth's text for the failure of a frame."""
     if frame.native and frame.exit_code > ExitCode.SYS_OUT_OF_GAS:
         return f"actor error: {exit_name(frame.exit_code)}"
-    return WORDS.get(frame.exit_code, f"actor error: {exit_name(frame.exit_code)}")
+    return TEXTS.get(frame.exit_code, f"actor error: {exit_name(frame.exit_code)}")
 
 
 def _reason(data: bytes) -> str | None:

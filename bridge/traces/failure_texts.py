@@ -16,7 +16,7 @@ class LogTooLong(HypervisorError):
 
 REVERTED: Final = "execution reverted"
 
-WORDS: Final[Mapping[int, str]] = MappingProxyType({
+TEXTS: Final[Mapping[int, str]] = MappingProxyType({
     ExitCode.SYS_INSUFFICIENT_FUNDS: "insufficient balance for transfer",
     ExitCode.SYS_OUT_OF_GAS: "out of gas",
     ExitCode.USR_READ_ONLY: "write protection",
@@ -43,4 +43,4 @@ _FAULTS: Final[Mapping[str, ExitCode]] = MappingProxyType({
 def fault_text(reason: str) -> str:
     """Return go-ethereum's text for the fault of an instruction (`bridge.evm_steps`), or the reason itself."""
     code = _FAULTS.get(reason) or ExitCode.__members__.get(f"EVM_CONTRACT_{reason}")
-    return reason if code is None else WORDS.get(code, reason)
+    return reason if code is None else TEXTS.get(code, reason)

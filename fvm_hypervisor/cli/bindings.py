@@ -41,7 +41,7 @@ def bindings(
                 out.mkdir(parents=True, exist_ok=True)
                 path.write_text(module.text, encoding="utf-8")
         if not as_json:
-            state = "as it is" if str(path) not in different else "differs" if check else "written"
+            state = "unchanged" if str(path) not in different else "differs" if check else "written"
             typer.echo(f"{module.contract:<24} {path}  {state}")
     if as_json:
         typer.echo(json.dumps({"different": different}))

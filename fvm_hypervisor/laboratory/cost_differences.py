@@ -43,7 +43,7 @@ def first_cost_difference(one: list[MessageCost], other: list[MessageCost], name
 
 
 Moment = tuple[str, CallCost, tuple[CallCost, ...]]
-"""The beginning or the end of a call, and the calls around it with itself."""
+"""The start or the end of a call, the call, and its path from the outermost call."""
 
 
 def _moments(messages: list[MessageCost]) -> Iterator[Moment]:

@@ -106,7 +106,7 @@ def _rows(message: MessageGas, number: int, cost: MessageCost, names: CallNames)
     head = message.case, number, message.label, message.implicit, message.exit_code, message.gas
     waiting: list[tuple[CallCost, str, int]] = [(cost.head, "", 0)]
     waiting += [(call, str(index), 1) for index, call in enumerate(cost.calls)]
-    for call, path, depth in waiting:  # which grows: calls go 1,024 deep
+    for call, path, depth in waiting:  # grows during iteration instead of recursion: calls are up to 1,024 deep
         actor = NO_ACTOR if call.actor is None else call.actor
         what = path, depth, actor, names.actor(call), names.method(call), call.runtime, call.exit_code
         for (syscall, charge), (count, milligas) in call.own.items():
@@ -143,7 +143,7 @@ def _edges() -> Iterator[int]:
 
 
 def gas_of(milligas: int) -> float:
-    """Format milligas as gas."""
+    """Convert milligas to gas."""
     return milligas / MILLIGAS_PER_GAS
 
 

@@ -113,7 +113,7 @@ def bad_case(name: str, problem: object) -> InvalidInput:
 
 CRON: Final = "reward and cron"
 _A_JOB: Final = 16
-"""Tipsets that one process executes at a time."""
+"""Number of tipsets per job."""
 
 
 def is_chain(path: Path) -> bool:

@@ -73,7 +73,7 @@ class CostTally:
         self.messages += 1
         self.implicit += message.implicit
         waiting: list[tuple[CallCost, Path]] = [(message.head, ()), *((call, ()) for call in message.calls)]
-        for call, above in waiting:  # which grows: calls go 1,024 deep
+        for call, above in waiting:  # grows during iteration instead of recursion: calls are up to 1,024 deep
             label = names.method(call)
             path = (*above, label) if len(above) < MAX_DEPTH else above
             self._count(call, label, names.actor(call), path)

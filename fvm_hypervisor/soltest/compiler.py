@@ -167,7 +167,7 @@ class CompilerRun:
         return CompilerTimeout(f"solc {self.solc.version} did not end after {seconds:g} seconds")
 
     def _answer(self, output: bytes, errors: bytes) -> dict[str, Any]:
-        name = f"{self.solc.path}, which says it is solc {self.solc.version}"
+        name = f"{self.solc.path}, which reports version {self.solc.version}"
         try:
             answer = orjson.loads(output)
         except orjson.JSONDecodeError:

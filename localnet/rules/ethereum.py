@@ -31,7 +31,7 @@ from bridge.ethereum_execution import (
 from bridge.params import CreateReturn, unwrap_return
 from bridge.patricia import EMPTY_ROOT
 from bridge.reverts import reverted_with
-from bridge.traces.failure_texts import REVERTED, WORDS
+from bridge.traces.failure_texts import REVERTED, TEXTS
 from bridge.transaction_messages import envelope_message, message_from
 from bridge.transactions import SignedTransaction, Transaction
 from hypervisor.address import Address
@@ -394,7 +394,7 @@ class EthereumViews:
 
     def exit_text(self, exit_code: int) -> str:
         """Describe a failed frame with geth's texts, and other failures with the built-in actors'."""
-        return WORDS.get(exit_code, "")
+        return TEXTS.get(exit_code, "")
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
         """Return the failure in anvil's form: a revert with its reason; built-in actors' exit codes."""

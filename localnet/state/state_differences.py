@@ -1,4 +1,4 @@
-"""Differences between two states: actor, path, value before and after. Shared blocks are not read."""
+"""Differences between two states: actor, path, value before and after. Blocks that both states share are not read."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def _actor(
             yield name, *pair
     if old is not None and new is not None and old.head == new.head and old.code == new.code:
         return
-    places = [
+    locations = [
         None if state is None else inspector.state_place(state)
         for inspector, state in zip(inspectors, (old, new), strict=True)
     ]
-    yield from _Differing(inspectors).places("state", places[0], places[1])
+    yield from _StateComparison(inspectors).differences("state", *locations)
 
 
 def _fields(state: ActorState) -> dict[str, str]:
@@ -74,16 +74,16 @@ def _fields(state: ActorState) -> dict[str, str]:
     return {"code": show(state.code), "balance": str(state.balance), "nonce": str(state.nonce), **delegated}
 
 
-class _Differing:
+class _StateComparison:
     """Compares two values recursively."""
 
     def __init__(self, inspectors: tuple[StateInspector, StateInspector]) -> None:
         self._inspectors = inspectors
 
-    def places(self, path: str, old: StatePlace | None, new: StatePlace | None) -> Iterator[_Change]:
+    def differences(self, path: str, old: StatePlace | None, new: StatePlace | None) -> Iterator[_Change]:
         """Yield the differences at a path and below. A value added or removed as a whole is one difference."""
         if old is None or new is None:
-            yield path, _whole(old), _whole(new)
+            yield path, _value_text(old), _value_text(new)
             return
         if _same(old, new):
             return
@@ -92,13 +92,13 @@ class _Differing:
             yield from self._entries(path, old, new)
         elif old.layout is None and new.layout is None and isinstance(old.value, dict) and isinstance(new.value, dict):
             for key in {**old.value, **new.value}:
-                yield from self.places(f"{path}/{key}", _below(old, key), _below(new, key))
+                yield from self.differences(f"{path}/{key}", _child(old, key), _child(new, key))
         elif old.layout is None and new.layout is None and isinstance(old.value, list) and isinstance(new.value, list):
             for number, pair in enumerate(zip_longest(old.value, new.value, fillvalue=_NOTHING)):
                 steps = (_item(place, number, value) for place, value in zip((old, new), pair, strict=True))
-                yield from self.places(f"{path}/{number}", *steps)
+                yield from self.differences(f"{path}/{number}", *steps)
         else:
-            texts = _whole(old), _whole(new)
+            texts = _value_text(old), _value_text(new)
             if texts[0] != texts[1]:
                 yield path, *texts
 
@@ -113,14 +113,14 @@ class _Differing:
                 for place, kind, value in zip((old, new), kinds, pair, strict=True)
             )
             name = key_text(new.schema, kinds[1], key)  # type: ignore[arg-type]  # `kinds` is checked above
-            yield from self.places(f"{path}/{name}", *entries)
+            yield from self.differences(f"{path}/{name}", *entries)
 
 
 def _same(old: StatePlace, new: StatePlace) -> bool:
     return old.layout is None and new.layout is None and old.value == new.value
 
 
-def _below(place: StatePlace, key: Any) -> StatePlace | None:
+def _child(place: StatePlace, key: Any) -> StatePlace | None:
     if key not in place.value:
         return None
     return StatePlace(place.schema, place_term(place, str(key)), place.value[key])
@@ -130,7 +130,7 @@ def _item(place: StatePlace, number: int, value: Any) -> StatePlace | None:
     return None if value is _NOTHING else StatePlace(place.schema, place_term(place, str(number)), value)
 
 
-def _whole(place: StatePlace | None) -> str | None:
+def _value_text(place: StatePlace | None) -> str | None:
     if place is None:
         return None
     if place.layout is not None:

@@ -150,7 +150,7 @@ class MessageTester:
     def check(self, call: CallNode, expected: ExpectedMessage, path: str) -> None:
         """Raise AssertionError if a call or one of its subcalls is not the expected one."""
         waiting = [(call, expected, path)]
-        while waiting:  # without recursion: calls go 1,024 deep
+        while waiting:  # iterative, since calls are up to 1,024 deep
             found, wanted, where = waiting.pop()
             self._check_one(found, wanted, where)
             if wanted.calls is None:

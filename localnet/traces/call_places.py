@@ -115,7 +115,7 @@ def call_places(
         return None
     codes: dict[bytes, int] = {}
     nodes = list(listener.roots)
-    for node in nodes:  # without recursion: calls go 1,024 deep
+    for node in nodes:  # iterative, since calls are up to 1,024 deep
         nodes.extend(node.calls)
     written: dict[int, dict[str, Any]] = {}
     for node in reversed(nodes):
@@ -169,7 +169,7 @@ def add_lines(
     top: list[dict[str, Any]] = []
     named: dict[tuple[str, str], NamedInterface] = {}
     todo = [(top, None, call, place) for call, place in reversed(_pairs(found, places))]
-    while todo:  # without recursion: calls go 1,024 deep
+    while todo:  # iterative, since calls are up to 1,024 deep
         above, caller, call, place = todo.pop()
         compiled = lines.contract_of(place)
         if compiled is not None and call["address"] is not None:

@@ -42,7 +42,7 @@ def without_logs(calls: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any
     lines: list[str] = []
     top: list[dict[str, Any]] = []
     todo = [(top, call) for call in reversed(calls)]
-    while todo:  # without recursion: calls go 1,024 deep
+    while todo:  # iterative, since calls are up to 1,024 deep
         above, call = todo.pop()
         if is_log(call["to"]):
             if len(lines) < MAX_LINES:

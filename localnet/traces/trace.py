@@ -278,7 +278,7 @@ def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     `schemas` of the whole tree are those that the users' code in it was installed with, by code CID.
     """
     nodes = [call]
-    for node in nodes:  # without recursion: calls go 1,024 deep
+    for node in nodes:  # iterative, since calls are up to 1,024 deep
         nodes.extend(node.calls)
     written: dict[int, dict[str, Any]] = {}
     for node in reversed(nodes):

@@ -168,7 +168,7 @@ def parse_module(data: bytes) -> WasmModule:
         if number == Section.CUSTOM:
             continue
         if number not in SECTION_ORDER or SECTION_ORDER.index(number) <= position:
-            raise reader.fail(f"section {number} is unknown, doubled or out of order")
+            raise reader.fail(f"section {number} is unknown, duplicated or out of order")
         position = SECTION_ORDER.index(number)
         module.raw[number] = payload
         read = _SECTIONS.get(number)

@@ -49,7 +49,7 @@ _KNOWN: Final = named_code(CODE, "outbox")
 _SYSTEM_GAS: Final = Gas(1 << 40)
 """Gas limit of the outbox's own work, which posters have paid for; no posted message uses it."""
 _NONCE: Final = 1 << 63
-"""Delivered messages have the nonces from here on, by their numbers: no account's message has one of them."""
+"""First nonce of delivered messages, plus the message's number; no account's message reaches it."""
 
 
 def with_outbox(rules: NetworkRules) -> NetworkRules:

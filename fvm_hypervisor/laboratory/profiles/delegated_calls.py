@@ -54,7 +54,7 @@ class DelegationVariant:
     own_nonces: bool
     """True if authorizations use a separate nonce that starts at 0, instead of the account's nonce."""
     max_authorizations: int | None
-    """Authorizations of one transaction, at most."""
+    """Maximum number of authorizations per transaction; None for no limit."""
     repeats: bool
     """True if an account may sign several authorizations in one transaction; the last valid one applies."""
     nests: bool
@@ -86,7 +86,7 @@ GAS: Final[Mapping[str, int]] = MappingProxyType({
 """Gas prices of authorizations; actor lookups, changes and creations have the network's prices in addition."""
 
 NONCES: Final = ActorID(22)
-"""The actor that keeps the authorizations' own nonces: `[HAMT of nonces by address]`."""
+"""The actor that stores the nonces of authorizations: `[HAMT of nonces by address]`."""
 RUNTIME: Final = "delegation-nonces"
 CODE_BLOCK: Final = (
     b"The nonces of authorizations of the lab accounts, version 1. The runtime `delegation-nonces` has it."
@@ -311,7 +311,7 @@ class AccountCalls:
 
     def _count(self, calls: CallManager, authority: EthAddress, nonce: int) -> None:
         store, actor = calls.machine.store, calls.get_actor(NONCES)
-        if actor is None:  # a state that was begun without the lab
+        if actor is None:  # the state was created without the lab
             store.put(CODE, CODE_BLOCK)
             actor = ActorState(CODE, put_cbor(store, encode([link(Hamt(store).flush())])))
         nonces = _nonces(store, actor)

@@ -108,7 +108,7 @@ def put_cbor(store: Blockstore, data: bytes) -> Cid:
 
 
 GAS_PER_BYTE: Final = 10
-"""For reading a byte of parameters, once or twice."""
+"""Gas per byte of parameters."""
 AROUND: Final = 512
 """Maximum overhead in bytes: CBOR heads, selector, ABI words and padding, an address and numbers."""
 _UNSIGNED, _BYTES = 0, 2
@@ -169,5 +169,5 @@ def plain_fields(params: Block | None, count: int) -> list[int | bytes]:
             fields.append(data[at : at + number])
             at += number
     if at != len(data) or encode(fields) != data:
-        raise CodecError("the fields are not in the one form that they have, or bytes are missing or left over")
+        raise CodecError("the fields are not in canonical form, or bytes are missing or left over")
     return fields

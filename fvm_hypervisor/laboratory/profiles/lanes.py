@@ -44,7 +44,7 @@ LANES: Final = (Lane("system", 10), Lane("providers", 40), Lane("users", 50))
 UPKEEP: Final = frozenset({"storagepower", "reward", "verifiedregistry"})
 """Built-in actors whose messages are the network's upkeep."""
 REPORT_CONSENSUS_FAULT: Final = 15
-"""Every account may send it to a miner, and the network depends on its being sent."""
+"""Method of a miner actor that every account may call, and on which the network depends."""
 
 _SYSTEM, _PROVIDERS, _USERS = range(3)
 _INFO, _OWNER, _WORKER, _CONTROLS = 0, 0, 1, 2

@@ -45,7 +45,7 @@ LAB: Final = Lab(
     option="who pays, `own` (who opts in) or `all`, and the terms, as all/1000000/2880/86400",
 )
 TERMS: Final = RentTerms()
-"""The terms where none are given."""
+"""Default terms."""
 BOUNDS: Final = (("rate", 1, 10**18), ("period", 1, 10**6), ("grace", 0, 10**7))
 """Ranges of the options; they keep one period's rent of the largest measured state below 2^127 attoFIL."""
 _KNOWN: Final = named_code(CODE, "rent")

@@ -63,14 +63,14 @@ RENT: Final = ActorID(21)
 RUNTIME: Final = "rent"
 CODE_BLOCK: Final = b"The rent actor of the lab rent, version 1. It is executed by the runtime `rent`, not as a module."
 CODE: Final = cid_of(CODE_BLOCK, RAW)
-"""The code CID: of a block that says so, since a state's links lead to blocks."""
+"""Code CID: that of `CODE_BLOCK`, because every link of a state must lead to a block."""
 
 PAY, OPT_OUT, RESURRECT, LOOK, COLLECT = map(MethodNumber, range(2, 7))
 
 FIRST_USER: Final = 100
-"""The actors below it are the network's own, whatever their code."""
+"""Lowest ID of a user's actor; lower ones belong to the network."""
 PAYING: Final = "evm"
-"""The built-in code that pays rent: contracts. Accounts, miners, multisigs and the network's own actors do not."""
+"""Type of the built-in actors that pay rent: contracts. Accounts, miners, multisigs and singletons do not."""
 FREE: Final = frozenset(map(to_filecoin, (MULTICALL3, CREATE2_DEPLOYER)))
 """Contracts of every new network, which are exempt because tools need them."""
 UNBORN: Final = "placeholder"
@@ -81,7 +81,7 @@ EPOCH_ACTORS: Final = 200
 EPOCH_BLOCKS: Final = 10_000
 """Maximum number of blocks visited at the end of an epoch; the rest is left to the next one."""
 STATE_BLOCKS: Final = 10_000
-"""Blocks of one state that are walked over: a state with more pays for these."""
+"""Maximum number of blocks counted per state; a larger state pays for these only."""
 
 MAX_DEPOSIT: Final = 1 << 100
 _PROOF_GAS_PER_BYTE: Final = 10

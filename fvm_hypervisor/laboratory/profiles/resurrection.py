@@ -22,9 +22,11 @@ from store.walk import blocks_below, state_codec, targets
 BLOCK_BYTES: Final = 128
 """Bytes counted for each block in addition to its content, for its key and lookup."""
 MAX_PROVEN: Final = 60 << 10
-"""The largest state that is proven: as a CAR it fits a message, since `BLOCK_BYTES` is more than a section's head."""
+"""Maximum size of a state that can be proven. Its CAR fits into a message, since `BLOCK_BYTES` exceeds a section's
+head.
+"""
 MAX_PROOF: Final = MAX_PROVEN + 256
-"""Bytes of a proof: such a state, and the CAR's header."""
+"""Maximum size of a proof in bytes: a state of `MAX_PROVEN` bytes and the CAR's header."""
 
 
 class ProofRefused(HypervisorError):

@@ -112,7 +112,7 @@ class FastEngine:
         table, code = self._table, frame.code.data
         if table.trees.alone.skip(code):
             return None
-        instance = table.pool.take(host.message)
+        instance = table.pool.acquire(host.message)
         try:
             instance.features = table.features
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
@@ -147,7 +147,7 @@ class FastEngine:
         except Exception as defect:
             raise instance.failed(defect) from defect
         finally:
-            table.pool.give(instance)
+            table.pool.release(instance)
 
     def _off_the_main_thread(self, work: Callable[[], Step]) -> Step:
         """Run `work` off the main thread, where a signal handler could run inside a guest."""
@@ -157,7 +157,7 @@ class FastEngine:
 
     def _start(self, frame: Frame, host: Host) -> Step:
         table = self._table
-        instance = self._instance = table.pool.take(host.message)
+        instance = self._instance = table.pool.acquire(host.message)
         try:
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
             code = instance.code_number(self._code)
@@ -183,7 +183,7 @@ class FastEngine:
         except Exception as defect:
             raise instance.failed(defect) from defect
         finally:
-            table.pool.give(instance)
+            table.pool.release(instance)
 
     def _run_as_tree(self, instance: FastInstance, host: TreeFrameHost, command: int, tree_flags: int) -> Step | None:
         """Run the frame with all nested calls; return None, without effect, if the guest gave up the tree."""
@@ -257,7 +257,7 @@ class FastEngine:
         except Exception as defect:
             raise instance.failed(defect) from defect
         finally:
-            pool.give(instance)
+            pool.release(instance)
 
     def _run(self, instance: FastInstance, host: Host, command: int) -> Step:
         instance.running, instance.names, instance.before = self._code, self._table.names, None

@@ -1,7 +1,7 @@
 """The pool of the guest's instances in this process, each used by one thread and one message at a time.
 
-A frame never runs on an instance where another message's frames wait: it would delay them, use up their memory, and
-lose them if the engine fails.
+A frame never runs on an instance where frames of another message wait. Otherwise it would delay these frames, use their
+memory, and lose them if the engine fails.
 """
 
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class Pool:
             return lib.trap_new(TRAP_UNREACHABLE)
         return 0
 
-    def take(self, message: object) -> FastInstance:
+    def acquire(self, message: object) -> FastInstance:
         """Return an instance with waiting frames of the message, otherwise one without any waiting frame."""
         self._signals.restore()
         owner = ref(message)
@@ -103,10 +103,10 @@ class Pool:
         instance.lock.acquire()
         if instance.broken:
             instance.remove_waiting()
-            self.give(instance)
+            self.release(instance)
             raise Fatal("the EVM engine failed in another frame of this message")
 
-    def give(self, instance: FastInstance) -> None:
+    def release(self, instance: FastInstance) -> None:
         """Release an instance; one that failed, or is too large or full, is not reused."""
         regions = instance.regions
         if regions is not None and (regions.hot[0] or regions.awaited) and not instance.broken:

@@ -286,7 +286,7 @@ def test_compiler_without_json_output_is_named_with_its_message(tmp_path: Path, 
     put(cache, "0.8.999", "throw new Error('no way')")
     with pytest.raises(
         CompileError,
-        match=r"soljson\.js, which says it is solc 0\.8\.999, printed no JSON; its exit code is 1: [\s\S]*no way",
+        match=r"soljson\.js, which reports version 0\.8\.999, printed no JSON; its exit code is 1: [\s\S]*no way",
     ):
         choose_solc(project(tmp_path), None).start().compile({})
 

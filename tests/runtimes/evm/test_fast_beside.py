@@ -89,22 +89,22 @@ def test_engine_failure_does_not_break_concurrent_message(monkeypatch: pytest.Mo
 def test_a_message_has_one_instance_however_many_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the space for its frames would depend on concurrent messages."""
     taken: list[FastInstance] = []
-    take = Pool.take
+    acquire = Pool.acquire
 
     def noted(self: Pool, message: object) -> FastInstance:
-        taken.append(take(self, message))
+        taken.append(acquire(self, message))
         return taken[-1]
 
     with open_under("filecoin") as machine:
         chain = Chain(machine)
         contract = chain.deploy(assemble(_CALLS.format(chain.deploy(_INNER).hex())))
-        first = pool(TIERED).take(chain)  # held while the message prefix, and free when its callee does
-        monkeypatch.setattr(Pool, "take", noted)
+        first = pool(TIERED).acquire(chain)  # held while the message prefix, and free when its callee does
+        monkeypatch.setattr(Pool, "acquire", noted)
         start = FastEngine._start
 
         def watched(engine: FastEngine, frame: Frame, host: Host) -> Step:
             if frame.code.data == _INNER:
-                pool(TIERED).give(first)
+                pool(TIERED).release(first)
             return start(engine, frame, host)
 
         monkeypatch.setattr(FastEngine, "_start", watched)
