@@ -22,7 +22,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.network_versions import Receipts
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet.addresses import shown_address
+from localnet.addresses import display_address
 from localnet.chain.supply import supply_of
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
@@ -103,7 +103,7 @@ def implicit_executions(machine: Hypervisor, done: Iterable[ImplicitResult]) -> 
 def _implicit_candidate(machine: Hypervisor, message: Message) -> Candidate:
     """Return an implicit message as it is recorded. Its CID is that of a message without a signature, like BLS ones."""
     signed = SignedMessage(message, Signature(SignatureType.BLS, b""))
-    sender, receiver = shown_address(machine, message.from_), shown_address(machine, message.to)
+    sender, receiver = display_address(machine, message.from_), display_address(machine, message.to)
     return Candidate(bytes(signed.cid()[-32:]), IMPLICIT, signed, sender, receiver)
 
 
