@@ -14,6 +14,7 @@ from fvm_hypervisor.explorer.actor_pages import show_actor, show_actors
 from fvm_hypervisor.explorer.call_pages import show_call_forms
 from fvm_hypervisor.explorer.epochs import show_block, show_epoch
 from fvm_hypervisor.explorer.messages import (
+    requested_receipt,
     show_call,
     show_call_data,
     show_calls_picture,
@@ -23,7 +24,6 @@ from fvm_hypervisor.explorer.messages import (
     show_flame,
     show_message,
     show_message_by_cid,
-    wanted_receipt,
 )
 from fvm_hypervisor.explorer.responses import (
     PageError,
@@ -55,7 +55,7 @@ MAX_CHANGES: Final = 500
 
 def show_message_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Render the state changes of a message, by re-execution."""
-    receipt = wanted_receipt(reader, request)
+    receipt = requested_receipt(reader, request)
     found = list(islice(message_changes(reader.network.chain, receipt), MAX_CHANGES + 1))
     hash_ = f"0x{receipt.hash.hex()}"
     return _page(site, reader, found, title=f"message {hash_}", back=f"/tx/{hash_}", since=None, epoch=None)
@@ -161,7 +161,7 @@ _JSON = "application/json"
 
 def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> PoolResponse:
     """Return the test vector of a message in the official format. Building it sends requests to this node."""
-    receipt = wanted_receipt(reader, request)
+    receipt = requested_receipt(reader, request)
     if not site.makes_vectors(reader):
         raise PageError(
             404, "Not found", "this node cannot create vectors: use `hypervisor extract` on the chain's folder"

@@ -82,7 +82,7 @@ def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> Page
 
 def show_copy_text(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Render the text that a copy button puts on the clipboard."""
-    text = reproduction(wanted_receipt(reader, request), request.named["name"], request.url)
+    text = reproduction(requested_receipt(reader, request), request.named["name"], request.url)
     if text is None:
         raise not_found(f"this message is not sent by {quote_value(request.named['name'])}")
     return PageResponse(text.encode(), content_type=_PLAIN)
@@ -129,7 +129,7 @@ def _hash(text: str) -> bytes:
         raise malformed(f"{quote_value(text)} is not a hash: expected 0x and 64 hex digits") from None
 
 
-def wanted_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
+def requested_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
     """Return the receipt of the executed message of a block whose hash the request names.
 
     Raises PageError, UnknownTransaction.

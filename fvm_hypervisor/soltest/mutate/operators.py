@@ -51,7 +51,7 @@ _NOT_CODE: Final = (
     "ArrayTypeName", "Mapping", "FunctionTypeName", "OverrideSpecifier",
 )  # fmt: skip
 _BODIES: Final = ("FunctionDefinition", "ModifierDefinition")
-_BETWEEN: Final = re.compile(rb"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_WHITE_SPACE: Final = re.compile(rb"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,12 @@ class Mutant:
         first = data.rfind(b"\n", 0, self.start) + 1
         last = data.find(b"\n", end)
         before, after = data[first : self.start], data[end : len(data) if last < 0 else last]
-        return _joined(before + self.original.encode() + after), _joined(before + self.replacement.encode() + after)
+        return _join_lines(before + self.original.encode() + after), _join_lines(
+            before + self.replacement.encode() + after
+        )
 
 
-def _joined(line: bytes) -> str:
+def _join_lines(line: bytes) -> str:
     return " ".join(line.decode().split())
 
 
@@ -204,12 +206,12 @@ def _between(left: Node, right: Node, operator: str, source: bytes) -> tuple[int
 
 def _skip_space(source: bytes, place: int) -> int:
     """Return the position after white space and comments."""
-    found = _BETWEEN.match(source, place)
+    found = _WHITE_SPACE.match(source, place)
     return place if found is None else found.end()
 
 
 def _equivalent(node: Node, is_loop: bool) -> str:
-    """Return the operator that would not change a comparison, if any: of an unsigned number with 0, or of a loop.
+    """Return the operator that is equivalent in a comparison of an unsigned number with 0, or in a loop; empty if none.
 
     In the condition of a loop, `!=` is almost always equivalent to `<`.
     """
@@ -270,7 +272,7 @@ def _condition(node: Node, source: bytes) -> Iterator[Change]:
         return
     yield "condition", start, end, "false"
     if node["nodeType"] in _LOOPS:
-        return  # a loop without end
+        return  # it would loop forever
     yield "condition", start, end, "true"
     operator = condition.get("operator", "")
     if operator not in (*_COMPARISONS, "&&", "||", "!"):

@@ -60,7 +60,7 @@ def test_the_small_module_itself_is_accepted() -> None:
         (MAGIC + b"\x01\xff\xff\xff\xff\x7f", "does not fit in 32 bits"),
         (MAGIC + b"\x01\xff\xff\xff\xff\x0f", "4294967295 bytes expected"),
         (MAGIC + section(99, b""), "section 99 is unknown"),
-        (MAGIC + section(Section.TYPE, b"\0") * 2, "doubled"),
+        (MAGIC + section(Section.TYPE, b"\0") * 2, "duplicated"),
         (MAGIC + section(Section.MEMORY, b"\0") + section(Section.TYPE, b"\0"), "out of order"),
         (MAGIC + section(Section.TYPE, b"\xff\xff\xff\xff\x0f"), "4294967295 elements announced"),
         (MAGIC + section(Section.TYPE, b"\0\0"), "left over"),
