@@ -22,7 +22,7 @@ from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult, LentCode
 from hypervisor.context import InvocationContext
 from hypervisor.deep_stack import needs_fresh_stack
-from hypervisor.errors import Fatal, InvalidModule, OutOfGas, SyscallError, UnlinkableModule
+from hypervisor.errors import Fatal, InvalidModule, LongExecution, OutOfGas, SyscallError, UnlinkableModule
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker
@@ -307,7 +307,9 @@ class CallManager:
         return self.rules.invoke(self, call, actor, state)
 
     def invoke(self, call: Call, actor: ActorID, state: ActorState) -> CallResult:
-        """Dispatch by code CID, run the code, and accept the returned block."""
+        """Dispatch by code CID, run the code, and accept the returned block. Raises LongExecution."""
+        if self.machine.short is not None:
+            raise LongExecution("an actor's code may run for long")
         self.invocations += 1
         code = state.code
         context = InvocationContext(

@@ -11,6 +11,7 @@
     |- SyscallError            returned to the guest as an error number; the guest continues
     |- ActorExit               an actor exited; unwinds to its caller
     |- OutOfGas                unwinds to the nearest caller that still has gas
+    |- LongExecution           a machine limited to short executions stopped one; unwinds the message, without effect
     `- Fatal                   a defect of this project or of the store; never silently turned into a receipt
 
 Execution distinguishes SyscallError, exits (ActorExit, OutOfGas) and Fatal strictly. `store` has its own errors
@@ -86,6 +87,10 @@ class ActorExit(HypervisorError):
 
 class OutOfGas(HypervisorError):
     """Raised when the current gas limit is reached; all gas within that limit is used."""
+
+
+class LongExecution(HypervisorError):
+    """Raised instead of an execution that may take long (`hypervisor.short_executions`); the message has no effect."""
 
 
 class Fatal(HypervisorError):

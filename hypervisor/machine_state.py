@@ -26,6 +26,7 @@ from hypervisor.opening import MACHINE, installed_record, learn_actors, machine_
 from hypervisor.printed import PrintedAmount, PrintedCid
 from hypervisor.proofs import ProofVerifier, RefuseProofs
 from hypervisor.registry import Registry
+from hypervisor.short_executions import ShortExecutions
 from hypervisor.state_tree import ActorState, StateOrigin, StateTree
 from hypervisor.stream_settings import StreamSettings
 from hypervisor.tracing import Flushed, Tracer
@@ -84,6 +85,8 @@ class MachineState:
         self.tracer = settings.tracer
         self.interceptor: Interceptor[Any] | None = None
         """Interceptor of calls; receives the `CallManager` of the message."""
+        self.short: ShortExecutions | None = None
+        """Limit of the executions; None permits all of them."""
         self.actor_debugging = settings.actor_debugging
         self._is_quiet = False
         if settings.actor_debugging:

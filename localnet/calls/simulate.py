@@ -126,6 +126,8 @@ def _highest(machine: Hypervisor, request: CallRequest) -> Gas:
 
 def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
     """Execute the message as a block would, without fees, and revert its effects."""
+    if machine.short is not None:
+        machine.short.check()
     with machine.trial():
         return rules_of(machine).calls.attempt(machine, request, limit)
 

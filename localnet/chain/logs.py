@@ -41,10 +41,16 @@ class LogFilter:
 
 def logs_between(index: ChainIndex, first: int, last: int, wanted: LogFilter) -> Iterator[FoundLog]:
     """Yield the matching logs of the tipsets from height `first` to `last`, both included, in the chain's order."""
+    for tipset in tipsets_between(index, first, last):
+        yield from logs_in(index, tipset, wanted)
+
+
+def tipsets_between(index: ChainIndex, first: int, last: int) -> Iterator[Tipset]:
+    """Yield the tipsets from height `first` to `last`, both included."""
     for height in range(max(0, first), min(last, index.head) + 1):
         found = index.at(height)
         if isinstance(found, Tipset):
-            yield from logs_in(index, found, wanted)
+            yield found
 
 
 def logs_in(index: ChainIndex, tipset: Tipset, wanted: LogFilter) -> Iterator[FoundLog]:

@@ -94,14 +94,14 @@ class Dispatcher:
         return await self._answer(request, session)
 
     def respond(self, body: bytes) -> bytes | Coroutine[Any, Any, bytes]:
-        """Return the response to a request body over HTTP, or an awaitable for it."""
+        """Return the response to a small request body over HTTP, or an awaitable for it."""
         try:
             request = orjson.loads(body)
         except ValueError as error:
             return _unreadable(error)
         name = request.get("method") if isinstance(request, dict) else None
         method = self.methods[name] if isinstance(name, str) else None
-        if method is not None and method.short and self._inline is not None:
+        if method is not None and (method.short or method.short_alone) and self._inline is not None:
             call = partial(self._call_short, self._inline, method)
         elif method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
             return self._answer(request, None)

@@ -8,8 +8,9 @@ the mempool. The views are updated before a changing request is answered, so a c
 A query about the pending block gets the pending messages from the chain's thread and executes them itself. The gas of
 a transaction that the node sends, fills or signs is estimated as a query (`Method.preparation`).
 
-Short queries (`Method.short`) run on the event loop's thread, on a view of its own: passing them to another thread
-would take longer than the query.
+Short queries (`Method.short`, `Method.short_alone`) run on the event loop's thread, on a view of its own: passing them
+to another thread would take longer than the query. A call that turns out to be long is stopped, and runs again on the
+pool.
 
 The following run on the chain's thread and delay a block:
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
+from hypervisor.errors import LongExecution
 from localnet.chain.pending import PendingPlan
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
@@ -99,7 +101,7 @@ class Executors:
             self._view = NodeView(self._node, inline=True)
         try:
             return self._view.answer(read)
-        except (NeedsPlan, WentBack):
+        except (NeedsPlan, WentBack, LongExecution):
             raise NotInline from None
 
     def interrupt(self) -> None:

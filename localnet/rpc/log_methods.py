@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from localnet.chain.logs import logs_between, logs_in
+from localnet.chain.logs import logs_between, logs_in, tipsets_between
 from localnet.ledger.records import FoundLog, Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
@@ -22,13 +22,17 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
     network = node.network
     if request.block is not None:
         tipset = resolve(network, BlockRef(hash=request.block))
+        node.require_few_logs((tipset,))
         return [log_json(*found) for found in logs_in(network.chain.index, tipset, request.wanted)]
     first, last = _end(node, request.first or LATEST), _end(node, request.last or LATEST)
     if first > last:
         raise invalid_params(f"fromBlock {first} is above toBlock {last}")
     if last - first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
-    found = logs_between(network.chain.index, first, min(last, network.settled.height), request.wanted)
+    index, last_settled = network.chain.index, min(last, network.settled.height)
+    node.require_small_read(last_settled - first)
+    node.require_few_logs(tipsets_between(index, first, last_settled))
+    found = logs_between(index, first, last_settled, request.wanted)
     return _check_limit(node, found, first != last)
 
 
@@ -111,7 +115,7 @@ def _check_limit(node: NodeReader, logs: Any, several: bool) -> list[dict[str, A
 
 
 METHODS = (
-    Method("eth_getLogs", (log_request,), get_logs, reads=True),
+    Method("eth_getLogs", (log_request,), get_logs, reads=True, short_alone=True),
     Method("eth_newFilter", (log_request,), new_filter),
     Method("eth_newBlockFilter", (), new_block_filter),
     Method("eth_newPendingTransactionFilter", (), new_pending_transaction_filter),

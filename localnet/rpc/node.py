@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -132,11 +132,14 @@ class NodeReader:
         """Return the plan of the pending block."""
         raise NotImplementedError
 
-    def require_small_read(self, messages: int, *, prints: bool = False) -> None:
-        """Raise NotInline on the event loop's thread if a query reads too many messages for it.
+    def require_small_read(self, messages: int, *, whole: bool = False) -> None:
+        """Raise NotInline on the event loop's thread if a query reads too many messages, or blocks, for it.
 
-        `prints` is True if the response contains whole messages, whose size is not limited by their number.
+        `whole` is True if it prints or executes them: their number does not limit their sizes.
         """
+
+    def require_few_logs(self, tipsets: Iterable[Tipset]) -> None:
+        """Raise NotInline on the event loop's thread if tipsets may have too many logs for it."""
 
     def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
         """Return the result of a call or an estimate, and report it to the console. Raises its errors."""

@@ -97,6 +97,7 @@ def estimate_gas(
         elsewhere = partial(simulate.estimate, machine, call_request, (), overrides)
         return as_quantity(node.called(machine, call_request, overrides, elsewhere))
     waiting = network.mempool.ready_of(sender, nonce_of(network.machine, sender))
+    node.require_small_read(len(waiting), whole=True)
     estimate = partial(simulate.estimate, network.machine, call_request, waiting, overrides)
     if state_overrides:
         return as_quantity(node.called(network.machine, call_request, overrides, estimate))
@@ -109,7 +110,19 @@ METHODS = (
     Method("hypervisor_authorizationNonce", (address, optional(block)), authorization_nonce, reads=True),
     Method("eth_getCode", (address, optional(block)), get_code, reads=True, short=True),
     Method("eth_getStorageAt", (address, word, optional(block)), get_storage_at, reads=True, short=True),
-    Method("eth_call", (transaction, optional(block), optional(accounts), optional(block_override)), call, reads=True),
+    Method(
+        "eth_call",
+        (transaction, optional(block), optional(accounts), optional(block_override)),
+        call,
+        reads=True,
+        short_alone=True,
+    ),
     Method("eth_createAccessList", (transaction, optional(block)), create_access_list, reads=True),
-    Method("eth_estimateGas", (transaction, optional(block), optional(accounts)), estimate_gas, reads=True),
+    Method(
+        "eth_estimateGas",
+        (transaction, optional(block), optional(accounts)),
+        estimate_gas,
+        reads=True,
+        short_alone=True,
+    ),
 )

@@ -17,7 +17,7 @@ from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult, LentCode
 from hypervisor.call_manager import CallManager
 from hypervisor.call_rules import FILECOIN_CALLS
-from hypervisor.errors import OutOfGas
+from hypervisor.errors import LongExecution, OutOfGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MAX_MILLIGAS, GasTracker
 from hypervisor.network_versions import LATEST
@@ -124,6 +124,8 @@ class EthereumCallRules:
         return self._run_precompile(calls, call, name)
 
     def _run_precompile(self, calls: CallManager, call: Call, name: str) -> CallResult:
+        if calls.machine.short is not None:
+            raise LongExecution(f"the precompile {name} may run for long")
         data = call.params.data if call.params else b""
         try:
             output = run_precompile(self._fork, name, data, calls.gas)

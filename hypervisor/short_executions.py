@@ -1,0 +1,61 @@
+"""Executions on a thread that other work waits for, such as an event loop's: only bounded ones, within a time limit."""
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+from hypervisor.errors import LongExecution
+
+T = TypeVar("T")
+
+SECONDS: Final = 0.002
+"""Time limit of an execution: processor time of its thread, so that a busy machine does not change the outcome."""
+_PAUSE: Final = 100
+"""Length of the pause after a long execution, as a multiple of its time."""
+
+
+class ShortMachine(Protocol):
+    """A machine whose executions can be limited."""
+
+    short: "ShortExecutions | None"
+
+
+class ShortExecutions:
+    """The limit of one thread's executions.
+
+    While `machine.short` is set, the machine runs transfers, and call trees whose frames use little gas inside the
+    engine. Other executions raise LongExecution, and have to run on another thread. So do the first one, which loads
+    the engine, and all executions in a pause after a long one. The pause keeps the time of unsuccessful attempts at one
+    percent of the thread's time.
+    """
+
+    def __init__(self) -> None:
+        self._end = self._resume = 0.0
+        self._is_first = True
+
+    def run(self, machine: ShortMachine, execute: Callable[[], T]) -> T:
+        """Return the result of executions on a machine. Raises their errors, and LongExecution."""
+        if self._is_first:
+            self._is_first = False
+            raise LongExecution("the first execution loads the engine")
+        if time.monotonic() < self._resume:
+            raise LongExecution("a long execution has just ended")
+        begun = time.thread_time()
+        self._end = begun + SECONDS
+        machine.short = self
+        is_long = False
+        try:
+            return execute()
+        except LongExecution:
+            is_long = True
+            raise
+        finally:
+            machine.short = None
+            now = time.thread_time()
+            if is_long or now > self._end:
+                self._resume = time.monotonic() + _PAUSE * (now - begun)
+
+    def check(self) -> None:
+        """Raise LongExecution if the time limit is exceeded; called before each of several executions."""
+        if time.thread_time() > self._end:
+            raise LongExecution(f"the executions took longer than {SECONDS:g} s")
