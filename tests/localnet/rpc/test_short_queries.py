@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -19,7 +20,7 @@ from localnet.rpc.executors import Executors
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.node_view import NotInline
-from tests.localnet.rpc.asking import ALICE, NOBODY
+from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 
 
 @pytest.fixture(params=["filecoin", "ethereum"])
@@ -154,5 +155,135 @@ def test_short_query_on_the_pending_block_runs_on_a_query_thread() -> None:
             assert inspect.iscoroutine(answer)
             assert json.loads(asyncio.run(answer))["result"] == "0x5"
             assert ask(executors, "eth_getBalance", NOBODY, "latest")["result"] == "0x0"
+        finally:
+            executors.stop()
+
+
+READS = "0x5f545f5260205ff3"
+"""Code that returns slot 0."""
+ENDLESS = "0x5b5f56"
+"""Code that jumps to itself."""
+NATIVE = "0xff00000000000000000000000000000000000001"
+"""The masked ID of the init actor."""
+PRECOMPILE = "0x0000000000000000000000000000000000000004"
+"""The identity precompile."""
+
+
+@pytest.fixture
+def ethereum() -> Iterator[Executors]:
+    """Return the executors of a node under Ethereum's rules, after the first call, which loads the engine."""
+    with Network(rules="ethereum") as network:
+        executors = Executors(Node(network))
+        ask(executors, "anvil_setCode", NOBODY, READS)
+        ask(executors, "anvil_setStorageAt", NOBODY, "0x0", f"0x{7:064x}")
+        assert not is_alone(executors, "eth_call", {"to": NOBODY})
+        yield executors
+        executors.stop()
+
+
+def is_alone(executors: Executors, method: str, *params: Any) -> bool:
+    """Return True if the event loop's thread answers; the answer must be that of a query thread, of any length."""
+    answer = executors.dispatcher.respond(body(method, *params))
+    whole = asyncio.run(executors.dispatcher.answer(body(method, *params)))  # not alone in this form
+    assert (answer if isinstance(answer, bytes) else asyncio.run(answer)) == whole, method
+    return isinstance(answer, bytes)
+
+
+def end_pause(executors: Executors) -> None:
+    """Let the next call run as if the pause after a long one had passed."""
+    view = executors._view
+    assert view is not None
+    assert view._short is not None
+    view._short._resume = 0.0
+
+
+def test_short_calls_and_few_logs_run_on_the_thread_of_the_event_loop(ethereum: Executors) -> None:
+    assert is_alone(ethereum, "eth_call", {"to": NOBODY})
+    assert is_alone(ethereum, "eth_call", {"to": NOBODY, "data": "0x1234"}, "latest")
+    assert is_alone(ethereum, "eth_call", {"to": ALICE, "value": "0x1"}, "latest")
+    assert is_alone(ethereum, "eth_estimateGas", {"from": ALICE, "to": NOBODY})
+    assert is_alone(ethereum, "eth_estimateGas", {"from": ALICE, "to": ALICE, "value": "0x1"})
+    assert is_alone(ethereum, "eth_getLogs", {"fromBlock": "earliest"})
+    assert ask(ethereum, "eth_call", {"to": NOBODY})["result"] == f"0x{7:064x}"
+
+
+def test_call_on_the_thread_of_the_event_loop_sees_earlier_changes(ethereum: Executors) -> None:
+    for value in (8, 9):
+        ask(ethereum, "anvil_setStorageAt", NOBODY, "0x0", f"0x{value:064x}")
+        answer = ethereum.dispatcher.respond(body("eth_call", {"to": NOBODY}))
+        assert isinstance(answer, bytes)
+        assert json.loads(answer)["result"] == f"0x{value:064x}"
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("eth_call", [{"to": PRECOMPILE, "data": "0x1234"}]),
+        ("eth_call", [{"to": NATIVE}]),
+        ("eth_call", [{"data": "0x00"}]),
+        ("eth_call", [{"to": NOBODY}, "pending"]),
+        ("eth_call", [{"to": NOBODY}, "0x0"]),
+        ("eth_call", [{"to": NOBODY}, "latest", {NOBODY: {"code": READS}}]),
+        ("eth_call", [{"to": NOBODY}, "latest", {}, {"number": "0x5"}]),
+        ("eth_estimateGas", [{"from": ALICE, "data": "0x00"}]),
+    ],
+    ids=["precompile", "native actor", "creation", "pending", "older block", "account", "block field", "estimate"],
+)
+def test_calls_without_a_bound_run_on_a_query_thread(ethereum: Executors, method: str, params: list[Any]) -> None:
+    ask(ethereum, "evm_mine")
+    assert not is_alone(ethereum, method, *params)
+    end_pause(ethereum)
+    assert is_alone(ethereum, "eth_call", {"to": NOBODY})
+
+
+def test_long_call_is_stopped_and_pauses_the_calls_on_this_thread(ethereum: Executors) -> None:
+    """The call ends with its gas on a query thread; a client that repeats it does not make each call run twice."""
+    ask(ethereum, "anvil_setCode", BOB, ENDLESS)
+    started = time.thread_time()
+    answer = ethereum.dispatcher.respond(body("eth_call", {"to": BOB}))
+    assert time.thread_time() - started < 0.02
+    assert inspect.iscoroutine(answer)
+    assert "out of gas" in json.loads(asyncio.run(answer))["error"]["message"]
+    view = ethereum._view
+    assert view is not None
+    assert view._short is not None
+    view._short._resume = time.monotonic() + 60
+    assert not is_alone(ethereum, "eth_call", {"to": NOBODY})
+    end_pause(ethereum)
+    assert is_alone(ethereum, "eth_call", {"to": NOBODY})
+
+
+def test_estimate_after_pending_transactions_runs_on_a_query_thread(ethereum: Executors) -> None:
+    ask(ethereum, "evm_setAutomine", False)
+    ask(ethereum, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
+    assert not is_alone(ethereum, "eth_estimateGas", {"from": ALICE, "to": NOBODY})
+    assert is_alone(ethereum, "eth_estimateGas", {"from": BOB, "to": NOBODY})
+
+
+def test_logs_of_many_blocks_or_much_gas_are_read_on_a_query_thread(
+    ethereum: Executors, monkeypatch: MonkeyPatch
+) -> None:
+    ask(ethereum, "anvil_setCode", BOB, "0x5f5fa000")  # LOG0
+    sent = ask(ethereum, "eth_sendTransaction", {"from": ALICE, "to": BOB})["result"]
+    block_hash = ask(ethereum, "eth_getTransactionReceipt", sent)["result"]["blockHash"]
+    ranges: list[Any] = [{"fromBlock": "earliest"}, {"blockHash": block_hash}]
+    assert len(ask(ethereum, "eth_getLogs", ranges[0])["result"]) == 1
+    assert all(is_alone(ethereum, "eth_getLogs", wanted) for wanted in ranges)
+    with monkeypatch.context() as patch:
+        patch.setattr("localnet.rpc.node_view._LOG_SHARE", 30_000_000 // 20_000)  # a transaction uses 21,000
+        assert not any(is_alone(ethereum, "eth_getLogs", wanted) for wanted in ranges)
+    monkeypatch.setattr("localnet.rpc.node_view.MAX_INLINE", 0)
+    assert not is_alone(ethereum, "eth_getLogs", ranges[0])
+
+
+def test_calls_under_filecoin_rules_run_on_a_query_thread() -> None:
+    """The frames of a contract need a large stack there."""
+    with Network() as network:
+        executors = Executors(Node(network))
+        try:
+            ask(executors, "anvil_setCode", NOBODY, READS)
+            for _ in range(2):
+                assert not is_alone(executors, "eth_call", {"to": NOBODY})
+            assert is_alone(executors, "eth_getLogs", {"fromBlock": "earliest"})
         finally:
             executors.stop()
