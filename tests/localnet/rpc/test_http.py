@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -423,6 +424,28 @@ def test_a_server_ends_at_once_with_connections_open() -> None:
             return perf_counter() - started
 
     assert min(seconds_to_end() for _ in range(3)) < 0.08
+
+
+_SIGNALLED = """
+import signal, threading, time
+from localnet import Network
+from localnet.rpc.server import Server
+
+def send() -> None:
+    time.sleep(0.5)  # until nothing else wakes the main thread
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+with Network(rules="ethereum") as network:
+    Server(network, 0).run(threading.Thread(target=send).start)
+print("stopped")
+"""
+
+
+@pytest.mark.slow
+def test_signal_that_another_thread_receives_stops_an_idle_server() -> None:
+    """The main thread waits for events then, and the signal does not interrupt its wait."""
+    ended = subprocess.run([sys.executable, "-c", _SIGNALLED], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped\n", "")
 
 
 def test_loading_methods_is_given_up_when_the_node_ends() -> None:
