@@ -48,8 +48,11 @@ OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
 OnReader = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
 """Runs a query on a query thread with a `NodeReader`."""
-Inline = Callable[[Callable[[NodeReader], Any]], Any]
-"""Runs a short query on the event loop's thread. Raises NotInline if a query thread has to run it."""
+Inline = Callable[[Callable[[NodeReader], Any], bool], Any]
+"""Runs a short query on the event loop's thread; the flag is True if it executes a call.
+
+Raises NotInline if a query thread has to run it.
+"""
 
 _ASK_AGAIN: Final = 0.05
 """Interval in seconds at which a missing result is polled."""
@@ -73,6 +76,7 @@ class Dispatcher:
         self._on_owner = on_owner
         self._on_reader = on_reader
         self._inline = inline
+        self._has_short_calls = node.network.rules.features.has_short_calls
         self.methods = MethodTable()
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
         """Lock of each sender, while one of its HTTP requests is processed."""
@@ -101,7 +105,10 @@ class Dispatcher:
             return _unreadable(error)
         name = request.get("method") if isinstance(request, dict) else None
         method = self.methods[name] if isinstance(name, str) else None
-        if method is not None and (method.short or method.short_alone) and self._inline is not None:
+        is_short = method is not None and (
+            method.short or (method.short_alone and (self._has_short_calls or not method.executes))
+        )
+        if method is not None and is_short and self._inline is not None:
             call = partial(self._call_short, self._inline, method)
         elif method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
             return self._answer(request, None)
@@ -247,7 +254,7 @@ class Dispatcher:
 
     @staticmethod
     def _call_short(inline: Inline, method: Method, params: list[Any]) -> Any:
-        return inline(lambda reader: method.call(reader, params))
+        return inline(lambda reader: method.call(reader, params), method.executes)
 
     async def _history(self, method: Method, params: list[Any]) -> Any:
         """Query a fork's history; PASS if the network itself has to respond."""

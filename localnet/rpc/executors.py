@@ -30,9 +30,10 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import SERVER_ERROR, RpcError
+from localnet.rpc.inline_view import InlineView
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node
-from localnet.rpc.node_view import NeedsPlan, NodeView, NotInline, WentBack
+from localnet.rpc.node_view import NeedsPlan, NotInline, WentBack
 from localnet.rpc.queries import Query, QueryPool, ReaderQuery
 from localnet.rpc.worker import RequestThread
 
@@ -52,7 +53,7 @@ class Executors:
         self._chain.watchers.append(self)
         self.chain = RequestThread("network", self._publish)
         self.queries = QueryPool(node, self.chain.should_yield)
-        self._view: NodeView | None = None
+        self._view: InlineView | None = None
         self.dispatcher = Dispatcher(node, self.chain.start, self.query, self.query_inline)
 
     def _publish(self) -> None:
@@ -90,15 +91,17 @@ class Executors:
             "the chain was reorganized, or the requested state was pruned, during this request: send it again",
         )
 
-    def query_inline(self, read: Query) -> Any:
-        """Return the result of a short query on the event loop's thread.
+    def query_inline(self, read: Query, executes: bool = False) -> Any:
+        """Return the result of a short query on the event loop's thread; `executes` is True if it is a call.
 
         Raises the query's errors, and NotInline if a query thread has to execute it.
         """
         if self._node.point.origin is not None:
             raise NotInline  # another node may have to be asked
         if self._view is None:
-            self._view = NodeView(self._node, inline=True)
+            self._view = InlineView(self._node)
+        if executes:
+            self._view.require_short_calls()
         try:
             return self._view.answer(read)
         except (NeedsPlan, WentBack, LongExecution):

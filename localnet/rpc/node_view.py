@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from hypervisor.errors import LongExecution
-from hypervisor.machine import Hypervisor
-from hypervisor.short_executions import ShortExecutions
-from hypervisor.types import Gas
-from localnet.calls.overrides import NONE, Overrides
 from localnet.chain.mempool import MempoolView
 from localnet.chain.pending import PendingBlocks, PendingPlan
 from localnet.chain.reading import NetworkView
-from localnet.ledger.records import Tipset
 from localnet.rpc.node import Node, NodeConsole, NodeReader
-from localnet.rules.call_request import CallRequest
 
 T = TypeVar("T")
 
-MAX_INLINE: Final = 20
-"""Maximum number of messages that a query reads on the event loop's thread."""
-_LOG_SHARE: Final = 100
-"""Tipsets that together used at most a block's gas limit divided by this have at most some hundred logs."""
 _MOVES: Final = 100
 """Maximum number of restarts of a query at a newer head, before it has executed anything."""
 
@@ -49,11 +38,8 @@ class NodeView(NodeReader):
 
     network: NetworkView
 
-    def __init__(self, node: Node, *, inline: bool = False) -> None:
-        """Create a view; `inline` for the event loop's thread."""
+    def __init__(self, node: Node) -> None:
         chain = node.network.chain
-        self._short = ShortExecutions() if inline else None
-        """Limit of executions on the event loop's thread; None on other threads."""
         self._node, self._chain = node, chain
         self._point = node.point
         self.network = NetworkView(chain.view(self._point), MempoolView(node.network.mempool, self._check_newest))
@@ -61,38 +47,6 @@ class NodeView(NodeReader):
         self.pending = PendingBlocks(self.network.chain)
         self._plan: PendingPlan | None = None
         self._reports: list[Callable[[NodeConsole], None]] = []
-
-    def require_small_read(self, messages: int, *, whole: bool = False) -> None:
-        """Raise NotInline on the event loop's thread if the query is too long for it.
-
-        That is more than `MAX_INLINE` messages, or any message that the query prints or executes (`whole`).
-        """
-        if self._short is not None and messages > (0 if whole else MAX_INLINE):
-            raise NotInline
-
-    def require_few_logs(self, tipsets: Iterable[Tipset]) -> None:
-        """Raise NotInline on the event loop's thread if tipsets used much gas, which limits their logs."""
-        if self._short is not None:
-            gas = sum(tipset.gas_used for tipset in tipsets)
-            if gas > self.network.rules.limits.block_gas // _LOG_SHARE:
-                raise NotInline
-
-    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
-        """Call as `NodeReader.called`. Raises NotInline and LongExecution on the event loop's thread."""
-        return super().called(machine, request, overrides, self._limited(machine, overrides, call))
-
-    def estimated(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
-        """Estimate as `NodeReader.estimated`. Raises NotInline and LongExecution on the event loop's thread."""
-        return super().estimated(request, self._limited(self.network.machine, NONE, estimate))
-
-    def _limited(self, machine: Hypervisor, overrides: Overrides, execute: Callable[[], T]) -> Callable[[], T]:
-        """Return an execution within the limit of the event loop's thread. Raises NotInline if it cannot be limited."""
-        if self._short is None:
-            return execute
-        is_possible = self.network.rules.features.has_short_calls and overrides.is_empty
-        if not is_possible or machine is not self.network.machine:
-            raise NotInline
-        return partial(self._short.run, machine, execute)
 
     def report(self, write: Callable[[NodeConsole], None]) -> None:
         """Notify the console after the query is answered, since a query may be repeated."""

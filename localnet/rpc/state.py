@@ -116,6 +116,7 @@ METHODS = (
         call,
         reads=True,
         short_alone=True,
+        executes=True,
     ),
     Method("eth_createAccessList", (transaction, optional(block)), create_access_list, reads=True),
     Method(
@@ -124,5 +125,6 @@ METHODS = (
         estimate_gas,
         reads=True,
         short_alone=True,
+        executes=True,
     ),
 )

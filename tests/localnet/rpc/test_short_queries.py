@@ -70,7 +70,7 @@ def test_short_queries_are_answered_while_no_thread_is_free(executors: Executors
 
 
 def test_query_of_a_large_block_runs_on_a_query_thread(monkeypatch: MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.rpc.node_view.MAX_INLINE", 1)
+    monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", 1)
     with Network(rules="ethereum") as network:
         executors = Executors(Node(network))
         try:
@@ -193,7 +193,6 @@ def end_pause(executors: Executors) -> None:
     """Let the next call run as if the pause after a long one had passed."""
     view = executors._view
     assert view is not None
-    assert view._short is not None
     view._short._resume = 0.0
 
 
@@ -246,7 +245,6 @@ def test_long_call_is_stopped_and_pauses_the_calls_on_this_thread(ethereum: Exec
     assert "out of gas" in json.loads(asyncio.run(answer))["error"]["message"]
     view = ethereum._view
     assert view is not None
-    assert view._short is not None
     view._short._resume = time.monotonic() + 60
     assert not is_alone(ethereum, "eth_call", {"to": NOBODY})
     end_pause(ethereum)
@@ -270,9 +268,9 @@ def test_logs_of_many_blocks_or_much_gas_are_read_on_a_query_thread(
     assert len(ask(ethereum, "eth_getLogs", ranges[0])["result"]) == 1
     assert all(is_alone(ethereum, "eth_getLogs", wanted) for wanted in ranges)
     with monkeypatch.context() as patch:
-        patch.setattr("localnet.rpc.node_view._LOG_SHARE", 30_000_000 // 20_000)  # a transaction uses 21,000
+        patch.setattr("localnet.rpc.inline_view._LOG_SHARE", 30_000_000 // 20_000)  # a transaction uses 21,000
         assert not any(is_alone(ethereum, "eth_getLogs", wanted) for wanted in ranges)
-    monkeypatch.setattr("localnet.rpc.node_view.MAX_INLINE", 0)
+    monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", 0)
     assert not is_alone(ethereum, "eth_getLogs", ranges[0])
 
 

@@ -1,0 +1,60 @@
+"""The view of the event loop's thread: it refuses queries that may take long, which then run on a query thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, TypeVar
+
+from hypervisor.machine import Hypervisor
+from hypervisor.short_executions import ShortExecutions
+from hypervisor.types import Gas
+from localnet.calls.overrides import NONE, Overrides
+from localnet.ledger.records import Tipset
+from localnet.rpc.node import Node
+from localnet.rpc.node_view import NodeView, NotInline
+from localnet.rules.call_request import CallRequest
+
+T = TypeVar("T")
+
+MAX_INLINE: Final = 20
+"""Maximum number of messages that a query reads on the event loop's thread."""
+_LOG_SHARE: Final = 100
+"""Tipsets that together used at most a block's gas limit divided by this have at most some hundred logs."""
+
+
+class InlineView(NodeView):
+    """A view for short queries. Raises NotInline for others, and LongExecution for calls that exceed a limit."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self._short = ShortExecutions()
+
+    def require_small_read(self, messages: int, *, whole: bool = False) -> None:
+        """Raise NotInline for more than `MAX_INLINE` messages, or for any message that is printed or executed."""
+        if messages > (0 if whole else MAX_INLINE):
+            raise NotInline
+
+    def require_few_logs(self, tipsets: Iterable[Tipset]) -> None:
+        """Raise NotInline if tipsets used much gas, which limits their logs."""
+        if sum(tipset.gas_used for tipset in tipsets) > self.network.rules.limits.block_gas // _LOG_SHARE:
+            raise NotInline
+
+    def require_short_calls(self) -> None:
+        """Raise NotInline if no call can run on this thread at present."""
+        if self._short.pauses:
+            raise NotInline
+
+    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
+        """Call as `NodeReader.called`, within the limit of short executions."""
+        return super().called(machine, request, overrides, self._limited(machine, overrides, call))
+
+    def estimated(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
+        """Estimate as `NodeReader.estimated`, within the limit of short executions."""
+        return super().estimated(request, self._limited(self.network.machine, NONE, estimate))
+
+    def _limited(self, machine: Hypervisor, overrides: Overrides, execute: Callable[[], T]) -> Callable[[], T]:
+        """Return an execution within the limit. Raises NotInline for overrides, and for another machine's state."""
+        if not overrides.is_empty or machine is not self.network.machine:
+            raise NotInline
+        return partial(self._short.run, machine, execute)
