@@ -157,8 +157,12 @@ def _path(seen: list[tuple[CodeType, int, bool]]) -> CallPath:
 # --- paths ------------------------------------------------------------------------------------------------------------
 
 
-def paths() -> Iterator[tuple[str, CallPath]]:
-    """Yield each standard path, by its name in hops.toml."""
+def paths() -> dict[str, CallPath]:
+    """Return each standard path by its name in hops.toml, on a thread with a large stack like a server's."""
+    return deep_stack.Stacks().on_one_thread(lambda: dict(_paths()))
+
+
+def _paths() -> Iterator[tuple[str, CallPath]]:
     with CallCounter().watching() as counting:
         for rules in ("filecoin", "ethereum"):
             yield from _requests(counting, rules)
@@ -341,7 +345,7 @@ def main() -> int:
     chosen = options.parse_args()
     wanted, missed = limits(), False
     table = Table("path", "calls", "limit", "goal", "functions", "files", "file changes", "switches", "reward, cron")
-    for name, path in paths():
+    for name, path in paths().items():
         if not all(word in name for word in chosen.paths):
             continue
         row = wanted[name]

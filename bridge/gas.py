@@ -10,6 +10,7 @@ A budget may be granted in slices: an engine that counts down a large budget for
 interrupt has exhausted the tracker meanwhile. Charges do not depend on the slices.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from hypervisor.gas import MILLIGAS_PER_GAS, GasTracker
@@ -27,22 +28,32 @@ class GasBudget:
     The engine decrements `remaining`, initially `granted`; others call the methods.
     """
 
-    __slots__ = ("_rate", "_slice", "_tracker", "granted", "remaining")
+    __slots__ = ("_check", "_rate", "_slice", "_tracker", "granted", "remaining")
 
-    def __init__(self, tracker: GasTracker, rate: int = DEFAULT_RATE, slice_: int | None = None) -> None:
-        """Create a budget; `rate` is milligas per EVM gas, `slice_` the maximum EVM gas granted at once, if any."""
+    def __init__(
+        self,
+        tracker: GasTracker,
+        rate: int = DEFAULT_RATE,
+        slice_: int | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        """Create a budget; `rate` is milligas per EVM gas, `slice_` the maximum EVM gas granted at once, if any.
+
+        `check` is called before each further slice and may raise; slices stay small then.
+        """
         if rate <= 0:
             raise ValueError(f"the rate of {rate} milligas per EVM gas must be positive")
         self._tracker = tracker
         self._rate = rate
         self._slice = slice_
+        self._check = check
         self.granted = 0
         self.remaining = 0
         self.refill()
 
     def widen(self, slice_: int) -> None:
         """Increase the size of later slices, for an engine that is faster than the plain one."""
-        if self._slice is not None:
+        if self._slice is not None and self._check is None:
             self._slice = max(self._slice, slice_)
 
     @property
@@ -82,6 +93,8 @@ class GasBudget:
         Otherwise uses all gas and raises OutOfGas.
         """
         self.settle()
+        if self._check is not None:
+            self._check()
         self.refill(amount)
         if amount > self.remaining:
             self.remaining -= amount

@@ -22,7 +22,7 @@ from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult, LentCode
 from hypervisor.context import InvocationContext
 from hypervisor.deep_stack import needs_fresh_stack
-from hypervisor.errors import Fatal, InvalidModule, LongExecution, OutOfGas, SyscallError, UnlinkableModule
+from hypervisor.errors import Fatal, InvalidModule, OutOfGas, SyscallError, UnlinkableModule
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker
@@ -308,8 +308,6 @@ class CallManager:
 
     def invoke(self, call: Call, actor: ActorID, state: ActorState) -> CallResult:
         """Dispatch by code CID, run the code, and accept the returned block. Raises LongExecution."""
-        if self.machine.short is not None:
-            raise LongExecution("an actor's code may run for long")
         self.invocations += 1
         code = state.code
         context = InvocationContext(
@@ -326,6 +324,8 @@ class CallManager:
         kernel = Kernel(self, context)
         params = NO_BLOCK if call.params is None else kernel.ipld.accept(call.params)
         name, runtime = self.machine.registry.runtime_for(code)
+        if self.machine.short is not None:
+            self.machine.short.check_call(self.depth, runtime)
         if self.tracer is not None:
             self.tracer.event(Dispatched(actor, code, name, state.delegated_address))
         if call.upgraded_from is not None:

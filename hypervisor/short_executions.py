@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
+from hypervisor.deep_stack import LEVELS_PER_STACK
 from hypervisor.errors import LongExecution
 
 T = TypeVar("T")
@@ -23,10 +24,10 @@ class ShortMachine(Protocol):
 class ShortExecutions:
     """The limit of one thread's executions.
 
-    While `machine.short` is set, the machine runs transfers, and call trees whose frames use little gas inside the
-    engine. Other executions raise LongExecution, and have to run on another thread. So do the first one, which loads
-    the engine, and all executions in a pause after a long one. The pause keeps the time of unsuccessful attempts at one
-    percent of the thread's time.
+    While `machine.short` is set, the machine runs transfers, call trees whose frames use little gas inside an engine,
+    and the code of runtimes that check the limit (`runs_short`). Other executions raise LongExecution, and have to run
+    on another thread. So do the first one, which loads the engine, and all executions in a pause after a long one. The
+    pause keeps the time of unsuccessful attempts at one percent of the thread's time.
     """
 
     def __init__(self) -> None:
@@ -61,6 +62,23 @@ class ShortExecutions:
                 self._resume = time.monotonic() + _PAUSE * (now - begun)
 
     def check(self) -> None:
-        """Raise LongExecution if the time limit is exceeded; called before each of several executions."""
+        """Raise LongExecution if the time limit is exceeded."""
         if time.thread_time() > self._end:
             raise LongExecution(f"the executions took longer than {SECONDS:g} s")
+
+    def check_call(self, depth: int, runtime: object) -> None:
+        """Raise LongExecution unless a runtime's code can run at a depth: within one stack, and checking the limit."""
+        if depth > LEVELS_PER_STACK or not _runs_short(type(runtime)):
+            raise LongExecution("an actor's code may run for long")
+        self.check()
+
+
+_KINDS: Final[dict[type, bool]] = {}
+
+
+def _runs_short(kind: type) -> bool:
+    """Return True if a class of runtimes declares `runs_short`: its code checks the limit while it runs."""
+    known = _KINDS.get(kind)
+    if known is None:
+        known = _KINDS[kind] = bool(getattr(kind, "runs_short", False))
+    return known

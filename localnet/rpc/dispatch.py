@@ -76,7 +76,6 @@ class Dispatcher:
         self._on_owner = on_owner
         self._on_reader = on_reader
         self._inline = inline
-        self._has_short_calls = node.network.rules.features.has_short_calls
         self.methods = MethodTable()
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
         """Lock of each sender, while one of its HTTP requests is processed."""
@@ -105,10 +104,7 @@ class Dispatcher:
             return _unreadable(error)
         name = request.get("method") if isinstance(request, dict) else None
         method = self.methods[name] if isinstance(name, str) else None
-        is_short = method is not None and (
-            method.short or (method.short_alone and (self._has_short_calls or not method.executes))
-        )
-        if method is not None and is_short and self._inline is not None:
+        if method is not None and (method.short or method.short_alone) and self._inline is not None:
             call = partial(self._call_short, self._inline, method)
         elif method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
             return self._answer(request, None)

@@ -29,6 +29,8 @@ class InlineView(NodeView):
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._short = ShortExecutions()
+        self._needs_stack = node.network.rules.features.has_filecoin_blocks
+        """True if calls need a large stack, which the event loop's thread of a server has."""
 
     def require_small_read(self, messages: int, *, whole: bool = False) -> None:
         """Raise NotInline for more than `MAX_INLINE` messages, or for any message that is printed or executed."""
@@ -57,4 +59,5 @@ class InlineView(NodeView):
         """Return an execution within the limit. Raises NotInline for overrides, and for another machine's state."""
         if not overrides.is_empty or machine is not self.network.machine:
             raise NotInline
-        return partial(self._short.run, machine, execute)
+        run = partial(self._short.run, machine, execute)
+        return partial(machine.stacks.on_one_thread, run) if self._needs_stack else run

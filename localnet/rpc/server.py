@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from hypervisor.deep_stack import Stacks
 from hypervisor.errors import InvalidInput
 from hypervisor.gil import GIL_POLICY
 from localnet.network import Network
@@ -152,7 +153,9 @@ class Server:
             with GIL_POLICY.releasing(), _rare_collections():
                 if self._follower is not None:
                     self._follower.start()
-                self._server.run(sockets=[self._socket])
+                with self._server.stopped_by_signals():
+                    # on a large stack, so that the event loop's thread can execute calls itself
+                    Stacks().on_one_thread(partial(self._server.run, sockets=[self._socket]))
                 self._executors.stop()  # no guest may be left when Python ends
         finally:
             sys.setswitchinterval(before)
@@ -272,20 +275,21 @@ class _Uvicorn(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Do nothing: the server does not run on the main thread, the only one that handles signals."""
+        yield
+
+    @contextlib.contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM, which the main thread handles while it waits for the server."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        # Handlers of the loop wake it wherever the signal arrives; one of `signal.signal` alone may wait for an event.
-        loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.getsignal(number) for number in numbers}
-        for number in numbers:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
-                signal.signal(number, before[number])
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)

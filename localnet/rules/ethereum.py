@@ -118,7 +118,6 @@ FEATURES: Final = Features(
     has_pending_block=True,
     allows_bare_storage=True,
     has_settings=True,
-    has_short_calls=True,
     keeps_all_reasons=False,
 )
 

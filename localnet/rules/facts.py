@@ -82,8 +82,6 @@ class Features:
     """True if an address without code may have storage, which can be set without a message."""
     has_settings: bool
     """True if the fields of `BlockSettings` can be set."""
-    has_short_calls: bool
-    """True if a machine that is limited to short executions can run calls of contracts."""
     keeps_all_reasons: bool
     """True if a failure always includes the callee's reason; otherwise an engine may run a call tree without it."""
     refused_types: Mapping[int, str] = field(default_factory=dict)

@@ -89,7 +89,6 @@ FEATURES: Final = Features(
     has_pending_block=False,
     allows_bare_storage=False,
     has_settings=False,
-    has_short_calls=False,
     keeps_all_reasons=True,
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
 from bridge.ethereum_block import ETHEREUM
-from hypervisor.errors import ActorExit
+from hypervisor.errors import ActorExit, LongExecution
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.opening import OWN_EVM
@@ -28,6 +28,9 @@ ENGINE_OPTION: Final = "evm"
 class EvmRuntime:
     """Runs contracts. It caches analysed code and engine tables, which are independent of messages."""
 
+    runs_short: Final = True
+    """True: frames check the limit of short executions (`hypervisor.short_executions`)."""
+
     def __init__(self, services: RuntimeServices) -> None:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
         check_engine(self._name)
@@ -36,8 +39,11 @@ class EvmRuntime:
         self._engines: dict[str, EngineFactory] = {}
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
-        """Run a method of the EVM actor; OutOfGas and Fatal propagate."""
-        if kernel.machine.context.rules == ETHEREUM:
+        """Run a method of the EVM actor; OutOfGas, Fatal and LongExecution propagate."""
+        is_ethereum = kernel.machine.context.rules == ETHEREUM
+        if kernel.machine.short is not None and (is_ethereum or self._name != FAST):
+            raise LongExecution("frames of these rules, or of this engine, may run for long")
+        if is_ethereum:
             return self._invoke_ethereum(kernel, params)
         rules = self._rules_of(kernel)
         syscalls = Syscalls(kernel, rules.gas_rate)

@@ -31,7 +31,13 @@ class Syscalls:
 
     def __init__(self, kernel: Kernel, gas_rate: int) -> None:
         self.kernel = kernel
-        self.gas = GasBudget(kernel.gas, gas_rate, SLICE)
+        short = kernel.machine.short
+        self.check_limit = None if short is None else short.check
+        """Raises LongExecution if this is a short execution that exceeds its limit; None for others.
+
+        The budget calls it, also after each syscall, when the engine draws gas again.
+        """
+        self.gas = GasBudget(kernel.gas, gas_rate, SLICE, self.check_limit)
         self._price = kernel.prices.syscall
 
     def _pay(self) -> Kernel:

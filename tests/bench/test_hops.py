@@ -14,7 +14,7 @@ BOTH_RULES = ("eth_sendRawTransaction", "eth_call", "an SSTORE")
 
 @pytest.fixture(scope="module")
 def counted() -> dict[str, CallPath]:
-    return dict(hops.paths())
+    return hops.paths()
 
 
 @pytest.mark.slow
@@ -38,6 +38,6 @@ def test_additional_actor_lookups_are_counted(counted: dict[str, CallPath], monk
         return plain(tree, actor)
 
     monkeypatch.setattr(StateTree, "get_actor", look_twice)
-    longer = dict(hops.paths())
+    longer = hops.paths()
     assert longer["a native message"].own > counted["a native message"].own
     assert longer["a WASM syscall"].own == counted["a WASM syscall"].own

@@ -1,6 +1,8 @@
 """The precompiled contracts: Ethereum's (functions of their input) and Filecoin's (which use the machine)."""
 
-from hypervisor.errors import ActorExit
+from typing import Final
+
+from hypervisor.errors import ActorExit, LongExecution
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MAX_MILLIGAS, to_milligas
 from hypervisor.precompiles import Precompile
@@ -14,12 +16,17 @@ from runtimes.evm.precompiles.registered import run_registered
 
 __all__ = ["PrecompileFailure", "run_precompile"]
 
+_SHORT: Final = frozenset(("ecrecover", *FILECOIN))
+"""Precompiles of short executions: one signature, and those that consist of syscalls."""
+
 
 def run_precompile(host: FilecoinHost, inputs: CallInputs) -> bytes:
     """Return the output of the precompile at an address, empty for an unused slot. Raises PrecompileFailure."""
     name = host.rules.precompiles.get(inputs.address)
     if name is None:
         return b""
+    if host.syscalls.check_limit is not None and name not in _SHORT:
+        raise LongExecution(f"the precompile {name} may run for long")
     pure = ETHEREUM.get(name)
     if pure is None and name in host.rules.registered:
         return _run_registered(host, inputs, host.rules.registered[name])
