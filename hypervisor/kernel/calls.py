@@ -19,6 +19,7 @@ from hypervisor.memory import MemoryBudget
 from hypervisor.message_identity import MessageIdentity
 from hypervisor.prices import PriceList
 from hypervisor.proofs import ProofVerifier
+from hypervisor.short_executions import ShortExecutions
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.tracing import Tracer
 from hypervisor.types import ActorID, TokenAmount
@@ -56,6 +57,10 @@ class Machine(Protocol):
     @property
     def actor_debugging(self) -> bool:
         """True if actors log."""
+
+    @property
+    def short(self) -> ShortExecutions | None:
+        """Limit of the executions; None permits all of them."""
 
     def log_actor(self, actor: ActorID, text: str) -> None:
         """Log a message of an actor."""
