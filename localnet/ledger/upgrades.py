@@ -103,7 +103,11 @@ class Upgrades:
 
     def version_at(self, epoch: int) -> int:
         """Return the network version of an epoch's messages."""
-        return [self.first, *(upgrade.version for upgrade in self.planned if upgrade.epoch < epoch)][-1]
+        version = self.first
+        for upgrade in self.planned:
+            if upgrade.epoch < epoch:
+                version = upgrade.version
+        return version
 
     def of_streams(self, overlay: Overlay | None = None) -> Upgrade | None:
         """Return the upgrade that introduces streams of the block reward; `overlay` may add a draft version."""
@@ -113,7 +117,10 @@ class Upgrades:
 
     def at(self, epoch: int) -> Upgrade | None:
         """Return the upgrade at the end of an epoch."""
-        return next((upgrade for upgrade in self.planned if upgrade.epoch == epoch), None)
+        for upgrade in self.planned:
+            if upgrade.epoch == epoch:
+                return upgrade
+        return None
 
     def with_more(self, more: Iterable[Upgrade], head: int, overlay: Overlay | None = None) -> Upgrades:
         """Add upgrades, which must not be before the head; `overlay` may add a draft version.

@@ -437,8 +437,7 @@ class Application:
         used = self._after_refund(before, refund + accounts.refund)
         rest = (transaction.gas_limit - used) * self._price
         accounts.add_balance(sender, rest)
-        tip, burnt = self._pay_coinbase(used)
-        accounts.touch(self._sender)
+        tip, burnt = self._pay_coinbase(used)  # the sender is not touched: its nonce shows that it is not empty
         gas = GasOutputs(base_fee_burn=TokenAmount(burnt), miner_tip=TokenAmount(tip), refund=TokenAmount(rest))
         counted = before if self._fork.gas_before_refunds else used
         execution = max(counted - state.used, self._required[1])
