@@ -58,7 +58,11 @@ class InstallServices:
 
 
 class Runtime(Protocol):
-    """Executes invocations of actors."""
+    """Executes invocations of actors.
+
+    A class with the attribute `runs_short = True` checks the limit of `kernel.machine.short` while an actor's code runs
+    (`hypervisor.short_executions`). Other runtimes are not used while there is a limit.
+    """
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run the method of `kernel.context` with the block `params` (0 = none).

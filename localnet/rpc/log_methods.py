@@ -30,7 +30,7 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
     if last - first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
     index, last_settled = network.chain.index, min(last, network.settled.height)
-    node.require_small_read(last_settled - first)
+    node.require_small_read(last_settled - first + 1)
     node.require_few_logs(tipsets_between(index, first, last_settled))
     found = logs_between(index, first, last_settled, request.wanted)
     return _check_limit(node, found, first != last)
