@@ -17,6 +17,7 @@ FOLDER = Path("/data/chain")
     [
         ("IO error: No space left on device: While appending", StoreFull, "free space and reopen it"),
         ("IO error: While fdatasync: 000026.log: Input/output error", StoreIOError, "check the disk and reopen it"),
+        ("Input/output error (os error 5)", StoreIOError, "check the disk and reopen it"),
         ("IO error: While renaming a file to CURRENT: Input/output error", StoreIOError, "check the disk"),
         ("IO error: While open a file: 000017.sst: Too many open files", StoreIOError, "ulimit -n"),
         ("IO error: While open a file: Read-only file system", StoreReadOnly, "remount it"),
