@@ -58,7 +58,12 @@ def stream_settings(
 
 def has_streams(machine: Hypervisor) -> bool:
     """Return True if the reward actor has streams, which network version 29 introduced."""
-    return _read(_LAYOUT, _reward(machine)) is not None
+    return stream_fields(_reward(machine)) is not None
+
+
+def stream_fields(reward: Any) -> dict[str, Any] | None:
+    """Return the fields of a reward actor's state by name; None for a state without streams."""
+    return _read(_LAYOUT, reward)
 
 
 def begin_streams(machine: Hypervisor, settings: StreamSettings) -> None:
@@ -81,7 +86,7 @@ def check_streams(machine: Hypervisor, settings: StreamSettings) -> None:
 
     The rest of the settings changes in a network's life.
     """
-    fields = _read(_LAYOUT, _reward(machine))
+    fields = stream_fields(_reward(machine))
     if fields is None:
         first = next(row.number for row in NETWORK_VERSIONS.values() if row.layouts is Layouts.STREAMS)
         raise InvalidInput(
@@ -102,7 +107,7 @@ def streams_in_words(reward: Any, read: Callable[[Cid], Any], epoch: int) -> str
 
     Weights in per cent of the reward. Raises InvalidInput for a state that is not of any version.
     """
-    fields = _read(_LAYOUT, reward)
+    fields = stream_fields(reward)
     if fields is None and _read(_LAYOUT_BEFORE, reward) is None:
         raise InvalidInput("the state of the reward actor (f02) has an unknown layout")
     if fields is None:

@@ -85,6 +85,17 @@ class RemoteWords:
         """Yield the slots that were written here and are not zero: nodes do not list the slots of a contract."""
         return self._written.items()
 
+    def differences(self, after: RemoteWords) -> Iterator[tuple[int, int, int]]:
+        """Iterate over (slot, old word, new word) where two storages of the same remote contract differ.
+
+        Raises NodeError.
+        """
+        trees = (self._written, after._written), (self._cleared, after._cleared)
+        for slot in sorted({slot for old, new in trees for slot, _, _ in old.differences(new)}):
+            pair = self.get(slot), after.get(slot)
+            if pair[0] != pair[1]:
+                yield slot, *pair
+
     def flush(self) -> Cid:
         """Store the changes, and return the new root."""
         written, cleared = (EMPTY_KAMT if tree.is_empty else tree.flush() for tree in (self._written, self._cleared))

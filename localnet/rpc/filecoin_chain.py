@@ -165,14 +165,14 @@ def tipset_at(node: Node, height: int, key: TipsetKey) -> Tipset:
     return tipset_until(node, height)
 
 
-def tipset_until(node: Node, height: int) -> Tipset:
+def tipset_until(node: NodeReader, height: int) -> Tipset:
     """Return the tipset at a height of the chain, or the last one before a null round."""
     found = node.network.chain.index.tipset_before(height)
     assert found is not None, "the height is on the chain"
     return found
 
 
-def tipset_from(node: Node, height: int) -> Tipset:
+def tipset_from(node: NodeReader, height: int) -> Tipset:
     """Return the tipset at a height of the chain, or the first one after a null round."""
     found = node.network.chain.index.at(height)
     if isinstance(found, NullRound):

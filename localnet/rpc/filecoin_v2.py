@@ -25,11 +25,15 @@ from localnet.rpc.lotus_shapes import actor_json, address_json, receipt_json, ti
 from localnet.rpc.lotus_values import TipsetKey, epoch, filecoin_address, found_tipset, tipset
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.reward_shapes import distribution_json
 from localnet.rpc.values import shown
+from localnet.traces.reward_distribution import DistributionUnknown, block_reward
 
 _TAGS: Final = ("latest", "safe", "finalized")
 _INCLUDES: Final = ("explicit", "all", "implicit")
+SAFE_DISTANCE: Final = 200
+"""Depth of the tag `safe` in epochs, unless a later tipset is final. Lotus and Forest use it in version 2 only."""
 _ALSO: Final = ("Filecoin.Eth", "Filecoin.Net", "Filecoin.Web3")
 """Prefixes of Lotus' names for Ethereum's methods."""
 
@@ -96,7 +100,7 @@ def _tag(given: dict[str, Any]) -> str | None:
     return tag
 
 
-def selected(node: Node, chosen: TipsetSelector) -> Tipset:
+def selected(node: NodeReader, chosen: TipsetSelector) -> Tipset:
     """Return the tipset that a selector means. Raises RpcError 1 if there is none."""
     if chosen.height is None:
         return _keyed_or_tagged(node, chosen.key, chosen.tag or "latest")
@@ -107,8 +111,14 @@ def selected(node: Node, chosen: TipsetSelector) -> Tipset:
     return (tipset_until if chosen.previous else tipset_from)(node, chosen.height)
 
 
-def _keyed_or_tagged(node: Node, key: TipsetKey | None, tag: str) -> Tipset:
-    return resolve(node.network, BlockRef(tag)) if key is None else found_tipset(node.network, key)
+def _keyed_or_tagged(node: NodeReader, key: TipsetKey | None, tag: str) -> Tipset:
+    if key is not None:
+        return found_tipset(node.network, key)
+    if tag != "safe":
+        return resolve(node.network, BlockRef(tag))
+    final, head = (resolve(node.network, BlockRef(each)) for each in ("finalized", "latest"))
+    safe = head.height - SAFE_DISTANCE
+    return final if final.height >= safe else tipset_until(node, safe)
 
 
 def chain_get_tipset(node: Node, chosen: TipsetSelector) -> dict[str, Any]:
@@ -137,6 +147,16 @@ def state_get_actor(node: Node, owner: Address, chosen: TipsetSelector) -> dict[
 def state_get_id(node: Node, owner: Address, chosen: TipsetSelector) -> str:
     """Return the f0 address of an actor after the selected tipset. Error 11 if no actor has the address."""
     return address_json(Address.id(id_of(node.network.chain.machine_at(selected(node, chosen)), owner)))
+
+
+def state_reward_distribution(node: NodeReader, chosen: TipsetSelector) -> dict[str, Any]:
+    """Return the selected tipset's block reward by stream: weights, shares, amounts and payments (nv29 and later)."""
+    found = selected(node, chosen)
+    try:
+        reward = block_reward(node.network.chain, found)
+    except DistributionUnknown as error:
+        raise RpcError(LOTUS_ERROR, str(error)) from None
+    return distribution_json(found, [] if reward is None else [reward])
 
 
 def message_include(value: Any) -> str:
@@ -178,6 +198,7 @@ METHODS: Final = (
     Method("Filecoin.ChainGetReceipts", (selector, optional(message_include)), chain_get_receipts),
     Method("Filecoin.StateGetActor", (filecoin_address, selector), state_get_actor),
     Method("Filecoin.StateGetID", (filecoin_address, selector), state_get_id),
+    Method("Filecoin.StateRewardDistribution", (selector,), state_reward_distribution, reads=True, traces=True),
 )
 
 

@@ -11,6 +11,7 @@ _FURTHER: Final = (
     "proofs",
     "traces",
     "trace_filter",
+    "trace_replays",
     "otterscan",
     "simulate",
     "control",

@@ -17,13 +17,12 @@ from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method
 from localnet.rpc.node import NodeReader
-from localnet.rpc.values import address, as_data, field, fields, hash32, listed, number, shown, text
+from localnet.rpc.values import address, as_data, field, fields, hash32, listed, number
 from localnet.traces import ethereum_traces
 
 MAX_TRACES: Final = 500
 _MAX_ADDRESSES: Final = 1_000
 _MAX_STEPS: Final = 1_024
-_KINDS: Final = ["trace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +70,6 @@ def find_traces(node: NodeReader, wanted: TraceFilter) -> list[dict[str, Any]]:
     return list(islice(found, wanted.after, wanted.after + wanted.count))
 
 
-def replay_transaction(node: NodeReader, transaction_hash: bytes, kinds: list[str]) -> dict[str, Any]:
-    """Return a transaction's calls and return data; the only kind of trace is `trace`."""
-    if kinds != _KINDS:
-        raise invalid_params(f"kinds: {shown(kinds)}: expected {shown(_KINDS)}")
-    receipt = node.network.receipt(transaction_hash)
-    (found,) = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
-    output = (found.traces[0].get("result") or {}).get("output", "0x")
-    return {"output": output, "trace": found.traces, "stateDiff": None, "vmTrace": None}
-
-
 def trace_at(node: NodeReader, transaction_hash: bytes, path: list[int]) -> dict[str, Any] | None:
     """Return the call at a path in a transaction's call tree, a list of indices; null if there is none."""
     receipt = node.network.receipt(transaction_hash)
@@ -104,6 +93,5 @@ def _addresses(request: dict[str, Any], name: str) -> tuple[EthAddress, ...]:
 
 METHODS = (
     Method("trace_filter", (trace_filter,), find_traces, reads=True, traces=True),
-    Method("trace_replayTransaction", (hash32, listed(text, 3)), replay_transaction, reads=True, traces=True),
     Method("trace_get", (hash32, listed(number, _MAX_STEPS)), trace_at, reads=True, traces=True),
 )

@@ -18,13 +18,12 @@ from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
-from localnet.rpc.values import as_data, boolean, field, fields, hash32, listed, number, shown, text
+from localnet.rpc.values import as_data, boolean, field, fields, hash32, number, shown, text
 from localnet.rules.call_request import SAME_BLOCK
 from localnet.traces import ethereum_traces
-from localnet.traces.ethereum_traces import FLAT_CALL_TRACER, MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
+from localnet.traces.ethereum_traces import MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
 
 _DEFAULT = TraceOptions()
-_PARITY_TYPES = ("trace",)
 
 
 def trace_options(value: Any) -> TraceOptions:
@@ -105,43 +104,17 @@ def trace_transaction(node: NodeReader, transaction_hash: bytes) -> list[Any]:
 
 def trace_block(node: NodeReader, at: BlockRef = LATEST) -> list[Any]:
     """Return the calls of all transactions of a block in Parity's form."""
-    found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
+    found = ethereum_traces.parity_traces(node.network.chain, traceable(resolve(node.network, at)))
     return [trace for traces in found for trace in traces.with_positions()]
 
 
-def trace_call(
-    node: NodeReader, request: TransactionRequest, kinds: list[str], at: BlockRef = LATEST
-) -> dict[str, Any]:
-    """Execute a call without effect; return its calls in Parity's form and its return data, for the kind `trace`."""
-    _check_kinds(kinds)
-    called = request.call(ZERO_ADDRESS, node.network.rules)
-    return _parity(ethereum_traces.trace_call(node.machine_at(at), called, TraceOptions(FLAT_CALL_TRACER)))
-
-
-def replay_block(node: NodeReader, at: BlockRef, kinds: list[str]) -> list[Any]:
-    """Return the calls of each transaction of a block, and its return data; the only kind of trace is `trace`."""
-    _check_kinds(kinds)
-    found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
-    return [{"transactionHash": as_data(traces.receipt.hash), **_parity(traces.traces)} for traces in found]
-
-
-def _check_kinds(kinds: list[str]) -> None:
-    if tuple(kinds) != _PARITY_TYPES:
-        raise invalid_params(f"kinds: {shown(kinds)}: expected {shown(list(_PARITY_TYPES))}")
-
-
-def _parity(traces: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return traces in Parity's format for re-executions."""
-    output = (traces[0].get("result") or {}).get("output", "0x")
-    return {"output": output, "trace": traces, "stateDiff": None, "vmTrace": None}
-
-
 def _trace_tipset(node: NodeReader, tipset: Tipset, options: TraceOptions) -> list[Any]:
-    traces = ethereum_traces.trace_block(node.network.chain, _traceable(tipset), options)
+    traces = ethereum_traces.trace_block(node.network.chain, traceable(tipset), options)
     return [{"txHash": as_data(receipt.hash), "result": result} for receipt, result in traces]
 
 
-def _traceable(tipset: Tipset) -> Tipset:
+def traceable(tipset: Tipset) -> Tipset:
+    """Return a tipset that is not the genesis. Raises RpcError -32000."""
     if tipset.parent == GENESIS_PARENT:
         raise RpcError(SERVER_ERROR, "genesis is not traceable")
     return tipset
@@ -166,6 +139,4 @@ METHODS = (
     ),
     Method("trace_transaction", (hash32,), trace_transaction, reads=True, traces=True),
     Method("trace_block", (optional(block),), trace_block, reads=True, traces=True),
-    Method("trace_call", (transaction, listed(text, 3), optional(block)), trace_call, reads=True, traces=True),
-    Method("trace_replayBlockTransactions", (block, listed(text, 3)), replay_block, reads=True, traces=True),
 )

@@ -116,6 +116,7 @@ FEATURES: Final = Features(
     transaction_types=(),
     has_filecoin_blocks=False,
     has_pending_block=True,
+    every_account_has_code=True,
     allows_bare_storage=True,
     has_settings=True,
     keeps_all_reasons=False,

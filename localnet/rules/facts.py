@@ -78,6 +78,8 @@ class Features:
     """True if a block's reward and cron follow its messages."""
     has_pending_block: bool
     """True if the tag `pending` means the next block; otherwise it is the head."""
+    every_account_has_code: bool
+    """True if an account that is no contract has the code `0x` in a difference of states; otherwise it has none."""
     allows_bare_storage: bool
     """True if an address without code may have storage, which can be set without a message."""
     has_settings: bool

@@ -87,6 +87,7 @@ FEATURES: Final = Features(
     refused_types=UNREPRESENTABLE_TYPES,
     has_filecoin_blocks=True,
     has_pending_block=False,
+    every_account_has_code=False,
     allows_bare_storage=False,
     has_settings=False,
     keeps_all_reasons=True,

@@ -29,6 +29,7 @@ from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.call_request import CallRequest
 from localnet.state.contract_state import code_of, nonce_of_actor
 from localnet.traces.prestate import changes, state_of
+from localnet.traces.state_diff import StateDiff
 from localnet.traces.trace import Replay
 from store.cid import Cid
 
@@ -60,10 +61,11 @@ class TraceOptions:
 
 @dataclass(frozen=True, slots=True)
 class TransactionTraces:
-    """Return a transaction's calls in Parity's format."""
+    """A transaction's calls in Parity's format, and its changes of the state if they were requested."""
 
     receipt: TransactionReceipt
     traces: list[dict[str, Any]]
+    state_diff: dict[str, Any] | None = None
 
     def with_positions(self) -> Iterator[dict[str, Any]]:
         """Yield the traces, each with its block and transaction."""
@@ -141,14 +143,35 @@ def _is_low(address: EthAddress) -> bool:
     return any(address.startswith(prefix) and address[19] > 0 for prefix in (bytes(19), b"\xfe" + bytes(18)))
 
 
-def parity_traces(chain: ChainReader, tipset: Tipset, only: int | None = None) -> Iterator[TransactionTraces]:
+def parity_traces(
+    chain: ChainReader, tipset: Tipset, only: int | None = None, *, with_diff: bool = False
+) -> Iterator[TransactionTraces]:
     """Yield the traces of a block's transactions, or of the one with the number `only`. Raises NotReproduced."""
     replay = Replay(chain, tipset, only or 0)
     for receipt in chain.index.receipts(tipset):
         if only is None or receipt.index == only:
-            recorder = Recorder()
+            recorder, diff = Recorder(), StateDiff(replay.machine) if with_diff else None
             _execute(replay, receipt, recorder)
-            yield TransactionTraces(receipt, flat_traces(_top(replay.machine, recorder)))
+            traces = flat_traces(_top(replay.machine, recorder))
+            yield TransactionTraces(receipt, traces, None if diff is None else diff.changes())
+
+
+def parity_call(
+    machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE, *, with_diff: bool = False
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Return the calls of a call in Parity's format, and its changes of the state with the overrides.
+
+    Raises NotReproduced, and the errors of `overridden`.
+    """
+    recorder = Recorder()
+    with overridden(machine, overrides):
+        diff = StateDiff(machine) if with_diff else None
+        return traced_call(
+            machine,
+            request,
+            recorder,
+            lambda: (flat_traces(_top(machine, recorder)), None if diff is None else diff.changes()),
+        )
 
 
 def _logger(options: TraceOptions) -> StructLogger:

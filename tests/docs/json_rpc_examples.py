@@ -108,10 +108,10 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "debug_traceBlockByHash": ["$BLOCK", {"tracer": "callTracer"}],
     "trace_transaction": ["$TRANSACTION"],
     "trace_block": ["0x2"],
-    "trace_call": [_CALL, ["trace"], "latest"],
-    "trace_replayBlockTransactions": ["0x2", ["trace"]],
+    "trace_call": [_CALL, ["trace", "stateDiff"], "latest"],
+    "trace_replayBlockTransactions": ["0x2", ["trace", "stateDiff"]],
     "trace_filter": [{"fromBlock": "0x1", "toBlock": "latest", "toAddress": ["$CONTRACT"]}],
-    "trace_replayTransaction": ["$TRANSACTION", ["trace"]],
+    "trace_replayTransaction": ["$TRANSACTION", ["stateDiff"]],
     "trace_get": ["$TRANSACTION", []],
     # Otterscan's
     "ots_hasCode": ["$CONTRACT", "latest"],

@@ -104,6 +104,8 @@ _READS: list[tuple[str, tuple[Any, ...]]] = [
     ("eth_getProof", (COUNTER, ["0x0"], "0x5")),
     ("debug_traceBlockByNumber", ("0x6",)),
     ("trace_block", ("0x6",)),
+    ("trace_call", ({"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"}, ["stateDiff"], "latest")),
+    ("trace_call", ({"from": DEV, "to": COUNTER, "data": f"0x{SET}{0:064x}"}, ["trace", "stateDiff"], "0x7")),
 ]
 
 

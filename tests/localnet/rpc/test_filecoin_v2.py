@@ -39,7 +39,7 @@ def v2() -> Iterator[Client]:
     ("selector", "height"),
     [
         ({"tag": "latest"}, 40),
-        ({"tag": "safe"}, 10),
+        ({"tag": "safe"}, 0),
         ({"tag": "finalized"}, 0),
         ({"height": {"at": 2, "previous": False, "anchor": {"tag": "latest"}}}, 2),
         ({"height": {"at": 3, "previous": True, "anchor": {"tag": "latest"}}}, 2),

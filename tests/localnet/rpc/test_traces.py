@@ -387,7 +387,7 @@ def test_genesis_and_unknown_transactions_are_not_traceable(rpc: Client) -> None
             rpc(method, "0x0")
     with pytest.raises(Failed, match="-32001"):
         rpc("debug_traceTransaction", "0x" + "99" * 32)
-    with pytest.raises(Failed, match=r'-32602.*expected \["trace"\]'):
+    with pytest.raises(Failed, match=r"-32602.*expected one or more of trace, stateDiff"):
         rpc("trace_replayBlockTransactions", "latest", ["vmTrace"])
 
 

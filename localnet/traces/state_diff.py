@@ -1,0 +1,136 @@
+"""Changes of the accounts by a transaction or call, in the form of Parity's `stateDiff`.
+
+All accounts that differ afterwards are listed: also those that only pay or receive fees. A value is `"="`,
+`{"+": new}`, `{"-": old}` or `{"*": {"from": old, "to": new}}`. An account that is created and deleted by the same
+transaction is not listed.
+
+Under Filecoin's rules only contracts have code and storage, as in Forest: a new account has the code `"="`, and a
+destroyed contract loses its code while its slots change to 0. Under Ethereum's rules every account has code, if only
+`0x`. Sources: OpenEthereum's page on the trace module, alloy `rpc-types-trace`, Forest `eth/trace/state_diff.rs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from bridge.addresses import to_ethereum
+from hypervisor.errors import Fatal
+from hypervisor.machine import Hypervisor
+from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.types import ActorID
+from localnet.fork.remote_accounts import RemoteWords
+from localnet.rules.installed import rules_of
+from localnet.state.contract_state import nonce_of_actor, state_with_storage
+from store.cid import RAW, Cid, cid_of
+from store.kamt import EMPTY_KAMT, Kamt
+from store.words import StoredWords
+
+_SAME: Final = "="
+_NO_CODE: Final = cid_of(b"", RAW)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """Values of an account; `code` and `storage` are None where the rules give it none."""
+
+    balance: int
+    nonce: int
+    code: Cid | None
+    storage: Cid | None
+
+
+class StateDiff:
+    """The changes of a machine's state since the object's creation. The state must not be flushed in between."""
+
+    def __init__(self, machine: Hypervisor) -> None:
+        self._machine, self._before = machine, machine.state_tree.image()
+        self._every_account_has_code = rules_of(machine).features.every_account_has_code
+
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """Return the changed accounts by address."""
+        found = {}
+        for actor, old, new in self._changed_actors():
+            before, after = self._account(old), self._account(new)
+            if before == after:
+                continue
+            present = new or old
+            assert present is not None, "one of two different states is there"
+            address = to_ethereum(actor, present.delegated_address)
+            found[f"0x{address.hex()}"] = self._account_diff(before, after)
+        return dict(sorted(found.items()))
+
+    def _changed_actors(self) -> Iterator[tuple[ActorID, ActorState | None, ActorState | None]]:
+        """Yield the actors that were written and differ, with their states."""
+        tree, image = self._machine.state_tree, self._before
+        after = tree.image()
+        if after.root != image.root:
+            raise Fatal("the state was flushed during the execution, so its changes are unknown")
+        flushed = StateTree(tree.store, image.root)
+        flushed.read_from(tree.origin)
+        for actor in sorted(set(after.actors) | set(image.actors)):
+            old = image.actors[actor] if actor in image.actors else flushed.get_actor(actor)
+            new = tree.get_actor(actor)
+            if old != new:
+                yield actor, old, new
+
+    def _account(self, actor: ActorState | None) -> _Account | None:
+        if actor is None:
+            return None
+        state = state_with_storage(self._machine, actor)
+        code, storage = (None, None) if state is None else (state.bytecode, state.storage or EMPTY_KAMT)
+        if self._every_account_has_code:
+            code, storage = code or _NO_CODE, storage or EMPTY_KAMT
+        return _Account(actor.balance, nonce_of_actor(self._machine, actor), code, storage)
+
+    def _account_diff(self, before: _Account | None, after: _Account | None) -> dict[str, Any]:
+        def delta(read: Callable[[_Account], _T | None], write: Callable[[_T], str]) -> Any:
+            old, new = (None if account is None else read(account) for account in (before, after))
+            return _delta(old, new, write)
+
+        return {
+            "balance": delta(lambda account: account.balance, hex),
+            "nonce": delta(lambda account: account.nonce, hex),
+            "code": delta(lambda account: account.code, self._code_text),
+            "storage": self._storage_diff(*(None if each is None else each.storage for each in (before, after))),
+        }
+
+    def _code_text(self, code: Cid) -> str:
+        return "0x" if code == _NO_CODE else f"0x{self._machine.store.get(code).hex()}"
+
+    def _storage_diff(self, before: Cid | None, after: Cid | None) -> dict[str, Any]:
+        """Return the changed slots. Those of a new account are added, those of a deleted one removed."""
+        if before == after:
+            return {}
+        words = self._machine.state_tree.words
+        old, new = words(before or EMPTY_KAMT), words(after or EMPTY_KAMT)
+        return {
+            _word(slot): _delta(None if before is None else first, None if after is None else second, _word)
+            for slot, first, second in sorted(_differences(old, new))
+        }
+
+
+def _delta(old: _T | None, new: _T | None, write: Callable[[_T], str]) -> Any:
+    """Return the change of one value; None stands for no value."""
+    if old == new:
+        return _SAME
+    if old is None or new is None:
+        return {"-": write(old)} if old is not None else {"+": write(new)}  # type: ignore[arg-type]  # one is present
+    return {"*": {"from": write(old), "to": write(new)}}
+
+
+def _differences(old: StoredWords, new: StoredWords) -> Iterator[tuple[int, int, int]]:
+    """Return (slot, old word, new word) of the slots that differ."""
+    if isinstance(old, Kamt) and isinstance(new, Kamt):
+        return old.differences(new)
+    if isinstance(old, RemoteWords) and isinstance(new, RemoteWords):
+        return old.differences(new)
+    # The contract of another node was deleted here: only the slots written here are known.
+    known = sorted({slot for words in (old, new) for slot, _ in words.items()})
+    return ((slot, old.get(slot), new.get(slot)) for slot in known if old.get(slot) != new.get(slot))
+
+
+def _word(value: int) -> str:
+    return f"0x{value:064x}"

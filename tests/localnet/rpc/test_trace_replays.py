@@ -1,0 +1,178 @@
+"""Re-executions in Parity's form. Expected differences follow from the programs, and from Forest's and alloy's shapes.
+
+Cases of accounts: those of Forest `eth/trace/state_diff.rs` under Filecoin's rules, of OpenEthereum's page on the trace
+module and reth under Ethereum's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bridge.addresses import EthAddress
+from localnet import Network
+from localnet.rpc.node import Node
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.test_traces import ALICE, at, hexed, word
+from tests.runtimes.evm.assembler import assemble, deployer
+
+NEW = EthAddress(b"\x77" * 20)
+BURNT, REWARD = "0xff" + "00" * 18 + "63", "0xff" + "00" * 18 + "02"
+DESTROY = "0x7777 SELFDESTRUCT"
+
+
+@pytest.fixture(scope="module")
+def shanghai() -> Iterator[Network]:
+    """Return a network under the last of Ethereum's rules that delete destroyed contracts."""
+    with Network(rules="ethereum", hardfork="shanghai", clock=Clock()) as network:
+        yield network
+
+
+def deploy(network: Network, program: str) -> EthAddress:
+    """Deploy a program of mnemonics and return its address."""
+    created = network.send(None, 0, deployer(assemble(program)), gas_limit=_gas(network)).contract_address
+    assert created is not None
+    return created
+
+
+def _gas(network: Network) -> int:
+    return 10**9 if network.rules.name == "filecoin" else 10**7
+
+
+def slots(*changed: tuple[int, int, int]) -> dict[str, Any]:
+    """Return the changes of slots from one word to another."""
+    return {"0x" + word(slot): {"*": {"from": "0x" + word(old), "to": "0x" + word(new)}} for slot, old, new in changed}
+
+
+def test_slots_balances_and_fees_of_a_transaction_are_its_differences(network: Network) -> None:
+    rpc = Client(Node(network))
+    contract = deploy(network, "1 0 SSTORE 7 5 SSTORE 3 9 SSTORE 0 9 SSTORE STOP")
+    before = int(rpc("eth_getBalance", ALICE, "latest"), 16)
+    receipt = network.send(contract, 9, b"", gas_limit=10**9)
+    found = rpc("trace_replayTransaction", hexed(receipt.hash), ["stateDiff"])
+    assert (found["trace"], found["output"], found["vmTrace"]) == ([], "0x", None)
+    diff = found["stateDiff"]
+    assert diff[hexed(contract)] == {
+        "balance": {"*": {"from": "0x0", "to": "0x9"}},
+        "nonce": "=",
+        "code": "=",
+        "storage": slots((0, 0, 1), (5, 0, 7)),
+    }
+    paid = receipt.execution.paid
+    assert diff[ALICE] == {
+        "balance": {"*": {"from": hex(before), "to": hex(before - 9 - paid)}},
+        "nonce": {"*": {"from": "0x1", "to": "0x2"}},
+        "code": "=",
+        "storage": {},
+    }
+    gains = [int(diff[owner]["balance"]["*"]["to"], 16) - int(diff[owner]["balance"]["*"]["from"], 16)
+             for owner in (BURNT, REWARD)]  # fmt: skip
+    assert sum(gains) == paid
+    assert set(diff) == {hexed(contract), ALICE, BURNT, REWARD}
+
+
+def test_a_new_account_is_added_with_code_only_under_ethereums_rules(network: Network, shanghai: Network) -> None:
+    for chain, code in ((network, "="), (shanghai, {"+": "0x"})):
+        rpc = Client(Node(chain))
+        found = rpc("trace_call", {"from": ALICE, "to": hexed(NEW), "value": "0x9"}, ["trace", "stateDiff"])
+        assert found["stateDiff"][hexed(NEW)] == {
+            "balance": {"+": "0x9"}, "nonce": {"+": "0x0"}, "code": code, "storage": {}
+        }  # fmt: skip
+        assert [trace["type"] for trace in found["trace"]] == ["call"]
+        assert rpc("trace_call", {"from": ALICE, "to": hexed(NEW), "value": "0x0"}, ["trace"])["stateDiff"] is None
+
+
+def test_a_created_contract_is_added_with_its_code_and_slots(network: Network, shanghai: Network) -> None:
+    code = assemble("STOP")
+    creation = assemble("6 2 SSTORE 0 0 MSTORE8 1 0 RETURN")
+    for chain in (network, shanghai):
+        receipt = chain.send(None, 4, creation, gas_limit=_gas(chain))
+        diff = Client(Node(chain))("trace_replayTransaction", hexed(receipt.hash), ["stateDiff"])["stateDiff"]
+        assert receipt.contract_address is not None
+        assert diff[hexed(receipt.contract_address)] == {
+            "balance": {"+": "0x4"},
+            "nonce": {"+": "0x1"},
+            "code": {"+": hexed(code)},
+            "storage": {"0x" + word(2): {"+": "0x" + word(6)}},
+        }
+
+
+def test_a_destroyed_contract_is_cleared_or_removed(network: Network, shanghai: Network) -> None:
+    """Filecoin keeps the actor; Ethereum until Shanghai removes the account, and from Cancun on it is unchanged."""
+    program = f"CALLDATASIZE @end JUMPI 5 3 SSTORE STOP end: {DESTROY}"
+    code = hexed(assemble(program))
+    word_before = {"0x" + word(3): {"-": "0x" + word(5)}}
+    expected: tuple[tuple[Network, dict[str, Any]], ...] = (
+        (network, {"balance": {"*": {"from": "0x2", "to": "0x0"}}, "nonce": {"*": {"from": "0x1", "to": "0x0"}},
+                   "code": {"-": code}, "storage": slots((3, 5, 0))}),
+        (shanghai, {"balance": {"-": "0x2"}, "nonce": {"-": "0x1"}, "code": {"-": code}, "storage": word_before}),
+    )  # fmt: skip
+    for chain, removed in expected:
+        contract = deploy(chain, program)
+        assert chain.send(contract, 2, b"", gas_limit=_gas(chain)).succeeded
+        receipt = chain.send(contract, 0, b"\x01", gas_limit=_gas(chain))
+        diff = Client(Node(chain))("trace_replayTransaction", hexed(receipt.hash), ["stateDiff"])["stateDiff"]
+        assert diff[hexed(contract)] == removed
+        assert diff["0x" + "00" * 18 + "7777"]["balance"] in ({"+": "0x2"}, {"*": {"from": "0x0", "to": "0x2"}})
+
+
+def test_a_contract_that_one_transaction_creates_and_destroys_is_not_listed(shanghai: Network) -> None:
+    receipt = shanghai.send(None, 0, assemble("5 3 SSTORE 0 SELFDESTRUCT"), gas_limit=10**7)
+    diff = Client(Node(shanghai))("trace_replayTransaction", hexed(receipt.hash), ["stateDiff"])["stateDiff"]
+    assert receipt.succeeded
+    assert receipt.contract_address is not None
+    assert hexed(receipt.contract_address) not in diff
+    assert diff[ALICE]["nonce"] != "="
+
+
+def test_a_reverted_call_changes_no_account(network: Network) -> None:
+    rpc = Client(Node(network))
+    failing = deploy(network, "5 3 SSTORE 0 0 REVERT")
+    found = rpc("trace_call", {"from": ALICE, "to": hexed(failing), "value": "0x1"}, ["stateDiff", "trace"])
+    assert (found["stateDiff"], found["trace"][0]["error"]) == ({}, "Reverted")
+
+
+def test_overrides_of_a_call_are_the_state_before_it(network: Network) -> None:
+    rpc = Client(Node(network))
+    code, owner = hexed(assemble("NUMBER 3 SSTORE STOP")), hexed(NEW)
+    overrides = {owner: {"code": code, "balance": "0x10", "stateDiff": {"0x" + word(3): "0x" + word(5)}}}
+    request = {"from": ALICE, "to": owner, "value": "0x1"}
+    found = rpc("trace_call", request, ["stateDiff"], "latest", overrides, {"number": "0x1234"})
+    assert found["stateDiff"][owner] == {
+        "balance": {"*": {"from": "0x10", "to": "0x11"}}, "nonce": "=", "code": "=", "storage": slots((3, 5, 0x1234))
+    }  # fmt: skip
+    assert rpc("eth_getCode", owner, "latest") == "0x"
+
+
+def test_each_transaction_of_a_block_has_its_own_differences(network: Network) -> None:
+    rpc = Client(Node(network))
+    counter = deploy(network, "0 SLOAD 1 ADD 0 SSTORE STOP")
+    rpc("evm_setAutomine", False)
+    sent = [rpc("eth_sendTransaction", {"from": ALICE, "to": hexed(counter), "gas": hex(10**8)}) for _ in range(3)]
+    rpc("evm_mine")
+    found = rpc("trace_replayBlockTransactions", "latest", ["stateDiff"])
+    assert [each["transactionHash"] for each in found] == sent
+    assert [each["stateDiff"][hexed(counter)]["storage"] for each in found] == [
+        slots((0, 0, 1)), slots((0, 1, 2)), slots((0, 2, 3))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kinds", [["vmTrace"], [], ["trace", "stateDiff", "vmTrace"], ["statediff"]])
+def test_other_kinds_of_traces_are_refused(rpc: Client, kinds: list[str]) -> None:
+    with pytest.raises(Failed, match=r"kinds: .*: expected one or more of trace, stateDiff") as failed:
+        rpc("trace_call", {"to": ALICE}, kinds)
+    assert failed.value.code == -32602
+
+
+def test_calls_change_the_slots_of_the_contract_that_owns_the_storage(network: Network) -> None:
+    """A call changes the storage of the callee, a delegate call that of the caller."""
+    rpc = Client(Node(network))
+    inner = deploy(network, "8 1 SSTORE STOP")
+    outer = deploy(network, f"0 0 0 0 0 {at(inner)} GAS CALL POP 0 0 0 0 {at(inner)} GAS DELEGATECALL POP STOP")
+    diff = rpc("trace_call", {"from": ALICE, "to": hexed(outer)}, ["stateDiff"])["stateDiff"]
+    assert {owner: account["storage"] for owner, account in diff.items()} == {
+        hexed(inner): slots((1, 0, 8)), hexed(outer): slots((1, 0, 8))
+    }  # fmt: skip
