@@ -28,6 +28,7 @@ from localnet.miners.datacap import allocate
 from localnet.miners.network import MinerNetwork
 from localnet.miners.onboarding import NewSector, Piece
 from localnet.miners.policy import DEADLINE, PROVING_PERIOD
+from store import bitfield
 from store.blockstore import get_object
 from store.codec import encode
 
@@ -142,7 +143,7 @@ class Miner:
         if dead:
             raise InvalidInput(f"{self.address} has no sector {dead[0]}")
         faults = [
-            storageminer.SectorDeclaration(location.deadline, location.partition, onboarding.bitfield([number]))
+            storageminer.SectorDeclaration(location.deadline, location.partition, bitfield.encode_members([number]))
             for number, location in locations.items()
         ]
         self.invoke(storageminer.declare_faults(faults))

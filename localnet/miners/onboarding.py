@@ -7,7 +7,7 @@ Nothing is sealed: the bytes of a proof are zeros. Networks that accept such pro
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,35 +96,6 @@ def window_post(
     posted = [storageminer.PoStPartition(index, b"") for index in partitions]
     proof = storageminer.PoStProof(window_proof, bytes(_POST_PROOF_BYTES))
     return storageminer.submit_windowed_post(deadline, posted, [proof], epoch, post_commitment(epoch, ticket))
-
-
-def bitfield(numbers: Iterable[int]) -> bytes:
-    """Encode a set of numbers in RLE+: lengths of runs, short ones in few bits. Source: fvm_ipld_bitfield."""
-    bits = [0, 0]  # the version
-    last = -1
-    runs: list[int] = []
-    for number in sorted(set(numbers)):
-        if number == last + 1 and runs:
-            runs[-1] += 1
-        else:
-            runs += [number - last - 1, 1]
-        last = number
-    if not runs:
-        return b""
-    bits.append(int(runs[0] == 0))  # whether the first run is of members
-    for length in runs[1:] if runs[0] == 0 else runs:
-        bits += _run(length)
-    packed = sum(bit << index for index, bit in enumerate(bits))
-    return packed.to_bytes((packed.bit_length() + 7) // 8, "little")
-
-
-def _run(length: int) -> list[int]:
-    """Encode a run length in RLE+: one bit for 1, six bits up to 15, else a varint; low bits first."""
-    if length == 1:
-        return [1]
-    if length < 16:
-        return [0, 1, *(length >> index & 1 for index in range(4))]
-    return [0, 0, *(byte >> index & 1 for byte in write_uvarint(length) for index in range(8))]
 
 
 def unsealed_cid(seed: bytes) -> Cid:

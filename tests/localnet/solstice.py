@@ -26,8 +26,9 @@ from hypervisor.types import (
 from localnet import Network
 from localnet.accounts import Account
 from localnet.miners.datacap import allocate
-from localnet.miners.onboarding import bitfield, unsealed_cid
+from localnet.miners.onboarding import unsealed_cid
 from localnet.miners.policy import DATACAP_PER_BYTE, PROVING_PERIOD
+from store.bitfield import encode_members
 from store.blockstore import get_object
 from store.codec import unlink
 from store.hamt import Hamt
@@ -142,7 +143,7 @@ class Life:
 
     def _quality(self) -> Call[None]:
         place = self.miner.sector(0)
-        wanted = storageminer.SectorQualityUpgrade(place.deadline, place.partition, bitfield([0]), None)
+        wanted = storageminer.SectorQualityUpgrade(place.deadline, place.partition, encode_members([0]), None)
         return storageminer.upgrade_sector_quality([wanted])
 
 

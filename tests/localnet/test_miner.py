@@ -18,7 +18,6 @@ from hypervisor.types import DATACAP_ACTOR, POWER_ACTOR, ChainEpoch, MethodNumbe
 from localnet import CallFailed, Contract, Network, TransactionFailed
 from localnet.calls.simulate import call
 from localnet.miners.miner import Miner, SectorState
-from localnet.miners.onboarding import bitfield
 from localnet.miners.policy import PROVING_PERIOD
 from localnet.rules.call_request import CallRequest
 from store.blockstore import get_object
@@ -241,10 +240,3 @@ def test_refused_datacap_grant_leaves_state_unchanged() -> None:
         with pytest.raises(InvalidInput, match="the verified registry refuses with exit code 16"):
             network.grant_datacap(client, size)
         assert network.machine.root == before
-
-
-@pytest.mark.parametrize(
-    ("numbers", "expected"), [((), ""), ((0,), "0c"), ((0, 1), "54"), ((0, 2), "3c")]
-)  # actors.md 1: executed on the official actors
-def test_bitfield_is_encoded_as_rle(numbers: tuple[int, ...], expected: str) -> None:
-    assert bitfield(numbers).hex() == expected

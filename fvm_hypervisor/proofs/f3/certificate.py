@@ -5,12 +5,14 @@ Sources: FIP-0086 and go-f3 (certs/certs.go, gpbft/chain.go). The limits are tho
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fvm_hypervisor.proofs.f3 import bitfield, values
+from fvm_hypervisor.proofs.f3 import values
 from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
 from fvm_hypervisor.proofs.f3.power_table import MAX_ENTRIES, MAX_KEY, PowerDelta
+from store import bitfield
 from store.cid import Cid, CidError, read_cid
 from store.codec import CodecError, decode_strict, encode, link
 
@@ -80,7 +82,7 @@ def decode_certificate(data: bytes) -> Certificate:
         ),
         _digest(commitments, "SupplementalData: Commitments"),
         values.linked_cid(power_table, "SupplementalData: PowerTable"),
-        _signers(bitfield.decode(values.octets(signers, "Signers", MAX_SIGNERS_BYTES), "Signers")),
+        _signers(lambda: bitfield.decode(values.octets(signers, "Signers", MAX_SIGNERS_BYTES))),
         values.check_length(values.octets(signature, "Signature", MAX_CERTIFICATE), "Signature", SIGNATURE_LENGTH),
         tuple(
             _delta(item, f"PowerTableDelta[{index}]")
@@ -114,14 +116,17 @@ def read_certificate(value: Any) -> Certificate:
         tuple(_json_tipset(item, f"ECChain[{index}]") for index, item in enumerate(chain)),
         _json_digest(supplemental, "SupplementalData"),
         values.json_cid(values.field(supplemental, "PowerTable", "SupplementalData"), "SupplementalData: PowerTable"),
-        _signers(_json_runs(values.field(value, "Signers", "certificate"))),
+        _signers(lambda: _json_runs(values.field(value, "Signers", "certificate"))),
         values.check_length(signature, "Signature", SIGNATURE_LENGTH),
         tuple(_json_delta(item, f"PowerTableDelta[{index}]") for index, item in enumerate(deltas)),
     )
 
 
-def _signers(runs: list[int]) -> tuple[int, ...]:
-    return tuple(bitfield.positions(runs, MAX_ENTRIES, "Signers"))
+def _signers(read_runs: Callable[[], list[int]]) -> tuple[int, ...]:
+    try:
+        return tuple(bitfield.positions(read_runs(), MAX_ENTRIES))
+    except bitfield.BitfieldError as error:
+        raise InvalidCertificate(f"Signers: {error}") from None
 
 
 def _tipset(value: Any, name: str) -> Tipset:

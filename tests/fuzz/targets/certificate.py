@@ -11,12 +11,12 @@ from fvm_hypervisor.proofs.f3 import (
     InvalidCertificate,
     TrustedState,
     advance,
-    bitfield,
     decode_certificate,
     decode_power_table,
     encode_certificate,
     encode_power_table,
 )
+from store import bitfield
 from store.cid import cid_of
 from store.codec import CodecError, decode_strict, encode
 from tests.fuzz.target import Target, cbor_mutation
@@ -54,8 +54,8 @@ def _table(data: bytes) -> bool:
 
 def _bitfield(data: bytes) -> bool:
     try:
-        members = bitfield.positions(bitfield.decode(data, "Signers"), 8192, "Signers")
-    except InvalidCertificate:
+        members = bitfield.positions(bitfield.decode(data), 8192)
+    except bitfield.BitfieldError:
         return False
     assert bitfield.encode(bitfield.runs_of(members)) == data
     return True

@@ -11,7 +11,7 @@ from hypervisor.types import ChainEpoch
 from localnet import Network
 from localnet.errors import TransactionFailed
 from localnet.miners.miner import Miner
-from localnet.miners.onboarding import bitfield
+from store.bitfield import encode_members
 
 KIB = 1024
 SIZE = 2 * KIB
@@ -39,7 +39,7 @@ def upgrade(miner: Miner, *numbers: int, until: int | None = None, deadline: int
     wanted = storageminer.SectorQualityUpgrade(
         place.deadline if deadline is None else deadline,
         max(place.partition, 0),
-        bitfield(numbers),
+        encode_members(numbers),
         None if until is None else ChainEpoch(until),
     )
     miner.invoke(storageminer.upgrade_sector_quality([wanted]))
@@ -105,7 +105,7 @@ def test_a_faulty_sector_is_not_upgraded(miner: Miner) -> None:
 
 def test_only_its_people_upgrade_a_miners_sectors(miner: Miner) -> None:
     place = miner.sector(0)
-    wanted = storageminer.SectorQualityUpgrade(place.deadline, place.partition, bitfield([0]), None)
+    wanted = storageminer.SectorQualityUpgrade(place.deadline, place.partition, encode_members([0]), None)
     with pytest.raises(TransactionFailed, match="18"):
         miner.network.invoke(
             miner.address,

@@ -1,4 +1,4 @@
-"""RLE+ bitfields: the signers of a certificate.
+"""RLE+ bitfields: sets of sectors and partitions, and the signers of a finality certificate.
 
 Source: https://github.com/filecoin-project/go-bitfield and the Filecoin specification, "RLE+ Bitset Encoding". Bits are
 read from the lowest of each byte: two version bits (0), the value of the first run, then the runs. A run is `1` (length
@@ -7,43 +7,66 @@ read from the lowest of each byte: two version bits (0), the value of the first 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
-
-from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
 
 _SHORT: Final = 16
 _VARINT_BYTES: Final = 10
 
 
-def positions(runs: Sequence[int], limit: int, name: str) -> list[int]:
-    """Return the set bits of alternating runs, of which the first is of zeros; at most bit `limit` - 1."""
+class BitfieldError(ValueError):
+    """Raised for bytes that are not a bitfield, and for a bitfield with too many bits."""
+
+
+def encode_members(members: Iterable[int]) -> bytes:
+    """Return the RLE+ encoding of a set of bit positions."""
+    return encode(runs_of(sorted(set(members))))
+
+
+def decode_members(data: bytes, limit: int) -> list[int]:
+    """Return the set bits of an RLE+ encoding, at most `limit` of them. Raises BitfieldError."""
+    found: list[int] = []
+    start = 0
+    for index, length in enumerate(decode(data)):
+        if index % 2:
+            if len(found) + length > limit:
+                raise BitfieldError(f"it has more than {limit} members")
+            found.extend(range(start, start + length))
+        start += length
+    return found
+
+
+def positions(runs: Sequence[int], limit: int) -> list[int]:
+    """Return the set bits of alternating runs, of which the first is of zeros; at most bit `limit` - 1.
+
+    Raises BitfieldError.
+    """
     found: list[int] = []
     start = 0
     for index, length in enumerate(runs):
         if not length and index:
-            raise InvalidCertificate(f"{name}: run {index} has no length")
+            raise BitfieldError(f"run {index} has no length")
         if start + length > limit:
-            raise InvalidCertificate(f"{name}: the runs end at bit {start + length - 1}, the limit is {limit} bits")
+            raise BitfieldError(f"the runs end at bit {start + length - 1}, the limit is {limit} bits")
         if index % 2:
             found.extend(range(start, start + length))
         start += length
     return found
 
 
-def decode(data: bytes, name: str) -> list[int]:
-    """Return the lengths of alternating runs, of which the first is of zeros and may be empty."""
+def decode(data: bytes) -> list[int]:
+    """Return the lengths of alternating runs, of which the first is of zeros and may be empty. Raises BitfieldError."""
     bits = _Bits(data)
     if bits.take(2):
-        raise InvalidCertificate(f"{name}: unknown version of RLE+")
+        raise BitfieldError("unknown version of RLE+")
     runs = [0] if bits.take(1) else []
     while bits.left():
-        length = _run(bits, name)
+        length = _run(bits)
         if not length:
             break
         runs.append(length)
     if encode(runs) != data:
-        raise InvalidCertificate(f"{name}: not the shortest RLE+ encoding")
+        raise BitfieldError("not the shortest RLE+ encoding")
     return runs
 
 
@@ -88,7 +111,7 @@ def _code(length: int) -> tuple[int, int]:
     return code | length << width, width + 8
 
 
-def _run(bits: _Bits, name: str) -> int:
+def _run(bits: _Bits) -> int:
     if bits.take(1):
         return 1
     if bits.take(1):
@@ -99,7 +122,7 @@ def _run(bits: _Bits, name: str) -> int:
         length |= (part & 127) << 7 * index
         if part < 128:
             return length
-    raise InvalidCertificate(f"{name}: a run has more than {_VARINT_BYTES} bytes")
+    raise BitfieldError(f"a run has more than {_VARINT_BYTES} bytes")
 
 
 class _Bits:
