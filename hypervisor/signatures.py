@@ -65,3 +65,20 @@ def verify_bls_aggregate(signature: bytes, public_keys: Sequence[bytes], plainte
         return False
     hashes = [G2Point.hash_to_curve(plaintext, BLS_DOMAIN) for plaintext in plaintexts]
     return bool(GT.pairing_check([-G1Point(), *keys], [aggregate, *hashes]))
+
+
+def sign_bls(secret: int, plaintext: bytes) -> bytes:
+    """Sign the plaintext with a secret key, and return 96 bytes."""
+    from py_arkworks_bls12381 import G2Point, Scalar
+
+    return bytes((G2Point.hash_to_curve(plaintext, BLS_DOMAIN) * Scalar(secret)).to_compressed_bytes())
+
+
+def aggregate_bls(signatures: Sequence[bytes]) -> bytes:
+    """Return the aggregate of BLS signatures; that of none is the identity. Raises ValueError for invalid points."""
+    from py_arkworks_bls12381 import G2Point
+
+    aggregate = G2Point.identity()
+    for signature in signatures:
+        aggregate = aggregate + G2Point.from_compressed_bytes(signature)
+    return bytes(aggregate.to_compressed_bytes())

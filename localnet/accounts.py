@@ -27,7 +27,10 @@ from hypervisor.signatures import secp256k1_public_key, sign_secp256k1
 BLS_ACCOUNT = Address.bls(
     bytes.fromhex("97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb")
 )
-"""Public BLS key of the secret number 1, for workers of miners, which need a BLS key. It is never used to sign."""
+"""Public BLS key of `BLS_SECRET`, for workers of miners, which need a BLS key. It signs only block headers."""
+
+BLS_SECRET = 1
+"""Secret key of `BLS_ACCOUNT`."""
 
 TEST_MNEMONIC = "test test test test test test test test test test test junk"
 DERIVATION_PATH = "m/44'/60'/0'/0/"

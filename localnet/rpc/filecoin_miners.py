@@ -41,7 +41,7 @@ def state_list_miners(node: Node, key: TipsetKey = HEAD) -> list[str]:
 def state_miner_info(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
     """Return a miner's owner, worker, control addresses, peer, sector size and beneficiary."""
     machine = machine_at(node, key)
-    actor = _miner(machine, miner)
+    actor = miner_of(machine, miner)
     info = read_linked(machine, actor, "MinerInfo", state_fields(machine, actor)["info"])
     found = shown(actor_schema("storageminer"), "MinerInfo", info)
     change = found["PendingWorkerKey"] or {"NewWorker": "<empty>", "EffectiveAt": -1}
@@ -68,19 +68,23 @@ def state_miner_power(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict
     """Return the power that a miner claims, in bytes, and the network's."""
     machine = machine_at(node, key)
     number = Address.id(id_of(machine, miner))
-    _miner(machine, number)
-    claim = _claims(machine).get(number.to_bytes())
+    miner_of(machine, number)
+    own, total = claimed_power(machine, number)
+    return {"MinerPower": _power(*own), "TotalPower": _power(*total), "HasMinPower": own[0] > 0}
+
+
+def claimed_power(machine: Hypervisor, miner: Address) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the raw and quality-adjusted power in bytes of a miner, by its f0 address, and of the network."""
+    claim = _claims(machine).get(miner.to_bytes())
     power = state_fields(machine, actor_of(machine, Address.id(POWER_ACTOR)))
-    names = ("total_raw_byte_power", "total_quality_adj_power")
-    raw, quality = (decode_bigint(power[name]) for name in names)
     own = (0, 0) if claim is None else (decode_bigint(claim[1]), decode_bigint(claim[2]))
-    return {"MinerPower": _power(*own), "TotalPower": _power(raw, quality), "HasMinPower": own[0] > 0}
+    return own, (decode_bigint(power["total_raw_byte_power"]), decode_bigint(power["total_quality_adj_power"]))
 
 
 def state_miner_available_balance(node: Node, miner: Address, key: TipsetKey = HEAD) -> str:
     """Return the attoFIL that a miner can withdraw: its balance less deposits, pledge, vesting funds and debts."""
     machine = machine_at(node, key)
-    actor = _miner(machine, miner)
+    actor = miner_of(machine, miner)
     state = state_fields(machine, actor)
     bound = ("pre_commit_deposits", "locked_funds", "initial_pledge", "fee_debt")
     return str(actor.balance - sum(decode_bigint(state[name]) for name in bound))
@@ -89,7 +93,7 @@ def state_miner_available_balance(node: Node, miner: Address, key: TipsetKey = H
 def state_miner_proving_deadline(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
     """Return a miner's current deadline, its window and its proving period, in epochs."""
     machine = machine_at(node, key)
-    state = state_fields(machine, _miner(machine, miner))
+    state = state_fields(machine, miner_of(machine, miner))
     now = machine.context.epoch
     start = state["proving_period_start"]
     start += (now - start) // PROVING_PERIOD * PROVING_PERIOD
@@ -126,7 +130,8 @@ def state_registry_root(node: Node, key: TipsetKey = HEAD) -> str:
     return address_json(Address.from_bytes(state["root_key"]))
 
 
-def _miner(machine: Hypervisor, miner: Address) -> ActorState:
+def miner_of(machine: Hypervisor, miner: Address) -> ActorState:
+    """Return the state of a storage miner. Raises RpcError 1 for another actor, 11 for none."""
     actor = actor_of(machine, miner)
     if machine.manifest.name_of(actor.code) != "storageminer":
         raise RpcError(LOTUS_ERROR, f"failed to load miner actor state: {miner} is not a storage miner")

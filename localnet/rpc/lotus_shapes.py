@@ -12,7 +12,7 @@ from typing import Any
 
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
-from hypervisor.message import Message, Receipt, SignedMessage
+from hypervisor.message import Message, Receipt, Signature, SignedMessage
 from hypervisor.state_tree import ActorState
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import Tipset
@@ -39,7 +39,7 @@ def address_json(address: Address) -> str:
 def message_json(message: Message | SignedMessage) -> dict[str, Any]:
     """Return a message with its CID, and its signature if it has one."""
     if isinstance(message, SignedMessage):
-        signature = {"Type": int(message.signature.type), "Data": bytes_json(message.signature.data)}
+        signature = signature_json(message.signature)
         return {"Message": message_json(message.message), "Signature": signature, "CID": cid_json(message.cid())}
     return {
         "Version": message.version,
@@ -93,28 +93,42 @@ def tipset_json(network: NetworkReader, tipset: Tipset) -> dict[str, Any]:
 
 def header_json(network: NetworkReader, block: Cid) -> dict[str, Any]:
     """Return a block's header as stored. Raises BlockNotFound."""
+    return header_fields_json(get_object(network.machine.store, block))
+
+
+def header_fields_json(fields: list[Any]) -> dict[str, Any]:
+    """Return the fields of a block header."""
     (
         miner, ticket, election, beacon, proofs, parents, weight, height, state, receipts, messages, aggregate,
         timestamp, signature, fork_signal, base_fee,
-    ) = get_object(network.machine.store, block)  # fmt: skip
+    ) = fields  # fmt: skip
     return {
         "Miner": address_json(Address.from_bytes(miner)),
         "Ticket": {"VRFProof": bytes_json(ticket[0])},
         "ElectionProof": {"WinCount": election[0], "VRFProof": bytes_json(election[1])},
         "BeaconEntries": [{"Round": entry, "Data": bytes_json(data)} for entry, data in beacon],
-        "WinPoStProof": proofs or None,
+        "WinPoStProof": [{"PoStProof": kind, "ProofBytes": bytes_json(data)} for kind, data in proofs] or None,
         "Parents": _links(parents),
         "ParentWeight": str(decode_bigint(weight)),
         "Height": height,
         "ParentStateRoot": cid_json(unlink(state)),
         "ParentMessageReceipts": cid_json(unlink(receipts)),
         "Messages": cid_json(unlink(messages)),
-        "BLSAggregate": aggregate,
+        "BLSAggregate": _signature_json(aggregate),
         "Timestamp": timestamp,
-        "BlockSig": signature,
+        "BlockSig": _signature_json(signature),
         "ForkSignaling": fork_signal,
         "ParentBaseFee": str(decode_bigint(base_fee)),
     }
+
+
+def signature_json(signature: Signature) -> dict[str, Any]:
+    """Return a signature."""
+    return {"Type": int(signature.type), "Data": bytes_json(signature.data)}
+
+
+def _signature_json(data: bytes | None) -> dict[str, Any] | None:
+    return None if data is None else signature_json(Signature.from_bytes(data))
 
 
 def _links(links: Iterable[Any]) -> list[dict[str, str]]:

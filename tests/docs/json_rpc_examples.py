@@ -31,6 +31,10 @@ _ON_OLDER: Final = ("hypervisor_upgrade", "hypervisor_grantDatacap")
 """Methods called on a network of version 28: upgrades, and DataCap before it is frozen."""
 _IN_FOLDER: Final = ("hypervisor_collectGarbage",)
 """Methods called on a network in a folder."""
+_AFTER_FINALITY: Final = ("Filecoin.MinerGetBaseInfo", "Filecoin.MinerCreateBlock")
+"""Methods called 900 epochs later, with a miner that has a sector since; `$HEAD` is the block of the head."""
+_LATER: Final = 915
+"""The epoch at which they are called."""
 
 _MODULE: Final = bytes.fromhex(
     "0061736d0100000001060160017f017f030201000503010001071302066d656d6f7279020006696e766f6b6500000a0601040041000b"
@@ -245,6 +249,20 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.WalletValidateAddress": ["f01"],
     "Filecoin.StateMinerInfo": ["$MINER", None],
     "Filecoin.StateMinerPower": ["$MINER", None],
+    "Filecoin.MinerGetBaseInfo": ["$MINER", _LATER + 1, ["$HEAD"]],
+    "Filecoin.MinerCreateBlock": [
+        {
+            "Miner": "$MINER",
+            "Parents": ["$HEAD"],
+            "Ticket": {"VRFProof": "dGlja2V0"},
+            "Eproof": {"WinCount": 1, "VRFProof": "dnJm"},
+            "BeaconValues": [],
+            "Messages": [],
+            "Epoch": _LATER + 1,
+            "Timestamp": 1700000000,
+            "WinningPoStProof": [],
+        },
+    ],
     "Filecoin.StateMinerInitialPledgeForSector": [1_555_200, 2048, 2048, None],
     "Filecoin.StateMinerAvailableBalance": ["$MINER", None],
     "Filecoin.StateMinerProvingDeadline": ["$MINER", None],
@@ -260,11 +278,12 @@ _FORGETTING: Final = ("evm_revert", "anvil_reorg", "anvil_rollback", "anvil_load
 class Examples:
     """Requests of the examples; changes by one of them are reverted."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, names: dict[str, Any] | None = None) -> None:
+        """Use a network; `names` are the values of the placeholders, None those of new contracts and messages."""
         self.network = network
         self._node = Node(network)
         self._dispatcher = Dispatcher(self._node, _at_once)
-        self.names = self._found()
+        self.names = self._found() if names is None else names
 
     def answers(self, methods: Iterable[str]) -> dict[str, Any]:
         """Return the results of the methods' examples by method; those that replace the chain come last."""
@@ -273,6 +292,8 @@ class Examples:
 
     def _answer(self, method: str) -> Any:
         """Return the result of a method's example. Raises AssertionError for an error response."""
+        if method in _AFTER_FINALITY:
+            return self._later(method)
         params = self._filled(EXAMPLES.get(method, []))
         if method in _ON_OLDER:
             with Network(network=28, clock=lambda: START) as older:
@@ -287,6 +308,15 @@ class Examples:
             self.network.automine = automine
             self._node.impersonates_all = False
             self.network.revert(snapshot)
+
+    def _later(self, method: str) -> Any:
+        """Return the result of a method's example on a network with a miner of the lookback."""
+        with Network(clock=lambda: START) as network:
+            miner = network.create_miner(sectors=1)
+            network.mine(null_rounds=_LATER - 1 - network.block_number)
+            asked = Examples(network, names={})
+            asked.names = {"$MINER": str(miner.address), "$HEAD": asked._ask("Filecoin.ChainHead", [])["Cids"][0]}
+            return asked._ask(method, asked._filled(EXAMPLES[method]))
 
     def _ask(self, method: str, params: list[Any]) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()

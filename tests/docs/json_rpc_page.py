@@ -59,6 +59,7 @@ PARTIAL: Final = {
     "Filecoin.StateActorCodeCIDs": "the current network version only",
     "Filecoin.StateActorManifestCID": "the current network version only",
     "Filecoin.StateCompute": "no additional messages",
+    "Filecoin.MinerCreateBlock": "signs for workers of this network's miners only; nothing is stored",
     "Filecoin.StateMinerInfo": "without the peer id",
     "Filecoin.StateMinerPower": "without the minimum power for consensus",
     "Filecoin.StateSearchMsg": "replaced messages are not found",
@@ -81,8 +82,11 @@ MISSING: Final = (
     (r"Filecoin\.Paych", "the wallet does not manage payment channels: call the actor"),
     (r"Filecoin\.Msig", "send messages to the multisig actor"),
     (r"Filecoin\.Market", "no funds are reserved for deals: call the market actor"),
+    (
+        r"Filecoin\.SyncSubmitBlock",
+        "blocks here have no proofs, and their tickets follow from the height: use `evm_mine`",
+    ),
     (r"Filecoin\.(Sync|NodeStatus)", "there are no peers to synchronise with"),
-    (r"Filecoin\.(MinerCreateBlock|MinerGetBaseInfo)", "there is no mining"),
     (r"Filecoin\.(Chain|CreateBackup)", "use `hypervisor gc` and `hypervisor car` for the store"),
     (r"Filecoin\.Wallet", "the keys are those of the mnemonic"),
     (
