@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.abi import ContractInterface
@@ -266,10 +266,10 @@ class AccountChain(DevelopmentChain):
         Example: `network.inspect("f04/state/claims")`. Maps and lists show at most `most` entries. Raises
         NothingAtPath, InvalidInput.
         """
+        from localnet.state.actor_interfaces import StoredSchemas
         from localnet.state.inspected import InspectedState
-        from localnet.state.named_code import stored_interface
 
-        return InspectedState.at(self.machine, path, most, partial(stored_interface, self.machine.base))
+        return InspectedState.at(self.machine, path, most, StoredSchemas.of_machine(self.machine))
 
     def profile(self, transaction_hash: bytes) -> GuestProfile:
         """Profile a transaction's gas and time by native function and syscall. Raises UnknownTransaction."""

@@ -264,18 +264,21 @@ def inspect(
     """
     from fvm_hypervisor.cli.folders import head_of, open_folder
     from hypervisor.printable import printable
-    from localnet.contracts.native_actor import read_interface
+    from localnet.contracts.native_actor import read_schema
+    from localnet.state.actor_interfaces import ActorSchema, StoredSchemas
     from localnet.state.inspection import StateInspector
-    from localnet.state.named_code import stored_interface
 
-    declared = None if schema is None else read_interface(schema)
+    declared = None if schema is None else ActorSchema(read_schema(schema))
     with open_folder(state) as store:
-        inspector = StateInspector(store, head_of(store), lambda code: declared or stored_interface(store, code))
-        interface = inspector.interface(address)
+        schemas = StoredSchemas(store, store)
+        inspector = StateInspector(store, head_of(store), lambda actor: declared or schemas(actor))
+        interface, fault = inspector.interface(address), inspector.schema_fault(address)
         found = inspector.look(address) | {
             "state": inspector.look(f"{address}/state"),
             "methods": [] if interface is None else [interface.signature(name) for name in sorted(interface.methods)],
         }
+    if fault:
+        typer.echo(f"note: shown undecoded: {printable(fault)}", err=True)
     if as_json:
         typer.echo(json.dumps(found))
         return

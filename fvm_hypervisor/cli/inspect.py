@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from localnet.state.inspection import StateInspector
 
 _PATH = "ACTOR, ACTOR/FIELD, or ACTOR/state/... with names of the actor's schema (default: list the actors)."
 
@@ -86,13 +89,11 @@ def _inspect_folder(
     folder: Path, root: str | None, block: str | None, path: str, limit: int, proof: Path | None
 ) -> Any:
     """Return the value at the path, and write the blocks that prove it to `proof`."""
-    from functools import partial
-
     from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
     from fvm_hypervisor.proofs.filecoin import look
     from hypervisor.user_files import check_output
+    from localnet.state.actor_interfaces import StoredSchemas
     from localnet.state.inspection import StateInspector
-    from localnet.state.named_code import stored_interface
     from store.cid import show
     from store.recorder import RecordingBlockstore
     from store.transfer import write_blocks
@@ -105,13 +106,23 @@ def _inspect_folder(
             found, take = look(recorder, start, path, limit), recorder.take
         else:
             start = head_of(store) if root is None else parse_block_cid(root)
-            inspector = StateInspector(store, start, partial(stored_interface, store))
+            inspector = StateInspector(store, start, StoredSchemas(store, store))
             found, take = inspector.look(path, limit), inspector.proof
+            _report_fault(inspector, path)
         if proof is not None:
             with proof.open("wb") as file:
                 count = write_blocks(file, [start], take())
             typer.echo(f"{proof}: {count} blocks, the root is {show(start)}", err=True)
     return found
+
+
+def _report_fault(inspector: StateInspector, path: str) -> None:
+    """Print to stderr why the state at a path is undecoded although its actor has a schema."""
+    from hypervisor.printable import printable
+
+    steps = [step for step in path.split("/") if step]
+    if steps[1:2] == ["state"] and (fault := inspector.schema_fault(steps[0])):
+        typer.echo(f"note: shown undecoded: {printable(fault)}", err=True)
 
 
 def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:

@@ -193,10 +193,13 @@ _CALL: Final[Mapping[str, Predicate]] = {
     "plain": _is_bool,
     "charges": _are_charges,
 }
-_NEWER_FIELDS: Final[Mapping[str, Any]] = {"code": None, "name": "", "logs": [], "schemas": {}}
+_NEWER_FIELDS: Final[Mapping[str, Any]] = {
+    "code": None, "name": "", "logs": [], "schemas": {}, "schema": "", "schemaFault": "",
+}  # fmt: skip
 """Call fields that older nodes do not send."""
 _NEWER_FIELD_TYPES: Final[Mapping[str, Predicate]] = {
     "code": _is_name_or_none, "name": _is_name, "logs": _are_texts, "schemas": _are_schemas,
+    "schema": _is_name, "schemaFault": _is_text,
 }  # fmt: skip
 _EVENT: Final[Mapping[str, Predicate]] = {"emitter": _is_name, "address": _is_name_or_none, "entries": _is_list}
 _ENTRY: Final[Mapping[str, Predicate]] = {"flags": _is_number, "codec": _is_number, "key": _is_text, "value": _is_hex}

@@ -18,6 +18,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.types import ActorID
 from localnet.contracts.named_interface import NamedInterface
+from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.inspection import parse_address
 from localnet.state.named_code import stored_interface
 from localnet.traces.decoded_calls import DecodedCall, describe
@@ -52,9 +53,12 @@ class CallNames:
 
     def interface(self, call: OpenCall) -> Interface | None:
         """Return the interface that was installed with a user's actor."""
-        code = self.code(call)
+        code, actor = self.code(call), self.actor(call)
         if code is None or self.machine.manifest.name_of(code):
             return None
+        state = None if actor is None else self.machine.state_tree.get_actor(actor)
+        if state is not None and state.code == code:
+            return StoredSchemas.of_machine(self.machine)(state).interface()
         if code not in self._interfaces:
             self._interfaces[code] = stored_interface(self.machine.base, code)
         return self._interfaces[code]
@@ -65,7 +69,7 @@ class CallNames:
         compiled = self._sources.of(call).contract
         interfaces = [] if compiled is None else [NamedInterface(compiled.name, compiled.interface)]
         own = self.interface(call)
-        decoded = describe(found, interfaces, {} if own is None else {found["code"]: own})
+        decoded = describe(found, interfaces, {} if own is None else {found.get("schema") or found["code"]: own})
         if decoded.callee == "contract" and call.evm is None and self.kind(call) == "evm":
             return self._before_its_frame(found, decoded)
         return decoded

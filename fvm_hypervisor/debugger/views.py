@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +22,9 @@ from hypervisor.printable import printable
 from hypervisor.printed import show_fil
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import METHOD_CONSTRUCTOR
+from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.contract_state import state_with_storage
 from localnet.state.inspection import StateInspector, parse_address
-from localnet.state.named_code import stored_interface
 from store.blockstore import StoreError
 from store.kamt import Kamt
 from store.schema import SchemaError
@@ -261,9 +260,7 @@ def state(session: Session, address_text: str, path: str, limit: int = 100) -> A
     found: ActorState | None = None if actor is None else machine.state_tree.get_actor(actor)
     if found is None:
         raise InvalidInput(f"there is no actor {address_text} here")
-    inspector = StateInspector(
-        machine.store, session.subject.root, partial(stored_interface, machine.base), machine.manifest
-    )
+    inspector = StateInspector(machine.store, session.subject.root, StoredSchemas.of_machine(machine), machine.manifest)
     try:
         return inspector.read_state_path(address_text, found, [step for step in path.split("/") if step], limit)
     except (StoreError, SchemaError, ValueError) as error:

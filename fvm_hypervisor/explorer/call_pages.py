@@ -32,9 +32,8 @@ from localnet.errors import CallFailed, NetworkError
 from localnet.rpc.node import NodeReader
 from localnet.rules.call_request import CallRequest
 from localnet.rules.failures import native_output_of
+from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.contract_state import code_of
-from localnet.state.named_code import stored_interface
-from store.blockstore import Store
 from store.json_text import parse_json
 
 _VIEWS: Final = ("view", "pure")
@@ -65,7 +64,7 @@ def show_call_forms(site: Site, reader: NodeReader, request: PageRequest) -> Pag
     machine, text = reader.network.machine, request.named["address"]
     actor, query = find_actor(machine, text), request.query
     contract = _contract(site, machine, actor)
-    forms = _functions(contract) if contract is not None else _methods(machine.base, actor)
+    forms = _functions(contract) if contract is not None else _methods(machine, actor)
     chosen, result, refused = query.get("f", ""), None, ""
     if chosen:
         form = next((each for each in forms if each.name == chosen), None)
@@ -147,13 +146,15 @@ def _sender(machine: Hypervisor, query: Mapping[str, str]) -> EthAddress:
 # --- native actors ----------------------------------------------------------------------------------------------------
 
 
-def _interface(store: Store, actor: FoundActor) -> Interface | None:
-    return Interface.built_in(actor.kind) if actor.kind else stored_interface(store, actor.state.code)
+def _interface(machine: Hypervisor, actor: FoundActor) -> Interface | None:
+    if actor.kind:
+        return Interface.built_in(actor.kind)
+    return StoredSchemas.of_machine(machine)(actor.state).interface()
 
 
-def _methods(store: Store, actor: FoundActor) -> list[CallForm]:
+def _methods(machine: Hypervisor, actor: FoundActor) -> list[CallForm]:
     try:
-        interface = _interface(store, actor)
+        interface = _interface(machine, actor)
     except MethodNameError:
         interface = None
     if interface is None:
@@ -169,7 +170,7 @@ def _ask_native(
     site: Site, reader: NodeReader, actor: FoundActor, form: CallForm, query: Mapping[str, str]
 ) -> FormResult:
     machine = reader.network.machine
-    interface = _interface(machine.base, actor)
+    interface = _interface(machine, actor)
     assert interface is not None, "it has forms"
     params = interface.params(form.name, _json(query.get("a0", "")) if form.labels else None)
     number, value = interface.number(form.name), payment(query.get("value") or "0")

@@ -43,7 +43,7 @@ from hypervisor.network_versions import versions_after
 from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import NodeReader
-from localnet.state.named_code import stored_interface
+from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.state_differences import StateChange, state_differences
 from localnet.traces.changes import message_changes
 from store.blockstore import Blockstore
@@ -99,8 +99,8 @@ def _page(
 
 
 def _differences(reader: NodeReader, store: Blockstore, before: Cid, after: Cid) -> list[StateChange]:
-    interfaces = partial(stored_interface, reader.network.machine.base)
-    return list(islice(state_differences(store, before, after, interfaces), MAX_CHANGES + 1))
+    schemas = StoredSchemas(reader.network.machine.base, store)
+    return list(islice(state_differences(store, before, after, schemas), MAX_CHANGES + 1))
 
 
 def _tipset(reader: NodeReader, height: int) -> Tipset:

@@ -22,7 +22,7 @@ from localnet.addresses import display_address
 from localnet.contracts.named_interface import NamedInterface
 from localnet.ledger.records import Emitted, TransactionReceipt
 from localnet.rpc.node import NodeReader
-from localnet.state.named_code import stored_interface
+from localnet.state.actor_interfaces import StoredSchemas
 from localnet.traces.decoded_calls import event_text
 from store.cid import CBOR
 from store.schema import Schema
@@ -127,7 +127,7 @@ class RowBuilder:
         """Return the interface that a user's actor was installed with; None for any other actor."""
         if address not in self._own:
             state = None if self.kind(address) else self._machine.actor(address)
-            self._own[address] = None if state is None else stored_interface(self._machine.base, state.code)
+            self._own[address] = None if state is None else StoredSchemas.of_machine(self._machine)(state).interface()
         return self._own[address]
 
     def _own_name(self, address: Address) -> str:

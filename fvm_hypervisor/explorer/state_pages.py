@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
 from fvm_hypervisor.explorer.actor_pages import FoundActor, find_actor
@@ -18,12 +17,13 @@ from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, collect
 from fvm_hypervisor.explorer.site import Site
 from localnet.ledger.records import Tipset
 from localnet.rpc.node import NodeReader
+from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.contract_state import code_of
-from localnet.state.inspection import NothingAtPath, StateInspector, StatePart, StateView
-from localnet.state.named_code import stored_interface
+from localnet.state.inspection import NothingAtPath, StateInspector, StatePart
 from store.layouts import LayoutError
 from store.transfer import write_blocks
 
+_T = TypeVar("_T")
 _CAR: Final = "application/vnd.ipld.car"
 _ENTRIES: Final = 100
 _SLOTS: Final = "contract_state"
@@ -58,6 +58,7 @@ def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
             tipset=tipset,
             trail=_trail(at, steps),
             view=view,
+            fault=_look(lambda: inspector.schema_fault(text)),
             named=[(part, _name_of(part, names)) for part in view.parts],
             proof="/".join([f"{at}/proof", *(quote(step, safe="") for step in steps)]),
             begins=request.query.get("after", ""),
@@ -85,11 +86,11 @@ def _read(reader: NodeReader, request: PageRequest) -> tuple[str, list[str], Tip
         raise not_found(collected_text(height, index.retained))
     steps = [unquote(step) for step in request.named["path"].split("/") if step]
     store = network.machine.store
-    interfaces = partial(stored_interface, network.machine.base)
-    return request.named["address"], steps, tipset, StateInspector(store, tipset.state, interfaces)
+    schemas = StoredSchemas.of_machine(network.machine)
+    return request.named["address"], steps, tipset, StateInspector(store, tipset.state, schemas)
 
 
-def _look(browse: Callable[[], StateView]) -> StateView:
+def _look(browse: Callable[[], _T]) -> _T:
     try:
         return browse()
     except (NothingAtPath, LayoutError) as error:

@@ -32,6 +32,7 @@ from localnet.contracts.network import Messages
 from localnet.ledger.genesis import MAX_BALANCE
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.failures import native_output_of
+from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.controls import set_actor_code
 from localnet.state.named_code import NamedCode, schema_in_module, store_named_code, stored_interface
 from store.blockstore import get_object
@@ -200,18 +201,19 @@ class NativeActors:
         """
         machine = self._network.machine
         interface = stored_interface(machine.base, code)
-        if interface is None and cbor is not None:
-            interface = NOTHING_KNOWN
-        if interface is None:
+        if cbor is not None:
+            data = octets(cbor, "parameters")
+        elif interface is not None:
+            data = interface.params("Constructor", params)
+        else:
             raise InvalidInput(
                 f"the interface of {show(code)} is not known: install its module on this chain with its schema, as "
                 "`hypervisor actor install WASM --schema FILE` does, or with a section ipld.schema"
             )
-        data = interface.params("Constructor", params) if cbor is None else octets(cbor, "parameters")
         whole_number(value, "a balance", 0, MAX_BALANCE, unit="attoFIL")
         created = machine.create(code, data, TokenAmount(value))
         self._network.chain.keep_changes()
-        return NativeActor(self._network, created.address, interface)
+        return self.unknown(created.address)
 
     def at(self, target: Target, interface: str | Path | None = None) -> NativeActor:
         """Return an existing actor, built-in or a user's, with the interface in a schema file or the known one.
@@ -224,7 +226,10 @@ class NativeActors:
             return NativeActor(self._network, address, read_interface(interface))
         known = interface_of_actor(machine, actor)
         if known is None:
-            raise InvalidInput(f"the interface of {address} is not known: name its schema")
+            fault = StoredSchemas.of_machine(machine)(actor).fault
+            raise InvalidInput(
+                f"the interface of {address} is not known: {f'{fault}; ' if fault else ''}name its schema"
+            )
         return NativeActor(self._network, address, known)
 
     def unknown(self, target: Target) -> NativeActor:
@@ -248,7 +253,7 @@ class NativeActors:
 def interface_of_actor(machine: Hypervisor, actor: ActorState) -> Interface | None:
     """Return the interface of a built-in actor, or the one installed with an actor's code; None if there is none."""
     name = machine.manifest.name_of(actor.code)
-    return stored_interface(machine.base, actor.code) if name is None else Interface.built_in(name)
+    return StoredSchemas.of_machine(machine)(actor).interface() if name is None else Interface.built_in(name)
 
 
 def existing_actor(machine: Hypervisor, address: Address) -> ActorState:
@@ -267,6 +272,17 @@ def code_label(name: str) -> str:
 def read_interface(path: str | Path) -> Interface:
     """Read the interface in a schema file. Raises InvalidInput."""
     return Interface.parse(read_schema(path), str(path))
+
+
+def read_actor_schema(path: str | Path) -> Interface:
+    """Read the interface in a schema file, or in the section `ipld.schema` of a module. Raises InvalidInput."""
+    data = read_bounded(Path(path), MAX_MODULE, "the schema")
+    if not data.startswith(b"\0asm"):
+        return read_interface(path)
+    text = schema_in_module(data)
+    if text is None:
+        raise InvalidInput(f"the module {path} has no section ipld.schema: name the file of its schema")
+    return Interface.parse(text, str(path))
 
 
 def read_module(path: str | Path) -> bytes:

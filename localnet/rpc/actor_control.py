@@ -17,7 +17,7 @@ from localnet.rpc.lotus_values import base64_bytes, cid, filecoin_address
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import anything, data, number, text
-from localnet.state.named_code import stored_schema
+from localnet.state.actor_interfaces import NO_SCHEMA, StoredSchemas
 from store.cid import Cid
 
 
@@ -57,11 +57,19 @@ def set_actor_code(node: Node, address: Address, code: Cid) -> bool:
 
 
 def actor_interface(node: NodeReader, address: Address) -> dict[str, Any]:
-    """Return an actor's code, the name of the code, and its schema: null for a built-in actor."""
+    """Return an actor's code, the name of the code, and its schema: null for a built-in actor.
+
+    `fault` is why a schema on the chain cannot be used; empty if there is none.
+    """
     machine = node.network.machine
     state = existing_actor(machine, address)
-    schema = None if machine.manifest.name_of(state.code) else stored_schema(machine.base, state.code)
-    return {"code": cid_json(state.code), "name": machine.name_of(state.code), "schema": schema}
+    known = NO_SCHEMA if machine.manifest.name_of(state.code) else StoredSchemas.of_machine(machine)(state)
+    return {
+        "code": cid_json(state.code),
+        "name": machine.name_of(state.code),
+        "schema": known.text,
+        "fault": known.fault,
+    }
 
 
 METHODS = (

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.interfaces import Interface
 from hypervisor.argument_checks import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.markup import table
 from hypervisor.printed import one_line, show_fil
+from localnet.state.actor_interfaces import ActorSchemas
 from localnet.state.inspection import StateInspector
-from store.cid import Cid
-
-Interfaces = Callable[[Cid], Interface | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +27,13 @@ class InspectedState:
     complete: bool = True
 
     @classmethod
-    def at(cls, machine: Hypervisor, path: str, most: int, interfaces: Interfaces) -> InspectedState:
+    def at(cls, machine: Hypervisor, path: str, most: int, schemas: ActorSchemas) -> InspectedState:
         """Return the value at a path of the state, at most `most` entries. Raises NothingAtPath, InvalidInput.
 
-        `interfaces` returns the interface of a user's actor by code CID.
+        `schemas` returns those of users' actors.
         """
         whole_number(most, "a number of entries", 1)
-        inspector = StateInspector(machine.store, machine.root, interfaces)
+        inspector = StateInspector(machine.store, machine.root, schemas)
         found = inspector.look(path, most + 1)
         long = isinstance(found, dict | list) and len(found) > most
         if isinstance(found, dict) and long:

@@ -27,6 +27,7 @@ from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.manifest import Manifest
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import SYSTEM_ACTOR, ActorID
+from localnet.state.actor_interfaces import ActorSchemas, no_schemas
 from store.blockstore import Blockstore, get_object
 from store.cid import Cid, show
 from store.codec import kind_of, unlink
@@ -84,7 +85,7 @@ class StateView:
 class StateInspector:
     """The state below a root. Raises BlockNotFound and StoreCorrupt if blocks are missing or damaged.
 
-    `interfaces` returns the interface of a user's actor by its code CID, if known. `manifest` names built-in actors if
+    `schemas` returns the schema of a user's actor. `manifest` names built-in actors if
     the store lacks the state's manifest, as the blocks of a proof do.
     """
 
@@ -92,12 +93,12 @@ class StateInspector:
         self,
         store: Blockstore,
         root: Cid,
-        interfaces: Callable[[Cid], Interface | None] = lambda _code: None,
+        schemas: ActorSchemas = no_schemas,
         manifest: Manifest | None = None,
     ) -> None:
         self.store = store
         self._store = RecordingBlockstore(store)
-        self._interfaces = interfaces
+        self._schemas = schemas
         self._tree = StateTree(self._store, root)
         self._manifest = manifest or _manifest_of(store, root)  # only for names, so it is not recorded for a proof
 
@@ -211,19 +212,32 @@ class StateInspector:
         """Return the known interface of an actor. Raises NothingAtPath, InvalidInput."""
         _, state = self._actor(actor)
         name = self._manifest and self._manifest.name_of(state.code)
-        return Interface.built_in(name) if name else self._interfaces(state.code)
+        return Interface.built_in(name) if name else self._schemas(state).interface()
 
-    def _schema(self, code: Cid) -> Schema | None:
-        name = self._manifest and self._manifest.name_of(code)
+    def schema_fault(self, actor: str) -> str:
+        """Return why the state of an actor is shown undecoded although it has a schema; empty otherwise.
+
+        Raises NothingAtPath, InvalidInput.
+        """
+        _, state = self._actor(actor)
+        if (self._manifest and self._manifest.name_of(state.code)) or archived(self._store, state) is not None:
+            return ""
+        known = self._schemas(state)
+        if known.text is not None and self.state_place(state).term == ANY:
+            return f"the state of {actor} does not match a state type of its schema {show(known.key or state.code)}"
+        return known.fault
+
+    def _schema(self, actor: ActorState) -> Schema | None:
+        name = self._manifest and self._manifest.name_of(actor.code)
         if name:
             return actor_schema(name)
-        interface = self._interfaces(code)
+        interface = self._schemas(actor).interface()
         return None if interface is None else interface.schema
 
     def state_place(self, actor: ActorState) -> StatePlace:
         """Return the state of an actor, by its schema if it has one."""
         data = load(self._store, actor.head)
-        schema = self._schema(actor.code)
+        schema = self._schema(actor)
         if schema is None:
             return StatePlace(_plain(), ANY, data)
         version = None if self._manifest is None else actors_version(self._manifest)

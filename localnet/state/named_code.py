@@ -26,9 +26,22 @@ _INTERFACE_PREFIX: Final = b"interface/"
 SCHEMA_SECTION: Final = "ipld.schema"
 """Name of the custom section of a module that contains the text of its schema."""
 
+
+@dataclass(frozen=True, slots=True)
+class KnownSchema:
+    """A schema's text, or the fault of one that cannot be used; neither if there is none.
+
+    `is_beside` is True if it is stored next to the chain.
+    """
+
+    text: str | None = None
+    fault: str = ""
+    is_beside: bool = False
+
+
 _MAX_CACHED: Final = 1 << 22
-_in_code: Final[BoundedCache[Cid, str]] = BoundedCache(_MAX_CACHED)
-"""Schema texts by code CID, which determines them; empty if there is none."""
+_in_code: Final[BoundedCache[Cid, KnownSchema]] = BoundedCache(_MAX_CACHED)
+"""Schemas in code by code CID, which determines them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +72,13 @@ def stored_interface(store: Store, code: Cid) -> Interface | None:
 
 def stored_schema(store: Store, code: Cid) -> str | None:
     """Return the schema text stored for code, else the valid one in the code; None if there is none."""
+    return schema_of_code(store, code).text
+
+
+def schema_of_code(store: Store, code: Cid) -> KnownSchema:
+    """Return the schema stored for code, else the one in the code."""
     text = store.metadata(_INTERFACE_PREFIX + code)
-    return (_cached_schema(store, code) or None) if text is None else text.decode()
+    return _cached_schema(store, code) if text is None else KnownSchema(text.decode(), is_beside=True)
 
 
 def schema_in_module(module: bytes) -> str | None:
@@ -96,17 +114,17 @@ def _with_length(data: bytes) -> bytes:
     return write_uvarint(len(data)) + data
 
 
-def _cached_schema(store: Store, code: Cid) -> str:
-    """Return the valid schema text in code; empty if there is none, or if the code cannot be read."""
+def _cached_schema(store: Store, code: Cid) -> KnownSchema:
+    """Return the schema in code; none if the code cannot be read."""
     known = _in_code.get(code)
     if known is not None:
         return known
     try:
         module = store.get(code)
     except (StoreError, HypervisorError):  # such as a fork without a connection: values are shown undecoded
-        return ""
+        return KnownSchema()
     try:
-        text = schema_in_module(module) or ""
-    except InvalidInput:
-        text = ""
-    return _in_code.setdefault(code, text, len(text) + len(code))
+        known = KnownSchema(schema_in_module(module))
+    except InvalidInput as error:
+        known = KnownSchema(fault=str(error))
+    return _in_code.setdefault(code, known, len(known.text or "") + len(known.fault) + len(code))

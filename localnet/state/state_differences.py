@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final
 
-from bridge.interfaces import Interface
 from hypervisor.address import Address
 from hypervisor.state_tree import ActorState
+from localnet.state.actor_interfaces import ActorSchemas, no_schemas
 from localnet.state.inspection import StateInspector, StatePlace, entry_place, key_text, place_term, value_text
 from store.blockstore import Blockstore, get_object
 from store.cid import Cid, show
@@ -34,10 +34,10 @@ class StateChange:
 
 
 def state_differences(
-    store: Blockstore, before: Cid, after: Cid, interfaces: Callable[[Cid], Interface | None] = lambda _code: None
+    store: Blockstore, before: Cid, after: Cid, schemas: ActorSchemas = no_schemas
 ) -> Iterator[StateChange]:
     """Yield the differences of two states by actor ID. Raises BlockNotFound and StoreCorrupt as an inspector does."""
-    inspectors = StateInspector(store, before, interfaces), StateInspector(store, after, interfaces)
+    inspectors = StateInspector(store, before, schemas), StateInspector(store, after, schemas)
     roots = (unlink(get_object(store, root)[1]) for root in (before, after))
     found = [(Address.from_bytes(bytes(key)), pair) for key, *pair in _ACTORS.differences(store, *roots)]
     for address, pair in sorted(found, key=lambda item: item[0].actor_id() or 0):

@@ -120,9 +120,11 @@ def _line_of(call: Mapping[str, Any]) -> Text:
 
 
 def _notes(call: Mapping[str, Any]) -> list[Text]:
-    """Return the lines under a call's: its actor's logs, events and result."""
+    """Return the lines under a call's: its actor's logs, a fault of its schema, events and result."""
     decoded, failed = call["decoded"], bool(call["exitCode"] or call["error"])
     notes = [Text(f"log {printable(line)}", style=LOG_STYLE) for line in call.get("logs", ())]
+    if call.get("schemaFault"):
+        notes.append(Text(f"shown undecoded: {printable(call['schemaFault'])}", style=LOG_STYLE))
     notes += [Text(f"event {event}", style=EVENT_STYLE) for event in decoded["events"]]
     if decoded["result"]:
         notes.append(Text(f"-> {decoded['result']}", style="red" if failed else "green"))

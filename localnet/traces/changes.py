@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -12,7 +11,7 @@ from hypervisor.markup import table
 from hypervisor.printed import one_line, show_fil
 from localnet.chain.view import ChainReader
 from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.state.named_code import stored_interface
+from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.state_differences import StateChange, state_differences
 from localnet.traces.trace import Replay
 
@@ -71,11 +70,11 @@ def message_changes(chain: ChainReader, receipt: TransactionReceipt) -> Iterator
     machine = replay.machine
     before = machine.state_tree.flush()
     replay.next(None)
-    interfaces = partial(stored_interface, chain.machine.base)
-    return state_differences(machine.store, before, machine.state_tree.flush(), interfaces)
+    return state_differences(
+        machine.store, before, machine.state_tree.flush(), StoredSchemas(chain.machine.base, machine.store)
+    )
 
 
 def epoch_changes(chain: ChainReader, tipset: Tipset) -> Iterator[StateChange]:
     """Return the state changes of a tipset: its messages, the block's reward and cron."""
-    interfaces = partial(stored_interface, chain.machine.base)
-    return state_differences(chain.machine.store, tipset.before, tipset.state, interfaces)
+    return state_differences(chain.machine.store, tipset.before, tipset.state, StoredSchemas.of_machine(chain.machine))

@@ -69,7 +69,7 @@ class DecodedCall:
 
 
 Schemas = Mapping[str, Interface]
-"""The interfaces of users' native actors by the CIDs of their code."""
+"""The interfaces of users' native actors by the CIDs of their code, or of the schemas that their states link."""
 NO_SCHEMAS: Final[Schemas] = MappingProxyType({})
 _MAX_SCHEMAS: Final = 64
 
@@ -102,7 +102,7 @@ def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schema
     data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
     if call.get("precompile"):
         return _precompile_call(call, data, answer)
-    own = schemas.get(call.get("code") or "")
+    own = schemas.get(call.get("schema") or call.get("code") or "")
     schema = actor_schema(call["actor"]) if own is None else own.schema
     events = tuple(_event(schema, event, interfaces) for event in call["events"])
     calldata = _calldata(call, data)

@@ -34,7 +34,8 @@ from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import ImplicitResult
-from localnet.state.named_code import stored_schema
+from localnet.state.actor_interfaces import ActorSchema, StoredSchemas
+from localnet.state.named_code import schema_of_code
 from store.cid import CBOR, Cid, show
 
 if TYPE_CHECKING:
@@ -275,16 +276,18 @@ class Replay:
 def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     """Return a call with its calls: gas in gas, its own charges in milligas, value in attoFIL (decimal text).
 
-    `schemas` of the whole tree are those that the users' code in it was installed with, by code CID.
+    `schemas` of the whole tree are those of the users' actors in it, by code CID, or by the CID of the block that an
+    actor's state links, which is then the call's `schema`. `schemaFault` is why a schema on the chain cannot be used.
     """
     nodes = [call]
     for node in nodes:  # iterative, since calls are up to 1,024 deep
         nodes.extend(node.calls)
     written: dict[int, dict[str, Any]] = {}
+    schemas: dict[str, str] = {}
     for node in reversed(nodes):
         inner = [written.pop(id(below)) for below in node.calls]
-        written[id(node)] = {**_call(machine, node), "calls": inner}
-    return {**written[id(call)], "schemas": _schemas(machine, nodes)}
+        written[id(node)] = {**_call(machine, node), **_schema_of(machine, node, schemas), "calls": inner}
+    return {**written[id(call)], "schemas": dict(sorted(schemas.items()))}
 
 
 def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str, Any]:
@@ -387,7 +390,20 @@ def _code_of(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> Cid 
     return None if state is None else state.code
 
 
-def _schemas(machine: Hypervisor, nodes: Sequence[CallNode]) -> dict[str, str]:
-    codes = {node.code for node in nodes if node.code is not None and machine.manifest.name_of(node.code) is None}
-    found = {code: stored_schema(machine.base, code) for code in codes}
-    return {show(code): text for code, text in sorted(found.items()) if text is not None}
+def _schema_of(machine: Hypervisor, call: CallNode, schemas: dict[str, str]) -> dict[str, str]:
+    """Add the schema of a users' actor to `schemas`; return the call's fields about it."""
+    actor = call.actor if call.actor is not None else machine.state_tree.lookup_id(call.start.to)
+    code = _code_of(machine, call, actor)
+    if code is None or machine.manifest.name_of(code) is not None:
+        return {}
+    state = None if actor is None else machine.state_tree.get_actor(actor)
+    if state is None or state.code != code:  # the creation was reverted, or other code runs
+        known = schema_of_code(machine.base, code)
+        found = ActorSchema(known.text, code, known.fault)
+    else:
+        found = StoredSchemas.of_machine(machine)(state)
+    fields = {"schemaFault": found.fault} if found.fault else {}
+    if found.text is None or found.key is None:
+        return fields
+    schemas[show(found.key)] = found.text
+    return fields if found.key == code else {**fields, "schema": show(found.key)}

@@ -31,6 +31,7 @@ from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from localnet.rules.filecoin import FilecoinBlocks
+from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.controls import set_balance
 from localnet.state.inspection import StateInspector
 from runtimes.evm import CodeLimit
@@ -248,7 +249,7 @@ def _read_state(context: Context, path: str) -> str:
     """Return the state at a path as JSON, like `hypervisor inspect`."""
     machine = context.machine
     try:
-        found = StateInspector(machine.store, _root_now(context)).look(path)
+        found = StateInspector(machine.store, _root_now(context), StoredSchemas.of_machine(machine)).look(path)
     except HypervisorError as error:
         raise CheatcodeFailure(str(error)) from None
     return found if isinstance(found, str) else json.dumps(found, separators=(",", ":"), ensure_ascii=False)

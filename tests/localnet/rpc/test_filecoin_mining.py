@@ -14,6 +14,7 @@ from hypervisor.bigint import encode_bigint
 from hypervisor.consensus_faults import DOUBLE_FORK, find_fault
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls_aggregate
+from hypervisor.types import ActorID
 from localnet import Network, TransactionFailed
 from localnet.accounts import BLS_ACCOUNT
 from localnet.ledger.blocks import beacon_entry
@@ -103,9 +104,10 @@ def test_base_info_is_null_or_an_error_without_a_lookback(mined: tuple[Network, 
 
 @pytest.mark.parametrize(("miner", "count"), [(1000, 1), (1000, 7), (2**40, 12345)])
 def test_the_winning_sector_is_one_of_the_sectors(miner: int, count: int) -> None:
-    assert {winning_sector(miner, bytes([number] * 32), count) < count for number in range(256)} == {True}  # type: ignore[arg-type]
+    owner = ActorID(miner)
+    assert {winning_sector(owner, bytes([number] * 32), count) < count for number in range(256)} == {True}
     seeds = (bytes(31) + b"\x3f", bytes(31) + b"\xff")
-    assert winning_sector(miner, seeds[0], count) == winning_sector(miner, seeds[1], count)  # type: ignore[arg-type]
+    assert winning_sector(owner, seeds[0], count) == winning_sector(owner, seeds[1], count)
 
 
 def template(network: Network, miner: Miner, rpc: Client, **changed: Any) -> dict[str, Any]:
@@ -182,12 +184,12 @@ def test_the_official_miner_accepts_two_created_blocks_as_a_fault() -> None:
 def test_messages_are_sorted_by_signature_and_bls_ones_aggregated(mined: tuple[Network, Miner], rpc: Client) -> None:
     network, miner = mined
     keys = [public_key(secret) for secret in (5, 6)]
-    bare = [Message(Address.id(100), key) for key in keys]  # type: ignore[arg-type]
+    bare = [Message(Address.id(100), key) for key in keys]
     signed = [
         SignedMessage(each, Signature(SignatureType.BLS, bls_signature(secret, bytes(each.cid()))))
         for secret, each in zip((5, 6), bare, strict=True)
     ]
-    native = network.accounts[1].sign_native(Message(Address.id(100), network.accounts[1].native))  # type: ignore[arg-type]
+    native = network.accounts[1].sign_native(Message(Address.id(100), network.accounts[1].native))
     wanted = [message_json(each) for each in (signed[0], native, signed[1])]
     found = rpc(CREATE, template(network, miner, rpc, Messages=wanted))
     assert found["BlsMessages"] == [message_json(each)["CID"] for each in bare]
@@ -199,7 +201,7 @@ def test_messages_are_sorted_by_signature_and_bls_ones_aggregated(mined: tuple[N
 def test_a_template_that_cannot_be_completed_is_refused(mined: tuple[Network, Miner], rpc: Client) -> None:
     network, miner = mined
     new = network.create_miner(network.accounts[4])
-    broken = message_json(SignedMessage(Message(Address.id(1), BLS_ACCOUNT), Signature(SignatureType.BLS, b"x")))  # type: ignore[arg-type]
+    broken = message_json(SignedMessage(Message(Address.id(1), BLS_ACCOUNT), Signature(SignatureType.BLS, b"x")))
     for changed, words in (
         ({"Miner": f"f0{new.id}"}, "failed to load miner worker: .* does not exist at the lookback"),
         ({"Miner": "f01"}, "failed to load miner worker: .*not a miner"),
