@@ -42,7 +42,12 @@ def call(rpc: Client, actor: str, method: int, params: bytes) -> tuple[int, str 
 def test_installed_actor_is_created_and_called(rpc: Client) -> None:
     assert rpc("hypervisor_installActor", "0x" + MODULE.hex(), SCHEMA, "tip_jar") == CODE
     jar = rpc("hypervisor_createActor", CODE, {"owner": str(rpc.node.network.accounts[0].native)}, "0x7")
-    assert rpc("hypervisor_actorInterface", jar["id"]) == {"code": CODE, "name": "tip_jar", "schema": SCHEMA}
+    assert rpc("hypervisor_actorInterface", jar["id"]) == {
+        "code": CODE,
+        "name": "tip_jar",
+        "schema": SCHEMA,
+        "fault": "",
+    }
     assert call(rpc, jar["address"], 633974955, TIP) == (0, b64encode(b"\x01").decode())
     assert rpc.node.network.balance(jar["id"]) == 7
 
@@ -65,7 +70,7 @@ def test_an_actor_gets_other_code_and_keeps_its_state(rpc: Client) -> None:
     assert rpc("hypervisor_setActorCode", jar, silent) is True
     assert rpc("Filecoin.StateGetActor", jar, None) == {**before, "Code": silent}
     assert call(rpc, jar, 633974955, TIP) == (0, None)
-    assert rpc("hypervisor_actorInterface", jar) == {"code": silent, "name": "actor", "schema": None}
+    assert rpc("hypervisor_actorInterface", jar) == {"code": silent, "name": "actor", "schema": None, "fault": ""}
     assert rpc("hypervisor_setActorCode", jar, code) is True
     assert call(rpc, jar, 633974955, TIP)[0] == 0
 
