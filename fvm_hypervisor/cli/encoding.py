@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+if TYPE_CHECKING:
+    from bridge.interfaces import Interface
 
 _KindArgument = Annotated[
     str,
@@ -17,6 +21,15 @@ _KindArgument = Annotated[
     ),
 ]
 _Returned = Annotated[bool, typer.Option("--return", help="The return value of the method, not its parameters.")]
+_SchemaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema",
+        metavar="FILE",
+        help="IPLD schema of a user's actor, or its module with one; KIND is then METHOD or TYPE.",
+        show_default=False,
+    ),
+]
 _MAX_INPUT: Final = 1 << 24
 """Maximum length of the input in characters."""
 
@@ -32,6 +45,7 @@ def decode(
         ),
     ],
     is_return_value: _Returned = False,
+    schema: _SchemaFile = None,
 ) -> None:
     """Decode parameters, return values, states, messages, transactions, addresses and CIDs to JSON, offline.
 
@@ -41,21 +55,24 @@ def decode(
     Example: hypervisor decode miner.GetSectorSize --return 0x190800
 
     Example: hypervisor decode address f410feot7hrogmplrcupubsdbbqarkdewmb4vkwc5qqq
+
+    Example: hypervisor decode Tip --schema interface.ipldsch 0x81667468616e6b73
     """
     from fvm_hypervisor.laboratory.readable import decode_base64, decode_value, encode_value
     from hypervisor.errors import InvalidInput
 
     text = _text(data)
+    plain = schema is None and kind in ("address", "cid")
     if text.startswith("0x"):
         try:
             raw = bytes.fromhex(text[2:])
         except ValueError:
             raise InvalidInput(f"{text:.60} is not hexadecimal: expected 0x and pairs of hex digits") from None
-    elif kind in ("address", "cid"):
+    elif plain:
         raw = encode_value(kind, text)
     else:
         raw = decode_base64(text)
-    typer.echo(json.dumps(decode_value(kind, raw, is_return_value), indent=2))
+    typer.echo(json.dumps(decode_value(kind, raw, is_return_value, _interface(schema)), indent=2))
 
 
 def encode(
@@ -70,6 +87,7 @@ def encode(
     ],
     is_return_value: _Returned = False,
     as_base64: Annotated[bool, typer.Option("--base64", help="Print base64, not 0x and hex digits.")] = False,
+    schema: _SchemaFile = None,
 ) -> None:
     """Encode JSON to the bytes of parameters, return values, states, messages, transactions, addresses and CIDs.
 
@@ -87,11 +105,21 @@ def encode(
 
     text = _text(value)
     try:
-        parsed = text if kind in ("address", "cid") and not text.startswith("{") else parse_json(text)
+        is_text = schema is None and kind in ("address", "cid") and not text.startswith("{")
+        parsed = text if is_text else parse_json(text)
     except ValueError as error:
         raise InvalidInput(f"the value is not JSON: {error}") from None
-    data = encode_value(kind, parsed, is_return_value)
+    data = encode_value(kind, parsed, is_return_value, _interface(schema))
     typer.echo(b64encode(data).decode() if as_base64 else f"0x{data.hex()}")
+
+
+def _interface(schema: Path | None) -> Interface | None:
+    """Return the interface in a schema file, or in a module. Raises InvalidInput."""
+    if schema is None:
+        return None
+    from localnet.contracts.native_actor import read_actor_schema
+
+    return read_actor_schema(schema)
 
 
 def _text(argument: str) -> str:

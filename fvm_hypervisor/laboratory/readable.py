@@ -7,6 +7,8 @@ A kind is one of KINDS, or an actor and a part of its schema, joined by a dot:
 
     power.CreateMiner, power.2, f04.2           parameters of a method; with `is_return_value`, its return value
     miner.State, miner.MinerInfo                a state, or any other type of the schema
+    miner.PreCommitSector, miner.6              a method that later versions removed
+    evm.1024, account.16777216                  any DAG-CBOR, for numbers that an actor accepts without a name
 
 JSON has the schema's field names, amounts as decimal text, addresses as text, byte strings as 0x and hex digits, and
 links as {"/": CID}. Transactions have the fields of eth_getTransactionByHash. `cbor` is any DAG-CBOR, as DAG-JSON.
@@ -21,9 +23,10 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
-from bridge.actor_schemas import ANY, state_types
+from bridge.actor_schemas import ANY, ActorMethod, state_types
 from bridge.addresses import checksummed, eth_address, from_delegated, masked_id, to_filecoin
-from bridge.interfaces import Interface, as_json, from_json
+from bridge.interfaces import MAX_METHOD, Interface, as_json, from_json
+from bridge.removed_methods import has_fallback, removed_interface
 from bridge.transaction_parsing import parse_transaction
 from bridge.transactions import LEGACY
 from fvm_hypervisor.builtin_actors.schemas import NAMES
@@ -72,13 +75,18 @@ type SignedMessage struct {
 """)
 
 
-def decode_value(kind: str, data: bytes, is_return_value: bool = False) -> Any:
-    """Decode bytes of a kind to JSON. Raises InvalidInput with the offset, the field and the expected type."""
+def decode_value(kind: str, data: bytes, is_return_value: bool = False, schema: Interface | None = None) -> Any:
+    """Decode bytes of a kind to JSON. With `schema`, the kind is a method or a type of that interface.
+
+    Raises InvalidInput with the offset, the field and the expected type.
+    """
     try:
-        if kind in KINDS:
+        if schema is None and kind in KINDS:
             _refuse_return_value(kind, is_return_value)
             return KINDS[kind].decode(data)
-        part = _actor_part(kind, is_return_value)
+        if _has_fallback(kind):
+            return KINDS["cbor"].decode(data) if data else None
+        part = _actor_part(kind, is_return_value) if schema is None else _part_of(schema, kind, is_return_value)
         return None if part is None and not data else _decode_typed(*_require_part(part, kind, data), data)
     except CodecError as error:
         reason = "the data ends inside a value" if "premature end" in str(error) else str(error)
@@ -87,14 +95,16 @@ def decode_value(kind: str, data: bytes, is_return_value: bool = False) -> Any:
         raise _invalid(kind, error) from None
 
 
-def encode_value(kind: str, value: Any, is_return_value: bool = False) -> bytes:
+def encode_value(kind: str, value: Any, is_return_value: bool = False, schema: Interface | None = None) -> bytes:
     """Encode JSON of a kind, as `decode_value` returns it. Raises InvalidInput with the field and the expected type."""
     _check_depth(kind, value)
     try:
-        if kind in KINDS:
+        if schema is None and kind in KINDS:
             _refuse_return_value(kind, is_return_value)
             return KINDS[kind].encode(value)
-        part = _actor_part(kind, is_return_value)
+        if _has_fallback(kind):
+            return b"" if value is None else KINDS["cbor"].encode(value)
+        part = _actor_part(kind, is_return_value) if schema is None else _part_of(schema, kind, is_return_value)
         return b"" if part is None and value is None else _encode_typed(*_require_part(part, kind, value), value)
     except (CodecError, CidError, SchemaError, HypervisorError) as error:
         raise _invalid(kind, error) from None
@@ -134,31 +144,73 @@ class _SchemaTypes(NamedTuple):
 
 def _actor_part(kind: str, is_return_value: bool) -> _SchemaTypes | None:
     """Return the types that a kind `ACTOR.PART` names; None for parameters or return values that do not exist."""
-    actor, _, part = kind.partition(".")
-    actor = _ALIASES.get(actor, actor)
+    actor, part = _actor_and_part(kind)
     if actor not in NAMES:
         raise InvalidInput(
             f"unknown kind '{kind:.80}': expected {', '.join(KINDS)}, or ACTOR.METHOD or ACTOR.TYPE of an actor:"
             f" {', '.join(NAMES)}"
         )
-    interface = Interface.built_in(actor)
-    name = interface.method_name(int(part)) if part.isdecimal() and len(part) < 21 else part
-    if name is not None and name in interface.methods:
-        _, method = interface.methods[name]
-        term = method.answer if is_return_value else method.params
-        return None if term is None else _SchemaTypes(interface.schema, [term])
-    if not is_return_value and name == "State":
-        return _SchemaTypes(interface.schema, state_types(interface.schema, None))
-    if not is_return_value and name in interface.schema.types:
-        return _SchemaTypes(interface.schema, [part])
-    if is_return_value and (name == "State" or name in interface.schema.types):
-        _refuse_return_value(kind, is_return_value)
-    similar = get_close_matches(part, [*interface.methods, *interface.schema.types], 1)
-    raise InvalidInput(
-        f"{actor} has no method or type '{part:.80}'{f' (did you mean {similar[0]}?)' if similar else ''}: its methods"
-        f" are {', '.join(sorted(interface.methods))}; its types are in"
-        f" fvm_hypervisor/builtin_actors/schemas/{actor}.ipldsch"
-    )
+    interface, removed = Interface.built_in(actor), removed_interface(actor)
+    methods = [method for each in (interface, removed) if (method := _method(each, part)) is not None]
+    if not methods and part not in interface.schema.types:
+        names = [*interface.methods, *removed.methods, *interface.schema.types]
+        raise InvalidInput(
+            f"{actor} has no method or type '{part:.80}'{_similar(part, names)}: its methods"
+            f" are {', '.join(sorted(interface.methods))}; its types are in"
+            f" fvm_hypervisor/builtin_actors/schemas/{actor}.ipldsch"
+        )
+    return _types_of(kind, part, removed.schema, methods, is_return_value)
+
+
+def _part_of(interface: Interface, part: str, is_return_value: bool) -> _SchemaTypes | None:
+    """Return the types that a method or type of a user's interface names, like `_actor_part`."""
+    method = _method(interface, part)
+    if method is None and part not in interface.schema.types:
+        similar = _similar(part, [*interface.methods, *interface.schema.types])
+        raise InvalidInput(
+            f"the schema has no method or type '{part:.80}'{similar}: its methods are"
+            f" {', '.join(sorted(interface.methods)) or 'none'}"
+        )
+    return _types_of(part, part, interface.schema, [] if method is None else [method], is_return_value)
+
+
+def _types_of(
+    kind: str, part: str, schema: Schema, methods: list[ActorMethod], is_return_value: bool
+) -> _SchemaTypes | None:
+    if methods:
+        terms = [method.answer if is_return_value else method.params for method in methods]
+        found = [term for term in terms if term is not None]
+        return _SchemaTypes(schema, found) if found else None
+    _refuse_return_value(kind, is_return_value)
+    return _SchemaTypes(schema, state_types(schema, None) if part == "State" else [part])
+
+
+def _method(interface: Interface, part: str) -> ActorMethod | None:
+    """Return a method by name or number, None if the interface has none."""
+    name = interface.method_name(int(part)) if _is_number(part) else part
+    return interface.methods[name][1] if name in interface.methods else None
+
+
+def _is_number(part: str) -> bool:
+    return part.isdecimal() and len(part) < 21
+
+
+def _actor_and_part(kind: str) -> tuple[str, str]:
+    actor, _, part = kind.partition(".")
+    return _ALIASES.get(actor, actor), part
+
+
+def _has_fallback(kind: str) -> bool:
+    """Return True for a method number that an actor accepts without a name."""
+    actor, part = _actor_and_part(kind)
+    if not _is_number(part) or int(part) > MAX_METHOD or not has_fallback(actor, int(part)):
+        return False
+    return _method(Interface.built_in(actor), part) is None
+
+
+def _similar(part: str, names: list[str]) -> str:
+    similar = get_close_matches(part, names, 1)
+    return f" (did you mean {similar[0]}?)" if similar else ""
 
 
 def _require_part(part: _SchemaTypes | None, kind: str, value: object) -> _SchemaTypes:
