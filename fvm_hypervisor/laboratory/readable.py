@@ -188,7 +188,7 @@ def _types_of(
 def _method(interface: Interface, part: str) -> ActorMethod | None:
     """Return a method by name or number, None if the interface has none."""
     name = interface.method_name(int(part)) if _is_number(part) else part
-    return interface.methods[name][1] if name in interface.methods else None
+    return None if name is None or name not in interface.methods else interface.methods[name][1]
 
 
 def _is_number(part: str) -> bool:
