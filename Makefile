@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors vectors bench hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors vectors bench hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -141,6 +141,9 @@ crash-faults: environment ## test system calls that fail: full disk, sync errors
 
 migration: environment ## migrate a million actors to network version 29; ARGS="--count 50000" for a shorter run
 	@$(RUN)/python -m tests.hypervisor.migration_run $(ARGS)
+
+state-rewrites: environment ## migrate a million actors with states to each version from 19 to 29; ARGS="--to 25 --count 50000" for a shorter run
+	@$(RUN)/python -m tests.hypervisor.state_rewrites_run $(ARGS)
 
 load: environment ## test a node with 200 concurrent clients, and a kill under load; ARGS="--count 2000" for a shorter run
 	@$(RUN)/python -m tests.localnet.load_run $(ARGS)

@@ -82,12 +82,14 @@ def estimate(
 ) -> Gas:
     """Return a sufficient gas limit for the message after the sender's `pending` ones.
 
-    Raises CallFailed, AllowanceExceeded if no gas limit suffices, and the errors of `overridden`.
+    It is at most the request's gas and, if the request has a price, the gas that the sender can pay for. Raises
+    CallFailed, AllowanceExceeded if no gas limit suffices, TransactionRefused for a priced request whose sender has
+    less than its value, and the errors of `overridden`.
     """
     with overridden(machine, overrides), machine.quiet():
         rules = rules_of(machine)
         apply_pending(machine, pending)
-        highest = _highest(machine, request)
+        highest = min(_highest(machine, request), _affordable(machine, request))
         first = _with_reason(rules, machine, lambda: rules.calls.attempt(machine, request, highest))
         _check_allowance(rules, first, highest)
         output_of(rules, first)
@@ -122,6 +124,26 @@ def _highest(machine: Hypervisor, request: CallRequest) -> Gas:
     rules = rules_of(machine)
     limit = min(rules.messages.gas_limit(machine), rules.limits.request_gas)
     return limit if request.gas is None or request.gas > limit else request.gas
+
+
+def _affordable(machine: Hypervisor, request: CallRequest) -> Gas:
+    """Return the gas that the sender can pay for after the value; without a price the maximum of a request.
+
+    Raises BelowInclusionCost if that is none, TransactionRefused for a balance below the value.
+    """
+    limit = rules_of(machine).limits.request_gas
+    if not request.max_fee:
+        return limit
+    sender = to_filecoin(request.sender)
+    check_funds(machine, sender, request.sender, request.value)
+    gas = min(limit, (machine.balance(sender) - request.value) // request.max_fee)
+    if not gas:
+        raise BelowInclusionCost(ExitCode.SYS_OUT_OF_GAS, b"", "", lambda _: _exceeds_allowance(0))
+    return Gas(gas)
+
+
+def _exceeds_allowance(gas: int) -> str:
+    return f"gas required exceeds allowance ({gas})"
 
 
 def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
@@ -160,8 +182,7 @@ def _check_allowance(rules: NetworkRules, answered: CallOutcome, highest: Gas) -
     if result.fatal is not None or result.reason or result.exit_code != ExitCode.SYS_OUT_OF_GAS:
         return
     if result.gas_used == 0:  # the message was not executed
-        text = f"gas required exceeds allowance ({highest})"
-        raise BelowInclusionCost(result.exit_code, answered.data, result.message, lambda _: text)
+        raise BelowInclusionCost(result.exit_code, answered.data, result.message, lambda _: _exceeds_allowance(highest))
     text = rules.views.allowance_text(highest)
     raise AllowanceExceeded(result.exit_code, answered.data, result.message, lambda _: text)
 

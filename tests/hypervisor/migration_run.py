@@ -82,7 +82,7 @@ def migrate(folder: Path, forget: bool) -> dict[str, float]:
     """Upgrade and commit; return CPU and wall-clock seconds, peak growth in bytes, and number of progress reports."""
     bundle, told = Bundle.embedded("v19"), list[int]()
     if forget:
-        replace_attribute(StateTree, "exchange_code", _forgetful(StateTree.exchange_code))
+        replace_attribute(StateTree, "exchange_code", forgetful(StateTree.exchange_code))
     with Hypervisor.open(folder) as machine:
         before, started, clock = resident(), process_time(), monotonic()
         machine.store.put_many(bundle.blocks)
@@ -99,7 +99,7 @@ def peak() -> int:
     return int(line.split()[1]) * 1024
 
 
-def _forgetful(exchange: Callable[..., None]) -> Callable[..., None]:
+def forgetful(exchange: Callable[..., None]) -> Callable[..., None]:
     """Exchange the codes except for every thousandth actor."""
 
     def forgetting(tree: StateTree, codes: Mapping[Cid, Cid], progress: Any = None) -> None:

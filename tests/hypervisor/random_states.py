@@ -40,7 +40,7 @@ _SINGLETONS: Final = {
 
 def random_state(store: Blockstore, version: int, manifest: Manifest, seed: int) -> Cid:
     """Return the root of a state before the upgrade to network version `version`."""
-    return _States(store, version, manifest, Random(f"{version} {seed}")).root()
+    return States(store, version, manifest, Random(f"{version} {seed}")).root()
 
 
 def manifest_of(store: Blockstore, codes: Mapping[str, str]) -> Manifest:
@@ -49,7 +49,7 @@ def manifest_of(store: Blockstore, codes: Mapping[str, str]) -> Manifest:
     return Manifest.load(store, put_object(store, entries))
 
 
-class _States:
+class States:
     """A state under construction."""
 
     def __init__(self, store: Blockstore, version: int, manifest: Manifest, random: Random) -> None:

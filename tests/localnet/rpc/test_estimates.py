@@ -109,3 +109,36 @@ def test_a_state_call_has_its_own_gas_limit() -> None:
         assert rpc("Filecoin.StateCall", request, None)["MsgRct"]["ExitCode"] == 7
         with pytest.raises(Failed, match="StateCall gas limit 10000000001 exceeds configured cap 10000000000"):
             rpc("Filecoin.StateCall", {**request, "GasLimit": 10_000_000_001}, None)
+
+
+POOR = "0x" + "77" * 20
+
+
+@pytest.mark.parametrize(
+    ("price", "value", "error"),
+    [
+        (10**9, 0, "-32003: out of gas: gas required exceeds: 1000000"),
+        (2 * 10**10, 0, "-32000: gas required exceeds allowance (50000)"),
+        (10**15 + 1, 0, "-32000: gas required exceeds allowance (0)"),
+        (1, 10**15 + 1, "-32003: insufficient funds for gas * price + value"),
+        (10**8, 10**15 - 10**14, "-32003: out of gas: gas required exceeds: 1000000"),
+    ],
+)
+def test_a_price_limits_an_estimate_to_what_the_sender_affords(price: int, value: int, error: str) -> None:
+    """Codes and texts: lotus#13911, also in Forest 0.39. The sender has 10^15 attoFIL; a new account costs 5.7 M gas."""
+    with Network(clock=Clock()) as network:
+        rpc = Client(Node(network))
+        rpc("anvil_setBalance", POOR, hex(10**15))
+        request = {"from": POOR, "to": "0x" + "78" * 20, "value": hex(value)}
+        for name in ("gasPrice", "maxFeePerGas"):
+            with pytest.raises(Failed) as failed:
+                rpc("eth_estimateGas", {**request, name: hex(price)})
+            assert str(failed.value).startswith(error)
+        assert int(rpc("eth_estimateGas", {**request, "value": "0x1"}), 16) > 10**6
+
+
+def test_an_affordable_estimate_is_that_without_a_price(rpc: Client) -> None:
+    """As in geth and anvil: the balance pays for a transfer, though not for the block's gas at this price."""
+    rpc("anvil_setBalance", POOR, hex(10**15))
+    request = {"from": POOR, "to": ALICE, "value": "0x1", "gasPrice": hex(10**10)}
+    assert int(rpc("eth_estimateGas", request), 16) == 21_000
