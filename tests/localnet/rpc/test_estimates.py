@@ -125,7 +125,7 @@ POOR = "0x" + "77" * 20
     ],
 )
 def test_a_price_limits_an_estimate_to_what_the_sender_affords(price: int, value: int, error: str) -> None:
-    """Codes and texts: lotus#13911, also in Forest 0.39. The sender has 10^15 attoFIL; a new account costs 5.7 M gas."""
+    """Codes and texts: lotus#13911, also in Forest 0.39. The sender has 10^15 attoFIL; the transfer needs 5.7 M gas."""
     with Network(clock=Clock()) as network:
         rpc = Client(Node(network))
         rpc("anvil_setBalance", POOR, hex(10**15))
