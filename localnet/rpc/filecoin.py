@@ -15,6 +15,7 @@ from localnet.rpc import (
     filecoin_network,
     filecoin_node,
     filecoin_pledges,
+    filecoin_sectors,
     filecoin_state,
 )
 
@@ -29,5 +30,6 @@ METHODS: Final = (
     *filecoin_multisig.METHODS,
     *filecoin_network.METHODS,
     *filecoin_pledges.METHODS,
+    *filecoin_sectors.METHODS,
     *filecoin_node.METHODS,
 )

@@ -22,7 +22,8 @@ from hypervisor.types import ChainEpoch
 from localnet.accounts import BLS_ACCOUNT, BLS_SECRET
 from localnet.ledger.blocks import beacon_entry, put_messages
 from localnet.ledger.records import Tipset
-from localnet.miners.mining import active_sectors, lookback_tipset, sector_info, winning_post_seed, winning_sector
+from localnet.miners.mining import active_sectors, lookback_tipset, winning_post_seed, winning_sector
+from localnet.miners.sectors import sector_info
 from localnet.rpc.actor_states import read_linked, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
 from localnet.rpc.filecoin_miners import claimed_power, miner_of
@@ -133,6 +134,7 @@ def get_base_info(node: Node, miner: Address, height: int, key: TipsetKey) -> di
         return None
     seed = winning_post_seed(Address.id(number).to_bytes(), ChainEpoch(height))
     chosen = sector_info(earlier.store, old_state, sectors[winning_sector(number, seed, len(sectors))])
+    assert chosen is not None, "an active sector has information"
     own, total = claimed_power(earlier, Address.id(number))
     state = state_fields(machine, actor)
     info = read_linked(machine, actor, "MinerInfo", state["info"])

@@ -214,7 +214,7 @@ METHODS = (
     Method("Filecoin.StateActorCodeCIDs", (unsigned,), state_actor_codes),
     Method("Filecoin.StateCirculatingSupply", (optional(tipset),), state_circulating_supply),
     Method("Filecoin.StateVMCirculatingSupplyInternal", (optional(tipset),), state_supply_parts),
-    Method("Filecoin.StateGetBeaconEntry", (epoch,), state_beacon_entry),
+    Method("Filecoin.StateGetBeaconEntry", (epoch,), state_beacon_entry, aliases=("Filecoin.BeaconGetEntry",)),
     Method("Filecoin.StateGetRandomnessDigestFromBeacon", (epoch, optional(tipset)), digest_from_beacon),
     Method("Filecoin.StateGetRandomnessDigestFromTickets", (epoch, optional(tipset)), digest_from_tickets),
     Method(

@@ -31,7 +31,7 @@ _ON_OLDER: Final = ("hypervisor_upgrade", "hypervisor_grantDatacap")
 """Methods called on a network of version 28: upgrades, and DataCap before it is frozen."""
 _IN_FOLDER: Final = ("hypervisor_collectGarbage",)
 """Methods called on a network in a folder."""
-_AFTER_FINALITY: Final = ("Filecoin.MinerGetBaseInfo", "Filecoin.MinerCreateBlock")
+_AFTER_FINALITY: Final = ("Filecoin.MinerGetBaseInfo", "Filecoin.MinerCreateBlock", "Filecoin.StateSectorPartition")
 """Methods called 900 epochs later, with a miner that has a sector since; `$HEAD` is the block of the head."""
 _LATER: Final = 915
 """The epoch at which they are called."""
@@ -264,6 +264,15 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
         },
     ],
     "Filecoin.StateMinerInitialPledgeForSector": [1_555_200, 2048, 2048, None],
+    **{
+        f"Filecoin.StateMiner{name}": ["$MINER", None]
+        for name in ("ActiveSectors", "SectorCount", "Faults", "Recoveries", "Deadlines", "Allocated")
+    },
+    "Filecoin.StateMinerSectors": ["$MINER", None, None],
+    "Filecoin.StateMinerPartitions": ["$MINER", 0, None],
+    "Filecoin.StateMinerSectorAllocated": ["$MINER", 0, None],
+    "Filecoin.StateSectorGetInfo": ["$MINER", 0, None],
+    "Filecoin.StateSectorPartition": ["$MINER", 0, None],
     "Filecoin.StateMinerAvailableBalance": ["$MINER", None],
     "Filecoin.StateMinerProvingDeadline": ["$MINER", None],
     "Filecoin.StateMarketBalance": ["$F1_ALICE", None],

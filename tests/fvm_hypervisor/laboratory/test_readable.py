@@ -78,7 +78,7 @@ _LINK = {"/": "bafkqaaa"}
 @pytest.mark.parametrize(
     ("kind", "data", "value"),
     [
-        # The order of fields is that of fil_actor_*_state (market v11, miner v12, v13) and of SealVerifyInfo in fvm_shared.
+        # The order of fields is that of fil_actor_*_state (market v11, miner v12, v13) and SealVerifyInfo.
         ("market.ActivateDeals", "82 82 01 02 18 64", {"deal_ids": [1, 2], "sector_expiry": 100}),
         ("market.6", "82 82 01 02 18 64", {"deal_ids": [1, 2], "sector_expiry": 100}),
         ("market.8", "81 81 82 81 05 08", {"inputs": [{"deal_ids": [5], "sector_type": 8}]}),

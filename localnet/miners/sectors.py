@@ -1,0 +1,94 @@
+"""Sectors of a miner, read from its state: deadlines, partitions, and information on chain.
+
+Layouts: the IPLD schema of the miner actor. Sets of sectors are those of builtin-actors `partition_state.rs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.actor_schemas import actor_schema
+from hypervisor.errors import InvalidInput
+from store.amt import Amt
+from store.bitfield import BitfieldError, decode_members
+from store.blockstore import Blockstore, get_object
+from store.codec import unlink
+
+_MAX_PARTITION_SECTORS: Final = 10_000
+"""Maximum number of sectors of a partition that is read; the network's largest has 2,349."""
+_MAX_PARTITIONS: Final = 1 << 16
+"""Maximum number of partitions of a deadline in a bitfield that is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The sectors of a partition by state, and its place: index of the deadline, and index in it."""
+
+    deadline: int
+    index: int
+    all: frozenset[int]
+    terminated: frozenset[int]
+    faulty: frozenset[int]
+    recovering: frozenset[int]
+    unproven: frozenset[int]
+
+    @property
+    def live(self) -> frozenset[int]:
+        """Sectors that are not terminated."""
+        return self.all - self.terminated
+
+    @property
+    def active(self) -> frozenset[int]:
+        """Sectors that are live, proven and not faulty."""
+        return self.live - self.faulty - self.unproven
+
+
+def deadlines(store: Blockstore, state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the fields of a miner's deadlines, by the names of the schema; `state` has the miner's fields."""
+    schema = actor_schema("storageminer")
+    for due in schema.read("Deadlines", get_object(store, unlink(state["deadlines"])))["due"]:
+        yield schema.read("Deadline", get_object(store, unlink(due)))
+
+
+def partitions(store: Blockstore, state: dict[str, Any], only: int | None = None) -> Iterator[Partition]:
+    """Yield a miner's partitions, or those of one deadline. Raises InvalidInput for sets that cannot be read."""
+    for number, deadline in enumerate(deadlines(store, state)):
+        if only is None or number == only:
+            yield from _partitions_of(store, deadline, number)
+
+
+def _partitions_of(store: Blockstore, deadline: dict[str, Any], number: int) -> Iterator[Partition]:
+    schema = actor_schema("storageminer")
+    for index, raw in Amt(store, unlink(deadline["partitions"])).items():
+        fields = schema.read("Partition", raw)
+        names = ("sectors", "terminated", "faults", "recoveries", "unproven")
+        yield Partition(number, index, *(_members(fields[name], _MAX_PARTITION_SECTORS) for name in names))
+
+
+def posted(deadline: dict[str, Any]) -> frozenset[int]:
+    """Return the partitions of a deadline that were proven in its current window. Raises InvalidInput."""
+    return _members(deadline["partitions_posted"], _MAX_PARTITIONS)
+
+
+def _members(data: bytes, limit: int) -> frozenset[int]:
+    try:
+        return frozenset(decode_members(data, limit))
+    except BitfieldError as error:
+        raise InvalidInput(f"a set in the miner's state cannot be read: {error}") from None
+
+
+def sector_info(store: Blockstore, state: dict[str, Any], number: int) -> dict[str, Any] | None:
+    """Return a sector's information on chain by the names of the schema; None if there is none."""
+    found = Amt(store, unlink(state["sectors"])).get(number)
+    info: dict[str, Any] | None = (
+        None if found is None else actor_schema("storageminer").read("SectorOnChainInfo", found)
+    )
+    return info
+
+
+def sector_infos(store: Blockstore, state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the information of all sectors, in ascending order."""
+    schema = actor_schema("storageminer")
+    yield from (schema.read("SectorOnChainInfo", entry[1]) for entry in Amt(store, unlink(state["sectors"])).items())
