@@ -43,7 +43,8 @@ _AMOUNTS: Final = {
 
 def runs(value: Any) -> list[int]:
     """Read the run lengths of a set."""
-    return listed(unsigned, _MAX_RUNS)(value)
+    lengths: list[int] = listed(unsigned, _MAX_RUNS)(value)
+    return lengths
 
 
 def miner_sectors(
