@@ -24,7 +24,7 @@ REMOVED_NUMBERS: Final = {
 
 _EXPORTED: Final = 1 << 24
 FALLBACKS: Final = {"evm": 1024, "account": _EXPORTED, "ethaccount": _EXPORTED, "multisig": _EXPORTED}
-"""Lowest of the method numbers that an actor accepts with any parameters, if no method of its own has the number."""
+"""First number of the open range of each actor: without a method of that number, it accepts any parameters."""
 
 
 @cache

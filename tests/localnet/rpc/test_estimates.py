@@ -138,7 +138,7 @@ def test_a_price_limits_an_estimate_to_what_the_sender_affords(price: int, value
 
 
 def test_an_affordable_estimate_is_that_without_a_price(rpc: Client) -> None:
-    """As in geth and anvil: the balance pays for a transfer, though not for the block's gas at this price."""
+    """The balance pays for a transfer, but not for the block's gas at this price, as geth and anvil handle it."""
     rpc("anvil_setBalance", POOR, hex(10**15))
     request = {"from": POOR, "to": ALICE, "value": "0x1", "gasPrice": hex(10**10)}
     assert int(rpc("eth_estimateGas", request), 16) == 21_000
