@@ -6,6 +6,7 @@ from typing import Final
 
 from localnet.rpc import (
     filecoin_chain,
+    filecoin_deals,
     filecoin_events,
     filecoin_messages,
     filecoin_miners,
@@ -21,6 +22,7 @@ from localnet.rpc import (
 
 METHODS: Final = (
     *filecoin_chain.METHODS,
+    *filecoin_deals.METHODS,
     *filecoin_state.METHODS,
     *filecoin_messages.METHODS,
     *filecoin_events.METHODS,

@@ -25,6 +25,7 @@ from localnet.rpc.subscriptions import Subscription
 from store.cid import show
 from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS, START
+from tests.localnet.solstice import Life
 
 DUAL_TOKEN: Final = Path(__file__).resolve().parent.parent.parent / "examples" / "dual-token" / "DualToken.json"
 _ON_OLDER: Final = ("hypervisor_upgrade", "hypervisor_grantDatacap")
@@ -33,6 +34,8 @@ _IN_FOLDER: Final = ("hypervisor_collectGarbage",)
 """Methods called on a network in a folder."""
 _AFTER_FINALITY: Final = ("Filecoin.MinerGetBaseInfo", "Filecoin.MinerCreateBlock", "Filecoin.StateSectorPartition")
 """Methods called 900 epochs later, with a miner that has a sector since; `$HEAD` is the block of the head."""
+_WITH_A_DEAL: Final = ("Filecoin.StateMarketStorageDeal",)
+"""Methods called on a network of version 28 with a published deal, number 0."""
 _LATER: Final = 915
 """The epoch at which they are called."""
 
@@ -276,6 +279,12 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.StateMinerAvailableBalance": ["$MINER", None],
     "Filecoin.StateMinerProvingDeadline": ["$MINER", None],
     "Filecoin.StateMarketBalance": ["$F1_ALICE", None],
+    "Filecoin.StateMarketStorageDeal": [0, None],
+    "Filecoin.StateGetClaim": ["$MINER", 1, None],
+    "Filecoin.StateGetClaims": ["$MINER", None],
+    "Filecoin.StateGetAllocation": ["$F1_ALICE", 1, None],
+    "Filecoin.StateGetAllocations": ["$F1_ALICE", None],
+    "Filecoin.StateVerifierStatus": ["$F1_ALICE", None],
     "Filecoin.StateVerifiedClientStatus": ["$F1_ALICE", None],
 }
 
@@ -304,6 +313,10 @@ class Examples:
         if method in _AFTER_FINALITY:
             return self._later(method)
         params = self._filled(EXAMPLES.get(method, []))
+        if method in _WITH_A_DEAL:
+            with Network(network=28, clock=lambda: START) as older:
+                Life(older)
+                return Examples(older, names={})._ask(method, params)
         if method in _ON_OLDER:
             with Network(network=28, clock=lambda: START) as older:
                 return Examples(older)._ask(method, params)

@@ -91,7 +91,7 @@ MISSING: Final = (
     (r"Filecoin\.Wallet", "the keys are those of the mnemonic"),
     (
         r"Filecoin\.State(Miner|Sector|AllMiner)",
-        "read sectors from the miner actor: `Filecoin.StateReadState`, `StateCall`",
+        "ask the miner actor: `Filecoin.StateReadState`, `StateCall`",
     ),
     (r"Filecoin\.State(Market|Deal|Get|Verifier)", "read their actors: `Filecoin.StateReadState`, `StateCall`"),
     (r"", "not offered yet"),

@@ -1,0 +1,109 @@
+"""Filecoin methods about claims and allocations of verified data, verifiers, and deals of the storage market.
+
+Values come from the states of the verified registry and the market. Shapes: lotus api/types.go, Forest `lotus_json`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.actor_schemas import actor_schema
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.leb128 import encode_uleb128
+from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID
+from localnet.rpc.actor_states import shown, state_fields
+from localnet.rpc.errors import LOTUS_ERROR, RpcError
+from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
+from localnet.rpc.lotus_values import HEAD, TipsetKey, filecoin_address, tipset, unsigned
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import NodeReader
+from store.amt import Amt
+from store.codec import unlink
+from store.hamt import Hamt
+from store.varint import read_uvarint
+
+_NO_STATE = {"SectorNumber": 0, "SectorStartEpoch": -1, "LastUpdatedEpoch": -1, "SlashEpoch": -1}
+"""State of a deal that is not activated."""
+
+
+def get_claims(node: NodeReader, provider: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """Return the claims of a storage provider by ID."""
+    return _entries(node, provider, key, "claims", "Claim")
+
+
+def get_claim(node: NodeReader, provider: Address, number: int, key: TipsetKey = HEAD) -> dict[str, Any] | None:
+    """Return a claim of a storage provider; null if there is none."""
+    return _entry(node, provider, number, key, "claims", "Claim")
+
+
+def get_allocations(node: NodeReader, client: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """Return the allocations of a verified client by ID."""
+    return _entries(node, client, key, "allocations", "Allocation")
+
+
+def get_allocation(node: NodeReader, client: Address, number: int, key: TipsetKey = HEAD) -> dict[str, Any] | None:
+    """Return an allocation of a verified client; null if there is none."""
+    return _entry(node, client, number, key, "allocations", "Allocation")
+
+
+def verifier_status(node: NodeReader, verifier: Address, key: TipsetKey = HEAD) -> str | None:
+    """Return the DataCap that a verifier may grant, in bytes; null if the address is no verifier."""
+    machine = machine_at(node, key)
+    number = id_of(machine, verifier)
+    state = state_fields(machine, actor_of(machine, Address.id(VERIFIED_REGISTRY_ACTOR)))
+    found = Hamt(machine.store, unlink(state["verifiers"])).get(Address.id(number).to_bytes())
+    return None if found is None else str(decode_bigint(found))
+
+
+def storage_deal(node: NodeReader, number: int, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """Return the proposal and the state of a deal. Error 1 if there is none."""
+    machine, schema = machine_at(node, key), actor_schema("storagemarket")
+    state = state_fields(machine, actor_of(machine, Address.id(MARKET_ACTOR)))
+    fields = Amt(machine.store, unlink(state["proposals"])).get(number)
+    if fields is None:
+        raise RpcError(LOTUS_ERROR, f"deal {number} not found: it is not yet published, or was removed at its end")
+    proposal = shown(schema, "DealProposal", schema.read("DealProposal", fields))
+    proposal["PieceCID"] = proposal.pop("PieceCid")
+    active = Amt(machine.store, unlink(state["states"])).get(number)
+    kind = "DealState" if "provider_sectors" in state else "DealStateV10"
+    return {
+        "Proposal": {**proposal, "Label": next(iter(proposal["Label"].values()))},
+        "State": _NO_STATE if active is None else {**_NO_STATE, **shown(schema, kind, schema.read(kind, active))},
+    }
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _entries(node: NodeReader, owner: Address, key: TipsetKey, field: str, kind: str) -> dict[str, Any]:
+    table, schema = _table(node, owner, key, field), actor_schema("verifiedregistry")
+    if table is None:
+        return {}
+    found = ((read_uvarint(entry)[0], fields) for entry, fields in table.items())
+    return {str(number): shown(schema, kind, schema.read(kind, fields)) for number, fields in sorted(found)}
+
+
+def _entry(node: NodeReader, owner: Address, number: int, key: TipsetKey, field: str, kind: str) -> Any:
+    table, schema = _table(node, owner, key, field), actor_schema("verifiedregistry")
+    fields = None if table is None else table.get(encode_uleb128(number))
+    return None if fields is None else shown(schema, kind, schema.read(kind, fields))
+
+
+def _table(node: NodeReader, owner: Address, key: TipsetKey, field: str) -> Hamt | None:
+    """Return the entries of an owner in a table of the registry; None if it has none."""
+    machine = machine_at(node, key)
+    number: ActorID = id_of(machine, owner)
+    state = state_fields(machine, actor_of(machine, Address.id(VERIFIED_REGISTRY_ACTOR)))
+    root = Hamt(machine.store, unlink(state[field])).get(encode_uleb128(number))
+    return None if root is None else Hamt(machine.store, unlink(root))
+
+
+METHODS = (
+    Method("Filecoin.StateGetClaims", (filecoin_address, optional(tipset)), get_claims, reads=True),
+    Method("Filecoin.StateGetClaim", (filecoin_address, unsigned, optional(tipset)), get_claim, reads=True),
+    Method("Filecoin.StateGetAllocations", (filecoin_address, optional(tipset)), get_allocations, reads=True),
+    Method("Filecoin.StateGetAllocation", (filecoin_address, unsigned, optional(tipset)), get_allocation, reads=True),
+    Method("Filecoin.StateVerifierStatus", (filecoin_address, optional(tipset)), verifier_status, reads=True),
+    Method("Filecoin.StateMarketStorageDeal", (unsigned, optional(tipset)), storage_deal, reads=True),
+)

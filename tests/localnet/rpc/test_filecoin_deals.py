@@ -1,0 +1,77 @@
+"""Claims, allocations, verifiers and deals, compared with the actors' own methods and with what was sent to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bridge.bindings import verifiedregistry
+from localnet import Network
+from localnet.miners.onboarding import unsealed_cid
+from localnet.rpc.node import Node
+from store.cid import show
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.solstice import COLLATERAL, DEAL_EPOCHS, DEAL_START, PRICE, REGISTRY, SIZE, Life
+
+
+@pytest.fixture(scope="module")
+def life() -> Iterator[Life]:
+    """Return a network of version 28 with claims, allocations and a deal."""
+    with Network(network=28, clock=Clock()) as network:
+        yield Life(network)
+
+
+@pytest.fixture
+def ask(life: Life) -> Any:
+    rpc = Client(Node(life.network))
+    return lambda method, *params: rpc(f"Filecoin.{method}", *params)
+
+
+def test_claims_are_those_that_the_registry_answers(life: Life, ask: Any) -> None:
+    claims = ask("StateGetClaims", f"f0{life.claimer.id}")
+    (number,) = claims
+    answered = life.network.ask(REGISTRY, verifiedregistry.get_claims(life.claimer.id, [int(number)])).claims[0]
+    assert claims[number] == {
+        "Provider": answered.provider, "Client": answered.client, "Data": {"/": show(answered.data)},
+        "Size": answered.size, "TermMin": answered.term_min, "TermMax": answered.term_max,
+        "TermStart": answered.term_start, "Sector": answered.sector,
+    }  # fmt: skip
+    assert ask("StateGetClaim", f"f0{life.claimer.id}", int(number)) == claims[number]
+    assert ask("StateGetClaim", f"f0{life.claimer.id}", 99_999) is None
+    assert ask("StateGetClaims", f"f0{life.miner.id}") == {}
+    assert ask("StateGetClaim", f"f0{life.miner.id}", 1) is None
+
+
+def test_allocations_of_a_client(life: Life, ask: Any) -> None:
+    found = ask("StateGetAllocations", str(life.client.native))
+    own = found[str(life.allocation)]
+    assert (own["Client"], own["Provider"], own["Size"]) == (life.client_id, life.miner.id, 1024)
+    assert ask("StateGetAllocation", str(life.client.native), life.allocation) == own
+    of_deal = [each for each in found.values() if each["Data"] == {"/": show(unsealed_cid(b"a file"))}]
+    assert [each["Size"] for each in of_deal] == [SIZE]
+    assert ask("StateGetAllocations", str(life.stranger.native)) == {}
+    assert ask("StateGetAllocations", "f0999999") == {}
+
+
+def test_a_deal_is_that_which_was_published(life: Life, ask: Any) -> None:
+    found = ask("StateMarketStorageDeal", life.deal)
+    assert found == {
+        "Proposal": {
+            "PieceCID": {"/": show(unsealed_cid(b"a file"))}, "PieceSize": SIZE, "VerifiedDeal": True,
+            "Client": f"t0{life.client_id}", "Provider": f"t0{life.miner.id}", "Label": "a file",
+            "StartEpoch": DEAL_START, "EndEpoch": DEAL_START + DEAL_EPOCHS, "StoragePricePerEpoch": str(PRICE),
+            "ProviderCollateral": str(COLLATERAL), "ClientCollateral": "0",
+        },
+        "State": {"SectorNumber": 0, "SectorStartEpoch": -1, "LastUpdatedEpoch": -1, "SlashEpoch": -1},
+    }  # fmt: skip
+    with pytest.raises(Failed, match="deal 77 not found"):
+        ask("StateMarketStorageDeal", 77)
+
+
+def test_verifiers_have_datacap_and_others_none(life: Life, ask: Any) -> None:
+    assert ask("StateVerifierStatus", str(life.client.native)) is None
+    root = ask("StateVerifiedRegistryRootKey")
+    assert ask("StateVerifierStatus", root) is None or int(ask("StateVerifierStatus", root)) >= 0
