@@ -84,10 +84,15 @@ def _entries(node: NodeReader, owner: Address, key: TipsetKey, field: str, kind:
     return {str(number): shown(schema, kind, schema.read(kind, fields)) for number, fields in sorted(found)}
 
 
-def _entry(node: NodeReader, owner: Address, number: int, key: TipsetKey, field: str, kind: str) -> Any:
+def _entry(
+    node: NodeReader, owner: Address, number: int, key: TipsetKey, field: str, kind: str
+) -> dict[str, Any] | None:
     table, schema = _table(node, owner, key, field), actor_schema("verifiedregistry")
     fields = None if table is None else table.get(encode_uleb128(number))
-    return None if fields is None else shown(schema, kind, schema.read(kind, fields))
+    if fields is None:
+        return None
+    entry: dict[str, Any] = shown(schema, kind, schema.read(kind, fields))
+    return entry
 
 
 def _table(node: NodeReader, owner: Address, key: TipsetKey, field: str) -> Hamt | None:
