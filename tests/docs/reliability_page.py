@@ -25,6 +25,7 @@ PROMISES: Final = {
     "long-life": "Memory and time per request stay level over mixed traffic.",
     "memory": "Messages that fail in any way leave no memory behind.",
     "migration": "Every actor is correct after the migration to network version 29.",
+    "state-rewrites": "Every actor with a state has the new code after each migration, within a limit of memory.",
     "fuzz": "Hostile input to any decoder gives a value or a typed error.",
     "fuzz-machine": "Hostile bytecode, modules, messages and vectors never stop the machine.",
     "facade-fuzz": "Hostile call data to Filecoin's precompiles gives an answer or an exit code.",
