@@ -59,7 +59,7 @@ DATA = {
     "fvm_hypervisor/builtin_actors/v19.car",
     "fvm_hypervisor/builtin_actors/m2-native.car",
     "fvm_hypervisor/builtin_actors/v19-m2-native.car",
-    *(f"fvm_hypervisor/builtin_actors/schemas/{name}.ipldsch" for name in ("common", *NAMES)),
+    *(f"fvm_hypervisor/builtin_actors/schemas/{name}.ipldsch" for name in ("common", "removed", *NAMES)),
     "fvm_hypervisor/demo/compiled/counter/counter.wasm",
     "fvm_hypervisor/soltest/solc.mjs",
     "fvm_hypervisor/soltest/solc_sha256.json",
