@@ -40,7 +40,7 @@ from localnet.rpc.lotus_values import (
     unsigned,
 )
 from localnet.rpc.methods import Method
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import Reader, field, fields, listed
 from store.buffered import BufferedStore
 from store.codec import encode, link, unlink
@@ -113,7 +113,7 @@ def _pair(names: tuple[tuple[str, Reader], ...]) -> Reader:
     return reader
 
 
-def get_base_info(node: Node, miner: Address, height: int, key: TipsetKey) -> dict[str, Any] | None:
+def get_base_info(node: NodeReader, miner: Address, height: int, key: TipsetKey) -> dict[str, Any] | None:
     """Return the facts for a miner's block at an epoch: power, winning sector, worker, beacon entries, eligibility.
 
     Null if the miner had no active sector 900 epochs before the block, where its power is taken from.
@@ -156,7 +156,7 @@ def get_base_info(node: Node, miner: Address, height: int, key: TipsetKey) -> di
     }
 
 
-def _lookback(node: Node, base: Tipset, height: int) -> Tipset:
+def _lookback(node: NodeReader, base: Tipset, height: int) -> Tipset:
     try:
         return lookback_tipset(node.network.chain.index, base, height)
     except InvalidInput as error:
@@ -220,6 +220,6 @@ def _worker(node: Node, template: BlockTemplate, parent: Tipset) -> Address:
 
 
 METHODS = (
-    Method("Filecoin.MinerGetBaseInfo", (filecoin_address, epoch, parent_key), get_base_info),
+    Method("Filecoin.MinerGetBaseInfo", (filecoin_address, epoch, parent_key), get_base_info, reads=True),
     Method("Filecoin.MinerCreateBlock", (block_template,), create_block),
 )

@@ -55,7 +55,7 @@ def state_read_state(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[
     return {"Balance": str(actor.balance), "Code": cid_json(actor.code), "State": state}
 
 
-def state_account_key(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
+def state_account_key(node: NodeReader, owner: Address, key: TipsetKey = HEAD) -> str:
     """Return the key address of an account: f1, f3, or the f410 of an Ethereum account."""
     if owner.protocol in _KEYS:
         return address_json(owner)
