@@ -205,7 +205,7 @@ def _digest(node: Node, source: str, height: int) -> bytes:
 METHODS = (
     Method("Filecoin.StateGetActor", (filecoin_address, optional(tipset)), state_get_actor),
     Method("Filecoin.StateReadState", (filecoin_address, optional(tipset)), state_read_state),
-    Method("Filecoin.StateAccountKey", (filecoin_address, optional(tipset)), state_account_key),
+    Method("Filecoin.StateAccountKey", (filecoin_address, optional(tipset)), state_account_key, reads=True),
     Method("Filecoin.StateLookupID", (filecoin_address, optional(tipset)), state_lookup_id),
     Method("Filecoin.StateLookupRobustAddress", (filecoin_address, optional(tipset)), state_lookup_robust_address),
     Method("Filecoin.StateListActors", (optional(tipset),), state_list_actors, reads=True),
