@@ -110,7 +110,7 @@ def _linked_schema(blocks: Blockstore, cid: Cid) -> KnownSchema:
     except (HypervisorError, StoreError):
         return KnownSchema()
     known = _read_schema(data, f"the schema {show(cid)}, which the state links,") if _is_schema(data) else KnownSchema()
-    return _linked.keep(cid, known, len(known.text or "") + len(known.fault) + len(cid))
+    return _linked.setdefault(cid, known, len(known.text or "") + len(known.fault) + len(cid))
 
 
 def _is_schema(data: bytes) -> bool:
