@@ -43,7 +43,7 @@ from localnet.rpc.lotus_values import (
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import anything, boolean, field, fields
-from localnet.traces.trace import Replay, replay_implicit
+from localnet.traces.trace import Replay, implicit_positions, replay_implicit
 from store.cid import Cid, show
 
 _COSTS: Final = (
@@ -85,7 +85,8 @@ def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any
     if receipt.is_implicit:
         traces = ExecutionTraces()
         _, executions = replay_implicit(node.network.chain, receipt.tipset, traces)
-        return _implicit_with_receipt(executions[receipt.index], traces.roots[receipt.index])
+        position = implicit_positions(executions, traces.calls)[receipt.index]
+        return _implicit_with_receipt(executions[receipt.index], traces.roots[position])
     return _replay_message(Replay(node.network.chain, receipt.tipset, receipt.index), receipt, wanted)
 
 
@@ -112,7 +113,11 @@ def state_compute(
     traced = [_replay_message(replay, receipt, receipt.execution.message.cid()) for receipt in receipts]
     executions = replay.end(traces)
     if found.implicit:
-        implicit = [_implicit_with_receipt(*each) for each in zip(executions, traces.roots, strict=True)]
+        positions = implicit_positions(executions, traces.calls)
+        implicit = [
+            _implicit_with_receipt(done, traces.roots[position])
+            for done, position in zip(executions, positions, strict=True)
+        ]
     else:
         implicit = list(_implicit(replay, traces))
     return {"Root": cid_json(found.state), "Trace": found.in_execution_order(traced, implicit)}

@@ -6,7 +6,7 @@ client with the ABIs can do it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from hypervisor.markup import tree
 from hypervisor.message import Receipt
 from hypervisor.printed import one_line
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, EventEmitted, Tracer
-from hypervisor.types import ActorID, ChainEpoch
+from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch
 from localnet.calls.pace import adapted
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
@@ -184,7 +184,8 @@ def trace(
     if receipt.is_implicit:
         replay, executions = replay_implicit(chain, receipt.tipset, trees if limit is None else limit.on(trees), limit)
         same = executions[receipt.index] == receipt.execution
-        return Trace(receipt, (call_json(replay.machine, trees.roots[receipt.index]),), same, interfaces)
+        position = implicit_positions(executions, (root.start for root in trees.roots))[receipt.index]
+        return Trace(receipt, (call_json(replay.machine, trees.roots[position]),), same, interfaces)
     replay = Replay(chain, receipt.tipset, receipt.index, limit)
     same = replay.next(trees if limit is None else limit.on(trees)) == receipt.execution.receipt
     return Trace(receipt, tuple(call_json(replay.machine, call) for call in trees.roots), same, interfaces)
@@ -199,6 +200,19 @@ def replay_implicit(
     """
     replay = Replay(chain, tipset, len(tipset.transactions), limit, tracer)
     return replay, replay.end(tracer)
+
+
+def implicit_positions(executions: Iterable[Execution], starts: Iterable[CallStarted]) -> list[int]:
+    """Return the positions of implicit messages among the outermost calls of their replay, given by their starts.
+
+    Rules may execute further messages, without receipts, such as the deliveries of the lab `async`.
+    """
+    numbered = enumerate(starts)
+    messages = (execution.message.message for execution in executions)
+    return [
+        next(number for number, start in numbered if start.from_ == SYSTEM_ACTOR and start.to == message.to)
+        for message in messages
+    ]
 
 
 class Replay:
