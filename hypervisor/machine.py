@@ -148,7 +148,13 @@ class Hypervisor(MachineState):
             check_features(initial)
             pending, root = first_state(base, bundle, first, initial.network) if head is None else ({}, Cid(head))
             settings = MachineSettings(
-                registry, externs, proofs, tracer, actor_debugging, pending, installed=installed_codes(base)
+                registry,
+                externs=externs,
+                proofs=proofs,
+                tracer=tracer,
+                actor_debugging=actor_debugging,
+                pending=pending,
+                installed=installed_codes(base),
             )
             machine = cls(base, root, initial, settings)
             if head is None:
@@ -214,13 +220,13 @@ class Hypervisor(MachineState):
 
         settings = MachineSettings(
             shared,
-            externs,
-            self.proofs,
-            tracer,
-            self.actor_debugging,
-            self.store.pending,
-            self._installed,
-            self.origin,
+            externs=externs,
+            proofs=self.proofs,
+            tracer=tracer,
+            actor_debugging=self.actor_debugging,
+            pending=self.store.pending,
+            installed=self._installed,
+            origin=self.origin,
         )
         return Hypervisor(base, root, context, settings)
 

@@ -48,7 +48,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class MachineSettings:
-    """Services and options of a machine. `pending` are blocks of its state that are not in the store yet."""
+    """Services and options of a machine."""
 
     registry: Callable[[Manifest, BufferedStore], Registry]
     """Function that returns the registry of runtimes for a manifest and the machine's store."""
@@ -60,6 +60,7 @@ class MachineSettings:
     actor_debugging: bool = False
     """True if actors log (`Kernel.debug_enabled`)."""
     pending: Mapping[Cid, bytes] = field(default_factory=dict)
+    """Blocks of the state that are not in the store yet."""
     installed: tuple[Cid, ...] = ()
     """Code CIDs of installed modules."""
     origin: StateOrigin | None = None

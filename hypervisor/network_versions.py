@@ -37,7 +37,7 @@ class MachineRules:
     upgrades_actors: bool = False
     """True with the feature upgrade-actor, on no network: an actor can replace its own code."""
     disabled_syscalls: str = ""
-    """Syscalls of the generation that the version lacks, as `module.name`, separated by commas; empty on networks."""
+    """Syscalls of `abi` that the version lacks, as `module.name`, separated by commas; empty for published versions."""
     revision: str = field(init=False)
     """Name of the available syscalls: `abi`, the additions of features, and the disabled syscalls."""
 

@@ -1,7 +1,7 @@
-"""Syscalls that a draft version disables, and the built-in actors that need them.
+"""Syscalls that a draft version disables, and the built-in actors that import them.
 
-As in ref-fvm, calling an actor whose module imports a missing syscall is a fatal error: linking fails, and the message
-uses its whole gas limit. So a draft is refused if one of its built-in actors imports a disabled syscall.
+A draft is refused if one of its built-in actors imports a disabled syscall. A call of another actor that imports one is
+a fatal error, as in ref-fvm: linking fails, and the message uses its whole gas limit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runtimes.wasm import SYSCALL_REVISIONS, parse_module
 
 
 def syscall_names(row: NetworkVersion) -> list[str]:
-    """Return the regular syscalls of a network version as `module.name`, sorted."""
+    """Return the syscalls of a network version without those of features, as `module.name`, sorted."""
     return sorted(".".join(key) for key in SYSCALL_REVISIONS[row.rules.abi])
 
 

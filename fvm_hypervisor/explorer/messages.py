@@ -130,9 +130,9 @@ def _hash(text: str) -> bytes:
 
 
 def requested_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
-    """Return the receipt of the executed message of a block whose hash the request names.
+    """Return the receipt of a block's message by the hash in the request.
 
-    Raises PageError, UnknownTransaction.
+    Raises PageError, also for a reward or cron, and UnknownTransaction.
     """
     receipt = _traced_receipt(reader, request)
     if receipt.is_implicit:
@@ -141,7 +141,7 @@ def requested_receipt(reader: NodeReader, request: PageRequest) -> TransactionRe
 
 
 def _traced_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
-    """Return the receipt of the executed message whose hash the request names, also of a reward or cron.
+    """Return the receipt of a block's message, reward or cron by the hash in the request.
 
     Raises PageError, UnknownTransaction.
     """

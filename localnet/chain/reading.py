@@ -130,7 +130,7 @@ class NetworkReader:
         return receipt if receipt is None or receipt.block_number <= self.settled.height else None
 
     def find_executed(self, message_hash: bytes) -> TransactionReceipt | None:
-        """Return the executed transaction, or the reward or cron, None if it has no receipt (yet)."""
+        """Return the receipt of a mined transaction, or of a reward or cron; None if there is none (yet)."""
         found = self.find_receipt(message_hash)
         if found is not None:
             return found
@@ -138,7 +138,7 @@ class NetworkReader:
         return implicit if implicit is None or implicit.block_number <= self.settled.height else None
 
     def executed(self, message_hash: bytes) -> TransactionReceipt:
-        """Return the receipt of a mined transaction, or of a reward or cron. Raises UnknownTransaction."""
+        """Return `find_executed`; raise UnknownTransaction if there is none."""
         return self.find_executed(message_hash) or self.receipt(message_hash)
 
     def pending_nonce(self, sender: Address) -> int:

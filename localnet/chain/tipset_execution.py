@@ -84,7 +84,7 @@ class TipsetWork:
 
 @dataclass(frozen=True, slots=True)
 class TipsetOutcome:
-    """Results of a tipset in order, including rewards and cron, and the receipts that the chain has of them."""
+    """Results of a tipset in order, including rewards and cron, and its receipts on chain."""
 
     results: tuple[ApplyResult, ...]
     receipts: tuple[Receipt, ...]
@@ -111,9 +111,9 @@ def execute_tipset(
 
 @dataclass(frozen=True, slots=True)
 class TipsetStep:
-    """A result of a tipset; `carried` is the message of a block, None of a reward or of cron.
+    """The result of one message of a tipset; `carried` is a block's message, or None for a reward or cron.
 
-    `receipt` is its receipt on chain, or None if the network version has none for rewards and cron.
+    `receipt` is its receipt on chain. It is None for a reward or cron that has no receipt (`NetworkVersion.receipts`).
     """
 
     carried: CarriedMessage | None

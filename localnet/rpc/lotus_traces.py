@@ -45,11 +45,11 @@ class ExecutionTraces:
     def __init__(self) -> None:
         self.roots: list[dict[str, Any]] = []
         self.calls: list[CallStarted] = []
-        """Initial gas of each root call that has not ended."""
+        """Starts of the outermost calls, in the order of `roots`."""
         self.ends: list[CallEnded] = []
         self._open: list[dict[str, Any]] = []
         self._charges: list[dict[str, Any]] = []
-        """Those that no call is there for yet."""
+        """Charges before the next outermost call starts."""
 
     def event(self, event: TraceEvent, /) -> None:
         """Handle a trace event."""

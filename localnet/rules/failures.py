@@ -22,7 +22,7 @@ def output_of(rules: NetworkRules, answer: CallOutcome) -> bytes:
 
 
 def native_output_of(rules: NetworkRules, result: ApplyResult) -> bytes:
-    """Return the return value of a native actor's method, in CBOR. Raises as `returned` does."""
+    """Return the return value of a native actor's method, in CBOR. Raises like `output_of`."""
     return output_of(rules, CallOutcome(result, result.return_data))
 
 

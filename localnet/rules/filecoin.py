@@ -329,7 +329,7 @@ def tick_cron(machine: Hypervisor) -> ImplicitResult:
 
 
 def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: bytes, gas: Gas) -> ImplicitResult:
-    """Execute an implicit message with this gas limit, which its canonical form does not have (FIP-0107)."""
+    """Execute an implicit message with the limit `gas`; the gas limit of its canonical form is 0 (FIP-0107)."""
     epoch, system = machine.context.epoch, Address.id(SYSTEM_ACTOR)
     message = Message(Address.id(to), system, nonce=epoch, method=method, params=params, gas_limit=Gas(0))
     result = machine.apply_implicit(replace(message, gas_limit=gas))

@@ -87,10 +87,10 @@ class BlockRules(Protocol):
         """Do the work before a block's messages."""
 
     def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
-        """Do the work of an epoch without a block; return its implicit messages, one under rules that have any."""
+        """Do the work of an epoch without a block; return its implicit messages with their results, none or one."""
 
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
-        """Do the work after a block's messages, which paid `tips` attoFIL; return its implicit messages in order."""
+        """Do the work after a block's messages, which paid `tips` attoFIL; return its implicit messages."""
 
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]

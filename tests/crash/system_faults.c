@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 enum kind { WRITE, SYNC, OPEN, NAMES, KINDS };

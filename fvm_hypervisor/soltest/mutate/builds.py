@@ -33,7 +33,7 @@ _BY_NAME: Final = re.compile(r"\b(?:getCode|getDeployedCode|deployCode|deployCod
 
 
 class _Dependencies(NamedTuple):
-    """Results of `MutantCompiler.affected` and `used`."""
+    """Results of `MutantCompiler.affected_sources` and `used_sources`."""
 
     affected_sources: list[str]
     used_sources: list[str]
