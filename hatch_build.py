@@ -2,8 +2,8 @@
 
 The bindings (`bridge/bindings`) are generated from schemas for each sdist, wheel and editable installation. The modules
 to compile are listed in `compiled.toml`. A wheel contains the compiled modules next to their sources if this machine
-has a C compiler; FVM_COMPILED=1 requires one, and FVM_COMPILED=0 compiles nothing. Editable installations are not
-compiled. As a program it compiles in place, and undoes that:
+has a C compiler and it succeeds; FVM_COMPILED=1 requires that, and FVM_COMPILED=0 compiles nothing. Editable
+installations are not compiled. As a program it compiles in place, and undoes that:
 
     python hatch_build.py in-place | interpreted | lacking
 
@@ -58,11 +58,21 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]  # generic for th
                 self.app.abort(f"error: {lack}")
             self.app.display_warning(f"The modules are not compiled, so they run slower: {lack}")
             return
-        folder = compile_modules(ROOT)
+        try:
+            folder = compile_modules(ROOT)
+        except CompilerFailed as error:
+            if _choice() == "1":
+                raise
+            self.app.display_warning(f"The modules are not compiled, so they run slower: {error}")
+            return
         _write_record(folder, {SUFFIX: dict.fromkeys(modules(ROOT))})
         files = [path for path in folder.rglob("*") if path.is_file()]
         build_data |= {"pure_python": False, "infer_tag": True}
         build_data["force_include"] |= {str(path): path.relative_to(folder).as_posix() for path in files}
+
+
+class CompilerFailed(Exception):
+    """Raised if the C compiler or the linker fails."""
 
 
 def _choice() -> str:
@@ -97,10 +107,14 @@ def lacking() -> str:
 
 
 def compile_modules(root: Path) -> Path:
-    """Compile the modules on all cores; return a folder with the shared libraries at their paths in a wheel."""
+    """Compile the modules on all cores; return a folder with the shared libraries at their paths in a wheel.
+
+    Raises CompilerFailed.
+    """
     from mypyc.build import mypycify
     from pybind11.setup_helpers import ParallelCompile
     from setuptools import Distribution
+    from setuptools.errors import CCompilerError, ExecError
 
     work = root / "build" / f"compiled{SUFFIX.removesuffix('.so')}"
     shutil.rmtree(work / "lib", ignore_errors=True)
@@ -111,7 +125,10 @@ def compile_modules(root: Path) -> Path:
         build = Distribution({"name": GROUP, "ext_modules": sources}).get_command_obj("build_ext")
         build.build_lib, build.build_temp = str(work / "lib"), str(work / "objects")
         build.ensure_finalized()
-        build.run()
+        try:
+            build.run()
+        except (CCompilerError, ExecError) as error:
+            raise CompilerFailed(f"the C compiler failed: {error!s:.200}") from error
     return work / "lib"
 
 
