@@ -46,8 +46,9 @@ def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
         where = f"is above the head, {head}" if height > head else first
         raise not_found(f"epoch {height} {where}")
     if isinstance(found, NullRound):
-        implicit = index.tipset(found.after).implicit  # cron of each null round comes first
-        cron = f"0x{implicit[height - found.before - 1].hex()}" if implicit else ""
+        after = index.tipset(found.after)
+        implicit = after.implicit if after.height <= reader.network.settled.height else ()
+        cron = f"0x{implicit[height - found.before - 1].hex()}" if implicit else ""  # cron of null rounds comes first
         around = {"epoch": height, "before": found.before, "after": found.after, "cron": cron}
         return PageResponse(site.page(reader, "null_round.html", **around))
     return _tipset_page(site, reader, request, found)

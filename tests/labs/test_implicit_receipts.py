@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST
+from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, post_params
 from hypervisor.address import Address
 from hypervisor.types import METHOD_SEND
 from localnet import Network
@@ -12,7 +12,7 @@ from localnet.ledger.records import Tipset
 from localnet.rpc.node import Node
 from store.cid import show
 from tests.fvm_hypervisor.drafts.test_upgrading import EPOCH, opened, written
-from tests.labs.test_outbox import MILLION, post_params
+from tests.labs.test_outbox import MILLION
 from tests.localnet.rpc.conftest import Client
 
 RULE = '[rules]\nreceipts = "all"\n'

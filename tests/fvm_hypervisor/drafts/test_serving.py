@@ -35,6 +35,18 @@ def test_explorer_shows_the_draft_and_its_vectors(tmp_path: Path) -> None:
     assert run("conformance", out, "--network", draft, "--workers", 1).exit_code == 0
 
 
+def test_null_round_links_its_cron_once_this_has_a_receipt(tmp_path: Path) -> None:
+    with opened(written(tmp_path, '[rules]\nreceipts = "all"\n'), deferred=True) as network:
+        network.mine(EPOCH + 1)
+        tipset = network.mine(null_rounds=1)
+        path, link = f"/epoch/{tipset.height - 1}", f"/tx/0x{tipset.implicit[0].hex()}"
+        with serving(network, pages=explorer([])) as url:
+            assert link not in request(url, "GET", path)[2].decode()
+            network.mine()
+            assert link in request(url, "GET", path)[2].decode()
+            assert request(url, "GET", link)[0] == 200
+
+
 def test_client_upgrades_the_node_to_its_draft(tmp_path: Path) -> None:
     draft = read_draft(written(tmp_path, head=""))
     with Network(network=29, overlay=draft.overlay, clock=Clock()) as network:
