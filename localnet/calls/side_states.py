@@ -177,7 +177,7 @@ class SideStates:
         if self._ground is None or self._kept > self._max_bytes:
             self._ground, self._kept = self._chain.machine.fork(), 0
             while self._begun:
-                self._drop_caches()
+                self._release_oldest()
         return self._ground
 
     def _hold(self, tipset: Tipset) -> None:
@@ -186,9 +186,9 @@ class SideStates:
             self._chain.states.hold(tipset)
             self._begun[tipset.state] = tipset
             if len(self._begun) > MAX_BEGUN:
-                self._drop_caches()
+                self._release_oldest()
 
-    def _drop_caches(self) -> None:
+    def _release_oldest(self) -> None:
         self._chain.states.release(self._begun.pop(next(iter(self._begun))))
 
     def _keep(self, machine: Hypervisor, root: Cid) -> None:

@@ -121,7 +121,7 @@ class StateInspector:
         return self._render(self.follow_link(self._place(state, steps)), most)
 
     def read_state_path(self, actor: str, state: ActorState, steps: Sequence[str], most: int = 100) -> Any:
-        """Return the value at a path in the given state of an actor, which may be uncommitted. Raises as `look`."""
+        """Return the value at a path in the given state of an actor, which may be uncommitted. Raises like `look`."""
         return self._render(self.follow_link(self._place(state, [actor, "state", *steps])), most)
 
     def browse(self, actor: str, steps: Sequence[str], after: str = "", most: int = 100) -> StateView:

@@ -1,8 +1,8 @@
 """Source positions of the calls of contracts and of their ends, if the sources are known.
 
 A transaction is executed again on this project's EVM runtime, instruction by instruction. The result is plain data
-that accompanies the call tree of `localnet.traces.trace`: program counters and the code that they refer to. `placed`
-converts them to lines with the artifacts of local folders, so the node may run elsewhere.
+that accompanies the call tree of `localnet.traces.trace`: program counters and the code that they refer to.
+`add_lines` converts them to lines with the artifacts of local folders, so the node may run elsewhere.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def encode_typed(value: Any, description: str) -> bytes:
 
 
 def encode_typed_array(values: Any, description: str) -> bytes:
-    """Return a list of values encoded by the description of their type, as in `typed`."""
+    """Return a list of values encoded by the description of their type, as in `encode_typed`."""
     if is_type(description):
         return encode_typed(values, f"{description}[]")
     structs = _structs(description)
