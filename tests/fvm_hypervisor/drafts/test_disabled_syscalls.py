@@ -12,6 +12,7 @@ import pytest
 from wasmtime import wat2wasm
 
 from fvm_hypervisor.bundles.building import build
+from fvm_hypervisor.cli.node_upgrades import network_options
 from fvm_hypervisor.drafts import DraftVersion, read_draft
 from hypervisor import Bundle, Message
 from hypervisor.errors import InvalidInput
@@ -69,6 +70,20 @@ def test_module_of_a_draft_may_not_import_what_it_disables(tmp_path: Path) -> No
     assert read(tmp_path, actors).bundle is not None
     with pytest.raises(InvalidInput, match=r"disables debug\.enabled, which the actor ethaccount imports"):
         read(tmp_path, f'{actors}[syscalls]\ndisable = ["debug.enabled"]\n')
+
+
+@pytest.mark.parametrize("place", ["start", "base version", "upgrade"])
+def test_bundle_of_a_node_may_not_import_what_its_draft_disables(tmp_path: Path, place: str) -> None:
+    (tmp_path / "actors.car").write_bytes(
+        build(Bundle.embedded("v19"), {"ethaccount": bytes(wat2wasm(LOOKS_AT_DEBUG))})
+    )
+    head = f"base = 29\nepoch = {0 if place == 'start' else 3}"
+    draft = read(tmp_path, '[syscalls]\ndisable = ["debug.enabled"]\n', head)
+    bundle = str(tmp_path / "actors.car")
+    upgrades, named = ([f"nv30@3={bundle}"], None) if place == "upgrade" else (None, bundle)
+    with pytest.raises(InvalidInput, match=r"disables debug\.enabled, which the actor ethaccount imports"):
+        network_options(str(draft.path), None, upgrades, named, False, False)
+    assert network_options(str(draft.path), None, None, "own-v19", False, False)["bundle"] == "own-v19"
 
 
 @pytest.mark.parametrize("disabled", [False, True])
