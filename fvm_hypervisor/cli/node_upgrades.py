@@ -127,7 +127,7 @@ def network_options(
     if draft.bundle is not None:
         plan = {at: (draft.number, draft.bundle) if each == draft.number else each for at, each in plan.items()}
     upgraded = [each[1] for each in plan.values() if isinstance(each, tuple) and each[0] == draft.number]
-    for named in upgraded or [bundle]:
+    for named in upgraded or ([] if bundle is None else [bundle]):
         _check_bundle(named, draft)
     return {
         "network": None if forks and not starts_with_draft else draft.number if starts_with_draft else draft.base,
@@ -137,13 +137,13 @@ def network_options(
     }
 
 
-def _check_bundle(named: Bundle | str | Path | None, draft: DraftVersion) -> None:
+def _check_bundle(named: Bundle | str | Path, draft: DraftVersion) -> None:
     """Raise InvalidInput if a bundle on the command line has actors that import syscalls the draft disables."""
     from fvm_hypervisor.drafts.syscalls import check_syscalls
     from hypervisor.bundle import Bundle
 
     disabled = str(dict(draft.overlay.rules).get("disabled_syscalls", ""))
-    if disabled and named is not None and named is not draft.bundle:
+    if disabled and named is not draft.bundle:
         check_syscalls(named if isinstance(named, Bundle) else Bundle.open(named), disabled.split(","))
 
 
