@@ -60,7 +60,7 @@ class Network(AccountChain):
         """Open the network in a folder, or create one in a new folder or in memory (`:memory:`).
 
         Settings are the fields of `NetworkSettings`, as an object, as keyword arguments, or both. Keyword arguments
-        override the object. Storage proofs are accepted without a check (`AcceptProofs`).
+        override the object. Storage proofs are accepted without a check, unless `proofs` is a verifier.
 
         Raises TypeError for an unknown setting, NodeError if a forked node does not respond, and the errors of
         `Hypervisor.open`. Raises InvalidInput for a value out of range, or one that contradicts the folder's settings.

@@ -304,7 +304,7 @@ class Opening:
             evm=evm,
             genesis=genesis,
             externs=externs,
-            proofs=AcceptProofs(),
+            proofs=self.settings.proofs or AcceptProofs(),
             actor_debugging=self.settings.actor_debugging,
         )
         rules.settings.prepare(machine)

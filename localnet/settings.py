@@ -12,6 +12,7 @@ from hypervisor.bundle import Bundle
 from hypervisor.opening import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile
+from hypervisor.proofs import ProofVerifier
 from hypervisor.stream_settings import StreamSettings
 from hypervisor.types import TokenAmount
 from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC
@@ -86,6 +87,8 @@ class NetworkSettings:
     """True to open a folder's chain at its head without writing to it, even while another process has it open."""
     actor_debugging: bool = False
     """True if native actors log (`hypervisor.actor_log`), which costs them gas."""
+    proofs: ProofVerifier | None = None
+    """Verifier of storage proofs, as `hypervisor.storage_proofs.StorageProofs` (default: all are accepted)."""
     parallel: int = 1
     """Number of processes that execute a block's messages (`hypervisor.parallel`). Results do not depend on it."""
 

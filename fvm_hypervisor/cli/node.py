@@ -31,9 +31,11 @@ from fvm_hypervisor.cli.node_upgrades import streams as asked_streams
 from fvm_hypervisor.cli.options import (
     Engines,
     Precompiles,
+    VerifyProofs,
     available_engine,
     check_rules,
     parse_precompiles,
+    proof_verifier,
     rules_of_options,
 )
 
@@ -269,6 +271,7 @@ def node(
     ramp: Ramp = None,
     timelock: Timelock = None,
     precompile: Precompiles = None,
+    verify_proofs: VerifyProofs = None,
     actor_logs: Annotated[bool, typer.Option("--actor-logs", rich_help_panel=PANEL, help=_ACTOR_LOGS)] = False,
     abi_facade: Annotated[bool, typer.Option("--abi-facade", rich_help_panel=PANEL, help=_FACADE)] = False,
 ) -> None:
@@ -277,7 +280,8 @@ def node(
     The accounts' keys are public: use them locally only. With --state, transactions with a receipt survive a crash of
     the process. The node prints a line per transaction and the console.log output of contracts. Failures show the
     call trace with names and source lines from artifacts in this folder (out/ of Foundry, artifacts/ of Hardhat).
-    Storage proofs are accepted without a check. The explorer is served at the node's URL.
+    Storage proofs are accepted without a check, unless --verify-proofs is passed. The explorer is served at the node's
+    URL.
 
     --bundle takes a CAR file or a release fetched by `hypervisor bundle fetch`. --swa, --sra, --orchestrator, --ramp
     and --timelock apply to a new chain, or to an upgrade to network version 29 planned by --upgrade.
@@ -368,6 +372,7 @@ def node(
             actor_debugging=actor_logs,
             parallel=parallel,
             precompiles=parse_precompiles(precompile),
+            proofs=proof_verifier(verify_proofs, parallel),
         )
     with opened:
         if timestamp is not None and opened.chain.is_new_fork:

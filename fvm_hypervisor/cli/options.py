@@ -13,6 +13,7 @@ from localnet.traces.trace_command import DEFAULT_URL
 if TYPE_CHECKING:
     from fvm_hypervisor.drafts import DraftVersion
     from hypervisor.precompiles import Precompile
+    from hypervisor.proofs import ProofVerifier
 
 
 def available_engine(engine: str | None) -> str | None:
@@ -108,6 +109,28 @@ def parse_precompiles(names: Sequence[str] | None) -> tuple[Precompile | str, ..
     for word in names or ():
         found += read_precompiles(Path(word)) if word.endswith(".toml") else [word]
     return tuple(found)
+
+
+VerifyProofs = Annotated[
+    Path | None,
+    typer.Option(
+        "--verify-proofs",
+        metavar="FOLDER",
+        help="Verify storage proofs with the keys in FOLDER; needs the extension fvm-hypervisor-proofs.",
+    ),
+]
+
+
+def proof_verifier(keys: Path | None, parallel: int) -> ProofVerifier | None:
+    """Return the verifier that `--verify-proofs` selects, or None without it. Raises InvalidInput."""
+    if keys is None:
+        return None
+    from hypervisor.errors import InvalidInput
+    from hypervisor.storage_proofs import StorageProofs
+
+    if parallel > 1:
+        raise InvalidInput(f"--verify-proofs and --parallel {parallel} exclude each other: omit one of them")
+    return StorageProofs(keys)
 
 
 def check_rules(name: str | None) -> str | None:

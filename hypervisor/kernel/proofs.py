@@ -1,12 +1,11 @@
-"""Proof syscalls: decoding and charges here, verification by the machine's `ProofVerifier`.
+"""Proof syscalls: checks and charges here, verification by the machine's `ProofVerifier`.
 
 Source: ref-fvm fvm/src/kernel/filecoin.rs and syscalls/crypto.rs.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Final, TypeVar, assert_never
+from typing import Any, TypeVar
 
 from hypervisor.address import Address
 from hypervisor.consensus_faults import ConsensusFault, NoFault, lookback_epoch, worker_key_at_lookback
@@ -14,6 +13,7 @@ from hypervisor.errors import BundleError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
 from hypervisor.kernel.calls import Calls
+from hypervisor.proof_inputs import AGGREGATE, PIECES, REPLICA_UPDATE, SEAL, WINDOW_PROOF, Shape, read_proof_input
 from hypervisor.sector_commitments import (
     data_commitment,
     piece_commitment,
@@ -23,160 +23,8 @@ from hypervisor.sector_commitments import (
 )
 from hypervisor.types import ChainEpoch
 from store.blockstore import BlockNotFound
-from store.cid import Cid, CidError, read_cid
-from store.codec import LINK_TAG, CodecError
-
-
-class InputKind(Enum):
-    """Scalar shapes: integers by range, byte strings, and links (bytes after the first CID are ignored)."""
-
-    UNSIGNED = "an integer of 64 bits"
-    SIGNED = "a signed integer of 64 bits"
-    OCTET = "an integer of 8 bits"
-    BYTES = "a byte string"
-    LINK = "a link"
-
-
-Shape = InputKind | list[Any] | tuple[Any, ...]
-"""A kind; a list with the shape of all items of an array; or a tuple with the shape of each item."""
-
-_UNSIGNED, _NEGATIVE, _BYTES, _ARRAY, _TAG = 0, 1, 2, 4, 6
-_BREAK: Final = 0xFF
-_IN_PIECES: Final = 0x1F
-_MAX_DEPTH: Final = 256
-_SIGNED_LIMIT: Final = 1 << 63
-
-
-def read_proof_input(data: bytes, shape: Shape) -> Any:
-    """Decode a value of the given shape, with links as `Cid`. Raises CodecError for anything else."""
-    reader = _Reader(data)
-    value = reader.value(shape, 0)
-    if reader.position != len(data):
-        raise CodecError(f"{len(data) - reader.position} bytes follow the value")
-    return value
-
-
-class _Reader:
-    """The CBOR decoder of proof syscalls, which differs from strict DAG-CBOR.
-
-    ref-fvm decodes by type, with a reader that accepts non-minimal integers, lengths and tags, indefinite-length byte
-    strings, and a plain integer's head where that of an array, a byte string or a tag is expected; it rejects
-    indefinite-length arrays and integers out of range. Gas depends on what is accepted, so the rules must be the same.
-    Source: ref-fvm syscalls/filecoin.rs `read_cbor`, serde_ipld_dagcbor 0.6 de.rs, cbor4ii 0.2 core/dec.rs; golden
-    vectors `proofs/decoder/*` and `decoder/*`.
-    """
-
-    __slots__ = ("_data", "position")
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.position = 0
-
-    def value(self, shape: Shape, depth: int) -> Any:
-        """Read a value inside of `depth` arrays."""
-        if isinstance(shape, list):
-            return [self.value(shape[0], depth + 1) for _ in range(self._array())]
-        if isinstance(shape, tuple):
-            length = self._array()
-            if length != len(shape):
-                raise CodecError(f"an array of {length} items, expected {len(shape)}")
-            return [self.value(item, depth + 1) for item in shape]
-        match shape:
-            case InputKind.UNSIGNED:
-                return self._integer(shape, 8)
-            case InputKind.OCTET:
-                return self._integer(shape, 1)
-            case InputKind.SIGNED:
-                return self._signed()
-            case InputKind.BYTES:
-                return self._bytes(depth)
-            case InputKind.LINK:
-                return self._link(depth)
-            case _:
-                assert_never(shape)
-
-    def _integer(self, kind: InputKind, widest: int) -> int:
-        head = self._take(1)[0]
-        if head >> 5 != _UNSIGNED:
-            raise CodecError(f"expected {kind.value}, found byte {head:#04x}")
-        return self._argument(head, widest)
-
-    def _signed(self) -> int:
-        head = self._take(1)[0]
-        major = head >> 5
-        if major not in (_UNSIGNED, _NEGATIVE):
-            raise CodecError(f"expected {InputKind.SIGNED.value}, found byte {head:#04x}")
-        number = self._argument(head & 0x1F, 8)
-        if number >= _SIGNED_LIMIT:
-            raise CodecError(f"{number} is out of range for a signed integer of 64 bits")
-        return number if major == _UNSIGNED else ~number
-
-    def _array(self) -> int:
-        length = self._length(_ARRAY)
-        if length is None:
-            raise CodecError("an array of indefinite length")
-        return length
-
-    def _bytes(self, depth: int) -> bytes:
-        """Read a byte string; an indefinite-length one may contain nested ones, as deep as arrays."""
-        pieces = []
-        opened = 0
-        while True:
-            if opened and self._peek() == _BREAK:
-                self.position += 1
-                opened -= 1
-            else:
-                if depth + opened > _MAX_DEPTH:
-                    raise CodecError(f"nested deeper than {_MAX_DEPTH} levels")
-                length = self._length(_BYTES)
-                if length is None:
-                    opened += 1
-                else:
-                    pieces.append(self._take(length))
-            if not opened:
-                return b"".join(pieces)
-
-    def _link(self, depth: int) -> Cid:
-        tag = self._argument(self._take(1)[0] & ~(_TAG << 5), 8)
-        if tag != LINK_TAG or self._peek() >> 5 != _BYTES:
-            raise CodecError("expected a link")
-        raw = self._bytes(depth)
-        if raw[:1] != b"\x00":
-            raise CodecError("a link must start with the byte 0x00")
-        try:
-            return read_cid(raw, 1)[0]  # bytes after the CID are ignored
-        except CidError as error:
-            raise CodecError(f"a link must hold a CID: {error}") from None
-
-    def _length(self, major: int) -> int | None:
-        """Read a head of a major type, and return its length; None for indefinite length."""
-        head = self._take(1)[0]
-        if head == major << 5 | _IN_PIECES:
-            return None
-        # Network rule: the bits of the major type are masked, not compared, so an integer's head is accepted too.
-        return self._argument(head & ~(major << 5), 8)
-
-    def _argument(self, rest: int, widest: int) -> int:
-        """Return the number of a head without its major type, either immediate or in up to `widest` bytes."""
-        if rest < 24:
-            return rest
-        if rest <= 27 and (width := 1 << (rest - 24)) <= widest:
-            return int.from_bytes(self._take(width))
-        raise CodecError(f"unexpected head at byte {self.position - 1}")
-
-    def _peek(self) -> int:
-        if self.position >= len(self._data):
-            raise CodecError("the value is cut off")
-        return self._data[self.position]
-
-    def _take(self, count: int) -> bytes:
-        end = self.position + count
-        if end > len(self._data):
-            raise CodecError("the value is cut off")
-        taken = self._data[self.position : end]
-        self.position = end
-        return taken
-
+from store.cid import Cid
+from store.codec import CodecError
 
 _Answer = TypeVar("_Answer")
 
@@ -185,20 +33,6 @@ _WINDOW_POST_TYPES = range(_FIRST_WINDOW_POST, 15)  # by sector size, in the ord
 _AGGREGATE_TYPES = range(2)
 _UPDATE_TYPES = range(5)
 _RANDOMNESS_LENGTH = 32
-
-_SEAL = (InputKind.SIGNED, (InputKind.UNSIGNED, InputKind.UNSIGNED), [InputKind.UNSIGNED],
-         InputKind.BYTES, InputKind.BYTES, InputKind.BYTES, InputKind.LINK, InputKind.LINK)  # fmt: skip
-_PIECES = [(InputKind.UNSIGNED, InputKind.LINK)]
-_WINDOW_PROOF = (
-    InputKind.BYTES,
-    [(InputKind.SIGNED, InputKind.BYTES)],
-    [(InputKind.SIGNED, InputKind.UNSIGNED, InputKind.LINK)],
-    InputKind.UNSIGNED,
-)
-_AGGREGATED = (InputKind.UNSIGNED, InputKind.BYTES, InputKind.BYTES, InputKind.LINK, InputKind.LINK)
-_AGGREGATE = (InputKind.UNSIGNED, InputKind.SIGNED, InputKind.SIGNED, InputKind.BYTES, [_AGGREGATED])
-# Network rule: the proof of an update is a list of numbers.
-_REPLICA_UPDATE = (InputKind.SIGNED, InputKind.LINK, InputKind.LINK, InputKind.LINK, [InputKind.OCTET])
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +61,7 @@ class ProofOps:
         size = sector_size(proof_type)
         if size is None:
             raise _illegal(f"unknown seal proof type {proof_type}")
-        fields = _read(pieces, _PIECES, "pieces")
+        fields = _read(pieces, PIECES, "pieces")
         # charge
         self._calls.gas.charge("OnComputeUnsealedSectorCid", self._calls.prices.unsealed_sector_cid)
         # do
@@ -240,7 +74,7 @@ class ProofOps:
     def verify_post(self, info: bytes) -> bool:
         """Verify a window proof: [randomness, [[type, proof], ...], [[type, number, sealed CID], ...], prover]."""
         # check
-        randomness, proofs, sectors, _ = _read(info, _WINDOW_PROOF, "window proof")
+        randomness, proofs, sectors, _ = _read(info, WINDOW_PROOF, "window proof")
         # charge
         self._calls.gas.charge("OnVerifyPost", self._calls.prices.verify_post.of(len(sectors)))
         # do
@@ -256,7 +90,7 @@ class ProofOps:
         The shape is [miner, seal type, aggregate type, proof, [[number, randomness, seed, sealed, data], ...]].
         """
         # check
-        _, seal_type, aggregate_type, _, sectors = _read(info, _AGGREGATE, "aggregate")
+        _, seal_type, aggregate_type, _, sectors = _read(info, AGGREGATE, "aggregate")
         # charge
         table = self._calls.prices.verify_aggregate
         self._calls.gas.charge("OnVerifyAggregateSeals", table.get(seal_type, table[8]).of(len(sectors)))
@@ -273,7 +107,7 @@ class ProofOps:
         The shape is [type, old sealed CID, new sealed CID, new unsealed CID, proof as a list of ints].
         """
         # check
-        update_type, old, new, data, _ = _read(info, _REPLICA_UPDATE, "replica update")
+        update_type, old, new, data, _ = _read(info, REPLICA_UPDATE, "replica update")
         # charge
         self._calls.gas.charge("OnVerifyReplicaUpdate", self._calls.prices.verify_replica_update)
         # do
@@ -285,7 +119,7 @@ class ProofOps:
 
     def read_seals(self, infos: bytes) -> Seals:
         """Decode seal proofs; separate, since the guest's result buffer is checked before the charge."""
-        return Seals(infos, _read(infos, [_SEAL], "seals"))
+        return Seals(infos, _read(infos, [SEAL], "seals"))
 
     def batch_verify_seals(self, seals: Seals) -> list[bool]:
         """Return a result for each seal proof; False for input that cannot be a proof."""
@@ -333,7 +167,7 @@ def _read(data: bytes, shape: Shape, what: str) -> Any:
 
 
 def _check_window_proof(randomness: bytes, types: list[int], sectors: list[list[Any]]) -> None:
-    """Raise ValueError for an invalid window proof; sectors have the shape in `_WINDOW_PROOF`."""
+    """Raise ValueError for an invalid window proof; sectors have the shape in `WINDOW_PROOF`."""
     if len(set(types)) != 1 or types[0] not in _WINDOW_POST_TYPES:
         raise ValueError(f"expected proofs of a single window type, found {sorted(set(types))}")
     _check_randomness(randomness)
@@ -345,7 +179,7 @@ def _check_window_proof(randomness: bytes, types: list[int], sectors: list[list[
 
 
 def _check_aggregate(seal_type: int, aggregate_type: int, sectors: list[list[Any]]) -> None:
-    """Raise ValueError for an invalid aggregate; sectors have the shape in `_AGGREGATE`."""
+    """Raise ValueError for an invalid aggregate; sectors have the shape in `AGGREGATE`."""
     if not sectors:
         raise ValueError("no sectors")
     if sector_size(seal_type) is None or aggregate_type not in _AGGREGATE_TYPES:
