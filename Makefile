@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors vectors bench hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors vectors bench hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -255,6 +255,11 @@ integrations: environment ## run the tests of titanoboa's environment and of Ape
 	@FVM_COMPILED=0 build/tools/integrations/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable integrations/ape
 	@build/tools/integrations/bin/python -m pytest -q -p no:cacheprovider tests/integrations $(ARGS)
 	@cd integrations/ape/example && PATH="$(CURDIR)/build/tools/integrations/bin:$$PATH" ape test -q
+
+proofs-extension: environment ## build the extension that verifies storage proofs, and test it with sealed sectors (needs Rust; the first run takes half an hour)
+	@CARGO_TARGET_DIR=$(CURDIR)/build/proofs/target $(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/proofs/package ./integrations/proofs
+	@cargo run --release --locked --quiet --manifest-path integrations/proofs/Cargo.toml --target-dir build/proofs/target --example sector -- build/proofs/samples
+	@PYTHONPATH=build/proofs/package $(RUN)/python -m pytest -q -n0 -p no:cacheprovider -m long tests/hypervisor/test_sector_proofs.py $(ARGS)
 
 docs: environment ## build the documentation site into build/docs; dead links and warnings are errors
 	@scripts/tools docs $(RUN)/python
