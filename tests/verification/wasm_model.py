@@ -12,7 +12,14 @@ from typing import Any, Final
 
 import z3
 
-_BINARY: Final[dict[int, Callable[[Any, Any], Any]]] = {
+BINARY: Final[dict[int, Callable[[Any, Any], Any]]] = {
+    0x6A: lambda a, b: a + b,
+    0x6B: lambda a, b: a - b,
+    0x71: lambda a, b: a & b,
+    0x72: lambda a, b: a | b,
+    0x73: lambda a, b: a ^ b,
+    0x74: lambda a, b: a << (b & 31),
+    0x76: lambda a, b: z3.LShR(a, b & 31),
     0x7C: lambda a, b: a + b,
     0x7D: lambda a, b: a - b,
     0x83: lambda a, b: a & b,
@@ -21,15 +28,25 @@ _BINARY: Final[dict[int, Callable[[Any, Any], Any]]] = {
     0x86: lambda a, b: a << (b & 63),
     0x87: lambda a, b: a >> (b & 63),
     0x88: lambda a, b: z3.LShR(a, b & 63),
-    0x72: lambda a, b: a | b,
 }
-_COMPARED: Final[dict[int, Callable[[Any, Any], Any]]] = {
-    0x51: lambda a, b: a == b,
-    0x52: lambda a, b: a != b,
-    0x53: lambda a, b: a < b,
-    0x54: z3.ULT,
-    0x5A: z3.UGE,
-}
+_ORDERED: Final[tuple[Callable[[Any, Any], Any], ...]] = (
+    lambda a, b: a == b,
+    lambda a, b: a != b,
+    lambda a, b: a < b,
+    z3.ULT,
+    lambda a, b: a > b,
+    z3.UGT,
+    lambda a, b: a <= b,
+    z3.ULE,
+    lambda a, b: a >= b,
+    z3.UGE,
+)
+COMPARED: Final = {first + at: compare for first in (0x46, 0x51) for at, compare in enumerate(_ORDERED)}
+"""Comparisons of 32 bits from 0x46 on, of 64 bits from 0x51 on."""
+
+LIMB: Final = 64
+_FIXED: Final = frozenset((0x7E, 0x86, 0x87, 0x88))
+"""Multiplication, which has products of a fixed width, and shifts, which take amounts modulo 64."""
 
 
 @dataclass(slots=True)
@@ -40,6 +57,8 @@ class Model:
     product: Callable[[Any, Any], Any]
     """128 bits that stand for the product of two limbs."""
     stack: list[Any] = field(default_factory=list)
+    bits: int = LIMB
+    """Width of the numbers that are 64 bits wide in WASM: less for code whose meaning does not depend on it."""
 
     def run(self, code: bytes) -> None:
         """Execute a sequence without branches. Raises ValueError for an instruction that is not known here."""
@@ -48,18 +67,19 @@ class Model:
             opcode = code[place]
             place += 1
             if opcode in (0x20, 0x21, 0x22):
-                number, place = _unsigned(code, place)
-                self._local(opcode, number)
+                number, place = unsigned(code, place)
+                self.local(opcode, number)
             elif opcode in (0x41, 0x42):
-                value, place = _signed(code, place)
+                value, place = signed(code, place)
                 self.stack.append(z3.BitVecVal(value, 32 if opcode == 0x41 else 64))
             elif opcode == 0xFC:
-                number, place = _unsigned(code, place)
-                self._wide(number)
+                number, place = unsigned(code, place)
+                self.wide(number)
             else:
-                self._plain(opcode)
+                self.plain(opcode)
 
-    def _local(self, opcode: int, number: int) -> None:
+    def local(self, opcode: int, number: int) -> None:
+        """Execute local.get, local.set or local.tee."""
         if opcode == 0x20:
             self.stack.append(self.locals[number])
         elif opcode == 0x21:
@@ -67,28 +87,38 @@ class Model:
         else:
             self.locals[number] = self.stack[-1]
 
-    def _plain(self, opcode: int) -> None:
+    def plain(self, opcode: int) -> None:
+        """Execute an instruction without operands in the code."""
         stack = self.stack
-        if opcode in _BINARY:
+        if self.bits != LIMB and opcode in _FIXED:
+            raise ValueError(f"the meaning of 0x{opcode:02x} depends on the width of numbers")
+        if opcode in BINARY:
             b, a = stack.pop(), stack.pop()
-            stack.append(_BINARY[opcode](a, b))
-        elif opcode in _COMPARED:
+            stack.append(BINARY[opcode](a, b))
+        elif opcode in COMPARED:
             b, a = stack.pop(), stack.pop()
-            stack.append(_bit(_COMPARED[opcode](a, b)))
+            stack.append(_bit(COMPARED[opcode](a, b)))
         elif opcode in (0x45, 0x50):
             stack.append(_bit(stack.pop() == 0))
         elif opcode == 0x1B:
             condition, second, first = stack.pop(), stack.pop(), stack.pop()
             stack.append(z3.If(condition != 0, first, second))
+        elif opcode == 0x1A:
+            stack.pop()
+        elif opcode == 0xA7:
+            value = stack.pop()
+            stack.append(z3.Extract(31, 0, value) if self.bits > 32 else z3.ZeroExt(32 - self.bits, value))
         elif opcode == 0xAD:
-            stack.append(z3.ZeroExt(32, stack.pop()))
+            value = stack.pop()  # a truth value, if numbers are narrow
+            stack.append(z3.ZeroExt(32, value) if self.bits > 32 else z3.Extract(self.bits - 1, 0, value))
         elif opcode == 0x7E:
             b, a = stack.pop(), stack.pop()
             stack.append(z3.Extract(63, 0, self.product(a, b)))
         else:
             raise ValueError(f"an instruction that is not modelled: 0x{opcode:02x}")
 
-    def _wide(self, number: int) -> None:
+    def wide(self, number: int) -> None:
+        """Execute an instruction of wide arithmetic."""
         stack = self.stack
         if number in (0x13, 0x14):
             high, low, upper, lower = stack.pop(), stack.pop(), stack.pop(), stack.pop()
@@ -101,14 +131,16 @@ class Model:
             raise ValueError(f"an instruction that is not modelled: 0xfc {number}")
 
     def _put_wide(self, value: Any) -> None:
-        self.stack += [z3.Extract(63, 0, value), z3.Extract(127, 64, value)]
+        bits = self.bits
+        self.stack += [z3.Extract(bits - 1, 0, value), z3.Extract(2 * bits - 1, bits, value)]
 
 
 def _bit(condition: Any) -> Any:
     return z3.If(condition, z3.BitVecVal(1, 32), z3.BitVecVal(0, 32))
 
 
-def _unsigned(code: bytes, place: int) -> tuple[int, int]:
+def unsigned(code: bytes, place: int) -> tuple[int, int]:
+    """Decode LEB128 at a position; return the number and the position behind it."""
     number = shift = 0
     while True:
         byte = code[place]
@@ -119,8 +151,9 @@ def _unsigned(code: bytes, place: int) -> tuple[int, int]:
             return number, place
 
 
-def _signed(code: bytes, place: int) -> tuple[int, int]:
+def signed(code: bytes, place: int) -> tuple[int, int]:
+    """Decode signed LEB128, in the same way."""
     begin = place
-    number, place = _unsigned(code, place)
+    number, place = unsigned(code, place)
     bits = 7 * (place - begin)
     return (number - (1 << bits) if number >> (bits - 1) else number), place
