@@ -1,9 +1,8 @@
 """Verification of storage proofs.
 
-Real verification requires the network's parameters and circuits, which are not available here. The machine uses a
-`ProofVerifier`: the default fails with an error, `AcceptProofs` accepts all proofs (for local networks that opt in),
-and tests can supply recorded results. Consensus faults need no circuits and are always verified. Source: ref-fvm
-kernel/default.rs.
+The machine uses a `ProofVerifier`: the default fails with an error, `StorageProofs` verifies with a separate extension
+(`hypervisor.storage_proofs`), `AcceptProofs` accepts all proofs (for local networks), and tests can supply recorded
+results. Consensus faults need no circuits and are always verified. Source: ref-fvm kernel/default.rs.
 """
 
 from typing import Protocol
@@ -79,4 +78,4 @@ class AcceptProofs(FaultVerifier):
 
 
 def _unavailable(what: str) -> Fatal:
-    return Fatal(f"this machine has no verifier for {what}: pass one, or use `AcceptProofs` on a local network")
+    return Fatal(f"this machine has no verifier for {what}: pass `StorageProofs`, or `AcceptProofs` on a local network")

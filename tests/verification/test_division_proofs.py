@@ -9,7 +9,6 @@ import pytest
 
 from runtimes.evm.fast.regions import wasm
 from runtimes.evm.fast.regions.operations import RegionOperations
-from runtimes.evm.fast.regions.words import Limbs
 from tests.verification import small_widths
 from tests.verification.division_proofs import INTERPRETER, MEANINGS, function_of, interpreter_proofs, operand_proofs
 from tests.verification.proofs import Proof
