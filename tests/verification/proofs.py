@@ -17,7 +17,7 @@ from runtimes.evm.fast.regions.words import ZERO, Limb, Limbs, Local, WordEmitte
 from tests.verification.wasm_model import Model
 
 _BITS: Final = 256
-_LIMITS: Final = 120_000
+_LIMITS: Final = 600_000
 """Milliseconds that the solver has for one question."""
 _ADDRESS: Final = (1 << 160) - 1
 _SIZES: Final = (4, 1)
