@@ -9,6 +9,7 @@ import pytest
 
 from runtimes.evm.fast.regions import wasm
 from runtimes.evm.fast.regions.operations import RegionOperations
+from runtimes.evm.fast.regions.words import Limbs
 from tests.verification import small_widths
 from tests.verification.division_proofs import INTERPRETER, MEANINGS, function_of, interpreter_proofs, operand_proofs
 from tests.verification.proofs import Proof
@@ -48,8 +49,13 @@ def test_operands_in_another_order_are_found(monkeypatch: pytest.MonkeyPatch, op
     store = RegionOperations._store
 
     # ADDMOD and MULMOD hold for both orders of the first two operands: those below them differ
-    below = {0x08: {-2: -3, -3: -2}, 0x09: {-2: -3, -3: -2}}.get(opcode, {-1: -2, -2: -1})
-    monkeypatch.setattr(RegionOperations, "_store", lambda self, limbs, at: store(self, limbs, below.get(at, at)))
+    one, other = (-2, -3) if opcode in (0x08, 0x09) else (-1, -2)
+    places = {one: other, other: one}
+
+    def swapped(self: RegionOperations, limbs: Limbs, index: int) -> None:
+        store(self, limbs, places.get(index, index))
+
+    monkeypatch.setattr(RegionOperations, "_store", swapped)
     assert in_region(opcode).counterexample() is not None
 
 
@@ -66,6 +72,14 @@ def test_a_machine_division_by_zero_is_found(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(wasm, "I32_OR", wasm.I32_SUB.replace(b"\x6b", b"\x71"))  # and: only large words are refused
     found = in_region(0x04).counterexample()
     assert found is not None
+
+
+@pytest.mark.parametrize(
+    "opcode", [0x04, 0x06, 0x09, 0x1B, 0x1C, 0x1D], ids=["DIV", "MOD", "MULMOD", "SHL", "SHR", "SAR"]
+)
+@pytest.mark.slow
+def test_the_interpreter_computes_what_the_operation_means(opcode: int) -> None:
+    assert in_interpreter(opcode).counterexample() is None
 
 
 def altered(opcode: int, old: Instruction, new: Instruction, wrapper: bool = True) -> Module:

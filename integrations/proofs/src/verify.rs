@@ -2,12 +2,18 @@
 //! fvm/src/kernel/filecoin.rs, fvm_shared sector/registered_proof.rs.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::{ensure, Context};
+use filecoin_proofs::with_shape;
 use filecoin_proofs_api::{
     post, seal, update, Commitment, ProverId, PublicReplicaInfo, RegisteredAggregationProof, RegisteredPoStProof,
     RegisteredSealProof, RegisteredUpdateProof, SectorId, Ticket,
 };
+use storage_proofs_core::merkle::MerkleTreeTrait;
+use storage_proofs_core::parameter_cache::{parameter_cache_verifying_key_path, CacheableParameters};
+use storage_proofs_update::constants::TreeRHasher;
+use storage_proofs_update::{EmptySectorUpdateCompound, PublicParams};
 
 use crate::parameters::{require_aggregation, require_key};
 
@@ -158,8 +164,15 @@ pub fn winning(
 /// Verify the update of a replica.
 pub fn replica_update(update_type: usize, old: Commitment, new: Commitment, data: Commitment, proof: &[u8]) -> Verdict {
     let kind = *UPDATES.get(update_type).context("unknown update type")?;
-    require_key(&kind.cache_verifying_key_path()?).map_err(parameters)?;
+    let key = with_shape!(u64::from(kind.sector_size()), update_key, kind.sector_size().into());
+    require_key(&key).map_err(parameters)?;
     Ok(update::verify_empty_sector_update_proof(kind, proof, old, new, data)?)
+}
+
+/// Return the path of the key for updates; the method of `RegisteredUpdateProof` returns that of seals.
+fn update_key<Tree: 'static + MerkleTreeTrait<Hasher = TreeRHasher>>(sector_size: u64) -> PathBuf {
+    let parameters = PublicParams::from_sector_size(sector_size);
+    parameter_cache_verifying_key_path(&EmptySectorUpdateCompound::<Tree>::cache_identifier(&parameters))
 }
 
 /// Return the positions of the sectors that a winning proof is about, in a list of `count` sectors.
