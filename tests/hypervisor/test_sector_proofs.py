@@ -64,10 +64,10 @@ def sealed(commitment: bytes) -> Cid:
     return Cid(bytes.fromhex("0182e20381e80220") + commitment)
 
 
-def verdict(ask: Callable[[], bool]) -> bool:
+def verdict(ask: Callable[[bytes], bool], info: bytes) -> bool:
     """True for a proof that is verified; False for one that is refused, also as an illegal argument."""
     try:
-        return ask()
+        return ask(info)
     except SyscallError as error:
         if error.number != ErrorNumber.ILLEGAL_ARGUMENT:
             raise
@@ -151,14 +151,14 @@ def test_aggregates_with_another_public_input_are_refused(kernel: Kernel) -> Non
     altered += [[*fields[:4], [sector, second]] for sector in with_changes(first, changes)]
     altered += [[*fields[:4], sectors] for sectors in ([first], [first, first], [first, second, second])]
     for each in altered:
-        assert not verdict(lambda each=each: kernel.proofs.verify_aggregate_seals(encode(each)))
+        assert not verdict(kernel.proofs.verify_aggregate_seals, encode(each))
 
 
 def test_hostile_bytes_are_no_aggregate(kernel: Kernel) -> None:
     fields = aggregate()
     for proof in hostile(fields[3]):
         altered = encode([*fields[:3], proof, fields[4]])
-        assert not verdict(lambda altered=altered: kernel.proofs.verify_aggregate_seals(altered))
+        assert not verdict(kernel.proofs.verify_aggregate_seals, altered)
 
 
 # --- proofs of spacetime ------------------------------------------------------------------------------------------
@@ -189,14 +189,14 @@ def test_window_proofs_with_another_public_input_are_refused(kernel: Kernel) -> 
     altered.append([*fields[:2], [first, second, [SEAL_2_KIB, 99, first[2]]], fields[3]])
     altered.append([*fields[:2], [], fields[3]])
     for each in altered:
-        assert not verdict(lambda each=each: kernel.proofs.verify_post(encode(each)))
+        assert not verdict(kernel.proofs.verify_post, encode(each))
 
 
 def test_hostile_bytes_are_no_window_proof(kernel: Kernel) -> None:
     fields = window()
     for proof in hostile(fields[1][0][1]):
         altered = encode([fields[0], [[WINDOW_2_KIB, proof]], *fields[2:]])
-        assert not verdict(lambda altered=altered: kernel.proofs.verify_post(altered))
+        assert not verdict(kernel.proofs.verify_post, altered)
 
 
 def test_a_winning_proof_is_verified_and_altered_ones_are_not(verifier: StorageProofs) -> None:
@@ -239,14 +239,14 @@ def test_a_replica_update_is_verified(kernel: Kernel) -> None:
 def test_replica_updates_with_another_public_input_are_refused(kernel: Kernel) -> None:
     fields = update()
     for altered in with_changes(fields, {1: fields[2], 2: fields[1], 3: link(unsealed_cid(OTHER))}):
-        assert not verdict(lambda altered=altered: kernel.proofs.verify_replica_update(encode(altered)))
+        assert not verdict(kernel.proofs.verify_replica_update, encode(altered))
 
 
 def test_hostile_bytes_are_no_replica_update(kernel: Kernel) -> None:
     fields = update()
     for proof in hostile(bytes(fields[4])):
         altered = encode([*fields[:4], tuple(proof)])
-        assert not verdict(lambda altered=altered: kernel.proofs.verify_replica_update(altered))
+        assert not verdict(kernel.proofs.verify_replica_update, altered)
 
 
 # --- keys ---------------------------------------------------------------------------------------------------------

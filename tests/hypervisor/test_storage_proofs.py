@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hypervisor import storage_proofs
 from hypervisor.errors import Fatal, InvalidInput, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
@@ -60,7 +60,7 @@ class Recorder:
 @pytest.fixture
 def extension(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    monkeypatch.setitem(sys.modules, EXTENSION, recorder)  # type: ignore[arg-type]  # stands in for the module
+    monkeypatch.setitem(sys.modules, EXTENSION, recorder)
     return recorder
 
 
@@ -149,7 +149,7 @@ def test_charges_do_not_depend_on_the_verifier(extension: Recorder, tmp_path: Pa
             lambda: kernels.verify_replica_update(update()),
             lambda: kernels.batch_verify_seals(kernels.read_seals(encode([seal()]))),
         )
-        return [used(kernel, lambda ask=ask: _quiet(ask)) for ask in asked]
+        return [used(kernel, partial(_quiet, ask)) for ask in asked]
 
     extension.answer = answer
     with_verifier = charged(World(28, proofs=StorageProofs(tmp_path)).kernel(limit=10**15))
@@ -163,7 +163,7 @@ def _quiet(ask: Any) -> None:
 
 
 def test_without_the_extension_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, EXTENSION, None)  # type: ignore[arg-type]  # makes the import fail
+    monkeypatch.setitem(sys.modules, EXTENSION, None)  # makes the import fail
     with pytest.raises(InvalidInput, match=r"needs the extension fvm_hypervisor_proofs .*pip install"):
         StorageProofs(tmp_path)
 
@@ -184,7 +184,7 @@ def test_a_forked_process_does_not_ask_the_extension(
     kernel: Kernel, extension: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = os.getpid()
-    monkeypatch.setattr(storage_proofs.os, "getpid", lambda: process + 1)
+    monkeypatch.setattr(os, "getpid", lambda: process + 1)
     with pytest.raises(Fatal, match="execute without `parallel`"):
         kernel.proofs.verify_post(window())
     assert extension.requests == []

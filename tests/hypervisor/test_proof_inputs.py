@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor.kernel.proofs import InputKind, read_proof_input
+from hypervisor.proof_inputs import InputKind, read_proof_input
 from store.cid import Cid, cid_of
 from store.codec import CodecError, encode, link
 
