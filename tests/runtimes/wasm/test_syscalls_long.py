@@ -13,6 +13,7 @@ from hypervisor.address import MAX_ADDRESS
 from hypervisor.blocks import MAX_BLOCK_SIZE
 from hypervisor.kernel import proofs
 from hypervisor.machine import Hypervisor
+from hypervisor.proof_inputs import read_proof_input
 from runtimes.wasm.memory import GuestMemory
 from store.codec import encode
 from tests.runtimes.wasm.guests import ILLEGAL_ARGUMENT, LIMIT_EXCEEDED, OK, data, probe_result
@@ -67,11 +68,10 @@ def test_rejected_syscall_data_is_not_copied(
 
 def test_a_batch_of_seals_is_decoded_once(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[bytes] = []
-    read = proofs.read_proof_input
 
     def counted(infos: bytes, shape: Any) -> Any:
         decoded.append(infos)
-        return read(infos, shape)
+        return read_proof_input(infos, shape)
 
     monkeypatch.setattr(proofs, "read_proof_input", counted)
     none = encode([])
