@@ -256,7 +256,7 @@ integrations: environment ## run the tests of titanoboa's environment and of Ape
 	@build/tools/integrations/bin/python -m pytest -q -p no:cacheprovider tests/integrations $(ARGS)
 	@cd integrations/ape/example && PATH="$(CURDIR)/build/tools/integrations/bin:$$PATH" ape test -q
 
-proofs-extension: environment ## build the extension that verifies storage proofs, and test it with sealed sectors (needs Rust; the first run takes half an hour)
+proofs-extension: environment ## build the extension that verifies storage proofs, and test it with sealed sectors (needs Rust and 6 GB of memory; the first run takes half an hour or more)
 	@CARGO_TARGET_DIR=$(CURDIR)/build/proofs/target $(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/proofs/package ./integrations/proofs
 	@cargo run --release --locked --quiet --manifest-path integrations/proofs/Cargo.toml --target-dir build/proofs/target --example sector -- build/proofs/samples
 	@PYTHONPATH=build/proofs/package $(RUN)/python -m pytest -q -n0 -p no:cacheprovider -m long tests/hypervisor/test_sector_proofs.py $(ARGS)
