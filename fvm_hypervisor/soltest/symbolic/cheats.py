@@ -96,9 +96,13 @@ _SIGNS: Final[dict[str, tuple[int, bool]]] = {
 """Opcode of an unsigned comparison, and its result where the assertion holds."""
 
 
+_EQ: Final = 0x14
+
+
 def _compared(opcode: int, wanted: bool) -> _Assertion:
     def holds(path: Path, data: Data) -> Condition:
-        found = truth(operate(opcode, path.argument(data, 0), path.argument(data, 1)))
+        words = path.argument(data, 0), path.argument(data, 1)
+        found = path.hashes.same_word(*words) if opcode == _EQ else truth(operate(opcode, *words))
         return found if wanted else negation(found)
 
     return holds
@@ -143,8 +147,8 @@ def _assertions() -> dict[bytes, _Assertion]:
         "assertFalse(bool": lambda path, data: negation(truth(path.argument(data, 0))),
     }
     for kind in ("bool", "uint256", "int256", "address", "bytes32"):
-        found[f"assertEq({kind},{kind}"] = _compared(0x14, True)
-        found[f"assertNotEq({kind},{kind}"] = _compared(0x14, False)
+        found[f"assertEq({kind},{kind}"] = _compared(_EQ, True)
+        found[f"assertNotEq({kind},{kind}"] = _compared(_EQ, False)
     for kind in ("bool", "uint256", "int256", "address", "bytes32"):
         found[f"assertEq({kind}[],{kind}[]"] = _items_equal
         found[f"assertNotEq({kind}[],{kind}[]"] = _not(_items_equal)

@@ -13,7 +13,7 @@ import z3
 
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, joined, slice_of, word_at
 from fvm_hypervisor.soltest.symbolic.path import Halt, Path, fresh
-from fvm_hypervisor.soltest.symbolic.words import OPERATIONS, NotModelled, Word, operate, power, truth
+from fvm_hypervisor.soltest.symbolic.words import OPERATIONS, NotModelled, Word, operate, power, truth, word_of
 from store.keccak import keccak
 
 Handler = Callable[..., Word | None]
@@ -210,6 +210,7 @@ def _arithmetic(opcode: int) -> Handler:
 
 HANDLERS: Final[dict[int, tuple[int, Handler]]] = {
     **{opcode: (row[0], _arithmetic(opcode)) for opcode, row in OPERATIONS.items()},
+    0x14: (2, lambda path, left, right: word_of(path.hashes.same_word(left, right))),
     0x0A: (2, lambda _path, base, exponent: power(base, exponent)),
     0x20: (2, _hash),
     0x30: (0, lambda path: path.frame.address),

@@ -309,11 +309,18 @@ class Path:
         added = [one for one in map(condition, conditions) if one is not True]
         if any(one is False for one in added):
             raise Dead
+        added += map(condition, self.hashes.activate(added, self.solver.constants))
         self.constraints += added
         if self.model is None or not all(z3.is_true(self.model.eval(one, model_completion=True)) for one in added):
             self.model = self.solver.model(self.constraints)
             if self.model is None:
                 raise Dead
+
+    def mention(self, word: Any) -> None:
+        """Add the axioms of hashes in a term, so that the model gives the term a value that it may have."""
+        axioms = self.hashes.activate([word], self.solver.constants)
+        if axioms:
+            self.assume(*axioms)
 
     def decide(self, holds: Condition) -> bool:
         """Return a condition's value on this path. Raises Fork if it may hold or not, NotModelled if unknown."""
@@ -323,6 +330,7 @@ class Path:
         known = self.decisions.get(holds.get_id())
         if known is not None:
             return bool(known[1])
+        self.mention(holds)
         side = bool(z3.is_true(self.model.eval(holds, model_completion=True)))
         other = self.solver.model([*self.constraints, z3.Not(holds) if side else holds])
         if other is not None:
@@ -347,6 +355,7 @@ class Path:
             return known[1]
         if len(self.decisions) > MAX_CHOICES:
             raise NotModelled(f"a symbolic {what}")
+        self.mention(word)
         found: int = self.model.eval(word, model_completion=True).as_long()
         if self.decide(equal(word, found)):
             self.fixed[word.get_id()] = (word, found)
@@ -367,7 +376,7 @@ class Path:
         Raises Dead if no model is left.
         """
         learnt = []
-        for made, bits, length in self.hashes.symbolic:
+        for made, bits, length in self.hashes.active.values():
             data = self.model.eval(bits, model_completion=True)
             real = int.from_bytes(keccak(data.as_long().to_bytes(length, "big")), "big")
             if self.model.eval(made, model_completion=True).as_long() != real:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import z3
 
+from fvm_hypervisor.soltest.symbolic.constants import Constants
 from fvm_hypervisor.soltest.symbolic.words import NotModelled
 
 _MEMORY_MB: Final = 4096
@@ -23,7 +24,7 @@ class Solver:
     def __init__(self, query_seconds: float, seconds: float) -> None:
         self._query = query_seconds
         self._end = monotonic() + seconds
-        self.queries = 0
+        self.constants = Constants()
         z3.set_param("memory_max_size", _MEMORY_MB)
 
     def check_time(self) -> None:
@@ -34,7 +35,6 @@ class Solver:
     def model(self, constraints: Sequence[Any]) -> Any:
         """Return a model, or None if there is none. Raises NotModelled if z3 cannot tell, OutOfBudget."""
         self.check_time()
-        self.queries += 1
         solver = z3.Solver()
         rest = max(0.1, min(self._query, self._end - monotonic()))
         solver.set("timeout", int(rest * 1000))
