@@ -19,6 +19,7 @@ from fvm_hypervisor.soltest.discovery import Suite, TestFunction, special_functi
 from fvm_hypervisor.soltest.endless import LoopTracer
 from fvm_hypervisor.soltest.executor import ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.fuzz import FuzzRun
+from fvm_hypervisor.soltest.hashed_data import HashTracer
 from fvm_hypervisor.soltest.inline import flag, inline_settings, isolates, with_settings
 from fvm_hypervisor.soltest.invariants import InvariantRun, call_sequence
 from fvm_hypervisor.soltest.literals import own_literals
@@ -170,10 +171,16 @@ class SuiteRun:
 
     def _set_up(self, stage: SuiteStage, tracer: Tracer | None) -> None:
         machine = self.executor.machine
-        machine.tracer = tracer
+        is_symbolic = any(test.kind is CaseKind.SYMBOLIC for test in self.suite.tests)
+        hashes = HashTracer()
+        machine.tracer = hashes if is_symbolic and tracer is None else tracer
         try:
             stage.build()
-            stage.set_up()
+            if is_symbolic:
+                stage.set_up_or_defer()
+            else:
+                stage.set_up()
+            stage.hashed = hashes.found
         finally:
             machine.tracer = None
 
@@ -385,7 +392,7 @@ class SuiteRun:
                 return has_failed or result.status is not CaseStatus.FAILURE
             if calls:
                 set_created_values(self.executor, calls[0].created)
-            stage.call(calls[0].calldata if calls else selector(test.signature))
+            stage.call_test(calls[0].calldata if calls else selector(test.signature))
             return True
         finally:
             machine.tracer = before

@@ -22,6 +22,7 @@ from fvm_hypervisor.soltest.cheatcodes.forks import uses_fork_cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.metering import uses_last_call_gas
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.values import decode
+from fvm_hypervisor.soltest.created_values import SVM
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, special_functions
 from fvm_hypervisor.soltest.errors import KnownErrors
 from fvm_hypervisor.soltest.executor import LIBRARY_DEPLOYER, CallOutcome, TestExecutor
@@ -58,6 +59,10 @@ class SuiteStage:
         self.first_actor = executor.next_actor
         self.address = EthAddress(bytes(20))
         self.libraries: dict[tuple[str, str], bytes] = {}
+        self.hashed: dict[int, bytes] = {}
+        """Data hashed by the constructor and by `setUp`, by hash; recorded for symbolic tests only."""
+        self.defers_set_up = False
+        """True if `call_test` calls `setUp` first, because it needs values that a symbolic test creates."""
         self._sound = EMPTY_ARRAY_CID
         """State of the cheatcodes' account in which no test has failed."""
 
@@ -92,6 +97,28 @@ class SuiteStage:
             outcome = self.call(selector("setUp()"))
             if not outcome.success or self.has_failed():
                 raise SetUpFailed("setUp()", outcome)
+
+    def set_up_or_defer(self) -> None:
+        """Call `setUp`, or set `defers_set_up` if it fails and the contract creates symbolic values.
+
+        Raises SetUpFailed.
+        """
+        built = self.world.snapshot()
+        try:
+            self.set_up()
+        except SetUpFailed:
+            if SVM.hex() not in self.artifact.runtime.object:
+                raise
+            self.world.restore(built)
+            self.defers_set_up = True
+
+    def call_test(self, data: bytes, commit: bool = True) -> CallOutcome:
+        """Call a test, after a deferred `setUp`; return the outcome of `setUp` if it fails."""
+        if self.defers_set_up:
+            outcome = self.call(selector("setUp()"))
+            if not outcome.success:
+                return outcome
+        return self.call(data, commit)
 
     def before_test(self, test: TestFunction) -> bool:
         """Make the calls that `beforeTestSetup` returns, if the contract has it; return True if all succeeded."""

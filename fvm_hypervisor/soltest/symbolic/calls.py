@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import z3
+
 from bridge.addresses import EthAddress, create2_address, create_address
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, check_reason
 from fvm_hypervisor.soltest.symbolic.cheats import run_cheatcode, run_svm
-from fvm_hypervisor.soltest.symbolic.data import Byte, Data, concrete
+from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, word_at
 from fvm_hypervisor.soltest.symbolic.opcodes import (
     Handler,
     account_number,
@@ -32,11 +34,25 @@ from fvm_hypervisor.soltest.symbolic.path import (
     copied,
 )
 from fvm_hypervisor.soltest.symbolic.storage import Storage
-from fvm_hypervisor.soltest.symbolic.words import NotModelled, Word, add, below, subtract, truth
+from fvm_hypervisor.soltest.symbolic.words import (
+    BITS,
+    NotModelled,
+    Word,
+    add,
+    below,
+    equal,
+    is_same,
+    negation,
+    subtract,
+    truth,
+)
 
 MAX_DEPTH: Final = 64
 """Maximum depth of calls."""
+_ECRECOVER: Final = 1
 _IDENTITY: Final = 4
+_ANY_RESULT: Final = {_ECRECOVER: 160, 2: 256, 3: 160}
+"""Bits of the results of ECRECOVER, SHA-256 and RIPEMD-160, which may have any value for symbolic input."""
 _MAX_CODE: Final = 24_576
 """Size of code that the strictest rules allow; larger code is not modelled."""
 _DELEGATION: Final = (0xEF, 0x01, 0x00)
@@ -185,12 +201,35 @@ def _call_precompile(
         result(path, True, data)
         return
     numbers = concrete(data)
+    if numbers is None and address in _ANY_RESULT:
+        output: Data = _any_result(path, address, data)
+        _use(path, path.pranks.get(len(path.frames)))
+        result(path, True, output)
+        return
     if numbers is None or not 0 < address <= 0x1FF:
         why = "" if numbers is not None else " with symbolic input"
         raise NotModelled(f"{kind} of {special_name(address)}{why}")
     success, output = path.start.run_precompile(address, numbers)
     _use(path, path.pranks.get(len(path.frames)))
     result(path, success, output)
+
+
+def _any_result(path: Path, address: int, data: list[Byte]) -> Data:
+    """Return any result that a precompile may have, the same one for the same input. Raises Fork.
+
+    A proof then holds for every function, and a counterexample counts only if the concrete run fails, too.
+    """
+    words = tuple(word_at(data, at) for at in range(0, len(data), 32))
+    for known, size, asked, answer in path.precompiled:
+        if known == address and size == len(data) and all(map(is_same, asked, words)):
+            return answer
+    # the name depends only on the path, because the instruction is repeated after a decision
+    found = z3.BitVec(f"precompile!{len(path.precompiled)}", _ANY_RESULT[address])
+    word = z3.simplify(z3.ZeroExt(BITS - found.size(), found)) if found.size() < BITS else found
+    is_empty = address == _ECRECOVER and path.decide(equal(word, 0))
+    answer = () if is_empty else bytes_of_word(word)
+    path.precompiled = (*path.precompiled, (address, len(data), words, answer))
+    return answer
 
 
 def _use(path: Path, prank: Prank | None) -> None:
@@ -201,9 +240,10 @@ def _use(path: Path, prank: Prank | None) -> None:
 def _can_pay(path: Path, payer: int, to: int, value: Word) -> bool:
     if path.decide(below(path.account(payer).balance, value)):
         return False
+    if payer == to:
+        return True
     balance = path.account(to).balance
-    if path.decide(below(add(balance, value), balance)):
-        raise NotModelled("a balance of 2^256 or more")
+    path.assume(negation(below(add(balance, value), balance)))  # all Ether is less than 2^256 attoFIL (wei)
     return True
 
 

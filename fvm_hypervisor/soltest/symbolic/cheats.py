@@ -319,7 +319,7 @@ def run_svm(path: Path, data: list[Byte]) -> Answer:
 
 
 def _number(bits: int, signed: bool = False) -> _Run:
-    return lambda path, _data: bytes_of_word(number_of(path, bits, signed))
+    return lambda _path, _data: bytes_of_word(number_of(bits, signed))
 
 
 def _bits(signed: bool) -> _Run:
@@ -327,7 +327,7 @@ def _bits(signed: bool) -> _Run:
         bits = path.number(path.argument(data, 0), "number of bits")
         if not 0 < bits <= 256:
             raise NotModelled(f"a symbolic number of {bits} bits")
-        return bytes_of_word(number_of(path, bits, signed))
+        return bytes_of_word(number_of(bits, signed))
 
     return create
 
@@ -356,7 +356,7 @@ _SYMBOLS: Final[dict[bytes, _Run]] = {
     selector("createAddress(string)"): _number(160),
     selector("createBool(string)"): _number(1),
     selector("createBytes32(string)"): _number(256),
-    selector("createBytes4(string)"): lambda path, _data: bytes_of_word(fixed_bytes(path, 4)),
+    selector("createBytes4(string)"): lambda _path, _data: bytes_of_word(fixed_bytes(4)),
     selector("createBytes(uint256,string)"): _some_bytes,
     selector("createString(uint256,string)"): _some_bytes,
     selector("enableSymbolicStorage(address)"): _symbolic_storage,

@@ -59,7 +59,7 @@ def _choose(path: Path, abi: Sequence[Entry], with_views: bool) -> list[Byte]:
             return _for_fallback(path, functions, length)
     for number, (entry, shape) in enumerate(rows, 1 + len(lengths)):
         if path.decide(equal(index, number)):
-            return [*selector(signature(entry)), *arguments(path, entry.get("inputs", ()), shape)]
+            return [*selector(signature(entry)), *arguments(entry.get("inputs", ()), shape)]
     raise Dead  # `index` has another value
 
 

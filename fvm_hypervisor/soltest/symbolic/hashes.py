@@ -16,31 +16,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from itertools import count
+from typing import Any, Final
 
 import z3
 
 from fvm_hypervisor.soltest.symbolic.constants import Constants
-from fvm_hypervisor.soltest.symbolic.data import Data, bit_vector, concrete
-from fvm_hypervisor.soltest.symbolic.words import BITS, MASK, Condition, Word, condition, equal, term
+from fvm_hypervisor.soltest.symbolic.data import Data, bit_vector, concrete, word_at, words_data
+from fvm_hypervisor.soltest.symbolic.words import BITS, MASK, Condition, Word, condition, equal, is_same, term
 from store.keccak import keccak
 
 _DISTANCE: Final = 1 << 64
 MAX_HASHES: Final = 64
 """Maximum number of symbolic hashes of a path."""
+_NUMBERS: Final = count()
 
 
-Entry: TypeAlias = tuple[Any, Any, int]
-"""Hash, data as a bit vector, and length in bytes."""
+@dataclass(frozen=True, slots=True)
+class HashOf:
+    """A hash with its data: their words, which are padded with zeros, and their size in bytes."""
+
+    hash: Word
+    words: tuple[Word, ...]
+    size: int
+
+    @property
+    def data(self) -> Any:
+        """The data as a bit vector."""
+        return bit_vector(words_data(*self.words)[: self.size])
 
 
 @dataclass(slots=True)
 class Hashes:
     """The hashes of a path: symbolic ones with their data, and known ones of numbers."""
 
-    symbolic: list[Entry] = field(default_factory=list)
+    symbolic: list[HashOf] = field(default_factory=list)
     known: dict[int, bytes] = field(default_factory=dict)
-    active: dict[int, Entry] = field(default_factory=dict)
+    active: dict[int, HashOf] = field(default_factory=dict)
     """Hashes whose terms constraints contain, by the identity of the term."""
 
     def copy(self) -> Hashes:
@@ -56,35 +68,58 @@ class Hashes:
                 return value, []
             self.known[value] = numbers
             return value, [self._known_axiom(hashed, value) for hashed in self.active.values()]
-        bits = bit_vector(data)
-        for made, of, _ in self.symbolic:
-            if of.eq(bits):
-                return made, []
-        made = z3.BitVec(f"keccak!{bits.get_id()}!{len(data)}", BITS)
-        self.symbolic.append((made, bits, len(data)))
+        words = tuple(word_at(data, at) for at in range(0, len(data), 32))
+        for other in self.symbolic:
+            if other.size == len(data) and all(map(is_same, other.words, words)):
+                return other.hash, []
+        made = z3.BitVec(f"keccak!{next(_NUMBERS)}", BITS)
+        self.symbolic.append(HashOf(made, words, len(data)))
         return made, []
 
     def activate(self, terms: Iterable[Any], constants: Constants) -> list[Any]:
         """Return the axioms of the hashes that terms contain, and that had none so far."""
         if len(self.active) == len(self.symbolic):
             return []
-        waiting = {entry[0].get_id(): entry for entry in self.symbolic if entry[0].get_id() not in self.active}
+        waiting = {entry.hash.get_id(): entry for entry in self.symbolic if entry.hash.get_id() not in self.active}
         added: list[Any] = []
         todo = list(terms)
         while todo:
             for name in waiting.keys() & constants.of(todo.pop()):
                 entry = waiting.pop(name)
-                added += [z3.UGT(entry[0], _DISTANCE), z3.ULT(entry[0], MASK - _DISTANCE)]
-                added += [_related(entry, other) for other in self.active.values()]
-                added += [self._known_axiom(entry, value) for value in self.known]
+                axioms = [z3.UGT(entry.hash, _DISTANCE), z3.ULT(entry.hash, MASK - _DISTANCE)]
+                axioms += [self._related(entry, other) for other in self.active.values()]
+                axioms += [self._known_axiom(entry, value) for value in self.known]
                 self.active[name] = entry
-                todo.append(entry[1])  # the axioms contain the data, and with them perhaps other hashes
+                added += axioms
+                todo += axioms  # their data may contain other hashes
         return added
 
-    def _known_axiom(self, entry: Entry, value: int) -> Any:
+    def _known_axiom(self, entry: HashOf, value: int) -> Any:
+        return self._related(entry, self._known(value))
+
+    def _known(self, value: int) -> HashOf:
         data = self.known[value]
-        known = (term(value), z3.BitVecVal(int.from_bytes(data, "big"), max(8 * len(data), 8)), len(data))
-        return _related(entry, known)
+        words = tuple(int.from_bytes(data[at : at + 32].ljust(32, b"\0"), "big") for at in range(0, len(data), 32))
+        return HashOf(value, words, len(data))
+
+    def _related(self, one: HashOf, other: HashOf) -> Any:
+        """Return the axiom about two hashes."""
+        between = term(one.hash) - term(other.hash)
+        differ = z3.Extract(159, 0, term(one.hash)) != z3.Extract(159, 0, term(other.hash))
+        apart = z3.And(z3.UGT(between, _DISTANCE), z3.ULT(between, MASK - _DISTANCE), differ)
+        same = self._same_data(one, other)
+        if isinstance(same, bool):
+            return term(one.hash) == term(other.hash) if same else apart
+        return z3.If(same, term(one.hash) == term(other.hash), apart)
+
+    def _same_data(self, one: HashOf, other: HashOf) -> Condition:
+        """Return the condition under which two hashes have the same data."""
+        if one.size != other.size:
+            return False
+        found = [self.same_word(*pair) for pair in zip(one.words, other.words, strict=True)]
+        if any(holds is False for holds in found):
+            return False
+        return condition(z3.And(*(holds for holds in found if holds is not True)))
 
     def same_word(self, left: Word, right: Word) -> Condition:
         """Return the condition under which two words are equal; hashes are equal if their data are."""
@@ -104,21 +139,18 @@ class Hashes:
                 return self._same_as_number(found, number)
             return equal(left, right)
         (hashed, offset), (other_hash, other_offset) = one, other
-        if hashed[2] != other_hash[2] or offset != other_offset:
-            return False
-        return condition(hashed[1] == other_hash[1])
+        return self._same_data(hashed, other_hash) if offset == other_offset else False
 
-    def _same_as_number(self, found: tuple[Entry, int], number: int) -> Condition:
-        (made, bits, length), offset = found
+    def _same_as_number(self, found: tuple[HashOf, int], number: int) -> Condition:
+        hashed, offset = found
         if number < _DISTANCE:
             return False
-        data = self.known.get(number - offset)
-        if data is None:
-            near = any(0 <= number - value < _DISTANCE for value in self.known)
-            return False if near else equal(made, number - offset)
-        return condition(bits == int.from_bytes(data, "big")) if len(data) == length else False
+        if number - offset in self.known:
+            return self._same_data(hashed, self._known(number - offset))
+        near = any(0 <= number - value < _DISTANCE for value in self.known)
+        return False if near else equal(hashed.hash, number - offset)
 
-    def _parts(self, key: Word) -> tuple[Entry, int] | None:
+    def _parts(self, key: Word) -> tuple[HashOf, int] | None:
         """Return a key as a symbolic hash and an offset below 2^64, or None."""
         offset = 0
         if not isinstance(key, int) and z3.is_app_of(key, z3.Z3_OP_BADD) and key.num_args() == 2:
@@ -127,14 +159,4 @@ class Hashes:
                 offset, key = first.as_long(), second
         if isinstance(key, int):
             return None
-        return next(((entry, offset) for entry in self.symbolic if entry[0].eq(key)), None)
-
-
-def _related(one: Entry, other: Entry) -> Any:
-    """Return the axiom about two hashes."""
-    between = one[0] - other[0]
-    differ = z3.Extract(159, 0, one[0]) != z3.Extract(159, 0, other[0])
-    apart = z3.And(z3.UGT(between, _DISTANCE), z3.ULT(between, MASK - _DISTANCE), differ)
-    if one[2] != other[2]:
-        return apart
-    return z3.If(one[1] == other[1], one[0] == other[0], apart)
+        return next(((entry, offset) for entry in self.symbolic if entry.hash.eq(key)), None)

@@ -8,7 +8,6 @@ from itertools import islice, product
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.symbolic.data import Byte, bytes_of_word
-from fvm_hypervisor.soltest.symbolic.path import Path
 from fvm_hypervisor.soltest.symbolic.symbols import any_bytes, fixed_bytes, number_of
 from fvm_hypervisor.soltest.symbolic.words import NotModelled
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
@@ -51,14 +50,14 @@ def _shapes(entry: Entry, settings: SymbolicSettings) -> Iterator[tuple[int, ...
         yield ()
 
 
-def arguments(path: Path, entries: Sequence[Entry], shape: Sequence[int]) -> list[Byte]:
+def arguments(entries: Sequence[Entry], shape: Sequence[int]) -> list[Byte]:
     """Return encoded arguments with these lengths."""
-    return _encoded(path, entries, iter(shape))
+    return _encoded(entries, iter(shape))
 
 
-def _encoded(path: Path, entries: Sequence[Entry], lengths: Iterator[int]) -> list[Byte]:
+def _encoded(entries: Sequence[Entry], lengths: Iterator[int]) -> list[Byte]:
     """Return the encoding of a tuple: heads, then the tails of dynamic values."""
-    parts = [(_is_dynamic(entry), _value(path, entry, lengths)) for entry in entries]
+    parts = [(_is_dynamic(entry), _value(entry, lengths)) for entry in entries]
     at = sum(32 if dynamic else len(data) for dynamic, data in parts)
     heads: list[Byte] = []
     tails: list[Byte] = []
@@ -76,28 +75,28 @@ def _is_dynamic(entry: Entry) -> bool:
     return kind in ("bytes", "string") or (kind == "tuple" and any(map(_is_dynamic, entry["components"])))
 
 
-def _value(path: Path, entry: Entry, lengths: Iterator[int]) -> list[Byte]:
+def _value(entry: Entry, lengths: Iterator[int]) -> list[Byte]:
     kind, name = str(entry["type"]), str(entry.get("name") or "argument")
     array = _ARRAY.fullmatch(kind)
     if array is not None:
         length = int(array[2]) if array[2] else next(lengths)
-        items = _encoded(path, [{**entry, "type": array[1]}] * length, lengths)
+        items = _encoded([{**entry, "type": array[1]}] * length, lengths)
         return items if array[2] else [*bytes_of_word(length), *items]
     if kind in ("bytes", "string"):
         length = next(lengths)
         return [*bytes_of_word(length), *any_bytes(length, name), *[0] * (-length % 32)]
     if kind == "tuple":
-        return _encoded(path, entry["components"], lengths)
-    return bytes_of_word(_word(path, kind, name))
+        return _encoded(entry["components"], lengths)
+    return bytes_of_word(_word(kind, name))
 
 
-def _word(path: Path, kind: str, name: str) -> Any:
+def _word(kind: str, name: str) -> Any:
     if kind in ("address", "bool"):
-        return number_of(path, 160 if kind == "address" else 1, name=name)
+        return number_of(160 if kind == "address" else 1, name=name)
     if kind == "function":
-        return fixed_bytes(path, 24, name)
+        return fixed_bytes(24, name)
     if kind.startswith("bytes"):
-        return fixed_bytes(path, int(kind[5:]), name)
+        return fixed_bytes(int(kind[5:]), name)
     if kind.startswith(("uint", "int")):
-        return number_of(path, int(kind.lstrip("uint")), kind.startswith("int"), name)
+        return number_of(int(kind.lstrip("uint")), kind.startswith("int"), name)
     raise NotModelled(f"an argument of type {kind}")

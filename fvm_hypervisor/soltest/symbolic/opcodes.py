@@ -12,7 +12,8 @@ from typing import Final
 import z3
 
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, joined, slice_of, word_at
-from fvm_hypervisor.soltest.symbolic.path import Halt, Path, fresh
+from fvm_hypervisor.soltest.symbolic.path import Halt, Path
+from fvm_hypervisor.soltest.symbolic.symbols import number_of
 from fvm_hypervisor.soltest.symbolic.words import OPERATIONS, NotModelled, Word, operate, power, truth, word_of
 from store.keccak import keccak
 
@@ -193,15 +194,16 @@ _GAS: Final = "gas"
 """Prefix of the names of symbolic words for remaining gas."""
 
 
-def _gas(path: Path) -> Word:
-    made = fresh(_GAS)
-    path.assume(z3.ULT(made, 1 << 32))
-    return made
+def _gas(_path: Path) -> Word:
+    return number_of(32, name=_GAS)
 
 
 def is_all_gas(word: Word) -> bool:
     """Return True if a call passes all remaining gas, so that its callee cannot run out of gas."""
-    return word >= 1 << 30 if isinstance(word, int) else z3.is_const(word) and word.decl().name().startswith(f"{_GAS}!")
+    if isinstance(word, int):
+        return word >= 1 << 30
+    last = word.arg(1) if z3.is_app_of(word, z3.Z3_OP_CONCAT) and word.num_args() == 2 else word
+    return z3.is_const(last) and last.decl().name().startswith(f"{_GAS}!")
 
 
 def _arithmetic(opcode: int) -> Handler:

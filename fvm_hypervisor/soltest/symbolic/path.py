@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import z3
 
-from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEPLOYER, VM_ADDRESS
 from fvm_hypervisor.soltest.created_values import SVM
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, slice_of, word_at
 from fvm_hypervisor.soltest.symbolic.hashes import MAX_HASHES, Hashes
@@ -28,6 +28,8 @@ FIRST_SYMBOLIC: Final = 1 << 160
 """Number of the first account at a symbolic address; higher than all addresses."""
 CHEATCODE_ADDRESSES: Final = tuple(int.from_bytes(address, "big") for address in (VM_ADDRESS, SVM, CONSOLE_ADDRESS))
 """Addresses of the cheatcodes of forge and of halmos, and of the console."""
+_TOOLS: Final = (*CHEATCODE_ADDRESSES, int.from_bytes(CREATE2_DEPLOYER, "big"))
+"""Addresses with code that a symbolic address is assumed not to be."""
 MAX_BYTES: Final = 1 << 16
 """Maximum size of a cheatcode's argument, and of bytes that svm creates."""
 MAX_MEMORY: Final = 1 << 20
@@ -225,6 +227,8 @@ class Path:
     """Terms that have one value on this path, and their values."""
     account_numbers: dict[int, tuple[Any, int]] = field(default_factory=dict)
     """Symbolic addresses, and the numbers of their accounts."""
+    precompiled: tuple[tuple[int, int, tuple[Word, ...], Data], ...] = ()
+    """Calls of precompiles with symbolic input: address, size and words of the input, and the result."""
     symbolic_accounts: tuple[tuple[Any, int], ...] = ()
     """Symbolic addresses of accounts without code that do not exist at the start, and their numbers."""
 
@@ -239,7 +243,7 @@ class Path:
             self.solver, copied(self.accounts), self.block_copy(), self.start, [frame.copy() for frame in self.frames],
             list(self.constraints), self.model, self.hashes.copy(), dict(self.decisions), dict(self.pranks),
             self.created, self.arrays, self.expected, self.has_failed, self.steps, self.ended, self.halted,
-            dict(self.fixed), dict(self.account_numbers), self.symbolic_accounts,
+            dict(self.fixed), dict(self.account_numbers), self.precompiled, self.symbolic_accounts,
         )  # fmt: skip
 
     def block_copy(self) -> Block:
@@ -260,7 +264,7 @@ class Path:
 
         The path forks for each known account that the address may equal; the account's number is its address. On the
         remaining path the address is an unknown account without code, whose number is at least `FIRST_SYMBOLIC`.
-        Precompiles, masked IDs, cheatcode addresses and the console are excluded by assumption.
+        Precompiles, masked IDs, cheatcode addresses, the console and the CREATE2 deployer are excluded by assumption.
         """
         if isinstance(address, int):
             if address not in self.accounts and address not in self.start.addresses:
@@ -271,7 +275,7 @@ class Path:
         found = self.account_numbers.get(address.get_id())
         if found is not None:
             return found[1]
-        known = sorted(self.start.addresses.union(self.accounts).difference(CHEATCODE_ADDRESSES))
+        known = sorted(self.start.addresses.union(self.accounts).difference(_TOOLS))
         if len(known) > MAX_ADDRESSES:
             raise NotModelled(f"a symbolic address with more than {MAX_ADDRESSES} known accounts")
         for term, number in [
@@ -316,9 +320,9 @@ class Path:
             if self.model is None:
                 raise Dead
 
-    def mention(self, word: Any) -> None:
-        """Add the axioms of hashes in a term, so that the model gives the term a value that it may have."""
-        axioms = self.hashes.activate([word], self.solver.constants)
+    def mention(self, *terms: Any) -> None:
+        """Add the axioms of hashes in terms, so that the model gives the terms values that they may have."""
+        axioms = self.hashes.activate(terms, self.solver.constants)
         if axioms:
             self.assume(*axioms)
 
@@ -375,12 +379,13 @@ class Path:
 
         Raises Dead if no model is left.
         """
+        self.mention(*(entry.data for entry in self.hashes.active.values()))
         learnt = []
-        for made, bits, length in self.hashes.active.values():
-            data = self.model.eval(bits, model_completion=True)
-            real = int.from_bytes(keccak(data.as_long().to_bytes(length, "big")), "big")
-            if self.model.eval(made, model_completion=True).as_long() != real:
-                learnt.append(z3.Implies(bits == data, made == real))
+        for entry in self.hashes.active.values():
+            data = self.model.eval(entry.data, model_completion=True)
+            real = int.from_bytes(keccak(data.as_long().to_bytes(entry.size, "big")), "big")
+            if self.model.eval(entry.hash, model_completion=True).as_long() != real:
+                learnt.append(z3.Implies(entry.data == data, entry.hash == real))
         self.assume(*learnt)
         return bool(learnt)
 
@@ -398,17 +403,17 @@ class Path:
 
 
 def _is_plain_account(address: Any) -> list[Any]:
-    """Return the conditions that an address is no precompile, masked ID, cheatcode or console."""
+    """Return the conditions that an address is no precompile, masked ID, cheatcode, console or CREATE2 deployer."""
     filecoin = z3.And(z3.LShR(address, 152) == 0xFE, address & ((1 << 152) - 1) < 0x100)
     return [
         z3.Or(address == 0, z3.UGT(address, 0x1FF)), z3.Not(filecoin), z3.LShR(address, 64) != 0xFF << 88,
-        *(address != tool for tool in CHEATCODE_ADDRESSES),
+        *(address != tool for tool in _TOOLS),
     ]  # fmt: skip
 
 
-def fresh(name: str) -> Any:
-    """Return a new symbolic word."""
-    return z3.BitVec(f"{name}!{next(_NUMBERS)}", BITS)
+def fresh(name: str, bits: int = BITS) -> Any:
+    """Return a new symbolic word, or a shorter bit vector."""
+    return z3.BitVec(f"{name}!{next(_NUMBERS)}", bits)
 
 
 def copied(accounts: Accounts) -> Accounts:

@@ -26,6 +26,7 @@ from fvm_hypervisor.soltest.executor import ExecutorSnapshot
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, selector
+from fvm_hypervisor.soltest.symbolic.calls import Result
 from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS
 from fvm_hypervisor.soltest.symbolic.data import Data, concrete, values
 from fvm_hypervisor.soltest.symbolic.explorer import INVALID, Explorer
@@ -208,8 +209,7 @@ class SymbolicRun:
 
     def _run_shape(self, start: StartState, solver: Solver, shape: tuple[int, ...]) -> TestResult | None:
         explorer = Explorer(self.settings)
-        path = self._start(start, solver, shape)
-        calldata = path.frame.calldata
+        path, calldata = self._start(start, solver, shape)
         try:
             for ended in explorer.run(path):
                 failed = self._end(ended, calldata)
@@ -222,20 +222,37 @@ class SymbolicRun:
         self._paths += explorer.paths
         return None
 
-    def _start(self, start: StartState, solver: Solver, shape: tuple[int, ...]) -> Path:
+    def _start(self, start: StartState, solver: Solver, shape: tuple[int, ...]) -> tuple[Path, Data]:
+        """Return the first path, and the calldata of the test."""
         path = Path(solver, {}, start.block(), start)
         path.model = solver.model([])
-        data: Data = [*selector(self.test.signature), *arguments(path, self.test.entry.get("inputs", ()), shape)]
+        data: Data = [*selector(self.test.signature), *arguments(self.test.entry.get("inputs", ()), shape)]
         sender, address = (int.from_bytes(one, "big") for one in (self.stage.sender, self.stage.address))
         account = path.account(address)
+
+        path.hashes.known.update(self.stage.hashed)
+
+        def call(path: Path, data: Data, result: Result) -> None:
+            path.frames.append(Frame(
+                account.code, address, sender, 0, data, False, result, copied(path.accounts), sender,
+            ))  # fmt: skip
 
         def ended(path: Path, success: bool, output: Data) -> None:
             path.ended = (success, output)
 
-        path.frames.append(Frame(
-            account.code, address, sender, 0, data, False, ended, copied(path.accounts), sender,
-        ))  # fmt: skip
-        return path
+        def set_up(path: Path, success: bool, output: Data) -> None:
+            if success:
+                call(path, data, ended)
+            elif self._is_assertion(path, output):
+                path.ended = (success, output)
+            else:
+                raise Dead  # the values that setUp creates are assumed not to revert it
+
+        if self.stage.defers_set_up:
+            call(path, list(selector("setUp()")), set_up)
+        else:
+            call(path, data, ended)
+        return path, data
 
     def _end(self, path: Path, calldata: Data) -> TestResult | None:
         """Count an ended path; return the result if it is a failure that is confirmed."""
@@ -274,7 +291,10 @@ class SymbolicRun:
         return word != 0
 
     def _is_failure(self, path: Path, output: Data) -> bool:
-        if self.test.name.startswith("test") or path.halted == INVALID:
+        return self.test.name.startswith("test") or self._is_assertion(path, output)
+
+    def _is_assertion(self, path: Path, output: Data) -> bool:
+        if path.halted == INVALID:
             return True
         numbers = concrete(output)
         if numbers is not None:
@@ -309,7 +329,7 @@ class SymbolicRun:
         stage.executor.restore(self.ready)
         created = created_values(path)
         set_created_values(stage.executor, created)
-        outcome = stage.call(data, commit=False)
+        outcome = stage.call_test(data, commit=False)
         status, reason = stage.verdict(outcome)
         is_strict = self.test.name.startswith("test") or any_revert
         is_assertion_failure = outcome.success or is_failed_assertion(outcome) or stage.has_failed()

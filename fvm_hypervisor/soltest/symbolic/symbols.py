@@ -5,26 +5,20 @@ from __future__ import annotations
 import z3
 
 from fvm_hypervisor.soltest.symbolic.data import Byte, bytes_of_word
-from fvm_hypervisor.soltest.symbolic.path import Path, fresh
-from fvm_hypervisor.soltest.symbolic.words import Word
+from fvm_hypervisor.soltest.symbolic.path import fresh
+from fvm_hypervisor.soltest.symbolic.words import BITS, Word
 
 
-def number_of(path: Path, bits: int, signed: bool = False, name: str = "value") -> Word:
+def number_of(bits: int, signed: bool = False, name: str = "value") -> Word:
     """Return a new symbolic integer of `bits` bits, extended to a word."""
-    made = fresh(name)
-    if bits == 256:
-        return made
-    part = z3.Extract(bits - 1, 0, made)
-    path.assume((z3.SignExt if signed else z3.ZeroExt)(256 - bits, part) == made)
-    return made
+    extend = z3.SignExt if signed else z3.ZeroExt
+    return z3.simplify(extend(BITS - bits, fresh(name, bits)))
 
 
-def fixed_bytes(path: Path, size: int, name: str = "value") -> Word:
+def fixed_bytes(size: int, name: str = "value") -> Word:
     """Return a new symbolic word whose first `size` bytes are unconstrained and whose other bytes are 0."""
-    made = fresh(name)
-    if size < 32:
-        path.assume(z3.Extract(255 - 8 * size, 0, made) == 0)
-    return made
+    rest = BITS - 8 * size
+    return z3.simplify(z3.Concat(fresh(name, 8 * size), z3.BitVecVal(0, rest))) if rest else fresh(name)
 
 
 def any_bytes(size: int, name: str = "value") -> list[Byte]:

@@ -22,6 +22,8 @@ MASK: Final = TOP - 1
 _SIGN: Final = 1 << (BITS - 1)
 _MAX_POWER: Final = 16
 """Maximum concrete exponent of a symbolic base."""
+_MAX_SIZE: Final = 24
+"""Number of nodes from which on terms count as equally large."""
 
 
 class NotModelled(Exception):
@@ -70,6 +72,35 @@ def equal(left: Word, right: Word) -> Condition:
     if isinstance(left, int) and isinstance(right, int):
         return left == right
     return condition(term(left) == term(right))
+
+
+def is_same(left: Word, right: Word) -> bool:
+    """Return True if two words are the same number or term."""
+    if isinstance(left, int) or isinstance(right, int):
+        return isinstance(left, int) and isinstance(right, int) and left == right
+    return bool(left.eq(right))
+
+
+def greater(left: Word, right: Word) -> Condition:
+    """Return the condition under which one unsigned word exceeds another.
+
+    With `rest = right - left` modulo 2^256, `left > right` is the same as `rest > right` and as `rest > ~left`. So the
+    checks of overflow, `x - y > x` and `x > x + y`, become comparisons without the difference or sum.
+    """
+    a, b = term(left), term(right)
+    rest = z3.simplify(b - a)
+    forms = ((_size(a) + _size(b), a, b), (_size(rest) + _size(b), rest, b), (_size(rest) + _size(a), rest, ~a))
+    _, more, less = min(forms, key=lambda form: form[0])
+    return condition(z3.UGT(more, less))
+
+
+def _size(expression: Any) -> int:
+    """Return the number of nodes of a term, or `_MAX_SIZE` if it has more."""
+    count, todo = 0, [expression]
+    while todo and count < _MAX_SIZE:
+        count += 1
+        todo += todo.pop().children()
+    return count
 
 
 def negation(holds: Condition) -> Condition:
@@ -157,8 +188,8 @@ OPERATIONS: Final[dict[int, tuple[int, _Numbers, _Terms]]] = {
     0x08: (3, lambda a, b, m: (a + b) % m if m else 0, lambda a, b, m: _modular(a, b, m, 1)),
     0x09: (3, lambda a, b, m: a * b % m if m else 0, lambda a, b, m: _modular(a, b, m, BITS)),
     0x0B: (2, _signextend, _signextend_term),
-    0x10: (2, lambda a, b: int(a < b), lambda a, b: word_of(z3.ULT(term(a), term(b)))),
-    0x11: (2, lambda a, b: int(a > b), lambda a, b: word_of(z3.UGT(term(a), term(b)))),
+    0x10: (2, lambda a, b: int(a < b), lambda a, b: word_of(greater(b, a))),
+    0x11: (2, lambda a, b: int(a > b), lambda a, b: word_of(greater(a, b))),
     0x12: (2, lambda a, b: int(signed(a) < signed(b)), lambda a, b: word_of(term(a) < term(b))),
     0x13: (2, lambda a, b: int(signed(a) > signed(b)), lambda a, b: word_of(term(a) > term(b))),
     0x14: (2, lambda a, b: int(a == b), lambda a, b: word_of(equal(a, b))),

@@ -47,8 +47,9 @@ class Staged:
     def explore(self, name: str) -> tuple[Any, list[Path], Explorer]:
         """Return the calldata of a test with the first shape, and the paths that end."""
         start, explorer = StartState(self.stage, self.ready, SETTINGS), Explorer(SETTINGS)
-        path = SymbolicRun(self.stage, self._test(name), SETTINGS, self.ready)._start(start, Solver(20, 60), ())
-        return path.frame.calldata, list(explorer.run(path)), explorer
+        run = SymbolicRun(self.stage, self._test(name), SETTINGS, self.ready)
+        path, calldata = run._start(start, Solver(20, 60), ())
+        return calldata, list(explorer.run(path)), explorer
 
     def call(self, data: bytes) -> tuple[bool, bytes]:
         """Return success and output of a concrete call."""
@@ -99,10 +100,10 @@ def _outcome(calldata: Any, path: Path, data: bytes) -> tuple[bool, bytes] | Non
     for word in words:
         at = next(place for place, byte in enumerate(calldata) if isinstance(byte, tuple) and byte[0] is word)
         solver.add(word == int.from_bytes(data[at : at + 32], "big"))
-    for made, bits, length in path.hashes.symbolic:
+    for hashed in path.hashes.symbolic:
         assert solver.check() == z3.sat
-        known = solver.model().eval(bits, model_completion=True).as_long().to_bytes(length, "big")
-        solver.add(made == int.from_bytes(keccak(known), "big"))
+        known = solver.model().eval(hashed.data, model_completion=True).as_long().to_bytes(hashed.size, "big")
+        solver.add(hashed.hash == int.from_bytes(keccak(known), "big"))
     solver.add(*path.constraints)
     if solver.check() != z3.sat:
         return None

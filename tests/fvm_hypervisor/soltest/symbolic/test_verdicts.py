@@ -36,6 +36,8 @@ def verdict(
         return test.run(name.split("(", maxsplit=1)[0], settings)
 
 
+RECOVER = ["5f602052", "60206020", "6080", "5f", "6001", "5a", "fa", "50"]
+"""Calls ECRECOVER with memory from 0, and stores the result at 32."""
 BODIES = {
     "a sum commutes": (PASS, asserting([X, Y, "01", Y, X, "01", "14"])),
     "a sum is not a difference": (FAIL, asserting([X, Y, "01", Y, X, "03", "14"])),
@@ -51,6 +53,11 @@ BODIES = {
         "634c63e56260e01b5f52", "5f600452", "5f5f60245f5f", "737109709ecfa91a80626ff3989d68f67f5b1dd12d", "5af1",
         "00"]),
     "a counterexample that does not fail when it is run": (UNDECIDED, asserting(["5a", "613039", "14", "15"])),
+    "recovered signers of one input": (PASS, [
+        X, "5f52", *RECOVER, "602051", *RECOVER, "602051", *asserting(["14"])]),
+    "recovered signers of two inputs": (FAIL, [
+        X, "5f52", *RECOVER, "602051", Y, "5f52", *RECOVER, "602051", *asserting(["14", "15"])]),
+    "a recovered signer is an address": (PASS, [X, "5f52", *RECOVER, *asserting(["60205160a01c", "15"])]),
     "all inputs revert": (FAIL, ["5f5ffd"]),
 }  # fmt: skip
 
@@ -64,8 +71,7 @@ def test_a_body_has_its_verdict(wanted: CaseStatus, body: list[str], tmp_path: P
 
 NOT_MODELLED = {
     "code hash of an account without code": (["6199993f", "15"], "an account without code"),
-    "precompile with symbolic input": ([X, "5f52", *call(["6002"], "fa", "6020")], "precompile 0x2 with symbolic"),
-    "ecrecover with symbolic input": ([X, "5f52", *call(["6001"], "f1", "6080")], "precompile 0x1 with symbolic"),
+    "precompile with symbolic input": ([X, "5f52", *call(["6005"], "fa", "6020")], "precompile 0x5 with symbolic"),
     "a Filecoin actor": (call(["73ff00000000000000000000000000000000000063"]), "Filecoin's actor 0xff0000"),
     "a Filecoin precompile": (call(["73fe00000000000000000000000000000000000003"]), "Filecoin's precompile 0xfe00"),
     "code size of a Filecoin actor": (["73ff000000000000000000000000000000000000633b15"], "Filecoin's actor"),
