@@ -29,6 +29,12 @@ REPOSITORIES: Final[Mapping[str, str]] = {
     "filecoin-pay": "FilOzone/filecoin-pay",
     "filecoin-services": "FilOzone/filecoin-services",
     "SessionKeyRegistry": "FilOzone/SessionKeyRegistry",
+    "aave-v4-scfuzzbench": "scfuzzbench/aave-v4-scfuzzbench",
+    "drips-fuzzing-scfuzzbench": "scfuzzbench/drips-fuzzing-scfuzzbench",
+    "liquity-V2-gov-scfuzzbench": "scfuzzbench/liquity-V2-gov-scfuzzbench",
+    "chimera": "Recon-Fuzz/chimera",
+    "setup-helpers": "Recon-Fuzz/setup-helpers",
+    "v4-core": "Uniswap/v4-core",
 }
 """Each suite by its folder's name, with the repository on GitHub that the folder is a checkout of."""
 _LAYOUT: Final = (

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +42,8 @@ class Chosen:
     pattern: str | None = None
     """Regular expression for names of contracts."""
     units_only: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables in addition to those of `environment`."""
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -64,6 +66,7 @@ class Chosen:
             "FOUNDRY_OFFLINE": "true",
             "FOUNDRY_INVARIANT_RUNS": str(self.suite.invariant_runs),
             "FOUNDRY_INVARIANT_DEPTH": str(self.suite.depth),
+            **self.variables,
         }
 
     @property
@@ -82,12 +85,22 @@ class Chosen:
 
 def forge(chosen: Chosen) -> dict[Key, End]:
     """Run the tests with forge and return their results."""
-    return _ends(_run(chosen, ["forge", "test", "--use", str(SOLC), "--json", *chosen.options]))
+    return _ends(forge_results(chosen))
 
 
 def hypervisor(chosen: Chosen, *more: str) -> dict[Key, End]:
     """Run the tests with `hypervisor test` and return their results."""
-    return _ends(_run(chosen, [*_own_command(chosen), "--json", *more]))
+    return _ends(own_results(chosen, *more))
+
+
+def forge_results(chosen: Chosen, *more: str) -> Mapping[str, Any]:
+    """Run the tests with forge and return its JSON object."""
+    return _run(chosen, ["forge", "test", "--use", str(SOLC), "--json", *chosen.options, *more])
+
+
+def own_results(chosen: Chosen, *more: str) -> Mapping[str, Any]:
+    """Run the tests with `hypervisor test` and return its JSON object."""
+    return _run(chosen, [*_own_command(chosen), "--json", *more])
 
 
 def snapshots(chosen: Chosen, evm: str) -> tuple[list[str], list[str]]:
@@ -137,10 +150,10 @@ def _done(chosen: Chosen, command: list[str]) -> subprocess.CompletedProcess[str
 
 def _run(chosen: Chosen, command: list[str]) -> Mapping[str, Any]:
     done = _done(chosen, command)
-    start = done.stdout.find("{")
+    lines = [line for line in done.stdout.splitlines() if '"test_results"' in line]  # others are events of campaigns
     try:
-        found: Mapping[str, Any] = json.loads(done.stdout[max(start, 0) :].splitlines()[0])
-    except (ValueError, IndexError):
+        found: Mapping[str, Any] = json.loads(lines[0][lines[0].index("{") :]) if lines else json.loads(done.stdout)
+    except ValueError:
         raise RuntimeError(f"{command[0]}: {(done.stderr or done.stdout)[-2000:]}") from None
     return found
 

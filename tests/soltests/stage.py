@@ -137,8 +137,12 @@ def commit_of(folder: str) -> str:
 
 
 def stage(name: str, where: Path) -> None:
+    """Copy a suite of `SUITES` and its libraries into a folder, replacing its sources. Raises SuitesMissing."""
+    stage_suite(SUITES[name], where)
+
+
+def stage_suite(suite: PublicSuite, where: Path) -> None:
     """Copy a suite and its libraries into a folder, replacing its sources. Raises SuitesMissing."""
-    suite = SUITES[name]
     checkouts = public_suites(*sorted(suite.checkouts))
     for folder in ("src", "contracts", "test", "lib"):
         shutil.rmtree(where / folder, ignore_errors=True)
