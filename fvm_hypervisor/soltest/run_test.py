@@ -19,7 +19,6 @@ from fvm_hypervisor.soltest.discovery import Suite, TestFunction, special_functi
 from fvm_hypervisor.soltest.endless import LoopTracer
 from fvm_hypervisor.soltest.executor import ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.fuzz import FuzzRun
-from fvm_hypervisor.soltest.hashed_data import HashTracer
 from fvm_hypervisor.soltest.inline import flag, inline_settings, isolates, with_settings
 from fvm_hypervisor.soltest.invariants import InvariantRun, call_sequence
 from fvm_hypervisor.soltest.literals import own_literals
@@ -171,16 +170,13 @@ class SuiteRun:
 
     def _set_up(self, stage: SuiteStage, tracer: Tracer | None) -> None:
         machine = self.executor.machine
-        is_symbolic = any(test.kind is CaseKind.SYMBOLIC for test in self.suite.tests)
-        hashes = HashTracer()
-        machine.tracer = hashes if is_symbolic and tracer is None else tracer
+        machine.tracer = tracer
         try:
-            stage.build()
-            if is_symbolic:
-                stage.set_up_or_defer()
+            if any(test.kind is CaseKind.SYMBOLIC for test in self.suite.tests):
+                stage.prepare_symbolic()
             else:
+                stage.build()
                 stage.set_up()
-            stage.hashed = hashes.found
         finally:
             machine.tracer = None
 

@@ -22,11 +22,11 @@ from fvm_hypervisor.soltest.cheatcodes.forks import uses_fork_cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.metering import uses_last_call_gas
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.values import decode
-from fvm_hypervisor.soltest.created_values import SVM
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, special_functions
 from fvm_hypervisor.soltest.errors import KnownErrors
 from fvm_hypervisor.soltest.executor import LIBRARY_DEPLOYER, CallOutcome, TestExecutor
 from fvm_hypervisor.soltest.results import CaseStatus
+from fvm_hypervisor.soltest.set_up_tracer import SetUpTracer
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import EAM_NAMESPACE
@@ -98,17 +98,25 @@ class SuiteStage:
             if not outcome.success or self.has_failed():
                 raise SetUpFailed("setUp()", outcome)
 
-    def set_up_or_defer(self) -> None:
-        """Call `setUp`, or set `defers_set_up` if it fails and the contract creates symbolic values.
+    def prepare_symbolic(self) -> None:
+        """Build, and call `setUp`, recording hashed data. Raises SetUpFailed.
 
-        Raises SetUpFailed.
+        A `setUp` that creates symbolic values is deferred.
         """
-        built = self.world.snapshot()
+        machine = self.world.machine
+        machine.tracer = tracer = SetUpTracer(machine.tracer)
         try:
-            self.set_up()
-        except SetUpFailed:
-            if SVM.hex() not in self.artifact.runtime.object:
-                raise
+            self.build()
+            built = self.world.snapshot()
+            try:
+                self.set_up()
+            except SetUpFailed:
+                if not tracer.calls_svm:
+                    raise
+        finally:
+            machine.tracer = None
+        self.hashed = tracer.hashed
+        if tracer.calls_svm:
             self.world.restore(built)
             self.defers_set_up = True
 

@@ -82,8 +82,7 @@ def staged_artifacts(
     executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, found)))
     try:
         stage = SuiteStage(executor, found, found.get(*name.split(":")))
-        stage.build()
-        stage.set_up()
+        stage.prepare_symbolic()
         yield Staged(stage, tests_of(stage.artifact, "fuzz"), executor.snapshot())
     finally:
         executor.close()

@@ -1,0 +1,66 @@
+"""Symbolic tests after a `setUp` that writes mappings or creates symbolic values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fvm_hypervisor.soltest.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.stage import selector
+from tests.fvm_hypervisor.soltest.symbolic.staged import staged
+from tests.fvm_hypervisor.soltest.symbolic.test_verdicts import FAIL, PASS, UNDECIDED, X, asserting
+
+SLOT = ["5f52", "5f602052", "60405f20"]
+"""Turns a key into its slot in the mapping at slot 0."""
+CREATE = [
+    f"63{selector('createUint256(string)').hex()}60e01b5f52", "60205f", "60045f", "5f",
+    "73f3993a62377bcd56ae39d773740a5390411e8bc9", "5a", "f1", "50", "5f51",
+]  # fmt: skip
+"""Leaves a new symbolic word on the stack."""
+
+
+def result(folder: Path, set_up: list[str], check: list[str]) -> TestResult:
+    """Return the result of a check after `setUp`."""
+    with staged(folder, {"setUp()": set_up, "check_(uint256)": check}) as test:
+        return test.run("check_")
+
+
+MAPPINGS: dict[str, tuple[CaseStatus, list[str]]] = {
+    "the written key has the word": (PASS, asserting([X, "6005", "14", "15", X, *SLOT, "54", "6007", "14", "17"])),
+    "other keys have none": (PASS, asserting([X, "6005", "14", X, *SLOT, "54", "15", "17"])),
+    "one key has a word": (FAIL, asserting([X, *SLOT, "54", "15"])),
+}
+
+
+@pytest.mark.parametrize(("wanted", "check"), MAPPINGS.values(), ids=MAPPINGS)
+def test_a_mapping_that_set_up_writes_is_read_by_key(wanted: CaseStatus, check: list[str], tmp_path: Path) -> None:
+    found = result(tmp_path, ["6007", "6005", *SLOT, "55", "00"], check)
+    assert found.status is wanted, found.reason
+    if wanted is FAIL:
+        assert found.counterexample[0].calldata[4:] == (5).to_bytes(32, "big")
+
+
+CREATED: dict[str, tuple[CaseStatus, list[str]]] = {
+    "values that revert setUp are excluded": (PASS, asserting(["5f54", "6005", "14", "15"])),
+    "another value fails": (FAIL, asserting(["5f54", "6201e240", "14", "15"])),
+    "the test's own values are others": (FAIL, asserting([*CREATE, "5f54", "14", "15"])),
+}
+
+
+@pytest.mark.parametrize(("wanted", "check"), CREATED.values(), ids=CREATED)
+def test_set_up_creates_symbolic_values(wanted: CaseStatus, check: list[str], tmp_path: Path) -> None:
+    found = result(tmp_path, [*CREATE, "80", "6005", "14", "15", "@good", "57", "5f5ffd", "good:", "5f55", "00"], check)
+    assert found.status is wanted, found.reason
+    if "6201e240" in check:
+        assert "=123456" in found.counterexample[0].created.text
+
+
+def test_a_failed_assertion_in_set_up_fails_the_test(tmp_path: Path) -> None:
+    found = result(tmp_path, [*CREATE, *asserting(["6005", "14", "15"])], ["00"])
+    assert (found.status, found.reason) == (FAIL, "panic: assertion failed (0x01)")
+
+
+def test_set_up_that_always_reverts_decides_nothing(tmp_path: Path) -> None:
+    found = result(tmp_path, [*CREATE, "5f5ffd"], ["00"])
+    assert (found.status, found.reason) == (UNDECIDED, "the assumptions exclude every input")
