@@ -207,6 +207,8 @@ def run(name: str, runner: str, seed: int, campaign: Campaign, seconds: float) -
     one_thread = ("--threads", "1")
     for content in RUNNERS[runner](chosen, *more, *one_thread).values():
         for signature, test in content["test_results"].items():
+            if not signature.startswith("invariant_"):
+                raise RuntimeError(f"{name}, {runner}: {signature} failed: {test['reason']}")
             campaign.seconds += duration(test["duration"])
             if test["status"] == "Failure":
                 bug = bug_of(signature, test, functions)

@@ -203,7 +203,7 @@ def is_all_gas(word: Word) -> bool:
     if isinstance(word, int):
         return word >= 1 << 30
     last = word.arg(1) if z3.is_app_of(word, z3.Z3_OP_CONCAT) and word.num_args() == 2 else word
-    return z3.is_const(last) and last.decl().name().startswith(f"{_GAS}!")
+    return bool(z3.is_const(last) and last.decl().name().startswith(f"{_GAS}!"))
 
 
 def _arithmetic(opcode: int) -> Handler:
