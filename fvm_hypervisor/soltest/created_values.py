@@ -19,6 +19,8 @@ class CreatedValues:
     storage: tuple[tuple[EthAddress, int, int], ...] = ()
     text: str = ""
     """The values as `svm=[createUint256("amount")=5] storage=[0x1234…[0x0]=0x7]`; empty without values."""
+    in_set_up: bool = False
+    """True if `setUp` creates values, so that they are needed before it."""
 
     def by_calldata(self) -> dict[bytes, list[bytes]]:
         """Return the answers to each calldata, in order."""

@@ -20,9 +20,17 @@ _HEAD: Final = """// SPDX-License-Identifier: UNLICENSED
 pragma solidity >=0.8.0;
 
 import {{{contract}}} from "{source}";
-{interface}
+{interface}"""
+_CONTRACT: Final = """
 contract {contract}Counterexamples is {contract} {{
 {tests}}}
+"""
+_WITH_SET_UP: Final = """
+contract {contract}Counterexample{number} is {contract} {{
+    constructor() {{
+{statements}    }}
+
+{test}}}
 """
 _INTERFACE: Final = """
 interface VmForCounterexamples {
@@ -68,14 +76,29 @@ def write_tests(suites: Sequence[SuiteResult], root: Path, folder: Path) -> list
 
 
 def _text(contract: str, source: str, failed: Sequence[TestResult]) -> str:
-    tests = "\n".join(_test(test) for test in failed)
-    interface = _INTERFACE if "VmForCounterexamples" in tests else ""
-    return _HEAD.format(contract=contract, source=source, interface=interface, tests=tests)
+    """Return the file. Values that `setUp` needs are set by the constructor of a contract for their test alone."""
+    early = [test for test in failed if _example(test).created.in_set_up]
+    tests = "\n".join(_test(test, _block(test)) for test in failed if test not in early)
+    others = "".join(
+        _WITH_SET_UP.format(contract=contract, number=number, statements=_block(test), test=_test(test, ""))
+        for number, test in enumerate(early)
+    )
+    interface = _INTERFACE if "VmForCounterexamples" in tests + others else ""
+    own = _CONTRACT.format(contract=contract, tests=tests) if tests else ""
+    return _HEAD.format(contract=contract, source=source, interface=interface) + own + others
 
 
-def _test(test: TestResult) -> str:
-    example = test.counterexample[0] if test.counterexample else CounterExample(selector(test.signature), "")
-    statements = "".join(f"        {statement}\n" for statement in _statements(example.created))
+def _example(test: TestResult) -> CounterExample:
+    return test.counterexample[0] if test.counterexample else CounterExample(selector(test.signature), "")
+
+
+def _block(test: TestResult) -> str:
+    """Return the statements that create the values of a test, as lines."""
+    return "".join(f"        {statement}\n" for statement in _statements(_example(test).created))
+
+
+def _test(test: TestResult, statements: str) -> str:
+    example = _example(test)
     name = re.sub(r"\W+", "_", test.signature).strip("_")
     arguments = re.sub(r"[^\x20-\x7e]", "?", f"{test.signature.partition('(')[0]}({example.arguments})")
     return _TEST.format(arguments=arguments, name=name, statements=statements, data=example.calldata.hex())

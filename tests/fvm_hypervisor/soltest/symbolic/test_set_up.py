@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.stage import selector
+from fvm_hypervisor.soltest.symbolic_tests import write_tests
 from tests.fvm_hypervisor.soltest.symbolic.staged import staged
 from tests.fvm_hypervisor.soltest.symbolic.test_verdicts import FAIL, PASS, UNDECIDED, X, asserting
 
@@ -54,6 +55,18 @@ def test_set_up_creates_symbolic_values(wanted: CaseStatus, check: list[str], tm
     assert found.status is wanted, found.reason
     if "6201e240" in check:
         assert "=123456" in found.counterexample[0].created.text
+
+
+def test_a_counterexample_creates_its_values_before_set_up(tmp_path: Path) -> None:
+    set_up, check = [*CREATE, "5f55", "00"], asserting(["5f54", "6201e240", "14", "15"])
+    found = result(tmp_path / "run", set_up, check)
+    (file,) = write_tests([SuiteResult("test/T.t.sol", "T", [found])], tmp_path, tmp_path / "found")
+    text = file.read_text(encoding="utf-8")
+    constructor, test = text.split("function test_")
+    assert "contract TCounterexample0 is T" in constructor
+    assert f'answers0[0] = hex"{123456:064x}";' in constructor.split("constructor() {")[1]
+    assert "mockCalls" not in test
+    assert "contract TCounterexamples" not in text
 
 
 def test_a_failed_assertion_in_set_up_fails_the_test(tmp_path: Path) -> None:
