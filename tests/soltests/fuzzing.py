@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ from typing import Any, Final
 from bench.recorded import NOT_RUN, RunRecord, finish, options
 from store.keccak import keccak
 from tests.soltests.folder import SuitesMissing
-from tests.soltests.runners import Chosen, forge_results, own_results
+from tests.soltests.runners import SOLC, Chosen, forge_results, own_results
 from tests.soltests.stage import INSTALLED, PublicSuite, stage_suite
 
 FOLDER: Final = INSTALLED / "fuzzing"
@@ -139,6 +140,7 @@ def main() -> int:
         for name in names:
             for runner in RUNNERS:
                 prepare(name, runner)
+            build(name)
     except (SuitesMissing, OSError) as lack:
         print(f"{NOT_RUN}{lack}")
         return 2
@@ -161,6 +163,17 @@ def prepare(name: str, runner: str) -> None:
     shutil.rmtree(where / "script", ignore_errors=True)
     text = _CAMPAIGN.format(caller=target.caller)
     (where / target.harness / "Campaign.t.sol").write_text(text, encoding="utf-8")
+
+
+def build(name: str) -> None:
+    """Compile a target with forge, so that its interface is known before the first campaign. Raises OSError."""
+    chosen = Chosen(FOLDER / name / "forge", TARGETS[name].suite, 0)
+    command = ["forge", "build", "--use", str(SOLC)]
+    done = subprocess.run(
+        command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise OSError(f"{name} does not compile: {(done.stderr or done.stdout)[-2000:]}")
 
 
 def state_file(name: str, runner: str, seed: int) -> Path:
@@ -191,8 +204,10 @@ def run(name: str, runner: str, seed: int, campaign: Campaign, seconds: float) -
     """Run a campaign up to its first find of each invariant; return True for a new bug."""
     target, where = TARGETS[name], FOLDER / name / runner
     shutil.rmtree(where / "cache" / "invariant", ignore_errors=True)  # stored failures, which would end the run
-    functions, invariants = interface(where, target)
-    checked = [one for one in invariants if one not in campaign.found] or ["invariant_noop"]
+    functions, invariants = interface(name)
+    checked = [one for one in invariants if one not in campaign.found]
+    if not checked:
+        return False
     called = [one for one in functions if one.split("(")[0] not in campaign.found]
     variables = {
         "CAMPAIGN_SELECTORS": ",".join(f"0x{keccak(one.encode())[:4].hex():0<64}" for one in called),
@@ -216,20 +231,19 @@ def run(name: str, runner: str, seed: int, campaign: Campaign, seconds: float) -
     return len(campaign.found) > before
 
 
-def interface(where: Path, target: Target) -> tuple[list[str], list[str]]:
-    """Return the signatures that a campaign calls, and the invariants; of no artifact yet, none and all."""
-    file = next(where.glob(f"out/**/{target.called}.json"), None)
-    if file is None:
-        return [], ["invariant_.*"]
-    own = next(where.glob("out/**/Campaign.json"))
-    called = [
+def interface(name: str) -> tuple[list[str], list[str]]:
+    """Return the signatures of the functions that a campaign calls, and the names of the invariants."""
+    out = FOLDER / name / "forge" / "out"
+    called, own = (
+        json.loads(next(out.glob(f"**/{contract}.json")).read_text(encoding="utf-8"))["abi"]
+        for contract in (TARGETS[name].called, "Campaign")
+    )
+    functions = [
         signature(entry)
-        for entry in json.loads(file.read_text(encoding="utf-8"))["abi"]
+        for entry in called
         if entry["type"] == "function" and entry["stateMutability"] not in ("view", "pure") and entry["name"] != "setUp"
     ]
-    entries = json.loads(own.read_text(encoding="utf-8"))["abi"]
-    invariants = [entry["name"] for entry in entries if entry.get("name", "").startswith("invariant_")]
-    return called, invariants
+    return functions, [entry["name"] for entry in own if entry.get("name", "").startswith("invariant_")]
 
 
 def signature(entry: Mapping[str, Any]) -> str:

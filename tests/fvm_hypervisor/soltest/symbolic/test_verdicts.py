@@ -60,6 +60,7 @@ BODIES = {
         X, "5f52", *RECOVER, "602051", *RECOVER, "602051", *asserting(["14"])]),
     "recovered signers of two inputs": (FAIL, [
         X, "5f52", *RECOVER, "602051", Y, "5f52", *RECOVER, "602051", *asserting(["14", "15"])]),
+    "a recovered signer may exist": (UNDECIDED, [X, "5f52", *RECOVER, *asserting(["60205115"])]),
     "a recovered signer is an address": (PASS, [X, "5f52", *RECOVER, *asserting(["60205160a01c", "15"])]),
     "all inputs revert": (FAIL, ["5f5ffd"]),
 }  # fmt: skip
