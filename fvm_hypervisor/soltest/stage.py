@@ -103,11 +103,11 @@ class SuiteStage:
 
         A `setUp` that creates symbolic values is deferred.
         """
-        machine = self.world.machine
+        machine = self.executor.machine
         machine.tracer = tracer = SetUpTracer(machine.tracer)
         try:
             self.build()
-            built = self.world.snapshot()
+            built = self.executor.snapshot()
             try:
                 self.set_up()
             except SetUpFailed:
@@ -117,7 +117,7 @@ class SuiteStage:
             machine.tracer = None
         self.hashed = tracer.hashed
         if tracer.calls_svm:
-            self.world.restore(built)
+            self.executor.restore(built)
             self.defers_set_up = True
 
     def call_test(self, data: bytes, commit: bool = True) -> CallOutcome:
