@@ -193,14 +193,15 @@ class Chain(ChainReader):
             if started is not None:
                 started.close()
         self.executing = None
-        work += end_epoch(self.machine, self.producer, sum(tip for _, tip in executions))
+        work += end_epoch(self.machine, self.producer, sum([tip for _, tip in executions]))
         done = [execution for execution, _ in executions]
         sidecars = {}
         for candidate in ordered:
             if candidate.sidecar is not None:
                 sidecars[candidate.hash] = candidate.sidecar
         executed = [sidecars[execution.hash] for execution in done if execution.hash in sidecars] if sidecars else []
-        return self._commit(parent, height, timestamp, done, executed, implicit_executions(self.machine, work))
+        implicit = implicit_executions(self.machine, work) if work else []
+        return self._commit(parent, height, timestamp, done, executed, implicit)
 
     def _refuse(self, candidate: Candidate, error: TransactionRefused) -> None:
         self.refused.append((candidate, error))

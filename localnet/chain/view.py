@@ -119,16 +119,17 @@ class ChainReader:
         messages = put_messages(blocks, [execution.message for execution in executions])
         for execution in implicit:
             blocks.put(execution.message.cid(), execution.message.message.to_cbor())
-        merged = merge_receipts(height - parent.height - 1, executions, implicit)
+        merged = merge_receipts(height - parent.height - 1, executions, implicit) if implicit else executions
         rules, base_fee, settings = self.rules, parent.next_base_fee, self.settings_after(parent)
         header = BlockHeader(
             self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
             settings.encoded(rules.chain_id),
         )  # fmt: skip
         block = header.put(blocks)
-        bids = [_bid(execution.message.message) for execution in executions]
+        bids = []
         execution_gas = state_gas = blob_gas = 0
         for execution in executions:
+            bids.append(_bid(execution.message.message))
             if execution.block_gas is None:
                 execution_gas += execution.receipt.gas_used
             else:

@@ -253,22 +253,12 @@ def tipset_entries(
         null = NullRound(tipset.parent, tipset.height).encode()
         entries.update((_height_key(height), null) for height in range(tipset.parent + 1, tipset.height))
     logs = gas = 0
-    for position, execution in enumerate(executions):
-        entries |= _execution_entries(tipset.height, position, execution, logs, gas)
+    for position, execution in (*enumerate(executions), *enumerate(implicit, _IMPLICIT_PLACES)):
+        entries[_execution_key(tipset.height, position)] = execution.encode(logs, gas)
+        entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + position.to_bytes(4, "big")
         logs += len(execution.logs())
         gas += execution.receipt.gas_used
-    for position, execution in enumerate(implicit, _IMPLICIT_PLACES):
-        entries |= _execution_entries(tipset.height, position, execution, logs, gas)
     return entries
-
-
-def _execution_entries(
-    height: int, position: int, execution: Execution, logs: int, gas: int
-) -> dict[bytes, bytes | None]:
-    return {
-        _execution_key(height, position): execution.encode(logs, gas),
-        b"t" + execution.hash: height.to_bytes(8, "big") + position.to_bytes(4, "big"),
-    }
 
 
 def blob_entries(sidecars: Iterable[BlobSidecar]) -> dict[bytes, bytes | None]:
