@@ -96,6 +96,8 @@ def store_error(error: Exception, folder: Path) -> StoreError:
         return StoreCorrupt(f"the store in {folder} is corrupt: {text}")
     if text.startswith("Invalid argument"):
         return StoreFormatError(f"{folder} contains a database of another program: {text}")
-    if is_io_error or text.startswith("IO error") or isinstance(error, OSError):
+    if is_io_error or text.startswith("IO error"):
         return StoreIOError(f"the store in {folder}: {text}; check the disk and reopen it; no commit is lost")
+    if isinstance(error, OSError):
+        return StoreIOError(f"the store in {folder}: {text}")
     return StoreError(f"the store in {folder}: {text}")

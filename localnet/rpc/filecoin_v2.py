@@ -162,23 +162,25 @@ def state_reward_distribution(node: NodeReader, chosen: TipsetSelector) -> dict[
 def message_include(value: Any) -> str:
     """Read the options of a tipset's messages or receipts. Raises RpcError."""
     given = {} if value is None else _fields(value, "message option", ("include",))
-    include = given.get("include") or _INCLUDES[0]
+    include = given.get("include")
+    if include in (None, ""):  # Go's zero value is the default
+        return _INCLUDES[0]
     if include not in _INCLUDES:
         raise invalid_params(f"include is {shown(include)}, expected one of {', '.join(_INCLUDES)}")
     return str(include)
 
 
-def chain_get_messages(node: Node, chosen: TipsetSelector, include: str = _INCLUDES[0]) -> list[dict[str, Any]]:
+def chain_get_messages(node: NodeReader, chosen: TipsetSelector, include: str = _INCLUDES[0]) -> list[dict[str, Any]]:
     """Return the messages of the selected tipset in execution order, with or without rewards and cron."""
     return [message_with_cid(receipt) for receipt in _executed(node, chosen, include)]
 
 
-def chain_get_receipts(node: Node, chosen: TipsetSelector, include: str = _INCLUDES[0]) -> list[dict[str, Any]]:
+def chain_get_receipts(node: NodeReader, chosen: TipsetSelector, include: str = _INCLUDES[0]) -> list[dict[str, Any]]:
     """Return the receipts of the messages that ChainGetMessages returns for the same parameters."""
     return [receipt_json(receipt.execution.receipt) for receipt in _executed(node, chosen, include)]
 
 
-def _executed(node: Node, chosen: TipsetSelector, include: str) -> list[TransactionReceipt]:
+def _executed(node: NodeReader, chosen: TipsetSelector, include: str) -> list[TransactionReceipt]:
     """Return the executed messages of the selected tipset in order. Raises RpcError 1 if it has no receipts yet."""
     tipset, index = selected(node, chosen), node.network.chain.index
     if tipset.height > node.network.settled.height:
@@ -194,8 +196,8 @@ def _executed(node: Node, chosen: TipsetSelector, include: str) -> list[Transact
 METHODS: Final = (
     Method("Filecoin.ChainGetTipSet", (selector,), chain_get_tipset),
     Method("Filecoin.ChainGetTipSetFinalityStatus", (), chain_get_finality_status),
-    Method("Filecoin.ChainGetMessages", (selector, optional(message_include)), chain_get_messages),
-    Method("Filecoin.ChainGetReceipts", (selector, optional(message_include)), chain_get_receipts),
+    Method("Filecoin.ChainGetMessages", (selector, optional(message_include)), chain_get_messages, reads=True),
+    Method("Filecoin.ChainGetReceipts", (selector, optional(message_include)), chain_get_receipts, reads=True),
     Method("Filecoin.StateGetActor", (filecoin_address, selector), state_get_actor),
     Method("Filecoin.StateGetID", (filecoin_address, selector), state_get_id),
     Method("Filecoin.StateRewardDistribution", (selector,), state_reward_distribution, reads=True, traces=True),

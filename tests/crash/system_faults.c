@@ -2,7 +2,8 @@
 
    fault_arm selects a folder, a kind of call, the first call that fails, how many of them fail, and errno. The calls of
    each kind are counted from then on. An errno of 0 shortens writes instead: half of the bytes are written. Only open
-   files of the folder are counted, so pipes and logs elsewhere are unaffected. */
+   files of the folder are counted, so pipes and logs elsewhere are unaffected. Files are recognized by the absolute
+   path passed to open or openat. RocksDB and Python use no dup, pwritev, renameat or unlinkat there. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -36,7 +36,7 @@ CHECKOUT = "run `make compiled` to compile them, or `make interpreted` to go bac
 
 @pytest.mark.slow
 def test_package_modules_are_compiled_or_excluded_with_reason() -> None:
-    assert set(TABLE["packages"]) <= set(PACKAGES) | {"runtimes/wasm", "runtimes/evm"} | set(TABLE.get("rooms", ()))
+    assert set(TABLE["packages"]) <= set(PACKAGES) | {"runtimes/wasm", "runtimes/evm"}
     every = {
         path.relative_to(PROJECT).as_posix()
         for package in TABLE["packages"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,9 @@ def test_error_of_rocksdb_names_the_remedy(text: str, kind: type[StoreError], re
     assert type(error) is kind
     assert remedy in str(error)
     assert str(FOLDER) in str(error)
+
+
+def test_other_error_of_the_system_does_not_blame_the_disk() -> None:
+    error = store_error(OSError(errno.ENAMETOOLONG, "File name too long"), FOLDER)
+    assert type(error) is StoreIOError
+    assert "check the disk" not in str(error)
