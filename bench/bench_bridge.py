@@ -197,4 +197,4 @@ def params() -> None:
 
 def answer() -> None:
     """Convert CBOR of two amounts and bytes to ABI encoding."""
-    _FUNCTION.answer(DATACAP_ACTOR, _RETURN)
+    _FUNCTION.encode_return(DATACAP_ACTOR, _RETURN)

@@ -2,7 +2,7 @@
 
     function = facade("storageminer")[selector]
     params = function.params(calldata)          # CBOR for the actor; FacadeRefusal has the revert data
-    data = function.answer(actor, returned)     # ABI for the contract
+    data = function.encode_return(actor, returned)  # ABI for the contract
 
 Pure functions; `bridge.facade_runtime` makes the calls. Types are defined in `bridge.facade_types`, methods in
 `bridge.exported_methods`.
@@ -65,7 +65,7 @@ class FacadeRefusal(Exception):
 class FacadeFunction:
     """A method as a Solidity function.
 
-    `inputs` and `outputs` have names and types: the fields of a struct (`takes_tuple`, `gives_tuple`), or a single
+    `inputs` and `outputs` have names and types: the fields of a struct (`takes_tuple`, `returns_tuple`), or a single
     value that is bare in CBOR. `arguments` and `results` are the coders for all of them together.
     """
 
@@ -79,7 +79,7 @@ class FacadeFunction:
     arguments: Coder
     results: Coder
     takes_tuple: bool
-    gives_tuple: bool
+    returns_tuple: bool
 
     @property
     def signature(self) -> str:
@@ -103,14 +103,14 @@ class FacadeFunction:
         except (CodecError, MessageError) as error:
             raise FacadeRefusal("BadCalldata", SELECTOR, str(error)) from None
 
-    def answer(self, actor: ActorID, data: bytes | None) -> bytes:
-        """Convert the actor's return data (None: none) to ABI. Raises FacadeRefusal."""
+    def encode_return(self, actor: ActorID, data: bytes | None) -> bytes:
+        """Return the actor's return data, or None for a method without any, as ABI. Raises FacadeRefusal."""
         try:
             if data is None:
                 values: Any = []
             else:
                 found = decode_strict(data)
-                values = found if self.gives_tuple else [found]
+                values = found if self.returns_tuple else [found]
             return self.results.write(values)
         except (NotEncodable, CodecError) as error:
             raise FacadeRefusal("BadAnswer", actor, self.method, str(error)) from None
@@ -134,18 +134,18 @@ def facade(actor: str) -> Mapping[bytes, FacadeFunction]:
         terms = methods(actor)[method.number]
         name = function_name(method.name)
         inputs, takes_tuple = _parameters(types, terms.params)
-        outputs, gives_tuple = _parameters(types, terms.answer)
+        outputs, returns_tuple = _parameters(types, terms.answer)
         arguments, results = (sequence([part.coder for _, part in parts]) for parts in (inputs, outputs))
         selector = bytes(keccak((name + arguments.name).encode())[:SELECTOR])
         found[selector] = FacadeFunction(
             actor, name, method.number, method.mutability, inputs, outputs, selector, arguments, results,
-            takes_tuple, gives_tuple,
+            takes_tuple, returns_tuple,
         )  # fmt: skip
     return MappingProxyType(found)
 
 
 def _parameters(types: SolidityTypes, term: str | None) -> tuple[tuple[tuple[str, AbiType], ...], bool]:
-    """Return the arguments for a type, the fields of a struct or a single value, and whether it is a struct."""
+    """Return the names and ABI types of a schema type, and True if it is a struct, whose fields they are."""
     if term is None:
         return (), False
     fields = types.fields(term)
@@ -158,7 +158,7 @@ _NAMES: Final = {"Address": "addr", "ActorID": "actor", "DealID": "deal", "Secto
 
 
 def _single_name(types: SolidityTypes, name: str) -> str:
-    """Return the name of a single parameter, based on its type; a single result has none."""
+    """Return the argument name for a bare value of a type. Return values have no name."""
     return "" if name.endswith("Return") else _NAMES.get(types.schema.name_of(name), "changes")
 
 

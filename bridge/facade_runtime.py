@@ -99,7 +99,7 @@ class FacadeRuntime:
             raise FacadeRefusal("ActorError", receiver, function.method, outcome.exit_code, data)
         if block is not None and block.codec not in (CBOR, DAG_CBOR):
             raise FacadeRefusal("BadAnswer", receiver, function.method, f"codec 0x{block.codec:x}")
-        answer = function.answer(receiver, None if block is None else block.data)
+        answer = function.encode_return(receiver, None if block is None else block.data)
         # return
         kernel.gas.charge("OnFacade", PRICE_PER_BYTE * len(answer))
         return Outcome(ExitCode.OK, _block(kernel, answer, function), outcome.message)

@@ -110,10 +110,10 @@ def _transaction(
 
 def _access(entry: rlp.Item) -> tuple[EthAddress, tuple[int, ...]]:
     address, keys = rlp.read_list(entry, 2)
-    words = [rlp.read_bytes(key) for key in rlp.read_list(keys)]
-    if any(len(word) != _WORD for word in words):
+    slots = [rlp.read_bytes(key) for key in rlp.read_list(keys)]
+    if any(len(slot) != _WORD for slot in slots):
         raise TransactionError("a slot of the access list does not have 32 bytes")
-    return eth_address(rlp.read_bytes(address)), tuple(int.from_bytes(word, "big") for word in words)
+    return eth_address(rlp.read_bytes(address)), tuple(int.from_bytes(slot, "big") for slot in slots)
 
 
 def _authorization(item: rlp.Item) -> Authorization:

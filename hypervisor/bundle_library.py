@@ -2,7 +2,7 @@
 
     own, own-v19, ...           the bundles in the wheel (`Bundle.embedded`)
     v18, v18-devnet             an official release (`fvm_hypervisor.builtin_actors.releases`) that was fetched or
-                                added; v18 is v18-mainnet
+                                added; v18 means v18-mainnet
     anything else, any Path     a CAR file
 
 A release must have the manifest root that is pinned for it: in this package or, for newer releases, in the folder, by
@@ -29,7 +29,7 @@ from store.cid import Cid, CidError, parse_cid, show
 FOLDER_VARIABLE: Final = "FVM_BUNDLE_DIR"
 OWN: Final = "own"
 _RELEASE_NAME: Final = re.compile(r"v[0-9]+(-[a-z0-9-]+)?", re.ASCII)
-_WHOLE_NAME: Final = re.compile(r"v([1-9][0-9]{0,3})-([a-z0-9-]+)", re.ASCII)
+_FULL_NAME: Final = re.compile(r"v([1-9][0-9]{0,3})-([a-z0-9-]+)", re.ASCII)
 _NAMED: Final = "named.json"
 """File in the folder that maps names of releases not pinned in this package to their manifest roots."""
 
@@ -58,7 +58,7 @@ def library_folder() -> Path:
 
 
 def own_bundles() -> Mapping[str, str | None]:
-    """Return the names of this project's own bundles, with the variants for `Bundle.embedded`."""
+    """Return the variant to pass to `Bundle.embedded` (None: the default) for each name of an own bundle."""
     return {OWN: None} | {f"{OWN}-{variant}": variant for variant in bundle_record().variants}
 
 
@@ -80,7 +80,7 @@ def _named_releases() -> dict[str, Release]:
 
 
 def _release(name: str, root: str) -> Release:
-    found = _WHOLE_NAME.fullmatch(name)
+    found = _FULL_NAME.fullmatch(name)
     if found is None:
         raise BundleError(f"'{name}' is not a valid release name: expected a name such as v19-devnet")
     try:
@@ -99,7 +99,7 @@ def name_release(name: str, root: Cid) -> Release:
     if same is not None and same.name != name:
         raise BundleError(f"the manifest root {show(root)} is that of {same.name}, not of {name}")
     if before is None:
-        roots = {known.name: known.manifest_root for known in _named_releases().values()} | {name: show(root)}
+        roots = {each.name: each.manifest_root for each in _named_releases().values()} | {name: show(root)}
         file = library_folder() / _NAMED
         draft = file.with_suffix(".draft")
         draft.write_text(json.dumps(roots, indent=2) + "\n", encoding="utf-8")
@@ -108,7 +108,10 @@ def name_release(name: str, root: Cid) -> Release:
 
 
 def find_release(name: str, network: str | None = None) -> Release:
-    """Return the release of a name; `v18` is that of `network` (default: mainnet). Raises BundleError."""
+    """Return the release with this name. Raises BundleError.
+
+    A name without a network, such as `v18`, means the release for `network` (default: mainnet).
+    """
     version = name.partition("-")[0]
     wanted = name if name != version else f"{version}-{network or DEFAULT_NETWORK}"
     release = known_releases().get(wanted)
@@ -130,7 +133,7 @@ def release_of(root: Cid) -> Release | None:
 
 
 def actors_version(manifest: Manifest) -> int | None:
-    """Return the builtin-actors version of a manifest; None if it is neither a release nor our own."""
+    """Return the builtin-actors version of a manifest; None if it belongs neither to a release nor to an own bundle."""
     release = release_of(manifest.root)
     if release is not None:
         return release.version

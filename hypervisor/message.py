@@ -21,8 +21,8 @@ from store.cid import Cid, cid_of
 from store.codec import CodecError, decode_strict, encode, link, unlink
 
 _U64 = 1 << 64
-_CARRIED_SIGNATURE = 69
-"""Length of the tuple's head, the byte string's head, the type, and a signature of 65 bytes."""
+_SIGNATURE_LENGTH = 69
+"""Bytes that a 65-byte signature adds to a message on chain: two CBOR heads, the type byte and the signature."""
 
 
 class SignatureType(IntEnum):
@@ -160,9 +160,9 @@ class Message:
         _bytes(self.params, "params")
 
     def chain_length(self) -> int:
-        """Return the length on chain in bytes, with a 65-byte signature if the sender's is stored on chain."""
-        carried = self.from_.protocol in (Protocol.SECP256K1, Protocol.DELEGATED)
-        return len(self.to_cbor()) + (_CARRIED_SIGNATURE if carried else 0)
+        """Return the length on chain in bytes. For f1 and f4 senders it includes a 65-byte signature."""
+        is_signature_stored = self.from_.protocol in (Protocol.SECP256K1, Protocol.DELEGATED)
+        return len(self.to_cbor()) + (_SIGNATURE_LENGTH if is_signature_stored else 0)
 
     def cid(self) -> Cid:
         """Return the CID of the unsigned message."""
@@ -189,10 +189,10 @@ class SignedMessage:
 
     def to_cbor(self) -> bytes:
         """Encode as a tuple of message and signature."""
-        return self._encode_fields
+        return self._encoding
 
     @cached_property
-    def _encode_fields(self) -> bytes:
+    def _encoding(self) -> bytes:
         return encode([self.message._fields(), self.signature.to_bytes()])
 
     @classmethod

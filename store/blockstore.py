@@ -38,16 +38,16 @@ class StoreError(Exception):
 class BlockNotFound(StoreError):
     """Raised when no block is stored under `cid`.
 
-    `way` holds the CIDs of the blocks from a root down to the one that links to it, if known.
+    `path` holds the CIDs of the blocks from a root down to the one that links to it, if known.
     """
 
-    def __init__(self, cid: Cid, way: tuple[Cid, ...] = ()) -> None:
-        super().__init__(cid, way)
+    def __init__(self, cid: Cid, path: tuple[Cid, ...] = ()) -> None:
+        super().__init__(cid, path)
         self.cid = cid
-        self.way = way
+        self.path = path
 
     def __str__(self) -> str:
-        return f"block {_text(self.cid)} is not in the store{path_text(self.way)}"
+        return f"block {_text(self.cid)} is not in the store{path_text(self.path)}"
 
 
 class StoreCorrupt(StoreError):

@@ -1,8 +1,8 @@
 """An in-memory store for long-running networks, which drops states that are no longer held.
 
-Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). All
-other data (headers, messages, receipts and the index) is stored permanently in `store.packed_entries`, and so is a
-block added with `put`; a block that a held state already links to belongs to that state and is dropped with it.
+Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
+block that a held state links to belongs to that state and is dropped with it. All other data is stored permanently in
+`store.packed_entries`: headers, messages, receipts, the index, and blocks added with `put`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ class BoundedStore:
 
     def __init__(self, recent: int = RECENT, page: int = PAGE) -> None:
         """Create an empty store; `recent` and `page` are in bytes, as in `PackedEntries`."""
-        self._kept = PackedEntries(recent, page)
-        self._states = HeldStates(self._find_retained)
+        self._permanent = PackedEntries(recent, page)
+        self._states = HeldStates(self._find_permanent)
         self._blocks = self._states.blocks
         self._metadata: dict[bytes, bytes] = {}
         self._roots: dict[bytes, list[Cid]] = {}
-        """Roots that each metadata entry names."""
+        """Mapping from a metadata key to the roots that its value names."""
         self._lock = Lock()
         self.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)  # the state of new actors, never written by a message
 
-    def _find_retained(self, cid: Cid) -> bytes | None:
-        return self._kept.get(cid)
+    def _find_permanent(self, cid: Cid) -> bytes | None:
+        return self._permanent.get(cid)
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -43,13 +43,13 @@ class BoundedStore:
         """Return the block. Raises BlockNotFound if it is absent or was dropped."""
         data = self._blocks.get(cid)
         if data is None:
-            data = self._kept.get(cid)
+            data = self._permanent.get(cid)
             if data is None:
                 raise BlockNotFound(cid)
         return data
 
     def has(self, cid: Cid) -> bool:
-        return cid in self._blocks or self._kept.get(cid) is not None
+        return cid in self._blocks or self._permanent.get(cid) is not None
 
     def put(self, cid: Cid, data: bytes) -> None:
         self.put_many(((cid, data),))
@@ -72,35 +72,35 @@ class BoundedStore:
         new = dict(blocks)  # consume the iterable first: if it raises, the store is unchanged
         with self._lock:
             check_expected(self, expected)
-            gone: list[Cid] = []
+            replaced: list[Cid] = []
             for key, value in metadata.items():
                 if self._metadata.get(key) != value:
-                    gone += self._change(key, value, new)
-            self._kept.put_all(self._states.take(new))
-            self._kept.put_all([(_INDEX + key, value) for key, value in index.items()])
-            self._states.release(gone)
+                    replaced += self._change(key, value, new)
+            self._permanent.put_all(self._states.take(new))
+            self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
+            self._states.release(replaced)
             self._states.drop()
 
     def _change(self, key: bytes, value: bytes | None, new: Mapping[Cid, bytes]) -> list[Cid]:
         """Set one metadata entry, and return the roots that the previous value named."""
-        gone, roots = self._roots.get(key, []), list(metadata_roots({key: value}))
+        replaced, roots = self._roots.get(key, []), list(metadata_roots({key: value}))
         self._states.hold(roots, new)
         if value is None:
             del self._metadata[key]
         else:
             self._metadata[key] = value
         self._roots[key] = roots
-        return gone
+        return replaced
 
     # --- states -----------------------------------------------------------------------------------------------
 
     def hold(self, roots: Iterable[Cid]) -> None:
-        """Hold stored states once more; each is dropped some time after the same number of releases."""
+        """Add one hold to each stored state; a state is dropped some time after its last hold was released."""
         with self._lock:
             self._states.hold(roots, {})
 
     def release(self, roots: Iterable[Cid]) -> None:
-        """Release states that were held."""
+        """Remove one hold from each of these states."""
         with self._lock:
             self._states.release(roots)
 
@@ -113,7 +113,7 @@ class BoundedStore:
         return dict(sorted(self._metadata.items()))
 
     def index(self, key: bytes) -> bytes | None:
-        return self._kept.get(_INDEX + key)
+        return self._permanent.get(_INDEX + key)
 
     def close(self) -> None:
         """Do nothing; the blocks stay readable as long as the object exists."""

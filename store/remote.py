@@ -44,20 +44,21 @@ class RemoteStore:
 
     def __init__(self, base: Store, remote: Remote) -> None:
         self.local = base
-        """The store below, which has the blocks fetched so far."""
+        """The local store, which fetched blocks are written to."""
         self.put, self.put_many = base.put, base.put_many
         self.metadata, self.all_metadata, self.index = base.metadata, base.all_metadata, base.index
         self.remote = remote
         self._fetched: dict[Cid, bytes] = {}
+        """Fetched blocks that are not yet in the local store."""
         self._lock = Lock()
         self.fetches = 0
         """Number of blocks fetched from the remote."""
 
     def get(self, cid: Cid) -> bytes:
         """Return the block, local or remote. Raises BlockNotFound, RemoteUnavailable and RemoteHashMismatch."""
-        waiting = self._fetched.get(cid)
-        if waiting is not None:
-            return waiting
+        pending = self._fetched.get(cid)
+        if pending is not None:
+            return pending
         try:
             return self.local.get(cid)
         except BlockNotFound:
@@ -71,7 +72,7 @@ class RemoteStore:
             self._fetched[cid] = data
             self.fetches += 1
             if len(self._fetched) >= _MAX_PENDING_BLOCKS:
-                self._keep()
+                self._write_fetched()
         return data
 
     def has(self, cid: Cid) -> bool:
@@ -100,12 +101,12 @@ class RemoteStore:
         """Store the fetched blocks, and close the local store and the remote."""
         try:
             with self._lock:
-                self._keep()
+                self._write_fetched()
         finally:
             self.local.close()
             self.remote.close()
 
-    def _keep(self) -> None:
+    def _write_fetched(self) -> None:
         if self._fetched:
             self.local.put_many(self._fetched.items())
             self._fetched.clear()

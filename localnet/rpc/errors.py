@@ -97,11 +97,11 @@ def from_exception(error: Exception) -> RpcError:
             return RpcError(SERVER_ERROR, str(error))
         case InvalidInput() | AbiMismatch():
             return RpcError(INVALID_PARAMS, str(error))
-        case NodeError():  # the same, under Ethereum's rules
+        case NodeError():  # the forked node, under Ethereum's rules
             return RpcError(SERVER_ERROR, str(error))
-        case RemoteUnavailable() | RemoteHashMismatch():  # the node that the network was forked from
+        case RemoteUnavailable() | RemoteHashMismatch():  # the forked node, under Filecoin's rules
             return RpcError(SERVER_ERROR, str(error))
-        case StoreIOError() | StoreReadOnly():  # the disk: full, taken away, failing
+        case StoreIOError() | StoreReadOnly():  # the disk is full, removed or failing
             return RpcError(SERVER_ERROR, str(error))
         case HypervisorError() | StoreError():
             return RpcError(INTERNAL_ERROR, f"internal error: {error}")

@@ -1,4 +1,4 @@
-"""Methods about the price of gas, in attoFIL for one gas of the rules."""
+"""Methods about the price of gas, in attoFIL per unit of gas as the network's rules count it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import as_quantity, listed, number
 
 MAX_HISTORY = 1_024
+"""Maximum number of blocks in a response of `eth_feeHistory`."""
 MAX_PERCENTILES = 100
 
 
@@ -24,7 +25,7 @@ def gas_price(node: NodeReader) -> str:
 
 
 def max_priority_fee(node: NodeReader) -> str:
-    """Return the usual premium; under Ethereum's rules the newest block's smallest tip, or the minimum if higher."""
+    """Return the suggested premium; under Ethereum's rules the newest block's smallest tip, at least the minimum."""
     node.require_small_read(len(node.network.head.transactions))
     return as_quantity(node.network.suggested_premium)
 
@@ -84,7 +85,7 @@ def _back_from(node: NodeReader, newest: Tipset, count: int) -> list[Tipset]:
 
 
 def _rewards(node: NodeReader, tipset: Tipset, wanted: list[float]) -> list[str]:
-    """Return the premium at each percentile of the tipset's gas; the rules' premium if it has no message."""
+    """Return the premium at each percentile of the tipset's gas; the rules' default if the tipset has no message."""
     paid, least = tips_of(node.network.chain.index, tipset), node.network.least_premium
     if not paid:
         return [as_quantity(max(node.network.rules.fees.empty_reward, least))] * len(wanted)

@@ -142,7 +142,7 @@ class _ReplayingHost:
 
     def begin(self, left: int, calls: Sequence[_HostCall]) -> None:
         """Prepare for one stretch of the frame, which began with `left` gas."""
-        self.gas.become(left)
+        self.gas.set_remaining(left)
         self._calls, self._place = calls, 0
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -150,7 +150,7 @@ class _ReplayingHost:
             found = self._next(name, arguments)
             if found is None:
                 raise _Diverged(f"calls {_HostCall(name, arguments, self.gas.left, 0)}, the other {self.pending()}")
-            self.gas.become(found.after)
+            self.gas.set_remaining(found.after)
             if found.error is not None:
                 raise found.error
             return found.answer

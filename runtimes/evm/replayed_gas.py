@@ -1,6 +1,6 @@
-"""The gas of an engine that replays a frame with another engine's answers (`runtimes.evm.both`).
+"""The gas of an engine that replays a frame with the host results recorded from another engine (`runtimes.evm.both`).
 
-It is compiled, as its base class is; `both` is not.
+A module of its own, because this class must be compiled like its base class, and `both` is interpreted.
 """
 
 from bridge.gas import SLICE, GasBudget
@@ -9,26 +9,26 @@ from hypervisor.gas import GasTracker
 
 
 class ReplayedGas(GasBudget):
-    """A budget set to the recorded remaining gas. After an interrupt of the real one it ends at the next slice."""
+    """A budget set to the recorded remaining gas; it raises OutOfGas once the real budget was interrupted."""
 
-    __slots__ = ("_replayed",)
+    __slots__ = ("_real",)
 
     def __init__(self, real: GasBudget) -> None:
-        self._replayed = real
+        self._real = real
         super().__init__(GasTracker(0), 1, SLICE)
 
-    def become(self, left: int) -> None:
+    def set_remaining(self, amount: int) -> None:
         """Set the remaining EVM gas."""
-        self._tracker = GasTracker(left)
+        self._tracker = GasTracker(amount)
         self.refill()
 
     def overdraw(self, amount: int) -> None:
-        """Grant more gas unless the real budget was stopped. Raises OutOfGas."""
-        check_stopped(self._replayed)
+        """Grant more gas, unless the real budget was interrupted. Raises OutOfGas."""
+        check_stopped(self._real)
         super().overdraw(amount)
 
 
 def check_stopped(gas: GasBudget) -> None:
-    """Raise OutOfGas after an interrupt: stopped engines are not compared."""
+    """Raise OutOfGas after an interrupt, because the results of interrupted engines are not compared."""
     if gas.stopped:
         raise OutOfGas("interrupted")

@@ -1,7 +1,6 @@
 """The two passes over a whole module: limit the stack, meter the gas, encode the result.
 
-`REVISION` identifies what `validate` accepts and finds and what the passes write. Increase it with every change to
-these, because cached compiled modules are stored under the revision that made them.
+Compiled modules are cached under `REVISION`.
 """
 
 from hypervisor.errors import InvalidModule
@@ -13,6 +12,7 @@ from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
 from runtimes.wasm.stack_limiter import stack_cost
 
 REVISION = 4
+"""Version of `validate` and the passes; increase it whenever their results change, to rebuild cached modules."""
 
 
 def instrument(module: WasmModule, prices: WasmPrices = NETWORK_PRICES, encoder: type[Encoder] = Encoder) -> bytes:

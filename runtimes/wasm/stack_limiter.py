@@ -1,11 +1,12 @@
 """The first pass: the stack cost of each function, and the code that counts it.
 
 Every function adds its cost to a counter on entry, traps if the limit is exceeded, and subtracts it on exit. So stack
-exhaustion is the same on every machine. The network's pass writes this code around each call instead, with a thunk for
-each function that is entered from outside. Guests cannot observe the difference except through prices (`gas_metering`),
-since every call is counted and nothing happens in between. Rules, oddities included: fvm-wasm-instrument 0.4,
-`stack_limiter`: local *groups* are counted, not locals; the height is sampled before each instruction, but not in
-unreachable code; `else` changes nothing.
+exhaustion is the same on every machine.
+
+fvm-wasm-instrument, which the network uses, writes this code around each call instead, with a thunk for each exported
+function. A guest cannot observe the difference except in prices, which `gas_metering` accounts for. The cost follows
+fvm-wasm-instrument 0.4, `stack_limiter`, with its peculiarities: local *groups* are counted, not locals; the height is
+sampled before each instruction, but not in unreachable code; `else` changes nothing.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,10 @@ from runtimes.wasm.opcodes import (
 from runtimes.wasmtime.encoding import encode_signed, u32
 
 STACK_LIMIT = 2_048
+"""Maximum total cost of the functions that are being executed."""
+
 FRAME_COST = 2
+"""Initial height of each function's stack."""
 
 
 class _Height:
@@ -59,7 +63,7 @@ class _Height:
                 raise InvalidModule("the stack limiter cannot process a function's unreachable code")
 
     def leave(self, results: int) -> None:
-        """Apply an unconditional branch: the rest of this block is unreachable."""
+        """Process an unconditional branch that carries `results` values; the rest of the block is unreachable."""
         self.pop(results)
         self.frames[-1][3] = 1
 
@@ -96,14 +100,17 @@ def stack_cost(
     following = 0
     for index, op, _, _, operands in body.marks:
         if following < index or not state.frames[-1][3]:
-            _straight(state, body.ops, nets, following, index)
-        _mark(state, op, operands, types, functions)
+            _process_straight_line(state, body.ops, nets, following, index)
+        _process_mark(state, op, operands, types, functions)
         following = index + 1
     return local_groups + state.highest
 
 
-def _straight(state: _Height, ops: Sequence[int], nets: list[int], start: int, end: int) -> None:
-    """Process the instructions between two marks; `nets[i]` is the height gained before instruction i."""
+def _process_straight_line(state: _Height, ops: Sequence[int], nets: list[int], start: int, end: int) -> None:
+    """Process the instructions from `start` to `end`, between two marks.
+
+    `nets[i]` is the height gained before instruction i.
+    """
     if state.frames[-1][3]:
         for op in ops[start:end]:
             if op == SELECT:
@@ -120,7 +127,7 @@ def _straight(state: _Height, ops: Sequence[int], nets: list[int], start: int, e
     state.height = base + nets[end]
 
 
-def _mark(
+def _process_mark(
     state: _Height, op: int, operands: tuple[int, ...], types: list[FunctionType], functions: list[FunctionType]
 ) -> None:
     if op == END:

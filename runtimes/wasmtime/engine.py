@@ -36,8 +36,8 @@ _SETTINGS: Final = MappingProxyType(
         "max_memory_size": MEMORY_BYTES,
         "table_elements": TABLE_ELEMENTS,
         "max_core_instance_size": 1 << 20,
-        # Small guests write to the first pages. Actors begin with a stack whose far end is rarely used: restoring more
-        # than this takes longer than releasing it.
+        # Small guests only write to the first pages. Of an actor's memory, which begins with a mostly unused stack, it
+        # is faster to release the rest than to restore it.
         "linear_memory_keep_resident": 1 << 14,
         "table_keep_resident": 1 << 16,
         "max_unused_warm_slots": 32,
@@ -64,11 +64,11 @@ def can_reserve(slots: int) -> bool:
 
 
 def reserve(lib: Library, config: int, slots: int) -> None:
-    """Enable pooled allocation in a wasm_config_t: creating and dropping an instance takes a fifth of the time.
+    """Enable pooled allocation in a wasm_config_t, which makes creating and dropping an instance five times as fast.
 
     A slot is address space for one memory and one table. The memory of a dozen slots stays warm between uses. Modules
     that do not fit, and all modules when the pool is full, are allocated on demand (`WasmtimeEngine.spare`); guests
-    cannot tell. Where address space is limited nothing is reserved, because wasmtime would abort the process.
+    cannot observe this. Where address space is limited nothing is reserved, because wasmtime would abort the process.
     Settings: wasmtime's `PoolingAllocationConfig`.
     """
     pool: int = lib.bind("wasmtime_pooling_allocation_config_new", c_size_t)()
@@ -79,10 +79,10 @@ def reserve(lib: Library, config: int, slots: int) -> None:
 
 
 _SIGNALS: Final = ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE")
-_WATCHED: Final = 2
-"""Number of handlers that are checked: a library replaces all or none, except for a program's own SIGSEGV."""
+_CHECKED_SIGNALS: Final = 2
+"""Number of signals whose handler is compared, since libraries replace all four handlers or only that of SIGSEGV."""
 
-_ROOM: Final = 256
+_SIGACTION_SIZE: Final = 256
 """Buffer size in bytes that fits a `struct sigaction`, whose first field is the handler's address."""
 
 
@@ -90,12 +90,12 @@ class _SigactionBuffer(threading.local):
     """A thread's buffer for the current handler of a signal."""
 
     def __init__(self) -> None:
-        self.room = ctypes.create_string_buffer(_ROOM)
-        self.handler = ctypes.c_void_p.from_buffer(self.room)
+        self.data = ctypes.create_string_buffer(_SIGACTION_SIZE)
+        self.handler = ctypes.c_void_p.from_buffer(self.data)
 
 
 class TrapSignals:
-    """The signal handlers right after wasmtime's first engine, restored if another library has replaced them.
+    """The signal handlers that wasmtime installs with its first engine; `restore` puts them back if replaced.
 
     On Linux a guest's trap is a signal, which wasmtime's handlers turn into an error. Python's `faulthandler` replaces
     the handlers, as in pytest and notebooks. The next trap would then end the process. On other systems wasmtime does
@@ -103,7 +103,7 @@ class TrapSignals:
     """
 
     def __init__(self) -> None:
-        self._kept: list[tuple[int, ctypes.Array[ctypes.c_char]]] = []
+        self._saved: list[tuple[int, ctypes.Array[ctypes.c_char]]] = []
         self._watched: list[tuple[ctypes.c_int, int | None]] = []
         if sys.platform != "linux":
             return
@@ -112,20 +112,21 @@ class TrapSignals:
         ).sigaction  # no argument types: converting numbers takes longer than the call
         self._buffer = _SigactionBuffer()
         for number in (int(getattr(signal, name)) for name in _SIGNALS):
-            saved = ctypes.create_string_buffer(_ROOM)
+            saved = ctypes.create_string_buffer(_SIGACTION_SIZE)
             self._sigaction(number, None, saved)
-            self._kept.append((number, saved))
+            self._saved.append((number, saved))
         self._watched = [
-            (ctypes.c_int(number), ctypes.c_void_p.from_buffer(saved).value) for number, saved in self._kept[:_WATCHED]
+            (ctypes.c_int(number), ctypes.c_void_p.from_buffer(saved).value)
+            for number, saved in self._saved[:_CHECKED_SIGNALS]
         ]
 
     def restore(self) -> None:
         """Restore the handlers if they have changed."""
         for number, handler in self._watched:
-            answer = self._buffer
-            self._sigaction(number, None, answer.room)
-            if answer.handler.value != handler:
-                for each, saved in self._kept:
+            buffer = self._buffer
+            self._sigaction(number, None, buffer.data)
+            if buffer.handler.value != handler:
+                for each, saved in self._saved:
                     self._sigaction(each, saved, None)
                 return
 
@@ -193,10 +194,7 @@ _BYTE_SETTINGS = ("strategy", "cranelift_opt_level")
 
 
 class WasmtimeEngine:
-    """A wasmtime engine with fixed settings.
-
-    It may have a pool of `slots` reserved instances (`slots`); 0 disables the pool.
-    """
+    """A wasmtime engine with fixed settings, and with a pool of reserved instances unless `slots` is 0."""
 
     def __init__(self, lib: Library, settings: MappingProxyType[str, Setting], slots: int = 0) -> None:
         self.lib = lib
@@ -303,7 +301,7 @@ class Linker:
         _free_with(self, engine.lib.bind("wasmtime_linker_delete", None, c_size_t), self.pointer)
 
     def define(self, module: str, name: str, params: bytes, results: bytes, callback: Any) -> None:
-        """Define a host function, a `raw.HostFunction`; value types as in `module`."""
+        """Define a host function, a `raw.HostFunction`; value types as in `runtimes.wasm.module`."""
         lib = self.engine.lib
         kind = _function_type(lib, params, results)
         define = lib.bind(

@@ -14,7 +14,7 @@ from hypervisor.gil import GIL_POLICY
 from runtimes.wasmtime.raw import Instance, Library, Trap
 
 _WASM_I32 = 0x7F
-"""Code of i32 in a module; wasmtime numbers its kinds from 0 in the opposite direction."""
+"""Code of i32 in a module; the codes of the other types descend, while wasmtime numbers its kinds upwards from 0."""
 
 
 class _Types(ctypes.Structure):
@@ -42,14 +42,14 @@ class FueledInstance(Instance):
 
     __slots__ = ()
 
-    def fuel(self, amount: int) -> None:
-        """Set the number of instructions that it may still execute."""
+    def set_fuel(self, amount: int) -> None:
+        """Set the number of instructions that the instance may still execute."""
         error = _bind(self._lib)["set"](self.context, amount)
         if error:
             raise Trap(None, self._lib.take_error(error))
 
-    def left(self) -> int:
-        """Return the remaining fuel; 0 if it ended because fuel ran out."""
+    def remaining_fuel(self) -> int:
+        """Return the remaining fuel; 0 if it ran out."""
         found = c_uint64()
         error = _bind(self._lib)["get"](self.context, ctypes.byref(found))
         if error:
@@ -64,15 +64,18 @@ class FueledInstance(Instance):
         found = functions["type"](self.context, self._at + 8 * self._FUNCTION + 8)
         try:
             parts = [functions[part](found).contents for part in ("parameters", "results")]
-            written = [bytes(_WASM_I32 - functions["kind"](part.data[at]) for at in range(part.size)) for part in parts]
+            encoded = [bytes(_WASM_I32 - functions["kind"](part.data[at]) for at in range(part.size)) for part in parts]
         except ValueError:
             return None  # a reference type, which our modules do not use
         finally:
             functions["delete"](found)
-        return written[0], written[1]
+        return encoded[0], encoded[1]
 
     def enter_function(self, name: bytes, *arguments: int) -> int:
-        """Call an exported function of at most two i32 of known type; return an unsigned number. Raises Trap."""
+        """Call an exported function with at most two i32 arguments; return its unsigned result. Raises Trap.
+
+        The caller has checked the function's type.
+        """
         if not self.find_function(name):
             raise Trap(None, f"no function {name.decode()}")
         words, at = self._words, self._at
@@ -80,8 +83,8 @@ class FueledInstance(Instance):
             words[self._CALL + 2 * index] = argument
         words[self._TRAP] = 0
         call = self._lib.call_released if GIL_POLICY.releases else self._lib.call
-        call_at, room = at + 8 * self._CALL, max(1, len(arguments))
-        error = call(self.context, at + 8 * self._FUNCTION + 8, call_at, room, at + 8 * self._TRAP)
+        call_at, slots = at + 8 * self._CALL, max(1, len(arguments))
+        error = call(self.context, at + 8 * self._FUNCTION + 8, call_at, slots, at + 8 * self._TRAP)
         if error or words[self._TRAP]:
             failure = self._lib.take_failure(error, words[self._TRAP])
             if failure is not None:

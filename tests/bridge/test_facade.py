@@ -63,7 +63,7 @@ def test_method_params_match_handwritten_cbor() -> None:
 def test_a_single_parameter_stands_bare() -> None:
     deal = function("storagemarket", "getDealClient")
     assert deal.params(deal.selector + words(300)) == bytes.fromhex("19012c")
-    assert deal.answer(ME, bytes.fromhex("1903e8")) == words(1000)
+    assert deal.encode_return(ME, bytes.fromhex("1903e8")) == words(1000)
 
 
 def test_a_method_without_parameters_is_called_without_any() -> None:
@@ -72,11 +72,11 @@ def test_a_method_without_parameters_is_called_without_any() -> None:
 
 def test_null_and_choices_are_lists() -> None:
     owner = function("storageminer", "getOwner")
-    assert owner.answer(ME, bytes.fromhex("82 42 0064 f6")) == words(0x40, 0xA0, 0x20, 2) + b"\0\x64".ljust(
+    assert owner.encode_return(ME, bytes.fromhex("82 42 0064 f6")) == words(0x40, 0xA0, 0x20, 2) + b"\0\x64".ljust(
         32, b"\0"
     ) + words(0)
     label = function("storagemarket", "getDealLabel")
-    text, blob = label.answer(ME, encode("é")), label.answer(ME, encode(b"\xff"))
+    text, blob = label.encode_return(ME, encode("é")), label.encode_return(ME, encode(b"\xff"))
     assert text == words(0x20, 0x40, 0xC0, 1, 0x20, 2) + "é".encode().ljust(32, b"\0") + words(0)
     assert blob == words(0x20, 0x40, 0x60, 0, 1, 0x20, 1) + b"\xff".ljust(32, b"\0")
 
@@ -84,7 +84,7 @@ def test_null_and_choices_are_lists() -> None:
 def test_a_cid_is_its_bytes_without_the_zero() -> None:
     commitment = function("storagemarket", "getDealDataCommitment")
     cid = cid_of(b"piece", CBOR)
-    answer = commitment.answer(ME, encode([link(cid), 2048]))
+    answer = commitment.encode_return(ME, encode([link(cid), 2048]))
     assert answer == words(0x40, 2048, 0x20, len(cid)) + cid.ljust(64, b"\0")
 
 
@@ -109,14 +109,14 @@ BAD_ANSWERS: dict[str, tuple[str, str, bytes | None]] = {
 def test_an_answer_that_solidity_cannot_have_is_a_typed_error(case: str) -> None:
     actor, name, data = BAD_ANSWERS[case]
     with pytest.raises(FacadeRefusal, match=r"^BadAnswer\(5, "):
-        function(actor, name).answer(ME, data)
+        function(actor, name).encode_return(ME, data)
 
 
 def test_the_largest_amounts_of_int256_pass() -> None:
     supply = function("datacap", "totalSupply")
     for number in (2**255 - 1, -(2**255)):
         magnitude = abs(number).to_bytes(32, "big")
-        assert supply.answer(ME, encode(bytes([number < 0]) + magnitude)) == words(number)
+        assert supply.encode_return(ME, encode(bytes([number < 0]) + magnitude)) == words(number)
 
 
 def test_invalid_utf8_and_invalid_cids_are_refused() -> None:

@@ -60,7 +60,7 @@ def test_missing_block_error_names_path_from_root() -> None:
         incomplete.put(cids[name], store.get(cids[name]))
     with pytest.raises(BlockNotFound) as found:
         Walk(incomplete, [cids["top"]], lambda _: False).step(100)
-    assert (found.value.cid, found.value.way) == (cids["bottom"], (cids["top"], cids["left"]))
+    assert (found.value.cid, found.value.path) == (cids["bottom"], (cids["top"], cids["left"]))
     assert str(found.value) == (
         f"block {show(cids['bottom'])} is not in the store "
         f"(linked from {show(cids['left'])}, 2 links below the root {show(cids['top'])})"

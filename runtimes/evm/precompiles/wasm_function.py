@@ -114,7 +114,7 @@ def _instance(linked: LinkedModule) -> FueledInstance:
     engine = linked.linker.engine
     instance = FueledInstance(engine.lib, engine.pointer, MEMORY, _TABLE)
     try:
-        instance.fuel(FUEL)
+        instance.set_fuel(FUEL)
         instance.instantiate(linked.pointer)
     except BaseException:
         instance.close()
@@ -144,7 +144,7 @@ def _run(linked: LinkedModule, data: bytes) -> bytes:
             )
         return ctypes.string_at(base + start, length)
     except Trap as trap:
-        if instance.left() == 0:
+        if instance.remaining_fuel() == 0:
             raise PrecompileFailure(f"the module exceeded the limit of {FUEL:,} instructions per call") from None
         raise PrecompileFailure(f"the module trapped: {_trap_text(trap)}") from None
     finally:

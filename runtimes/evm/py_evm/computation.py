@@ -48,7 +48,7 @@ class FrameComputation(CancunComputation):
         self._stack = stack = Stack()
         self._memory = Memory()
         self._granted = 0
-        self.answer_region = (0, 0)
+        self.return_region = (0, 0)
         # py-evm looks these up through a cached property, whose first access costs as much as ten opcodes
         self.__dict__.update(
             stack_pop_ints=stack.pop_ints,
@@ -79,7 +79,7 @@ class FrameComputation(CancunComputation):
     def extend_memory(self, start_position: int, size: int) -> None:
         """Extend memory to include a region; an empty region may lie anywhere.
 
-        Raises FrameError above 32 bits; the host ends the frame if the machine cannot allocate it.
+        Raises FrameError if it ends above 32 bits; the host ends the frame if the process cannot allocate the memory.
         """
         if size == 0:
             return

@@ -104,7 +104,7 @@ class PyEvmEngine:
         def go_on() -> Step:
             if isinstance(inputs, CallInputs):
                 computation.return_data = outcome.output
-                start, size = computation.answer_region
+                start, size = computation.return_region
                 computation.extend_memory(start, size)
                 length = min(size, len(outcome.output))
                 computation.memory_write(start, length, outcome.output[:length])

@@ -130,7 +130,7 @@ def _calling(kind: CallKind) -> Callable[[FrameComputation], SubcallInputs]:
         data = frame.region(in_start, in_size)
         frame.extend_memory(out_start, out_size)
         # OPERATION
-        frame.answer_region = out_start, out_size
+        frame.return_region = out_start, out_size
         return CallInputs(kind, gas, word_to_address(to), amount, data)
         # PROGRAM COUNTER: next, with the outcome
 

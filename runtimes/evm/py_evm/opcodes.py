@@ -289,7 +289,7 @@ def _call(frame: FrameComputation) -> SubcallInputs:
     # GAS: memory; the rest when the call is executed
     data = frame.region(in_start, in_size)
     # OPERATION
-    frame.answer_region = out_start, out_size
+    frame.return_region = out_start, out_size
     return CallInputs(CallKind.CALL, gas, word_to_address(to), value, data)
     # PROGRAM COUNTER: next, with the outcome
 
@@ -301,7 +301,7 @@ def _call_without_value(kind: CallKind) -> Callable[[FrameComputation], SubcallI
         # GAS: memory; the rest when the call is executed
         data = frame.region(in_start, in_size)
         # OPERATION
-        frame.answer_region = out_start, out_size
+        frame.return_region = out_start, out_size
         return CallInputs(kind, gas, word_to_address(to), 0, data)
         # PROGRAM COUNTER: next, with the outcome
 

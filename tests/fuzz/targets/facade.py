@@ -51,7 +51,7 @@ def _calldata(function: FacadeFunction, arguments: bytes) -> bool:
 
 def _answer(function: FacadeFunction, returned: bytes) -> bool:
     try:
-        answer = function.answer(ME, returned or None)
+        answer = function.encode_return(ME, returned or None)
     except FacadeRefusal as refusal:
         _error(refusal)
         with suppress(SchemaError, CodecError):
@@ -60,7 +60,7 @@ def _answer(function: FacadeFunction, returned: bytes) -> bool:
     values = read_all(function.results, answer)
     if returned:
         _bound(function, "answer", returned)
-        assert encode(values if function.gives_tuple else values[0]) == _shortest(returned, function)
+        assert encode(values if function.returns_tuple else values[0]) == _shortest(returned, function)
     return True
 
 
@@ -80,9 +80,9 @@ def _bound(function: FacadeFunction, side: str, data: bytes) -> None:
 def _shortest(returned: bytes, function: FacadeFunction) -> bytes:
     """Return values without leading zeros in amounts, as the facade writes them."""
     values = decode_strict(returned)
-    written = function.results.write(values if function.gives_tuple else [values])
+    written = function.results.write(values if function.returns_tuple else [values])
     again = read_all(function.results, written)
-    return encode(again if function.gives_tuple else again[0])
+    return encode(again if function.returns_tuple else again[0])
 
 
 def _error(refusal: FacadeRefusal) -> None:

@@ -135,7 +135,7 @@ def _compare_answers(case: Case, function: FacadeFunction, target: int, returned
         return
     values = abi_decode([part.coder.name for _, part in function.outputs], returned)
     answer = decode(direct.return_data) if direct.return_data else []
-    expected = answer if function.gives_tuple or not direct.return_data else [answer]
+    expected = answer if function.returns_tuple or not direct.return_data else [answer]
     if case.new_actor:
         values, expected = values[:1], expected[:1]
     pairs = zip(expected, values, strict=False)

@@ -151,7 +151,7 @@ class _Emitter(RegionOperations):
         code += wasm.get(RUNNING) + wasm.get(GAS) + wasm.store_i64(shared.GAS)
         code += wasm.get(RUNNING) + wasm.get(PC) + wasm.store_i32(shared.PC)
         code += wasm.get(RUNNING) + wasm.get(TOP) + wasm.store_i32(shared.TOP)
-        return bytes(code), self._words.most - TEMPORARY
+        return bytes(code), self._words.peak - TEMPORARY
 
     # --- blocks -----------------------------------------------------------------------------------------------
 

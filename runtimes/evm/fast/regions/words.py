@@ -13,7 +13,7 @@ from runtimes.evm.fast.regions import wasm
 
 Local = NewType("Local", int)
 Limb = int | tuple[Local]
-"""A constant, or the local that holds the limb."""
+"""A 64-bit part of a word: a constant, or the local that holds it."""
 Limbs = tuple[Limb, Limb, Limb, Limb]
 
 ONES: Final = (1 << 64) - 1
@@ -36,16 +36,19 @@ def constant_value(limbs: Limbs) -> int | None:
 
 
 def size(limbs: Limbs) -> int:
-    """Return the number of limbs below those that are known to be zero."""
+    """Return the number of limbs without the upper ones that are known to be zero."""
     return next((4 - index for index, limb in enumerate(reversed(limbs)) if limb != 0), 0)
 
 
 class WordEmitter:
-    """Encodes operations on words into `code`; temporary locals are numbered from `first` on."""
+    """Encodes operations on words into `code`; temporary locals are numbered from `first` on.
+
+    `next` is the number of the next free local, and `peak` its highest value so far.
+    """
 
     def __init__(self, first: int, multiply: int) -> None:
         self.code = bytearray()
-        self.first = self.next = self.most = first
+        self.first = self.next = self.peak = first
         self._multiply = multiply
         """Index of the function that multiplies two words: eight limbs to four."""
 
@@ -53,7 +56,7 @@ class WordEmitter:
         """Allocate a local."""
         number = self.next
         self.next += 1
-        self.most = max(self.most, self.next)
+        self.peak = max(self.peak, self.next)
         return Local(number)
 
     def push(self, limb: Limb) -> None:
@@ -101,7 +104,7 @@ class WordEmitter:
         """Encode a - b."""
         limbs: list[Limb] = []
         limb: Limb
-        borrow: Limb = 0  # or all ones
+        borrow: Limb = 0  # 0 or, after a borrow, all ones
         for left, right in zip(a[:3], b[:3], strict=True):
             if isinstance(left, int) and isinstance(right, int) and isinstance(borrow, int):
                 difference = left - right - (borrow & 1)
@@ -177,7 +180,7 @@ class WordEmitter:
         return added[0], added[1], added[2], added[3]
 
     def low_add(self, a: Limb, b: Limb) -> Limb:
-        """Encode the sum of two limbs without carry."""
+        """Encode the sum of two limbs modulo 2^64."""
         if a == 0:
             return b
         return a if b == 0 else self._limb(wasm.I64_ADD, a, b, lambda x, y: x + y)
@@ -186,9 +189,9 @@ class WordEmitter:
         self.push(low)
         self.push(high)
 
-    def _limb(self, opcode: bytes, a: Limb, b: Limb, worked_out: Callable[[int, int], int]) -> Limb:
+    def _limb(self, opcode: bytes, a: Limb, b: Limb, fold: Callable[[int, int], int]) -> Limb:
         if isinstance(a, int) and isinstance(b, int):
-            return worked_out(a, b) & ONES
+            return fold(a, b) & ONES
         self.push(a)
         self.push(b)
         self.code += opcode
@@ -249,7 +252,7 @@ class WordEmitter:
         return self._shift(moved, 64 - bits)
 
     def _shift(self, limbs: list[Limb], bits: int) -> Limbs:
-        """Encode the last four of five limbs, shifted left by less than 64 bits."""
+        """Encode the upper four of five limbs, lowest first, shifted left by less than 64 bits."""
         if bits == 0:
             return limbs[1], limbs[2], limbs[3], limbs[4]
         found: list[Limb] = []
@@ -268,7 +271,7 @@ class WordEmitter:
         return self._and(moved, 0xFF), 0, 0, 0
 
     def sign_extend(self, a: Limbs, last: int) -> Limbs:
-        """Encode the sign extension of the bytes up to a constant position."""
+        """Encode SIGNEXTEND: extend the sign bit of byte `last`, a constant counted from the least significant one."""
         if last >= 31:
             return a
         index, bit = divmod(8 * last + 7, 64)
@@ -339,4 +342,4 @@ def multiplication(first: int) -> tuple[bytes, int]:
         sums = words.add_row(sums, a, (Local(4 + index),), index)
     for limb in sums:
         words.push(limb)
-    return bytes(words.code), words.most - first
+    return bytes(words.code), words.peak - first
