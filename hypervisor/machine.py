@@ -195,7 +195,7 @@ class Hypervisor(MachineState):
         memory only.
         """
         at = self.state_tree.flush() if root is None else root
-        machine = self._beside(
+        machine = self._sibling(
             OverlayStore(self.base), at, context or self.context, externs or self.externs, self.tracer
         )
         if origin is not None:
@@ -208,9 +208,9 @@ class Hypervisor(MachineState):
         Its changes can only be rolled back. It shares the store's blocks and the registry of runtimes, which is the
         only object that both machines write to. It has no tracer unless one is set.
         """
-        return self._beside(ReadOnlyStore(self.base), root, self.context, externs, None)
+        return self._sibling(ReadOnlyStore(self.base), root, self.context, externs, None)
 
-    def _beside(
+    def _sibling(
         self, base: Store, root: Cid, context: MachineContext, externs: Externs, tracer: Tracer | None
     ) -> Hypervisor:
         def shared(manifest: Manifest, store: BufferedStore) -> Registry:

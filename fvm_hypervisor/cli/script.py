@@ -166,7 +166,7 @@ def script(
     from fvm_hypervisor.soltest.scripts.linking import libraries_option
     from fvm_hypervisor.soltest.scripts.plan import ScriptFailed, run_script, selects_forks
     from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord
-    from fvm_hypervisor.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, is_named
+    from fvm_hypervisor.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, has_known_signer
     from fvm_hypervisor.soltest.session import SuiteSession
     from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import calldata_of
@@ -233,7 +233,7 @@ def script(
             try:
                 plan = run_script(job, artifacts, artifact, calldata, sender, fork, linked)
             except ScriptFailed as failed:
-                hint = "" if main is None or is_named(sender, keys) else f"\n{NO_SENDER}"
+                hint = "" if main is None or has_known_signer(sender, keys) else f"\n{NO_SENDER}"
                 raise ScriptFailed(f"{failed}{hint}") from None
             if offline or (main is None and not any(one.call.url for one in plan.transactions)):
                 _check_node(broadcast)

@@ -23,7 +23,7 @@ from fvm_hypervisor.soltest.scripts.sending import (
     check_price,
     check_sender,
     fees,
-    highest,
+    max_gas_price,
     simulate,
     title,
 )  # fmt: skip
@@ -225,7 +225,7 @@ class ScriptSending:
         assert fork is not None, "transactions are tried on forks"
         tried = simulate(fork, transactions, self.how.percent, before + 1)
         if not self.as_json and tried:
-            price = highest(fees(network.ask, **self.how.prices))
+            price = max_gas_price(fees(network.ask, **self.how.prices))
             typer.echo(f"\n## Tried on a fork of chain {network.chain}, with its actors\n")
             for one, took in zip(transactions, tried, strict=True):
                 typer.echo(f"{title(one):<40} gas {took.gas_used:>14,}  limit {took.gas_limit:>14,}")
@@ -303,7 +303,7 @@ class ScriptSending:
                 continue
             check_nonces(network.ask, ((number, one) for number, one, _ in rows))
             check_funds(
-                network.ask, rows, highest(fees(network.ask, **self.how.prices)), parts[0].record.resume_options
+                network.ask, rows, max_gas_price(fees(network.ask, **self.how.prices)), parts[0].record.resume_options
             )
 
     def _by_chain(self) -> list[tuple[ScriptNetwork, list[ScriptPart]]]:

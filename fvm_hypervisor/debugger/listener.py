@@ -53,15 +53,17 @@ class OpenCall:
     """Number of instructions known to have started."""
     counter: int = -1
     """Program counter of the latest known instruction."""
-    before: int = -1
+    previous_counter: int = -1
     """Program counter of the previous instruction, if known."""
     look: Callable[[], EvmStep] | None = None
     """Returns the instruction that is about to run."""
     fault: str = ""
     syscall: SyscallEntered | None = None
+    """Syscall that is being executed."""
     result: SyscallLeft | None = None
     """Result of the last completed syscall."""
     returned: SyscallEntered | None = None
+    """Last completed syscall, with its arguments."""
     exited: bool = False
     """True if the actor has called `vm::exit`."""
     next_shown: int = 1
@@ -84,7 +86,7 @@ class Plan(Protocol):
 
     @property
     def first_mark(self) -> int:
-        """Number of the mark of the first syscall that the plan checks."""
+        """Number of the first mark from which the plan checks syscalls."""
 
     @property
     def counts_gas(self) -> bool:
@@ -116,7 +118,7 @@ class StepListener:
         self.used_before = 0
         """Milligas used by the message at the previous position."""
         self.limit = 0
-        """Milligas available to the message's first call."""
+        """Milligas used by the message at which its first call runs out of gas."""
         self.logs: list[DebugLog] = []
         self.ended: MessageEnded | None = None
         self.interrupted = False
@@ -186,8 +188,8 @@ class StepListener:
     def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
         """Handle an instruction and return the number of following instructions to skip. Raises Abandoned."""
         call = self.calls[-1]
-        call.started, call.before, call.counter, call.look = number, call.counter, counter, _once(look)
-        self._ask(StopSite(Position(self.marks, number, call.number), call, None, counter))
+        call.started, call.previous_counter, call.counter, call.look = number, call.counter, counter, _once(look)
+        self._consult_plan(StopSite(Position(self.marks, number, call.number), call, None, counter))
         call.look = None
         return max(0, self.plan.next_instruction(self, call, number) - number - 1)
 
@@ -218,7 +220,7 @@ class StepListener:
             before = NOTHING if parent is None else RunningCall(parent.number, parent.started)
             mark = ExecutionMark(MarkKind.CALL, call.number, before, RunningCall(call.number))
             self.record.add(mark, -1 if parent is None else parent.number)
-        self._ask_at_mark(MarkKind.CALL, call)
+        self._consult_plan_at_mark(MarkKind.CALL, call)
 
     def _end(self, event: CallEnded) -> None:
         call = self.calls[-1]
@@ -229,7 +231,7 @@ class StepListener:
             after = NOTHING if outer is None else RunningCall(outer.number, outer.started)
             self.record.add(ExecutionMark(MarkKind.RETURN, call.number, RunningCall(call.number, call.started), after))
         try:
-            self._ask_at_mark(MarkKind.RETURN, call)
+            self._consult_plan_at_mark(MarkKind.RETURN, call)
         finally:
             self.calls.pop()
             if outer is not None:
@@ -241,10 +243,10 @@ class StepListener:
             here = RunningCall(call.number, call.started)
             self.record.add(ExecutionMark(kind, call.number, here, here))
         if self.marks >= self.plan.first_mark or self.interrupted:
-            self._ask_at_mark(kind, call)
+            self._consult_plan_at_mark(kind, call)
 
-    def _ask_at_mark(self, kind: MarkKind, call: OpenCall) -> None:
-        self._ask(StopSite(Position(self.marks, 0, call.number), call, kind))
+    def _consult_plan_at_mark(self, kind: MarkKind, call: OpenCall) -> None:
+        self._consult_plan(StopSite(Position(self.marks, 0, call.number), call, kind))
 
     def used_at(self, site: StopSite) -> int:
         """Return the milligas used by the message at a position, including unsettled gas of the contract's frame."""
@@ -254,7 +256,7 @@ class StepListener:
         available = call.node.start.gas_available - (self.used - call.used_before)
         return self.used + max(0, available // self._rate - call.look().gas) * self._rate
 
-    def _ask(self, site: StopSite) -> None:
+    def _consult_plan(self, site: StopSite) -> None:
         if self.abandoned:
             raise Abandoned("the execution was abandoned")
         reason = PAUSED if self.interrupted else self.plan.stop(self, site)
@@ -271,7 +273,7 @@ def _once(look: Callable[[], RuntimeEvent]) -> Callable[[], EvmStep]:
     def cached() -> EvmStep:
         if not known:
             step = look()
-            assert isinstance(step, EvmStep), "an engine shows instructions"
+            assert isinstance(step, EvmStep), "`look` returned an event that is not an EvmStep"
             known.append(step)
         return known[0]
 

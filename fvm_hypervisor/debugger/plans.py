@@ -33,8 +33,8 @@ class RunTo:
         return self.reason if is_there else None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        is_there = call.number == self.target.call and number < self.target.number
-        return self.target.number if is_there else NEVER
+        is_before = call.number == self.target.call and number < self.target.number
+        return self.target.number if is_before else NEVER
 
 
 @dataclass(slots=True)
@@ -62,10 +62,10 @@ class RecordCounters:
 class Step(Protocol):
     """A condition that ends a step."""
 
-    def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:
+    def ends(self, site: StopSite, line: Line | None, previous: Line | None) -> bool:
         """Return True if the step ends at this site.
 
-        `line` is the current source line (None if unknown); `left` is the frame's previous source line.
+        `line` is the current source line (None if unknown); `previous` is the frame's previous source line.
         """
 
     def watches(self, call: OpenCall) -> bool:
@@ -89,9 +89,9 @@ class Forward:
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
         call = site.call
         line = self._line(call, site.counter) if site.mark is None else None
-        left = self.left(call)
-        made = self._breakpoints.hit(listener, site, self.left)
-        ends = self._step is not None and self._step.ends(site, line, left)
+        previous = self.previous_line(call)
+        made = self._breakpoints.hit(listener, site, self.previous_line)
+        ends = self._step is not None and self._step.ends(site, line, previous)
         if line is not None:
             self._lines[call.number] = line
         if made is not None:
@@ -103,9 +103,9 @@ class Forward:
         watched = self._step is not None and self._step.watches(call)
         return number + 1 if watched or self._breakpoints.wants_instructions(listener, call) else NEVER
 
-    def left(self, call: OpenCall) -> Line | None:
+    def previous_line(self, call: OpenCall) -> Line | None:
         if call.number not in self._lines:
-            self._lines[call.number] = self._line(call, call.before) if call.before >= 0 else None
+            self._lines[call.number] = self._line(call, call.previous_counter) if call.previous_counter >= 0 else None
         return self._lines[call.number]
 
     def _line(self, call: OpenCall, counter: int) -> Line | None:
@@ -122,11 +122,11 @@ class Into:
     has_lines: Callable[[OpenCall], bool]
     by_instruction: bool = False
 
-    def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:
+    def ends(self, site: StopSite, line: Line | None, previous: Line | None) -> bool:
         """End the step at every mark and at a new line."""
         if site.mark is not None or self.by_instruction or not self.has_lines(site.call):
             return True
-        return line is not None and line != left
+        return line is not None and line != previous
 
     def watches(self, call: OpenCall) -> bool:  # see `Step`
         return True
@@ -149,7 +149,7 @@ class Over:
         self._by_instruction, self._out = by_instruction, out
         self._depth = 0
 
-    def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:  # see `Step`
+    def ends(self, site: StopSite, line: Line | None, previous: Line | None) -> bool:  # see `Step`
         """End the step in the same call, in the function where it started or in one of its callers."""
         call = site.call
         if call.number != self._call:
@@ -159,7 +159,7 @@ class Over:
         lines = self._sources.of(call)
         if self._by_instruction or not lines.places:
             return not self._out
-        self._depth += lines.enters(call.before)
+        self._depth += lines.enters(call.previous_counter)
         if line is None or self._depth > 0:
             return False
         return self._depth < 0 or (line != self._line and not self._out)
@@ -169,7 +169,7 @@ class Over:
         return call.number == self._call and (not self._out or bool(self._sources.of(call).places))
 
 
-class Hits:
+class RecordHits:
     """Records the positions at which `forward` would stop, and stops at `end`."""
 
     def __init__(self, forward: Forward, end: Position | None) -> None:
@@ -196,13 +196,13 @@ class Hits:
         return wanted
 
 
-class Writes:
+class RecordWrites:
     """Records storage writes (SSTORE) up to `end`, and stops there. Drops the writes of calls that failed."""
 
     def __init__(self, end: Position) -> None:
         self.first_mark, self.counts_gas = end.mark, False
         self._end = RunTo(end)
-        self._made: list[tuple[int, int | None, int, int]] = []
+        self._writes: list[tuple[int, int | None, int, int]] = []
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
         """Stop at `end`; before it, record storage writes and drop those of failed calls."""
@@ -212,9 +212,9 @@ class Writes:
         if site.mark is None and call.evm is not None and call.look is not None:
             if call.evm.code[site.counter : site.counter + 1] == b"\x55":
                 stack = call.look().stack
-                self._made.append((call.number, call.node.actor, stack[-1], stack[-2]))
+                self._writes.append((call.number, call.node.actor, stack[-1], stack[-2]))
         elif site.mark is MarkKind.RETURN and not call.node.succeeded:
-            self._made = [made for made in self._made if made[0] < call.number]
+            self._writes = [write for write in self._writes if write[0] < call.number]
         return None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
@@ -223,4 +223,4 @@ class Writes:
 
     def of(self, actor: int | None) -> dict[int, int]:
         """Return the values written to an actor's slots."""
-        return {key: word for _, whose, key, word in self._made if whose == actor}
+        return {key: word for _, whose, key, word in self._writes if whose == actor}

@@ -14,7 +14,7 @@ from fvm_hypervisor.debugger.breakpoints import Breakpoints
 from fvm_hypervisor.debugger.execution import DebuggedRun, End, Stop
 from fvm_hypervisor.debugger.listener import PAUSED, Abandoned, OpenCall, Plan, StepListener, StopSite
 from fvm_hypervisor.debugger.naming import CallNames
-from fvm_hypervisor.debugger.plans import Forward, Hits, Into, Over, RecordCounters, RunTo, Step, Writes
+from fvm_hypervisor.debugger.plans import Forward, Into, Over, RecordCounters, RecordHits, RecordWrites, RunTo, Step
 from fvm_hypervisor.debugger.positions import MarkRecord, Position
 from fvm_hypervisor.debugger.sources import SourceLines
 from fvm_hypervisor.debugger.subjects import Subject
@@ -50,7 +50,7 @@ class Session:
         self._is_closed = False
         self._instructions: dict[tuple[int, int], EvmStep] = {}
         self._stepped_over: dict[Position, Position] = {}
-        """Start and end positions of steps over calls, whose interior may be long."""
+        """Mapping from the end of a step over calls to its start, to step back without executing the calls' lines."""
 
     # --- forwards ---------------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class Session:
 
     def back(self, *, into: bool = False, by_instruction: bool = False) -> Stop | End:
         """Step back to the previous line or syscall; with `into`, also into calls."""
-        with self._restoring_on_pause():
+        with self._undo_move_on_pause():
             return self._back(into=into, by_instruction=by_instruction)
         return self.state
 
@@ -110,17 +110,17 @@ class Session:
         before = self.record.before(position) if into else self.record.over_before(position)
         if before is None:
             raise InvalidInput("cannot step back: this is the start of the message")
-        return self._line_begin(before, by_instruction=by_instruction)
+        return self._go_to_line_start(before, by_instruction=by_instruction)
 
     def reverse(self) -> Stop | End:
         """Continue backwards to the previous breakpoint, or to the start of the message."""
-        with self._restoring_on_pause():
+        with self._undo_move_on_pause():
             return self._reverse()
         return self.state
 
     def _reverse(self) -> Stop | End:
         end = self.site.position if isinstance(self.state, Stop) else None
-        hits = Hits(Forward(self.breakpoints, self.sources, None, None), end)
+        hits = RecordHits(Forward(self.breakpoints, self.sources, None, None), end)
         counts = [point.hits for point in self.breakpoints.all]
         try:
             self._run_again(hits)
@@ -143,10 +143,10 @@ class Session:
 
     def _to_last_mark(self) -> Stop | End:
         if not self.record.marks:
-            raise InvalidInput("cannot step back: the message point no call")
+            raise InvalidInput("cannot step back: the message has no call")
         return self.go_to(self.record.of_mark(len(self.record.marks)))
 
-    def _line_begin(self, position: Position, *, by_instruction: bool) -> Stop | End:
+    def _go_to_line_start(self, position: Position, *, by_instruction: bool) -> Stop | End:
         stopped = self.go_to(position)
         if by_instruction or isinstance(stopped, End) or not position.number:
             return stopped
@@ -221,7 +221,7 @@ class Session:
             return call.look()
         key = call.number, call.started
         if key not in self._instructions:
-            with self._returning_here():
+            with self._restore_position():
                 self._run_again(RunTo(self.record.of_instruction(*key, self.site.position.mark)))
                 caller = self.site.call
                 if caller.look is None:
@@ -232,8 +232,8 @@ class Session:
     def written_words(self, call: OpenCall) -> dict[int, int]:
         """Return the storage words that the contract of a call has written so far in this message, by slot."""
         position, actor = self.site.position, call.node.actor
-        plan = Writes(position)
-        with self._returning_here():
+        plan = RecordWrites(position)
+        with self._restore_position():
             self._run_again(plan)
             self._check_position(position)
         return plan.of(actor)
@@ -247,7 +247,7 @@ class Session:
         native = [one.number for one in self.listener.calls if one.node.runtime == NATIVE]
         if call.number not in native or call.node.end is not None:
             return []
-        with self._returning_here():
+        with self._restore_position():
             self.close()
             with profiled(machine) as recorder:
                 try:
@@ -262,10 +262,10 @@ class Session:
     # --- restoring the position ---------------------------------------------------------------------------------
 
     @contextmanager
-    def _returning_here(self) -> Iterator[None]:
-        """Return to the current position and stop reason at the end of the block, also if a pause ends the block.
+    def _restore_position(self) -> Iterator[None]:
+        """Restore the current position and stop reason after the block, even if a pause ends the block.
 
-        A pause during the return leaves the message where it paused.
+        A pause while the position is being restored leaves the message at the pause.
         """
         site, reason = self.site, self.state.reason if isinstance(self.state, Stop) else ""
         try:
@@ -276,8 +276,8 @@ class Session:
         self.go_to(site.position, reason)
 
     @contextmanager
-    def _restoring_on_pause(self) -> Iterator[None]:
-        """Undo a move that a pause interrupts; a move from the message's end stays at the pause."""
+    def _undo_move_on_pause(self) -> Iterator[None]:
+        """Undo a move backwards that a pause interrupts; a move that began at the message's end stays at the pause."""
         before = self.state
         try:
             yield

@@ -29,9 +29,11 @@ from store.codec import CodecError
 
 _MESSAGES: Final = 25
 _EVENTS: Final = 25
-"""Maximum number of messages, events and older tipsets read for one page."""
+"""Numbers of messages and events after which the search for a page ends, with the tipset that reached them."""
 _MAX_EVENTS: Final = 200
+"""Maximum number of events shown on one page."""
 _ACTORS: Final = 100
+"""Number of actors per page of the list."""
 _KINDS_WITH_KEY: Final = ("account",)
 
 
@@ -67,7 +69,7 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
     ethereum = from_delegated(actor.state.delegated_address) or masked_id(actor.id)
     keys = list(_key_of(machine, actor)) if actor.kind in _KINDS_WITH_KEY else []
     delegated = () if actor.state.delegated_address is None else (actor.state.delegated_address,)
-    search = _ActivitySearch(reader, rows, actor, _Forms(ethereum, (actor.address, *delegated, *keys)))
+    search = _ActivitySearch(reader, rows, actor, _ActorAddresses(ethereum, (actor.address, *delegated, *keys)))
     below = request.number("below", reader.network.settled.height + 1)
     found = search.activity(EventRows(site, rows), min(below - 1, reader.network.settled.height))
     contract = contract_state(machine, actor.state) if actor.kind == "evm" else None
@@ -78,7 +80,7 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
             actor=actor,
             at=f"/actor/{quote(request.named['address'])}",
             title=rows.party(actor.address).name or _kind_of(machine, actor.state),
-            forms=_forms(actor, ethereum, keys),
+            forms=_address_rows(actor, ethereum, keys),
             contract=contract,
             source=None if contract is None else site.source_of(machine, actor.address),
             archived=archived(machine.store, actor.state),
@@ -132,7 +134,7 @@ def _kind_of(machine: Hypervisor, state: ActorState) -> str:
     return ARCHIVED if state.code == ARCHIVED_CODE else machine.manifest.name_of(state.code) or "actor"
 
 
-def _forms(actor: FoundActor, ethereum: EthAddress, keys: Sequence[Address]) -> list[tuple[str, str]]:
+def _address_rows(actor: FoundActor, ethereum: EthAddress, keys: Sequence[Address]) -> list[tuple[str, str]]:
     """Return the actor's addresses as (label, address)."""
     forms = [("ID", str(actor.address)), ("Ethereum", checksummed(ethereum))]
     if actor.state.delegated_address is not None:
@@ -164,13 +166,13 @@ class _Activity:
 class _ActivitySearch:
     """A search for the messages and events of one actor."""
 
-    def __init__(self, reader: NodeReader, rows: RowBuilder, actor: FoundActor, forms: _Forms) -> None:
-        self._reader, self._rows, self._actor, self._forms = reader, rows, actor, forms
+    def __init__(self, reader: NodeReader, rows: RowBuilder, actor: FoundActor, addresses: _ActorAddresses) -> None:
+        self._reader, self._rows, self._actor, self._addresses = reader, rows, actor, addresses
 
     def activity(self, events: EventRows, height: int) -> _Activity:
         """Return the actor's newest messages and events, up to a height."""
         found, index = _Activity(), self._reader.network.chain.index
-        search = TipsetSearch(index, self._reader.addresses, self._forms.keys)
+        search = TipsetSearch(index, self._reader.addresses, self._addresses.keys)
         for tipset in search.back(height):
             for receipt in receipts_back(index, tipset):
                 if self._concerns(receipt):
@@ -189,14 +191,14 @@ class _ActivitySearch:
 
     def _concerns(self, receipt: TransactionReceipt) -> bool:
         done = receipt.execution
-        if self._forms.ethereum in (done.sender, done.to, receipt.contract_address):
+        if self._addresses.ethereum in (done.sender, done.to, receipt.contract_address):
             return True
         message = done.message.message
         return self._actor.id in (self._rows.id_of(message.from_), self._rows.id_of(message.to))
 
 
 @dataclass(frozen=True, slots=True)
-class _Forms:
+class _ActorAddresses:
     """The addresses of an actor: the Ethereum address and the Filecoin addresses."""
 
     ethereum: EthAddress

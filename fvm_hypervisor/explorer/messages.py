@@ -158,7 +158,7 @@ def _check_retained(reader: NodeReader, epoch: int) -> None:
 
 
 def _recorded_call(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
-    """Return the first call of a message that cannot be re-executed, from its receipt."""
+    """Return the first call of a message, as far as its receipt describes it, without re-execution."""
     machine, outcome = reader.network.machine, receipt.execution.receipt
     calls = [recorded_call(machine, receipt)]
     found = {"calls": calls, "exitCode": outcome.exit_code, "words": receipt.words or exit_meaning(outcome.exit_code)}

@@ -53,7 +53,7 @@ _POLICY: Final = (
 )
 _PICTURE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
 """Content security policy of an SVG, which allows only inline styles."""
-_ALWAYS: Final = (
+_SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -64,7 +64,7 @@ _ALWAYS: Final = (
 
 _POOL_SIZE: Final = 2
 """Number of threads for responses that send requests to the node."""
-_FIRST: Final = "/"
+_HOME_PATH: Final = "/"
 
 
 class Pages:
@@ -73,7 +73,7 @@ class Pages:
     def __init__(self, site: Site, run_query: RunQuery) -> None:
         self._site, self._run_query = site, run_query
         self._routes: tuple[PageRoute, ...] = ()
-        """The routes of all pages but the first, once they are loaded."""
+        """Routes of all pages except the home page, which are loaded after the first response."""
         self._loading: asyncio.Task[None] | None = None
         self._pool: ThreadPoolExecutor | None = None
 
@@ -85,9 +85,9 @@ class Pages:
         if name in ASSETS and scope["path"] != f"/{name}":
             await _send(send, PageResponse(asset(name)[0], 200, ASSETS[name]), scope, forever=b"v=" in _query(scope))
             return
-        if scope["path"] != _FIRST and not self._routes:
+        if scope["path"] != _HOME_PATH and not self._routes:
             await self._load()
-        await _send(send, await self._with_client(receive, self._answer(scope)), scope)
+        await _send(send, await self._cancel_on_disconnect(receive, self._respond(scope)), scope)
         if not self._routes and self._loading is None:
             self._loading = asyncio.create_task(self._load())  # import while the query thread reads
 
@@ -95,7 +95,7 @@ class Pages:
         """Import the other pages outside the event loop."""
         self._routes = await asyncio.to_thread(_load_routes)
 
-    async def _with_client(self, receive: Receive, answer: Awaitable[PageResponse]) -> PageResponse:
+    async def _cancel_on_disconnect(self, receive: Receive, response: Awaitable[PageResponse]) -> PageResponse:
         """Return the response; cancel the query if the browser disconnects."""
         client = RequestingClient()
 
@@ -107,11 +107,11 @@ class Pages:
         REQUESTING_CLIENT.set(client)  # visible to the task of this request
         leaving = asyncio.ensure_future(leave())
         try:
-            return await answer
+            return await response
         finally:
             leaving.cancel()
 
-    async def _answer(self, scope: Scope) -> PageResponse:
+    async def _respond(self, scope: Scope) -> PageResponse:
         try:
             request, route = _read(scope, (_HOME, *self._routes))
             made: PageResponse | PoolResponse = await self._run_query(
@@ -121,22 +121,22 @@ class Pages:
         except Exception as error:  # noqa: BLE001  # show any error as a page and keep serving
             return await self._error_page(_as_page_error(error))
 
-    async def _run_on_pool(self, answer: PoolResponse) -> PageResponse:
+    async def _run_on_pool(self, response: PoolResponse) -> PageResponse:
         """Compute a response on a separate pool, because it sends queries to the node."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_POOL_SIZE, "explorer")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, answer.make)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, response.make)
 
     async def _error_page(self, error: PageError) -> PageResponse:
         """Return an error page; it has no navigation if the chain cannot be read."""
 
         def page(reader: NodeReader) -> bytes:
-            return self._site.page(reader, "error.html", title=error.title, words=error.words, status=error.status)
+            return self._site.page(reader, "error.html", title=error.title, text=error.text, status=error.status)
 
         try:
             body = await self._run_query(page, QueryKind.QUERY)
         except Exception:  # noqa: BLE001  # the store itself may have failed
-            body = render("bare.html", title=error.title, words=error.words)
+            body = render("bare.html", title=error.title, text=error.text)
         return PageResponse(body, error.status)
 
 
@@ -196,21 +196,21 @@ def _as_page_error(error: Exception) -> PageError:
             return PageError(500, "This cannot be shown", f"a defect of the explorer: {type(error).__name__}")
 
 
-async def _send(send: Send, answer: PageResponse, scope: Scope, *, forever: bool = False) -> None:
-    is_page = answer.content_type.startswith("text/html")
+async def _send(send: Send, response: PageResponse, scope: Scope, *, forever: bool = False) -> None:
+    is_page = response.content_type.startswith("text/html")
     headers = [
-        (b"content-type", answer.content_type.encode()),
-        (b"content-length", str(len(answer.body)).encode()),
+        (b"content-type", response.content_type.encode()),
+        (b"content-length", str(len(response.body)).encode()),
         (b"cache-control", b"max-age=31536000, immutable" if forever else b"no-store"),
         (b"content-security-policy", (_POLICY if is_page else _PICTURE_POLICY).encode()),
-        *_ALWAYS,
+        *_SECURITY_HEADERS,
     ]
-    if answer.redirect_to is not None:
-        headers.append((b"location", answer.redirect_to.encode("ascii", "replace")))
-    if answer.status == 405:
+    if response.redirect_to is not None:
+        headers.append((b"location", response.redirect_to.encode("ascii", "replace")))
+    if response.status == 405:
         headers.append((b"allow", b"GET, HEAD"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 
 
 _TIPSETS: Final = 20
@@ -269,4 +269,4 @@ def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageRespo
     )
 
 
-_HOME: Final = page_route(_FIRST, show_home)
+_HOME: Final = page_route(_HOME_PATH, show_home)

@@ -53,7 +53,7 @@ class PageError(Exception):
 
     def __init__(self, status: int, title: str, text: str) -> None:
         super().__init__(text)
-        self.status, self.title, self.words = status, title, text
+        self.status, self.title, self.text = status, title, text
 
 
 def not_found(text: str) -> PageError:

@@ -40,7 +40,7 @@ _MAX_MESSAGES: Final = 4_000
 ChooseSolc = Callable[[str], Solc]
 """Returns the compiler of a release. Raises VerificationError or InvalidInput."""
 Started = Callable[[CompilerRun | None], None]
-"""Called with the process that compiles, and with None when it has ended."""
+"""Callback that receives the compiler's process when it starts, and None when it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ def compile_submission(
     except InvalidInput as error:
         raise VerificationError("invalid_compiler_version", str(error)) from None
     begin = time.monotonic()
-    answer = _run(solc, submission, started)
+    solc_output = _run(solc, submission, started)
     seconds = time.monotonic() - begin
-    output = _contract(answer, submission)
+    output = _contract(solc_output, submission)
     _check_compiler(output, submission)
     try:
         artifact = ContractArtifact.of(submission.name, submission.file, {"abi": output.get("abi"), **output["evm"]})
@@ -106,13 +106,13 @@ def _run(solc: Solc, submission: Submission, started: Started) -> dict[str, Any]
             started(None)
 
 
-def _contract(answer: Mapping[str, Any], submission: Submission) -> Mapping[str, Any]:
+def _contract(solc_output: Mapping[str, Any], submission: Submission) -> Mapping[str, Any]:
     """Return the output for the contract. Raises VerificationError with the compiler's errors."""
-    errors = [found for found in answer.get("errors") or () if found.get("severity") == "error"]
+    errors = [found for found in solc_output.get("errors") or () if found.get("severity") == "error"]
     if errors:
         texts = (str(found.get("formattedMessage") or found.get("message")).strip() for found in errors)
         raise VerificationError("compiler_error", f"Compiler error. {'; '.join(texts)}"[:_MAX_MESSAGES])
-    found = (answer.get("contracts") or {}).get(submission.file, {}).get(submission.name)
+    found = (solc_output.get("contracts") or {}).get(submission.file, {}).get(submission.name)
     if not isinstance(found, Mapping):
         raise VerificationError(
             "contract_not_found_in_compiler_output",

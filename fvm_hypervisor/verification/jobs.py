@@ -131,11 +131,11 @@ class Verifier:
             del self._threads[job.id]
 
     def _verify(self, job: Job, submission: Submission) -> Mapping[str, Any]:
-        """Return the summary of a match, which is stored. Raises VerificationError."""
+        """Compile and compare; store the match and return its summary. Raises VerificationError."""
         with NodeClient(self._url()) as node:
             runtime = _runtime(node, job)
             created = _creation(node, job.address, submission.transaction)
-        made = compile_submission(submission, self._choose, lambda run: self._note(job.id, run))
+        made = compile_submission(submission, self._choose, lambda run: self._set_running(job.id, run))
         job.milliseconds = round(1000 * made.seconds)
         found = verdict(made.artifact, runtime, None if created is None else created[1])
         known = self.stored.get(job.address)
@@ -150,15 +150,15 @@ class Verifier:
             "fields": _fields(made, submission, runtime, created),
         }
         self.stored.put(job.address, entry)
-        self._name(job.address, made)
+        self._register_name(job.address, made)
         return summary
 
-    def _name(self, address: str, made: Compiled) -> None:
+    def _register_name(self, address: str, made: Compiled) -> None:
         """Register the contract's name and ABI with the node, for its pages and traces."""
         with suppress(NodeError), NodeClient(self._url()) as node:  # the node has too many interfaces
             node.request("hypervisor_addAbi", made.artifact.abi, address, made.artifact.name)
 
-    def _note(self, job: str, run: CompilerRun | None) -> None:
+    def _set_running(self, job: str, run: CompilerRun | None) -> None:
         with self._lock:
             if run is None:
                 self._running.pop(job, None)
@@ -228,7 +228,7 @@ def _summary(job: Job, found: Verdict) -> dict[str, Any]:
 def _fields(
     made: Compiled, submission: Submission, runtime: bytes, created: tuple[str, bytes] | None
 ) -> dict[str, Any]:
-    """Return the fields of a response for a verified contract that a client may ask for."""
+    """Return the optional fields of a response about a verified contract (`fields` in the API)."""
     source_json, evm = orjson.loads(submission.source_json), made.output["evm"]
     return {
         "creationBytecode": _bytecode(evm["bytecode"], None if created is None else created[1]),

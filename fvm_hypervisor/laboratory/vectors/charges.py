@@ -1,7 +1,7 @@
 """The gas charges of a message as JSON, and the first difference between two such lists.
 
-A trace is a list of events per message, in the format of `tests/oracle run --trace`, so that it can be compared with
-the reference's. A charge is `[name, milligas, part that is not for computation]`. A call is `{"call": address,
+A trace is a list of events per message, in the format of `tests/oracle run --trace`, which runs ref-fvm, so that the
+two can be compared. A charge is `[name, milligas, part that is not for computation]`. A call is `{"call": address,
 ...}`, `{"invoke": actor, ...}` and at its end `{"return": exit code}` or `{"error": ...}`. A file of traces has one
 object per line, beginning with `id`.
 """
@@ -24,8 +24,9 @@ Trace = list[list[Any]]
 """Events by message."""
 
 _WINDOW = 8
-"""Maximum number of charges that may equal a single charge of the other side."""
+"""Maximum number of charges on one side that together may equal a single charge on the other."""
 _SHOWN = 4
+"""Number of charges shown per side after the first difference."""
 
 
 def trace_of(events: Iterable[TraceEvent]) -> Trace:
@@ -127,7 +128,7 @@ def first_difference(ours: Iterable[Any], theirs: Iterable[Any]) -> list[str]:
         if left[i].milligas == right[j].milligas:
             steps = (1, 1)
         else:
-            steps = _next_meeting(left[i : i + _WINDOW], right[j : j + _WINDOW])
+            steps = _next_equal_sums(left[i : i + _WINDOW], right[j : j + _WINDOW])
         if steps == (0, 0):
             break
         i, j = i + steps[0], j + steps[1]
@@ -142,14 +143,14 @@ def first_difference(ours: Iterable[Any], theirs: Iterable[Any]) -> list[str]:
     return lines
 
 
-def _next_meeting(left: list[Charge], right: list[Charge]) -> tuple[int, int]:
+def _next_equal_sums(left: list[Charge], right: list[Charge]) -> tuple[int, int]:
     """Return the numbers of charges after which both sums are equal again; (0, 0) if they are not within the window."""
     left_start, right_start = left[0].total - left[0].milligas, right[0].total - right[0].milligas
     sums = {charge.total - left_start: index for index, charge in enumerate(left, 1)}
     for index, charge in enumerate(right, 1):
-        met = sums.get(charge.total - right_start)
-        if met is not None:
-            return met, index
+        count = sums.get(charge.total - right_start)
+        if count is not None:
+            return count, index
     return 0, 0
 
 

@@ -71,8 +71,8 @@ def read_environment(env: Any, schedule: ForkSchedule, chain_id: int) -> Environ
     withdrawals = env.get("withdrawals")
     if fork.withdrawals and withdrawals is None:
         raise MissingValue(f"'withdrawals' is missing: {fork.name} requires it")
-    work = _difficulty(env, fork, number, timestamp)
-    random = _number(env, "currentRandom") if fork.proof_of_stake else work
+    difficulty = _difficulty(env, fork, number, timestamp)
+    random = _number(env, "currentRandom") if fork.proof_of_stake else difficulty
     if fork.proof_of_stake and env.get("currentRandom") is None:
         raise MissingValue(f"'currentRandom' is missing: {fork.name} requires it")
     root = env.get("parentBeaconBlockRoot")
@@ -100,7 +100,7 @@ def read_environment(env: Any, schedule: ForkSchedule, chain_id: int) -> Environ
         ),
         base_fee=base_fee if fork.has_base_fee else _optional_number(env, "currentBaseFee"),
         random=randomness,
-        difficulty=None if fork.proof_of_stake else work,
+        difficulty=None if fork.proof_of_stake else difficulty,
         hashes=_hashes(env),
         beacon_root=None if root is None or not fork.beacon_root else read_bytes(root, "parentBeaconBlockRoot", 32),
         withdrawals=None

@@ -1,6 +1,7 @@
-"""Access to cheatcodes on a fork: denied to the network's contracts, granted to the test and what it creates.
+"""Access to cheatcodes on a fork, as in forge.
 
-`allowCheatcodes` grants it to others. As in forge.
+Access is denied to the forked network's contracts and granted to the test and the contracts that it creates.
+`allowCheatcodes` grants it to other contracts.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def is_denied(cheats: Cheats, calls: CallManager, account: EthAddress) -> bool:
 
 
 def note_etched(context: Context, account: EthAddress) -> None:
-    """Record code that a test etches at an address without code, to deny it cheatcodes."""
+    """Deny cheatcodes to an address without code at which a test etches code."""
     origin = context.cheats.origin
     if origin is not None and origin.active is not None and not context.ledger.code(account):
         context.state.denied.add(account)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
-from fvm_hypervisor.soltest.cheatcodes.strings import pieces, read_value
+from fvm_hypervisor.soltest.cheatcodes.strings import read_value, split_text
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.consent import Consent
 from fvm_hypervisor.soltest.programs import run_program
@@ -43,7 +43,7 @@ def _value(name: str, text: str, kind: str) -> Any:
 
 
 def _list(name: str, text: str, delimiter: str, kind: str) -> list[Any]:
-    parts = [part.strip() for part in pieces(text, delimiter)]
+    parts = [part.strip() for part in split_text(text, delimiter)]
     return [_value(name, part, kind) for part in parts] if parts[0] else []  # as in forge: empty if the first part is
 
 

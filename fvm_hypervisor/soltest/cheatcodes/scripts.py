@@ -23,7 +23,7 @@ _TYPES: Final = ("CALL", "CREATE", "CREATE2")
 _CREATIONS: Final = ("CREATE", "CREATE2")
 
 Summary = tuple[bytes, int, EthAddress, int, bool]
-"""Hash, type, contract, block, and True for success."""
+"""A sent transaction: hash, index in `_TYPES`, contract, block number, and True if it succeeded."""
 
 
 def _broadcasts(context: Context, name: str, chain: int, types: Sequence[str]) -> list[Summary]:
@@ -43,7 +43,7 @@ def _broadcasts(context: Context, name: str, chain: int, types: Sequence[str]) -
 
 
 def _runs(context: Context, chain: int) -> Iterator[Any]:
-    """Yield the files of one chain, without the copy of the latest run."""
+    """Yield the parsed broadcast files of one chain, except `run-latest.json`, which is a copy."""
     context.note_input("files")
     for file in sorted((context.settings.root / "broadcast").glob(f"**/{chain}/*.json")):
         if file.name.endswith("-latest.json"):
@@ -65,7 +65,7 @@ def _summary(sent: dict[str, Any], receipt: dict[str, Any]) -> Summary:
     )
 
 
-def _last(found: list[Summary]) -> Summary:
+def _latest(found: list[Summary]) -> Summary:
     if not found:
         raise CheatcodeFailure("No broadcasts found")
     return found[0]
@@ -73,7 +73,7 @@ def _last(found: list[Summary]) -> Summary:
 
 @cheatcode("getBroadcast(string,uint64,uint8)", returns=_SUMMARY)
 def _broadcast(context: Context, name: str, chain: int, type_: int) -> Summary:
-    return _last(_broadcasts(context, name, chain, _TYPES[type_ : type_ + 1]))
+    return _latest(_broadcasts(context, name, chain, _TYPES[type_ : type_ + 1]))
 
 
 @cheatcode("getBroadcasts(string,uint64,uint8)", returns=f"{_SUMMARY}[]")
@@ -93,7 +93,7 @@ def _deployment_here(context: Context, name: str) -> EthAddress:
 
 @cheatcode("getDeployment(string,uint64)", returns="address")
 def _deployment(context: Context, name: str, chain: int) -> EthAddress:
-    return _last(_broadcasts(context, name, chain, _CREATIONS))[2]
+    return _latest(_broadcasts(context, name, chain, _CREATIONS))[2]
 
 
 @cheatcode("getDeployments(string,uint64)", returns="address[]")

@@ -64,8 +64,8 @@ def read_value(text: str, kind: str, shown: str | None = None) -> Any:
         return _read(text.strip(), kind)
     except _Malformed as error:
         name = f'"{text}"' if shown is None else shown
-        pointed = f"parser error:\n{shown or text}\n{' ' * (0 if shown else error.at)}^\n{error.why}"
-        raise CheatcodeFailure(f"failed parsing {name} as type `{kind}`: {pointed}") from None
+        marked = f"parser error:\n{shown or text}\n{' ' * (0 if shown else error.at)}^\n{error.why}"
+        raise CheatcodeFailure(f"failed parsing {name} as type `{kind}`: {marked}") from None
     except ValueError as error:
         name = f'"{text}"' if shown is None else shown
         raise CheatcodeFailure(f"failed parsing {name} as type `{kind}`: {error}") from None
@@ -120,7 +120,7 @@ def read_number(text: str, kind: str) -> int:
 
 _UNITS: Final = {"wei": 0, "gwei": 9, "ether": 18}
 _MAX_POWER: Final = 400
-"""Power of ten beyond which a number is too large for every type."""
+"""Limit of the exponent, so that no huge power is computed; 10^400 exceeds every type."""
 _TOO_LARGE: Final = "number too large to fit in target type"
 _NO_PREFIX: Final = 'missing hex prefix ("0x") for hex string'
 
@@ -195,8 +195,8 @@ def _replace(_context: Context, text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def pieces(text: str, delimiter: str) -> list[str]:
-    """Split a string; without a delimiter, return each character between two empty strings.
+def split_text(text: str, delimiter: str) -> list[str]:
+    """Split a string; an empty delimiter gives an empty string, each character, and an empty string.
 
     Raises CheatcodeFailure if the result is too large.
     """
@@ -206,7 +206,7 @@ def pieces(text: str, delimiter: str) -> list[str]:
 
 @cheatcode("split(string,string)", returns="string[]")
 def _split(_context: Context, text: str, delimiter: str) -> Sequence[str]:
-    return pieces(text, delimiter)
+    return split_text(text, delimiter)
 
 
 @cheatcode("indexOf(string,string)", returns="uint256")

@@ -41,12 +41,12 @@ _MAX_RESULTS: Final = 100_000
 
 @dataclass(slots=True)
 class MutationCache:
-    """Cached results of a project. With `force`, no result is reused."""
+    """Cached results of a project; with `project.force`, no result is reused."""
 
     project: Project
     compiler: MutantCompiler
     common: str
-    """Hash of everything that all mutants depend on."""
+    """Hash of the inputs that all results share: versions, settings and options."""
     _known: dict[str, tuple[str, str]] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
 
@@ -67,7 +67,7 @@ class MutationCache:
         return self.project.root / self.project.cache / CACHE_FOLDER / "mutations.json"
 
     def key(self, mutant: Mutant, suites: Sequence[Suite]) -> str:
-        """Return the key of a mutant's result by these tests."""
+        """Return the key of the result of running these tests against a mutant."""
         sources = self.compiler.sources
         files = {suite.file for suite in suites}
         text = mutant.apply(sources.texts[mutant.file])

@@ -23,17 +23,20 @@ from localnet.fork.answers import quantity, word_of
 from localnet.fork.node_client import NodeError
 from localnet.rules.call_request import CallRequest
 
-_OF_CALLS: Final = ("from", "to", "value", "input")
-_LEAST_GAS: Final = 21_000
+_CALL_FIELDS: Final = ("from", "to", "value", "input")
+_TRANSFER_GAS: Final = 21_000
 NO_SENDER: Final = (
     f"no sender is given, and the key of Foundry's default sender, {checksummed(DEFAULT_SENDER)}, is unknown: give one "
     "with --private-key, or use --unlocked --sender if the node signs"
 )
-_POLL: Final = 0.2
+_POLL_INTERVAL: Final = 0.2
 """Seconds between two requests for a receipt."""
 
 Request = Callable[..., Any]
-"""Sends a request: a reader of the response, a method and its parameters (`NodeClient.read`)."""
+"""Sends a request to the node (`NodeClient.read`).
+
+The arguments are a function that parses the response, the method, and the method's parameters.
+"""
 
 
 class SimulationFailed(HypervisorError):
@@ -41,7 +44,7 @@ class SimulationFailed(HypervisorError):
 
 
 @dataclass(frozen=True, slots=True)
-class TriedTransaction:
+class SimulatedTransaction:
     """Gas limit from the estimate, and gas used, of a simulated transaction."""
 
     gas_limit: int
@@ -50,13 +53,13 @@ class TriedTransaction:
 
 def simulate(
     network: Network, planned: Sequence[PlannedTransaction], percent: int = 130, first: int = 1
-) -> list[TriedTransaction]:
+) -> list[SimulatedTransaction]:
     """Execute transactions on a fork of the network as their senders, one per block, with real actors.
 
-    Gas limits are the estimates, times `percent` percent; `first` is the number of the first one in the script. Raises
-    SimulationFailed.
+    A gas limit is `percent` percent of the estimate. `first` is the number of the first planned transaction in the
+    script. Raises SimulationFailed.
     """
-    tried = []
+    simulated = []
     for number, one in enumerate(planned, first):
         call = one.call
         request = CallRequest(call.to, call.data, TokenAmount(call.value), call.sender)
@@ -70,10 +73,10 @@ def simulate(
             raise SimulationFailed(
                 f"transaction {number} of the script creates {shown(created)}, but the script used {shown(one.address)}"
             )
-        tried.append(
-            TriedTransaction(min(estimate * percent // 100, network.rules.limits.message_gas), receipt.gas_used)
+        simulated.append(
+            SimulatedTransaction(min(estimate * percent // 100, network.rules.limits.message_gas), receipt.gas_used)
         )
-    return tried
+    return simulated
 
 
 def check_sendable(plan: ScriptPlan) -> None:
@@ -92,26 +95,28 @@ def check_funds(
 ) -> None:
     """Raise SimulationFailed if a sender cannot pay all its transactions on a network, before any is sent.
 
-    `planned` has their numbers and gas limits; an unknown limit is 0 and counts as that of a transfer. `price` is the
-    maximum, in attoFIL. The balance before a transaction is that of the script's run, minus the fees so far.
+    `planned` holds (number in the script, transaction, gas limit); a limit of 0 is unknown and counts as that of a
+    transfer. `price` is the maximum gas price in attoFIL. A script runs without fees, so the balance that its run had
+    before a transaction is reduced by the fees up to that transaction.
     """
     fees: dict[EthAddress, int] = {}
     for number, one, limit in planned:
-        sender, fee = one.call.sender, (limit or _LEAST_GAS) * price
+        sender, fee = one.call.sender, (limit or _TRANSFER_GAS) * price
         fees[sender] = fees.get(sender, 0) + fee
         if one.call.funds < one.call.value + fees[sender]:
-            has = request(quantity, "eth_getBalance", f"0x{sender.hex()}", "latest")
+            balance = request(quantity, "eth_getBalance", f"0x{sender.hex()}", "latest")
             raise SimulationFailed(
                 f"{shown(sender)} cannot pay for transaction {number} of the script, which may cost "
                 f"{show_fil(TokenAmount(one.call.value + fee))} ({show_fil(TokenAmount(one.call.value))} plus gas): "
-                f"its balance is {show_fil(has)}. No transaction was sent. Fund it, then continue with {by}"
+                f"its balance is {show_fil(balance)}. No transaction was sent. Fund it, then continue with {by}"
             )
 
 
 def check_order(planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
     """Raise InvalidInput if a sender's transactions on a network do not have ascending nonces.
 
-    `planned` has their numbers. Each fork begins with the network's nonces, so two forks of it use the same ones.
+    `planned` holds (number in the script, transaction). Each fork begins with the network's nonces, so two forks of it
+    use the same ones.
     """
     last: dict[EthAddress, tuple[int, int]] = {}
     for number, one in planned:
@@ -155,12 +160,12 @@ def check_price(request: Request, gas_price: int | None) -> None:
 
 def check_sender(sender: EthAddress, keys: Container[EthAddress]) -> None:
     """Raise InvalidInput for a transaction from Foundry's default sender, as forge does."""
-    if not is_named(sender, keys):
+    if not has_known_signer(sender, keys):
         raise InvalidInput(NO_SENDER)
 
 
-def is_named(sender: EthAddress, keys: Container[EthAddress]) -> bool:
-    """Return True unless it is the default sender without a key."""
+def has_known_signer(sender: EthAddress, keys: Container[EthAddress]) -> bool:
+    """Return False for Foundry's default sender without a key, True for any other sender."""
     return sender != DEFAULT_SENDER or sender in keys
 
 
@@ -184,7 +189,7 @@ def fees(
     return {"maxFeePerGas": hex(top), "maxPriorityFeePerGas": hex(min(premium, top))}
 
 
-def highest(price: Mapping[str, str]) -> int:
+def max_gas_price(price: Mapping[str, str]) -> int:
     """Return the maximum price of gas with these fees, in attoFIL."""
     return int(price.get("maxFeePerGas", price.get("gasPrice", "0x0")), 16)
 
@@ -207,7 +212,7 @@ class ScriptSender:
     timeout: float = 120.0
     notify: Callable[[str], None] = lambda _: None
     before: int = 0
-    """Number of the script's transactions before those of the record."""
+    """Number of transactions of the script that precede the record's first one."""
     _waiting: list[dict[str, Any]] = field(default_factory=list)
 
     def check(self) -> None:
@@ -265,7 +270,7 @@ class ScriptSender:
         price = fees(self.request, legacy=self.legacy, gas_price=self.gas_price, priority=self.priority)
         self._check_funds(row, price)
         if int(sent["gas"], 16) == 0:
-            call = {name: word for name, word in sent.items() if name in _OF_CALLS and word is not None}
+            call = {name: word for name, word in sent.items() if name in _CALL_FIELDS and word is not None}
             sent["gas"] = hex(self.request(quantity, "eth_estimateGas", call))
             self._check_funds(row, price)
         if self.unlocked:
@@ -282,7 +287,7 @@ class ScriptSender:
             value=int(sent["value"], 16),
             data=bytes.fromhex(sent["input"][2:]),
             gas_limit=int(sent["gas"], 16),
-            max_fee=highest(price),
+            max_fee=max_gas_price(price),
             max_priority_fee=premium,
         )
         signed = Account.from_key(self.keys[sender]).sign(transaction)
@@ -296,15 +301,15 @@ class ScriptSender:
         An unknown gas limit counts as that of a transfer.
         """
         sent = row["transaction"]
-        gas, value = int(sent["gas"], 16) or _LEAST_GAS, int(sent["value"], 16)
-        fee = gas * highest(price)
-        has = self.request(quantity, "eth_getBalance", sent["from"], "latest")
-        if has < value + fee:
+        gas, value = int(sent["gas"], 16) or _TRANSFER_GAS, int(sent["value"], 16)
+        fee = gas * max_gas_price(price)
+        balance = self.request(quantity, "eth_getBalance", sent["from"], "latest")
+        if balance < value + fee:
             number = self.before + self.record.transactions.index(row) + 1
             raise SimulationFailed(
                 f"{shown(_address(sent['from']))} cannot pay for transaction {number} of the script, which may cost "
-                f"{show_fil(value + fee)} ({show_fil(value)} plus gas): its balance is {show_fil(has)}. Fund it, then "
-                f"continue with {self.record.resume_options}"
+                f"{show_fil(value + fee)} ({show_fil(value)} plus gas): its balance is {show_fil(balance)}. Fund it, "
+                f"then continue with {self.record.resume_options}"
             )
 
     def _collect(self) -> None:
@@ -334,40 +339,40 @@ class ScriptSender:
                 raise NodeError(
                     f"{transaction} has no receipt after {self.timeout:g} seconds: continue to wait with {options}"
                 )
-            time.sleep(_POLL)
+            time.sleep(_POLL_INTERVAL)
 
 
-def _hash(answer: Any) -> str:
-    return f"0x{word_of(answer).hex()}"
+def _hash(response: Any) -> str:
+    return f"0x{word_of(response).hex()}"
 
 
-def _same_hash(own: str, answer: Any) -> str:
-    """Return the hash in a response. Raises ValueError if it is another one."""
-    found = _hash(answer)
+def _same_hash(own: str, response: Any) -> str:
+    """Return the hash in a response. Raises ValueError if it differs from `own`."""
+    found = _hash(response)
     if found != own.lower():
         raise ValueError(f"the transaction's hash is {own}")
     return found
 
 
-def _base_fee(answer: Any) -> int:
+def _base_fee(response: Any) -> int:
     """Return the base fee of a block; 0 on a network without one."""
-    return quantity(answer.get("baseFeePerGas") or "0x0")
+    return quantity(response.get("baseFeePerGas") or "0x0")
 
 
-def _is_known(answer: Any) -> bool:
-    if answer is not None and not isinstance(answer, dict):
+def _is_known(response: Any) -> bool:
+    if response is not None and not isinstance(response, dict):
         raise TypeError("no object")
-    return answer is not None
+    return response is not None
 
 
-def _receipt_of(transaction: str, answer: Any) -> dict[str, Any] | None:
+def _receipt_of(transaction: str, response: Any) -> dict[str, Any] | None:
     """Return the receipt of a transaction, or None if there is none yet."""
-    if not _is_known(answer):
+    if not _is_known(response):
         return None
-    quantity(answer["gasUsed"])
-    quantity(answer["blockNumber"])
-    _same_hash(transaction, answer["transactionHash"])
-    return {**answer, "transactionHash": transaction, "status": hex(quantity(answer["status"]))}
+    quantity(response["gasUsed"])
+    quantity(response["blockNumber"])
+    _same_hash(transaction, response["transactionHash"])
+    return {**response, "transactionHash": transaction, "status": hex(quantity(response["status"]))}
 
 
 def _address(text: str) -> EthAddress:

@@ -283,15 +283,15 @@ def test_pause_while_reversing_from_end_is_a_stop(debug: Debug, monkeypatch: pyt
 
 def paused_while_it_runs(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """Pause the next executions this many times, each after its first instruction."""
-    ask, left = StepListener._ask, [times]
+    consult, left = StepListener._consult_plan, [times]
 
     def asked(self: StepListener, site: StopSite) -> None:
         if left[0] and site.position > Position(1):
             left[0] -= 1
             self.interrupted = True
-        ask(self, site)
+        consult(self, site)
 
-    monkeypatch.setattr(StepListener, "_ask", asked)
+    monkeypatch.setattr(StepListener, "_consult_plan", asked)
 
 
 def test_caller_stack_is_inspected_by_rerunning(debug: Debug) -> None:
