@@ -45,7 +45,7 @@ class OtherRules(InvalidInput):
 
 
 class FolderSource:
-    """See `localnet.chain.tipset_sources.TipsetSource`. The folder is opened read-only; a node may have it open."""
+    """A source of the tipsets in a folder, which is opened read-only; a node may have it open."""
 
     def __init__(self, path: Path, overlay: Overlay | None = None) -> None:
         """Raise InvalidInput for a folder without a chain, and for one under other rules than Filecoin's.

@@ -73,7 +73,7 @@ def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
 
 
 class AccountMessages:
-    """See `localnet.rules.parts.MessageRules`: another set's, and transactions of type 4."""
+    """Message rules that add transactions of type 4 to those of another set (`localnet.rules.parts.MessageRules`)."""
 
     def __init__(self, inner: MessageRules, variant: DelegationVariant) -> None:
         self._inner = inner
@@ -143,7 +143,7 @@ class AccountCallRules:
 
 
 class AccountViews:
-    """See `localnet.rules.parts.ViewRules`: another set's, and whose code authorizations name."""
+    """View rules that add code delegations to those of another set (`localnet.rules.parts.ViewRules`)."""
 
     def __init__(self, inner: ViewRules) -> None:
         self._inner = inner

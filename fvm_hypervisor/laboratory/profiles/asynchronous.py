@@ -69,7 +69,7 @@ def know_outbox(machine: MachineState) -> None:
 
 
 class OutboxBlocks:
-    """See `localnet.rules.parts.BlockRules`: another set's, and deliveries at the end of each epoch."""
+    """Block rules that add deliveries at the end of each epoch to those of another set."""
 
     def __init__(self, inner: BlockRules) -> None:
         self._inner = inner

@@ -73,7 +73,7 @@ def shares_of(option: str) -> tuple[Lane, ...]:
 
 
 class LaneBuilding:
-    """See `localnet.rules.parts.BuildingRules`."""
+    """Rules of block building that reserve a share of the block's gas for each lane."""
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         self.lanes = tuple(lanes)

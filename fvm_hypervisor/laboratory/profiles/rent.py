@@ -94,7 +94,7 @@ def terms_of(option: str) -> tuple[bool, RentTerms]:
 
 
 class RentBlocks:
-    """See `localnet.rules.parts.BlockRules`: another set's, and rent at the end of each epoch."""
+    """Block rules that add the collection of rent at the end of each epoch to those of another set."""
 
     def __init__(self, inner: BlockRules) -> None:
         self._inner = inner

@@ -30,7 +30,7 @@ _OF_ACCOUNT: Final = ("nonce", "code", "created", "destroyed", "transient", "slo
 
 
 class AccountForks:
-    """See `forks.ForkRules`."""
+    """Operations on forks under Ethereum's rules (`forks.ForkRules`)."""
 
     @staticmethod
     def at_block(context: Context, url: str, number: int | None) -> NetworkFork:

@@ -38,7 +38,7 @@ _REFUSED: Final = (ExitCode.SYS_SENDER_INVALID, ExitCode.SYS_SENDER_STATE_INVALI
 
 
 class TipsetForks:
-    """See `forks.ForkRules`."""
+    """Operations on forks under Filecoin's rules (`forks.ForkRules`)."""
 
     @staticmethod
     def at_block(context: Context, url: str, number: int | None) -> NetworkFork:

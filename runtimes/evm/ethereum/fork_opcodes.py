@@ -40,7 +40,7 @@ def with_opcodes(before: Opcodes, rows: str) -> Opcodes:
 
 
 HOMESTEAD_OPCODES: Final = with_opcodes(FRONTIER_OPCODES, "f4 DELEGATECALL 40")
-"""EIP-7."""
+"""Opcodes of Homestead, which adds DELEGATECALL (EIP-7)."""
 TANGERINE_WHISTLE_OPCODES: Final = with_opcodes(
     HOMESTEAD_OPCODES,
     """
@@ -48,19 +48,19 @@ TANGERINE_WHISTLE_OPCODES: Final = with_opcodes(
     f4 DELEGATECALL 700  ff SELFDESTRUCT 5000
 """,
 )
-"""EIP-150."""
+"""Opcodes of Tangerine Whistle, which raises the prices of state access (EIP-150)."""
 BYZANTIUM_OPCODES: Final = with_opcodes(
     TANGERINE_WHISTLE_OPCODES, "3d RETURNDATASIZE 2  3e RETURNDATACOPY 3  fa STATICCALL 700  fd REVERT 0"
 )
-"""EIP-140, EIP-211, EIP-214."""
+"""Opcodes of Byzantium, which adds REVERT (EIP-140), return data (EIP-211) and STATICCALL (EIP-214)."""
 CONSTANTINOPLE_OPCODES: Final = with_opcodes(
     BYZANTIUM_OPCODES, "1b SHL 3  1c SHR 3  1d SAR 3  3f EXTCODEHASH 400  f5 CREATE2 32000"
 )
-"""EIP-145, EIP-1014, EIP-1052."""
+"""Opcodes of Constantinople, which adds shifts (EIP-145), CREATE2 (EIP-1014) and EXTCODEHASH (EIP-1052)."""
 ISTANBUL_OPCODES: Final = with_opcodes(
     CONSTANTINOPLE_OPCODES, "31 BALANCE 700  3f EXTCODEHASH 700  46 CHAINID 2  47 SELFBALANCE 5  54 SLOAD 800"
 )
-"""EIP-1344, EIP-1884."""
+"""Opcodes of Istanbul, which adds CHAINID (EIP-1344) and SELFBALANCE, and reprices state access (EIP-1884)."""
 BERLIN_OPCODES: Final = with_opcodes(
     ISTANBUL_OPCODES,
     """
@@ -68,19 +68,22 @@ BERLIN_OPCODES: Final = with_opcodes(
     f2 CALLCODE 0        f4 DELEGATECALL 0   fa STATICCALL 0
 """,
 )
-"""EIP-2929: the gas of an access is dynamic, because it depends on whether the access is the first one."""
+"""Opcodes of Berlin; access to state has only a dynamic price, by whether the access is the first one (EIP-2929)."""
 LONDON_OPCODES: Final = with_opcodes(BERLIN_OPCODES, "48 BASEFEE 2")
-"""EIP-3198."""
+"""Opcodes of London, which adds BASEFEE (EIP-3198)."""
 PARIS_OPCODES: Final = with_opcodes(LONDON_OPCODES, "44 PREVRANDAO 2")
-"""EIP-4399."""
+"""Opcodes of Paris, which replaces DIFFICULTY by PREVRANDAO (EIP-4399)."""
 SHANGHAI_OPCODES: Final = with_opcodes(PARIS_OPCODES, "5f PUSH0 2")
-"""EIP-3855."""
+"""Opcodes of Shanghai, which adds PUSH0 (EIP-3855)."""
 CANCUN_OPCODES: Final = with_opcodes(
     SHANGHAI_OPCODES, "49 BLOBHASH 3  4a BLOBBASEFEE 2  5c TLOAD 100  5d TSTORE 100  5e MCOPY 3"
 )
-"""EIP-1153, EIP-4844, EIP-5656, EIP-7516."""
+"""Opcodes of Cancun.
+
+Adds transient storage (EIP-1153), BLOBHASH (EIP-4844), MCOPY (EIP-5656) and BLOBBASEFEE (EIP-7516).
+"""
 OSAKA_OPCODES: Final = with_opcodes(CANCUN_OPCODES, "1e CLZ 5")
-"""EIP-7939."""
+"""Opcodes of Osaka, which adds CLZ (EIP-7939)."""
 
 PROPOSED_OPCODES: Final[Mapping[int, str]] = MappingProxyType({
     1153: "5c TLOAD 100  5d TSTORE 100",

@@ -81,7 +81,7 @@ class RegionCompiler:
             self._codes.move_to_end(key)
         return found
 
-    def ask(self, found: CodeRegions, code: bytes, rules: EngineRules, root: int) -> None:
+    def request(self, found: CodeRegions, code: bytes, rules: EngineRules, root: int) -> None:
         """Request the region around a landing, unless it was requested before or too many are queued."""
         with self._lock:
             if self._queue.qsize() >= _MAX_QUEUED or found.waiting >= _MAX_QUEUED_PER_CODE:

@@ -68,7 +68,7 @@ class InstanceRegions:
                 number, landing, which = self.hot[3 * index + 1 : 3 * index + 4]
                 data = self._data(number, command)
                 code = self._code(number, which, data, rules[which])
-                self._compiler.ask(code.found, data, rules[which], landing)
+                self._compiler.request(code.found, data, rules[which], landing)
                 if code not in self.awaited:
                     self.awaited.append(code)
         if self.awaited:

@@ -107,7 +107,7 @@ def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
     compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
     found = compiler.regions(loops, RULES)
     for landing in sorted(landings_of(loops)):
-        compiler.ask(found, loops, RULES, landing)
+        compiler.request(found, loops, RULES, landing)
     assert 1 < len(found.compiled) < 60
     assert found.size <= 200 << 10
     assert sum(len(region.module.serialize()) for region in found.compiled) < 4 << 20
@@ -119,7 +119,7 @@ def test_all_codes_together_come_to_a_bounded_size(monkeypatch: pytest.MonkeyPat
     compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
     known = [compiler.regions(code, RULES) for code in codes]
     for code, found in zip(codes, known, strict=True):
-        compiler.ask(found, code, RULES, min(landings_of(code)))
+        compiler.request(found, code, RULES, min(landings_of(code)))
         monkeypatch.setattr(compiler_module, "_MAX_CACHED_BYTES", 3 * known[0].size)
     assert [compiler.regions(code, RULES) is found for code, found in zip(codes, known, strict=True)] == [
         False, False, False, True, True, True,
