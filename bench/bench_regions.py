@@ -86,7 +86,7 @@ def request(code: bytes, landing: int) -> float:
     compiler = fresh_compiler()
     found = compiler.regions(code, RULES)
     start = process_time()
-    compiler.ask(found, code, RULES, landing)
+    compiler.request(found, code, RULES, landing)
     return process_time() - start
 
 
@@ -96,7 +96,7 @@ def whole(code: bytes) -> float:
     found = compiler.regions(code, RULES)
     start = process_time()
     for landing in sorted(landings_of(code)):
-        compiler.ask(found, code, RULES, landing)
+        compiler.request(found, code, RULES, landing)
     return process_time() - start
 
 
@@ -109,12 +109,12 @@ def memory() -> tuple[float, float]:
     """Return MiB held by a compiled contract, and at the peak of compiling one. Needs a separate process."""
     code, compiler = runtime_code(LARGE), fresh_compiler()
     for landing in landings_of(code):  # the compiler's state after its first module does not count
-        compiler.ask(compiler.regions(code, RULES), code, RULES, landing)
+        compiler.request(compiler.regions(code, RULES), code, RULES, landing)
     before, highest = resident(), getrusage(RUSAGE_SELF).ru_maxrss * 1_024
     for copy in range(COPIES):
         own = code + bytes((copy,))
         for landing in landings_of(code):
-            compiler.ask(compiler.regions(own, RULES), own, RULES, landing)
+            compiler.request(compiler.regions(own, RULES), own, RULES, landing)
     held = resident() - before
     peak = max(getrusage(RUSAGE_SELF).ru_maxrss * 1_024, highest) - max(before, resident())
     return held / COPIES / MEBIBYTE, max(0, peak) / MEBIBYTE

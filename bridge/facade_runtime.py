@@ -99,10 +99,10 @@ class FacadeRuntime:
             raise FacadeRefusal("ActorError", receiver, function.method, outcome.exit_code, data)
         if block is not None and block.codec not in (CBOR, DAG_CBOR):
             raise FacadeRefusal("BadAnswer", receiver, function.method, f"codec 0x{block.codec:x}")
-        answer = function.encode_return(receiver, None if block is None else block.data)
+        output = function.encode_return(receiver, None if block is None else block.data)
         # return
-        kernel.gas.charge("OnFacade", PRICE_PER_BYTE * len(answer))
-        return Outcome(ExitCode.OK, _block(kernel, answer, function), outcome.message)
+        kernel.gas.charge("OnFacade", PRICE_PER_BYTE * len(output))
+        return Outcome(ExitCode.OK, _block(kernel, output, function), outcome.message)
 
 
 def _calldata(block: Block | None) -> bytes:
@@ -113,9 +113,9 @@ def _calldata(block: Block | None) -> bytes:
         return b""
 
 
-def _block(kernel: Kernel, answer: bytes, function: FacadeFunction) -> BlockId:
+def _block(kernel: Kernel, output: bytes, function: FacadeFunction) -> BlockId:
     try:
-        return kernel.ipld.create(CBOR, byte_string(answer))
+        return kernel.ipld.create(CBOR, byte_string(output))
     except SyscallError as error:  # the ABI encoding exceeds the maximum block size
         raise FacadeRefusal("BadAnswer", kernel.context.receiver, function.method, str(error)) from None
 

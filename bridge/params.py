@@ -112,13 +112,13 @@ class CreateReturn:
         """Decode CBOR. Raises ParamsError."""
         reader = CborReader(data)
         reader.array(3)
-        answer = cls(
+        result = cls(
             ActorID(reader.unsigned()),
             reader.optional_byte_string(),
             EthAddress(reader.byte_string(ETH_ADDRESS_LENGTH)),
         )
         reader.end()
-        return answer
+        return result
 
 
 def calldata_of(codec: int, data: bytes) -> bytes:

@@ -40,7 +40,7 @@ class PackedEntries:
 
     def __init__(self, recent: int = RECENT, page: int = PAGE) -> None:
         """Keep `recent` bytes of the newest entries uncompressed, and older ones in pages of `page` bytes."""
-        self._most, self._page = recent, page
+        self._max_recent, self._page = recent, page
         self._names: dict[bytes, bytes | None] = {}
         self._recent: dict[bytes, bytes | None] = {}
         self._size = 0
@@ -72,7 +72,7 @@ class PackedEntries:
                 size += len(key)
             recent[key] = value  # replaced in place, so that a concurrent reader finds one of the two values
         self._size = size
-        while self._size > self._most + self._page:
+        while self._size > self._max_recent + self._page:
             self._pack()
 
     def _pack(self) -> None:

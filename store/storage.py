@@ -31,8 +31,8 @@ class StorageHead(Protocol):
     def check(self, old: Cid | None) -> None:
         """Raise HeadMoved if the current state is not `old`."""
 
-    def move(self, old: Cid | None, new: Cid, kept: Iterable[tuple[Cid, bytes]]) -> None:
-        """Atomically store the blocks `kept` and move the head from `old` to `new`.
+    def move(self, old: Cid | None, new: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        """Atomically store `blocks` and move the head from `old` to `new`.
 
         Raises HeadMoved if the head is not `old`.
         """
@@ -52,9 +52,9 @@ class NamedHead:
     def check(self, old: Cid | None) -> None:
         check_expected(self.store, {self.key: old})
 
-    def move(self, old: Cid | None, new: Cid, kept: Iterable[tuple[Cid, bytes]]) -> None:
+    def move(self, old: Cid | None, new: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Store the blocks and set the name in one commit of the store."""
-        self.store.commit(kept, {self.key: bytes(new)}, expected={self.key: old})
+        self.store.commit(blocks, {self.key: bytes(new)}, expected={self.key: old})
 
 
 class Storage:

@@ -55,11 +55,11 @@ def call(
     except NodeError as error:
         raise explain_revert(error, interface, artifacts) from None
     outputs = _outputs(interface, data)
-    answer = raw if outputs is None else as_plain(_decode(interface, data, raw))
+    result = raw if outputs is None else as_plain(_decode(interface, data, raw))
     if as_json:
-        typer.echo(json.dumps({"answer": answer}))
+        typer.echo(json.dumps({"answer": result}))
         return
-    for item in answer if outputs is not None and len(outputs) > 1 else [answer]:
+    for item in result if outputs is not None and len(outputs) > 1 else [result]:
         if item is not None:
             typer.echo(item if isinstance(item, str) else json.dumps(item))
 
@@ -104,22 +104,22 @@ def _ask_call(url: str, request: dict[str, str], block: str) -> str:
     from fvm_hypervisor.cli.rpc_client import ask
     from localnet.fork.node_client import NodeError, redacted_url
 
-    answer = ask(url, "eth_call", request, block)
-    if answer == "0x" and not has_code(url, request["to"], block):
+    result = ask(url, "eth_call", request, block)
+    if result == "0x" and not has_code(url, request["to"], block):
         raise NodeError(without_code(url, request["to"]))
-    if not isinstance(answer, str) or not _HEX.fullmatch(answer):
-        raise NodeError(f"{redacted_url(url)} returned {answer!r:.80} for eth_call: expected hex data")
-    return answer
+    if not isinstance(result, str) or not _HEX.fullmatch(result):
+        raise NodeError(f"{redacted_url(url)} returned {result!r:.80} for eth_call: expected hex data")
+    return result
 
 
-def _decode(interface: ContractInterface, data: bytes, answer: str) -> Any:
+def _decode(interface: ContractInterface, data: bytes, result: str) -> Any:
     from bridge.abi import AbiMismatch
     from localnet.fork.node_client import NodeError
 
     try:
-        return interface.decode_answer(data, bytes.fromhex(answer[2:]))
+        return interface.decode_answer(data, bytes.fromhex(result[2:]))
     except AbiMismatch as error:
-        raise NodeError(f"the return data {answer!r:.80} does not match the function's return types: {error}") from None
+        raise NodeError(f"the return data {result!r:.80} does not match the function's return types: {error}") from None
 
 
 def _outputs(interface: ContractInterface, data: bytes) -> list[Any] | None:

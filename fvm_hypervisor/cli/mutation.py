@@ -93,9 +93,9 @@ def mutation_options_of(context: Any, others: Mapping[str, bool]) -> dict[str, A
     if "--mutate-path" in given and (paths or "--mutate-contract" in given):
         other = "paths of --mutate" if paths else "--mutate-contract"
         raise typer.BadParameter(f"--mutate-path and {other} exclude each other: pass one of them")
-    for name, (least, most) in _RANGES.items():
-        if not least <= given.get(name, least) <= most:
-            raise typer.BadParameter(f"{name} is {given[name]:g}: expected {least:g} to {most:g}")
+    for name, (low, high) in _RANGES.items():
+        if not low <= given.get(name, low) <= high:
+            raise typer.BadParameter(f"{name} is {given[name]:g}: expected {low:g} to {high:g}")
     return given
 
 

@@ -104,12 +104,12 @@ def _streams(url: str) -> str:
 
 def _precompiles(url: str) -> str:
     try:
-        answer = ask(url, "eth_call", {"data": _RESOLVE_F01}, "latest")
+        response = ask(url, "eth_call", {"data": _RESOLVE_F01}, "latest")
     except NodeError as error:
-        answer = error.data
-    if answer != f"0x{1:064x}":
+        response = error.data
+    if response != f"0x{1:064x}":
         raise NodeError(
-            f"0xfe..01 did not resolve f01 ({answer!r:.40}): the node lacks Filecoin's precompiles; {_START}"
+            f"0xfe..01 did not resolve f01 ({response!r:.40}): the node lacks Filecoin's precompiles; {_START}"
         )
     return "0xfe..01 resolves f01"
 

@@ -121,10 +121,10 @@ def _check_receiver(url: str, receiver: str, data: bytes) -> None:
     if has_code(url, receiver):
         return
     try:
-        answer = ask(url, "eth_call", {"to": receiver, "data": f"0x{data.hex()}"}, "latest")
+        response = ask(url, "eth_call", {"to": receiver, "data": f"0x{data.hex()}"}, "latest")
     except NodeError:
         return  # sending reports the error
-    if answer == "0x":
+    if response == "0x":
         raise NodeError(f"{without_code(url, receiver)}; --force sends it anyway")
 
 

@@ -129,7 +129,7 @@ class Adapter:
     def _answer(self, request: Mapping[str, Any]) -> None:
         number, command, arguments = request.get("seq"), request.get("command"), request.get("arguments") or {}
         command = command if isinstance(command, str) else ""
-        answer = {"type": "response", "request_seq": number if isinstance(number, int) else 0, "command": command}
+        response = {"type": "response", "request_seq": number if isinstance(number, int) else 0, "command": command}
         handler = _HANDLERS.get(command)
         try:
             if handler is None:
@@ -140,13 +140,13 @@ class Adapter:
         except Abandoned:
             return  # the client disconnected
         except (HypervisorError, StoreError, OSError) as error:
-            self._channel.write({**answer, "success": False, "message": views.safe_error_text(error)})
+            self._channel.write({**response, "success": False, "message": views.safe_error_text(error)})
             return
         except (LookupError, ArithmeticError, TypeError, ValueError, AttributeError, RecursionError) as error:
             problem = f"the request {command} does not follow the Debug Adapter Protocol: {error!r}"
-            self._channel.write({**answer, "success": False, "message": problem[:300]})
+            self._channel.write({**response, "success": False, "message": problem[:300]})
             return
-        self._channel.write({**answer, "success": True, "body": body or {}})
+        self._channel.write({**response, "success": True, "body": body or {}})
         self._after(command)
 
     def _after(self, command: str) -> None:

@@ -157,12 +157,12 @@ def _check_keys(table: Mapping[str, Any]) -> None:
             raise InvalidInput(f"the file has no key {key!r:.80}: expected {', '.join(KEYS)}")
 
 
-def _number(table: Mapping[str, Any], key: str, least: int, most: int) -> int:
+def _number(table: Mapping[str, Any], key: str, minimum: int, maximum: int) -> int:
     if key not in table:
-        raise InvalidInput(f"the key {key} is missing: expected a number from {least} to {most}")
+        raise InvalidInput(f"the key {key} is missing: expected a number from {minimum} to {maximum}")
     value = table[key]
-    if type(value) is not int or not least <= value <= most:
-        raise InvalidInput(f"{key} is {value!r:.80}: expected a whole number from {least} to {most}")
+    if type(value) is not int or not minimum <= value <= maximum:
+        raise InvalidInput(f"{key} is {value!r:.80}: expected a whole number from {minimum} to {maximum}")
     return value
 
 

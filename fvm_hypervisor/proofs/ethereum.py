@@ -40,24 +40,24 @@ class ProvenAccount:
     slots: dict[int, int] = field(default_factory=dict)
 
 
-def verify_account(answer: Any, state_root: bytes, wanted: EthAddress | None = None) -> ProvenAccount:
-    """Return the account that an answer of `eth_getProof` proves for a state root.
+def verify_account(response: Any, state_root: bytes, wanted: EthAddress | None = None) -> ProvenAccount:
+    """Return the account that a response of `eth_getProof` proves for a state root.
 
-    An answer that proves the absence of the account or of a slot is valid, too. The answer itself names the address
+    A response that proves the absence of the account or of a slot is valid, too. The response itself names the address
     and the slots: pass `wanted` or compare `address`, and use `check_slots`. Raises InvalidProof: the text names the
     check and the node that fails.
     """
     try:
-        if not isinstance(answer, Mapping):
+        if not isinstance(response, Mapping):
             raise TypeError("expected a JSON object")
-        if "error" in answer:
-            raise InvalidProof(f"the node answered with an error: {answer['error']!r:.200}")
-        address = EthAddress(_field("address", partial(word_of, answer["address"], 20)))
+        if "error" in response:
+            raise InvalidProof(f"the node answered with an error: {response['error']!r:.200}")
+        address = EthAddress(_field("address", partial(word_of, response["address"], 20)))
         if wanted is not None and address != wanted:
             raise InvalidProof(f"address: the proof is of {checksummed(address)}, not of {checksummed(wanted)}")
-        account = _account(address, _proven("accountProof", state_root, address, answer["accountProof"]))
-        _check_claims(answer, account)
-        storage = answer["storageProof"]
+        account = _account(address, _proven("accountProof", state_root, address, response["accountProof"]))
+        _check_claims(response, account)
+        storage = response["storageProof"]
         if not isinstance(storage, list) or len(storage) > MAX_SLOTS:
             raise ValueError(f"storageProof: expected a list of at most {MAX_SLOTS} slots")
         for index, entry in enumerate(storage):
@@ -102,7 +102,7 @@ def proven_state_root(block: Any, block_hash: bytes) -> bytes:
 
 
 def _field(name: str, read: Callable[[], T]) -> T:
-    """Return a field of an answer. Raises ValueError with its name."""
+    """Return a field of a response. Raises ValueError with its name."""
     try:
         return read()
     except (TypeError, ValueError) as error:
@@ -128,13 +128,13 @@ def _account(address: EthAddress, data: bytes) -> ProvenAccount:
     )
 
 
-def _check_claims(answer: Mapping[str, Any], account: ProvenAccount) -> None:
-    """Compare the fields of an answer with the proven account; nodes show the hashes of an absent one as zeros, too."""
+def _check_claims(response: Mapping[str, Any], account: ProvenAccount) -> None:
+    """Compare a response with the proven account; nodes show the hashes of an absent one as zeros, too."""
     for name, value in (("nonce", account.nonce), ("balance", account.balance)):
-        claimed = _field(name, partial(quantity, answer[name]))
+        claimed = _field(name, partial(quantity, response[name]))
         if claimed != value:
             raise InvalidProof(f"{name} is {claimed:#x}, but the proof shows {value:#x}")
     for name, proven in (("storageHash", account.storage_root), ("codeHash", account.code_hash)):
-        shown = _field(name, partial(word_of, answer[name]))
+        shown = _field(name, partial(word_of, response[name]))
         if shown != proven and (account.exists or any(shown)):
             raise InvalidProof(f"{name} is 0x{shown.hex()}, but the proof shows 0x{proven.hex()}")

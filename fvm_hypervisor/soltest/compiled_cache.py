@@ -78,16 +78,16 @@ class CompiledCache:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def put(self, file: str, key: str, answer: Mapping[str, Any], used: Set[str]) -> None:
+    def put(self, file: str, key: str, output: Mapping[str, Any], used: Set[str]) -> None:
         """Write an artifact for each contract, then the index: an entry with an index is complete.
 
         Each file is written completely before it replaces the existing one, because another process may read the entry.
         `used` is the set of sources that may occur in the contracts' source maps.
         """
         folder = self._of(key)
-        numbers = {path: int(found["id"]) for path, found in answer.get("sources", {}).items() if path in used}
+        numbers = {path: int(found["id"]) for path, found in output.get("sources", {}).items() if path in used}
         contracts: list[tuple[str, int]] = []
-        for name, found in sorted(answer.get("contracts", {}).get(file, {}).items()):
+        for name, found in sorted(output.get("contracts", {}).get(file, {}).items()):
             content = orjson.dumps(_artifact(found, numbers.get(file, -1)))
             write_inside(self._root, folder / f"{len(contracts)}.json", content)
             contracts.append((name, len(content)))

@@ -34,7 +34,7 @@ class CompileError(HypervisorError):
 
 
 class CompilerFailed(CompileError):
-    """A compiler that ended without an answer, for example because it ran out of memory."""
+    """A compiler that ended without output, for example because it ran out of memory."""
 
 
 class CompilerTimeout(CompilerFailed):
@@ -169,14 +169,14 @@ class CompilerRun:
     def _answer(self, output: bytes, errors: bytes) -> dict[str, Any]:
         name = f"{self.solc.path}, which reports version {self.solc.version}"
         try:
-            answer = orjson.loads(output)
+            response = orjson.loads(output)
         except orjson.JSONDecodeError:
             text = errors.decode("utf-8", "replace").strip()[-2000:]
             ended = self._process.returncode
             raise CompilerFailed(f"{name}, printed no JSON; its exit code is {ended}: {text or 'no message'}") from None
-        if not isinstance(answer, dict):
+        if not isinstance(response, dict):
             raise CompileError(f"{name}, printed no JSON object")
-        return answer
+        return response
 
     def stop(self) -> None:
         """Kill the process if it is still running."""

@@ -118,9 +118,9 @@ def compiled_sources(
         notify(f"Compiling {len(stale)} files with Solc {solc.version}")
         compiler_input = standard_json(project, sources, solc.version, stale)
         parts = shares(sources, stale, runs)
-        for part, answer in zip(parts, _outputs(solc, compiler_input, parts, waiting), strict=True):
+        for part, output in zip(parts, _outputs(solc, compiler_input, parts, waiting), strict=True):
             for name in part:
-                cache.put(name, keys[name], answer, sources.closure([name]))
+                cache.put(name, keys[name], output, sources.closure([name]))
                 found[name] = cache.get(name, keys[name])
     whole = {name: there for name, there in found.items() if there is not None}
     if len(whole) < len(found):
@@ -160,7 +160,7 @@ def _outputs(
         return [check_output(solc.version, runs[0].compile(inputs[0]))]
     with ThreadPoolExecutor(len(runs)) as threads:
         try:
-            return [check_output(solc.version, answer) for answer in threads.map(CompilerRun.compile, runs, inputs)]
+            return [check_output(solc.version, output) for output in threads.map(CompilerRun.compile, runs, inputs)]
         except BaseException:
             for run in runs:
                 run.stop()
@@ -172,10 +172,10 @@ def compile_json(solc: Solc, compiler_input: Mapping[str, Any]) -> dict[str, Any
     return check_output(solc.version, solc.start().compile(compiler_input))
 
 
-def check_output(version: str, answer: dict[str, Any]) -> dict[str, Any]:
+def check_output(version: str, output: dict[str, Any]) -> dict[str, Any]:
     """Return a compiler's output. Raises CompileError if it contains errors."""
-    errors = [found for found in answer.get("errors", ()) if found.get("severity") == "error"]
+    errors = [found for found in output.get("errors", ()) if found.get("severity") == "error"]
     if errors:
         text = "\n".join(str(found.get("formattedMessage", found.get("message"))).rstrip() for found in errors[:20])
         raise CompileError(f"solc {version} refused the sources:\n{text}")
-    return answer
+    return output

@@ -110,7 +110,7 @@ class TargetFilters:
 
         outcome = self._stage.call(selector(f"{name}()"))
         try:
-            answer: Sequence[Any] = decode([kind], outcome.output)[0] if outcome.success else ()
+            values: Sequence[Any] = decode([kind], outcome.output)[0] if outcome.success else ()
         except DecodingError:
             return ()
-        return answer
+        return values

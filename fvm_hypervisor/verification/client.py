@@ -81,12 +81,14 @@ class VerificationService:
         Raises NotVerified with the service's reason, InvalidInput if the service is unreachable or does not finish in
         time.
         """
-        status, answer = self._request(f"verify/{chain}/{address}", orjson.dumps(request))
+        status, response = self._request(f"verify/{chain}/{address}", orjson.dumps(request))
         if status == 409:
             return self._contract(chain, address)
-        name = answer.get("verificationId")
+        name = response.get("verificationId")
         if status != 202 or not isinstance(name, str) or not _ID.fullmatch(name):
-            raise InvalidInput(f"{redacted_url(self._url)} refused the request with status {status}: {_reason(answer)}")
+            raise InvalidInput(
+                f"{redacted_url(self._url)} refused the request with status {status}: {_reason(response)}"
+            )
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             _, job = self._request(f"verify/{name}")
@@ -112,8 +114,8 @@ class VerificationService:
         request = Request(f"{self._url}/v2/{path}", data, {"Content-Type": "application/json"})  # noqa: S310  # http(s)
         try:
             try:
-                with self._opener.open(request, timeout=_TIMEOUT) as answer:
-                    status, content = answer.status, answer.read(_MAX_RESPONSE_BYTES + 1)
+                with self._opener.open(request, timeout=_TIMEOUT) as response:
+                    status, content = response.status, response.read(_MAX_RESPONSE_BYTES + 1)
             except HTTPError as error:
                 with error:
                     status, content = error.code, error.read(_MAX_RESPONSE_BYTES + 1)

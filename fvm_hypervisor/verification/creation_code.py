@@ -112,11 +112,11 @@ def are_arguments(abi: Sequence[Mapping[str, Any]], data: bytes) -> bool:
         return False
 
 
-def hex_data(answer: Any) -> bytes:
+def hex_data(response: Any) -> bytes:
     """Return the bytes of a response in hex. Raises TypeError or ValueError."""
-    if not isinstance(answer, str) or not answer.startswith("0x"):
+    if not isinstance(response, str) or not response.startswith("0x"):
         raise TypeError("no hex data")
-    return bytes.fromhex(answer[2:])
+    return bytes.fromhex(response[2:])
 
 
 def _init_code_in(call: Any, made: EthAddress) -> bytes | None:
@@ -131,14 +131,14 @@ def _init_code_in(call: Any, made: EthAddress) -> bytes | None:
     return None
 
 
-def _transaction(answer: Any) -> tuple[EthAddress | None, bytes] | None:
+def _transaction(response: Any) -> tuple[EthAddress | None, bytes] | None:
     """Return the receiver and data of a transaction; None if the node has no such transaction."""
-    if answer is None:
+    if response is None:
         return None
-    to = answer["to"]
-    return None if to is None else eth_address(hex_data(to)), hex_data(answer["input"])
+    to = response["to"]
+    return None if to is None else eth_address(hex_data(to)), hex_data(response["input"])
 
 
-def _created_address(answer: Any) -> EthAddress | None:
-    made = None if answer is None else answer["contractAddress"]
+def _created_address(response: Any) -> EthAddress | None:
+    made = None if response is None else response["contractAddress"]
     return None if made is None else eth_address(hex_data(made))

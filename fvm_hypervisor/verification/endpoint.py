@@ -53,15 +53,15 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            status, answer = await self._answer(scope, receive)
+            status, response = await self._answer(scope, receive)
         except VerificationError as error:
-            status, answer = error.status, error_body(error.code, str(error))
+            status, response = error.status, error_body(error.code, str(error))
         except RpcError as error:  # a query that was cancelled or exceeded its time limit
-            status, answer = 503, error_body("internal_error", error.message)
+            status, response = 503, error_body("internal_error", error.message)
         except Exception:  # noqa: BLE001  # report any failure and keep serving
             _LOG.exception("%s %s failed", scope["method"], scope["path"])
-            status, answer = 500, error_body("internal_error", "The server encountered an unexpected error.")
-        data = orjson.dumps(answer)
+            status, response = 500, error_body("internal_error", "The server encountered an unexpected error.")
+        data = orjson.dumps(response)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
         if status >= 400:
             headers.append((b"connection", b"close"))  # the rest of a body may not have been read

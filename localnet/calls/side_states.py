@@ -119,7 +119,7 @@ class SideStates:
         self._chain, self._max_bytes = chain, max_bytes
         self._ground: Hypervisor | None = None
         self._begun: dict[Cid, Tipset] = {}
-        self._kept = 0
+        self._stored_bytes = 0
 
     def begin(self, tipset: Tipset) -> Cid:
         """Return the name of the state after a block."""
@@ -174,8 +174,8 @@ class SideStates:
         return machine
 
     def _own_ground(self) -> Hypervisor:
-        if self._ground is None or self._kept > self._max_bytes:
-            self._ground, self._kept = self._chain.machine.fork(), 0
+        if self._ground is None or self._stored_bytes > self._max_bytes:
+            self._ground, self._stored_bytes = self._chain.machine.fork(), 0
             while self._begun:
                 self._release_oldest()
         return self._ground
@@ -194,7 +194,7 @@ class SideStates:
     def _keep(self, machine: Hypervisor, root: Cid) -> None:
         blocks = machine.store.reachable(root)
         self._own_ground().base.put_many(blocks)
-        self._kept += sum(len(data) for _, data in blocks)
+        self._stored_bytes += sum(len(data) for _, data in blocks)
 
 
 class _Contracts:
@@ -216,9 +216,9 @@ class _Contracts:
         address = self._contract(calls, call)
         if address is None or self.ask is not None:
             return proceed(call)
-        answer = next(self._answers, None)
-        if answer is not None:
-            set_code(self._machine, to_filecoin(address), _canned(answer))
+        outcome = next(self._answers, None)
+        if outcome is not None:
+            set_code(self._machine, to_filecoin(address), _canned(outcome))
             return proceed(call)
         caller = address_of_actor(calls.tree, call.from_)
         self.ask = ContractCall(address, caller, _calldata(call), call.value, call.read_only)
@@ -255,10 +255,10 @@ def _asking(precompile: EthAddress) -> bytes:
     return ask + bytes.fromhex("5f523d5f60203e3d6020015ff3")
 
 
-def _canned(answer: ContractResult) -> bytes:
+def _canned(outcome: ContractResult) -> bytes:
     """Return code that answers every call with fixed data."""
-    end = b"\xf3" if answer.success else b"\xfd"
-    return b"\x63" + len(answer.output).to_bytes(4, "big") + bytes.fromhex("80600c5f395f") + end + answer.output
+    end = b"\xf3" if outcome.success else b"\xfd"
+    return b"\x63" + len(outcome.output).to_bytes(4, "big") + bytes.fromhex("80600c5f395f") + end + outcome.output
 
 
 def _calldata(call: Call) -> bytes:

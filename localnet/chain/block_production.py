@@ -104,12 +104,12 @@ class BlockProduction(NetworkReader):
                 failed |= self._newly_refused(answers)
         finally:
             self.automine = automine
-        return [failed.get(answer, answer) if isinstance(answer, bytes) else answer for answer in answers]
+        return [failed.get(outcome, outcome) if isinstance(outcome, bytes) else outcome for outcome in answers]
 
     def _newly_refused(self, answers: Iterable[bytes | Exception]) -> dict[bytes, Exception]:
         """Drop pending messages that new blocks invalidate, and return them with the reasons."""
         refused: dict[bytes, Exception] = {}
-        waiting = [self.mempool.get(answer) for answer in answers if isinstance(answer, bytes)]
+        waiting = [self.mempool.get(outcome) for outcome in answers if isinstance(outcome, bytes)]
         for candidate in filter(None, waiting):
             try:
                 admission.check(self.machine, candidate, self.base_fee)

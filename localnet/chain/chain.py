@@ -373,7 +373,7 @@ class Chain(ChainReader):
         available. Raises InvalidInput if the state was collected, and store errors; the chain is then unchanged.
         """
         if not remembered:
-            self._check_kept(tipset)
+            self._check_retained(tipset)
         with self._undone_on_failure(self.machine.snapshot()):
             self.machine.restore(Snapshot(tipset.state, {}))
             self.record = replace(self.record, upgrades=upgrades or self.record.upgrades)

@@ -24,7 +24,7 @@ MAX_SLOTS: Final = 10_000
 """Maximum number of storage slots reported per contract."""
 MAX_WITH_SLOTS: Final = 100
 """Maximum number of conflicts per block that are reported with slots, since each reads a whole contract state."""
-_KEPT_WORDS: Final = 20 * MAX_SLOTS
+_MAX_CACHED_WORDS: Final = 20 * MAX_SLOTS
 _WIDTH: Final = 100
 """Messages in a line of the picture."""
 
@@ -53,7 +53,7 @@ class _Slots:
 
     def __init__(self, machine: Hypervisor) -> None:
         self._machine = machine
-        self._kept = BoundedCache[Cid, Mapping[int, int] | str](_KEPT_WORDS)
+        self._cache = BoundedCache[Cid, Mapping[int, int] | str](_MAX_CACHED_WORDS)
         """Slots of a contract's state, or the reason why they are unknown, by state CID."""
 
     def are_of(self, conflict: Conflict) -> bool:
@@ -68,13 +68,13 @@ class _Slots:
         return sorted(slot for slot in before.keys() | now.keys() if before.get(slot) != now.get(slot))
 
     def _text(self, head: Cid) -> Mapping[int, int] | str:
-        found = self._kept.get(head)
+        found = self._cache.get(head)
         if found is None:
             try:
                 found = self._read(head)
             except (StoreError, CodecError, ValueError) as error:
                 found = str(error)
-            self._kept.put(head, found, 1 + len(found))
+            self._cache.put(head, found, 1 + len(found))
         return found
 
     def _read(self, head: Cid) -> Mapping[int, int] | str:

@@ -45,12 +45,12 @@ _EPOCH_SECONDS: Final = 30
 
 
 class NodeSource:
-    """A node as a `localnet.chain.tipset_sources.TipsetSource`. Fetched blocks are stored in `kept`."""
+    """A node as a `localnet.chain.tipset_sources.TipsetSource`. Fetched blocks are stored in `local`."""
 
     def __init__(
         self,
         url: str,
-        kept: Store | None = None,
+        local: Store | None = None,
         watch: Callable[[int], None] = lambda _asked: None,
         options: RequestOptions = _REQUESTS,
         overlay: Overlay | None = None,
@@ -59,8 +59,8 @@ class NodeSource:
         self.overlay = overlay
         self._client = NodeClient(url, options=options)
         self.blocks = NodeBlocks(self._client, watch)
-        self.kept = MemoryStore() if kept is None else kept
-        self.store: Store = RemoteStore(self.kept, self.blocks)
+        self.local = MemoryStore() if local is None else local
+        self.store: Store = RemoteStore(self.local, self.blocks)
         self.name = self._read("Filecoin.StateNetworkName", text)
         self.chain_id = self._read("eth_chainId", quantity)
         self._answers: dict[tuple[Any, ...], Any] = {}
@@ -104,7 +104,7 @@ class NodeSource:
             return named.cid
         found: Cid | None = self._read(
             "Filecoin.EthGetMessageCidByTransactionHash",
-            lambda answer: None if answer is None else cid_of_json(answer),
+            lambda response: None if response is None else cid_of_json(response),
             reference,
         )
         if found is None:
@@ -123,7 +123,11 @@ class NodeSource:
         head, cids = self._read("Filecoin.ChainHead", _height_and_blocks)
         if tipset.height >= head:
             computed = self._read(
-                "Filecoin.StateCompute", lambda answer: cid_of_json(answer["Root"]), tipset.height, None, _key(tipset)
+                "Filecoin.StateCompute",
+                lambda response: cid_of_json(response["Root"]),
+                tipset.height,
+                None,
+                _key(tipset),
             )
             return ChainResult(computed, None)
         _, after = self._read("Filecoin.ChainGetTipSetAfterHeight", _height_and_blocks, tipset.height + 1, _json(cids))
@@ -148,7 +152,7 @@ class NodeSource:
 
     def _vested(self, key: list[dict[str, str]]) -> TokenAmount:
         return self._remembered(
-            "Filecoin.StateVMCirculatingSupplyInternal", lambda answer: amount(answer["FilVested"]), key
+            "Filecoin.StateVMCirculatingSupplyInternal", lambda response: amount(response["FilVested"]), key
         )
 
     def null_time(self, parent: TipsetHeaders, epoch: ChainEpoch) -> int:
@@ -182,9 +186,9 @@ class NodeSource:
         return known
 
     def _read(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
-        answer = self._client.request(method, *params)
+        response = self._client.request(method, *params)
         try:
-            return read(answer)
+            return read(response)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise NodeError(
                 f"{self._client.name} returned a malformed result of {method} ({error!r:.200}): is it a Filecoin node?"
@@ -221,11 +225,11 @@ def _height_and_blocks(tipset: Any) -> tuple[int, tuple[Cid, ...]]:
     return number(tipset["Height"]), tipset_blocks(tipset)
 
 
-def _looked_up(answer: Any) -> tuple[tuple[Cid, ...], Cid] | None:
+def _looked_up(response: Any) -> tuple[tuple[Cid, ...], Cid] | None:
     """Return the tipset and CID of a message look-up; the CID differs from the requested one after a replacement."""
-    if answer is None:
+    if response is None:
         return None
-    return tuple(cid_of_json(block) for block in answer["TipSet"]), cid_of_json(answer["Message"])
+    return tuple(cid_of_json(block) for block in response["TipSet"]), cid_of_json(response["Message"])
 
 
 def _key(tipset: TipsetHeaders) -> list[dict[str, str]]:

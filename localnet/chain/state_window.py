@@ -66,15 +66,15 @@ class StateWindow:
         """
         self._store = _AllKept() if store is None else store
         self._max_states = None if store is None else check_states(DEFAULT_STATES if states is None else states)
-        self._kept: deque[_States] = deque()
+        self._window: deque[_States] = deque()
         self._first: _States | None = None
 
     def entries_with(self, height: int) -> dict[bytes, bytes | None]:
         """Return the index entries to commit with a new head: the height from which states are kept."""
-        after = len(self._kept) + 1
+        after = len(self._window) + 1
         if self._max_states is None or after < self._max_states + max(1, self._max_states // WORTH_IT):
             return {}
-        return retained_entries(height if self._max_states == 1 else self._kept[after - self._max_states].height)
+        return retained_entries(height if self._max_states == 1 else self._window[after - self._max_states].height)
 
     def add(self, tipset: Tipset) -> None:
         """Keep the states of a new head, and release older ones as planned by `entries_with`."""
@@ -84,15 +84,15 @@ class StateWindow:
         if self._first is None:
             self._keep_first(tipset)
         self._append(tipset)
-        while due and len(self._kept) > self._max_states:
-            self._store.release(self._kept.popleft().roots)
+        while due and len(self._window) > self._max_states:
+            self._store.release(self._window.popleft().roots)
 
     def restart(self, tipset: Tipset) -> None:
         """Keep the state of the tipset that the chain restarts at, and states in use; release all others."""
         if self._max_states is None:
             return
-        gone = [*self._kept, *([] if self._first is None else [self._first])]
-        self._kept.clear()
+        gone = [*self._window, *([] if self._first is None else [self._first])]
+        self._window.clear()
         self._first = None
         self.add(tipset)
         for states in gone:
@@ -103,8 +103,8 @@ class StateWindow:
         if self._max_states is None:
             return
         gone: list[_States] = []
-        while self._kept and self._kept[-1].height >= tipset.height:
-            gone.append(self._kept.pop())
+        while self._window and self._window[-1].height >= tipset.height:
+            gone.append(self._window.pop())
         self._append(tipset)
         if self._first is not None and tipset.height == self._first.height:
             gone.append(self._first)
@@ -122,7 +122,7 @@ class StateWindow:
 
     def _append(self, tipset: Tipset) -> None:
         self.hold(tipset)
-        self._kept.append(_States(tipset.height, (tipset.before, tipset.state)))
+        self._window.append(_States(tipset.height, (tipset.before, tipset.state)))
 
     def _keep_first(self, tipset: Tipset) -> None:
         """Retain the state that a network is reset to."""

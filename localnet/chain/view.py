@@ -176,7 +176,7 @@ class ChainReader:
 
         Raises InvalidInput if that state was collected.
         """
-        self._check_kept(tipset)
+        self._check_retained(tipset)
         machine = self._fork(tipset.before if root is None else root)
         if tipset.height < self.index.first and isinstance(self.origin, EthereumFork):
             machine.read_from(self.origin.origin(machine.manifest, tipset.height))
@@ -188,7 +188,7 @@ class ChainReader:
         """Return a separate machine at a state, for this machine's thread."""
         return self.machine.fork(root)
 
-    def _check_kept(self, tipset: Tipset) -> None:
+    def _check_retained(self, tipset: Tipset) -> None:
         if self.index.first <= tipset.height < self.index.retained and not (
             tipset.height == self.index.first and self.machine.base.has(tipset.state)
         ):

@@ -94,8 +94,8 @@ class Reading(Generic[T]):
 
     def answer(self, data: bytes) -> T:
         """Decode data returned by the function. Raises AbiMismatch."""
-        answer: T = self.contract.read_answer(self.function, data)
-        return answer
+        result: T = self.contract.read_answer(self.function, data)
+        return result
 
     def _call(self, value: int, sender: Target | None) -> T:
         with decoding_custom_errors(self.contract.interface):

@@ -21,18 +21,18 @@ _HEADER: Final = (
 _OPTIONAL: Final = 15
 
 
-def read_header(answer: Any) -> bytes:
+def read_header(response: Any) -> bytes:
     """Return the header in a node's response, with its hash verified. Raises KeyError, TypeError or ValueError."""
-    if not isinstance(answer, Mapping):
+    if not isinstance(response, Mapping):
         raise TypeError("no block")
     fields: list[bytes] = []
     for index, (name, is_number) in enumerate(_HEADER):
-        if index >= _OPTIONAL and answer.get(name) is None:
+        if index >= _OPTIONAL and response.get(name) is None:
             break
-        value = answer[name]
+        value = response[name]
         fields.append(rlp.number(quantity(value)) if is_number else bytes_of(value, _MAX_FIELD))
     header = rlp.encode(fields)
-    found, claimed = bytes(keccak(header)), bytes_of(answer["hash"], 32)
+    found, claimed = bytes(keccak(header)), bytes_of(response["hash"], 32)
     if found != claimed:
         raise ValueError(
             f"the header's hash is 0x{found.hex()}, but the block names 0x{claimed.hex()}: "

@@ -389,7 +389,9 @@ class Origin:
         if cached is not None:
             return bytes.fromhex(cached)
         try:
-            answer = bytes(read(self._client.request(method, epoch, [cid_json(block) for block in self.point.blocks])))
+            response = bytes(
+                read(self._client.request(method, epoch, [cid_json(block) for block in self.point.blocks]))
+            )
         except NotCached:
             what = f"the {_KINDS[kind]} of epoch {epoch}"
             raise ExternError(str(NotCached(self._client.name, what, cache.missing(*entry)))) from None
@@ -397,9 +399,9 @@ class Origin:
             raise ExternError(
                 f"epoch {epoch} is before the fork, and the forked node does not respond: {error}"
             ) from None
-        cache.put(*entry, answer.hex())
-        self._store.commit((), {}, {key: answer})
-        return answer
+        cache.put(*entry, response.hex())
+        self._store.commit((), {}, {key: response})
+        return response
 
     def close(self) -> None:
         """Close the connection if it is the origin's own."""

@@ -98,7 +98,7 @@ class RemoteChain:
             if self.options.offline:
                 self._chain_id = cached_chain_id(self.url)
             if self._chain_id is None:
-                self._chain_id = self.client.read(lambda answer: unsigned(quantity(answer)), "eth_chainId")
+                self._chain_id = self.client.read(lambda response: unsigned(quantity(response)), "eth_chainId")
         return self._chain_id
 
     def ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
@@ -116,20 +116,20 @@ class RemoteChain:
                     self.client.name, f"the response to {request:.100}", self._cache().missing(NODE, request)
                 )
             return read(parse_json(recorded.encode()))
-        answer: Any = None
+        response: Any = None
 
-        def kept(found: Any) -> T:
-            nonlocal answer
-            answer = found
+        def read_and_record(found: Any) -> T:
+            nonlocal response
+            response = found
             return read(found)
 
-        found = self.client.read(kept, method, *params)
-        self._cache().put(NODE, request, json.dumps(answer))
+        found = self.client.read(read_and_record, method, *params)
+        self._cache().put(NODE, request, json.dumps(response))
         return found
 
     def block_number(self) -> int:
         """Return the number of the newest block. Raises NodeError."""
-        return self.ask(lambda answer: unsigned(quantity(answer)), "eth_blockNumber")
+        return self.ask(lambda response: unsigned(quantity(response)), "eth_blockNumber")
 
     def block(self, number: int | None = None) -> RemoteBlock:
         """Return a block by its number, the newest one by default. Raises NodeError."""
@@ -196,7 +196,9 @@ class RemoteState:
             what = f"account {text}"
             balance, nonce, code = self.chain.at_once(
                 lambda: self._answer(quantity, what, "eth_getBalance", text),
-                lambda: self._answer(lambda answer: unsigned(quantity(answer)), what, "eth_getTransactionCount", text),
+                lambda: self._answer(
+                    lambda response: unsigned(quantity(response)), what, "eth_getTransactionCount", text
+                ),
                 lambda: self._answer(_code, what, "eth_getCode", text),
             )
             assert isinstance(balance, int)
@@ -239,10 +241,10 @@ class RemoteState:
                 pass  # the file is untrusted
         self._require_requests(f"the response to {question:.100}", question)
 
-        def checked(answer: Any) -> T:
-            found = read(answer)
-            if answer is not None:
-                self._cache.put(self._key, question, json.dumps(answer))
+        def checked(response: Any) -> T:
+            found = read(response)
+            if response is not None:
+                self._cache.put(self._key, question, json.dumps(response))
             return found
 
         return self.chain.client.read(checked, method, *params)
@@ -268,9 +270,9 @@ class RemoteState:
         self._require_requests(what, question)
         raw = ""
 
-        def checked(answer: Any) -> T:
+        def checked(response: Any) -> T:
             nonlocal raw
-            raw = text(answer)
+            raw = text(response)
             return read(raw)
 
         try:
@@ -302,20 +304,20 @@ def _code(value: Any) -> bytes:
     return bytes_of(value, MAX_CODE_BYTES)
 
 
-def _block(answer: Any) -> RemoteBlock | None:
-    if answer is None:
+def _block(response: Any) -> RemoteBlock | None:
+    if response is None:
         return None
-    if not isinstance(answer, Mapping):
+    if not isinstance(response, Mapping):
         raise TypeError("no object")
     return RemoteBlock(
-        number=unsigned(quantity(answer["number"])),
-        hash=word_of(answer["hash"]),
-        timestamp=unsigned(quantity(answer["timestamp"])),
-        base_fee=unsigned(quantity(answer.get("baseFeePerGas") or "0x0")),
-        coinbase=EthAddress(word_of(answer["miner"], 20)) if answer.get("miner") else ZERO_ADDRESS,
-        randomness=word_of(answer["mixHash"]) if answer.get("mixHash") else bytes(32),
-        gas_limit=unsigned(quantity(answer["gasLimit"])),
-        excess_blob_gas=unsigned(quantity(answer.get("excessBlobGas") or "0x0")),
-        gas_used=unsigned(quantity(answer.get("gasUsed") or "0x0")),
-        blob_gas_used=unsigned(quantity(answer.get("blobGasUsed") or "0x0")),
+        number=unsigned(quantity(response["number"])),
+        hash=word_of(response["hash"]),
+        timestamp=unsigned(quantity(response["timestamp"])),
+        base_fee=unsigned(quantity(response.get("baseFeePerGas") or "0x0")),
+        coinbase=EthAddress(word_of(response["miner"], 20)) if response.get("miner") else ZERO_ADDRESS,
+        randomness=word_of(response["mixHash"]) if response.get("mixHash") else bytes(32),
+        gas_limit=unsigned(quantity(response["gasLimit"])),
+        excess_blob_gas=unsigned(quantity(response.get("excessBlobGas") or "0x0")),
+        gas_used=unsigned(quantity(response.get("gasUsed") or "0x0")),
+        blob_gas_used=unsigned(quantity(response.get("blobGasUsed") or "0x0")),
     )

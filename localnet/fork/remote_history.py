@@ -85,7 +85,7 @@ class RemoteHistory:
 
     def forward(self, method: str, *params: Any) -> Any:
         """Return the node's unvalidated response to a request about its history. Raises NodeError."""
-        return self._ask(lambda answer: answer, method, *params)
+        return self._ask(lambda response: response, method, *params)
 
     def _mined(self, method: str, transaction_hash: bytes, field: str) -> Json | None:
         found = self._ask(_object, method, _text(transaction_hash))
@@ -113,16 +113,16 @@ class RemoteHistory:
         return self._state.lookup(read, method, *params)
 
 
-def _object(answer: Any) -> Json | None:
-    if answer is not None and not isinstance(answer, Mapping):
+def _object(response: Any) -> Json | None:
+    if response is not None and not isinstance(response, Mapping):
         raise TypeError("it is not an object")
-    return None if answer is None else dict(answer)
+    return None if response is None else dict(response)
 
 
-def _objects(answer: Any) -> list[Json]:
-    if not isinstance(answer, list) or not all(isinstance(each, Mapping) for each in answer):
+def _objects(response: Any) -> list[Json]:
+    if not isinstance(response, list) or not all(isinstance(each, Mapping) for each in response):
         raise TypeError("it is not a list of objects")
-    return [dict(each) for each in answer]
+    return [dict(each) for each in response]
 
 
 def _text(name: BlockName) -> str:

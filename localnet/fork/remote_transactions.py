@@ -108,13 +108,13 @@ def transactions_until(
     )
 
 
-def _block_of(answer: Any) -> int | None:
-    if answer is None:
+def _block_of(response: Any) -> int | None:
+    if response is None:
         return None
-    return None if answer["blockNumber"] is None else quantity(answer["blockNumber"])
+    return None if response["blockNumber"] is None else quantity(response["blockNumber"])
 
 
-def _all_transactions(answer: Any) -> list[ReadTransaction]:
-    if not isinstance(answer["transactions"], list):
+def _all_transactions(response: Any) -> list[ReadTransaction]:
+    if not isinstance(response["transactions"], list):
         raise TypeError("transactions are not a list")
-    return [read_transaction(found) for found in answer["transactions"]]
+    return [read_transaction(found) for found in response["transactions"]]

@@ -24,15 +24,15 @@ class LogCache:
     """A cache of logs by tipset; evicts the oldest first."""
 
     def __init__(self, limit: int = MAX_BYTES) -> None:
-        self._kept = BoundedCache[_Name, tuple[FoundLog, ...]](limit)
+        self._cache = BoundedCache[_Name, tuple[FoundLog, ...]](limit)
 
     def get(self, tipset: Tipset) -> tuple[FoundLog, ...] | None:
         """Return the logs of a tipset, None if they are not cached."""
-        return self._kept.get(_name(tipset))
+        return self._cache.get(_name(tipset))
 
     def put(self, tipset: Tipset, logs: tuple[FoundLog, ...]) -> None:
         """Add the logs of a tipset, evicting others if necessary."""
-        self._kept.put(_name(tipset), logs, sum(_weight(found) for found in logs))
+        self._cache.put(_name(tipset), logs, sum(_weight(found) for found in logs))
 
 
 def _name(tipset: Tipset) -> _Name:

@@ -130,17 +130,17 @@ class _RpcEndpoint:
         try:
             refusal = await self._read(body, scope, receive)
             if refusal is None:
-                answer, status = await self._answer(body, receive), 200
+                response, status = await self._answer(body, receive), 200
             else:
                 status, error = refusal
-                answer = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error.as_json()})
+                response = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error.as_json()})
         finally:
             self._held -= len(body)
-        headers = [_JSON, (b"content-length", str(len(answer)).encode())]
+        headers = [_JSON, (b"content-length", str(len(response)).encode())]
         if status != 200:
             headers.append((b"connection", b"close"))  # the rest of a body is not read, beyond _READ_ON or at all
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        await send({"type": "http.response.body", "body": response})
 
     async def _answer(self, body: bytearray, receive: Receive) -> bytes:
         """Return the response; cancel the queries if the client disconnects."""

@@ -219,30 +219,30 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._plain:
             super().on_message_complete()
             return
-        answer = self._respond(self._body)
-        if not isinstance(answer, bytes):
+        response = self._respond(self._body)
+        if not isinstance(response, bytes):
             answering = _Answering()
             self.cycle = answering  # type: ignore[assignment]  # so uvicorn knows that one is being answered
-            task = self.loop.create_task(self._answer(answering, answer))
+            task = self.loop.create_task(self._answer(answering, response))
             self.tasks.add(task)
         else:
-            self.transport.write(_HEAD % (len(answer), answer))
+            self.transport.write(_HEAD % (len(response), response))
             self.on_response_complete()
 
     async def _answer(self, answering: _Answering, awaited: Awaitable[bytes]) -> None:
         """Answer a request that needs an executor; later requests of the connection wait."""
         REQUESTING_CLIENT.set(answering.client)  # of this task
         try:
-            answer = await awaited
+            response = await awaited
         finally:  # a callback of the task would cost another round of the loop
             self.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
         answering.response_complete = True
         if answering.disconnected or self.transport.is_closing():
             return
         if answering.keep_alive:
-            self.transport.write(_HEAD % (len(answer), answer))
+            self.transport.write(_HEAD % (len(response), response))
         else:
-            self.transport.write(_LAST_HEAD % (len(answer), answer))
+            self.transport.write(_LAST_HEAD % (len(response), response))
             self.transport.close()
         self.on_response_complete()
 

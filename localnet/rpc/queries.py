@@ -159,12 +159,12 @@ class QueryPool:
             self._release(thread, kind)
             raise RpcError(SERVER_ERROR, _GONE)
         try:
-            answer = thread.start(query)
+            response = thread.start(query)
             if client is not None:
                 client.give_up = partial(thread.refuse, _GONE)
             if self._timer is None or thread.due < self._timer.when() or self._loop is not asyncio.get_running_loop():
                 self._look_at(thread.due)
-            return await answer
+            return await response
         finally:
             if client is not None:
                 client.give_up = None

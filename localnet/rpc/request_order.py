@@ -22,8 +22,8 @@ class RequestOrder:
     async def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
         """Run work after earlier `alone` requests, concurrently with others; return its result."""
         async with self._turn:
-            answer = self._last = asyncio.ensure_future(work())
-        return await answer
+            response = self._last = asyncio.ensure_future(work())
+        return await response
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:

@@ -88,16 +88,16 @@ def _answer(value: Any) -> ContractResult:
     return ContractResult(field(request, "success", boolean) or False, field(request, "output", data) or b"")
 
 
-def _reply(answer: SideCallResult) -> bytes:
+def _reply(response: SideCallResult) -> bytes:
     from eth_abi.abi import encode
 
-    status = _ASKS if answer.ask is not None else _SUCCEEDED if answer.success else _FAILED
+    status = _ASKS if response.ask is not None else _SUCCEEDED if response.success else _FAILED
     ask = (ZERO_ADDRESS, ZERO_ADDRESS, b"", False)
-    if answer.ask is not None:
-        ask = (answer.ask.contract, answer.ask.caller, answer.ask.calldata, answer.ask.read_only)
-    changes = [(change.address, change.before, change.after) for change in answer.changes]
-    state = answer.state[len(_STATE_PREFIX) :]
-    return bytes(encode([_REPLY], [(status, answer.output, state, changes, ask)]))
+    if response.ask is not None:
+        ask = (response.ask.contract, response.ask.caller, response.ask.calldata, response.ask.read_only)
+    changes = [(change.address, change.before, change.after) for change in response.changes]
+    state = response.state[len(_STATE_PREFIX) :]
+    return bytes(encode([_REPLY], [(status, response.output, state, changes, ask)]))
 
 
 METHODS = (

@@ -130,9 +130,9 @@ def _call_json(
     execution: Execution, receipt: TransactionReceipt, logs: list[dict[str, Any]], rules: NetworkRules
 ) -> dict[str, Any]:
     gas = as_quantity(receipt.gas_used)
-    answer = {"returnData": as_data(receipt.return_data), "gasUsed": gas, "maxUsedGas": gas, "logs": logs}
+    outcome = {"returnData": as_data(receipt.return_data), "gasUsed": gas, "maxUsedGas": gas, "logs": logs}
     if receipt.succeeded:
-        return {**answer, "status": "0x1"}
+        return {**outcome, "status": "0x1"}
     words = rules.views.failure_text(receipt.exit_code, receipt.return_data, execution.words)
     if receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
         error: dict[str, Any] = {
@@ -142,7 +142,7 @@ def _call_json(
         }
     else:
         error = {"code": _EXECUTION_ERROR, "message": f"vm execution error: {words}"}
-    return {**answer, "returnData": "0x", "logs": [], "status": "0x0", "error": error}
+    return {**outcome, "returnData": "0x", "logs": [], "status": "0x0", "error": error}
 
 
 METHODS = (Method("eth_simulateV1", (simulation, optional(block)), simulate_v1, reads=True),)

@@ -64,7 +64,7 @@ class Connection:
         return next(self._numbers)
 
     def notify(self, subscription: Subscription, text: bytes) -> None:
-        """Send a notification, after the answer that named its subscription."""
+        """Send a notification, after the response that named its subscription."""
         with self._lock:
             if self._grows(len(text)):
                 (self._unsent if subscription.held is None else subscription.held).append(_compact(text))
@@ -75,7 +75,7 @@ class Connection:
         with self._lock:
             self._give_up(reason)
 
-    def answer(self, text: bytes, opened: list[Subscription]) -> None:
+    def respond(self, text: bytes, opened: list[Subscription]) -> None:
         """Send a response, and then the held notifications of the subscriptions in it."""
         with self._lock:
             if text and self._grows(len(text)):
@@ -197,8 +197,8 @@ class Sockets:
 
     async def _answer(self, connection: Connection, order: RequestOrder, body: bytes) -> None:
         session = SocketSession(self._node, connection, order)
-        answer = await self._dispatcher.answer(body, session)
-        connection.answer(answer, session.opened)
+        response = await self._dispatcher.answer(body, session)
+        connection.respond(response, session.opened)
 
 
 async def _write(connection: Connection, send: Send) -> None:

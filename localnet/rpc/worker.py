@@ -67,15 +67,15 @@ class RequestThread:
     def start(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
         """Return the future of `run`. The caller may settle it earlier; the work continues."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
+        response: asyncio.Future[Any] = loop.create_future()
         with self._counting:
             self._waiting += 1
         try:
-            self._thread.put(partial(self._answer, loop, answer, work))
+            self._thread.put(partial(self._answer, loop, response, work))
         except BaseException:
             self._answered()
             raise
-        return answer
+        return response
 
     def interrupt(self) -> None:
         """Abort the running function, and accept no more; an aborted message has no effect."""
@@ -173,18 +173,18 @@ class RequestThread:
         with self._counting:
             self._waiting -= 1
 
-    def _answer(self, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Any], work: Callable[[], Any]) -> None:
+    def _answer(self, loop: asyncio.AbstractEventLoop, response: asyncio.Future[Any], work: Callable[[], Any]) -> None:
         """Execute a request unless its client has disconnected, and notify the event loop."""
         settle: Callable[[], None] | None = None
         try:
-            if not answer.done():
+            if not response.done():
                 if self._stopping:
                     raise KeyboardInterrupt
-                settle = partial(_settle, answer, self._do(work), None)
+                settle = partial(_settle, response, self._do(work), None)
         except KeyboardInterrupt:
-            settle = partial(_settle, answer, None, RpcError(SERVER_ERROR, "the node is stopping"))
+            settle = partial(_settle, response, None, RpcError(SERVER_ERROR, "the node is stopping"))
         except BaseException as error:  # noqa: BLE001  # carried over to the event loop
-            settle = partial(_settle, answer, None, error)
+            settle = partial(_settle, response, None, error)
         finally:
             self._answered()
         if settle is not None:
@@ -208,13 +208,13 @@ class RequestThread:
                     self._after()
 
 
-def _settle(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if answer.done():
+def _settle(response: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if response.done():
         return
     if error is None:
-        answer.set_result(result)
+        response.set_result(result)
     else:
-        answer.set_exception(error)
+        response.set_exception(error)
 
 
 def _holds_locks(thread: int) -> bool:

@@ -10,15 +10,15 @@ from localnet.ledger.records import TransactionReceipt
 from localnet.rules.parts import CallOutcome, NetworkRules
 
 
-def output_of(rules: NetworkRules, answer: CallOutcome) -> bytes:
+def output_of(rules: NetworkRules, outcome: CallOutcome) -> bytes:
     """Return the returned data of a call. Raises CallFailed, and the machine's own failure."""
-    result = answer.result
+    result = outcome.result
     if result.fatal is not None:
         raise result.fatal
     if result.exit_code:
-        text = partial(rules.views.failure_text, result.exit_code, answer.data, result.message, result.reason)
-        raise CallFailed(result.exit_code, answer.data, result.message, text)
-    return answer.data
+        text = partial(rules.views.failure_text, result.exit_code, outcome.data, result.message, result.reason)
+        raise CallFailed(result.exit_code, outcome.data, result.message, text)
+    return outcome.data
 
 
 def native_output_of(rules: NetworkRules, result: ApplyResult) -> bytes:

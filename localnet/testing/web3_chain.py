@@ -86,8 +86,8 @@ class Web3Chain:
         if isinstance(known, bytes):
             return known
         method = RPCEndpoint("Filecoin.FilecoinAddressToEthAddress")
-        answer: str = self._w3.manager.request_blocking(method, [str(known)])
-        return eth_address(bytes.fromhex(answer[2:]))
+        response: str = self._w3.manager.request_blocking(method, [str(known)])
+        return eth_address(bytes.fromhex(response[2:]))
 
     def call(self, to: Target | None, data: bytes, value: int, *, sender: Target | None = None) -> bytes:
         """Return the data of a call without effect; value in attoFIL. Raises CallFailed for reverts, NetworkError."""

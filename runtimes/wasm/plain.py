@@ -213,12 +213,12 @@ class PlainInstance:
     def _enter(self, *arguments: int) -> int:
         assert self._function is not None
         try:
-            answer = self._function(self.store, *(number - ((number & _SIGN) << 1) for number in arguments))
+            result = self._function(self.store, *(number - ((number & _SIGN) << 1) for number in arguments))
         except _Stopped:
             raise Trap(TRAP_UNREACHABLE, TRAP_NAMES[TRAP_UNREACHABLE]) from None
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise _trap(failure) from None
-        return int(answer) & _MASK
+        return int(result) & _MASK
 
     def start(self) -> None:
         assert self._function is not None

@@ -211,7 +211,7 @@ def test_a_transaction_takes_less_than_a_kilobyte_once_it_is_old(rules: str, mon
         for count in (100, 400):
             while network.block_number < count:
                 network.send(bytes([network.block_number % 250]) * 20, value=network.block_number * 7919)
-            kept = settle(network)._kept
+            kept = settle(network)._permanent
             sizes.append(sum(map(sys.getsizeof, kept._pages)) + sum(len(each) for each in kept._buckets if each))
         assert sizes[1] - sizes[0] < 300 * 1_000
 

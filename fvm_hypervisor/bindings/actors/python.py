@@ -184,10 +184,10 @@ def _wrap(text: str) -> str:
 def _calls(actor: str) -> Iterator[str]:
     for number, method in _actor_methods(actor):
         arguments, value = _arguments(actor, method)
-        answer = _type(actor, method.answer) if method.answer else "None"
+        return_type = _type(actor, method.answer) if method.answer else "None"
         signature = ", ".join(f"{argument.name}: {argument.type}" for argument in arguments)
         names = [_quote(method.params), value, _quote(method.answer)]
-        yield f"def {_snake(method.name)}({signature}) -> Call[{answer}]:"
+        yield f"def {_snake(method.name)}({signature}) -> Call[{return_type}]:"
         yield f'    """{_wrap(_call_note(actor, method, number) + _units(arguments))}"""'
         yield f"    return CODEC.call({_constant(method.name)}, {', '.join(names)})\n\n"
 

@@ -172,9 +172,9 @@ class AccountViews:
         return self._inner.allowance_text(highest)
 
 
-def _outer(answer: CallOutcome) -> CallOutcome:
-    result = answer.result
+def _outer(outcome: CallOutcome) -> CallOutcome:
+    result = outcome.result
     if result.exit_code:
-        return answer
+        return outcome
     exit_code, output = apply_and_call_result(result.receipt)
     return CallOutcome(replace(result, receipt=replace(result.receipt, exit_code=exit_code)), output)

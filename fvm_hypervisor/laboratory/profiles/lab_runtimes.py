@@ -66,8 +66,8 @@ class MethodsRuntime(LabRuntime, ABC):
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run the method; OutOfGas and Fatal propagate."""
         try:
-            answer = self.run(kernel, paid_params(kernel, self.charge, METHOD_GAS, params))
-            return Outcome(ExitCode.OK, NO_BLOCK if answer is None else kernel.ipld.create(*answer))
+            result = self.run(kernel, paid_params(kernel, self.charge, METHOD_GAS, params))
+            return Outcome(ExitCode.OK, NO_BLOCK if result is None else kernel.ipld.create(*result))
         except ActorExit as ended:
             return Outcome(ended.code, message=ended.message)
         except SyscallError as refused:

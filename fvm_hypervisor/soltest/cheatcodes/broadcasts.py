@@ -40,12 +40,14 @@ def collecting(
     if request.kind not in (CallKind.CALL, None):
         return operations, sender
     doer = CREATE2_DEPLOYER if request.second else sender
-    return replace(operations, proceed=_kept(found, request, sender, operations)), doer
+    return replace(operations, proceed=_recording(found, request, sender, operations)), doer
 
 
-def _kept(
+def _recording(
     found: Broadcasts, request: InterceptedCall, sender: EthAddress, operations: CallOperations
 ) -> Callable[[EthAddress | None, EthAddress | None], SubcallOutcome]:
+    """Return the operation `proceed` that also records the call as a transaction."""
+
     def proceed(name: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:
         ledger = operations.ledger
         nonce = ledger.nonce(sender)
@@ -54,13 +56,13 @@ def _kept(
         found.calls.append(replace(made, funds=ledger.balance(sender), url=operations.fork_url()))
         found.unsendable += found.attached
         found.attached.clear()
-        answer = operations.proceed(name, code)
+        outcome = operations.proceed(name, code)
         ledger.set_nonce(sender, nonce + 1)
-        if request.kind is None and answer.created is not None:
-            found.calls[index] = replace(found.calls[index], created=answer.created)
+        if request.kind is None and outcome.created is not None:
+            found.calls[index] = replace(found.calls[index], created=outcome.created)
         if request.kind is not None:
             found.calls[index] = replace(found.calls[index], code=ledger.code(request.target))
-        return answer
+        return outcome
 
     return proceed
 

@@ -113,7 +113,7 @@ class Cheats(Protocol):
     def is_armed(self) -> bool:
         """True if calls between contracts must be intercepted."""
 
-    def answer(self, context: Context, data: bytes) -> SubcallOutcome:
+    def run_cheatcode(self, context: Context, data: bytes) -> SubcallOutcome:
         """Execute a cheatcode."""
 
     def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
@@ -208,10 +208,10 @@ class Context:
         if self.host is None:
             raise CheatcodeFailure("under Filecoin's rules only contracts create contracts: use `new`")
         number = None if salt is None else int.from_bytes(salt, "big")
-        answer = self.cheats.execute_subcall(self.host, CreateInputs(value, code, number))
-        if answer.created is None:
-            raise CheatcodeFailure(self.revert_text(answer.output), answer.output or None)
-        return answer.created
+        outcome = self.cheats.execute_subcall(self.host, CreateInputs(value, code, number))
+        if outcome.created is None:
+            raise CheatcodeFailure(self.revert_text(outcome.output), outcome.output or None)
+        return outcome.created
 
     @staticmethod
     def shown(address: bytes) -> str:

@@ -41,17 +41,17 @@ def open_access(
 
 
 def close_access(
-    state: State, access: AccountAccess, request: InterceptedCall, answer: SubcallOutcome, operations: CallOperations
+    state: State, access: AccountAccess, request: InterceptedCall, outcome: SubcallOutcome, operations: CallOperations
 ) -> None:
     """Complete the record of a call; if it failed, nested ones are marked as reverted too."""
     ledger = operations.ledger
     if access in state.open_diffs:
         state.open_diffs.remove(access)
-    if request.kind is None and answer.created is not None:
-        access.account, access.initialized = answer.created, True
-        access.deployed = ledger.code(answer.created)
+    if request.kind is None and outcome.created is not None:
+        access.account, access.initialized = outcome.created, True
+        access.deployed = ledger.code(outcome.created)
     access.new_balance, access.new_nonce = ledger.balance(access.account), ledger.nonce(access.account)
-    if answer.success or state.diff is None:
+    if outcome.success or state.diff is None:
         return
     start = next((at for at, known in enumerate(state.diff) if known is access), len(state.diff))
     for below in state.diff[start:]:

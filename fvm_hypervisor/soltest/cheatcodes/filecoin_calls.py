@@ -54,7 +54,7 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
         context = Context(
             cheats, calls, address_of_actor(calls.tree, call.from_), calls.depth, FilecoinLedger(cheats.machine), None
         )
-        return calls.trace_intercepted(call, _result(cheats.answer(context, data)))
+        return calls.trace_intercepted(call, _result(cheats.run_cheatcode(context, data)))
     if target == CONSOLE_ADDRESS:
         cheats.console.write(data)
         return calls.trace_intercepted(call, _result(SubcallOutcome(True)))
@@ -136,16 +136,16 @@ def _intercept_call(
         set_origin=lambda origin: cheats.set_origin(calls, origin),
         origin=address_of_actor(calls.tree, calls.origin),
         chain_id=calls.machine.context.chain_id,
-        words=lambda text: revert_text(text, cheats.settings.errors),
+        reason_text=lambda text: revert_text(text, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,
     )
-    answer = intercept_call(cheats.state, request, operations)
-    if made and answer is made[0][0]:
+    outcome = intercept_call(cheats.state, request, operations)
+    if made and outcome is made[0][0]:
         return made[0][1]
-    if kind is None and answer.success:
-        made_up = CreateReturn(ActorID(0), None, answer.created or EthAddress(bytes(20)))
+    if kind is None and outcome.success:
+        made_up = CreateReturn(ActorID(0), None, outcome.created or EthAddress(bytes(20)))
         return CallResult(ExitCode.OK, Block(CBOR, made_up.encode()))
-    return _result(answer)
+    return _result(outcome)
 
 
 def _kind_of(call: Call) -> CallKind | None:
@@ -172,6 +172,6 @@ def _pay(calls: CallManager, ledger: FilecoinLedger, payer: EthAddress, payee: E
     return True
 
 
-def _result(answer: SubcallOutcome) -> CallResult:
-    code = ExitCode.OK if answer.success else ExitCode.EVM_CONTRACT_REVERTED
-    return CallResult(code, Block(CBOR, byte_string(answer.output)) if answer.output or answer.success else None)
+def _result(outcome: SubcallOutcome) -> CallResult:
+    code = ExitCode.OK if outcome.success else ExitCode.EVM_CONTRACT_REVERTED
+    return CallResult(code, Block(CBOR, byte_string(outcome.output)) if outcome.output or outcome.success else None)

@@ -64,9 +64,11 @@ def call_operations(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs) -
         set_origin=lambda origin: cheats.set_origin(calls, origin),
         origin=calls.environment.origin,
         chain_id=calls.machine.context.chain_id,
-        words=lambda data: revert_text(data, cheats.settings.errors),
+        reason_text=lambda data: revert_text(data, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,
-        answered=lambda answer: trace_mocked_call(host, inputs, answer) if isinstance(inputs, CallInputs) else answer,
+        answered=lambda outcome: (
+            trace_mocked_call(host, inputs, outcome) if isinstance(inputs, CallInputs) else outcome
+        ),
     )
 
 
@@ -126,12 +128,12 @@ def _passed(host: EthereumHost, inputs: CallInputs) -> int:
     return min(inputs.gas, all_but_one_64th(host.gas.left))
 
 
-def trace_mocked_call(host: EthereumHost, inputs: CallInputs, answer: SubcallOutcome) -> SubcallOutcome:
+def trace_mocked_call(host: EthereumHost, inputs: CallInputs, outcome: SubcallOutcome) -> SubcallOutcome:
     """Trace a call that was answered by a mock."""
     if host.calls.tracer is not None:
         to = host.accounts.filecoin_address(inputs.address)
         static = host.static or inputs.kind is CallKind.STATICCALL
         limit = _passed(host, inputs)
         call = Call(host.actor, to, INVOKE_EVM, Block(RAW, inputs.data), gas_limit=limit, read_only=static)
-        host.calls.trace_intercepted(call, CallResult(0 if answer.success else 33, Block(RAW, answer.output)))
-    return answer
+        host.calls.trace_intercepted(call, CallResult(0 if outcome.success else 33, Block(RAW, outcome.output)))
+    return outcome

@@ -46,8 +46,9 @@ class CallOperations:
     set_origin: Callable[[EthAddress], None]
     origin: EthAddress
     chain_id: int
-    words: Callable[[bytes], str]
+    reason_text: Callable[[bytes], str]
+    """Return revert data as text."""
     fork_url: Callable[[], str | None]
     """Return the node of the active fork."""
-    answered: Callable[[SubcallOutcome], SubcallOutcome] = lambda answer: answer
-    """Record an answer that replaces the callee's."""
+    answered: Callable[[SubcallOutcome], SubcallOutcome] = lambda outcome: outcome
+    """Hook that receives an outcome that replaces the callee's, and returns the one to use."""

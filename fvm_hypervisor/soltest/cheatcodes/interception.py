@@ -39,41 +39,42 @@ def intercept_call(state: State, request: InterceptedCall, operations: CallOpera
         operations, sender = collecting(state.broadcasts, request, sender, operations)
     mock = _mock(state, request)
     access = open_access(state, request, sender, operations) if state.diff is not None else None
-    answer = (
+    outcome = (
         operations.proceed(sender, _function(state, request))
         if mock is None
         else _answer_by_mock(mock, request, sender, operations)
     )
     if access is not None:
-        close_access(state, access, request, answer, operations)
-    if request.kind is None and answer.success and answer.created is not None:
-        _count_creation(state, request, sender, answer.created, operations)
-    return intercepted_result(state, request, answer, operations)
+        close_access(state, access, request, outcome, operations)
+    if request.kind is None and outcome.success and outcome.created is not None:
+        _count_creation(state, request, sender, outcome.created, operations)
+    return intercepted_result(state, request, outcome, operations)
 
 
 def intercepted_result(
-    state: State, request: InterceptedCall, answer: SubcallOutcome, operations: CallOperations
+    state: State, request: InterceptedCall, outcome: SubcallOutcome, operations: CallOperations
 ) -> SubcallOutcome:
     """Return the result that the caller sees."""
     _end_prank(state, request.depth, operations)
     assumed = state.assume
     if assumed is not None:
-        if not answer.success and assumed.reverted_by is None:
+        if not outcome.success and assumed.reverted_by is None:
             assumed.reverted_by = request.receiver
         if request.depth <= assumed.depth:
             state.assume = None
-            if not answer.success:
-                return SubcallOutcome(False, MAGIC_ASSUME) if voids(assumed, answer, operations.words) else answer
+            if not outcome.success:
+                is_void = voids(assumed, outcome, operations.reason_text)
+                return SubcallOutcome(False, MAGIC_ASSUME) if is_void else outcome
     expected = state.revert
     if expected is not None and not expected.cheatcode:
-        _note_reverter(expected, request, answer)
+        _note_reverter(expected, request, outcome)
         if request.depth <= expected.depth:
-            checked_answer = check_revert(state, expected, answer, request.kind is None, operations.words)
-            if checked_answer.success and not answer.success:
+            checked = check_revert(state, expected, outcome, request.kind is None, operations.reason_text)
+            if checked.success and not outcome.success:
                 operations.return_gas()
-            return checked_answer
-    if not answer.success:
-        return answer
+            return checked
+    if not outcome.success:
+        return outcome
     if state.failure is not None:
         message, state.failure = state.failure, None
         return SubcallOutcome(False, failure_data(message))
@@ -82,16 +83,16 @@ def intercepted_result(
         if missing is not None:
             message, bare = missing
             return SubcallOutcome(False, encode(["string"], [message]) if bare else failure_data(message))
-    return answer
+    return outcome
 
 
 def check_revert(
-    state: State, expected: ExpectedRevert, answer: SubcallOutcome, creation: bool, words: Callable[[bytes], str]
+    state: State, expected: ExpectedRevert, outcome: SubcallOutcome, creation: bool, reason_text: Callable[[bytes], str]
 ) -> SubcallOutcome:
-    """Return the answer that replaces an expected revert, or the failure if the call did not revert as expected."""
+    """Return the outcome that replaces an expected revert, or the failure if the call did not revert as expected."""
     state.revert = None
     try:
-        check_outcome(expected, answer, words)
+        check_outcome(expected, outcome, reason_text)
     except CheatcodeFailure as failure:
         return SubcallOutcome(False, failure_data(failure.message))
     expected.seen += 1
@@ -100,9 +101,9 @@ def check_revert(
     return SubcallOutcome(True, created=EthAddress(DUMMY_ADDRESS)) if creation else SubcallOutcome(True, DUMMY_OUTPUT)
 
 
-def _note_reverter(expected: ExpectedRevert, request: InterceptedCall, answer: SubcallOutcome) -> None:
+def _note_reverter(expected: ExpectedRevert, request: InterceptedCall, outcome: SubcallOutcome) -> None:
     first = expected.reverted_by is None or expected.count > 1
-    if first and not answer.success and expected.reverter is not None:
+    if first and not outcome.success and expected.reverter is not None:
         expected.reverted_by = request.receiver
 
 

@@ -300,22 +300,22 @@ class Cheatcodes:
                 self.console.write(inputs.data)
                 return trace_mocked_call(host, inputs, SubcallOutcome(True))
         if self.state.is_armed:
-            answer = intercept_call(self.state, call_request(host, inputs), call_operations(self, host, inputs))
+            outcome = intercept_call(self.state, call_request(host, inputs), call_operations(self, host, inputs))
         else:
-            answer = execute_subcall(host, inputs, send=isolating_send(self, host, inputs))
+            outcome = execute_subcall(host, inputs, send=isolating_send(self, host, inputs))
         undo_reverted(self, host.calls)
         if isinstance(host.calls.tracer, StepWatch):
             host.calls.tracer.goes_on(host.address, host.calls.depth)
         if self.state.deals:
-            self._preserve_deals(host, answer)
-        if self.state.forks.forks and answer.success:
+            self._preserve_deals(host, outcome)
+        if self.state.forks.forks and outcome.success:
             if isinstance(inputs, CallInputs):
                 self.state.missing = missing_on_fork(self, host, inputs) or self.state.missing
-            elif answer.created is not None and is_denied(self, host.calls, host.address):
-                self.state.denied.add(answer.created)
-        return answer
+            elif outcome.created is not None and is_denied(self, host.calls, host.address):
+                self.state.denied.add(outcome.created)
+        return outcome
 
-    def _preserve_deals(self, host: EthereumHost, answer: SubcallOutcome) -> None:
+    def _preserve_deals(self, host: EthereumHost, outcome: SubcallOutcome) -> None:
         """Keep balances and nonces set in a failed call: forge reverts them with the whole test only.
 
         After a successful call they belong to its caller, whose failure would be the next to revert them.
@@ -324,7 +324,7 @@ class Cheatcodes:
         for deal in self.state.deals:
             if deal.depth > depth:
                 deal.depth = depth
-                if not answer.success:
+                if not outcome.success:
                     (ledger.set_nonce if deal.nonce else ledger.set_balance)(deal.account, deal.amount)
         self.state.deals = [deal for deal in self.state.deals if deal.depth > 1]
 
@@ -384,17 +384,17 @@ class Cheatcodes:
     def _call_cheatcode(self, host: EthereumHost, inputs: CallInputs) -> SubcallOutcome:
         trace_cost(host, inputs, host.access(inputs.address))
         context = Context(self, host.calls, host.address, host.calls.depth, EthereumLedger(host.accounts), host)
-        return trace_mocked_call(host, inputs, self.answer(context, inputs.data))
+        return trace_mocked_call(host, inputs, self.run_cheatcode(context, inputs.data))
 
-    def answer(self, context: Context, data: bytes) -> SubcallOutcome:
+    def run_cheatcode(self, context: Context, data: bytes) -> SubcallOutcome:
         """Execute a cheatcode; an expected failure becomes a success."""
         before = self.state.revert
-        answer = self._execute(context, data)
+        outcome = self._execute(context, data)
         expected = self.state.revert
         waited = expected is not None and expected is before and expected.cheatcode
         if waited and expected is not None and context.depth <= expected.depth:
-            return check_revert(self.state, expected, answer, False, revert_text)
-        return answer
+            return check_revert(self.state, expected, outcome, False, revert_text)
+        return outcome
 
     def _execute(self, context: Context, data: bytes) -> SubcallOutcome:
         entry = table().get(data[:4])
@@ -430,8 +430,8 @@ class Cheatcodes:
             expected, state.revert = state.revert, None
             if self.settings.internal_reverts:
                 expected.deepest = max(expected.deepest, expected.depth + 1)
-            answer = contract_outcome(result)
-            ended = check_revert(state, expected, answer, False, lambda data: revert_text(data, self.settings.errors))
+            outcome = contract_outcome(result)
+            ended = check_revert(state, expected, outcome, False, lambda data: revert_text(data, self.settings.errors))
             state.revert = None
             if not ended.success:
                 return _revert_result(ended.output)

@@ -29,18 +29,18 @@ def _mock(
 
 
 @cheatcode("mockCall(address,bytes,bytes)", "mockCall(address,bytes4,bytes)")
-def _mock_call(context: Context, callee: EthAddress, data: bytes, answer: bytes) -> None:
-    _mock(context, callee, data, [answer])
+def _mock_call(context: Context, callee: EthAddress, data: bytes, returned: bytes) -> None:
+    _mock(context, callee, data, [returned])
 
 
 @cheatcode("mockCall(address,uint256,bytes,bytes)", "mockCall(address,uint256,bytes4,bytes)")
-def _mock_call_value(context: Context, callee: EthAddress, value: int, data: bytes, answer: bytes) -> None:
-    _mock(context, callee, data, [answer], value=value)
+def _mock_call_value(context: Context, callee: EthAddress, value: int, data: bytes, returned: bytes) -> None:
+    _mock(context, callee, data, [returned], value=value)
 
 
 @cheatcode("mockCall(address,bytes,bytes,bool)")
-def _mock_call_code(context: Context, callee: EthAddress, data: bytes, answer: bytes, with_code: bool) -> None:
-    _mock(context, callee, data, [answer], with_code=with_code)
+def _mock_call_code(context: Context, callee: EthAddress, data: bytes, returned: bytes, with_code: bool) -> None:
+    _mock(context, callee, data, [returned], with_code=with_code)
 
 
 @cheatcode("mockCalls(address,bytes,bytes[])")
@@ -54,13 +54,13 @@ def _mock_calls_value(context: Context, callee: EthAddress, value: int, data: by
 
 
 @cheatcode("mockCallRevert(address,bytes,bytes)", "mockCallRevert(address,bytes4,bytes)")
-def _mock_revert(context: Context, callee: EthAddress, data: bytes, answer: bytes) -> None:
-    _mock(context, callee, data, [answer], reverts=True)
+def _mock_revert(context: Context, callee: EthAddress, data: bytes, returned: bytes) -> None:
+    _mock(context, callee, data, [returned], reverts=True)
 
 
 @cheatcode("mockCallRevert(address,uint256,bytes,bytes)", "mockCallRevert(address,uint256,bytes4,bytes)")
-def _mock_revert_value(context: Context, callee: EthAddress, value: int, data: bytes, answer: bytes) -> None:
-    _mock(context, callee, data, [answer], value=value, reverts=True)
+def _mock_revert_value(context: Context, callee: EthAddress, value: int, data: bytes, returned: bytes) -> None:
+    _mock(context, callee, data, [returned], value=value, reverts=True)
 
 
 @cheatcode("mockFunction(address,address,bytes)")

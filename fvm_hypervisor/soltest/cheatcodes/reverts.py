@@ -17,19 +17,19 @@ DUMMY_ADDRESS: Final = bytes(19) + b"\x01"
 ReasonText = Callable[[bytes], str]
 
 
-def check_outcome(expected: ExpectedRevert, answer: SubcallOutcome, reason_text: ReasonText) -> None:
+def check_outcome(expected: ExpectedRevert, outcome: SubcallOutcome, reason_text: ReasonText) -> None:
     """Raise CheatcodeFailure unless the call ended as expected."""
     if not expected.cheatcode and expected.deepest <= expected.depth:
         raise CheatcodeFailure("call didn't revert at a lower depth than cheatcode call depth")
     if expected.count == 0:
-        _check_none(expected, answer)
+        _check_none(expected, outcome)
         return
-    if answer.success:
+    if outcome.success:
         raise CheatcodeFailure("next call did not revert as expected")
     reverter = expected.reverter
     if reverter is not None and expected.reverted_by is not None and expected.reverted_by != reverter:
         raise CheatcodeFailure(f"Reverter != expected reverter: {_format(expected.reverted_by)} != {_format(reverter)}")
-    check_reason(expected.reason, expected.partial, answer.output, reason_text, expected.cheatcode)
+    check_reason(expected.reason, expected.partial, outcome.output, reason_text, expected.cheatcode)
 
 
 def check_reason(
@@ -50,15 +50,15 @@ def check_reason(
         raise CheatcodeFailure(f"Error != expected error: {have} != {want}")
 
 
-def _check_none(expected: ExpectedRevert, answer: SubcallOutcome) -> None:
-    if answer.success:
+def _check_none(expected: ExpectedRevert, outcome: SubcallOutcome) -> None:
+    if outcome.success:
         return
     reason, reverter = expected.reason, expected.reverter
     if reason is None and reverter is None:
         raise CheatcodeFailure("call reverted when it was expected not to revert")
-    same_reason = reason is not None and unwrap_error(answer.output) == reason
+    same_reason = reason is not None and unwrap_error(outcome.output) == reason
     same_reverter = reverter is not None and expected.reverted_by == reverter
-    what = revert_text(unwrap_error(answer.output))
+    what = revert_text(unwrap_error(outcome.output))
     wanted = "" if reason is None else revert_text(reason)
     reverter_text = "" if reverter is None else _format(reverter)
     if same_reason and same_reverter:
@@ -78,18 +78,18 @@ def _check_none(expected: ExpectedRevert, answer: SubcallOutcome) -> None:
     raise CheatcodeFailure(f"call reverted with '{what}' from {by}, but expected 0 {but}")
 
 
-def voids(assumed: AssumeNoRevert, answer: SubcallOutcome, reason_text: ReasonText) -> bool:
+def voids(assumed: AssumeNoRevert, outcome: SubcallOutcome, reason_text: ReasonText) -> bool:
     """Return True if a reverted call makes the run be rejected."""
-    return not assumed.reasons or any(_acceptable(assumed, reason, answer, reason_text) for reason in assumed.reasons)
+    return not assumed.reasons or any(_acceptable(assumed, reason, outcome, reason_text) for reason in assumed.reasons)
 
 
 def _acceptable(
-    assumed: AssumeNoRevert, reason: AcceptableRevert, answer: SubcallOutcome, reason_text: ReasonText
+    assumed: AssumeNoRevert, reason: AcceptableRevert, outcome: SubcallOutcome, reason_text: ReasonText
 ) -> bool:
     if reason.reverter is not None and assumed.reverted_by not in (None, reason.reverter):
         return False
     try:
-        check_reason(reason.reason, reason.partial, answer.output, reason_text)
+        check_reason(reason.reason, reason.partial, outcome.output, reason_text)
     except CheatcodeFailure:
         return False
     return True

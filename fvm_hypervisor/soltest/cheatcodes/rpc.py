@@ -69,8 +69,8 @@ def _rpc_json_of(context: Context, name: str, method: str, params: str) -> str:
     return _json(_answer(context, endpoint_of(context, name), method, params))
 
 
-def _json(answer: Any) -> str:
-    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
+def _json(response: Any) -> str:
+    return json.dumps(response, separators=(",", ":"), ensure_ascii=False)
 
 
 @cheatcode("eth_getLogs(uint256,uint256,address,bytes32[])", returns=f"{_LOG}[]")
@@ -92,11 +92,11 @@ def _logs(context: Context, first: int, last: int, target: EthAddress, topics: S
         raise CheatcodeFailure(f"failed to get logs: {error}") from None
 
 
-def _read_logs(answer: Any) -> list[Any]:
-    if not isinstance(answer, list):
+def _read_logs(response: Any) -> list[Any]:
+    if not isinstance(response, list):
         raise TypeError("no list")
     size, found = 0, []
-    for log in answer:
+    for log in response:
         if not isinstance(log, Mapping) or not isinstance(log["topics"], list) or len(log["topics"]) > _MAX_TOPICS:
             raise TypeError("no log")
         data = bytes_of(log["data"], _MAX_LOGS)

@@ -10,12 +10,12 @@ from fvm_hypervisor.soltest.cheatcodes.limits import check_size, check_values
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 
 
-def rpc_bytes(answer: Any) -> bytes:
+def rpc_bytes(response: Any) -> bytes:
     """Return bytes, hashes and addresses unchanged, other values ABI-encoded. Raises CheatcodeFailure."""
-    if isinstance(answer, float):
-        raise CheatcodeFailure(f"failed to parse result: unsupported JSON number: {answer}")
-    kind, value = infer_value(answer)
-    if kind in ("bytes", "bytes32", "address") and answer is not None:
+    if isinstance(response, float):
+        raise CheatcodeFailure(f"failed to parse result: unsupported JSON number: {response}")
+    kind, value = infer_value(response)
+    if kind in ("bytes", "bytes32", "address") and response is not None:
         check_size(len(value))
         return bytes(value)
     check_values(value)

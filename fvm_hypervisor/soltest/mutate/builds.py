@@ -74,13 +74,13 @@ class MutantCompiler:
         sources = replace(self.sources, texts={**self.sources.texts, mutant.file: text})
         compiler_input = standard_json(self.project, sources, self.solc.version, names)
         compiler_input["settings"]["outputSelection"] = {name: {"*": list(_OUTPUTS)} for name in names}
-        answer = check_output(self.solc.version, self._output(compiler_input))
-        if not self._differs(answer):
+        output = check_output(self.solc.version, self._output(compiler_input))
+        if not self._differs(output):
             return None
         cache, found = CompiledCache(folder), {}
         for name in names:
             key = sha256(name.encode()).hexdigest()
-            cache.put(name, key, answer, sources.closure([name]))
+            cache.put(name, key, output, sources.closure([name]))
             compiled = cache.get(name, key)
             if compiled is None:
                 raise InvalidInput(f"{folder} lost files that were just written; check that the disk is not full")
@@ -133,15 +133,15 @@ class MutantCompiler:
         try:
             if not self.solc.is_javascript:
                 return run.compile(compiler_input, self.seconds)
-            answer = run.compile_next(compiler_input, self.seconds)
+            output = run.compile_next(compiler_input, self.seconds)
             self._idle.append(run)
-            return answer
+            return output
         finally:
             self._running.discard(run)
 
-    def _differs(self, answer: Mapping[str, Any]) -> bool:
+    def _differs(self, output: Mapping[str, Any]) -> bool:
         """Return True if the code of a contract is not that of the original, the metadata's hash aside."""
-        for file, contracts in answer.get("contracts", {}).items():
+        for file, contracts in output.get("contracts", {}).items():
             for name, found in contracts.items():
                 original = self.originals.get(file, name)
                 for before, key in ((original.creation, "bytecode"), (original.runtime, "deployedBytecode")):
@@ -152,6 +152,6 @@ class MutantCompiler:
 
 def with_compiled(artifacts: Artifacts, compiled: Mapping[str, CompiledSource]) -> Artifacts:
     """Return the artifacts of a project with those of some sources replaced."""
-    kept = [location for location in artifacts.locations if location.file not in compiled]
+    unchanged = [location for location in artifacts.locations if location.file not in compiled]
     made = artifacts_of(artifacts.root, compiled)
-    return Artifacts(artifacts.root, [*kept, *made.locations], {**artifacts.sources, **made.sources})
+    return Artifacts(artifacts.root, [*unchanged, *made.locations], {**artifacts.sources, **made.sources})

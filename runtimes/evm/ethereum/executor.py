@@ -179,12 +179,12 @@ class EthereumExecutor:
         transaction = _transaction_of(call, accounts)
         is_paid = call.max_fee > 0
         application = Application(self._machine, transaction, call.sender, paid=is_paid, accounts=accounts)
-        kept = call.to is None or self._machine.tracer is not None
+        stores_events = call.to is None or self._machine.tracer is not None
         return self._apply_traced(
             transaction,
             call.sender,
-            lambda: self._or_rollback(lambda: application.simulate(kept, call.is_capped)),
-            kept,
+            lambda: self._or_rollback(lambda: application.simulate(stores_events, call.is_capped)),
+            stores_events,
         )
 
     def apply_unpaid(self, message: Message, transaction: Transaction | None = None) -> ApplyResult:
@@ -268,7 +268,11 @@ class EthereumExecutor:
         return Application(self._machine, transaction, sender, limits, entry, paid, self._accounts())
 
     def _apply_traced(
-        self, transaction: Transaction, sender: EthAddress, apply: Callable[[], TransactionResult], kept: bool = True
+        self,
+        transaction: Transaction,
+        sender: EthAddress,
+        apply: Callable[[], TransactionResult],
+        stores_events: bool = True,
     ) -> ApplyResult:
         """Run `apply`, report it to the tracer as a message, and convert its result."""
         tracer, to = self._machine.tracer, transaction.to
@@ -276,7 +280,7 @@ class EthereumExecutor:
             address = Address.delegated(EAM_NAMESPACE, sender)
             receiver = Address.id(EAM_ACTOR) if to is None else Address.delegated(EAM_NAMESPACE, to)
             tracer.event(MessageStarted(address, receiver, INVOKE_EVM, transaction.nonce, False))
-        result = self._apply_result(apply(), kept)
+        result = self._apply_result(apply(), stores_events)
         if tracer is not None:
             tracer.event(MessageEnded(result.exit_code, result.gas_used))
         return result
@@ -295,12 +299,12 @@ class EthereumExecutor:
         self._next_index()
         return self._apply_result(result)
 
-    def _apply_result(self, result: TransactionResult, kept: bool = True) -> ApplyResult:
+    def _apply_result(self, result: TransactionResult, stores_events: bool = True) -> ApplyResult:
         output = result.output
         if result.created is not None:
             actor = self._machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, result.created))
             output = CreateReturn(ActorID(actor or 0), None, result.created).encode()
-        root = events_root(result.events) if kept and result.events else None
+        root = events_root(result.events) if stores_events and result.events else None
         receipt = Receipt(result.exit_code, output, Gas(result.gas_used), root)
         equals_receipt = result.execution_gas == result.gas_used and not result.state_gas
         block_gas = None if equals_receipt else BlockGas(result.execution_gas, result.state_gas)

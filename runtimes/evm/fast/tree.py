@@ -282,11 +282,11 @@ def _take(guest: FastInstance, _: TreeHost) -> None:
 
 def _precompile(guest: FastInstance, host: TreeHost) -> None:
     offset, size, limit = guest.numbers[0], guest.numbers[1], guest.numbers[2]
-    answer = host.run_precompile(guest.address(0), guest.read(offset, size), limit)
-    if answer is None:
+    result = host.run_precompile(guest.address(0), guest.read(offset, size), limit)
+    if result is None:
         guest.numbers[0] = 0
         return
-    guest.code, used = answer
+    guest.code, used = result
     guest.numbers[0], guest.numbers[1], guest.numbers[2] = 1, used, len(guest.code)
 
 

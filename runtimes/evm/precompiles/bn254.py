@@ -106,9 +106,9 @@ def _run(function: str, data: bytes, *more: int) -> bytes:
     except IndexError:
         curve = _Curve(_ROOM)
     try:
-        answer = curve.run(function, data, *more)
+        output = curve.run(function, data, *more)
     except PrecompileFailure:
         _IDLE.append(curve)
         raise
     _IDLE.append(curve)
-    return answer
+    return output

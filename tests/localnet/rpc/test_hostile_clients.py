@@ -225,7 +225,7 @@ def test_short_answers_that_wait_hold_no_more_than_their_bytes() -> None:
     async def wait() -> int:
         connection, before = Connection(1 << 30), resident()
         for number in range(30_000):
-            connection.answer(as_json({"jsonrpc": "2.0", "id": number, "result": "0x" + "00" * 16}), [])
+            connection.respond(as_json({"jsonrpc": "2.0", "id": number, "result": "0x" + "00" * 16}), [])
         return resident() - before
 
     assert asyncio.run(wait()) < 40_000_000

@@ -56,7 +56,7 @@ class InstanceRegions:
         self._codes: dict[tuple[int, int], _HotCode] = {}
         self.awaited: list[_HotCode] = []
         self._slots: dict[int, int] = {}
-        self.kept: list[CompiledRegion] = []
+        self.compiled: list[CompiledRegion] = []
         """Modules whose functions are in the table."""
 
     def look(self, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
@@ -101,15 +101,15 @@ class InstanceRegions:
         """Install compiled regions; return True if no more are pending."""
         found = code.found
         done = found.waiting == 0
-        while code.put_in < len(found.compiled) and len(self.kept) < MAX_INSTANCES - 1:
+        while code.put_in < len(found.compiled) and len(self.compiled) < MAX_INSTANCES - 1:
             region = found.compiled[code.put_in]
             code.put_in += 1
             slot = self._slots.get(id(region))
             if slot is None:
                 slot = self._instance.add_function(region.module.pointer, ENTRY.encode(), _IMPORTS, _TABLE)
                 self._slots[id(region)] = slot
-                self.kept.append(region)
-                self.is_full = self.is_full or len(self.kept) >= MAX_INSTANCES - 1
+                self.compiled.append(region)
+                self.is_full = self.is_full or len(self.compiled) >= MAX_INSTANCES - 1
             self._guest.bring(b"".join(entry.to_bytes(4, "little") for entry in region.entries))
             numbers = self._guest.numbers
             numbers[0], numbers[1], numbers[2], numbers[3] = code.number, code.rules, slot, len(region.entries)

@@ -39,7 +39,7 @@ def run(tier: Tier, code: bytes, gas: int = 10**9) -> int:
 
 def put_in(tier: Tier) -> int:
     """Return the number of regions installed in the instances of a tier."""
-    return sum(0 if instance.regions is None else len(instance.regions.kept) for instance in pool(tier)._instances)
+    return sum(0 if instance.regions is None else len(instance.regions.compiled) for instance in pool(tier)._instances)
 
 
 def test_hot_code_is_compiled_in_background_and_installed() -> None:
@@ -58,7 +58,7 @@ def test_a_frame_changes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> 
     def watched(instance: FastInstance) -> None:
         look(instance)
         regions = instance.regions
-        seen.append((instance.host is not None, 0 if regions is None else len(regions.kept) - before))
+        seen.append((instance.host is not None, 0 if regions is None else len(regions.compiled) - before))
 
     monkeypatch.setattr(FastInstance, "update_regions", watched)
     end, number = time.monotonic() + 30 * slowness(), 0
