@@ -46,18 +46,18 @@ class ProfiledInvocation:
     root: ProfileNode
     milligas: int = 0
     """Total gas of the finished invocation in milligas, including its callees."""
-    room: int = 0
+    max_memory_bytes: int = 0
     """Maximum size of the guest's memory in bytes."""
     nested_ns: int = 0
     total_ns: int = 0
     syscall_ns: dict[str, int] = field(default_factory=dict)
     begun: int = 0
-    place: Callable[[], int] | None = None
+    current_node: Callable[[], int] | None = None
     """Callback that returns the guest's current node in the tree; set while it runs."""
     functions: Callable[[], list[str]] | None = None
     """Callback that returns the guest's active functions, innermost first; set while it runs."""
     under: list[tuple[int, ProfiledInvocation]] = field(default_factory=list)
-    """Invocations that it calls, with the nodes of the syscalls."""
+    """Invocations made by this one, each after the node of the syscall that made it."""
 
 
 class ProfileRecorder:
@@ -70,7 +70,8 @@ class ProfileRecorder:
     def begin(self, invocation: ProfiledInvocation) -> None:
         if self.open:
             around = self.open[-1]
-            around.under.append((0 if around.place is None else around.place(), invocation))
+            node = 0 if around.current_node is None else around.current_node()
+            around.under.append((node, invocation))
         else:
             self.roots.append(invocation)
         self.open.append(invocation)
@@ -79,7 +80,7 @@ class ProfileRecorder:
         """Record the end of the innermost invocation."""
         ended = self.open.pop()
         ended.total_ns = perf_counter_ns() - ended.begun
-        ended.place = ended.functions = None
+        ended.current_node = ended.functions = None
         if self.open:
             self.open[-1].nested_ns += ended.total_ns
 

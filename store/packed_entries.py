@@ -89,10 +89,10 @@ class PackedEntries:
             self._large.add(number)
         self._pages.append(zlib.compress(encode([part for entry in oldest for part in entry]), _LEVEL))
         for key, _ in oldest:
-            place, mark = _place(key)
-            bucket = self._buckets[place]
+            position, mark = _place(key)
+            bucket = self._buckets[position]
             if bucket is None:
-                bucket = self._buckets[place] = bytearray()
+                bucket = self._buckets[position] = bytearray()
             bucket += mark + number.to_bytes(_RECORD - _MARK, "big")
         for key, _ in oldest:
             del self._recent[key]
@@ -100,8 +100,8 @@ class PackedEntries:
 
     def _read_packed(self, key: bytes) -> bytes | None:
         """Return the value of a key from the newest page that contains it."""
-        place, mark = _place(key)
-        bucket = self._buckets[place]
+        position, mark = _place(key)
+        bucket = self._buckets[position]
         if bucket is None:
             return None
         records = bytes(bucket)  # copied, since a writer may append to it

@@ -130,14 +130,14 @@ def run_mutation(project: Project, wanted: SuiteFilter, options: Options, given:
 
 
 def _relative(root: Path, path: str) -> str:
-    """Return the path of a source or folder, relative to the root or to the working folder, relative to the root."""
-    places = [(root / path).resolve(), Path(path).resolve()]
-    place = next((place for place in places if place.exists() and place.is_relative_to(root)), None)
-    if place is None:
+    """Return the path below the root of a source or folder, given relative to the root or the working folder."""
+    candidates = [(root / path).resolve(), Path(path).resolve()]
+    found = next((each for each in candidates if each.exists() and each.is_relative_to(root)), None)
+    if found is None:
         raise InvalidInput(
             f"--mutate {path}: there is no such source or folder in {root}; pass the project's folder before --mutate"
         )
-    return place.relative_to(root).as_posix()
+    return found.relative_to(root).as_posix()
 
 
 def _progress(done: int, total: int) -> None:

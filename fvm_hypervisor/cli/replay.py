@@ -204,8 +204,8 @@ def _replay_node(
         finally:
             source.close()
         undo.callback(room.close_sources)
-        kept = None if folder is None else folder.resolve()
-        work = partial(room.replay_of_node, url, kept, parallel=parallel, overlay=overlay)
+        path = None if folder is None else folder.resolve()
+        work = partial(room.replay_of_node, url, path, parallel=parallel, overlay=overlay)
         for done in run_all(work, found, workers, "tipsets", dask):
             if cache is not None:
                 room.keep_blocks(cache, done.fetched)

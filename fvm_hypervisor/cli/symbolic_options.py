@@ -34,7 +34,7 @@ def check_symbolic(rules: str, others: Mapping[str, bool]) -> None:
 
 
 def _lengths(text: str, option: str) -> tuple[int, ...]:
-    words = text.split(",")
-    if not all(word.strip().isdecimal() and int(word) <= _MAX_LENGTH for word in words):
+    parts = text.split(",")
+    if not all(word.strip().isdecimal() and int(word) <= _MAX_LENGTH for word in parts):
         raise typer.BadParameter(f"{option} '{text}' is not a list of lengths from 0 to {_MAX_LENGTH}, such as 0,1,2")
-    return tuple(dict.fromkeys(int(word) for word in words))
+    return tuple(dict.fromkeys(int(word) for word in parts))

@@ -69,7 +69,7 @@ class Breakpoint:
         return f"{self.kind} {self.text}"
 
     @property
-    def every_instruction(self) -> bool:
+    def checks_every_instruction(self) -> bool:
         return self.kind in ("pc", "line", "gas")
 
 
@@ -142,7 +142,7 @@ class Breakpoints:
 
     def wants_instructions(self, listener: StepListener, call: OpenCall) -> bool:
         """Return True if any breakpoint may match an instruction of the frame."""
-        return any(self._may_match(listener, call, point) for point in self.all if point.every_instruction)
+        return any(self._may_match(listener, call, point) for point in self.all if point.checks_every_instruction)
 
     def _may_match(self, listener: StepListener, call: OpenCall, point: Breakpoint) -> bool:
         if point.kind == "gas":
@@ -157,16 +157,18 @@ class Breakpoints:
             )
         return self._lines[key]
 
-    def hit(self, listener: StepListener, site: StopSite, left: Callable[[OpenCall], object]) -> Breakpoint | None:
-        """Return the first breakpoint that matches `site`. `left` maps a frame to its previous source line."""
+    def hit(
+        self, listener: StepListener, site: StopSite, previous_line: Callable[[OpenCall], object]
+    ) -> Breakpoint | None:
+        """Return the first breakpoint that matches `site`. `previous_line` maps a frame to its last line."""
         for point in self.all:
-            if self._matches(listener, site, point, left):
+            if self._matches(listener, site, point, previous_line):
                 point.hits += 1
                 return point
         return None
 
     def _matches(
-        self, listener: StepListener, site: StopSite, point: Breakpoint, left: Callable[[OpenCall], object]
+        self, listener: StepListener, site: StopSite, point: Breakpoint, previous_line: Callable[[OpenCall], object]
     ) -> bool:
         call = site.call
         match point.kind:
@@ -186,7 +188,7 @@ class Breakpoints:
             case "line" if site.mark is None:
                 line = self._sources.of(call).line(site.counter)
                 matches = line is not None and line[1] == point.counter and same_file(line[0], point.where)
-                return matches and left(call) != line
+                return matches and previous_line(call) != line
             case _:
                 return False
 

@@ -64,15 +64,15 @@ class Terminal:
         Errors are returned as text. Raises Quit.
         """
         line = line.strip() or self._last
-        words = line.split()
-        if not words:
+        arguments = line.split()
+        if not arguments:
             return ""
-        command = BY_NAME.get(words[0])
+        command = BY_NAME.get(arguments[0])
         if command is None:
-            return f"there is no command '{printable(words[0])}': `help` lists them"
+            return f"there is no command '{printable(arguments[0])}': `help` lists them"
         self._last = line
         try:
-            return _truncate(command.run(self, words[1:]))
+            return _truncate(command.run(self, arguments[1:]))
         except (HypervisorError, StoreError) as error:
             return f"error: {views.safe_error_text(error)}"
         finally:
@@ -122,43 +122,43 @@ def _truncate(text: str) -> str:
 # --- moves ------------------------------------------------------------------------------------------------------------
 
 
-def _step(terminal: Terminal, words: list[str]) -> str:
-    return terminal.move(lambda: _repeat(words, terminal.session.step))
+def _step(terminal: Terminal, arguments: list[str]) -> str:
+    return terminal.move(lambda: _repeat(arguments, terminal.session.step))
 
 
-def _next(terminal: Terminal, words: list[str]) -> str:
-    return terminal.move(lambda: _repeat(words, terminal.session.over))
+def _next(terminal: Terminal, arguments: list[str]) -> str:
+    return terminal.move(lambda: _repeat(arguments, terminal.session.over))
 
 
-def _step_instruction(terminal: Terminal, words: list[str]) -> str:
-    return terminal.move(lambda: _repeat(words, lambda: terminal.session.step(by_instruction=True)))
+def _step_instruction(terminal: Terminal, arguments: list[str]) -> str:
+    return terminal.move(lambda: _repeat(arguments, lambda: terminal.session.step(by_instruction=True)))
 
 
-def _next_instruction(terminal: Terminal, words: list[str]) -> str:
-    return terminal.move(lambda: _repeat(words, lambda: terminal.session.over(by_instruction=True)))
+def _next_instruction(terminal: Terminal, arguments: list[str]) -> str:
+    return terminal.move(lambda: _repeat(arguments, lambda: terminal.session.over(by_instruction=True)))
 
 
-def _back(terminal: Terminal, words: list[str]) -> str:
-    into = words[:1] == ["into"]
-    return terminal.move(lambda: _repeat(words[into:], lambda: terminal.session.back(into=into)))
+def _back(terminal: Terminal, arguments: list[str]) -> str:
+    into = arguments[:1] == ["into"]
+    return terminal.move(lambda: _repeat(arguments[into:], lambda: terminal.session.back(into=into)))
 
 
-def _back_instruction(terminal: Terminal, words: list[str]) -> str:
-    return terminal.move(lambda: _repeat(words, lambda: terminal.session.back(into=True, by_instruction=True)))
+def _back_instruction(terminal: Terminal, arguments: list[str]) -> str:
+    return terminal.move(lambda: _repeat(arguments, lambda: terminal.session.back(into=True, by_instruction=True)))
 
 
-def _repeat(words: list[str], move: Callable[[], Stop | End]) -> Stop | End:
+def _repeat(arguments: list[str], move: Callable[[], Stop | End]) -> Stop | End:
     """Repeat a move N times, until the message ends or another reason stops it."""
     state = move()
-    for _ in range(_count(words) - 1):
+    for _ in range(_count(arguments) - 1):
         if isinstance(state, End) or state.reason not in ("step", "back"):
             break
         state = move()
     return state
 
 
-def _count(words: list[str]) -> int:
-    return max(1, _number(words[0])) if words else 1
+def _count(arguments: list[str]) -> int:
+    return max(1, _number(arguments[0])) if arguments else 1
 
 
 def _number(text: str) -> int:
@@ -187,18 +187,18 @@ def _restart(terminal: Terminal, _: list[str]) -> str:
 # --- breakpoints ------------------------------------------------------------------------------------------------------
 
 
-def _break(terminal: Terminal, words: list[str]) -> str:
-    if not words:
+def _break(terminal: Terminal, arguments: list[str]) -> str:
+    if not arguments:
         made = terminal.session.breakpoints.all
         return "\n".join(f"{one.number}: {one}, hit {one.hits} times" for one in made) or "no breakpoints"
-    added = terminal.session.breakpoints.add(" ".join(words))
+    added = terminal.session.breakpoints.add(" ".join(arguments))
     return f"breakpoint {added.number}: {added}"
 
 
-def _delete(terminal: Terminal, words: list[str]) -> str:
-    if not words:
+def _delete(terminal: Terminal, arguments: list[str]) -> str:
+    if not arguments:
         raise InvalidInput("missing argument: the number of a breakpoint, as listed by `break`")
-    return f"deleted: {terminal.session.breakpoints.remove(_number(words[0]))}"
+    return f"deleted: {terminal.session.breakpoints.remove(_number(arguments[0]))}"
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------
@@ -212,8 +212,8 @@ def _where(terminal: Terminal, _: list[str]) -> str:
     )
 
 
-def _frame(terminal: Terminal, words: list[str]) -> str:
-    number = _number(words[0]) if words else terminal.frame
+def _frame(terminal: Terminal, arguments: list[str]) -> str:
+    number = _number(arguments[0]) if arguments else terminal.frame
     views.call_of(terminal.session, number)
     terminal.frame = number
     return terminal.where()
@@ -229,13 +229,13 @@ def _down(terminal: Terminal, _: list[str]) -> str:
 
 def _stack(terminal: Terminal, _: list[str]) -> str:
     step = views.step_of(terminal.session, terminal.frame)
-    words = "\n".join(f"{index:>4} 0x{word:064x}" for index, word in enumerate(reversed(step.stack)))
-    return f"pc {step.pc} {step.name}, EVM gas {step.gas:,}\n{words or '     the stack is empty'}"
+    rows = "\n".join(f"{index:>4} 0x{word:064x}" for index, word in enumerate(reversed(step.stack)))
+    return f"pc {step.pc} {step.name}, EVM gas {step.gas:,}\n{rows or '     the stack is empty'}"
 
 
-def _memory(terminal: Terminal, words: list[str]) -> str:
-    offset = _number(words[0]) if words else 0
-    length = _number(words[1]) if len(words) > 1 else 256
+def _memory(terminal: Terminal, arguments: list[str]) -> str:
+    offset = _number(arguments[0]) if arguments else 0
+    length = _number(arguments[1]) if len(arguments) > 1 else 256
     if offset < 0 or length < 0:
         raise InvalidInput("offset and length must be at least 0")
     return (
@@ -252,8 +252,8 @@ def hex_lines(data: bytes, offset: int = 0) -> str:
     )
 
 
-def _storage(terminal: Terminal, words: list[str]) -> str:
-    first = _number(words[0]) if words else 0
+def _storage(terminal: Terminal, arguments: list[str]) -> str:
+    first = _number(arguments[0]) if arguments else 0
     if not 0 <= first < 1 << 256:
         raise InvalidInput(f"{first} is not a slot: expected 0 to 2^256 - 1")
     found = views.storage(terminal.session, terminal.frame, first)
@@ -261,10 +261,10 @@ def _storage(terminal: Terminal, words: list[str]) -> str:
     return "\n".join(lines) or "the storage is empty"
 
 
-def _calldata(terminal: Terminal, words: list[str]) -> str:
+def _calldata(terminal: Terminal, arguments: list[str]) -> str:
     data = views.calldata(terminal.session, terminal.frame)
-    offset = _number(words[0]) if words else 0
-    length = _number(words[1]) if len(words) > 1 else len(data)
+    offset = _number(arguments[0]) if arguments else 0
+    length = _number(arguments[1]) if len(arguments) > 1 else len(data)
     if offset < 0 or length < 0:
         raise InvalidInput("offset and length must be at least 0")
     return hex_lines(data[offset : offset + length], offset) or "no calldata"
@@ -287,11 +287,11 @@ def _functions(terminal: Terminal, _: list[str]) -> str:
     return "\n".join(f"{index:>4} {printable(name)}" for index, name in enumerate(found))
 
 
-def _state(terminal: Terminal, words: list[str]) -> str:
-    address = words[0] if words else _receiver(terminal)
+def _state(terminal: Terminal, arguments: list[str]) -> str:
+    address = arguments[0] if arguments else _receiver(terminal)
     if not has_address_form(address):
-        address, words = _receiver(terminal), ["", *words]
-    found = views.state(terminal.session, address, words[1] if len(words) > 1 else "")
+        address, arguments = _receiver(terminal), ["", *arguments]
+    found = views.state(terminal.session, address, arguments[1] if len(arguments) > 1 else "")
     return printable_lines(json.dumps(found, indent=2, ensure_ascii=False))
 
 
@@ -319,18 +319,18 @@ def _logs(terminal: Terminal, _: list[str]) -> str:
     return "\n".join(f"f0{log.actor}: {printable(log.text, 500)}" for log in logs) or "no actor has logged anything"
 
 
-def _list(terminal: Terminal, words: list[str]) -> str:
+def _list(terminal: Terminal, arguments: list[str]) -> str:
     frame = views.frame(terminal.session, terminal.frame)
     if not frame.path:
         raise InvalidInput(
             "the source line is not known: pass artifacts with source maps (Foundry's out/ or Hardhat's "
             "artifacts/) with --artifacts; for a native actor, use `functions`"
         )
-    return terminal.source(frame.path, _number(words[0]) if words else frame.line)
+    return terminal.source(frame.path, _number(arguments[0]) if arguments else frame.line)
 
 
-def _help(_: Terminal, words: list[str]) -> str:
-    wanted = BY_NAME.get(words[0]) if words else None
+def _help(_: Terminal, arguments: list[str]) -> str:
+    wanted = BY_NAME.get(arguments[0]) if arguments else None
     shown = COMMANDS if wanted is None else (wanted,)
     return "\n".join(f"{', '.join(one.names):<22} {one.usage:<20} {one.help}" for one in shown)
 
@@ -421,11 +421,11 @@ def _reader() -> Callable[[], str]:
     except ModuleNotFoundError:
         print("no completion of commands: pip install 'fvm-hypervisor[debugger]' adds it", file=sys.stderr)
         return lambda: input(PROMPT)
-    words: dict[str, dict[str, None] | None] = dict.fromkeys(BY_NAME)
-    words["break"] = dict.fromkeys(KINDS)
-    words["help"] = dict.fromkeys(BY_NAME)
+    arguments: dict[str, dict[str, None] | None] = dict.fromkeys(BY_NAME)
+    arguments["break"] = dict.fromkeys(KINDS)
+    arguments["help"] = dict.fromkeys(BY_NAME)
     completer = NestedCompleter.from_nested_dict(
-        {**words, "break": {**dict.fromkeys(KINDS), "syscall": dict.fromkeys(syscall_names())}}
+        {**arguments, "break": {**dict.fromkeys(KINDS), "syscall": dict.fromkeys(syscall_names())}}
     )
     prompt: PromptSession[str] = PromptSession(PROMPT, completer=completer)
     return prompt.prompt

@@ -16,7 +16,7 @@ from hypervisor.exit_codes import exit_meaning
 from hypervisor.gas import in_gas
 from hypervisor.printable import printable
 
-MAX_WORDS: Final = 12
+MAX_LINES: Final = 12
 _BEGIN: Final = "begin"
 _END: Final = "end"
 
@@ -26,7 +26,7 @@ class CostDifference:
     """A difference: the path of calls from the outermost one, and one line per difference."""
 
     path: tuple[str, ...]
-    words: tuple[str, ...]
+    lines: tuple[str, ...]
 
 
 def first_cost_difference(one: list[MessageCost], other: list[MessageCost], names: CallNames) -> CostDifference | None:
@@ -36,9 +36,9 @@ def first_cost_difference(one: list[MessageCost], other: list[MessageCost], name
             call = (mine or others)[1]
             which = "A" if others is None else "B"
             return CostDifference(_path((mine or others)[2], names), (f"only {which} calls {_call_text(call, names)}",))
-        words = _differences(mine, others, names)
-        if words:
-            return CostDifference(_path(mine[2], names), tuple(words[:MAX_WORDS]))
+        lines = _differences(mine, others, names)
+        if lines:
+            return CostDifference(_path(mine[2], names), tuple(lines[:MAX_LINES]))
     return None
 
 
@@ -73,14 +73,14 @@ def _differences(mine: Moment, others: Moment, names: CallNames) -> list[str]:
 
 
 def _beginnings(one: CallCost, other: CallCost, names: CallNames) -> list[str]:
-    words = []
+    lines = []
     if (one.to, one.method) != (other.to, other.method):
-        words.append(f"A calls {_call_text(one, names)}, B {_call_text(other, names)}")
+        lines.append(f"A calls {_call_text(one, names)}, B {_call_text(other, names)}")
     if one.value != other.value:
-        words.append(f"value: A {one.value} attoFIL, B {other.value}")
+        lines.append(f"value: A {one.value} attoFIL, B {other.value}")
     if one.params != other.params:
-        words.append(f"parameters: A {_bytes(one.params)}, B {_bytes(other.params)}")
-    return words
+        lines.append(f"parameters: A {_bytes(one.params)}, B {_bytes(other.params)}")
+    return lines
 
 
 def _charges(one: CallCost, other: CallCost) -> list[str]:
@@ -91,13 +91,13 @@ def _charges(one: CallCost, other: CallCost) -> list[str]:
         if (times, milligas) == (other_times, other_milligas):
             continue
         if key[1] == EXECUTION:  # charged once per syscall; syscalls are compared separately
-            words = f"{EXECUTION} (instructions): A {in_gas(milligas)}, B {in_gas(other_milligas)} gas"
+            line = f"{EXECUTION} (instructions): A {in_gas(milligas)}, B {in_gas(other_milligas)} gas"
         else:
             count = f"{times}" if times == other_times else f"A {times}, B {other_times}"
             where = f" in {key[0]}" if key[0] else ""
-            words = f"{key[1]}{where} ({count} times): A {in_gas(milligas)}, B {in_gas(other_milligas)} gas"
-        found.append((-abs(other_milligas - milligas), words))
-    return [words for _, words in sorted(found)]
+            line = f"{key[1]}{where} ({count} times): A {in_gas(milligas)}, B {in_gas(other_milligas)} gas"
+        found.append((-abs(other_milligas - milligas), line))
+    return [line for _, line in sorted(found)]
 
 
 def _syscalls(one: CallCost, other: CallCost) -> list[str]:
@@ -109,20 +109,20 @@ def _syscalls(one: CallCost, other: CallCost) -> list[str]:
 
 
 def _events(one: list[Event], other: list[Event]) -> list[str]:
-    words = [f"events: A emits {len(one)}, B {len(other)}"] if len(one) != len(other) else []
+    lines = [f"events: A emits {len(one)}, B {len(other)}"] if len(one) != len(other) else []
     for number, (mine, others) in enumerate(zip(one, other, strict=False), 1):
         if mine != others:
-            words.append(f"event {number}: A {_event(mine)}, B {_event(others)}")
-    return words
+            lines.append(f"event {number}: A {_event(mine)}, B {_event(others)}")
+    return lines
 
 
 def _ends(one: CallCost, other: CallCost) -> list[str]:
-    words = []
+    lines = []
     if (one.exit_code, one.error) != (other.exit_code, other.error):
-        words.append(f"end: A {_end(one)}, B {_end(other)}")
+        lines.append(f"end: A {_end(one)}, B {_end(other)}")
     if one.returned != other.returned:
-        words.append(f"return: A {_bytes(one.returned)}, B {_bytes(other.returned)}")
-    return words
+        lines.append(f"return: A {_bytes(one.returned)}, B {_bytes(other.returned)}")
+    return lines
 
 
 def _end(call: CallCost) -> str:
@@ -144,4 +144,4 @@ def _bytes(data: bytes) -> str:
 
 def as_json(difference: CostDifference | None) -> dict[str, Any] | None:
     """Return the difference as a JSON object."""
-    return None if difference is None else {"path": list(difference.path), "words": list(difference.words)}
+    return None if difference is None else {"path": list(difference.path), "words": list(difference.lines)}

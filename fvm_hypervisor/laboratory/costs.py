@@ -157,7 +157,7 @@ def costs_lines(found: CostReport, side: Side) -> Iterator[str]:
     """Yield the lines of the report."""
     tally = found.tally
     implicit = f", {tally.implicit:,} of them of rewards and cron" if tally.implicit else ""
-    yield f"{count_text(found.cases, 'case')} with {count_text(tally.messages, 'message')}{implicit}, {side.words}"
+    yield f"{count_text(found.cases, 'case')} with {count_text(tally.messages, 'message')}{implicit}, {side.label}"
     yield f"gas {gas(tally.milligas)}"
     for title, table in TABLES:
         rows = largest_first(getattr(tally, table))

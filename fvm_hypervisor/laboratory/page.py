@@ -28,10 +28,10 @@ _STYLE: Final = (
 
 def comparison_page(found: Comparison, sides: tuple[Side, Side]) -> str:
     """Return the comparison as an HTML page."""
-    title = f"A: {sides[0].words}; B: {sides[1].words}"
+    title = f"A: {sides[0].label}; B: {sides[1].label}"
     scale = max(found.first.milligas, found.second.milligas) // MILLIGAS_PER_GAS
     flames = "".join(
-        f"<figure>{_flame(name, side.words, tally, scale)}</figure>"
+        f"<figure>{_flame(name, side.label, tally, scale)}</figure>"
         for name, side, tally in (("A", sides[0], found.first), ("B", sides[1], found.second))
     )
     tables = "".join(_table(text, getattr(found.first, name), getattr(found.second, name)) for text, name in TABLES)
@@ -40,7 +40,7 @@ def comparison_page(found: Comparison, sides: tuple[Side, Side]) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_safe(title)}</title>\n'
         f"<style>{_STYLE}</style></head>\n<body>\n<h1>Differences</h1>\n"
-        f"<p>A: {_safe(sides[0].words)}<br>B: {_safe(sides[1].words)}</p>\n"
+        f"<p>A: {_safe(sides[0].label)}<br>B: {_safe(sides[1].label)}</p>\n"
         f"<p>{'<br>'.join(_safe(line) for line in summary(found).splitlines())}</p>\n"
         f'<h2>Gas by call, to one scale</h2>\n<div class="flames">{flames}</div>\n'
         f"<h2>Differences of gas</h2>\n{tables}"

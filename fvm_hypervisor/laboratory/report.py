@@ -28,8 +28,8 @@ TABLES: Final = (
 
 def comparison_lines(found: Comparison, sides: tuple[Side, Side]) -> Iterator[str]:
     """Yield the lines of the report."""
-    yield f"A: {sides[0].words}"
-    yield f"B: {sides[1].words}"
+    yield f"A: {sides[0].label}"
+    yield f"B: {sides[1].label}"
     yield summary(found)
     if found.same:
         return
@@ -67,7 +67,7 @@ def change_lines(change: MessageChange) -> Iterator[str]:
         yield f"    A {_format(change.ends[0])}; B {_format(change.ends[1])}"
     if change.difference is not None:
         yield f"    in {' > '.join(change.difference.path)}"
-        yield from (f"      {words}" for words in change.difference.words)
+        yield from (f"      {line}" for line in change.difference.lines)
 
 
 def largest(changes: Sequence[MessageChange]) -> list[MessageChange]:

@@ -39,7 +39,8 @@ class Side:
     bundle: Bundle | None = None
     actors: tuple[tuple[str, bytes], ...] = ()
     """Modules by the name of a built-in actor, or the code CID of another one."""
-    words: str = AS_RECORDED
+    label: str = AS_RECORDED
+    """Description of the changes, for reports."""
 
     def row(self, recorded: NetworkVersion) -> NetworkVersion:
         """Return the network version under which messages of a recorded version run. Raises InvalidInput."""
@@ -171,9 +172,9 @@ def _side(
     actors: Sequence[tuple[str, str | None]],
     prices: Sequence[str],
 ) -> Side:
-    words = [f"bundle {bundle}" if bundle else "", network or "", f"overlay {overlay}" if overlay else ""]
-    words += [f"{name} of {file}" for name, file in actors if file]
-    words += [f"{price}" for price in prices]
+    parts = [f"bundle {bundle}" if bundle else "", network or "", f"overlay {overlay}" if overlay else ""]
+    parts += [f"{name} of {file}" for name, file in actors if file]
+    parts += [f"{price}" for price in prices]
     draft = named_draft(network, overlay)
     named = [price.partition("=")[0] for price in prices]
     for name in named:
@@ -189,7 +190,7 @@ def _side(
             *(() if draft is None else draft.modules),
             *((name, _module(name, Path(file))) for name, file in actors if file is not None),
         ),
-        ", ".join(filter(None, words)) or AS_RECORDED,
+        ", ".join(filter(None, parts)) or AS_RECORDED,
     )
 
 
@@ -222,7 +223,7 @@ def _module(name: str, file: Path) -> bytes:
 def described(side: Side) -> Mapping[str, object]:
     """Return a side as plain data."""
     return {
-        "words": side.words,
+        "words": side.label,
         "network": side.network,
         "overlay": None if side.overlay is None else side.overlay.digest,
         "prices": dict(side.prices),

@@ -87,13 +87,13 @@ def _verified_event(network: str, instance: int, digest: bytes, proof: bytes) ->
     epochs = [tipset.epoch for one in certificates for tipset in one.chain if header in tipset.blocks()]
     if not epochs:
         raise InvalidCertificate("blocks: the first one is not a header that the certificates finalize")
-    place = values.uint64(message, "message"), values.uint64(event, "event")
-    found = proven(pairs, header, lambda store, at: event_at(store, at, *place))
+    indices = values.uint64(message, "message"), values.uint64(event, "event")
+    found = proven(pairs, header, lambda store, at: event_at(store, at, *indices))
     log = entries_to_log(found.entries)
     if log is None:
         raise InvalidCertificate("the event is not a log: its keys are not topics and data")
     next_table = power_table_cid(end.power_table)[-_DIGEST:]
-    return end.instance, next_table, epochs[0], *place, found.emitter, list(log.topics), log.data
+    return end.instance, next_table, epochs[0], *indices, found.emitter, list(log.topics), log.data
 
 
 def _block(value: Any) -> bytes:

@@ -24,8 +24,8 @@ def _verify(data: bytes) -> bytes:
     # bounded first: the offsets of all nodes may point to the same bytes, which decoding copies for each of them
     if len(data) > _MAX_INPUT:
         raise InvalidProof(f"the input has {len(data)} bytes, at most {_MAX_INPUT} are possible")
-    place = int.from_bytes(data[64:96], "big")
-    count = int.from_bytes(data[place : place + 32], "big")
+    offset = int.from_bytes(data[64:96], "big")
+    count = int.from_bytes(data[offset : offset + 32], "big")
     if count > MAX_NODES:
         raise InvalidProof(f"the proof has {count} nodes, at most {MAX_NODES} are possible")
     try:

@@ -25,7 +25,7 @@ def report_data(found: SuiteCoverage, project: Project) -> dict[str, GasUse]:
 
     Contracts are filtered by the project's `gas_reports` and `gas_reports_ignore`; functions of tests are omitted.
     """
-    named = {_identifier(place): use for place, use in found.gas.items() if _is_wanted(place, project)}
+    named = {_identifier(location): use for location, use in found.gas.items() if _is_wanted(location, project)}
     report = {}
     for name, use in sorted(named.items()):
         functions = {
@@ -99,11 +99,11 @@ def _named(use: GasUse) -> Iterator[tuple[str, str, list[int]]]:
             yield name, signature if len(functions) > 1 else "", gas
 
 
-def _identifier(place: Place) -> str:
-    file, name = place
+def _identifier(location: Place) -> str:
+    file, name = location
     return f"{file or 'native'}:{name}"
 
 
-def _is_wanted(place: Place, project: Project) -> bool:
-    file, name = place
+def _is_wanted(location: Place, project: Project) -> bool:
+    file, name = location
     return not file or project.in_gas_report(name)

@@ -45,7 +45,7 @@ class BlockHeader:
     """Settings of the block (`BlockSettings.encoded`); empty under Filecoin's rules."""
 
     def fields(self) -> list[Any]:
-        """Return the tuple of sixteen; the settings replace the election proof, which these blocks do not have."""
+        """Return the sixteen fields of the tuple; the settings take the place of the election proof."""
         return [
             self.producer.to_bytes(), [ticket(self.height)], [1, self.settings],
             [[self.height, beacon_entry(self.height)]], [], [link(parent) for parent in self.parents],
@@ -74,7 +74,7 @@ def beacon_entry(height: int) -> bytes:
 
 
 def beacon_digest(height: int) -> bytes:
-    """Return the randomness that the machine draws from the beacon's entry."""
+    """Return the digest of a height's beacon entry, from which the machine derives randomness."""
     return hashlib.blake2b(beacon_entry(height), digest_size=32).digest()
 
 
@@ -101,7 +101,10 @@ _EMPTY_LIST: Final = cid_of(_EMPTY_LIST_BLOCK)
 
 
 def put_messages(store: Blockstore, messages: Iterable[SignedMessage]) -> Cid:
-    """Store a block's messages and the lists of them: bare those with BLS signatures, signed the others."""
+    """Store a block's messages and their two lists, and return the CID of the pair of lists.
+
+    Messages with a BLS signature are stored without it, in the first list, and the others with it, in the second.
+    """
     bare: list[Any] = []
     signed: list[Any] = []
     for message in messages:

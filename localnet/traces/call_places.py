@@ -168,33 +168,33 @@ def add_lines(
     lines = _Lines(artifacts, [bytes.fromhex(code[2:]) for code in places["codes"]])
     top: list[dict[str, Any]] = []
     named: dict[tuple[str, str], NamedInterface] = {}
-    todo = [(top, None, call, place) for call, place in reversed(_pairs(found, places))]
+    todo = [(top, None, call, location) for call, location in reversed(_pairs(found, places))]
     while todo:  # iterative, since calls are up to 1,024 deep
-        above, caller, call, place = todo.pop()
-        compiled = lines.contract_of(place)
+        above, caller, call, location = todo.pop()
+        compiled = lines.contract_of(location)
         if compiled is not None and call["address"] is not None:
             interface = NamedInterface(compiled.name, compiled.interface, call["address"])
             named.setdefault((call["address"], compiled.name), interface)
         inner: list[dict[str, Any]] = []
-        made, failed = lines.line(caller, place, "made"), lines.line(place, place, "ended")
+        made, failed = lines.line(caller, location, "made"), lines.line(location, location, "ended")
         above.append({**call, "line": made, "failedAt": failed, "calls": inner})
-        todo.extend((inner, place, below, at) for below, at in reversed(_pairs(call, place)))
+        todo.extend((inner, location, below, at) for below, at in reversed(_pairs(call, location)))
     return {**found, "calls": top}, list(named.values())
 
 
 def failure_line(report: Mapping[str, Any]) -> str | None:
     """Return `file.sol:line` of the innermost contract on the path to the call that explains a decoded failure."""
     calls, found = report["calls"], None
-    for place in report["why"]["path"] if report["why"] else ():
-        found, calls = calls[place].get("failedAt") or found, calls[place]["calls"]
+    for location in report["why"]["path"] if report["why"] else ():
+        found, calls = calls[location].get("failedAt") or found, calls[location]["calls"]
     return found
 
 
 def _pairs(
-    call: Mapping[str, Any], place: Mapping[str, Any] | None
+    call: Mapping[str, Any], location: Mapping[str, Any] | None
 ) -> list[tuple[dict[str, Any], Mapping[str, Any] | None]]:
     """Return the calls under a call paired with their places, if their numbers agree."""
-    calls, places = call["calls"], place["calls"] if place is not None else []
+    calls, places = call["calls"], location["calls"] if location is not None else []
     return list(zip(calls, places if len(places) == len(calls) else [None] * len(calls), strict=True))
 
 
@@ -205,19 +205,19 @@ class _Lines:
         self._artifacts, self._codes = artifacts, codes
         self._maps: dict[tuple[int, bool], tuple[CompiledContract | None, CodeMap | None]] = {}
 
-    def contract_of(self, place: Mapping[str, Any] | None) -> CompiledContract | None:
+    def contract_of(self, location: Mapping[str, Any] | None) -> CompiledContract | None:
         """Return the compiled contract whose code a call executed."""
-        return self._known(place)[0]
+        return self._known(location)[0]
 
-    def line(self, frame: Mapping[str, Any] | None, place: Mapping[str, Any] | None, which: str) -> str | None:
+    def line(self, frame: Mapping[str, Any] | None, location: Mapping[str, Any] | None, which: str) -> str | None:
         """Return the source line of a call's counters in the code of a frame."""
         code_map = self._known(frame)[1]
-        return None if code_map is None or place is None else code_map.line(place[which])
+        return None if code_map is None or location is None else code_map.line(location[which])
 
-    def _known(self, place: Mapping[str, Any] | None) -> tuple[CompiledContract | None, CodeMap | None]:
-        if place is None or place["code"] is None:
+    def _known(self, location: Mapping[str, Any] | None) -> tuple[CompiledContract | None, CodeMap | None]:
+        if location is None or location["code"] is None:
             return None, None
-        number, creation = place["code"], place["creation"]
+        number, creation = location["code"], location["creation"]
         if (number, creation) not in self._maps:
             compiled = compiled_code(self._artifacts, creation, self._codes[number])
             debug = None if compiled is None else compiled.debug()

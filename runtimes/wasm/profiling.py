@@ -61,10 +61,13 @@ class _ProfilingLinked:
         self.detach, self.attach, self.stray = linked.detach, linked.attach, linked.stray
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
-        # The limit applies to every memory; the guest's own is limited once the profile's, which never grows, exists.
+        # The limit applies to each memory of the instance, so it must admit the profile's. `instantiate` then sets the
+        # limit of the guest's own memory; that of the profile never grows.
         invocation = self._linked.begin(kernel, max(memory_bytes, PAGES * PAGE_BYTES), table_elements)
         context = kernel.context
-        notes = ProfiledInvocation(context.receiver, context.method, self._code, ProfileNode("?"), room=memory_bytes)
+        notes = ProfiledInvocation(
+            context.receiver, context.method, self._code, ProfileNode("?"), max_memory_bytes=memory_bytes
+        )
         notes.begun = perf_counter_ns()
         self._recorder.begin(notes)
         invocation.profile = notes
@@ -74,16 +77,16 @@ class _ProfilingLinked:
         self._linked.instantiate(invocation)
         instance = invocation.instance
         assert isinstance(instance, Instance)
-        instance.limit_memory(invocation.profile.room)
+        instance.limit_memory(invocation.profile.max_memory_bytes)
         address, _ = instance.exported_memory(_PROFILE)
         ctypes.memmove(address, HEAD.pack(ROOT, ROOT + NODE.size, 0), HEAD.size)
-        invocation.profile.place = lambda: _current(instance)
+        invocation.profile.current_node = lambda: _current(instance)
         invocation.profile.functions = lambda: _functions(instance, self._labels)
 
     def end(self, invocation: WasmInvocation) -> None:
         notes: ProfiledInvocation = invocation.profile
         try:
-            if notes.place is not None:
+            if notes.current_node is not None:
                 notes.root = _tree(notes, invocation, self._labels)
         finally:
             self._linked.end(invocation)

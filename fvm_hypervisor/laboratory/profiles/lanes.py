@@ -60,10 +60,10 @@ def with_lanes(rules: NetworkRules, option: str) -> NetworkRules:
 def shares_of(option: str) -> tuple[Lane, ...]:
     """Return the lanes with the shares of an option such as `10/40/50`. Raises InvalidInput."""
     names = "/".join(lane.name for lane in LANES)
-    words = option.split("/")
-    if len(words) != len(LANES) or not all(word.isascii() and word.isdigit() and len(word) < 4 for word in words):
+    parts = option.split("/")
+    if len(parts) != len(LANES) or not all(word.isascii() and word.isdigit() and len(word) < 4 for word in parts):
         raise InvalidInput(f"lanes={option}: expected three whole per cents, {names}, such as lanes=10/40/50")
-    shares = [int(word) for word in words]
+    shares = [int(word) for word in parts]
     for lane, share in zip(LANES, shares, strict=True):
         if share == 0:
             raise InvalidInput(f"lanes={option}: the lane '{lane.name}' has no gas: give each lane 1 per cent or more")

@@ -78,12 +78,12 @@ def terms_of(option: str) -> tuple[bool, RentTerms]:
 
     The last parts may be omitted.
     """
-    payer, *words = (option or "own").split("/")
+    payer, *parts = (option or "own").split("/")
     expected = f"rent={option}: expected own or all, then rate, period and grace, such as rent=all/1000000/2880/86400"
-    if payer not in ("own", "all") or len(words) > len(BOUNDS):
+    if payer not in ("own", "all") or len(parts) > len(BOUNDS):
         raise InvalidInput(expected)
     numbers = [TERMS.rates[0][1], TERMS.period, TERMS.grace]
-    for index, (word, (name, minimum, maximum)) in enumerate(zip(words, BOUNDS, strict=False)):
+    for index, (word, (name, minimum, maximum)) in enumerate(zip(parts, BOUNDS, strict=False)):
         if not (word.isascii() and word.isdigit()) or len(word) > 20:
             raise InvalidInput(expected)
         numbers[index] = int(word)

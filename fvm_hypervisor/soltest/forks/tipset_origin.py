@@ -32,7 +32,7 @@ class TipsetOrigin(ForkMarkers):
     """The state origin of one machine; see `hypervisor.state_tree.StateOrigin`."""
 
     def __init__(self, machine: Hypervisor, remotes: Remotes, is_forked: bool) -> None:
-        """Attach to the machine's tree. `is_forked`: the machine was created on a fork, number 0."""
+        """Attach to the machine's tree; with `is_forked`, the machine was created on a fork, which gets number 0."""
         super().__init__(machine, remotes)
         if is_forked:
             self.first = 0
@@ -42,7 +42,7 @@ class TipsetOrigin(ForkMarkers):
         self._trees: dict[Cid, StateTree] = {}
         machine.state_tree.read_all_from(self)
 
-    def begun(self) -> ForkBase | None:
+    def initial_state(self) -> ForkBase | None:
         """Return the initial state of the active fork, or None."""
         base = self.base
         return None if base is None else self.records.bases[base]
@@ -58,13 +58,13 @@ class TipsetOrigin(ForkMarkers):
     @property
     def externs(self) -> Externs | None:
         """Chain history from the node of the active fork, or None."""
-        begun = self.begun()
-        return None if begun is None or begun.point is None else self.remotes.tipsets.externs(begun.point)
+        initial = self.initial_state()
+        return None if initial is None or initial.point is None else self.remotes.tipsets.externs(initial.point)
 
     def block_hash(self, number: int) -> bytes | None:
         """Return the hash of a tipset's key on the active fork's network; None without a fork, or for a later epoch."""
-        begun, externs = self.begun(), self.externs
-        if begun is None or externs is None or number > begun.number:
+        initial, externs = self.initial_state(), self.externs
+        if initial is None or externs is None or number > initial.number:
             return None
         return bytes(externs.tipset_cid(ChainEpoch(number)))[-32:]
 

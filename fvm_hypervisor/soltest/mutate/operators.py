@@ -193,21 +193,21 @@ def _callee_name(node: Node) -> str:
 
 def _between(left: Node, right: Node, operator: str, source: bytes) -> tuple[int, int]:
     """Return the span of an operator between its operands. Comments and parentheses are skipped."""
-    place = span_of(left)[1]
+    position = span_of(left)[1]
     end = span_of(right)[0]
     sign = operator.encode()
-    while place < end:
-        place = _skip_space(source, place)
-        if source.startswith(sign, place):
-            return place, place + len(sign)
-        place += 1
+    while position < end:
+        position = _skip_space(source, position)
+        if source.startswith(sign, position):
+            return position, position + len(sign)
+        position += 1
     return end, end
 
 
-def _skip_space(source: bytes, place: int) -> int:
+def _skip_space(source: bytes, position: int) -> int:
     """Return the position after white space and comments."""
-    found = _WHITE_SPACE.match(source, place)
-    return place if found is None else found.end()
+    found = _WHITE_SPACE.match(source, position)
+    return position if found is None else found.end()
 
 
 def _equivalent(node: Node, is_loop: bool) -> str:
