@@ -89,7 +89,7 @@ def _call_page(texts: list[str]) -> str:
 
 
 def _error_page(texts: list[str]) -> str:
-    return rendering.render("error.html", frame=_frame(), title="Not found", words=texts[6], status=400).decode()
+    return rendering.render("error.html", frame=_frame(), title="Not found", text=texts[6], status=400).decode()
 
 
 def _picture(texts: list[str]) -> str:
