@@ -251,7 +251,7 @@ def test_node_starts_without_importing_explorer_or_templates() -> None:
     program += "assert not {'jinja2', 'fvm_hypervisor.explorer.pages'} & {*sys.modules}\n"
     program += "import fvm_hypervisor.explorer.pages\n"
     program += "assert not {'jinja2', 'rich', 'fvm_hypervisor.explorer.messages'} & {*sys.modules}\n"
-    program += "from fvm_hypervisor.explorer.rendering import render\nrender('bare.html', title='t', words='w')\n"
+    program += "from fvm_hypervisor.explorer.rendering import render\nrender('bare.html', title='t', text='w')\n"
     program += "assert 'jinja2' in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
