@@ -40,7 +40,7 @@ PROMISES: Final = {
     "engine-tiers": "Compiled regions agree with the interpreter.",
     "soltests": "Public Solidity suites have forge's outcomes and gas.",
     "soltests-bugs": "Fuzzing finds planted bugs in at most forge's runs.",
-    "fuzz-targets": "Fuzzing finds as many bugs of public targets as forge in equal time.",
+    "fuzz-targets": "Bugs of public targets that fuzzing finds over time are counted beside forge's.",
     "mutation": "Mutation tests list exactly the gaps of a suite.",
     "offline-forks": "A fork that was read once needs no network.",
     "explorer-load": "The explorer's pages do not depend on the length of the chain.",

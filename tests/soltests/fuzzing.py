@@ -287,15 +287,18 @@ def record_of(names: list[str], seeds: range, seconds: int) -> RunRecord:
     return RunRecord(
         seeds.start,
         len(seeds),
-        {"run by both": len(seeds), "at least forge's number of bugs on each target": at_least(table, len(seeds))},
-        [f"{name}: {bug} is found by forge with each seed, and here with none"
-         for name, row in rows.items()
-         for bug, found in row.items()
-         if found["forge"]["seeds"] == len(seeds) and not found["here"]["seeds"]],
+        {"run by both": len(seeds)},
+        [],
         {"canary": {name: sum(found["here"]["seeds"] for bug, found in row.items() if bug.startswith(CANARIES))
                     for name, row in rows.items()}},
         {
             "seconds per seed, target and runner": seconds,
+            "seeds with at least forge's number of bugs": at_least(table, len(seeds)),
+            "found by forge with each seed, and here with none": [
+                f"{name}: {bug}"
+                for name, row in rows.items()
+                for bug, found in row.items()
+                if found["forge"]["seeds"] == len(seeds) and not found["here"]["seeds"]],
             "seconds so far": {name: {runner: [round(one.seconds) for one in found[runner]] for runner in RUNNERS}
                                for name, found in table.items()},
             "bugs, median over the seeds": {

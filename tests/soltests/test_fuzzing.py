@@ -45,8 +45,9 @@ def test_the_record_names_bugs_that_only_forge_finds(tmp_path: Path, monkeypatch
             text = dumps(asdict(Campaign(60.0, found, 1)))
             state_file("drips", runner, seed).write_text(text, encoding="utf-8")
     record = record_of(["drips"], range(1, 3), 7200)
-    assert record.findings == ["drips: first is found by forge with each seed, and here with none"]
+    assert record.findings == []
+    assert record.details["found by forge with each seed, and here with none"] == ["drips: first"]
     assert record.planted_defect == {"canary": {"drips": 2}}
-    assert record.stages["at least forge's number of bugs on each target"] == 0
+    assert record.details["seeds with at least forge's number of bugs"] == 0
     assert record.details["bugs, median over the seeds"] == {"drips": {"forge": 2.5, "here": 1}}
     assert record.details["bugs"]["drips"]["invariant_canary"]["here"] == {"seeds": 2, "median seconds": 6.0}
