@@ -53,16 +53,11 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]  # generic for th
         subprocess.run([sys.executable, "-m", "fvm_hypervisor.bindings.actors.python"], cwd=ROOT, check=True)
         if version != "standard" or self.target_name != "wheel" or _choice() == "0":
             return
-        if lack := lacking():
-            if _choice() == "1":
-                self.app.abort(f"error: {lack}")
-            self.app.display_warning(f"The modules are not compiled, so they run slower: {lack}")
-            return
         try:
             folder = compile_modules(ROOT)
-        except CompilerFailed as error:
+        except CannotCompile as error:
             if _choice() == "1":
-                raise
+                self.app.abort(f"error: {error}")
             self.app.display_warning(f"The modules are not compiled, so they run slower: {error}")
             return
         _write_record(folder, {SUFFIX: dict.fromkeys(modules(ROOT))})
@@ -71,8 +66,8 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]  # generic for th
         build_data["force_include"] |= {str(path): path.relative_to(folder).as_posix() for path in files}
 
 
-class CompilerFailed(Exception):
-    """Raised if the C compiler or the linker fails."""
+class CannotCompile(Exception):
+    """Raised if the C compiler is missing or fails."""
 
 
 def _choice() -> str:
@@ -109,8 +104,10 @@ def lacking() -> str:
 def compile_modules(root: Path) -> Path:
     """Compile the modules on all cores; return a folder with the shared libraries at their paths in a wheel.
 
-    Raises CompilerFailed.
+    Raises CannotCompile.
     """
+    if lack := lacking():
+        raise CannotCompile(lack)
     from mypyc.build import mypycify
     from pybind11.setup_helpers import ParallelCompile
     from setuptools import Distribution
@@ -128,7 +125,7 @@ def compile_modules(root: Path) -> Path:
         try:
             build.run()
         except (CCompilerError, ExecError) as error:
-            raise CompilerFailed(f"the C compiler failed: {error!s:.200}") from error
+            raise CannotCompile(f"the C compiler failed: {error!s:.200}") from error
     return work / "lib"
 
 
@@ -181,9 +178,10 @@ def _write_record(root: Path, record: dict[str, object]) -> None:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["in-place"]:
-            if lack := lacking():
-                sys.exit(f"error: {lack}")
-            build_in_place(ROOT)
+            try:
+                build_in_place(ROOT)
+            except CannotCompile as error:
+                sys.exit(f"error: {error}")
         case ["interpreted"]:
             take_back(ROOT)
         case ["lacking"]:

@@ -51,7 +51,7 @@ class Violated(Exception):
 
 @dataclass(slots=True)
 class World:
-    """Memory cells of 1, 4 or 8 bytes, globals, and the conditions of the path.
+    """Symbolic state: memory cells of 1, 4 or 8 bytes, globals, and path conditions.
 
     With fewer than 64 `bits`, a cell of 8 bytes holds a number of so many bits, and a word four such numbers. The
     results show that code is right for any width if its instructions do not depend on it; others raise ValueError.
