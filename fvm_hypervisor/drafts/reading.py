@@ -95,7 +95,9 @@ class DraftVersion:
 
 
 def read_draft(path: Path) -> DraftVersion:
-    """Read a draft version from a file. Raises InvalidInput."""
+    """Read a draft version from a file whose name ends in .toml. Raises InvalidInput."""
+    if path.suffix != ".toml":
+        raise InvalidInput(f"--network {path} is not a draft's file: name one that ends in .toml, or omit the option")
     return read_toml(path, "draft version", lambda table: _parse(table, path))
 
 

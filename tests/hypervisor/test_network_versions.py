@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,12 @@ from localnet import Network
 from localnet.rpc.filecoin_network import state_get_network_params
 from localnet.rpc.node import Node
 from tests.localnet.conftest import ARTIFACTS, Clock
+
+
+def test_file_name_instead_of_a_number_names_the_command_that_opens_drafts() -> None:
+    name: Any = "nv30-draft.toml"
+    with pytest.raises(InvalidInput, match=r"'nv30-draft\.toml' is not a number, such as 29"):
+        Network(network=name)
 
 
 def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:

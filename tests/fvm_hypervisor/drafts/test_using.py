@@ -150,3 +150,10 @@ def test_vectors_run_under_the_draft(vector: Path, draft: Path) -> None:
     assert result("--network", "nv29") == plain
     assert (plain["pass"], dearer["pass"]) == (True, False)
     assert dearer["gas_used"] == plain["gas_used"] + 7
+
+
+@pytest.mark.parametrize("command", [("replay", "live"), ("extract", "5", "--state", "live", "--out", "out.json")])
+def test_published_version_is_refused_where_a_draft_is_expected(command: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*command, "--network", "nv29"])
+    assert result.exit_code != 0
+    assert "--network nv29 is not a draft's file: name one that ends in .toml" in result.stderr
