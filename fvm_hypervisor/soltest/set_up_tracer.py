@@ -14,7 +14,8 @@ MAX_HASHES: Final = 1024
 MAX_BYTES: Final = 128
 """Maximum size of recorded data; keys of mappings and addresses of creations are shorter."""
 _KECCAK256: Final = 0x20
-_CALLS: Final = (0xF1, 0xF2, 0xF4, 0xFA)
+_ADDRESS_AT: Final = {0x3B: -1, 0xF1: -2, 0xF2: -2, 0xF4: -2, 0xFA: -2}
+"""Position of the address on the stack, by opcode: calls, and EXTCODESIZE, which Solidity executes before some."""
 _SVM: Final = int.from_bytes(SVM, "big")
 
 
@@ -28,7 +29,7 @@ class SetUpTracer:
         self._inner = inner
         self.hashed: dict[int, bytes] = {}
         self.calls_svm = False
-        """True if a contract has called halmos' cheatcodes."""
+        """True if a contract has called halmos' cheatcodes, or checked that their account has code."""
 
     def event(self, event: TraceEvent, /) -> None:
         """Forward an event."""
@@ -41,8 +42,9 @@ class SetUpTracer:
             self._inner.step(event)
         if not isinstance(event, EvmStep) or len(event.stack) < 2:
             return
-        if event.opcode in _CALLS:
-            self.calls_svm = self.calls_svm or event.stack[-2] & ((1 << 160) - 1) == _SVM
+        address_at = _ADDRESS_AT.get(event.opcode)
+        if address_at is not None:
+            self.calls_svm = self.calls_svm or event.stack[address_at] & ((1 << 160) - 1) == _SVM
         elif event.opcode == _KECCAK256:
             at, size = event.stack[-1], event.stack[-2]
             if size <= MAX_BYTES and at < 1 << 32 and len(self.hashed) < MAX_HASHES:

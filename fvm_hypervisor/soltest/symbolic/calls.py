@@ -27,6 +27,7 @@ from fvm_hypervisor.soltest.symbolic.path import (
     FIRST_SYMBOLIC,
     Account,
     Code,
+    Dead,
     Frame,
     Halt,
     Path,
@@ -243,7 +244,10 @@ def _can_pay(path: Path, payer: int, to: int, value: Word) -> bool:
     if payer == to:
         return True
     balance = path.account(to).balance
-    path.assume(negation(below(add(balance, value), balance)))  # all Ether is less than 2^256 attoFIL (wei)
+    try:
+        path.assume(negation(below(add(balance, value), balance)))  # all Ether is less than 2^256 attoFIL (wei)
+    except Dead:
+        raise NotModelled("a transfer that raises a balance to 2^256 or more") from None
     return True
 
 

@@ -228,13 +228,11 @@ class SymbolicRun:
         path.model = solver.model([])
         data: Data = [*selector(self.test.signature), *arguments(self.test.entry.get("inputs", ()), shape)]
         sender, address = (int.from_bytes(one, "big") for one in (self.stage.sender, self.stage.address))
-        account = path.account(address)
-
         path.hashes.known.update(self.stage.hashed)
 
         def call(path: Path, data: Data, result: Result) -> None:
             path.frames.append(Frame(
-                account.code, address, sender, 0, data, False, result, copied(path.accounts), sender,
+                path.account(address).code, address, sender, 0, data, False, result, copied(path.accounts), sender,
             ))  # fmt: skip
 
         def ended(path: Path, success: bool, output: Data) -> None:
@@ -242,6 +240,7 @@ class SymbolicRun:
 
         def set_up(path: Path, success: bool, output: Data) -> None:
             if success:
+                _end_transaction(path)
                 call(path, data, ended)
             elif self._is_assertion(path, output):
                 path.ended = (success, output)
@@ -379,3 +378,14 @@ class SymbolicRun:
 
     def _result(self, status: CaseStatus, reason: str | None) -> TestResult:
         return TestResult(self.test.signature, CaseKind.SYMBOLIC, status, reason, runs=self._paths)
+
+
+def _end_transaction(path: Path) -> None:
+    """Clear transient storage between `setUp` and the test, which are two transactions.
+
+    Raises NotModelled for a prank or an expected revert that `setUp` leaves.
+    """
+    if path.pranks or path.expected is not None:
+        raise NotModelled("setUp() leaves a prank or an expected revert")
+    for account in path.accounts.values():
+        account.transient = Storage()

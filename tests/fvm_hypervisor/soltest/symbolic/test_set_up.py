@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from fvm_hypervisor.soltest.created_values import SVM
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.stage import selector
 from fvm_hypervisor.soltest.symbolic_tests import write_tests
 from tests.fvm_hypervisor.soltest.symbolic.staged import staged
-from tests.fvm_hypervisor.soltest.symbolic.test_verdicts import FAIL, PASS, UNDECIDED, X, asserting
+from tests.fvm_hypervisor.soltest.symbolic.test_verdicts import FAIL, PASS, UNDECIDED, X, asserting, vm
 
 SLOT = ["5f52", "5f602052", "60405f20"]
 """Turns a key into its slot in the mapping at slot 0."""
@@ -77,3 +78,25 @@ def test_a_failed_assertion_in_set_up_fails_the_test(tmp_path: Path) -> None:
 def test_set_up_that_always_reverts_decides_nothing(tmp_path: Path) -> None:
     found = result(tmp_path, [*CREATE, "5f5ffd"], ["00"])
     assert (found.status, found.reason) == (UNDECIDED, "the assumptions exclude every input")
+
+
+def test_the_test_is_another_transaction_than_set_up(tmp_path: Path) -> None:
+    """EIP-1153: transient storage is cleared at the end of a transaction."""
+    set_up = [*CREATE, "50", "60015f5d", "00"]
+    assert result(tmp_path / "cleared", set_up, asserting(["5f5c", "15"])).status is PASS
+    assert result(tmp_path / "kept", set_up, asserting(["5f5c"])).status is FAIL
+
+
+@pytest.mark.parametrize("left", [vm("startPrank(address)", "611234"), vm("expectRevert()")], ids=["prank", "revert"])
+def test_cheatcodes_that_a_symbolic_set_up_leaves_decide_nothing(left: list[str], tmp_path: Path) -> None:
+    found = result(tmp_path, [*CREATE, "50", *left, "00"], ["00"])
+    assert (found.status, found.reason) == (UNDECIDED, "setUp() leaves a prank or an expected revert")
+
+
+def test_a_check_of_svm_s_code_is_a_call_of_svm(tmp_path: Path) -> None:
+    """Solidity executes EXTCODESIZE before a call without results, such as `enableSymbolicStorage`."""
+    svm = f"73{SVM.hex()}"
+    set_up = [svm, "3b", "@good", "57", "5f5ffd", "good:", "00"]
+    with staged(tmp_path, {"setUp()": set_up, "check_()": ["00"]}) as test:
+        assert test.stage.defers_set_up
+        assert test.run("check_").status is PASS

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.stage import selector
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from tests.fvm_hypervisor.soltest.symbolic.staged import SETTINGS, staged
 
@@ -34,6 +36,13 @@ def verdict(
     """Return the result of one test."""
     with staged(folder, {name: body}) as test:
         return test.run(name.split("(", maxsplit=1)[0], settings)
+
+
+def vm(signature: str, *arguments: str) -> list[str]:
+    """Return a call of a cheatcode with these words."""
+    words = [part for at, word in enumerate(arguments) for part in (word, f"60{4 + 32 * at:02x}52")]
+    size = f"60{4 + 32 * len(arguments):02x}"
+    return [f"63{selector(signature).hex()}60e01b5f52", *words, "5f5f", size, "5f5f", f"73{VM_ADDRESS.hex()}", "5af150"]
 
 
 RECOVER = ["5f602052", "60206020", "6080", "5f", "6001", "5a", "fa", "50"]
@@ -102,6 +111,13 @@ def test_what_is_not_modelled_is_named(condition: list[str], reason: str, tmp_pa
     found = verdict(tmp_path, [*condition, "50", "00"])
     assert found.status is UNDECIDED, found
     assert reason in (found.reason or "")
+
+
+def test_a_transfer_that_must_exceed_the_maximum_balance_is_not_decided(tmp_path: Path) -> None:
+    deals = [*vm("deal(address,uint256)", "30", "60ff"), *vm("deal(address,uint256)", "619999", "5f19")]
+    transfer = ["5f5f5f5f6001", "619999", "5a", "f1", "50", *PANIC]
+    found = verdict(tmp_path, [*deals, X, "@other", "57", *transfer, "other:", "00"])
+    assert (found.status, found.reason) == (UNDECIDED, "a transfer that raises a balance to 2^256 or more")
 
 
 def test_the_side_of_an_invalid_jump_fails(tmp_path: Path) -> None:
