@@ -76,12 +76,18 @@ def encode(runs: Sequence[int]) -> bytes:
     if not runs:
         return b""
     ones = not runs[0]
-    written, size = (4, 3) if ones else (0, 3)
+    written = bytearray()
+    bits, size = (4, 3) if ones else (0, 3)
     for length in runs[ones:]:
         code, width = _code(length)
-        written |= code << size
+        bits |= code << size
         size += width
-    return written.to_bytes((size + 7) // 8, "little").rstrip(b"\0")  # a final zero byte is left out
+        whole = size >> 3
+        written += (bits & (1 << 8 * whole) - 1).to_bytes(whole, "little")
+        bits >>= 8 * whole
+        size &= 7
+    written.append(bits)
+    return bytes(written).rstrip(b"\0")  # a final zero byte is left out
 
 
 def runs_of(members: Sequence[int]) -> list[int]:
@@ -126,12 +132,12 @@ def _run(bits: _Bits) -> int:
 
 
 class _Bits:
-    """A reader of bits; beyond the end there are zeros."""
+    """A reader of at most 8 bits at a time; beyond the end there are zeros."""
 
-    __slots__ = ("_at", "_end", "_number")
+    __slots__ = ("_at", "_data", "_end")
 
     def __init__(self, data: bytes) -> None:
-        self._number = int.from_bytes(data, "little")
+        self._data = data
         self._end = 8 * len(data)
         self._at = 0
 
@@ -139,6 +145,6 @@ class _Bits:
         return self._at < self._end
 
     def take(self, count: int) -> int:
-        value = self._number >> self._at & (1 << count) - 1
+        start, skipped = divmod(self._at, 8)
         self._at += count
-        return value
+        return int.from_bytes(self._data[start : start + 2], "little") >> skipped & (1 << count) - 1

@@ -1,4 +1,4 @@
-"""Facts for mining a block: the lookback, a miner's active sectors, and the sector of its winning PoSt.
+"""Facts for mining a block: the lookback, and the sector of a miner's winning PoSt.
 
 Sources: lotus chain/stmgr/actors.go (`MinerGetBaseInfo`) and utils.go (`GetLookbackTipSetForRound`), rust-fil-proofs
 storage-proofs-post (`generate_sector_challenge`).
@@ -7,7 +7,7 @@ storage-proofs-post (`generate_sector_challenge`).
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Final
 
 from hypervisor.consensus_faults import CHAIN_FINALITY
 from hypervisor.errors import InvalidInput
@@ -16,8 +16,6 @@ from hypervisor.types import ActorID, ChainEpoch
 from localnet.ledger.blocks import beacon_digest
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
-from localnet.miners.sectors import partitions
-from store.blockstore import Blockstore
 from store.codec import encode
 from store.varint import write_uvarint
 
@@ -54,8 +52,3 @@ def winning_sector(miner: ActorID, seed: bytes, count: int) -> int:
     prover = write_uvarint(miner).ljust(32, b"\0")
     digest = hashlib.sha256(prover + challenge + bytes(8)).digest()
     return int.from_bytes(digest[:8], "little") % count
-
-
-def active_sectors(store: Blockstore, state: dict[str, Any]) -> list[int]:
-    """Return the numbers of a miner's active sectors; `state` has its fields. Raises InvalidInput."""
-    return sorted(number for partition in partitions(store, state) for number in partition.active)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from bridge.actor_schemas import actor_schema
 from hypervisor.errors import InvalidInput
-from store.amt import Amt
+from store.amt import MAX_INDEX, Amt
 from store.bitfield import BitfieldError, decode_members
 from store.blockstore import Blockstore, get_object
 from store.codec import unlink
@@ -67,6 +67,11 @@ def _partitions_of(store: Blockstore, deadline: dict[str, Any], number: int) -> 
         yield Partition(number, index, *(_members(fields[name], _MAX_PARTITION_SECTORS) for name in names))
 
 
+def active_sectors(store: Blockstore, state: dict[str, Any]) -> list[int]:
+    """Return the numbers of a miner's active sectors; `state` has its fields. Raises InvalidInput."""
+    return sorted(number for partition in partitions(store, state) for number in partition.active)
+
+
 def posted(deadline: dict[str, Any]) -> frozenset[int]:
     """Return the partitions of a deadline that were proven in its current window. Raises InvalidInput."""
     return _members(deadline["partitions_posted"], _MAX_PARTITIONS)
@@ -81,7 +86,7 @@ def _members(data: bytes, limit: int) -> frozenset[int]:
 
 def sector_info(store: Blockstore, state: dict[str, Any], number: int) -> dict[str, Any] | None:
     """Return a sector's information on chain by the names of the schema; None if there is none."""
-    found = Amt(store, unlink(state["sectors"])).get(number)
+    found = Amt(store, unlink(state["sectors"])).get(number) if number <= MAX_INDEX else None
     info: dict[str, Any] | None = (
         None if found is None else actor_schema("storageminer").read("SectorOnChainInfo", found)
     )

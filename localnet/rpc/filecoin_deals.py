@@ -18,7 +18,7 @@ from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_values import HEAD, TipsetKey, filecoin_address, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
-from store.amt import Amt
+from store.amt import MAX_INDEX, Amt
 from store.codec import unlink
 from store.hamt import Hamt
 from store.varint import read_uvarint
@@ -60,7 +60,7 @@ def storage_deal(node: NodeReader, number: int, key: TipsetKey = HEAD) -> dict[s
     """Return the proposal and the state of a deal. Error 1 if there is none."""
     machine, schema = machine_at(node, key), actor_schema("storagemarket")
     state = state_fields(machine, actor_of(machine, Address.id(MARKET_ACTOR)))
-    fields = Amt(machine.store, unlink(state["proposals"])).get(number)
+    fields = Amt(machine.store, unlink(state["proposals"])).get(number) if number <= MAX_INDEX else None
     if fields is None:
         raise RpcError(LOTUS_ERROR, f"deal {number} not found: it is not yet published, or was removed at its end")
     proposal = shown(schema, "DealProposal", schema.read("DealProposal", fields))

@@ -22,8 +22,8 @@ from hypervisor.types import ChainEpoch
 from localnet.accounts import BLS_ACCOUNT, BLS_SECRET
 from localnet.ledger.blocks import beacon_entry, put_messages
 from localnet.ledger.records import Tipset
-from localnet.miners.mining import active_sectors, lookback_tipset, winning_post_seed, winning_sector
-from localnet.miners.sectors import sector_info
+from localnet.miners.mining import lookback_tipset, winning_post_seed, winning_sector
+from localnet.miners.sectors import active_sectors, sector_info
 from localnet.rpc.actor_states import read_linked, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
 from localnet.rpc.filecoin_miners import claimed_power, miner_of
@@ -40,7 +40,7 @@ from localnet.rpc.lotus_values import (
     unsigned,
 )
 from localnet.rpc.methods import Method
-from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.node import NodeReader
 from localnet.rpc.values import Reader, field, fields, listed
 from store.buffered import BufferedStore
 from store.codec import encode, link, unlink
@@ -177,7 +177,7 @@ def _beacon_json(height: int) -> dict[str, Any]:
     return {"Round": height, "Data": bytes_json(beacon_entry(height))}
 
 
-def create_block(node: Node, template: BlockTemplate) -> dict[str, Any]:
+def create_block(node: NodeReader, template: BlockTemplate) -> dict[str, Any]:
     """Complete a block template and sign it with the key of the miner's worker; the chain does not change.
 
     Only the worker of this network's miners can sign.
@@ -209,7 +209,7 @@ def create_block(node: Node, template: BlockTemplate) -> dict[str, Any]:
     }
 
 
-def _worker(node: Node, template: BlockTemplate, parent: Tipset) -> Address:
+def _worker(node: NodeReader, template: BlockTemplate, parent: Tipset) -> Address:
     """Return the key of the miner's worker at the lookback. Raises RpcError 1."""
     past = _lookback(node, parent, template.epoch)
     machine = machine_at(node, template.parents)
@@ -221,5 +221,5 @@ def _worker(node: Node, template: BlockTemplate, parent: Tipset) -> Address:
 
 METHODS = (
     Method("Filecoin.MinerGetBaseInfo", (filecoin_address, epoch, parent_key), get_base_info, reads=True),
-    Method("Filecoin.MinerCreateBlock", (block_template,), create_block),
+    Method("Filecoin.MinerCreateBlock", (block_template,), create_block, reads=True),
 )

@@ -66,8 +66,7 @@ def miner_sectors(
 def active_sectors(node: NodeReader, miner: Address, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
     """Return the information of a miner's active sectors: live, proven and not faulty."""
     machine, state = _state(node, miner, key)
-    active = sorted(number for each in sectors.partitions(machine.store, state) for number in each.active)
-    return _infos(machine, state, active)
+    return _infos(machine, state, sectors.active_sectors(machine.store, state))
 
 
 def sector_info(node: NodeReader, miner: Address, number: int, key: TipsetKey = HEAD) -> dict[str, Any] | None:
@@ -184,10 +183,7 @@ def _info_json(info: dict[str, Any]) -> dict[str, Any]:
         **{written: info[name] for name, written in _NAMES.items()},
         "SealedCID": cid_json(unlink(info["sealed_cid"])),
         "DeprecatedDealIDs": info["deprecated_deal_ids"] or None,
-        **{
-            written: None if info[name] is None else str(decode_bigint(info[name]))
-            for name, written in _AMOUNTS.items()
-        },
+        **{written: _amount(info[name]) for name, written in _AMOUNTS.items()},
         "SectorKeyCID": None if key is None else cid_json(unlink(key)),
     }
 

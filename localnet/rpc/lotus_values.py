@@ -71,7 +71,7 @@ def amount(value: Any) -> TokenAmount:
 def epoch(value: Any) -> int:
     """Read an epoch: a JSON number."""
     if not isinstance(value, int) or isinstance(value, bool) or not -_EPOCHS <= value < _EPOCHS:
-        raise invalid_params(f"{shown(value)} is not an epoch: expected a number")
+        raise invalid_params(f"{shown(value)} is not an epoch: expected an integer of 64 bits")
     return value
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from store.bitfield import BitfieldError, decode, decode_members, encode, encode_members
@@ -39,3 +41,12 @@ def test_a_long_run_is_refused_before_it_is_expanded() -> None:
 def test_malformed_bitfields_are_refused(data: str, words: str) -> None:
     with pytest.raises(BitfieldError, match=words):
         decode_members(bytes.fromhex(data), 100)
+
+
+@pytest.mark.slow
+def test_the_time_to_decode_grows_with_the_size() -> None:
+    """Quadratic time would be minutes for the bitfields that a miner's state may hold."""
+    runs = [1] * 800_000
+    begun = time.process_time()
+    assert decode(encode(runs)) == runs
+    assert time.process_time() - begun < 4

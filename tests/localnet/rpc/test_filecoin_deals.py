@@ -67,8 +67,9 @@ def test_a_deal_is_that_which_was_published(life: Life, ask: Any) -> None:
         },
         "State": {"SectorNumber": 0, "SectorStartEpoch": -1, "LastUpdatedEpoch": -1, "SlashEpoch": -1},
     }  # fmt: skip
-    with pytest.raises(Failed, match="deal 77 not found"):
-        ask("StateMarketStorageDeal", 77)
+    for number in (77, (1 << 64) - 1):
+        with pytest.raises(Failed, match=f"deal {number} not found"):
+            ask("StateMarketStorageDeal", number)
 
 
 def test_verifiers_have_datacap_and_others_none(life: Life, ask: Any) -> None:

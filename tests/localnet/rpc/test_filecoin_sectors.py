@@ -50,6 +50,7 @@ def test_sets_of_sectors_are_those_of_the_partitions(mined: tuple[Network, Miner
     assert ask("StateMinerRecoveries") == [0]
     assert ask("StateMinerAllocated") == [0, 3]
     assert [ask("StateMinerSectorAllocated", number) for number in (0, 2, 3, 1 << 40)] == [True, True, False, False]
+    assert ask("StateSectorGetInfo", (1 << 64) - 1) is None, "no index of an array"
     assert ask("StateSectorPartition", 1) == {"Deadline": place.deadline, "Partition": place.partition}
     first = ask("StateMinerPartitions", place.deadline)[place.partition]
     assert (first["FaultySectors"], first["AllSectors"] == first["LiveSectors"]) == ([1, 1], True)
