@@ -39,7 +39,7 @@ _MULMOD = z3.Function("mulmod", *(z3.BitVecSort(_BITS),) * 4)
 
 
 class _Division:
-    """Quotients and remainders of unsigned integers, with the facts about those that were asked for."""
+    """Quotients and remainders of unsigned integers, with facts about each requested one."""
 
     def __init__(self, limb: int = LIMB) -> None:
         self.facts: list[Any] = []
@@ -71,7 +71,7 @@ class _Division:
         return z3.Extract(b.size() - 1, 0, found)
 
     def machine(self, opcode: int, a: Any, b: Any) -> Any:
-        """Return the result of a division instruction: signed ones are not what the EVM's operations need."""
+        """Return the result of a division instruction. Correct code only uses the unsigned ones."""
         if opcode in (0x80, 0x82):
             return self.quotient(a, b) if opcode == 0x80 else self.remainder(a, b)
         return a / b if opcode == 0x7F else z3.SRem(a, b)
@@ -112,7 +112,10 @@ def _sum_modulo(division: _Division, words: list[Any]) -> Any:
 
 
 def _sum_of_remainders(division: _Division, words: list[Any]) -> Any:
-    """Return the same, by (a + b) mod n = ((a mod n) + (b mod n)) mod n; the inner remainders, where a, b < 2n."""
+    """Return the same, by (a + b) mod n = ((a mod n) + (b mod n)) mod n.
+
+    Remainders of numbers from 2n on are unknown, so a path with such a number is proven by the first definition.
+    """
     modulus = division.widened(words[2])
 
     def reduced(value: Any, name: str) -> Any:

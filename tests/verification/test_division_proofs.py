@@ -11,10 +11,18 @@ from runtimes.evm.fast.regions import wasm
 from runtimes.evm.fast.regions.operations import RegionOperations
 from runtimes.evm.fast.regions.words import Limbs
 from tests.verification import small_widths
-from tests.verification.division_proofs import INTERPRETER, MEANINGS, function_of, interpreter_proofs, operand_proofs
+from tests.verification.division_proofs import (
+    INTERPRETER,
+    MEANINGS,
+    _Division,
+    function_of,
+    interpreter_proofs,
+    operand_proofs,
+)
 from tests.verification.proofs import Proof
 from tests.verification.small_widths import Operate, wrong_divisions, wrong_powers, wrong_results
 from tests.verification.wasm_code import Instruction, Module
+from tests.verification.wasm_execution import Execution, World
 
 OPCODES = pytest.mark.parametrize("opcode", MEANINGS, ids=[name for name, _, _ in MEANINGS.values()])
 
@@ -80,6 +88,17 @@ def test_a_machine_division_by_zero_is_found(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.slow
 def test_the_interpreter_computes_what_the_operation_means(opcode: int) -> None:
     assert in_interpreter(opcode).counterexample() is None
+
+
+def test_a_branch_discards_the_values_of_its_block() -> None:
+    """The rule of WebAssembly for `br`: what the block left above the values before it is gone."""
+    dropped = b"\x02\x40\x41\x07\x0c\x00\x0b"  # block, i32.const 7, br 0, end
+    body = b"\x00\x41\xc0\x00" + dropped + b"\x41\x01\x36\x02\x00\x0b"  # stores 1 at 64
+    sections = {1: b"\x01\x60\x00\x00", 2: b"\x00", 3: b"\x01\x00", 7: b"\x00"}
+    sections[10] = b"\x01" + bytes([len(body)]) + body
+    code = b"\0asm\1\0\0\0" + b"".join(bytes([kind, len(data)]) + data for kind, data in sections.items())
+    (after,) = Execution(Module(code), {}, _Division()).run(0, [], World())
+    assert after.read(64, 4) == 1
 
 
 def altered(opcode: int, old: Instruction, new: Instruction, wrapper: bool = True) -> Module:

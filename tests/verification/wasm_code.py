@@ -1,6 +1,6 @@
 """Decodes a WASM module into functions whose instructions have their operands and the ends of their blocks.
 
-Whatever is not needed to execute the arithmetic is skipped; an instruction that is not known is an error.
+Sections that arithmetic does not need are skipped. An unknown instruction is an error.
 """
 
 from __future__ import annotations

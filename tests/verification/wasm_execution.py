@@ -1,7 +1,8 @@
 """Executes WASM functions with branches, calls and memory on bit vectors of z3, along every path that is possible.
 
 Addresses, and the selectors of tables, must be known numbers. A called function is executed too, unless it has a
-contract: its effect in one step. A division is what `Divisions` says. Whatever is not modelled raises ValueError.
+contract: its effect in one step. `Divisions` defines the division instructions. Code that is not modelled raises
+ValueError.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class Violated(Exception):
 class World:
     """Symbolic state: memory cells of 1, 4 or 8 bytes, globals, and path conditions.
 
-    With fewer than 64 `bits`, a cell of 8 bytes holds a number of so many bits, and a word four such numbers. The
-    results show that code is right for any width if its instructions do not depend on it; others raise ValueError.
+    With fewer than 64 `bits`, a cell of 8 bytes holds a number of that many bits, and a word consists of four such
+    numbers. Instructions whose meaning depends on the width raise ValueError, so that a result holds for any width.
     """
 
     memory: dict[int, tuple[int, Any]] = field(default_factory=dict)
@@ -107,12 +108,12 @@ Contract = Callable[[World, list[Any]], None]
 
 @dataclass(slots=True)
 class _Frame:
-    """One function on one path. `labels` are the positions of the open blocks."""
+    """One function on one path. `labels` are the positions of the open blocks, with the height of the stack there."""
 
     model: Model
     world: World
     place: int = 0
-    labels: list[int] = field(default_factory=list)
+    labels: list[tuple[int, int]] = field(default_factory=list)
 
     def copy(self) -> _Frame:
         model = Model(dict(self.model.locals), self.model.product, list(self.model.stack), self.model.bits)
@@ -146,9 +147,9 @@ class Execution:
             instruction = function.code[frame.place]
             opcode, operands = instruction.opcode, instruction.operands
             if opcode in (BLOCK, LOOP):
-                frame.labels.append(frame.place)
+                frame.labels.append((frame.place, len(stack)))
             elif opcode == ELSE:
-                frame.place = function.ends[frame.labels.pop()]
+                frame.place = function.ends[frame.labels.pop()[0]]
             elif opcode == END:
                 if not frame.labels:
                     return True
@@ -179,8 +180,8 @@ class Execution:
         """Go to a label; return True if it is the function's end."""
         if depth == len(frame.labels):
             return True
-        label = frame.labels[-1 - depth]
-        del frame.labels[len(frame.labels) - 1 - depth :]
+        label, height = frame.labels[-1 - depth]
+        del frame.labels[len(frame.labels) - 1 - depth :], frame.model.stack[height:]
         is_loop = function.code[label].opcode == LOOP
         frame.place = label if is_loop else function.ends[label] + 1
         return False
@@ -209,7 +210,7 @@ class Execution:
         else:
             frame.place = function.alternatives.get(place, function.ends[place] - 1) + 1
         if opcode == IF:
-            frame.labels.append(place)
+            frame.labels.append((place, len(frame.model.stack)))
 
     def _call(self, frame: _Frame, index: int, pending: list[_Frame]) -> None:
         frame.place += 1
