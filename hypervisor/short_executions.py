@@ -1,4 +1,4 @@
-"""Executions on a thread that other work waits for, such as an event loop's: only bounded ones, within a time limit."""
+"""Time-limited executions on a thread that must not block for long, such as an event loop's."""
 
 import time
 from collections.abc import Callable
@@ -26,8 +26,8 @@ class ShortExecutions:
 
     While `machine.short` is set, the machine runs transfers, call trees whose frames use little gas inside an engine,
     and the code of runtimes that check the limit (`runs_short`). Other executions raise LongExecution, and have to run
-    on another thread. So do the first one, which loads the engine, and all executions in a pause after a long one. The
-    pause keeps the time of unsuccessful attempts at one percent of the thread's time.
+    on another thread. The first execution, which loads the engine, raises it too, as do executions in the pause after a
+    long one. The pause limits unsuccessful attempts to one percent of the thread's time.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class ShortExecutions:
             raise LongExecution(f"the executions took longer than {SECONDS:g} s")
 
     def check_call(self, depth: int, runtime: object) -> None:
-        """Raise LongExecution unless a runtime's code can run at a depth: within one stack, and checking the limit."""
+        """Raise LongExecution if a call is too deep for one stack, or its runtime does not check the limit."""
         if depth > LEVELS_PER_STACK or not _runs_short(type(runtime)):
             raise LongExecution("an actor's code may run for long")
         self.check()

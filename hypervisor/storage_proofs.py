@@ -87,7 +87,7 @@ class StorageProofs(FaultVerifier):
             raise InvalidInput(f"verifying keys: {error}") from None
 
     def verify_seals(self, infos: bytes, count: int) -> list[bool]:
-        """Verify seals; what is not a seal is False."""
+        """Verify seals. Input that is not a seal gives False."""
         return [self._seal(*fields) for fields in read_proof_input(infos, [SEAL])]
 
     def _seal(

@@ -47,7 +47,7 @@ def winning_post_seed(miner: bytes, epoch: ChainEpoch) -> bytes:
 
 
 def winning_sector(miner: ActorID, seed: bytes, count: int) -> int:
-    """Return which of a miner's active sectors, in ascending order, a winning PoSt has to prove."""
+    """Return the index of the sector that a winning PoSt has to prove, among `count` active ones in ascending order."""
     challenge = seed[:31] + bytes([seed[31] & 0x3F])  # an element of the scalar field of BLS12-381
     prover = write_uvarint(miner).ljust(32, b"\0")
     digest = hashlib.sha256(prover + challenge + bytes(8)).digest()

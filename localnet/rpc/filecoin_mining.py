@@ -48,7 +48,7 @@ from store.memory import MemoryStore
 
 _MAX_ITEMS: Final = 8_192
 _SIGNATURE: Final = 13
-"""Place of the signature in a header."""
+"""Index of the signature in a header."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Filecoin methods about the sectors of miners. Shapes: lotus api/types.go and go-bitfield; Forest `rpc/types`.
 
-A set of sectors is a list of run lengths, the first of which counts missing numbers.
+A set of sectors is a list of alternating run lengths; the first run is of numbers that are not in the set.
 """
 
 from __future__ import annotations

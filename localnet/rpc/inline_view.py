@@ -20,7 +20,7 @@ T = TypeVar("T")
 MAX_INLINE: Final = 20
 """Maximum number of messages that a query reads on the event loop's thread."""
 _LOG_SHARE: Final = 100
-"""Tipsets that together used at most a block's gas limit divided by this have at most some hundred logs."""
+"""Divisor of the block gas limit: tipsets that together used at most the quotient have a few hundred logs at most."""
 
 
 class InlineView(NodeView):
@@ -30,7 +30,7 @@ class InlineView(NodeView):
         super().__init__(node)
         self._short = ShortExecutions()
         self._needs_stack = node.network.rules.features.has_filecoin_blocks
-        """True if calls need a large stack, which the event loop's thread of a server has."""
+        """True if calls need a large stack. The event loop's thread of a `Server` has one."""
 
     def require_small_read(self, messages: int, *, whole: bool = False) -> None:
         """Raise NotInline for more than `MAX_INLINE` messages, or for any message that is printed or executed."""

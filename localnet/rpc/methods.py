@@ -63,8 +63,8 @@ class Method:
       has the time limit of a trace. If it is `short`, it reads a few values and executes nothing, so it runs on the
       event loop's thread, unless the state may have to be fetched from another node, or the query reads too many
       messages (`NodeReader.require_small_read`). If it is `short_alone`, this only holds for small requests outside
-      of batches and WebSockets, because it may take some milliseconds. If it also `executes` a call, that has a limit
-      (`hypervisor.short_executions`).
+      of batches and WebSockets, because it may take some milliseconds. If it also `executes` a call, the call has a
+      time limit (`hypervisor.short_executions`).
     - `preparation`: a query that runs before it.
     - `on_socket`: needs a WebSocket. Its handler gets the session in place of the node
       (`localnet.rpc.socket_methods`).

@@ -7,8 +7,8 @@ An actor may have a schema in three places, which are tried in this order:
    with `# ipld.schema`;
 3. in its code, in the custom section `ipld.schema`.
 
-The second and third are on the chain. A schema there that cannot be used is a fault, which callers report: the values
-of the actor are then shown undecoded.
+The second and third are on the chain, where a schema may be invalid. Callers report this fault, and show the values of
+the actor undecoded.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ _linked: Final[BoundedCache[Cid, KnownSchema]] = BoundedCache(_MAX_CACHED)
 
 @dataclass(frozen=True, slots=True)
 class ActorSchema:
-    """The schema of an actor: its text, the block or code that has it, and the fault of one that cannot be used.
+    """The schema of an actor.
 
-    `key` is the CID of the code, or of the block that the state links; None without a schema.
+    `key` is the CID of the code that contains it, or of the block that the state links; None without a schema. `fault`
+    is the reason why a schema on the chain is invalid.
     """
 
     text: str | None = None
@@ -76,7 +77,7 @@ class StoredSchemas:
         return cls(machine.base, machine.store)
 
     def __call__(self, actor: ActorState) -> ActorSchema:
-        """Return the schema of a user's actor. Never raises for a fault in it."""
+        """Return the schema of a user's actor. An invalid one gives a fault, never an error."""
         known = schema_of_code(self.store, actor.code)
         if known.is_beside:
             return ActorSchema(known.text, actor.code)

@@ -47,7 +47,8 @@ class RecipientReward:
 class ExplicitDistribution:
     """The recipients of an explicit stream's reward, and the part that is burnt.
 
-    `rounding` is the rest of the stream's amount. It is negative when rounded-down parts of earlier awards are earned.
+    `rounding` is the part that no recipient has earned yet, because earnings are rounded down. It is negative if this
+    award completes parts of earlier awards.
     """
 
     writer: Address
@@ -99,7 +100,7 @@ class BlockReward:
 
 @dataclass(slots=True)
 class AwardTracer:
-    """A tracer of the first implicit message, the award: its parameters, its direct payments, and `read` at its end."""
+    """Tracer of the reward actor's award: records parameters, direct payments, and the result of `read` after it."""
 
     read: Callable[[], Any]
     params: list[Any] = field(default_factory=list)

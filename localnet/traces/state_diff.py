@@ -1,6 +1,6 @@
 """Changes of the accounts by a transaction or call, in the form of Parity's `stateDiff`.
 
-All accounts that differ afterwards are listed: also those that only pay or receive fees. A value is `"="`,
+All changed accounts are listed, also those that only pay or receive fees. A value is `"="`,
 `{"+": new}`, `{"-": old}` or `{"*": {"from": old, "to": new}}`. An account that is created and deleted by the same
 transaction is not listed.
 

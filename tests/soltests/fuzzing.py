@@ -259,7 +259,10 @@ def signature(entry: Mapping[str, Any]) -> str:
 
 
 def bug_of(invariant: str, test: Mapping[str, Any], functions: list[str]) -> str:
-    """Return the name of the last called function if its call failed, otherwise that of the invariant."""
+    """Return the name of the last called function if its call failed, otherwise that of the invariant.
+
+    The last trace is that of the invariant: if it succeeded, the call before it failed.
+    """
     calls = (test["counterexample"] or {"Sequence": [0, []]})["Sequence"]
     calls = calls[1] if isinstance(calls[0], int) else calls
     executions = [arena["arena"][0]["trace"] for kind, arena in test["traces"] if kind == "Execution"]

@@ -321,7 +321,7 @@ class Path:
                 raise Dead
 
     def mention(self, *terms: Any) -> None:
-        """Add the axioms of hashes in terms, so that the model gives the terms values that they may have."""
+        """Add the axioms of the hashes that terms contain, so that the model assigns possible values to the terms."""
         axioms = self.hashes.activate(terms, self.solver.constants)
         if axioms:
             self.assume(*axioms)

@@ -23,7 +23,7 @@ _SIGN: Final = 1 << (BITS - 1)
 _MAX_POWER: Final = 16
 """Maximum concrete exponent of a symbolic base."""
 _MAX_SIZE: Final = 24
-"""Number of nodes from which on terms count as equally large."""
+"""Maximum number of counted nodes of a term; larger terms count as equally large."""
 
 
 class NotModelled(Exception):
