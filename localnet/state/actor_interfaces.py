@@ -7,8 +7,8 @@ An actor may have a schema in three places, which are tried in this order:
    with `# ipld.schema`;
 3. in its code, in the custom section `ipld.schema`.
 
-The second and third are on the chain, where a schema may be invalid. Callers report this fault, and show the values of
-the actor undecoded.
+The second and third are on the chain, where a schema may be invalid. If there is no other one, callers report this
+fault, and show the values of the actor undecoded.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class StoredSchemas:
             if linked.text is not None:
                 return ActorSchema(linked.text, cid)
             fault = fault or linked.fault
-        return ActorSchema(known.text, None if known.text is None else actor.code, fault)
+        return ActorSchema(fault=fault) if known.text is None else ActorSchema(known.text, actor.code)
 
 
 def _schema_links(blocks: Blockstore, actor: ActorState) -> Iterator[Cid]:

@@ -15,6 +15,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from localnet import NativeActor, Network
+from localnet.contracts.native_actor import existing_actor
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
 from localnet.state.actor_interfaces import MAX_LINKS, NO_SCHEMA, StoredSchemas
@@ -127,6 +128,13 @@ def test_a_broken_schema_gives_a_note_and_undecoded_values(network: Network, tex
         InvalidInput, match=f"the interface of .* is not known: the schema .*{words}.*; name its schema"
     ):
         network.actors.at(actor.address)
+
+
+def test_a_broken_schema_in_the_state_gives_no_note_if_the_code_has_one(network: Network) -> None:
+    actor = created(network, b"", with_schema(linking(BROKEN[0][0]), IN_CODE))
+    assert network.inspect(f"{actor.address}/state/second").value == 7
+    found = StoredSchemas.of_machine(network.machine)(existing_actor(network.machine, actor.address))
+    assert (found.text, found.fault) == (IN_CODE, "")
 
 
 def test_a_broken_schema_in_the_code_is_reported_too(network: Network) -> None:
