@@ -1,10 +1,10 @@
 """Long division and powers: the algorithms at small widths for all inputs, the compiled code by samples.
 
-The interpreter divides as ruint does: words are normalised, a quotient limb is that of the three upper limbs by the two
-upper ones, with the reciprocal of the divisor (Moeller and Granlund, "Improved division by invariant integers", 2011,
-algorithms 4 and 5), and a limb that is one too large is corrected (Knuth, TAOCP 4.3.1 D). Their theorems hold for any
-number of bits in a limb; here every input is executed for limbs of few bits. Whether the compiled code follows the
-algorithm is tested: with limbs at the bounds, where corrections happen.
+The interpreter divides as ruint does. Words are normalised. Each limb of the quotient is estimated from the three upper
+limbs of the dividend and the two upper limbs of the divisor, by the divisor's reciprocal (Moeller and Granlund,
+"Improved division by invariant integers", 2011, algorithms 4 and 5). An estimate that is one too large is corrected
+(Knuth, TAOCP 4.3.1 D). Their theorems hold for limbs of any size; here every input is executed for limbs of few bits.
+The compiled code is tested with limbs at the bounds, where corrections happen.
 """
 
 from __future__ import annotations

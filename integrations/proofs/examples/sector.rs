@@ -2,7 +2,7 @@
 //!
 //! Usage: cargo run --release --example sector -- FOLDER [KIND ...]. The kinds are winning, window, update, seals and
 //! aggregate, by default all. Each is written to FOLDER/KIND.json, with its parameters in FOLDER/parameters; files that
-//! exist are kept. These parameters are for tests only: who generates them can forge proofs.
+//! exist are kept. These parameters are for tests only: whoever generated them can forge proofs.
 
 use std::collections::BTreeMap;
 use std::fs::{create_dir_all, write, File, OpenOptions};
