@@ -12,12 +12,12 @@ from typing import Final
 from hypervisor.consensus_faults import CHAIN_FINALITY
 from hypervisor.errors import InvalidInput
 from hypervisor.kernel.chain import draw
+from hypervisor.storage_proofs import prover_id
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.ledger.blocks import beacon_digest
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
 from store.codec import encode
-from store.varint import write_uvarint
 
 _WINNING_POST_SEED: Final = 3
 """Domain of randomness (`WinningPoStChallengeSeed`)."""
@@ -49,6 +49,5 @@ def winning_post_seed(miner: bytes, epoch: ChainEpoch) -> bytes:
 def winning_sector(miner: ActorID, seed: bytes, count: int) -> int:
     """Return the index of the sector that a winning PoSt has to prove, among `count` active ones in ascending order."""
     challenge = seed[:31] + bytes([seed[31] & 0x3F])  # an element of the scalar field of BLS12-381
-    prover = write_uvarint(miner).ljust(32, b"\0")
-    digest = hashlib.sha256(prover + challenge + bytes(8)).digest()
+    digest = hashlib.sha256(prover_id(miner) + challenge + bytes(8)).digest()
     return int.from_bytes(digest[:8], "little") % count

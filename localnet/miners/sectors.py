@@ -5,7 +5,7 @@ Layouts: the IPLD schema of the miner actor. Sets of sectors are those of builti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -86,14 +86,16 @@ def _members(data: bytes, limit: int) -> frozenset[int]:
 
 def sector_info(store: Blockstore, state: dict[str, Any], number: int) -> dict[str, Any] | None:
     """Return a sector's information on chain by the names of the schema; None if there is none."""
-    found = Amt(store, unlink(state["sectors"])).get(number) if number <= MAX_INDEX else None
-    info: dict[str, Any] | None = (
-        None if found is None else actor_schema("storageminer").read("SectorOnChainInfo", found)
-    )
-    return info
+    return next(sector_infos(store, state, (number,)), None)
 
 
-def sector_infos(store: Blockstore, state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the information of all sectors, in ascending order."""
-    schema = actor_schema("storageminer")
-    yield from (schema.read("SectorOnChainInfo", entry[1]) for entry in Amt(store, unlink(state["sectors"])).items())
+def sector_infos(
+    store: Blockstore, state: dict[str, Any], numbers: Iterable[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the information of the sectors with these numbers, by default of all in ascending order."""
+    schema, table = actor_schema("storageminer"), Amt(store, unlink(state["sectors"]))
+    if numbers is None:
+        found = (value for _, value in table.items())
+    else:
+        found = (table.get(number) for number in numbers if number <= MAX_INDEX)
+    yield from (schema.read("SectorOnChainInfo", value) for value in found if value is not None)

@@ -53,7 +53,7 @@ def miner_sectors(
     """Return the information of a miner's sectors, or of those in a set."""
     machine, state = _state(node, miner, key)
     if wanted is None:
-        return [_info_json(info) for info in sectors.sector_infos(machine.store, state)]
+        return _infos(machine, state)
     try:
         chosen = positions(wanted, _MAX_SECTOR) if sum(wanted[1::2]) <= _MAX_RUNS else None
     except BitfieldError as error:
@@ -172,9 +172,8 @@ def _allocated(node: NodeReader, miner: Address, key: TipsetKey) -> list[int]:
         raise RpcError(LOTUS_ERROR, f"the allocated sectors cannot be read: {error}") from None
 
 
-def _infos(machine: Hypervisor, state: dict[str, Any], numbers: Iterable[int]) -> list[dict[str, Any]]:
-    found = (sectors.sector_info(machine.store, state, number) for number in numbers)
-    return [_info_json(info) for info in found if info is not None]
+def _infos(machine: Hypervisor, state: dict[str, Any], numbers: Iterable[int] | None = None) -> list[dict[str, Any]]:
+    return [_info_json(info) for info in sectors.sector_infos(machine.store, state, numbers)]
 
 
 def _info_json(info: dict[str, Any]) -> dict[str, Any]:
