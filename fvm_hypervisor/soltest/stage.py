@@ -63,6 +63,8 @@ class SuiteStage:
         """Data hashed by the constructor and by `setUp`, by hash; recorded for symbolic tests only."""
         self.defers_set_up = False
         """True if `call_test` calls `setUp` first, because it needs values that a symbolic test creates."""
+        self.constructor_calls_svm = False
+        """True if the constructor of a symbolic suite has called halmos' cheatcodes, which do nothing there."""
         self._sound = EMPTY_ARRAY_CID
         """State of the cheatcodes' account in which no test has failed."""
 
@@ -107,6 +109,7 @@ class SuiteStage:
         machine.tracer = tracer = SetUpTracer(machine.tracer)
         try:
             self.build()
+            self.constructor_calls_svm, tracer.calls_svm = tracer.calls_svm, False
             built = self.executor.snapshot()
             try:
                 self.set_up()

@@ -85,6 +85,8 @@ class StartState:
     def check(self) -> None:
         """Raise NotModelled for a state that is not modelled."""
         executor, state = self.stage.executor, self.stage.executor.cheatcodes.state
+        if self.stage.constructor_calls_svm:
+            raise NotModelled("a constructor that calls svm: call it in setUp()")
         changed = [name for name in state.image() if name not in _IGNORED]
         if changed:
             raise NotModelled(f"setUp() leaves a cheatcode's state: {', '.join(changed)}")

@@ -10,7 +10,8 @@ from fvm_hypervisor.soltest.created_values import SVM
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.stage import selector
 from fvm_hypervisor.soltest.symbolic_tests import write_tests
-from tests.fvm_hypervisor.soltest.symbolic.staged import staged
+from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, runtime
+from tests.fvm_hypervisor.soltest.symbolic.staged import staged, staged_artifacts
 from tests.fvm_hypervisor.soltest.symbolic.test_verdicts import FAIL, PASS, UNDECIDED, X, asserting, vm
 
 SLOT = ["5f52", "5f602052", "60405f20"]
@@ -91,6 +92,19 @@ def test_the_test_is_another_transaction_than_set_up(tmp_path: Path) -> None:
 def test_cheatcodes_that_a_symbolic_set_up_leaves_decide_nothing(left: list[str], tmp_path: Path) -> None:
     found = result(tmp_path, [*CREATE, "50", *left, "00"], ["00"])
     assert (found.status, found.reason) == (UNDECIDED, "setUp() leaves a prank or an expected revert")
+
+
+def test_a_constructor_that_calls_svm_decides_nothing(tmp_path: Path) -> None:
+    """Constructors run concretely: the call there gives nothing, so a proof would be about that only."""
+    code = runtime({"check_()": ["00"]})
+    # the code follows the label, a byte of the init code
+    init = assembled(
+        [*CREATE, "50", f"61{len(code):04x}", "80", "@code", "6001", "01", "5f", "39", "5f", "f3", "code:"]
+    )
+    artifacts = {"test/T.t.sol:T": artifact({"check_()": ["00"]}, init + code)}
+    with staged_artifacts(tmp_path, artifacts, "test/T.t.sol:T", "osaka") as test:
+        found = test.run("check_")
+    assert (found.status, found.reason) == (UNDECIDED, "a constructor that calls svm: call it in setUp()")
 
 
 def test_a_check_of_svm_s_code_is_a_call_of_svm(tmp_path: Path) -> None:
