@@ -201,6 +201,8 @@ def _stream_reward(row: list[Any], minted: int, pools: dict[int, int], epoch: in
         raise DistributionUnknown(f"stream {number} has shares but no accrued amount")
     writer, shares, *_ = distribution
     total = sum(share for _, share in shares)
+    if total <= 0:
+        raise DistributionUnknown(f"the shares of stream {number} sum to {total}, not to a positive number")
     accrued = amount * total // DENOM
     # A fold in the same award empties the pool first, so the pool before follows from the pool after.
     pool, pool_before = pools[number], pools[number] - accrued

@@ -114,6 +114,7 @@ def test_rounding_is_adjusted_by_later_awards() -> None:
         ([miners(60), service(40, alice=50, bob=25)], (1100, 30, 9, 30), "does not match the counters"),
         ([miners(60), service(40, alice=100)], (1100, 40, 0, None), "stream 2 has shares but no accrued amount"),
         ([miners(60), service(50, alice=100)], (1100, 50, -10, 50), "the weights of the streams exceed 100 %"),
+        ([miners(60), service(40, alice=0)], (1100, 0, 40, 0), "the shares of stream 2 sum to 0"),
     ],
 )
 def test_states_that_the_streams_do_not_explain_are_refused(streams: list[Any], after: Any, words: str) -> None:
