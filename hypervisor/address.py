@@ -184,6 +184,8 @@ def _decode_base32(body: str, prefix: bytes, whole: str) -> bytes:
     try:
         data = base64.b32decode(body.upper() + "=" * (-len(body) % 8))
     except (binascii.Error, ValueError):
+        if set(body) <= set("abcdefghijklmnopqrstuvwxyz234567"):
+            raise AddressError(f"'{whole}' has an invalid length: characters are missing or added") from None
         raise AddressError(f"'{whole}' is not lower-case base32") from None
     payload, check = data[:-_CHECKSUM], data[-_CHECKSUM:]
     if base64.b32encode(data).decode().lower().rstrip("=") != body or check != _checksum(prefix + payload):

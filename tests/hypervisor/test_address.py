@@ -249,3 +249,9 @@ def test_id_bits_beyond_64_are_dropped_as_on_network() -> None:
     # golden vector actor/resolve/id-too-large: ref-fvm's decoder shifts them out of the tenth byte
     assert Address.from_bytes(b"\x00" + b"\xff" * 9 + b"\x02") == Address.id((1 << 63) - 1)
     assert Address.from_bytes(b"\x04" + b"\x8a" + b"\x80" * 8 + b"\x7e" + bytes(20)) == Address.delegated(10, bytes(20))
+
+
+@pytest.mark.parametrize("text", ["f1abc", "f410fq", "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3z"])
+def test_text_of_a_length_that_base32_does_not_have_is_called_too_short_or_long(text: str) -> None:
+    with pytest.raises(AddressError, match="has an invalid length: characters are missing or added"):
+        Address.parse(text)
