@@ -9,12 +9,12 @@ from hypervisor.gas import GasTracker
 
 
 class ReplayedGas(GasBudget):
-    """A budget set to the recorded remaining gas; it raises OutOfGas once the real budget was interrupted."""
+    """A budget set to the recorded remaining gas; it raises OutOfGas once the actual budget was interrupted."""
 
-    __slots__ = ("_real",)
+    __slots__ = ("_actual",)
 
-    def __init__(self, real: GasBudget) -> None:
-        self._real = real
+    def __init__(self, actual: GasBudget) -> None:
+        self._actual = actual
         super().__init__(GasTracker(0), 1, SLICE)
 
     def set_remaining(self, amount: int) -> None:
@@ -23,8 +23,8 @@ class ReplayedGas(GasBudget):
         self.refill()
 
     def overdraw(self, amount: int) -> None:
-        """Grant more gas, unless the real budget was interrupted. Raises OutOfGas."""
-        check_stopped(self._real)
+        """Grant more gas, unless the actual budget was interrupted. Raises OutOfGas."""
+        check_stopped(self._actual)
         super().overdraw(amount)
 
 
