@@ -292,13 +292,18 @@ class Suite:
             shutil.copytree(first, folder, dirs_exist_ok=True)
         return folder
 
-    def cases(self, count: int, rng: random.Random, plant: str = "none") -> Iterator[Case]:
+    def cases(self, count: int, rng: random.Random) -> Iterator[Case]:
         """Yield random cases: three of four on the store alone."""
         for _ in range(count):
-            run = "network" if plant == "none" and rng.random() < 0.25 else "store"
+            run = "network" if rng.random() < 0.25 else "store"
             fault = rng.choice([*FAULTS])
             calls = self.calls[run][KINDS.index(FAULTS[fault][0])]
-            yield Case(run, self.ends[run], fault, rng.randint(1, max(calls, 1)), plant)
+            yield Case(run, self.ends[run], fault, rng.randint(1, max(calls, 1)))
+
+    def planted(self, plant: str) -> Iterator[Case]:
+        """Yield a full disk at every third write of the store, for a store with a planted defect."""
+        for at in range(1, self.calls["store"][KINDS.index("write")], 3):
+            yield Case("store", self.ends["store"], "disk full for one write", at, plant)
 
     def problem(self, case: Case) -> str:
         """Run a case and return what is wrong with it; empty if nothing is."""
@@ -330,19 +335,16 @@ class Suite:
 
 
 def recorded(count: int, seed: int) -> RunRecord:
-    """Run the cases, and a twentieth of them with each planted defect."""
+    """Run the cases, and a full disk at many writes with each planted defect."""
     place = scratch_folder()
     try:
         with processes(place) as served:
             suite, rng = Suite(served, place), random.Random(seed)
             findings = [f"{case}: {wrong}" for case in suite.cases(count, rng) if (wrong := suite.problem(case))]
             outcomes = dict(sorted(suite.outcomes.items()))
-            planted = {}
-            for plant in PLANTED:
-                found = [
-                    wrong for case in suite.cases(max(count // 20, 40), rng, plant) if (wrong := suite.problem(case))
-                ]
-                planted[plant] = {"findings": len(found)}
+            planted = {
+                plant: {"findings": sum(map(bool, map(suite.problem, suite.planted(plant))))} for plant in PLANTED
+            }
     finally:
         shutil.rmtree(place)
     failed = sum(number for name, number in outcomes.items() if name.endswith(": error"))

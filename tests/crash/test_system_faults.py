@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.crash.system_faults import Case, Suite, processes
+from tests.crash.system_faults import Suite, processes
 from tests.store.copies import scratch_folder
 
 pytestmark = [
@@ -36,6 +36,4 @@ def test_failing_system_calls_lose_no_acknowledged_commit(suite: Suite) -> None:
 
 @pytest.mark.parametrize("plant", ["no-batch", "ignores-errors"])
 def test_planted_defect_is_found(suite: Suite, plant: str) -> None:
-    writes = range(40, suite.calls["store"][0], 5)
-    cases = (Case("store", suite.ends["store"], "disk full for one write", at, plant) for at in writes)
-    assert any(suite.problem(case) for case in cases)
+    assert any(suite.problem(case) for case in suite.planted(plant))
