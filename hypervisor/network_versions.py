@@ -186,10 +186,6 @@ def known_versions(overlay: Overlay | None = None) -> Mapping[int, NetworkVersio
 def network_version_row(number: int, overlay: Overlay | None = None) -> NetworkVersion:
     """Return the row of a number, without the overlay's changes. Raises InvalidInput with the supported versions."""
     rows = known_versions(overlay)
-    if not isinstance(number, int):
-        raise InvalidInput(
-            f"network version {number!r} is not a number, such as 29; `hypervisor node --network FILE` opens a draft"
-        )
     try:
         return rows[number]
     except KeyError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
 from hypervisor.opening import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile
@@ -93,9 +94,13 @@ class NetworkSettings:
     """Number of processes that execute a block's messages (`hypervisor.parallel`). Results do not depend on it."""
 
     def with_options(self, options: dict[str, Any]) -> NetworkSettings:
-        """Return these settings with some fields replaced. Raises TypeError for an unknown name."""
+        """Return these settings with some fields replaced. Raises TypeError for an unknown name, and InvalidInput."""
         known = [each.name for each in fields(self)]
         unknown = [name for name in options if name not in known]
         if unknown:
             raise TypeError(f"Network has no setting {unknown[0]!r}; expected one of {', '.join(known)}")
+        if isinstance(version := options.get("network"), str):
+            raise InvalidInput(
+                f"network version {version!r} is not a number such as 29; open a draft with `hypervisor node --network`"
+            )
         return replace(self, **options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 
@@ -27,9 +26,8 @@ from tests.localnet.conftest import ARTIFACTS, Clock
 
 
 def test_file_name_instead_of_a_number_names_the_command_that_opens_drafts() -> None:
-    name: Any = "nv30-draft.toml"
-    with pytest.raises(InvalidInput, match=r"'nv30-draft\.toml' is not a number, such as 29"):
-        Network(network=name)
+    with pytest.raises(InvalidInput, match=r"'nv30-draft\.toml' is not a number such as 29"):
+        Network(network="nv30-draft.toml")
 
 
 def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:
