@@ -23,7 +23,7 @@ from store.varint import write_uvarint
 EXTENSION: Final = "fvm_hypervisor_proofs"
 _ID_BYTES: Final = 32
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 SectorFields = tuple[int, bytes, bytes, bytes, bytes]
 """Number, sealed and data commitment, ticket, seed."""
 
@@ -152,12 +152,12 @@ class StorageProofs(FaultVerifier):
         """Return the positions of the sectors that a winning proof covers, among `count` sectors of a miner."""
         return self._verdict(lambda: self._extension.winning_challenge(post_type, randomness, count, prover_id(miner)))
 
-    def _verdict(self, ask: Callable[[], _Answer]) -> _Answer:
+    def _verdict(self, verify: Callable[[], _Result]) -> _Result:
         if os.getpid() != self._process:
             # the extension's thread pool does not survive a fork of the process: a verification would never end
             raise Fatal("storage proofs are verified in the process that opened them only: execute without `parallel`")
         try:
-            return ask()
+            return verify()
         except self._extension.ParametersError as error:
             raise Fatal(f"storage proofs cannot be verified: {error}; fetch the keys (docs/proofs.md)") from None
         except (self._extension.ProofError, ValueError, OverflowError) as error:

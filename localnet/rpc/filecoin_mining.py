@@ -41,7 +41,7 @@ from localnet.rpc.lotus_values import (
 )
 from localnet.rpc.methods import Method
 from localnet.rpc.node import NodeReader
-from localnet.rpc.values import Reader, field, fields, listed
+from localnet.rpc.values import Reader, field, fields, listed, required
 from store.buffered import BufferedStore
 from store.codec import encode, link, unlink
 from store.memory import MemoryStore
@@ -78,21 +78,16 @@ def block_template(value: Any) -> BlockTemplate:
     """Read a block template."""
     request = fields(value, "block template")
 
-    def needed(name: str, read: Reader) -> Any:
-        if name not in request:
-            raise invalid_params(f"{name} is missing")
-        return field(request, name, read)
-
     return BlockTemplate(
-        miner=needed("Miner", filecoin_address),
-        parents=needed("Parents", parent_key),
-        ticket=needed("Ticket", _pair((("VRFProof", base64_bytes),)))[0],
-        election=needed("Eproof", _pair((("WinCount", epoch), ("VRFProof", base64_bytes)))),
+        miner=required(request, "Miner", filecoin_address),
+        parents=required(request, "Parents", parent_key),
+        ticket=required(request, "Ticket", _pair((("VRFProof", base64_bytes),)))[0],
+        election=required(request, "Eproof", _pair((("WinCount", epoch), ("VRFProof", base64_bytes)))),
         beacon=field(request, "BeaconValues", listed(_pair((("Round", unsigned), ("Data", base64_bytes))), _MAX_ITEMS))
         or [],
         messages=field(request, "Messages", listed(signed_message, _MAX_ITEMS)) or [],
-        epoch=needed("Epoch", epoch),
-        timestamp=needed("Timestamp", unsigned),
+        epoch=required(request, "Epoch", epoch),
+        timestamp=required(request, "Timestamp", unsigned),
         proofs=field(
             request, "WinningPoStProof", listed(_pair((("PoStProof", epoch), ("ProofBytes", base64_bytes))), _MAX_ITEMS)
         )
@@ -105,10 +100,7 @@ def _pair(names: tuple[tuple[str, Reader], ...]) -> Reader:
 
     def reader(value: Any) -> list[Any]:
         request = fields(value, " and ".join(name for name, _ in names))
-        for name, _ in names:
-            if name not in request:
-                raise invalid_params(f"{name} is missing")
-        return [field(request, name, read) for name, read in names]
+        return [required(request, name, read) for name, read in names]
 
     return reader
 

@@ -118,6 +118,13 @@ def field(value: dict[str, Any], name: str, read: Reader) -> Any:
         raise invalid_params(f"{name}: {error.message.removeprefix('invalid params: ')}") from None
 
 
+def required(value: dict[str, Any], name: str, read: Reader) -> Any:
+    """Read a field of an object. Raises RpcError, also if the field is absent."""
+    if name not in value:
+        raise invalid_params(f"{name} is missing")
+    return field(value, name, read)
+
+
 def shown(value: Any) -> str:
     """Return a value for an error message, truncated: as in JSON, strings in single quotes."""
     text = repr(value[: _SHOWN + 1]) if isinstance(value, str) else _beginning(value)
