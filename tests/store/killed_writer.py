@@ -6,7 +6,9 @@ most of its blocks come from earlier commits.
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Iterator
 
 from store.blockstore import Blockstore
 from store.buffered import BufferedStore
@@ -24,13 +26,13 @@ def add(store: Blockstore, root: Cid | None, number: int) -> Cid:
     return tree.flush()
 
 
-def roots(count: int) -> list[Cid]:
-    """Return the roots of the states 1 to `count`."""
+def roots() -> Iterator[Cid]:
+    """Yield the roots of the states 1, 2, and so on without end."""
     store = MemoryStore()
-    found: list[Cid] = []
-    for number in range(1, count + 1):
-        found.append(add(store, found[-1] if found else None, number))
-    return found
+    root = None
+    for number in itertools.count(1):
+        root = add(store, root, number)
+        yield root
 
 
 def main(folder: str) -> None:
