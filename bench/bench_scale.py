@@ -225,7 +225,7 @@ def asking(network: Network) -> Callable[[str, list[Any]], Any]:
     def ask(method: str, params: list[Any]) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         try:
-            dispatcher.answer(body).send(None)
+            dispatcher.dispatch(body).send(None)
         except StopIteration as done:
             return json.loads(done.value)["result"]
         raise RuntimeError(f"{method} waits")

@@ -14,7 +14,7 @@ from bench.rows import Row, seconds
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.collecting import VisitTracer
 from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
-from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer
+from fvm_hypervisor.soltest.frames import CounterFrameTracer, FrameTracer
 from hypervisor.tracing import Tracer
 
 INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP
@@ -41,7 +41,7 @@ def rows() -> Iterator[Row]:
         alone = call(None)
         watched = {
             "a loop, counted for coverage": call(VisitTracer()),
-            "a loop, with its places for a stack": call(PlacedFrameTracer(settings.rules)),
+            "a loop, with its places for a stack": call(CounterFrameTracer(settings.rules)),
             "a loop, in a trace": call(FrameTracer(settings.rules)),
         }
         for name, time in watched.items():

@@ -72,7 +72,7 @@ class ContractInterface:
         """Decode return data by a function's ABI entry. Raises AbiMismatch."""
         return decode_values(function["outputs"], data, function["name"])
 
-    def decode_answer(self, calldata: bytes, data: bytes) -> Any:
+    def decode_call_result(self, calldata: bytes, data: bytes) -> Any:
         """Decode the return data of the function that calldata selects, like `decode_result`.
 
         Returns the data unchanged if only the function's name and parameters are known. Raises AbiMismatch.

@@ -52,12 +52,12 @@ class ApplyAndCallParams:
             raise ParamsError(f"cannot decode the parameters of ApplyAndCall: {error}") from None
 
 
-def encode_answer(succeeded: bool, output: bytes) -> bytes:
+def encode_outcome(succeeded: bool, output: bytes) -> bytes:
     """Encode the status and output of the call."""
     return encode([int(succeeded), output])
 
 
-def decode_answer(data: bytes) -> tuple[bool, bytes]:
+def decode_outcome(data: bytes) -> tuple[bool, bytes]:
     """Decode the status and output of the call. Raises ParamsError."""
     try:
         status, output = decode_strict(data)

@@ -34,11 +34,14 @@ class Call(Generic[R]):
 
     method: MethodNumber
     params: bytes
-    _answer: Callable[[bytes], R] = field(repr=False, compare=False)
+    _decode: Callable[[bytes], R] = field(repr=False, compare=False)
 
-    def answer(self, data: bytes) -> R:
+    def decode_return(self, data: bytes) -> R:
         """Decode the return data. Raises SchemaError and CodecError (ValueErrors) for data of the wrong shape."""
-        return self._answer(data)
+        return self._decode(data)
+
+    answer = decode_return
+    """Former name of `decode_return`, until version 0.4."""
 
 
 class Codec:

@@ -2,7 +2,7 @@
 
     interface = Interface.parse(text)                       # an IPLD schema: types State, AddParams, AddReturn
     interface.params("Add", {"amount": 5})                  # CBOR for the message
-    interface.answer("Add", receipt.return_data)            # 5
+    interface.decode_return("Add", receipt.return_data)            # 5
 
 For user actors, whose schema is known at run time; built-in actors also have generated bindings. Names are those of
 `builtin_actors/schemas`, whose shared types (Address, TokenAmount, ...) are available to every interface. A method
@@ -128,7 +128,7 @@ class Interface:
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"parameters of {method}: {error}") from None
 
-    def answer(self, method: str, data: bytes) -> Any:
+    def decode_return(self, method: str, data: bytes) -> Any:
         """Decode a return value: structs as records, amounts as integers, addresses as `Address`; None for none.
 
         Raises InvalidInput for data that does not match the schema.
@@ -143,12 +143,15 @@ class Interface:
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"return value of {method}: {error}") from None
 
-    def answer_json(self, name: str | int, data: bytes) -> Any:
+    answer = decode_return
+    """Former name of `decode_return`, until version 0.4."""
+
+    def return_as_json(self, name: str | int, data: bytes) -> Any:
         """Decode a return value to JSON (`as_json`); to hex for an unknown method."""
         method = self.method_name(name)
         if method is None:
             return f"0x{data.hex()}" if data else None
-        self.answer(method, data)
+        self.decode_return(method, data)
         term = self._method(method)[1].answer
         if term is None or not data:
             return None

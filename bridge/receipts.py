@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.addresses import EthAddress
-from bridge.apply_and_call import APPLY_AND_CALL, decode_answer
+from bridge.apply_and_call import APPLY_AND_CALL, decode_outcome
 from bridge.cbor import ParamsError, read_byte_string
 from bridge.events import Log
 from bridge.filecoin_call import NO_CODEC, encode_method_calldata
@@ -89,7 +89,7 @@ def apply_and_call_result(receipt: Receipt) -> tuple[int, bytes]:
     if receipt.exit_code:
         return receipt.exit_code, unwrap_return(receipt.return_data)
     try:
-        succeeded, output = decode_answer(receipt.return_data)
+        succeeded, output = decode_outcome(receipt.return_data)
     except ParamsError:
         return receipt.exit_code, unwrap_return(receipt.return_data)
     return ExitCode.OK if succeeded else ExitCode.EVM_CONTRACT_REVERTED, output

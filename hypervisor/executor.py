@@ -113,7 +113,7 @@ class ApplyResult:
         """Gas used according to the receipt."""
         return self.receipt.gas_used
 
-    def linked_receipt(self, message: Cid) -> Receipt:
+    def receipt_with_message(self, message: Cid) -> Receipt:
         """Return the receipt with the codec of the return value and the CID of the message on chain (FIP-0107)."""
         return replace(self.receipt, return_codec=self.return_codec, message=message)
 
@@ -156,7 +156,7 @@ class Executor:
             tracer.event(MessageStarted(message.from_, message.to, message.method, message.nonce, implicit))
         mark = self._machine.state_tree.begin()
         try:
-            result = self._apply_valid(message, raw_length, implicit)
+            result = self._validate_and_apply(message, raw_length, implicit)
         except BaseException:
             self._machine.state_tree.rollback(mark)
             raise
@@ -165,7 +165,7 @@ class Executor:
             tracer.event(MessageEnded(result.exit_code, result.gas_used))
         return result
 
-    def _apply_valid(self, message: Message, raw_length: int, implicit: bool) -> ApplyResult:
+    def _validate_and_apply(self, message: Message, raw_length: int, implicit: bool) -> ApplyResult:
         inclusion = 0 if implicit else self._machine.context.network.prices.message_inclusion(raw_length)
         try:
             sender = self._implicit_sender(message) if implicit else self._preflight(message, inclusion)

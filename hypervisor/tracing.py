@@ -270,13 +270,13 @@ class StepTracer(Tracer, Protocol):
 
 
 @runtime_checkable
-class PlaceTracer(StepTracer, Protocol):
+class CounterTracer(StepTracer, Protocol):
     """A tracer that needs only the program counter of each instruction, which is much cheaper than `step`.
 
-    Engines that support it call `place` instead of `step`, so both must be implemented.
+    Engines that support it call `visit` instead of `step`, so both must be implemented.
     """
 
-    def place(self, counter: int, /) -> None:
+    def visit(self, counter: int, /) -> None:
         """Receive the program counter of an instruction of the innermost frame that is about to run."""
 
 

@@ -188,13 +188,13 @@ class AccountChain(DevelopmentChain):
         """
         limit = self.rules.limits.large_message_gas if gas_limit is None else gas_limit
         receipt = self.send_native(to, call.method, call.params, value=value, sender=sender, gas_limit=limit)
-        return call.answer(receipt.execution.receipt.return_data)
+        return call.decode_return(receipt.execution.receipt.return_data)
 
     def ask(self, to: Target, call: Call[R], *, sender: Account | None = None) -> R:
         """Call an actor's method without a message and return its result. Raises CallFailed, ValueError."""
         account = sender or self.accounts[0]
         message = Message(filecoin_address(to), account.native, method=call.method, params=call.params)
-        return call.answer(native_output_of(self.rules, self.machine.call(message)))
+        return call.decode_return(native_output_of(self.rules, self.machine.call(message)))
 
     def gas_limit(self, request: CallRequest) -> Gas:
         """Estimate the default gas limit of a transaction.

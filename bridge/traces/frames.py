@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from bridge.addresses import EthAddress, create_address, from_delegated, masked_id
-from bridge.apply_and_call import APPLY_AND_CALL, decode_answer
+from bridge.apply_and_call import APPLY_AND_CALL, decode_outcome
 from bridge.cbor import CborReader, ParamsError
 from bridge.ethereum_block import emitter_address
 from bridge.events import Log, entries_to_log
@@ -121,7 +121,7 @@ def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[
 def _end_as_called(frame: EthereumFrame, node: CallNode) -> None:
     """Set the result of a message to ApplyAndCall to that of its call; the message itself exits with 0."""
     try:
-        succeeded, output = decode_answer((node.end or _UNFINISHED).return_data)
+        succeeded, output = decode_outcome((node.end or _UNFINISHED).return_data)
     except ParamsError:
         return  # another actor's method of this number
     frame.output = output

@@ -71,9 +71,9 @@ def scene(network: Network) -> Scene:
 
 def test_the_median_of_a_round_is_pushed_to_the_contract(scene: Scene) -> None:
     first = scene.report(1, -300)
-    assert scene.oracle.answer("Report", first) is False
+    assert scene.oracle.return_value("Report", first) is False
     closing = scene.oracle.send("Report", {"round": 1, "price": 2**62}, sender=scene.reporters[2])
-    assert scene.oracle.answer("Report", closing) is True
+    assert scene.oracle.return_value("Report", closing) is True
     assert scene.refusals(closing) == []
     assert (scene.feed.call("round"), scene.feed.call("price")) == (1, -300)
     (event,) = scene.feed.events(closing)

@@ -328,10 +328,10 @@ def _call(
     actor = actors.unknown(address) if is_raw else actors.at(address, schema)
     if dry_run:
         data = actor.call_raw(method, params, value=value, sender=account, cbor=cbor)
-        return {"answer": actor.interface.answer_json(method, data)}
+        return {"answer": actor.interface.return_as_json(method, data)}
     receipt = actor.send(method, params, value=value, sender=account, cbor=cbor)
     return {
-        "answer": actor.interface.answer_json(method, actor_return(receipt)),
+        "answer": actor.interface.return_as_json(method, actor_return(receipt)),
         "transaction": "0x" + receipt.hash.hex(),
         "gas_used": int(receipt.gas_used),
     }

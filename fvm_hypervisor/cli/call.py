@@ -117,7 +117,7 @@ def _decode(interface: ContractInterface, data: bytes, result: str) -> Any:
     from localnet.fork.node_client import NodeError
 
     try:
-        return interface.decode_answer(data, bytes.fromhex(result[2:]))
+        return interface.decode_call_result(data, bytes.fromhex(result[2:]))
     except AbiMismatch as error:
         raise NodeError(f"the return data {result!r:.80} does not match the function's return types: {error}") from None
 

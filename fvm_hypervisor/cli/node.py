@@ -33,8 +33,8 @@ from fvm_hypervisor.cli.options import (
     Precompiles,
     VerifyProofs,
     available_engine,
-    check_rules,
     parse_precompiles,
+    parse_rules_name,
     proof_verifier,
     rules_of_options,
 )
@@ -235,7 +235,7 @@ def node(
     deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
     rules: Annotated[
         str | None,
-        typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_RULES, callback=check_rules),
+        typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_RULES, callback=parse_rules_name),
     ] = None,
     lab: Annotated[
         list[str] | None, typer.Option(metavar="NAME[=OPTION][,...]", rich_help_panel=_CHAIN, help=_LAB)

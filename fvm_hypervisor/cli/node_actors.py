@@ -117,4 +117,4 @@ def _answer(url: str, interface: Interface, method: str | int, found: dict[str, 
         raise NodeError(f"{redacted_url(url)} returned an invalid receipt: {error}") from None
     if code:
         raise NodeError(f"{method} exits with {code}: {printable(str(found.get('Error') or 'no message'))}")
-    return interface.answer_json(method, data)
+    return interface.return_as_json(method, data)

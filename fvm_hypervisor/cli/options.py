@@ -133,7 +133,7 @@ def proof_verifier(keys: Path | None, parallel: int) -> ProofVerifier | None:
     return StorageProofs(keys)
 
 
-def check_rules(name: str | None) -> str | None:
+def parse_rules_name(name: str | None) -> str | None:
     """Return the name of installed rules unchanged. Raises BadParameter if they are not installed."""
     if name is not None:
         from hypervisor.rules import rule_names

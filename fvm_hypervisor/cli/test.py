@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fvm_hypervisor.cli.options import EVM, OWN_ENGINE, Engines, Precompiles, check_rules, parse_precompiles
+from fvm_hypervisor.cli.options import EVM, OWN_ENGINE, Engines, Precompiles, parse_precompiles, parse_rules_name
 from fvm_hypervisor.cli.project_options import SolcFromProject
 from fvm_hypervisor.cli.vectors import CORES
 
@@ -98,7 +98,7 @@ def run_tests(
             metavar="NAME",
             help="Rules for gas and accounting: ethereum, filecoin, or installed ones. Built-in actors "
             "exist under all rules.",
-            callback=check_rules,
+            callback=parse_rules_name,
         ),
     ] = "ethereum",
     network: Annotated[

@@ -21,7 +21,7 @@ from hypervisor.message import Message
 from hypervisor.opening import OFFICIAL_EVM, OWN_EVM, registry_factory
 from hypervisor.tracing import Tracer
 from localnet.calls.simulate import traced_call
-from localnet.chain.tipset_execution import apply_carried, tipset_steps
+from localnet.chain.tipset_execution import apply_included, tipset_steps
 from localnet.chain.tipset_sources import SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.network import Network
 from localnet.rules.call_request import CallRequest
@@ -78,11 +78,11 @@ def of_source(source: TipsetSource, reference: str) -> Subject:
     machine = machine_for(source, past)
     for _ in tipset_steps(machine, past.work, SourceSupply(source, past.headers), before=found.cid):
         pass
-    carried = next(one for one in past.work.messages() if found.cid in (one.cid, one.message.cid()))
+    included = next(one for one in past.work.messages() if found.cid in (one.cid, one.message.cid()))
     return Subject(
         f"message {reference} of epoch {past.headers.height} on {source.name}",
         machine,
-        _traced_run(machine, lambda: apply_carried(machine, carried)),
+        _traced_run(machine, lambda: apply_included(machine, included)),
         machine.root,
     )
 

@@ -188,7 +188,7 @@ def _ask_native(
     except CallFailed as failure:
         return FormResult(str(failure), True, "Filecoin.MpoolPushMessage", request)
     try:
-        answer: Any = interface.answer_json(form.name, data)
+        answer: Any = interface.return_as_json(form.name, data)
     except HypervisorError:
         answer = f"0x{data.hex()}"
     text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)

@@ -26,10 +26,10 @@ from fvm_hypervisor.explorer.messages import (
     show_message_by_cid,
 )
 from fvm_hypervisor.explorer.responses import (
+    DeferredResponse,
     PageError,
     PageRequest,
     PageResponse,
-    PoolResponse,
     collected_text,
     not_found,
     page_route,
@@ -159,7 +159,7 @@ def show_controls(site: Site, reader: NodeReader, request: PageRequest) -> PageR
 _JSON = "application/json"
 
 
-def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> PoolResponse:
+def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> DeferredResponse:
     """Return the test vector of a message in the official format. Building it sends requests to this node."""
     receipt = requested_receipt(reader, request)
     if not site.makes_vectors(reader):
@@ -167,7 +167,7 @@ def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> PoolRes
             404, "Not found", "this node cannot create vectors: use `hypervisor extract` on the chain's folder"
         )
     assert site.vectors is not None, "it makes vectors"
-    return PoolResponse(partial(_answer, site.vectors, f"0x{receipt.hash.hex()}"))
+    return DeferredResponse(partial(_answer, site.vectors, f"0x{receipt.hash.hex()}"))
 
 
 def _answer(vectors: MakeVector, wanted: str) -> PageResponse:

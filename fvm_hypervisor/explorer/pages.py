@@ -21,11 +21,11 @@ from starlette.types import Receive, Scope, Send
 from fvm_hypervisor.explorer.message_rows import RowBuilder
 from fvm_hypervisor.explorer.rendering import ASSETS, asset, render
 from fvm_hypervisor.explorer.responses import (
+    DeferredResponse,
     PageError,
     PageRequest,
     PageResponse,
     PageRoute,
-    PoolResponse,
     malformed,
     not_found,
     page_route,
@@ -114,14 +114,14 @@ class Pages:
     async def _respond(self, scope: Scope) -> PageResponse:
         try:
             request, route = _read(scope, (_HOME, *self._routes))
-            made: PageResponse | PoolResponse = await self._run_query(
+            made: PageResponse | DeferredResponse = await self._run_query(
                 lambda reader: route.view(self._site, reader, request), route.kind
             )
-            return await self._run_on_pool(made) if isinstance(made, PoolResponse) else made
+            return await self._run_on_pool(made) if isinstance(made, DeferredResponse) else made
         except Exception as error:  # noqa: BLE001  # show any error as a page and keep serving
             return await self._error_page(_as_page_error(error))
 
-    async def _run_on_pool(self, response: PoolResponse) -> PageResponse:
+    async def _run_on_pool(self, response: DeferredResponse) -> PageResponse:
         """Compute a response on a separate pool, because it sends queries to the node."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_POOL_SIZE, "explorer")

@@ -42,7 +42,7 @@ class PageResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolResponse:
+class DeferredResponse:
     """A response computed outside the query threads, because it queries the node itself."""
 
     make: Callable[[], PageResponse]
@@ -83,7 +83,7 @@ def quote_value(text: str, limit: int = 80) -> str:
     return f"'{text}'" if len(text) <= limit else f"'{text[:limit]}...' ({len(text):,} characters)"
 
 
-View = Callable[[Site, NodeReader, PageRequest], PageResponse | PoolResponse]
+View = Callable[[Site, NodeReader, PageRequest], PageResponse | DeferredResponse]
 
 
 @dataclass(frozen=True, slots=True)

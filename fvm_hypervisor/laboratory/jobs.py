@@ -323,8 +323,8 @@ class _VectorRun:
         for tipset in self.variant.tipsets:
             for step in tipset_steps(self.machine, tipset.work, tipset.supply):
                 label = f"reward or cron of epoch {tipset.work.epoch}"
-                if step.carried is not None:
-                    label = _label(step.carried.message)
+                if step.included is not None:
+                    label = _label(step.included.message)
                 yield MessageOutcome(label, step.result.receipt)
 
     def _message_steps(self) -> Iterator[MessageOutcome]:

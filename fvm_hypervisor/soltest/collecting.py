@@ -21,7 +21,7 @@ MAX_COUNTED: Final = 10_000_000
 
 
 class VisitTracer:
-    """A `PlaceTracer` that counts executed instructions by code, up to `limit` in one call."""
+    """A `CounterTracer` that counts executed instructions by code, up to `limit` in one call."""
 
     def __init__(self, limit: int = MAX_COUNTED) -> None:
         self._limit = self._left = limit
@@ -49,7 +49,7 @@ class VisitTracer:
             case _:
                 pass
 
-    def place(self, counter: int, /) -> None:
+    def visit(self, counter: int, /) -> None:
         """Count an instruction. Raises OutOfTime above the limit."""
         self._here[counter] += 1
         self._left -= 1

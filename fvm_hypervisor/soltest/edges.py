@@ -17,10 +17,10 @@ from itertools import pairwise
 from typing import Final
 
 from bridge.evm_steps import EvmFrame, EvmStep
-from hypervisor.tracing import CallEnded, CallStarted, PlaceTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
+from hypervisor.tracing import CallEnded, CallStarted, CounterTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
 from hypervisor.types import METHOD_CONSTRUCTOR
 
-MAX_PLACES: Final = 1 << 20
+MAX_COUNTERS: Final = 1 << 20
 """Number of executed instructions that are buffered before their edges are counted."""
 MAX_EDGES: Final = 1 << 18
 """Maximum number of edges remembered per test (about 60 MB); further edges do not count as new."""
@@ -37,7 +37,7 @@ ContractOf = Callable[[bytes, bool], Hashable | None]
 
 
 class EdgeTracer:
-    """A `PlaceTracer` that records edges; `take_edges` returns the edges recorded since it was last called.
+    """A `CounterTracer` that records edges; `take_edges` returns the edges recorded since it was last called.
 
     Events are also forwarded to `other`.
     """
@@ -47,7 +47,7 @@ class EdgeTracer:
         self._number_of = lru_cache(_MAX_CODES)(self._number)
         self._numbers: dict[tuple[Hashable, bool], int] = {}
         """Number of each contract's init code (True) or runtime code (False)."""
-        self._places = array("I")
+        self._counters = array("I")
         self._parts: list[tuple[int, int, bytes]] = []
         """For each segment of the buffer: start index, code number, and code (empty if it is not counted)."""
         self._open: list[tuple[bool, int, bytes]] = []
@@ -55,7 +55,7 @@ class EdgeTracer:
         self._found: Edges = Counter()
         self._other = other
         self._steps = other if isinstance(other, StepTracer) else None
-        self._other_place = other.place if isinstance(other, PlaceTracer) else None
+        self._other_visit = other.visit if isinstance(other, CounterTracer) else None
 
     def event(self, event: TraceEvent, /) -> None:
         """Track the code that is being executed."""
@@ -76,14 +76,14 @@ class EdgeTracer:
         if self._other is not None:
             self._other.event(event)
 
-    def place(self, counter: int, /) -> None:
+    def visit(self, counter: int, /) -> None:
         """Record the program counter of the next instruction."""
         self._note(counter)
-        if self._other_place is not None:
-            self._other_place(counter)
+        if self._other_visit is not None:
+            self._other_visit(counter)
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Record the program counter of a step event, for engines that do not call `place`."""
+        """Record the program counter of a step event, for engines that do not call `visit`."""
         if isinstance(event, EvmStep):
             self._note(event.pc)
         if self._steps is not None:
@@ -102,22 +102,22 @@ class EdgeTracer:
         return 0 if contract is None else self._numbers.setdefault((contract, creates), len(self._numbers) + 1)
 
     def _note(self, counter: int) -> None:
-        self._places.append(counter)
-        if len(self._places) >= MAX_PLACES:
+        self._counters.append(counter)
+        if len(self._counters) >= MAX_COUNTERS:
             self._count()
 
     def _begin(self, number: int, code: bytes) -> None:
-        self._parts.append((len(self._places), number, code))
+        self._parts.append((len(self._counters), number, code))
 
     def _count(self) -> None:
         """Count the edges in the buffer, and clear it."""
-        places, parts, found = self._places, self._parts, self._found
-        ends = [*(part[0] for part in parts[1:]), len(places)]
+        counters, parts, found = self._counters, self._parts, self._found
+        ends = [*(part[0] for part in parts[1:]), len(counters)]
         for (begin, number, code), end in zip(parts, ends, strict=False):
-            for (left, right), count in Counter(pairwise(places[begin:end])).items():
+            for (left, right), count in Counter(pairwise(counters[begin:end])).items():
                 if left < len(code) and code[left] in _JUMPS:
                     found[number, left, right] += count
-        del places[:]
+        del counters[:]
         parts[:] = [(0, *parts[-1][1:])] if parts else []
 
 

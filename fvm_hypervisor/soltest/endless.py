@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from time import process_time
 from typing import Final
 
-from fvm_hypervisor.soltest.frames import CallFrame, PlacedFrameTracer
+from fvm_hypervisor.soltest.frames import CallFrame, CounterFrameTracer
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import OutOfTime, TimeLimit
@@ -19,7 +19,7 @@ _CLOCK: Final = 4096
 """Number of instructions between two checks of the time."""
 
 
-class LoopTracer(PlacedFrameTracer):
+class LoopTracer(CounterFrameTracer):
     """Stops execution (OutOfTime) after MAX_TRACED instructions; `cut` are the calls that were open.
 
     If `within`, the number of a frame, is set, only instructions of that frame and its callees count, and `cut` stays
@@ -40,7 +40,7 @@ class LoopTracer(PlacedFrameTracer):
         if not isinstance(event, CallEnded):  # a call that ends is already unwinding
             self._check_deadline()
 
-    def place(self, counter: int, /) -> None:
+    def visit(self, counter: int, /) -> None:
         """Record the program counter in the innermost frame. Raises OutOfTime."""
         self._note(counter)
         self._count()

@@ -94,7 +94,7 @@ class InternalCall:
 class TracedStep:
     """An executed instruction.
 
-    `gas` is the frame's remaining gas before it, `cost` its gas cost, `counter` its program counter. `place` is the
+    `gas` is the frame's remaining gas before it, `cost` its gas cost, `counter` its program counter. `visit` is the
     number of `CallFrame.items` recorded before it. `slot` and `word` are set for SLOAD and SSTORE.
     """
 
@@ -407,16 +407,16 @@ class FrameTracer:
             self.roots.append(next(iter(_fold(frame, None)), frame))
 
 
-class PlacedFrameTracer(FrameTracer):
-    """Also records every program counter (a `PlaceTracer`). Raises OutOfTime after the time limit."""
+class CounterFrameTracer(FrameTracer):
+    """Also records every program counter (a `CounterTracer`). Raises OutOfTime after the time limit."""
 
     def __init__(self, rules: str, limit: TimeLimit | None = None) -> None:
         super().__init__(rules)
-        self._note: Callable[[int], None] = _ignore_place
+        self._note: Callable[[int], None] = _ignore_counter
         self._limit = limit
         self._until_clock = _CLOCK
 
-    def place(self, counter: int, /) -> None:
+    def visit(self, counter: int, /) -> None:
         """Record the program counter in the innermost frame."""
         self._note(counter)
         self._until_clock -= 1
@@ -426,9 +426,9 @@ class PlacedFrameTracer(FrameTracer):
                 self._limit.check()
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Record the instruction of a full step, for engines that report no places."""
+        """Record the instruction of a full step, for engines that report no counters."""
         if isinstance(event, EvmStep):
-            self.place(event.pc)
+            self.visit(event.pc)
 
     def _begin(self, frame: CallFrame) -> None:
         super()._begin(frame)
@@ -436,10 +436,10 @@ class PlacedFrameTracer(FrameTracer):
 
     def _end(self, event: CallEnded) -> None:
         super()._end(event)
-        self._note = self._open[-1].note if self._open else _ignore_place
+        self._note = self._open[-1].note if self._open else _ignore_counter
 
 
-def _ignore_place(_: int) -> None:
+def _ignore_counter(_: int) -> None:
     """Ignore an instruction: no frame is open."""
 
 

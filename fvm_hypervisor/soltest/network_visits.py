@@ -59,7 +59,7 @@ class NetworkVisits:
 
 
 class _MessageTracer:
-    """A `PlaceTracer` that reports the counts of each message when it ends.
+    """A `CounterTracer` that reports the counts of each message when it ends.
 
     A gas estimate is only counted if it fails, because a successful one is followed by the transaction. After its first
     success, an estimate executes the message again with less gas; these attempts are not counted either.
@@ -91,9 +91,9 @@ class _MessageTracer:
             case _:
                 self._visits.event(event)
 
-    def place(self, counter: int, /) -> None:
+    def visit(self, counter: int, /) -> None:
         """Count an instruction."""
-        self._visits.place(counter)
+        self._visits.visit(counter)
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Count the instruction of a full step."""

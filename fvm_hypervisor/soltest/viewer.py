@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.cheatcodes.table import table
 from fvm_hypervisor.soltest.cheatcodes.values import split
 from fvm_hypervisor.soltest.discovery import Suite
 from fvm_hypervisor.soltest.endless import MAX_TRACED_SECONDS, LoopTracer, out_of_gas_frame
-from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer
+from fvm_hypervisor.soltest.frames import CounterFrameTracer, FrameTracer
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.solidity_text import SourceTexts
@@ -98,7 +98,7 @@ class TestViewer:
             return self.calls_tracer()
         if self._records and self._verbosity >= 5:
             return StepFrameTracer(self._rules, TimeLimit(MAX_DECODED_SECONDS, clock=process_time))
-        return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
+        return CounterFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
 
     def function_tracer(self) -> FunctionFrameTracer:
         """Return a new tracer of calls, program counters and internal calls, which raises OutOfTime after its limit."""
@@ -125,7 +125,7 @@ class TestViewer:
             return self.function_tracer()
         if not is_recorded and not shows_trace(self._verbosity, failed=True, of_setup=True):
             return FrameTracer(self._rules)
-        return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(0), clock=process_time))
+        return CounterFrameTracer(self._rules, TimeLimit(explaining_time(0), clock=process_time))
 
     def collector(self, machine: Hypervisor, report: str, project: Project) -> CoverageCollector | GasCollector:
         """Return a collector of data for a report, `gas` or `coverage`."""
@@ -164,7 +164,7 @@ class TestViewer:
         failure = None if run is None else next((root for root in reversed(run.roots) if not root.succeeded), None)
         last = failure or (run.roots[-1] if run is not None and run.roots else None)
         stack = stack_trace(last, names, self._sources) if failed and last is not None else ()
-        has_places = isinstance(tracer, PlacedFrameTracer | FunctionFrameTracer | StepFrameTracer)
+        has_places = isinstance(tracer, CounterFrameTracer | FunctionFrameTracer | StepFrameTracer)
         note = "" if has_places or not stack else NO_LINES
         traces = tuple(_arenas(stage, before, run, result, names)) if self._records_of(result.kind) else ()
         return replace(result, trace=trace, stack=stack, note=note, traces=traces)

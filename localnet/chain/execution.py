@@ -223,7 +223,7 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
         message=candidate.message,
         sender=candidate.sender,
         to=candidate.to,
-        receipt=result.linked_receipt(candidate.message.cid()) if is_linked else result.receipt,
+        receipt=result.receipt_with_message(candidate.message.cid()) if is_linked else result.receipt,
         paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
         events=tuple(
             Emitted(event.emitter, emitter_address(event.emitter, address_of), event.entries) for event in result.events

@@ -113,8 +113,8 @@ class NodeSource:
 
     def _holds(self, cids: Sequence[Cid], message: Cid) -> bool:
         blocks = read_tipset(self.store, cids).blocks
-        carried = (one for block in blocks for one in read_messages(self.store, block))
-        return any(message in (one.cid, one.message.cid()) for one in carried)
+        included = (one for block in blocks for one in read_messages(self.store, block))
+        return any(message in (one.cid, one.message.cid()) for one in included)
 
     # --- what headers do not tell -----------------------------------------------------------------------------
 

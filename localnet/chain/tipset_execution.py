@@ -22,7 +22,7 @@ from hypervisor.message import Receipt
 from hypervisor.network_versions import Receipts
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.ledger.blocks import put_receipts
-from localnet.ledger.headers import CarriedMessage
+from localnet.ledger.headers import IncludedMessage
 from localnet.rules.filecoin import award_block, tick_cron
 from localnet.rules.parts import ImplicitResult
 from store.buffered import BufferedStore
@@ -54,7 +54,7 @@ class MinedBlock:
 
     producer: Address
     win_count: int
-    messages: tuple[CarriedMessage, ...]
+    messages: tuple[IncludedMessage, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class TipsetWork:
     blocks: tuple[MinedBlock, ...]
     null_rounds: tuple[NullRoundBefore, ...] = ()
 
-    def messages(self) -> Iterator[CarriedMessage]:
+    def messages(self) -> Iterator[IncludedMessage]:
         """Yield the messages to execute, each once, in order."""
         seen: set[Cid] = set()
         for block in self.blocks:
@@ -111,12 +111,12 @@ def execute_tipset(
 
 @dataclass(frozen=True, slots=True)
 class TipsetStep:
-    """The result of one message of a tipset; `carried` is a block's message, or None for a reward or cron.
+    """The result of one message of a tipset; `included` is a block's message, or None for a reward or cron.
 
     `receipt` is its receipt on chain. It is None for a reward or cron that has no receipt (`NetworkVersion.receipts`).
     """
 
-    carried: CarriedMessage | None
+    included: IncludedMessage | None
     result: ApplyResult
     receipt: Receipt | None
 
@@ -143,28 +143,28 @@ def tipset_steps(
         number = 0
         for block in work.blocks:
             penalty = tips = 0
-            for carried in new_messages(block, seen):
-                if before in (carried.cid, carried.message.cid()):
+            for included in new_messages(block, seen):
+                if before in (included.cid, included.message.cid()):
                     return
                 result = (
-                    apply_carried(machine, carried) if block_run is None else _unless_fatal(block_run.apply(number))
+                    apply_included(machine, included) if block_run is None else _unless_fatal(block_run.apply(number))
                 )
                 number += 1
                 penalty, tips = penalty + result.gas.miner_penalty, tips + result.gas.miner_tip
-                yield TipsetStep(carried, result, receipt_of_carried(machine, carried, result))
+                yield TipsetStep(included, result, receipt_on_chain(machine, included, result))
             yield _implicit_step(machine, award_block(machine, block.producer, penalty, tips, block.win_count))
     yield _implicit_step(machine, tick_cron(machine))
 
 
-def receipt_of_carried(machine: Hypervisor, carried: CarriedMessage, result: ApplyResult) -> Receipt:
+def receipt_on_chain(machine: Hypervisor, included: IncludedMessage, result: ApplyResult) -> Receipt:
     """Return the receipt on chain of a message of a block."""
     is_linked = machine.context.network.receipts is Receipts.ALL
-    return result.linked_receipt(carried.cid) if is_linked else result.receipt
+    return result.receipt_with_message(included.cid) if is_linked else result.receipt
 
 
 def _implicit_step(machine: Hypervisor, done: ImplicitResult) -> TipsetStep:
     has_receipt = machine.context.network.receipts is Receipts.ALL
-    return TipsetStep(None, done.result, done.result.linked_receipt(done.message.cid()) if has_receipt else None)
+    return TipsetStep(None, done.result, done.result.receipt_with_message(done.message.cid()) if has_receipt else None)
 
 
 def _parallel_block(machine: Hypervisor, work: TipsetWork, parallel: Parallel) -> ParallelBlock:
@@ -173,19 +173,19 @@ def _parallel_block(machine: Hypervisor, work: TipsetWork, parallel: Parallel) -
 
     messages = [
         BlockMessage(
-            partial(machine.apply, carried.message, carried.length),
-            carried.message.from_,
-            carried.message.to,
-            carried.message.value > 0,
+            partial(machine.apply, included.message, included.length),
+            included.message.from_,
+            included.message.to,
+            included.message.value > 0,
         )
-        for carried in work.messages()
+        for included in work.messages()
     ]
     return ParallelBlock(machine, messages, parallel)
 
 
-def apply_carried(machine: Hypervisor, carried: CarriedMessage) -> ApplyResult:
+def apply_included(machine: Hypervisor, included: IncludedMessage) -> ApplyResult:
     """Apply a message of a block. Raises as `execute_tipset`."""
-    return _unless_fatal(machine.apply(carried.message, carried.length))
+    return _unless_fatal(machine.apply(included.message, included.length))
 
 
 def _unless_fatal(result: ApplyResult) -> ApplyResult:
@@ -194,13 +194,13 @@ def _unless_fatal(result: ApplyResult) -> ApplyResult:
     return result
 
 
-def new_messages(block: MinedBlock, seen: set[Cid]) -> Iterator[CarriedMessage]:
+def new_messages(block: MinedBlock, seen: set[Cid]) -> Iterator[IncludedMessage]:
     """Yield the messages of a block that are in no earlier block; `seen` holds those, by CID without signature."""
-    for carried in block.messages:
-        cid = carried.message.cid()
+    for included in block.messages:
+        cid = included.message.cid()
         if cid not in seen:
             seen.add(cid)
-            yield carried
+            yield included
 
 
 def receipts_root(receipts: Iterable[Receipt]) -> Cid:

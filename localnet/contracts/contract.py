@@ -122,7 +122,7 @@ class Contract:
         """
         data = self.interface.encode_call(function, *arguments)
         with decoding_custom_errors(self.interface):
-            return self.interface.decode_answer(data, self._network.call(self.address, data, value, sender=sender))
+            return self.interface.decode_call_result(data, self._network.call(self.address, data, value, sender=sender))
 
     def send(
         self,

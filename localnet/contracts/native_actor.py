@@ -78,7 +78,7 @@ class NativeActor:
         `method` is a name or number, `value` in attoFIL, `cbor` the encoded parameters instead of `params`. The
         result of an unknown method number is bytes. Raises CallFailed, InvalidInput.
         """
-        return self._answer(method, self.call_raw(method, params, value=value, sender=sender, cbor=cbor))
+        return self._decode(method, self.call_raw(method, params, value=value, sender=sender, cbor=cbor))
 
     def call_raw(
         self,
@@ -126,13 +126,16 @@ class NativeActor:
             gas_limit=self._network.rules.limits.large_message_gas,
         )
 
-    def answer(self, method: str | int, receipt: TransactionReceipt) -> Any:
+    def return_value(self, method: str | int, receipt: TransactionReceipt) -> Any:
         """Return the typed return value of a message. Raises InvalidInput for data that does not match the schema."""
-        return self._answer(method, actor_return(receipt))
+        return self._decode(method, actor_return(receipt))
 
-    def _answer(self, method: str | int, data: bytes) -> Any:
+    answer = return_value
+    """Former name of `return_value`, until version 0.4."""
+
+    def _decode(self, method: str | int, data: bytes) -> Any:
         name = self.interface.method_name(method)
-        return data if name is None else self.interface.answer(name, data)
+        return data if name is None else self.interface.decode_return(name, data)
 
     @property
     def state(self) -> Any:

@@ -92,14 +92,14 @@ class Reading(Generic[T]):
         """Return the function's result. Raises CallFailed, AbiMismatch."""
         return self._call(0, sender)
 
-    def answer(self, data: bytes) -> T:
+    def decode_return(self, data: bytes) -> T:
         """Decode data returned by the function. Raises AbiMismatch."""
-        result: T = self.contract.read_answer(self.function, data)
+        result: T = self.contract.decode_return(self.function, data)
         return result
 
     def _call(self, value: int, sender: Target | None) -> T:
         with decoding_custom_errors(self.contract.interface):
-            return self.answer(self.contract.chain.call(self.contract.address, self.data, value, sender=sender))
+            return self.decode_return(self.contract.chain.call(self.contract.address, self.data, value, sender=sender))
 
     def _send(self, value: int, sender: Target | None, gas_limit: int | None) -> Sent:
         contract = self.contract
@@ -176,7 +176,7 @@ class TypedContract:
         entry, values = found
         return self.error_types[signature(entry)](*self._typed(entry["inputs"], values))
 
-    def read_answer(self, function: str, data: bytes) -> Any:
+    def decode_return(self, function: str, data: bytes) -> Any:
         """Decode data returned by a function, given by its signature, as typed values. Raises AbiMismatch."""
         entry = self.interface.function(function)
         found = self._typed(entry["outputs"], self.interface.read_result(entry, data))

@@ -31,7 +31,7 @@ _MALFORMED: Final = (AddressError, CodecError, IndexError, KeyError, MessageErro
 
 
 @dataclass(frozen=True, slots=True)
-class CarriedMessage:
+class IncludedMessage:
     """A message included in a block, with its CID on chain and its encoded length in bytes."""
 
     message: Message
@@ -145,7 +145,7 @@ def _header(cid: Cid, fields: Any) -> Header:
         raise InvalidInput(f"{show(cid)} is not a valid block header: {error}") from None
 
 
-def read_messages(store: Blockstore, header: Header) -> tuple[CarriedMessage, ...]:
+def read_messages(store: Blockstore, header: Header) -> tuple[IncludedMessage, ...]:
     """Read the messages of a block in execution order: BLS messages, then secp256k1 messages.
 
     Raises like `read_tipset`.
@@ -166,7 +166,7 @@ def read_receipts(store: Blockstore, root: Cid) -> list[Receipt]:
         raise InvalidInput(f"{show(root)} is not a list of receipts: {error}") from None
 
 
-def _read_messages(store: Blockstore, root: Cid, read: Any) -> Iterator[CarriedMessage]:
+def _read_messages(store: Blockstore, root: Cid, read: Any) -> Iterator[IncludedMessage]:
     try:
         cids = [unlink(entry) for entry in _list(store, root)]
     except _MALFORMED as error:
@@ -177,7 +177,7 @@ def _read_messages(store: Blockstore, root: Cid, read: Any) -> Iterator[CarriedM
             message = read(data)
         except _MALFORMED as error:
             raise InvalidInput(f"the block {show(cid)} is not a message: {error}") from None
-        yield CarriedMessage(message, cid, len(data))
+        yield IncludedMessage(message, cid, len(data))
 
 
 def _bls_message(data: bytes) -> Message:

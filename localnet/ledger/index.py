@@ -13,7 +13,7 @@ and reverting costs the same at any depth.
     h HEIGHT          `Tipset` or `NullRound`
     b BLOCK-HASH      height
     t TX-HASH         height, place in the tipset
-    x HEIGHT PLACE    `Execution`; places of implicit messages are above `_IMPLICIT_PLACES`
+    x HEIGHT PLACE    `Execution`; places of implicit messages are above `_FIRST_IMPLICIT_POSITION`
     k VERSIONED-HASH  blob, commitment, proofs, of a transaction that was in a block
 """
 
@@ -47,7 +47,7 @@ _OBJECTS: Final = 1_500
 _DECODED: Final = 4
 """Estimated memory per byte of an entry, including the entry itself, since Python objects exceed their data."""
 
-_IMPLICIT_PLACES: Final = 1 << 31
+_FIRST_IMPLICIT_POSITION: Final = 1 << 31
 """Place of the first implicit message of a tipset, above those of its block's messages."""
 
 _Decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]]
@@ -144,7 +144,7 @@ class ChainIndex:
     def implicit_receipt(self, message_hash: bytes) -> TransactionReceipt | None:
         """Return the reward or cron with this hash, if it has a receipt. Like `receipt`, for other threads too."""
         data = self._store.index(b"t" + message_hash)
-        position = -1 if data is None else int.from_bytes(data[8:], "big") - _IMPLICIT_PLACES
+        position = -1 if data is None else int.from_bytes(data[8:], "big") - _FIRST_IMPLICIT_POSITION
         if data is None or position < 0:
             return None
         tipset = self.at(int.from_bytes(data[:8], "big"))
@@ -169,7 +169,7 @@ class ChainIndex:
         return TransactionReceipt(execution, tipset, position, first_log, self.chain_id_of(tipset), gas_before)
 
     def _implicit_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
-        return replace(self.receipt_at(tipset, _IMPLICIT_PLACES + position), index=position)
+        return replace(self.receipt_at(tipset, _FIRST_IMPLICIT_POSITION + position), index=position)
 
     def implicit_receipts(self, tipset: Tipset, last: int | None = None) -> list[TransactionReceipt]:
         """Return the rewards and cron of a tipset in order, at most the `last` N of them.
@@ -253,7 +253,7 @@ def tipset_entries(
         null = NullRound(tipset.parent, tipset.height).encode()
         entries.update((_height_key(height), null) for height in range(tipset.parent + 1, tipset.height))
     logs = gas = 0
-    for position, execution in (*enumerate(executions), *enumerate(implicit, _IMPLICIT_PLACES)):
+    for position, execution in (*enumerate(executions), *enumerate(implicit, _FIRST_IMPLICIT_POSITION)):
         entries[_execution_key(tipset.height, position)] = execution.encode(logs, gas)
         entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + position.to_bytes(4, "big")
         logs += len(execution.logs())

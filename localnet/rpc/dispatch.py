@@ -88,7 +88,7 @@ class Dispatcher:
         other.methods = methods
         return other
 
-    async def answer(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
+    async def dispatch(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
         """Respond to a request body; empty if it holds notifications only. `session` is a WebSocket's."""
         try:
             request = orjson.loads(body)

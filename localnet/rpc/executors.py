@@ -103,7 +103,7 @@ class Executors:
         if executes:
             self._view.require_short_calls()
         try:
-            return self._view.answer(read)
+            return self._view.run(read)
         except (NeedsPlan, WentBack, LongExecution):
             raise NotInline from None
 

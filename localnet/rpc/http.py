@@ -153,7 +153,7 @@ class _RpcEndpoint:
         REQUESTING_CLIENT.set(client)  # of this request's task
         leaving = asyncio.ensure_future(leave())
         try:
-            return await self._dispatcher.answer(body)
+            return await self._dispatcher.dispatch(body)
         finally:
             leaving.cancel()
 

@@ -58,7 +58,7 @@ class NodeView(NodeReader):
             raise NeedsPlan
         return self._plan
 
-    def answer(self, query: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
+    def run(self, query: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
         """Return the result of a query at the newest point, or at the plan's. Raises its errors.
 
         Raises NeedsPlan if the query needs a plan and has none. Raises WentBack if the chain was reorganised or

@@ -97,14 +97,14 @@ class QueryThread:
         self._answer, self.since, self.due = None, None, inf
 
     def _execute(self, query: ReaderQuery) -> Any:
-        """Execute a query on this thread. Raises its errors, and those of `NodeView.answer`."""
+        """Execute a query on this thread. Raises its errors, and those of `NodeView.run`."""
         pace = self._pace
         if self._view is None:
             pace.keep()
             self._view = NodeView(self._node)
         pace.began = time.monotonic()
         try:
-            return self._view.answer(query.read, query.plan)
+            return self._view.run(query.read, query.plan)
         finally:
             if pace.has_turn:
                 pace.pass_on()
@@ -147,7 +147,7 @@ class QueryPool:
     async def run(self, query: ReaderQuery) -> Any:
         """Return the result of a query.
 
-        Raises the errors of the query and of `NodeView.answer`, and RpcError -32000 if the query was cancelled.
+        Raises the errors of the query and of `NodeView.run`, and RpcError -32000 if the query was cancelled.
         """
         kind = query.kind
         with self._lock:

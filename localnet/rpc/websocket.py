@@ -197,7 +197,7 @@ class Sockets:
 
     async def _answer(self, connection: Connection, order: RequestOrder, body: bytes) -> None:
         session = SocketSession(self._node, connection, order)
-        response = await self._dispatcher.answer(body, session)
+        response = await self._dispatcher.dispatch(body, session)
         connection.respond(response, session.opened)
 
 

@@ -170,7 +170,7 @@ def _limits(block_gas: Gas) -> RuleLimits:
 
 
 class EthereumSettings:
-    """See `localnet.rules.parts.SettingRules`."""
+    """Block settings under Ethereum's rules (`SettingRules`)."""
 
     def __init__(self, fork: str, limits: RuleLimits) -> None:
         self._fork, self._limits = fork, limits
@@ -224,7 +224,7 @@ class EthereumSettings:
 
 
 class EthereumBlocks:
-    """See `localnet.rules.parts.BlockRules`."""
+    """The work before and after a block's messages under Ethereum's rules (`BlockRules`)."""
 
     def __init__(self, limits: RuleLimits, has_base_fee: bool) -> None:
         self._limits, self._has_base_fee = limits, has_base_fee
@@ -250,7 +250,7 @@ class EthereumBlocks:
 
 
 class EthereumMessages:
-    """See `localnet.rules.parts.MessageRules`."""
+    """Admission and execution of messages under Ethereum's rules (`MessageRules`)."""
 
     def __init__(self, limits: RuleLimits) -> None:
         self._limits = limits
@@ -310,7 +310,7 @@ class EthereumMessages:
 
 
 class EthereumCallRules:
-    """See `localnet.rules.parts.CallRules`."""
+    """Calls and tracers under Ethereum's rules (`CallRules`)."""
 
     def __init__(self, limits: RuleLimits) -> None:
         self._limits = limits
@@ -356,7 +356,7 @@ class EthereumCallRules:
 
 
 class EthereumViews:
-    """See `localnet.rules.parts.ViewRules`."""
+    """JSON fields of blocks and receipts under Ethereum's rules (`ViewRules`)."""
 
     def __init__(self, blobs: BlobRules, fields: frozenset[str]) -> None:
         self._blobs, self._fields = blobs, fields

@@ -119,7 +119,7 @@ def filecoin_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
 
 
 class FilecoinSettings:
-    """See `localnet.rules.parts.SettingRules`."""
+    """Block settings under Filecoin's rules (`SettingRules`)."""
 
     def prepare(self, machine: Hypervisor) -> None:
         """Do nothing: the epoch determines everything."""
@@ -156,7 +156,7 @@ class FilecoinSettings:
 
 
 class FilecoinBlocks:
-    """See `localnet.rules.parts.BlockRules`."""
+    """The work before and after a block's messages under Filecoin's rules (`BlockRules`)."""
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
         """Do nothing: no work precedes a tipset's messages."""
@@ -177,7 +177,7 @@ class FilecoinBlocks:
 
 
 class FilecoinMessages:
-    """See `localnet.rules.parts.MessageRules`."""
+    """Admission and execution of messages under Filecoin's rules (`MessageRules`)."""
 
     message_from = staticmethod(message_from)
 
@@ -234,7 +234,7 @@ class FilecoinMessages:
 
 
 class FilecoinCallRules:
-    """See `localnet.rules.parts.CallRules`."""
+    """Calls and tracers under Filecoin's rules (`CallRules`)."""
 
     def __init__(self, messages: MessageRules) -> None:
         self._messages = messages
@@ -285,7 +285,7 @@ class FilecoinCallRules:
 
 
 class FilecoinViews:
-    """See `localnet.rules.parts.ViewRules`."""
+    """JSON fields of blocks and receipts under Filecoin's rules (`ViewRules`)."""
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
         """Return no extra fields: blocks are Lotus's."""

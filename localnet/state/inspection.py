@@ -44,7 +44,7 @@ class NothingAtPath(HypervisorError):
 
 
 @dataclass(frozen=True, slots=True)
-class StatePlace:
+class StateValue:
     """A value at the end of a path, with its type and the schema of the type.
 
     `layout` names the layout of a map or list over several blocks. It is not read yet: `value` is the CID of its root.
@@ -118,11 +118,11 @@ class StateInspector:
             if steps[1] not in fields or len(steps) > 2:
                 raise NothingAtPath(f"an actor has no '{'/'.join(steps[1:])}': there are {_names([*fields, 'state'])}")
             return fields[steps[1]]
-        return self._render(self.follow_link(self._place(state, steps)), most)
+        return self._render(self.follow_link(self._value_at(state, steps)), most)
 
     def read_state_path(self, actor: str, state: ActorState, steps: Sequence[str], most: int = 100) -> Any:
         """Return the value at a path in the given state of an actor, which may be uncommitted. Raises like `look`."""
-        return self._render(self.follow_link(self._place(state, [actor, "state", *steps])), most)
+        return self._render(self.follow_link(self._value_at(state, [actor, "state", *steps])), most)
 
     def browse(self, actor: str, steps: Sequence[str], after: str = "", most: int = 100) -> StateView:
         """Return one level below a path in an actor's state: up to `most` entries after the key `after`.
@@ -130,44 +130,44 @@ class StateInspector:
         Raises NothingAtPath, InvalidInput.
         """
         _, state = self._actor(actor)
-        place = self._place(state, [actor, "state", *steps])
-        cid = show(unlink(place.value)) if place.layout is None and kind_of(place.value) == "link" else None
-        place = self.follow_link(place)
-        name, kind = _type_name(place.schema, place.term), place.schema.type_of(place.term)
-        if place.layout is not None:
+        node = self._value_at(state, [actor, "state", *steps])
+        cid = show(unlink(node.value)) if node.layout is None and kind_of(node.value) == "link" else None
+        node = self.follow_link(node)
+        name, kind = _type_name(node.schema, node.term), node.schema.type_of(node.term)
+        if node.layout is not None:
             assert isinstance(kind, Map | List)
-            start = _key_from_text(place.schema, kind, after) if after else None
-            found = list(islice(Layout(place.layout).items(self._store, place.value, start), most + 1))
-            parts = [(key_text(place.schema, kind, key), value) for key, value in found]
-            entries = [(key, entry_place(place.schema, kind, value)) for key, value in parts]
-        elif isinstance(place.value, dict | list):
-            pairs = place.value.items() if isinstance(place.value, dict) else enumerate(place.value)
-            start = int(after) + 1 if after.isdecimal() and isinstance(place.value, list) else 0
+            start = _key_from_text(node.schema, kind, after) if after else None
+            found = list(islice(Layout(node.layout).items(self._store, node.value, start), most + 1))
+            parts = [(key_text(node.schema, kind, key), value) for key, value in found]
+            entries = [(key, value_of_entry(node.schema, kind, value)) for key, value in parts]
+        elif isinstance(node.value, dict | list):
+            pairs = node.value.items() if isinstance(node.value, dict) else enumerate(node.value)
+            start = int(after) + 1 if after.isdecimal() and isinstance(node.value, list) else 0
             entries = [
-                (str(key), StatePlace(place.schema, place_term(place, str(key)), value))
-                for key, value in islice(pairs, start, start + most + 1 if isinstance(place.value, list) else None)
+                (str(key), StateValue(node.schema, child_term(node, str(key)), value))
+                for key, value in islice(pairs, start, start + most + 1 if isinstance(node.value, list) else None)
             ]
         else:
-            return StateView(name, (), text=value_text(place), cid=cid)
-        shown = entries if isinstance(place.value, dict) and place.layout is None else entries[:most]
+            return StateView(name, (), text=value_text(node), cid=cid)
+        shown = entries if isinstance(node.value, dict) and node.layout is None else entries[:most]
         last = shown[-1][0] if len(entries) > len(shown) else None
-        return StateView(name, tuple(_part(*entry) for entry in shown), last, None, place.layout, cid)
+        return StateView(name, tuple(_part(*entry) for entry in shown), last, None, node.layout, cid)
 
-    def _place(self, state: ActorState, steps: Sequence[str]) -> StatePlace:
+    def _value_at(self, state: ActorState, steps: Sequence[str]) -> StateValue:
         """Resolve a path: the actor, `state`, and the steps below."""
         gone = archived(self._store, state)
         if gone is None:
-            place = self.state_place(state)
+            node = self.state_value(state)
         else:
-            place = StatePlace(_plain(), ANY, _archived_fields(gone))
-            if any(step not in place.value for step in steps[2:3]):
-                raise NothingAtPath(f"{steps[0]} is {gone}: of its state there are {_names(place.value)}")
+            node = StateValue(_plain(), ANY, _archived_fields(gone))
+            if any(step not in node.value for step in steps[2:3]):
+                raise NothingAtPath(f"{steps[0]} is {gone}: of its state there are {_names(node.value)}")
         for number, step in enumerate(steps[2:], 3):
             try:
-                place = self._enter(place, step)
+                node = self._enter(node, step)
             except NothingAtPath as error:
                 raise NothingAtPath(f"{'/'.join(steps[: number - 1])}: {error}") from None
-        return place
+        return node
 
     def proof(self) -> list[tuple[Cid, bytes]]:
         """Return the blocks read since the last call. They prove the values found, from the root on."""
@@ -223,7 +223,7 @@ class StateInspector:
         if (self._manifest and self._manifest.name_of(state.code)) or archived(self._store, state) is not None:
             return ""
         known = self._schemas(state)
-        if known.text is not None and self.state_place(state).term == ANY:
+        if known.text is not None and self.state_value(state).term == ANY:
             return f"the state of {actor} does not match a state type of its schema {show(known.key or state.code)}"
         return known.fault
 
@@ -234,66 +234,66 @@ class StateInspector:
         interface = self._schemas(actor).interface()
         return None if interface is None else interface.schema
 
-    def state_place(self, actor: ActorState) -> StatePlace:
+    def state_value(self, actor: ActorState) -> StateValue:
         """Return the state of an actor, by its schema if it has one."""
         data = load(self._store, actor.head)
         schema = self._schema(actor)
         if schema is None:
-            return StatePlace(_plain(), ANY, data)
+            return StateValue(_plain(), ANY, data)
         version = None if self._manifest is None else actors_version(self._manifest)
         for layout in state_types(schema, version):
             try:
-                return StatePlace(schema, layout, schema.read(layout, data))
+                return StateValue(schema, layout, schema.read(layout, data))
             except SchemaError:  # another version's layout
                 continue
-        return StatePlace(_plain(), ANY, data)
+        return StateValue(_plain(), ANY, data)
 
     # --- steps ------------------------------------------------------------------------------------------------
 
-    def follow_link(self, place: StatePlace) -> StatePlace:
+    def follow_link(self, node: StateValue) -> StateValue:
         """Follow a link; the root of an ADL is not read."""
-        if place.layout is not None or kind_of(place.value) != "link":
-            return place
-        kind = place.schema.type_of(place.term)
+        if node.layout is not None or kind_of(node.value) != "link":
+            return node
+        kind = node.schema.type_of(node.term)
         expected = kind.expected if isinstance(kind, Link) else ANY
-        cid = unlink(place.value)
-        layout = _layout(place.schema.type_of(expected))
+        cid = unlink(node.value)
+        layout = _layout(node.schema.type_of(expected))
         if layout is not None:
-            return StatePlace(place.schema, expected, cid, layout)
-        return StatePlace(place.schema, expected, place.schema.read(expected, load(self._store, cid)))
+            return StateValue(node.schema, expected, cid, layout)
+        return StateValue(node.schema, expected, node.schema.read(expected, load(self._store, cid)))
 
-    def _enter(self, place: StatePlace, step: str) -> StatePlace:
-        place = self.follow_link(place)
-        kind = place.schema.type_of(place.term)
-        if place.layout is not None:
+    def _enter(self, node: StateValue, step: str) -> StateValue:
+        node = self.follow_link(node)
+        kind = node.schema.type_of(node.term)
+        if node.layout is not None:
             assert isinstance(kind, Map | List)
-            found, value = Layout(place.layout).get(self._store, place.value, _key_from_text(place.schema, kind, step))
+            found, value = Layout(node.layout).get(self._store, node.value, _key_from_text(node.schema, kind, step))
             if not found:
                 raise NothingAtPath(f"there is no entry {step}")
-            return entry_place(place.schema, kind, value)
-        value = place.value
+            return value_of_entry(node.schema, kind, value)
+        value = node.value
         if isinstance(value, dict):
             if step not in value:
                 raise NothingAtPath(f"there is no '{step}', only {_names(value)}")
-            return StatePlace(place.schema, term_below(place.schema, place.term, step), value[step])
+            return StateValue(node.schema, term_below(node.schema, node.term, step), value[step])
         if isinstance(value, list):
             if not step.isdecimal() or int(step) >= len(value):
                 raise NothingAtPath(f"there is no entry {step} in a list of {len(value)}")
-            return StatePlace(place.schema, term_below(place.schema, place.term, step), value[int(step)])
+            return StateValue(node.schema, term_below(node.schema, node.term, step), value[int(step)])
         raise NothingAtPath(f"there is no '{step}' in {_article(kind_of(value))}")
 
     # --- values -----------------------------------------------------------------------------------------------
 
-    def _render(self, place: StatePlace, most: int) -> Any:
-        if place.layout is None:
-            return as_json(place.schema, place.term, place.value)
-        kind = place.schema.type_of(place.term)
+    def _render(self, node: StateValue, most: int) -> Any:
+        if node.layout is None:
+            return as_json(node.schema, node.term, node.value)
+        kind = node.schema.type_of(node.term)
         assert isinstance(kind, Map | List)
-        entries = islice(Layout(place.layout).items(self._store, place.value), most)
+        entries = islice(Layout(node.layout).items(self._store, node.value), most)
         shown = {}
         for key, value in entries:
-            entry = entry_place(place.schema, kind, value)
-            shown[key_text(place.schema, kind, key)] = as_json(entry.schema, entry.term, entry.value)
+            entry = value_of_entry(node.schema, kind, value)
+            shown[key_text(node.schema, kind, key)] = as_json(entry.schema, entry.term, entry.value)
         return shown
 
 
@@ -311,26 +311,26 @@ def _manifest_of(store: Blockstore, root: Cid) -> Manifest | None:
     return Manifest.load(store, unlink(data))
 
 
-def _part(name: str, place: StatePlace) -> StatePart:
+def _part(name: str, node: StateValue) -> StatePart:
     """Describe a child of a value. Links are not followed."""
-    is_link = kind_of(place.value) == "link"
-    deeper = is_link or bool(isinstance(place.value, dict | list) and place.value)
-    cid = show(unlink(place.value)) if is_link else None
-    return StatePart(name, _type_name(place.schema, place.term), "" if is_link else value_text(place), deeper, cid)
+    is_link = kind_of(node.value) == "link"
+    deeper = is_link or bool(isinstance(node.value, dict | list) and node.value)
+    cid = show(unlink(node.value)) if is_link else None
+    return StatePart(name, _type_name(node.schema, node.term), "" if is_link else value_text(node), deeper, cid)
 
 
-def value_text(place: StatePlace) -> str:
+def value_text(node: StateValue) -> str:
     """Return a value on one line: text as it is, everything else as JSON."""
-    shown = as_json(place.schema, place.term, place.value)
+    shown = as_json(node.schema, node.term, node.value)
     return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
 
 
-def place_term(place: StatePlace, step: str) -> Term:
-    """Return the type one step below a place in the same block."""
-    kind = place.schema.type_of(place.term)
+def child_term(node: StateValue, step: str) -> Term:
+    """Return the type one step below a node in the same block."""
+    kind = node.schema.type_of(node.term)
     if isinstance(kind, Union):
         return next((member for member in kind.members.values() if member_name(member) == step), ANY)
-    return term_below(place.schema, place.term, step)
+    return term_below(node.schema, node.term, step)
 
 
 def _type_name(schema: Schema, term: Term) -> str:
@@ -370,11 +370,11 @@ def _layout(kind: Type) -> str | None:
     return kind.advanced if isinstance(kind, List) else None
 
 
-def entry_place(schema: Schema, kind: Map | List, value: Any) -> StatePlace:
+def value_of_entry(schema: Schema, kind: Map | List, value: Any) -> StateValue:
     """Return an entry of a layout, by the type of its values."""
     if isinstance(kind.value, str):
         value = schema.read(kind.value, value)
-    return StatePlace(schema, kind.value, value)
+    return StateValue(schema, kind.value, value)
 
 
 # --- keys and values by the names of their types ----------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any, Final
 from hypervisor.address import Address
 from hypervisor.state_tree import ActorState
 from localnet.state.actor_interfaces import ActorSchemas, no_schemas
-from localnet.state.inspection import StateInspector, StatePlace, entry_place, key_text, place_term, value_text
+from localnet.state.inspection import StateInspector, StateValue, child_term, key_text, value_of_entry, value_text
 from store.blockstore import Blockstore, get_object
 from store.cid import Cid, show
 from store.codec import kind_of, unlink
@@ -63,7 +63,7 @@ def _actor(
     if old is not None and new is not None and old.head == new.head and old.code == new.code:
         return
     locations = [
-        None if state is None else inspector.state_place(state)
+        None if state is None else inspector.state_value(state)
         for inspector, state in zip(inspectors, (old, new), strict=True)
     ]
     yield from _StateComparison(inspectors).differences("state", *locations)
@@ -80,7 +80,7 @@ class _StateComparison:
     def __init__(self, inspectors: tuple[StateInspector, StateInspector]) -> None:
         self._inspectors = inspectors
 
-    def differences(self, path: str, old: StatePlace | None, new: StatePlace | None) -> Iterator[_Change]:
+    def differences(self, path: str, old: StateValue | None, new: StateValue | None) -> Iterator[_Change]:
         """Yield the differences at a path and below. A value added or removed as a whole is one difference."""
         if old is None or new is None:
             yield path, _value_text(old), _value_text(new)
@@ -95,46 +95,46 @@ class _StateComparison:
                 yield from self.differences(f"{path}/{key}", _child(old, key), _child(new, key))
         elif old.layout is None and new.layout is None and isinstance(old.value, list) and isinstance(new.value, list):
             for number, pair in enumerate(zip_longest(old.value, new.value, fillvalue=_NOTHING)):
-                steps = (_item(place, number, value) for place, value in zip((old, new), pair, strict=True))
+                steps = (_item(node, number, value) for node, value in zip((old, new), pair, strict=True))
                 yield from self.differences(f"{path}/{number}", *steps)
         else:
             texts = _value_text(old), _value_text(new)
             if texts[0] != texts[1]:
                 yield path, *texts
 
-    def _entries(self, path: str, old: StatePlace, new: StatePlace) -> Iterator[_Change]:
+    def _entries(self, path: str, old: StateValue, new: StateValue) -> Iterator[_Change]:
         assert old.layout is not None
-        kinds = [place.schema.type_of(place.term) for place in (old, new)]
+        kinds = [node.schema.type_of(node.term) for node in (old, new)]
         assert all(isinstance(kind, Map | List) for kind in kinds)
         store = self._inspectors[1].store
         for key, *pair in Layout(old.layout).differences(store, old.value, new.value):
             entries = (
-                None if value is MISSING else entry_place(place.schema, kind, value)  # type: ignore[arg-type]  # `kinds` is checked above
-                for place, kind, value in zip((old, new), kinds, pair, strict=True)
+                None if value is MISSING else value_of_entry(node.schema, kind, value)  # type: ignore[arg-type]  # `kinds` is checked above
+                for node, kind, value in zip((old, new), kinds, pair, strict=True)
             )
             name = key_text(new.schema, kinds[1], key)  # type: ignore[arg-type]  # `kinds` is checked above
             yield from self.differences(f"{path}/{name}", *entries)
 
 
-def _same(old: StatePlace, new: StatePlace) -> bool:
+def _same(old: StateValue, new: StateValue) -> bool:
     return old.layout is None and new.layout is None and old.value == new.value
 
 
-def _child(place: StatePlace, key: Any) -> StatePlace | None:
-    if key not in place.value:
+def _child(node: StateValue, key: Any) -> StateValue | None:
+    if key not in node.value:
         return None
-    return StatePlace(place.schema, place_term(place, str(key)), place.value[key])
+    return StateValue(node.schema, child_term(node, str(key)), node.value[key])
 
 
-def _item(place: StatePlace, number: int, value: Any) -> StatePlace | None:
-    return None if value is _NOTHING else StatePlace(place.schema, place_term(place, str(number)), value)
+def _item(node: StateValue, number: int, value: Any) -> StateValue | None:
+    return None if value is _NOTHING else StateValue(node.schema, child_term(node, str(number)), value)
 
 
-def _value_text(place: StatePlace | None) -> str | None:
-    if place is None:
+def _value_text(node: StateValue | None) -> str | None:
+    if node is None:
         return None
-    if place.layout is not None:
-        return show(place.value)
-    if kind_of(place.value) == "link":
-        return show(unlink(place.value))
-    return value_text(place)
+    if node.layout is not None:
+        return show(node.value)
+    if kind_of(node.value) == "link":
+        return show(unlink(node.value))
+    return value_text(node)

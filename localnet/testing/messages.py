@@ -129,7 +129,7 @@ class MessageTester:
         name = interface.method_name(method)
         answer: Any = None
         if not result.exit_code:
-            answer = interface.answer(name, receipt.return_data) if name else receipt.return_data
+            answer = interface.decode_return(name, receipt.return_data) if name else receipt.return_data
         call = trees.roots[-1] if trees.roots else None
         return Applied(result.exit_code, answer, result.message, int(result.gas_used), receipt.return_data, call, self)
 
@@ -179,7 +179,7 @@ class MessageTester:
         self._same(where, "exits with", int(code), int(expected.exit_code), f" {text}" if text else "")
         if expected.answer is not None and ended is not None:
             name = interface.method_name(expected.method)
-            found = interface.answer(name, ended.return_data) if name else ended.return_data
+            found = interface.decode_return(name, ended.return_data) if name else ended.return_data
             self._same(where, "answers", found, _plain(expected.answer))
 
     def _same(self, where: str, what: str, found: Any, wanted: Any, more: str = "") -> None:

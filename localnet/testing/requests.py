@@ -21,12 +21,12 @@ class Requests:
     def call(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
         """Return the response of one request as an object with `result` or `error`."""
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        response: dict[str, Any] = orjson.loads(self.answer(orjson.dumps(request)))
+        response: dict[str, Any] = orjson.loads(self.respond(orjson.dumps(request)))
         return response
 
-    def answer(self, request: bytes) -> bytes:
+    def respond(self, request: bytes) -> bytes:
         """Return the response to a request."""
-        step = self._dispatcher.answer(request)
+        step = self._dispatcher.dispatch(request)
         try:
             step.send(None)
         except StopIteration as done:

@@ -27,7 +27,7 @@ class NetworkProvider(JSONBaseProvider):
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """Execute one request."""
-        return self.decode_rpc_response(self._requests.answer(self.encode_rpc_request(method, params)))
+        return self.decode_rpc_response(self._requests.respond(self.encode_rpc_request(method, params)))
 
     def is_connected(self, show_traceback: bool = False) -> bool:
         """Return True."""

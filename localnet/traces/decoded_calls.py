@@ -164,7 +164,7 @@ def _contract_call(
                 continue
             arguments = ", ".join(f"{name}={_format(value)}" for name, value in decoded.arguments.items())
             if call["exitCode"] == ExitCode.OK and not call["error"]:
-                result = _format(named.interface.decode_answer(calldata, returned))
+                result = _format(named.interface.decode_call_result(calldata, returned))
             else:
                 result = _revert(call, (named, *interfaces), returned) if returned else _machine_message(call)
         except AbiMismatch:

@@ -46,18 +46,18 @@ def test_calls_are_the_bytes_that_are_written_by_hand() -> None:
     proposed = multisig.propose(ALICE, 10**18, 0, b"\x80")
     assert (proposed.method, proposed.params.hex()) == (2, "84420064490" + "00de0b6b3a7640000" + "004180")
     assert multisig.approve(7, b"").params == bytes.fromhex("820740")
-    assert datacap.balance(BOB) == Call(MethodNumber(3261979605), bytes.fromhex("420065"), datacap.balance(BOB)._answer)
+    assert datacap.balance(BOB) == Call(MethodNumber(3261979605), bytes.fromhex("420065"), datacap.balance(BOB)._decode)
     assert storagepower.miner_count().params == b""
 
 
-def test_answers_are_read_into_types() -> None:
-    assert multisig.approve(7, b"").answer(bytes.fromhex("83f50040")) == multisig.ApproveReturn(True, 0, b"")
-    assert storagepower.miner_count().answer(b"\x05") == 5
-    multisig.cancel(1, b"").answer(b"")
-    owner = storageminer.get_owner().answer(bytes.fromhex("82420064f6"))
+def test_decodes_are_read_into_types() -> None:
+    assert multisig.approve(7, b"").decode_return(bytes.fromhex("83f50040")) == multisig.ApproveReturn(True, 0, b"")
+    assert storagepower.miner_count().decode_return(b"\x05") == 5
+    multisig.cancel(1, b"").decode_return(b"")
+    owner = storageminer.get_owner().decode_return(bytes.fromhex("82420064f6"))
     assert owner == storageminer.GetOwnerReturn(ALICE, None)
-    assert storagemarket.get_deal_label(1).answer(encode("text")) == "text"
-    assert storagemarket.get_deal_label(1).answer(encode(b"\xff")) == b"\xff"
+    assert storagemarket.get_deal_label(1).decode_return(encode("text")) == "text"
+    assert storagemarket.get_deal_label(1).decode_return(encode(b"\xff")) == b"\xff"
     assert reward.constructor(None).params == b"\xf6"
     assert reward.constructor(5).params == bytes.fromhex("420005")
 
@@ -102,14 +102,14 @@ ANSWERS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_an_answer_of_another_shape_is_refused(case: str) -> None:
+def test_an_decode_of_another_shape_is_refused(case: str) -> None:
     with pytest.raises((SchemaError, CodecError)):
-        multisig.approve(1, b"").answer(ANSWERS[case])
+        multisig.approve(1, b"").decode_return(ANSWERS[case])
 
 
-def test_an_answer_where_none_is_expected_is_refused() -> None:
+def test_an_decode_where_none_is_expected_is_refused() -> None:
     with pytest.raises(SchemaError, match="expected no return value"):
-        multisig.cancel(1, b"").answer(b"\xf6")
+        multisig.cancel(1, b"").decode_return(b"\xf6")
 
 
 # --- every type -----------------------------------------------------------------------------------------------------

@@ -78,19 +78,19 @@ def test_addresses_come_in_every_form(shapes: Interface) -> None:
 
 def test_a_unit_is_no_block_at_all(shapes: Interface) -> None:
     assert shapes.params("Constructor") == b""
-    assert shapes.answer("Ping", b"") is None
+    assert shapes.decode_return("Ping", b"") is None
     with pytest.raises(InvalidInput, match="takes no parameters"):
         shapes.params("Constructor", {})
     with pytest.raises(InvalidInput, match="expected none, found 1 bytes"):
-        shapes.answer("Ping", b"\xf6")
+        shapes.decode_return("Ping", b"\xf6")
 
 
 def test_answers_come_back_typed_and_as_json(shapes: Interface) -> None:
-    assert shapes.answer("Add", b"\x18\x2a") == 42
+    assert shapes.decode_return("Add", b"\x18\x2a") == 42
     data = dag_cbor.encode({"a": b"\x00\x05", "b": b"\x01\x05", "c": b""})
-    assert shapes.answer("Pick", data) == {"a": 5, "b": -5, "c": 0}
-    assert shapes.answer_json("Pick", data) == {"a": "5", "b": "-5", "c": "0"}
-    total = Interface.parse(TEMPLATE.read_text()).answer("Total", dag_cbor.encode([2, b"\x00\x07"]))
+    assert shapes.decode_return("Pick", data) == {"a": 5, "b": -5, "c": 0}
+    assert shapes.return_as_json("Pick", data) == {"a": "5", "b": "-5", "c": "0"}
+    total = Interface.parse(TEMPLATE.read_text()).decode_return("Total", dag_cbor.encode([2, b"\x00\x07"]))
     assert (total.tips, total.received) == (2, 7)
 
 
@@ -151,10 +151,10 @@ def test_mismatching_params_are_refused_with_path(shapes: Interface, method: str
 def test_an_answer_that_the_schema_does_not_say_is_refused(data: bytes) -> None:
     interface = Interface.parse(TEMPLATE.read_text())
     if data == b"\x82\x01\x42\x02\x00":  # an amount with an invalid sign byte remains bytes, as everywhere
-        assert interface.answer("Total", data).received == b"\x02\x00"
+        assert interface.decode_return("Total", data).received == b"\x02\x00"
         return
     with pytest.raises(InvalidInput, match="return value of Total"):
-        interface.answer("Total", data)
+        interface.decode_return("Total", data)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_too_many_or_too_deep_types_and_values_are_refused() -> None:
     chain = [f"type A{number} [A{number + 1}]" for number in range(197)]
     deep = Interface.parse("\n".join([*chain, "type A197 int", "type SetParams = A0", "type GetReturn = A0"]))
     assert deep.params("Set", []) == b"\x80"
-    assert deep.answer("Get", b"\x81\x80") == [[]]
+    assert deep.decode_return("Get", b"\x81\x80") == [[]]
     value: list[Any] = []
     for _ in range(255):
         value = [value]
@@ -232,4 +232,4 @@ def test_arbitrary_json_params_raise_only_invalid_input(shapes: Interface, value
 @given(data=st.binary(max_size=64), method=st.sampled_from(["Add", "Pick", "Ping"]))
 def test_arbitrary_answer_bytes_raise_only_invalid_input(shapes: Interface, data: bytes, method: str) -> None:
     with suppress(InvalidInput):
-        json.dumps(shapes.answer_json(method, data))
+        json.dumps(shapes.return_as_json(method, data))

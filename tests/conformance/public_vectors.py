@@ -35,7 +35,7 @@ from hypervisor.bundle import Bundle
 from localnet.chain.folder_source import FolderSource
 from localnet.chain.tipset_execution import MinedBlock
 from localnet.chain.tipset_sources import read_past_tipset
-from localnet.ledger.headers import CarriedMessage
+from localnet.ledger.headers import IncludedMessage
 from store.cid import show
 from tests.conformance import vector_kinds
 from tests.conformance.golden import VERSIONS
@@ -110,7 +110,7 @@ def _messages(folder: Path, scenario: Scenario) -> Iterator[tuple[str, Vector]]:
 def _of_refused(source: FolderSource, bundles: BundleFolder, one: Refused) -> Extracted:
     """Return the vector of a message as the only one of a tipset."""
     past = read_past_tipset(source, source.tipset_at(one.epoch))
-    carried = CarriedMessage(one.message, one.message.cid(), one.message.chain_length())
+    carried = IncludedMessage(one.message, one.message.cid(), one.message.chain_length())
     blocks = (MinedBlock(past.work.blocks[0].producer, 1, (carried,)),)
     return vector_of_message(source, bundles, replace(past, work=replace(past.work, blocks=blocks)), carried.cid)
 

@@ -26,7 +26,7 @@ from hypervisor.address import Address
 from localnet.chain.folder_source import FolderSource
 from localnet.chain.tipset_execution import MinedBlock
 from localnet.chain.tipset_sources import machine_for, read_past_tipset
-from localnet.ledger.headers import CarriedMessage
+from localnet.ledger.headers import IncludedMessage
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
 from store.rocks import RocksStore
@@ -126,7 +126,7 @@ def _of_several_blocks(source: FolderSource, bundles: BundleFolder, tipsets: lis
         half = len(block.messages) // 2
         last_one = block.messages[-1].message
         early = replace(last_one, nonce=last_one.nonce + 7)  # executed too early: its producer owes a penalty
-        stray = CarriedMessage(early, early.cid(), early.chain_length())
+        stray = IncludedMessage(early, early.cid(), early.chain_length())
         there = [miner for miner in miners if machine_for(source, past).actor(miner) is not None]
         first, *others = there[-3:]
         blocks = (

@@ -343,7 +343,7 @@ class Examples:
     def _ask(self, method: str, params: list[Any]) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         session = SocketSession(self._node, _Connection())
-        response = json.loads(asyncio.run(self._dispatcher.answer(body, session)))
+        response = json.loads(asyncio.run(self._dispatcher.dispatch(body, session)))
         self._node.subscriptions.forget(session.connection)
         verb = "correct" if method in EXAMPLES else "write"
         assert "result" in response, (

@@ -50,7 +50,7 @@ def test_the_supply_is_the_owners_and_moves(network: Network, token: NativeActor
     assert (token.call("Name"), token.call("Symbol"), token.call("Granularity")) == ("Example", "EXA", 1)
     assert (token.call("TotalSupply"), token.call("Balance", owner)) == (1000, 1000)
     receipt = token.send("Transfer", {"to": other, "amount": 5, "operator_data": b""})
-    assert token.answer("Transfer", receipt) == {"from_balance": 995, "to_balance": 5, "recipient_data": b""}
+    assert token.return_value("Transfer", receipt) == {"from_balance": 995, "to_balance": 5, "recipient_data": b""}
     assert (token.call("Balance", other), token.state.supply) == (5, 1000)
     assert "frc46_token_example Transfer(to=" in str(receipt.trace)  # the calls below it are the receiver's hook
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.addresses import EthAddress, masked_id, to_filecoin
-from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, decode_answer
+from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, decode_outcome
 from bridge.cbor import ParamsError
 from bridge.delegations import DELEGATION_PREFIX
 from bridge.events import entries_to_log
@@ -78,7 +78,7 @@ class Stage:
         params = ApplyAndCallParams(items, to, value, data).encode()
         result = self.message(params, value, sender, gas)
         assert result.exit_code == 0, result
-        return *decode_answer(result.return_data), result
+        return *decode_outcome(result.return_data), result
 
     def message(self, params: bytes, value: int = 0, sender: Account | None = None, gas: int = GAS) -> ApplyResult:
         who = sender or self.alice

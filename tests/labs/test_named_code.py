@@ -44,7 +44,7 @@ def test_the_outbox_is_called_by_name_and_its_state_is_typed(tmp_path: Path) -> 
         outbox = network.actors.at(f"f0{OUTBOX}")
         receipt = post(network)
         assert receipt.succeeded
-        assert outbox.answer("Post", receipt) == 1
+        assert outbox.return_value("Post", receipt) == 1
         assert (outbox.state.next, outbox.state.first) == (2, 1)
         actor = network.machine.state_tree.get_actor(OUTBOX)
         assert actor is not None
@@ -75,7 +75,7 @@ def test_rent_actor_reports_contract_payment() -> None:
         assert found is not None
         tenancy = RentState(network.machine.store, state.head).tenancy(found)
         assert tenancy is not None
-        assert rent.answer("Pay", paid).due == tenancy.due
+        assert rent.return_value("Pay", paid).due == tenancy.due
         looked = rent.call("Look", {"actor": actor})
         assert (looked.deposit, looked.size, looked.archived_since) == (fil(1), tenancy.size, 0)
         assert (rent.state.terms.period, rent.state.terms.rates[0].rate) == (2880, 1_000_000)

@@ -40,7 +40,7 @@ def test_native_call_returns_typed_value_and_changes_no_state(network: Network, 
 
 def test_message_is_included_and_answer_read_from_receipt(network: Network, jar: NativeActor) -> None:
     receipt = jar.send("Tip", ["hi"], value=FIL, sender=network.accounts[3])
-    assert (receipt.block_number, jar.answer("Tip", receipt)) == (1, 1)
+    assert (receipt.block_number, jar.return_value("Tip", receipt)) == (1, 1)
     assert network.balance(jar.address) == FIL
     assert jar.state == {"owner": Address.id(100), "tips": 1, "received": FIL}
 
@@ -84,7 +84,7 @@ def test_built_in_actors_are_called_by_their_schemas(network: Network) -> None:
 
 def test_byte_string_return_is_decoded_as_native_value(network: Network) -> None:
     power = network.actors.at("f04")
-    assert power.answer("NetworkRawPower", power.send("NetworkRawPower")) == 0
+    assert power.return_value("NetworkRawPower", power.send("NetworkRawPower")) == 0
 
 
 def test_explicit_interface_is_used_if_none_is_stored(network: Network, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_section_is_that_of_the_wasm_specification() -> None:
 def test_actor_installed_without_schema_file_is_typed(network: Network) -> None:
     jar = jar_on(network, with_schema(MODULE, TEXT))
     receipt = jar.send("Tip", {"note": "thanks"}, value=FIL)
-    assert jar.answer("Tip", receipt) == 1
+    assert jar.return_value("Tip", receipt) == 1
     assert jar.state.received == FIL
     trace = str(network.trace(receipt.hash))
     assert "Tip" in trace

@@ -240,10 +240,10 @@ def test_query_with_dropped_state_is_to_be_retried() -> None:
             return reader.network.machine.base.get(reader.network.head.state)
 
         with pytest.raises(WentBack) as raised:
-            view.answer(read_what_goes)
+            view.run(read_what_goes)
         assert isinstance(raised.value.__cause__, BlockNotFound)
         node.published = network.chain.point()
-        assert view.answer(lambda reader: reader.network.head.height) == 7
+        assert view.run(lambda reader: reader.network.head.height) == 7
 
 
 @pytest.mark.sampled
@@ -258,7 +258,7 @@ def test_questions_are_answered_while_the_chain_lets_states_go() -> None:
         def ask() -> None:
             while not ended.is_set():
                 try:
-                    answers.append(view.answer(lambda reader: reader.network.machine.balance(target)))
+                    answers.append(view.run(lambda reader: reader.network.machine.balance(target)))
                 except WentBack:  # a node asks again
                     continue
                 except Exception as error:

@@ -40,7 +40,7 @@ def jar(network: Network) -> NativeActor:
 
 def upgrade(jar: NativeActor, code: Cid) -> Any:
     """Return the result of the new code's upgrade entry: the old code's CID."""
-    return jar.answer("Upgrade", jar.send("Upgrade", {"code": link(code)}))
+    return jar.return_value("Upgrade", jar.send("Upgrade", {"code": link(code)}))
 
 
 def actor_state(network: Network, jar: NativeActor) -> ActorState | None:

@@ -66,14 +66,14 @@ _OPERATIONS: Final[tuple[tuple[str, Operation, Meaning], ...]] = (
     ("SGT", lambda w, a, b: w.less(b, a, is_signed=True), lambda a, b: _truth(a > b)),
     ("EQ", lambda w, a, b: w.equal(a, b), lambda a, b: _truth(a == b)),
     ("ISZERO", lambda w, a, b: w.is_zero(a), lambda a, b: _truth(a == 0)),
-    ("AND", lambda w, a, b: w.both(a, b), lambda a, b: a & b),
-    ("OR", lambda w, a, b: w.either(a, b), lambda a, b: a | b),
-    ("XOR", lambda w, a, b: w.differ(a, b), lambda a, b: a ^ b),
+    ("AND", lambda w, a, b: w.and_(a, b), lambda a, b: a & b),
+    ("OR", lambda w, a, b: w.or_(a, b), lambda a, b: a | b),
+    ("XOR", lambda w, a, b: w.xor(a, b), lambda a, b: a ^ b),
     ("NOT", lambda w, a, b: w.inverse(a), lambda a, b: ~a),
     ("ADD of a constant", lambda w, a, b: w.add(a, constant((1 << 200) - 5)), lambda a, b: a + ((1 << 200) - 5)),
     ("SUB from a constant", lambda w, a, b: w.subtract(constant(3 << 128), a), lambda a, b: (3 << 128) - a),
     ("LT a constant", lambda w, a, b: w.less(a, constant(1 << 64)), lambda a, b: _truth(z3.ULT(a, 1 << 64))),
-    ("AND with an address' mask", lambda w, a, b: w.both(a, constant(_ADDRESS)), lambda a, b: a & _ADDRESS),
+    ("AND with an address' mask", lambda w, a, b: w.and_(a, constant(_ADDRESS)), lambda a, b: a & _ADDRESS),
 )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ MODULE_NAMES: Final = frozenset(
 _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 
 
-def check_identifier(name: str) -> str:
+def parse_identifier(name: str) -> str:
     """Return `name` if it is a valid Solidity identifier.
 
     Raises InvalidInput otherwise, since the name is written into source code.
@@ -213,7 +213,7 @@ class DeclaredContract:
 def declared(content: Any, name: str) -> DeclaredContract:
     """Return the contract described by a compiler's JSON output or a plain ABI. Raises InvalidInput."""
     abi = _abi(content.get("abi") if isinstance(content, Mapping) else content)
-    own = class_name(check_identifier(name))
+    own = class_name(parse_identifier(name))
     names = [*MODULE_NAMES, own]
     structs = _structs(abi, name, names)
     nothing: Item = {"inputs": [], "outputs": []}
@@ -246,7 +246,7 @@ def _item(item: Item) -> Item:
     if item["type"].startswith("tuple"):
         found["components"] = [_item(part) for part in item.get("components", [])]
     if found["name"]:
-        check_identifier(found["name"])
+        parse_identifier(found["name"])
     return found
 
 
@@ -259,7 +259,7 @@ def _of(abi: Sequence[Item], kind: str) -> Iterator[Item]:
     seen = set()
     for entry in abi:
         if entry["type"] == kind:
-            check_identifier(entry["name"])
+            parse_identifier(entry["name"])
             if signature(entry) not in seen:
                 yield entry
             seen.add(signature(entry))
@@ -307,7 +307,7 @@ def _struct_name(item: Item, taken: Sequence[str]) -> str:
     key = struct_key(item)
     if key.startswith("("):
         return unique(class_name(snake(item["name"]).title().replace("_", "") or "Struct"), taken)
-    parts = [check_identifier(part) for part in key.split(".")]
+    parts = [parse_identifier(part) for part in key.split(".")]
     bare = class_name(parts[-1])
     return unique(class_name("".join(parts)) if bare in taken else bare, taken)
 

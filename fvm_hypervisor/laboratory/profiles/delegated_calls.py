@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bridge.addresses import EthAddress, from_delegated, masked_id, to_filecoin
-from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, encode_answer
+from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, encode_outcome
 from bridge.cbor import ParamsError, byte_string, read_byte_string
 from bridge.delegations import DELEGATION_PREFIX, authority_of, delegation_of
 from bridge.events import Log, log_to_entries
@@ -339,10 +339,10 @@ class AccountCalls:
     def _answer(self, calls: CallManager, result: CallResult, output: bytes) -> CallResult:
         """Return the result `[status, output]` and charge for it; the output is dropped if there is not enough gas."""
         succeeded = result.exit_code == ExitCode.OK
-        answer = encode_answer(succeeded, output)
+        answer = encode_outcome(succeeded, output)
         price = calls.prices.storage_per_byte
         if price * len(answer) > calls.gas.available:
-            answer = encode_answer(succeeded, b"")
+            answer = encode_outcome(succeeded, b"")
         storage = min(price * len(answer), calls.gas.available)
         calls.gas.charge("OnChainReturnValue", storage, storage)
         return CallResult(ExitCode.OK, Block(CBOR, answer), "" if succeeded else _failure_text(result))

@@ -35,13 +35,13 @@ from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from localnet.chain.past_replay import difference_from_chain, difference_of_receipts
 from localnet.chain.tipset_execution import (
     TipsetOutcome,
-    apply_carried,
+    apply_included,
     execute_tipset,
-    receipt_of_carried,
+    receipt_on_chain,
     tipset_steps,
 )
 from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
-from localnet.ledger.headers import CarriedMessage
+from localnet.ledger.headers import IncludedMessage
 from store.blockstore import Store, get_object
 from store.cid import Cid, show
 from store.codec import unlink
@@ -139,18 +139,18 @@ def vector_of_message(
     machine = machine_for(source, past, read)
     supply = SourceSupply(source, past.headers)
     steps = list(tipset_steps(machine, past.work, supply, before=cid))
-    carried = _find_message(past, cid)
+    included = _find_message(past, cid)
     root, context = machine.flush(), machine.context
 
     recorder, externs = RecordingStore(machine.base, known), RecordingExterns(source.externs_for(past.headers))
     recording = _recording_machine(root, context, recorder, externs, source.chain_id)
-    result = apply_carried(recording, carried)
-    last = receipt_of_carried(recording, carried, result)
+    result = apply_included(recording, included)
+    last = receipt_on_chain(recording, included, result)
     check(source, past, [*(step.receipt for step in steps if step.receipt is not None), last])
-    position = sum(step.carried is not None for step in steps)
+    position = sum(step.included is not None for step in steps)
     initial = VectorInput(
         name=f"{source.name}-{past.headers.height}-{position}",
-        sources=[*_sources(source, past), f"message:{show(carried.cid)}"],
+        sources=[*_sources(source, past), f"message:{show(included.cid)}"],
         root=root,
         blocks=_without_actors(recorder, manifest, bundles),
         bundle=manifest,
@@ -158,7 +158,7 @@ def vector_of_message(
         network=past.network,
         chain_id=source.chain_id,
     )
-    return _prove(message_vector(initial, context, carried, result, recording.root), bundles, initial, 1, past.overlay)
+    return _prove(message_vector(initial, context, included, result, recording.root), bundles, initial, 1, past.overlay)
 
 
 def _bundle_of(store: Store, root: Cid, bundles: BundleFolder) -> tuple[Cid, MemoryStore | None]:
@@ -202,8 +202,8 @@ class _Answered:
         return self.circulating[epoch]
 
 
-def _find_message(past: PastTipset, cid: Cid) -> CarriedMessage:
-    return next(carried for carried in past.work.messages() if cid in (carried.cid, carried.message.cid()))
+def _find_message(past: PastTipset, cid: Cid) -> IncludedMessage:
+    return next(included for included in past.work.messages() if cid in (included.cid, included.message.cid()))
 
 
 def _sources(source: TipsetSource, past: PastTipset) -> list[str]:

@@ -56,9 +56,9 @@ from runtimes.evm.ethereum import (
     TransactionResult,
     block_hash_cid,
     find_fork,
-    fork_list,
     fork_named,
     install_alloc,
+    known_forks_text,
     logs_hash,
     read_alloc,
     state_root,
@@ -171,7 +171,7 @@ def run_test(
         if fork is not None and named != ALIASES.get(fork, fork):
             continue
         if find_fork(named) is None:
-            raise BadFixture(f"fork '{fork_name}' is not known: choose one of {fork_list()}")
+            raise BadFixture(f"fork '{fork_name}' is not known: choose one of {known_forks_text()}")
         if outcomes := read_list(outcomes, fork_name):
             runner = TestRunner(test, fork_name, evm, trace)
             for index, outcome in enumerate(outcomes):

@@ -25,7 +25,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork
-from localnet.ledger.headers import CarriedMessage
+from localnet.ledger.headers import IncludedMessage
 from store.cid import Cid, parse_cid, show
 
 TIPSET: Final = "tipset"
@@ -98,7 +98,7 @@ def _block(fields: Mapping[str, Any]) -> MinedBlock:
         producer=Address.parse(fields["miner_addr"]),
         win_count=read_number(fields["win_count"], "win_count"),
         messages=tuple(
-            CarriedMessage(message, cid, read_number(length, "raw_lengths"))
+            IncludedMessage(message, cid, read_number(length, "raw_lengths"))
             for message, cid, length in zip(messages, cids, lengths, strict=True)
         ),
     )
@@ -127,12 +127,12 @@ def _block_fields(block: MinedBlock, with_cids: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "miner_addr": str(block.producer),
         "win_count": block.win_count,
-        "messages": [base64.b64encode(carried.message.to_cbor()).decode() for carried in block.messages],
+        "messages": [base64.b64encode(included.message.to_cbor()).decode() for included in block.messages],
     }
-    if any(carried.length != carried.message.chain_length() for carried in block.messages):
-        fields["raw_lengths"] = [carried.length for carried in block.messages]
-    if with_cids and any(carried.cid != carried.message.cid() for carried in block.messages):
-        fields["cids"] = [{"/": show(carried.cid)} for carried in block.messages]
+    if any(included.length != included.message.chain_length() for included in block.messages):
+        fields["raw_lengths"] = [included.length for included in block.messages]
+    if with_cids and any(included.cid != included.message.cid() for included in block.messages):
+        fields["cids"] = [{"/": show(included.cid)} for included in block.messages]
     return fields
 
 

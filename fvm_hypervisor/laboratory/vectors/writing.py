@@ -21,7 +21,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.externs import ExternError, Externs
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.tipset_execution import TipsetOutcome, TipsetWork
-from localnet.ledger.headers import CarriedMessage
+from localnet.ledger.headers import IncludedMessage
 from store.blockstore import NOTHING, Blockstore, Store
 from store.car import write_car
 from store.cid import Cid, show
@@ -123,7 +123,7 @@ class VectorInput:
 
 
 def message_vector(
-    initial: VectorInput, context: MachineContext, carried: CarriedMessage, result: ApplyResult, after: Cid
+    initial: VectorInput, context: MachineContext, included: IncludedMessage, result: ApplyResult, after: Cid
 ) -> Vector:
     """Return a message vector of one message at its epoch."""
     before = {
@@ -132,7 +132,7 @@ def message_vector(
         "circ_supply": context.circulating_supply,
         "timestamp": context.timestamp,
     }
-    applied = {"bytes": _text(carried.message.to_cbor()), "raw_length": carried.length}
+    applied = {"bytes": _text(included.message.to_cbor()), "raw_length": included.length}
     return _vector(initial, MESSAGE, before, {"apply_messages": [applied]}, _after([result], after))
 
 

@@ -15,7 +15,7 @@ from fvm_hypervisor.soltest.cheatcodes.safe_memory import check_memory
 from fvm_hypervisor.soltest.cheatcodes.state import DebugRecording, DebugStep, State
 from hypervisor.call_manager import CallManager
 from hypervisor.errors import OutOfGas
-from hypervisor.tracing import PausingTracer, PlaceTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
+from hypervisor.tracing import CounterTracer, PausingTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
 from runtimes.evm import OPCODE_NUMBERS
 
 
@@ -55,9 +55,9 @@ class StepWatch:
     def step(self, event: RuntimeEvent, /) -> None:
         """Record and check an instruction, and forward it to the wrapped tracer if it accepts steps."""
         before = self.before
-        if isinstance(before, PlaceTracer):
+        if isinstance(before, CounterTracer):
             if isinstance(event, EvmStep):
-                before.place(event.pc)
+                before.visit(event.pc)
         elif isinstance(before, StepTracer):
             before.step(event)
         state = self._cheats.state

@@ -27,10 +27,10 @@ from hypervisor.network_versions import network_version
 from hypervisor.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID, ChainEpoch, TokenAmount
 from localnet.chain.supply import supply_of
-from localnet.chain.tipset_execution import TipsetWork, apply_carried, tipset_steps
+from localnet.chain.tipset_execution import TipsetWork, apply_included, tipset_steps
 from localnet.chain.tipset_sources import PastTipset
 from localnet.fork.forking import ForkPoint
-from localnet.ledger.headers import CarriedMessage
+from localnet.ledger.headers import IncludedMessage
 from localnet.state.controls import set_nonce
 from store.cid import Cid, show
 
@@ -87,7 +87,7 @@ class TipsetForks:
             _set_position(machine, past)
             set_nonce(machine, wanted.message.from_, wanted.message.nonce)
             with context.cheats.outside_test():
-                result = apply_carried(machine, wanted)
+                result = apply_included(machine, wanted)
             if result.exit_code in _REFUSED and not result.gas_used:
                 raise CheatcodeFailure(f"transaction 0x{transaction.hex()} cannot be executed here: {result.message}")
         except BaseException:
@@ -201,7 +201,7 @@ def _put(context: Context, row: _PersistentAccount, kind: str | None) -> None:
     tree.set_actor(actor, state)
 
 
-def executed_message(work: TipsetWork, message: Cid) -> CarriedMessage:
+def executed_message(work: TipsetWork, message: Cid) -> IncludedMessage:
     """Return the message that a tipset executes under a CID. Raises InvalidInput for a repeated message."""
     found = next((one for one in work.messages() if message in (one.cid, one.message.cid())), None)
     if found is None:

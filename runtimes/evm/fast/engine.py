@@ -12,7 +12,7 @@ from weakref import ref
 
 from bridge.evm_steps import EvmCost, EvmFault
 from hypervisor.errors import Fatal, HypervisorError, OutOfGas
-from hypervisor.tracing import PausingTracer, PlaceTracer, RuntimeEvent
+from hypervisor.tracing import CounterTracer, PausingTracer, RuntimeEvent
 from runtimes.evm.engine import (
     CallInputs,
     CallKind,
@@ -262,7 +262,7 @@ class FastEngine:
     def _run(self, instance: FastInstance, host: Host, command: int) -> Step:
         instance.running, instance.names, instance.before = self._code, self._table.names, None
         steps = host.steps
-        instance.place = steps.place if steps is not None and isinstance(steps, PlaceTracer) else None
+        instance.visit = steps.visit if steps is not None and isinstance(steps, CounterTracer) else None
         pausing = steps if steps is not None and isinstance(steps, PausingTracer) else None
         instance.pause = None if pausing is None else partial(self._pause, pausing)
         try:

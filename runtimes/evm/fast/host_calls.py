@@ -124,8 +124,8 @@ def _step(guest: FastInstance, host: Host) -> None:
     left_out = 0
     if guest.pause is not None:
         left_out = guest.pause(guest.numbers[0], lambda: _instruction(guest, host))
-    elif guest.place is not None:
-        guest.place(guest.numbers[0])
+    elif guest.visit is not None:
+        guest.visit(guest.numbers[0])
     else:
         tracer, left = host.steps, host.gas.left
         if tracer is None:

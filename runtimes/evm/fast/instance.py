@@ -90,7 +90,7 @@ class FastInstance:
         self.owners: dict[EthAddress, ActorID | None] = {}
         """Actors by address, as found during a tree."""
         self.before: int | None = None
-        self.place: Callable[[int], None] | None = None
+        self.visit: Callable[[int], None] | None = None
         self.pause: Callable[[int, Callable[[], RuntimeEvent]], int] | None = None
         self.features = (0, 0)
         self.waiting = 0

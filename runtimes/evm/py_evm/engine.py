@@ -11,7 +11,7 @@ from eth.vm.stack import to_int
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from hypervisor.errors import Fatal, OutOfGas
-from hypervisor.tracing import PlaceTracer, StepTracer
+from hypervisor.tracing import CounterTracer, StepTracer
 from runtimes.evm.engine import (
     CallInputs,
     CreateInputs,
@@ -119,8 +119,8 @@ class PyEvmEngine:
 
     def _run(self, computation: FrameComputation) -> Step:
         if self._steps is not None:
-            if isinstance(self._steps, PlaceTracer):
-                return self._run_placed(computation, self._steps.place)
+            if isinstance(self._steps, CounterTracer):
+                return self._run_counted(computation, self._steps.visit)
             return self._run_traced(computation, self._steps)
         rows, gas = self._table.rows, computation.host.gas
         stream, code = computation.code, computation.frame.code.data
@@ -139,7 +139,7 @@ class PyEvmEngine:
                 self._inputs = inputs
                 return inputs
 
-    def _run_placed(self, computation: FrameComputation, place: Callable[[int], None]) -> Step:
+    def _run_counted(self, computation: FrameComputation, visit: Callable[[int], None]) -> Step:
         """Run with a callback to the tracer before each instruction."""
         rows, gas = self._table.rows, computation.host.gas
         stream, code = computation.code, computation.frame.code.data
@@ -148,7 +148,7 @@ class PyEvmEngine:
             position = stream.program_counter
             if position >= end:
                 return FrameOutcome(Status.SUCCESS)
-            place(position)
+            visit(position)
             stream.program_counter = position + 1
             price, function = rows[code[position]]
             if price > gas.remaining:

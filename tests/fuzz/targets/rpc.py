@@ -30,7 +30,7 @@ def run(data: bytes) -> bool:
     if _asked[0] % REQUESTS == 0:
         _dispatcher().node.network.close()
         _dispatcher.cache_clear()
-    answer = asyncio.run(_dispatcher().dispatcher.answer(data))
+    answer = asyncio.run(_dispatcher().dispatcher.dispatch(data))
     if not answer:
         return True  # notifications
     response = json.loads(answer)

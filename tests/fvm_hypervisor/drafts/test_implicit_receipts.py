@@ -26,7 +26,7 @@ from hypervisor.message import Receipt
 from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Account, Network
 from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, execute_tipset
-from localnet.ledger.headers import CarriedMessage, read_receipts
+from localnet.ledger.headers import IncludedMessage, read_receipts
 from localnet.ledger.records import Tipset
 from localnet.rpc.filecoin_v2 import MethodsOfV2
 from localnet.rpc.method_table import MethodTable
@@ -209,7 +209,7 @@ def test_each_block_has_its_reward_behind_its_messages(network: Network) -> None
             bob.native, alice.native, nonce=nonce + number, gas_fee_cap=TokenAmount(10**9), value=TokenAmount(1)
         )
         signed = alice.sign_native(bare)
-        carried.append(CarriedMessage(bare, signed.cid(), len(signed.to_cbor())))
+        carried.append(IncludedMessage(bare, signed.cid(), len(signed.to_cbor())))
     first, second = carried
     producer = Address.id(0)
     work = TipsetWork(

@@ -360,7 +360,7 @@ def run_of(tracer: EdgeTracer, code: bytes, *counters: int, method: int = 3) -> 
     tracer.event(start)
     tracer.event(EvmFrame(EthAddress(bytes(20)), code))
     for counter in counters:
-        tracer.place(counter)
+        tracer.visit(counter)
 
 
 def test_edges_are_position_pairs_within_one_code_and_frame() -> None:
@@ -368,8 +368,8 @@ def test_edges_are_position_pairs_within_one_code_and_frame() -> None:
     run_of(tracer, JUMPS + b"a", 0, 2)
     run_of(tracer, JUMPS + b"b", 0, 5, 0, 5)
     tracer.event(CallEnded(0, b"", 0, 0))
-    tracer.place(3)
-    tracer.place(4)
+    tracer.visit(3)
+    tracer.visit(4)
     tracer.event(CallEnded(0, b"", 0, 0))
     assert tracer.take_edges() == {(1, 0, 2): 1, (1, 3, 4): 1, (2, 0, 5): 2, (2, 5, 0): 1}
     assert tracer.take_edges() == {}

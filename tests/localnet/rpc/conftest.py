@@ -37,7 +37,7 @@ class Client:
 
     def send(self, body: bytes) -> Any:
         """Return the decoded response to any bytes; None for an empty one."""
-        answer = asyncio.run(self._dispatcher.answer(body))
+        answer = asyncio.run(self._dispatcher.dispatch(body))
         return json.loads(answer) if answer else None
 
     def __call__(self, method: str, *params: Any) -> Any:

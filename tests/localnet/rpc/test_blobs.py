@@ -231,6 +231,6 @@ def test_proofs_are_verified_off_the_chains_thread(rpc: Client, monkeypatch: pyt
     raws = [zeros(account, 1, BLOB_PROOFS, nonce=nonce).hex() for nonce in range(3)]
     requests = [f'{{"jsonrpc":"2.0","id":1,"method":"eth_sendRawTransaction","params":["0x{raw}"]}}' for raw in raws]
     for body in (requests[0], f"[{requests[1]},{requests[2]}]"):
-        assert b"error" not in asyncio.run(dispatcher.answer(body.encode()))
+        assert b"error" not in asyncio.run(dispatcher.dispatch(body.encode()))
     assert places == ["reader"] * 3
     assert node.network.block_number == 3

@@ -130,20 +130,20 @@ class TestBatches:
 
     def test_concurrent_batches_share_response_size_limit(self, network: Network) -> None:
         request = {**CHAIN_ID, "method": "eth_getBlockByNumber", "params": ["latest", False]}
-        one = len(asyncio.run(Dispatcher(Node(network), _later).answer(json.dumps(request).encode())))
+        one = len(asyncio.run(Dispatcher(Node(network), _later).dispatch(json.dumps(request).encode())))
         dispatcher = Dispatcher(Node(network, NodeLimits(held=4 * one)), _later)
         body = json.dumps([request, request, {**CHAIN_ID, "method": "evm_mine"}]).encode()
         height = network.head.height
 
         async def both() -> tuple[bytes, bytes]:
-            return await asyncio.gather(dispatcher.answer(body), dispatcher.answer(body))
+            return await asyncio.gather(dispatcher.dispatch(body), dispatcher.dispatch(body))
 
         first, second = map(json.loads, asyncio.run(both()))
         refused = [answer["error"] for answer in [*first, *second] if "error" in answer]
         assert [error["code"] for error in refused] == [-32000]
         assert f"exceed {4 * one} bytes: ask again" in refused[0]["message"]
         assert network.head.height == height + 1, "what is to be asked again was not done"
-        assert all("result" in answer for answer in json.loads(asyncio.run(dispatcher.answer(body)))), "room again"
+        assert all("result" in answer for answer in json.loads(asyncio.run(dispatcher.dispatch(body)))), "room again"
 
 
 async def _later(work: Callable[[], Any]) -> Any:

@@ -73,7 +73,7 @@ def executors(network: Network) -> Iterator[Executors]:
 
 def ask(executors: Executors, method: str, *params: Any) -> Any:
     """Return the response to a request, executed on the calling thread."""
-    return json.loads(asyncio.run(executors.dispatcher.answer(body(method, *params))))
+    return json.loads(asyncio.run(executors.dispatcher.dispatch(body(method, *params))))
 
 
 def body(method: str, *params: Any) -> bytes:
@@ -85,7 +85,7 @@ def ask_together(executors: Executors, requests: list[tuple[str, list[Any]]]) ->
 
     async def answers() -> list[bytes]:
         return await asyncio.gather(
-            *(executors.dispatcher.answer(body(method, *params)) for method, params in requests)
+            *(executors.dispatcher.dispatch(body(method, *params)) for method, params in requests)
         )
 
     return [json.loads(answer) for answer in asyncio.run(answers())]
@@ -102,7 +102,7 @@ def test_a_transaction_is_answered_while_a_question_has_no_end(executors: Execut
         asked = asyncio.create_task(executors.query(endless))
         await asyncio.to_thread(begun.wait, _SOON)
         request = {"jsonrpc": "2.0", "id": 1, "method": "eth_sendTransaction", "params": [{"from": ALICE, "to": ALICE}]}
-        answer = json.loads(await executors.dispatcher.answer(json.dumps(request).encode()))
+        answer = json.loads(await executors.dispatcher.dispatch(json.dumps(request).encode()))
         assert not asked.done()
         go_on.set()
         await asked
@@ -124,7 +124,7 @@ def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -
         for _ in asked:
             assert await asyncio.to_thread(begun.acquire, timeout=_SOON)
         answers = [
-            json.loads(await executors.dispatcher.answer(body(method, *params)))
+            json.loads(await executors.dispatcher.dispatch(body(method, *params)))
             for method, params in (
                 ("eth_getTransactionCount", [ALICE, "latest"]),
                 ("eth_estimateGas", [{"from": ALICE, "to": ALICE}]),

@@ -309,7 +309,7 @@ class TestMessages:
             return work()
 
         async def wait() -> Any:
-            waiting = asyncio.ensure_future(Dispatcher(node, run).answer(json.dumps(body).encode()))
+            waiting = asyncio.ensure_future(Dispatcher(node, run).dispatch(json.dumps(body).encode()))
             await asyncio.sleep(0.1)
             assert not waiting.done()
             network.mine()

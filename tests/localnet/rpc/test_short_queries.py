@@ -34,7 +34,7 @@ def executors(request: pytest.FixtureRequest) -> Iterator[Executors]:
 
 def ask(executors: Executors, method: str, *params: Any) -> Any:
     """Return the response to a request, whose thread this is."""
-    return json.loads(asyncio.run(executors.dispatcher.answer(body(method, *params))))
+    return json.loads(asyncio.run(executors.dispatcher.dispatch(body(method, *params))))
 
 
 def body(method: str, *params: Any) -> bytes:
@@ -66,7 +66,7 @@ def test_short_queries_are_answered_while_no_thread_is_free(executors: Executors
         alone = executors.dispatcher.respond(body(method, *params))
         assert isinstance(alone, bytes)
         assert "result" in json.loads(alone), method
-        assert asyncio.run(executors.dispatcher.answer(body(method, *params))) == alone
+        assert asyncio.run(executors.dispatcher.dispatch(body(method, *params))) == alone
     assert {method.name for method in method_table().values() if method.short} == {name for name, _ in SHORT}
 
 
@@ -212,7 +212,7 @@ def filecoin() -> Iterator[Executors]:
 def is_alone(executors: Executors, method: str, *params: Any) -> bool:
     """Return True if the event loop's thread answers; the answer must be that of a query thread, of any length."""
     answer = executors.dispatcher.respond(body(method, *params))
-    whole = asyncio.run(executors.dispatcher.answer(body(method, *params)))  # not alone in this form
+    whole = asyncio.run(executors.dispatcher.dispatch(body(method, *params)))  # not alone in this form
     assert (answer if isinstance(answer, bytes) else asyncio.run(answer)) == whole, method
     return isinstance(answer, bytes)
 

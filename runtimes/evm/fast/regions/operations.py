@@ -185,11 +185,11 @@ class RegionOperations(RegionStack):
             case 0x14:
                 return words.equal(a, b)
             case 0x16:
-                return words.both(a, b)
+                return words.and_(a, b)
             case 0x17:
-                return words.either(a, b)
+                return words.or_(a, b)
             case 0x18:
-                return words.differ(a, b)
+                return words.xor(a, b)
         return self._encode_with_constant(opcode, a, b)
 
     def _encode_with_constant(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
@@ -210,7 +210,7 @@ class RegionOperations(RegionStack):
                 return constant(0)
             if divisor & (divisor - 1) == 0:
                 bits = divisor.bit_length() - 1
-                return words.shift_right(a, bits) if opcode == 0x04 else words.both(a, constant(divisor - 1))
+                return words.shift_right(a, bits) if opcode == 0x04 else words.and_(a, constant(divisor - 1))
         return None
 
     def _divide(self, opcode: int) -> None:

@@ -199,15 +199,15 @@ class WordEmitter:
 
     # --- bits -------------------------------------------------------------------------------------------------
 
-    def both(self, a: Limbs, b: Limbs) -> Limbs:
+    def and_(self, a: Limbs, b: Limbs) -> Limbs:
         """Encode a & b."""
         return self._each(a, b, self._and)
 
-    def either(self, a: Limbs, b: Limbs) -> Limbs:
+    def or_(self, a: Limbs, b: Limbs) -> Limbs:
         """Encode a | b."""
         return self._each(a, b, self._or)
 
-    def differ(self, a: Limbs, b: Limbs) -> Limbs:
+    def xor(self, a: Limbs, b: Limbs) -> Limbs:
         """Encode a ^ b."""
         return self._each(a, b, self._xor)
 
@@ -234,7 +234,7 @@ class WordEmitter:
 
     def inverse(self, a: Limbs) -> Limbs:
         """Encode ~a."""
-        return self.differ(a, (ONES, ONES, ONES, ONES))
+        return self.xor(a, (ONES, ONES, ONES, ONES))
 
     def shift_left(self, a: Limbs, by: int) -> Limbs:
         """Encode a << by, for a constant shift."""
@@ -303,7 +303,7 @@ class WordEmitter:
 
     def equal(self, a: Limbs, b: Limbs) -> Limbs:
         """Encode a == b."""
-        return self.is_zero(self.differ(a, b))
+        return self.is_zero(self.xor(a, b))
 
     def is_zero(self, a: Limbs) -> Limbs:
         """Encode a == 0."""

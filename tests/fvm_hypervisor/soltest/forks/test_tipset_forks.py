@@ -32,7 +32,7 @@ from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.chain.tipset_execution import MinedBlock, TipsetWork
 from localnet.fork.node_client import NodeClient, NodeError
-from localnet.ledger.headers import CarriedMessage
+from localnet.ledger.headers import IncludedMessage
 from localnet.rpc.server import serving
 from store.cid import cid_of
 from tests.fvm_hypervisor.soltest.forks import chains
@@ -208,7 +208,7 @@ def test_tipset_forks_of_one_node_share_client(tipsets: Mapping[str, str]) -> No
 
 def test_duplicate_message_with_other_signature_is_reported() -> None:
     message = Message(Address.id(101), Address.id(102))
-    first, second = (CarriedMessage(message, cid_of(signature), 100) for signature in (b"first", b"second"))
+    first, second = (IncludedMessage(message, cid_of(signature), 100) for signature in (b"first", b"second"))
     blocks = tuple(MinedBlock(Address.id(1000), 1, (carried,)) for carried in (first, second))
     work = TipsetWork(ChainEpoch(5), 0, TokenAmount(0), blocks)
     assert executed_message(work, first.cid) is executed_message(work, message.cid()) is first

@@ -160,14 +160,14 @@ library L { function g() internal { e; } }"""
 def test_newest_positions_of_long_frame_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "MAX_COUNTERS", 10)
     start = CallStarted(ActorID(1), Address.id(2), MethodNumber(3), TokenAmount(0), b"", 0, False, 0)
-    tracer = frames.PlacedFrameTracer("filecoin")
+    tracer = frames.CounterFrameTracer("filecoin")
     tracer.event(start)
     for counter in range(95):
-        tracer.place(counter)
+        tracer.visit(counter)
     tracer.event(start)
-    tracer.place(7)
+    tracer.visit(7)
     tracer.event(CallEnded(0, b"", 0, 0))
-    tracer.place(95)
+    tracer.visit(95)
     tracer.event(CallEnded(0, b"", 0, 0))
     (root,) = tracer.roots
     assert len(root.counters) <= 10

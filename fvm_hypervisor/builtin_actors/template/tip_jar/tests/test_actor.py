@@ -31,7 +31,7 @@ def test_a_new_jar_is_empty(jar: NativeActor) -> None:
 def test_tips_add_up(network: Network, jar: NativeActor) -> None:
     first = jar.send("Tip", {"note": "thanks"}, value=FIL, sender=network.accounts[1])
     second = jar.send("Tip", {"note": "more"}, value=2 * FIL, sender=network.accounts[2])
-    assert (jar.answer("Tip", first), jar.answer("Tip", second)) == (1, 2)
+    assert (jar.return_value("Tip", first), jar.return_value("Tip", second)) == (1, 2)
     assert jar.call("Total") == {"tips": 2, "received": 3 * FIL}
     assert network.balance(jar.address) == 3 * FIL
     assert jar.state.received == 3 * FIL

@@ -26,7 +26,7 @@ def test_a_new_tally_is_zero(tally: NativeActor) -> None:
 
 def test_amounts_add_up(tally: NativeActor) -> None:
     for amount, total in ((5, 5), (300, 305), (70_000, 70_305), (1 << 40, (1 << 40) + 70_305)):
-        assert tally.answer("Add", tally.send("Add", {"amount": amount})) == total
+        assert tally.return_value("Add", tally.send("Add", {"amount": amount})) == total
     assert tally.state.total == tally.call("Total") == (1 << 40) + 70_305
 
 

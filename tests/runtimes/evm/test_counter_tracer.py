@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.evm_steps import EvmStep
-from hypervisor.tracing import PlaceTracer, StepRecorder
+from hypervisor.tracing import CounterTracer, StepRecorder
 from runtimes.evm.engine import FrameOutcome, SubcallOutcome
 from runtimes.evm.engines import ENGINES, engine_factory
 from tests.runtimes.evm.assembler import assemble
@@ -20,7 +20,7 @@ class Places(StepRecorder):
         super().__init__()
         self.counters: list[int] = []
 
-    def place(self, counter: int, /) -> None:
+    def visit(self, counter: int, /) -> None:
         self.counters.append(counter)
 
 
@@ -49,5 +49,5 @@ def test_the_places_are_those_of_the_steps(engine: str, program: str) -> None:
 
 
 def test_a_recorder_of_steps_wants_more_than_places() -> None:
-    assert not isinstance(StepRecorder(), PlaceTracer)
-    assert isinstance(Places(), PlaceTracer)
+    assert not isinstance(StepRecorder(), CounterTracer)
+    assert isinstance(Places(), CounterTracer)
