@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import z3
+
+HASH_NAME: Final = "keccak#"
+"""Start of the names of hashes. No name of a Solidity parameter contains `#`."""
 
 
 @dataclass(slots=True)

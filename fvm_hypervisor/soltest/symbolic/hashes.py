@@ -9,7 +9,9 @@ Axioms, which hold unless a collision of Keccak-256 is found:
 - equal data of one length have equal hashes;
 - hashes of different data differ, by more than 2^64 in both directions, so that array elements do not overlap;
 - their last 160 bits, which become addresses, differ, too;
-- a hash of symbolic data is not within 2^64 of 0.
+- a hash of symbolic data is not within 2^64 of 0;
+- two sums of a hash and an offset differ if the hashed data differ, provided that the data determine the offset up to
+  2^64. Solady's slots of tokens are such sums: twice the token's ID, and the hash of its upper 224 bits.
 """
 
 from __future__ import annotations
@@ -20,15 +22,18 @@ from itertools import count
 from typing import Any, Final
 
 import z3
+from z3 import z3util
 
-from fvm_hypervisor.soltest.symbolic.constants import Constants
+from fvm_hypervisor.soltest.symbolic.constants import HASH_NAME, Constants
 from fvm_hypervisor.soltest.symbolic.data import Data, bit_vector, concrete, word_at, words_data
-from fvm_hypervisor.soltest.symbolic.words import BITS, MASK, Condition, Word, condition, equal, is_same, term
+from fvm_hypervisor.soltest.symbolic.words import BITS, MASK, Condition, Word, condition, equal, is_same, reduced, term
 from store.keccak import keccak
 
 _DISTANCE: Final = 1 << 64
 MAX_HASHES: Final = 64
 """Maximum number of symbolic hashes of a path."""
+_DETERMINED_LIMIT: Final = 20_000_000
+"""Limit of the query whether hashed data determine an offset, in z3's units: about three seconds of processor time."""
 _NUMBERS: Final = count()
 
 
@@ -54,10 +59,12 @@ class Hashes:
     known: dict[int, bytes] = field(default_factory=dict)
     active: dict[int, HashOf] = field(default_factory=dict)
     """Hashes whose terms constraints contain, by the identity of the term."""
+    determined: dict[tuple[int, int], tuple[Any, Any, bool]] = field(default_factory=dict)
+    """Hash, offset, and True if the data determine the offset, by the identities of both. Shared by all copies."""
 
     def copy(self) -> Hashes:
         """Return an independent copy."""
-        return Hashes(list(self.symbolic), dict(self.known), dict(self.active))
+        return Hashes(list(self.symbolic), dict(self.known), dict(self.active), self.determined)
 
     def hash(self, data: Data) -> tuple[Word, list[Any]]:
         """Return the hash of data, and the axioms that it adds."""
@@ -72,7 +79,7 @@ class Hashes:
         for other in self.symbolic:
             if other.size == len(data) and all(map(is_same, other.words, words)):
                 return other.hash, []
-        made = z3.BitVec(f"keccak!{next(_NUMBERS)}", BITS)
+        made = z3.BitVec(f"{HASH_NAME}{next(_NUMBERS)}", BITS)
         self.symbolic.append(HashOf(made, words, len(data)))
         return made, []
 
@@ -139,24 +146,62 @@ class Hashes:
                 return self._same_as_number(found, number)
             return equal(left, right)
         (hashed, offset), (other_hash, other_offset) = one, other
-        return self._same_data(hashed, other_hash) if offset == other_offset else False
+        return _both(self._same_data(hashed, other_hash), equal(offset, other_offset))
 
-    def _same_as_number(self, found: tuple[HashOf, int], number: int) -> Condition:
+    def _same_as_number(self, found: tuple[HashOf, Word], number: int) -> Condition:
         hashed, offset = found
         if number < _DISTANCE:
             return False
-        if number - offset in self.known:
-            return self._same_data(hashed, self._known(number - offset))
-        near = any(0 <= number - value < _DISTANCE for value in self.known)
-        return False if near else equal(hashed.hash, number - offset)
+        if isinstance(offset, int):
+            if number - offset in self.known:
+                return self._same_data(hashed, self._known(number - offset))
+            near = any(0 <= number - value < _DISTANCE for value in self.known)
+            return False if near else equal(hashed.hash, number - offset)
+        found_equal: Condition = False
+        for value in self.known:
+            same = _both(self._same_data(hashed, self._known(value)), equal(offset, (number - value) & MASK))
+            found_equal = _either(found_equal, same)
+        return found_equal
 
-    def _parts(self, key: Word) -> tuple[HashOf, int] | None:
-        """Return a key as a symbolic hash and an offset below 2^64, or None."""
-        offset = 0
-        if not isinstance(key, int) and z3.is_app_of(key, z3.Z3_OP_BADD) and key.num_args() == 2:
-            first, second = key.arg(0), key.arg(1)
-            if z3.is_bv_value(first) and first.as_long() < _DISTANCE:
-                offset, key = first.as_long(), second
+    def _parts(self, key: Word) -> tuple[HashOf, Word] | None:
+        """Return a key as a symbolic hash and an offset, or None.
+
+        The offset is below 2^64, or determined by the hashed data.
+        """
         if isinstance(key, int):
             return None
-        return next(((entry, offset) for entry in self.symbolic if entry.hash.eq(key)), None)
+        terms = key.children() if z3.is_app_of(key, z3.Z3_OP_BADD) else [key]
+        for position, summand in enumerate(terms):
+            entry = next((one for one in self.symbolic if one.hash.eq(summand)), None)
+            if entry is None:
+                continue
+            rest = terms[:position] + terms[position + 1 :]
+            offset = reduced(sum(rest[1:], rest[0])) if rest else 0
+            is_near = offset < _DISTANCE if isinstance(offset, int) else self._determines(entry, offset)
+            return (entry, offset) if is_near else None
+        return None
+
+    def _determines(self, entry: HashOf, offset: Any) -> bool:
+        """Return True if equal hashed data imply offsets less than 2^64 apart."""
+        name = (entry.hash.get_id(), offset.get_id())
+        if name not in self.determined:
+            others = [(one, z3.FreshConst(one.sort())) for one in z3util.get_vars(offset)]
+            changed = z3.substitute(offset, *others)
+            solver = z3.Solver()
+            solver.set("rlimit", _DETERMINED_LIMIT)
+            solver.add(*(one == z3.substitute(one, *others) for one in entry.words if not isinstance(one, int)))
+            solver.add(z3.UGE(offset - changed, _DISTANCE), z3.UGE(changed - offset, _DISTANCE))
+            self.determined[name] = (entry, offset, solver.check() == z3.unsat)
+        return self.determined[name][2]
+
+
+def _both(one: Condition, other: Condition) -> Condition:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return False if one is False or other is False else other if one is True else one
+    return condition(z3.And(one, other))
+
+
+def _either(one: Condition, other: Condition) -> Condition:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return True if one is True or other is True else other if one is False else one
+    return condition(z3.Or(one, other))

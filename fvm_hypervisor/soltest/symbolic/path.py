@@ -327,7 +327,11 @@ class Path:
             self.assume(*axioms)
 
     def decide(self, holds: Condition) -> bool:
-        """Return a condition's value on this path. Raises Fork if it may hold or not, NotModelled if unknown."""
+        """Return a condition's value on this path. Raises Fork if it may hold or not.
+
+        The path continues on the side of its model if the solver cannot tell whether the other side is possible, which
+        then counts as not decided.
+        """
         holds = condition(holds)
         if isinstance(holds, bool):
             return holds
@@ -336,7 +340,12 @@ class Path:
             return bool(known[1])
         self.mention(holds)
         side = bool(z3.is_true(self.model.eval(holds, model_completion=True)))
-        other = self.solver.model([*self.constraints, z3.Not(holds) if side else holds])
+        try:
+            other = self.solver.model([*self.constraints, z3.Not(holds) if side else holds])
+        except NotModelled as reason:
+            self.solver.undecided[str(reason)] += 1
+            self.constraints.append(holds if side else negation(holds))
+            other = None
         if other is not None:
             raise Fork(holds, *((self.model, other) if side else (other, self.model)))
         self.decisions[holds.get_id()] = (holds, side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -187,7 +188,7 @@ class SymbolicRun:
     _successes: int = 0
     _reverted: list[Path] = field(default_factory=list)
     _paths: int = 0
-    _undecided: dict[str, int] = field(default_factory=dict)
+    _undecided: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> TestResult:
         """Explore all paths for all shapes of the inputs; stop at a counterexample that fails concretely."""
@@ -196,6 +197,7 @@ class SymbolicRun:
             start = StartState(self.stage, self.ready, self.settings)
             start.check()
             solver = Solver(self.settings.query_seconds, self.settings.seconds)
+            self._undecided = solver.undecided
             for shape in shapes(self.test.entry.get("inputs", ()), self.settings):
                 failed = self._run_shape(start, solver, shape)
                 if failed is not None:
@@ -207,7 +209,7 @@ class SymbolicRun:
         return self._verdict()
 
     def _count(self, reason: str, times: int = 1) -> None:
-        self._undecided[reason] = self._undecided.get(reason, 0) + times
+        self._undecided[reason] += times
 
     def _run_shape(self, start: StartState, solver: Solver, shape: tuple[int, ...]) -> TestResult | None:
         explorer = Explorer(self.settings)

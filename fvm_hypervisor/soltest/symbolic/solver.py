@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from time import monotonic
+from random import Random
+from time import monotonic, process_time
 from typing import Any, Final
 
 import z3
+from z3 import z3util
 
-from fvm_hypervisor.soltest.symbolic.constants import Constants
+from fvm_hypervisor.soltest.symbolic.constants import HASH_NAME, Constants
 from fvm_hypervisor.soltest.symbolic.words import NotModelled
 
 _MEMORY_MB: Final = 4096
+_QUICK_SECONDS: Final = 1.0
+"""Time for a query before values are guessed."""
+_GUESS_SECONDS: Final = 0.1
+"""Time for a query with guessed values."""
+_GUESSES: Final = 500
+_MAX_GUESSED: Final = 8
+"""Maximum number of inputs whose values are guessed."""
+_EDGES: Final = (0, 1, 2, 1 << 128, 1 << 255, (1 << 256) - 1)
+_EDGE_SHARE: Final = 0.4
+"""Share of guessed values that are edge cases."""
+_SIZES: Final = (2, 4, 8, 128)
+"""Sizes in bits of the other guessed values."""
 
 
 class OutOfBudget(Exception):
@@ -19,33 +34,78 @@ class OutOfBudget(Exception):
 
 
 class Solver:
-    """Answers whether constraints can be satisfied."""
+    """Answers whether constraints can be satisfied. Limits are in seconds of processor time.
+
+    `undecided` counts the sides of branches that were left out because z3 could not tell whether they are possible.
+    """
 
     def __init__(self, query_seconds: float, seconds: float) -> None:
         self._query = query_seconds
-        self._end = monotonic() + seconds
+        self._wall, self._processor = monotonic(), process_time()
+        self._end = self._processor + seconds
         self.constants = Constants()
+        self.undecided: Counter[str] = Counter()
         z3.set_param("memory_max_size", _MEMORY_MB)
 
     def check_time(self) -> None:
         """Raise OutOfBudget if the time of the test is over."""
-        if monotonic() > self._end:
+        if process_time() > self._end:
             raise OutOfBudget
 
     def model(self, constraints: Sequence[Any]) -> Any:
         """Return a model, or None if there is none. Raises NotModelled if z3 cannot tell, OutOfBudget."""
         self.check_time()
-        solver = z3.Solver()
-        rest = max(0.1, min(self._query, self._end - monotonic()))
-        solver.set("timeout", int(rest * 1000))
+        found, model = self._check(constraints, _QUICK_SECONDS)
+        if found == z3.unknown:
+            found, model = self._guess(constraints)
+        if found == z3.unknown:
+            found, model = self._check(constraints, self._query)
+        if found == z3.unsat:
+            return None
+        if found == z3.sat:
+            return model
+        self.check_time()
+        raise NotModelled(f"the solver did not answer within {self._query:g} seconds")
+
+    def _slowdown(self) -> float:
+        """Return the elapsed time per processor time, so that z3's limits do not depend on the machine's load."""
+        return max(1.0, (monotonic() - self._wall) / max(0.1, process_time() - self._processor))
+
+    def _check(self, constraints: Sequence[Any], seconds: float) -> tuple[Any, Any]:
+        solver = (
+            z3.SimpleSolver()
+        )  # without preprocessing, which took 2 to 5 times as long on tokens and overflow checks
+        rest = max(0.1, min(seconds, self._query, self._end - process_time()))
+        solver.set("timeout", int(rest * self._slowdown() * 1000))
         solver.add(*constraints)
         try:
             found = solver.check()
         except z3.Z3Exception as error:
             raise NotModelled(f"the solver failed: {error}") from None
-        if found == z3.unsat:
-            return None
-        if found == z3.sat:
-            return solver.model()
-        self.check_time()
-        raise NotModelled(f"the solver did not answer within {self._query:g} seconds")
+        return found, solver.model() if found == z3.sat else None
+
+    def _guess(self, constraints: Sequence[Any]) -> tuple[Any, Any]:
+        """Try values of all inputs; z3 often needs minutes to find a model of products and quotients."""
+        whole = z3.And(*constraints)
+        inputs = _inputs(whole)
+        if len(inputs) > _MAX_GUESSED:
+            return z3.unknown, None
+        rng = Random(0)  # noqa: S311  # not for cryptography
+        for _ in range(_GUESSES):
+            pairs = [(one, z3.BitVecVal(_value(rng), one.size())) for one in inputs]
+            if z3.is_false(z3.simplify(z3.substitute(whole, *pairs))):
+                continue
+            found, model = self._check([*constraints, *(one == value for one, value in pairs)], _GUESS_SECONDS)
+            if found == z3.sat:
+                return found, model
+            self.check_time()
+        return z3.unknown, None
+
+
+def _value(rng: Random) -> int:
+    return rng.choice(_EDGES) if rng.random() < _EDGE_SHARE else rng.getrandbits(rng.choice(_SIZES))
+
+
+def _inputs(expression: Any) -> list[Any]:
+    """Return the symbolic words of an expression, without hashes."""
+    return [one for one in z3util.get_vars(expression) if z3.is_bv(one) and not str(one).startswith(HASH_NAME)]

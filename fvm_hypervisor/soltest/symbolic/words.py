@@ -64,6 +64,8 @@ def truth(word: Word) -> Condition:
         if yes != no:
             return condition(word.arg(0) if yes else z3.Not(word.arg(0)))
         return yes
+    if z3.is_app_of(word, z3.Z3_OP_BOR):  # such as the check of an overflow, `x == 0 | x * y / x == y`
+        return condition(z3.Or(*map(truth, word.children())))
     return condition(word != 0)
 
 
@@ -71,7 +73,29 @@ def equal(left: Word, right: Word) -> Condition:
     """Return the condition under which two words are equal."""
     if isinstance(left, int) and isinstance(right, int):
         return left == right
+    for quotient, factor in ((left, right), (right, left)):
+        divisor = _divisor_of_product(quotient, factor)
+        if divisor is not None:
+            fits = z3.BVMulNoOverflow(divisor, term(factor), signed=False)
+            return condition(z3.If(divisor == 0, term(factor) == 0, fits))
     return condition(term(left) == term(right))
+
+
+def _divisor_of_product(quotient: Word, factor: Word) -> Any:
+    """Return d if a quotient is `(d * factor) / d`, else None.
+
+    Solidity detects the overflow of a product in this way. The solver decides an overflow faster than a division.
+    """
+    if isinstance(quotient, int) or not z3.is_app_of(quotient, z3.Z3_OP_ITE):
+        return None
+    found = quotient.arg(2)
+    if not any(z3.is_app_of(found, kind) for kind in (z3.Z3_OP_BUDIV, z3.Z3_OP_BUDIV_I)):
+        return None
+    product, divisor = found.children()
+    if not z3.is_app_of(product, z3.Z3_OP_BMUL) or product.num_args() != 2:
+        return None
+    pairs = (product.children(), product.children()[::-1])
+    return divisor if any(one.eq(divisor) and is_same(term(factor), other) for one, other in pairs) else None
 
 
 def is_same(left: Word, right: Word) -> bool:

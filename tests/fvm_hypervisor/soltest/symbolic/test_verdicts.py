@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,16 @@ import pytest
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import selector
+from fvm_hypervisor.soltest.symbolic.data import words_data
+from fvm_hypervisor.soltest.symbolic.hashes import Hashes
+from fvm_hypervisor.soltest.symbolic.path import fresh
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from tests.fvm_hypervisor.soltest.symbolic.staged import SETTINGS, staged
 
 PANIC = ["634e487b7160e01b5f52600160045260245ffd"]
 """Revert of a failed assertion: Panic(1)."""
 X, Y = "600435", "602435"
+MASK_64 = "ff" * 8
 PASS, FAIL, UNDECIDED = CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.UNDECIDED
 
 
@@ -45,6 +50,20 @@ def vm(signature: str, *arguments: str) -> list[str]:
     return [f"63{selector(signature).hex()}60e01b5f52", *words, "5f5f", size, "5f5f", f"73{VM_ADDRESS.hex()}", "5af150"]
 
 
+def token_slot(token: str, times: int = 2) -> list[str]:
+    """Return Solady's slot of a token: twice its ID, plus the hash of the ID's upper 224 bits and a seed."""
+    return [token, "5f52", "637d88255360e01b", "601c52", "60205f20", *[token, "01"] * times]
+
+
+def stored(first: list[str], second: list[str]) -> list[str]:
+    """Return a condition: a word stored at the first slot is not changed by a word stored at the second one."""
+    return ["6001", *first, "55", "6002", *second, "55", *first, "54", "6001", "14"]
+
+
+PRIMES = (0xFFFFFFFFFFFFFFC5, 0xFFFFFFFFFFFFFFAD)
+"""The two largest primes below 2^64: their product is hard to factor for z3."""
+IS_PRODUCT = [f"67{MASK_64}", X, "16", f"67{MASK_64}", Y, "16", "02", f"6f{PRIMES[0] * PRIMES[1]:032x}", "14"]
+"""A condition on the lower 64 bits of both arguments, which only the two primes fulfil."""
 RECOVER = ["5f602052", "60206020", "6080", "5f", "6001", "5a", "fa", "50"]
 """Calls ECRECOVER with memory from 0, and stores the result at 32."""
 BODIES = {
@@ -59,6 +78,15 @@ BODIES = {
     "hashes of hashes differ": (PASS, asserting([X, "5f52", "60205f20", "5f52", "60205f20", "602052", Y, "5f52",
                                                  "60205f20", "5f52", "60205f20", "60205114", X, Y, "14", "14"])),
     "a hash is not a small slot": (PASS, asserting([X, "5f52", "60205f20", "6000", "14", "15"])),
+    "slots of two tokens differ": (PASS, asserting([*stored(token_slot(X), token_slot(Y)), X, Y, "14", "17"])),
+    "the next slot is no other token's": (PASS, asserting(stored([*token_slot(X), "600101"], token_slot(Y)))),
+    "tokens without a factor share slots": (FAIL, asserting(
+        stored([*token_slot(X, 1), "600101"], token_slot(Y, 1)))),
+    "an array without bounds may reach another slot": (UNDECIDED, asserting(
+        [*stored([X, "5f52", "60205f20", Y, "01"], [Y, "5f52", "60205f20"]), X, Y, "14", "17"])),
+    "a product may overflow": (FAIL, asserting([X, X, Y, "02", "04", Y, "14", X, "15", "17"])),
+    "a product of small factors does not": (PASS, asserting(
+        [X, "60a01c", X, "60a01c", Y, "60a01c", "02", "04", Y, "60a01c", "14", X, "60a01c", "15", "17"])),
     "a revert is no failed assertion": (PASS, [X, "@good", "57", "5f5ffd", "good:", "00"]),
     "INVALID is one": (FAIL, [X, "@good", "57", "fe", "good:", "00"]),
     "an assumption that excludes everything": (UNDECIDED, [
@@ -154,6 +182,26 @@ def test_a_limit_is_no_pass(setting: dict[str, float], reason: str, tmp_path: Pa
     found = verdict(tmp_path, body, settings=replace(SETTINGS, **setting))  # type: ignore[arg-type]  # numbers
     assert found.status is UNDECIDED
     assert reason in (found.reason or "")
+
+
+@pytest.mark.parametrize(("wanted", "body"), [
+    (FAIL, [*IS_PRODUCT, "@hard", "57", *PANIC, "hard:", "00"]), (UNDECIDED, asserting([*IS_PRODUCT, "15"])),
+])  # fmt: skip
+def test_a_side_that_the_solver_cannot_exclude_is_not_decided(
+    wanted: CaseStatus, body: list[str], tmp_path: Path
+) -> None:
+    found = verdict(tmp_path, body, settings=replace(SETTINGS, query_seconds=0.2))
+    assert found.status is wanted, found.reason
+    assert wanted is FAIL or "the solver did not answer within 0.2 seconds" in (found.reason or "")
+
+
+def test_no_parameter_has_the_name_of_a_hash() -> None:
+    hashes = Hashes()
+    names = {str(hashes.hash(words_data(fresh("input")))[0]) for _ in range(30)}
+    assert len(names) == 30
+    parameter = re.compile(str(fresh("[A-Za-z_$][A-Za-z_$0-9]*")).rpartition("!")[0] + "!\\d+")
+    assert parameter.fullmatch(str(fresh("keccak")))
+    assert not any(map(parameter.fullmatch, names))
 
 
 def test_opcodes_of_later_forks_are_invalid(tmp_path: Path) -> None:
