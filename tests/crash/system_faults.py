@@ -84,7 +84,7 @@ class Outcome:
 
     @property
     def problem(self) -> str:
-        """What is wrong with a process that had to reach its end; empty if nothing is."""
+        """Reason why a process that had to reach its end did not, or an error without a remedy; empty if correct."""
         if dumb := [text for text in self.errors if not any(remedy in text for remedy in REMEDIES)]:
             return f"no remedy: {dumb[0]}"
         if self.is_finished and not self.code and not self.uncaught:
