@@ -174,7 +174,7 @@ class Run:
             while messages < max(count, 1):
                 ground = _dearer(self.ground(version)) if name == PRICE else self.ground(version)
                 with PLANTS.get(name, nullcontext)():
-                    cases = answered_cases(ground, f"planted {seed}:{messages}")
+                    cases = answered_cases(ground, f"planted {seed}:{version}:{messages}")
                 self.reference.ask(vector_of([case for case, _ in cases], name))
                 pairs = zip(cases, self.reference.answers(), strict=True)
                 found[f"nv{version}"] += sum(any(differences(ours, theirs)) for (_, ours), theirs in pairs)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash.faulty_process import FAULTS, Case
-from tests.crash.system_faults import PLANTED, Suite, processes
+from tests.crash.system_faults import PLANTED, Outcome, Suite, processes
 from tests.store.copies import scratch_folder
 
 pytestmark = [
@@ -58,6 +58,18 @@ def test_folder_of_a_stopped_process_is_locked(suite: Suite) -> None:
     before = suite.outcomes["stopped process: folder locked"]
     assert suite.problem(case) == ""
     assert suite.outcomes["stopped process: folder locked"] == before + 1
+
+
+def test_next_process_may_skip_one_state_that_was_not_acknowledged(suite: Suite) -> None:
+    """The last tipset is three heights after its parent: two null rounds."""
+    case = Case("network", suite.ends["network"], "kill for lack of memory", 1)
+
+    def gap(last: int, first: int) -> str:
+        return suite.gap(case, Outcome([(last, "")]), Outcome([(first, "")]))
+
+    assert gap(15, 16) == gap(15, 19) == gap(16, 19) == ""
+    assert gap(14, 19) == "14 acknowledged, the next process continues with 19"
+    assert gap(15, 15) == "15 acknowledged, the next process continues with 15"
 
 
 @pytest.mark.parametrize("plant", PLANTED)
