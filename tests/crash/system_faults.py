@@ -163,7 +163,7 @@ class Suite:
         height = life.start_network(place / "network", NETWORK_EPOCHS)
         self.ends = {"store": STORE_COMMITS, "network": height}
         self._first_states = {"store": 0, "network": height - NETWORK_EPOCHS}
-        self._states = {"store": [*range(STORE_COMMITS + 1)]}
+        self._states = {"store": [*range(STORE_COMMITS + 2)]}
         self.calls = {run: self._fault_free(run) for run in RUNS}
         self.outcomes: Counter[str] = Counter()
 
@@ -215,7 +215,7 @@ class Suite:
             if FAULTS[case.fault].ends_process and not outcome.is_finished:
                 if wrong := _wrong_end(outcome):
                     return wrong
-                before, outcome = outcome, self._served.run(replace(case, at=0), folder)
+                before, outcome = outcome, self._served.run(replace(case, at=0, plant="none"), folder)
                 if wrong := self.gap(case, before, outcome):
                     return wrong
                 outcome.acknowledged[:0] = before.acknowledged
