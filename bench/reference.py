@@ -1,41 +1,72 @@
-"""The reference implementation as a peer: tests/oracle in its timing mode, queried for one variant at a time.
+"""The reference implementation as a program: tests/oracle, built once per version of its sources (`make oracle`).
 
-It is a Rust program. A built one (`cargo build --release` in tests/oracle) is used; otherwise it is built with cargo,
-if available, which takes some minutes; otherwise rows that need it are not run.
+The program is kept in the cache folder under a digest of the lock file, the toolchain and the sources, so all copies of
+this repository share it. If it is missing, cargo builds it, which takes some minutes. `Reference` is a process in its
+timing mode, queried for one variant at a time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
+from typing import Final
 
 from bench.data import PROJECT
+from hypervisor.user_files import user_folder
 
-FOLDER = PROJECT / "tests" / "oracle"
-PROGRAM = FOLDER / "target" / "release" / "oracle"
+FOLDER: Final = PROJECT / "tests" / "oracle"
+TARGET: Final = PROJECT / "build" / "oracle"
+"""Cargo's intermediate files, which can be deleted."""
+_SOURCES: Final = ("Cargo.*", "rust-toolchain.toml", "src/**/*.rs", "contracts/*.hex")
+_DIGEST_LENGTH: Final = 16
 
 
 class NoReference(Exception):
     """Raised if the reference cannot be run here; the message names what is missing."""
 
 
+def cached_program() -> Path:
+    """Return the path of the built program for the current sources; the file may not exist."""
+    digest = hashlib.sha256(f"{sys.platform} {platform.machine()}".encode())
+    for file in sorted(file for pattern in _SOURCES for file in FOLDER.glob(pattern)):
+        data = file.read_bytes()
+        digest.update(f"\n{file.relative_to(FOLDER).as_posix()} {len(data)}\n".encode() + data)
+    return user_folder("cache") / "oracle" / f"oracle-{digest.hexdigest()[:_DIGEST_LENGTH]}"
+
+
 def reference_program() -> Path:
-    """Return the built oracle. Raises NoReference if it cannot be built."""
-    if PROGRAM.is_file():
-        return PROGRAM
+    """Return the program, built if needed. Raises NoReference if it cannot be built."""
+    program = cached_program()
+    if not program.is_file():
+        _build(program)
+    return program
+
+
+def _build(program: Path) -> None:
+    """Build the program and replace those of other versions."""
     cargo = shutil.which("cargo")
     if cargo is None:
-        raise NoReference("no ref-fvm: neither tests/oracle is built nor is cargo there to build it")
-    command = [cargo, "build", "--release", "--locked"]
-    built = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)
-    if built.returncode:
-        raise NoReference(f"no ref-fvm: tests/oracle cannot be built: {built.stderr.strip().splitlines()[-1]}")
-    return PROGRAM
+        raise NoReference(f"there is no Rust here: install the toolchain that {FOLDER / 'rust-toolchain.toml'} names")
+    print("building ref-fvm's oracle, once; this takes some minutes", file=sys.stderr, flush=True)
+    command = [cargo, "build", "--release", "--locked", "--target-dir", str(TARGET)]
+    if subprocess.run(command, cwd=FOLDER, check=False).returncode:
+        raise NoReference("tests/oracle cannot be built: cargo's errors are above")
+    program.parent.mkdir(parents=True, exist_ok=True)
+    others = set(program.parent.glob("oracle-*"))
+    temporary = program.with_name(f"new-{os.getpid()}")
+    shutil.copy2(TARGET / "release" / "oracle", temporary)
+    temporary.replace(program)
+    for other in others:
+        other.unlink(missing_ok=True)
 
 
 class Reference:
@@ -73,3 +104,18 @@ class Reference:
         self._process.kill()
         self._process.communicate()
         self._words.close()
+
+
+def main() -> int:
+    """Build the program if needed, and print its path and size."""
+    try:
+        program = reference_program()
+    except NoReference as missing:
+        print(f"NOT RUN: {missing}")
+        return 2
+    print(f"{program} ({program.stat().st_size / 1e6:.0f} MB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

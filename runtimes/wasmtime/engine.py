@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.once import once
-from runtimes.wasmtime.raw import ByteVector, HostFunction, Library, library
+from runtimes.wasmtime.raw import ByteVector, HostFunction, Library, check_memory, library
 
 POOL_SIZE: Final = 256
 """Number of slots: enough for all but the deepest nested calls; they take a TiB of address space."""
@@ -245,7 +245,7 @@ class WasmtimeEngine:
             raise InvalidModule(f"WASM module: {self.lib.take_error(error).splitlines()[0]}")
 
     def compile(self, wasm: bytes) -> CompiledModule:
-        """Compile a module; the GIL is released meanwhile. Raises InvalidModule."""
+        """Compile a module; the GIL is released meanwhile. Raises InvalidModule, and MemoryError without memory."""
         return self._module("wasmtime_module_new", wasm)
 
     def deserialize(self, artifact: bytes) -> CompiledModule:
@@ -256,11 +256,12 @@ class WasmtimeEngine:
         make = self.lib.bind(maker, c_size_t, c_size_t, c_char_p, c_size_t, ctypes.c_void_p, released=True)
         pointer = c_size_t()
         error = make(self.pointer, data, len(data), ctypes.byref(pointer))
-        if error and self.is_pooled:  # it may be larger than a slot
-            self.lib.take_error(error)
-            return self.spare._module(maker, data)
         if error:
-            raise InvalidModule(f"WASM module: {self.lib.take_error(error).splitlines()[0]}")
+            text = self.lib.take_error(error)
+            check_memory(text)
+            if self.is_pooled:  # it may be larger than a slot
+                return self.spare._module(maker, data)
+            raise InvalidModule(f"WASM module: {text.splitlines()[0]}")
         return CompiledModule(self, pointer.value)
 
 

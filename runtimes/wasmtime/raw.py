@@ -122,6 +122,20 @@ class Trap(Exception):
         """Indices of the functions on the guest's stack, innermost first; as many as wasmtime records."""
 
 
+_NO_MEMORY = ("Cannot allocate", "failed to allocate")
+"""Parts of wasmtime's errors after the system has refused memory."""
+
+
+def check_memory(error: str) -> None:
+    """Raise MemoryError if a text of wasmtime reports that the system refused memory.
+
+    That is a failure of this machine, which must not become a result of the guest. Not for texts of the validation,
+    which contain names chosen by the module's author.
+    """
+    if any(part in error for part in _NO_MEMORY):
+        raise MemoryError(f"no memory for an actor's code ({error.splitlines()[0]}); raise the memory limit")
+
+
 class ByteVector(ctypes.Structure):
     """wasm_byte_vec_t: bytes allocated by wasmtime."""
 
@@ -195,7 +209,9 @@ class Library:
         """Return the failure reported by the two pointers of a call, or None, and free them."""
         failure = None
         if error:
-            failure = Trap(None, self.take_error(error))
+            text = self.take_error(error)
+            check_memory(text)
+            failure = Trap(None, text)
         if trap:
             failure = self._take_trap(trap)
         return failure

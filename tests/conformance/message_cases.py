@@ -22,7 +22,7 @@ from store.car import write_car
 from store.cid import Cid, show
 from store.memory import MemoryStore
 from store.walk import blocks_below
-from tests.conformance.oracle_diff import ORACLE, CannotRun, command_of
+from tests.conformance.oracle_diff import CannotRun, command_of
 from tests.conformance.random_messages import Drawn
 from tests.conformance.random_states import CHAIN_ID, EPOCH, SUPPLY, TIMESTAMP, Ground, tipsets
 
@@ -139,14 +139,16 @@ class Reference:
 
     def __init__(self) -> None:
         command = [*command_of("run"), "--on-request"]
-        self._process = subprocess.Popen(command, cwd=ORACLE, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
+        self._process.stdout.close()
         self._process.wait()
 
     def ask(self, vector: Mapping[str, Any]) -> None:
@@ -165,7 +167,7 @@ class Reference:
         return [_without_words(one["postconditions"]) for one in json.loads(line)]
 
     def _ended(self) -> CannotRun:
-        return CannotRun(f"tests/oracle could not be built or ended with {self._process.wait()}; its words stand above")
+        return CannotRun(f"tests/oracle ended with {self._process.wait()}; its words stand above")
 
 
 def _without_words(after: Answers) -> Answers:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,11 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.reference import NoReference, reference_program
 from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, read_vectors
-from tests.conformance.golden import GOLDEN, MESSAGE_FILES
+from tests.conformance.golden import MESSAGE_FILES
 from tests.conftest import fvm_data
 
-ORACLE = GOLDEN.parent / "oracle"
 NOT_RUN = 2
 
 Vectors = dict[str, dict[str, Any]]
@@ -77,23 +76,21 @@ def make_again(names: Iterable[str]) -> Vectors:
 
 def oracle(command: str, *arguments: str) -> str:
     """Return the output of a command of tests/oracle, building it if needed. Raises CannotRun."""
-    done = subprocess.run(
-        [*command_of(command), *arguments], cwd=ORACLE, check=False, stdout=subprocess.PIPE, text=True
-    )
+    done = subprocess.run([*command_of(command), *arguments], check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise CannotRun(f"tests/oracle could not be built or ended with {done.returncode}; its words stand above")
+        raise CannotRun(f"tests/oracle ended with {done.returncode}; its words stand above")
     return done.stdout
 
 
 def command_of(command: str) -> list[str]:
-    """Return the command line of tests/oracle in its folder, with the official bundles. Raises CannotRun."""
+    """Return the command line of tests/oracle with the official bundles; builds it if needed. Raises CannotRun."""
     data = fvm_data()
     if data is None or not (data / "bundles").is_dir():
         raise CannotRun("the official bundles are missing (FVM_DATA)")
-    if shutil.which("cargo") is None:
-        raise CannotRun(f"there is no Rust here: install the toolchain that {ORACLE / 'rust-toolchain.toml'} names")
-    cargo = ["cargo", "run", "--release", "--locked", "--quiet", "--"]
-    return [*cargo, command, "--bundles", str(data / "bundles")]
+    try:
+        return [str(reference_program()), command, "--bundles", str(data / "bundles")]
+    except NoReference as missing:
+        raise CannotRun(str(missing)) from None
 
 
 def differences(made: Any, committed: Any, place: str = "vector") -> Iterator[str]:

@@ -13,6 +13,7 @@ or the official bundles it prints NOT RUN and returns exit code 2.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -29,6 +30,7 @@ from bench.data import PROJECT
 from bench.recorded import RunRecord, finish, options
 from hypervisor.bundle import Bundle
 from hypervisor.errors import HypervisorError
+from hypervisor.events import events_root
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.self_state import SelfOps
 from hypervisor.network_versions import network_version
@@ -172,7 +174,7 @@ class Run:
             while messages < max(count, 1):
                 ground = _dearer(self.ground(version)) if name == PRICE else self.ground(version)
                 with PLANTS.get(name, nullcontext)():
-                    cases = answered_cases(ground, f"planted {seed}:{messages}")
+                    cases = answered_cases(ground, f"planted {seed}:{version}:{messages}")
                 self.reference.ask(vector_of([case for case, _ in cases], name))
                 pairs = zip(cases, self.reference.answers(), strict=True)
                 found[f"nv{version}"] += sum(any(differences(ours, theirs)) for (_, ours), theirs in pairs)
@@ -217,6 +219,13 @@ def _wrong_exit() -> AbstractContextManager[object]:
     return patch("hypervisor.executor.refusal_exit", return_value=ExitCode.SYS_INVALID_RECEIVER)
 
 
+def _missing_event() -> AbstractContextManager[object]:
+    """Lose the last event of each message."""
+    return patch(
+        "hypervisor.executor.events_root", lambda events: events_root(events[:-1]) if len(events) > 1 else None
+    )
+
+
 @contextmanager
 def _lost_write() -> Iterator[None]:
     """Lose every tenth write of an actor's state."""
@@ -235,8 +244,9 @@ def _lost_write() -> Iterator[None]:
 
 
 PRICE, EXIT, WRITE = "a block costs a gas more to open", "a wrong exit code where funds lack", "a lost write of state"
+EVENT = "a missing event"
 PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[object]]]] = MappingProxyType(
-    {EXIT: _wrong_exit, WRITE: _lost_write}
+    {EXIT: _wrong_exit, WRITE: _lost_write, EVENT: _missing_event}
 )
 
 
@@ -253,7 +263,7 @@ def main() -> int:
             signal.signal(signal.SIGINT, before)
             seconds = time.monotonic() - started
             share = tally.messages // PLANTED_IN // len(run.versions)
-            planted = {name: run.plant(name, share, chosen.seed) for name in (PRICE, EXIT, WRITE)}
+            planted = {name: run.plant(name, share, chosen.seed) for name in (PRICE, *PLANTS)}
     except CannotRun as lack:
         print(f"NOT RUN: {lack}")
         return NOT_RUN
@@ -271,6 +281,7 @@ def _record(seed: int, tally: Tally, planted: dict[str, dict[str, int]], seconds
         },
         "state roots compared": tally.roots,
         "messages a second": round(tally.messages / seconds, 1),
+        "messages a second of processor time": round(tally.messages / sum(os.times()[:4]), 1),
     }
     return RunRecord(seed, tally.messages, stages, tally.findings, planted, details)
 

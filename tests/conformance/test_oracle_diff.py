@@ -58,6 +58,7 @@ def test_missing_rust_is_reported_as_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["oracle-diff"])
     (tmp_path / "bundles").mkdir()
     monkeypatch.setattr(oracle_diff, "fvm_data", lambda: tmp_path)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench.recorded import RunRecord
+from bench.reference import cached_program
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, run_vector
 from hypervisor import Address, Message
@@ -20,8 +21,8 @@ from hypervisor.types import Gas, MethodNumber
 from store.cid import show
 from tests.conformance import oracle_messages
 from tests.conformance.message_cases import Answers, Reference, smaller, vector_of
-from tests.conformance.oracle_diff import NOT_RUN, ORACLE, CannotRun
-from tests.conformance.oracle_messages import EXIT, PRICE, WRITE, Run, Tally, answered_cases
+from tests.conformance.oracle_diff import NOT_RUN, CannotRun
+from tests.conformance.oracle_messages import EVENT, PLANTS, PRICE, Run, Tally, answered_cases
 from tests.conformance.random_states import RELAY, Relayed
 from tests.conftest import bundle_folder, data_file
 from tests.fvm_hypervisor.builtin_actors.people import ALICE
@@ -95,9 +96,10 @@ def test_equal_results_are_counted_without_findings(run: Run) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stand_in")
-@pytest.mark.parametrize("defect", [PRICE, EXIT, WRITE])
+@pytest.mark.parametrize("defect", [PRICE, *PLANTS])
 def test_each_planted_defect_is_found_at_each_version(run: Run, defect: str) -> None:
-    assert all(run.plant(defect, 150, 1).values())
+    messages = 500 if defect == EVENT else 150  # few messages emit events
+    assert all(run.plant(defect, messages, 1).values())
 
 
 @pytest.mark.slow
@@ -171,9 +173,9 @@ def test_missing_oracle_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 @pytest.mark.oracle
 def test_the_reference_answers_a_short_run_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs only if tests/oracle is built, which takes minutes: `make oracle-diff` builds it."""
-    if not (ORACLE / "target" / "release" / "oracle").exists():
-        pytest.skip("tests/oracle is not built: `make oracle-diff` builds it")
+    """Runs only if tests/oracle is built, which takes minutes: `make oracle` builds it."""
+    if not cached_program().exists():
+        pytest.skip("tests/oracle is not built: `make oracle` builds it")
     file = tmp_path / "record.json"
     monkeypatch.setattr(sys, "argv", ["oracle-messages", "--count", "500", "--seed", "7", "--record", str(file)])
     monkeypatch.setattr("bench.recorded._module", lambda: "tests.conformance.oracle_messages")

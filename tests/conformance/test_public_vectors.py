@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from bench.reference import cached_program
 from fvm_hypervisor.laboratory.vectors.archive import manifest_of
 from fvm_hypervisor.laboratory.vectors.run_files import run_file
 from store.car import read_car, write_car
@@ -21,7 +22,6 @@ from store.cid import parse_cid, show
 from store.compression import gunzip, gzip_bytes
 from tests.conformance import public_vectors
 from tests.conformance.message_cases import Answers
-from tests.conformance.oracle_diff import ORACLE
 from tests.conformance.public_vectors import (
     MAX_VECTOR_BYTES,
     UPGRADE,
@@ -215,9 +215,9 @@ def test_a_vector_with_other_results_of_the_reference_is_refused(
 
 @pytest.mark.oracle
 def test_the_reference_has_the_same_results(vectors: Vectors) -> None:
-    """Runs only if tests/oracle is built, which takes minutes: `make oracle-diff` builds it."""
-    if not (ORACLE / "target" / "release" / "oracle").exists():
-        pytest.skip("tests/oracle is not built: `make oracle-diff` builds it")
+    """Runs only if tests/oracle is built, which takes minutes: `make oracle` builds it."""
+    if not cached_program().exists():
+        pytest.skip("tests/oracle is not built: `make oracle` builds it")
     every_third = dict([*vectors.items()][::3])
     assert [path for path, _ in with_reference(every_third)] == [*every_third]
 

@@ -1,48 +1,88 @@
-/* Makes chosen system calls on the files of one folder fail. Loaded with LD_PRELOAD by tests/crash/system_faults.py.
+/* Injects a fault at chosen system calls on the files of one folder. Loaded with LD_PRELOAD by
+   tests/crash/system_faults.py.
 
-   fault_arm selects a folder, a kind of call, the first call that fails, how many of them fail, and errno. The calls of
-   each kind are counted from then on. An errno of 0 shortens writes instead: half of the bytes are written. Only open
-   files of the folder are counted, so pipes and logs elsewhere are unaffected. Files are recognized by the absolute
-   path passed to open or openat. RocksDB and Python use no dup, pwritev, renameat or unlinkat there. */
+   fault_arm selects a folder, a set of kinds of calls, the first call with the fault, how many calls have it, an action
+   and its value. The calls of each kind are counted from then on. Only open files of the folder are counted, so pipes
+   and logs elsewhere are unaffected. Files are recognized by the absolute path passed to open or openat. RocksDB and
+   Python use no dup, pwritev, renameat or unlinkat there. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
-enum kind { WRITE, SYNC, OPEN, NAMES, KINDS };
+/* OPEN only reads; CREATE may write or create the file. */
+enum kind { WRITE, SYNC, OPEN, CREATE, NAMES, KINDS };
+
+/* FAIL: the call fails with errno `value`. SHORTEN: half of the bytes are written. KILL, STOP: the process gets SIGKILL
+   or SIGSTOP. LIMIT_MEMORY: the address space grows by at most `value` bytes. STEP_CLOCK: the clock is `value` seconds
+   ahead. */
+enum action { FAIL, SHORTEN, KILL, STOP, LIMIT_MEMORY, STEP_CLOCK };
 
 #define MAX_FILES 65536
 
 static char folder[4096];
 static size_t folder_length;
-static enum kind chosen;
-static long first, span;
-static int error;
-static long counts[KINDS];
+static unsigned chosen;
+static long first, span, value;
+static enum action action;
+static long counts[KINDS], matched;
+static time_t clock_offset;
 static char is_inside[MAX_FILES];
 
-void fault_arm(const char *path, int kind, long from, long calls, int number) {
-    snprintf(folder, sizeof folder, "%s/", path);
-    folder_length = strlen(folder);
-    chosen = kind, first = from, span = calls, error = number;
-    memset(counts, 0, sizeof counts);
+/* Let the address space grow by at most this many bytes from now on; without limit if negative. */
+static void limit_memory(long bytes) {
+    struct rlimit limit;
+    long pages = 0;
+    getrlimit(RLIMIT_AS, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    FILE *status = bytes < 0 ? NULL : fopen("/proc/self/statm", "r");
+    if (status) {
+        if (fscanf(status, "%ld", &pages) == 1) limit.rlim_cur = pages * sysconf(_SC_PAGESIZE) + bytes;
+        fclose(status);
+    }
+    setrlimit(RLIMIT_AS, &limit);
 }
 
-void fault_disarm(void) { span = 0; }
+void fault_arm(const char *path, unsigned kinds, long from, long calls, int what, long number) {
+    snprintf(folder, sizeof folder, "%s/", path);
+    folder_length = strlen(folder);
+    chosen = kinds, first = from, span = calls, action = what, value = number;
+    memset(counts, 0, sizeof counts);
+    matched = 0;
+}
+
+void fault_disarm(void) {
+    span = 0;
+    if (action == LIMIT_MEMORY) limit_memory(-1);
+    clock_offset = 0;
+}
 
 long fault_count(int kind) { return counts[kind]; }
 
-/* Count a call of this kind; return 1 if it must fail. */
-static int fails(enum kind kind) {
+/* Count a call of this kind; return 1 if it must fail or be shortened. */
+static int is_faulty(enum kind kind) {
     if (!folder_length) return 0;
-    long number = __atomic_add_fetch(&counts[kind], 1, __ATOMIC_SEQ_CST);
-    return kind == chosen && number >= first && number < first + span;
+    __atomic_add_fetch(&counts[kind], 1, __ATOMIC_SEQ_CST);
+    if (!(chosen >> kind & 1)) return 0;
+    long number = __atomic_add_fetch(&matched, 1, __ATOMIC_SEQ_CST);
+    int is_chosen = number >= first && number < first + span;
+    if (action == FAIL || action == SHORTEN) return is_chosen;
+    if (action == STEP_CLOCK) clock_offset = is_chosen ? value : 0;
+    if (!is_chosen) return 0;
+    if (action == KILL) kill(getpid(), SIGKILL);
+    if (action == STOP) kill(getpid(), SIGSTOP);
+    if (action == LIMIT_MEMORY && number == first) limit_memory(value);
+    return 0;
 }
 
 static int is_below(const char *path) { return folder_length && !strncmp(path, folder, folder_length); }
@@ -55,8 +95,8 @@ static int is_tracked(int file) { return file >= 0 && file < MAX_FILES && is_ins
 
 /* Fail, or shorten to half of the bytes and let the call through. */
 #define FAIL_WRITE(file, length) \
-    if (is_tracked(file) && fails(WRITE)) { \
-        if (error) { errno = error; return -1; } \
+    if (is_tracked(file) && is_faulty(WRITE)) { \
+        if (action == FAIL) { errno = (int)value; return -1; } \
         if (length > 1) length /= 2; \
     }
 
@@ -79,7 +119,7 @@ ssize_t pwrite64(int file, const void *data, size_t length, off64_t offset) {
 }
 
 #define FAIL(kind, condition) \
-    if ((condition) && fails(kind) && error) { errno = error; return -1; }
+    if ((condition) && is_faulty(kind) && action == FAIL) { errno = (int)value; return -1; }
 
 int fallocate(int file, int mode, off_t offset, off_t length) {
     NEXT(fallocate);
@@ -154,7 +194,7 @@ static int track(int file, const char *path) {
         mode = va_arg(rest, mode_t); \
         va_end(rest); \
     } \
-    FAIL(OPEN, is_below(path))
+    FAIL((flags) & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC) ? CREATE : OPEN, is_below(path))
 
 int open(const char *path, int flags, ...) {
     NEXT(open);
@@ -184,4 +224,25 @@ int close(int file) {
     NEXT(close);
     if (file >= 0 && file < MAX_FILES) is_inside[file] = 0;
     return next(file);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    NEXT(clock_gettime);
+    int failure = next(clock, now);
+    if (!failure && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += clock_offset;
+    return failure;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    NEXT(gettimeofday);
+    int failure = next(now, zone);
+    if (!failure) now->tv_sec += clock_offset;
+    return failure;
+}
+
+time_t time(time_t *out) {
+    NEXT(time);
+    time_t now = next(NULL) + clock_offset;
+    if (out) *out = now;
+    return now;
 }

@@ -1,30 +1,29 @@
 """System calls that fail below the store and below a network: `make crash-faults`.
 
-    python -m tests.crash.system_faults --count 2000 --seed 1 [--record FILE]
+    python -m tests.crash.system_faults --count 2000 --seed 1 [--pause 60] [--record FILE]
 
-There are `count` cases. Each case is a process that commits, collects garbage and reopens its folder (RUNS), and in
-which one kind of system call fails from some call on, once or until space is free again (FAULTS). The process reopens
-its folder after an error, and continues. Every error must be a StoreError that names a remedy, every acknowledged
-commit must be present, and the work must reach its end once the fault is over. Shorter runs with planted defects must
-fail. A library that is loaded with LD_PRELOAD makes the calls fail (system_faults.c), so this needs Linux and a C
-compiler.
+There are `count` cases. Each case is a process that commits, collects garbage and reopens its folder, and in which one
+fault happens from some system call on, once or until it is over (faulty_process.FAULTS): calls fail or are shortened,
+the process is killed, stopped for `pause` seconds or limited in memory, or the clock is stepped. The process reopens
+its folder after an error, and the next process after the end of one, and continues. Every error must be a StoreError
+that names a remedy, every acknowledged commit must be present, and the work must reach its end once the fault is over.
+Shorter runs with planted defects must fail. A library that is loaded with LD_PRELOAD makes the faults
+(system_faults.c), so this needs Linux and a C compiler.
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import random
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -32,185 +31,73 @@ from typing import Final
 from bench.data import PROJECT
 from bench.recorded import NotRun, RunRecord, finish, options
 from localnet import Network
-from store.blockstore import StoreError
 from store.rocks import RocksStore
-from tests.crash import life
-from tests.crash.plants import PLANTS
-from tests.crash.states import StateRoots, Unexpected, check, collector, commit_next
+from tests.crash import faulty_process, life
+from tests.crash.faulty_process import CLOCK_ALONE, EARLY, FAULTS, KINDS, RUNS, TIME_LIMIT, Case
+from tests.crash.states import StateRoots, check
 from tests.localnet.conftest import Clock
 from tests.store.copies import scratch_folder
 
 SOURCE: Final = Path(__file__).with_suffix(".c")
-KINDS: Final = ("write", "sync", "open", "names")
-"""Kinds of system calls, in the order of system_faults.c. `names` are rename, link, unlink and ftruncate."""
-FAULTS: Final = {
-    "disk full": ("write", errno.ENOSPC, 1_000_000),
-    "disk full, no new file": ("open", errno.ENOSPC, 1_000_000),
-    "disk full for one write": ("write", errno.ENOSPC, 1),
-    "quota exceeded": ("write", errno.EDQUOT, 3),
-    "write error": ("write", errno.EIO, 1),
-    "short write": ("write", 0, 1),
-    "short writes": ("write", 0, 1_000_000),
-    "sync error": ("sync", errno.EIO, 1),
-    "sync errors": ("sync", errno.EIO, 4),
-    "out of file descriptors": ("open", errno.EMFILE, 6),
-    "read-only remount": ("open", errno.EROFS, 6),
-    "rename or unlink error": ("names", errno.EIO, 2),
-}
-"""Faults by name: kind of call, errno (0 writes half of the bytes), number of consecutive calls that fail."""
 REMEDIES: Final = ("free space", "ulimit", "remount", "reopen")
 """Texts of which each error must contain one."""
-ERRORS_BEFORE_THE_END: Final = 4
-"""Number of errors after which a lasting fault ends: space is free again."""
 STORE_COMMITS: Final = 8
 NETWORK_EPOCHS: Final = 12
-TIME_LIMIT: Final = 300
-"""Seconds after which a process counts as hanging; an idle machine needs less than one."""
-PLANTED: Final = ("no-batch", "ignores-errors")
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One fault in one run up to state or height `end`; the first failing call is the `at`-th of its kind."""
-
-    run: str
-    end: int
-    fault: str
-    at: int
-    plant: str = "none"
-
-    def __str__(self) -> str:
-        return f"{self.run}: {self.fault} from call {self.at} on"
+PAUSE: Final = 1.0
+"""Seconds for which a stopped process waits by default."""
+PLANTED: Final = {
+    "no-batch": ("store", "disk full for one write", 3),
+    "ignores-errors": ("store", "disk full for one write", 3),
+    EARLY: ("store", "kill for lack of memory", 7),
+    CLOCK_ALONE: ("network", "clock a year ahead, then right", 7),
+}
+"""Planted defects: run, fault, and step from one first call to the next."""
+ENDS: Final = (-signal.SIGKILL, -signal.SIGABRT, 127)
+"""Exit codes of a process that a fault may end: C++ and Rust abort without memory, glibc exits with 127."""
+OUT_OF_MEMORY: Final = ("MemoryError", "failed to map segment", "PanicException Python API call failed")
+"""Errors of a process without memory that end it: of Python, of its loader, and of Rust calling Python."""
 
 
 @dataclass(slots=True)
 class Outcome:
     """Observations of a case's process: acknowledged states, errors, and system calls by kind."""
 
-    acknowledged: int = 0
+    acknowledged: list[tuple[int, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    beside: str = ""
     is_finished: bool = False
-    calls: tuple[int, ...] = (0, 0, 0, 0)
-    status: str = ""
+    calls: tuple[int, ...] = (0,) * len(KINDS)
+    uncaught: str = ""
+    code: int = 0
 
+    @property
+    def last(self) -> int:
+        """The number of the last acknowledged state; 0 if there is none."""
+        return self.acknowledged[-1][0] if self.acknowledged else 0
 
-# --- in the process with the library ------------------------------------------------------------------------------
+    @property
+    def ending(self) -> str:
+        """The effect of the fault on the process."""
+        if not self.is_finished:
+            return "ended"
+        return f"folder {self.beside}" if self.beside else "error" if self.errors else "no error"
 
-
-class StoreRun:
-    """Commits on a store, with a collection and a compaction in the middle."""
-
-    def __init__(self, folder: Path, case: Case) -> None:
-        self._end = case.end
-        self._store: RocksStore = PLANTS[case.plant].open(folder)
-        check(self._store, StateRoots())
-
-    def step(self) -> int | None:
-        """Commit the next state and return its number, or None at the end."""
-        number = int(self._store.metadata(b"number") or 0)
-        if number >= self._end:
-            return None
-        if number == self._end // 2:
-            collector(self._store).run()
-            self._store.compact()
-        return commit_next(self._store)
-
-    def close(self) -> None:
-        """Close the store."""
-        self._store.close()
-
-
-class NetworkRun:
-    """Tipsets of a network with a fixed history."""
-
-    def __init__(self, folder: Path, case: Case) -> None:
-        self._end = case.end
-        self._network = Network(folder, clock=Clock())
-        if self._network.machine.root != self._network.head.state:
-            raise Unexpected("the machine's state is not the head's state")
-
-    def step(self) -> int | None:
-        """Make the next tipset and return its height, or None at the end."""
-        if self._network.block_number >= self._end:
-            return None
-        life.make_tipset(self._network)
-        return self._network.block_number
-
-    def close(self) -> None:
-        """Close the network."""
-        self._network.close()
-
-
-RUNS: Final[dict[str, Callable[[Path, Case], StoreRun | NetworkRun]]] = {"store": StoreRun, "network": NetworkRun}
-
-
-def _work(library: ctypes.CDLL, case: Case, folder: Path) -> None:
-    """Do the work of a case in this process, and print what happens."""
-    kind, number, span = FAULTS[case.fault]
-    library.fault_arm(os.fsencode(folder), KINDS.index(kind), case.at, span if case.at else 0, number)
-    run: StoreRun | NetworkRun | None = None
-    errors = acknowledged = 0
-    while True:
-        try:
-            run = run or RUNS[case.run](folder, case)
-            step = run.step()
-            if step is None:
-                closing, run = run, None
-                closing.close()
-                break
-            if step <= acknowledged:
-                raise Unexpected(f"state {step} follows state {acknowledged}, which was acknowledged")
-            acknowledged = step
-            print("acknowledged", step, flush=True)
-        except StoreError as error:
-            print("error", type(error).__name__, " ".join(str(error).split()), flush=True)
-            errors += 1
-            if errors == ERRORS_BEFORE_THE_END:
-                library.fault_disarm()
-            if errors > ERRORS_BEFORE_THE_END + 1:
-                raise
-            _close(run)
-            run = None
-    print("finished", *(library.fault_count(kind) for kind in range(len(KINDS))), flush=True)
-
-
-def _close(run: StoreRun | NetworkRun | None) -> None:
-    """Close a run after an error; the store reports the same fault again, or none."""
-    if run is not None:
-        try:
-            run.close()
-        except StoreError as error:
-            print("error", type(error).__name__, " ".join(str(error).split()), flush=True)
-
-
-def serve(library: str) -> None:
-    """Run one forked process per case that standard input names, with a time limit."""
-    loaded = ctypes.CDLL(library)
-    for line in sys.stdin:
-        run, end, fault, at, plant, folder = shlex.split(line)
-        process = os.fork()
-        if not process:
-            signal.alarm(TIME_LIMIT)
-            try:
-                _work(loaded, Case(run, int(end), fault, int(at), plant), Path(folder))
-                code = 0
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is a finding
-                print("uncaught", type(error).__name__, " ".join(str(error).split()), flush=True)
-                code = 1
-            os._exit(code)
-        _, status = os.waitpid(process, 0)
-        print("\nexit", os.waitstatus_to_exitcode(status), flush=True)
-
-
-# --- in the parent ------------------------------------------------------------------------------------------------
+    @property
+    def problem(self) -> str:
+        """Reason why a process that had to reach its end did not, or an error without a remedy; empty if correct."""
+        if dumb := [text for text in self.errors if not any(remedy in text for remedy in REMEDIES)]:
+            return f"no remedy: {dumb[0]}"
+        if self.is_finished and not self.code and not self.uncaught:
+            return ""
+        return f"{self.uncaught or f'exit code {self.code}'}, after {self.errors}"
 
 
 class Processes:
     """The server of the cases' processes."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, pause: float) -> None:
         self._server = subprocess.Popen(
-            [sys.executable, "-m", __spec__.name, "--serve", str(library)],
+            [sys.executable, "-m", faulty_process.__name__, str(library), str(pause)],
             cwd=PROJECT,
             env=os.environ | {"LD_PRELOAD": str(library)},
             stdin=subprocess.PIPE,
@@ -222,24 +109,27 @@ class Processes:
         """Run a case in a folder."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        words = [case.run, str(case.end), case.fault, str(case.at), case.plant, str(folder)]
-        print(shlex.join(words), file=self._server.stdin)
+        print(case.line(folder), file=self._server.stdin)
         self._server.stdin.flush()
         outcome = Outcome()
         for line in self._server.stdout:
             word, _, rest = line.rstrip().partition(" ")
             match word:
                 case "acknowledged":
-                    outcome.acknowledged = int(rest)
+                    number, _, mark = rest.partition(" ")
+                    outcome.acknowledged.append((int(number), mark))
                 case "error":
                     outcome.errors.append(rest)
+                case "beside":
+                    outcome.beside = rest
+                    if rest == "opened" and 0 < outcome.last < case.end:
+                        outcome.uncaught = "another process could open the folder of the stopped one"
                 case "finished":
                     outcome.is_finished, outcome.calls = True, tuple(map(int, rest.split()))
                 case "uncaught":
-                    outcome.status = rest
+                    outcome.uncaught = rest
                 case "exit":
-                    if rest != "0":
-                        outcome.status = outcome.status or f"exit code {rest}"
+                    outcome.code = int(rest)
                     return outcome
         raise RuntimeError("the server of the processes has ended")
 
@@ -249,14 +139,14 @@ class Processes:
 
 
 @contextmanager
-def processes(build: Path) -> Iterator[Processes]:
+def processes(build: Path, pause: float = PAUSE) -> Iterator[Processes]:
     """Compile the library and start the server. Raises NotRun without Linux or a C compiler."""
     compiler = shutil.which("cc")
     if not sys.platform.startswith("linux") or compiler is None:
         raise NotRun("it needs Linux and a C compiler, `cc`")
     library = build / "system_faults.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-Wall", "-o", library, SOURCE, "-ldl"], check=True)
-    served = Processes(library)
+    served = Processes(library, pause)
     try:
         yield served
     finally:
@@ -270,18 +160,22 @@ class Suite:
         self._served, self._place = served, place
         self._roots = StateRoots()
         self._first = {"store": None, "network": place / "network"}
-        self.ends = {"store": STORE_COMMITS, "network": life.start_network(place / "network", NETWORK_EPOCHS)}
+        height = life.start_network(place / "network", NETWORK_EPOCHS)
+        self.ends = {"store": STORE_COMMITS, "network": height}
+        self._first_states = {"store": 0, "network": height - NETWORK_EPOCHS}
+        self._states = {"store": [*range(STORE_COMMITS + 2)]}
         self.calls = {run: self._fault_free(run) for run in RUNS}
         self.outcomes: Counter[str] = Counter()
 
     def _fault_free(self, run: str) -> tuple[int, ...]:
         folder = self._folder(run)
         outcome = self._served.run(Case(run, self.ends[run], "disk full", 0), folder)
-        if not outcome.is_finished or outcome.errors:
+        if outcome.problem or outcome.errors:
             raise RuntimeError(f"the run without faults fails: {outcome}")
         if run == "network":
             with Network(folder, clock=Clock()) as network:
                 self._tipsets = life.tipset_positions(network)
+            self._states[run] = sorted(height for height, _, _ in self._tipsets)
         shutil.rmtree(folder)
         return outcome.calls
 
@@ -292,53 +186,93 @@ class Suite:
             shutil.copytree(first, folder, dirs_exist_ok=True)
         return folder
 
+    def calls_of(self, run: str, fault: str) -> int:
+        """Return how many calls of the fault's kinds a run without faults makes."""
+        return sum(count for kind, count in zip(KINDS, self.calls[run], strict=True) if kind in FAULTS[fault].calls)
+
+    def case(self, fault: str, rng: random.Random) -> Case:
+        """Return a random case of a fault: three of four are on the store alone."""
+        run = "network" if rng.random() < 0.25 else "store"
+        return Case(run, self.ends[run], fault, rng.randint(1, max(self.calls_of(run, fault), 1)))
+
     def cases(self, count: int, rng: random.Random) -> Iterator[Case]:
-        """Yield random cases: three of four on the store alone."""
+        """Yield cases of random faults."""
         for _ in range(count):
-            run = "network" if rng.random() < 0.25 else "store"
-            fault = rng.choice([*FAULTS])
-            calls = self.calls[run][KINDS.index(FAULTS[fault][0])]
-            yield Case(run, self.ends[run], fault, rng.randint(1, max(calls, 1)))
+            yield self.case(rng.choice([*FAULTS]), rng)
 
     def planted(self, plant: str) -> Iterator[Case]:
-        """Yield a full disk at every third write of the store, for a store with a planted defect."""
-        for at in range(1, self.calls["store"][KINDS.index("write")], 3):
-            yield Case("store", self.ends["store"], "disk full for one write", at, plant)
+        """Yield cases with a planted defect: a fault at every few calls."""
+        run, fault, step = PLANTED[plant]
+        for at in range(1, self.calls_of(run, fault), step):
+            yield Case(run, self.ends[run], fault, at, plant)
 
     def problem(self, case: Case) -> str:
         """Run a case and return what is wrong with it; empty if nothing is."""
         folder = self._folder(case.run)
         try:
             outcome = self._served.run(case, folder)
-            self.outcomes[f"{case.fault}: {'error' if outcome.errors else 'no error'}"] += 1
-            if outcome.status or not outcome.is_finished:
-                return f"{outcome.status}, after {outcome.errors}"
-            if dumb := [text for text in outcome.errors if not any(remedy in text for remedy in REMEDIES)]:
-                return f"no remedy: {dumb[0]}"
-            return self._loss(case, folder, outcome)
+            self.outcomes[f"{case.fault}: {outcome.ending}"] += 1
+            if FAULTS[case.fault].ends_process and not outcome.is_finished:
+                if wrong := _wrong_end(outcome):
+                    return wrong
+                before, outcome = outcome, self._served.run(replace(case, at=0, plant="none"), folder)
+                if wrong := self.gap(case, before, outcome):
+                    return wrong
+                outcome.acknowledged[:0] = before.acknowledged
+            return outcome.problem or self._loss(case, folder, outcome)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def gap(self, case: Case, before: Outcome, after: Outcome) -> str:
+        """Return what is wrong between the last state of a process and the first one of the next process."""
+        if not after.acknowledged:
+            return ""
+        states, first = self._states[case.run], after.acknowledged[0][0]
+        last = before.last or self._first_states[case.run]
+        # one commit in between may be complete without having been acknowledged
+        if states.index(first) - states.index(last) in (1, 2):
+            return ""
+        return f"{last} acknowledged, the next process continues with {first}"
 
     def _loss(self, case: Case, folder: Path, outcome: Outcome) -> str:
         """Return what is missing in the folder after the run."""
         try:
             if case.run == "network":
-                with Network(folder, clock=Clock()) as network:
-                    same = life.tipset_positions(network) == self._tipsets
-                return "" if same else "the chain differs from the one without faults"
+                return self._lost_tipset(case, folder, outcome)
             with RocksStore.open(folder) as store:
                 number = check(store, self._roots)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
             return f"{type(error).__name__}: {error}"
-        complete = {outcome.acknowledged, outcome.acknowledged + bool(outcome.errors)}  # a failed commit may be on disk
-        return "" if number in complete else f"{outcome.acknowledged} acknowledged, {number} is there"
+        # an unacknowledged commit may be on disk: the last of a process that was ended, or one that failed
+        return "" if number == case.end else f"the run ends at {case.end}, {number} is there"
+
+    def _lost_tipset(self, case: Case, folder: Path, outcome: Outcome) -> str:
+        """Return what differs between the chain and the acknowledged tipsets, and the run without faults."""
+        with Network(folder, clock=Clock()) as network:
+            found = life.tipset_positions(network)
+            keys = {height: key.hex() for height, key, _ in found}
+            times = [network.chain.index.tipset(height).timestamp for height, _, _ in found]
+        for height, key in outcome.acknowledged:
+            if keys.get(height) != key:
+                return f"tipset {height} was acknowledged as {key}, the chain has {keys.get(height)}"
+        if not all(later > earlier for later, earlier in pairwise(times)):
+            return f"the times of the tipsets do not ascend: {times[::-1]}"
+        same = case.has_own_time or found == self._tipsets
+        return "" if same else "the chain differs from the one without faults"
 
 
-def recorded(count: int, seed: int) -> RunRecord:
-    """Run the cases, and a full disk at many writes with each planted defect."""
+def _wrong_end(outcome: Outcome) -> str:
+    """Return why a process that may end must not end so; empty if it may."""
+    if any(text in outcome.uncaught for text in OUT_OF_MEMORY) or (not outcome.uncaught and outcome.code in ENDS):
+        return ""
+    return outcome.problem
+
+
+def recorded(count: int, seed: int, pause: float) -> RunRecord:
+    """Run the cases, and a fault at many calls with each planted defect."""
     place = scratch_folder()
     try:
-        with processes(place) as served:
+        with processes(place, pause) as served:
             suite, rng = Suite(served, place), random.Random(seed)
             findings = [f"{case}: {wrong}" for case in suite.cases(count, rng) if (wrong := suite.problem(case))]
             outcomes = dict(sorted(suite.outcomes.items()))
@@ -347,20 +281,22 @@ def recorded(count: int, seed: int) -> RunRecord:
             }
     finally:
         shutil.rmtree(place)
-    failed = sum(number for name, number in outcomes.items() if name.endswith(": error"))
+    failed = sum(number for name, number in outcomes.items() if not name.endswith(": no error"))
     stages = {"run": count, "continued to the end": count - len(findings)}
-    return RunRecord(seed, count, stages, findings, planted, {"cases with an error": failed, "faults": outcomes})
+    details = {"cases with an error or an end of the process": failed, "faults": outcomes}
+    return RunRecord(seed, count, stages, findings, planted, details)
 
 
 def main() -> int:
     """Parse the command line and run."""
-    if sys.argv[1:2] == ["--serve"]:
-        serve(sys.argv[2])
-        return 0
-    chosen = options(__doc__, 2000).parse_args()
+    parser = options(__doc__, 2000)
+    parser.add_argument(
+        "--pause", type=float, default=PAUSE, metavar="S", help=f"of stopped processes; default: {PAUSE}"
+    )
+    chosen = parser.parse_args()
     started = monotonic()
     try:
-        return finish(recorded(chosen.count, chosen.seed), chosen, started)
+        return finish(recorded(chosen.count, chosen.seed, chosen.pause), chosen, started)
     except NotRun as error:
         print(f"NOT RUN: {error}")
         return 2

@@ -5,6 +5,7 @@ That a guest cannot tell is shown beside the plain boundary, whose engine has no
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -171,6 +172,35 @@ with Hypervisor.open():  # the constructors of the built-in actors have run
 @pytest.mark.slow
 def test_process_with_limited_address_space_runs_without_pool() -> None:
     subprocess.run([sys.executable, "-c", LIMITED], check=True, timeout=120)
+
+
+WITHOUT_MEMORY = """
+import resource
+from pathlib import Path
+from store.varint import write_uvarint as unsigned
+from runtimes.wasmtime.engine import guest_engine
+def section(number, content):
+    return bytes([number]) + unsigned(len(content)) + content
+data = bytes(40 << 20)
+large = (b"\\0asm" + bytes([1, 0, 0, 0]) + section(5, bytes([1, 0]) + unsigned(len(data) >> 16))
+    + section(11, bytes([1, 0, 0x41, 0, 0x0B]) + unsigned(len(data)) + data))
+engine = guest_engine()
+artifact = engine.compile(large).serialize()
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (20 << 20), resource.RLIM_INFINITY))
+try:
+    engine.deserialize(artifact)
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_lack_of_memory_is_no_property_of_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY], check=True, timeout=120, capture_output=True, text=True
+    )
+    assert re.fullmatch(r"no memory for an actor's code \(.+\); raise the memory limit\n", done.stdout)
 
 
 @pytest.mark.slow
