@@ -91,7 +91,7 @@ def encode_call_return(exit_code: int, codec: int, data: bytes) -> bytes:
     return _words(exit_code % (1 << 256), codec, 3 * _WORD) + _bytes_tail(data)
 
 
-def refused_exit(error: ErrorNumber) -> int:
+def failed_send_exit(error: ErrorNumber) -> int:
     """Return the exit word of a send that failed before any actor ran."""
     return -int(error)
 

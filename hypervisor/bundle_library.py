@@ -194,6 +194,6 @@ def remedy(release: Release) -> str:
 def remedy_offline(release: Release) -> str:
     """Return instructions to get a release without a download."""
     return (
-        f"get {release.published_as} (manifest root {release.manifest_root}) from "
+        f"get {release.official_file_name} (manifest root {release.manifest_root}) from "
         f"{release.url or 'where it came from'} on another machine and run `hypervisor bundle add FILE`"
     )

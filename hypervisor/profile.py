@@ -97,7 +97,7 @@ class _ProfiledRegistry(Registry):
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         native = cast(RecordingRuntime, registry.make(PROFILING))
-        self._native = registry.wrapped(NATIVE, native)
+        self._native = registry.apply_wrappers(NATIVE, native)
         self.recorder = native.recorder
 
     @property
@@ -118,7 +118,7 @@ class _ProfiledRegistry(Registry):
         self._registry.wrap(name, wrapper, once=once)
 
     def wrapped(self, name: str, runtime: Runtime) -> Runtime:
-        return self._registry.wrapped(name, runtime)
+        return self._registry.apply_wrappers(name, runtime)
 
     def names(self) -> Mapping[Cid, str]:
         return self._registry.names()

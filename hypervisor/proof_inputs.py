@@ -25,7 +25,7 @@ Shape = InputKind | list[Any] | tuple[Any, ...]
 
 _UNSIGNED, _NEGATIVE, _BYTES, _ARRAY, _TAG = 0, 1, 2, 4, 6
 _BREAK: Final = 0xFF
-_IN_PIECES: Final = 0x1F
+_INDEFINITE_LENGTH: Final = 0x1F
 _MAX_DEPTH: Final = 256
 _SIGNED_LIMIT: Final = 1 << 63
 
@@ -134,7 +134,7 @@ class _Reader:
     def _length(self, major: int) -> int | None:
         """Read a head of a major type, and return its length; None for indefinite length."""
         head = self._take(1)[0]
-        if head == major << 5 | _IN_PIECES:
+        if head == major << 5 | _INDEFINITE_LENGTH:
             return None
         # Network rule: the bits of the major type are masked, not compared, so an integer's head is accepted too.
         return self._argument(head & ~(major << 5), 8)

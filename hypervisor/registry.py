@@ -69,8 +69,8 @@ class Registry:
             if name in self._runtimes:
                 self._runtimes[name] = wrapper(self._runtimes[name])
 
-    def wrapped(self, name: str, runtime: Runtime) -> Runtime:
-        """Apply the wrappers of a name to a substitute runtime."""
+    def apply_wrappers(self, name: str, runtime: Runtime) -> Runtime:
+        """Return a runtime with the wrappers of a name applied to it."""
         for wrapper in self._wrappers.get(name, ()):
             runtime = wrapper(runtime)
         return runtime
@@ -84,7 +84,7 @@ class Registry:
         with self._lock:
             runtime = self._runtimes.get(name)  # may be set by another thread
             if runtime is None:
-                runtime = self._runtimes[name] = self.wrapped(name, factory(self._services))
+                runtime = self._runtimes[name] = self.apply_wrappers(name, factory(self._services))
         return runtime
 
     def _factory(self, name: str, subject: str) -> RuntimeFactory:

@@ -1,12 +1,12 @@
-"""Refusals of a network, and failures on it.
+"""Errors of a network: transactions that it refuses, and executions that fail.
 
 NetworkError
 |- TransactionRefused    a transaction that never reaches a block; `reason` is a word for programs
-|- TransactionFailed     a transaction in a block whose execution failed; `receipt` has it all
+|- TransactionFailed     a transaction in a block whose execution failed; `receipt` has the details
 |- CallFailed            a call or an estimate that failed; exit code, revert data
 |  `- AllowanceExceeded  an estimate for which no gas limit suffices (and its BelowInclusionCost)
-|- UnknownBlock          a block that the chain does not have
-|- UnknownTransaction    a transaction that no block of the chain has
+|- UnknownBlock          a block that is not part of the chain
+|- UnknownTransaction    a transaction that is not in a block of the chain
 `- NotReproduced         a transaction that cannot be replayed, because the state was edited
 """
 

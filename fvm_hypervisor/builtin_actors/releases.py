@@ -37,8 +37,8 @@ class Release:
         return f"v{self.version}-{self.network}"
 
     @property
-    def published_as(self) -> str:
-        """Name of the official file."""
+    def official_file_name(self) -> str:
+        """Name of the file on the official download page, such as `builtin-actors-mainnet.car`."""
         return _file(self.network)
 
 

@@ -8,7 +8,7 @@ from fvm_hypervisor.cli.foreign_options import ForeignOptions
 
 _ONE_CHAIN = "every block and transaction of a chain is stored"
 _STATES = "--keep-states N limits the stored states (default: 4100, as anvil's 500 and 3600; with --state all)"
-NOT_HERE: Final = {
+UNSUPPORTED: Final = {
     "--cache-path": "compiled modules are stored in the user's cache folder (XDG_CACHE_HOME)",
     "--celo": "the network is Filecoin's, or has Ethereum's rules (--rules)",
     "--code-size-limit": "a contract has at most 24,576 bytes on the network; `hypervisor test` can change it",
@@ -53,4 +53,4 @@ class NodeCommand(ForeignOptions):
 
     origin = "anvil"
     here = "this node"
-    reasons: ClassVar = {**NOT_HERE, **{short: NOT_HERE[name] for short, name in _SHORT.items()}, **_OUTPUT}
+    reasons: ClassVar = {**UNSUPPORTED, **{short: UNSUPPORTED[name] for short, name in _SHORT.items()}, **_OUTPUT}

@@ -12,7 +12,7 @@ _CHAIN = "--rules selects Ethereum's or Filecoin's rules"
 _RATE = "after a node's first refusal, requests are limited to 330 compute units per second"
 _COMPILER = "the compiler only generates what tests need: use forge build for other output"
 _WATCHED = "the folders src, test and script are watched, and a running test run is never interrupted"
-NOT_HERE: Final = {
+UNSUPPORTED: Final = {
     "--always-use-create-2-factory": "CREATE2 is executed by the contract itself, as in forge by default",
     "--ast": _COMPILER,
     "--block-difficulty": "there is no difficulty since the merge: vm.prevrandao sets the value that replaced it",
@@ -55,7 +55,7 @@ NOT_HERE: Final = {
     "--use-literal-content": _COMPILER,
     "--watch-delay": "a run starts when files stop changing",
 }
-ALWAYS: Final = {"--no-cache": NOT_HERE["--no-cache"]}
+ALWAYS: Final = {"--no-cache": UNSUPPORTED["--no-cache"]}
 """Reasons for options missing in every command that compiles a project."""
 ALIASES: Final = {
     "--no-block-gas-limit": "--disable-block-gas-limit",
@@ -74,7 +74,7 @@ class TestCommand(ForeignOptions):
     __test__ = False  # pytest would collect a class named Test*
     origin = "forge"
     here = "this command"
-    reasons: ClassVar = {**NOT_HERE, **{short: NOT_HERE[name] for short, name in ALIASES.items()}}
+    reasons: ClassVar = {**UNSUPPORTED, **{short: UNSUPPORTED[name] for short, name in ALIASES.items()}}
 
     own: ClassVar = {"--lab": "select labs with --rules, as in --rules lab:rent"}
 

@@ -1,7 +1,8 @@
 """A tracer that tracks the open calls of an execution and lets a plan decide at each position whether to stop.
 
-A plan selects the instructions that it checks in each frame; all others run at the engine's full speed. At a stop,
-`wait` is called, which returns the next plan.
+A position is an instruction of a contract or a mark: the start or end of a call, or a syscall. A plan selects the
+instructions that it checks in each frame; all others run at the engine's full speed. At a stop, `wait` is called,
+which returns the next plan.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Pages of named things: built-in actors, their methods, and functions and events of known contracts.
+"""Search by name: built-in actors and their methods, and functions and events of known contracts.
 
-The page of a function lists the contracts that have it and the newest messages that call it. The page of an event
-lists its newest logs.
+A function's results are the contracts that have it and the newest messages that call it. An event's results are its
+newest logs.
 """
 
 from __future__ import annotations

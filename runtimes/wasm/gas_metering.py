@@ -29,8 +29,11 @@ from runtimes.wasm.opcodes import (
 )
 
 COUNTED_CALL = 13
-"""Price in instructions of a call of the module's own function, including the network's stack counting: add, check,
-call, subtract; fifteen instructions, of which unreachable and end are free."""
+"""Number of priced instructions for a call of a function of the module itself.
+
+The network's stack limiter replaces such a call by fifteen instructions: they add the callee's stack height to a
+counter, check the counter, call the function, and subtract the height. Two of them (`unreachable`, `end`) are free.
+"""
 
 _STRAIGHT = [count if op != CALL else 0 for op, count in enumerate(PRICE)]
 
@@ -52,8 +55,8 @@ class Charges:
 class _Control:
     """An open control block.
 
-    It has its metered block (start index, start offset and depth, price so far) and the outermost control block it
-    branches to.
+    Holds its current metered block (start index, start offset and depth, price so far), and the outermost control
+    block that a branch inside of it targets.
     """
 
     __slots__ = ("depth", "farthest", "is_loop", "offset", "price", "start")

@@ -26,9 +26,10 @@ from hypervisor.user_files import user_folder
 DIGEST = 32
 MAX_BYTES = 1 << 30
 """Maximum total size of the files in bytes: about forty bundles. The least recently used are deleted first."""
-_SHARE = 16
-"""Fraction of MAX_BYTES that a process writes between two scans of the folder, and that a scan frees. Scanning after
-every write would take longer than compiling.
+_SCAN_DIVISOR = 16
+"""A process scans the folder after writing `MAX_BYTES // _SCAN_DIVISOR` bytes; a scan of a full folder frees as much.
+
+Scanning after every write would take longer than compiling.
 """
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 _log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class ModuleCache:
         """Delete the least recently used files above the limit; return the bytes to write before the next scan."""
         assert self._folder is not None
         files = [_age_and_size(path) for path in self._folder.iterdir() if path.name != _SECRET]
-        total, part = sum(size for _, size, _ in files), MAX_BYTES // _SHARE
+        total, part = sum(size for _, size, _ in files), MAX_BYTES // _SCAN_DIVISOR
         if total > MAX_BYTES:
             for _, size, path in sorted(files):
                 if total <= MAX_BYTES - part:

@@ -25,7 +25,7 @@ from hypervisor.once import once
 from runtimes.wasmtime.raw import ByteVector, HostFunction, Library, check_memory, library
 
 POOL_SIZE: Final = 256
-"""Number of slots: enough for all but the deepest nested calls; they take a TiB of address space."""
+"""Number of slots, enough for all but the deepest nested calls. They reserve one TiB of address space."""
 
 MEMORY_BYTES: Final = 512 << 20
 TABLE_ELEMENTS: Final = 20_000
@@ -36,8 +36,8 @@ _SETTINGS: Final = MappingProxyType(
         "max_memory_size": MEMORY_BYTES,
         "table_elements": TABLE_ELEMENTS,
         "max_core_instance_size": 1 << 20,
-        # Small guests only write to the first pages. Of an actor's memory, which begins with a mostly unused stack, it
-        # is faster to release the rest than to restore it.
+        # Small guests only write to the first pages. An actor's memory begins with a mostly unused stack; releasing
+        # the pages after it is faster than restoring them.
         "linear_memory_keep_resident": 1 << 14,
         "table_keep_resident": 1 << 16,
         "max_unused_warm_slots": 32,

@@ -1,7 +1,6 @@
-"""Several instances in one store: a module and those whose exports it imports. For the lab `libraries`.
+"""Several instances in one wasmtime store: a module and the modules whose exports it imports (lab `libraries`).
 
-As in `raw`, they are created, called and deleted by one invocation on its thread. The last instance created is the one
-that is called.
+As in `raw`, one invocation creates, calls and deletes the instances on its thread. The instance created last is called.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from runtimes.wasmtime.engine import CompiledModule, Linker
 from runtimes.wasmtime.raw import Extern, Instance, Library, Trap
 
 HOST: Final = -1
-"""Place of imports that are host functions."""
+"""Value of `ImportSource.instance_index` for an import that is a host function."""
 
 
 @cache
@@ -49,14 +48,18 @@ class Part:
 
 
 class LinkedInstance(Instance):
-    """A guest made of several instances, in a store limited to these."""
+    """A guest that consists of several instances, in a store that holds no others."""
 
     __slots__ = ("_parts", "_room")
 
     def __init__(
         self, lib: Library, engine: int, memory_bytes: int, table_elements: int, *, count: int, library_bytes: int
     ) -> None:
-        """`count` is the number of instances. All but the last may have memories of `library_bytes`."""
+        """Create the store for `count` instances.
+
+        The memory of the last one is limited to `memory_bytes`, the memory of each other one to the larger of
+        `memory_bytes` and `library_bytes`.
+        """
         super().__init__(lib, engine, memory_bytes, table_elements)
         self._parts = (c_int64 * (2 * count))()
         self._room = memory_bytes

@@ -18,7 +18,7 @@ from bridge.filecoin_call import (
     decode_method_return,
     encode_call_return,
     encode_method_calldata,
-    refused_exit,
+    failed_send_exit,
 )
 from hypervisor.exit_codes import ErrorNumber
 from store.cid import CBOR, DAG_CBOR, RAW
@@ -101,7 +101,7 @@ def test_return_data_is_decodable_by_solidity(exit_code: int, codec: int, data: 
 
 
 def test_refused_send_has_negative_exit_code() -> None:
-    assert encode_call_return(refused_exit(ErrorNumber.NOT_FOUND), 0, b"")[:32].hex() == "ff" * 31 + "fa"
+    assert encode_call_return(failed_send_exit(ErrorNumber.NOT_FOUND), 0, b"")[:32].hex() == "ff" * 31 + "fa"
 
 
 def test_selector_matches_signature() -> None:

@@ -40,7 +40,7 @@ def _read_only_forgotten() -> Iterator[None]:
 @contextmanager
 def _refusal_unsigned() -> Iterator[None]:
     """Report a send that the machine refuses as an exit code of the actor."""
-    with patch("runtimes.evm.precompiles.filecoin.refused_exit", int):
+    with patch("runtimes.evm.precompiles.filecoin.failed_send_exit", int):
         yield
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.cli.forge_options import ALIASES, NOT_HERE
+from fvm_hypervisor.cli.forge_options import ALIASES, UNSUPPORTED
 from fvm_hypervisor.soltest.foundry_keys import NOT_READ
 from fvm_hypervisor.soltest.project import load_project
 from hypervisor.errors import InvalidInput
@@ -89,7 +89,7 @@ _OTHER_MEANING: Final = {
 def _supported(option: str) -> str:
     if option in _OTHER_MEANING:
         return _OTHER_MEANING[option]
-    reasons: Mapping[str, str] = {**NOT_HERE, **{alias: NOT_HERE[name] for alias, name in ALIASES.items()}}
+    reasons: Mapping[str, str] = {**UNSUPPORTED, **{alias: UNSUPPORTED[name] for alias, name in ALIASES.items()}}
     return "yes" if option in own_options() else f"no: {reasons[option]}"
 
 

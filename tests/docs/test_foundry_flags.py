@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fvm_hypervisor.cli.forge_options import ALIASES, NOT_HERE
+from fvm_hypervisor.cli.forge_options import ALIASES, UNSUPPORTED
 from fvm_hypervisor.soltest.foundry_keys import NOT_READ
 from tests.docs.forge_names import recorded
 from tests.docs.foundry_flags_page import ELSEWHERE, PAGE, own_options, reads, replaced
@@ -26,6 +26,6 @@ def test_each_option_and_key_of_forge_has_its_row() -> None:
 
 
 def test_missing_flag_lists_contain_no_stale_entries() -> None:
-    assert set(NOT_HERE) | set(ALIASES) <= {*NAMES["test"], "-D", "-k", "-r"}
+    assert set(UNSUPPORTED) | set(ALIASES) <= {*NAMES["test"], "-D", "-k", "-r"}
     assert set(ELSEWHERE) <= {*NAMES["coverage"], *NAMES["snapshot"]} - own_options()
     assert set(NOT_READ) == {key for key in NAMES["keys"] if not reads(key)}

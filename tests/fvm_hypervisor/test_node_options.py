@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.anvil_options import NOT_HERE
+from fvm_hypervisor.cli.anvil_options import UNSUPPORTED
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.node import allow_open_files
 from fvm_hypervisor.cli.rpc_client import ask
@@ -461,7 +461,7 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
             ["--rules", "ethereum", "--hardfork", ""],
             "--hardfork has an empty name: name a hardfork, or omit the option",
         ),
-        *(([option, "1"], f"{option} is an option of anvil that this node does not have: ") for option in NOT_HERE),
+        *(([option, "1"], f"{option} is an option of anvil that this node does not have: ") for option in UNSUPPORTED),
     ],
 )
 def test_an_option_that_cannot_be_is_one_sentence_and_status_2(options: list[str], words: str) -> None:
@@ -483,8 +483,8 @@ def test_every_anvil_option_is_supported_or_listed_as_missing() -> None:
         --auto-impersonate --disable-console-log --disable-default-create2-deployer --disable-pool-balance-checks
         --memory-limit --print-traces --steps-tracing --celo --network"""
     known = set(re.findall(r"--[a-z0-9-]+", CliRunner().invoke(app, ["node", "--help"], env={"COLUMNS": "200"}).output))
-    assert set(anvil.split()) <= known | set(NOT_HERE)
-    assert not known & set(NOT_HERE)
+    assert set(anvil.split()) <= known | set(UNSUPPORTED)
+    assert not known & set(UNSUPPORTED)
 
 
 @pytest.mark.slow

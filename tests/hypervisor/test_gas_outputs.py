@@ -39,7 +39,7 @@ def test_overestimated_gas_is_burnt_as_on_the_network(used: int, limit: int, ref
         (100, 110, 6, 1, 600, 0, 400, 0, 60),
     ],
 )
-def test_the_prepaid_money_is_split_as_on_the_network(
+def test_prepaid_gas_fee_is_split_as_on_the_network(
     used: int, limit: int, fee_cap: int, premium: int, burn: int, over_burn: int, penalty: int, tip: int, refund: int
 ) -> None:
     outputs = gas_outputs(used, limit, 10, fee_cap, premium)
@@ -62,7 +62,7 @@ money = st.integers(0, 10**12)
 
 @settings(deadline=None)
 @given(st.integers(0, 10**10), st.integers(1, 10**10), money, money, money)
-def test_nothing_of_the_prepaid_money_is_lost_or_made(used: int, limit: int, base: int, cap: int, premium: int) -> None:
+def test_split_conserves_the_prepaid_gas_fee(used: int, limit: int, base: int, cap: int, premium: int) -> None:
     used = min(used, limit)
     outputs = gas_outputs(used, limit, base, cap, premium)
     parts = (outputs.base_fee_burn, outputs.over_estimation_burn, outputs.miner_tip, outputs.refund)

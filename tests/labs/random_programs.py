@@ -13,18 +13,18 @@ from typing import Any
 from bench.recorded import RunRecord, finish, options
 
 Shown = tuple[list[str], tuple[bool, ...]]
-"""A program's findings, each `kind: words`, and whether it reached each further stage."""
+"""A program's findings, each as `kind: text`, and for each stage after the first True if the program reached it."""
 Plant = Callable[[], AbstractContextManager[Any]]
 """Function that installs a defect."""
 
 
 @dataclass(frozen=True)
 class RandomPrograms:
-    """Programs of a lab: the result for a seed, and the planted defects.
+    """Random programs of a lab: the function that runs the program of a seed, and the planted defects.
 
-    The first stage means no finding; a program reaches a stage only after all previous ones. Processes get `batch`
-    programs at a time; `around` is called for each. A defect is planted in one program of `part`, and in at least
-    `least`.
+    A program without findings reaches the first stage, and each later stage only after all previous ones. A process
+    runs `batch` programs at a time, in the context `around()`. A run with a planted defect has 1/`part` of the
+    programs, but at least `least`.
     """
 
     stages: tuple[str, ...]
@@ -70,7 +70,7 @@ class RandomPrograms:
         """Run the requested programs and return the exit code."""
         parser = options(description, 10_000)
         parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
-        parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")
+        parser.add_argument("--program", type=int, metavar="SEED", help="run one program and print its findings")
         chosen = parser.parse_args()
         if chosen.program is not None:
             print("\n".join(self.show(chosen.program)[0]) or "no finding")

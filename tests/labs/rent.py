@@ -91,7 +91,7 @@ class Program:
             code = self.send(self.world.account, actor, INVOKE_EVM, invoke_params(data))
         expected = ExitCode.SYS_ACTOR_ARCHIVED if actor in self.ledger.gone else 0
         if code != expected:
-            self.find(f"call: exit {code} where {expected} was due")
+            self.find(f"call: exit {code}, expected {expected}")
 
     def pay(self) -> None:
         """Pay an actor's rent, from itself, another tenant or the account."""
@@ -102,14 +102,14 @@ class Program:
         address = b"" if payer == actor and self.random.random() < 0.5 else Address.id(actor).to_bytes()
         taken = self.ask_rent(payer, PAY, [address], value)
         if taken is not None and taken != self.ledger.pay(payer, actor, value, self.epoch):
-            self.find("pay: another answer than the ledger's")
+            self.find("pay: the result differs from the ledger's")
 
     def opt_out(self) -> None:
         """Make a tenant opt out."""
         actor = self.random.choice(self.world.actors)
         taken = self.ask_rent(actor, OPT_OUT, [], 0)
         if taken is not None and taken != self.ledger.opt_out(actor):
-            self.find("opt out: another answer than the ledger's")
+            self.find("opt out: the result differs from the ledger's")
 
     def revive(self) -> None:
         """Resurrect an actor with a proof sent by the account or a tenant."""
@@ -123,7 +123,7 @@ class Program:
         if taken is None:
             return
         if taken != self.ledger.resurrect(payer, actor, value, good, self.epoch):
-            self.find(f"proof: {'taken' if taken else 'refused'}, and the ledger does not")
+            self.find(f"proof: {'accepted' if taken else 'rejected'}, unlike by the ledger")
         if not taken or gone is None:
             return
         self.played.resurrected.add(self.runtime(actor))
@@ -258,21 +258,21 @@ class Program:
         found = {actor: (one.deposit, one.size, one.due) for actor, one in books.items()}
         expected = {actor: (one.deposit, one.size, one.due) for actor, one in ledger.entries.items()}
         if found != expected:
-            self.find(f"books: {found} where the ledger has {expected}")
+            self.find(f"books: {found}, expected {expected} as in the ledger")
         if state.balance != sum(one.deposit for one in books.values()):
-            self.find("deposits: the rent actor holds another sum than its books say")
+            self.find("deposits: the rent actor's balance is not the sum of the deposits in its state")
         balances = {actor: int(machine.balance(Address.id(actor))) for actor in ledger.balances}
         if balances != ledger.balances:
-            self.find(f"money: {balances} where the ledger has {ledger.balances}")
+            self.find(f"money: {balances}, expected {ledger.balances} as in the ledger")
         for actor in self.world.actors:
             one = machine.state_tree.get_actor(actor)
             assert one is not None, "tenants are never deleted"
             if (one.code == ARCHIVED_CODE) != (actor in ledger.gone):
-                self.find("archive: another actor than the ledger's")
+                self.find("archive: the archived actors differ from the ledger's")
                 continue
             gone = archived(machine.store, one)
             if gone is not None and (gone.root, gone.size) != (ledger.gone[actor].root, ledger.gone[actor].size):
-                self.find("archive: another root or size than the ledger's")
+                self.find("archive: root or size differ from the ledger's")
 
     def look_for_blocks(self) -> None:
         """Check that state held only by an archived actor is no longer reachable."""

@@ -1,4 +1,4 @@
-"""Defects that an actor of streams may have, put into its state behind its back: a run must find each."""
+"""Planted defects of the reward actor with streams, applied to its state after a message. A run must find each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.streams.stage import RewardState
 
 
 def _payout_is_forgotten(method: int, before: RewardState, after: RewardState) -> RewardState | None:
-    """A claim is paid, and still owed."""
+    """Leave the accrued amount unchanged after a claim is paid."""
     return replace(after, streams=before.streams, accrued=before.accrued) if method == methods.CLAIM else None
 
 
 def _rounded_up(method: int, before: RewardState, after: RewardState) -> RewardState | None:
-    """An award gives the first explicit stream an attoFIL more than it minted for it."""
+    """Credit the first explicit stream one attoFIL more than the award minted for it."""
     if method != methods.AWARD_BLOCK_REWARD or after.explicit == before.explicit:
         return None
     (id_, amount), *others = after.accrued
@@ -26,7 +26,7 @@ def _rounded_up(method: int, before: RewardState, after: RewardState) -> RewardS
 
 
 def _map_as_given(method: int, _before: RewardState, after: RewardState) -> RewardState | None:
-    """Shares are stored in another order than that of the recipients' IDs."""
+    """Store the shares in an order other than that of the recipients' IDs."""
     return _reversed(after) if method == methods.SET_SHARES else None
 
 
@@ -39,7 +39,7 @@ def _reversed(after: RewardState) -> RewardState:
 
 
 def _too_heavy(method: int, _before: RewardState, after: RewardState) -> RewardState | None:
-    """A stream whose writer changes weighs the whole."""
+    """Give a stream the maximum weight when its distribution changes."""
     if method != methods.SET_DISTRIBUTION:
         return None
     streams = copy.deepcopy(after.streams)

@@ -1,7 +1,7 @@
-"""Executes WASM instructions on bit vectors of z3: what a sequence computes, for all inputs at once.
+"""Symbolic execution of WASM instruction sequences on z3 bit vectors, for all inputs at once.
 
-The bytes are decoded here, from the specification's tables, and not by what wrote them: so an opcode that is encoded
-wrongly means something else here, as it does for wasmtime. Whatever is not known is refused.
+The bytes are decoded here according to the tables of the specification, independently of the encoder under test. An
+opcode that is encoded wrongly therefore has another meaning here, as it has for wasmtime. Unknown opcodes are errors.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ _FIXED: Final = frozenset((0x7E, 0x86, 0x87, 0x88))
 
 @dataclass(slots=True)
 class Model:
-    """Locals and WASM's stack; `products` are what stands for the product of two limbs, by what is multiplied."""
+    """The locals and the operand stack of a WASM function."""
 
     locals: dict[int, Any]
     product: Callable[[Any, Any], Any]
-    """128 bits that stand for the product of two limbs."""
+    """Function that returns the 128-bit product of two limbs, possibly as an uninterpreted value."""
     stack: list[Any] = field(default_factory=list)
     bits: int = LIMB
-    """Width of the numbers that are 64 bits wide in WASM: less for code whose meaning does not depend on it."""
+    """Width of WASM's 64-bit numbers in the model; smaller for code whose result does not depend on the width."""
 
     def run(self, code: bytes) -> None:
-        """Execute a sequence without branches. Raises ValueError for an instruction that is not known here."""
+        """Execute a sequence without branches. Raises ValueError for an unknown instruction."""
         place = 0
         while place < len(code):
             opcode = code[place]
@@ -88,10 +88,10 @@ class Model:
             self.locals[number] = self.stack[-1]
 
     def plain(self, opcode: int) -> None:
-        """Execute an instruction without operands in the code."""
+        """Execute an instruction without immediate operands."""
         stack = self.stack
         if self.bits != LIMB and opcode in _FIXED:
-            raise ValueError(f"the meaning of 0x{opcode:02x} depends on the width of numbers")
+            raise ValueError(f"the result of opcode 0x{opcode:02x} depends on the width of numbers")
         if opcode in BINARY:
             b, a = stack.pop(), stack.pop()
             stack.append(BINARY[opcode](a, b))
@@ -115,10 +115,10 @@ class Model:
             b, a = stack.pop(), stack.pop()
             stack.append(z3.Extract(63, 0, self.product(a, b)))
         else:
-            raise ValueError(f"an instruction that is not modelled: 0x{opcode:02x}")
+            raise ValueError(f"opcode 0x{opcode:02x} is not modelled")
 
     def wide(self, number: int) -> None:
-        """Execute an instruction of wide arithmetic."""
+        """Execute an instruction of the wide-arithmetic proposal."""
         stack = self.stack
         if number in (0x13, 0x14):
             high, low, upper, lower = stack.pop(), stack.pop(), stack.pop(), stack.pop()
@@ -128,7 +128,7 @@ class Model:
             b, a = stack.pop(), stack.pop()
             self._put_wide(self.product(a, b))
         else:
-            raise ValueError(f"an instruction that is not modelled: 0xfc {number}")
+            raise ValueError(f"opcode 0xfc {number} is not modelled")
 
     def _put_wide(self, value: Any) -> None:
         bits = self.bits

@@ -3,7 +3,8 @@
 A generated module has the contract's class with a method per function, dataclasses for structs, events and errors,
 and the ABI and bytecode, so it needs no other file. The base classes are in `localnet.contracts.typed_contract`.
 
-    module(read(Path("out/Vault.sol/Vault.json")))     the text of vault.py
+    (vault,) = modules(["out/Vault.sol/Vault.json"])
+    Path(vault.file).write_text(vault.text)            # vault.py
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """BLAKE2Xs, the extendable-output form of BLAKE2s, for an output whose length is not fixed in advance.
 
-Source: https://www.blake2.net/blake2x.pdf and RFC 7693. `hashlib` hashes the input; it does not take the tree depth 0
-of the output blocks, so their compression function is here.
+Source: https://www.blake2.net/blake2x.pdf and RFC 7693. `hashlib` hashes the input. It rejects the tree depth 0 of the
+output blocks, so this module implements the compression function for them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from typing import Final
 _BLOCK: Final = 32
 _MASK: Final = 0xFFFFFFFF
 _UNKNOWN_LENGTH: Final = 0xFFFF
-"""Output length that is not fixed in advance; its place is above the 32 bits of the block's number."""
+"""XOF digest length of an output whose length is not fixed in advance.
+
+In the parameter block it follows the 32-bit node offset, which is the number of the output block.
+"""
 _IV: Final = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
 _SIGMA: Final = (
     (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),

@@ -95,6 +95,7 @@ class Accounts:
         self._touched_ripemd160 = False
         """True if the message has touched `_RIPEMD160`, even if that was rolled back."""
         self._early = False
+        """True if the message has warmed a slot of an address that had no account (`warm_slot`)."""
         self._in_parts = False
         """True if a part of the message was already written to the state (`commit_part`)."""
         self.evm_code = contracts.evm_code
@@ -152,7 +153,7 @@ class Accounts:
             self._journal.set((ADDRESS, actor), address)
         return address
 
-    def name(self, actor: ActorID, address: EthAddress) -> None:
+    def set_address(self, actor: ActorID, address: EthAddress) -> None:
         """Assign another address to an actor in this message."""
         self._journal.set((ADDRESS, actor), address)
 
@@ -178,7 +179,7 @@ class Accounts:
         state = self._tree.existing(actor)
         self._tree.set_actor(actor, state.with_balance(min(state.balance + amount, MAX_BALANCE)))
 
-    def add_wrapped(self, actor: ActorID, amount: int) -> None:
+    def add_modulo(self, actor: ActorID, amount: int) -> None:
         """Credit an actor modulo 2^256."""
         state = self._tree.existing(actor)
         self._tree.set_actor(actor, state.with_balance((state.balance + amount) & MAX_BALANCE))
@@ -266,7 +267,7 @@ class Accounts:
         return self._contracts.storage(root).get(slot)
 
     def load(self, actor: ActorID, slot: int) -> tuple[int, bool]:
-        """Return a slot's word and whether it was warm; it is warm afterwards."""
+        """Warm a slot; return its word, and True if it was warm before."""
         word: int | None = self._journal.get((actor, slot_key(slot)))
         if word is not None:
             return word, True
@@ -570,7 +571,7 @@ class Accounts:
         if after != before or state.head == EMPTY_ARRAY_CID:
             self._tree.set_actor(actor, form(after, state))
 
-    # --- parts ------------------------------------------------------------------------------------------------
+    # --- code -------------------------------------------------------------------------------------------------
 
     def _code(self, actor: ActorID | None) -> tuple[Cid, bytes]:
         state = None if actor is None else self._tree.get_actor(actor)

@@ -253,7 +253,7 @@ class Application:
         """Call from the system address, which has no account; the machine's system actor stands for it."""
         self._calls.origin = SYSTEM_ACTOR
         self._reserve(self._gas.limit - SYSTEM_CALL_GAS)
-        self._accounts.name(SYSTEM_ACTOR, SYSTEM_ADDRESS)
+        self._accounts.set_address(SYSTEM_ACTOR, SYSTEM_ADDRESS)
         result, created = self._call(SYSTEM_ACTOR)
         return self._finish(result, created, self._gas.used, GasOutputs())
 

@@ -142,7 +142,7 @@ class EthereumCalls(CallManager):
         self.ethereum_rules = rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
         super().__init__(machine, rules, gas, MessageOrigin(origin, origin_address, nonce), None, self.accounts.journal)
         if fork.transfer_logs:
-            self.accounts.name(SYSTEM_ACTOR, SYSTEM_ADDRESS)
+            self.accounts.set_address(SYSTEM_ACTOR, SYSTEM_ADDRESS)
         self.state_gas = StateGasMeter(self.accounts.journal) if fork.state_gas else None
         """The meter of state gas, if the fork has it (`runtimes.evm.ethereum.metered_calls`)."""
         self.prices = FREE

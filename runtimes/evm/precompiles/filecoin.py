@@ -12,7 +12,7 @@ from bridge.filecoin_call import (
     ActorCall,
     decode_call,
     encode_call_return,
-    refused_exit,
+    failed_send_exit,
 )
 from hypervisor.address import Address
 from hypervisor.errors import AddressError, SyscallError
@@ -76,11 +76,11 @@ def _call_actor(host: PrecompileHost, inputs: CallInputs, by_id: bool) -> bytes:
         raise PrecompileFailure(f"{unread}{_target_of(inputs.data) if by_id else ''}") from None
     target = Address.id(call.target) if isinstance(call.target, int) else _parse_address(call.target)
     if call.value > _U128_MAX:
-        return encode_call_return(refused_exit(ErrorNumber.INSUFFICIENT_FUNDS), 0, b"")
+        return encode_call_return(failed_send_exit(ErrorNumber.INSUFFICIENT_FUNDS), 0, b"")
     try:
         return _send(host, target, call, gas_limit(host, inputs.gas))
     except SyscallError as error:
-        return encode_call_return(refused_exit(error.number), 0, b"")
+        return encode_call_return(failed_send_exit(error.number), 0, b"")
 
 
 def _target_of(data: bytes) -> str:

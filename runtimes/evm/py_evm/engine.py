@@ -25,7 +25,7 @@ from runtimes.evm.engine import (
 )
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 from runtimes.evm.py_evm.ethereum import ETHEREUM
-from runtimes.evm.py_evm.opcodes import OWN, undefined
+from runtimes.evm.py_evm.opcodes import OPCODE_FUNCTIONS, undefined
 
 Function = Callable[[FrameComputation], CallInputs | CreateInputs | None]
 Row = tuple[int, Function]
@@ -40,7 +40,7 @@ _STATUS_OF_ERROR = {
 }
 
 
-_FAMILIES: Mapping[str, Mapping[str, Function]] = MappingProxyType({"filecoin": OWN, "ethereum": ETHEREUM})
+_FAMILIES: Mapping[str, Mapping[str, Function]] = MappingProxyType({"filecoin": OPCODE_FUNCTIONS, "ethereum": ETHEREUM})
 
 
 class PyEvmTable:

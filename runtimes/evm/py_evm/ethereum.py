@@ -11,7 +11,7 @@ from typing import Final, cast
 from bridge.addresses import word_to_address
 from runtimes.evm.engine import BlobHost, CallInputs, CallKind, CreateInputs, Status, SubcallInputs
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
-from runtimes.evm.py_evm.opcodes import OWN, require_writable
+from runtimes.evm.py_evm.opcodes import OPCODE_FUNCTIONS, require_writable
 
 _NO_DEPTH: Final = range(91, 128)
 _NO_PAIR: Final = range(82, 128)
@@ -137,7 +137,7 @@ def _calling(kind: CallKind) -> Callable[[FrameComputation], SubcallInputs]:
     return call
 
 
-def _creating(salted: bool) -> Callable[[FrameComputation], SubcallInputs]:
+def _create_opcode(salted: bool) -> Callable[[FrameComputation], SubcallInputs]:
     def create(frame: FrameComputation) -> SubcallInputs:
         # STACK
         value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
@@ -153,12 +153,12 @@ def _creating(salted: bool) -> Callable[[FrameComputation], SubcallInputs]:
 
 
 ETHEREUM: Final[Mapping[str, Callable[[FrameComputation], SubcallInputs | None]]] = MappingProxyType({
-    **OWN,
+    **OPCODE_FUNCTIONS,
     "BLOBHASH": _blobhash, "BLOBBASEFEE": _blobbasefee, "SLOTNUM": _slotnum,
     "DUPN": _dupn, "SWAPN": _swapn, "EXCHANGE": _exchange,
     "EXTCODECOPY": _extcodecopy, "RETURNDATACOPY": _returndatacopy,
     "CALL": _calling(CallKind.CALL), "CALLCODE": _calling(CallKind.CALLCODE),
     "DELEGATECALL": _calling(CallKind.DELEGATECALL), "STATICCALL": _calling(CallKind.STATICCALL),
-    "CREATE": _creating(salted=False), "CREATE2": _creating(salted=True),
+    "CREATE": _create_opcode(salted=False), "CREATE2": _create_opcode(salted=True),
 })  # fmt: skip
 """Functions by mnemonic."""

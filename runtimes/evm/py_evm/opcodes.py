@@ -1,9 +1,9 @@
-"""The opcodes that reach the machine, those with dynamic gas for sizes, and the few that differ from py-evm.
+"""The opcodes that are not py-evm's: those that access state, those with size-dependent gas, and a few that differ.
 
-Each function has the paragraphs of the execution specifications: stack, gas, operation, program counter. The loop has
-charged the static gas and advanced the program counter before; the host's operation charges prices that depend on the
-state. Opcodes that leave the frame return the subcall's inputs, and the engine pushes its outcome. Everything not in
-`OWN` is py-evm's (Cancun); docs/engines.md lists the parts of py-evm in use.
+Each function has the paragraphs of the execution specifications: stack, gas, operation, program counter. The
+interpreter loop has already charged the static gas and advanced the program counter. The host charges prices that
+depend on the state. Opcodes that leave the frame return the subcall's inputs, and the engine pushes its outcome. All
+opcodes not in `OPCODE_FUNCTIONS` are py-evm's (Cancun); docs/engines.md lists the parts of py-evm in use.
 """
 
 from collections.abc import Callable, Mapping
@@ -308,7 +308,7 @@ def _call_without_value(kind: CallKind) -> Callable[[FrameComputation], SubcallI
     return call
 
 
-def _creating(salted: bool) -> Callable[[FrameComputation], SubcallInputs | None]:
+def _create_opcode(salted: bool) -> Callable[[FrameComputation], SubcallInputs | None]:
     def create(frame: FrameComputation) -> SubcallInputs | None:
         # STACK
         value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
@@ -342,7 +342,7 @@ def _selfdestruct(frame: FrameComputation) -> None:
     # PROGRAM COUNTER: the frame ends
 
 
-OWN: Final[Mapping[str, Callable[[FrameComputation], SubcallInputs | None]]] = MappingProxyType({
+OPCODE_FUNCTIONS: Final[Mapping[str, Callable[[FrameComputation], SubcallInputs | None]]] = MappingProxyType({
     "EXP": _exp, "CALLDATACOPY": _copy_from(lambda frame: frame.frame.calldata),
     "CODECOPY": _copy_from(lambda frame: frame.frame.code.data), "MCOPY": _mcopy,
     "CLZ": _clz, "BALANCE": _balance, "ORIGIN": _origin, "GASPRICE": _context("gas_price"),
@@ -354,9 +354,9 @@ OWN: Final[Mapping[str, Callable[[FrameComputation], SubcallInputs | None]]] = M
     "CHAINID": _context("chain_id"), "SELFBALANCE": _selfbalance, "BASEFEE": _context("base_fee"),
     "SLOAD": _sload, "SSTORE": _sstore, "JUMP": _jump, "JUMPI": _jumpi, "GAS": _gas, "TLOAD": _tload,
     "TSTORE": _tstore, "LOG0": _log(0), "LOG1": _log(1), "LOG2": _log(2), "LOG3": _log(3), "LOG4": _log(4),
-    "CREATE": _creating(salted=False), "CREATE2": _creating(salted=True), "CALL": _call,
+    "CREATE": _create_opcode(salted=False), "CREATE2": _create_opcode(salted=True), "CALL": _call,
     "STATICCALL": _call_without_value(CallKind.STATICCALL),
     "DELEGATECALL": _call_without_value(CallKind.DELEGATECALL),
     "INVALID": _invalid, "SELFDESTRUCT": _selfdestruct,
 })  # fmt: skip
-"""Functions by mnemonic."""
+"""Mapping from mnemonic to function."""

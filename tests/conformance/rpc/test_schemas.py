@@ -18,19 +18,19 @@ from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, calldata
 from tests.localnet.rpc.conftest import Client
 
 MISSING = {
-    "debug_getBadBlocks": "no block is bad: the node makes them itself",
+    "debug_getBadBlocks": "the node produces all blocks itself, so none is invalid",
     "debug_getRawBlockAccessList": "Filecoin's blocks have no access lists",
     "testing_buildBlockV1": "builds blocks for Ethereum's consensus",
 }
 """Methods that the execution-apis list and the node does not have."""
 
 DIFFERENT = {
-    "eth_getProof": "proofs are of Filecoin's state: other nodes, and where they lie",
-    "eth_signTransaction": "the bytes alone, as anvil and viem have it, not an object with them",
+    "eth_getProof": "the proof consists of the nodes of Filecoin's state tree",
+    "eth_signTransaction": "the result is the raw transaction, as of anvil and viem, not an object that contains it",
 }
 """Methods whose results have another shape."""
 
-BEYOND = {
+EXTENDED = {
     "eth_getBlockReceipts": "blockTimestamp",
     "eth_getTransactionReceipt": "blockTimestamp",
 }
@@ -101,13 +101,13 @@ def specified(method: str, result: Any) -> Any:
     """Return a result, or each item of a list, without the field that extends its schema."""
     if isinstance(result, list):
         return [specified(method, item) for item in result]
-    if isinstance(result, dict) and method in BEYOND:
-        return {name: value for name, value in result.items() if name != BEYOND[method]}
+    if isinstance(result, dict) and method in EXTENDED:
+        return {name: value for name, value in result.items() if name != EXTENDED[method]}
     return result
 
 
 @pytest.mark.slow
-def test_results_fit_their_schemas(chain: ChainContents) -> None:
+def test_results_match_their_schemas(chain: ChainContents) -> None:
     wrong = {}
     for method, calls in samples(chain).items():
         found = [
@@ -120,7 +120,7 @@ def test_results_fit_their_schemas(chain: ChainContents) -> None:
     assert set(wrong) == set(DIFFERENT), wrong
 
 
-def test_results_of_sending_and_of_filters_fit_theirs(chain: ChainContents) -> None:
+def test_sending_and_filter_results_match_their_schemas(chain: ChainContents) -> None:
     rpc = chain.rpc
     snapshot = rpc("evm_snapshot")
     filters = [rpc("eth_newFilter", {}), rpc("eth_newBlockFilter"), rpc("eth_newPendingTransactionFilter")]
@@ -145,21 +145,21 @@ def test_results_of_sending_and_of_filters_fit_theirs(chain: ChainContents) -> N
     assert not wrong
 
 
-def test_every_method_is_compared_refused_or_known_to_be_missing(chain: ChainContents) -> None:
+def test_every_method_is_compared_unsupported_or_missing(chain: ChainContents) -> None:
     sent = {"eth_sendRawTransaction", "eth_sendTransaction", "eth_getFilterChanges", "eth_getFilterLogs"}
     offered = set(method_names()) & set(method_table())
     assert offered - set(REASONS) == set(samples(chain)) | sent
     assert set(method_names()) - set(method_table()) == set(MISSING)
 
 
-def test_a_result_that_does_not_fit_is_noticed(chain: ChainContents) -> None:
+def test_validator_reports_mismatching_result(chain: ChainContents) -> None:
     block = chain.rpc("eth_getBlockByNumber", "latest", False)
     assert schema_violations("eth_getBlockByNumber", {**block, "number": 5})
     assert schema_violations("eth_getBlockByNumber", {name: block[name] for name in block if name != "hash"})
 
 
-def test_a_schemas_own_references_and_fields_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests two-line schemas with the validator features that the official schemas need."""
+def test_validator_checks_references_and_required_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use a small schema with the validator features that the official schemas need."""
     block = {"type": "object", "required": ["number"], "properties": {"number": {"$ref": "#/components/schemas/uint"}}}
     schemas = {"uint": {"type": "string", "pattern": "^0x(0|[1-9a-f][0-9a-f]*)$"}}
     monkeypatch.setattr("tests.conformance.rpc.spec._schemas", lambda: schemas)

@@ -195,7 +195,7 @@ def test_a_release_that_is_not_pinned_here_has_no_url(library: Path, tmp_path: P
     write_stand_in(tmp_path / "known.car", tmp_path / "newer.car")
     release, path = add(tmp_path / "newer.car", "v20-devnet")
     path.unlink()
-    assert (release.url, release.published_as) == (None, "builtin-actors-devnet.car")
+    assert (release.url, release.official_file_name) == (None, "builtin-actors-devnet.car")
     with pytest.raises(BundleError, match=r"is not downloaded: get builtin-actors-devnet.car .* from where it came"):
         Bundle.open("v20-devnet")
     with pytest.raises(BundleError, match=r"the download URL of v20-devnet is unknown: pass it with --from URL"):

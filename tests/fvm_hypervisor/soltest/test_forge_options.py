@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.forge_options import ALIASES, NOT_HERE
+from fvm_hypervisor.cli.forge_options import ALIASES, UNSUPPORTED
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.suites import Reports, SuiteRuns
 from fvm_hypervisor.soltest import session, watching
@@ -40,8 +40,8 @@ def project(tmp_path: Path) -> Path:
 def test_forge_options_are_supported_or_rejected_with_remedy() -> None:
     shown = CliRunner().invoke(app, ["test", "--help"], env={"COLUMNS": "200"}).output
     known = set(re.findall(r"--[a-z][a-z0-9-]*", shown))
-    assert set(recorded()["test"]) <= known | set(NOT_HERE) | set(ALIASES)
-    assert not known & (set(NOT_HERE) | set(ALIASES))
+    assert set(recorded()["test"]) <= known | set(UNSUPPORTED) | set(ALIASES)
+    assert not known & (set(UNSUPPORTED) | set(ALIASES))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypervisor.errors import ActorExit, Fatal, OutOfGas
 from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, FrameOutcome, Status, SubcallOutcome
 from runtimes.evm.opcodes import OPCODE_NUMBERS
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
-from runtimes.evm.py_evm.opcodes import OWN
+from runtimes.evm.py_evm.opcodes import OPCODE_FUNCTIONS
 from tests.runtimes.evm.assembler import assemble, returned_word
 from tests.runtimes.evm.fake_host import CALLER, MYSELF, ORIGIN, OTHER, RULES, TABLE, FakeHost, frame_of, rules_of, run
 
@@ -258,7 +258,7 @@ def test_copied_bytes_have_zeros_behind_the_end_of_their_source(
 def test_py_evm_opcodes_in_use_charge_no_own_gas() -> None:
     """Every other opcode of the newest rules, on words that make its loops run."""
     for number, opcode in RULES.opcodes.items():
-        if opcode.name not in OWN and not opcode.name.startswith(("PUSH", "RETURN", "REVERT")):
+        if opcode.name not in OPCODE_FUNCTIONS and not opcode.name.startswith(("PUSH", "RETURN", "REVERT")):
             run(assemble("64 " * 20) + bytes([number]))
 
 

@@ -1,8 +1,9 @@
-"""Has forge and `hypervisor test` look for thirty planted bugs (docs/forge-differences.md).
+"""Compare how many runs forge and `hypervisor test` need to find thirty planted bugs (docs/forge-differences.md).
 
-Both get the same project, compiler (npm's), runs and seeds. An input is a bug; what counts is the median over the seeds
-of the runs before the find, of an invariant the sequences of twenty calls; a bug that is not found has used up all. A
-finding is a bug that forge finds with each seed, and that is found here with none; more runs than forge's are details.
+Both use the same project, compiler (from npm), number of runs and seeds. The result for a bug is the median, over the
+seeds, of the runs before it was found; for an invariant, a run is a sequence of twenty calls. A bug that was not found
+counts with all runs. A finding of this comparison is a bug that forge finds with each seed and `hypervisor test` with
+none.
 """
 
 from __future__ import annotations
@@ -29,27 +30,31 @@ FORGE: Final = tuple(
     PROJECT / "build" / "tests" / name / "node_modules" / ".bin" / "forge" for name in ("soltests", "clients")
 )
 DEPTH: Final = 20
-"""Calls in a sequence: an invariant has the number of runs divided by this."""
+"""Number of calls in a sequence of an invariant test, which gets 1/DEPTH of the runs."""
 BLIND: Final = "no dictionary"
 
 Runs = dict[str, int]
-"""Runs before the find by bug."""
+"""Mapping from bug to the number of runs before it was found."""
 
 
 def main() -> int:
-    """The exit code: 1 for a bug that only forge finds, 2 without the programs.
+    """Run the comparison. Return 1 if there is a finding, and 2 if forge or solc is missing.
 
-    forge has one thread: of several it would say the runs of one.
+    forge runs with one thread, because with several it reports the runs of only one.
     """
     names = bugs()
     parser = options(__doc__, len(names))
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--runs", type=int, default=20_000, help="of a fuzz test, and calls of an invariant, at most")
-    parser.add_argument("--corpus", action="store_true", help="look here once more, with a corpus that begins empty")
+    parser.add_argument(
+        "--runs", type=int, default=20_000, help="maximum runs of a fuzz test, and calls of an invariant"
+    )
+    parser.add_argument(
+        "--corpus", action="store_true", help="run `hypervisor test` also with an initially empty corpus"
+    )
     chosen = parser.parse_args()
     program = next((file for file in FORGE if file.exists()), None)
     if program is None or not PACKAGE.is_dir():
-        print(f"{NOT_RUN}no forge or no solc of npm: scripts/clients tests/soltests, scripts/clients tests/clients")
+        print(f"{NOT_RUN}forge or npm's solc is missing: scripts/clients tests/soltests, scripts/clients tests/clients")
         return 2
     started = time.monotonic()
     wanted = names[: chosen.count]
@@ -88,7 +93,7 @@ def main() -> int:
 
 
 def bugs() -> list[str]:
-    """The test contracts, fuzz tests and invariants by turns."""
+    """Return the test contracts, fuzz tests and invariants alternating."""
     kinds = ("testFuzz", "invariant_")
     rows: list[list[str]] = [[], []]
     for file in sorted((HERE / "test").glob("*.sol")):
@@ -112,18 +117,18 @@ def most(name: str, runs: int) -> int:
 
 
 def stage() -> None:
-    """The project as both find it."""
+    """Copy the project to the folder that both programs use."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     shutil.copytree(HERE, FOLDER, ignore=shutil.ignore_patterns("__*"))
 
 
 def here() -> list[str]:
-    """The command of this project."""
+    """Return the command line of `hypervisor test`."""
     return [str(Path(sys.executable).with_name("hypervisor")), "test", str(FOLDER), "--use", str(PACKAGE)]
 
 
 def found(command: Sequence[str], names: Sequence[str], seed: int, runs: int, profile: str = "default") -> Runs:
-    """The runs before each find; all of them where there is none."""
+    """Return the runs before each bug was found, or all runs for a bug that was not found."""
     for kept in ("fuzz", "invariant", "corpus", "test-failures"):
         shutil.rmtree(FOLDER / "cache" / kept, ignore_errors=True)
     settings = ["--json", "--fuzz-runs", str(runs), "--fuzz-seed", str(seed), "--match-contract", _exactly(names)]
@@ -160,7 +165,7 @@ def _exactly(names: Sequence[str]) -> str:
 
 
 def compared(name: str, theirs: Sequence[Runs], ours: Sequence[Runs], guided: Sequence[Runs]) -> dict[str, float]:
-    """The medians."""
+    """Return a bug's median runs by program."""
     rows = {"forge": theirs, "here": ours, "here with a corpus": guided}
     return {who: median(runs[name] for runs in found) for who, found in rows.items() if found}
 

@@ -42,12 +42,12 @@ def test_writing_a_warm_slot(original: int, current: int, new: int, price: int, 
 
 
 @pytest.mark.parametrize(("count", "gas"), [(0, 0), (1, 3), (22, 66), (23, 70), (724, 3195), (32_768, 2_195_456)])
-def test_memory_is_linear_and_a_512th_of_the_square(count: int, gas: int) -> None:
+def test_memory_expansion_costs_match_yellow_paper(count: int, gas: int) -> None:
     assert CANCUN_GAS.memory(count) == gas
 
 
 @given(st.integers(min_value=0, max_value=1 << 63))
-def test_a_call_gets_all_but_one_64th(gas: int) -> None:
+def test_call_receives_all_but_one_64th_of_gas(gas: int) -> None:
     assert prices.all_but_one_64th(gas) == gas - gas // 64
 
 
@@ -61,14 +61,14 @@ def test_a_call_gets_all_but_one_64th(gas: int) -> None:
         (148_099_578, 3_338_477, 18_446_739_238_971_471_609),
     ],
 )
-def test_the_blob_base_fee_is_that_of_eip_4844s_examples(excess: int, fraction: int, fee: int) -> None:
+def test_blob_base_fee_matches_eip_4844_examples(excess: int, fraction: int, fee: int) -> None:
     assert prices.fake_exponential(1, excess, fraction) == fee
 
 
-def test_flat_prices_are_py_evms_where_it_has_any() -> None:
+def test_static_gas_costs_match_py_evm() -> None:
     dynamic = {"SSTORE", "SLOAD", "EXTCODESIZE", "EXTCODEHASH", "EXTCODECOPY", "BALANCE"}
     dynamic |= {"CALL", "CALLCODE", "DELEGATECALL", "STATICCALL", "CREATE", "CREATE2", "SELFDESTRUCT"}
-    dynamic |= {"LOG1", "LOG2", "LOG3", "LOG4"}  # there the function takes 375 for each topic
+    dynamic |= {"LOG1", "LOG2", "LOG3", "LOG4"}  # py-evm's functions charge 375 per topic
     compared = 0
     theirs: Mapping[int, Any] = CANCUN_OPCODES
     for number, opcode in CANCUN.opcodes.items():
@@ -78,7 +78,7 @@ def test_flat_prices_are_py_evms_where_it_has_any() -> None:
     assert compared > 120
 
 
-def test_the_forks_differ_as_their_proposals_say() -> None:
+def test_forks_differ_only_in_their_eips() -> None:
     assert set(OSAKA.opcodes) - set(PRAGUE.opcodes) == {0x1E}
     assert PRAGUE.opcodes == CANCUN.opcodes
     assert [name for name in PRAGUE.precompiles.values() if name not in CANCUN.precompiles.values()] == [
@@ -87,7 +87,7 @@ def test_the_forks_differ_as_their_proposals_say() -> None:
     assert set(OSAKA.precompiles) - set(PRAGUE.precompiles) == {bytes(18) + b"\x01\x00"}
 
 
-def test_the_discounts_of_sums_of_products_are_py_evms() -> None:
+def test_msm_discounts_match_py_evm() -> None:
     point, scalar = 128, 32
     for count in (*range(1, 129), 200):
         g1 = G1_MSM_DISCOUNTS[min(count, 128) - 1]
@@ -114,7 +114,7 @@ def test_modexp_gas_matches_eip_2565_and_eip_7883(
     assert precompiles.modexp_price(lengths, head, OSAKA) == after
 
 
-def test_modexp_gives_no_answer_that_no_memory_holds() -> None:
+def test_modexp_with_oversized_result_runs_out_of_gas() -> None:
     lengths = b"".join(length.to_bytes(32, "big") for length in (0, 0, 8 * 10**9))
     with pytest.raises(OutOfGas, match="a result of 8000000000 bytes"):
         precompiles.run_precompile(CANCUN, "modexp", lengths, GasTracker(2**62))
