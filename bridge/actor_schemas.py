@@ -74,11 +74,11 @@ _RECEIVER: Final = "UniversalReceiver"
 
 @dataclass(frozen=True, slots=True)
 class ActorMethod:
-    """A method's name, and the schema types of its parameters and return value, if any."""
+    """A method's name, and the schema types of its parameters (`params`) and return value (`returns`), if any."""
 
     name: str
     params: str | None = None
-    answer: str | None = None
+    returns: str | None = None
 
 
 @cache

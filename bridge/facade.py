@@ -134,7 +134,7 @@ def facade(actor: str) -> Mapping[bytes, FacadeFunction]:
         terms = methods(actor)[method.number]
         name = function_name(method.name)
         inputs, takes_tuple = _parameters(types, terms.params)
-        outputs, returns_tuple = _parameters(types, terms.answer)
+        outputs, returns_tuple = _parameters(types, terms.returns)
         arguments, results = (sequence([part.coder for _, part in parts]) for parts in (inputs, outputs))
         selector = bytes(keccak((name + arguments.name).encode())[:SELECTOR])
         found[selector] = FacadeFunction(

@@ -80,7 +80,8 @@ class Interface:
         """Return the number of a method. Raises InvalidInput with the known methods."""
         return self._method(method)[0]
 
-    def named(self, number: int) -> ActorMethod | None:
+    def method_at(self, number: int) -> ActorMethod | None:
+        """Return the method with a number, or None."""
         if number == METHOD_SEND:
             return ActorMethod("Send")
         return next((known for each, known in self.methods.values() if each == number), None)
@@ -89,7 +90,7 @@ class Interface:
         """Return the name of a method given by name or number; None for an unknown number."""
         if isinstance(method, str):
             return method
-        known = self.named(method)
+        known = self.method_at(method)
         return known.name if known is not None and known.name in self.methods else None
 
     def message(self, method: str | int, value: Any = None, cbor: bytes | None = None) -> tuple[MethodNumber, bytes]:
@@ -129,11 +130,11 @@ class Interface:
             raise InvalidInput(f"parameters of {method}: {error}") from None
 
     def decode_return(self, method: str, data: bytes) -> Any:
-        """Decode a return value: structs as records, amounts as integers, addresses as `Address`; None for none.
+        """Decode a return value: structs as records, amounts as integers, addresses as `Address`; None if it is empty.
 
         Raises InvalidInput for data that does not match the schema.
         """
-        term = self._method(method)[1].answer
+        term = self._method(method)[1].returns
         if term is None or isinstance(self.schema.type_of(term), Unit):
             if data:
                 raise InvalidInput(f"return value of {method}: expected none, found {len(data)} bytes")
@@ -152,7 +153,7 @@ class Interface:
         if method is None:
             return f"0x{data.hex()}" if data else None
         self.decode_return(method, data)
-        term = self._method(method)[1].answer
+        term = self._method(method)[1].returns
         if term is None or not data:
             return None
         return as_json(self.schema, term, self.schema.read(term, decode(data)))
@@ -161,7 +162,7 @@ class Interface:
         """Format a method's signature: its name, parameters and return value."""
         _, known = self._method(method)
         return f"{method}({self._words(known.params)})" + (
-            f" -> {words}" if (words := self._words(known.answer)) else ""
+            f" -> {words}" if (words := self._words(known.returns)) else ""
         )
 
     def _method(self, method: str) -> tuple[MethodNumber, ActorMethod]:
@@ -184,7 +185,7 @@ class Interface:
                 return self.schema.name_of(term or "")
 
 
-NOTHING_KNOWN: Final = Interface(actor_schema("placeholder"), {})
+UNKNOWN_INTERFACE: Final = Interface(actor_schema("placeholder"), {})
 """Interface of an unknown actor."""
 
 
@@ -268,7 +269,7 @@ def _name(term: Term) -> str:
             return f"&{expected}"
 
 
-# --- values of Python or JSON to what Schema.write takes --------------------------------------------------------------
+# --- conversion of Python or JSON values for Schema.write -------------------------------------------------------------
 
 
 def _check_depth(value: Any) -> None:

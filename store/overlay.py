@@ -11,7 +11,7 @@ from store.memory import MemoryStore
 
 
 class OverlayStore:
-    """A `Store` that reads through to `base` and never writes to it. `closes`: close `base` with this store."""
+    """A `Store` that reads through to `base` and never writes to it. With `closes`, closing it also closes `base`."""
 
     def __init__(self, base: Store, *, closes: bool = False) -> None:
         self._base, self._closes = base, closes
@@ -79,11 +79,11 @@ class ReadOnlyStore:
 
     def put(self, cid: Cid, data: bytes) -> None:
         """Raise StoreReadOnly."""
-        raise StoreReadOnly("blocks are not stored here: this store was opened for reading")
+        raise StoreReadOnly("cannot store blocks: the store was opened read-only")
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Raise StoreReadOnly."""
-        raise StoreReadOnly("blocks are not stored here: this store was opened for reading")
+        raise StoreReadOnly("cannot store blocks: the store was opened read-only")
 
     def commit(
         self,
@@ -93,7 +93,7 @@ class ReadOnlyStore:
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
         """Raise StoreReadOnly."""
-        raise StoreReadOnly("cannot commit: the store was opened for reading")
+        raise StoreReadOnly("cannot commit: the store was opened read-only")
 
     def close(self) -> None:
         """Do nothing; the store belongs to the machine that commits."""

@@ -121,7 +121,7 @@ class ToolchainMissing(Exception):
 
 
 @dataclass(frozen=True)
-class Built:
+class BundleBuild:
     """Compiler output: modules in manifest order, modules that differ in each variant, and standalone modules."""
 
     modules: dict[str, bytes]
@@ -199,9 +199,9 @@ def find_compiler(folders: tuple[Path, ...] = (GUESTS, *STANDALONE)) -> str:
     return version
 
 
-def run_compiler(question: str) -> str:
-    """Run the pinned compiler with the arguments in `question` and return its output."""
-    command = ["rustup", "run", toolchain(), "rustc", *question.split()]
+def run_compiler(arguments: str) -> str:
+    """Run the pinned compiler with space-separated arguments and return its output."""
+    command = ["rustup", "run", toolchain(), "rustc", *arguments.split()]
     done = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
@@ -216,7 +216,7 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"RUSTUP_AUTO_INSTALL": "0", "CARGO_INCREMENTAL": "0", "CARGO_TARGET_DIR": str(BUILD)} | more
 
 
-def build() -> Built:
+def build() -> BundleBuild:
     """Compile every guest.
 
     Variants come first, because all builds of a crate share one output path and the plain build must remain.
@@ -226,7 +226,7 @@ def build() -> Built:
         for name, variant in VARIANTS.items()
     }
     modules = {name: compile_crate(GUESTS, crate) for name, crate in MANIFEST.items()}
-    return Built(modules, variants, {folder: compile_standalone(folder) for folder in STANDALONE})
+    return BundleBuild(modules, variants, {folder: compile_standalone(folder) for folder in STANDALONE})
 
 
 def compile_standalone(folder: Path) -> StandaloneBuild:
@@ -258,7 +258,7 @@ def compile_crate(workspace: Path, crate: str, features: tuple[str, ...] = ()) -
 # --- the committed files ----------------------------------------------------------------------------------------------
 
 
-def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
+def outputs(built: BundleBuild, compiler: str) -> dict[Path, bytes]:
     """Return the path and content of every generated file that is committed."""
     bundle, roots = write_bundle(built.modules, list(built.modules))
     record: dict[str, Any] = {

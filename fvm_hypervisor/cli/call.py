@@ -65,7 +65,7 @@ def call(
 
 
 def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[ContractInterface, str]:
-    """Return the interface to look a function up in, and the function's name there. Raises InvalidInput."""
+    """Return an interface with the function (from `--abi` or its signature), and its name. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import signature_interface
     from localnet.contracts.artifacts import find_artifact
@@ -92,7 +92,7 @@ def has_code(url: str, address: str, block: str = "latest") -> bool:
     return bool(ask(url, "eth_getCode", address, block) != "0x")
 
 
-def without_code(url: str, address: str) -> str:
+def no_code_text(url: str, address: str) -> str:
     """Return the error text for calling a function at an address without code."""
     from localnet.fork.node_client import redacted_url
 
@@ -106,7 +106,7 @@ def _ask_call(url: str, request: dict[str, str], block: str) -> str:
 
     result = ask(url, "eth_call", request, block)
     if result == "0x" and not has_code(url, request["to"], block):
-        raise NodeError(without_code(url, request["to"]))
+        raise NodeError(no_code_text(url, request["to"]))
     if not isinstance(result, str) or not _HEX.fullmatch(result):
         raise NodeError(f"{redacted_url(url)} returned {result!r:.80} for eth_call: expected hex data")
     return result

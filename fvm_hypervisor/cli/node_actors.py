@@ -7,7 +7,7 @@ from binascii import Error as Base64Error
 from pathlib import Path
 from typing import Any
 
-from bridge.interfaces import NOTHING_KNOWN, Interface
+from bridge.interfaces import UNKNOWN_INTERFACE, Interface
 from fvm_hypervisor.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable
@@ -90,7 +90,7 @@ def _node_interface(url: str, address: str, by_number: bool) -> Interface:
     except InvalidInput:
         if not by_number:
             raise
-        return NOTHING_KNOWN
+        return UNKNOWN_INTERFACE
 
 
 def _built_in(url: str, address: str) -> Interface:

@@ -114,7 +114,7 @@ def send(
 
 def _check_receiver(url: str, receiver: str, data: bytes) -> None:
     """Raise NodeError if a function is called at an address without code, except for built-in actors."""
-    from fvm_hypervisor.cli.call import has_code, without_code
+    from fvm_hypervisor.cli.call import has_code, no_code_text
     from fvm_hypervisor.cli.rpc_client import ask
     from localnet.fork.node_client import NodeError
 
@@ -125,7 +125,7 @@ def _check_receiver(url: str, receiver: str, data: bytes) -> None:
     except NodeError:
         return  # sending reports the error
     if response == "0x":
-        raise NodeError(f"{without_code(url, receiver)}; --force sends it anyway")
+        raise NodeError(f"{no_code_text(url, receiver)}; --force sends it anyway")
 
 
 def _print_refused_calls(

@@ -75,10 +75,11 @@ class DraftMigration:
 
 @dataclass(frozen=True, slots=True)
 class DraftVersion:
-    """A draft version read from a file: its changes, its last epoch of the base version, and its built-in actors.
+    """A draft version read from a file: its changes, the last epoch of the base version, and its built-in actors.
 
-    `overlay` adds the version to the known ones. `bundle` has the version's actors, None for those of the base version:
-    `named` with `modules`. Reading executes no migration.
+    `overlay` adds the version to the known ones. `bundle` contains the version's actors: those of `named` with the
+    replacements in `modules`. It is None if the version has the actors of the base version. Reading executes no
+    migration.
     """
 
     path: Path
@@ -90,7 +91,7 @@ class DraftVersion:
     named: Bundle | None
     """The bundle that the file names."""
     modules: tuple[tuple[str, bytes], ...]
-    """The modules that replace single actors, by the name of the actor."""
+    """Pairs of actor name and the module that replaces the actor's code."""
     migration: DraftMigration | None
 
 
@@ -110,7 +111,9 @@ def named_draft(text: str | None, overlay: object = None) -> DraftVersion | None
         return None
     draft = read_draft(Path(text))
     if overlay is not None:
-        raise InvalidInput(f"the overlay {overlay} and the draft {text} exclude each other: put both into the draft")
+        raise InvalidInput(
+            f"the overlay {overlay} and the draft {text} exclude each other: add the overlay's tables to the draft"
+        )
     return draft
 
 
@@ -205,7 +208,7 @@ def _actors(table: Mapping[str, Any], folder: Path) -> tuple[Bundle | None, tupl
 
 
 def _built(named: Bundle | None, modules: tuple[tuple[str, bytes], ...], row: NetworkVersion) -> Bundle | None:
-    """Return the bundle of a draft: the named one, or this project's own for the row, with other modules."""
+    """Return the bundle of a draft: `named`, or this project's own bundle for the row, with `modules` replaced."""
     if not modules:
         return named
     return Bundle.from_car(build(named or Bundle.for_actors(row.actors, row.rules), dict(modules)))

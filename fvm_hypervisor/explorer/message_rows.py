@@ -141,7 +141,7 @@ class RowBuilder:
         if message.method == INVOKE_EVM and (kind == "evm" or not message.params):
             return self._function(message)
         own = self.own_interface(message.to)
-        known = actor_method(kind, message.method) if own is None else own.named(message.method)
+        known = actor_method(kind, message.method) if own is None else own.method_at(message.method)
         return f"method {message.method}" if known is None else known.name
 
     def _function(self, message: Message) -> str:

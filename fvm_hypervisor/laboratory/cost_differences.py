@@ -66,7 +66,7 @@ def _differences(mine: Moment, others: Moment, names: CallNames) -> list[str]:
     (kind, one, _), (other_kind, other, _) = mine, others
     if kind != other_kind:
         longer, which = (one, "A") if kind is _BEGIN else (other, "B")
-        return [f"only {which} goes on to call {_call_text(longer, names)}", *_charges(one, other)]
+        return [f"only {which} then calls {_call_text(longer, names)}", *_charges(one, other)]
     if kind is _BEGIN:
         return _beginnings(one, other, names)
     return [*_charges(one, other), *_syscalls(one, other), *_events(one.events, other.events), *_ends(one, other)]

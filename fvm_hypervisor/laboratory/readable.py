@@ -178,7 +178,7 @@ def _types_of(
     kind: str, part: str, schema: Schema, methods: list[ActorMethod], is_return_value: bool
 ) -> _SchemaTypes | None:
     if methods:
-        terms = [method.answer if is_return_value else method.params for method in methods]
+        terms = [method.returns if is_return_value else method.params for method in methods]
         found = [term for term in terms if term is not None]
         return _SchemaTypes(schema, found) if found else None
     _refuse_return_value(kind, is_return_value)

@@ -45,7 +45,7 @@ class NodeVerification:
 
         def create(node: Node, run_query: RunQuery) -> ASGIApp:
             others = _no_page if pages is None else pages(node, run_query)
-            return _Routed(self, node, run_query, others)
+            return _VerificationRouter(self, node, run_query, others)
 
         return create
 
@@ -80,7 +80,7 @@ async def _no_page(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("Not Found", 404)(scope, receive, send)
 
 
-class _Routed:
+class _VerificationRouter:
     """An application that passes the API's paths to its endpoint."""
 
     def __init__(self, verification: NodeVerification, node: Node, run_query: RunQuery, others: ASGIApp) -> None:

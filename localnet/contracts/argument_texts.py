@@ -24,13 +24,13 @@ _MAX_DEPTH: Final = 32
 def signature_interface(text: str) -> tuple[ContractInterface, str]:
     """Parse `name(types)`, optionally followed by `(return types)`; return its interface and its name.
 
-    Without the second list, the function's entry has no `outputs`: it is unknown what it returns. Names of arguments
-    and `uint` for `uint256` may be there. Raises InvalidInput.
+    Without return types, the function's ABI entry has no `outputs`. Argument names are allowed, and so is `uint` for
+    `uint256`. Raises InvalidInput.
     """
     parts = _signature_parts(text)
     if parts is None:
         raise InvalidInput(
-            f"{text!r:.80} is not a function: expected name(types)(return types), as balanceOf(address)(uint256)"
+            f"{text!r:.80} is not a function: expected name(types)(return types), such as balanceOf(address)(uint256)"
         )
     name, lists = parts
     types = dict(zip(("inputs", "outputs"), lists, strict=False))
@@ -64,7 +64,7 @@ def values(items: Sequence[Any], arguments: Sequence[str], address: ReadAddress)
 
 
 def kind_of(item: Any) -> str:
-    """Return the type of an ABI's item; a tuple's is made of the types of its parts."""
+    """Return the canonical type of an ABI item, such as `uint256` or `(address,bool)[]` for a tuple."""
     kind: str = item["type"]
     if not kind.startswith("tuple"):
         return kind
@@ -163,7 +163,7 @@ def _number(text: str) -> int:
 
 def _parts(text: str, opening: str, kind: str) -> list[str]:
     if text[:1] not in tuple(opening) or _matching(text) != len(text) - 1:
-        raise InvalidInput(f"{text!r:.60} is not a valid {kind}: expected its parts in brackets, as [1,2] or (1,2)")
+        raise InvalidInput(f"{text!r:.60} is not a valid {kind}: expected values in brackets, such as [1,2] or (1,2)")
     return _split(text[1:-1])
 
 

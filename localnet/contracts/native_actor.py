@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from warnings import warn
 
-from bridge.interfaces import NOTHING_KNOWN, Interface, typed
+from bridge.interfaces import UNKNOWN_INTERFACE, Interface, typed
 from hypervisor.address import Address
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
@@ -239,7 +239,7 @@ class NativeActors:
         """Return an existing actor, called by numbers and CBOR if its interface is not known. Raises as `at`."""
         address, machine = filecoin_address(target), self._network.machine
         return NativeActor(
-            self._network, address, interface_of_actor(machine, existing_actor(machine, address)) or NOTHING_KNOWN
+            self._network, address, interface_of_actor(machine, existing_actor(machine, address)) or UNKNOWN_INTERFACE
         )
 
     def replace(self, target: Target, code: Cid) -> NativeActor:

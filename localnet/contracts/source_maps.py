@@ -17,8 +17,8 @@ MAX_SOURCE_BYTES: Final = 4 << 20
 """Maximum size of a source in bytes."""
 
 _PUSH1, _PUSH32 = 0x60, 0x7F
-_WHOLE: Final = (b"contract ", b"abstract contract ", b"library ", b"interface ")
-"""Start of a span that covers a whole contract: its code belongs to no statement (dispatch, compiler checks)."""
+_CONTRACT: Final = (b"contract ", b"abstract contract ", b"library ", b"interface ")
+"""Start of the source of a whole contract, to which solc maps code without a statement (dispatch, checks)."""
 
 
 _FUNCTION: Final = (b"function ", b"function(", b"constructor", b"receive()", b"fallback(", b"modifier ")
@@ -97,7 +97,7 @@ class CodeMap:
     def _line(self, start: int, source: int) -> str | None:
         path = self.paths.get(source)
         text = None if path is None else self.read(path)
-        if text is None or not 0 <= start < len(text) or text[start : start + 20].startswith(_WHOLE):
+        if text is None or not 0 <= start < len(text) or text[start : start + 20].startswith(_CONTRACT):
             return None
         line = text.count(b"\n", 0, start) + 1
         return f"{path}:{line}"

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.interfaces import NOTHING_KNOWN, Interface
+from bridge.interfaces import UNKNOWN_INTERFACE, Interface
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
@@ -209,8 +209,8 @@ class MessageTester:
             return party.interface
         address = self._address(party)
         if self._machine.actor(address) is None:
-            return NOTHING_KNOWN
-        return interface_of_actor(self._machine, existing_actor(self._machine, address)) or NOTHING_KNOWN
+            return UNKNOWN_INTERFACE
+        return interface_of_actor(self._machine, existing_actor(self._machine, address)) or UNKNOWN_INTERFACE
 
 
 def _plain(params: Any) -> Any:

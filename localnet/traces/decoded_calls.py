@@ -111,7 +111,7 @@ def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schema
     method = _method(call, own)
     arguments = _typed_text(schema, method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
-    result = _failure(call, answer, interfaces) if failed else _typed_text(schema, method.answer, answer)
+    result = _failure(call, answer, interfaces) if failed else _typed_text(schema, method.returns, answer)
     return DecodedCall(call.get("name") or call["actor"] or "?", method.name, f"({arguments})", result, events)
 
 
@@ -204,7 +204,7 @@ def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInte
 def _method(call: dict[str, Any], own: Interface | None = None) -> ActorMethod:
     """Return a native method by its number, which is also its name if unknown."""
     number = call["method"]
-    known = None if own is None else own.named(number)
+    known = None if own is None else own.method_at(number)
     return known or actor_method(call["actor"], number) or ActorMethod(str(number))
 
 

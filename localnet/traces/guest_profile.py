@@ -186,7 +186,7 @@ class _Reading:
 
     def _box(self, invocation: ProfiledInvocation, depth: int) -> FlameBox:
         actor, interface = self._machine.name_of(invocation.code), self._interface(invocation.code)
-        known = None if interface is None else interface.named(invocation.method)
+        known = None if interface is None else interface.method_at(invocation.method)
         label = f"f0{invocation.actor} {actor}.{invocation.method if known is None else known.name}"
         gas = self._whole[id(invocation.root)] // MILLIGAS_PER_GAS
         details = (label, f"{gas:,} gas in {invocation.total_ns / 1e6:.3f} ms")

@@ -1,4 +1,4 @@
-"""The runtime that the lab `libraries` puts in front of the native one: it runs actors that import from libraries.
+"""The runtime of the lab `libraries`, a wrapper of the native runtime that runs actors which import from libraries.
 
 Everything else is delegated to the native runtime. The charges and reservations at the beginning of a call cover the
 actor and all its libraries; the rest of the call is as usual (`runtime.run_guest`). Rules: docs/labs/libraries.md.
@@ -112,10 +112,10 @@ class LinkedRuntime:
             kernel.gas.charge("wasm_table_init", prices.table_entry * program.paid_elements)
         kernel.gas.charge("wasm_memory_init", prices.page * program.pages)
         budget, facts = kernel.memory, program.actor.facts
-        beside = TABLE_ELEMENT_BYTES * program.table_elements + program.set_aside
-        memory_limit = min(MAX_INSTANCE_MEMORY - program.set_aside, MAX_TOTAL_MEMORY - budget.used - beside)
+        reserved = TABLE_ELEMENT_BYTES * program.table_elements + program.set_aside
+        memory_limit = min(MAX_INSTANCE_MEMORY - program.set_aside, MAX_TOTAL_MEMORY - budget.used - reserved)
         size = PAGE_BYTES * facts.pages
-        if size > memory_limit or not budget.grow(0, beside) or not budget.grow(0, size):
+        if size > memory_limit or not budget.grow(0, reserved) or not budget.grow(0, size):
             return Outcome(
                 ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor and its libraries"
             )
@@ -137,8 +137,8 @@ class LinkedRuntime:
         rules, machine = kernel.machine.context.network.rules, kernel.machine
         digest = self._digests.get(code)
         program = None if digest is None else self._modules.program(digest, rules.revision, prices)
-        there = program is not None and (not rules.installs_code or machine.store.has(code))
-        if program is not None and there and all(map(machine.has_installed, program.libraries)):
+        is_stored = program is not None and (not rules.installs_code or machine.store.has(code))
+        if program is not None and is_stored and all(map(machine.has_installed, program.libraries)):
             for gas in program.linking:
                 kernel.gas.charge(_CHARGE, to_milligas(gas))
             return program

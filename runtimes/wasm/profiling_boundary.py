@@ -1,7 +1,7 @@
 """The boundary of profiled runs: `boundary.RawBoundary` with the time of each syscall.
 
-Profiled code is several times slower than plain code, so guests are also interrupted while they run: if the message's
-gas was taken away by an interrupt, the guest's counter is set to -1, which ends it.
+Profiled code is several times slower than plain code, so a running guest also checks for interrupts: if the message was
+stopped (`gas.stopped`), its gas counter is set to -1, which ends the guest.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class TimedInvocation(Protocol):
     """The times recorded for an invocation."""
 
     nested_ns: int
-    """Nanoseconds spent in invocations that it made."""
+    """Nanoseconds spent in nested invocations."""
     syscall_ns: dict[str, int]
-    """Nanoseconds spent in its syscalls themselves, by name."""
+    """Mapping from syscall to nanoseconds spent in it, without nested invocations."""
 
 
 class ProfilingBoundary(RawBoundary):

@@ -59,9 +59,9 @@ def test_parameters_and_answers_have_their_types() -> None:
     assert transfer is not None
     assert name is not None
     assert tick is not None
-    assert (transfer.params, transfer.answer) == ("TransferParams", "TransferReturn")
-    assert (name.params, name.answer) == (None, "NameReturn")
-    assert (tick.params, tick.answer) == (None, None)
+    assert (transfer.params, transfer.returns) == ("TransferParams", "TransferReturn")
+    assert (name.params, name.returns) == (None, "NameReturn")
+    assert (tick.params, tick.returns) == (None, None)
 
 
 _NUMBERED = re.compile(r"# method (\d+)\b[^\n]*\n(?:#[^\n]*\n)*type (\w+?)(?:Params|Return)\b")
@@ -77,7 +77,7 @@ def test_the_actors_own_numbers_are_those_of_the_schemas(actor: str) -> None:
         method = actor_method(actor, int(number))
         assert method is not None
         assert method.name == name
-        assert (method.params or method.answer) or f" {number}" in schema_text(actor)
+        assert (method.params or method.returns) or f" {number}" in schema_text(actor)
 
 
 def test_byte_strings_mean_amounts_addresses_or_themselves() -> None:

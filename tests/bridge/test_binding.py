@@ -156,7 +156,7 @@ TYPES = [
     (actor, name)
     for actor in NAMES
     for method in {method.name: method for method in methods(actor).values()}.values()
-    for name in (method.params, method.answer)
+    for name in (method.params, method.returns)
     if name is not None
 ]
 

@@ -189,7 +189,7 @@ def test_a_comment_names_the_numbers_that_are_no_hashes() -> None:
     assert {name: number for name, (number, _) in found.methods.items()} == {
         "Constructor": 1, "Post": 2, "Look": 3, "Take": 9, "Bid": method_number("Bid"),
     }  # fmt: skip
-    known = found.named(2)
+    known = found.method_at(2)
     assert known is not None
     assert (known.name, known.params) == ("Post", "PostParams")
 

@@ -31,16 +31,16 @@ def run(code: str, **names: object) -> None:
     exec(compile(code, "docs/bridge.md", "exec"), names)
 
 
-def test_every_block_is_run_here() -> None:
+def test_page_has_five_python_blocks() -> None:
     assert len(BLOCKS) == 5
 
 
 @pytest.mark.parametrize("code", BLOCKS[:2])
-def test_networks_are_made_and_contracts_deployed(code: str) -> None:
+def test_network_and_deployment_examples_run(code: str) -> None:
     run(code, Network=Network)
 
 
-def test_actors_are_called_as_python() -> None:
+def test_actor_call_example_runs() -> None:
     with Network() as network:
         owner = network.accounts[0].native
         code = network.machine.manifest.code("multisig")

@@ -37,7 +37,6 @@ SCALARS: Final = {
 
 _WRAPPED: Final = ("ActorID", "ChainEpoch", "MethodNumber", "TokenAmount")
 """Number types of the schemas; functions accept plain integers for them."""
-_SHARED_METHODS: Final = ("Receive", "AuthenticateMessage")
 _SINGLE: Final = {"Address": "address", "ActorID": "actor", "DealID": "deal", "SectorNumber": "sector"}
 
 
@@ -184,9 +183,9 @@ def _wrap(text: str) -> str:
 def _calls(actor: str) -> Iterator[str]:
     for number, method in _actor_methods(actor):
         arguments, value = _arguments(actor, method)
-        return_type = _type(actor, method.answer) if method.answer else "None"
+        return_type = _type(actor, method.returns) if method.returns else "None"
         signature = ", ".join(f"{argument.name}: {argument.type}" for argument in arguments)
-        names = [_quote(method.params), value, _quote(method.answer)]
+        names = [_quote(method.params), value, _quote(method.returns)]
         yield f"def {_snake(method.name)}({signature}) -> Call[{return_type}]:"
         yield f'    """{_wrap(_call_note(actor, method, number) + _units(arguments))}"""'
         yield f"    return CODEC.call({_constant(method.name)}, {', '.join(names)})\n\n"

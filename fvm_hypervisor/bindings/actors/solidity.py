@@ -135,7 +135,7 @@ def _note(actor: str, function: FacadeFunction) -> str:
     """Return a comment with the method number and the units of the arguments and results."""
     types, terms = SolidityTypes(actor), methods(actor)[function.method]
     notes = []
-    for name, parts in ((terms.params, function.inputs), (terms.answer, function.outputs)):
+    for name, parts in ((terms.params, function.inputs), (terms.returns, function.outputs)):
         if name is None:
             continue
         kind = types.schema.type_of(name)

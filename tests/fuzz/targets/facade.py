@@ -98,7 +98,7 @@ def _input(place: int, side: int, rng: Random) -> bytes:
     """Return a call of a function, or a return value of its types."""
     function = _functions()[place]
     terms = methods(function.actor)[function.method]
-    name = terms.params if side else terms.answer
+    name = terms.params if side else terms.returns
     if name is None:
         return bytes((place, side))
     value = _value(function.actor, name, rng)

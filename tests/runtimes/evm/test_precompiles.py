@@ -52,14 +52,14 @@ def ours(name: str, data: bytes) -> bytes | None:
 
 
 @given(st.binary(max_size=300))
-def test_hashes_are_those_of_the_libraries(data: bytes) -> None:
+def test_hashes_match_hashlib_and_pycryptodome(data: bytes) -> None:
     assert ours("sha256", data) == hashlib.sha256(data).digest()
     assert ours("ripemd160", data) == bytes(12) + RIPEMD160.new(data).digest()
     assert ours("identity", data) == data
 
 
 @given(st.integers(1, 2**200), st.binary(min_size=32, max_size=32), st.integers(0, 1), st.booleans())
-def test_ecrecover_finds_the_signer_as_eth_keys_does(secret: int, digest: bytes, flip: int, dirty: bool) -> None:
+def test_ecrecover_matches_eth_keys_and_py_evm(secret: int, digest: bytes, flip: int, dirty: bool) -> None:
     key = PrivateKey(secret.to_bytes(32, "big"))
     signature = key.sign_msg_hash(digest)
     v = (signature.v ^ flip) + 27 + (dirty << 64)
@@ -75,7 +75,7 @@ def test_ecrecover_of_random_input_matches_py_evm(data: bytes) -> None:
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40), st.binary(max_size=40), st.integers(0, 130))
-def test_modexp_is_pythons_power(base: bytes, exponent: bytes, modulus: bytes, cut: int) -> None:
+def test_modexp_matches_python_pow(base: bytes, exponent: bytes, modulus: bytes, cut: int) -> None:
     head = b"".join(len(part).to_bytes(32, "big") for part in (base, exponent, modulus))
     numbers = [int.from_bytes(part, "big") for part in (base, exponent, modulus)]
     result = pow(numbers[0], numbers[1], numbers[2]) if numbers[2] else 0
@@ -85,7 +85,7 @@ def test_modexp_is_pythons_power(base: bytes, exponent: bytes, modulus: bytes, c
     assert ours("modexp", data[: 96 + cut]) == ours("modexp", padded)
 
 
-def test_modexp_refuses_a_length_of_32_bits() -> None:
+def test_modexp_rejects_length_above_32_bits() -> None:
     head = (1).to_bytes(32, "big") + (2**32).to_bytes(32, "big") + (1).to_bytes(32, "big")
     assert ours("modexp", head) is None
 
@@ -98,7 +98,7 @@ def test_modexp_prices_huge_exponents_before_computing() -> None:
 
 @pytest.mark.parametrize("rounds", [0, 1, 12, 1000])
 @pytest.mark.parametrize("last", [0, 1, 2])
-def test_blake2f_is_py_evms(rounds: int, last: int) -> None:
+def test_blake2f_matches_py_evm(rounds: int, last: int) -> None:
     data = rounds.to_bytes(4, "big") + bytes(range(208)) + bytes([last])
     assert ours("blake2f", data) == by_py_evm(stock.blake2b_fcompress, data)
     assert ours("blake2f", data[:-1]) is None
@@ -116,7 +116,7 @@ def test_twelve_rounds_of_blake2f_are_blake2b() -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**256 - 1))
-def test_bls12_381_sums_are_py_evms(scalar: int) -> None:
+def test_bls12_381_addition_and_msm_match_py_evm(scalar: int) -> None:
     data = BLS_G1 + scalar.to_bytes(32, "big")
     product = ours("bls12_g1msm", data)
     assert product == by_py_evm(stock.bls12_g1_msm, data)
@@ -127,7 +127,7 @@ def test_bls12_381_sums_are_py_evms(scalar: int) -> None:
 @pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**381))
-def test_bls12_381_maps_are_py_evms(element: int) -> None:
+def test_bls12_381_maps_match_py_evm(element: int) -> None:
     data = element.to_bytes(64, "big")
     point = ours("bls12_map_fp_to_g1", data)
     assert point == by_py_evm(stock.bls12_map_fp_to_g1, data)

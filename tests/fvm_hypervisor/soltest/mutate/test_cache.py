@@ -1,4 +1,4 @@
-"""Cached results: their keys depend on sources, settings, options and tests, and on nothing else."""
+"""Cached results of mutants. Their keys depend on sources, settings, options and tests only."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def key(found: MutationCache, mutant: Mutant = MUTANT, *tests: TestFunction) -> 
     return found.key(mutant, [Suite("test/A.t.sol", "ATest", tests or (TEST,))])
 
 
-def test_a_key_changes_with_what_the_result_depends_on(tmp_path: Path) -> None:
+def test_key_depends_on_sources_settings_options_and_tests(tmp_path: Path) -> None:
     other = replace(TEST, signature="testB()")
     keys = [
         key(cache(tmp_path)),
@@ -70,7 +70,7 @@ def test_a_key_changes_with_what_the_result_depends_on(tmp_path: Path) -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_a_key_does_not_depend_on_the_rest(tmp_path: Path) -> None:
+def test_key_is_independent_of_unrelated_sources_and_options(tmp_path: Path) -> None:
     first = key(cache(tmp_path))
     assert key(cache(tmp_path, {**TEXTS, "src/B.sol": "contract B { }"})) == first
     assert key(cache(tmp_path / "moved")) == first
@@ -81,7 +81,7 @@ def test_a_key_does_not_depend_on_the_rest(tmp_path: Path) -> None:
     assert key(cache(tmp_path, change=lambda project: replace(project, mutation=fewer))) == first
 
 
-def test_only_results_that_repeat_are_cached(tmp_path: Path) -> None:
+def test_unstable_results_are_not_cached(tmp_path: Path) -> None:
     found = cache(tmp_path)
     late = MutantResult(MUTANT, MutantStatus.TIMED_OUT, is_stable=False)
     killed = MutantResult(MUTANT, MutantStatus.KILLED, "T.testA()")
