@@ -1,4 +1,4 @@
-"""A contract that reads miner facts, held against what the network's own view of the miner says."""
+"""A contract that reads facts of a miner, compared with the network's own view of it."""
 
 from __future__ import annotations
 
