@@ -119,9 +119,9 @@ class SolidityTypes:
             case Simple("int"):
                 return INT
             case Simple("bool"):
-                return TRUTH
+                return BOOLEAN
             case Simple("string"):
-                return TEXT
+                return STRING
             case Link() | List(advanced=None):
                 return self._unnamed(kind)
             case Struct():
@@ -216,8 +216,8 @@ def _from_text(text: Any) -> bytes:
 
 
 INT: Final = AbiType(map_coder(signed(128), _to_int, _same), "int128")
-TRUTH: Final = AbiType(BOOL, "bool")
-TEXT: Final = AbiType(map_coder(BYTES, _to_text, _from_text, name="string"), "string")
+BOOLEAN: Final = AbiType(BOOL, "bool")
+STRING: Final = AbiType(map_coder(BYTES, _to_text, _from_text, name="string"), "string")
 RAW_BYTES: Final = AbiType(BYTES, "bytes")
 AMOUNT: Final = AbiType(map_coder(signed(256), encode_bigint, _from_amount), "int256")
 ADDRESS: Final = AbiType(_in_struct(_same, _same), "FilAddress", (("data", RAW_BYTES),), shared=True)

@@ -90,7 +90,7 @@ def fixed_bytes(length: int) -> Coder:
 
     def read(data: bytes, at: int) -> bytes:
         if any(data[at + length : at + WORD]):
-            raise NotCanonical(at, "padding that is not zero")
+            raise NotCanonical(at, "the padding is not zero")
         return data[at : at + length]
 
     def write(value: Any) -> bytes:
@@ -117,13 +117,13 @@ def _write_bool(value: Any) -> bytes:
 def _read_bytes(data: bytes, start: int) -> tuple[bytes, int]:
     content = start + WORD
     if content > len(data):
-        raise NotCanonical(start, "the length is cut short")
+        raise NotCanonical(start, "the length is truncated")
     end = content + int.from_bytes(data[start:content], "big")
     padded = end + (-(end - content) % WORD)
     if padded > len(data):
         raise NotCanonical(start, "the length exceeds the data")
     if padded != end and any(data[end:padded]):
-        raise NotCanonical(end, "padding that is not zero")
+        raise NotCanonical(end, "the padding is not zero")
     return data[content:end], padded
 
 
@@ -172,12 +172,12 @@ def sequence(parts: Sequence[Coder]) -> Coder:
     def read_tail(data: bytes, start: int) -> tuple[list[Any], int]:
         at, tail = start, start + head
         if tail > len(data):
-            raise NotCanonical(start, "the words are cut short")
+            raise NotCanonical(start, "the head is truncated")
         values = []
         for is_dynamic, size, read in readers:
             if is_dynamic:
                 if int.from_bytes(data[at : at + WORD], "big") != tail - start:
-                    raise NotCanonical(at, "an offset that is not the end of what lies before")
+                    raise NotCanonical(at, "the offset is not the end of the previous tail")
                 value, tail = read(data, tail)
                 values.append(value)
             else:
@@ -217,16 +217,16 @@ def array(item: Coder, max_items: int | None = None) -> Coder:
     def read_tail(data: bytes, start: int) -> tuple[list[Any], int]:
         base = start + WORD
         if base > len(data):
-            raise NotCanonical(start, "the length is cut short")
+            raise NotCanonical(start, "the length is truncated")
         length = int.from_bytes(data[start:base], "big")
         if length > (len(data) - base) // size or (max_items is not None and length > max_items):
-            raise NotCanonical(start, "more items than there can be")
+            raise NotCanonical(start, "the array exceeds the data or its maximum length")
         at, tail = base, base + length * size
         values = []
         for _ in range(length):
             if is_dynamic:
                 if int.from_bytes(data[at : at + WORD], "big") != tail - base:
-                    raise NotCanonical(at, "an offset that is not the end of what lies before")
+                    raise NotCanonical(at, "the offset is not the end of the previous tail")
                 value, tail = read(data, tail)
                 values.append(value)
             else:
@@ -248,7 +248,7 @@ def array(item: Coder, max_items: int | None = None) -> Coder:
 def read_all(arguments: Coder, data: bytes, start: int = 0) -> list[Any]:
     """Return the values of a call's arguments, which must end where the data ends. Raises NotCanonical."""
     if start + arguments.head > len(data) and not arguments.dynamic:
-        raise NotCanonical(start, "the words are cut short")
+        raise NotCanonical(start, "the head is truncated")
     if arguments.dynamic:
         values, end = arguments.read(data, start)
     else:

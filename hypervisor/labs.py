@@ -63,7 +63,7 @@ class ChosenLab:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The option as an argument tuple for the lab's functions; empty if the lab takes none."""
+        """Further arguments of the lab's functions: its option, or none if the lab takes no option."""
         return (self.option,) if self.lab.option else ()
 
     def __str__(self) -> str:

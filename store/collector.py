@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Final
 
 from store.cid import Cid
-from store.marks import HELD, SWEEPING, Collection
+from store.marks import MARK_BLOCK, SWEEPING, Collection
 from store.rocks import RocksStore
 from store.roots import Roots, metadata_roots
 from store.walk import Walk
@@ -101,12 +101,12 @@ class GarbageCollector:
         """Mark reachable blocks, one batch per iteration."""
         shallow = iter(roots.shallow)
         while batch := list(islice(shallow, self._batch)):
-            self._store.add_marks(batch, HELD)
+            self._store.add_marks(batch, MARK_BLOCK)
             yield
         deep: Iterator[Cid] = chain(metadata_roots(self._store.all_metadata()), roots.deep)
         while True:
             count = 0
-            walk = Walk(self._store, deep, self._store.is_below)
+            walk = Walk(self._store, deep, self._store.is_subtree_marked)
             while found := walk.step(self._batch):
                 self._store.add_marks(found)
                 count += len(found)

@@ -38,7 +38,7 @@ def marker(version: int = VERSION) -> str:
     return f"{_NAME}format {version}\n"
 
 
-def enter(folder: Path, read_only: bool) -> None:
+def check_folder(folder: Path, read_only: bool) -> None:
     """Check that the folder is a store of this program; initialize an empty folder and upgrade an older format.
 
     Raises StoreFormatError if it is not a store, or is empty and opened for reading, StoreCorrupt if the file CURRENT
@@ -50,7 +50,7 @@ def enter(folder: Path, read_only: bool) -> None:
     if file.is_file():
         version = _version(folder, file)
         if read_only and not (folder / "CURRENT").exists():
-            if acknowledged(folder) or any(path.suffix in (".sst", ".log") for path in folder.iterdir()):
+            if acknowledged_commits(folder) or any(path.suffix in (".sst", ".log") for path in folder.iterdir()):
                 raise StoreCorrupt(f"the store in {folder} is corrupt: the file CURRENT is missing")
             raise StoreFormatError(f"the store in {folder} is empty")
         if version != VERSION and not read_only:
@@ -104,7 +104,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def readable(folder: Path) -> Iterator[Path]:
+def readable_folder(folder: Path) -> Iterator[Path]:
     """Yield a folder in which RocksDB can open the database for reading.
 
     rocksdict writes a file next to the database even when it only reads, so a folder without write permission is
@@ -120,7 +120,7 @@ def readable(folder: Path) -> Iterator[Path]:
         yield Path(links)
 
 
-def acknowledged(folder: Path) -> int:
+def acknowledged_commits(folder: Path) -> int:
     """Return the number of the last acknowledged commit according to COMMITS.
 
     Raises StoreCorrupt if the file is malformed.

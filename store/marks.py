@@ -1,9 +1,10 @@
 """Marks of a garbage collection, stored in RocksDB beside the blocks so that a collection can be resumed.
 
-A collection marks blocks, then sweeps unmarked ones. The collector (`store.collector`) marks a block BELOW when
-everything reachable from it is marked BELOW. A commit during a collection marks the blocks that it stores HELD. When
-the sweep begins, everything reachable from the roots is marked BELOW; from then on, a commit that names a new root
-first marks everything reachable from it.
+A collection marks blocks, then sweeps unmarked ones. A block has one of two marks: MARK_BLOCK keeps the block itself,
+MARK_SUBTREE says that everything reachable from it is marked, too. The collector (`store.collector`) sets
+MARK_SUBTREE. A commit during a collection sets MARK_BLOCK on the blocks that it stores. When the sweep begins,
+everything reachable from the roots has MARK_SUBTREE; from then on, a commit that names a new root first marks
+everything reachable from it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from store.rocks_batch import Batch
 from store.roots import metadata_roots
 from store.walk import Walk
 
-HELD: Final = b"h"
-BELOW: Final = b"b"
+MARK_BLOCK: Final = b"h"
+MARK_SUBTREE: Final = b"b"
 
 MARKING: Final = "mark"
 SWEEPING: Final = "sweep"
@@ -71,9 +72,9 @@ class Marks:
         """Release the column family."""
         self._marks.close()
 
-    def is_below(self, cid: Cid) -> bool:
+    def is_subtree_marked(self, cid: Cid) -> bool:
         """Return True if the block and everything reachable from it are marked."""
-        return bool(self._marks.get(cid) == BELOW)
+        return bool(self._marks.get(cid) == MARK_SUBTREE)
 
     # --- commits during a collection --------------------------------------------------------------------------
 
@@ -89,17 +90,19 @@ class Marks:
         Raises BlockNotFound if a root leads to a block that is already swept.
         """
         for cid in blocks:
-            batch.put(self._marks_name, cid, HELD)
+            batch.put(self._marks_name, cid, MARK_BLOCK)
         if self.collection is None or self.collection.phase != SWEEPING:
             return
         finished: set[Cid] = set()
         walk = Walk(
-            _CommitOverStore(blocks, store), metadata_roots(metadata), lambda cid: cid in finished or self.is_below(cid)
+            _CommitOverStore(blocks, store),
+            metadata_roots(metadata),
+            lambda cid: cid in finished or self.is_subtree_marked(cid),
         )
         while found := walk.step(_BATCH):
             finished.update(found)
             for cid in found:
-                batch.put(self._marks_name, cid, BELOW)
+                batch.put(self._marks_name, cid, MARK_SUBTREE)
 
     # --- the collector ----------------------------------------------------------------------------------------
 
@@ -111,7 +114,7 @@ class Marks:
             batch.delete(family, key)
         self._write(batch, Collection())
 
-    def add(self, found: Iterable[Cid], mark: bytes = BELOW) -> None:
+    def add(self, found: Iterable[Cid], mark: bytes = MARK_SUBTREE) -> None:
         """Mark blocks."""
         batch = Batch(self._database)
         count = 0

@@ -38,7 +38,7 @@ from store.blockstore import (
     check_expected,
 )
 from store.cid import Cid
-from store.marks import BELOW, Collection, Marks
+from store.marks import MARK_SUBTREE, Collection, Marks
 from store.packed import pack, unpack
 from store.rocks_batch import Batch
 from store.rocks_logs import check_logs
@@ -106,10 +106,10 @@ class RocksStore:
         families = {name: family_options(shared) for name in names}
         access = AccessType.read_only(False) if read_only else AccessType.read_write()
         try:
-            folders.enter(folder, read_only)
-            acknowledged = 0 if recover else folders.acknowledged(folder)
+            folders.check_folder(folder, read_only)
+            acknowledged = 0 if recover else folders.acknowledged_commits(folder)
             check_logs(folder, cut=recover)
-            with folders.readable(folder) if read_only else nullcontext(folder) as opened:
+            with folders.readable_folder(folder) if read_only else nullcontext(folder) as opened:
                 database = Rdict(str(opened), options=options, column_families=families, access_type=access)
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing more precise
             raise store_error(error, folder) from None
@@ -237,18 +237,18 @@ class RocksStore:
         with self._lock:
             self._call(self._collecting().begin, [(METADATA, IMPORT)])
 
-    def add_marks(self, cids: Iterable[Cid], mark: bytes = BELOW) -> None:
+    def add_marks(self, cids: Iterable[Cid], mark: bytes = MARK_SUBTREE) -> None:
         """Mark blocks (`store.marks`)."""
         self._call(self._collecting().add, cids, mark)
 
-    def is_below(self, cid: Cid) -> bool:
+    def is_subtree_marked(self, cid: Cid) -> bool:
         """Return True if a block and everything reachable from it are marked."""
-        return bool(self._call(self._collecting().is_below, cid))
+        return bool(self._call(self._collecting().is_subtree_marked, cid))
 
     def begin_sweep(self) -> None:
         """Mark what the named roots reach now, and start the sweep, without a commit in between."""
         with self._lock:
-            walk = Walk(self, metadata_roots(self.all_metadata()), self.is_below)
+            walk = Walk(self, metadata_roots(self.all_metadata()), self.is_subtree_marked)
             while found := walk.step(_PIECE):
                 self.add_marks(found)
             self._call(self._collecting().begin_sweep)

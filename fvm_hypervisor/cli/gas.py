@@ -58,7 +58,10 @@ def gas(
     parquet: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", rich_help_panel=_FILES, help="Same as Parquet (extra `parquet`).", show_default=False
+            metavar="FILE",
+            rich_help_panel=_FILES,
+            help="The same table as Parquet (extra `parquet`).",
+            show_default=False,
         ),
     ] = None,
     plot: Annotated[

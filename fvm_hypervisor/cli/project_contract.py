@@ -104,7 +104,9 @@ def _compile(
 
     file, _, name = contract.rpartition(":")
     if not name.isidentifier():
-        raise InvalidInput(f"{contract!r:.80} is not a contract: expected FILE:NAME or NAME, as src/Vault.sol:Vault")
+        raise InvalidInput(
+            f"{contract!r:.80} is not a contract: expected FILE:NAME or NAME, such as src/Vault.sol:Vault"
+        )
     home = find_root(root)
     check_folders(context, home)
     project = with_consent(context, load_project(home, profile, command_line_settings(context)), **consent)

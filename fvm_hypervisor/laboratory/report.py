@@ -79,7 +79,7 @@ def _root_lines(found: Comparison) -> Iterator[str]:
     for change in found.roots:
         if change.state:
             yield ""
-            yield f"state after {change.case}: A {change.roots[0]}, B {change.roots[1]}; B compared with A as expected"
+            yield f"state after {change.case}: A {change.roots[0]}, B {change.roots[1]}; B's values, A's as expected:"
             yield from (f"  {_format(line)}" for line in change.state)
 
 

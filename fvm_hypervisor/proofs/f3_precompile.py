@@ -8,7 +8,7 @@ by `event_proof`. Output: one tuple of
     uint64 epoch, uint64 message, uint64 index     the event's place, which identifies it on that network
     uint64 emitter, bytes32[] topics, bytes data   the event
 
-The call fails if anything is not proven, or if the event has no log's form.
+The call fails if anything is not proven, or if the event is not an Ethereum log.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _verify(data: bytes) -> bytes:
 def _verified_event(network: str, instance: int, digest: bytes, proof: bytes) -> tuple[Any, ...]:
     table_bytes, encoded, blocks, message, event = values.record(decode_strict(proof), "proof", 5)
     if not values.array(encoded, "certificates", MAX_CERTIFICATES):
-        raise InvalidCertificate("certificates: there is none")
+        raise InvalidCertificate("certificates: expected at least one, found none")
     table = decode_power_table(values.octets(table_bytes, "power table", MAX_INPUT))
     if power_table_cid(table)[-_DIGEST:] != digest:
         raise InvalidCertificate("power table: its digest is not the trusted one")

@@ -29,7 +29,7 @@ class OutOfTime(HypervisorError):
 
 
 def explaining_time(run: float) -> float:
-    """Return the limit in seconds for re-executing what took `run` seconds: twice that, at least `SHORTEST`."""
+    """Return the time limit in seconds for re-executing work of `run` seconds: twice that, at least `SHORTEST`."""
     return max(SHORTEST, 2 * run)
 
 
@@ -52,7 +52,7 @@ class TimeLimit:
         self._clock = clock
         self._rest = seconds
         self._end = self._clock() + seconds
-        self._must_give_way = should_yield
+        self._should_yield = should_yield
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -72,7 +72,7 @@ class TimeLimit:
         """Raise OutOfTime if the time limit is exceeded, Preempted if the work must yield."""
         if self.is_over:
             raise OutOfTime(f"after {self.seconds:.1f} s")
-        if self._must_give_way():
+        if self._should_yield():
             raise Preempted("interrupted by a waiting request")
 
     def on(self, tracer: Tracer | None) -> Tracer:

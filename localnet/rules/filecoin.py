@@ -77,7 +77,7 @@ FEES: Final = Fees(
     first_base_fee=MINIMUM_BASE_FEE,
     premium=PREMIUM,
     follows_tips=False,
-    empty_reward=PREMIUM,  # as Lotus answers
+    empty_reward=PREMIUM,  # as in Lotus's responses
 )
 FEATURES: Final = Features(
     has_null_rounds=True,
@@ -97,7 +97,9 @@ FEATURES: Final = Features(
 def filecoin_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
     """Return the network's own rules, with a fixed block gas limit. Raises InvalidInput for a fork or another limit."""
     if hardfork:
-        raise InvalidInput(f"Filecoin's rules have network versions, no hardfork '{hardfork}': give --rules ethereum")
+        raise InvalidInput(
+            f"hardfork '{hardfork}' does not apply to Filecoin's rules: pass --rules ethereum, or a network version"
+        )
     if gas_limit not in (None, BLOCK_GAS_LIMIT):
         raise InvalidInput(
             f"Filecoin's rules fix the gas limit of a block, {BLOCK_GAS_LIMIT}: it cannot be {gas_limit}"

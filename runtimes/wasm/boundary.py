@@ -134,13 +134,13 @@ class RawLinked:
         self._linked = boundary.linker(module.engine).link(module)
         self._spare: LinkedModule | None = None
         self._lock = threading.Lock()
-        self._places = ContextOffsets()
+        self._offsets = ContextOffsets()
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
-        placed = self._engine.acquire_slot()
-        engine = self._linked_for(placed).linker.engine
+        has_slot = self._engine.acquire_slot()
+        engine = self._linked_for(has_slot).linker.engine
         instance = Instance(
-            engine.lib, engine.pointer, memory_bytes, table_elements, placed=placed, places=self._places,
+            engine.lib, engine.pointer, memory_bytes, table_elements, has_slot=has_slot, offsets=self._offsets,
             memories=self._boundary.memories,
         )  # fmt: skip
         thread, memory = get_ident(), GuestMemory(instance.memory)
@@ -149,10 +149,10 @@ class RawLinked:
 
     def instantiate(self, invocation: WasmInvocation) -> None:
         instance = _own(invocation)
-        instance.instantiate(self._linked_for(instance.placed).pointer)
+        instance.instantiate(self._linked_for(instance.has_slot).pointer)
 
-    def _linked_for(self, placed: bool) -> LinkedModule:
-        if placed or not self._engine.is_pooled:
+    def _linked_for(self, has_slot: bool) -> LinkedModule:
+        if has_slot or not self._engine.is_pooled:
             return self._linked
         with self._lock:
             if self._spare is None:
@@ -167,7 +167,7 @@ class RawLinked:
         else:
             self._live[get_ident()] = invocation.around
         instance.close()
-        if instance.placed:
+        if instance.has_slot:
             self._engine.release_slot()
 
     def detach(self, invocation: WasmInvocation) -> None:

@@ -287,12 +287,22 @@ class ContextOffsets:
 class Instance:
     """One guest: a store with one instance, created, called and deleted by one invocation on its thread.
 
-    `context` identifies the store in host functions (`Library.caller_context`); `placed` is True if it takes one of the
-    engine's places, which the caller counts; `counter` is its gas counter, once located.
+    `context` identifies the store in host functions (`Library.caller_context`). `has_slot` is True if the instance
+    takes a slot of the engine's pool, which the caller counts. `counter` is its gas counter, once located.
     """
 
     __slots__ = (
-        "_at", "_home", "_lib", "_limits", "_memory", "_places", "_store", "_words", "context", "counter", "placed",
+        "_at",
+        "_lib",
+        "_limits",
+        "_memory",
+        "_offsets",
+        "_store",
+        "_vm_context",
+        "_words",
+        "context",
+        "counter",
+        "has_slot",
     )  # fmt: skip
 
     # Offsets in the block of words whose address is passed to wasmtime.
@@ -306,21 +316,24 @@ class Instance:
         memory_bytes: int,
         table_elements: int,
         *,
-        placed: bool = False,
-        places: ContextOffsets | None = None,
+        has_slot: bool = False,
+        offsets: ContextOffsets | None = None,
         instances: int = 1,
         memories: int = 1,
     ) -> None:
-        """`places` is shared by the instances of a module; `instances` and `memories` are the store's limits."""
+        """Create the store. `offsets` is shared by the instances of a module.
+
+        `instances` and `memories` are the maximum numbers in the store.
+        """
         self._lib = lib
-        self._places = places or ContextOffsets()
+        self._offsets = offsets or ContextOffsets()
         self.counter: Counter
-        self.placed = placed
+        self.has_slot = has_slot
         self._words = self._Words()
         self._at = ctypes.addressof(self._words)
         self._store = lib.store_new(engine, 0, 0)
         self.context = lib.store_context(self._store)
-        self._home = 0
+        self._vm_context = 0
         self._memory: Any = None
         self._limits = table_elements, instances, 1, memories
         self.limit_memory(memory_bytes)
@@ -350,14 +363,14 @@ class Instance:
 
     def find_memory(self) -> bool:
         """Locate the exported memory; faster after `find_gas`."""
-        home, places = self._home, self._places
-        if not home or not places.memory:
+        vm_context, offsets = self._vm_context, self._offsets
+        if not vm_context or not offsets.memory:
             if not self.export(b"memory", _EXTERN_MEMORY, self._MEMORY):
                 return False
-            if not home:
+            if not vm_context:
                 return True
-            places.memory = self._distance_of_memory(home)
-        self._memory = _Memory.from_address(home + places.memory)
+            offsets.memory = self._offset_of_memory(vm_context)
+        self._memory = _Memory.from_address(vm_context + offsets.memory)
         return True
 
     def exported_memory(self, name: bytes) -> tuple[int, int]:
@@ -375,17 +388,17 @@ class Instance:
 
     def find_gas(self, name: bytes) -> bool:
         """Locate the gas counter, an exported global of type i64; faster after `find_function`."""
-        home, places = self._own_context(), self._places
-        if not home or not places.gas:
+        vm_context, offsets = self._own_context(), self._offsets
+        if not vm_context or not offsets.gas:
             if not self.export(name, _EXTERN_GLOBAL, self._GLOBAL):
                 return False
             self._words[self._VALUE] = _VALUE_I64
             self.counter = _ApiCounter(self._lib, self.context, self._at + 8 + 8 * self._GLOBAL, self._words)
-            if not home:
+            if not vm_context:
                 return True
-            places.gas = self._distance_of_gas(home)
-        self._home = home
-        self.counter = c_int64.from_address(home + places.gas)
+            offsets.gas = self._offset_of_gas(vm_context)
+        self._vm_context = vm_context
+        self.counter = c_int64.from_address(vm_context + offsets.gas)
         return True
 
     def _own_context(self) -> int:
@@ -393,13 +406,13 @@ class Instance:
         if not self._words[self._FUNCTION + 1]:
             return 0
         reference = self._lib.function_reference(self.context, self._at + 8 + 8 * self._FUNCTION)
-        home: int = c_size_t.from_address(reference + _CONTEXT_OF_FUNCTION).value
-        return home if c_uint32.from_address(home).value == _OWN_CONTEXT else 0
+        vm_context: int = c_size_t.from_address(reference + _CONTEXT_OF_FUNCTION).value
+        return vm_context if c_uint32.from_address(vm_context).value == _OWN_CONTEXT else 0
 
-    def _distance_of_gas(self, home: int) -> int:
+    def _offset_of_gas(self, vm_context: int) -> int:
         """Return the offset of the counter in the context: the word that changes when wasmtime sets the counter."""
         for at in range(8, _MAX_CONTEXT_SIZE, 8):
-            word = c_int64.from_address(home + at)
+            word = c_int64.from_address(vm_context + at)
             for mark in _PROBE_VALUES:
                 self.counter.value = mark
                 if word.value != mark:
@@ -408,11 +421,11 @@ class Instance:
                 return at
         raise WasmtimeUnusable("an instance's gas counter was not found in its context, as expected of this wasmtime")
 
-    def _distance_of_memory(self, home: int) -> int:
+    def _offset_of_memory(self, vm_context: int) -> int:
         """Return the offset of the memory's address and size in the context; they precede the globals."""
         memory = self._api_memory()
-        for at in range(8, self._places.gas, 8):
-            if tuple(_Memory.from_address(home + at)) == memory:
+        for at in range(8, self._offsets.gas, 8):
+            if tuple(_Memory.from_address(vm_context + at)) == memory:
                 return at
         raise WasmtimeUnusable("an instance's memory was not found in its context, as expected of this wasmtime")
 

@@ -37,7 +37,7 @@ def written(signature: str, values: list[object]) -> str:
     return log_line(keccak(signature.encode())[:4] + encode(types, values))
 
 
-def test_every_signature_of_forge_stds_console_is_read() -> None:
+def test_every_forge_std_console_signature_is_decoded() -> None:
     assert len(set(SIGNATURES)) == 376
     for signature in SIGNATURES:
         types = re.findall(r"[a-z0-9]+(?=[,)])", signature)
@@ -49,11 +49,11 @@ def test_every_signature_of_forge_stds_console_is_read() -> None:
     ("selector", "data", "line"),
     [("f5b1bba9", encode(["uint256"], [5]), "5"), ("9710a9d0", encode(["string", "uint256"], ["a", 5]), "a 5")],
 )
-def test_the_older_librarys_selectors_are_read(selector: str, data: bytes, line: str) -> None:
+def test_selectors_of_hardhats_older_library_are_decoded(selector: str, data: bytes, line: str) -> None:
     assert log_line(bytes.fromhex(selector) + data) == line
 
 
-def test_places_in_the_text_are_filled_as_by_nodes_console() -> None:
+def test_format_specifiers_match_nodejs_console() -> None:
     signature = "log(string,uint256,string)"
     assert written(signature, ["%d of %s", 3, "it"]) == "3 of it"
     assert written(signature, ["100%% at %d:", 3, "it"]) == "100% at 3: it"
@@ -83,7 +83,7 @@ def test_console_log_format_specifiers_match_forge(types: str, values: list[obje
     assert written(f"log(string,{types})", values) == line
 
 
-def test_a_doubled_per_cent_is_one_without_arguments_too() -> None:
+def test_doubled_percent_sign_is_one_without_arguments() -> None:
     assert written("log(string)", ["x%%"]) == "x%"
     assert written("log(string)", ["%s"]) == "%s"
 

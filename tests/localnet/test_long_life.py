@@ -80,7 +80,7 @@ def test_failures_are_named_and_counted() -> None:
 @pytest.mark.slow
 @ON_LINUX
 @pytest.mark.parametrize("where", ["folder", "memory"])
-def test_a_short_day_comes_to_its_end(where: str) -> None:
+def test_short_day_completes_without_failures(where: str) -> None:
     """Speed and memory are not checked, for which twenty transactions are too few."""
     day = play(Day(where, 480), seed=3)
     assert day.failures == []
@@ -91,14 +91,14 @@ def test_a_short_day_comes_to_its_end(where: str) -> None:
 
 @pytest.mark.slow
 @ON_LINUX
-def test_subscriptions_that_stay_are_found() -> None:
+def test_leaked_subscriptions_are_found() -> None:
     day = play(Day("folder", 100), seed=3, defect="subscription")
     assert "was dropped and still reports" in day.findings()[0]
 
 
 @ON_LINUX
 @pytest.mark.oracle
-def test_a_question_that_reads_the_whole_chain_is_found() -> None:
+def test_request_that_reads_the_whole_chain_is_found() -> None:
     day = play(Day("memory", 2_000), seed=3, defect="slower")
     assert any("took the processor" in words for words in day.findings())
 

@@ -19,12 +19,12 @@ FUNDS = TokenAmount(200_000 * FIL)
 
 
 @pytest.mark.parametrize("kind", kinds())
-def test_the_supply_follows_rewards_burnt_fees_and_pledges(kind: str) -> None:
+def test_supply_counts_rewards_burnt_fees_and_pledges(kind: str) -> None:
     with Network(bundle=None if kind == "own" else data_file(BUNDLE), clock=Clock()) as network:
         assert network.machine.context.circulating_supply == FUNDS
         network.mine(3)
         supply = supply_of(network.machine, FUNDS)
-        # What nobody mines is burnt at once: actors.md 6. The block before it has no tips.
+        # Rewards of blocks without a producer are burnt. These blocks have no tips.
         assert supply.mined == supply.burnt == REWARD_FUNDS - network.balance(Address.id(REWARD_ACTOR))
         assert (3 * 7 * FIL < supply.mined < 3 * 8 * FIL, supply.circulating) == (True, FUNDS)
         miner = network.create_miner(sectors=1 if kind == "own" else 0)
@@ -39,7 +39,7 @@ def test_the_supply_follows_rewards_burnt_fees_and_pledges(kind: str) -> None:
         assert supply.circulating == FUNDS + supply.mined - supply.burnt - supply.locked
 
 
-def test_an_epoch_has_the_supply_that_it_begins_with() -> None:
+def test_supply_is_constant_within_an_epoch() -> None:
     with Network(clock=Clock()) as network:
         network.send(network.accounts[1], 5)
         before = supply_of(network.machine, FUNDS).circulating
@@ -48,7 +48,7 @@ def test_an_epoch_has_the_supply_that_it_begins_with() -> None:
         assert network.chain.machine_before(network.head).context.circulating_supply == before
 
 
-def test_a_chain_that_went_back_has_the_supply_of_then() -> None:
+def test_reverted_chain_has_the_earlier_supply() -> None:
     with Network(clock=Clock()) as network:
         network.send(network.accounts[1], 5)
         snapshot, before = network.snapshot(), supply_of(network.machine, FUNDS).circulating

@@ -1,4 +1,4 @@
-"""HAMTs and AMTs of the main network from test vectors: writing their content again must give the same CIDs.
+"""HAMTs and AMTs of the main network from test vectors. Rewriting their contents must produce the same CIDs.
 
 Without the test data, the golden vectors written by the reference implementation are used.
 """
@@ -95,7 +95,7 @@ def test_state_blocks_are_canonical_and_encode_to_themselves() -> None:
     assert count > 500
 
 
-def test_links_of_a_block_are_those_that_the_decoder_finds() -> None:
+def test_link_scan_matches_decoded_links() -> None:
     def walk(value: Any) -> Iterator[Cid]:
         if isinstance(value, list):
             for item in value:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fvm_hypervisor.bindings.contracts.declared import DeclaredContract, Notes, declared, notes, snake
+from fvm_hypervisor.bindings.contracts.declared import DeclaredContract, Notes, notes, parse_contract, snake
 from fvm_hypervisor.bindings.contracts.source import source
 from hypervisor.errors import InvalidInput
 from localnet.contracts.artifacts import MAX_FILE_BYTES, ArtifactFolders
@@ -46,7 +46,7 @@ def modules(artifacts: Sequence[str], folders: Sequence[Path] | None = None) -> 
 
 def module(content: Any, name: str) -> Module:
     """Return the module for a compiler's JSON output or a plain ABI. Raises InvalidInput."""
-    contract, natspec = declared(content, name), notes(content)
+    contract, natspec = parse_contract(content, name), notes(content)
     return Module(contract.name, f"{snake(contract.name)}.py", source(contract, natspec))
 
 

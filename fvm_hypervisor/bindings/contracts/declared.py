@@ -210,7 +210,7 @@ class DeclaredContract:
     constructor: Item
 
 
-def declared(content: Any, name: str) -> DeclaredContract:
+def parse_contract(content: Any, name: str) -> DeclaredContract:
     """Return the contract described by a compiler's JSON output or a plain ABI. Raises InvalidInput."""
     abi = _abi(content.get("abi") if isinstance(content, Mapping) else content)
     own = class_name(parse_identifier(name))

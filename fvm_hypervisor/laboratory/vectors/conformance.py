@@ -69,8 +69,8 @@ class BadVector(InvalidInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """A receipt: of the vector, or of the machine in the same form."""
+class VectorReceipt:
+    """The compared fields of a receipt: those that a vector expects, or those of the machine's result."""
 
     exit_code: int
     return_data: bytes
@@ -90,7 +90,7 @@ class VectorResult:
 
     vector: str
     variant: str
-    receipts: tuple[tuple[Expected, Expected], ...]
+    receipts: tuple[tuple[VectorReceipt, VectorReceipt], ...]
     state_root: Cid
     expected_root: Cid
     differences: tuple[str, ...]
@@ -294,7 +294,7 @@ def run_variant(variant: VectorVariant, workers: int = 1) -> VectorResult:
     return VectorResult(variant.vector, variant.name, receipts, root, wanted, tuple(differences), variant.machine)
 
 
-_Compared = tuple[Expected, Expected, list[str]]
+_Compared = tuple[VectorReceipt, VectorReceipt, list[str]]
 """Actual outcome of a message, expected outcome, and the differences."""
 
 
@@ -344,20 +344,20 @@ def _apply(apply: Callable[[], ApplyResult], receipt: Mapping[str, Any]) -> _Com
     try:
         result = apply()
     except MessageError as error:
-        nothing = Expected(-1, b"", 0)
+        nothing = VectorReceipt(-1, b"", 0)
         found = [] if "refused" in receipt else [f"the message was refused: {error}"]
         return nothing, nothing if not found else _read_expected(receipt), found
     got = _got(result)
     if "refused" in receipt:
-        nothing = Expected(-1, b"", 0)
+        nothing = VectorReceipt(-1, b"", 0)
         return got, nothing, [f"exit code {got.exit_code}, but the reference refuses the message: {receipt['refused']}"]
     expected = _read_expected(receipt)
     return got, expected, list(_compare(got, expected, _failure_text(result, receipt)))
 
 
-def _got(result: ApplyResult) -> Expected:
+def _got(result: ApplyResult) -> VectorReceipt:
     cause = None if result.fatal is None else result.fatal.__cause__
-    return Expected(
+    return VectorReceipt(
         result.exit_code,
         result.return_data,
         result.gas_used,
@@ -386,9 +386,9 @@ def apply_message(machine: Hypervisor, message: Message, raw_length: int | None)
     return machine.apply_implicit(message) if raw_length is None else machine.apply(message, raw_length)
 
 
-def _read_expected(receipt: Mapping[str, Any]) -> Expected:
+def _read_expected(receipt: Mapping[str, Any]) -> VectorReceipt:
     events = receipt.get("events_root")
-    return Expected(
+    return VectorReceipt(
         read_number(receipt["exit_code"], "exit_code"),
         base64.b64decode(receipt["return"] or ""),
         read_number(receipt["gas_used"], "gas_used"),
@@ -397,7 +397,7 @@ def _read_expected(receipt: Mapping[str, Any]) -> Expected:
     )
 
 
-def _compare(got: Expected, expected: Expected, message: str) -> Iterator[str]:
+def _compare(got: VectorReceipt, expected: VectorReceipt, message: str) -> Iterator[str]:
     if got.exit_code != expected.exit_code:
         yield f"exit code {got.exit_code} ({message}), expected {expected.exit_code}"
     if got.return_data != expected.return_data:

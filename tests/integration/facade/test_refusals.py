@@ -36,9 +36,9 @@ ADDRESS_OF_BOB = words(0x20, 0x20, 21) + BOB.to_bytes().ljust(32, b"\0")
 REFUSED = {
     "an unknown selector": (b"\xde\xad\xbe\xef", "UnknownFunction(7, 0xdeadbeef)"),
     "less than a selector": (b"\x06\xfd", "UnknownFunction(7, 0x06fd0000)"),
-    "no arguments": (BALANCE, 'BadCalldata(4, "the words are cut short")'),
-    "half a word": (BALANCE + bytes(16), 'BadCalldata(4, "the words are cut short")'),
-    "a cut length": (BALANCE + words(0x20, 0x20), 'BadCalldata(68, "the length is cut short")'),
+    "no arguments": (BALANCE, 'BadCalldata(4, "the head is truncated")'),
+    "half a word": (BALANCE + bytes(16), 'BadCalldata(4, "the head is truncated")'),
+    "a cut length": (BALANCE + words(0x20, 0x20), 'BadCalldata(68, "the length is truncated")'),
     "cut bytes": (BALANCE + words(0x20, 0x20, 21), 'BadCalldata(68, "the length exceeds the data")'),
     "a length beyond all": (
         BALANCE + words(0x20, 0x20, 2**256 - 1) + bytes(32),
@@ -48,15 +48,15 @@ REFUSED = {
     "a word behind": (BALANCE + ADDRESS_OF_BOB + words(0), 'BadCalldata(132, "trailing bytes after the last value")'),
     "a gap": (
         BALANCE + words(0x40, 0, 0x20, 21) + BOB.to_bytes().ljust(32, b"\0"),
-        'BadCalldata(4, "an offset that is not the end of what lies before")',
+        'BadCalldata(4, "the offset is not the end of the previous tail")',
     ),
     "an offset that is no multiple of a word": (
         BALANCE + words(0x21, 0x20, 21) + BOB.to_bytes().ljust(32, b"\0"),
-        'BadCalldata(4, "an offset that is not the end of what lies before")',
+        'BadCalldata(4, "the offset is not the end of the previous tail")',
     ),
     "padding": (
         BALANCE + words(0x20, 0x20, 21) + BOB.to_bytes().ljust(32, b"\1"),
-        'BadCalldata(121, "padding that is not zero")',
+        'BadCalldata(121, "the padding is not zero")',
     ),
 }
 

@@ -241,7 +241,7 @@ class TestOpening:
             Network(rules="bitcoin")
         with pytest.raises(InvalidInput, match="need this project's own EVM"):
             Network(rules="ethereum", evm="official")
-        with pytest.raises(InvalidInput, match="no hardfork"):
+        with pytest.raises(InvalidInput, match="does not apply to Filecoin"):
             rules_named("filecoin", "Osaka")
 
     def test_hardfork_choices_are_those_of_machine(self) -> None:

@@ -1,6 +1,6 @@
 """Places for instances: what a guest leaves in one the next does not find, and who gets none runs all the same.
 
-That a guest cannot tell is shown beside the plain boundary, whose engine has no places.
+That a guest cannot tell is shown beside the plain boundary, whose engine has no slots.
 """
 
 from __future__ import annotations
@@ -106,12 +106,12 @@ def test_pooled_slot_is_cleared_between_guests() -> None:
 def test_instances_beyond_pool_capacity_run_unpooled() -> None:
     engine = WasmtimeEngine(library(), GUEST_SETTINGS, slots=2)
     linked = RawBoundary(engine, SYSCALL_REVISIONS["v4"]).link(compiled(engine, SPOILER))
-    for _ in range(3):  # places that are given back are there again
+    for _ in range(3):  # released slots are reused
         invocations = [linked.begin(NO_KERNEL, 1 << 29, 20_000) for _ in range(5)]
         for invocation in invocations:
             linked.instantiate(invocation)
-        placed = [cast(Instance, invocation.instance).placed for invocation in invocations]
-        assert placed == [True, True, False, False, False]
+        has_slots = [cast(Instance, invocation.instance).has_slot for invocation in invocations]
+        assert has_slots == [True, True, False, False, False]
         assert all(invocation.instance.find_memory() for invocation in invocations)
         assert len({invocation.instance.memory()[0] for invocation in invocations}) == 5
         for invocation in invocations:
@@ -124,7 +124,7 @@ def test_a_place_is_free_again_when_its_guest_could_not_be_made() -> None:
     linked = RawBoundary(engine, SYSCALL_REVISIONS["v4"]).link(compiled(engine, bad))
     for _ in range(3):
         invocation = linked.begin(NO_KERNEL, 1 << 29, 20_000)
-        assert cast(Instance, invocation.instance).placed
+        assert cast(Instance, invocation.instance).has_slot
         with pytest.raises(Exception, match="out of bounds"):
             linked.instantiate(invocation)
         linked.end(invocation)

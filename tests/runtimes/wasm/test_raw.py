@@ -386,9 +386,9 @@ def test_rule_10_gas_counter_matches_wasmtime_api(text: str, used: bool) -> None
         seen.append(instance.counter.value)
         return 0
 
-    module, places, before = linked(text, host), raw.ContextOffsets(), 10**15
+    module, offsets, before = linked(text, host), raw.ContextOffsets(), 10**15
     for _ in range(2):  # the second one is not searched
-        instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000, places=places)
+        instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000, offsets=offsets)
         instance.instantiate(module.pointer)
         assert instance.find_function(b"invoke")
         assert instance.find_gas(GAS_EXPORT.encode())
@@ -403,7 +403,7 @@ def test_rule_10_gas_counter_matches_wasmtime_api(text: str, used: bool) -> None
         told.value = -7
         assert instance.counter.value == -7
         instance.close()
-    assert (places.gas > 0) == used
+    assert (offsets.gas > 0) == used
 
 
 GROWING = """(module (import "env" "host" (func $host (param i32) (result i32))) (memory (export "memory") 2 9)
@@ -419,9 +419,9 @@ def test_rule_10_memory_matches_wasmtime_api(text: str, grown: int, used: bool) 
         seen.extend((instance.memory(), instance._api_memory()))
         return 0
 
-    module, places = linked(text, host), raw.ContextOffsets()
+    module, offsets = linked(text, host), raw.ContextOffsets()
     for _ in range(2):  # the second one is not searched
-        instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000, places=places)
+        instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000, offsets=offsets)
         instance.instantiate(module.pointer)
         assert instance.find_function(b"invoke")
         assert instance.find_gas(GAS_EXPORT.encode())
@@ -432,7 +432,7 @@ def test_rule_10_memory_matches_wasmtime_api(text: str, grown: int, used: bool) 
         on_a_thread(partial(instance.enter, 5))
         assert seen.pop() == seen.pop() == instance.memory() == (before[0], grown << 16)
         instance.close()
-    assert (places.memory > 0) == used
+    assert (offsets.memory > 0) == used
 
 
 def test_negative_numbers_cross_the_boundary_unharmed() -> None:
