@@ -25,9 +25,9 @@ class UnfitCompiledModule(ImportError):
     """Raised when a compiled module must not be imported; the message names it and the remedy."""
 
 
-def compiled_modules(home: Path = HOME, suffix: str = EXTENSION_SUFFIXES[0]) -> tuple[str, ...]:
+def compiled_modules(home: Path = HOME) -> tuple[str, ...]:
     """Return the source paths, relative to `home`, of all compiled modules; empty if none are compiled."""
-    return tuple(_record(home).get(suffix, ()))
+    return tuple(_record(home).get(EXTENSION_SUFFIXES[0], ()))
 
 
 def form() -> str:

@@ -26,16 +26,20 @@ _QUOTE: Final = "'"
 _TAG: Final = re.compile(r"<(?=[a-z])")
 _HEAD: Final = """# The Python API
 
-What `from hypervisor import ...` and `from localnet import ...` give. `help(hypervisor.Message)` shows the same in a
-Python session; a compiled installation (`hypervisor --version` says so) keeps no docstrings, and has this page. The
-examples are run by a test, in a clone's folder.
+This page lists the public names of the packages `hypervisor` and `localnet`. In a Python session,
+`help(hypervisor.Message)` shows the same text. A compiled installation (see `hypervisor --version`) contains no
+docstrings. The examples run as tests, in the folder of a clone.
 
-Amounts are attoFIL, gas is gas, epochs are heights of the chain, unless a name says otherwise. CIDs, addresses and
-balances print as text; in a notebook receipts, results, call trees (`receipt.trace`), states (`network.inspect`) and
-differences (`network.changes`) are tables and trees that fold;
-[a notebook](../examples/notebooks/inside-a-message.ipynb) has them all.
+Unless a name says otherwise:
 
-`make api-page` writes this page from the docstrings.
+- amounts are in attoFIL, gas is in gas units, and epochs are heights of the chain;
+- CIDs, addresses and balances print as text.
+
+In a notebook, receipts, results, call trees (`receipt.trace`), states (`network.inspect`) and differences
+(`network.changes`) are shown as tables and foldable trees. [A notebook](../examples/notebooks/inside-a-message.ipynb)
+shows all of them.
+
+`make api-page` generates this page from the docstrings.
 """
 
 

@@ -23,11 +23,11 @@ from tests.docs.forge_names import recorded
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "foundry-flags.md"
 _END: Final = "<!-- end of table -->\n"
 ELSEWHERE: Final = {
-    "--asc": "no: the file is in the order of the contracts",
+    "--asc": "no: the order is that of the contracts",
     "--check": "`--snapshot check`, with `--snap FILE`",
-    "--desc": "no: the file is in the order of the contracts",
+    "--desc": "no: the order is that of the contracts",
     "--diff": "`--snapshot diff`, with `--snap FILE`",
-    "--diff-sort": "no: the smallest share comes first",
+    "--diff-sort": "no: sorted by share, smallest first",
     "--exclude-tests": "contracts with tests are left out; `--no-match-coverage` leaves out their files, too",
     "--include-libs": "no: the project's own sources are counted",
     "--lcov-version": "no: the file is of version 1, which all releases of lcov read",
@@ -36,7 +36,7 @@ ELSEWHERE: Final = {
 }
 """Options of `forge coverage` and `forge snapshot` with other names here, or none."""
 
-_IN_PART: Final = {"rpc_storage_caching.chains": "in part: `none`, or all chains; a list of chains means all"}
+_IN_PART: Final = {"rpc_storage_caching.chains": "in part: `none` or all chains; a list means all chains"}
 
 
 def own_options() -> frozenset[str]:
@@ -79,8 +79,8 @@ def replaced(page: str) -> str:
 
 
 _OTHER_MEANING: Final = {
-    "--fail-fast": "yes, behind the first suite that fails",
-    "--network": "another one: Filecoin's network versions; `--rules` chooses between Ethereum's rules and Filecoin's",
+    "--fail-fast": "yes, after the first failing suite",
+    "--network": "another meaning: Filecoin's network version; `--rules` selects Ethereum's or Filecoin's rules",
     "--skip": "yes, a glob for each `--skip`",
     "--watch": "yes, without paths: sources, `foundry.toml` and `remappings.txt` are watched",
 }

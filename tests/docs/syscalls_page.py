@@ -41,7 +41,7 @@ def lines() -> Iterator[str]:
     yield "\n## At network versions 18 to 20\n\n| syscall | in C | what it does |\n|---|---|---|"
     yield from (_row(syscall) for name, syscall in OLDEST.items() if NEWEST[name] is not syscall)
     missing = ", ".join(f"`{'.'.join(name)}`" for name in NEWEST if name not in OLDEST)
-    yield f"\nNot there before network version 21: {missing}."
+    yield f"\nAdded in network version 21: {missing}."
 
 
 def _row(syscall: Syscall) -> str:

@@ -456,7 +456,7 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
         (["-vvv"], "-v is an option of anvil that this node does not have: `hypervisor trace`"),
         (["--json"], "--json is an option of anvil that this node does not have: "),
         (["--color", "never"], "--color is an option of anvil that this node does not have: "),
-        (["--hardfork", "london"], "give --rules ethereum"),
+        (["--hardfork", "london"], "pass --rules ethereum"),
         (
             ["--rules", "ethereum", "--hardfork", ""],
             "--hardfork has an empty name: name a hardfork, or omit the option",

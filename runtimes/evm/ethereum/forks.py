@@ -183,10 +183,6 @@ class Fork:
         return self
 
     @property
-    def first_nonce(self) -> int:
-        return int(self.clears_empty)
-
-    @property
     def header_fields(self) -> tuple[str, ...]:
         """The names of the header fields added after Frontier, in order (`runtimes.evm.ethereum.headers`)."""
         groups = (
