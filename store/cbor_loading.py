@@ -22,9 +22,9 @@ FOREIGN_TAGS: Final = frozenset(
 """Tags that cbor2 decodes to other types: dates, bignums, shared references, patterns, sets and so on."""
 
 _BREAK: Final = 0xFF
-_ENDLESS: Final = 1 << 70
+_INDEFINITE: Final = 1 << 70
 """Value of `left` for an array or string of indefinite length; larger than the number of items in any input."""
-_ENDLESS_MAP: Final = 1 << 72
+_INDEFINITE_MAP: Final = 1 << 72
 """Value of `left` for a map of indefinite length.
 
 It counts keys and values, so it is odd after a key without a value.
@@ -69,8 +69,8 @@ def check(data: bytes, max_depth: int) -> None:
         if position >= end:
             return
         head = data[position]
-        if head == _BREAK and left > _ENDLESS // 2:
-            if left > _ENDLESS and left % 2:
+        if head == _BREAK and left > _INDEFINITE // 2:
+            if left > _INDEFINITE and left % 2:
                 raise LoadingError("a map ends after a key")
             left = 0
             position += 1
@@ -82,13 +82,13 @@ def check(data: bytes, max_depth: int) -> None:
             continue
         argument, position = _argument(data, position)
         major = head >> 5
-        if major in (2, 3) and argument != _ENDLESS:
+        if major in (2, 3) and argument != _INDEFINITE:
             position += argument
             continue
         if major == 6 and argument in FOREIGN_TAGS:
             _refuse_tag(argument)
         if major == 7:
-            if argument < 32 or argument == _ENDLESS:
+            if argument < 32 or argument == _INDEFINITE:
                 raise LoadingError("a break or a simple value is not well-formed")
             continue
         outer.append(left)
@@ -102,7 +102,7 @@ def _items(major: int, argument: int) -> int:
     if major == 6:
         return 1
     if major == 5:
-        return _ENDLESS_MAP if argument == _ENDLESS else 2 * argument
+        return _INDEFINITE_MAP if argument == _INDEFINITE else 2 * argument
     return argument
 
 
@@ -113,7 +113,7 @@ def _argument(data: bytes, position: int) -> tuple[int, int]:
     if information < 24:
         return information, position
     if information == 31:
-        return _ENDLESS, position
+        return _INDEFINITE, position
     end = position + (1 << (information & 3))
     return int.from_bytes(data[position:end]), end
 

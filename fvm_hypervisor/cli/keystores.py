@@ -187,7 +187,7 @@ def _costs(content: Any) -> str | None:
     found = content.get("crypto") or content["Crypto"]
     kind, costs = found["kdf"], found["kdfparams"]
     if found["cipher"] != _CIPHER:
-        raise ValueError("another cipher")
+        raise ValueError(f"the cipher is not {_CIPHER}")
     if kind == "scrypt" and _SCRYPT_BLOCK * int(costs["n"]) * int(costs["r"]) * max(1, int(costs["p"])) > _MAX_MEMORY:
         return f"more than {_MAX_MEMORY >> 20} MiB of scrypt"
     return f"more than {_MAX_ROUNDS} rounds of PBKDF2" if kind == "pbkdf2" and int(costs["c"]) > _MAX_ROUNDS else None

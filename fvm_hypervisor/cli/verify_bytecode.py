@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _DIFFERS: Final = "code did not match - this may be due to varying compiler settings"
 """Text of a mismatch, as in forge."""
 _NOT_FOUND: Final = (
-    "the creation transaction of the contract is unknown: give it with --creation-transaction, or skip the creation "
+    "the creation transaction of the contract is unknown: pass it as --creation-transaction, or skip the creation "
     "code with --ignore creation"
 )
 _RECORDS: Final = "broadcast/*/{chain}/*.json"
@@ -141,7 +141,7 @@ def _other_compiler(artifact: ContractArtifact, code: bytes) -> str:
     here, there = solc_release(Pattern.of(artifact.runtime).code), solc_release(code)
     if here is None or there is None or here == there:
         return ""
-    return f"; it was made by solc {there}, compared with {here}: try --use {there}"
+    return f"; solc {there} compiled the code at this address and {here} the artifact: try --use {there}"
 
 
 def _runtime(artifact: ContractArtifact, code: bytes, differs: str) -> _Row:

@@ -203,7 +203,7 @@ class Module:
             kind, place = unsigned(data, place)
             table, place = unsigned(data, place)
             return Instruction(opcode, (kind, table)), place
-        raise ValueError(f"an instruction that is not decoded: 0x{opcode:02x}")
+        raise ValueError(f"opcode 0x{opcode:02x} is not decoded")
 
     def _prefixed(self, prefix: int, place: int) -> tuple[Instruction, int]:
         data = self._data
@@ -221,5 +221,5 @@ class Module:
         if 0x15 <= number <= 0x22:
             return Instruction(opcode, (data[place],)), place + 1
         if 0x54 <= number <= 0x5B:
-            raise ValueError(f"an instruction that is not decoded: 0xfd {number}")
+            raise ValueError(f"opcode 0xfd {number} is not decoded")
         return Instruction(opcode), place

@@ -191,7 +191,7 @@ def _by_name(message: list[Any], difference: int) -> Iterator[str]:
     for charge in charges[:MAX_CHARGES]:
         yield f"  {in_gas(charge.total):>18} {in_gas(charge.milligas):>16} {charge.name} ({' > '.join(charge.calls)})"
     if len(charges) > MAX_CHARGES:
-        yield f"  and {len(charges) - MAX_CHARGES} more: --trace FILE keeps them all"
+        yield f"  and {len(charges) - MAX_CHARGES} more: --trace FILE writes all of them"
 
 
 def _state(result: VectorResult) -> Iterator[str]:

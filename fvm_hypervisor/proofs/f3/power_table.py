@@ -144,7 +144,7 @@ def _changed(entry: PowerEntry | None, delta: PowerDelta, name: str) -> PowerEnt
             raise InvalidCertificate(f"{name}: a new participant needs a key")
         return PowerEntry(delta.id, delta.power, delta.key)
     if delta.key == entry.key:
-        raise InvalidCertificate(f"{name}: the key is unchanged; it must be left out")
+        raise InvalidCertificate(f"{name}: the key is unchanged; a delta must omit it")
     power = entry.power + delta.power
     if power < 0:
         raise InvalidCertificate(f"{name}: the power becomes negative ({power})")

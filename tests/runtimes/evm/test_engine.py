@@ -77,7 +77,7 @@ def test_a_static_frame_may_call_without_value() -> None:
     assert isinstance(run(assemble("0 0 0 0 0 0 GAS CALL"), static=True), CallInputs)
 
 
-def test_returned_and_reverted_data_come_out() -> None:
+def test_frame_result_holds_returned_or_reverted_data() -> None:
     assert run(returned_word("42")) == FrameOutcome(Status.SUCCESS, (42).to_bytes(32, "big"))
     assert run(assemble("7 0 MSTORE8 1 0 REVERT")) == FrameOutcome(Status.REVERT, b"\x07")
 
@@ -135,7 +135,7 @@ def test_selfdestruct_ends_the_frame() -> None:
     assert host.beneficiary == bytes(19) + b"\x09"
 
 
-# --- asks ----------------------------------------------------------------------------------------------------------
+# --- calls and creations ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_selfdestruct_ends_the_frame() -> None:
         ("64 32 3 29 9 77 DELEGATECALL", CallKind.DELEGATECALL, 0),
     ],
 )
-def test_a_call_leaves_the_frame_with_all_it_needs(program: str, kind: CallKind, value: int) -> None:
+def test_a_call_passes_address_value_and_input(program: str, kind: CallKind, value: int) -> None:
     step = run(assemble(f"0xaabbcc 0 MSTORE {program}"))
     assert step == CallInputs(
         kind, 77, step.address if isinstance(step, CallInputs) else CALLER, value, b"\xaa\xbb\xcc"
@@ -155,33 +155,33 @@ def test_a_call_leaves_the_frame_with_all_it_needs(program: str, kind: CallKind,
     assert step.address == bytes(19) + b"\x09"
 
 
-def _answered(answer: SubcallOutcome, program: str) -> FrameOutcome:
+def _resumed(answer: SubcallOutcome, program: str) -> FrameOutcome:
     engine = PyEvmEngine(TABLE)
-    asked = engine.start(frame_of(assemble(program)), FakeHost())
-    assert isinstance(asked, CallInputs | CreateInputs)
+    request = engine.start(frame_of(assemble(program)), FakeHost())
+    assert isinstance(request, CallInputs | CreateInputs)
     outcome = engine.resume(answer)
     assert isinstance(outcome, FrameOutcome)
     return outcome
 
 
-def test_an_answer_fills_the_out_region_as_far_as_it_goes() -> None:
+def test_return_data_fills_at_most_the_output_region() -> None:
     dump = "0 MSTORE RETURNDATASIZE 32 MSTORE 96 0 RETURN"
-    outcome = _answered(SubcallOutcome(True, b"\x11" * 40), f"8 64 0 0 0 9 GAS CALL {dump}")
+    outcome = _resumed(SubcallOutcome(True, b"\x11" * 40), f"8 64 0 0 0 9 GAS CALL {dump}")
     assert outcome.data == (1).to_bytes(32, "big") + (40).to_bytes(32, "big") + b"\x11" * 8 + bytes(24)
-    outcome = _answered(SubcallOutcome(False, b"\x22"), f"32 64 0 0 0 9 GAS CALL {dump}")
+    outcome = _resumed(SubcallOutcome(False, b"\x22"), f"32 64 0 0 0 9 GAS CALL {dump}")
     assert outcome.data == bytes(32) + (1).to_bytes(32, "big") + b"\x22" + bytes(31)
 
 
-def test_a_bad_out_region_ends_the_frame_only_after_the_call() -> None:
-    outcome = _answered(SubcallOutcome(True, b"x"), "32 4294967295 0 0 0 9 GAS CALL")
+def test_an_invalid_output_region_ends_the_frame_only_after_the_call() -> None:
+    outcome = _resumed(SubcallOutcome(True, b"x"), "32 4294967295 0 0 0 9 GAS CALL")
     assert outcome.status is Status.ILLEGAL_MEMORY_ACCESS
 
 
 def test_a_creation_pushes_the_address_and_leaves_no_return_data() -> None:
     tail = "0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN"
-    outcome = _answered(SubcallOutcome(True, b"", OTHER), f"0 0 3 CREATE {tail}")
+    outcome = _resumed(SubcallOutcome(True, b"", OTHER), f"0 0 3 CREATE {tail}")
     assert outcome.data == OTHER.rjust(32, b"\0") + bytes(32)
-    outcome = _answered(SubcallOutcome(False, b"why"), f"9 0 0 3 CREATE2 {tail}")
+    outcome = _resumed(SubcallOutcome(False, b"why"), f"9 0 0 3 CREATE2 {tail}")
     assert outcome.data == bytes(32) + (3).to_bytes(32, "big")
 
 
@@ -190,7 +190,7 @@ def test_create_passes_value_init_code_and_salt() -> None:
     assert run(assemble("0xfe 0 MSTORE8 9 1 0 3 CREATE2")) == CreateInputs(3, b"\xfe", 9)
 
 
-def test_a_creation_beyond_the_balance_never_leaves_the_frame() -> None:
+def test_a_creation_beyond_the_balance_sends_nothing() -> None:
     assert word(returned_word("1 0 0 1001 CREATE 7 ADD")) == 7
 
 
@@ -227,7 +227,7 @@ def test_prices_that_depend_on_sizes(program: str, gas: int) -> None:
 
 
 @given(st.integers(0, U256), st.integers(0, U256))
-def test_exp_is_that_of_py_evm(base: int, exponent: int) -> None:
+def test_exp_matches_py_evm(base: int, exponent: int) -> None:
     pushed: list[int] = []
     computation: Any = SimpleNamespace(
         stack_pop_ints=lambda _count: (base, exponent), consume_gas=lambda *_, **__: None, stack_push_int=pushed.append
@@ -255,7 +255,7 @@ def test_copied_bytes_have_zeros_behind_the_end_of_their_source(
         assert outcome.data == memory
 
 
-def test_py_evm_opcodes_in_use_charge_no_own_gas() -> None:
+def test_py_evm_opcodes_charge_no_ethereum_gas() -> None:
     """Every other opcode of the newest rules, on words that make its loops run."""
     for number, opcode in RULES.opcodes.items():
         if opcode.name not in OPCODE_FUNCTIONS and not opcode.name.startswith(("PUSH", "RETURN", "REVERT")):

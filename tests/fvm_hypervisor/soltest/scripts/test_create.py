@@ -273,14 +273,14 @@ def made_by(release: tuple[int, int, int]) -> Any:
 
 
 def test_the_compiler_that_made_other_code_is_named(project: Path, url: str, deployed: str) -> None:
-    words = "it was made by solc 0.8.37, compared with 0.8.30: try --use 0.8.37"
+    words = "solc 0.8.37 compiled the code at this address and 0.8.30 the artifact: try --use 0.8.37"
     changed(project, made_by((0, 8, 30)))
     assert "status partial" in verify(project, url, deployed)  # only the metadata differs
     changed(project, other_code)
     said = verify(project, url, deployed, status=1)
     assert said.count(words) == 2  # creation and runtime
     changed(project, made_by((0, 8, 37)))
-    assert "made by solc" not in verify(project, url, deployed, status=1)
+    assert "compiled the code" not in verify(project, url, deployed, status=1)
 
 
 def test_the_record_of_forge_is_read(project: Path, url: str, deployed: str) -> None:
