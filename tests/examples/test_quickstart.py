@@ -8,9 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
+from tests.command import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = ROOT / "examples" / "quickstart.sh"
@@ -31,7 +30,7 @@ def test_the_script_ends_with_a_call_tree_over_both_runtimes() -> None:
 
 def test_dockerfile_uses_existing_node_options() -> None:
     lines = (CI / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    known = CliRunner().invoke(app, ["node", "--help"], env={"COLUMNS": "200"}).output
+    known = run("node", "--help", env={"COLUMNS": "200"}).output
     options = re.findall(r'"(--[a-z-]+)"', lines[-1])
     assert options
     assert all(f"{option} " in known for option in options)
@@ -51,5 +50,5 @@ def test_workflow_steps_are_valid_shell_with_known_commands(name: str) -> None:
     used = re.findall(r"^ *(?:- run: )?hypervisor (\w+)(.*)$", "\n".join(shell), re.M)
     assert {command for command, _ in used} == {"pytest.yml": {"doctor"}, "forge.yml": {"node", "doctor"}}[name]
     for command, rest in used:
-        known = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+        known = run(command, "--help", env={"COLUMNS": "200"}).output
         assert all(option in known for option in re.findall(r"--[a-z-]+", rest))

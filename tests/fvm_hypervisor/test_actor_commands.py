@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.actor_project import TEMPLATE
 from fvm_hypervisor.builtin_actors import build
-from fvm_hypervisor.cli.main import app, main
 from localnet import Network
 from localnet.rpc.server import serving
 from store.cid import RAW, cid_of, show
+from tests.command import Command, json_output, run, whole_command
 from tests.runtimes.wasm.guests import guest
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -30,22 +26,12 @@ UPGRADABLE = build.module_file(FOLDER, "upgradable")
 CODE = show(cid_of(MODULE.read_bytes(), RAW))
 FIL = 10**18
 
-Command = Callable[..., tuple[int, str]]
-
 
 @pytest.fixture
 def hypervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run the command in an empty folder; return its status, output and error output."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["hypervisor", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out + printed.err
-
-    return run
+    return whole_command(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -57,25 +43,19 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, str(jar.address)
 
 
-def as_json(*arguments: object) -> Any:
-    found = CliRunner().invoke(app, [*map(str, arguments), "--json"])
-    assert found.exit_code == 0, found.output
-    return json.loads(found.stdout)
-
-
 # --- code, actor, calls -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_from_code_to_an_answer_on_a_new_chain(hypervisor: Command) -> None:
     assert hypervisor("actor", "install", MODULE, "--schema", SCHEMA, "--state", "chain") == (0, f"{CODE}\n")
-    jar = as_json("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--state", "chain")
+    jar = json_output("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--state", "chain")
     assert hypervisor("actor", "call", jar["id"], "Tip", '["hi"]', "--value", "1.5", "--state", "chain") == (0, "1\n")
-    second = as_json("actor", "call", jar["address"], "Tip", '{"note": ""}', "--value", "1fil", "--state", "chain")
+    second = json_output("actor", "call", jar["address"], "Tip", '{"note": ""}', "--value", "1fil", "--state", "chain")
     assert (second["answer"], second["gas_used"] > 0) == (2, True)
     total = ["actor", "call", jar["id"], "Total", "--state", "chain", "--dry-run"]
-    assert as_json(*total) == {"answer": {"tips": 2, "received": str(5 * FIL // 2)}}
-    found = as_json("actor", "inspect", jar["id"], "--state", "chain")
+    assert json_output(*total) == {"answer": {"tips": 2, "received": str(5 * FIL // 2)}}
+    found = json_output("actor", "inspect", jar["id"], "--state", "chain")
     assert found["state"] == {"owner": "f0100", "tips": 2, "received": str(5 * FIL // 2)}
     assert (found["balance"], found["code"]) == (str(3 * FIL), {"/": CODE})
     assert found["methods"] == [
@@ -84,18 +64,18 @@ def test_from_code_to_an_answer_on_a_new_chain(hypervisor: Command) -> None:
         "Total() -> tips: Int, received: TokenAmount",
         "Withdraw(amount: TokenAmount)",
     ]
-    assert CliRunner().invoke(app, ["inspect", "chain", f"{jar['id']}/state/tips"]).stdout == "2\n"
+    assert run("inspect", "chain", f"{jar['id']}/state/tips").stdout == "2\n"
 
 
 @pytest.mark.slow
 def test_actor_refusal_exits_1_and_changes_no_state(hypervisor: Command, chain: tuple[Path, str]) -> None:
     folder, jar = chain
-    before = as_json("actor", "inspect", jar, "--state", folder)
+    before = json_output("actor", "inspect", jar, "--state", folder)
     status, words = hypervisor("actor", "call", jar, "Withdraw", "[1]", "--account", 1, "--state", folder)
     assert status == 1
     assert "USR_FORBIDDEN(18)" in words
     assert "only the owner withdraws" in words
-    assert as_json("actor", "inspect", jar, "--state", folder) == before
+    assert json_output("actor", "inspect", jar, "--state", folder) == before
 
 
 def test_actor_message_is_escaped_for_terminal(hypervisor: Command, tmp_path: Path) -> None:
@@ -112,20 +92,20 @@ def test_actor_message_is_escaped_for_terminal(hypervisor: Command, tmp_path: Pa
 def test_chain_open_in_another_process_can_only_be_inspected(chain: tuple[Path, str]) -> None:
     folder, jar = chain
     with Network(folder):
-        called = CliRunner().invoke(app, ["actor", "call", jar, "Tip", '["hi"]', "--state", str(folder)])
+        called = run("actor", "call", jar, "Tip", '["hi"]', "--state", folder)
         assert (called.exit_code, "is open in another process" in called.stderr) == (1, True), called.stderr
-        assert as_json("actor", "inspect", jar, "--state", folder)["state"]["tips"] == 0
+        assert json_output("actor", "inspect", jar, "--state", folder)["state"]["tips"] == 0
 
 
 @pytest.mark.slow
 def test_a_method_is_called_by_number_with_cbor(chain: tuple[Path, str]) -> None:
     folder, jar = chain
     common = ["actor", "call", jar, "--state", folder, "--dry-run", "--value", "1fil"]
-    assert as_json(*common, "633974955", "0x81626869") == {"answer": 1}
-    assert as_json(*common, "633974955", '["hi"]') == {"answer": 1}
-    assert as_json(*common, "0") == {"answer": None}
+    assert json_output(*common, "633974955", "0x81626869") == {"answer": 1}
+    assert json_output(*common, "633974955", '["hi"]') == {"answer": 1}
+    assert json_output(*common, "0") == {"answer": None}
     bare = ["actor", "call", "f0100", "--state", folder, "--dry-run"]
-    assert as_json(*bare, "2")["answer"].startswith("f1")  # an account's address, by its interface
+    assert json_output(*bare, "2")["answer"].startswith("f1")  # an account's address, by its interface
 
 
 @pytest.mark.slow
@@ -134,14 +114,14 @@ def test_a_running_node_gets_code_an_actor_and_other_code(hypervisor: Command, t
     silent.write_bytes(guest("(i32.const 0)"))
     with Network() as network, serving(network) as url:
         assert hypervisor("actor", "install", MODULE, "--schema", SCHEMA, "--rpc", url) == (0, f"{CODE}\n")
-        jar = as_json("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--rpc", url)
-        assert as_json("actor", "call", jar["id"], "Tip", '["hi"]', "--value", "1fil", "--rpc", url)["answer"] == 1
-        other = as_json("actor", "install", silent, "--name", "quiet", "--rpc", url)["code"]
+        jar = json_output("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--rpc", url)
+        assert json_output("actor", "call", jar["id"], "Tip", '["hi"]', "--value", "1fil", "--rpc", url)["answer"] == 1
+        other = json_output("actor", "install", silent, "--name", "quiet", "--rpc", url)["code"]
         assert hypervisor("actor", "replace", jar["id"], other, "--rpc", url) == (
             0,
             f"{jar['id']} has the code {other}\n",
         )
-        assert as_json("actor", "call", jar["id"], "633974955", "0x81626869", "--rpc", url)["answer"] is None
+        assert json_output("actor", "call", jar["id"], "633974955", "0x81626869", "--rpc", url)["answer"] is None
         refused = hypervisor("actor", "call", jar["id"], "Tip", '["hi"]', "--rpc", url)
         assert refused[0] == 2
         assert "pass its schema with --schema" in refused[1]
@@ -155,11 +135,11 @@ def test_a_running_node_is_called_by_its_url(hypervisor: Command) -> None:
         jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
         with serving(network) as url:
             common = [str(jar.address), "--schema", SCHEMA, "--rpc", url]
-            tip = as_json("actor", "call", *common, "Tip", '["hi"]', "--value", "2fil", "--account", 4)
+            tip = json_output("actor", "call", *common, "Tip", '["hi"]', "--value", "2fil", "--account", 4)
             assert (tip["answer"], tip["message"][:4]) == (1, "bafy")
-            total = as_json("actor", "call", *common, "Total", "--dry-run")
+            total = json_output("actor", "call", *common, "Total", "--dry-run")
             assert total == {"answer": {"tips": 1, "received": str(2 * FIL)}}
-            assert as_json("actor", "call", "f07", "Name", "--rpc", url)["answer"] == "DataCap"
+            assert json_output("actor", "call", "f07", "Name", "--rpc", url)["answer"] == "DataCap"
             for arguments, status, words in (
                 ([*common, "Withdraw", "[1]", "--account", 1], 1, "only the owner withdraws"),
                 ([*common, "Withdraw", "[1]", "--account", 1, "--dry-run"], 1, "Withdraw exits with 18: "),
@@ -177,7 +157,7 @@ def test_a_running_node_is_called_by_its_url(hypervisor: Command) -> None:
 
 def test_built_in_actors_are_called_by_their_schemas(chain: tuple[Path, str]) -> None:
     folder, _ = chain
-    assert as_json("actor", "call", "f07", "Symbol", "--dry-run", "--state", folder) == {"answer": "DCAP"}
+    assert json_output("actor", "call", "f07", "Symbol", "--dry-run", "--state", folder) == {"answer": "DCAP"}
 
 
 @pytest.mark.parametrize(
@@ -279,7 +259,7 @@ def test_a_new_project_compiles_and_its_tests_pass(tmp_path: Path) -> None:
         build.find_compiler()
     except build.ToolchainMissing as missing:
         pytest.skip(f"not built: {missing}")
-    CliRunner().invoke(app, ["actor", "new", "guest_book", "--into", str(tmp_path)], catch_exceptions=False)
+    run("actor", "new", "guest_book", "--into", tmp_path, catch_exceptions=False)
     project = tmp_path / "guest_book"
     target = PROJECT / "build" / "template"
     command = ["cargo", "build", "--release", "--locked", "--quiet"]

@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.actor_project import RUST, TEMPLATES, new_project, project_commands
-from fvm_hypervisor.cli.main import app
 from hypervisor.errors import InvalidInput
+from tests.command import run
 from tests.compilers import assemblyscript, needed_zig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,9 +76,9 @@ def test_project_build_follows_its_manifest_and_tests_use_pytest(tmp_path: Path)
 @pytest.mark.slow
 def test_the_command_ends_as_the_first_program_that_fails(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text("all:\n\t@exit 3\n")
-    assert CliRunner().invoke(app, ["actor", "test", str(tmp_path)]).exit_code == 2  # make's status for it
+    assert run("actor", "test", tmp_path).exit_code == 2  # make's status for it
     (tmp_path / "test_one.py").write_text("def test_one(): assert True\n")
-    assert CliRunner().invoke(app, ["actor", "test", str(tmp_path), "--no-build"]).exit_code == 0
+    assert run("actor", "test", tmp_path, "--no-build").exit_code == 0
 
 
 def test_another_language_is_refused(tmp_path: Path) -> None:

@@ -8,21 +8,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from hypervisor import Bundle
 from hypervisor.errors import BundleError
 from store.cid import cid_of
 from store.compiled import form
+from tests.command import run
 from tests.conftest import data_file
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "pyproject.toml"
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
 
 
 def test_version_is_of_project_with_running_form() -> None:

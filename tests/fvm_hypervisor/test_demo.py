@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
+from tests.command import run
 
 Json = dict[str, Any]
 
@@ -78,6 +77,6 @@ def test_state_folder_is_left_at_requested_path(shown: Json) -> None:
 
 
 def test_a_folder_that_is_removed_is_not_named() -> None:
-    done = CliRunner().invoke(app, ["demo", "--json"])
+    done = run("demo", "--json")
     assert done.exit_code == 0, done.output
     assert set(json.loads(done.stdout)) == {"actors", "steps"}

@@ -13,15 +13,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.cli import doctor, installation
-from fvm_hypervisor.cli.main import app
 from store import compiled
+from tests.command import run
 
 
 def test_the_installation_is_whole() -> None:
-    done = CliRunner().invoke(app, ["doctor", "--json"])
+    done = run("doctor", "--json")
     assert done.exit_code == 0, done.output
     checks = {check["name"]: check["result"] for check in json.loads(done.stdout)["checks"]}
     assert checks["form"].startswith(compiled.form())

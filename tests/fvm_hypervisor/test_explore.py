@@ -9,9 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.node_vectors import vector_of
 from fvm_hypervisor.explorer.application import explorer
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
@@ -22,6 +20,7 @@ from localnet.console import Console
 from localnet.ledger.address_index import FILE
 from localnet.rpc.server import serving
 from store.rocks import RocksStore
+from tests.command import run
 from tests.fvm_hypervisor.test_node import START, running
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.test_http import ask, request
@@ -118,7 +117,7 @@ def test_a_sender_without_a_key_has_one_answer_everywhere(sends: bool, tmp_path:
 def extracted(transaction: str, folder: Path, *source: object) -> str:
     """Return the error output of `hypervisor extract`."""
     out = folder / "vector.json"
-    return CliRunner().invoke(app, ["extract", transaction, *map(str, source), "--out", str(out)]).stderr
+    return run("extract", transaction, *source, "--out", out).stderr
 
 
 @pytest.mark.slow
@@ -146,7 +145,7 @@ def test_more_vectors_at_once_than_threads_trace_are_all_made() -> None:
 
 
 def test_folder_without_a_chain_is_refused(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["explore", str(tmp_path / "nothing")])
+    done = run("explore", tmp_path / "nothing")
     assert (done.exit_code, "there is no folder" in done.output) == (2, True)
 
 
@@ -172,13 +171,13 @@ def test_a_network_of_this_process_is_explored() -> None:
 def test_trace_opens_the_page_at_the_node(what: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    done = CliRunner().invoke(app, ["trace", what, "--open", "--rpc-url", "http://127.0.0.1:8600/"])
+    done = run("trace", what, "--open", "--rpc-url", "http://127.0.0.1:8600/")
     assert (done.exit_code, done.output.strip(), opened) == (0, f"http://127.0.0.1:8600{place}", [done.output.strip()])
 
 
 def test_a_folder_has_no_page_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webbrowser.open", lambda _: pytest.fail("opened"))
-    done = CliRunner().invoke(app, ["trace", HASH, "--open", "--state", "chain"])
+    done = run("trace", HASH, "--open", "--state", "chain")
     assert (done.exit_code, "hypervisor explore chain" in done.output) == (2, True)
 
 

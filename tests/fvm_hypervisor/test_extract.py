@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.run_files import run_file
 from hypervisor.bundle import Bundle
@@ -22,6 +20,7 @@ from localnet.rpc.server import serving
 from store.car import read_car, write_car
 from store.cid import Cid, parse_cid, show
 from store.compression import gunzip
+from tests.command import run
 from tests.conftest import bundle_file, bundle_folder, kinds
 from tests.fvm_hypervisor.lotus_node import LotusNode, served
 from tests.localnet.conftest import BUNDLE, Clock
@@ -59,10 +58,6 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         heights = [height for height in range(1, head + 1) if height not in (3, 4)]
         hashes = [f"0x{one.hex()}" for height in heights for one in network.block(height).transactions]
         return Made(folder, bundle, hashes, head)
-
-
-def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def extracted(what: Any, path: Path, *source: Any) -> dict[str, Any]:

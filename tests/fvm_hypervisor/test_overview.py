@@ -11,10 +11,10 @@ import pytest
 import typer
 from typer import rich_utils
 from typer.core import TyperGroup
-from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.commands import COMMANDS
 from fvm_hypervisor.cli.main import CommandLine, app
+from tests.command import run
 
 
 def words(text: str) -> list[str]:
@@ -23,7 +23,7 @@ def words(text: str) -> list[str]:
 
 def test_help_is_what_typer_prints_of_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "GITHUB_ACTIONS": ""}
-    ours = CliRunner().invoke(app, ["--help"], env=environment, prog_name="hypervisor").output
+    ours = run("--help", env=environment, prog_name="hypervisor").output
     monkeypatch.setattr(CommandLine, "format_help", TyperGroup.format_help)
     monkeypatch.setattr(rich_utils, "MAX_WIDTH", 100)
     panels: dict[str, str] = {row.name: row.panel for row in COMMANDS}
@@ -35,7 +35,7 @@ def test_help_is_what_typer_prints_of_all_commands(monkeypatch: pytest.MonkeyPat
         return command
 
     monkeypatch.setattr(CommandLine, "get_command", with_panel)
-    theirs = CliRunner().invoke(app, ["--help"], env=environment, prog_name="hypervisor").output
+    theirs = run("--help", env=environment, prog_name="hypervisor").output
     assert words(ours) == words(theirs)
 
 

@@ -6,23 +6,17 @@ import json
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.vectors.pool import run_all
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.replay import heights
+from tests.command import run
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, Clock
-
-
-def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from localnet import Network
 from localnet.rpc.server import serving
 from store.cid import show
 from store.rocks import RocksStore
 from store.transfer import export_car
+from tests.command import run
 from tests.conftest import bundle_file, fvm_data
 from tests.fvm_hypervisor.lotus_node import LotusNode, served
 from tests.localnet.conftest import BUNDLE, Clock
@@ -41,10 +40,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network.mine()
         network.send(network.accounts[2], 5)
     return folder
-
-
-def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_the_tipsets_of_a_snapshot_come_out_as_its_headers_say(made: Path, tmp_path: Path) -> None:

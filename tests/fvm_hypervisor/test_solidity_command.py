@@ -6,17 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.sources import own_sources, read_sources
+from tests.command import run
 
 LINE = "hypervisor/=lib/filecoin/"
 
 
 def write(folder: Path, *options: str) -> str:
-    done = CliRunner().invoke(app, ["solidity", str(folder), *options])
+    done = run("solidity", folder, *options)
     assert done.exit_code == 0, done.output
     return done.stdout
 

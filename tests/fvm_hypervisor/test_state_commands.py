@@ -6,21 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from fvm_hypervisor.cli.main import app, main
+from fvm_hypervisor.cli.main import main
 from localnet import Network
 from store.car import read_car, write_car
 from store.cid import cid_of, show
 from store.paths import Path as StatePath
 from store.paths import verify
 from store.transfer import write_blocks
+from tests.command import run
 
 FIL = 10**18
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

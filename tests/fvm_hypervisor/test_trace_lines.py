@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.trace_client import request_places
 from localnet import Artifact, Network, TransactionFailed
 from localnet.fork.node_client import NodeError
 from localnet.rpc.server import serving
+from tests.command import run
 from tests.conftest import data_file, kinds
 from tests.fvm_hypervisor.test_trace_client import Answering, node
 from tests.localnet.test_artifacts import PROJECT, SOURCES
@@ -38,7 +37,7 @@ def put_too_much(network: Network) -> tuple[bytes, bytes]:
 
 
 def traced(transaction: bytes, *options: str) -> str:
-    done = CliRunner().invoke(app, ["trace", f"0x{transaction.hex()}", *options])
+    done = run("trace", f"0x{transaction.hex()}", *options)
     assert done.exit_code == 0, done.output
     return done.output
 

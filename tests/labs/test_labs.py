@@ -11,9 +11,7 @@ from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.options import rules_of_options
 from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES
 from fvm_hypervisor.laboratory.profiles.rent_actor import RENT
@@ -30,6 +28,7 @@ from localnet.rules.call_request import CallRequest
 from localnet.rules.filecoin import FilecoinCallRules, FilecoinMessages, FilecoinSettings, FilecoinViews
 from localnet.rules.installed import rules_named
 from localnet.rules.parts import CallOutcome, NetworkRules
+from tests.command import run
 from tests.packaging.project import PROJECT
 
 PAGES = PROJECT / "docs" / "labs"
@@ -220,7 +219,7 @@ def test_a_network_without_labs_imports_none() -> None:
 
 class TestCommandLine:
     def test_labs_are_for_the_rules_lab(self) -> None:
-        done = CliRunner().invoke(app, ["node", "--lab", "lanes"])
+        done = run("node", "--lab", "lanes")
         assert done.exit_code != 0
         assert "--lab lanes needs --rules lab" in " ".join(done.output.split())
 
@@ -230,7 +229,7 @@ class TestCommandLine:
         )
 
     def test_a_lab_that_is_not_there_is_refused(self) -> None:
-        done = CliRunner().invoke(app, ["node", "--rules", "lab", "--lab", "lanez"])
+        done = run("node", "--rules", "lab", "--lab", "lanez")
         assert "lab 'lanez' is not known" in " ".join(done.output.split())
 
 

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from bridge.addresses import to_filecoin
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.profiles.outbox import CODE, OUTBOX, entries
 from fvm_hypervisor.laboratory.profiles.rent_actor import RENT, RentState
 from hypervisor import fil
@@ -22,6 +20,7 @@ from localnet import Network
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
 from localnet.state.named_code import stored_interface
+from tests.command import run
 from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.labs.rent_ledger import EXAMPLE
 from tests.labs.test_accounts import NOTES, Stage
@@ -55,7 +54,7 @@ def test_the_outbox_is_called_by_name_and_its_state_is_typed(tmp_path: Path) -> 
         assert "outbox" in visit(f"/actor/f0{OUTBOX}").text
         assert "Post" in visit(f"/tx/0x{receipt.hash.hex()}").text
         receipt_block = receipt.block_number
-    shown = CliRunner().invoke(app, ["inspect", str(tmp_path / "chain"), f"f0{OUTBOX}/state/queue/1", "--json"])
+    shown = run("inspect", tmp_path / "chain", f"f0{OUTBOX}/state/queue/1", "--json")
     assert shown.exit_code == 0, shown.output
     fields = json.loads(shown.output)
     assert list(fields) == list(entry.__slots__)

@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from bridge.addresses import to_filecoin
 from bridge.transactions import SET_CODE, Transaction
-from fvm_hypervisor.cli.main import app
 from hypervisor import fil
 from hypervisor.address import Address
 from hypervisor.archived import ArchivedActor, archived
@@ -20,6 +18,7 @@ from localnet.accounts import Account
 from localnet.errors import TransactionFailed
 from localnet.rpc.node import Node
 from store.cid import show
+from tests.command import run
 from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.labs.rent_ledger import EXAMPLE
 from tests.localnet.rpc.conftest import Client
@@ -43,7 +42,7 @@ def expired(tmp_path: Path) -> tuple[Path, Address, Address, ArchivedActor]:
         gone = archived(network.machine.store, state)
         assert gone is not None
         assert network.machine.store.has(gone.root)
-    done = CliRunner().invoke(app, ["gc", str(tmp_path / "chain"), "--states", "1"])
+    done = run("gc", tmp_path / "chain", "--states", "1")
     assert done.exit_code == 0, done.output
     with Network(tmp_path / "chain") as network:
         assert not network.machine.store.has(gone.root)
@@ -55,22 +54,20 @@ def test_every_view_shows_archival_epoch_and_root(expired: tuple[Path, Address, 
     chain, address, native, gone = expired
     words = f"archived since epoch {gone.since}, root {show(gone.root)}"
     for actor in (address, native):
-        shown = CliRunner().invoke(app, ["inspect", str(chain), str(actor), "--json"])
+        shown = run("inspect", chain, actor, "--json")
         fields = json.loads(shown.output)
         assert fields["type"] == "archived"
         assert fields["archived"].startswith("archived since epoch ")
         assert (words in fields["archived"]) == (actor == address)
         assert fields["balance"] == ("0" if actor == address else str(fil(1)))
-        shown = CliRunner().invoke(app, ["actor", "inspect", str(actor), "--state", str(chain)])
+        shown = run("actor", "inspect", actor, "--state", chain)
         assert shown.exit_code == 0, shown.output
         assert "archived since epoch" in shown.output
-    shown = CliRunner().invoke(app, ["inspect", str(chain), f"{address}/state/contract_state/0"])
+    shown = run("inspect", chain, f"{address}/state/contract_state/0")
     assert (shown.exit_code, words in shown.output) == (1, True), shown.output
-    verified = CliRunner().invoke(
-        app, ["inspect", str(chain), str(address), "--proof", str(chain.parent / "proof.car")]
-    )
+    verified = run("inspect", chain, address, "--proof", chain.parent / "proof.car")
     assert verified.exit_code == 0, verified.output
-    verified = CliRunner().invoke(app, ["inspect", str(address), "--verify", str(chain.parent / "proof.car")])
+    verified = run("inspect", address, "--verify", chain.parent / "proof.car")
     assert words in verified.output, verified.output
     with Network(chain) as network:
         node = Node(network)

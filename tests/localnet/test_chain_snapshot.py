@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.chain_snapshot import begin_from, network_of, read_chain_snapshot
@@ -21,6 +19,7 @@ from store.codec import decode, link, unlink
 from store.memory import MemoryStore
 from store.rocks import RocksStore
 from store.transfer import export_car
+from tests.command import run
 from tests.conftest import bundle_file, data_file
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 
@@ -40,10 +39,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, Cid, Ne
     with RocksStore.open(folder / "chain", read_only=True) as store, (folder / "snapshot.car").open("wb") as file:
         export_car(store, [head], file)
     return folder / "snapshot.car", counter.address, head, network
-
-
-def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def second_form(car: Path, folder: Path) -> Path:

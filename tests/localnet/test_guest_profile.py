@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from bridge.abi import ContractInterface
 from bridge.addresses import masked_id
 from bridge.bindings import multisig
 from fvm_hypervisor.bindings.actors.solidity import abi
-from fvm_hypervisor.cli.main import app
 from hypervisor import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import TokenAmount
@@ -20,6 +18,7 @@ from localnet import NativeActor, Network, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.server import serving
 from localnet.traces.guest_profile import GuestProfile, check_profile
+from tests.command import run
 from tests.localnet.test_facade import wallet
 from tests.runtimes.wasm.guests import data, guest
 
@@ -183,8 +182,8 @@ def test_profile_command_reads_node_or_state_folder(tmp_path: Path) -> None:
         actor = network.actors.create(network.actors.keep(MODULE, name="busy"), cbor=b"")
         transaction = f"0x{sent(actor, 7).hash.hex()}"
         with serving(network) as url:
-            asked = CliRunner().invoke(app, ["profile", transaction, "--rpc", url, "--flame", str(tmp_path / "p.html")])
-    read = CliRunner().invoke(app, ["profile", transaction, "--state", str(tmp_path / "chain")])
+            asked = run("profile", transaction, "--rpc", url, "--flame", tmp_path / "p.html")
+    read = run("profile", transaction, "--state", tmp_path / "chain")
     assert (asked.exit_code, read.exit_code) == (0, 0), asked.output + read.output
     assert "busy: syscall vm::message_context" in asked.stdout
     assert "busy: twice" in read.stdout

@@ -13,14 +13,13 @@ from threading import Barrier, BrokenBarrierError, Event, Thread
 from time import monotonic, sleep
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
 from localnet.fork import timed_socket
 from localnet.fork.node_client import NodeClient, NodeError, redacted_url
 from localnet.fork.request_options import RequestOptions, headers
+from tests.command import run
 from tests.patience import slowness
 from tests.web_server import Handler, serving
 
@@ -207,7 +206,7 @@ def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypat
 def test_fork_of_silent_server_reports_waiting_and_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timed_socket, "_PATIENCE", 0.1)
     with slow_server(60) as url:
-        result = CliRunner().invoke(app, ["node", "--fork-url", url, "--port", "0", "--timeout", "500"])
+        result = run("node", "--fork-url", url, "--port", "0", "--timeout", "500")
     assert result.exit_code == 2
     assert f"waiting for {url} for 0 s" in result.stderr
     assert re.search(r"has not answered Filecoin\.\w+ within 0\.5 s: see whether", " ".join(result.stderr.split()))

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.builtin_actors import build
-from fvm_hypervisor.cli.main import app
 from hypervisor.bundle import custom_section
 from hypervisor.errors import InvalidInput
 from localnet import NativeActor, Network
@@ -19,6 +16,7 @@ from localnet.rpc.server import serving
 from localnet.state.named_code import SCHEMA_SECTION, schema_in_module, stored_schema, with_schema
 from store.cid import RAW, cid_of
 from store.memory import MemoryStore
+from tests.command import run
 from tests.localnet.conftest import Clock
 
 MODULE = build.module_file(build.TEMPLATE).read_bytes()
@@ -140,10 +138,6 @@ def test_code_that_cannot_be_read_has_no_schema() -> None:
     assert stored_schema(store, code) is None
     store.put(code, module)
     assert stored_schema(store, code) == TEXT
-
-
-def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_embed_writes_a_module_that_install_accepts(tmp_path: Path) -> None:

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
@@ -24,6 +22,7 @@ from store.blockstore import put_object
 from store.cid import RAW, Cid, cid_of, show
 from store.codec import link
 from store.memory import MemoryStore
+from tests.command import run
 from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.localnet.conftest import Clock
 from tests.runtimes.wasm.guests import guest
@@ -180,10 +179,6 @@ def test_the_explorer_shows_fields_or_the_fault(network: Network, text: bytes, s
     page = Visitor(Node(network))(f"/actor/{actor.address}/state")
     assert shown in page.text
     assert ("Shown undecoded" in page.text) == (shown == "Shown undecoded")
-
-
-def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 # --- the rules of the link -------------------------------------------------------------------------------------------

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.builtin_actors.loader import bundle_record
 from fvm_hypervisor.builtin_actors.releases import releases
-from fvm_hypervisor.cli.main import app, main
 from hypervisor.errors import BundleError
 from hypervisor.manifest import ACTOR_NAMES
+from tests.command import Command, json_output, whole_command
 from tests.conftest import data_file
 from tests.fvm_hypervisor.bundles.server import Site, serving
-
-Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
 def hypervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run the command in an empty folder; return its status, output and error output."""
     monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "bundles"))
-
-    def run(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["hypervisor", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out + printed.err
-
-    return run
-
-
-def as_json(*arguments: object) -> Any:
-    found = CliRunner().invoke(app, [*map(str, arguments), "--json"])
-    assert found.exit_code == 0, found.output
-    return json.loads(found.stdout)
+    return whole_command(monkeypatch, capsys)
 
 
 @pytest.mark.slow
@@ -48,7 +28,7 @@ def test_fetch_list_and_use_by_name(hypervisor: Command, tmp_path: Path) -> None
     with serving(Site(data_file("bundles/v18-devnet.car").read_bytes())) as site:
         status, words = hypervisor("bundle", "fetch", "v18", "--network", "devnet", "--from", f"{site.url}/file")
         assert (status, "v18-devnet (bafy2bzaced35gj" in words) == (0, True)
-        again = as_json("bundle", "fetch", "v18-devnet", "--from", f"{site.url}/file")
+        again = json_output("bundle", "fetch", "v18-devnet", "--from", f"{site.url}/file")
     assert again == {
         "release": "v18-devnet",
         "manifest_root": releases()["v18-devnet"].manifest_root,
@@ -56,19 +36,19 @@ def test_fetch_list_and_use_by_name(hypervisor: Command, tmp_path: Path) -> None
         "fetched": False,
     }
     own = ["own", "own-supply-share", "own-v19", "own-m2-native", "own-v19-m2-native"]
-    assert [row["name"] for row in as_json("bundle", "list")] == [*own, "v18-devnet"]
-    assert as_json("bundle", "verify", "v18-devnet")["release"] == "v18-devnet"
+    assert [row["name"] for row in json_output("bundle", "list")] == [*own, "v18-devnet"]
+    assert json_output("bundle", "verify", "v18-devnet")["release"] == "v18-devnet"
 
 
 def test_add_answers_with_the_release(hypervisor: Command, tmp_path: Path) -> None:
     file = tmp_path / "x.car"
     shutil.copy(data_file("bundles/v18-testing-fake-proofs.car"), file)
-    assert as_json("bundle", "add", file)["release"] == "v18-testing-fake-proofs"
+    assert json_output("bundle", "add", file)["release"] == "v18-testing-fake-proofs"
 
 
 @pytest.mark.usefixtures("hypervisor")
 def test_bundle_list_shows_actors_with_code_functions() -> None:
-    found = as_json("bundle", "list", "own")
+    found = json_output("bundle", "list", "own")
     record = bundle_record()
     assert [actor["name"] for actor in found["actors"]] == list(ACTOR_NAMES)
     assert [actor["type"] for actor in found["actors"]] == list(range(1, 17))
@@ -86,7 +66,7 @@ def test_bundle_list_shows_actors_with_code_functions() -> None:
 @pytest.mark.usefixtures("hypervisor")
 @pytest.mark.parametrize("name", ["own", "own-supply-share", "own-v19"])
 def test_own_bundles_are_valid_and_match_their_record(name: str) -> None:
-    found = as_json("bundle", "verify", name)
+    found = json_output("bundle", "verify", name)
     assert (found["valid"], found["record"]["source_hash"]) == (True, bundle_record().source_hash)
 
 

@@ -33,7 +33,8 @@ from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
 from store.cid import parse_cid, show
-from tests.fvm_hypervisor.drafts.test_upgrading import EPOCH, opened, run, written
+from tests.command import run
+from tests.fvm_hypervisor.drafts.test_upgrading import EPOCH, opened, written
 from tests.localnet.rpc.asking import INBOX
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.localnet.rpc.test_http import request

@@ -10,7 +10,8 @@ from fvm_hypervisor.drafts import read_draft
 from fvm_hypervisor.explorer.application import explorer
 from localnet import Network
 from localnet.rpc.server import serving
-from tests.fvm_hypervisor.drafts.test_upgrading import EPOCH, opened, run, sent, written
+from tests.command import run
+from tests.fvm_hypervisor.drafts.test_upgrading import EPOCH, opened, sent, written
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.test_http import ask, request
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.node_upgrades import network_options
 from fvm_hypervisor.drafts import allow_draft, new_draft, read_draft
 from fvm_hypervisor.soltest.consent import ConsentNeeded, set_trust
@@ -22,6 +20,7 @@ from localnet.errors import TransactionFailed
 from localnet.fork.forking import ForkSource
 from localnet.rpc.filecoin_network import heights
 from localnet.rpc.server import serving
+from tests.command import run
 from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, NAME, SmallActor
 from tests.localnet.conftest import Clock
 from tests.localnet.test_features import UPGRADING
@@ -75,10 +74,6 @@ def sent(network: Network) -> int:
     """Return the gas of a transfer between existing accounts."""
     alice, bob = network.accounts[:2]
     return network.send_native(bob.native, value=1, sender=alice.native).gas_used
-
-
-def run(*arguments: object) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_network_starts_with_the_draft(tmp_path: Path) -> None:

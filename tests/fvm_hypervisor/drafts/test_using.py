@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from hypervisor.network_versions import NV29
 from localnet import Network
 from store.cid import show
+from tests.command import run
 from tests.conftest import bundle_folder
 from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, NAME, SmallActor
 from tests.localnet.conftest import Clock
@@ -21,10 +20,6 @@ from tests.localnet.conftest import Clock
 SEND = Path(__file__).resolve().parents[2] / "golden" / "send.jsonl.gz"
 DEARER = NV29.prices.transfer // 1000 + 7
 """Price of a transfer of value in gas, with 7 gas added."""
-
-
-def run(*arguments: object) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def report(*arguments: object) -> dict[str, Any]:
@@ -157,6 +152,6 @@ def test_vectors_run_under_the_draft(vector: Path, draft: Path) -> None:
 
 @pytest.mark.parametrize("command", [("replay", "live"), ("extract", "5", "--state", "live", "--out", "out.json")])
 def test_published_version_is_refused_where_a_draft_is_expected(command: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(app, [*command, "--network", "nv29"])
+    result = run(*command, "--network", "nv29")
     assert result.exit_code != 0
     assert "--network nv29 is not a draft's file: name one that ends in .toml" in result.stderr

@@ -12,9 +12,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.node_banner import banner
 from fvm_hypervisor.laboratory.compare import compare_job
 from fvm_hypervisor.laboratory.jobs import VectorJob
@@ -23,16 +21,13 @@ from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import name_of, read_vectors, run_variant, variants_of
 from hypervisor.network_versions import NV29
 from localnet import Network
+from tests.command import run
 from tests.conformance.golden import BUILT_IN_ACTORS_RUN
 from tests.conftest import bundle_folder
 from tests.fvm_hypervisor.laboratory.small_actor import SmallActor
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 SEND = GOLDEN / "send.jsonl.gz"
-
-
-def run(*arguments: object) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def report(*arguments: object) -> dict[str, Any]:

@@ -9,16 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.costs import COLUMNS, histogram
 from localnet import Network
+from tests.command import run
 from tests.fvm_hypervisor.laboratory.small_actor import SmallActor
-
-
-def run(*arguments: object) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def report(*arguments: object) -> dict[str, Any]:

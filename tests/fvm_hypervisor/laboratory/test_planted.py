@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.exit_status import FAILED
-from fvm_hypervisor.cli.main import app
+from tests.command import run
 from tests.fvm_hypervisor.laboratory.small_actor import SmallActor
 
 BEFORE = SmallActor()
 INSTRUCTION = 4  # gas; ref-fvm fvm/src/gas/price_list.rs, `instruction_default`
 LOOP = 5  # local.get, i32.const, i32.sub, local.tee, br_if: each has the price of an instruction
-
-
-def run(*arguments: object) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def compared(chain: Path, folder: Path, after: SmallActor) -> list[str]:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.vectors.archive import archive_bytes, manifest_of
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from store.compression import gunzip, gzip_bytes
+from tests.command import run
 from tests.conformance.golden import GOLDEN
 from tests.conftest import bundle_folder
 
@@ -42,7 +41,7 @@ def unpacked(tmp_path: Path) -> Path:
 
 def conformance(path: Path) -> Any:
     arguments = ["conformance", str(path), "--workers", "1", "--bundle-dir", str(bundle_folder())]
-    return CliRunner().invoke(app, arguments)
+    return run(*arguments)
 
 
 def test_unpacked_archive_runs_without_its_manifest(unpacked: Path) -> None:

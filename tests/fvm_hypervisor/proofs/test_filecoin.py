@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from bridge.addresses import to_filecoin
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.proofs import filecoin
 from fvm_hypervisor.proofs.f3 import Committee, TrustedState, encode_certificate, follow
 from hypervisor.errors import InvalidInput
@@ -23,6 +21,7 @@ from store.blockstore import Blockstore
 from store.cid import Cid, cid_of, show
 from store.codec import encode
 from store.paths import ProofError
+from tests.command import run
 
 ARTIFACT = Path(__file__).parents[3] / "examples" / "solidity" / "artifacts" / "DataCapName.json"
 EVENT = "receipts/0/events/0"
@@ -60,10 +59,6 @@ def read(path: str) -> Any:
 
 def _look(path: str, store: Blockstore, header: Cid) -> Any:
     return filecoin.look(store, header, path)
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_event_is_proven(source: Source) -> None:

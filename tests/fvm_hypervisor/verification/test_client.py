@@ -10,13 +10,12 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.verification.client import NotVerified, VerificationService, request_of
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from store.keccak import keccak
+from tests.command import run
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
 from tests.fvm_hypervisor.soltest.scripts.conftest import project as project  # a fixture
 from tests.fvm_hypervisor.verification.contracts import OUTPUTS, deploy, running
@@ -49,7 +48,7 @@ def counter(api: Api, project: Path) -> str:
 
 def verify(api: Api, project: Path, address: str, *options: str, status: int = 0) -> str:
     common = ("--root", str(project), "--rpc-url", api.url)
-    done = CliRunner().invoke(app, ["verify-contract", address, f"{COUNTER}:Counter", *common, *options])
+    done = run("verify-contract", address, f"{COUNTER}:Counter", *common, *options)
     assert done.exit_code == status, done.output
     return done.stdout if status == 0 else " ".join(done.stderr.split())
 

@@ -10,7 +10,6 @@ from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from hypervisor import rules
 from hypervisor.errors import InvalidInput
@@ -24,6 +23,7 @@ from localnet import Network
 from localnet.rules.filecoin import FilecoinMessages, filecoin_rules
 from localnet.rules.installed import rules_named
 from localnet.rules.parts import NetworkRules
+from tests.command import run
 
 CHEAP = TokenAmount(7)
 
@@ -109,9 +109,8 @@ def test_a_network_runs_under_a_third_set() -> None:
 @pytest.mark.usefixtures("third_set")
 @pytest.mark.parametrize("command", ["node", "test"])
 def test_command_line_accepts_only_registered_rules(command: str) -> None:
-    from fvm_hypervisor.cli.main import app
 
-    refused = CliRunner().invoke(app, [command, "--rules", "dear"])
+    refused = run(command, "--rules", "dear")
     assert refused.exit_code == 2
     assert "'dear' is not one of filecoin, cheap, ethereum" in " ".join(refused.output.replace("│", " ").split())
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.options import OWN_ENGINE
 from hypervisor.errors import RuntimeUnavailable
 from hypervisor.opening import EVM_ENGINES, OWN_EVM
 from hypervisor.runtime import RuntimeServices
 from runtimes.evm import engines
 from runtimes.evm.runtime import EvmRuntime
+from tests.command import run
 
 
 @pytest.fixture
@@ -41,6 +40,6 @@ def test_missing_engine_is_refused_with_one_line_error(without_fast: None, name:
 def test_command_with_missing_evm_engine_exits_with_2(without_fast: None, command: str) -> None:
     # a node that did not refuse would serve for ever: this one cannot listen
     further = {"node": ["--host", "300.1.1.1"], "t8n": []}.get(command, ["x"])
-    done = CliRunner().invoke(app, [command, "--evm", "fast", *further])
+    done = run(command, "--evm", "fast", *further)
     assert done.exit_code == 2
     assert "not installed" in done.output
