@@ -5,11 +5,9 @@ The lists of go-ethereum are recorded by `python -m tests.oracle.access_lists`.
 
 from __future__ import annotations
 
-import gzip
 import json
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,15 +21,10 @@ from fvm_hypervisor.laboratory.vectors.t8n import transition
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.header_rules import check_access_list
 from store.keccak import keccak
+from tests.golden_cases import ethereum_cases
 from tests.oracle.blocktests import NOTHING, fixture
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "ethereum" / "access_lists.json.gz"
-
-
-@cache
-def golden() -> dict[str, Any]:
-    cases: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))
-    return cases
+CASES = ethereum_cases("access_lists")
 
 
 def _list(data: str) -> BlockAccessList:
@@ -39,9 +32,9 @@ def _list(data: str) -> BlockAccessList:
 
 
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
-@pytest.mark.parametrize("name", golden())
+@pytest.mark.parametrize("name", CASES)
 def test_a_list_is_that_of_go_ethereum(name: str, evm: str) -> None:
-    case = golden()[name]
+    case = CASES[name]
     result = transition(case["alloc"], case["env"], case["txs"], case["fork"], evm=evm).result
     assert first_difference(_list(result["blockAccessList"]), _list(case["expected"])) == ""
     assert result["blockAccessList"] == case["expected"]
@@ -49,12 +42,12 @@ def test_a_list_is_that_of_go_ethereum(name: str, evm: str) -> None:
 
 
 def test_go_ethereum_s_bytes_are_ours() -> None:
-    for case in golden().values():
+    for case in CASES.values():
         assert f"0x{_list(case['expected']).rlp().hex()}" == case["expected"]
 
 
 def test_a_fork_without_lists_has_none() -> None:
-    case = next(iter(golden().values()))
+    case = next(iter(CASES.values()))
     assert "blockAccessList" not in transition(case["alloc"], case["env"], case["txs"], "Osaka").result
 
 

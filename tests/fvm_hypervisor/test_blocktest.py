@@ -6,10 +6,8 @@ The chains are made and checked by `python -m tests.oracle.blocktests`.
 from __future__ import annotations
 
 import copy
-import gzip
 import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +18,15 @@ from fvm_hypervisor.laboratory.vectors.exception_names import matches
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.fork_schedule import schedule_of
 from tests import prepared
+from tests.golden_cases import ethereum_cases
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "ethereum" / "blocktests.json.gz"
-
-
-@cache
-def golden() -> dict[str, Any]:
-    tests: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))
-    return tests
+CASES = ethereum_cases("blocktests")
 
 
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
-@pytest.mark.parametrize("name", golden())
+@pytest.mark.parametrize("name", CASES)
 def test_a_chain_that_geth_accepts_passes(name: str, evm: str) -> None:
-    assert run_test(golden()[name], evm) == ""
+    assert run_test(CASES[name], evm) == ""
 
 
 def last(test: dict[str, Any]) -> dict[str, Any]:
@@ -81,14 +74,14 @@ DEFECTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 
 @pytest.mark.parametrize(("change", "words"), DEFECTS.values(), ids=DEFECTS)
 def test_a_planted_defect_is_named_with_its_block(change: Callable[[dict[str, Any]], None], words: str) -> None:
-    test = copy.deepcopy(golden()["London chain"])
+    test = copy.deepcopy(CASES["London chain"])
     change(test)
     assert run_test(test).startswith(words)
 
 
 def test_nothing_is_kept_of_an_invalid_block() -> None:
     """The block after the invalid ones starts from the parent's state, whatever they did before they failed."""
-    test = copy.deepcopy(golden()["Prague chain"])
+    test = copy.deepcopy(CASES["Prague chain"])
     assert sum("expectException" in block for block in test["blocks"]) == 11
     test["blocks"] = [block for block in test["blocks"] if "expectException" not in block]
     assert run_test(test) == ""
@@ -105,7 +98,7 @@ def test_nothing_is_kept_of_an_invalid_block() -> None:
 )
 def test_an_unknown_network_or_form_is_named(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     path = tmp_path / "test.json"
-    path.write_text(json.dumps({"one": {**golden()["Merge chain"], **change}}))
+    path.write_text(json.dumps({"one": {**CASES["Merge chain"], **change}}))
     (record,) = run_file(path)
     assert not record["pass"]
     assert record["error"].startswith(words)
@@ -142,8 +135,8 @@ def test_old_names_of_exceptions_stand_for_todays() -> None:
 
 
 def test_the_command_reports_each_test_and_the_forks(tmp_path: Path) -> None:
-    chains = {name: golden()[name] for name in ("Frontier chain", "EIP158ToByzantiumAt5 chain")}
-    broken = {**golden()["Osaka chain"], "lastblockhash": "0x" + "00" * 32}
+    chains = {name: CASES[name] for name in ("Frontier chain", "EIP158ToByzantiumAt5 chain")}
+    broken = {**CASES["Osaka chain"], "lastblockhash": "0x" + "00" * 32}
     (tmp_path / "chains.json").write_text(json.dumps({**chains, "broken": broken}), encoding="utf-8")
     done = prepared.run("blocktest", "--json", "--workers", "1", tmp_path)
     assert done.returncode == 1
@@ -157,6 +150,6 @@ def test_the_command_reports_each_test_and_the_forks(tmp_path: Path) -> None:
 def test_a_wrong_account_is_shown_as_json() -> None:
     account = {"balance": "0x5", "nonce": "0x0", "code": "0x", "storage": {"0x1": "0x2"}}
     missing = "0x" + "00" * 20
-    shown = run_test({**golden()["Osaka chain"], "postState": {missing: account}}).split("; ")
+    shown = run_test({**CASES["Osaka chain"], "postState": {missing: account}}).split("; ")
     assert f"account {missing}: null, expected {json.dumps(account)}" in shown
     assert all(line.endswith("}, expected null") and '{"balance": "0x' in line for line in shown[1:])

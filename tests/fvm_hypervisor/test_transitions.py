@@ -5,10 +5,6 @@ The inputs and go-ethereum's output are recorded by `python -m tests.oracle.tran
 
 from __future__ import annotations
 
-import gzip
-import json
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,26 +12,21 @@ import pytest
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from fvm_hypervisor.laboratory.vectors.t8n_env import MissingValue
 from hypervisor.errors import InvalidInput
+from tests.golden_cases import ethereum_cases
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "ethereum" / "transitions.json.gz"
-
-
-@cache
-def golden() -> dict[str, Any]:
-    cases: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))
-    return cases
+CASES = ethereum_cases("transitions")
 
 
-@pytest.mark.parametrize("name", golden())
+@pytest.mark.parametrize("name", CASES)
 def test_the_output_equals_that_of_go_ethereum(name: str) -> None:
-    case = golden()[name]
+    case = CASES[name]
     done = transition(case["alloc"], case["env"], case["txs"], case["fork"], reward=case["reward"])
     assert {"alloc": done.alloc, "result": done.result, "body": done.body} == case["expected"]
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast:compile"])
 def test_opcodes_of_proposals_are_those_of_go_ethereum(evm: str) -> None:
-    case = golden()["Cancun+8024+7843"]
+    case = CASES["Cancun+8024+7843"]
     done = transition(case["alloc"], case["env"], case["txs"], case["fork"], evm=evm)
     assert done.result == case["expected"]["result"]
     assert {receipt["status"] for receipt in done.result["receipts"]} == {"0x0", "0x1"}
@@ -55,7 +46,7 @@ def test_proposals_with_common_prices_require_each_other(number: int, other: int
 
 
 def test_the_recorded_blocks_accept_and_reject() -> None:
-    result = golden()["BPO2"]["expected"]["result"]
+    result = CASES["BPO2"]["expected"]["result"]
     assert len(result["receipts"]) == 6
     assert len({item["error"].split(":")[0] for item in result["rejected"]}) == 12
 
@@ -77,6 +68,6 @@ def test_the_recorded_blocks_accept_and_reject() -> None:
     ],
 )
 def test_a_value_that_the_fork_needs_is_named(fork: str, changes: dict[str, Any], words: str) -> None:
-    case = golden()[fork]
+    case = CASES[fork]
     with pytest.raises(MissingValue, match=words):
         transition(case["alloc"], {**case["env"], **changes}, [], fork)

@@ -44,6 +44,13 @@ def world(first_machine: Hypervisor) -> World:
     return World(first_machine.fork())
 
 
+@pytest.fixture
+def counting(world: World) -> World:
+    """Return the world with a counter."""
+    world.create_counter()
+    return world
+
+
 @pytest.fixture(
     scope="session",
     params=[

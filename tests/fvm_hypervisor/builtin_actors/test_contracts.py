@@ -21,12 +21,6 @@ ERROR_NOT_TODAY = (  # Error("not today"), laid out by hand
 )
 
 
-@pytest.fixture
-def counting(world: World) -> World:
-    world.create_counter()
-    return world
-
-
 # --- the artifacts ----------------------------------------------------------------------------------------------------
 
 

@@ -17,12 +17,6 @@ from tests.fvm_hypervisor.builtin_actors.world import KEY_ACCOUNT, World, answer
 U64_MAX = 2**64 - 1
 
 
-@pytest.fixture
-def counting(world: World) -> World:
-    world.create_counter()
-    return world
-
-
 def entries(event: StampedEvent) -> dict[str, object]:
     return {entry.key: decode(entry.value) for entry in event.entries}
 

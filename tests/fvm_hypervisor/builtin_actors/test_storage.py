@@ -16,12 +16,6 @@ from store.codec import decode, link, unlink
 from tests.fvm_hypervisor.builtin_actors.world import World, answer
 
 
-@pytest.fixture
-def counting(world: World) -> World:
-    world.create_counter()
-    return world
-
-
 def test_storage_reads_state_written_by_actor(counting: World) -> None:
     assert answer(counting.call_counter("Increment", 5)) == 5
     storage = counting.machine.storage(Address.id(counting.counter))
