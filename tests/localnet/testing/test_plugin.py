@@ -89,22 +89,6 @@ def test_reverts(network):
     assert str(LOCALNET) in run(pytester, tests, "--full-trace").stdout.str()
 
 
-@pytest.mark.slow
-def test_a_call_that_failed_is_shown_with_its_calls(pytester: pytest.Pytester) -> None:
-    done = run(
-        pytester,
-        """
-def test_it(network):
-    network.set_code(b"\\x99" * 20, bytes.fromhex("5f5ffd"))
-    network.send(b"\\x99" * 20)
-""",
-    )
-    assert done.ret == 1
-    assert "CallFailed" in done.stdout.str()
-    assert "Call tree of what failed" in done.stdout.str()
-    assert "exit 33 EVM_CONTRACT_REVERTED  gas" in done.stdout.str()
-
-
 def test_fixtures_are_listed_with_a_sentence_each(pytester: pytest.Pytester) -> None:
     listed = run(pytester, "", "--fixtures").stdout.str()
     section = listed.partition("fixtures defined from localnet.testing.plugin")[2].partition("\n---")[0]
@@ -152,19 +136,25 @@ def test_it(tmp_path):
     done.stdout.fnmatch_lines(["*Call tree of what failed*", "cannot be shown any more: the store in *chain is closed"])
 
 
-def test_failed_transaction_is_shown_with_call_tree(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ("gas_limit=100_000_000", "TransactionFailed"),
+        pytest.param("", "CallFailed", id="gas estimation fails", marks=pytest.mark.slow),
+    ],
+)
+def test_failed_transaction_is_shown_with_call_tree(pytester: pytest.Pytester, options: str, error: str) -> None:
     done = run(
         pytester,
-        """
+        f"""
 def test_it(network):
     network.set_code(b"\\x99" * 20, bytes.fromhex("5f5ffd"))
-    network.send(b"\\x99" * 20, gas_limit=100_000_000)
+    network.send(b"\\x99" * 20, {options})
 """,
     )
     assert done.ret == 1
-    assert "Call tree of what failed" in done.stdout.str()
-    assert "exit 33 EVM_CONTRACT_REVERTED  gas" in done.stdout.str()
-    assert "contract.fallback" in done.stdout.str()
+    for text in (error, "Call tree of what failed", "exit 33 EVM_CONTRACT_REVERTED  gas", "contract.fallback"):
+        assert text in done.stdout.str()
 
 
 @pytest.mark.slow
