@@ -25,12 +25,6 @@ SEED = 23
 
 
 @pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(clock=Clock()) as made:
-        yield made
-
-
-@pytest.fixture
 def addresses() -> Iterator[AddressIndex]:
     made = AddressIndex()
     yield made

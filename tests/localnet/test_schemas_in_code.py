@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,6 @@ MODULE = build.module_file(build.TEMPLATE).read_bytes()
 TEXT = (build.TEMPLATE / "interface.ipldsch").read_text()
 OTHER = "type Count int\ntype State struct { owners Count } representation tuple\n"
 FIL = 10**18
-
-
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(clock=Clock()) as opened:
-        yield opened
 
 
 def jar_on(network: Network, module: bytes, schema: Path | None = None) -> NativeActor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +59,6 @@ def linking(text: bytes) -> bytes:
         f'(data (i32.const 4096) "{shown}")',
         pages="8",
     )
-
-
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(clock=Clock()) as opened:
-        yield opened
 
 
 def created(network: Network, text: bytes, module: bytes | None = None) -> NativeActor:
