@@ -46,12 +46,6 @@ def actor(network: Network) -> NativeActor:
     return network.actors.create(network.actors.keep(MODULE, name="busy"), cbor=b"")
 
 
-@pytest.fixture
-def network() -> Any:
-    with Network() as network:
-        yield network
-
-
 def sent(actor: NativeActor, method: int) -> TransactionReceipt:
     if method == SUCCEEDS:
         return actor.send(method)
