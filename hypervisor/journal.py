@@ -57,6 +57,11 @@ class Journal:
         marks.append(self.mark())
         return list(written)
 
+    def clear(self) -> None:
+        """Remove all entries, for another message."""
+        self._entries.clear()
+        self._checkpoints.clear()
+
     def rollback(self, mark: int) -> None:
         """Undo every write since the mark."""
         for marks in self._checkpoints.values():

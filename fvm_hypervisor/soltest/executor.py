@@ -45,6 +45,7 @@ from runtimes.evm.ethereum import (
     AllocAccount,
     Application,
     ContractCache,
+    ContractCalls,
     InvalidTransaction,
     block_of,
     fork_named,
@@ -154,6 +155,7 @@ class TestExecutor:
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
         self._sent = 0
         self._known = ContractCache()
+        self._contract_calls: ContractCalls | None = None
         self.records_slots = False
         """True if outcomes include the words of slots."""
         if setting.fork_url is not None and self._is_ethereum:
@@ -231,10 +233,31 @@ class TestExecutor:
         Unless `commit`, the state is written only partly and the caller must restore an earlier one. The test's failure
         slot is recorded nevertheless.
         """
+        tried = self._is_ethereum and not value
+        if tried:
+            found = self._call_as_tree(from_, to, data, gas, commit)
+            if found is not None:
+                return found
         self.touch(from_)
         if self._is_ethereum:
-            return self._apply(from_, to, data, value, gas, commit=commit)[0]
+            return self._apply(from_, to, data, value, gas, commit=commit, tries_tree=not tried)[0]
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
+
+    def _call_as_tree(
+        self, from_: EthAddress, to: EthAddress, data: bytes, gas: int | None, commit: bool
+    ) -> CallOutcome | None:
+        """Call a contract as `call` does, in one step of the engine; return None, without effect, if it cannot."""
+        self._known.trim()
+        calls = self._contract_calls
+        if calls is None:
+            calls = self._contract_calls = ContractCalls(self.machine, self._accounts())
+        result = calls.call(from_, to, data, self.setting.gas_limit if gas is None else gas, commit)
+        if result is None:
+            return None
+        if not commit:
+            self._note_failure(calls.accounts)
+        slots = calls.accounts.slot_words() if self.records_slots else ()
+        return CallOutcome(result.success, result.output, result.gas_used, result.events, result.message, "", slots)
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
         """Create a contract at the address that forge gives it; return None if the constructor failed.
@@ -265,6 +288,7 @@ class TestExecutor:
         gas: int | None,
         nonce: int = 0,
         commit: bool = True,
+        tries_tree: bool = True,
     ) -> tuple[CallOutcome, EthAddress | None]:
         limit = self.setting.gas_limit if gas is None else gas
         # As in forge: the intrinsic gas is part of the limit, but not of the reported gas.
@@ -275,7 +299,7 @@ class TestExecutor:
         mark = tree.begin()
         try:
             application = Application(self.machine, transaction, from_, paid=False, accounts=self._accounts())
-            result = application.apply_implicit(commit)
+            result = application.apply_implicit(commit, tries_tree)
             gas_used = application.billed(result.gas_used)
             if not commit:
                 self._note_failure(application.accounts)

@@ -13,6 +13,7 @@ from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
+from runtimes.evm.ethereum.contract_calls import ContractCalls
 from runtimes.evm.ethereum.contract_states import ContractCache
 from runtimes.evm.ethereum.dao import move_dao_balances
 from runtimes.evm.ethereum.executor import EthereumExecutor
@@ -49,6 +50,7 @@ __all__ = [
     "CallingAccount",
     "ChainImport",
     "ContractCache",
+    "ContractCalls",
     "EthereumCalls",
     "EthereumExecutor",
     "EthereumHost",

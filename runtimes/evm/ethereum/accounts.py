@@ -102,6 +102,11 @@ class Accounts:
         self._manifest = machine.manifest
         self.account_codes = machine.manifest.account_codes
 
+    def begin_message(self) -> None:
+        """Forget the message, so that another one begins with the machine's state."""
+        self._journal.clear()
+        self._touched_ripemd160 = self._early = self._in_parts = False
+
     # --- addresses --------------------------------------------------------------------------------------------
 
     def filecoin_address(self, address: EthAddress) -> Address:

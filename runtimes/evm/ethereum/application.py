@@ -187,12 +187,17 @@ class Application:
     def accounts(self) -> Accounts:
         return self._accounts
 
-    def apply_implicit(self, kept: bool = True) -> TransactionResult:
+    @property
+    def calls(self) -> EthereumCalls:
+        return self._calls
+
+    def apply_implicit(self, kept: bool = True, tries_tree: bool = True) -> TransactionResult:
         """Call for the system itself or for a query: no checks, no fees, no nonce.
 
-        Unless the result is `kept`, as with `simulate`; the caller must roll back the rest.
+        Unless the result is `kept`, as with `simulate`; the caller must roll back the rest. `tries_tree` is False if
+        the call was tried as one tree already.
         """
-        self._kept = kept
+        self._kept, self._calls.tries_tree = kept, tries_tree
         sender = self._accounts.find(self._sender)
         if sender is None:
             raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender does not exist")

@@ -150,7 +150,9 @@ class EthereumCalls(CallManager):
         self.max_depth = MAX_FRAMES
         self.first_depth = 0
         """Depth of the first call."""
-        self.environment = environment
+        self.environment = self._first_environment = environment
+        self.tries_tree = True
+        """True if the first call may run as one tree (`first_call`)."""
         self.frames = self.interceptor if stands_between_frames(self.interceptor) else None
         self.bill: Callable[[CallResult | None], int] | None = None
         """Returns the bill of the first call if it is an inner transaction of another message."""
@@ -159,6 +161,17 @@ class EthereumCalls(CallManager):
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.evm)
 
     # --- calls ------------------------------------------------------------------------------------------------
+
+    def begin_message(self, gas: int) -> None:
+        """Reuse this object for a message whose only call is a tree (`contract_calls`), with a gas limit.
+
+        The accounts are cleared by `Accounts.begin_message`.
+        """
+        tracker = self.gas
+        tracker.limit, tracker.used, tracker.stopped = gas, 0, False
+        self.events = []
+        self.backtrace.clear()
+        self.environment = self._first_environment
 
     def send_first_call(
         self, call: Call, actor: ActorID, address: EthAddress, run: Callable[[], CallResult | None]
