@@ -57,9 +57,9 @@ class Journal:
         marks.append(self.mark())
         return list(written)
 
-    def clear(self) -> None:
-        """Remove all entries, for another message."""
-        self._entries.clear()
+    def begin_message(self, entries: Iterable[tuple[Hashable, Any]]) -> None:
+        """Replace all entries by those with which another message begins."""
+        self._entries.begin(entries)
         self._checkpoints.clear()
 
     def rollback(self, mark: int) -> None:

@@ -433,10 +433,14 @@ class StateTree:
 
     def map_address(self, address: Address, actor: ActorID, init: InitState | None = None) -> None:
         init = init or self.init_state()
-        addresses = Hamt(self.store, init.address_map, HAMT_BIT_WIDTH)
+        known, addresses = self._id_cache(), self._address_hamt(init)
+        self._address_map = None  # the content changes, so it gets another root
         addresses.set(address.to_bytes(), actor)
-        self.set_init_state(replace(init, address_map=addresses.flush()))
+        root = addresses.flush()
+        self.set_init_state(replace(init, address_map=root))
         self._resolved.set(address, actor)
+        known[address] = actor
+        self._address_map, self._found = (root, addresses), (self.existing(INIT_ACTOR).head, known)
 
     def init_state(self) -> InitState:
         actor = self.get_actor(INIT_ACTOR)

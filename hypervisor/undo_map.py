@@ -64,6 +64,11 @@ class UndoMap(Generic[K, V]):
             else:
                 self._entries[key] = old  # type: ignore[assignment]  # the log contains only previous values of the map
 
+    def begin(self, entries: Iterable[tuple[K, V]]) -> None:
+        """Replace everything by initial entries, which no rollback removes."""
+        self.clear()
+        self._entries.update(entries)
+
     def clear(self) -> None:
         """Remove all entries and the log."""
         self._entries.clear()

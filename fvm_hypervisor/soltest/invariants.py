@@ -262,7 +262,7 @@ class InvariantRun:
         newest: tuple[SequenceStep, ...] = ()
         while len(steps) < self.settings.depth and not self._deadline.is_over():
             if self._deadline.is_progress_due():
-                self.progress(self._result(CaseStatus.SUCCESS, None))
+                self.progress(self._result(CaseStatus.SUCCESS, None, last=()))
             step = next(begun, None) or self._step(rng, values, excluded)
             outcome = self._execute(step)
             self._count(step, outcome)
@@ -408,12 +408,20 @@ class InvariantRun:
         return None if why is None else (len(steps), why)
 
     def _result(
-        self, status: CaseStatus, reason: str | None, example: tuple[CounterExample, ...] = (), steps: int = 0
+        self,
+        status: CaseStatus,
+        reason: str | None,
+        example: tuple[CounterExample, ...] = (),
+        steps: int = 0,
+        last: Sequence[SequenceStep] | None = None,
     ) -> TestResult:
+        """Return a result; `last` are the calls of its last sequence, by default the latest ones of a success."""
+        if last is None:
+            last = self._last if status is CaseStatus.SUCCESS else ()
         return TestResult(
             self.test.signature, CaseKind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
             reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps, metrics=self._table(),
-            last_run=tuple(step.example() for step in self._last) if status is CaseStatus.SUCCESS else (),
+            last_run=tuple(step.example() for step in last),
             edges=None if self._corpus is None else self._corpus.figures(),
             notices=() if self._corpus_folder is None else self._corpus_folder.notices,
         )  # fmt: skip

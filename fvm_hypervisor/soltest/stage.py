@@ -36,6 +36,9 @@ from store.kamt import EMPTY_KAMT, Kamt
 from store.keccak import keccak
 
 
+_CHEATCODES: Final = Address.delegated(EAM_NAMESPACE, VM_ADDRESS)
+
+
 class SetUpFailed(Exception):
     """Raised if the test contract could not be set up, with the step's name and its outcome."""
 
@@ -175,7 +178,7 @@ class SuiteStage:
         if self.executor.cheatcodes.state.has_failed:
             return True
         machine = self.executor.machine
-        actor = machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, VM_ADDRESS))
+        actor = machine.state_tree.lookup_id(_CHEATCODES)
         state = None if actor is None else machine.state_tree.get_actor(actor)
         if state is None or state.code != machine.manifest.code("evm") or state.head in (EMPTY_ARRAY_CID, self._sound):
             return False

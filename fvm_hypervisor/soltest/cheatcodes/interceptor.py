@@ -197,7 +197,8 @@ class Cheatcodes:
 
     def restore(self, snapshot: CheatcodeSnapshot, machine: Hypervisor) -> None:
         """Restore a snapshot; `TestExecutor` restores the machine's state."""
-        self.state = State.of_image(snapshot.state)
+        if snapshot.state or not self.state.is_default:
+            self.state = State.of_image(snapshot.state)
         if self.origin is not None:
             self.origin.records = self.state.forks
         machine.context = snapshot.context

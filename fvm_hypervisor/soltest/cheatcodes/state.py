@@ -458,6 +458,11 @@ class State:
             or self.watches_logs
         )
 
+    @property
+    def is_default(self) -> bool:
+        """True if no cheatcode has changed anything."""
+        return bool(_VALUES(self) == _NOTHING_SET)
+
     def image(self) -> Mapping[str, Any]:
         """Return the fields that differ from the defaults, for `of_image`.
 

@@ -9,6 +9,7 @@ state before the message (`contract_states`).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, unmask_id
@@ -94,6 +95,8 @@ class Accounts:
         self._clears_empty, self._burns_balance = clears_empty, burns_balance
         self._touched_ripemd160 = False
         """True if the message has touched `_RIPEMD160`, even if that was rolled back."""
+        self._begun = 0
+        """Number of journal entries with which the message began, all of them warm addresses."""
         self._early = False
         """True if the message has warmed a slot of an address that had no account (`warm_slot`)."""
         self._in_parts = False
@@ -102,9 +105,11 @@ class Accounts:
         self._manifest = machine.manifest
         self.account_codes = machine.manifest.account_codes
 
-    def begin_message(self) -> None:
-        """Forget the message, so that another one begins with the machine's state."""
-        self._journal.clear()
+    def begin_message(self, warm: tuple[EthAddress, ...]) -> None:
+        """Forget the message, so that another one begins with the machine's state and these warm addresses."""
+        entries = warming(warm)
+        self._journal.begin_message(entries)
+        self._begun = len(entries)
         self._touched_ripemd160 = self._early = self._in_parts = False
 
     # --- addresses --------------------------------------------------------------------------------------------
@@ -296,7 +301,7 @@ class Accounts:
     def slot_words(self) -> tuple[int, ...]:
         """Return the current words of all slots that the message has read or written."""
         words = []
-        for key, value in self._journal.items():
+        for key, value in islice(self._journal.items(), self._begun, None):
             match key:
                 case (int(), bytes()) if value is not None:
                     words.append(value)
@@ -525,7 +530,7 @@ class Accounts:
         changed: dict[ActorID, list[tuple[int, int]]] = {}
         removed: list[ActorID] = []
         touched: list[EthAddress] = []
-        for key, value in self._journal.items() if entries is None else entries:
+        for key, value in islice(self._journal.items(), self._begun, None) if entries is None else entries:
             if value is None:  # rolled back to its value before the first write
                 continue
             match key:

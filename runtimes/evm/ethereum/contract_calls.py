@@ -1,13 +1,14 @@
 """Calls of contracts without value, checks and fees in quick succession, as a test runner makes them.
 
 Each call is a message of its own, as with `Application.apply_implicit`, but the objects of a message are created once per
-block and cleared between calls. Only call trees without tracer and interception are run here (`first_call`).
+block and cleared between calls. Only call trees without tracer and interception run here (`runtimes.evm.tree_engine`).
 """
 
 from functools import partial
 from typing import Final, NamedTuple
 
 from bridge.addresses import EthAddress
+from bridge.gas import CHARGE_NAME
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import unwrap_return
 from bridge.transactions import DYNAMIC_FEE, Transaction
@@ -16,13 +17,17 @@ from hypervisor.call import Call, CallResult
 from hypervisor.context import MachineContext
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.types import TokenAmount
+from hypervisor.machine_state import MachineState
+from hypervisor.types import ActorID, TokenAmount
+from runtimes.evm.engine import Frame
 from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.actor import code_of
 from runtimes.evm.ethereum.application import Application
 from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.first_call import run_tree
-from runtimes.evm.ethereum.validation import required_gas
+from runtimes.evm.ethereum.subcalls import return_block
+from runtimes.evm.ethereum.tree_host import EthereumTreeHost
+from runtimes.evm.ethereum.validation import call_gas
+from runtimes.evm.tree_engine import TreeEngine, TreeRuntime, offers_trees
 from store.cid import CBOR, RAW
 
 _ZERO: Final = TokenAmount(0)
@@ -30,7 +35,7 @@ _NOBODY: Final = EthAddress(bytes(20))
 
 
 class _Unavailable(Exception):  # not an error: the call runs as usual
-    """The call cannot run as one tree."""
+    """Raised if the call cannot run as one tree."""
 
 
 class ContractCallResult(NamedTuple):
@@ -44,93 +49,123 @@ class ContractCallResult(NamedTuple):
 
 
 class ContractCalls:
-    """Calls on one machine, whose accounts are `accounts`; these are cleared before each call."""
+    """Calls on one machine. `accounts` are those of the latest call; they are cleared before each one."""
 
-    def __init__(self, machine: Hypervisor, accounts: Accounts) -> None:
+    def __init__(self, machine: MachineState, accounts: Accounts) -> None:
         self.accounts = accounts
         self._machine = machine
         self._context: MachineContext | None = None
-        self._calls: EthereumCalls | None = None
-        self._warm: tuple[EthAddress, ...] = ()
+        self._message: _Message | None = None
 
     def call(
         self, sender: EthAddress, to: EthAddress, data: bytes, limit: int, kept: bool = True
     ) -> ContractCallResult | None:
         """Call a contract; return None, without effect, if the call cannot run here. An unknown sender is created.
 
-        The gas limit includes the intrinsic gas. Unless the result is `kept`, changes are written only partly, and the caller must roll them back.
+        The gas limit includes the intrinsic gas. Unless the result is `kept`, changes are written only partly, and the
+        caller must roll them back.
         """
         machine = self._machine
         if machine.tracer is not None:
             return None
         if machine.context is not self._context:
-            self._prepare(machine.context)
-        calls, accounts = self._calls, self.accounts
-        if calls is None or (calls.frames is not None and calls.frames.is_armed):
+            self._context, self._message = machine.context, _message(machine, self.accounts)
+        message = self._message
+        if message is None or (message.calls.frames is not None and message.calls.frames.is_armed):
             return None
-        accounts.begin_message()
-        fork = calls.environment.fork
-        message = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, limit, 0, 0)
-        intrinsic, floor = required_gas(message, fork, sender)
-        self._begin(calls, sender, to, max(0, limit - intrinsic))
-        mark = calls.tree.begin()
-        try:
-            actor = accounts.find(sender)
-            if actor is None:
-                actor = accounts.create_account(sender)
-            call = Call(actor, accounts.filecoin_address(to), INVOKE_EVM, Block(RAW, data) if data else None, _ZERO)
-            result = self._send(calls, call)
-            used = calls.gas.used + intrinsic
-            used -= min(used // fork.refund_quotient, accounts.refund)
-            if kept:
-                accounts.write_back()
-        except BaseException as error:
-            calls.tree.rollback(mark)
-            if isinstance(error, _Unavailable):
-                return None
-            raise
-        calls.tree.commit()
-        return _result(calls, result, max(used, floor) - intrinsic)
+        intrinsic, floor = call_gas(data, message.calls.environment.fork)
+        message.begin(sender, to, max(0, limit - intrinsic))
+        result = message.call(sender, to, data, kept)
+        if result is None:
+            return None
+        calls = message.calls
+        used = calls.gas.used + intrinsic
+        used -= min(used // calls.environment.fork.refund_quotient, self.accounts.refund)
+        block, success = result.block, result.exit_code == ExitCode.OK
+        output = b"" if block is None else unwrap_return(block.data) if block.codec == CBOR else block.data
+        text = "" if success else result.message or f"exit code {result.exit_code}"
+        return ContractCallResult(success, output, max(used, floor) - intrinsic, tuple(calls.events), text)
 
-    def _prepare(self, context: MachineContext) -> None:
-        """Create the objects of messages in a block; none for forks with charges before the first call."""
-        self._context, self._calls = context, None
-        message = Transaction(DYNAMIC_FEE, None, 0, _NOBODY, 0, b"", 0, 0, 0)
-        calls = Application(self._machine, message, _NOBODY, paid=False, accounts=self.accounts).calls
+
+class _Message:
+    """The objects of a message in a block, and the addresses that are warm at its start."""
+
+    def __init__(self, calls: EthereumCalls, runtime: TreeRuntime, engine: TreeEngine) -> None:
+        self.calls = calls
+        self._runtime, self._engine = runtime, engine
         fork, block = calls.environment.fork, calls.environment.block
-        if fork.resource_gas or calls.state_gas is not None:
-            return
-        self._calls = calls
         coinbase = (block.coinbase,) if fork.warm_coinbase else ()
         self._warm = (*fork.precompiles, *calls.filecoin_precompiles, *coinbase)
 
-    def _begin(self, calls: EthereumCalls, sender: EthAddress, to: EthAddress, gas: int) -> None:
-        calls.begin_message(gas)
-        accounts = self.accounts
-        accounts.warm_known(self._warm)
+    def begin(self, sender: EthAddress, to: EthAddress, gas: int) -> None:
+        """Clear what an earlier message has left."""
+        accounts = self.calls.accounts
+        self.calls.begin_message(gas)
+        accounts.begin_message(self._warm)
         accounts.warm(sender)
         accounts.warm(to)
+
+    def call(self, sender: EthAddress, to: EthAddress, data: bytes, kept: bool) -> CallResult | None:
+        """Run the call, and write its changes if they are `kept`; return None, without effect, if it cannot run."""
+        calls, accounts, tree = self.calls, self.calls.accounts, self.calls.tree
+        actor, origin = accounts.find(to), accounts.find(sender)
+        if actor is None or to in calls.environment.fork.precompiles or tree.existing(actor).code != accounts.evm_code:
+            return None
+        if origin is None:
+            origin = accounts.create_account(sender)
         if calls.environment.fork.delegations:
-            delegate = accounts.delegate_of(accounts.find(to))
+            delegate = accounts.delegate_of(actor)
             if delegate is not None:
                 accounts.warm(delegate)
+        call = Call(origin, accounts.filecoin_address(to), INVOKE_EVM, Block(RAW, data) if data else None, _ZERO)
+        frame = partial(self._run, actor, sender, to, data)
+        mark = calls.begin()
+        try:
+            accounts.touch(to)
+            result = frame(call) if calls.interceptor is None else calls.interceptor.send(calls, call, frame)
+        except BaseException as error:
+            calls.rollback(mark)
+            if isinstance(error, _Unavailable):
+                return None
+            raise
+        if result.exit_code == ExitCode.OK:
+            tree.commit()
+        else:
+            calls.rollback(mark)
+        if kept:
+            accounts.write_back()
+        return result
 
-    def _send(self, calls: EthereumCalls, call: Call) -> CallResult:
-        if calls.interceptor is None:
-            return _as_tree(calls, call)
-        return calls.interceptor.send(calls, call, partial(_as_tree, calls))
+    def _run(self, actor: ActorID, sender: EthAddress, to: EthAddress, data: bytes, _: Call) -> CallResult:
+        calls = self.calls
+        fork, found = calls.environment.fork, calls.accounts.view(actor)
+        if found is None:
+            raise _Unavailable
+        code = code_of(calls, self._runtime.codes, found.code)
+        calls.depth = 1
+        try:
+            host = EthereumTreeHost(calls, actor, to)
+            ended = self._engine.run_tree(
+                Frame(fork, code, data, sender, to, 0, False), host, calls.gas.available, found
+            )
+        finally:
+            calls.depth = 0
+        if ended is None:
+            raise _Unavailable
+        outcome, gas = ended
+        calls.gas.charge(CHARGE_NAME, gas)
+        return CallResult(outcome.status, return_block(outcome.data))
 
 
-def _as_tree(calls: EthereumCalls, call: Call) -> CallResult:
-    result = run_tree(calls, call)
-    if result is None:
-        raise _Unavailable
-    return result
+def _message(machine: MachineState, accounts: Accounts) -> _Message | None:
+    """Create the objects of messages in the machine's block; None if they cannot run here.
 
-
-def _result(calls: EthereumCalls, result: CallResult, used: int) -> ContractCallResult:
-    block = result.block
-    output = b"" if block is None else unwrap_return(block.data) if block.codec == CBOR else block.data
-    success = result.exit_code == ExitCode.OK
-    message = "" if success else result.message or f"exit code {result.exit_code}"
-    return ContractCallResult(success, output, used, tuple(calls.events), message)
+    Forks with charges between a message's start and its first call are excluded, and engines without trees.
+    """
+    message = Transaction(DYNAMIC_FEE, None, 0, _NOBODY, 0, b"", 0, 0, 0)
+    calls = Application(machine, message, _NOBODY, paid=False, accounts=accounts).calls
+    fork, runtime = calls.environment.fork, machine.registry.runtime_for(accounts.evm_code)[1]
+    if fork.resource_gas or calls.state_gas is not None or not offers_trees(runtime):
+        return None
+    engine = runtime.tree_engine(fork)
+    return None if engine is None else _Message(calls, runtime, engine)

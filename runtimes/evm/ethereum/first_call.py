@@ -32,11 +32,11 @@ def send_first(calls: EthereumCalls, call: Call) -> CallResult:
 
 
 def _send_untraced(calls: EthereumCalls, call: Call) -> CallResult:
-    result = run_tree(calls, call) if calls.tries_tree else None
+    result = _run_tree(calls, call) if calls.tries_tree else None
     return calls.with_transaction(call) if result is None else result
 
 
-def run_tree(calls: EthereumCalls, call: Call) -> CallResult | None:
+def _run_tree(calls: EthereumCalls, call: Call) -> CallResult | None:
     """Run the call of a contract as a tree; return None, without effect, if that is not possible."""
     address, accounts = ethereum_address(call.to), calls.accounts
     if address is None or accounts.records_accesses or address in calls.environment.fork.precompiles:

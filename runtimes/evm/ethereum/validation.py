@@ -108,6 +108,14 @@ RequiredGas = tuple[int, int]
 """Intrinsic gas of a transaction, and the minimum charged for it."""
 
 
+def call_gas(data: bytes, fork: Fork) -> RequiredGas:
+    """Return `required_gas` of a call with neither value nor lists, in a fork without `resource_gas`."""
+    zeros, base = data.count(0), fork.transaction_base
+    others = len(data) - zeros
+    floor = base + fork.floor_zero * zeros + fork.floor_nonzero * others if fork.calldata_floor else 0
+    return base + prices.CALLDATA_ZERO * zeros + fork.calldata_nonzero * others, floor
+
+
 def required_gas(transaction: Transaction, fork: Fork, sender: EthAddress) -> RequiredGas:
     """Return the gas that the gas limit of a transaction must cover."""
     return intrinsic_gas(transaction, fork, sender), floor_gas(transaction, fork, sender)
