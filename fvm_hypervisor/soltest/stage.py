@@ -35,7 +35,6 @@ from store.cid import EMPTY_ARRAY_CID
 from store.kamt import EMPTY_KAMT, Kamt
 from store.keccak import keccak
 
-
 _CHEATCODES: Final = Address.delegated(EAM_NAMESPACE, VM_ADDRESS)
 
 
