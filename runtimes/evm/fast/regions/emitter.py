@@ -49,6 +49,9 @@ _NOWHERE: Final = 0xFFFF_FFFF
 _FARTHEST: Final = 0xFFFF_0000
 """The highest memory offset for which a region requests memory itself."""
 _GAS_OF_NOTHING: Final = -1
+_TABLE_BASE: Final = 32
+_TABLE_PER_TARGET: Final = 16
+"""Maximum length of a table of positions: this constant, and entries per target."""
 _MAX_BYTES: Final = 1 << 17
 """Maximum size of a region in bytes: about 0.1 seconds of compilation. Typical regions have a tenth of that."""
 
@@ -128,16 +131,12 @@ class _Emitter(RegionOperations):
             code += wasm.get(RUNNING) + wasm.load_i32(address) + wasm.put(local)
         code += wasm.get(RUNNING) + wasm.load_i64(shared.GAS) + wasm.put(GAS)
         self._load_memory_bounds()
-        # the interpreter enters at more places than jumps may target: these are the second half of the table
+        # the interpreter enters at more places than jumps may target: they are dispatched at higher positions
         code += wasm.get(PC) + wasm.i32(span) + wasm.I32_ADD + wasm.put(PC)
         code += wasm.BLOCK + wasm.LOOP + wasm.BLOCK + wasm.BLOCK * count
-        jumps, entries = [count] * span, [count] * span
-        for number, block in enumerate(blocks):
-            if block.start in self._region.landings:
-                jumps[block.start - first] = number
-        for entry in self._region.entries:
-            entries[entry - first] = self._numbers[entry]
-        code += wasm.get(PC) + wasm.i32(first) + wasm.I32_SUB + wasm.branch_table(jumps + entries, count)
+        jumps = [(block.start, number) for number, block in enumerate(blocks) if block.start in self._region.landings]
+        entries = [(entry + span, self._numbers[entry]) for entry in self._region.entries]
+        self._dispatch(jumps + entries, 0)
         for number, block in enumerate(blocks):
             code += wasm.END
             self._number = number
@@ -152,6 +151,28 @@ class _Emitter(RegionOperations):
         code += wasm.get(RUNNING) + wasm.get(PC) + wasm.store_i32(shared.PC)
         code += wasm.get(RUNNING) + wasm.get(TOP) + wasm.store_i32(shared.TOP)
         return bytes(code), self._words.peak - TEMPORARY
+
+    def _dispatch(self, targets: list[tuple[int, int]], nesting: int) -> None:
+        """Branch to the block at the position in `PC`, or behind all blocks if none begins there.
+
+        `targets` are positions with the numbers of their blocks, in order of position; `nesting` is the number of
+        enclosing ifs. Positions close together share a table. Tables are separated by comparisons, because a table over
+        all of a large contract would outweigh the region.
+        """
+        code, count = self._code, len(self._region.blocks)
+        first, last = targets[0][0], targets[-1][0]
+        if last - first <= _TABLE_BASE + _TABLE_PER_TARGET * len(targets):
+            table = [count + nesting] * (last - first + 1)
+            for position, number in targets:
+                table[position - first] = number + nesting
+            code += wasm.get(PC) + wasm.i32(first) + wasm.I32_SUB + wasm.branch_table(table, count + nesting)
+            return
+        half = len(targets) // 2
+        code += wasm.get(PC) + wasm.i32(targets[half][0]) + wasm.I32_LT_U + wasm.IF
+        self._dispatch(targets[:half], nesting + 1)
+        code += wasm.ELSE
+        self._dispatch(targets[half:], nesting + 1)
+        code += wasm.END
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -248,7 +269,7 @@ class _Emitter(RegionOperations):
             code += wasm.i64(self._rest) + wasm.put(UNDO_GAS)
             self._words.push(limbs[0])
             code += wasm.WRAP + wasm.i32(_NOWHERE)
-            # positions after the first half of the table are outside this region
+            # later positions are outside this region: they would be dispatched as entries
             self._words.push(limbs[0])
             code += wasm.i64(self._region.blocks[-1].start) + wasm.I64_GT_U + wasm.EXTEND_U
             for limb in limbs[1:]:
