@@ -15,7 +15,7 @@ from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
 from hypervisor.once import once
 from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW, TX_CONTEXT
 from runtimes.evm.fast.instance import FastInstance, HostCalls
-from runtimes.evm.fast.regions.blocks import MAX_INSTRUCTIONS
+from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
 from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.evm.fast.tree import TICK, TREE_ANSWERABLE, TREE_HOST_CALLS
 from runtimes.wasmtime.cache import ModuleCache, default_folder
@@ -35,17 +35,17 @@ ALL_HOST_CALLS: Final = HostCalls(
 class Tier:
     """A compilation tier: code is compiled after `heat` landings (0: never); with `waits` the first frame waits for it.
 
-    `max_instructions` is the maximum number of instructions of a region.
+    `max_size` is the maximum estimated size of a region in bytes of WASM.
     """
 
     heat: int
     waits: bool = False
-    max_instructions: int = MAX_INSTRUCTIONS
+    max_size: int = MAX_REGION_SIZE
 
 
 _REGIONS: Final = "regions"
 INTERPRETED: Final = Tier(heat=0)
-COMPILED: Final = Tier(heat=1, waits=True, max_instructions=20_000)
+COMPILED: Final = Tier(heat=1, waits=True, max_size=96 << 10)
 TIERED: Final = Tier(heat=20_000)
 
 
@@ -57,7 +57,7 @@ class Pool:
         self._heat = tier.heat
         folder = default_folder()
         modules = ModuleCache(None if folder is None else folder / _REGIONS)  # regions must not evict actors
-        self._compiler = RegionCompiler(engine, modules, tier.waits, tier.max_instructions) if tier.heat else None
+        self._compiler = RegionCompiler(engine, modules, tier.waits, tier.max_size) if tier.heat else None
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
         self._linker.define("host", "ask", b"", b"", HostFunction(self._execute_host_call))

@@ -12,9 +12,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-MAX_INSTRUCTIONS: Final = 800
-"""Maximum number of instructions of a region: about ten milliseconds of compilation."""
-_MAX_BLOCK_LENGTH: Final = 250
+MAX_REGION_SIZE: Final = 16 << 10
+"""Maximum estimated size of a region in bytes of WASM: about 15 milliseconds of compilation."""
+_BLOCKS_PER_REGION: Final = 4
+"""A block is at most this fraction of the limit of a region."""
+_BLOCK_SIZE: Final = 60
+"""Estimated size of a block without its instructions."""
+_USUAL_SIZE: Final = 15
+"""Estimated size of an instruction that is not in `_SIZES`, including its words on the stack at the block's end."""
+_SIZES: Final = {
+    **dict.fromkeys((0x01, 0x03), 76),
+    **dict.fromkeys((0x05, 0x07, 0x0B, 0x1A, 0x1B, 0x1C, 0x1D), 75),
+    **dict.fromkeys((0x04, 0x06), 155),
+    **dict.fromkeys((0x08, 0x09), 110),
+    **dict.fromkeys((0x10, 0x11, 0x12, 0x13, 0x14), 45),
+    **dict.fromkeys((0x30, 0x33, 0x34), 37),
+    **dict.fromkeys((0x02, 0x16, 0x17, 0x18, 0x19, 0x5B), 30),
+    0x15: 20,
+    0x35: 180,
+    0x51: 240,
+    0x52: 260,
+    0x53: 190,
+    0x56: 60,
+    0x57: 75,
+}
+"""Estimated size of instructions in bytes of WASM, by opcode: those of operands that are not known in advance."""
 
 JUMP, JUMPI, JUMPDEST = 0x56, 0x57, 0x5B
 PUSH0, PUSH32, DUP1, DUP16, SWAP1, SWAP16 = 0x5F, 0x7F, 0x80, 0x8F, 0x90, 0x9F
@@ -69,6 +91,8 @@ class RegionBlock:
     instructions: list[RegionInstruction]
     after: int
     falls: bool
+    size: int = _BLOCK_SIZE
+    """Estimated size in bytes of WASM."""
     needs: int = 0
     """Words that must be on the stack."""
     grows: int = 0
@@ -107,8 +131,11 @@ def landings_of(code: bytes) -> frozenset[int]:
     return frozenset(found)
 
 
-def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], limit: int = MAX_INSTRUCTIONS) -> Region:
-    """Return the region reachable from `roots`. `prices` maps the opcodes of the fork to their static gas."""
+def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], limit: int = MAX_REGION_SIZE) -> Region:
+    """Return the region reachable from `roots`, of at most `limit` bytes of WASM by estimate.
+
+    `prices` maps the opcodes of the fork to their static gas.
+    """
     landings = landings_of(code)
     found: dict[int, RegionBlock] = {}
     waiting, left = deque(roots), limit
@@ -116,8 +143,11 @@ def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], limit: 
         start = waiting.popleft()
         if start in found or start >= len(code):
             continue
-        block = found[start] = _decode(code, start, prices, landings)
-        left -= len(block.instructions) + 1
+        block = _decode(code, start, prices, landings, limit // _BLOCKS_PER_REGION)
+        left -= block.size
+        if left < 0 and found:
+            break
+        found[start] = block
         waiting.extend(_successors(code, block, landings))
     blocks = [found[start] for start in sorted(found)]
     blocks = [block for block in blocks if block.instructions]
@@ -130,27 +160,24 @@ def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], limit: 
     return Region(blocks, landings, entries)
 
 
-def _decode(code: bytes, start: int, prices: Mapping[int, int], landings: frozenset[int]) -> RegionBlock:
+def _decode(code: bytes, start: int, prices: Mapping[int, int], landings: frozenset[int], limit: int) -> RegionBlock:
     instructions: list[RegionInstruction] = []
-    pc = start
+    pc, bytes_of_wasm = start, _BLOCK_SIZE
     while pc < len(code):
         opcode = code[pc]
-        if (
-            opcode not in _OPERANDS
-            or opcode not in prices
-            or (instructions and pc in landings)
-            or len(instructions) >= _MAX_BLOCK_LENGTH
-        ):
-            falls = bool(instructions) and (pc in landings or len(instructions) >= _MAX_BLOCK_LENGTH)
-            return RegionBlock(start, instructions, pc, falls)
+        is_large = bytes_of_wasm >= limit
+        if opcode not in _OPERANDS or opcode not in prices or (instructions and pc in landings) or is_large:
+            falls = bool(instructions) and (pc in landings or is_large)
+            return RegionBlock(start, instructions, pc, falls, bytes_of_wasm)
         size = opcode - PUSH0 if PUSH0 <= opcode <= PUSH32 else 0
         data = code[pc + 1 : pc + 1 + size]
         value = int.from_bytes(data, "big") << 8 * (size - len(data))
         instructions.append(RegionInstruction(pc, opcode, value, prices[opcode]))
+        bytes_of_wasm += _SIZES.get(opcode, _USUAL_SIZE)
         pc += 1 + size
         if opcode == JUMP:
-            return RegionBlock(start, instructions, pc, falls=False)
-    return RegionBlock(start, instructions, pc, falls=False)
+            break
+    return RegionBlock(start, instructions, pc, False, bytes_of_wasm)
 
 
 def _successors(code: bytes, block: RegionBlock, landings: frozenset[int]) -> list[int]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Final
 
 from hypervisor.errors import InvalidModule
 from runtimes.evm.engine import EngineRules
-from runtimes.evm.fast.regions.blocks import MAX_INSTRUCTIONS, choose, landings_of
+from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, Region, choose, landings_of
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.cached_modules import load_or_compile
@@ -19,9 +20,12 @@ from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 
 _MAX_CODES: Final = 512
 _MAX_CODE_SIZE: Final = 200 << 10
-"""Maximum bytes of WASM of all regions of one code; native code takes over ten times as much, about 2.5 MiB."""
+"""Maximum bytes of WASM of all regions of one code; the native code takes three to ten times as much, at most 2 MiB."""
 _MAX_CACHED_BYTES: Final = 100 * _MAX_CODE_SIZE
-"""Maximum bytes of WASM of all codes: about 250 MiB of native code."""
+"""Maximum bytes of WASM of all codes: at most 200 MiB of native code."""
+_MAX_ESTIMATE_ERROR: Final = 1.5
+"""Maximum size of a region's WASM as a multiple of the limit; compilers of Solidity stay below 1.25."""
+_MIN_LIMIT: Final = 1 << 10
 _MAX_REGIONS: Final = 64
 """Maximum number of regions of one code."""
 _MAX_QUEUED_PER_CODE: Final = 4
@@ -58,9 +62,7 @@ class CodeRegions:
 class RegionCompiler:
     """Compiles regions. With `waits`, a request is complete when it returns, otherwise on a thread."""
 
-    def __init__(
-        self, engine: WasmtimeEngine, modules: ModuleCache, waits: bool, limit: int = MAX_INSTRUCTIONS
-    ) -> None:
+    def __init__(self, engine: WasmtimeEngine, modules: ModuleCache, waits: bool, limit: int = MAX_REGION_SIZE) -> None:
         self._engine = engine
         self._modules = modules
         self.waits = waits
@@ -114,13 +116,11 @@ class RegionCompiler:
         try:
             if found.entries.issuperset(roots):
                 return
-            prices = {number: row.gas for number, row in rules.opcodes.items()}
-            region = choose(code, roots, prices, self._limit)
+            region, wasm = self._emit(code, rules, roots)
             new = tuple(entry for entry in region.entries if entry not in found.entries)
             if not new:
                 self._refuse(found, roots[0])
                 return
-            wasm = emit(region, len(code))
             if found.compiled and found.size + len(wasm) > _MAX_CODE_SIZE:
                 found.is_full = True
                 return
@@ -139,6 +139,16 @@ class RegionCompiler:
         finally:
             with self._lock:
                 found.waiting -= 1
+
+    def _emit(self, code: bytes, rules: EngineRules, roots: Sequence[int]) -> tuple[Region, bytes]:
+        """Return a region and its WASM; a smaller region if the estimate was far too low. Raises RegionTooLarge."""
+        prices, limit = {number: row.gas for number, row in rules.opcodes.items()}, self._limit
+        while True:
+            region = choose(code, roots, prices, limit)
+            wasm = emit(region, len(code)) if region.blocks else b""
+            if len(wasm) <= _MAX_ESTIMATE_ERROR * self._limit or limit < _MIN_LIMIT:
+                return region, wasm
+            limit //= 2
 
     def _forget(self, newest: CodeRegions) -> None:
         """Drop regions of the least recently used codes, except the newest's. The caller holds the lock."""

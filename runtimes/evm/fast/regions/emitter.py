@@ -120,8 +120,6 @@ class _Emitter(RegionOperations):
         first, last = blocks[0].start, blocks[-1].start
         count = len(blocks)
         span = last - first + 1
-        if span > _MAX_BYTES:  # its table alone is longer: init code may have megabytes
-            raise RegionTooLarge
         for local, address in (
             (TOP, shared.TOP),
             (PC, shared.PC),

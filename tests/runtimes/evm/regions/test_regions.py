@@ -11,9 +11,11 @@ from hypervisor.errors import ActorExit, OutOfGas
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, FrameOutcome
 from runtimes.evm.engines import COMPILE, INTERPRET, engine_factory
-from runtimes.evm.fast.regions import wasm
-from runtimes.evm.fast.regions.blocks import MAX_INSTRUCTIONS, choose
+from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, choose, landings_of
+from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
+from runtimes.wasmtime.cache import ModuleCache
+from runtimes.wasmtime.engine import own_engine
 from tests.engines.frames import PricedHost
 from tests.engines.scenes import rules_by_name
 from tests.runtimes.evm.assembler import assemble
@@ -123,28 +125,62 @@ def test_words_moved_across_interpreter_call_are_preserved(opcode: str) -> None:
         assert outcome(COMPILE, code, 1_000, data) == outcome(INTERPRET, code, 1_000, data), (before, after)
 
 
+def test_computed_jump_into_sparse_code_ends_as_interpreted() -> None:
+    """Blocks far apart have no common table; wrong positions near and far from them stay invalid."""
+    gaps = (1, 2, 40, 700, 3, 64, 65, 5_000, 1, 900, 20)
+    code = assemble("0 CALLDATALOAD JUMP")
+    for number, gap in enumerate(gaps):
+        code += bytes(gap) + b"\x5b" + assemble(f"{number + 1} 0 MSTORE 32 0 RETURN")
+    landings = landings_of(code)
+    listed = b"\x5b" + b"".join(b"\x61" + landing.to_bytes(2, "big") + b"\x50" for landing in sorted(landings))
+    moved = len(listed)
+    listed = b"\x5b" + b"".join(b"\x61" + (at + moved).to_bytes(2, "big") + b"\x50" for at in sorted(landings))
+    code = listed + code
+    assert len(choose(code, [0], PRICES).blocks) == len(gaps) + 1
+    positions = {at + moved + off for at in landings for off in (-1, 0, 1)} | {0, 1, len(code), len(code) * 2, 1 << 40}
+    for position in sorted(positions):
+        data = position.to_bytes(32, "big")
+        compiled = outcome(COMPILE, code, 10_000, data)
+        assert compiled == outcome(INTERPRET, code, 10_000, data), position
+    assert outcome(COMPILE, code, 10_000, (min(landings) + moved).to_bytes(32, "big"))[1] == bytes(31) + b"\x01"
+
+
+def test_dispatch_of_distant_blocks_takes_few_bytes() -> None:
+    far = 1 << 20
+    code = b"\x5b" + assemble(f"{far} JUMP")
+    code += bytes(far - len(code)) + b"\x5b"
+    region = choose(code, [0], PRICES)
+    assert [block.start for block in region.blocks] == [0, far]
+    assert len(emit(region, len(code))) < 1 << 10
+
+
 def test_code_made_against_compilers_stays_interpreted() -> None:
-    code = b"\x5b" + b"\x5f\x51" * 400
+    code = (b"\x5b" + b"\x33" * 16 + b"\x36\x60\x00\x57" * 20 + b"\x50" * 16) * 100
     with pytest.raises(RegionTooLarge):
-        emit(choose(code, [0], PRICES), len(code))
+        emit(choose(code, [0], PRICES, 1 << 20), len(code))
     assert outcome(COMPILE, code, 20_000) == outcome(INTERPRET, code, 20_000)
 
 
-def test_a_region_that_reaches_too_far_has_no_table_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    far = 1 << 20
-    code = b"\x5b" + assemble(f"{far} JUMP")
-    region = choose(code + bytes(far - len(code)) + b"\x5b", [0], PRICES)
-    assert [block.start for block in region.blocks] == [0, far]
-    monkeypatch.setattr(wasm, "branch_table", lambda *_: pytest.fail("two million rows"))
-    with pytest.raises(RegionTooLarge):
-        emit(region, far + 1)
+AGAINST_ESTIMATES: Final = {
+    "swaps": (b"\x5b" + b"\x9f\x90\x9e\x91\x9d\x92\x9c\x93") * 3_000,
+    "pushes": (b"\x5b" + (b"\x7f" + b"\x99" * 32) * 40) * 50,
+    "conditional jumps on a deep stack": (b"\x5b" + b"\x33" * 14 + (b"\x9d\x36\x60\x00\x57") * 40) * 100,
+    "memory": b"\x5b" + b"\x5f\x51" * 4_000,
+    "landings": b"\x5b" * 24_576,
+    "products": (b"\x5b" + b"\x80\x02" * 400) * 30,
+    "computed jumps": (b"\x5b\x35\x56") * 8_000,
+}
+"""Code for which the estimate of a region's size is too low, or whose blocks are large or many."""
 
 
-@pytest.mark.parametrize("code", [b"\x5b" * 24_576, (b"\x5b" + b"\x80\x02" * 400) * 30, (b"\x5b\x35\x56") * 8_000])
+@pytest.mark.parametrize("code", AGAINST_ESTIMATES.values(), ids=AGAINST_ESTIMATES)
 def test_a_region_is_bounded(code: bytes) -> None:
     region = choose(code, [0], PRICES)
-    assert sum(len(block.instructions) for block in region.blocks) <= MAX_INSTRUCTIONS + 250
-    assert len(emit(region, len(code))) < 1 << 18
+    assert sum(block.size for block in region.blocks) <= MAX_REGION_SIZE
+    compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
+    found = compiler.regions(code, RULES)
+    compiler.request(found, code, RULES, 0)
+    assert 0 < found.size <= 1.5 * MAX_REGION_SIZE
 
 
 def test_region_contains_blocks_reachable_from_root() -> None:

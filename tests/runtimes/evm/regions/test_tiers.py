@@ -74,9 +74,7 @@ def test_a_frame_changes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_cold_code_stays_interpreted() -> None:
-    own = Tier(
-        heat=TIERED.heat, max_instructions=199
-    )  # code of other tests may still become a region of the usual tier's
+    own = Tier(heat=TIERED.heat, max_size=199)  # code of other tests may still become a region of the usual tier's
     assert run(own, assemble(_LOOP.format(100))) == 100
     assert put_in(own) == 0
     code = assemble("1 POP " + _LOOP.format(60_000))
@@ -85,7 +83,7 @@ def test_cold_code_stays_interpreted() -> None:
 
 
 def test_an_instance_that_has_reported_many_codes_is_given_up() -> None:
-    tier = Tier(heat=1, waits=True, max_instructions=301)
+    tier = Tier(heat=1, waits=True, max_size=301)
     seen = set[int]()
     for number in range(300):
         assert run(tier, assemble(f"{number + 256} POP " + _LOOP.format(3))) == 3
@@ -102,7 +100,7 @@ def test_each_tier_has_a_pool_of_its_own() -> None:
 
 @pytest.mark.slow
 def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
-    """Every landing requests a region of up to 800 instructions, most of them shared with others."""
+    """Every landing requests a region, most of whose blocks belong to others too."""
     loops = b"".join(b"\x5b" + assemble("7 MUL " * 600 + f"0 {number} MSTORE") for number in range(60))
     compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
     found = compiler.regions(loops, RULES)
@@ -110,7 +108,7 @@ def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
         compiler.request(found, loops, RULES, landing)
     assert 1 < len(found.compiled) < 60
     assert found.size <= 200 << 10
-    assert sum(len(region.module.serialize()) for region in found.compiled) < 4 << 20
+    assert sum(len(region.module.serialize()) for region in found.compiled) < 2 << 20
 
 
 def test_all_codes_together_come_to_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
