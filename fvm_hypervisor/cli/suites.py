@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -22,6 +23,9 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
 from fvm_hypervisor.soltest.session import SuiteSession
 from hypervisor.errors import HypervisorError, InvalidInput
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.resident_compiler import ResidentCompiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +60,12 @@ class SuiteRuns:
     wanted: SuiteFilter
     options: Options
     reports: Reports
+    resident: ResidentCompiler | None = None
+    """Compiler process that the runs share."""
 
     def _prepare(self, wanted: SuiteFilter | None = None) -> SuiteSession:
         notify = _ignore if self.reports.form == "none" else lambda line: typer.echo(line, err=True)
-        session = SuiteSession(self.project, wanted or self.wanted, self.options, notify, running_line())
+        session = SuiteSession(self.project, wanted or self.wanted, self.options, notify, running_line(), self.resident)
         session.prepare()
         return session
 
@@ -258,6 +264,12 @@ class SuiteRuns:
         A changed test file runs its own tests, any other source runs all. With `failed_first`, failed tests run until
         none fails, then all.
         """
+        from fvm_hypervisor.soltest.resident_compiler import ResidentCompiler
+
+        with closing(ResidentCompiler()) as self.resident:
+            self._watch(load, run_all=run_all, failed_first=failed_first)
+
+    def _watch(self, load: Callable[[], Project], *, run_all: bool, failed_first: bool) -> None:
         from fvm_hypervisor.soltest.watching import file_states, wait_for_change
 
         wanted = self.wanted

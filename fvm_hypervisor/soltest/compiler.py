@@ -78,10 +78,11 @@ class CompilerRun:
     def __init__(self, solc: Solc, *, repeats: bool = False, limits: RunLimits | None = None) -> None:
         """Start the process. Raises InvalidInput if Node.js is missing."""
         self.solc = solc
+        self.repeats = repeats and solc.is_javascript
         environment, folder = dict(os.environ), None
         if solc.is_javascript:
             node = find_program("node", "install Node.js 20 or newer, or name a solc program with --use")
-            command = [node, *_NODE_OPTIONS, str(_SCRIPT), str(solc.path), *(["--lines"] if repeats else [])]
+            command = [node, *_NODE_OPTIONS, str(_SCRIPT), str(solc.path), *(["--lines"] if self.repeats else [])]
         else:
             command = [str(solc.path), "--standard-json"]
         if solc.is_javascript or solc.origin or limits is not None:
@@ -101,10 +102,12 @@ class CompilerRun:
                 resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (limits.output + 1, limits.output + 1))
 
     def compile(self, source_json: Mapping[str, Any], seconds: float | None = None) -> dict[str, Any]:
-        """Return the output for standard JSON input, and end the process.
+        """Return the output for standard JSON input, and end the process unless it `repeats`.
 
         Raises CompileError if the output is not JSON or too large, CompilerTimeout after the time limit.
         """
+        if self.repeats:
+            return self.compile_next(source_json, seconds)
         with self._process, self._output or nullcontext():
             try:
                 output, errors = self._process.communicate(orjson.dumps(source_json), seconds)
@@ -118,7 +121,7 @@ class CompilerRun:
                 output = self._bounded_output(self._output)
         return self._answer(output, errors)
 
-    def compile_next(self, source_json: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    def compile_next(self, source_json: Mapping[str, Any], seconds: float | None) -> dict[str, Any]:
         """Return the output for standard JSON input. An error ends the process.
 
         Raises CompileError if the output is not JSON, CompilerTimeout after the time limit.
@@ -131,8 +134,9 @@ class CompilerRun:
             late.set()
             self.stop()
 
-        timer = Timer(seconds, expire)
-        timer.start()
+        timer = None if seconds is None else Timer(seconds, expire)
+        if timer is not None:
+            timer.start()
         try:
             self._process.stdin.write(orjson.dumps(source_json, option=orjson.OPT_APPEND_NEWLINE))
             self._process.stdin.flush()
@@ -145,7 +149,8 @@ class CompilerRun:
             self.discard()
             raise
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
         errors = b""
         with suppress(BrokenPipeError), self._process:
             self.stop()
@@ -177,6 +182,11 @@ class CompilerRun:
         if not isinstance(response, dict):
             raise CompileError(f"{name}, printed no JSON object")
         return response
+
+    @property
+    def has_ended(self) -> bool:
+        """True if the process has ended."""
+        return self._process.poll() is not None
 
     def stop(self) -> None:
         """Kill the process if it is still running."""

@@ -34,6 +34,7 @@ from hypervisor.errors import InvalidInput
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.collected import SuiteCoverage
     from fvm_hypervisor.soltest.coverage import FileCoverage
+    from fvm_hypervisor.soltest.resident_compiler import ResidentCompiler
 
 
 @dataclass(slots=True)
@@ -48,6 +49,8 @@ class SuiteSession:
     options: Options
     notify: Callable[[str], None] = lambda _: None
     watch: Watch | None = None
+    resident: ResidentCompiler | None = None
+    """Compiler process that stays alive after the session."""
     suites: list[Suite] = field(default_factory=list)
     corrupt: list[tuple[str, str, str]] = field(default_factory=list)
     seed: int = 0
@@ -76,7 +79,7 @@ class SuiteSession:
             sources = read_sources(self.project, names)
             self.artifacts = self._compiled(sources, waiting)
         finally:
-            if waiting is not None:
+            if waiting is not None and not waiting.repeats:
                 waiting.discard()
         self.suites, self.corrupt = find_suites(self.artifacts, self.outside_libraries(sources), self.wanted)
 
@@ -86,7 +89,9 @@ class SuiteSession:
             return None
         try:
             solc = self._solc_choice().installed_solc(read_texts(self.project, names))
-            return solc.start() if solc is not None and solc.is_javascript else None
+            if solc is None or not solc.is_javascript:
+                return None
+            return solc.start() if self.resident is None else self.resident.run(solc)
         except InvalidInput:
             return None  # reported where the compiler is needed
 
