@@ -121,7 +121,6 @@ class _Message:
         frame = partial(self._run, actor, sender, to, data)
         mark = calls.begin()
         try:
-            accounts.touch(to)
             result = frame(call) if calls.interceptor is None else calls.interceptor.send(calls, call, frame)
         except BaseException as error:
             calls.rollback(mark)

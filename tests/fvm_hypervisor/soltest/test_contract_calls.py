@@ -1,0 +1,121 @@
+"""Calls of contracts that reuse a message's objects: equal to py-evm's, for which each message has its own.
+
+Each call of a sequence begins with cold slots and addresses, no refund, empty transient storage and no logs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+import pytest
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS
+from fvm_hypervisor.soltest.executor import CallOutcome, ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.stage import selector
+from runtimes.evm.ethereum import AllocAccount, Application, install_alloc
+from tests.runtimes.evm.assembler import assemble
+
+
+def address(number: int) -> EthAddress:
+    return EthAddress(bytes([0xC0, number]) * 10)
+
+
+STORE: Final = address(0)
+RETURNS_GAS: Final = "GAS 0 MSTORE 32 0 RETURN"
+WARP: Final = f"0x{selector('warp(uint256)').hex()} 224 SHL 0 MSTORE 0 CALLDATALOAD 4 MSTORE"
+CODES: Final = {
+    "store": "0 CALLDATALOAD SLOAD POP 32 CALLDATALOAD 0 CALLDATALOAD SSTORE " + RETURNS_GAS,
+    "store and revert": "32 CALLDATALOAD 0 CALLDATALOAD SSTORE 0 MSTORE 32 0 REVERT",
+    "log": "0 CALLDATALOAD 0 MSTORE 7 32 0 LOG1",
+    "call": f"64 0 0 CALLDATACOPY 32 128 64 0 0 0x{STORE.hex()} GAS CALL POP " + RETURNS_GAS,
+    "balance": "0 CALLDATALOAD BALANCE POP COINBASE BALANCE POP CALLER BALANCE POP " + RETURNS_GAS,
+    "create": "0 0 0 CREATE 0 MSTORE 32 0 RETURN",
+    "destroy": "0 CALLDATALOAD SELFDESTRUCT",
+    "transient": "0 TLOAD 32 CALLDATALOAD 0 TSTORE 0 MSTORE 32 0 RETURN",
+    "origin": "ORIGIN 0 MSTORE 32 0 RETURN",
+    "block": "TIMESTAMP 0 MSTORE 32 0 RETURN",
+    "halt": "1 1 SSTORE INVALID",
+    "warp": f"{WARP} 0 0 36 0 0 0x{VM_ADDRESS.hex()} GAS CALL POP TIMESTAMP 0 MSTORE 32 0 RETURN",
+    "own balance": f"0x{address(12).hex()} BALANCE POP " + RETURNS_GAS,
+    "pay": f"0 0 0 0 1 0x{STORE.hex()} GAS CALL POP SELFBALANCE 0 MSTORE 32 0 RETURN",
+}
+DELEGATED: Final = address(100)
+"""Account that runs the code of `own balance`, whose address is warm then."""
+TARGETS: Final = [
+    *(address(number) for number in range(len(CODES))), DELEGATED, DEFAULT_SENDER, address(101),
+    EthAddress((4).to_bytes(20, "big")),
+]  # fmt: skip
+
+
+def executor(evm: str) -> TestExecutor:
+    made = TestExecutor(ExecutorSettings(evm=evm), Cheatcodes())
+    accounts = {
+        address(number): AllocAccount(5, 1, assemble(code), {3: 9}) for number, code in enumerate(CODES.values())
+    }
+    install_alloc(made.machine, accounts | {DELEGATED: AllocAccount(0, 1, b"\xef\x01\x00" + address(12))})
+    made.records_slots = True
+    made.settle()
+    return made
+
+
+def call(
+    made: TestExecutor, to: EthAddress, data: bytes, sender: EthAddress, commit: bool, gas: int | None
+) -> CallOutcome:
+    here = None if commit else made.snapshot()
+    outcome = made.call(sender, to, data, gas=gas, commit=commit)
+    if here is not None:
+        made.drop(here)
+    return replace(outcome, error=outcome.error.partition(":")[0])  # each engine names other amounts of gas
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sequence_of_calls_is_that_of_separate_messages(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = Random(seed)
+    fast, plain = executor("fast"), executor("py-evm")
+    usual, separate = Application.apply_implicit, []
+    monkeypatch.setattr(
+        Application, "apply_implicit", lambda *given, **named: (separate.append(given), usual(*given, **named))[1]
+    )
+    begin = plain.snapshot(), fast.snapshot()
+    count, trees = 120, 0
+    for number in range(count):
+        if number % 40 == 39:
+            plain.restore(begin[0])
+            fast.restore(begin[1])
+        to, new = rng.choice(TARGETS), EthAddress(rng.randbytes(20))
+        words = rng.choice((0, 3, 9, int.from_bytes(new, "big"))), rng.choice((0, 0, 9, 77))
+        data = b"".join(word.to_bytes(32, "big") for word in words)
+        sender = rng.choice((DEFAULT_SENDER, new, address(102)))
+        commit, gas = rng.random() < 0.7, rng.choice((None, 40_000, 100_000))
+        outcomes = []
+        for made in (plain, fast):
+            separate.clear()
+            outcomes.append(call(made, to, data, sender, commit, gas))
+        trees += not separate
+        assert outcomes[0] == outcomes[1], (number, to.hex(), data.hex())
+        assert fast.machine.context == plain.machine.context
+    for made in (plain, fast):
+        made.machine.state_tree.commit()  # ends the snapshot
+    assert plain.settle() == fast.settle()
+    assert trees > count // 3, "many calls reuse the objects"
+    plain.close()
+    fast.close()
+
+
+def test_tracer_gets_the_steps_of_a_call() -> None:
+    made = executor("fast")
+    assert made.call(DEFAULT_SENDER, STORE, bytes(64)).success
+    events: list[object] = []
+
+    class Events:
+        def event(self, event: object) -> None:
+            events.append(event)
+
+    made.machine.tracer = Events()  # type: ignore[assignment]  # the part of a tracer that is called here
+    assert made.call(DEFAULT_SENDER, STORE, bytes(64)).success
+    assert events
+    made.close()
