@@ -246,7 +246,9 @@ class TestExecutor:
     def _call_as_tree(
         self, from_: EthAddress, to: EthAddress, data: bytes, gas: int | None, commit: bool
     ) -> CallOutcome | None:
-        """Call a contract as `call` does, in one step of the engine; return None, without effect, if it cannot."""
+        """Call a contract as `call` does, as one tree of the engine; return None, without effect, if it cannot.
+
+        A tree never reaches the cheatcodes, so it cannot set the test's failure slot."""
         self._known.trim()
         calls = self._contract_calls
         if calls is None:
@@ -254,8 +256,6 @@ class TestExecutor:
         result = calls.call(from_, to, data, self.setting.gas_limit if gas is None else gas, commit)
         if result is None:
             return None
-        if not commit:
-            self._note_failure(calls.accounts)
         slots = calls.accounts.slot_words() if self.records_slots else ()
         return CallOutcome(result.success, result.output, result.gas_used, result.events, result.message, "", slots)
 

@@ -80,6 +80,11 @@ class FuzzRun:
     """Intrinsic gas of the first counted run."""
     _corpus: Corpus[list[Any]] | None = None
     _corpus_folder: CorpusFolder | None = None
+    _selector: bytes = b""
+    _types: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._selector, self._types = selector(self.test.signature), tuple(types(self.test.entry["inputs"]))
 
     def run(self) -> TestResult:
         """Execute runs until all are done or one fails."""
@@ -173,17 +178,16 @@ class FuzzRun:
 
     def _arguments_of(self, data: bytes | None) -> list[Any] | None:
         """Return the inputs in earlier calldata, or None if there are none or the function is another one."""
-        inputs = types(self.test.entry["inputs"])
-        if data is None or not inputs or data[:4] != selector(self.test.signature):
+        if data is None or not self._types or data[:4] != self._selector:
             return None
         try:
-            return list(decode(inputs, data[4:]))
+            return list(decode(self._types, data[4:]))
         except CheatcodeFailure:
             return None
 
     def calldata(self, arguments: list[Any]) -> bytes:
         """Return the calldata of the test."""
-        return selector(self.test.signature) + encode(types(self.test.entry["inputs"]), arguments)
+        return self._selector + encode(self._types, arguments)
 
     def _call(self, arguments: list[Any]) -> CallOutcome:
         self.stage.executor.restore(self.ready)
