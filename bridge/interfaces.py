@@ -144,8 +144,9 @@ class Interface:
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"return value of {method}: {error}") from None
 
-    answer = decode_return
-    """Former name of `decode_return`, until version 0.4."""
+    def answer(self, method: str, data: bytes) -> Any:
+        """Former name of `decode_return`, until version 0.4."""
+        return self.decode_return(method, data)
 
     def return_as_json(self, name: str | int, data: bytes) -> Any:
         """Decode a return value to JSON (`as_json`); to hex for an unknown method."""
