@@ -248,7 +248,8 @@ class TestExecutor:
     ) -> CallOutcome | None:
         """Call a contract as `call` does, as one tree of the engine; return None, without effect, if it cannot.
 
-        A tree never reaches the cheatcodes, so it cannot set the test's failure slot."""
+        A tree never reaches the cheatcodes, so it cannot set the test's failure slot.
+        """
         self._known.trim()
         calls = self._contract_calls
         if calls is None:
