@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, BlockValues, State
 from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
 from hypervisor.context import FILECOIN
 
@@ -25,3 +29,21 @@ def test_only_deployed_test_contract_may_exceed_code_limit() -> None:
     assert isinstance(creator, bytes)
     outcome = executor.call(DEFAULT_SENDER, EthAddress(creator), b"")
     assert (outcome.success, int.from_bytes(outcome.output, "big")) == (True, 0)
+
+
+@pytest.mark.parametrize("change", [
+    lambda state: state.labels.update({DEFAULT_SENDER: "sender"}),
+    lambda state: state.persistent.clear(),
+    lambda state: state.mocks.setdefault(DEFAULT_SENDER, []),
+    lambda state: setattr(state, "has_failed", True),
+    lambda state: setattr(state, "block", BlockValues(gas_price=7)),
+    lambda state: state.forks.changes.append(None),
+    lambda state: None,
+])  # fmt: skip
+def test_restored_snapshot_has_no_later_state_of_cheatcodes(change: Callable[[State], None]) -> None:
+    executor = TestExecutor(ExecutorSettings(), Cheatcodes())
+    here = executor.snapshot()
+    for _ in range(2):
+        change(executor.cheatcodes.state)
+        executor.restore(here)
+        assert executor.cheatcodes.state == State()
