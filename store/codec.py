@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping
-from operator import itemgetter
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from cbor2 import CBORDecodeError, CBORSimpleValue, CBORTag
@@ -32,13 +32,14 @@ LINK_TAG: Final = 42
 LINK_HEAD: Final = b"\xd8\x2a\x58\x27\x00"
 """Bytes that precede a version 1 CID with a 32-byte blake2b-256 digest in an encoded link."""
 
+_USUAL_CIDS = (USUAL_PREFIX, USUAL_RAW_PREFIX)
 _USUAL_LINKS = (b"\x00" + USUAL_PREFIX, b"\x00" + USUAL_RAW_PREFIX)
 _USUAL_LENGTH = 1 + USUAL_LENGTH
 _USUAL_LINK_HEAD = b"\xd8\x2a\x58\x27"
 """Tag 42 and the byte string head of the most common link."""
 _DOUBLE = struct.Struct(">d")
-_Write = Callable[[bytes], object]
-_BY_KEY: Final = itemgetter(0, 1)
+_WORD: Final = struct.Struct(">BH")
+"""A head with a number of two bytes."""
 _load: Final = loader(MAX_DEPTH + 1)  # cbor2 counts a link as a level
 
 
@@ -90,14 +91,63 @@ def encode(value: Any) -> bytes:
     Tuples are encoded as lists, bytearrays and memoryviews as bytes, a `LinkedCid` as a link. Integers must be in the
     range -2^64 to 2^64 - 1, floats finite and map keys str.
     """
-    if type(value) is list:  # the common case: nearly every block is a list
-        length = len(value)
-        parts = [_ARRAY[length] if length < 256 else _long_head(4, length)]
-        _write(value, parts.append, MAX_DEPTH - 1)
-    else:
-        parts = []
-        _write((value,), parts.append, MAX_DEPTH)
-    return b"".join(parts)
+    # One loop for all levels, with exact types, the most frequent first, and calls for rare values only: committing a
+    # block spends much of its time here. `outer` holds the iterators of the enclosing levels.
+    is_list = type(value) is list  # nearly every block is a list
+    items: Iterator[Any] = iter(value if is_list else (value,))
+    parts: list[bytes] = [_ARRAY[len(value)] if len(value) < 256 else _long_head(4, len(value))] if is_list else []
+    outer: list[Iterator[Any]] = []
+    while True:
+        for item in items:
+            kind = type(item)
+            if kind is bytes:
+                length = len(item)
+                parts.append(_BYTES[length] if length < 256 else _long_head(2, length))
+                parts.append(item)
+            elif kind is int:
+                parts.append(
+                    _UINT[item] if 0 <= item < 256 else _WORD.pack(0x19, item) if 0 < item < 65_536 else _integer(item)
+                )
+            elif kind is list or kind is tuple:
+                length = len(item)
+                parts.append(_ARRAY[length] if length < 256 else _long_head(4, length))
+                outer.append(items)
+                items = iter(item)
+                break
+            elif kind is CBORTag:
+                raw = item.value
+                usual = item.tag == LINK_TAG and type(raw) is bytes and len(raw) == _USUAL_LENGTH
+                parts.append(_USUAL_LINK_HEAD if usual and raw[:7] in _USUAL_LINKS else _link_head(item))
+                parts.append(raw)
+            elif kind is LinkedCid and len(item) == USUAL_LENGTH and item[:6] in _USUAL_CIDS:
+                parts.append(LINK_HEAD)
+                parts.append(item)
+            elif item is None:
+                parts.append(b"\xf6")
+            elif kind is bool:
+                parts.append(b"\xf5" if item else b"\xf4")
+            elif kind is str:
+                raw = item.encode() if item.isascii() else _utf8(item)
+                parts.append(_TEXT[len(raw)] if len(raw) < 256 else _long_head(3, len(raw)))
+                parts.append(raw)
+            elif kind is dict:
+                length = len(item)
+                parts.append(_MAP[length] if length < 256 else _long_head(5, length))
+                outer.append(items)
+                items = iter(_in_key_order(item))
+                break
+            elif kind is float and math.isfinite(item):
+                parts.append(b"\xfb" + _DOUBLE.pack(item))
+            else:
+                items = chain((_plain(item),), items)
+                break
+        else:
+            if not outer:
+                return b"".join(parts)
+            items = outer.pop()
+            continue
+        if len(outer) + is_list > MAX_DEPTH:
+            raise CodecError(f"more than {MAX_DEPTH} nested arrays and maps")
 
 
 def decode(data: bytes) -> Any:
@@ -150,101 +200,44 @@ def _long_head(major: int, number: int) -> bytes:
     raise CodecError("DAG-CBOR cannot represent an integer of more than 64 bits")
 
 
-def _write(items: Iterable[Any], out: _Write, depth: int) -> None:
-    # Exact types, most frequent first, and calls only for nested or rare values: flushing a state tree spends most of
-    # its time in this loop.
-    for value in items:
-        kind = type(value)
-        if kind is bytes:
-            length = len(value)
-            out(_BYTES[length] if length < 256 else _long_head(2, length))
-            out(value)
-        elif kind is int:
-            out(_UINT[value] if 0 <= value < 256 else _long_head(0, value) if value > 0 else _integer(value))
-        elif kind is list or kind is tuple:
-            if depth == 0:
-                raise CodecError(f"more than {MAX_DEPTH} nested arrays and maps")
-            length = len(value)
-            out(_ARRAY[length] if length < 256 else _long_head(4, length))
-            _write(value, out, depth - 1)
-        elif kind is CBORTag:
-            raw = value.value
-            if value.tag == LINK_TAG and type(raw) is bytes and len(raw) == _USUAL_LENGTH and raw[:7] in _USUAL_LINKS:
-                out(_USUAL_LINK_HEAD)
-                out(raw)
-            else:
-                _write_link(value, out)
-        elif value is None:
-            out(b"\xf6")
-        elif kind is bool:
-            out(b"\xf5" if value else b"\xf4")
-        elif kind is str:
-            raw = value.encode() if value.isascii() else _utf8(value)
-            out(_TEXT[len(raw)] if len(raw) < 256 else _long_head(3, len(raw)))
-            out(raw)
-        elif kind is dict:
-            _write_map(value, out, depth)
-        else:
-            _write_rare(value, out, depth)
-
-
 def _integer(value: int) -> bytes:
     if value >= 0:
         return _UINT[value] if value < 256 else _long_head(0, value)
     return _NEGATIVE[~value] if value >= -256 else _long_head(1, ~value)
 
 
-def _write_link(value: CBORTag, out: _Write) -> None:
-    if value.tag != LINK_TAG:
-        raise CodecError(f"tag {value.tag} is not allowed in DAG-CBOR (only links, tag {LINK_TAG})")
-    raw = value.value
-    if type(raw) is not bytes:
-        raise CodecError("the content of a link must be a byte string")
-    if len(raw) != _USUAL_LENGTH or not raw.startswith(_USUAL_LINKS):
-        _check_link(raw)
-    out(b"\xd8\x2a")
-    out(_BYTES[len(raw)])
-    out(raw)
-
-
-def _write_map(value: dict[Any, Any], out: _Write, depth: int) -> None:
-    if depth == 0:
-        raise CodecError(f"more than {MAX_DEPTH} nested arrays and maps")
+def _in_key_order(value: dict[Any, Any]) -> list[Any]:
+    """Return keys and values of a map in turns, in the order of the encoded keys."""
     keyed = []
-    for key, item in value.items():
+    for key in value:
         if not isinstance(key, str):
             raise CodecError(f"map keys must be str, not {_kind(key)}")
         raw = key.encode() if key.isascii() else _utf8(key)
-        keyed.append((len(raw), raw, item))
-    keyed.sort(key=_BY_KEY)
-    length = len(keyed)
-    out(_MAP[length] if length < 256 else _long_head(5, length))
-    for size, raw, item in keyed:
-        out(_TEXT[size] if size < 256 else _long_head(3, size))
-        out(raw)
-        if type(item) is int:
-            out(_UINT[item] if 0 <= item < 256 else _integer(item))
-        else:
-            _write((item,), out, depth - 1)
+        keyed.append((len(raw), raw, key))
+    keyed.sort()
+    flat: list[Any] = []
+    for _, _, key in keyed:
+        flat += (key, value[key])
+    return flat
 
 
-def _write_rare(value: Any, out: _Write, depth: int) -> None:
+def _plain(value: Any) -> Any:
+    """Return a value of a rarer type as one of the types that `encode` knows. Raises CodecError if there is none."""
     if isinstance(value, float):
         if not math.isfinite(value):
             raise CodecError(f"DAG-CBOR cannot represent {value}: floats must be finite")
-        out(b"\xfb" + _DOUBLE.pack(value))
-    elif isinstance(value, int):  # IntEnum and similar types; bool is handled by `_write`
-        out(_integer(int(value)))
-    elif isinstance(value, str):
-        _write((str.__str__(value),), out, depth)
-    elif isinstance(value, LinkedCid):
-        _write_link(link(value), out)
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        _write((bytes(value),), out, depth)
-    elif isinstance(value, (list, tuple)) and not isinstance(value, CBORSimpleValue):  # a tuple in cbor2 5
-        _write((list(value),), out, depth)
-    else:
-        raise CodecError(f"DAG-CBOR cannot represent a value of type {_kind(value)}")
+        return float(value)
+    if isinstance(value, int):  # IntEnum and similar types; bool is handled by `encode`
+        return int(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, LinkedCid):
+        return link(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, (list, tuple)) and not isinstance(value, CBORSimpleValue):  # a tuple in cbor2 5
+        return list(value)
+    raise CodecError(f"DAG-CBOR cannot represent a value of type {_kind(value)}")
 
 
 def _utf8(text: str) -> bytes:
@@ -254,13 +247,20 @@ def _utf8(text: str) -> bytes:
         raise CodecError(f"{text!r} is not valid Unicode") from None
 
 
-def _check_link(raw: bytes) -> None:
+def _link_head(value: CBORTag) -> bytes:
+    """Return the bytes before the content of a link. Raises CodecError for a tag that is not a link to one CID."""
+    if value.tag != LINK_TAG:
+        raise CodecError(f"tag {value.tag} is not allowed in DAG-CBOR (only links, tag {LINK_TAG})")
+    raw = value.value
+    if type(raw) is not bytes:
+        raise CodecError("the content of a link must be a byte string")
     if raw[:1] != b"\x00":
         raise CodecError("the content of a link must start with the byte 0x00")
     try:
         split_cid(raw[1:])
     except CidError as error:
         raise CodecError(f"a link must hold exactly one CID: {error}") from None
+    return b"\xd8\x2a" + _BYTES[len(raw)]
 
 
 def _kind(value: Any) -> str:
