@@ -11,8 +11,9 @@ from typing import Final
 from hypervisor.types import ActorID
 from store.blockstore import Blockstore
 from store.cid import EMPTY_ARRAY_CID, Cid
-from store.codec import CodecError, decode, encode, link, unlink
+from store.codec import CodecError, decode, encode, unlink
 from store.keccak import keccak
+from store.linked_cid import LinkedCid
 
 EMPTY_CODE_HASH: Final = bytes(keccak(b""))
 """Keccak-256 of the code of an account without code."""
@@ -72,10 +73,12 @@ class EvmState:
 
     def encode(self, transient_field: bool = True) -> bytes:
         """Encode the block; without `transient_field` as five fields."""
-        transient = [link(self.transient.root), self.transient.lifespan.fields()] if self.transient else None
+        transient = [LinkedCid(self.transient.root), self.transient.lifespan.fields()] if self.transient else None
         tombstone = self.tombstone.fields() if self.tombstone else None
         middle = [transient] if transient_field else []
-        return encode([link(self.bytecode), self.bytecode_hash, link(self.storage), *middle, self.nonce, tombstone])
+        return encode(
+            [LinkedCid(self.bytecode), self.bytecode_hash, LinkedCid(self.storage), *middle, self.nonce, tombstone]
+        )
 
     @staticmethod
     def decode(data: bytes, transient_field: bool | None = None) -> "EvmState":

@@ -72,8 +72,9 @@ class ActorState:
         # `Address.to_bytes`, `store.codec.link` and `encode_bigint` inlined, since this runs for every changed actor
         address, amount = self.delegated_address, int(self.balance)
         delegated = None if address is None else bytes((address.protocol,)) + address.payload
-        short = 0 < amount < 1 << 256
-        balance = b"\0" + amount.to_bytes((amount.bit_length() + 7) // 8, "big") if short else encode_bigint(amount)
+        short = 0 <= amount < 1 << 256
+        magnitude = amount.to_bytes((amount.bit_length() + 7) // 8, "big") if short else b""
+        balance = (b"\0" + magnitude if amount else b"") if short else encode_bigint(amount)
         code, head = CBORTag(LINK_TAG, b"\x00" + self.code), CBORTag(LINK_TAG, b"\x00" + self.head)
         return [code, head, self.nonce, balance, delegated]
 
@@ -563,6 +564,7 @@ class StateTree:
 
     def _write(self) -> None:
         """Write the changed actors to the HAMT."""
+        written: list[tuple[bytes, Any]] = []
         for actor in sorted(self._dirty):
             state = self._actors.get(actor, _UNREAD)
             if state is _UNREAD:  # written in a transaction that was rolled back
@@ -573,7 +575,8 @@ class StateTree:
             if state is None:
                 self._hamt.delete(_key(actor))
             else:
-                self._hamt.set(_key(actor), state.fields())
+                written.append((_key(actor), state.fields()))
+        self._hamt.set_all(written)
         self._dirty.clear()
         self._actors.clear()
 

@@ -61,13 +61,11 @@ class BufferedStore:
             data = pending.get(cid)
             if data is None or cid in found:
                 continue
-            if type(data) is RewrittenBlock:
-                based = data.before is not None and data.before not in pending
-                links = links_of_values(data.fresh) if based else links_of(data, DAG_CBOR)
-                data = bytes(data)  # drop the rewrite information
+            if type(data) is RewrittenBlock and data.before is not None and data.before not in pending:
+                links = links_of_values(data.fresh)
             else:
-                links = links_of(data, state_codec(cid))
-            found[cid] = data
+                links = links_of(data, DAG_CBOR if cid.startswith(USUAL_PREFIX) else state_codec(cid))
+            found[cid] = data if type(data) is bytes else bytes(data)  # drop the rewrite information
             for link in reversed(links):
                 if link in pending:
                     todo.append(link)

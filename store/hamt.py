@@ -7,7 +7,7 @@ depends on the content alone, not on the order of operations. Callers encode key
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from hashlib import sha256
 from operator import itemgetter
@@ -87,6 +87,11 @@ class Hamt:
         """Store `value` under `key`. The value is encoded when the tree is flushed."""
         self._insert(self._root, 0, _path(key), key, value)
 
+    def set_all(self, entries: Iterable[tuple[bytes, Any]]) -> None:
+        """Store several values, each like `set`."""
+        for key, value in entries:
+            self._insert(self._root, 0, _path(key), key, value)
+
     def delete(self, key: bytes) -> bool:
         """Remove `key`, and return True if it was present."""
         return self._delete(self._root, 0, _path(key), key)
@@ -157,7 +162,14 @@ class Hamt:
                 return
             pointer, node.parts[index] = node.pointers[index], None
             if type(pointer) is list:
-                if not _put(pointer, key, value):
+                for entry in pointer:
+                    if entry[0] == key:
+                        entry[1] = value
+                        return
+                if len(pointer) < BUCKET_SIZE:
+                    pointer.append([key, value])
+                    pointer.sort(key=_key_of)
+                else:
                     node.pointers[index] = self._split(pointer, level, path, key, value)
                 return
             node = pointer if type(pointer) is _HamtNode else self._child(node, index)
@@ -334,21 +346,6 @@ def _path(key: bytes) -> int:
 def _pointer_at(node: _HamtNode, bit: int) -> Any:
     """Return the pointer of a slot, or an empty bucket if the slot is not used."""
     return node.pointers[(node.bitfield & (bit - 1)).bit_count()] if node.bitfield & bit else []
-
-
-def _put(bucket: list[Any], key: bytes, value: Any) -> bool:
-    """Insert or replace an entry in a sorted bucket; return False if the key is new and the bucket is full."""
-    index = 0
-    for entry in bucket:
-        if entry[0] == key:
-            entry[1] = value
-            return True
-        if entry[0] < key:
-            index += 1
-    if len(bucket) == BUCKET_SIZE:
-        return False
-    bucket.insert(index, [key, value])
-    return True
 
 
 def _remove(bucket: list[Any], key: bytes) -> bool:

@@ -52,9 +52,9 @@ def links_of(data: bytes, codec: int) -> list[Cid]:
 def links_of_values(values: list[bytes]) -> list[Cid]:
     """Return the links of several encoded values, like `links_of` for a block."""
     links: list[Cid] = []
-    for value in values:
-        if _LINK in value:  # values encoded by us are valid CBOR: without the tag there is no link
-            _scan(value, links, _MAX_INLINE)
+    data = b"".join(values)
+    if _LINK in data:  # values encoded by us are valid CBOR: without the tag there is no link
+        _scan(data, links, _MAX_INLINE, len(values))
     return links
 
 
@@ -77,9 +77,9 @@ STEPS: Final = tuple(_step(first) for first in range(256))
 """Result of `_step` for each first byte of a CBOR value."""
 
 
-def _scan(data: bytes, links: list[Cid], inline: int) -> None:
+def _scan(data: bytes, links: list[Cid], inline: int, remaining: int = 1) -> None:
+    """Append the links of `remaining` values in a row."""
     at = 0
-    remaining = 1
     steps = STEPS
     try:
         while remaining:

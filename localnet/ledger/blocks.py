@@ -21,7 +21,8 @@ from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from store.amt import Amt
 from store.blockstore import Blockstore, get_object, put_object
 from store.cid import Cid, cid_of
-from store.codec import bytes_head, encode, link
+from store.codec import bytes_head, encode
+from store.linked_cid import LinkedCid
 
 NO_PRODUCER: Final = Address.id(SYSTEM_ACTOR)
 """Block producer if no miner was chosen: the reward actor burns its reward."""
@@ -48,9 +49,9 @@ class BlockHeader:
         """Return the sixteen fields of the tuple; the settings take the place of the election proof."""
         return [
             self.producer.to_bytes(), [ticket(self.height)], [1, self.settings],
-            [[self.height, beacon_entry(self.height)]], [], [link(parent) for parent in self.parents],
-            encode_bigint(self.height), self.height, link(self.parent_state), link(self.parent_receipts),
-            link(self.messages), None, self.timestamp, None, 0, encode_bigint(self.base_fee),
+            [[self.height, beacon_entry(self.height)]], [], [LinkedCid(parent) for parent in self.parents],
+            encode_bigint(self.height), self.height, LinkedCid(self.parent_state), LinkedCid(self.parent_receipts),
+            LinkedCid(self.messages), None, self.timestamp, None, 0, encode_bigint(self.base_fee),
         ]  # fmt: skip
 
     def put(self, store: Blockstore) -> Cid:
@@ -110,8 +111,8 @@ def put_messages(store: Blockstore, messages: Iterable[SignedMessage]) -> Cid:
     for message in messages:
         cid, is_bls = message.cid(), message.signature.type is SignatureType.BLS
         store.put(cid, message.message.to_cbor() if is_bls else message.to_cbor())
-        (bare if is_bls else signed).append(link(cid))
-    return put_object(store, [link(_put_list(store, bare)), link(_put_list(store, signed))])
+        (bare if is_bls else signed).append(LinkedCid(cid))
+    return put_object(store, [LinkedCid(_put_list(store, bare)), LinkedCid(_put_list(store, signed))])
 
 
 def put_receipts(store: Blockstore, receipts: Iterable[Receipt]) -> Cid:

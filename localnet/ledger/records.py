@@ -29,7 +29,8 @@ from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.blocks import block_hash
 from localnet.ledger.call_tree import TransactionTree
 from store.cid import Cid
-from store.codec import decode, encode, link, unlink
+from store.codec import decode, encode, unlink
+from store.linked_cid import LinkedCid
 
 T = TypeVar("T")
 
@@ -114,9 +115,9 @@ class Tipset:
         is_default = settings == [DEFAULT_SETTINGS] * 2 and not later
         optional = [] if is_default else [self.settings.fields(), self.next_settings.fields(), *later]
         return encode([
-            self.height, link(self.key), link(self.block), self.parent, self.timestamp, _big(self.base_fee),
-            _big(self.next_base_fee), link(self.before), link(self.state), link(self.receipts), self.gas_used,
-            self.bloom, list(self.transactions), *optional,
+            self.height, LinkedCid(self.key), LinkedCid(self.block), self.parent, self.timestamp, _big(self.base_fee),
+            _big(self.next_base_fee), LinkedCid(self.before), LinkedCid(self.state), LinkedCid(self.receipts),
+            self.gas_used, self.bloom, list(self.transactions), *optional,
         ])  # fmt: skip
 
     @classmethod
