@@ -22,6 +22,7 @@ from store.cid import (
     RAW,
     USUAL_LENGTH,
     USUAL_PREFIX,
+    USUAL_RAW_PREFIX,
     Cid,
     CidError,
     read_cid,
@@ -95,9 +96,11 @@ class BlockRegistry:
 
     def add(self, block: Block) -> BlockId:
         """Add a block. Raises LIMIT_EXCEEDED if the registry is full."""
-        self.check_room()
-        self._blocks.append(block)
-        return BlockId(len(self._blocks))
+        blocks = self._blocks
+        if len(blocks) >= MAX_BLOCKS:
+            self.check_room()
+        blocks.append(block)
+        return BlockId(len(blocks))
 
     def check_room(self) -> None:
         """Raise LIMIT_EXCEEDED if the registry is full."""
@@ -195,7 +198,12 @@ class _Scanner:
                 if position > size:
                     raise _ScanStopped(ErrorNumber.SERIALIZATION)
                 remaining += change
-            elif data.startswith(_USUAL_LINK, position) and position + _USUAL_LINK_LENGTH <= size:
+            elif data[position] == _SHORT_BYTES and position + 1 < size:
+                position += 2 + data[position + 1]
+                if position > size:
+                    raise _ScanStopped(ErrorNumber.SERIALIZATION)
+                remaining -= 1
+            elif data.startswith(_USUAL_LINKS, position) and position + _USUAL_LINK_LENGTH <= size:
                 self.cids += 1
                 self.links.append(Cid(data[position + len(LINK_HEAD) : position + _USUAL_LINK_LENGTH]))
                 position += _USUAL_LINK_LENGTH
@@ -271,7 +279,9 @@ def _header(data: bytes, position: int) -> tuple[int, int, int]:
     return major, int.from_bytes(data[position:end], "big"), end
 
 
-_USUAL_LINK = LINK_HEAD + USUAL_PREFIX
+_USUAL_LINKS = (LINK_HEAD + USUAL_PREFIX, LINK_HEAD + USUAL_RAW_PREFIX)
+_SHORT_BYTES = 0x58
+"""First byte of a byte string with a length of one byte."""
 _USUAL_LINK_LENGTH = len(LINK_HEAD) + USUAL_LENGTH
 _ONE_BYTE = bytes(first for first in range(256) if STEPS[first] == (1, -1))
 _LONG = 64

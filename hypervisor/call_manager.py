@@ -70,7 +70,8 @@ class AccessTracker:
 
     def record_read(self, actor: ActorID) -> None:
         """Record a lookup; looking up a missing actor counts as well."""
-        self._raise(actor, _READ)
+        if self.level(actor) is None:
+            self._levels.set(actor, _READ)
 
     def charge_update(self, actor: ActorID, gas: GasTracker) -> None:
         level = self.level(actor, 0) or 0
@@ -78,11 +79,7 @@ class AccessTracker:
             gas.charge("OnActorLookup", self._prices.actor_lookup, self._prices.actor_lookup)
         if level < _UPDATED:
             gas.charge("OnActorUpdate", self._prices.actor_update, self._prices.actor_update)
-        self._raise(actor, _UPDATED)
-
-    def _raise(self, actor: ActorID, level: int) -> None:
-        if (self.level(actor, 0) or 0) < level:
-            self._levels.set(actor, level)
+            self._levels.set(actor, _UPDATED)
 
     def rollback(self, mark: int) -> None:
         """Undo the changes since the checkpoint."""

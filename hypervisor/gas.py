@@ -67,6 +67,17 @@ class GasTracker:
             raise ChargeRefused(name, milligas, left, self._per_gas)
         self.used = used
 
+    def try_charge(self, milligas: int) -> bool:
+        """Use `milligas` for several charges at once, and return True.
+
+        Returns False without a charge if a tracer needs them one by one, or if they exceed the frame's limit.
+        """
+        used = self.used + milligas
+        if self.tracer is not None or used > self.limit:
+            return False
+        self.used = used
+        return True
+
     def push(self, limit: int) -> None:
         """Open a frame with at most `limit` milligas, capped at the available gas."""
         self._frames.append((self.limit, self.used))

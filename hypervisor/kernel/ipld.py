@@ -80,6 +80,43 @@ class IpldBlockOps:
         # return
         return BlockStat(self.accept(block), block.codec, len(data))
 
+    def open_and_read(self, cid: Cid, syscall: int) -> bytes | None:
+        """Open a block and read all of it, with one charge for both; `syscall` is the price of each in milligas.
+
+        Returns None, without effect, unless the block is known and reachable and `GasTracker.try_charge` succeeds:
+        then the caller makes the two calls. The block gets no handle.
+        """
+        calls = self._calls
+        block = calls.machine.blocks.get(cid) if self._tracks and cid in self._reachable else None
+        if block is None or block.scan is None:
+            return None
+        prices, scan, size = calls.prices, block.scan, len(block.data)
+        opened = 2 * syscall + prices.block_open_flat + prices.link_checked + prices.block_open(size, len(scan.links))
+        scanned = prices.scan_per_field * scan.fields + prices.scan_per_cid * scan.cids
+        if not calls.gas.try_charge(opened + scanned + prices.memory_copy_per_byte * size):
+            return None
+        self._reachable.update(scan.links)
+        return block.data
+
+    def create_and_link(self, codec: int, data: bytes, syscall: int) -> Cid | None:
+        """Write a block to the state, with one charge for its creation and its link; see `open_and_read`."""
+        calls, size = self._calls, len(data)
+        if not self._tracks or size > MAX_BLOCK_SIZE or codec not in ALLOWED_CODECS:
+            return None
+        scan = scan_links(codec, data)
+        if scan.error is not None or not self._reachable.issuperset(scan.links):
+            return None
+        prices = calls.prices
+        scanned = prices.scan_per_field * scan.fields + prices.scan_per_cid * scan.cids
+        written = prices.block_create(size, len(scan.links)) + prices.block_link(size)
+        if not calls.gas.try_charge(2 * syscall + scanned + written):
+            return None
+        cid = cid_of(data, codec)
+        calls.machine.store.put(cid, data)
+        calls.machine.blocks.put(cid, Block(codec, data, scan))
+        self._reachable.add(cid)
+        return cid
+
     def create(self, codec: int, data: bytes) -> BlockId:
         """Create a block. Errors: LIMIT_EXCEEDED over 1 MiB, ILLEGAL_CODEC, NOT_FOUND for an unreachable link."""
         # check

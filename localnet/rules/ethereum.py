@@ -279,9 +279,10 @@ class EthereumMessages:
 
     def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
         """Return the sender; accounts can send, also with delegated code."""
-        contract = contract_state(machine, actor)
+        name = machine.manifest.name_of(actor.code)
+        contract = contract_state(machine, actor) if name == "evm" else None
         if contract is None:
-            return SenderInfo(actor.nonce, actor.balance, machine.manifest.name_of(actor.code) in _ACCOUNTS)
+            return SenderInfo(actor.nonce, actor.balance, name in _ACCOUNTS)
         code = code_of_contract(machine, contract)
         return SenderInfo(nonce_of_actor(machine, actor), actor.balance, _execution(machine).may_send(code))
 

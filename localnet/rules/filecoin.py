@@ -212,8 +212,9 @@ class FilecoinMessages:
     def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
         """Return the sender; accounts and unused placeholders can send."""
         name = machine.manifest.name_of(actor.code)
-        sends = name in ("account", "ethaccount") or (name == "placeholder" and actor.nonce == 0)
-        return SenderInfo(nonce_of_actor(machine, actor), actor.balance, sends)
+        if name in ("account", "ethaccount"):
+            return SenderInfo(actor.nonce, actor.balance, True)
+        return SenderInfo(nonce_of_actor(machine, actor), actor.balance, name == "placeholder" and actor.nonce == 0)
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
         """Return None: no message has authorizations."""

@@ -134,7 +134,7 @@ class EvmInvocation:
 
 def invoke_method(invocation: EvmInvocation) -> BlockId:
     """Dispatch by method number. Raises ActorExit for everything but success."""
-    number = invocation.kernel.context.method
+    number = invocation.syscalls.kernel.context.method
     method = _METHODS.get(number)
     try:
         if method is not None:
@@ -232,7 +232,7 @@ def _invoke(invocation: EvmInvocation, calldata: bytes) -> bytes:
     code = invocation.code(contract.bytecode)
     if not code:
         return b""
-    context = invocation.kernel.context
+    context = invocation.syscalls.kernel.context
     caller = invocation.syscalls.eth_address(context.caller)
     analysed = invocation.codes.get(contract.bytecode, code)
     output = _run(invocation, contract, analysed, calldata, caller, context.value)
@@ -249,17 +249,18 @@ def _run(
     value: TokenAmount,
 ) -> bytes:
     """Run a frame and return its data, or raise ActorExit; a revert carries its data."""
+    kernel = invocation.syscalls.kernel
     invocation.syscalls.charge("OnEvmCode", code.instructions * invocation.rules.analysis_price)
     frame = Frame(
         rules=invocation.rules,
         code=code,
         calldata=calldata,
         caller=caller,
-        address=invocation.address(),
+        address=invocation.syscalls.eth_address(kernel.context.receiver),
         value=value,
-        static=invocation.kernel.context.read_only,
+        static=kernel.context.read_only,
     )
-    tracer = invocation.kernel.tracer
+    tracer = kernel.tracer
     if tracer is not None:
         tracer.event(EvmFrame(frame.address, code.data))
     host = FilecoinHost(invocation.syscalls, contract, invocation.rules, caller, value)

@@ -5,9 +5,8 @@ A successful send may have changed the state (re-entrancy, a delegate call to on
 moved; a failed send was rolled back, so nothing is reloaded.
 """
 
-from collections.abc import Callable, Iterable
-from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Iterable
+from typing import Final
 
 from bridge.evm_state import EvmState, Lifespan, TransientData
 from hypervisor.address import Address
@@ -23,8 +22,8 @@ from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, codec_of, show
 from store.codec import CodecError
 from store.kamt import EMPTY_KAMT, Kamt, KamtError
 
-P = ParamSpec("P")
-R = TypeVar("R")
+_INVALID: Final = (StoreError, SyscallError)
+"""Errors of a tree with a node that is invalid or cannot be opened."""
 
 
 class KernelBlockstore:
@@ -62,17 +61,8 @@ class KernelBlockstore:
             self.put(cid, data)
 
 
-def _exit_if_invalid(method: Callable[Concatenate["Slots", P], R]) -> Callable[Concatenate["Slots", P], R]:
-    """Wrap a method of `Slots` to end the invocation (exit 20) if a node is invalid or cannot be opened."""
-
-    @wraps(method)
-    def checked(slots: "Slots", /, *arguments: P.args, **named: P.kwargs) -> R:
-        try:
-            return method(slots, *arguments, **named)
-        except (StoreError, SyscallError) as error:
-            raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"the contract's slots: {error}") from None
-
-    return checked
+def _invalid_slots(error: Exception) -> ActorExit:
+    return ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"the contract's slots: {error}")
 
 
 class Slots:
@@ -87,37 +77,46 @@ class Slots:
         self._kamt = None if root is None else self._open_tree(root)
         """The tree; None until it is needed: most messages do not use transient slots."""
 
-    @_exit_if_invalid
     def _open_tree(self, root: Cid | None = None) -> Kamt:
-        return Kamt(KernelBlockstore(*self._services), root)
+        try:
+            return Kamt(KernelBlockstore(*self._services), root)
+        except _INVALID as error:
+            raise _invalid_slots(error) from None
 
-    @_exit_if_invalid
     def get(self, key: int) -> int:
         """Return the word in a slot."""
-        return 0 if self._kamt is None else self._kamt.get(key)
+        try:
+            return 0 if self._kamt is None else self._kamt.get(key)
+        except _INVALID as error:
+            raise _invalid_slots(error) from None
 
-    @_exit_if_invalid
     def set(self, key: int, value: int) -> int:
         """Write a word, 0 to remove the slot; return the word that was there."""
-        if self._kamt is None:
-            self._kamt = self._open_tree()
-        before = self._kamt.get(key)
-        if before != value:
-            self._kamt.set(key, value)
-            self._is_empty = False
+        tree = self._kamt
+        if tree is None:
+            tree = self._kamt = self._open_tree()
+        try:
+            before = tree.get(key)
+            if before != value:
+                tree.set(key, value)
+                self._is_empty = False
+        except _INVALID as error:
+            raise _invalid_slots(error) from None
         return before
 
-    @_exit_if_invalid
     def flush(self) -> Cid:
         """Write the changed nodes and return the root."""
-        return (self._open_tree() if self._kamt is None else self._kamt).flush()
+        tree = self._open_tree() if self._kamt is None else self._kamt
+        try:
+            return tree.flush()
+        except _INVALID as error:
+            raise _invalid_slots(error) from None
 
-    @_exit_if_invalid
     def flush_unless_empty(self) -> Cid | None:
         """Write the changed nodes and return the root, or None if there are no slots."""
-        if self._is_empty or self._kamt is None:
+        if self._is_empty:
             return None
-        root = self._kamt.flush()
+        root = self.flush()
         return None if root == EMPTY_KAMT else root
 
 
@@ -293,10 +292,6 @@ class EvmContract:
 
     def _state(self) -> EvmState:
         assert self.bytecode is not None
-        return EvmState(
-            self.bytecode, self.bytecode_hash, self.storage.flush(), self._transient_data(), self.nonce, self.tombstone
-        )
-
-    def _transient_data(self) -> TransientData | None:
-        root = self.transient.flush_unless_empty()
-        return None if root is None else TransientData(root, self.lifespan)
+        storage, transient_root = self.storage.flush(), self.transient.flush_unless_empty()
+        transient = None if transient_root is None else TransientData(transient_root, self.lifespan)
+        return EvmState(self.bytecode, self.bytecode_hash, storage, transient, self.nonce, self.tombstone)

@@ -13,9 +13,9 @@ from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, from_delegated, mas
 from bridge.gas import SLICE, GasBudget
 from hypervisor.address import Address, is_eth_namespace
 from hypervisor.blocks import Block
-from hypervisor.errors import ActorExit, SyscallError
+from hypervisor.errors import ActorExit
 from hypervisor.events import EventEntry
-from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel, SendResult
 from hypervisor.kernel.chain import draw
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, Gas, MethodNumber, TokenAmount
@@ -44,8 +44,14 @@ class Syscalls:
         """Settle the engine's gas and charge for a syscall; the engine draws a new budget when it continues."""
         if self.gas.granted:
             self.gas.put_back()
-        self.kernel.gas.charge("OnSyscall", self._price)
-        return self.kernel
+        kernel = self.kernel
+        gas = kernel.gas
+        used = gas.used + self._price
+        if gas.tracer is None and used <= gas.limit:
+            gas.used = used  # `GasTracker.charge` inlined: each operation passes here
+        else:
+            gas.charge("OnSyscall", self._price)
+        return kernel
 
     # --- blocks and the actor's own state ---------------------------------------------------------------------
 
@@ -53,9 +59,14 @@ class Syscalls:
         """Return the invocation's parameters, None if there are none."""
         if block == NO_BLOCK:
             return None
-        size = self._pay().ipld.stat(block).size
-        self.read(block, size)
-        return self.kernel.ipld.block(block)
+        if self.gas.granted:
+            self.gas.put_back()
+        found = self.kernel.ipld.block(block)
+        size = len(found.data)
+        if not self.kernel.gas.try_charge(2 * self._price + self.kernel.prices.memory_copy_per_byte * size):
+            self._pay()
+            self.read(block, size)
+        return found
 
     def read(self, block: BlockId, size: int) -> bytes:
         """Read an open block."""
@@ -63,6 +74,11 @@ class Syscalls:
 
     def open(self, cid: Cid) -> bytes:
         """Open and read a block of reachable state."""
+        if self.gas.granted:
+            self.gas.put_back()
+        data = self.kernel.ipld.open_and_read(cid, self._price)
+        if data is not None:
+            return data
         stat = self._pay().ipld.open(cid)
         return self.read(stat.id, stat.size)
 
@@ -72,8 +88,13 @@ class Syscalls:
 
     def put(self, data: bytes, codec: int = DAG_CBOR) -> Cid:
         """Write a block to the state."""
-        block = self.create(codec, data)
-        return self._pay().ipld.link(block)
+        if self.gas.granted:
+            self.gas.put_back()
+        cid = self.kernel.ipld.create_and_link(codec, data, self._price)
+        if cid is None:
+            block = self.create(codec, data)
+            cid = self._pay().ipld.link(block)
+        return cid
 
     def root(self) -> Cid:
         """Return the actor's head."""
@@ -90,19 +111,12 @@ class Syscalls:
     # --- other actors -----------------------------------------------------------------------------------------
 
     def resolve(self, address: Address) -> ActorID | None:
-        try:
-            return self._pay().actors.resolve_address(address)
-        except SyscallError as error:
-            _require_not_found(error)
-            return None
+        return self._pay().calls.tree.lookup_id(address)
 
     def delegated_address(self, actor: ActorID) -> Address | None:
         """Return an actor's f4 address; None if it has none, or does not exist."""
-        try:
-            return self._pay().actors.lookup_delegated_address(actor)
-        except SyscallError as error:
-            _require_not_found(error)
-            return None
+        state = self._pay().calls.get_actor(actor)
+        return None if state is None else state.delegated_address
 
     def eth_address(self, actor: ActorID) -> EthAddress:
         """Return an actor's Ethereum address; exit 24 for an f410 subaddress that is not 20 bytes, as on Filecoin."""
@@ -116,11 +130,8 @@ class Syscalls:
 
     def code_of(self, actor: ActorID) -> Cid | None:
         """Return an actor's code CID; None if it does not exist."""
-        try:
-            return self._pay().actors.get_actor_code_cid(actor)
-        except SyscallError as error:
-            _require_not_found(error)
-            return None
+        state = self._pay().calls.get_actor(actor)
+        return None if state is None else state.code
 
     def builtin_type(self, code: Cid) -> int:
         """Return the position of a code CID in the manifest, from 1; 0 if it is missing."""
@@ -128,11 +139,8 @@ class Syscalls:
 
     def balance_of(self, actor: ActorID) -> TokenAmount:
         """Return an actor's balance; 0 if it does not exist."""
-        try:
-            return self._pay().actors.balance_of(actor)
-        except SyscallError as error:
-            _require_not_found(error)
-            return TokenAmount(0)
+        state = self._pay().calls.get_actor(actor)
+        return TokenAmount(0) if state is None else state.balance
 
     def send(
         self,
@@ -189,8 +197,3 @@ class Syscalls:
         if self.gas.granted:
             self.gas.put_back()
         self.kernel.gas.charge(name, milligas)
-
-
-def _require_not_found(error: SyscallError) -> None:
-    if error.number != ErrorNumber.NOT_FOUND:
-        raise error
