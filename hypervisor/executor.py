@@ -269,14 +269,12 @@ class Executor:
             message.gas_fee_cap,
             message.gas_premium,
         )
-        self._credit(BURNT_FUNDS_ACTOR, TokenAmount(outputs.base_fee_burn + outputs.over_estimation_burn))
-        self._credit(REWARD_ACTOR, outputs.miner_tip)
-        self._credit(sender, outputs.refund)
+        burnt = outputs.base_fee_burn + outputs.over_estimation_burn
+        tree = self._machine.state_tree
+        for actor, amount in ((BURNT_FUNDS_ACTOR, burnt), (REWARD_ACTOR, outputs.miner_tip), (sender, outputs.refund)):
+            if amount and not tree.credit(actor, amount):
+                raise Fatal(f"cannot credit {amount} attoFIL of gas costs: actor f0{actor} is missing")
         return replace(result, gas=outputs)
-
-    def _credit(self, actor: ActorID, amount: TokenAmount) -> None:
-        if amount and not self._machine.state_tree.credit(actor, amount):
-            raise Fatal(f"cannot credit {amount} attoFIL of gas costs: actor f0{actor} is missing")
 
 
 def _failure(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:

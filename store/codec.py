@@ -38,8 +38,8 @@ _USUAL_LENGTH = 1 + USUAL_LENGTH
 _USUAL_LINK_HEAD = b"\xd8\x2a\x58\x27"
 """Tag 42 and the byte string head of the most common link."""
 _DOUBLE = struct.Struct(">d")
-_WORD: Final = struct.Struct(">BH")
-"""A head with a number of two bytes."""
+_WORD16, _WORD32 = struct.Struct(">BH"), struct.Struct(">BI")
+"""Heads with numbers of two and four bytes."""
 _load: Final = loader(MAX_DEPTH + 1)  # cbor2 counts a link as a level
 
 
@@ -106,7 +106,11 @@ def encode(value: Any) -> bytes:
                 parts.append(item)
             elif kind is int:
                 parts.append(
-                    _UINT[item] if 0 <= item < 256 else _WORD.pack(0x19, item) if 0 < item < 65_536 else _integer(item)
+                    _UINT[item]
+                    if 0 <= item < 256
+                    else _WORD16.pack(0x19, item)
+                    if 0 < item < 65_536
+                    else _rarer_integer(item)
                 )
             elif kind is list or kind is tuple:
                 length = len(item)
@@ -200,10 +204,11 @@ def _long_head(major: int, number: int) -> bytes:
     raise CodecError("DAG-CBOR cannot represent an integer of more than 64 bits")
 
 
-def _integer(value: int) -> bytes:
-    if value >= 0:
-        return _UINT[value] if value < 256 else _long_head(0, value)
-    return _NEGATIVE[~value] if value >= -256 else _long_head(1, ~value)
+def _rarer_integer(value: int) -> bytes:
+    """Return the encoding of an integer that is negative or longer than two bytes."""
+    if value < 0:
+        return _NEGATIVE[~value] if value >= -256 else _long_head(1, ~value)
+    return _WORD32.pack(0x1A, value) if value < 1 << 32 else _long_head(0, value)
 
 
 def _in_key_order(value: dict[Any, Any]) -> list[Any]:

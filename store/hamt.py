@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
-from store.codec import array_head, encode
+from store.codec import encode
 from store.nodes import (
-    bitfield_bytes,
     changed_values,
     child_cid,
     cid_of_link,
     decode_node,
     link_bytes,
+    node_head,
     path_levels,
     read_bitfield_node,
     read_link_node,
@@ -287,7 +287,7 @@ class Hamt:
                     same, parts[index] = False, link_bytes(cid)
         if same:
             return node.cid
-        data = _node_head(node.bitfield, len(node.pointers)) + b"".join(parts)
+        data = node_head(node.bitfield, len(node.pointers)) + b"".join(parts)
         cid = cid_of(data)
         self._store.put(cid, data)
         return cid
@@ -323,19 +323,13 @@ class Hamt:
                 is_node = type(pointer) is _HamtNode
                 parts[index] = link_bytes(self._encode(pointer, written)) if is_node else encode(pointer)
                 fresh.append(parts[index])
-        data = RewrittenBlock.of(_node_head(node.bitfield, len(parts)) + b"".join(parts), node.cid, fresh)
+        data = RewrittenBlock.of(node_head(node.bitfield, len(parts)) + b"".join(parts), node.cid, fresh)
         cid = cid_of(data)
         written.append((node, cid, data, parts))
         return cid
 
     def _too_deep(self) -> HamtError:
         return HamtError(f"the tree is deeper than {len(self._levels)} levels, the maximum for this bit width")
-
-
-@lru_cache(4096)
-def _node_head(bitfield: int, pointers: int) -> bytes:
-    """Return the encoding of a node up to its pointers: its bitfield and the head of an array of `pointers` items."""
-    return b"\x82" + bitfield_bytes(bitfield) + array_head(pointers)
 
 
 @lru_cache(4096)

@@ -13,15 +13,15 @@ from typing import Any, Final
 
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
-from store.codec import array_head, bytes_head, encode
+from store.codec import bytes_head, encode
 from store.nodes import (
     MISSING,
     PATH_BITS,
-    bitfield_bytes,
     changed_values,
     child_cid,
     link_bytes,
     load_value,
+    node_head,
     read_bitfield_node,
 )
 from store.rewritten_block import RewrittenBlock
@@ -268,18 +268,15 @@ class Kamt:
         if not node.changed and node.cid is not None:
             return node.cid
         # The node is not modified here, so that a flush can be repeated if the store fails.
-        known = node.parts or [None] * len(node.pointers)
-        fresh = [
-            self._pointer_bytes(pointer, written)
-            for pointer, part in zip(node.pointers, known, strict=True)
-            if part is None
-        ]
-        encoded = iter(fresh)
-        parts = [next(encoded) if part is None else part for part in known]
-        head = b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(parts))
-        data = RewrittenBlock.of(head + b"".join(parts), node.cid, fresh)
+        pointers, fresh = node.pointers, list[bytes]()
+        parts: list[Any] = [None] * len(pointers) if node.parts is None else node.parts.copy()
+        for index, part in enumerate(parts):
+            if part is None:
+                parts[index] = self._pointer_bytes(pointers[index], written)
+                fresh.append(parts[index])
+        data = RewrittenBlock.of(node_head(node.bitfield, len(parts)) + b"".join(parts), node.cid, fresh)
         cid = cid_of(data)
-        written.append((node, cid, data, [*parts]))
+        written.append((node, cid, data, parts))
         return cid
 
     def _pointer_bytes(self, pointer: _Entry | _Link, written: list[_Written]) -> bytes:

@@ -8,7 +8,7 @@ most significant bit, `bit_width` bits per level; the last level has the remaini
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from struct import Struct
 from typing import Any, Final
 
@@ -110,10 +110,11 @@ def cid_of_link(encoded: bytes) -> Cid:
     return unlink(decode(encoded))
 
 
-def bitfield_bytes(bitfield: int) -> bytes:
-    """Return the encoded bitfield of a node."""
+@lru_cache(4096)
+def node_head(bitfield: int, pointers: int) -> bytes:
+    """Return the encoding of a node up to its pointers: its bitfield and the head of an array of `pointers` items."""
     length = (bitfield.bit_length() + 7) // 8
-    return bytes_head(length) + bitfield.to_bytes(length, "big")
+    return b"\x82" + bytes_head(length) + bitfield.to_bytes(length, "big") + array_head(pointers)
 
 
 def read_bitfield_node(value: Any, bit_width: int, error: type[TreeNodeError]) -> tuple[int, list[Any]]:

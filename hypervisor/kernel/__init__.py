@@ -54,17 +54,12 @@ class Kernel:
         "actors",
         "calls",
         "context",
-        "crypto",
-        "events",
         "gas",
         "ipld",
         "journal",
         "machine",
         "memory",
-        "network",
         "prices",
-        "proofs",
-        "random",
         "self_",
         "tracer",
     )
@@ -81,11 +76,33 @@ class Kernel:
         self.ipld = IpldBlockOps(calls)
         self.self_ = SelfOps(calls, context, self.ipld)
         self.actors = ActorOps(calls, context)
-        self.crypto = CryptoOps(calls)
-        self.events = EventOps(calls, context)
-        self.proofs = ProofOps(calls)
-        self.random = RandomnessOps(calls)
-        self.network = NetworkOps(calls)
+
+    # Few invocations use these, so they are created on use.
+
+    @property
+    def crypto(self) -> CryptoOps:
+        """Hashes and signatures."""
+        return CryptoOps(self.calls)
+
+    @property
+    def events(self) -> EventOps:
+        """Events of the actor."""
+        return EventOps(self.calls, self.context)
+
+    @property
+    def network(self) -> NetworkOps:
+        """Tipsets and supply of the chain."""
+        return NetworkOps(self.calls)
+
+    @property
+    def proofs(self) -> ProofOps:
+        """Storage proofs and consensus faults."""
+        return ProofOps(self.calls)
+
+    @property
+    def random(self) -> RandomnessOps:
+        """Randomness of the chain."""
+        return RandomnessOps(self.calls)
 
     def send(
         self,

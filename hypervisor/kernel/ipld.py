@@ -10,7 +10,7 @@ from hypervisor.kernel.calls import Calls
 from hypervisor.tracing import BlockLinked, BlockOpened
 from hypervisor.types import BlockId
 from store.blockstore import BlockNotFound
-from store.cid import BLAKE2B_256, Cid, cid_of, codec_of, show
+from store.cid import BLAKE2B_256, DAG_CBOR, Cid, cid_of, codec_of, show
 
 _DIGEST_SIZE = 32
 _MAX_I32 = (1 << 31) - 1
@@ -122,9 +122,10 @@ class IpldBlockOps:
         # check
         if len(data) > MAX_BLOCK_SIZE:
             raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"a block of {len(data)} bytes exceeds 1 MiB")
-        self._refuse_codec(codec)
+        if codec not in ALLOWED_CODECS:
+            self._refuse_codec(codec)
         block = Block(codec, data, scan_links(codec, data) if self._tracks else None)
-        links = self._scan(block)
+        links = self._scan(block) if codec == DAG_CBOR else ()
         # charge
         prices, size = self._calls.prices, len(data)
         cost = prices.block_create(size, len(links))

@@ -65,7 +65,7 @@ class BlockProduction(NetworkReader):
     @property
     def next_timestamp(self) -> int:
         """Timestamp of a block mined now."""
-        return self._clock.after(self.head.timestamp)
+        return self._clock.after(self.chain.head.timestamp)
 
     # --- transactions -----------------------------------------------------------------------------------------
 

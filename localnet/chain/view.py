@@ -156,13 +156,13 @@ class ChainReader:
             state=machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in merged]),
             gas_used=gas_used,
-            bloom=bloom(log for execution in executions for log in execution.logs()),
-            transactions=tuple(execution.hash for execution in executions),
+            bloom=bloom([log for execution in executions if execution.events for log in execution.logs()]),
+            transactions=tuple([execution.hash for execution in executions]),
             settings=settings,
             next_settings=next_settings,
             blob_gas_used=blob_gas,
             access_list=b"" if rules.access_list is None else rules.access_list(machine),
-            implicit=tuple(execution.hash for execution in implicit),
+            implicit=tuple([execution.hash for execution in implicit]) if implicit else (),
         )
 
     def machine_at(self, tipset: Tipset) -> Hypervisor:

@@ -122,5 +122,5 @@ def nonce_of_actor(machine: Hypervisor, actor: ActorState) -> int:
 
     A contract's own count is 0 on the network, so a destroyed contract, which has no other nonce, has that one.
     """
-    state = contract_state(machine, actor)
+    state = contract_state(machine, actor) if machine.manifest.name_of(actor.code) == "evm" else None
     return actor.nonce if state is None or state.bytecode is None else state.nonce
