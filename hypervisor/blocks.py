@@ -11,7 +11,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.types import NO_BLOCK, BlockId
+from hypervisor.types import BlockId
 from store.cid import (
     BLAKE2B_256,
     CBOR,
@@ -112,10 +112,6 @@ class BlockRegistry:
         if not 0 < block_id <= len(self._blocks):
             raise SyscallError(ErrorNumber.INVALID_HANDLE, f"no block has the handle {block_id}")
         return self._blocks[block_id - 1]
-
-    def find(self, block_id: int) -> Block | None:
-        """Return the block of a handle, or None for handle 0. Raises INVALID_HANDLE otherwise."""
-        return None if block_id == NO_BLOCK else self.get(block_id)
 
 
 NOTHING_SCANNED = LinkScan((), 0, 0)

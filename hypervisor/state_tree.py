@@ -16,7 +16,7 @@ from cbor2 import CBORTag
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.leb128 import encode_uleb128
+from hypervisor.leb128 import decode_uleb128, encode_uleb128
 from hypervisor.printed import cid_text, one_line, show_fil
 from hypervisor.types import INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
 from hypervisor.undo_map import UndoMap
@@ -378,7 +378,7 @@ class StateTree:
     def lookup_id(self, address: Address) -> ActorID | None:
         """Return the actor ID of an address, or None. An ID address returns its ID, whether it exists or not."""
         if address.protocol is Protocol.ID:
-            return address.actor_id()
+            return _id_of(address.payload)
         if self.origin is not None:
             return self._lookup_with(self.origin, address)
         known = self._resolved.get(address)
@@ -486,7 +486,10 @@ class StateTree:
 
     def commit(self) -> None:
         """Close the transaction; its writes become part of the enclosing one."""
-        self._close()
+        if self._transactions == 1:
+            self._close()
+        else:
+            self._transactions -= 1
 
     def _close(self) -> None:
         self._transactions -= 1
@@ -588,6 +591,12 @@ def _is_id(number: Any) -> bool:
 def _unreadable(what: str, error: Exception) -> Fatal:
     """Return a Fatal error for missing or malformed parts of the state."""
     return Fatal(f"{what} cannot be read: {error}")
+
+
+@lru_cache(4096)
+def _id_of(payload: bytes) -> ActorID:
+    """Return the actor ID in the payload of an ID address."""
+    return ActorID(decode_uleb128(payload)[0])
 
 
 @lru_cache(4096)

@@ -8,7 +8,7 @@ from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.calls import Calls
 from hypervisor.tracing import BlockLinked, BlockOpened
-from hypervisor.types import BlockId
+from hypervisor.types import NO_BLOCK, BlockId
 from store.blockstore import BlockNotFound
 from store.cid import BLAKE2B_256, DAG_CBOR, Cid, cid_of, codec_of, show
 
@@ -29,10 +29,9 @@ class IpldBlockOps:
 
     def accept(self, block: Block) -> BlockId:
         """Register a block from outside (parameters, a callee's return); its links become reachable."""
-        handle = self._registry.add(block)
-        if self._tracks:
-            self._reachable.update(block.links)
-        return handle
+        if self._tracks and block.scan is not None:
+            self._reachable.update(block.scan.links)
+        return self._registry.add(block)
 
     def check_room(self) -> None:
         """Raise LIMIT_EXCEEDED if the invocation cannot register another block."""
@@ -40,7 +39,7 @@ class IpldBlockOps:
 
     def find(self, block_id: int) -> Block | None:
         """Return the block of a handle without charge; None for 0. Errors: INVALID_HANDLE."""
-        return self._registry.find(block_id)
+        return None if block_id == NO_BLOCK else self._registry.get(block_id)
 
     def block(self, block_id: int) -> Block:
         """Return the block of a handle without charge. Errors: INVALID_HANDLE."""
@@ -145,11 +144,12 @@ class IpldBlockOps:
         # check
         if offset + length > _MAX_I32:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"offset {offset} + length {length} exceeds 2^31 - 1")
-        data = self._registry.get(block_id).data[offset : offset + length]
+        block = self._registry.get(block_id).data
+        data = block[offset : offset + length]
         # charge
         self._calls.gas.charge("OnBlockRead", self._calls.prices.memory_copy_per_byte * len(data))
         # return
-        return data
+        return data, len(block)
 
     def stat(self, block_id: int) -> BlockStat:
         """Return codec and size of a block. Errors: INVALID_HANDLE."""

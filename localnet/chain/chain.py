@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final
 
 from bridge.blob_sidecars import BlobSidecar
 from bridge.receipts import EMPTY_BLOOM
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.bundle import Bundle
 from hypervisor.events import StampedEvent, put_events
 from hypervisor.machine import Hypervisor
@@ -54,9 +52,6 @@ from store.buffered import BufferedStore
 from store.cid import Cid
 from store.memory import MemoryStore
 
-_MAX_SUPPLIES: Final = 1_000
-"""Maximum number of states whose circulating supply is cached."""
-
 
 class Chain(ChainReader):
     """The tipsets up to the head, and the machine at the head's state."""
@@ -87,7 +82,8 @@ class Chain(ChainReader):
         """Parallel executor for blocks produced here; None executes them serially."""
         self.rewritten = 0
         """Number of reorgs and manual state edits so far."""
-        self._supplies = BoundedCache[Cid, TokenAmount](_MAX_SUPPLIES)
+        self._supply = Cid(b""), TokenAmount(0)
+        """The last state that `_circulating` was called for, with its circulating supply in attoFIL."""
         self.making_took = 0.0
         """Production time of the head in seconds, if this process produced it."""
         self.executing: Candidate | None = None
@@ -445,9 +441,7 @@ class Chain(ChainReader):
         self.states.go_back(self.head)
 
     def _circulating(self, state: Cid) -> TokenAmount:
-        """Return the circulating supply in attoFIL at the machine's state, from the cache."""
-        known = self._supplies.get(state)
-        if known is None:
-            known = supply_of(self.machine, self.record.vested).circulating
-            self._supplies.put(state, known, 1)
-        return known
+        """Return the circulating supply in attoFIL at the machine's state."""
+        if self._supply[0] != state:
+            self._supply = state, supply_of(self.machine, self.record.vested).circulating
+        return self._supply[1]

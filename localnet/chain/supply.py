@@ -13,10 +13,9 @@ from functools import lru_cache
 from typing import Final
 
 from hypervisor.bigint import decode_bigint
-from hypervisor.errors import Fatal
 from hypervisor.genesis import RESERVE_ACTOR, RESERVE_FUNDS
 from hypervisor.machine import Hypervisor
-from hypervisor.types import BURNT_FUNDS_ACTOR, POWER_ACTOR, REWARD_ACTOR, ActorID, TokenAmount
+from hypervisor.types import BURNT_FUNDS_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount
 from store.codec import decode
 
 _MINED: Final = 8
@@ -43,25 +42,15 @@ class Supply:
 
 def supply_of(machine: Hypervisor, vested: TokenAmount) -> Supply:
     """Return the parts of the supply in a machine's state."""
+    tree, store = machine.state_tree, machine.store
+    reserve, burnt = tree.get_actor(RESERVE_ACTOR), tree.get_actor(BURNT_FUNDS_ACTOR)
     return Supply(
         vested=vested,
-        mined=_field(machine, REWARD_ACTOR, _MINED),
-        disbursed=TokenAmount(RESERVE_FUNDS - _balance(machine, RESERVE_ACTOR)),
-        burnt=_balance(machine, BURNT_FUNDS_ACTOR),
-        locked=_field(machine, POWER_ACTOR, _PLEDGED),
+        mined=_number(store.get(tree.existing(REWARD_ACTOR).head), _MINED),
+        disbursed=TokenAmount(RESERVE_FUNDS - (0 if reserve is None else reserve.balance)),
+        burnt=TokenAmount(0) if burnt is None else burnt.balance,
+        locked=_number(store.get(tree.existing(POWER_ACTOR).head), _PLEDGED),
     )
-
-
-def _balance(machine: Hypervisor, actor: ActorID) -> TokenAmount:
-    state = machine.state_tree.get_actor(actor)
-    return TokenAmount(0) if state is None else state.balance
-
-
-def _field(machine: Hypervisor, actor: ActorID, index: int) -> TokenAmount:
-    state = machine.state_tree.get_actor(actor)
-    if state is None:
-        raise Fatal(f"the state has no actor f0{actor}")
-    return _number(machine.store.get(state.head), index)
 
 
 @lru_cache(16)

@@ -70,7 +70,7 @@ class Syscalls:
 
     def read(self, block: BlockId, size: int) -> bytes:
         """Read an open block."""
-        return self._pay().ipld.read(block, 0, size)
+        return self._pay().ipld.read(block, 0, size)[0]
 
     def open(self, cid: Cid) -> bytes:
         """Open and read a block of reachable state."""

@@ -352,9 +352,10 @@ class Instance:
         words = self._words
         words[self._TRAP] = 0
         error = self._lib.instantiate(pre, self.context, self._at, self._at + 8 * self._TRAP)
-        failure = self._lib.take_failure(error, words[self._TRAP])
-        if failure is not None:
-            raise failure
+        if error or words[self._TRAP]:
+            failure = self._lib.take_failure(error, words[self._TRAP])
+            if failure is not None:
+                raise failure
 
     def export(self, name: bytes, kind: int, index: int) -> bool:
         """Look up an export of a kind and store its handle; return False if there is none."""

@@ -241,21 +241,20 @@ def test_unscanned_or_non_state_blocks_are_not_cached() -> None:
         assert kept.get(Cid(name)) is None
 
 
-def test_handles_count_up_from_one_and_zero_is_no_block() -> None:
+def test_handles_count_up_from_one() -> None:
     registry = BlockRegistry()
     first, second = Block(RAW, b"a"), Block(CBOR, b"b")
     assert [registry.add(first), registry.add(second)] == [1, 2]
-    assert (registry.find(0), registry.find(1), registry.get(2)) == (None, first, second)
+    assert (registry.get(1), registry.get(2)) == (first, second)
 
 
 @pytest.mark.parametrize("handle", [-1, 2, 1 << 31, (1 << 32) - 1])
 def test_a_handle_that_was_never_given_is_invalid(handle: int) -> None:
     registry = BlockRegistry()
     registry.add(Block(RAW, b"a"))
-    for ask in (registry.get, registry.find):
-        with pytest.raises(SyscallError) as caught:
-            ask(handle)
-        assert caught.value.number is ErrorNumber.INVALID_HANDLE
+    with pytest.raises(SyscallError) as caught:
+        registry.get(handle)
+    assert caught.value.number is ErrorNumber.INVALID_HANDLE
 
 
 def test_handle_zero_cannot_be_read() -> None:
