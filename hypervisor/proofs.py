@@ -5,10 +5,14 @@ The machine uses a `ProofVerifier`: the default fails with an error, `StoragePro
 results. Consensus faults need no circuits and are always verified. Source: ref-fvm kernel/default.rs.
 """
 
-from typing import Protocol
+from __future__ import annotations
 
-from hypervisor.consensus_faults import ConsensusFault, WorkerKey, find_fault
+from typing import TYPE_CHECKING, Protocol
+
 from hypervisor.errors import Fatal
+
+if TYPE_CHECKING:
+    from hypervisor.consensus_faults import ConsensusFault, WorkerKey
 
 
 class ProofVerifier(Protocol):
@@ -42,6 +46,8 @@ class FaultVerifier:
     def verify_consensus_fault(
         self, first: bytes, second: bytes, extra: bytes, worker_key: WorkerKey
     ) -> ConsensusFault | None:
+        from hypervisor.consensus_faults import find_fault  # loaded by the first fault
+
         return find_fault(first, second, extra, worker_key)
 
 

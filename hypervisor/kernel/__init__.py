@@ -10,7 +10,10 @@ use the same operations. The parts correspond to the syscall modules:
     kernel.send      calls
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hypervisor.actor_log import truncate
 from hypervisor.address import Address
@@ -26,7 +29,6 @@ from hypervisor.kernel.chain import NetworkOps, RandomnessOps
 from hypervisor.kernel.crypto import CryptoOps
 from hypervisor.kernel.events import EventOps
 from hypervisor.kernel.ipld import IpldBlockOps
-from hypervisor.kernel.proofs import ProofOps
 from hypervisor.kernel.self_state import SelfOps
 from hypervisor.memory import MemoryBudget
 from hypervisor.prices import PriceList
@@ -34,6 +36,9 @@ from hypervisor.tracing import DebugLog, KernelSend, Tracer
 from hypervisor.types import METHOD_UPGRADE, NO_BLOCK, ActorID, BlockId, MethodNumber, TokenAmount
 from store.blockstore import BlockNotFound
 from store.cid import Cid
+
+if TYPE_CHECKING:
+    from hypervisor.kernel.proofs import ProofOps
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,8 @@ class Kernel:
     @property
     def proofs(self) -> ProofOps:
         """Storage proofs and consensus faults."""
+        from hypervisor.kernel.proofs import ProofOps  # loaded by the first proof
+
         return ProofOps(self.calls)
 
     @property

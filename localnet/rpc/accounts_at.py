@@ -7,7 +7,6 @@ from typing import Any, Final
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.evm_state import EMPTY_CODE_HASH
 from bridge.patricia import EMPTY_ROOT
-from localnet.calls.proofs import prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
@@ -54,6 +53,8 @@ def account_info(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> 
 
 def account(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
     """Return balance, nonce, code hash and storage root of an address; the storage root is that of a KAMT."""
+    from localnet.calls.proofs import prove_account  # no other method that clients call first needs it
+
     found = prove_account(node.machine_at(at), to_filecoin(owner), ())
     return {
         "balance": as_quantity(found.balance),

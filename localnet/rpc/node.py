@@ -13,10 +13,8 @@ from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides
-from localnet.calls.side_states import SideStates
 from localnet.chain.pending import PendingBlock, PendingBlocks, PendingPlan, PendingPlans, has_pending
 from localnet.chain.reading import NetworkReader
-from localnet.chain.retention import Housekeeper
 from localnet.chain.view import ChainPoint
 from localnet.chain.watching import Background
 from localnet.errors import CallFailed
@@ -30,6 +28,8 @@ from localnet.rpc.subscriptions import Subscriptions
 from localnet.rules.call_request import CallRequest
 
 if TYPE_CHECKING:
+    from localnet.calls.side_states import SideStates
+    from localnet.chain.retention import Housekeeper
     from localnet.ledger.address_index import AddressIndex
 
 T = TypeVar("T")
@@ -191,17 +191,16 @@ class Node(NodeReader):
     instance: str = field(default_factory=new_instance)
     filters: Filters = field(init=False)
     subscriptions: Subscriptions = field(init=False)
-    side_states: SideStates = field(init=False)
     pending: PendingBlocks = field(init=False)
     plans: PendingPlans = field(init=False)
     published: ChainPoint | None = field(init=False, default=None)
     """The chain as its own thread has left it, where other threads ask for it (`localnet.rpc.executors`)."""
     _housekeeper: Housekeeper | None = field(init=False, default=None)
+    _side_states: SideStates | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         limits = self.limits
         self.filters = Filters(self.network)
-        self.side_states = SideStates(self.network.chain)
         self.pending = PendingBlocks(self.network.chain)
         self.plans = PendingPlans(self.network)
         self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_of_one)
@@ -219,8 +218,19 @@ class Node(NodeReader):
     def housekeeper(self) -> Housekeeper:
         """Garbage collector of the folder. Raises InvalidInput for a network without a folder."""
         if self._housekeeper is None:
+            from localnet.chain.retention import Housekeeper
+
             self._housekeeper = Housekeeper(self.network, self.keep_states)
         return self._housekeeper
+
+    @property
+    def side_states(self) -> SideStates:
+        """States beside the chain."""
+        if self._side_states is None:
+            from localnet.calls.side_states import SideStates
+
+            self._side_states = SideStates(self.network.chain)
+        return self._side_states
 
     def pending_plan(self) -> PendingPlan:
         """Return the current plan of the pending block. For the chain's own thread."""

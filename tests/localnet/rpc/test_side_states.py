@@ -166,7 +166,7 @@ def test_unknown_state_root_is_an_error(side: Side) -> None:
 
 
 def test_side_states_are_kept_up_to_limit(rpc: Client) -> None:
-    rpc.node.side_states = SideStates(rpc.node.network.chain, max_bytes=1)
+    rpc.node._side_states = SideStates(rpc.node.network.chain, max_bytes=1)
     side = Side(rpc)
     first = side.state
     assert deposit(side, FIL) == 0
