@@ -8,12 +8,14 @@ NetworkError
 |- UnknownBlock          a block that is not part of the chain
 |- UnknownTransaction    a transaction that is not in a block of the chain
 `- NotReproduced         a transaction that cannot be replayed, because the state was edited
+NodeError                another node, such as that of a fork, that does not respond or responds with an error
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, Final
 
 from bridge.receipts import failure_text
 from hypervisor.errors import HypervisorError
@@ -22,6 +24,10 @@ from localnet.ledger.records import TransactionReceipt
 
 FailureText = Callable[[str | None], str]
 """Function that formats a failure; its argument is the decoded revert, or None to show the bytes."""
+
+
+_METHOD_NOT_FOUND: Final = -32601
+"""JSON-RPC 2.0, section 5.1."""
 
 
 class NetworkError(HypervisorError):
@@ -133,3 +139,25 @@ class UnknownTransaction(NetworkError):
 
 class NotReproduced(NetworkError):
     """The state that a transaction executed on is no longer available."""
+
+
+class NodeError(HypervisorError):
+    """Raised if a node does not respond, or responds with an error.
+
+    `data` is the error's data, for a revert its bytes; `code` is the JSON-RPC error code. `answered` is True if a node
+    or a gateway in front of it responded; `words` is the node's message.
+    """
+
+    def __init__(
+        self, message: str, data: Any = None, *, code: Any = None, answered: bool = False, words: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.words = words or message
+        self.data = data
+        self.code = code
+        self.answered = answered
+
+    @property
+    def is_unknown_method(self) -> bool:
+        """True if the node does not have the method, and has not refused the request for another reason."""
+        return self.answered and self.code == _METHOD_NOT_FOUND

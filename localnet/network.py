@@ -27,14 +27,13 @@ from localnet.accounts import Account
 from localnet.addresses import Target
 from localnet.chain.clock import NO_TIME_TRAVEL, ChainClock
 from localnet.contracts.contract import Artifact, Contract, decoding_custom_errors
-from localnet.fork.ethereum_fork import EthereumFork
-from localnet.fork.forking import ForkSource
 from localnet.opening import Opening
 from localnet.rules.failures import transaction_failed
 from localnet.settings import NetworkSettings
 
 if TYPE_CHECKING:
     from localnet.contracts.native_actor import NativeActors
+    from localnet.fork.forking import ForkSource
     from localnet.miners.miner import Miner
 
 
@@ -110,13 +109,15 @@ class Network(AccountChain):
         With `rules="ethereum"` the node may be any Ethereum node, and the epoch is a block number. A negative epoch
         counts back from the head. Raises the errors of `Network`, and NodeError if the node does not respond.
         """
+        from localnet.fork.forking import ForkSource
+
         return cls(path, fork=ForkSource(url, epoch), **options)
 
     def _begin_fork(self) -> None:
         """Set the clock to the time of the forked block, and execute its transactions before the selected one."""
         self._clock.set(self.head.timestamp, self.head.timestamp)
-        origin = self.chain.origin
-        block = origin.first_block if isinstance(origin, EthereumFork) else None
+        fork = self.chain.ethereum_fork
+        block = None if fork is None else fork.first_block
         if block is None:
             return
         self.automine, self.mempool.first_come = False, True

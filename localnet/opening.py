@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from bridge.ethereum_block import ETHEREUM
 from hypervisor.address import Address
@@ -29,10 +29,6 @@ from localnet.chain.externs import ChainExterns
 from localnet.chain.planning import plan_upgrades
 from localnet.chain.state_window import StateWindow
 from localnet.chain.streams import begin_streams, has_streams
-from localnet.fork.account_origin import AccountBlocks
-from localnet.fork.ethereum_fork import EthereumFork, connect, open_ethereum_fork
-from localnet.fork.forking import ForkSource, Origin, open_fork
-from localnet.fork.node_client import naming_origin
 from localnet.ledger.block_settings import LEAST_GAS_LIMIT, MAX_GAS_LIMIT
 from localnet.ledger.genesis import (
     DEFAULT_BALANCE,
@@ -56,6 +52,11 @@ from store.blockstore import Blockstore, Store
 from store.bounded import BoundedStore
 from store.overlay import OverlayStore
 from store.remote import RemoteStore
+
+if TYPE_CHECKING:
+    from localnet.fork.account_origin import AccountBlocks
+    from localnet.fork.ethereum_fork import EthereumFork
+    from localnet.fork.forking import ForkSource, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,9 @@ class Opening:
                 store.commit((), {}, miners_entries(miners))
             else:
                 self._check_accounts(machine)
-            if isinstance(origin, EthereumFork):
+            if origin is not None:
+                from localnet.fork.ethereum_fork import EthereumFork
+            if origin is not None and isinstance(origin, EthereumFork):
                 self._attach(machine, index, origin)
             elif index.head < 0 and origin is not None:
                 supply = TokenAmount(origin.point.vested + self._begin_fork(machine))
@@ -157,6 +160,11 @@ class Opening:
 
     def _open_fork(self, store: Store) -> tuple[Store, Origin | EthereumFork | None]:
         """Open the store of a network, with the node of a fork (None: no fork). Raises NodeError."""
+        if self._folder is None and self.settings.fork is None and self.rules != ETHEREUM:
+            return store, None
+        from localnet.fork.ethereum_fork import open_ethereum_fork  # not loaded for the usual network
+        from localnet.fork.forking import open_fork
+
         record = ChainIndex(store).network()
         if (self.rules if record is None else record.rules) != ETHEREUM:
             return open_fork(store, self.settings.fork, self.overlay)
@@ -164,6 +172,8 @@ class Opening:
 
     def _attach(self, machine: Hypervisor, index: ChainIndex, fork: EthereumFork) -> None:
         """Connect a machine to the accounts of a fork's node, and initialize a new network. Raises NodeError."""
+        from localnet.fork.node_client import naming_origin
+
         if index.head >= 0:
             resume_fork(machine, fork)
             return
@@ -187,8 +197,11 @@ class Opening:
         The chain ID is unchanged, except that a network that was not a fork takes that of its fork. Raises UnfitNode
         and InvalidInput; the chain is then unchanged.
         """
+        from localnet.fork.ethereum_fork import connect
+        from localnet.fork.node_client import naming_origin
+
         machine, remote = chain.machine, cast(RemoteStore, chain.machine.base)
-        blocks = cast(AccountBlocks, remote.remote)
+        blocks = cast("AccountBlocks", remote.remote)
         first = chain.index.tipset(chain.index.first).state
         state = first if remote.has(first) else chain.head.state  # a folder loaded from a file has no older state
         fork = None if source is None else connect(None, source, self._folder, blocks)
@@ -264,10 +277,13 @@ class Opening:
         """Return the machine; a fork's has the rules of its original network, including labs."""
         network, evm, record = self.settings.network, self.settings.evm, index.network()
         forked, hardfork = None if origin is None else ETHEREUM, self.settings.hardfork
-        if isinstance(origin, Origin):
-            forked = origin.point.rules
-        elif origin is not None:
-            hardfork = hardfork or origin.point.hardfork
+        if origin is not None:
+            from localnet.fork.ethereum_fork import EthereumFork
+
+            if isinstance(origin, EthereumFork):
+                hardfork = hardfork or origin.point.hardfork
+            else:
+                forked = origin.point.rules
         if record is None and self.settings.fork is None and network is not None:
             _check_own(bundle, network, self.overlay)
             if bundle is not None:
@@ -277,7 +293,8 @@ class Opening:
         if self.settings.chain_id is not None:
             whole_number(self.settings.chain_id, "a chain id", 1, MAX_CHAIN_ID)
         if self.settings.fork is not None and record is None:
-            if isinstance(origin, Origin) and (network is not None or bundle is not None):
+            is_of_filecoin = origin is not None and not isinstance(origin, EthereumFork)
+            if is_of_filecoin and (network is not None or bundle is not None):
                 raise InvalidInput("a fork uses the network version and actors of the forked network: omit them")
             if rules.name != forked:
                 raise InvalidInput(

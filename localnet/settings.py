@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
@@ -18,9 +18,11 @@ from hypervisor.stream_settings import StreamSettings
 from hypervisor.types import TokenAmount
 from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC
 from localnet.chain.clock import Clock
-from localnet.fork.forking import ForkSource
 from localnet.ledger.genesis import NOTHING_MORE, GenesisOptions
 from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
+
+if TYPE_CHECKING:
+    from localnet.fork.forking import ForkSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from bridge.ethereum_block import ETHEREUM
 from hypervisor.bundle_library import release_of
 from hypervisor.network_versions import network_version_row
 from hypervisor.printed import show_fil
-from localnet.fork.node_client import redacted_url
 from store.cid import show
 
 if TYPE_CHECKING:
@@ -102,6 +101,8 @@ def _origin(network: Network) -> list[str]:
     origin = network.chain.origin
     if origin is None:
         return []
+    from localnet.fork.node_client import redacted_url  # loaded for forks only
+
     point, what = origin.point, "block" if network.rules.name == ETHEREUM else "epoch"
     return [f"Fork:            of {redacted_url(point.url) or 'a snapshot'}, after {what} {point.height}"]
 

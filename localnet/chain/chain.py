@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from bridge.blob_sidecars import BlobSidecar
 from bridge.receipts import EMPTY_BLOOM
@@ -27,9 +28,6 @@ from localnet.chain.supply import supply_of
 from localnet.chain.view import ChainPoint, ChainReader, ChainView
 from localnet.chain.watching import Watcher
 from localnet.errors import TransactionRefused
-from localnet.fork.ethereum_fork import EthereumFork
-from localnet.fork.ethereum_point import forgotten_entries
-from localnet.fork.forking import ForkPoint, Origin
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
 from localnet.ledger.candidates import Candidate
@@ -51,6 +49,10 @@ from store.blockstore import Blockstore
 from store.buffered import BufferedStore
 from store.cid import Cid
 from store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from localnet.fork.ethereum_fork import EthereumFork
+    from localnet.fork.forking import ForkPoint, Origin
 
 
 class Chain(ChainReader):
@@ -110,7 +112,7 @@ class Chain(ChainReader):
     @property
     def is_new_fork(self) -> bool:
         """True if the chain is a fork of an Ethereum network that has made no block yet."""
-        return isinstance(self.origin, EthereumFork) and self.head.height == self.index.first
+        return self.ethereum_fork is not None and self.head.height == self.index.first
 
     # --- for other threads ------------------------------------------------------------------------------------
 
@@ -207,10 +209,15 @@ class Chain(ChainReader):
     def _begin(self, timestamp: int, origin: Origin | EthereumFork | None) -> None:
         """Commit the first tipset, which executes nothing: the genesis state, or the state of a forked network."""
         blocks = BufferedStore(MemoryStore())
-        if isinstance(origin, Origin):
-            tipset = self._begin_fork(blocks, origin.point)
+        if origin is None:
+            tipset = self._genesis(blocks, timestamp)
         else:
-            tipset = self.first(blocks, origin, timestamp)
+            from localnet.fork.forking import Origin  # loaded for forks only
+
+            if isinstance(origin, Origin):
+                tipset = self._begin_fork(blocks, origin.point)
+            else:
+                tipset = self.first(blocks, origin, timestamp)
         self._enter(tipset)
         self.machine.flush(blocks.pending.items(), {**network_entries(self.record), **tipset_entries(tipset, [])})
         self.index.head = tipset.height
@@ -347,12 +354,17 @@ class Chain(ChainReader):
             return self._genesis(blocks, timestamp)
         return first_tipset(blocks, origin, self.machine.root, self.machine.context.chain_id, self.rules)
 
+    def _fork_entries(self, origin: EthereumFork | None) -> dict[bytes, bytes | None]:
+        from localnet.fork.ethereum_point import forgotten_entries  # loaded for forks, and to reset them
+
+        return forgotten_entries() if origin is None else origin.point.entries()
+
     def _new_entries(
         self, tipsets: Sequence[tuple[Tipset, list[Execution]]], origin: EthereumFork | None
     ) -> dict[bytes, bytes | None]:
         """Return the index entries of a chain of these tipsets; only the last one's state is stored."""
         entries = {
-            **(forgotten_entries() if origin is None else origin.point.entries()),
+            **self._fork_entries(origin),
             **first_entries(tipsets[0][0].height),
             **chain_ids_entries([self.machine.context.chain_id]),
             **network_entries(self.record),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bridge.addresses import from_delegated
 from bridge.receipts import EMPTY_BLOOM
@@ -16,9 +16,6 @@ from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
-from localnet.fork.ethereum_fork import EthereumFork
-from localnet.fork.ethereum_point import blob_gas_of
-from localnet.fork.remote_chain import RemoteBlock
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts
 from localnet.ledger.records import GENESIS_PARENT, Tipset
@@ -27,6 +24,10 @@ from localnet.state.controls import set_balance
 from store.blockstore import Blockstore
 from store.cid import EMPTY_ARRAY_CID, Cid
 from store.roots import pin, pins
+
+if TYPE_CHECKING:
+    from localnet.fork.ethereum_fork import EthereumFork
+    from localnet.fork.remote_chain import RemoteBlock
 
 _BASE: Final = "fork base"
 """Pin name of the base state, over which earlier blocks of the forked network are read."""
@@ -81,6 +82,8 @@ def first_tipset(blocks: Blockstore, fork: EthereumFork, state: Cid, chain_id: i
 
 def earlier_tipset(fork: EthereumFork, block: RemoteBlock, chain_id: int, rules: NetworkRules) -> Tipset:
     """Return a block of the node as a tipset over the base state; other accounts are read from the node."""
+    from localnet.fork.ethereum_point import blob_gas_of
+
     point = replace(fork.point, block=block)
     excess, blob_gas_used = blob_gas_of(fork.point.chain_id, block)
     next_excess = rules.next_excess_blob_gas(excess, blob_gas_used, block.base_fee)

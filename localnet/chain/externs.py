@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from copy import copy
+from typing import TYPE_CHECKING
 
 from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch
-from localnet.fork.ethereum_fork import EthereumFork
-from localnet.fork.forking import Origin
 from localnet.ledger.blocks import beacon_digest, ticket
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import NullRound
 from store.cid import Cid
+
+if TYPE_CHECKING:
+    from localnet.fork.ethereum_fork import EthereumFork
+    from localnet.fork.forking import Origin
 
 
 class ChainExterns:

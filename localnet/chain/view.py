@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from bridge.receipts import bloom
 from bridge.transactions import BLOB
@@ -22,9 +23,6 @@ from localnet.chain.ethereum_start import earlier_tipset
 from localnet.chain.execution import enter_settings
 from localnet.chain.externs import ChainExterns
 from localnet.chain.supply import supply_of
-from localnet.fork.ethereum_fork import EthereumFork
-from localnet.fork.forking import Origin
-from localnet.fork.remote_history import BlockName, RemoteHistory
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tipset_key
 from localnet.ledger.genesis import NetworkRecord
@@ -35,6 +33,11 @@ from localnet.rules.installed import rules_of
 from localnet.rules.parts import NetworkRules
 from store.blockstore import Blockstore
 from store.cid import Cid
+
+if TYPE_CHECKING:
+    from localnet.fork.ethereum_fork import EthereumFork
+    from localnet.fork.forking import Origin
+    from localnet.fork.remote_history import BlockName, RemoteHistory
 
 
 class ChainReader:
@@ -64,9 +67,19 @@ class ChainReader:
         return rules_of(self.machine)
 
     @property
+    def ethereum_fork(self) -> EthereumFork | None:
+        """The node of a fork of an Ethereum network, None for other networks."""
+        if self.origin is None:
+            return None
+        from localnet.fork.ethereum_fork import EthereumFork  # loaded for forks only
+
+        return self.origin if isinstance(self.origin, EthereumFork) else None
+
+    @property
     def history(self) -> RemoteHistory | None:
         """Blocks up to the first tipset, for a fork of an Ethereum network."""
-        return self.origin.history if isinstance(self.origin, EthereumFork) else None
+        fork = self.ethereum_fork
+        return None if fork is None else fork.history
 
     @property
     def before_the_fork(self) -> str:
@@ -77,8 +90,8 @@ class ChainReader:
 
     def earlier(self, name: BlockName) -> Tipset | None:
         """Return a block of the history as a tipset, None for a block from the first tipset on. Raises NodeError."""
-        fork = self.origin
-        if not isinstance(fork, EthereumFork):
+        fork = self.ethereum_fork
+        if fork is None:
             return None
         number = fork.history.number_of(name) if isinstance(name, bytes) else name
         if number is None or number >= self.index.first:
@@ -178,8 +191,9 @@ class ChainReader:
         """
         self._check_retained(tipset)
         machine = self._fork(tipset.before if root is None else root)
-        if tipset.height < self.index.first and isinstance(self.origin, EthereumFork):
-            machine.read_from(self.origin.origin(machine.manifest, tipset.height))
+        fork = self.ethereum_fork if tipset.height < self.index.first else None
+        if fork is not None:
+            machine.read_from(fork.origin(machine.manifest, tipset.height))
         self._place(machine, tipset, supply_of(machine, self.record.vested).circulating)
         enter_settings(machine, tipset.settings)
         return machine

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from urllib.parse import urlsplit
 from weakref import WeakSet, finalize
 
-from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.errors import InvalidInput
+from localnet.errors import NodeError as NodeError
 from localnet.fork.request_options import RequestOptions, Retries, is_rate_limited, is_temporary, seconds_after
 from localnet.fork.response_cache import ResponseCache
 from localnet.fork.timed_socket import TimedSocket, Waited
@@ -36,8 +37,6 @@ _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 _DROPPED: Final = (ConnectionResetError, BrokenPipeError)
 """Exceptions for connections dropped by a node or a gateway; `RemoteDisconnected` is a subclass of the first."""
 _TOO_MANY: Final = HTTPStatus.TOO_MANY_REQUESTS
-_METHOD_NOT_FOUND: Final = -32601
-"""JSON-RPC 2.0, section 5.1."""
 _NOT_OFFERED: Final = frozenset({400, 403, 404, 405, 501})
 """HTTP statuses by which gateways refuse methods without a JSON-RPC error."""
 _MAX_WORDS: Final = 400
@@ -58,28 +57,6 @@ def redacted_url(url: str) -> str:
     user = "***@" if "@" in found[0] else ""
     rest = "/***" if url[found.end() :].strip("/") else url[found.end() :]
     return f"{scheme}{user}{host}{port}{rest}"
-
-
-class NodeError(HypervisorError):
-    """Raised if a node does not respond, or responds with an error.
-
-    `data` is the error's data, for a revert its bytes; `code` is the JSON-RPC error code. `answered` is True if a node
-    or a gateway in front of it responded; `words` is the node's message.
-    """
-
-    def __init__(
-        self, message: str, data: Any = None, *, code: Any = None, answered: bool = False, words: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.words = words or message
-        self.data = data
-        self.code = code
-        self.answered = answered
-
-    @property
-    def is_unknown_method(self) -> bool:
-        """True if the node does not have the method, and has not refused the request for another reason."""
-        return self.answered and self.code == _METHOD_NOT_FOUND
 
 
 class NotCached(NodeError):

@@ -14,12 +14,12 @@ from localnet.errors import (
     AllowanceExceeded,
     BelowInclusionCost,
     CallFailed,
+    NodeError,
     NotReproduced,
     TransactionRefused,
     UnknownBlock,
     UnknownTransaction,
 )
-from localnet.fork.node_client import NodeError
 from store.blockstore import StoreError, StoreIOError, StoreReadOnly
 from store.remote import RemoteHashMismatch, RemoteUnavailable
 

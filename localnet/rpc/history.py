@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from localnet.chain.logs import logs_between
-from localnet.fork.remote_history import BlockName, RemoteHistory
 from localnet.rpc.blocks_at import LATEST, BlockRef, history_number, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, NOT_SUPPORTED, RpcError
 from localnet.rpc.headers import without_body
@@ -19,6 +18,9 @@ from localnet.rpc.node import NodeReader
 from localnet.rpc.requests import LogRequest
 from localnet.rpc.shapes import log_json
 from localnet.rpc.values import as_data, as_quantity
+
+if TYPE_CHECKING:
+    from localnet.fork.remote_history import BlockName, RemoteHistory
 
 PASS: Final = object()
 """Result of a handler if the local network has to respond."""

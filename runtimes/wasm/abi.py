@@ -149,8 +149,7 @@ def syscall_runner(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...
             return ErrorNumber.ILLEGAL_ARGUMENT  # no `set_gas_counter`, as on the network: see above
         try:
             if size:
-                result = handler(invocation, *arguments[1:])
-                memory.content[arguments[0] : arguments[0] + size] = result  # type: ignore[assignment]  # handlers with a result return bytes
+                memory.write(arguments[0], handler(invocation, *arguments[1:]))  # type: ignore[arg-type]  # handlers with a result return bytes
             else:
                 handler(invocation, *arguments)
         except SyscallError as error:

@@ -31,13 +31,12 @@ class GuestMemory:
     slice seems to reach beyond its end.
     """
 
-    __slots__ = ("_locate", "content", "size")
+    __slots__ = ("_locate", "_view", "size")
 
     def __init__(self, locate: Callable[[], tuple[int, int]]) -> None:
         """`locate` returns the current address and size in bytes of the memory."""
         self._locate = locate
-        self.content = memoryview(bytearray())
-        """The memory up to `size`, for slices that were checked."""
+        self._view = memoryview(bytearray())
         self.size = 0
 
     def follow(self) -> int:
@@ -45,7 +44,7 @@ class GuestMemory:
         base, size = self._locate()
         if size != self.size:
             self.size = size
-            self.content = _view_of(base, size, _WRITABLE)
+            self._view = _view_of(base, size, _WRITABLE)
         return size
 
     def reaches(self, end: int) -> bool:
@@ -64,25 +63,25 @@ class GuestMemory:
         end = offset + length
         if end > self.size:
             self.check(offset, length)
-        return self.content[offset:end].tobytes()
+        return self._view[offset:end].tobytes()
 
     def view(self, offset: int, length: int) -> memoryview:
         """Return the slice without copying, for use before gas is charged. It changes with memory."""
         end = offset + length
         if end > self.size:
             self.check(offset, length)
-        return self.content[offset:end]
+        return self._view[offset:end]
 
     def write(self, offset: int, data: bytes) -> None:
         """Write bytes; nothing is written if they do not fit."""
         end = offset + len(data)
         if end > self.size:
             self.check(offset, len(data))
-        self.content[offset:end] = data
+        self._view[offset:end] = data
 
     def read_cid(self, offset: int) -> Cid:
         """Read the CID of any length that begins at `offset`."""
-        usual = self.content[offset : offset + USUAL_LENGTH].tobytes()
+        usual = self._view[offset : offset + USUAL_LENGTH].tobytes()
         if len(usual) == USUAL_LENGTH and usual.startswith(_USUAL):
             return Cid(usual)
         self.check(offset, 0)
@@ -101,7 +100,7 @@ class GuestMemory:
         size = len(cid)
         if size > length:
             raise SyscallError(ErrorNumber.BUFFER_TOO_SMALL, f"a CID of {size} bytes exceeds a buffer of {length}")
-        self.content[offset : offset + size] = cid
+        self.write(offset, cid)
         return size
 
     def read_address(self, offset: int, length: int) -> Address:

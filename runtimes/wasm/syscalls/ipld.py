@@ -29,7 +29,7 @@ def block_read(call: Caller, block: int, offset: int, buffer: int, length: int) 
     call.memory.check(buffer, length)
     # charge and do
     data, size = call.kernel.ipld.read(block, offset, length)
-    call.memory.content[buffer : buffer + len(data)] = data
+    call.memory.write(buffer, data)
     # return
     return I32_RESULT.pack(size - (offset + length))
 
