@@ -387,6 +387,7 @@ class StateTree:
         ids = self._id_cache()
         known = ids.get(address)
         if known is not None:
+            self._resolved.set(address, known)  # faster for the rest of the transaction
             return known
         try:
             found = self._address_hamt(self.init_state()).get(address.to_bytes())

@@ -84,7 +84,8 @@ class BoundedStore:
     def _change(self, key: bytes, value: bytes | None, new: Mapping[Cid, bytes]) -> list[Cid]:
         """Set one metadata entry, and return the roots that the previous value named."""
         replaced, roots = self._roots.get(key, []), list(metadata_roots({key: value}))
-        self._states.hold(roots, new)
+        if roots:
+            self._states.hold(roots, new)
         if value is None:
             del self._metadata[key]
         else:

@@ -26,10 +26,10 @@ class SelfOps:
         # charge
         self._calls.gas.charge("OnActorGetRoot", self._calls.prices.link_tracked)
         # do
-        head = self._own().head
-        self._ipld.mark_reachable(head)
+        actor = self._calls.get_actor(self._context.receiver) or self._own()
+        self._ipld.mark_reachable(actor.head)
         # return
-        return head
+        return actor.head
 
     def set_root(self, cid: Cid) -> None:
         """Set the actor's state to a reachable CID. Errors: READ_ONLY, NOT_FOUND, ILLEGAL_OPERATION."""

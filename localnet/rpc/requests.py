@@ -121,16 +121,16 @@ def check_access_list(access_list: AccessList, rules: NetworkRules) -> None:
 def transaction(value: Any) -> TransactionRequest:
     """Read a transaction object of `eth_call` or `eth_sendTransaction`."""
     request = fields(value, "transaction")
-    read = {name: field(request, name, reader) for name, reader in _PRICES if name in request}
-    gas_price, max_fee, priority = (read.get(name) for name, _ in _PRICES)
+    read = _read_rows(request, _PRICES)
+    gas_price, max_fee, priority = map(read.get, _PRICE_NAMES)
     if gas_price is not None and (max_fee is not None or priority is not None):
         raise invalid_params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
     kind = _type(request, gas_price)
     if kind in (LEGACY, ACCESS_LIST) and (max_fee is not None or priority is not None):
         raise invalid_params(f"a transaction of type {kind} has a gasPrice, not maxFeePerGas or maxPriorityFeePerGas")
-    read = {name: field(request, name, reader) for name, reader in _PARTIES if name in request}
+    read = _read_rows(request, _PARTIES)
     calldata = _input(request)
-    read.update((name, field(request, name, reader)) for name, reader in _FIELDS if name in request)
+    read |= _read_rows(request, _FIELDS)
     return TransactionRequest(
         sender=read.get("from"),
         to=read.get("to"),
@@ -148,6 +148,14 @@ def transaction(value: Any) -> TransactionRequest:
         max_fee_per_blob_gas=read.get("maxFeePerBlobGas"),
         blob_hashes=_blob_hashes(request, read.get("blobVersionedHashes")) if kind == BLOB else (),
     )
+
+
+def _read_rows(request: dict[str, Any], rows: tuple[tuple[str, Reader], ...]) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for name, reader in rows:
+        if name in request:
+            read[name] = field(request, name, reader)
+    return read
 
 
 def _access(value: Any) -> tuple[EthAddress, tuple[int, ...]]:
@@ -177,9 +185,8 @@ def _authorization(value: Any) -> Authorization:
     return Authorization(chain_id, owner, nonce, parity, r, s)
 
 
-_PRICES: Final[tuple[tuple[str, Reader], ...]] = tuple(
-    (name, quantity) for name in ("gasPrice", "maxFeePerGas", "maxPriorityFeePerGas")
-)
+_PRICE_NAMES: Final = ("gasPrice", "maxFeePerGas", "maxPriorityFeePerGas")
+_PRICES: Final[tuple[tuple[str, Reader], ...]] = tuple((name, quantity) for name in _PRICE_NAMES)
 _PARTIES: Final[tuple[tuple[str, Reader], ...]] = (("gas", quantity), ("from", address), ("to", address))
 _FIELDS: Final[tuple[tuple[str, Reader], ...]] = (
     ("value", quantity),

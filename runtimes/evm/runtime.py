@@ -1,6 +1,7 @@
 """`EvmRuntime`: the EVM actor as a runtime of the machine, chosen by the code CID of the manifest's `evm` entry."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Final, cast
 
 from bridge.ethereum_block import ETHEREUM
@@ -52,7 +53,7 @@ class EvmRuntime:
             return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's frame")
         try:
             block = syscalls.params(params)
-            returned = invoke_method(EvmInvocation(syscalls, rules, lambda: self._engine(rules), self.codes, block))
+            returned = invoke_method(EvmInvocation(syscalls, rules, partial(self._engine, rules), self.codes, block))
             outcome = Outcome(ExitCode.OK, returned)
         except ActorExit as error:
             syscalls.leave()

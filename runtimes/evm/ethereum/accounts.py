@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, unmask_id
+from bridge.addresses import ETH_ADDRESS_LENGTH, MASK, EthAddress, masked_id, unmask_id
 from bridge.delegations import DELEGATION_PREFIX
 from bridge.evm_state import EvmState
 from hypervisor.address import Address
@@ -20,7 +20,7 @@ from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
 from hypervisor.machine_state import MachineState
 from hypervisor.state_tree import ActorState
-from hypervisor.types import BURNT_FUNDS_ACTOR, INIT_ACTOR, MAX_BALANCE, ActorID
+from hypervisor.types import BURNT_FUNDS_ACTOR, INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
 from runtimes.evm.ethereum.account_keys import (
@@ -116,8 +116,8 @@ class Accounts:
 
     def filecoin_address(self, address: EthAddress) -> Address:
         """Return the Filecoin address of an Ethereum address; a masked ID is the actor's, unless an account exists."""
-        actor = unmask_id(address) if self._masked else None
         delegated = delegated_address(address)
+        actor = unmask_id(address) if self._masked and address.startswith(MASK) else None
         if actor is None or self._tree.lookup_id(delegated) is not None:
             return delegated
         return Address.id(actor)
@@ -205,6 +205,15 @@ class Accounts:
         if not self._tree.credit(BURNT_FUNDS_ACTOR, amount):
             raise Fatal(f"actor f0{BURNT_FUNDS_ACTOR} is missing")
 
+    def prepay(self, actor: ActorID, cost: int, nonce: int) -> None:
+        """Debit a sender, and set its nonce."""
+        state = self._tree.existing(actor)
+        paid = TokenAmount(state.balance - cost)
+        if state.code == self.evm_code:
+            self._journal.set((NONCE, actor), nonce)
+            nonce = state.nonce
+        self._tree.set_actor(actor, ActorState(state.code, state.head, nonce, paid, state.delegated_address))
+
     def nonce(self, actor: ActorID) -> int:
         """Return Ethereum's nonce: the contract's own, or the account's message count."""
         state = self._tree.existing(actor)
@@ -242,9 +251,11 @@ class Accounts:
     def is_empty(self, actor: ActorID) -> bool:
         """Return True if the account is empty: no balance, no nonce, no code (EIP-161)."""
         state = self._tree.existing(actor)
-        if state.code != self.evm_code:
+        if state.balance or state.code != self.evm_code:
             return state.balance == 0 and state.nonce == 0 and state.code in self.account_codes
-        return state.balance == 0 and self.nonce(actor) == 0 and self.code_cid(actor) == EMPTY_CODE
+        nonce = self._journal.get((NONCE, actor))
+        is_new = not (self._contracts.of(state).nonce if nonce is None else nonce)
+        return is_new and self.code_cid(actor) == EMPTY_CODE
 
     def is_alive(self, address: EthAddress) -> bool:
         """Return True if there is a non-empty account at an address."""
@@ -576,8 +587,10 @@ class Accounts:
             return
         before = self._contracts.of(state)
         storage = self._contracts.write_slots(before.storage, slots) if slots else before.storage
-        code, code_hash = self._code(actor)
-        after = replace(before, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=self.nonce(actor))
+        code, code_hash = self._journal.get((CODE, actor)) or (before.bytecode, before.bytecode_hash)
+        nonce = self._journal.get((NONCE, actor))
+        nonce = before.nonce if nonce is None else nonce
+        after = replace(before, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=nonce)
         if after != before or state.head == EMPTY_ARRAY_CID:
             self._tree.set_actor(actor, form(after, state))
 

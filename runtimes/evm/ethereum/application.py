@@ -267,11 +267,16 @@ class Application:
     def _check_sender(self) -> ActorID:
         accounts = self._accounts
         sender = accounts.find(self._sender)
-        self._check_nonce(sender)
-        self._check_funds(accounts.balance(sender))
-        if sender is None:
+        state = None if sender is None else self._machine.state_tree.existing(sender)
+        if sender is None or state is None:
+            self._check_nonce(0)
+            self._check_funds(0)
             return accounts.create_account(self._sender)
-        self._check_code(sender)
+        has_code = state.code not in accounts.account_codes
+        self._check_nonce(accounts.nonce(sender) if has_code else state.nonce)
+        self._check_funds(state.balance)
+        if has_code:
+            self._check_code(sender)
         return sender
 
     def refusals(self) -> list[str]:
@@ -280,15 +285,15 @@ class Application:
         sender = self._accounts.find(self._sender)
         of_sender = validation.names_of_failures(
             (
-                lambda: self._check_nonce(sender),
+                lambda: self._check_nonce(0 if sender is None else self._accounts.nonce(sender)),
                 lambda: self._check_funds(self._accounts.balance(sender)),
                 lambda: self._check_code(sender),
             )
         )
         return validation.refusals(transaction, fork, limits, self._required) + of_sender
 
-    def _check_nonce(self, sender: ActorID | None) -> None:
-        given, nonce = self._transaction.nonce, 0 if sender is None else self._accounts.nonce(sender)
+    def _check_nonce(self, nonce: int) -> None:
+        given = self._transaction.nonce
         if given != nonce:
             low = given < nonce
             refusal = RejectionReason.NONCE_MISMATCH_TOO_LOW if low else RejectionReason.NONCE_MISMATCH_TOO_HIGH
@@ -313,9 +318,7 @@ class Application:
         cost = transaction.gas_limit * self._price
         if transaction.blob_hashes:
             cost += self._blob_fee()
-        if cost:
-            self._accounts.add_balance(sender, -cost)
-        self._accounts.set_nonce(sender, transaction.nonce + 1)
+        self._accounts.prepay(sender, cost, transaction.nonce + 1)
         self._gas.charge("OnIntrinsicGas", self._required[0])
         cap = self._fork.execution_gas_cap
         if cap is not None and self._is_capped:

@@ -98,6 +98,8 @@ class FastEngine:
     def start(self, frame: Frame, host: Host) -> Step:
         self._host, self._code = host, frame.code.data
         host.gas.widen(SLICE)
+        if threading.get_ident() != threading.main_thread().ident:
+            return self._start(frame, host)
         return self._off_the_main_thread(lambda: self._start(frame, host))
 
     def resume(self, outcome: SubcallOutcome) -> Step:
@@ -150,7 +152,7 @@ class FastEngine:
             table.pool.release(instance)
 
     def _off_the_main_thread(self, work: Callable[[], Step]) -> Step:
-        """Run `work` off the main thread, where a signal handler could run inside a guest."""
+        """Run `work`, if this is the main thread, on another one: a signal handler could run inside a guest here."""
         if threading.get_ident() != threading.main_thread().ident:
             return work()
         return self._table.pool.stacks.run(work, lambda: None)
@@ -290,7 +292,8 @@ class FastEngine:
 
     def _frame_end(self, instance: FastInstance, host: Host, status: Status) -> FrameOutcome:
         if status in (Status.SUCCESS, Status.REVERT):
-            self._trace_cost(instance, host)
+            if instance.before is not None:
+                self._trace_cost(instance, host)
             return FrameOutcome(status, instance.read(instance.numbers[0], instance.numbers[1]))
         if host.steps is not None and (instance.before is not None or instance.pause is not None):
             host.steps.step(EvmFault(_FAULTS.get(status, status.name)))

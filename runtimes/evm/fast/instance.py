@@ -162,8 +162,9 @@ class FastInstance:
         self._words[at : at + _WORD] = value.to_bytes(_WORD, "little")
 
     def put_bytes(self, value: bytes, number: int = 0) -> None:
-        """Write big-endian bytes as a word of the mailbox."""
-        self.put(int.from_bytes(value, "big"), number)
+        """Write at most 32 big-endian bytes as a word of the mailbox."""
+        at = number * _WORD
+        self._words[at : at + _WORD] = value[::-1].ljust(_WORD, b"\0")
 
     @property
     def position(self) -> int:
