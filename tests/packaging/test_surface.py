@@ -87,23 +87,33 @@ def test_node_starts_without_importing_abi_coder() -> None:
     assert not loaded_after("import localnet.rpc.server, localnet.network") & {"eth_abi", "pydantic", "eth_account"}
 
 
-def test_node_is_ready_before_explorer_modules_load() -> None:
+NOT_OF_A_PLAIN_NODE = {
+    "explorer": {"fvm_hypervisor.explorer.site", "rich"},
+    "traces": {"bridge.evm_steps", "localnet.traces.ethereum_traces", "localnet.traces.trace_report"},
+    "interfaces of contracts and actors": {"bridge.actor_schemas", "localnet.contracts.artifacts", "store.schema"},
+    "explanations of failures": {"localnet.explanations"},
+    "further methods": {"localnet.rpc.otterscan", "localnet.calls.proofs", "localnet.calls.side_states"},
+    "forks": {"localnet.fork.ethereum_fork", "localnet.fork.forking", "localnet.fork.node_client"},
+    "folders": {"rocksdict", "store.rocks", "localnet.chain.retention"},
+    "proofs and faults": {"hypervisor.kernel.proofs", "hypervisor.consensus_faults"},
+}
+"""Modules that a node in memory loads on first use, by what needs them."""
+
+
+@pytest.mark.parametrize("what", NOT_OF_A_PLAIN_NODE)
+def test_plain_node_is_ready_before_these_modules_load(what: str, plain_node: set[str]) -> None:
+    assert not plain_node & NOT_OF_A_PLAIN_NODE[what]
+
+
+@pytest.fixture(scope="module")
+def plain_node() -> set[str]:
     program = "import localnet.rpc.server, localnet.network, localnet.console, fvm_hypervisor.cli.node\n"
     program += (
-        "import fvm_hypervisor.cli.node_banner, fvm_hypervisor.cli.node_vectors, fvm_hypervisor.explorer.application"
+        "import fvm_hypervisor.cli.node_banner, fvm_hypervisor.cli.node_vectors, fvm_hypervisor.explorer.application\n"
     )
-    assert not loaded_after(program) & {
-        "bridge.actor_schemas",
-        "bridge.evm_steps",
-        "fvm_hypervisor.explorer.site",
-        "localnet.contracts.artifacts",
-        "localnet.explanations",
-        "localnet.rpc.otterscan",
-        "localnet.traces.ethereum_traces",
-        "localnet.traces.trace_report",
-        "rich",
-        "store.schema",
-    }
+    program += "from localnet.rpc.node import Node\n"
+    program += "with localnet.network.Network() as network:\n    Node(network)"
+    return loaded_after(program)
 
 
 @pytest.mark.slow
