@@ -284,10 +284,13 @@ class StateTree:
 
         Additions commute, so they do not conflict when messages are executed in parallel.
         """
-        state = self.get_actor(actor)
+        state = self._actors.get(actor, _UNREAD)
+        if state is _UNREAD:
+            state = self.get_actor(actor)
         if state is None:
             return False
-        self._actors.set(actor, state.with_balance(min(state.balance + amount, MAX_BALANCE)))
+        balance = TokenAmount(min(state.balance + amount, MAX_BALANCE))
+        self._actors.set(actor, ActorState(state.code, state.head, state.nonce, balance, state.delegated_address))
         self._dirty.add(actor)
         return True
 

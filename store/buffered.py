@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from store.blockstore import Blockstore
-from store.cid import DAG_CBOR, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
-from store.links import links_of, links_of_values
+from store.cid import USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
+from store.links import links_of, links_of_values, scanned_links
 from store.rewritten_block import RewrittenBlock
 from store.walk import state_codec, targets
 
@@ -64,7 +64,8 @@ class BufferedStore:
             if type(data) is RewrittenBlock and data.before is not None and data.before not in pending:
                 links = links_of_values(data.fresh)
             else:
-                links = links_of(data, DAG_CBOR if cid.startswith(USUAL_PREFIX) else state_codec(cid))
+                is_usual = cid.startswith(USUAL_PREFIX)
+                links = scanned_links(data) if is_usual else links_of(data, state_codec(cid))
             found[cid] = data if type(data) is bytes else bytes(data)  # drop the rewrite information
             for link in reversed(links):
                 if link in pending:

@@ -104,6 +104,8 @@ def encode(value: Any) -> bytes:
                 length = len(item)
                 parts.append(_BYTES[length] if length < 256 else _long_head(2, length))
                 parts.append(item)
+            elif kind is int and 65_536 <= item < 1 << 32:
+                parts.append(_WORD32.pack(0x1A, item))
             elif kind is int:
                 parts.append(
                     _UINT[item]
@@ -205,10 +207,10 @@ def _long_head(major: int, number: int) -> bytes:
 
 
 def _rarer_integer(value: int) -> bytes:
-    """Return the encoding of an integer that is negative or longer than two bytes."""
+    """Return the encoding of an integer that is negative or longer than four bytes."""
     if value < 0:
         return _NEGATIVE[~value] if value >= -256 else _long_head(1, ~value)
-    return _WORD32.pack(0x1A, value) if value < 1 << 32 else _long_head(0, value)
+    return _long_head(0, value)
 
 
 def _in_key_order(value: dict[Any, Any]) -> list[Any]:

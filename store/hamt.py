@@ -323,7 +323,8 @@ class Hamt:
                 is_node = type(pointer) is _HamtNode
                 parts[index] = link_bytes(self._encode(pointer, written)) if is_node else encode(pointer)
                 fresh.append(parts[index])
-        data = RewrittenBlock.of(node_head(node.bitfield, len(parts)) + b"".join(parts), node.cid, fresh)
+        data = RewrittenBlock(node_head(node.bitfield, len(parts)) + b"".join(parts))
+        data.before, data.fresh = node.cid, fresh
         cid = cid_of(data)
         written.append((node, cid, data, parts))
         return cid

@@ -107,7 +107,10 @@ class HeldStates:
                         data = self._find(cid)
                     if data is not None:
                         blocks[cid] = data
-                        below += _links(cid, data)
+                        # `_links` inlined for the usual block
+                        found = _USUAL_LINK.findall(data) if cid.startswith(USUAL_PREFIX) else None
+                        is_usual = found is not None and len(found) == data.count(_TAG)
+                        below += found if found and is_usual and _END_OF_LONGER_TAG not in data else _links(cid, data)
             todo = below
 
 

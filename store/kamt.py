@@ -274,7 +274,8 @@ class Kamt:
             if part is None:
                 parts[index] = self._pointer_bytes(pointers[index], written)
                 fresh.append(parts[index])
-        data = RewrittenBlock.of(node_head(node.bitfield, len(parts)) + b"".join(parts), node.cid, fresh)
+        data = RewrittenBlock(node_head(node.bitfield, len(parts)) + b"".join(parts))
+        data.before, data.fresh = node.cid, fresh
         cid = cid_of(data)
         written.append((node, cid, data, parts))
         return cid

@@ -43,19 +43,14 @@ def links_of(data: bytes, codec: int) -> list[Cid]:
     Sector commitments are omitted; identity CIDs are replaced by the links inside their digest. Only DAG-CBOR blocks
     have links. Raises CodecError if a DAG-CBOR block is malformed.
     """
-    links: list[Cid] = []
-    if codec == DAG_CBOR:
-        _scan(data, links, _MAX_INLINE)
-    return links
+    return scanned_links(data) if codec == DAG_CBOR else []
 
 
 def links_of_values(values: list[bytes]) -> list[Cid]:
     """Return the links of several encoded values, like `links_of` for a block."""
-    links: list[Cid] = []
     data = b"".join(values)
-    if _LINK in data:  # values encoded by us are valid CBOR: without the tag there is no link
-        _scan(data, links, _MAX_INLINE, len(values))
-    return links
+    # values encoded by us are valid CBOR: without the tag there is no link
+    return scanned_links(data, len(values)) if _LINK in data else []
 
 
 def _step(first: int) -> tuple[int, int]:
@@ -77,8 +72,12 @@ STEPS: Final = tuple(_step(first) for first in range(256))
 """Result of `_step` for each first byte of a CBOR value."""
 
 
-def _scan(data: bytes, links: list[Cid], inline: int, remaining: int = 1) -> None:
-    """Append the links of `remaining` values in a row."""
+def scanned_links(data: bytes, remaining: int = 1, inline: int = _MAX_INLINE) -> list[Cid]:
+    """Return the links of `remaining` DAG-CBOR values in a row, like `links_of`.
+
+    `inline` is the number of identity CIDs that may still be nested.
+    """
+    links: list[Cid] = []
     at = 0
     steps = STEPS
     try:
@@ -101,6 +100,7 @@ def _scan(data: bytes, links: list[Cid], inline: int, remaining: int = 1) -> Non
         raise CodecError("not CBOR: truncated value") from None
     if at != len(data):
         raise CodecError("not CBOR: truncated value or trailing bytes")
+    return links
 
 
 def _long_step(data: bytes, at: int, links: list[Cid], inline: int) -> tuple[int, int]:
@@ -154,7 +154,7 @@ def _visit(data: bytes, at: int, links: list[Cid], inline: int) -> int:
         if parts.codec == DAG_CBOR:
             if inline == 0:
                 raise CodecError("identity CIDs nested too deeply")
-            _scan(parts.digest, links, inline - 1)
+            links += scanned_links(parts.digest, inline=inline - 1)
         return end
     links.append(cid)
     return end

@@ -15,10 +15,3 @@ class RewrittenBlock(bytes):
     """CID of the original block; None if there is none, and all values are fresh."""
     fresh: list[bytes]
     """Encoded values that the original block does not have."""
-
-    @classmethod
-    def of(cls, data: bytes, before: Cid | None, fresh: list[bytes]) -> RewrittenBlock:
-        """Return a block with its original and its fresh values."""
-        revised = cls(data)
-        revised.before, revised.fresh = before, fresh
-        return revised

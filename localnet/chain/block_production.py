@@ -76,7 +76,7 @@ class BlockProduction(NetworkReader):
         """
         if isinstance(raw, BlobTransaction):
             return self._admit(admission.from_blobs(self.machine, raw))
-        return self._admit(admission.from_raw(self.machine, octets(raw, "a transaction")))
+        return self._admit(admission.from_raw(self.chain.machine, octets(raw, "a transaction")))
 
     def submit_together(self, transactions: Iterable[bytes | Callable[[], bytes]]) -> list[bytes | Exception]:
         """Add a client's batch of signed Ethereum transactions; return a hash or an error for each.
@@ -166,7 +166,7 @@ class BlockProduction(NetworkReader):
         return candidate_of(executed)
 
     def _admit(self, candidate: Candidate) -> bytes:
-        sender = admission.check(self.machine, candidate, self.base_fee)
+        sender = admission.check(self.chain.machine, candidate, self.chain.head.next_base_fee)
         admission.check_price(candidate, self.chain.head.next_settings.min_gas_price)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
@@ -228,7 +228,7 @@ class BlockProduction(NetworkReader):
             self.mempool.drop(candidate)
             _LOG.warning("transaction 0x%s is dropped: %s", candidate.hash.hex(), refused)
         self._clock.block_made(tipset.timestamp)
-        self.mempool.drop_passed(lambda sender: nonce_of(self.machine, sender))
+        self.mempool.drop_passed(partial(nonce_of, self.chain.machine))
         if _LOG.isEnabledFor(logging.INFO):
             for receipt in self.chain.index.receipts(tipset):
                 _LOG.info("%s", receipt)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bridge.blob_sidecars import BlobSidecar
@@ -141,10 +142,7 @@ class Chain(ChainReader):
         Candidates that cannot be executed now (nonce, funds, fee cap) are omitted; see the tipset's `transactions`.
         Raises Fatal and store errors; the chain is then unchanged.
         """
-
-        def make() -> Tipset:
-            return self._apply_change(lambda: self._produce(candidates, timestamp, null_rounds))
-
+        make = partial(self._apply_change, partial(self._produce, list(candidates), timestamp, null_rounds))
         # Each message of such a block would go to a thread that is fit for its guests, and back.
         return self.machine.stacks.on_one_thread(make) if self.rules.features.has_filecoin_blocks else make()
 
@@ -170,15 +168,16 @@ class Chain(ChainReader):
             self._enter(head)
             raise
 
-    def _produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int) -> Tipset:
+    def _produce(self, candidates: list[Candidate], timestamp: int, null_rounds: int) -> Tipset:
         parent, self.executing = self.head, None
         self.refused.clear()
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
         settings, circulating = self.settings_after(parent), self._circulating(parent.state)
         work = begin_epoch(self.machine, self.record, parent, height, timestamp, settings, circulating)
-        # As on the network, messages with BLS signatures come first in a block.
-        ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
+        ordered = candidates
+        if len(candidates) > 1:  # as on the network, messages with BLS signatures come first in a block
+            ordered = sorted(candidates, key=lambda each: each.message.signature.type is not SignatureType.BLS)
         executions: list[tuple[Execution, int]] = []
         started = None
         if self.start_block is not None and self.rules.access_list is None:  # workers do not record accesses
@@ -277,7 +276,8 @@ class Chain(ChainReader):
         blocks = BufferedStore(MemoryStore())
         tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions, implicit)
         for execution in (*executions, *implicit):
-            put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
+            if execution.events:
+                put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
         entries = {**tipset_entries(tipset, executions, implicit), **self.states.entries_with(height)}
         if sidecars:
             entries.update(blob_entries(sidecars))

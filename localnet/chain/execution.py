@@ -214,7 +214,7 @@ def apply_pending(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
 
 
 def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
-    gas = result.gas
+    gas, events = result.gas, result.events
     address_of = partial(address_of_actor, machine.state_tree)
     is_linked = machine.context.network.receipts is Receipts.ALL
     return Execution(
@@ -226,7 +226,9 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
         receipt=result.receipt_with_message(candidate.message.cid()) if is_linked else result.receipt,
         paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
         events=tuple(
-            Emitted(event.emitter, emitter_address(event.emitter, address_of), event.entries) for event in result.events
+            [Emitted(event.emitter, emitter_address(event.emitter, address_of), event.entries) for event in events]
+            if events
+            else ()
         ),
         words=result.reason or result.message,
         block_gas=result.block_gas,

@@ -78,7 +78,8 @@ class NetworkReader:
     @property
     def least_fee(self) -> TokenAmount:
         """Minimum fee cap of the next tipset in attoFIL per gas."""
-        return max(self.base_fee, self.chain.head.next_settings.min_gas_price or TokenAmount(0))
+        head = self.chain.head
+        return max(head.next_base_fee, head.next_settings.min_gas_price or TokenAmount(0))
 
     @property
     def suggested_premium(self) -> TokenAmount:

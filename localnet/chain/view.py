@@ -16,7 +16,6 @@ from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
-from hypervisor.message import Message
 from hypervisor.state_tree import StateOrigin
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import earlier_tipset
@@ -129,7 +128,11 @@ class ChainReader:
 
         `implicit` are the implicit messages that have receipts (`implicit_executions`). No block lists them.
         """
-        messages = put_messages(blocks, [execution.message for execution in executions])
+        signed, hashes = [], []
+        for execution in executions:
+            signed.append(execution.message)
+            hashes.append(execution.hash)
+        messages = put_messages(blocks, signed)
         for execution in implicit:
             blocks.put(execution.message.cid(), execution.message.message.to_cbor())
         merged = merge_receipts(height - parent.height - 1, executions, implicit) if implicit else executions
@@ -142,7 +145,8 @@ class ChainReader:
         bids = []
         execution_gas = state_gas = blob_gas = 0
         for execution in executions:
-            bids.append(_bid(execution.message.message))
+            message = execution.message.message
+            bids.append(GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap))
             if execution.block_gas is None:
                 execution_gas += execution.receipt.gas_used
             else:
@@ -170,7 +174,7 @@ class ChainReader:
             receipts=put_receipts(blocks, [execution.receipt for execution in merged]),
             gas_used=gas_used,
             bloom=bloom([log for execution in executions if execution.events for log in execution.logs()]),
-            transactions=tuple([execution.hash for execution in executions]),
+            transactions=tuple(hashes),
             settings=settings,
             next_settings=next_settings,
             blob_gas_used=blob_gas,
@@ -291,7 +295,3 @@ class ChainView(ChainReader):
 
     def _circulating(self, state: Cid) -> TokenAmount:
         return self._supply
-
-
-def _bid(message: Message) -> GasBid:
-    return GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap)

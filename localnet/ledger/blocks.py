@@ -49,7 +49,7 @@ class BlockHeader:
         """Return the sixteen fields of the tuple; the settings take the place of the election proof."""
         return [
             self.producer.to_bytes(), [ticket(self.height)], [1, self.settings],
-            [[self.height, beacon_entry(self.height)]], [], [LinkedCid(parent) for parent in self.parents],
+            [[self.height, beacon_entry(self.height)]], [], [*map(LinkedCid, self.parents)],
             encode_bigint(self.height), self.height, LinkedCid(self.parent_state), LinkedCid(self.parent_receipts),
             LinkedCid(self.messages), None, self.timestamp, None, 0, encode_bigint(self.base_fee),
         ]  # fmt: skip

@@ -122,7 +122,8 @@ class NetworkRecord:
 
     def network_at(self, epoch: int) -> NetworkVersion:
         """Return the network version of an epoch's messages, with the overlay."""
-        number = self.upgrades.version_at(epoch)
+        upgrades = self.upgrades
+        number = upgrades.version_at(epoch) if upgrades.planned else upgrades.first
         row = NETWORK_VERSIONS.get(number) if self.overlay is None else None  # cached, because every call needs it
         return network_version(number, self.overlay) if row is None else row
 

@@ -256,7 +256,7 @@ def tipset_entries(
     for position, execution in (*enumerate(executions), *enumerate(implicit, _FIRST_IMPLICIT_POSITION)):
         entries[_execution_key(tipset.height, position)] = execution.encode(logs, gas)
         entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + position.to_bytes(4, "big")
-        logs += len(execution.logs())
+        logs += len(execution.logs()) if execution.events else 0
         gas += execution.receipt.gas_used
     return entries
 

@@ -26,7 +26,6 @@ from hypervisor.message import Receipt, SignedMessage
 from hypervisor.printed import bytes_text, cid_text, one_line, show_fil
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
-from localnet.ledger.blocks import block_hash
 from localnet.ledger.call_tree import TransactionTree
 from store.cid import Cid
 from store.codec import decode, encode, unlink
@@ -97,7 +96,7 @@ class Tipset:
     @property
     def hash(self) -> bytes:
         """The Ethereum block hash."""
-        return block_hash(self.key)
+        return bytes(self.key[-32:])  # `block_hash` inlined
 
     def in_execution_order(self, explicit: Sequence[T], implicit: Sequence[T]) -> list[T]:
         """Return items of the tipset's explicit and implicit messages in the order of their receipts.

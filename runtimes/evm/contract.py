@@ -279,7 +279,7 @@ class EvmContract:
     def _load(self, root: Cid) -> None:
         state = self._read(root)
         self._saved_root = root
-        if self.is_dead(state):
+        if state.tombstone is not None and self.is_dead(state):
             return
         self.bytecode = state.bytecode
         self.bytecode_hash = state.bytecode_hash

@@ -196,4 +196,9 @@ class Syscalls:
         """Charge for work that is not a syscall."""
         if self.gas.granted:
             self.gas.put_back()
-        self.kernel.gas.charge(name, milligas)
+        gas = self.kernel.gas
+        used = gas.used + milligas
+        if gas.tracer is None and used <= gas.limit:
+            gas.used = used
+        else:
+            gas.charge(name, milligas)
