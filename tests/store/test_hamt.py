@@ -97,6 +97,16 @@ def _flushed(tree: Hamt, store: MemoryStore, *, reopen: bool) -> Hamt:
     return Hamt(store, root) if reopen else tree
 
 
+def test_several_values_are_set_like_one_by_one() -> None:
+    together, one_by_one = Hamt(MemoryStore()), Hamt(MemoryStore())
+    entries = [(bytes([number % 7, number]), number) for number in range(40)] + [(b"\0\0", "again")]
+    together.set_all(entries)
+    for key, value in entries:
+        one_by_one.set(key, value)
+    assert dict(together.items()) == dict(entries)
+    assert together.flush() == one_by_one.flush()
+
+
 def test_ten_thousand_entries_come_and_go() -> None:
     store = MemoryStore()
     tree = Hamt(store)
