@@ -147,13 +147,7 @@ def fork_source(
     offline: bool,
 ) -> ForkSource | None:
     """Return the fork that the options select, or None. Raises InvalidInput."""
-    from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
-    from localnet.fork.forking import ForkSource
-    from localnet.fork.node_client import redacted_url
-    from localnet.fork.request_options import RequestOptions
-    from localnet.fork.request_options import headers as parsed_headers
-    from localnet.ledger.genesis import MAX_CHAIN_ID
 
     if url is None:
         if block is not None or transaction is not None:
@@ -163,6 +157,13 @@ def fork_source(
         if chain_id is not None:
             raise InvalidInput(f"--fork-chain-id {chain_id} is the chain ID of a forked network: pass --fork-url too")
         return None
+    from hypervisor.argument_checks import whole_number
+    from localnet.fork.forking import ForkSource
+    from localnet.fork.node_client import redacted_url
+    from localnet.fork.request_options import RequestOptions
+    from localnet.fork.request_options import headers as parsed_headers
+    from localnet.ledger.genesis import MAX_CHAIN_ID
+
     if chain_id is not None:
         whole_number(chain_id, "a chain id", 1, MAX_CHAIN_ID)
     if transaction is not None and not re.fullmatch(r"0x[0-9a-fA-F]{64}", transaction):

@@ -110,14 +110,16 @@ def network_options(
     Without such an epoch, the network has the base version until a request upgrades it. A network that `forks` another
     has that one's version. Raises InvalidInput.
     """
-    from fvm_hypervisor.drafts import allow_draft, named_draft
     from hypervisor.opening import load_overlay
 
     plan = parse_upgrades(upgrades)
-    draft = named_draft(network, overlay)
-    if draft is None:
+    if network is None or not network.endswith(".toml"):
         version = None if network is None else parsed_network(network)
         return {"network": version, "overlay": load_overlay(overlay), "upgrades": plan, "bundle": bundle}
+    from fvm_hypervisor.drafts import allow_draft, named_draft  # with what builds actors: loaded for drafts only
+
+    draft = named_draft(network, overlay)
+    assert draft is not None, "the name ends in .toml"
     allow_draft(draft, trust=trust)
     numbers = [each[0] if isinstance(each, tuple) else each for each in plan.values()]
     is_planned = draft.number in numbers
