@@ -486,16 +486,10 @@ class StateTree:
         """Undo everything since the mark and close the transaction."""
         self._actors.rollback(mark[0])
         self._resolved.rollback(mark[1])
-        self._close()
+        self.commit()
 
     def commit(self) -> None:
         """Close the transaction; its writes become part of the enclosing one."""
-        if self._transactions == 1:
-            self._close()
-        else:
-            self._transactions -= 1
-
-    def _close(self) -> None:
         self._transactions -= 1
         if self._transactions == 0:
             self._actors.forget_log()
