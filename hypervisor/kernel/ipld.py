@@ -139,20 +139,16 @@ class IpldBlockOps:
         # return
         return self._registry.add(block)
 
-    def read(self, block_id: int, offset: int, length: int) -> tuple[bytes, int]:
-        """Return bytes of a block, fewer than `length` at its end, and the block's size.
-
-        Errors: ILLEGAL_ARGUMENT, INVALID_HANDLE.
-        """
+    def read(self, block_id: int, offset: int, length: int) -> bytes:
+        """Return bytes of a block, fewer than `length` at its end. Errors: ILLEGAL_ARGUMENT, INVALID_HANDLE."""
         # check
         if offset + length > _MAX_I32:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"offset {offset} + length {length} exceeds 2^31 - 1")
-        block = self._registry.get(block_id).data
-        data = block[offset : offset + length]
+        data = self._registry.get(block_id).data[offset : offset + length]
         # charge
         self._calls.gas.charge("OnBlockRead", self._calls.prices.memory_copy_per_byte * len(data))
         # return
-        return data, len(block)
+        return data
 
     def stat(self, block_id: int) -> BlockStat:
         """Return codec and size of a block. Errors: INVALID_HANDLE."""

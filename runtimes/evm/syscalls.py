@@ -70,7 +70,7 @@ class Syscalls:
 
     def read(self, block: BlockId, size: int) -> bytes:
         """Read an open block."""
-        return self._pay().ipld.read(block, 0, size)[0]
+        return self._pay().ipld.read(block, 0, size)
 
     def open(self, cid: Cid) -> bytes:
         """Open and read a block of reachable state."""

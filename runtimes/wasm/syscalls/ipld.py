@@ -28,10 +28,10 @@ def block_read(call: Caller, block: int, offset: int, buffer: int, length: int) 
     # check
     call.memory.check(buffer, length)
     # charge and do
-    data, size = call.kernel.ipld.read(block, offset, length)
+    data = call.kernel.ipld.read(block, offset, length)
     call.memory.write(buffer, data)
     # return
-    return I32_RESULT.pack(size - (offset + length))
+    return I32_RESULT.pack(len(call.kernel.ipld.block(block).data) - (offset + length))
 
 
 def block_stat(call: Caller, block: int) -> bytes:
