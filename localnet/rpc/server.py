@@ -24,7 +24,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hypervisor.deep_stack import Stacks
-from hypervisor.errors import InvalidInput
+from hypervisor.errors import InvalidInput, RuntimeUnavailable
 from hypervisor.gil import GIL_POLICY
 from localnet.network import Network
 from localnet.rpc.access import Access
@@ -166,8 +166,16 @@ class Server:
             self._socket.close()
 
     async def _background(self) -> None:
-        load = asyncio.to_thread(self._executors.dispatcher.methods.load_all, lambda: self._server.should_exit)
+        load = asyncio.to_thread(self._load_rest)
         await asyncio.gather(load, self._node.interval.run(self._mine), self._keep_house())
+
+    def _load_rest(self) -> None:
+        """Load the other methods, and the runtime of native actors, which the first block of most networks calls."""
+        self._executors.dispatcher.methods.load_all(lambda: self._server.should_exit)
+        machine = self.network.machine
+        if not self._server.should_exit:
+            with contextlib.suppress(RuntimeUnavailable):  # the first call of a native actor reports it
+                machine.registry.runtime_for(machine.manifest.code("cron"))
 
     async def _keep_house(self) -> None:
         """Collect garbage in short steps between requests. A repeated failure is logged once."""
