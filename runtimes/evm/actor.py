@@ -128,7 +128,12 @@ class EvmInvocation:
             raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"only f0{actor} may call this method")
 
     def address(self) -> EthAddress:
-        """Return the contract's own Ethereum address."""
+        """Return the Ethereum address of the contract, or of the account for which it runs code."""
+        calls = self.kernel.calls
+        if calls.lent_code is not None and calls.lent_code.hosted is not None:
+            depth, account = calls.lent_code.hosted
+            if depth == calls.depth:
+                return EthAddress(account)
         return self.syscalls.eth_address(self.kernel.context.receiver)
 
 
