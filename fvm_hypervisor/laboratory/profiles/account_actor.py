@@ -30,7 +30,7 @@ from fvm_hypervisor.laboratory.profiles.delegated_calls import (
 )
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import put_cbor
 from hypervisor.blocks import Block, scan_links
-from hypervisor.call import Call, CallResult
+from hypervisor.call import Call, CallResult, LentCode
 from hypervisor.call_manager import CallManager, CallRules
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import to_milligas
@@ -53,7 +53,8 @@ class ActorCalls(AccountCalls):
 
     def __init__(self, inner: CallRules, variant: DelegationVariant) -> None:
         super().__init__(inner, variant)
-        self.lent_code = replace(self.lent_code, delegate_calls=False)
+        self._lent = LentCode(variant.selfdestruct_pays, delegate_calls=False)
+        self.lent_code = self._lent
 
     def _invoke_account(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
         """Intercept a contract's call of an account with a delegate; code that runs for an account is not intercepted.
@@ -88,7 +89,7 @@ class ActorCalls(AccountCalls):
         before = account.stored_slots or Kamt(calls.machine.store, None).flush()
         _set_storage(calls, call.from_, own, before)
         usual = calls.lent_code
-        calls.lent_code = replace(self.lent_code, hosted=(calls.depth, ethereum_address(calls, actor)))
+        calls.lent_code = replace(self._lent, hosted=(calls.depth, ethereum_address(calls, actor)))
         try:
             result = calls.invoke(self._run_call(calls, call, call.from_, code, calldata), call.from_, host)
         finally:

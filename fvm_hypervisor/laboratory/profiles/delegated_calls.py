@@ -158,7 +158,7 @@ class AccountCalls:
         self._variant = variant
         self._outer: Call | None = None
         """The call that ApplyAndCall is making, which does not belong to code running in its sender's name."""
-        self.lent_code: LentCode = LentCode(variant.selfdestruct_pays)
+        self.lent_code: LentCode | None = LentCode(variant.selfdestruct_pays)
 
     def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
         return self._inner.resolve(calls, call)
