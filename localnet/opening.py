@@ -262,7 +262,7 @@ class Opening:
         origin: Origin | EthereumFork | None,
     ) -> Hypervisor:
         """Return the machine; a fork's has the rules of its original network, including labs."""
-        network, evm, record = self.settings.network, self.settings.evm, index.network()
+        network, evm, record = self.settings.version, self.settings.evm, index.network()
         forked, hardfork = None if origin is None else ETHEREUM, self.settings.hardfork
         if isinstance(origin, Origin):
             forked = origin.point.rules

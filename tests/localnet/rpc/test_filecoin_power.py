@@ -58,7 +58,7 @@ def change(network: Network, actor: int, fields: dict[int, Any]) -> None:
     network.chain.keep_changes()
 
 
-def claim(network: Network, powers: Mapping[int, tuple[int, int]], above: int) -> None:
+def claim(network: Network, powers: Mapping[ActorID, tuple[int, int]], above: int) -> None:
     """Set raw and adjusted power of miners, and the number of miners above the minimum."""
     machine = network.machine
     state = machine.state_tree.get_actor(POWER_ACTOR)
