@@ -33,6 +33,7 @@ from store.buffered import BufferedStore
 from store.cid import Cid
 from store.codec import link
 from store.rocks import RocksStore
+from store.roots import SPILLED
 from tests.hypervisor.migration_run import PLANTED_COUNT, PROJECT, forgetful, peak
 from tests.hypervisor.random_states import ACTORS, EPOCHS, States, manifest_of, random_state
 
@@ -175,15 +176,22 @@ def migrate(folder: Path, version: int, forget: bool = False) -> dict[str, float
         root = Cid(base.metadata(_HEAD) or b"")
         before, started = resident(), process_time()
         tree, rows = StateTree(store, root), (NETWORK_VERSIONS[version - 1], NETWORK_VERSIONS[version])
-        after = migrate_state(tree, old, new, *rows, EPOCHS[version])
+        spilled = 0
+
+        def spill(_: int) -> None:
+            nonlocal spilled
+            spilled += len(store.pending)
+            store.spill(base)
+
+        after = migrate_state(tree, old, new, *rows, EPOCHS[version], progress=spill)
         migrated = process_time()
         blocks = store.reachable(after)
-        base.commit(blocks, {_HEAD: after})
+        base.commit(blocks, {_HEAD: after, SPILLED: None})
         return {
             "migration": migrated - started,
             "commit": process_time() - migrated,
             "memory": peak() - before,
-            "blocks": len(blocks),
+            "blocks": spilled + len(blocks),
         }
 
 
