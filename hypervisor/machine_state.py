@@ -280,9 +280,10 @@ class MachineState:
     def spill(self, buffer: BufferedStore) -> None:
         """Move the blocks of this machine's buffer, and of another one over it, to the store if that is in a folder.
 
-        The next `flush` commits a root; until then a collection keeps the blocks. A store in memory is left unchanged.
+        The next `flush` commits a root; until then a collection keeps the blocks. A store in memory is left unchanged,
+        and so is one that was opened for reading.
         """
-        if isinstance(self.base, SpillStore):
+        if isinstance(self.base, SpillStore) and self.base.is_writable:
             self._has_spilled = True
             self.store.spill(self.base)
             buffer.spill(self.base)

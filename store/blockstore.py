@@ -156,6 +156,10 @@ class Store(Blockstore, Protocol):
 class SpillStore(Store, Protocol):
     """A durable store that takes the blocks of a large state before its root exists."""
 
+    @property
+    def is_writable(self) -> bool:
+        """True unless the store was opened for reading."""
+
     def spill(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Store blocks durably. Collections keep them until a commit deletes the metadata entry `spilled`."""
 

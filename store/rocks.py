@@ -160,6 +160,11 @@ class RocksStore:
         """Store blocks durably, in one batch."""
         self.commit(blocks, {})
 
+    @property
+    def is_writable(self) -> bool:
+        """True unless the store was opened for reading."""
+        return not self._read_only
+
     def spill(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Store blocks durably before their root exists, in one batch; collections keep them.
 

@@ -223,6 +223,16 @@ def test_blocks_under_those_of_another_buffer_are_stored_with_them(machine: Hype
     read_everything(machine)
 
 
+@pytest.mark.slow
+def test_folder_opened_for_reading_is_left_unchanged(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with Hypervisor.open(folder, network=28) as machine:
+        fill(machine)
+        machine.flush()
+    with RocksStore.open(folder, read_only=True) as reader, Hypervisor.open(store=reader) as machine:
+        assert upgrade(machine) == plain_root()
+
+
 def test_stores_in_memory_and_of_readers_get_no_blocks_early(tmp_path: Path) -> None:
     RocksStore.open(tmp_path / "state").close()
     with RocksStore.open(tmp_path / "state", read_only=True) as reader:

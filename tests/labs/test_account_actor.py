@@ -221,7 +221,7 @@ class TestAuthorizations:
         assert stage.apply_as(stage.bob, masked_id(ActorID(7)), stage.authorize(stage.bob, NOTES, 2), value=2)[0]
 
     def test_any_caller_may_deliver_an_authorization_with_a_call_of_its_own(self, stage: ActorStage) -> None:
-        """The actor checks no caller, so whoever holds a signature chooses the call that its signer pays."""
+        """The actor checks no caller, so the holder of a signature chooses the call that its signer pays."""
         params = ApplyAndCallParams((stage.authorize(stage.bob, NOTES),), STRANGER.address, 5, b"").encode()
         before = stage.balance(stage.bob.address)
         result = stage.machine.apply_implicit(
