@@ -278,10 +278,10 @@ class MachineState:
         self.advance(network=network)
 
     def spill(self, buffer: BufferedStore) -> None:
-        """Move the blocks of this machine's buffer, and of another one over it, to the store if that is in a folder.
+        """Move the blocks of this machine's buffer and of a buffer over it to a store in a folder.
 
-        The next `flush` commits a root; until then a collection keeps the blocks. A store in memory is left unchanged,
-        and so is one that was opened for reading.
+        The next `flush` commits a root; until then a collection keeps the blocks. Stores in memory and stores opened
+        for reading are not changed.
         """
         if isinstance(self.base, SpillStore) and self.base.is_writable:
             self._has_spilled = True
