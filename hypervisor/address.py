@@ -9,6 +9,7 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from hypervisor.errors import AddressError
@@ -126,7 +127,7 @@ class Address:
 
     def actor_id(self) -> ActorID | None:
         """Return the actor ID of an ID address, else None."""
-        return ActorID(decode_uleb128(self.payload)[0]) if self.protocol is Protocol.ID else None
+        return id_of_payload(self.payload) if self.protocol is Protocol.ID else None
 
     def namespace(self) -> int | None:
         """Return the namespace of an f4 address, else None."""
@@ -149,6 +150,12 @@ class Address:
             body, prefix = self.subaddress(), f"{self.namespace()}f"
         check = _checksum(self.to_bytes())
         return f"f{self.protocol:d}{prefix}" + base64.b32encode(body + check).decode().lower().rstrip("=")
+
+
+@lru_cache(4096)
+def id_of_payload(payload: bytes) -> ActorID:
+    """Return the actor ID in the payload of an ID address. Cached, since each message looks up several."""
+    return ActorID(decode_uleb128(payload)[0])
 
 
 def _check_payload(protocol: Protocol, payload: bytes) -> bytes:

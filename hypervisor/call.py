@@ -46,12 +46,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class LentCode:
-    """Rules for accounts that run a contract's code in their own context.
-
-    If `selfdestruct_pays`, SELFDESTRUCT pays out the account's balance; it never deletes the account.
-    """
+    """Rules for accounts that run a contract's code."""
 
     selfdestruct_pays: bool
+    """True if SELFDESTRUCT pays out the account's balance; it never deletes the account."""
+    delegate_calls: bool = True
+    """True if DELEGATECALL of an account runs its delegate's code."""
+    hosted: tuple[int, bytes] | None = None
+    """Depth of the call in which a contract runs code for an account, and the account's Ethereum address."""
 
 
 class CallResult(NamedTuple):

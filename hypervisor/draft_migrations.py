@@ -49,6 +49,11 @@ def allow_migration(source: bytes, file: str) -> None:
     _ALLOWED[digest] = file, function
 
 
+def is_allowed(digest: str) -> bool:
+    """Return True if this process may run the migration with this digest."""
+    return digest in _ALLOWED
+
+
 def run_draft_migration(digest: str, context: MigrationContext) -> None:
     """Run a migration. Raises InvalidInput if it fails, or if this process may not run it."""
     file, function = _allowed(digest, context.version)

@@ -31,10 +31,10 @@ from hypervisor.state_tree import ActorState, StateOrigin, StateTree
 from hypervisor.stream_settings import StreamSettings
 from hypervisor.tracing import Flushed, Tracer
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
-from store.blockstore import NOTHING, Blockstore, HeadMoved, Store
+from store.blockstore import NOTHING, Blockstore, HeadMoved, SpillStore, Store
 from store.buffered import BufferedStore
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
-from store.roots import HEAD, INSTALLED
+from store.roots import HEAD, INSTALLED, SPILLED
 from store.storage import Storage
 
 
@@ -100,6 +100,8 @@ class MachineState:
         self.manifest = self._load_manifest()
         self.registry = settings.registry(self.manifest, self.store)
         self._installed = settings.installed
+        self._has_spilled = False
+        """True if blocks were moved to the store before their root (`spill`)."""
         self._all_installed: tuple[tuple[Cid, ...], Cid | None, frozenset[Cid]] = ((), None, frozenset())
 
     def _tree(self, root: Cid) -> StateTree:
@@ -206,10 +208,12 @@ class MachineState:
                 HEAD: root,
                 MACHINE: machine_record(self.context),
                 INSTALLED: installed_record(self._installed),
+                **({SPILLED: None} if self._has_spilled else {}),
             },
             index,
         )
         self.store.clear()
+        self._has_spilled = False
         if self.tracer is not None:
             self.tracer.event(Flushed(root, len(blocks)))
         return root
@@ -253,16 +257,36 @@ class MachineState:
         reward actor at network version 29. `progress` is called with the number of actors processed. Raises
         InvalidInput if none of the new actors runs contracts, or if the state cannot be migrated; in these cases
         nothing changes.
+
+        The blocks of a large state are moved to a store in a folder at intervals, so memory does not depend on the
+        number of actors.
         """
         before, epoch, tree = self.context.network, self.context.epoch, self.state_tree
+
+        def spilling(actors: int) -> None:
+            self.spill(self.store)
+            if progress is not None:
+                progress(actors)
+
         actors = self.manifest if manifest is None else manifest
         if manifest is not None:
             learn_actors(self.registry, manifest, self.store)
-            tree = self._tree(migrate_state(tree, self.manifest, manifest, before, network, epoch, streams, progress))
+            tree = self._tree(migrate_state(tree, self.manifest, manifest, before, network, epoch, streams, spilling))
         if migrates_draft(before.number, network):
-            tree = self._tree(migrate_draft(tree, actors, network, epoch, progress))
+            tree = self._tree(migrate_draft(tree, actors, network, epoch, spilling))
         self.state_tree, self.manifest = tree, actors
         self.advance(network=network)
+
+    def spill(self, buffer: BufferedStore) -> None:
+        """Move the blocks of this machine's buffer and of a buffer over it to a store in a folder.
+
+        The next `flush` commits a root; until then a collection keeps the blocks. Stores in memory and stores opened
+        for reading are not changed.
+        """
+        if isinstance(self.base, SpillStore) and self.base.is_writable:
+            self._has_spilled = True
+            self.store.spill(self.base)
+            buffer.spill(self.base)
 
     # --- actor logs -------------------------------------------------------------------------------------------
 

@@ -100,15 +100,19 @@ def rehearse(
     epoch: int,
     streams: StreamSettings | None,
     draft: NetworkVersion | None = None,
+    spill: Callable[[BufferedStore], None] | None = None,
 ) -> None:
     """Run the migrations to `versions` on a copy of a state. Raises InvalidInput if they are not possible.
 
-    `manifest` is that of the state's actors, and `draft` a draft version with a migration, or None.
+    `manifest` is that of the state's actors, and `draft` a draft version with a migration, or None. `spill` is called
+    at intervals with the buffer of the copy, which it may empty.
     """
-    copy = StateTree(BufferedStore(tree.store), tree.flush())
-    _run(versions, copy, manifest, epoch, streams, None)
+    buffer = BufferedStore(tree.store)
+    copy = StateTree(buffer, tree.flush())
+    progress = None if spill is None else lambda _: spill(buffer)
+    _run(versions, copy, manifest, epoch, streams, progress)
     if draft is not None:
-        migrate_draft(copy, manifest, draft, epoch)
+        migrate_draft(copy, manifest, draft, epoch, progress)
 
 
 def migrate_draft(

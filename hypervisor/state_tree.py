@@ -13,10 +13,10 @@ from typing import Protocol as TypingProtocol
 
 from cbor2 import CBORTag
 
-from hypervisor.address import Address, Protocol
+from hypervisor.address import Address, Protocol, id_of_payload
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.leb128 import decode_uleb128, encode_uleb128
+from hypervisor.leb128 import encode_uleb128
 from hypervisor.printed import cid_text, one_line, show_fil
 from hypervisor.types import INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
 from hypervisor.undo_map import UndoMap
@@ -72,9 +72,8 @@ class ActorState:
         # `Address.to_bytes`, `store.codec.link` and `encode_bigint` inlined, since this runs for every changed actor
         address, amount = self.delegated_address, int(self.balance)
         delegated = None if address is None else bytes((address.protocol,)) + address.payload
-        short = 0 <= amount < 1 << 256
-        magnitude = amount.to_bytes((amount.bit_length() + 7) // 8, "big") if short else b""
-        balance = (b"\0" + magnitude if amount else b"") if short else encode_bigint(amount)
+        balance = b"\0" + amount.to_bytes((amount.bit_length() + 7) // 8, "big") if amount > 0 else b""
+        balance = encode_bigint(amount) if amount < 0 or amount >= 1 << 256 else balance
         code, head = CBORTag(LINK_TAG, b"\x00" + self.code), CBORTag(LINK_TAG, b"\x00" + self.head)
         return [code, head, self.nonce, balance, delegated]
 
@@ -381,7 +380,7 @@ class StateTree:
     def lookup_id(self, address: Address) -> ActorID | None:
         """Return the actor ID of an address, or None. An ID address returns its ID, whether it exists or not."""
         if address.protocol is Protocol.ID:
-            return _id_of(address.payload)
+            return id_of_payload(address.payload)
         if self.origin is not None:
             return self._lookup_with(self.origin, address)
         known = self._resolved.get(address)
@@ -589,12 +588,6 @@ def _is_id(number: Any) -> bool:
 def _unreadable(what: str, error: Exception) -> Fatal:
     """Return a Fatal error for missing or malformed parts of the state."""
     return Fatal(f"{what} cannot be read: {error}")
-
-
-@lru_cache(4096)
-def _id_of(payload: bytes) -> ActorID:
-    """Return the actor ID in the payload of an ID address."""
-    return ActorID(decode_uleb128(payload)[0])
 
 
 @lru_cache(4096)

@@ -22,6 +22,17 @@ from store.varint import write_uvarint
 
 EXTENSION: Final = "fvm_hypervisor_proofs"
 _ID_BYTES: Final = 32
+_NI_SEALS: Final = range(15, 20)
+"""Types of non-interactive seals (FIP-0090)."""
+_MAX_AGGREGATED: Final = 819
+_MAX_AGGREGATED_NI: Final = 65
+"""Maximum number of sectors in an aggregate, interactive or not.
+
+The published keys verify at most 8,192 SNARKs (filecoin-proofs caches.rs, `FIP0013_MAX_SNARKS`), and a seal of 32 GiB
+has 10 of them, a non-interactive one 126. Source: builtin-actors runtime/src/runtime/policy.rs.
+"""
+_MAX_AGGREGATE_BYTES: Final = 81_960
+"""Maximum size of an aggregate proof (policy.rs, `MAX_AGGREGATED_PROOF_SIZE`)."""
 
 _Result = TypeVar("_Result")
 SectorFields = tuple[int, bytes, bytes, bytes, bytes]
@@ -119,7 +130,13 @@ class StorageProofs(FaultVerifier):
         )
 
     def verify_aggregate_seals(self, info: bytes) -> bool:
+        """Verify an aggregate of seals. Raises ExternError for more sectors or bytes than a miner may submit."""
         miner, seal_type, aggregate_type, proof, sectors = read_proof_input(info, AGGREGATE)
+        most = _MAX_AGGREGATED_NI if seal_type in _NI_SEALS else _MAX_AGGREGATED
+        if len(sectors) > most:
+            raise ExternError(f"an aggregate of {len(sectors)} seals of type {seal_type}: at most {most} are verified")
+        if len(proof) > _MAX_AGGREGATE_BYTES:
+            raise ExternError(f"an aggregate proof of {len(proof)} bytes: at most {_MAX_AGGREGATE_BYTES} are verified")
         try:
             fields = [_sector(*each) for each in sectors]
         except ValueError as error:

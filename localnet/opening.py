@@ -275,7 +275,7 @@ class Opening:
         origin: Origin | EthereumFork | None,
     ) -> Hypervisor:
         """Return the machine; a fork's has the rules of its original network, including labs."""
-        network, evm, record = self.settings.network, self.settings.evm, index.network()
+        network, evm, record = self.settings.version, self.settings.evm, index.network()
         forked, hardfork = None if origin is None else ETHEREUM, self.settings.hardfork
         if origin is not None:
             from localnet.fork.ethereum_fork import EthereumFork

@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
+from hypervisor.installed import INSTALL_AGAIN, registered
 from hypervisor.opening import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile
@@ -23,6 +24,9 @@ from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
 
 if TYPE_CHECKING:
     from localnet.fork.forking import ForkSource
+
+_DRAFTS: Final = "hypervisor.drafts"
+"""Entry-point group of the function that reads a draft's file, in a package above this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +45,8 @@ class NetworkSettings:
 
     bundle: Bundle | str | Path | None = None
     """Bundle of built-in actors, or its CAR file (default: this project's own). Stored."""
-    network: int | None = None
-    """Network version (default: the newest one, or the newest one that the bundle supports). Stored."""
+    network: int | str | Path | None = None
+    """Network version, or the file of a draft of one (default: the newest that the bundle supports). Stored."""
     overlay: Overlay | str | Path | None = None
     """Changes to prices and rules of network versions, or their file (`hypervisor.overlay_file`). Stored."""
     rules: str | None = None
@@ -96,13 +100,28 @@ class NetworkSettings:
     """Number of processes that execute a block's messages (`hypervisor.parallel`). Results do not depend on it."""
 
     def with_options(self, options: dict[str, Any]) -> NetworkSettings:
-        """Return these settings with some fields replaced. Raises TypeError for an unknown name, and InvalidInput."""
+        """Return these settings with some fields replaced, and a draft's file by the settings that it chooses.
+
+        Raises TypeError for an unknown name, and InvalidInput.
+        """
         known = [each.name for each in fields(self)]
         unknown = [name for name in options if name not in known]
         if unknown:
             raise TypeError(f"Network has no setting {unknown[0]!r}; expected one of {', '.join(known)}")
-        if isinstance(version := options.get("network"), str):
-            raise InvalidInput(
-                f"network version {version!r} is not a number such as 29; open a draft with `hypervisor node --network`"
-            )
-        return replace(self, **options)
+        changed = replace(self, **options)
+        return _under_draft(changed) if isinstance(changed.network, str | Path) else changed
+
+    @property
+    def version(self) -> int | None:
+        """Network version by its number, once a draft's file is resolved by `with_options`."""
+        if isinstance(self.network, str | Path):
+            raise InvalidInput(f"the draft {self.network} is not resolved: pass the settings to Network")
+        return self.network
+
+
+def _under_draft(settings: NetworkSettings) -> NetworkSettings:
+    """Return the settings that a draft's file chooses. Raises InvalidInput."""
+    for reader in registered(group=_DRAFTS):
+        chosen: NetworkSettings = reader.load()(settings)
+        return chosen
+    raise InvalidInput(f"no reader of draft versions is registered: {INSTALL_AGAIN}")

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from store.cid import Cid, cid_of, show
 from store.codec import decode, encode
@@ -150,6 +150,18 @@ class Store(Blockstore, Protocol):
 
     def close(self) -> None:
         """Release the underlying resources. Closing twice is allowed."""
+
+
+@runtime_checkable
+class SpillStore(Store, Protocol):
+    """A durable store that takes the blocks of a large state before its root exists."""
+
+    @property
+    def is_writable(self) -> bool:
+        """True unless the store was opened for reading."""
+
+    def spill(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        """Store blocks durably. Collections keep them until a commit deletes the metadata entry `spilled`."""
 
 
 def check_expected(store: Store, expected: Mapping[bytes, bytes | None]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from store.blockstore import Blockstore
+from store.blockstore import Blockstore, SpillStore
 from store.cid import USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
 from store.links import links_of, links_of_values, scanned_links
 from store.rewritten_block import RewrittenBlock
@@ -73,6 +73,15 @@ class BufferedStore:
                 elif link[:_PREFIX] not in _USUAL:
                     state_codec(link)
         return list(found.items())
+
+    def spill(self, store: SpillStore) -> None:
+        """Move all buffered blocks to a store, to bound memory while a state is rewritten.
+
+        Every block that a buffered one links to must be in the buffer or in the base; `reachable` relies on it.
+        """
+        if self.pending:
+            store.spill((cid, bytes(data)) for cid, data in self.pending.items())
+            self.pending.clear()
 
     def forget_after(self, count: int) -> None:
         """Drop all but the first `count` blocks; blocks are ordered by their first `put`."""

@@ -37,13 +37,14 @@ from store.blockstore import (
     StoreReadOnly,
     check_expected,
 )
-from store.cid import Cid
+from store.cid import Cid, cid_of
+from store.codec import encode, link
 from store.marks import MARK_SUBTREE, Collection, Marks
 from store.packed import pack, unpack
 from store.rocks_batch import Batch
 from store.rocks_logs import check_logs
 from store.rocks_settings import database_options, family_options, store_error
-from store.roots import IMPORT, metadata_roots
+from store.roots import IMPORT, SPILLED, metadata_roots
 from store.walk import Walk
 
 BLOCKS: Final = "blocks"
@@ -133,6 +134,8 @@ class RocksStore:
             self._marks.resume()
             self._count = folders.CommitCount(self.path)
             self._count.write(self.commits)
+            if self.metadata(SPILLED) is not None:  # of a process that was killed
+                self.commit((), {SPILLED: None})
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -156,6 +159,22 @@ class RocksStore:
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Store blocks durably, in one batch."""
         self.commit(blocks, {})
+
+    @property
+    def is_writable(self) -> bool:
+        """True unless the store was opened for reading."""
+        return not self._read_only
+
+    def spill(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        """Store blocks durably before their root exists, in one batch; collections keep them.
+
+        They are listed under the metadata entry `spilled`. The commit of the root deletes the entry. After a kill, the
+        next opening deletes it, and the next collection drops the blocks.
+        """
+        written, before = dict(blocks), self.metadata(SPILLED)
+        names = encode([None if before is None else link(Cid(before)), [link(cid) for cid in written]])
+        listed = cid_of(names)
+        self.commit([*written.items(), (listed, names)], {SPILLED: listed})
 
     def commit(
         self,

@@ -4,6 +4,7 @@
     storage/NAME    the state of one actor (`store.storage`)
     pin/NAME        a state that a user pinned under a name
     installed       DAG-CBOR; the blocks it links to
+    spilled         a list of the blocks of a state whose root is not written yet (`RocksStore.spill`)
 
 A chain passes the further states that it retains to the collector (`store.collector`).
 """
@@ -23,6 +24,7 @@ HEAD: Final = b"head"
 STORAGE_PREFIX: Final = b"storage/"
 PIN_PREFIX: Final = b"pin/"
 INSTALLED: Final = b"installed"
+SPILLED: Final = b"spilled"
 IMPORT: Final = b"import"
 """Position of an interrupted CAR import (`store.transfer`); not a root."""
 
@@ -41,7 +43,7 @@ def metadata_roots(metadata: Mapping[bytes, bytes | None]) -> Iterator[Cid]:
         if value is None:
             continue
         try:
-            if key == HEAD or key.startswith((STORAGE_PREFIX, PIN_PREFIX)):
+            if key in (HEAD, SPILLED) or key.startswith((STORAGE_PREFIX, PIN_PREFIX)):
                 if len(value) != USUAL_LENGTH or not value.startswith(USUAL_PREFIX):
                     split_cid(value)
                 yield Cid(value)

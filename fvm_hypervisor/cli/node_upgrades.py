@@ -10,7 +10,6 @@ import typer
 from fvm_hypervisor.cli.options import parsed_network
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.drafts import DraftVersion
     from hypervisor.bundle import Bundle
     from hypervisor.stream_settings import StreamSettings
 
@@ -106,9 +105,7 @@ def network_options(
 ) -> dict[str, Any]:
     """Return the settings of a network that options choose: version, overlay, planned upgrades and bundle.
 
-    A draft's last epoch of its base version becomes a planned upgrade, unless `upgrades` has the draft's number.
-    Without such an epoch, the network has the base version until a request upgrades it. A network that `forks` another
-    has that one's version. Raises InvalidInput.
+    A draft's file chooses all of them (`fvm_hypervisor.drafts.draft_options`). Raises InvalidInput.
     """
     from hypervisor.opening import load_overlay
 
@@ -116,37 +113,16 @@ def network_options(
     if network is None or not network.endswith(".toml"):
         version = None if network is None else parsed_network(network)
         return {"network": version, "overlay": load_overlay(overlay), "upgrades": plan, "bundle": bundle}
-    from fvm_hypervisor.drafts import allow_draft, named_draft  # with what builds actors: loaded for drafts only
+    from fvm_hypervisor.drafts import (  # with what builds actors: loaded for drafts only
+        allow_draft,
+        draft_options,
+        named_draft,
+    )
 
     draft = named_draft(network, overlay)
     assert draft is not None, "the name ends in .toml"
     allow_draft(draft, trust=trust)
-    numbers = [each[0] if isinstance(each, tuple) else each for each in plan.values()]
-    is_planned = draft.number in numbers
-    starts_with_draft = draft.epoch == 0 and not is_planned
-    if draft.epoch and not is_planned:
-        plan[draft.epoch] = draft.number
-    if draft.bundle is not None:
-        plan = {at: (draft.number, draft.bundle) if each == draft.number else each for at, each in plan.items()}
-    upgraded = [each[1] for each in plan.values() if isinstance(each, tuple) and each[0] == draft.number]
-    for named in upgraded or ([] if bundle is None else [bundle]):
-        _check_bundle(named, draft)
-    return {
-        "network": None if forks and not starts_with_draft else draft.number if starts_with_draft else draft.base,
-        "overlay": draft.overlay,
-        "upgrades": plan,
-        "bundle": bundle or (draft.bundle if starts_with_draft else None),
-    }
-
-
-def _check_bundle(named: Bundle | str | Path, draft: DraftVersion) -> None:
-    """Raise InvalidInput if a bundle on the command line has actors that import syscalls the draft disables."""
-    from fvm_hypervisor.drafts.syscalls import check_syscalls
-    from hypervisor.bundle import Bundle
-
-    disabled = str(dict(draft.overlay.rules).get("disabled_syscalls", ""))
-    if disabled and named is not draft.bundle:
-        check_syscalls(named if isinstance(named, Bundle) else Bundle.open(named), disabled.split(","))
+    return draft_options(draft, plan, bundle, forks=forks)
 
 
 def parse_upgrades(entries: list[str] | None) -> dict[int, int | tuple[int, Bundle | str | Path]]:

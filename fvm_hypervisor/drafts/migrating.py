@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from fvm_hypervisor.drafts.reading import DraftMigration, DraftVersion
 from fvm_hypervisor.soltest.consent import ConsentNeeded, trusted_projects
-from hypervisor.draft_migrations import allow_migration, migration_digest
+from hypervisor.draft_migrations import allow_migration, is_allowed, migration_digest
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,11 +17,11 @@ R = TypeVar("R")
 def allow_draft(draft: DraftVersion, *, trust: bool) -> None:
     """Load the migration of a draft version, if it has one, so that this process can upgrade to the version.
 
-    `trust` is the user's consent for this process. Raises ConsentNeeded if there is neither this consent nor one by
-    `hypervisor trust`, and InvalidInput for a migration that cannot be loaded.
+    `trust` is the user's consent for this process, which later calls need not repeat. Raises ConsentNeeded if there is
+    neither this consent nor one by `hypervisor trust`, and InvalidInput for a migration that cannot be loaded.
     """
     migration = draft.migration
-    if migration is None:
+    if migration is None or is_allowed(migration_digest(migration.source)):
         return
     known = trusted_projects().get(str(migration.path.resolve()))
     if not trust and known != migration_digest(migration.source):

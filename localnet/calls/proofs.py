@@ -16,6 +16,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from localnet.state.contract_state import nonce_of, state_with_storage, storage_of
 from store.cid import Cid, split_cid
+from store.keccak import keccak
 from store.paths import Path, PathStep, prove
 
 _ACTORS, _HEAD = PathStep("1"), PathStep("1")
@@ -72,8 +73,12 @@ def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -
         )
     code_hash, storage, proved = EMPTY_CODE_HASH, bytes(32), _no_slots(slots)
     evm_state = state_with_storage(machine, actor)
+    account = None if evm_state is None else evm_state.account
+    if account is not None:
+        code_hash = bytes(keccak(account.code))
     if evm_state is not None and evm_state.storage is not None:
-        code_hash = EvmState.decode(machine.store.get(actor.head)).bytecode_hash
+        if account is None:
+            code_hash = EvmState.decode(machine.store.get(actor.head)).bytecode_hash
         storage = split_cid(evm_state.storage).digest
         proved = tuple(_slot(machine, root, path, address, slot) for slot in slots)
     proof = _proof(machine, root, path)

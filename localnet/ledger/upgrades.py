@@ -248,5 +248,5 @@ def rehearse_upgrades(
             new = manifests.get(upgrade.actors) or Manifest.load(machine.store, upgrade.actors)
             migrations = migrations_between(old, new, network_version(before, overlay), row)
         if state is not None and upgrade not in known.planned:
-            rehearse(state, migrations, old, upgrade.epoch, upgrade.streams, draft)
+            rehearse(state, migrations, old, upgrade.epoch, upgrade.streams, draft, machine.spill)
         old, state = new, None if migrations or draft else state

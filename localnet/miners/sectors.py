@@ -14,6 +14,7 @@ from hypervisor.errors import InvalidInput
 from store.amt import MAX_INDEX, Amt
 from store.bitfield import BitfieldError, decode_members
 from store.blockstore import Blockstore, get_object
+from store.cid import Cid
 from store.codec import unlink
 
 _MAX_PARTITION_SECTORS: Final = 10_000
@@ -28,6 +29,8 @@ class Partition:
 
     deadline: int
     index: int
+    expirations: Cid
+    """Root of the queue of sectors by the epoch of their expiration."""
     all: frozenset[int]
     terminated: frozenset[int]
     faulty: frozenset[int]
@@ -64,7 +67,24 @@ def _partitions_of(store: Blockstore, deadline: dict[str, Any], number: int) -> 
     for index, raw in Amt(store, unlink(deadline["partitions"])).items():
         fields = schema.read("Partition", raw)
         names = ("sectors", "terminated", "faults", "recoveries", "unproven")
-        yield Partition(number, index, *(_members(fields[name], _MAX_PARTITION_SECTORS) for name in names))
+        sets = [_members(fields[name], _MAX_PARTITION_SECTORS) for name in names]
+        yield Partition(number, index, unlink(fields["expirations_epochs"]), *sets)
+
+
+def sector_expiration(store: Blockstore, state: dict[str, Any], number: int) -> tuple[int | None, int | None]:
+    """Return the epochs at which a sector expires on time and early, as its partition's queue has them.
+
+    Both are None for a sector that is in no queue, because it was terminated or never existed. Raises InvalidInput.
+    """
+    for partition in partitions(store, state):
+        if number in partition.all:
+            queue = list(Amt(store, partition.expirations).items())
+            on_time, early = (
+                next((epoch for epoch, sets in queue if number in _members(sets[kind], _MAX_PARTITION_SECTORS)), None)
+                for kind in (0, 1)
+            )
+            return on_time, early
+    return None, None
 
 
 def active_sectors(store: Blockstore, state: dict[str, Any]) -> list[int]:

@@ -11,10 +11,12 @@ from bridge.actor_schemas import actor_schema
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.leb128 import encode_uleb128
+from hypervisor.machine import Hypervisor
 from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID
 from localnet.rpc.actor_states import shown, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
+from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.lotus_values import HEAD, TipsetKey, filecoin_address, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
@@ -23,6 +25,8 @@ from store.codec import unlink
 from store.hamt import Hamt
 from store.varint import read_uvarint
 
+_BALANCE_BITS = 6
+"""Bit width of the market's tables of balances."""
 _NO_STATE = {"SectorNumber": 0, "SectorStartEpoch": -1, "LastUpdatedEpoch": -1, "SlashEpoch": -1}
 """State of a deal that is not activated."""
 
@@ -58,22 +62,54 @@ def verifier_status(node: NodeReader, verifier: Address, key: TipsetKey = HEAD) 
 
 def storage_deal(node: NodeReader, number: int, key: TipsetKey = HEAD) -> dict[str, Any]:
     """Return the proposal and the state of a deal. Error 1 if there is none."""
-    machine, schema = machine_at(node, key), actor_schema("storagemarket")
-    state = state_fields(machine, actor_of(machine, Address.id(MARKET_ACTOR)))
+    machine, state = _market(node, key)
     fields = Amt(machine.store, unlink(state["proposals"])).get(number) if number <= MAX_INDEX else None
     if fields is None:
         raise RpcError(LOTUS_ERROR, f"deal {number} not found: it is not yet published, or was removed at its end")
-    proposal = shown(schema, "DealProposal", schema.read("DealProposal", fields))
-    proposal["PieceCID"] = proposal.pop("PieceCid")
-    active = Amt(machine.store, unlink(state["states"])).get(number)
-    kind = "DealState" if "provider_sectors" in state else "DealStateV10"
+    return _deal(state, fields, Amt(machine.store, unlink(state["states"])).get(number))
+
+
+def market_deals(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """Return the proposals and states of all deals in the market, by ID."""
+    machine, state = _market(node, key)
+    states = dict(Amt(machine.store, unlink(state["states"])).items())
+    proposals = Amt(machine.store, unlink(state["proposals"])).items()
+    return {str(number): _deal(state, fields, states.get(number)) for number, fields in proposals}
+
+
+def market_participants(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, dict[str, str]]:
+    """Return the escrow and its locked part, in attoFIL, of each address with a balance in the market."""
+    machine, state = _market(node, key)
+    escrow, locked = (
+        Hamt(machine.store, unlink(state[name]), _BALANCE_BITS) for name in ("escrow_table", "locked_table")
+    )
     return {
-        "Proposal": {**proposal, "Label": next(iter(proposal["Label"].values()))},
-        "State": _NO_STATE if active is None else {**_NO_STATE, **shown(schema, kind, schema.read(kind, active))},
+        address_json(Address.from_bytes(owner)): {
+            "Escrow": str(decode_bigint(amount)),
+            "Locked": str(decode_bigint(locked.get(owner) or b"")),
+        }
+        for owner, amount in escrow.items()
     }
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _market(node: NodeReader, key: TipsetKey) -> tuple[Hypervisor, dict[str, Any]]:
+    machine = machine_at(node, key)
+    return machine, state_fields(machine, actor_of(machine, Address.id(MARKET_ACTOR)))
+
+
+def _deal(market: dict[str, Any], proposal: Any, active: Any) -> dict[str, Any]:
+    """Return a deal from the items of the market's arrays; `active` is None before its activation."""
+    schema = actor_schema("storagemarket")
+    found = shown(schema, "DealProposal", schema.read("DealProposal", proposal))
+    found["PieceCID"] = found.pop("PieceCid")
+    kind = "DealState" if "provider_sectors" in market else "DealStateV10"
+    return {
+        "Proposal": {**found, "Label": next(iter(found["Label"].values()))},
+        "State": _NO_STATE if active is None else {**_NO_STATE, **shown(schema, kind, schema.read(kind, active))},
+    }
 
 
 def _entries(node: NodeReader, owner: Address, key: TipsetKey, field: str, kind: str) -> dict[str, Any]:
@@ -111,4 +147,6 @@ METHODS = (
     Method("Filecoin.StateGetAllocation", (filecoin_address, unsigned, optional(tipset)), get_allocation, reads=True),
     Method("Filecoin.StateVerifierStatus", (filecoin_address, optional(tipset)), verifier_status, reads=True),
     Method("Filecoin.StateMarketStorageDeal", (unsigned, optional(tipset)), storage_deal, reads=True),
+    Method("Filecoin.StateMarketDeals", (optional(tipset),), market_deals, reads=True),
+    Method("Filecoin.StateMarketParticipants", (optional(tipset),), market_participants, reads=True),
 )

@@ -6,6 +6,7 @@ actors. Shapes: lotus api/types.go.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any, Final
 
 from bridge.actor_schemas import actor_schema
@@ -70,7 +71,33 @@ def state_miner_power(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict
     number = Address.id(id_of(machine, miner))
     miner_of(machine, number)
     own, total = claimed_power(machine, number)
-    return {"MinerPower": _power(*own), "TotalPower": _power(*total), "HasMinPower": own[0] > 0}
+    return {"MinerPower": _power(*own), "TotalPower": _power(*total), "HasMinPower": has_min_power(machine, number)}
+
+
+def has_min_power(machine: Hypervisor, miner: Address) -> bool:
+    """Return True if the power of a miner, by its f0 address, meets the minimum for consensus.
+
+    The power actor decides. With four or more miners above the minimum, a miner needs the minimum of the actor's
+    policy; with fewer, any power.
+    """
+    if _claims(machine).get(miner.to_bytes()) is None:
+        return False
+    _, meets = _ask(machine, POWER_ACTOR, "MinerRawPower", encode(miner.actor_id()))
+    return bool(meets)
+
+
+def power_claims(machine: Hypervisor) -> list[tuple[Address, int, int]]:
+    """Return the miners with raw power that meets the minimum for consensus: f0 address, raw and adjusted power.
+
+    Ascending by raw power. Since every miner with more power than another one meets the minimum if that one does, the
+    power actor is asked about few of them.
+    """
+    found = [
+        (Address.from_bytes(owner), decode_bigint(claim[1]), decode_bigint(claim[2]))
+        for owner, claim in _claims(machine).items()
+    ]
+    found.sort(key=lambda claim: claim[1])
+    return found[bisect_left(found, True, key=lambda claim: has_min_power(machine, claim[0])) :]
 
 
 def claimed_power(machine: Hypervisor, miner: Address) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -26,7 +26,7 @@ from localnet.miners.mining import lookback_tipset, winning_post_seed, winning_s
 from localnet.miners.sectors import active_sectors, sector_info
 from localnet.rpc.actor_states import read_linked, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
-from localnet.rpc.filecoin_miners import claimed_power, miner_of
+from localnet.rpc.filecoin_miners import claimed_power, has_min_power, miner_of
 from localnet.rpc.filecoin_state import id_of, machine_at, state_account_key
 from localnet.rpc.lotus_shapes import bytes_json, cid_json, header_fields_json
 from localnet.rpc.lotus_values import (
@@ -128,11 +128,12 @@ def get_base_info(node: NodeReader, miner: Address, height: int, key: TipsetKey)
     chosen = sector_info(earlier.store, old_state, sectors[winning_sector(number, seed, len(sectors))])
     assert chosen is not None, "an active sector has information"
     own, total = claimed_power(earlier, Address.id(number))
+    claim, _ = claimed_power(machine, Address.id(number))
     state = state_fields(machine, actor)
     info = read_linked(machine, actor, "MinerInfo", state["info"])
     eligible = (
-        own[0] > 0
-        and claimed_power(machine, Address.id(number))[0][1] > 0
+        has_min_power(earlier, Address.id(number))
+        and claim[1] > 0
         and decode_bigint(state["fee_debt"]) == 0
         and base.height > info["consensus_fault_elapsed"]
     )

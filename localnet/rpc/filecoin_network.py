@@ -8,12 +8,14 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, Final
 
+from hypervisor.bundle_library import release_of
+from hypervisor.machine import Hypervisor
 from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, versions_after, versions_between
 from hypervisor.overlay import Overlay
 from localnet.ledger.upgrades import Upgrades
 from localnet.rpc.filecoin_node import BLOCK_DELAY
 from localnet.rpc.methods import Method
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 
 _EARLIER_HEIGHTS: Final = {
     "Breeze": -1, "Smoke": -1, "Ignition": -2, "Refuel": -3, "Tape": -4, "Assembly": -5, "Liftoff": -6, "Kumquat": -7,
@@ -28,9 +30,12 @@ _DRAFT: Final = "Xx"
 _TAMPING: Final = "BreezeGasTampingDuration"
 _NEVER: Final = 9_999_999_999
 """The height of an upgrade that is not planned."""
-_MIN_POWER: Final = {"mainnet": 10 << 40, "calibrationnet": 32 << 30}
+_MIN_POWER: Final = {"mainnet": 10 << 40, "calibrationnet": 32 << 30, "butterflynet": 2 << 30}
 _DEVELOPMENT_POWER: Final = 2048
-"""Minimum power in bytes for consensus on development networks; `_MIN_POWER` has that of other networks by name."""
+"""Minimum power in bytes for consensus of other bundles; `_MIN_POWER` has that of a release by its network.
+
+Source: builtin-actors runtime/src/runtime/policy.rs and the features of each release in its Makefile.
+"""
 _CHALLENGE_DELAY: Final = dict.fromkeys(("mainnet", "calibrationnet"), 150)
 _DEVELOPMENT_DELAY: Final = 10
 """Epochs between the pre-commitment and the proof of a sector."""
@@ -47,12 +52,22 @@ def state_get_network_params(node: Node) -> dict[str, Any]:
     return {
         "NetworkName": record.name,
         "BlockDelaySecs": BLOCK_DELAY,
-        "ConsensusMinerMinPower": str(_MIN_POWER.get(record.name, _DEVELOPMENT_POWER)),
+        "ConsensusMinerMinPower": str(minimum_power(node, node.network.machine)),
         "PreCommitChallengeDelay": _CHALLENGE_DELAY.get(record.name, _DEVELOPMENT_DELAY),
         "ForkUpgradeParams": heights(record.upgrades, record.overlay),
         "Eip155ChainID": node.network.chain_id,
         "GenesisTimestamp": first.timestamp,
     }
+
+
+def minimum_power(node: NodeReader, machine: Hypervisor) -> int:
+    """Return the minimum power for consensus in bytes, which the release of the built-in actors determines.
+
+    For actors that are no release, the name of the network decides.
+    """
+    release = release_of(machine.manifest.root)
+    name = node.network.chain.record.name if release is None else release.network
+    return _MIN_POWER.get(name, _DEVELOPMENT_POWER)
 
 
 def heights(upgrades: Upgrades, overlay: Overlay | None = None) -> dict[str, int]:

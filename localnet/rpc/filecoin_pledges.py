@@ -11,11 +11,14 @@ from localnet.chain.supply import supply_of
 from localnet.miners.pledge import Conditions, Estimate, initial_pledge, sector_power
 from localnet.rpc.actor_states import state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
+from localnet.rpc.filecoin_network import minimum_power
 from localnet.rpc.filecoin_state import actor_of, machine_at
 from localnet.rpc.lotus_values import HEAD, TipsetKey, epoch, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 
+_DEPOSITS_SINCE: Final = 27
+"""Network version that introduced the deposit for a miner's creation."""
 _MARGIN: Final = (110, 100)
 """Lotus adds a tenth, since the network may change before a message is executed."""
 
@@ -34,6 +37,17 @@ def state_initial_pledge(node: Node, duration: int, size: int, verified: int, ke
             raise RpcError(LOTUS_ERROR, text)
     pledge = initial_pledge(_conditions(node, key), sector_power(size, duration, verified))
     return str(pledge * _MARGIN[0] // _MARGIN[1])
+
+
+def state_creation_deposit(node: Node, key: TipsetKey = HEAD) -> str:
+    """Return the deposit in attoFIL for the creation of a miner; 0 before network version 27 (FIP-0077).
+
+    It is the pledge for a tenth of the minimum power for consensus.
+    """
+    machine = machine_at(node, key)
+    if machine.context.network.number < _DEPOSITS_SINCE:
+        return "0"
+    return str(initial_pledge(_conditions(node, key), minimum_power(node, machine) // 10))
 
 
 def _conditions(node: Node, key: TipsetKey) -> Conditions:
@@ -57,6 +71,7 @@ def _estimate(fields: Any) -> Estimate:
 
 
 METHODS = (
+    Method("Filecoin.StateMinerCreationDeposit", (optional(tipset),), state_creation_deposit),
     Method(
         "Filecoin.StateMinerInitialPledgeForSector",
         (epoch, unsigned, unsigned, optional(tipset)),

@@ -135,6 +135,18 @@ def sector_partition(node: NodeReader, miner: Address, number: int, key: TipsetK
     raise RpcError(LOTUS_ERROR, f"sector {number} not due at any deadline")
 
 
+def sector_expiration(node: NodeReader, miner: Address, number: int, key: TipsetKey = HEAD) -> dict[str, int]:
+    """Return the epochs at which a sector expires on time or, if it is faulty, early; 0 for the other one.
+
+    Error 1 if the sector is terminated or in no partition.
+    """
+    machine, state = _state(node, miner, key)
+    on_time, early = sectors.sector_expiration(machine.store, state, number)
+    if on_time is None and early is None:
+        raise RpcError(LOTUS_ERROR, f"failed to find sector {number}")
+    return {"OnTime": on_time or 0, "Early": early or 0}
+
+
 def allocated(node: NodeReader, miner: Address, key: TipsetKey = HEAD) -> list[int]:
     """Return the set of sector numbers that a miner has used."""
     return _allocated(node, miner, key) or [0]
@@ -210,6 +222,9 @@ METHODS = (
     ),
     Method(
         "Filecoin.StateSectorPartition", (filecoin_address, unsigned, optional(tipset)), sector_partition, reads=True
+    ),
+    Method(
+        "Filecoin.StateSectorExpiration", (filecoin_address, unsigned, optional(tipset)), sector_expiration, reads=True
     ),
     Method("Filecoin.StateMinerAllocated", (filecoin_address, optional(tipset)), allocated, reads=True),
     Method(

@@ -1,6 +1,7 @@
-"""Methods that have no meaning on Filecoin. Each error gives the reason.
+"""Methods that have no meaning on Filecoin, and those of fast finality (F3), which does not run here.
 
-Without these rows, tools would treat the node as outdated. Code: -32004 (EIP-1474).
+Without these rows, tools would treat the node as outdated. Code: -32004 (EIP-1474), with the reason. Methods of F3
+have the code and text of Lotus without F3 (api/api_errors.go, `ErrF3Disabled`).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from localnet.rpc.errors import NOT_SUPPORTED, RpcError
+from localnet.rpc.errors import F3_DISABLED, NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import anything, as_quantity
@@ -56,9 +57,20 @@ UNDER_ETHEREUMS_RULES: Final = frozenset({
 """Methods that are available under Ethereum's rules (`block_control`, `fork_config`, `access_lists`)."""
 
 
-def _refusal(reason: str) -> Callable[..., None]:
+F3_REASON: Final = "f3 is disabled"
+F3_METHODS: Final = tuple(
+    f"Filecoin.F3{name}"
+    for name in (
+        "GetCertificate", "GetLatestCertificate", "GetManifest", "GetF3PowerTable", "GetF3PowerTableByInstance",
+        "GetOrRenewParticipationTicket", "GetProgress", "IsRunning", "ListParticipants", "Participate",
+    )
+)  # fmt: skip
+"""Refused methods of F3, in Lotus and Forest; `localnet.rpc.filecoin_f3` has the other one."""
+
+
+def _refusal(reason: str, code: int = NOT_SUPPORTED) -> Callable[..., None]:
     def refuse(node: Node, first: Any = None, second: Any = None, third: Any = None) -> None:
-        raise RpcError(NOT_SUPPORTED, reason)
+        raise RpcError(code, reason)
 
     refuse.__doc__ = f"Refused: {reason}."
     return refuse
@@ -78,4 +90,5 @@ METHODS = (
         for name, reason in REASONS.items()
         if name not in UNDER_ETHEREUMS_RULES
     ),
+    *(Method(name, (optional(anything),) * 3, _refusal(F3_REASON, F3_DISABLED), inline=True) for name in F3_METHODS),
 )

@@ -7,9 +7,10 @@ here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from bridge.delegations import DelegatingAccount, delegating_account_at
 from bridge.evm_state import EvmState, evm_state_at
 from bridge.params import DelegateCallParams
 from hypervisor.address import Address
@@ -32,6 +33,8 @@ class ContractState:
     bytecode: Cid | None
     storage: Cid | None
     nonce: int
+    account: DelegatingAccount | None = None
+    """State of an account that stores its own delegation, whose code has no block."""
 
 
 _NOTHING: Final = ContractState(None, None, 0)
@@ -54,6 +57,9 @@ def state_with_storage(machine: Hypervisor, actor: ActorState) -> ContractState 
     """
     if actor.code != machine.manifest.code("ethaccount"):
         return contract_state(machine, actor)
+    account = delegating_account_at(machine.store, actor.head)
+    if account is not None:
+        return ContractState(None, account.stored_slots, actor.nonce, account)
     state = evm_state_at(machine.store, actor.head)
     return None if state is None else ContractState(state.bytecode, state.storage, state.nonce)
 
@@ -66,7 +72,9 @@ def code_of(machine: Hypervisor, address: Address) -> bytes:
 
 
 def code_of_contract(machine: Hypervisor, state: ContractState) -> bytes:
-    """Return the runtime code of a contract's state."""
+    """Return the runtime code of a contract's state, or an account's designator."""
+    if state.account is not None:
+        return state.account.code
     return b"" if state.bytecode is None else machine.store.get(state.bytecode)
 
 
@@ -97,17 +105,22 @@ def put_contract_state(
 ) -> Cid:
     """Return a head with new code or words in some slots (0 clears one); None leaves the code unchanged."""
     store = machine.store
-    if code is None:
-        code = b"" if state.bytecode is None else store.get(state.bytecode)
     storage = machine.state_tree.words(EMPTY_KAMT if state.storage is None else state.storage)
     for slot, value in (slots or {}).items():
         storage.set(slot, value)
+    if code is None:
+        if state.account is not None:
+            return _put(machine, replace(state.account, storage=storage.flush()).encode())
+        code = code_of_contract(machine, state)
     bytecode = cid_of(code, RAW)
     store.put(bytecode, code)
     changed = EvmState(bytecode, bytes(keccak(code)), storage.flush(), None, state.nonce, None)
-    block = changed.encode("TRANSIENT" in machine.context.network.evm)
+    return _put(machine, changed.encode("TRANSIENT" in machine.context.network.evm))
+
+
+def _put(machine: Hypervisor, block: bytes) -> Cid:
     head = cid_of(block)
-    store.put(head, block)
+    machine.store.put(head, block)
     return head
 
 

@@ -22,13 +22,12 @@ from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID
 from localnet.fork.remote_accounts import RemoteWords
 from localnet.rules.installed import rules_of
-from localnet.state.contract_state import nonce_of_actor, state_with_storage
-from store.cid import RAW, Cid, cid_of
+from localnet.state.contract_state import code_of_contract, nonce_of_actor, state_with_storage
+from store.cid import Cid
 from store.kamt import EMPTY_KAMT, Kamt
 from store.words import StoredWords
 
 _SAME: Final = "="
-_NO_CODE: Final = cid_of(b"", RAW)
 _T = TypeVar("_T")
 
 
@@ -38,7 +37,7 @@ class _Account:
 
     balance: int
     nonce: int
-    code: Cid | None
+    code: bytes | None
     storage: Cid | None
 
 
@@ -80,9 +79,12 @@ class StateDiff:
         if actor is None:
             return None
         state = state_with_storage(self._machine, actor)
-        code, storage = (None, None) if state is None else (state.bytecode, state.storage or EMPTY_KAMT)
+        code: bytes | None = None
+        if state is not None and (state.bytecode is not None or state.account is not None):
+            code = code_of_contract(self._machine, state)
+        storage = None if state is None else state.storage or EMPTY_KAMT
         if self._every_account_has_code:
-            code, storage = code or _NO_CODE, storage or EMPTY_KAMT
+            code, storage = code or b"", storage or EMPTY_KAMT
         return _Account(actor.balance, nonce_of_actor(self._machine, actor), code, storage)
 
     def _account_diff(self, before: _Account | None, after: _Account | None) -> dict[str, Any]:
@@ -93,12 +95,9 @@ class StateDiff:
         return {
             "balance": delta(lambda account: account.balance, hex),
             "nonce": delta(lambda account: account.nonce, hex),
-            "code": delta(lambda account: account.code, self._code_text),
+            "code": delta(lambda account: account.code, lambda code: f"0x{code.hex()}"),
             "storage": self._storage_diff(*(None if each is None else each.storage for each in (before, after))),
         }
-
-    def _code_text(self, code: Cid) -> str:
-        return "0x" if code == _NO_CODE else f"0x{self._machine.store.get(code).hex()}"
 
     def _storage_diff(self, before: Cid | None, after: Cid | None) -> dict[str, Any]:
         """Return the changed slots. Those of a new account are added, those of a deleted one removed."""

@@ -128,8 +128,12 @@ class EvmInvocation:
             raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"only f0{actor} may call this method")
 
     def address(self) -> EthAddress:
-        """Return the contract's own Ethereum address."""
-        return self.syscalls.eth_address(self.kernel.context.receiver)
+        """Return the Ethereum address of the contract, or of the account for which it runs code."""
+        kernel = self.syscalls.kernel
+        lent = kernel.calls.lent_code
+        if lent is not None and lent.hosted is not None and lent.hosted[0] == kernel.calls.depth:
+            return EthAddress(lent.hosted[1])
+        return self.syscalls.eth_address(kernel.context.receiver)
 
 
 def invoke_method(invocation: EvmInvocation) -> BlockId:
@@ -256,7 +260,7 @@ def _run(
         code=code,
         calldata=calldata,
         caller=caller,
-        address=invocation.syscalls.eth_address(kernel.context.receiver),
+        address=invocation.address(),
         value=value,
         static=kernel.context.read_only,
     )

@@ -163,9 +163,12 @@ class FilecoinHost:
     def _lent_code(self) -> LentCode | None:
         """Return the rules for SELFDESTRUCT if the frame runs in an account's context, None in a contract's."""
         kernel = self.syscalls.kernel
+        lent = kernel.calls.lent_code
+        if lent is not None and lent.hosted is not None and lent.hosted[0] == kernel.calls.depth:
+            return lent
         actor = kernel.calls.tree.get_actor(kernel.context.receiver)
         is_account = actor is not None and actor.code == kernel.machine.manifest.code("ethaccount")
-        return kernel.calls.lent_code if is_account else None
+        return lent if is_account else None
 
     def tree_mode(self) -> TreeMode | None:
         """Return None: each frame runs on its own, since gas is the machine's and each call is a syscall."""

@@ -74,7 +74,10 @@ class AccountInspector:
         return InspectedAccount(AccountKind.CONTRACT if name == "evm" else AccountKind.NATIVE, Address.id(actor))
 
     def delegate(self, delegated: InspectedAccount) -> InspectedAccount:
-        """Return the account that an account delegates to, or the account itself without a delegation."""
+        """Return the account that DELEGATECALL of an account runs: its delegate, or the account itself."""
+        lent = self._syscalls.kernel.calls.lent_code
+        if lent is None or not lent.delegate_calls:
+            return InspectedAccount(AccountKind.ACCOUNT)
         cid = None if delegated.address is None else self.bytecode_cid(delegated.address)
         delegate = None if cid is None else delegation_of(self._open(cid))
         return InspectedAccount(AccountKind.ACCOUNT) if delegate is None else self.find(delegate)

@@ -120,7 +120,8 @@ class Syscalls:
 
     def eth_address(self, actor: ActorID) -> EthAddress:
         """Return an actor's Ethereum address; exit 24 for an f410 subaddress that is not 20 bytes, as on Filecoin."""
-        delegated = self.delegated_address(actor)
+        state = self._pay().calls.get_actor(actor)
+        delegated = None if state is None else state.delegated_address
         address = _known_form(delegated)
         if address is not None:
             return address

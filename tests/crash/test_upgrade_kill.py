@@ -14,6 +14,7 @@ from unittest import mock
 
 import pytest
 
+from hypervisor import state_tree
 from hypervisor.bundle import Bundle
 from hypervisor.types import REWARD_ACTOR
 from localnet import Network
@@ -27,6 +28,7 @@ EPOCHS = 6
 PLACES = {
     "between the two states": ("hypervisor.migration_nv29.migrate_market", False),
     "behind the migration": ("hypervisor.machine.Hypervisor.upgrade", True),
+    "behind the first blocks stored early": ("store.rocks.RocksStore.spill", True),
     "before the block is committed": ("localnet.chain.chain.tipset_entries", True),
     "behind the commit": ("store.rocks.RocksStore.commit", True),
 }
@@ -46,7 +48,8 @@ def kill_during_upgrade(folder: str, target: str, behind: bool) -> None:
         due = network.chain.record.upgrades.planned[0].epoch
         while network.block_number < due:
             life.make_tipset(network)
-        with mock.patch(target, killing):
+        every = 5 if target.endswith("spill") else 10_000  # actors until blocks are stored early
+        with mock.patch(target, killing), mock.patch.object(state_tree, "_PROGRESS", every):
             life.make_tipset(network)
 
 

@@ -32,9 +32,14 @@ _ON_OLDER: Final = ("hypervisor_upgrade", "hypervisor_grantDatacap")
 """Methods called on a network of version 28: upgrades, and DataCap before it is frozen."""
 _IN_FOLDER: Final = ("hypervisor_collectGarbage",)
 """Methods called on a network in a folder."""
-_AFTER_FINALITY: Final = ("Filecoin.MinerGetBaseInfo", "Filecoin.MinerCreateBlock", "Filecoin.StateSectorPartition")
+_AFTER_FINALITY: Final = (
+    "Filecoin.MinerGetBaseInfo", "Filecoin.MinerCreateBlock", "Filecoin.StateSectorPartition",
+    "Filecoin.StateSectorExpiration",
+)  # fmt: skip
 """Methods called 900 epochs later, with a miner that has a sector since; `$HEAD` is the block of the head."""
-_WITH_A_DEAL: Final = ("Filecoin.StateMarketStorageDeal",)
+_WITH_A_DEAL: Final = (
+    "Filecoin.StateMarketStorageDeal", "Filecoin.StateMarketDeals", "Filecoin.StateMarketParticipants",
+)  # fmt: skip
 """Methods called on a network of version 28 with a published deal, number 0."""
 _LATER: Final = 915
 """The epoch at which they are called."""
@@ -276,6 +281,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.StateMinerSectorAllocated": ["$MINER", 0, None],
     "Filecoin.StateSectorGetInfo": ["$MINER", 0, None],
     "Filecoin.StateSectorPartition": ["$MINER", 0, None],
+    "Filecoin.StateSectorExpiration": ["$MINER", 0, None],
     "Filecoin.StateMinerAvailableBalance": ["$MINER", None],
     "Filecoin.StateMinerProvingDeadline": ["$MINER", None],
     "Filecoin.StateMarketBalance": ["$F1_ALICE", None],

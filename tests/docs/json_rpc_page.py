@@ -15,7 +15,7 @@ from typing import Any, Final
 from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.method_table import modules
 from localnet.rpc.methods import Method, OptionalReader
-from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES
+from localnet.rpc.refused import F3_METHODS, F3_REASON, REASONS, UNDER_ETHEREUMS_RULES
 from tests.docs.json_rpc_examples import EXAMPLES, examples
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "json-rpc.md"
@@ -61,7 +61,6 @@ PARTIAL: Final = {
     "Filecoin.StateCompute": "no additional messages",
     "Filecoin.MinerCreateBlock": "signs for workers of this network's miners only; nothing is stored",
     "Filecoin.StateMinerInfo": "without the peer id",
-    "Filecoin.StateMinerPower": "without the minimum power for consensus",
     "Filecoin.StateSearchMsg": "replaced messages are not found",
     "Filecoin.StateVMCirculatingSupplyInternal": "no funds vest later",
     "Filecoin.StateWaitMsg": "the confidence is ignored; replaced messages are not found",
@@ -78,7 +77,6 @@ MISSING: Final = (
         r"debug_(dbGet|freeOSMemory|accountInfoAt|codeByHash|clearTxpool|getModified|getBadBlocks)",
         "specific to geth's implementation",
     ),
-    (r"Filecoin\.F3", "a single node needs no finality"),
     (r"Filecoin\.Paych", "the wallet does not manage payment channels: call the actor"),
     (r"Filecoin\.Msig", "send messages to the multisig actor"),
     (r"Filecoin\.Market", "no funds are reserved for deals: call the market actor"),
@@ -205,7 +203,8 @@ def _refused(known: list[Peer]) -> str:
     lines = [
         "### What Filecoin does not have",
         "",
-        "These methods return error -32004 with the reason. Those that work under Ethereum's rules are marked with *.",
+        "These methods return error -32004 with the reason. Those that work under Ethereum's rules are marked with *. "
+        f"The methods of fast finality return error 4, `{F3_REASON}`, as a Lotus node without it.",
         "",
         "| method | why | in |",
         "|---|---|---|",
@@ -215,6 +214,9 @@ def _refused(known: list[Peer]) -> str:
         lines.append(
             f"| `{name}`{mark} | {reason} | {''.join(peer.letter for peer in known if name in peer.methods)} |"
         )
+    for name in F3_METHODS:
+        letters = "".join(peer.letter for peer in known if name in peer.methods)
+        lines.append(f"| `{name}` | fast finality (F3) does not run | {letters} |")
     return "\n".join(lines) + "\n"
 
 
@@ -234,7 +236,7 @@ def _offered() -> dict[str, Method]:
 
 
 def _mark(name: str, offered: dict[str, Method]) -> str:
-    if name in REASONS:
+    if name in REASONS or name in F3_METHODS:
         return "refused"
     if name not in offered:
         return "missing"

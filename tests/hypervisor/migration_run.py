@@ -3,7 +3,7 @@
 Exits with 1 if a limit is exceeded. Nine in ten actors have a type whose code changes, so that nearly every node of the
 tree is rewritten; their states are unchanged. The upgrade and its commit run in a separate process on a folder, with
 limits of a minute of CPU time for a million actors (wall-clock time depends on other programs), and of a fixed amount
-of memory plus some hundred bytes per actor, since the commit is one batch. Afterwards each actor is read back. A
+of memory plus some bytes per actor, for the store's caches. Afterwards each actor is read back. A
 shorter run with a migration that skips some actors must be detected. The result is a record (bench.recorded).
 """
 
@@ -33,8 +33,8 @@ FIRST: Final = 1_000_000
 """ID of the first actor, above those of a genesis."""
 SECONDS: Final = 60.0
 """Maximum CPU time in seconds for up to a million actors."""
-BYTES: Final = 100 << 20
-BYTES_AN_ACTOR: Final = 600
+BYTES: Final = 120 << 20
+BYTES_AN_ACTOR: Final = 60
 PLANTED_COUNT: Final = 20_000
 PROJECT: Final = Path(__file__).resolve().parents[2]
 _AT_ONCE: Final = 50_000

@@ -25,9 +25,9 @@ from localnet.rpc.node import Node
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 
-def test_file_name_instead_of_a_number_names_the_command_that_opens_drafts() -> None:
-    with pytest.raises(InvalidInput, match=r"'nv30-draft\.toml' is not a number such as 29"):
-        Network(network="nv30-draft.toml")
+def test_name_of_a_version_is_neither_a_number_nor_a_drafts_file() -> None:
+    with pytest.raises(InvalidInput, match="'nv29' is neither a number such as 29 nor a draft's file, whose name ends"):
+        Network(network="nv29")
 
 
 def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:

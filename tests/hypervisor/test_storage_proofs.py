@@ -79,8 +79,9 @@ def window() -> bytes:
     return encode([bytes(32), [[13, b"proof"]], [[8, 1, SEALED]], MINER])
 
 
-def aggregate() -> bytes:
-    return encode([MINER, 8, 1, b"proof", [[number, TICKET, SEED, SEALED, PIECE] for number in (1, 2)]])
+def aggregate(count: int = 2, seal_type: int = 8, proof: bytes = b"proof") -> bytes:
+    sectors = [[number, TICKET, SEED, SEALED, PIECE] for number in range(1, count + 1)]
+    return encode([MINER, seal_type, 1, proof, sectors])
 
 
 def update() -> bytes:
@@ -119,6 +120,37 @@ def test_a_proof_that_is_none_is_an_illegal_argument_and_a_false_seal(kernel: Ke
     refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: kernel.proofs.verify_aggregate_seals(aggregate()))
     refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: kernel.proofs.verify_replica_update(update()))
     assert kernel.proofs.batch_verify_seals(kernel.proofs.read_seals(encode([seal()]))) == [False]
+
+
+@pytest.mark.parametrize(
+    ("seal_type", "count", "size"),
+    [(8, 819, 5), (5, 819, 5), (8, 2, 81_960), (18, 65, 5), (19, 65, 5), (8, 66, 5)],
+)
+def test_largest_aggregates_reach_the_extension(
+    kernel: Kernel, extension: Recorder, seal_type: int, count: int, size: int
+) -> None:
+    """The limits are those of builtin-actors runtime/src/runtime/policy.rs."""
+    assert kernel.proofs.verify_aggregate_seals(aggregate(count, seal_type, bytes(size)))
+    ((name, *_, sectors, proof),) = extension.requests
+    assert (name, len(sectors), len(proof)) == ("verify_aggregate", count, size)
+
+
+@pytest.mark.parametrize(
+    ("seal_type", "count", "size", "words"),
+    [
+        (8, 820, 5, "an aggregate of 820 seals of type 8: at most 819"),
+        (18, 66, 5, "an aggregate of 66 seals of type 18: at most 65"),
+        (15, 66, 5, "66 seals of type 15"), (8, 20_000, 5, "20000 seals"),
+        (8, 2, 81_961, "an aggregate proof of 81961 bytes: at most 81960"),
+    ],
+)  # fmt: skip
+def test_larger_aggregates_are_refused_before_the_extension(
+    kernel: Kernel, extension: Recorder, seal_type: int, count: int, size: int, words: str
+) -> None:
+    with pytest.raises(SyscallError, match=words) as error:
+        kernel.proofs.verify_aggregate_seals(aggregate(count, seal_type, bytes(size)))
+    assert error.value.number == ErrorNumber.ILLEGAL_ARGUMENT
+    assert extension.requests == []
 
 
 def test_a_seal_that_cannot_be_one_is_false_beside_a_valid_one(kernel: Kernel, extension: Recorder) -> None:

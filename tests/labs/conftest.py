@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS
-
 if TYPE_CHECKING:
     from tests.labs.test_accounts import Stage
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(params=["fip", "eip"])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     from tests.labs.test_accounts import Stage
 

@@ -407,7 +407,7 @@ class TestHostileMessages:
         assert result.fatal is None
 
     def test_a_variant_that_there_is_not_is_refused(self) -> None:
-        with pytest.raises(InvalidInput, match="accounts=erc: choose fip or eip"):
+        with pytest.raises(InvalidInput, match="accounts=erc: choose one of fip, eip, actor"):
             Network(rules="lab:accounts=erc")
         with pytest.raises(InvalidInput, match="need this project's own EVM"):
             Network(rules="lab:accounts", evm="official")

@@ -49,9 +49,10 @@ LAB: Final = Lab(
     what="Ethereum accounts that run a contract's code in their own name, by transactions of type 4",
     network=f"{__name__}:with_accounts",
     genesis=f"{_CALLS}:install_nonces",
-    calls=f"{_CALLS}:with_delegations",
+    calls="fvm_hypervisor.laboratory.profiles.account_actor:with_delegations",
     machine=f"{_CALLS}:know_nonces",
-    option="whose rules where the two differ: fip for FIP-0111 (the default), eip for EIP-7702",
+    option="whose rules where they differ: fip for FIP-0111 (the default), eip for EIP-7702, actor for the branches of "
+    "builtin-actors and ref-fvm",
 )
 
 
@@ -104,10 +105,10 @@ class AccountMessages:
         return self._inner.sender_info(machine, actor)
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
-        """Return the nonce of authorizations: a separate one under FIP-0111, the account's under EIP-7702."""
-        if self._variant.own_nonces:
-            return delegation_nonce(machine, authority)
-        return nonce_of(machine, to_filecoin(authority))
+        """Return the nonce of authorizations: the account's under EIP-7702, a separate one in the other variants."""
+        if self._variant.nonces == "own":
+            return nonce_of(machine, to_filecoin(authority))
+        return delegation_nonce(machine, authority)
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         return self._inner.apply(machine, candidate)

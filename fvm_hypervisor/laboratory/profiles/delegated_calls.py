@@ -3,8 +3,9 @@
 Such an account has the state of a contract. Its code field is a designator of the contract that provides the code,
 and the storage is its own. So the code runs like a delegate call of the EVM actor, in the account's name.
 
-Rules: FIP-0111, and EIP-7702 where it is silent. The differences between the two are rows of `VARIANTS`, their costs
-rows of `GAS`. `fvm_hypervisor.laboratory.profiles.accounts` handles transactions.
+Rules: FIP-0111, and EIP-7702 where it is silent. The differences between the variants are rows of `VARIANTS`, their
+costs rows of `GAS`. `fvm_hypervisor.laboratory.profiles.account_actor` adds the variant whose delegations are states of
+accounts, and `fvm_hypervisor.laboratory.profiles.accounts` handles transactions.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final
 from bridge.addresses import EthAddress, from_delegated, masked_id, to_filecoin
 from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, encode_outcome
 from bridge.cbor import ParamsError, byte_string, read_byte_string
-from bridge.delegations import DELEGATION_PREFIX, authority_of, delegation_of
+from bridge.delegations import DELEGATION_PREFIX, authority_of, delegating_account_at, delegation_of
 from bridge.events import Log, log_to_entries
 from bridge.evm_state import EMPTY_CODE_HASH, EvmState, Lifespan, evm_state_at
 from bridge.filecoin_call import FIRST_CALLABLE_METHOD, AbiError, decode_method_return, encode_method_calldata
@@ -26,6 +27,7 @@ from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
 from bridge.transactions import Authorization
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, named_code, put_cbor
+from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED_CODE
 from hypervisor.blocks import Block, scan_links
 from hypervisor.call import Call, CallResult, LentCode
@@ -51,8 +53,9 @@ from store.keccak import keccak
 class DelegationVariant:
     """A variant of the rules for accounts with delegated code."""
 
-    own_nonces: bool
-    """True if authorizations use a separate nonce that starts at 0, instead of the account's nonce."""
+    nonces: str
+    """Nonce of an account's authorizations: `map` of the actor f022 or `state` of the account, both from 0; or the
+    account's `own`."""
     max_authorizations: int | None
     """Maximum number of authorizations per transaction; None for no limit."""
     repeats: bool
@@ -63,17 +66,23 @@ class DelegationVariant:
     """True if each execution in an account's name emits the event `Delegated(address)`."""
     selfdestruct_pays: bool
     """True if SELFDESTRUCT in an account's name pays out its balance; otherwise it has no effect."""
+    reserve: int = 1_000_000
+    """Gas that the call of a transaction leaves, so that authorizations persist if it uses all of its gas."""
 
 
 VARIANTS: Final[Mapping[str, DelegationVariant]] = MappingProxyType({
     "fip": DelegationVariant(
-        own_nonces=True, max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False
+        nonces="map", max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False
     ),
     "eip": DelegationVariant(
-        own_nonces=False, max_authorizations=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True
+        nonces="own", max_authorizations=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True
+    ),
+    "actor": DelegationVariant(
+        nonces="state", max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False,
+        reserve=0,
     ),
 })  # fmt: skip
-"""Variants of the rules: FIP-0111, and EIP-7702 where they differ."""
+"""Variants of the rules: FIP-0111, EIP-7702 where they differ, and the branches that implement it."""
 
 GAS: Final[Mapping[str, int]] = MappingProxyType({
     "authorization": 1_700_000,  # recovering a key is 1,637,292 by the network's list; a hash, and reading the tuple
@@ -81,7 +90,6 @@ GAS: Final[Mapping[str, int]] = MappingProxyType({
     "nonce": 2_000_000,  # a node of the HAMT read and written, and its root
     "run": 700_000,  # reads the states of account and contract, and the code designator
     "event": 100_000,
-    "kept": 1_000_000,  # gas reserved from the call, so that authorizations persist if the call uses all of its gas
 })  # fmt: skip
 """Gas prices of authorizations; actor lookups, changes and creations have the network's prices in addition."""
 
@@ -95,26 +103,21 @@ CODE: Final = cid_of(CODE_BLOCK, RAW)
 NONCES_CODE: Final = named_code(CODE, "nonces")
 
 _DELEGATED: Final = keccak(b"Delegated(address)")
-_GET_BYTECODE, _GET_BYTECODE_HASH, _GET_STORAGE_AT, _DELEGATE_CALL = map(MethodNumber, (3, 4, 5, 6))
-_LOOKS: Final = (_GET_BYTECODE, _GET_BYTECODE_HASH, _GET_STORAGE_AT)
+GET_BYTECODE, GET_BYTECODE_HASH, _GET_STORAGE_AT, DELEGATE_CALL = map(MethodNumber, (3, 4, 5, 6))
+_LOOKS: Final = (GET_BYTECODE, GET_BYTECODE_HASH, _GET_STORAGE_AT)
 
 
 def variant_of(option: str) -> DelegationVariant:
     """Return the variant for the lab's option, `fip` if it is empty. Raises InvalidInput."""
     found = VARIANTS.get(option or "fip")
     if found is None:
-        raise InvalidInput(f"accounts={option}: choose {' or '.join(VARIANTS)}, for FIP-0111 or EIP-7702")
+        raise InvalidInput(f"accounts={option}: choose one of {', '.join(VARIANTS)} (docs/labs/accounts.md)")
     return found
-
-
-def with_delegations(rules: CallRules, option: str) -> CallRules:
-    """Return call rules that execute delegated code."""
-    return AccountCalls(rules, variant_of(option))
 
 
 def install_nonces(machine: MachineState, option: str) -> None:
     """Add the actor of nonces to a state, for variants with separate nonces of authorizations."""
-    if variant_of(option).own_nonces:
+    if variant_of(option).nonces == "map":
         store = machine.store
         store.put(CODE, CODE_BLOCK)
         head = put_cbor(store, encode([link(Hamt(store).flush())]))
@@ -127,7 +130,13 @@ def know_nonces(machine: MachineState) -> None:
 
 
 def delegation_nonce(machine: MachineState, authority: EthAddress) -> int:
-    """Return the next nonce of an account's authorizations; 0 without the nonces actor."""
+    """Return the next nonce of an account's authorizations, from its state or the nonces actor; 0 without both."""
+    found = machine.state_tree.lookup_id(to_filecoin(authority))
+    state = None if found is None else machine.state_tree.get_actor(found)
+    if state is not None and state.code == machine.manifest.code("ethaccount"):
+        account = delegating_account_at(machine.store, state.head)
+        if account is not None:
+            return account.nonce
     actor = machine.state_tree.get_actor(NONCES)
     return 0 if actor is None else _nonces(machine.store, actor).get(authority) or 0
 
@@ -162,12 +171,16 @@ class AccountCalls:
             # a separate engine stack, as for the first contract of a message
             apply = partial(self._apply_and_call, calls, call, actor)
             return calls.machine.stacks.run(apply, calls.gas.exhaust) if calls.depth == 1 else apply()
+        return self._invoke_account(calls, call, actor, state)
+
+    def _invoke_account(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
+        """Run an account's code, or respond to a query about it."""
         store = calls.machine.store
         contract = evm_state_at(store, state.head)
         if contract is None:
             return self._invoke_bare(calls, call, actor, state)
         as_contract = replace(state, code=calls.machine.manifest.code("evm"))
-        if call.method in _LOOKS or (call.method == _DELEGATE_CALL and call.from_ == actor):
+        if call.method in _LOOKS or (call.method == DELEGATE_CALL and call.from_ == actor):
             return calls.invoke(call, actor, as_contract)
         delegate = delegation_of(store.get(contract.bytecode))
         if delegate is None or not (call.method == INVOKE_EVM or call.method >= FIRST_CALLABLE_METHOD):
@@ -178,9 +191,9 @@ class AccountCalls:
 
     def _invoke_bare(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
         """Invoke an account without delegated code, which responds to queries about its code."""
-        if call.method == _GET_BYTECODE:
+        if call.method == GET_BYTECODE:
             return CallResult(ExitCode.OK, Block(DAG_CBOR, encode(None)))
-        if call.method == _GET_BYTECODE_HASH:
+        if call.method == GET_BYTECODE_HASH:
             return CallResult(ExitCode.OK, Block(CBOR, byte_string(EMPTY_CODE_HASH)))
         return self._inner.invoke(calls, call, actor, state)
 
@@ -198,25 +211,24 @@ class AccountCalls:
     ) -> CallResult:
         """Run the delegate's code in the account's name: its storage, its balance, its address."""
         calls.gas.charge("OnDelegatedCall", to_milligas(GAS["run"]))
-        params, is_evm = call.params, call.method == INVOKE_EVM
-        codec, data = (0, b"") if params is None else (params.codec, params.data)
         try:
-            calldata = b"" if is_evm and params is None else calldata_of(codec, data) if is_evm else b""
+            calldata = calldata_for(call)
         except ParamsError as error:
             return CallResult(ExitCode.USR_SERIALIZATION, message=str(error))
-        if not is_evm:
-            calldata = encode_method_calldata(call.method, codec, data)
         code = self._code_to_run(calls, delegate)
         if isinstance(code, CallResult):
             return code
         if self._variant.emits and not call.read_only:
-            self._emit(calls, actor)
-        caller = _ethereum_address(calls, call.from_)
+            self._emit(calls, actor, actor)
+        result = calls.invoke(self._run_call(calls, call, actor, code, calldata), actor, state)
+        return result if call.method == INVOKE_EVM or result.exit_code else _method_answer(result)
+
+    def _run_call(self, calls: CallManager, call: Call, runner: ActorID, code: Cid, calldata: bytes) -> Call:
+        """Return the call of an actor to itself that runs code with the caller and the value of another call."""
+        caller = ethereum_address(calls, call.from_)
         encoded = DelegateCallParams(code, calldata, caller, TokenAmount(call.value)).encode()
         block = Block(DAG_CBOR, encoded, scan_links(DAG_CBOR, encoded))
-        lent = Call(actor, call.to, _DELEGATE_CALL, block, read_only=call.read_only)
-        result = calls.invoke(lent, actor, state)
-        return result if is_evm or result.exit_code else _method_answer(result)
+        return Call(runner, Address.id(runner), DELEGATE_CALL, block, read_only=call.read_only)
 
     def _code_to_run(self, calls: CallManager, delegate: EthAddress) -> Cid | CallResult:
         """Return the CID of the contract code at an address, or the result of the call if there is none.
@@ -225,7 +237,7 @@ class AccountCalls:
         """
         found = calls.tree.lookup_id(to_filecoin(delegate))
         state = None if found is None else calls.get_actor(found)
-        manifest, store = calls.machine.manifest, calls.machine.store
+        manifest = calls.machine.manifest
         kind = None if state is None else manifest.name_of(state.code)
         if (
             state is None
@@ -237,46 +249,55 @@ class AccountCalls:
             kind = "an archived contract" if state.code == ARCHIVED_CODE else "a native actor"
             text = f"0x{delegate.hex()} is {kind}, whose code runs in no account's name"
             return CallResult(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, message=text)
-        contract = evm_state_at(store, state.head)
-        if contract is None or (
-            contract.tombstone is not None and contract.tombstone != Lifespan(calls.origin, calls.nonce)
-        ):
-            return CallResult(ExitCode.OK)
-        return contract.bytecode
+        return live_code(calls, state) or CallResult(ExitCode.OK)
 
-    def _emit(self, calls: CallManager, actor: ActorID) -> None:
+    def _emit(self, calls: CallManager, emitter: ActorID, account: ActorID) -> None:
         calls.gas.charge("OnDelegatedEvent", to_milligas(GAS["event"]))
-        log = Log((_DELEGATED,), bytes(12) + _ethereum_address(calls, actor))
-        calls.add_event(StampedEvent(actor, tuple(log_to_entries(log))))
+        log = Log((_DELEGATED,), bytes(12) + ethereum_address(calls, account))
+        calls.add_event(StampedEvent(emitter, tuple(log_to_entries(log))))
 
     # --- authorizations ---------------------------------------------------------------------------------------
 
     def _apply_and_call(self, calls: CallManager, call: Call, actor: ActorID) -> CallResult:
-        """Apply the authorizations, then make the call as the sender; exit with 0 even if the call fails."""
-        if calls.depth != 1 or call.from_ != actor:
-            text = "ApplyAndCall is for the message that an account sends to itself"
-            return CallResult(ExitCode.USR_FORBIDDEN, message=text)
+        """Apply the authorizations, then make the call as the receiver; exit with 0 even if the call fails."""
+        refused = self._refusal(calls, call, actor)
+        if refused is not None:
+            return refused
         try:
             params = ApplyAndCallParams.decode(b"" if call.params is None else call.params.data)
         except ParamsError as error:
             return CallResult(ExitCode.USR_SERIALIZATION, message=str(error))
         count = len(params.authorizations)
-        refused = count_refusal(self._variant, count)
-        if params.value != call.value:
-            refused = f"the call's value is {params.value} attoFIL, the message's {call.value}: give both the same"
-        if refused:
-            return CallResult(ExitCode.USR_ILLEGAL_ARGUMENT, message=refused)
-        calls.gas.charge("OnAuthorizations", to_milligas(GAS["authorization"] * count))
+        text = count_refusal(self._variant, count) or self._value_refusal(call, params)
+        if not text:
+            calls.gas.charge("OnAuthorizations", to_milligas(GAS["authorization"] * count))
+            text = self._apply(calls, actor, params)
+        return CallResult(ExitCode.USR_ILLEGAL_ARGUMENT, message=text) if text else self._call(calls, actor, params)
+
+    def _refusal(self, calls: CallManager, call: Call, actor: ActorID) -> CallResult | None:
+        """Return the result for a caller that may not use ApplyAndCall."""
+        if calls.depth == 1 and call.from_ == actor:
+            return None
+        return CallResult(
+            ExitCode.USR_FORBIDDEN, message="ApplyAndCall is for the message that an account sends to itself"
+        )
+
+    def _value_refusal(self, call: Call, params: ApplyAndCallParams) -> str:
+        if params.value == call.value:
+            return ""
+        return f"the call's value is {params.value} attoFIL, the message's {call.value}: give both the same"
+
+    def _apply(self, calls: CallManager, actor: ActorID, params: ApplyAndCallParams) -> str:
+        """Apply the valid authorizations. Return an error if none may be applied, otherwise an empty text."""
         chain_id = calls.machine.context.chain_id
         signed = [(authority_of(item, chain_id), item) for item in params.authorizations]
         authorities = [authority for authority, _ in signed if authority is not None]
         if not self._variant.repeats and len(set(authorities)) < len(authorities):
-            text = "an account has signed two of the authorizations: at most one of each in a transaction"
-            return CallResult(ExitCode.USR_ILLEGAL_ARGUMENT, message=text)
+            return "an account has signed two of the authorizations: at most one of each in a transaction"
         for authority, item in signed:
             if authority is not None:
                 self._authorize(calls, authority, item)
-        return self._call(calls, actor, params)
+        return ""
 
     def _authorize(self, calls: CallManager, authority: EthAddress, item: Authorization) -> None:
         """Set or clear the delegated code of an account; skipped unless it is an account with the given nonce."""
@@ -297,13 +318,14 @@ class AccountCalls:
         calls.gas.charge("OnDelegation", to_milligas(GAS["delegation"]))
         transient = "TRANSIENT" in calls.machine.context.network.evm
         head = _delegated_head(calls.machine.store, state.head, item.address, transient)
-        nonce = state.nonce if self._variant.own_nonces else item.nonce + 1
+        own_map = self._variant.nonces == "map"
+        nonce = state.nonce if own_map else item.nonce + 1
         calls.set_actor(actor, replace(state, code=manifest.code("ethaccount"), head=head, nonce=nonce))
-        if self._variant.own_nonces:
+        if own_map:
             self._count(calls, authority, item.nonce + 1)
 
     def _nonce(self, calls: CallManager, authority: EthAddress, state: ActorState | None) -> int:
-        if not self._variant.own_nonces:
+        if self._variant.nonces == "own":
             return 0 if state is None else state.nonce
         calls.gas.charge("OnDelegationNonce", to_milligas(GAS["nonce"]))
         actor = calls.get_actor(NONCES)
@@ -319,12 +341,13 @@ class AccountCalls:
         calls.set_actor(NONCES, replace(actor, head=put_cbor(store, encode([link(nonces.flush())]))))
 
     def _call(self, calls: CallManager, actor: ActorID, params: ApplyAndCallParams) -> CallResult:
-        reserve = to_milligas(GAS["kept"])
+        reserve = to_milligas(self._variant.reserve)
         if calls.gas.available <= reserve:
             calls.gas.charge("OnKeptAuthorizations", reserve + 1)
         block = Block(CBOR, byte_string(params.data)) if params.data else None
+        method, limit = self._outer_method(calls, params.to), calls.gas.available - reserve if reserve else None
         call = Call(
-            actor, to_filecoin(params.to), INVOKE_EVM, block, TokenAmount(params.value), calls.gas.available - reserve
+            actor, to_filecoin(params.to), method, block if method else None, TokenAmount(params.value), limit
         )  # fmt: skip
         outer, self._outer = self._outer, call
         try:
@@ -336,11 +359,15 @@ class AccountCalls:
         output = b"" if result.block is None else unwrap_return(result.block.data)
         return self._answer(calls, result, output)
 
+    def _outer_method(self, calls: CallManager, to: EthAddress) -> MethodNumber:
+        """Return the method of the call that follows the authorizations."""
+        return INVOKE_EVM
+
     def _answer(self, calls: CallManager, result: CallResult, output: bytes) -> CallResult:
         """Return the result `[status, output]` and charge for it; the output is dropped if there is not enough gas."""
         succeeded = result.exit_code == ExitCode.OK
         answer = encode_outcome(succeeded, output)
-        price = calls.prices.storage_per_byte
+        price = calls.prices.storage_per_byte if calls.depth == 1 else 0
         if price * len(answer) > calls.gas.available:
             answer = encode_outcome(succeeded, b"")
         storage = min(price * len(answer), calls.gas.available)
@@ -374,7 +401,26 @@ def _method_answer(result: CallResult) -> CallResult:
     return CallResult(exit_code, block, "exit of handle_filecoin_method" if exit_code else "")
 
 
-def _ethereum_address(calls: CallManager, actor: ActorID) -> EthAddress:
+def calldata_for(call: Call) -> bytes:
+    """Return the calldata for a call of an account's code. Raises ParamsError."""
+    codec, data = (0, b"") if call.params is None else (call.params.codec, call.params.data)
+    if call.method != INVOKE_EVM:
+        return encode_method_calldata(call.method, codec, data)
+    return b"" if call.params is None else calldata_of(codec, data)
+
+
+def live_code(calls: CallManager, state: ActorState) -> Cid | None:
+    """Return the bytecode of a contract, None if it has no state or an earlier message destroyed it."""
+    contract = evm_state_at(calls.machine.store, state.head)
+    if contract is None or (
+        contract.tombstone is not None and contract.tombstone != Lifespan(calls.origin, calls.nonce)
+    ):
+        return None
+    return contract.bytecode
+
+
+def ethereum_address(calls: CallManager, actor: ActorID) -> EthAddress:
+    """Return an actor's Ethereum address, which contains the ID if it has no f410 address."""
     state = calls.get_actor(actor)
     address = None if state is None else from_delegated(state.delegated_address)
     return masked_id(actor) if address is None else address

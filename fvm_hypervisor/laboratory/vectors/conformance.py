@@ -26,7 +26,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.features import with_features
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.network_versions import network_version
+from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from hypervisor.opening import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
@@ -220,7 +220,7 @@ def variants_of(
             tipsets = _check(own, variant["epoch"])
             changed = with_features(vector.get("features", ()), overlay)
             number = variant["nv"] if network is None else network
-            context = context_of(vector, variant, network_version(number, changed))
+            context = context_of(vector, variant, _version(number, changed))
             externs, proofs = ReplayExterns(vector), proofs_of(vector)
         except MALFORMED as error:
             raise BadVector(path, error) from None
@@ -232,6 +232,15 @@ def variants_of(
         machine = Hypervisor.at(store, root, context, evm=AUTO, externs=externs, proofs=proofs, tracer=tracer)
         messages = () if tipsets else tuple(own["apply_messages"])
         yield VectorVariant(name, variant["id"], machine, messages, own["postconditions"], tipsets)
+
+
+def _version(number: int, overlay: Overlay | None) -> NetworkVersion:
+    try:
+        return network_version(number, overlay)
+    except InvalidInput as error:
+        if type(number) is int and number > max(NETWORK_VERSIONS):
+            raise InvalidInput(f"{error}; for a vector of a draft version, pass its file with --network") from None
+        raise
 
 
 def name_of(vector: Mapping[str, Any]) -> str:

@@ -43,7 +43,7 @@ from runtimes.evm.ethereum.account_keys import (
     slot_number,
     slots_of,
     warming,
-)
+)  # fmt: skip
 from runtimes.evm.ethereum.addresses import delegated_address, ethereum_address
 from runtimes.evm.ethereum.contract_states import EMPTY_CODE, NATIVE_CODE_CID, ContractCache, ContractStates
 from runtimes.evm.inspection import NATIVE_CODE_HASH
@@ -102,7 +102,6 @@ class Accounts:
         self._in_parts = False
         """True if a part of the message was already written to the state (`commit_part`)."""
         self.evm_code = contracts.evm_code
-        self._manifest = machine.manifest
         self.account_codes = machine.manifest.account_codes
 
     def begin_message(self, warm: tuple[EthAddress, ...]) -> None:
@@ -174,7 +173,7 @@ class Accounts:
         if actor is None:
             actor = self._tree.register_address(delegated)
             self._journal.set((ACTOR, address), (actor, self._tree.existing(INIT_ACTOR).head))
-        self._tree.set_actor(actor, ActorState(self._manifest.code("ethaccount"), delegated_address=delegated))
+        self._tree.set_actor(actor, ActorState(self._machine.manifest.code("ethaccount"), delegated_address=delegated))
         return actor
 
     # --- account contents -------------------------------------------------------------------------------------
@@ -331,11 +330,8 @@ class Accounts:
             return original, word, True
         if self._in_parts and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
             return original, self.original(actor, slot, as_written=True), True
-        return (
-            original,
-            original,
-            self._early and self._journal.get((WARM, address, slot_key(slot))) is not None,
-        )
+        is_warm = self._early and self._journal.get((WARM, address, slot_key(slot))) is not None
+        return original, original, is_warm
 
     def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
         return self._journal.get((SLOTS, actor)) is not None or self._journal.get((SLOTS, address)) is not None
@@ -365,8 +361,7 @@ class Accounts:
         self._journal.set_all([((actor, slot), word) for slot, word in words])
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
-        word: int | None = self._journal.get((TRANSIENT, actor, slot_key(slot)))
-        return word or 0
+        return int(self._journal.get((TRANSIENT, actor, slot_key(slot))) or 0)
 
     def store_transient(self, actor: ActorID, slot: int, word: int) -> None:
         self.store_all_transient(actor, ((slot_key(slot), word),))
@@ -409,8 +404,7 @@ class Accounts:
 
     @property
     def refund(self) -> int:
-        counter: int | None = self._journal.get(REFUND)
-        return counter or 0
+        return int(self._journal.get(REFUND) or 0)
 
     def add_refund(self, gas: int) -> None:
         """Increase the refund counter, or decrease it if `gas` is negative."""
@@ -570,8 +564,8 @@ class Accounts:
         if self._burns_balance or not state.balance:
             self._tree.delete_actor(actor)
         else:
-            code = self._manifest.code("ethaccount")
-            self._tree.set_actor(actor, replace(state, code=code, head=EMPTY_ARRAY_CID, nonce=0))
+            account = replace(state, code=self._machine.manifest.code("ethaccount"), head=EMPTY_ARRAY_CID, nonce=0)
+            self._tree.set_actor(actor, account)
 
     def _remove_empty(self, touched: Iterable[EthAddress]) -> None:
         for address in touched:
@@ -593,8 +587,6 @@ class Accounts:
         after = replace(before, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=nonce)
         if after != before or state.head == EMPTY_ARRAY_CID:
             self._tree.set_actor(actor, form(after, state))
-
-    # --- code -------------------------------------------------------------------------------------------------
 
     def _code(self, actor: ActorID | None) -> tuple[Cid, bytes]:
         state = None if actor is None else self._tree.get_actor(actor)

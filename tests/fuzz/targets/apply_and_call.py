@@ -49,7 +49,7 @@ def _stage(variant: str) -> tuple[Hypervisor, Snapshot]:
 
 
 def run(data: bytes) -> bool:
-    machine, start = _stage(NAMES[data[0] % 2] if data else NAMES[0])
+    machine, start = _stage(NAMES[data[0] % len(NAMES)] if data else NAMES[0])
     machine.restore(start)
     actors = [*(key.delegated for key in KEYS), *map(to_filecoin, (CODE, LOOP, PRECOMPILE))]
     params, money = data[1:], sum(int(machine.balance(actor)) for actor in actors)
@@ -84,7 +84,11 @@ def seeds() -> Iterator[bytes]:
         chain = tuple(key.sign_authorization(KEYS[at - 1].address, int(at == 0), 0) for at, key in enumerate(KEYS))
         yield variant + ApplyAndCallParams(chain, KEYS[0].address, 0, b"").encode()
         yield variant + ApplyAndCallParams(chain * 30, KEYS[0].address, 0, b"").encode()
-    yield from (b"", b"\0", b"\1\x80")
+    for delegate in DELEGATES:
+        for to in (KEYS[1].address, LOOP):
+            items = (KEYS[0].sign_authorization(delegate, 0, 0),)
+            yield b"\2" + ApplyAndCallParams(items, to, 5, b"\1").encode()
+    yield from (b"", b"\0", b"\1\x80", b"\2\x80")
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
@@ -96,7 +100,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
         signed = rng.choice(KEYS).sign_authorization(rng.choice(DELEGATES), rng.randrange(3), rng.choice((0, 0, 314)))
         items[place : place + rng.randrange(2)] = [signed] if rng.random() < 0.8 else items[place : place + 1] * 2
         to = rng.choice((read.to, *DELEGATES))
-        return rng.choice((b"\0", b"\1", b"\1")) + replace(read, authorizations=tuple(items), to=to).encode()
+        return rng.choice((b"\0", b"\1", b"\1", b"\2")) + replace(read, authorizations=tuple(items), to=to).encode()
     except (CodecError, ValueError, TypeError, OverflowError):
         return rng.choice([*seeds()])
 

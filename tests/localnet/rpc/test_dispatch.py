@@ -176,7 +176,7 @@ def test_arbitrary_params_cause_no_internal_error(rpc: Client, name: str, params
     if method_table()[name].on_socket:
         assert (error["code"], "use a WebSocket" in error["message"]) == (-32601, True)
         return
-    assert error["code"] in (None, -32602, -32000, -32001, -32003, -32004, -32005, 1, 3, 11), error
+    assert error["code"] in (None, -32602, -32000, -32001, -32003, -32004, -32005, 1, 3, 4, 11), error
     assert "internal error" not in error["message"]
 
 

@@ -8,13 +8,20 @@ from typing import Any
 import pytest
 
 from bridge.bindings import verifiedregistry
+from hypervisor.types import MARKET_ACTOR
 from localnet import Network
 from localnet.miners.onboarding import unsealed_cid
 from localnet.rpc.node import Node
+from store.amt import Amt
+from store.blockstore import get_object, put_object
 from store.cid import show
+from store.codec import link, unlink
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.localnet.solstice import COLLATERAL, DEAL_EPOCHS, DEAL_START, PRICE, REGISTRY, SIZE, Life
+
+STATES = 1
+"""Place of the deals' states in the market's state."""
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +77,40 @@ def test_a_deal_is_that_which_was_published(life: Life, ask: Any) -> None:
     for number in (77, (1 << 64) - 1):
         with pytest.raises(Failed, match=f"deal {number} not found"):
             ask("StateMarketStorageDeal", number)
+
+
+def test_all_deals_and_balances_of_the_market(life: Life, ask: Any) -> None:
+    deals = ask("StateMarketDeals", None)
+    assert deals == {str(life.deal): ask("StateMarketStorageDeal", life.deal)}
+    found = ask("StateMarketParticipants")
+    assert found == {owner: ask("StateMarketBalance", owner) for owner in found}
+    assert set(found) == {f"t0{life.client_id}", f"t0{life.miner.id}"}
+    assert int(found[f"t0{life.miner.id}"]["Locked"]) == COLLATERAL
+
+
+def test_state_of_an_activated_deal(life: Life, ask: Any) -> None:
+    network, snapshot = life.network, Client(Node(life.network))("evm_snapshot")
+    machine = network.machine
+    market = machine.state_tree.get_actor(MARKET_ACTOR)
+    assert market is not None
+    fields = get_object(machine.store, market.head)
+    states = Amt(machine.store, unlink(fields[STATES]))
+    states.set(life.deal, [7, 100, 200, -1])
+    fields[STATES] = link(states.flush())
+    machine.state_tree.set_actor(MARKET_ACTOR, market.with_head(put_object(machine.store, fields)))
+    network.chain.keep_changes()
+    found = ask("StateMarketDeals")[str(life.deal)]
+    assert found["State"] == {
+        "SectorNumber": 7, "SectorStartEpoch": 100, "LastUpdatedEpoch": 200, "SlashEpoch": -1,
+    }  # fmt: skip
+    assert found == ask("StateMarketStorageDeal", life.deal)
+    Client(Node(network))("evm_revert", snapshot)
+
+
+def test_a_market_without_deals_is_empty() -> None:
+    with Network(clock=Clock()) as network:
+        rpc = Client(Node(network))
+        assert (rpc("Filecoin.StateMarketDeals"), rpc("Filecoin.StateMarketParticipants")) == ({}, {})
 
 
 def test_verifiers_have_datacap_and_others_none(life: Life, ask: Any) -> None:

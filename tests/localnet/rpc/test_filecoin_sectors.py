@@ -12,6 +12,7 @@ import pytest
 
 from bridge.bindings import storageminer
 from localnet import Network
+from localnet.accounts import BLS_ACCOUNT
 from localnet.miners.miner import Miner
 from localnet.miners.sectors import partitions
 from localnet.rpc.node import Node
@@ -71,6 +72,44 @@ def test_information_of_sectors(mined: tuple[Network, Miner], ask: Any) -> None:
     expiration = mined[1]._ask(storageminer.get_nominal_sector_expiration(1))
     assert (info["Expiration"], info["SealProof"]) == (expiration, 5)  # StackedDRG2KiBV1P1
     assert (info["DeprecatedDealIDs"], info["SectorKeyCID"]) == (None, None)
+
+
+def test_sectors_expire_at_the_end_of_their_deadline(mined: tuple[Network, Miner], ask: Any) -> None:
+    """On time: the first end of the deadline from the expiration on; a faulty one early, 42 proving periods later.
+
+    Source: builtin-actors miner `quant_spec_for_deadline` and `fault_max_age`.
+    """
+    network, miner = mined
+    period = ask("StateMinerProvingDeadline")["PeriodStart"]
+    for number in (0, 2):
+        last = period + (miner.sector(number).deadline + 1) * 60 - 1
+        expiration = ask("StateSectorGetInfo", number)["Expiration"]
+        on_time = expiration + (last - expiration) % 2880
+        assert ask("StateSectorExpiration", number) == {"OnTime": on_time, "Early": 0}
+    found = ask("StateSectorExpiration", 1)
+    assert found["OnTime"] == 0
+    due = found["Early"] - 42 * 2880
+    assert (due - period - (miner.sector(1).deadline + 1) * 60 + 1) % 2880 == 0
+    assert network.block_number - 2880 < due <= network.block_number + 2880
+    with pytest.raises(Failed, match="1: failed to find sector 9"):
+        ask("StateSectorExpiration", 9)
+
+
+@pytest.mark.slow
+def test_a_terminated_sector_has_no_expiration() -> None:
+    bundle = str(data_file("bundles/v18-testing-fake-proofs.car"))
+    with Network(network=28, bundle=bundle, evm="fast", clock=Clock()) as network:
+        miner = network.create_miner(sectors=2)
+        place = miner.sector(0)
+        while network.block_number + 75 > miner.opening(place.deadline):
+            network.mine(null_rounds=60)
+        declared = storageminer.SectorDeclaration(place.deadline, place.partition, encode_members([0]))
+        network.send_native(BLS_ACCOUNT, value=10**18, sender=network.accounts[0])
+        miner.invoke(storageminer.terminate_sectors([declared]))
+        rpc = Client(Node(network))
+        assert rpc("Filecoin.StateSectorExpiration", f"f0{miner.id}", 1)["OnTime"] > network.block_number
+        with pytest.raises(Failed, match="failed to find sector 0"):
+            rpc("Filecoin.StateSectorExpiration", f"f0{miner.id}", 0)
 
 
 @pytest.mark.parametrize(
