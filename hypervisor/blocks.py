@@ -14,15 +14,15 @@ from hypervisor.exit_codes import ErrorNumber
 from hypervisor.types import BlockId
 from store.cid import (
     BLAKE2B_256,
+    BLAKE2B_CID_LENGTH,
     CBOR,
+    CBOR_CID_PREFIX,
     DAG_CBOR,
     FIL_COMMITMENT_SEALED,
     FIL_COMMITMENT_UNSEALED,
     IDENTITY,
     RAW,
-    USUAL_LENGTH,
-    USUAL_PREFIX,
-    USUAL_RAW_PREFIX,
+    RAW_CID_PREFIX,
     Cid,
     CidError,
     read_cid,
@@ -199,10 +199,10 @@ class _Scanner:
                 if position > size:
                     raise _ScanStopped(ErrorNumber.SERIALIZATION)
                 remaining -= 1
-            elif data.startswith(_USUAL_LINKS, position) and position + _USUAL_LINK_LENGTH <= size:
+            elif data.startswith(_LINK_STARTS, position) and position + _LINK_LENGTH <= size:
                 self.cids += 1
-                self.links.append(Cid(data[position + len(LINK_HEAD) : position + _USUAL_LINK_LENGTH]))
-                position += _USUAL_LINK_LENGTH
+                self.links.append(Cid(data[position + len(LINK_HEAD) : position + _LINK_LENGTH]))
+                position += _LINK_LENGTH
                 remaining -= 1
             else:
                 position, change = self._rare(data, position)
@@ -275,10 +275,10 @@ def _header(data: bytes, position: int) -> tuple[int, int, int]:
     return major, int.from_bytes(data[position:end], "big"), end
 
 
-_USUAL_LINKS = (LINK_HEAD + USUAL_PREFIX, LINK_HEAD + USUAL_RAW_PREFIX)
+_LINK_STARTS = (LINK_HEAD + CBOR_CID_PREFIX, LINK_HEAD + RAW_CID_PREFIX)
 _SHORT_BYTES = 0x58
 """First byte of a byte string with a length of one byte."""
-_USUAL_LINK_LENGTH = len(LINK_HEAD) + USUAL_LENGTH
+_LINK_LENGTH = len(LINK_HEAD) + BLAKE2B_CID_LENGTH
 _ONE_BYTE = bytes(first for first in range(256) if STEPS[first] == (1, -1))
 _LONG = 64
 _ONE_BYTE_VALUES = re.compile(b"[%b]{%d,}" % (re.escape(_ONE_BYTE), _LONG // 2))

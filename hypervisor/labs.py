@@ -102,7 +102,7 @@ def labs_of(rules: str) -> tuple[ChosenLab, ...]:
 def lab_executor(machine: MachineState) -> Executor:
     """Return the executor of a machine with labs: Filecoin's with their call rules, after registering their code."""
     name = machine.context.rules
-    know_labs(machine, name)
+    register_labs(machine, name)
     rules: CallRules = FILECOIN_CALLS
     for chosen in labs_of(name):
         if chosen.lab.calls:
@@ -117,7 +117,7 @@ def install_labs(machine: MachineState, rules: str) -> None:
             resolve_name(chosen.lab.genesis)(machine, *chosen.given)
 
 
-def know_labs(machine: MachineState, rules: str) -> None:
+def register_labs(machine: MachineState, rules: str) -> None:
     """Register the code of the labs enabled by a rules name, whatever the machine's own rules."""
     for chosen in labs_of(rules):
         if chosen.lab.machine:

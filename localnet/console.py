@@ -2,7 +2,7 @@
 
 The output of `console.log` is printed too. To collect it, a transaction is executed again if it failed, or if it
 called a contract whose code contains the console's address (`localnet.explanations`). This happens in the background
-(`watching.Background`) within `explaining_time`. Lines are printed once all of them are known.
+(`watching.Background`) within `explanation_seconds`. Lines are printed once all of them are known.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hypervisor.address import Address
 from hypervisor.exit_codes import exit_name
 from hypervisor.machine import Hypervisor
 from localnet.calls.overrides import Overrides
-from localnet.calls.time_limit import TimeLimit, explaining_time
+from localnet.calls.time_limit import TimeLimit, explanation_seconds
 from localnet.chain.watching import Background, InlineBackground, Preempted
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
@@ -112,7 +112,7 @@ class Console:
 
     def _explain_in_background(self, what: str, run: float, explain: Callable[[Explanations, TimeLimit], None]) -> None:
         """Print details by re-execution in the background; the execution itself took `run` seconds."""
-        limit = TimeLimit(explaining_time(run), self.background.should_yield)
+        limit = TimeLimit(explanation_seconds(run), self.background.should_yield)
 
         def explained() -> None:
             try:

@@ -107,13 +107,12 @@ class Opening:
                 store.commit((), {}, miners_entries(miners))
             else:
                 self._check_accounts(machine)
-            if origin is not None:
-                from localnet.fork.ethereum_fork import EthereumFork
-            if origin is not None and isinstance(origin, EthereumFork):
-                self._attach(machine, index, origin)
-            elif index.head < 0 and origin is not None:
-                supply = TokenAmount(origin.point.vested + self._begin_fork(machine))
-                genesis = replace(genesis, network_name=origin.point.name)
+            ethereum, filecoin = _by_network(origin)
+            if ethereum is not None:
+                self._attach(machine, index, ethereum)
+            elif index.head < 0 and filecoin is not None:
+                supply = TokenAmount(filecoin.point.vested + self._begin_fork(machine))
+                genesis = replace(genesis, network_name=filecoin.point.name)
             elif index.head < 0:
                 self._begin(machine)
             first, evm = Upgrades(machine.context.network.number), machine.registry.options["evm"]
@@ -276,14 +275,12 @@ class Opening:
     ) -> Hypervisor:
         """Return the machine; a fork's has the rules of its original network, including labs."""
         network, evm, record = self.settings.version, self.settings.evm, index.network()
+        ethereum, filecoin = _by_network(origin)
         forked, hardfork = None if origin is None else ETHEREUM, self.settings.hardfork
-        if origin is not None:
-            from localnet.fork.ethereum_fork import EthereumFork
-
-            if isinstance(origin, EthereumFork):
-                hardfork = hardfork or origin.point.hardfork
-            else:
-                forked = origin.point.rules
+        if ethereum is not None:
+            hardfork = hardfork or ethereum.point.hardfork
+        elif filecoin is not None:
+            forked = filecoin.point.rules
         if record is None and self.settings.fork is None and network is not None:
             _check_own(bundle, network, self.overlay)
             if bundle is not None:
@@ -293,8 +290,7 @@ class Opening:
         if self.settings.chain_id is not None:
             whole_number(self.settings.chain_id, "a chain id", 1, MAX_CHAIN_ID)
         if self.settings.fork is not None and record is None:
-            is_of_filecoin = origin is not None and not isinstance(origin, EthereumFork)
-            if is_of_filecoin and (network is not None or bundle is not None):
+            if filecoin is not None and (network is not None or bundle is not None):
                 raise InvalidInput("a fork uses the network version and actors of the forked network: omit them")
             if rules.name != forked:
                 raise InvalidInput(
@@ -367,6 +363,15 @@ def _check_gas_limit(limit: int, rules: NetworkRules) -> Gas:
             f"{rules.limits.block_gas:,}; omit the option, or choose the rules '{ETHEREUM}'"
         )
     return Gas(whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, MAX_GAS_LIMIT))
+
+
+def _by_network(origin: Origin | EthereumFork | None) -> tuple[EthereumFork | None, Origin | None]:
+    """Return a fork of an Ethereum network, or one of a Filecoin network, or neither."""
+    if origin is None:
+        return None, None  # the code of forks is not loaded
+    from localnet.fork.ethereum_fork import EthereumFork
+
+    return (origin, None) if isinstance(origin, EthereumFork) else (None, origin)
 
 
 def _check_own(bundle: Bundle | None, number: int, overlay: Overlay | None) -> None:

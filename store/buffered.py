@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from store.blockstore import Blockstore, SpillStore
-from store.cid import USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
+from store.cid import CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid
 from store.links import links_of, links_of_values, scanned_links
 from store.rewritten_block import RewrittenBlock
 from store.walk import state_codec, targets
 
-_PREFIX: Final = len(USUAL_PREFIX)
-_USUAL: Final = (USUAL_PREFIX, USUAL_RAW_PREFIX)
+_PREFIX: Final = len(CBOR_CID_PREFIX)
+_USUAL: Final = (CBOR_CID_PREFIX, RAW_CID_PREFIX)
 """Prefixes of links that need no validation, since `links_of` has checked the digest length they announce."""
 
 
@@ -64,7 +64,7 @@ class BufferedStore:
             if type(data) is RewrittenBlock and data.before is not None and data.before not in pending:
                 links = links_of_values(data.fresh)
             else:
-                is_usual = cid.startswith(USUAL_PREFIX)
+                is_usual = cid.startswith(CBOR_CID_PREFIX)
                 links = scanned_links(data) if is_usual else links_of(data, state_codec(cid))
             found[cid] = data if type(data) is bytes else bytes(data)  # drop the rewrite information
             for link in reversed(links):

@@ -32,14 +32,14 @@ BLAKE2B_256: Final = 0xB220
 MAX_DIGEST = 64
 """Maximum digest length in bytes that the network's implementations accept in a CID."""
 
-USUAL_PREFIX: Final = b"\x01\x71\xa0\xe4\x02\x20"
+CBOR_CID_PREFIX: Final = b"\x01\x71\xa0\xe4\x02\x20"
 """First bytes of nearly every CID: version 1, codec DAG-CBOR, hash blake2b-256, 32 bytes."""
 
-USUAL_LENGTH: Final = 38
-"""Length in bytes of a CID with `USUAL_PREFIX`."""
+BLAKE2B_CID_LENGTH: Final = 38
+"""Length in bytes of a CID with `CBOR_CID_PREFIX` or `RAW_CID_PREFIX`."""
 
-USUAL_RAW_PREFIX: Final = b"\x01\x55\xa0\xe4\x02\x20"
-"""First bytes of a code CID: like `USUAL_PREFIX`, with the codec RAW."""
+RAW_CID_PREFIX: Final = b"\x01\x55\xa0\xe4\x02\x20"
+"""First bytes of a code CID: like `CBOR_CID_PREFIX`, with the codec RAW."""
 
 _V0_PREFIX = b"\x12\x20"
 
@@ -60,7 +60,7 @@ class CidParts(NamedTuple):
 def cid_of(data: bytes, codec: int = DAG_CBOR, hash_code: int = BLAKE2B_256) -> Cid:
     """Return the CIDv1 of a block. Raises CidError for a hash other than identity, sha2-256 or blake2b-256."""
     if codec == DAG_CBOR and hash_code == BLAKE2B_256:
-        return Cid(USUAL_PREFIX + blake2b(data, digest_size=32).digest())
+        return Cid(CBOR_CID_PREFIX + blake2b(data, digest_size=32).digest())
     digest = digest_of(data, hash_code)
     return Cid(b"\x01" + write_uvarint(codec) + write_uvarint(hash_code) + write_uvarint(len(digest)) + digest)
 
@@ -83,7 +83,7 @@ def digest_of(data: bytes, hash_code: int) -> bytes:
 
 def has_digest(cid: bytes, data: bytes) -> bool:
     """Return True if `data` has the digest in `cid`; False also if the hash function is not supported."""
-    if cid.startswith(USUAL_PREFIX):
+    if cid.startswith(CBOR_CID_PREFIX):
         return blake2b(data, digest_size=32).digest() == cid[6:]
     try:
         parts = split_cid(cid)
@@ -94,8 +94,8 @@ def has_digest(cid: bytes, data: bytes) -> bool:
 
 def read_cid(buffer: bytes, offset: int = 0) -> tuple[Cid, int]:
     """Return the CID at `offset` and the offset after it. Raises CidError."""
-    if buffer.startswith(USUAL_PREFIX, offset):
-        end = offset + USUAL_LENGTH
+    if buffer.startswith(CBOR_CID_PREFIX, offset):
+        end = offset + BLAKE2B_CID_LENGTH
         if end > len(buffer):
             raise CidError("the digest of the CID is cut off")
         return Cid(buffer[offset:end]), end
@@ -117,7 +117,7 @@ def split_cid(cid: bytes) -> CidParts:
 
 def codec_of(cid: Cid) -> int:
     """Return the multicodec of the block that the CID names."""
-    if cid.startswith(USUAL_PREFIX):
+    if cid.startswith(CBOR_CID_PREFIX):
         return DAG_CBOR
     return split_cid(cid).codec
 
@@ -170,8 +170,8 @@ def _read_parts(buffer: bytes, offset: int) -> tuple[CidParts, int]:
         if end > len(buffer):
             raise CidError("the digest of the CID is cut off")
         return CidParts(0, DAG_PB, SHA2_256, bytes(buffer[offset + 2 : end])), end
-    if buffer.startswith(USUAL_RAW_PREFIX, offset):
-        end = offset + USUAL_LENGTH
+    if buffer.startswith(RAW_CID_PREFIX, offset):
+        end = offset + BLAKE2B_CID_LENGTH
         if end > len(buffer):
             raise CidError("the digest of the CID is cut off")
         return CidParts(1, RAW, BLAKE2B_256, bytes(buffer[offset + 6 : end])), end

@@ -22,7 +22,7 @@ from typing import Any, Final
 from cbor2 import CBORDecodeError, CBORSimpleValue, CBORTag
 
 from store.cbor_loading import loader
-from store.cid import USUAL_LENGTH, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid, CidError, split_cid
+from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid, CidError, split_cid
 from store.linked_cid import LinkedCid
 
 MAX_DEPTH: Final = 256
@@ -32,9 +32,9 @@ LINK_TAG: Final = 42
 LINK_HEAD: Final = b"\xd8\x2a\x58\x27\x00"
 """Bytes that precede a version 1 CID with a 32-byte blake2b-256 digest in an encoded link."""
 
-_USUAL_CIDS = (USUAL_PREFIX, USUAL_RAW_PREFIX)
-_USUAL_LINKS = (b"\x00" + USUAL_PREFIX, b"\x00" + USUAL_RAW_PREFIX)
-_USUAL_LENGTH = 1 + USUAL_LENGTH
+_USUAL_CIDS = (CBOR_CID_PREFIX, RAW_CID_PREFIX)
+_LINK_STARTS = (b"\x00" + CBOR_CID_PREFIX, b"\x00" + RAW_CID_PREFIX)
+_USUAL_LENGTH = 1 + BLAKE2B_CID_LENGTH
 _USUAL_LINK_HEAD = b"\xd8\x2a\x58\x27"
 """Tag 42 and the byte string head of the most common link."""
 _DOUBLE = struct.Struct(">d")
@@ -123,9 +123,9 @@ def encode(value: Any) -> bytes:
             elif kind is CBORTag:
                 raw = item.value
                 usual = item.tag == LINK_TAG and type(raw) is bytes and len(raw) == _USUAL_LENGTH
-                parts.append(_USUAL_LINK_HEAD if usual and raw[:7] in _USUAL_LINKS else _link_head(item))
+                parts.append(_USUAL_LINK_HEAD if usual and raw[:7] in _LINK_STARTS else _link_head(item))
                 parts.append(raw)
-            elif kind is LinkedCid and len(item) == USUAL_LENGTH and item[:6] in _USUAL_CIDS:
+            elif kind is LinkedCid and len(item) == BLAKE2B_CID_LENGTH and item[:6] in _USUAL_CIDS:
                 parts.append(LINK_HEAD)
                 parts.append(item)
             elif item is None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from store.cid import DAG_CBOR, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
+from store.cid import CBOR_CID_PREFIX, DAG_CBOR, RAW_CID_PREFIX, Cid
 from store.codec import LINK_HEAD
 from store.links import links_of
 from store.walk import state_codec, targets
@@ -23,7 +23,7 @@ _TAG: Final = LINK_HEAD[:2]
 _END_OF_LONGER_TAG: Final = b"\0" + LINK_HEAD[1:2]
 """Last bytes of a link tag that is not minimally encoded."""
 _USUAL_LINK: Final = re.compile(
-    re.escape(LINK_HEAD) + b"((?:" + re.escape(USUAL_PREFIX) + b"|" + re.escape(USUAL_RAW_PREFIX) + b").{32})",
+    re.escape(LINK_HEAD) + b"((?:" + re.escape(CBOR_CID_PREFIX) + b"|" + re.escape(RAW_CID_PREFIX) + b").{32})",
     re.DOTALL,
 )
 _MIN_DROPPED: Final = 500
@@ -108,7 +108,7 @@ class HeldStates:
                     if data is not None:
                         blocks[cid] = data
                         # `_links` inlined for the usual block
-                        found = _USUAL_LINK.findall(data) if cid.startswith(USUAL_PREFIX) else None
+                        found = _USUAL_LINK.findall(data) if cid.startswith(CBOR_CID_PREFIX) else None
                         is_usual = found is not None and len(found) == data.count(_TAG)
                         below += found if found and is_usual and _END_OF_LONGER_TAG not in data else _links(cid, data)
             todo = below
@@ -118,7 +118,7 @@ def _blocks_of(roots: Iterable[Cid]) -> list[Cid]:
     """Return the blocks that roots stand for (see `targets`)."""
     found: list[Cid] = []
     for root in roots:
-        found += (root,) if root.startswith(USUAL_PREFIX) else targets(root)
+        found += (root,) if root.startswith(CBOR_CID_PREFIX) else targets(root)
     return found
 
 
@@ -128,8 +128,8 @@ def _links(cid: Cid, data: bytes) -> list[Cid]:
     The regular expression finds all links if each link tag starts a usual link. A match inside a string would only keep
     a block longer than necessary.
     """
-    if not cid.startswith(USUAL_PREFIX):
-        return [] if cid.startswith(USUAL_RAW_PREFIX) else links_of(data, state_codec(cid))
+    if not cid.startswith(CBOR_CID_PREFIX):
+        return [] if cid.startswith(RAW_CID_PREFIX) else links_of(data, state_codec(cid))
     found: list[Cid] = _USUAL_LINK.findall(data)
     if len(found) == data.count(_TAG) and _END_OF_LONGER_TAG not in data:
         return found

@@ -10,13 +10,13 @@ from typing import Final
 
 from store.cid import (
     CBOR,
+    CBOR_CID_PREFIX,
     DAG_CBOR,
     FIL_COMMITMENT_SEALED,
     FIL_COMMITMENT_UNSEALED,
     IDENTITY,
     RAW,
-    USUAL_PREFIX,
-    USUAL_RAW_PREFIX,
+    RAW_CID_PREFIX,
     Cid,
     CidError,
     split_cid,
@@ -29,7 +29,7 @@ STATE_CODECS: Final = frozenset((RAW, CBOR, DAG_CBOR))
 SECTOR_CODECS: Final = frozenset((FIL_COMMITMENT_UNSEALED, FIL_COMMITMENT_SEALED))
 """Codecs of sector commitments, which name data that is never in the store; such links are skipped."""
 
-_USUAL_LINKS: Final = (LINK_HEAD + USUAL_PREFIX, LINK_HEAD + USUAL_RAW_PREFIX)
+_LINK_STARTS: Final = (LINK_HEAD + CBOR_CID_PREFIX, LINK_HEAD + RAW_CID_PREFIX)
 _LINK: Final = LINK_HEAD[:2]
 """CBOR tag of a link."""
 _SHORT_BYTES: Final = 0x58
@@ -89,7 +89,7 @@ def scanned_links(data: bytes, remaining: int = 1, inline: int = _MAX_INLINE) ->
             elif data[at] == _SHORT_BYTES:
                 at += 2 + data[at + 1]
                 remaining -= 1
-            elif data.startswith(_USUAL_LINKS, at):
+            elif data.startswith(_LINK_STARTS, at):
                 links.append(Cid(data[at + 5 : at + 43]))
                 at += 43
                 remaining -= 1

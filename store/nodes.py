@@ -15,22 +15,22 @@ from typing import Any, Final
 from cbor2 import CBORTag
 
 from store.blockstore import Blockstore, TreeNodeError
-from store.cid import DAG_CBOR, USUAL_LENGTH, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid, CidError, codec_of, show
+from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, DAG_CBOR, RAW_CID_PREFIX, Cid, CidError, codec_of, show
 from store.codec import LINK_HEAD, LINK_TAG, CodecError, array_head, bytes_head, decode, encode, link, unlink
 
 PATH_BITS: Final = 256
 
-LINK_START: Final = LINK_HEAD + USUAL_PREFIX
+LINK_START: Final = LINK_HEAD + CBOR_CID_PREFIX
 """First bytes of an encoded link to a node, followed by the digest."""
 
-LINK_LENGTH: Final = len(LINK_HEAD) + USUAL_LENGTH
+LINK_LENGTH: Final = len(LINK_HEAD) + BLAKE2B_CID_LENGTH
 """Length in bytes of an encoded link to a node."""
 
 _MAX_LINKS: Final = 1 << 8  # in a node of the largest width
 
-_USUAL_LINK: Final = b"\x00" + USUAL_PREFIX
-_TAGGED_LENGTH: Final = 1 + USUAL_LENGTH
-_USUAL_ENCODED: Final = (LINK_START, LINK_HEAD + USUAL_RAW_PREFIX)
+_USUAL_LINK: Final = b"\x00" + CBOR_CID_PREFIX
+_TAGGED_LENGTH: Final = 1 + BLAKE2B_CID_LENGTH
+_USUAL_ENCODED: Final = (LINK_START, LINK_HEAD + RAW_CID_PREFIX)
 
 
 class _Missing:
@@ -100,7 +100,7 @@ def child_cid(pointer: Any, error: type[TreeNodeError]) -> Cid:
 
 def link_bytes(cid: Cid) -> bytes:
     """Return the encoded link to a node."""
-    return LINK_HEAD + cid if len(cid) == USUAL_LENGTH else encode(link(cid))
+    return LINK_HEAD + cid if len(cid) == BLAKE2B_CID_LENGTH else encode(link(cid))
 
 
 def cid_of_link(encoded: bytes) -> Cid:

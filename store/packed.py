@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from store.cid import USUAL_PREFIX, Cid, has_digest
+from store.cid import CBOR_CID_PREFIX, Cid, has_digest
 from store.nodes import LINK_LENGTH, LINK_START, link_digests
 
 _MARK: Final = b"\xff"
@@ -25,7 +25,7 @@ _DIGEST: Final = LINK_LENGTH - len(LINK_START)
 
 def pack(cid: Cid, block: bytes) -> bytes:
     """Return the stored form of a block."""
-    found = link_digests(block) if cid.startswith(USUAL_PREFIX) else None
+    found = link_digests(block) if cid.startswith(CBOR_CID_PREFIX) else None
     if found is not None:
         start, digests = found
         return b"".join((_MARK, block[:start], *digests))

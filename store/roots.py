@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from store.blockstore import BlockNotFound, Store, StoreCorrupt
-from store.cid import DAG_CBOR, USUAL_LENGTH, USUAL_PREFIX, Cid, CidError, split_cid
+from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, DAG_CBOR, Cid, CidError, split_cid
 from store.codec import CodecError
 from store.links import links_of
 
@@ -44,7 +44,7 @@ def metadata_roots(metadata: Mapping[bytes, bytes | None]) -> Iterator[Cid]:
             continue
         try:
             if key in (HEAD, SPILLED) or key.startswith((STORAGE_PREFIX, PIN_PREFIX)):
-                if len(value) != USUAL_LENGTH or not value.startswith(USUAL_PREFIX):
+                if len(value) != BLAKE2B_CID_LENGTH or not value.startswith(CBOR_CID_PREFIX):
                     split_cid(value)
                 yield Cid(value)
             elif key == INSTALLED:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt, path_text
 from store.cid import (
     BLAKE2B_256,
+    BLAKE2B_CID_LENGTH,
+    CBOR_CID_PREFIX,
     DAG_CBOR,
     IDENTITY,
     RAW,
+    RAW_CID_PREFIX,
     SHA2_256,
-    USUAL_LENGTH,
-    USUAL_PREFIX,
-    USUAL_RAW_PREFIX,
     Cid,
     show,
     split_cid,
@@ -86,7 +86,7 @@ def targets(root: Cid) -> list[Cid]:
 
     This is the root itself; nothing for a sector commitment; and the links in the digest of an identity CID.
     """
-    if root.startswith(USUAL_PREFIX) and len(root) == USUAL_LENGTH:
+    if root.startswith(CBOR_CID_PREFIX) and len(root) == BLAKE2B_CID_LENGTH:
         return [root]
     parts = split_cid(root)
     if parts.hash_code == IDENTITY:
@@ -96,10 +96,10 @@ def targets(root: Cid) -> list[Cid]:
 
 def state_codec(cid: Cid) -> int:
     """Return the codec of a block that a state links to. Raises StoreCorrupt if a state may not contain the link."""
-    if len(cid) == USUAL_LENGTH:
-        if cid.startswith(USUAL_PREFIX):
+    if len(cid) == BLAKE2B_CID_LENGTH:
+        if cid.startswith(CBOR_CID_PREFIX):
             return DAG_CBOR
-        if cid.startswith(USUAL_RAW_PREFIX):
+        if cid.startswith(RAW_CID_PREFIX):
             return RAW
     parts = split_cid(cid)
     if parts.codec not in STATE_CODECS:

@@ -26,7 +26,7 @@ from fvm_hypervisor.soltest.stage import SuiteStage
 from fvm_hypervisor.soltest.step_frames import StepFrameTracer
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Tracer
-from localnet.calls.time_limit import TimeLimit, explaining_time
+from localnet.calls.time_limit import TimeLimit, explanation_seconds
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.collecting import CoverageCollector
@@ -98,7 +98,7 @@ class TestViewer:
             return self.calls_tracer()
         if self._records and self._verbosity >= 5:
             return StepFrameTracer(self._rules, TimeLimit(MAX_DECODED_SECONDS, clock=process_time))
-        return CounterFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
+        return CounterFrameTracer(self._rules, TimeLimit(explanation_seconds(result.duration), clock=process_time))
 
     def function_tracer(self) -> FunctionFrameTracer:
         """Return a new tracer of calls, program counters and internal calls, which raises OutOfTime after its limit."""
@@ -125,7 +125,7 @@ class TestViewer:
             return self.function_tracer()
         if not is_recorded and not shows_trace(self._verbosity, failed=True, of_setup=True):
             return FrameTracer(self._rules)
-        return CounterFrameTracer(self._rules, TimeLimit(explaining_time(0), clock=process_time))
+        return CounterFrameTracer(self._rules, TimeLimit(explanation_seconds(0), clock=process_time))
 
     def collector(self, machine: Hypervisor, report: str, project: Project) -> CoverageCollector | GasCollector:
         """Return a collector of data for a report, `gas` or `coverage`."""
@@ -191,7 +191,7 @@ class TestViewer:
             return LoopTracer(self._rules)
         roots = cast(FrameTracer, shown).roots
         frame = out_of_gas_frame(failing_path(roots[-1])) if roots else None
-        seconds = MAX_TRACED_SECONDS if result is None else explaining_time(result.duration)
+        seconds = MAX_TRACED_SECONDS if result is None else explanation_seconds(result.duration)
         return None if frame is None else LoopTracer(self._rules, frame.number, seconds)
 
     def stack_of_loop(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:

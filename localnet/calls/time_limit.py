@@ -28,7 +28,7 @@ class OutOfTime(HypervisorError):
     """
 
 
-def explaining_time(run: float) -> float:
+def explanation_seconds(run: float) -> float:
     """Return the time limit in seconds for re-executing work of `run` seconds: twice that, at least `SHORTEST`."""
     return max(SHORTEST, 2 * run)
 

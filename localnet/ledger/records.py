@@ -96,7 +96,7 @@ class Tipset:
     @property
     def hash(self) -> bytes:
         """The Ethereum block hash."""
-        return bytes(self.key[-32:])  # `block_hash` inlined
+        return bytes(self.key[-32:])  # the digest of the tipset key's CID, as `block_hash` returns
 
     def in_execution_order(self, explicit: Sequence[T], implicit: Sequence[T]) -> list[T]:
         """Return items of the tipset's explicit and implicit messages in the order of their receipts.

@@ -18,7 +18,7 @@ from runtimes.evm.code import EMPTY_CODE_HASH, code_too_long
 from runtimes.evm.rules import CodeLimit, EvmRules
 from runtimes.evm.syscalls import Syscalls
 from store.blockstore import StoreError
-from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, USUAL_PREFIX, Cid, codec_of, show
+from store.cid import CBOR, CBOR_CID_PREFIX, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, codec_of, show
 from store.codec import CodecError
 from store.kamt import EMPTY_KAMT, Kamt, KamtError
 
@@ -39,7 +39,7 @@ class KernelBlockstore:
 
     def get(self, cid: Cid) -> bytes:
         """Open and read a node; a block of another codec is not a node."""
-        if not cid.startswith(USUAL_PREFIX) and codec_of(cid) not in (CBOR, DAG_CBOR):
+        if not cid.startswith(CBOR_CID_PREFIX) and codec_of(cid) not in (CBOR, DAG_CBOR):
             raise KamtError(f"node {show(cid)}: neither CBOR nor DAG-CBOR")
         data = self._syscalls.open(cid)
         self._syscalls.charge("OnEvmNode", len(data) * self._rules.node_read_price)
@@ -270,7 +270,7 @@ class EvmContract:
 
     def _read(self, root: Cid) -> EvmState:
         try:
-            if not root.startswith(USUAL_PREFIX) and codec_of(root) not in (CBOR, DAG_CBOR):
+            if not root.startswith(CBOR_CID_PREFIX) and codec_of(root) not in (CBOR, DAG_CBOR):
                 raise CodecError("neither CBOR nor DAG-CBOR")
             return EvmState.decode(self._syscalls.open(root), self._rules.transient_storage)
         except (CodecError, SyscallError) as error:

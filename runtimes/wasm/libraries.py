@@ -27,7 +27,7 @@ from runtimes.wasm.module import (
 )
 from runtimes.wasm.opcodes import PAGE_BYTES
 from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, ModuleFacts, missing_syscall, validate_module
-from store.cid import RAW, USUAL_LENGTH, USUAL_RAW_PREFIX, Cid, CidError, cid_of, parse_cid, show
+from store.cid import BLAKE2B_CID_LENGTH, RAW, RAW_CID_PREFIX, Cid, CidError, cid_of, parse_cid, show
 
 PREFIX: Final = "lib:"
 MAX_LIBRARIES: Final = 16
@@ -188,7 +188,7 @@ def parse_library_cid(origin: str) -> Cid:
         cid = parse_cid(text)
     except CidError as error:
         raise InvalidModule(f"the import of {origin:.100} does not name a library: {error}") from None
-    if len(cid) != USUAL_LENGTH or not cid.startswith(USUAL_RAW_PREFIX) or show(cid) != text:
+    if len(cid) != BLAKE2B_CID_LENGTH or not cid.startswith(RAW_CID_PREFIX) or show(cid) != text:
         detail = "a code CID has codec raw and hash BLAKE2b-256, in base32"
         raise InvalidModule(f"the import of {origin:.100} does not name a library: {detail}")
     return cid

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from hypervisor.address import MAX_ADDRESS, Address
 from hypervisor.errors import AddressError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from store.cid import MAX_DIGEST, USUAL_LENGTH, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid, CidError, read_cid
+from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, MAX_DIGEST, RAW_CID_PREFIX, Cid, CidError, read_cid
 
-_USUAL = (USUAL_PREFIX, USUAL_RAW_PREFIX)
+_USUAL = (CBOR_CID_PREFIX, RAW_CID_PREFIX)
 
 _view_of: Callable[[int, int, int], memoryview] = ctypes.PYFUNCTYPE(
     ctypes.py_object, ctypes.c_size_t, ctypes.c_ssize_t, ctypes.c_int
@@ -81,8 +81,8 @@ class GuestMemory:
 
     def read_cid(self, offset: int) -> Cid:
         """Read the CID of any length that begins at `offset`."""
-        usual = self._view[offset : offset + USUAL_LENGTH].tobytes()
-        if len(usual) == USUAL_LENGTH and usual.startswith(_USUAL):
+        usual = self._view[offset : offset + BLAKE2B_CID_LENGTH].tobytes()
+        if len(usual) == BLAKE2B_CID_LENGTH and usual.startswith(_USUAL):
             return Cid(usual)
         self.check(offset, 0)
         length = _MAX_CID_LENGTH if self.reaches(offset + _MAX_CID_LENGTH) else self.size - offset

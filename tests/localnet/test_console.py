@@ -16,7 +16,7 @@ from bridge.addresses import EthAddress, to_filecoin
 from localnet import Artifact, Network, TransactionFailed
 from localnet.calls import time_limit
 from localnet.calls.overrides import AccountOverride, Overrides
-from localnet.calls.time_limit import explaining_time
+from localnet.calls.time_limit import explanation_seconds
 from localnet.chain.watching import Preempted
 from localnet.console import Console
 from localnet.explanations import Explanations
@@ -303,7 +303,7 @@ def test_nothing_is_printed_while_it_is_switched_off(capsys: pytest.CaptureFixtu
 
 
 def test_explanation_limit_is_one_second_or_twice_execution() -> None:
-    assert [explaining_time(run) for run in (0.01, 0.5, 3.0)] == [1.0, 1.0, 6.0]
+    assert [explanation_seconds(run) for run in (0.01, 0.5, 3.0)] == [1.0, 1.0, 6.0]
 
 
 class Collected:

@@ -26,7 +26,7 @@ from store.codec import unlink
 LAB: Final = Lab(
     what="shares of a block's gas for system, storage providers and users",
     network=f"{__name__}:with_lanes",
-    option="the per cent of system, providers and users, as 10/40/50",
+    option="the per cent of system, providers and users, such as 10/40/50",
 )
 
 

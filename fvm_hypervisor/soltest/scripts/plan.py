@@ -30,7 +30,7 @@ from fvm_hypervisor.soltest.value_text import value_text
 from fvm_hypervisor.soltest.values import types
 from fvm_hypervisor.soltest.viewer import TestViewer
 from hypervisor.errors import HypervisorError
-from hypervisor.labs import know_labs
+from hypervisor.labs import register_labs
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
@@ -118,7 +118,7 @@ def _machine(job: Job, network: Network) -> Hypervisor:
     )
     root = there.state_tree.flush()
     machine = Hypervisor.at(OverlayStore(there.base), root, context, evm=job.options.evm, externs=there.externs)
-    know_labs(machine, there.context.rules)
+    register_labs(machine, there.context.rules)
     return machine
 
 

@@ -21,7 +21,7 @@ from runtimes.evm.fast.numbers import AccountFlag, TreeFlag
 from runtimes.evm.rules import P256_ADDRESS
 from runtimes.evm.state_gas import StateGas, StateGasMeter
 from runtimes.evm.tree_engine import AccountView, TreeHost
-from store.cid import USUAL_PREFIX
+from store.cid import CBOR_CID_PREFIX
 from store.kamt import EMPTY_KAMT
 
 _ANY_CODE: Final = 1 << 24
@@ -240,7 +240,7 @@ def _account_fields(
     root = _ZERO
     if found.storage != EMPTY_KAMT:
         flags |= AccountFlag.HAS_SLOTS | AccountFlag.HAD_SLOTS
-        if not is_touched and found.storage.startswith(USUAL_PREFIX):
+        if not is_touched and found.storage.startswith(CBOR_CID_PREFIX):
             flags |= AccountFlag.UNTOUCHED
             root = found.storage[:-33:-1]
     size, lent = accounts.code_size_and_delegate(found.code)

@@ -99,7 +99,7 @@ def test_a_stack_goes_through_internal_functions_and_libraries(artifacts: Artifa
 def test_too_slow_test_trace_is_shown_without_lines(
     artifacts: Artifacts, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(viewer, "explaining_time", lambda _: -1.0)
+    monkeypatch.setattr(viewer, "explanation_seconds", lambda _: -1.0)
     monkeypatch.setattr(frames, "_CLOCK", 1)
     found = watch(TestViewer(artifacts, "ethereum", 0))["test_fails_in_library()"]
     assert found.stack == ("Ledger.take", "Bank.withdraw", "BankTest.test_fails_in_library")
