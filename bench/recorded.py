@@ -232,7 +232,7 @@ def command_of(record: RunRecord, file: Path, *, count: int, seed: int) -> list[
 
 def commits_since(commit: str) -> int | None:
     """Return how many commits are newer than a record's, or None if this repository does not have it."""
-    git = ["git", "-C", str(PROJECT), "rev-list", "--count", f"{commit}..HEAD"]
+    git = ["git", "-C", str(PROJECT), "rev-list", "--count", "--first-parent", f"{commit}..HEAD"]
     counted = subprocess.run(git, capture_output=True, text=True, check=False)
     return int(counted.stdout) if counted.returncode == 0 else None
 
