@@ -150,7 +150,7 @@ def test_inner_out_of_gas_explains_outer_out_of_gas() -> None:
 
 def test_failed_syscall_is_shown_by_error_name() -> None:
     report = explain_trace(found([plain_call(exitCode=20, calls=[plain_call(error="NOT_FOUND", to="f09")])], 20))
-    assert report["why"]["calls"][-1].startswith("f09 account.Send: exit NOT_FOUND")
+    assert report["why"]["calls"][-1].startswith("f09 account.Send: syscall error NOT_FOUND")
 
 
 def test_trace_without_calls_is_explained_by_machine_message() -> None:

@@ -25,7 +25,7 @@ def test_missing_forge_is_reported(
     monkeypatch.setattr(bugs, "FORGE", (tmp_path / "forge",))
     monkeypatch.setattr("sys.argv", ["bugs"])
     assert bugs.main() == 2
-    assert capsys.readouterr().out.startswith("NOT RUN: no forge or no solc")
+    assert capsys.readouterr().out.startswith("NOT RUN: forge or npm's solc is missing")
 
 
 def test_runs_before_the_find_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,11 +55,11 @@ def _answer(function: FacadeFunction, returned: bytes) -> bool:
     except FacadeRefusal as refusal:
         _error(refusal)
         with suppress(SchemaError, CodecError):
-            _bound(function, "answer", returned)
+            _bound(function, "returns", returned)
         return False
     values = read_all(function.results, answer)
     if returned:
-        _bound(function, "answer", returned)
+        _bound(function, "returns", returned)
         assert encode(values if function.returns_tuple else values[0]) == _shortest(returned, function)
     return True
 
