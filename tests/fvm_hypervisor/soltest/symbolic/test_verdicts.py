@@ -60,8 +60,8 @@ def stored(first: list[str], second: list[str]) -> list[str]:
     return ["6001", *first, "55", "6002", *second, "55", *first, "54", "6001", "14"]
 
 
-PRIMES = (0xFFFFFFFFFFFFFFC5, 0xFFFFFFFFFFFFFFAD)
-"""The two largest primes below 2^64: their product is hard to factor for z3."""
+PRIMES = (0xB7A1774F1A42721F, 0xB6EAFFF5782AFE6B)
+"""Random primes of 64 bits, whose product z3 cannot factor in seconds."""
 IS_PRODUCT = [f"67{MASK_64}", X, "16", f"67{MASK_64}", Y, "16", "02", f"6f{PRIMES[0] * PRIMES[1]:032x}", "14"]
 """A condition on the lower 64 bits of both arguments, which only the two primes fulfil."""
 RECOVER = ["5f602052", "60206020", "6080", "5f", "6001", "5a", "fa", "50"]
