@@ -190,7 +190,13 @@ def run_tests(
         int, typer.Option(min=1, help="Maximum number of paths per test.", rich_help_panel=_SYMBOLIC)
     ] = 10_000,
     symbolic_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Time limit per symbolic test in seconds.", rich_help_panel=_SYMBOLIC)
+        float,
+        typer.Option(
+            min=0.1,
+            max=86_400,
+            help="Time limit per symbolic test in seconds of processor time.",
+            rich_help_panel=_SYMBOLIC,
+        ),
     ] = 120.0,
     write_tests: Annotated[
         Path | None,

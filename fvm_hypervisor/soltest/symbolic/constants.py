@@ -8,7 +8,7 @@ from typing import Any, Final
 import z3
 
 HASH_NAME: Final = "keccak#"
-"""Start of the names of hashes. No name of a Solidity parameter contains `#`."""
+"""Prefix of the names of hash variables. Solidity identifiers cannot contain `#`."""
 
 
 @dataclass(slots=True)

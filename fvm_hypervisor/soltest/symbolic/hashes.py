@@ -10,8 +10,9 @@ Axioms, which hold unless a collision of Keccak-256 is found:
 - hashes of different data differ, by more than 2^64 in both directions, so that array elements do not overlap;
 - their last 160 bits, which become addresses, differ, too;
 - a hash of symbolic data is not within 2^64 of 0;
-- two sums of a hash and an offset differ if the hashed data differ, provided that the data determine the offset up to
-  2^64. Solady's slots of tokens are such sums: twice the token's ID, and the hash of its upper 224 bits.
+- two slots of the form `hash + offset` are equal only if the hashed data and the offsets are equal, provided that equal
+  data fix the offset to within 2^64. Solady computes the slot of a token in this way: twice the token's ID, plus the
+  hash of the ID's upper 224 bits.
 """
 
 from __future__ import annotations
@@ -157,11 +158,7 @@ class Hashes:
                 return self._same_data(hashed, self._known(number - offset))
             near = any(0 <= number - value < _DISTANCE for value in self.known)
             return False if near else equal(hashed.hash, number - offset)
-        found_equal: Condition = False
-        for value in self.known:
-            same = _both(self._same_data(hashed, self._known(value)), equal(offset, (number - value) & MASK))
-            found_equal = _either(found_equal, same)
-        return found_equal
+        return equal(reduced(hashed.hash + offset), number)  # the number may be the sum of a hash that is not known
 
     def _parts(self, key: Word) -> tuple[HashOf, Word] | None:
         """Return a key as a symbolic hash and an offset, or None.
@@ -185,13 +182,19 @@ class Hashes:
         """Return True if equal hashed data imply offsets less than 2^64 apart."""
         name = (entry.hash.get_id(), offset.get_id())
         if name not in self.determined:
-            others = [(one, z3.FreshConst(one.sort())) for one in z3util.get_vars(offset)]
+            words = [word for word in entry.words if not isinstance(word, int)]
+            inputs = {one.get_id(): one for part in (offset, *words) for one in z3util.get_vars(part)}
+            others = [(one, z3.FreshConst(one.sort())) for one in inputs.values()]
             changed = z3.substitute(offset, *others)
             solver = z3.Solver()
             solver.set("rlimit", _DETERMINED_LIMIT)
-            solver.add(*(one == z3.substitute(one, *others) for one in entry.words if not isinstance(one, int)))
+            solver.add(*(one == z3.substitute(one, *others) for one in words))
             solver.add(z3.UGE(offset - changed, _DISTANCE), z3.UGE(changed - offset, _DISTANCE))
-            self.determined[name] = (entry, offset, solver.check() == z3.unsat)
+            try:
+                is_determined = solver.check() == z3.unsat
+            except z3.Z3Exception:  # such as too little memory
+                is_determined = False
+            self.determined[name] = (entry, offset, is_determined)
         return self.determined[name][2]
 
 
@@ -199,9 +202,3 @@ def _both(one: Condition, other: Condition) -> Condition:
     if isinstance(one, bool) or isinstance(other, bool):
         return False if one is False or other is False else other if one is True else one
     return condition(z3.And(one, other))
-
-
-def _either(one: Condition, other: Condition) -> Condition:
-    if isinstance(one, bool) or isinstance(other, bool):
-        return True if one is True or other is True else other if one is False else one
-    return condition(z3.Or(one, other))

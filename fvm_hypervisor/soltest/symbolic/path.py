@@ -329,8 +329,8 @@ class Path:
     def decide(self, holds: Condition) -> bool:
         """Return a condition's value on this path. Raises Fork if it may hold or not.
 
-        The path continues on the side of its model if the solver cannot tell whether the other side is possible, which
-        then counts as not decided.
+        If the solver cannot decide whether the other side is possible, the path continues on its model's side, and the
+        test is reported as undecided.
         """
         holds = condition(holds)
         if isinstance(holds, bool):

@@ -19,6 +19,8 @@ _QUICK_SECONDS: Final = 1.0
 """Time for a query before values are guessed."""
 _GUESS_SECONDS: Final = 0.1
 """Time for a query with guessed values."""
+_MAX_SLOWDOWN: Final = 8.0
+"""Maximum elapsed time that z3 gets per processor time, since waiting looks like load."""
 _GUESSES: Final = 500
 _MAX_GUESSED: Final = 8
 """Maximum number of inputs whose values are guessed."""
@@ -69,7 +71,7 @@ class Solver:
 
     def _slowdown(self) -> float:
         """Return the elapsed time per processor time, so that z3's limits do not depend on the machine's load."""
-        return max(1.0, (monotonic() - self._wall) / max(0.1, process_time() - self._processor))
+        return min(_MAX_SLOWDOWN, max(1.0, (monotonic() - self._wall) / max(0.1, process_time() - self._processor)))
 
     def _check(self, constraints: Sequence[Any], seconds: float) -> tuple[Any, Any]:
         solver = (

@@ -88,10 +88,13 @@ def _divisor_of_product(quotient: Word, factor: Word) -> Any:
     """
     if isinstance(quotient, int) or not z3.is_app_of(quotient, z3.Z3_OP_ITE):
         return None
-    found = quotient.arg(2)
-    if not any(z3.is_app_of(found, kind) for kind in (z3.Z3_OP_BUDIV, z3.Z3_OP_BUDIV_I)):
+    zero, found = quotient.arg(1), quotient.arg(2)
+    is_quotient = any(z3.is_app_of(found, kind) for kind in (z3.Z3_OP_BUDIV, z3.Z3_OP_BUDIV_I))
+    if not is_quotient or not z3.is_bv_value(zero) or zero.as_long():
         return None
     product, divisor = found.children()
+    if not z3.simplify(quotient.arg(0)).eq(z3.simplify(divisor == 0)):
+        return None  # the division is a branch of another choice
     if not z3.is_app_of(product, z3.Z3_OP_BMUL) or product.num_args() != 2:
         return None
     pairs = (product.children(), product.children()[::-1])

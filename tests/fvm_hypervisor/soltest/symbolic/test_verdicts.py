@@ -15,6 +15,7 @@ from fvm_hypervisor.soltest.symbolic.data import words_data
 from fvm_hypervisor.soltest.symbolic.hashes import Hashes
 from fvm_hypervisor.soltest.symbolic.path import fresh
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+from store.keccak import keccak
 from tests.fvm_hypervisor.soltest.symbolic.staged import SETTINGS, staged
 
 PANIC = ["634e487b7160e01b5f52600160045260245ffd"]
@@ -60,6 +61,8 @@ def stored(first: list[str], second: list[str]) -> list[str]:
     return ["6001", *first, "55", "6002", *second, "55", *first, "54", "6001", "14"]
 
 
+TOKEN_5 = (10 + int.from_bytes(keccak(bytes(28) + bytes.fromhex("7d882553")), "big")) % 2**256
+"""Solady's slot of the token with ID 5."""
 PRIMES = (0xB7A1774F1A42721F, 0xB6EAFFF5782AFE6B)
 """Random primes of 64 bits, whose product z3 cannot factor in seconds."""
 IS_PRODUCT = [f"67{MASK_64}", X, "16", f"67{MASK_64}", Y, "16", "02", f"6f{PRIMES[0] * PRIMES[1]:032x}", "14"]
@@ -84,6 +87,11 @@ BODIES = {
         stored([*token_slot(X, 1), "600101"], token_slot(Y, 1)))),
     "an array without bounds may reach another slot": (UNDECIDED, asserting(
         [*stored([X, "5f52", "60205f20", Y, "01"], [Y, "5f52", "60205f20"]), X, Y, "14", "17"])),
+    "a token's slot may be a number of the source": (UNDECIDED, asserting(
+        stored(token_slot(X), [f"7f{TOKEN_5:064x}"]))),
+    "a quotient in a chosen word is no overflow check": (FAIL, asserting([
+        "6003", "60ff", X, "16", "6003", "02", "04", "6001", "55", "5f", Y, "55",
+        "6001", "54", "60ff", X, "16", "14"])),
     "a product may overflow": (FAIL, asserting([X, X, Y, "02", "04", Y, "14", X, "15", "17"])),
     "a product of small factors does not": (PASS, asserting(
         [X, "60a01c", X, "60a01c", Y, "60a01c", "02", "04", Y, "60a01c", "14", X, "60a01c", "15", "17"])),
@@ -182,6 +190,15 @@ def test_a_limit_is_no_pass(setting: dict[str, float], reason: str, tmp_path: Pa
     found = verdict(tmp_path, body, settings=replace(SETTINGS, **setting))  # type: ignore[arg-type]  # numbers
     assert found.status is UNDECIDED
     assert reason in (found.reason or "")
+
+
+def test_a_hashed_sum_does_not_determine_a_summand(tmp_path: Path) -> None:
+    def slot(first: str, second: str) -> list[str]:
+        return [first, second, "01", "5f52", "60205f20", first, "01"]
+
+    other = ("604435", "606435")  # the third and the fourth argument
+    body = asserting([*stored(slot(X, Y), slot(*other)), X, Y, "01", *other, "01", "14", "17"])
+    assert verdict(tmp_path, body, "check_(uint256,uint256,uint256,uint256)").status is UNDECIDED
 
 
 @pytest.mark.parametrize(("wanted", "body"), [
