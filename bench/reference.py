@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
+from time import time
 from types import TracebackType
 from typing import Final
 
@@ -28,6 +29,8 @@ TARGET: Final = PROJECT / "build" / "oracle"
 """Cargo's intermediate files, which can be deleted."""
 _SOURCES: Final = ("Cargo.*", "rust-toolchain.toml", "src/**/*.rs", "contracts/*.hex")
 _DIGEST_LENGTH: Final = 16
+_KEPT_DAYS: Final = 30
+"""Age in days up to which programs of other versions are kept: other copies of the repository may use them."""
 
 
 class NoReference(Exception):
@@ -52,10 +55,10 @@ def reference_program() -> Path:
 
 
 def _build(program: Path) -> None:
-    """Build the program and replace those of other versions."""
+    """Build the program, and delete those of other versions that are older than `_KEPT_DAYS`."""
     cargo = shutil.which("cargo")
     if cargo is None:
-        raise NoReference(f"there is no Rust here: install the toolchain that {FOLDER / 'rust-toolchain.toml'} names")
+        raise NoReference(f"cargo was not found: install the toolchain in {FOLDER / 'rust-toolchain.toml'}")
     print("building ref-fvm's oracle, once; this takes some minutes", file=sys.stderr, flush=True)
     command = [cargo, "build", "--release", "--locked", "--target-dir", str(TARGET)]
     if subprocess.run(command, cwd=FOLDER, check=False).returncode:
@@ -66,7 +69,8 @@ def _build(program: Path) -> None:
     shutil.copy2(TARGET / "release" / "oracle", temporary)
     temporary.replace(program)
     for other in others:
-        other.unlink(missing_ok=True)
+        if time() - other.stat().st_mtime > _KEPT_DAYS * 86_400:
+            other.unlink(missing_ok=True)
 
 
 class Reference:

@@ -117,7 +117,7 @@ class _ProfiledRegistry(Registry):
     def wrap(self, name: str, wrapper: Callable[[Runtime], Runtime], *, once: bool = False) -> None:
         self._registry.wrap(name, wrapper, once=once)
 
-    def wrapped(self, name: str, runtime: Runtime) -> Runtime:
+    def apply_wrappers(self, name: str, runtime: Runtime) -> Runtime:
         return self._registry.apply_wrappers(name, runtime)
 
     def names(self) -> Mapping[Cid, str]:

@@ -121,7 +121,8 @@ class NetworkSettings:
 
 def _under_draft(settings: NetworkSettings) -> NetworkSettings:
     """Return the settings that a draft's file chooses. Raises InvalidInput."""
-    for reader in registered(group=_DRAFTS):
-        chosen: NetworkSettings = reader.load()(settings)
-        return chosen
-    raise InvalidInput(f"no reader of draft versions is registered: {INSTALL_AGAIN}")
+    reader = next(iter(registered(group=_DRAFTS)), None)
+    if reader is None:
+        raise InvalidInput(f"no reader of draft versions is registered: {INSTALL_AGAIN}")
+    chosen: NetworkSettings = reader.load()(settings)
+    return chosen

@@ -171,10 +171,12 @@ class RocksStore:
         They are listed under the metadata entry `spilled`. The commit of the root deletes the entry. After a kill, the
         next opening deletes it, and the next collection drops the blocks.
         """
-        written, before = dict(blocks), self.metadata(SPILLED)
-        names = encode([None if before is None else link(Cid(before)), [link(cid) for cid in written]])
-        listed = cid_of(names)
-        self.commit([*written.items(), (listed, names)], {SPILLED: listed})
+        written = dict(blocks)
+        with self._lock:
+            before = self.metadata(SPILLED)
+            names = encode([None if before is None else link(Cid(before)), [link(cid) for cid in written]])
+            listed = cid_of(names)
+            self.commit([*written.items(), (listed, names)], {SPILLED: listed})
 
     def commit(
         self,

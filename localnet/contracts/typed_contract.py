@@ -97,6 +97,10 @@ class Reading(Generic[T]):
         result: T = self.contract.decode_return(self.function, data)
         return result
 
+    def answer(self, data: bytes) -> T:
+        """Former name of `decode_return`, until version 0.4."""
+        return self.decode_return(data)
+
     def _call(self, value: int, sender: Target | None) -> T:
         with decoding_custom_errors(self.contract.interface):
             return self.decode_return(self.contract.chain.call(self.contract.address, self.data, value, sender=sender))

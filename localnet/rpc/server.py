@@ -24,7 +24,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hypervisor.deep_stack import Stacks
-from hypervisor.errors import InvalidInput, RuntimeUnavailable
+from hypervisor.errors import InvalidInput
 from hypervisor.gil import GIL_POLICY
 from localnet.network import Network
 from localnet.rpc.access import Access
@@ -174,8 +174,10 @@ class Server:
         self._executors.dispatcher.methods.load_all(lambda: self._server.should_exit)
         machine = self.network.machine
         if not self._server.should_exit:
-            with contextlib.suppress(RuntimeUnavailable):  # the first call of a native actor reports it
+            try:
                 machine.registry.runtime_for(machine.manifest.code("cron"))
+            except Exception:  # noqa: BLE001  # the first call of a native actor reports it
+                _LOG.debug("the runtime of native actors is not loaded in advance", exc_info=True)
 
     async def _keep_house(self) -> None:
         """Collect garbage in short steps between requests. A repeated failure is logged once."""

@@ -124,15 +124,17 @@ class Trap(Exception):
 
 _NO_MEMORY = ("Cannot allocate", "failed to allocate")
 """Parts of wasmtime's errors after the system has refused memory."""
+_INVALID = "failed to parse WebAssembly module"
+"""Start of wasmtime's errors for an invalid module."""
 
 
 def check_memory(error: str) -> None:
     """Raise MemoryError if a text of wasmtime reports that the system refused memory.
 
-    That is a failure of this machine, which must not become a result of the guest. Not for texts of the validation,
-    which contain names chosen by the module's author.
+    That is a failure of this machine, which must not become a result of the guest. Errors of the validation are left
+    out, because they contain names that the module's author chose.
     """
-    if any(part in error for part in _NO_MEMORY):
+    if not error.startswith(_INVALID) and any(part in error for part in _NO_MEMORY):
         raise MemoryError(f"no memory for an actor's code ({error.splitlines()[0]}); raise the memory limit")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -63,13 +64,19 @@ def test_reference_is_built_once_per_version_of_its_sources(cargo: Path) -> None
     assert first.read_text() == CARGO
     calls = cargo.with_name("cargo.calls")
     assert len(calls.read_text().splitlines()) == 1
+    os.utime(first, (0, 0))
     for name in ("Cargo.lock", "rust-toolchain.toml", "src/main.rs", "contracts/Counter.hex"):
         with (reference.FOLDER / name).open("a") as file:
             file.write("# changed\n")
         changed = reference.reference_program()
-        assert [*changed.parent.iterdir()] == [changed] != [first]
+        assert [*changed.parent.iterdir()] == [changed] != [first], "the old program is older than a month"
         first = changed
+        os.utime(first, (0, 0))
     assert len(calls.read_text().splitlines()) == 5
+    os.utime(first)
+    (reference.FOLDER / "Cargo.lock").write_text("# another copy of the repository")
+    changed = reference.reference_program()
+    assert {*changed.parent.iterdir()} == {changed, first}, "another copy may use it"
 
 
 def test_failed_build_leaves_no_program(cargo: Path, capsys: pytest.CaptureFixture[str]) -> None:

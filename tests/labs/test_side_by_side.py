@@ -84,16 +84,22 @@ def authorizations(variant: str, parallel: bool) -> list[Any]:
         network.chain.keep_changes()
         network.automine = False
         senders, signers = network.accounts[:USERS], network.accounts[USERS:]
+        targets, callers = [each.address for each in signers], [each.address for each in senders]
+        if variant == "actor":  # accounts authorize for themselves, and only contracts' calls run the delegates' code
+            signers = senders
+            targets = callers = [EthAddress(NOTES[:19] + bytes((0x80 + place,))) for place in range(USERS)]
+            for relay, signer in zip(targets, signers, strict=True):
+                set_code(network.machine, relay, assemble(f"0 0 0 0 0 0x{signer.address.hex()} GAS CALL"))
         for turn in range(2):
             for place, (account, signer) in enumerate(zip(senders, signers, strict=True)):
                 transaction = Transaction(
-                    SET_CODE, network.chain_id, turn, signer.address, place, b"", 10**8, 10**6, 10**5 + place,
+                    SET_CODE, network.chain_id, turn, targets[place], place, b"", 10**8, 10**6, 10**5 + place,
                     authorizations=(signer.sign_authorization(NOTES, turn, 0),),
                 )  # fmt: skip
                 network.submit(account.sign(transaction).raw())
             network.mine()
-        for account, signer in zip(senders, signers, strict=True):
-            assert storage_of(network.machine, signer.delegated, 1)[-20:] == account.address
+        for caller, signer in zip(callers, signers, strict=True):
+            assert storage_of(network.machine, signer.delegated, 1)[-20:] == caller
         if workers is not None:
             assert workers.blocks == 2
             assert workers.taken >= 2

@@ -145,9 +145,14 @@ class RegionCompiler:
         prices, limit = {number: row.gas for number, row in rules.opcodes.items()}, self._limit
         while True:
             region = choose(code, roots, prices, limit)
-            wasm = emit(region, len(code)) if region.blocks else b""
-            if len(wasm) <= _MAX_ESTIMATE_ERROR * self._limit or limit < _MIN_LIMIT:
-                return region, wasm
+            try:
+                wasm = emit(region, len(code)) if region.blocks else b""
+            except RegionTooLarge:
+                if limit < _MIN_LIMIT:
+                    raise
+            else:
+                if len(wasm) <= _MAX_ESTIMATE_ERROR * self._limit or limit < _MIN_LIMIT:
+                    return region, wasm
             limit //= 2
 
     def _forget(self, newest: CodeRegions) -> None:
