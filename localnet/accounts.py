@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.printed_address import PrintedAddress
@@ -39,6 +40,9 @@ HARDENED = 1 << 31
 _PATH = re.compile(r"m(/[0-9]{1,10}['h]?)*/?")
 _PART = re.compile(r"/([0-9]{1,10})(['h]?)")
 _MESSAGE_PREFIX = b"\x19Ethereum Signed Message:\n"
+
+MAX_ACCOUNTS: Final = 1000
+"""Maximum number of development accounts of a network."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
 from hypervisor.rules import canonical_rules
 from hypervisor.types import ATTO_PER_FIL, Gas, TokenAmount
-from localnet.accounts import Account, accounts
+from localnet.accounts import MAX_ACCOUNTS, Account, accounts
 from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import base_state, resume_fork, start_fork
 from localnet.chain.externs import ChainExterns
@@ -76,7 +76,7 @@ class Opening:
             whole_number(settings.balance, "the balance of each account", None, unit="attoFIL")
         count = 10
         if settings.account_count is not None:
-            count = whole_number(settings.account_count, "a number of accounts", 1)
+            count = whole_number(settings.account_count, "a number of accounts", 1, MAX_ACCOUNTS)
         unlocked = accounts(settings.mnemonic, count, settings.derivation_path)
         rules = None if settings.rules is None else canonical_rules(settings.rules)
         return cls(path, settings, unlocked, rules, load_overlay(settings.overlay))

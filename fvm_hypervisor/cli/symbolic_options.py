@@ -30,7 +30,7 @@ def check_symbolic(rules: str, others: Mapping[str, bool]) -> None:
         if is_set:
             raise typer.BadParameter(f"--symbolic and {name} exclude each other: run them separately")
     if find_spec("z3") is None:
-        raise InvalidInput("symbolic tests need z3: install fvm-hypervisor[symbolic]")
+        raise InvalidInput("symbolic tests need z3: install it with `pip install z3-solver`")
 
 
 def _lengths(text: str, option: str) -> tuple[int, ...]:

@@ -119,7 +119,7 @@ def run_tests(
         str | None, typer.Option(metavar="NAME", help="Profile of foundry.toml (default: FOUNDRY_PROFILE).")
     ] = None,
     fuzz_runs: Annotated[
-        int | None, typer.Option(min=1, help="Number of runs per fuzz test.", rich_help_panel=_FUZZ)
+        int | None, typer.Option(min=1, max=(1 << 32) - 1, help="Number of runs per fuzz test.", rich_help_panel=_FUZZ)
     ] = None,
     fuzz_seed: Annotated[
         str | None,

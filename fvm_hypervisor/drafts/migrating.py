@@ -28,7 +28,8 @@ def allow_draft(draft: DraftVersion, *, trust: bool) -> None:
         changed = ", which has changed since you trusted it" if known is not None else ""
         raise ConsentNeeded(
             f"the draft {draft.path} has a migration in Python, {migration.path}{changed}: running it needs your "
-            f"consent; read it, then trust it with `hypervisor trust {migration.path}`, or with --trust for one run"
+            f"consent; read it, then trust it with `hypervisor trust {migration.path}`, or for one run with --trust "
+            "(in Python `allow_draft(draft, trust=True)`)"
         )
     allow_migration(migration.source, str(migration.path))
 

@@ -180,8 +180,10 @@ def _authorization(value: Any) -> Authorization:
     request = fields(value, "authorization")
     owner, numbers = field(request, "address", address), [field(request, name, quantity) for name in _SIGNED]
     if owner is None or None in numbers:
-        raise invalid_params(f"authorizationList: an authorization has an address, {', '.join(_SIGNED)}")
+        raise invalid_params(f"an authorization has an address, {', '.join(_SIGNED)}")
     chain_id, nonce, parity, r, s = numbers
+    if nonce >> 64:
+        raise invalid_params(f"nonce {nonce} exceeds the maximum of 2^64 - 1")
     return Authorization(chain_id, owner, nonce, parity, r, s)
 
 

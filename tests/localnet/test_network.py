@@ -174,7 +174,7 @@ def test_unknown_key_address_has_no_ethereum_address(network: Network) -> None:
 
 
 def test_invalid_account_count_and_balance_are_refused() -> None:
-    for options in ({"account_count": 0}, {"balance": -1}, {"balance": 1 << 127}):
+    for options in ({"account_count": 0}, {"account_count": 1001}, {"balance": -1}, {"balance": 1 << 127}):
         with pytest.raises(InvalidInput, match="accounts"):
             Network(**options)  # type: ignore[arg-type]  # options by name
     with Network(account_count=1, balance=TokenAmount(ATTO_PER_FIL)) as network:

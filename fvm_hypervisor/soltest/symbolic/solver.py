@@ -67,7 +67,7 @@ class Solver:
         if found == z3.sat:
             return model
         self.check_time()
-        raise NotModelled(f"the solver did not answer within {self._query:g} seconds")
+        raise NotModelled(f"the solver did not answer within {self._query:g} seconds of processor time")
 
     def _slowdown(self) -> float:
         """Return the elapsed time per processor time, so that z3's limits do not depend on the machine's load."""
