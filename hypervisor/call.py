@@ -53,7 +53,7 @@ class LentCode:
     delegate_calls: bool = True
     """True if DELEGATECALL of an account runs its delegate's code."""
     hosted: tuple[int, bytes] | None = None
-    """Depth of the call in which a contract runs code for an account, and the account's Ethereum address."""
+    """Depth of the frame in which a contract runs an account's code, and the account's address; None without one."""
 
 
 class CallResult(NamedTuple):

@@ -68,9 +68,9 @@ class GasTracker:
         self.used = used
 
     def try_charge(self, milligas: int) -> bool:
-        """Use `milligas` for several charges at once, and return True.
+        """Charge the sum of several charges.
 
-        Returns False without a charge if a tracer needs them one by one, or if they exceed the frame's limit.
+        Returns False, charging nothing, if a tracer is active or the frame's limit is exceeded.
         """
         used = self.used + milligas
         if self.tracer is not None or used > self.limit:

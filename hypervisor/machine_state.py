@@ -258,8 +258,7 @@ class MachineState:
         InvalidInput if none of the new actors runs contracts, or if the state cannot be migrated; in these cases
         nothing changes.
 
-        The blocks of a large state are moved to a store in a folder at intervals, so memory does not depend on the
-        number of actors.
+        The new blocks of a large state are moved to a store in a folder at intervals, which bounds their memory.
         """
         before, epoch, tree = self.context.network, self.context.epoch, self.state_tree
 
@@ -278,7 +277,7 @@ class MachineState:
         self.advance(network=network)
 
     def spill(self, buffer: BufferedStore) -> None:
-        """Move the blocks of this machine's buffer and of a buffer over it to a store in a folder.
+        """Write the blocks of this machine's buffer, and of a buffer on top of it, to a store in a folder.
 
         The next `flush` commits a root; until then a collection keeps the blocks. Stores in memory and stores opened
         for reading are not changed.

@@ -132,11 +132,11 @@ class StorageProofs(FaultVerifier):
     def verify_aggregate_seals(self, info: bytes) -> bool:
         """Verify an aggregate of seals. Raises ExternError for more sectors or bytes than a miner may submit."""
         miner, seal_type, aggregate_type, proof, sectors = read_proof_input(info, AGGREGATE)
-        most = _MAX_AGGREGATED_NI if seal_type in _NI_SEALS else _MAX_AGGREGATED
-        if len(sectors) > most:
-            raise ExternError(f"an aggregate of {len(sectors)} seals of type {seal_type}: at most {most} are verified")
+        limit = _MAX_AGGREGATED_NI if seal_type in _NI_SEALS else _MAX_AGGREGATED
+        if len(sectors) > limit:
+            raise ExternError(f"{len(sectors)} seals of type {seal_type} exceed the maximum of {limit}")
         if len(proof) > _MAX_AGGREGATE_BYTES:
-            raise ExternError(f"an aggregate proof of {len(proof)} bytes: at most {_MAX_AGGREGATE_BYTES} are verified")
+            raise ExternError(f"a proof of {len(proof)} bytes exceeds the maximum of {_MAX_AGGREGATE_BYTES}")
         try:
             fields = [_sector(*each) for each in sectors]
         except ValueError as error:

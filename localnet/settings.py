@@ -100,7 +100,7 @@ class NetworkSettings:
     """Number of processes that execute a block's messages (`hypervisor.parallel`). Results do not depend on it."""
 
     def with_options(self, options: dict[str, Any]) -> NetworkSettings:
-        """Return these settings with some fields replaced, and a draft's file by the settings that it chooses.
+        """Return these settings with some fields replaced, and with those of a draft's file if `network` is one.
 
         Raises TypeError for an unknown name, and InvalidInput.
         """

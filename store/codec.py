@@ -39,7 +39,7 @@ _USUAL_LINK_HEAD = b"\xd8\x2a\x58\x27"
 """Tag 42 and the byte string head of the most common link."""
 _DOUBLE = struct.Struct(">d")
 _WORD16, _WORD32 = struct.Struct(">BH"), struct.Struct(">BI")
-"""Heads with numbers of two and four bytes."""
+"""CBOR heads with 16-bit and 32-bit arguments."""
 _load: Final = loader(MAX_DEPTH + 1)  # cbor2 counts a link as a level
 
 
@@ -214,7 +214,7 @@ def _rarer_integer(value: int) -> bytes:
 
 
 def _in_key_order(value: dict[Any, Any]) -> list[Any]:
-    """Return keys and values of a map in turns, in the order of the encoded keys."""
+    """Return alternating keys and values of a map, sorted by encoded key."""
     keyed = []
     for key in value:
         if not isinstance(key, str):

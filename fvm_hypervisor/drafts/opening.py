@@ -36,9 +36,9 @@ def draft_options(
 ) -> dict[str, Any]:
     """Return a draft's version, overlay, planned upgrades and bundle as settings of a network.
 
-    The draft's last epoch of its base version becomes a planned upgrade, unless `upgrades` has the draft's number.
+    The epoch in the draft's file becomes a planned upgrade to the draft, unless `upgrades` already plans one.
     Without such an epoch, the network has the base version until a request upgrades it. A network that `forks` another
-    has that one's version. Raises InvalidInput, also for a bundle with an actor that imports a disabled syscall.
+    takes that network's version. Raises InvalidInput, also for a bundle with an actor that imports a disabled syscall.
     """
     plan: dict[int, Any] = dict(upgrades)
     is_planned = draft.number in [each[0] if isinstance(each, tuple) else each for each in plan.values()]

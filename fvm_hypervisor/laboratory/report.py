@@ -79,7 +79,8 @@ def _root_lines(found: Comparison) -> Iterator[str]:
     for change in found.roots:
         if change.state:
             yield ""
-            yield f"state after {change.case}: A {change.roots[0]}, B {change.roots[1]}; B's values, A's as expected:"
+            first, second = change.roots
+            yield f"state after {change.case}: A {first}, B {second}; differences (B's value, expected A's):"
             yield from (f"  {_format(line)}" for line in change.state)
 
 

@@ -72,7 +72,7 @@ def _partitions_of(store: Blockstore, deadline: dict[str, Any], number: int) -> 
 
 
 def sector_expiration(store: Blockstore, state: dict[str, Any], number: int) -> tuple[int | None, int | None]:
-    """Return the epochs at which a sector expires on time and early, as its partition's queue has them.
+    """Return a sector's on-time and early expiration epochs from its partition's expiration queue.
 
     Both are None for a sector that is in no queue, because it was terminated or never existed. Raises InvalidInput.
     """

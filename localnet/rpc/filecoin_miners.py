@@ -89,8 +89,7 @@ def has_min_power(machine: Hypervisor, miner: Address) -> bool:
 def power_claims(machine: Hypervisor) -> list[tuple[Address, int, int]]:
     """Return the miners with raw power that meets the minimum for consensus: f0 address, raw and adjusted power.
 
-    Ascending by raw power. Since every miner with more power than another one meets the minimum if that one does, the
-    power actor is asked about few of them.
+    Ascending by raw power. Eligibility grows with raw power, so a binary search asks the power actor about few miners.
     """
     found = [
         (Address.from_bytes(owner), decode_bigint(claim[1]), decode_bigint(claim[2]))

@@ -63,7 +63,7 @@ def state_get_network_params(node: Node) -> dict[str, Any]:
 def minimum_power(node: NodeReader, machine: Hypervisor) -> int:
     """Return the minimum power for consensus in bytes, which the release of the built-in actors determines.
 
-    For actors that are no release, the name of the network decides.
+    For custom actors, the network's name decides.
     """
     release = release_of(machine.manifest.root)
     name = node.network.chain.record.name if release is None else release.network

@@ -161,7 +161,7 @@ class StateInspector:
         else:
             node = StateValue(_plain(), ANY, _archived_fields(gone))
             if any(step not in node.value for step in steps[2:3]):
-                raise NothingAtPath(f"{steps[0]} is {gone}: of its state there are {_names(node.value)}")
+                raise NothingAtPath(f"{steps[0]} is {gone}; its remaining fields are {_names(node.value)}")
         for number, step in enumerate(steps[2:], 3):
             try:
                 node = self._enter(node, step)

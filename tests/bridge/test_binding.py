@@ -50,7 +50,7 @@ def test_calls_are_the_bytes_that_are_written_by_hand() -> None:
     assert storagepower.miner_count().params == b""
 
 
-def test_decodes_are_read_into_types() -> None:
+def test_returns_are_decoded_into_types() -> None:
     assert multisig.approve(7, b"").decode_return(bytes.fromhex("83f50040")) == multisig.ApproveReturn(True, 0, b"")
     assert storagepower.miner_count().decode_return(b"\x05") == 5
     multisig.cancel(1, b"").decode_return(b"")
@@ -102,12 +102,12 @@ ANSWERS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_an_decode_of_another_shape_is_refused(case: str) -> None:
+def test_return_of_another_shape_is_refused(case: str) -> None:
     with pytest.raises((SchemaError, CodecError)):
         multisig.approve(1, b"").decode_return(ANSWERS[case])
 
 
-def test_an_decode_where_none_is_expected_is_refused() -> None:
+def test_return_where_none_is_expected_is_refused() -> None:
     with pytest.raises(SchemaError, match="expected no return value"):
         multisig.cancel(1, b"").decode_return(b"\xf6")
 

@@ -138,10 +138,10 @@ def test_largest_aggregates_reach_the_extension(
 @pytest.mark.parametrize(
     ("seal_type", "count", "size", "words"),
     [
-        (8, 820, 5, "an aggregate of 820 seals of type 8: at most 819"),
-        (18, 66, 5, "an aggregate of 66 seals of type 18: at most 65"),
+        (8, 820, 5, "820 seals of type 8 exceed the maximum of 819"),
+        (18, 66, 5, "66 seals of type 18 exceed the maximum of 65"),
         (15, 66, 5, "66 seals of type 15"), (8, 20_000, 5, "20000 seals"),
-        (8, 2, 81_961, "an aggregate proof of 81961 bytes: at most 81960"),
+        (8, 2, 81_961, "a proof of 81961 bytes exceeds the maximum of 81960"),
     ],
 )  # fmt: skip
 def test_larger_aggregates_are_refused_before_the_extension(

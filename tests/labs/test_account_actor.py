@@ -180,8 +180,8 @@ class TestAuthorizations:
         good = stage.authorize(stage.bob, NOTES)
         assert "without authorizations" in stage.refused()
         assert "65 authorizations: at most 64" in stage.refused(*[good] * 65)
-        assert "a second one of its account" in stage.refused(good, stage.authorize(stage.bob, OTHER, 1))
-        assert "a second one of its account" in stage.refused(*[good] * 64)
+        assert "repeats an account" in stage.refused(good, stage.authorize(stage.bob, OTHER, 1))
+        assert "repeats an account" in stage.refused(*[good] * 64)
 
     @pytest.mark.parametrize("params", [b"", b"\x80", encode([[], []]), encode([[], [NOTES[:19], b"", b""]])])
     def test_undecodable_params_exit_with_21(self, stage: ActorStage, params: bytes) -> None:

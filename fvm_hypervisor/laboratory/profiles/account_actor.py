@@ -1,4 +1,4 @@
-"""Delegations in the states of accounts, for the lab `accounts=actor`: EIP-7702 as the network's branches implement it.
+"""Lab `accounts=actor`: EIP-7702 delegations stored in the account actor, as in the draft pull requests.
 
 An account's state is `[delegate, nonce, storage root]`. The machine intercepts a contract's call of such an account,
 and runs the delegate's code inside the calling contract, over the account's storage.
@@ -126,7 +126,7 @@ class ActorCalls(AccountCalls):
             if authority != own:
                 return f"authorization {place} is signed by 0x{authority.hex()}: only the receiver 0x{own.hex()} may"
             if place:
-                return f"authorization {place} is a second one of its account: at most one in a transaction"
+                return f"authorization {place} repeats an account: a transaction contains at most one for each"
             if item.nonce != account.nonce:
                 return f"authorization {place} has the nonce {item.nonce}: expected {account.nonce}"
             delegate = item.address if any(item.address) else None

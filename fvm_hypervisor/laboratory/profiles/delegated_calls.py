@@ -67,7 +67,7 @@ class DelegationVariant:
     selfdestruct_pays: bool
     """True if SELFDESTRUCT in an account's name pays out its balance; otherwise it has no effect."""
     reserve: int = 1_000_000
-    """Gas that the call of a transaction leaves, so that authorizations persist if it uses all of its gas."""
+    """Gas withheld from the call, so that authorizations persist if it runs out of gas."""
 
 
 VARIANTS: Final[Mapping[str, DelegationVariant]] = MappingProxyType({

@@ -1,4 +1,4 @@
-"""Calls of contracts without value, checks and fees in quick succession, as a test runner makes them.
+"""Fast path of the test runner for contract calls without value, validation or fees.
 
 Each call is a message of its own, as with `Application.apply_implicit`, but a message's objects are created once per
 block and cleared between calls. Only call trees without tracer and interception run here (`runtimes.evm.tree_engine`).

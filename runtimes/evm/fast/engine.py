@@ -152,7 +152,7 @@ class FastEngine:
             table.pool.release(instance)
 
     def _off_the_main_thread(self, work: Callable[[], Step]) -> Step:
-        """Run `work`, if this is the main thread, on another one: a signal handler could run inside a guest here."""
+        """Run `work` on another thread if this is the main one, where a signal handler could interrupt a guest."""
         if threading.get_ident() != threading.main_thread().ident:
             return work()
         return self._table.pool.stacks.run(work, lambda: None)

@@ -36,7 +36,7 @@ _SIZES: Final = {
     0x56: 60,
     0x57: 75,
 }
-"""Estimated size of instructions in bytes of WASM, by opcode: those of operands that are not known in advance."""
+"""Estimated WASM bytes per opcode, for operands that are not constants."""
 
 JUMP, JUMPI, JUMPDEST = 0x56, 0x57, 0x5B
 PUSH0, PUSH32, DUP1, DUP16, SWAP1, SWAP16 = 0x5F, 0x7F, 0x80, 0x8F, 0x90, 0x9F

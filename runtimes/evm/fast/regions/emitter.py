@@ -151,7 +151,7 @@ class _Emitter(RegionOperations):
         return bytes(code), self._words.peak - TEMPORARY
 
     def _dispatch(self, targets: list[tuple[int, int]], nesting: int) -> None:
-        """Branch to the block at the position in `PC`, or behind all blocks if none begins there.
+        """Branch to the block that starts at `PC`, or past all blocks if there is none.
 
         `targets` are positions with the numbers of their blocks, in order of position; `nesting` is the number of
         enclosing ifs. Positions close together share a table. Tables are separated by comparisons, because a table over
