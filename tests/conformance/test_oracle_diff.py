@@ -63,7 +63,7 @@ def test_missing_rust_is_reported_as_not_run(
     (tmp_path / "bundles").mkdir()
     monkeypatch.setattr(oracle_diff, "fvm_data", lambda: tmp_path)
     assert main() == NOT_RUN
-    assert capsys.readouterr().out.startswith("NOT RUN: there is no Rust here")
+    assert capsys.readouterr().out.startswith("NOT RUN: cargo was not found")
     monkeypatch.setattr(oracle_diff, "fvm_data", lambda: None)
     assert main() == NOT_RUN
     assert capsys.readouterr().out.startswith("NOT RUN: the official bundles are missing")
