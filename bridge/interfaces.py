@@ -2,7 +2,7 @@
 
     interface = Interface.parse(text)                       # an IPLD schema: types State, AddParams, AddReturn
     interface.params("Add", {"amount": 5})                  # CBOR for the message
-    interface.decode_return("Add", receipt.return_data)            # 5
+    interface.decode_return("Add", receipt.return_data)     # 5
 
 For user actors, whose schema is known at run time; built-in actors also have generated bindings. Names are those of
 `builtin_actors/schemas`, whose shared types (Address, TokenAmount, ...) are available to every interface. A method

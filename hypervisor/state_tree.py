@@ -72,8 +72,10 @@ class ActorState:
         # `Address.to_bytes`, `store.codec.link` and `encode_bigint` inlined, since this runs for every changed actor
         address, amount = self.delegated_address, int(self.balance)
         delegated = None if address is None else bytes((address.protocol,)) + address.payload
-        balance = b"\0" + amount.to_bytes((amount.bit_length() + 7) // 8, "big") if amount > 0 else b""
-        balance = encode_bigint(amount) if amount < 0 or amount >= 1 << 256 else balance
+        if 0 < amount < 1 << 256:
+            balance = b"\0" + amount.to_bytes((amount.bit_length() + 7) // 8, "big")
+        else:
+            balance = encode_bigint(amount) if amount else b""
         code, head = CBORTag(LINK_TAG, b"\x00" + self.code), CBORTag(LINK_TAG, b"\x00" + self.head)
         return [code, head, self.nonce, balance, delegated]
 

@@ -6,7 +6,6 @@ Rules: builtin-actors power `miner_nominal_power_meets_consensus_minimum`, Fores
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pytest
 
@@ -26,6 +25,7 @@ from store.hamt import Hamt
 from tests.conftest import data_file
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.test_filecoin_pledges import change
 
 MINIMUM = 2048
 """Minimum power for consensus of this project's actors, in bytes (builtin-actors' feature min-power-2k)."""
@@ -44,18 +44,6 @@ def network() -> Iterator[Network]:
 @pytest.fixture
 def rpc(network: Network) -> Client:
     return Client(Node(network))
-
-
-def change(network: Network, actor: int, fields: dict[int, Any]) -> None:
-    """Replace fields of a state by position."""
-    machine = network.machine
-    state = machine.state_tree.get_actor(ActorID(actor))
-    assert state is not None
-    values = get_object(machine.store, state.head)
-    for place, value in fields.items():
-        values[place] = value
-    machine.state_tree.set_actor(ActorID(actor), state.with_head(put_object(machine.store, values)))
-    network.chain.keep_changes()
 
 
 def claim(network: Network, powers: Mapping[ActorID, tuple[int, int]], above: int) -> None:
