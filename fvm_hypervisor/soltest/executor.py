@@ -246,7 +246,7 @@ class TestExecutor:
     def _call_as_tree(
         self, from_: EthAddress, to: EthAddress, data: bytes, gas: int | None, commit: bool
     ) -> CallOutcome | None:
-        """Call a contract as `call` does, as one tree of the engine; return None, without effect, if it cannot.
+        """Call a contract as `call` does, as one tree of the engine; return None if it cannot run so.
 
         A tree never reaches the cheatcodes, so it cannot set the test's failure slot.
         """

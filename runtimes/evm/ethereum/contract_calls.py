@@ -58,11 +58,11 @@ class ContractCalls:
         self._message: _Message | None = None
 
     def call(
-        self, sender: EthAddress, to: EthAddress, data: bytes, limit: int, kept: bool = True
+        self, sender: EthAddress, to: EthAddress, data: bytes, limit: int, commit: bool = True
     ) -> ContractCallResult | None:
-        """Call a contract; return None, without effect, if the call cannot run here. An unknown sender is created.
+        """Call a contract; return None if the call cannot run here. An unknown sender is created in both cases.
 
-        The gas limit includes the intrinsic gas. Unless the result is `kept`, changes are written only partly, and the
+        The gas limit includes the intrinsic gas. Unless `commit`, changes are written only partly, and the
         caller must roll them back.
         """
         machine = self._machine
@@ -75,7 +75,7 @@ class ContractCalls:
             return None
         intrinsic, floor = call_gas(data, message.calls.environment.fork)
         message.begin(sender, to, max(0, limit - intrinsic))
-        result = message.call(sender, to, data, kept)
+        result = message.call(sender, to, data, commit)
         if result is None:
             return None
         calls = message.calls
@@ -105,8 +105,8 @@ class _Message:
         accounts.warm(sender)
         accounts.warm(to)
 
-    def call(self, sender: EthAddress, to: EthAddress, data: bytes, kept: bool) -> CallResult | None:
-        """Run the call, and write its changes if they are `kept`; return None, without effect, if it cannot run."""
+    def call(self, sender: EthAddress, to: EthAddress, data: bytes, commit: bool) -> CallResult | None:
+        """Run the call, and write its changes if `commit`; return None if it cannot run."""
         calls, accounts, tree = self.calls, self.calls.accounts, self.calls.tree
         actor, origin = accounts.find(to), accounts.find(sender)
         if actor is None or to in calls.environment.fork.precompiles or tree.existing(actor).code != accounts.evm_code:
@@ -131,7 +131,7 @@ class _Message:
             tree.commit()
         else:
             calls.rollback(mark)
-        if kept:
+        if commit:
             accounts.write_back()
         return result
 
