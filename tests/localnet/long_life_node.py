@@ -52,8 +52,8 @@ def shrink_caches(share: float) -> None:
     replace_attribute(index, "MAX_DECODED", round(index.MAX_DECODED * share))
     replace_attribute(packed_entries, "OPEN_PAGES", max(1, round(packed_entries.OPEN_PAGES * share)))
     LogCache.__init__.__defaults__ = (round(MAX_BYTES * share),)
-    recent = round(packed_entries.RECENT * share)
-    BoundedStore.__init__.__defaults__ = (recent, packed_entries.PAGE)
+    recent, packed = (round(size * share) for size in (packed_entries.RECENT, packed_entries.MAX_PACKED))
+    BoundedStore.__init__.__defaults__ = (recent, packed_entries.PAGE, packed)
 
 
 # --- defects ----------------------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Mixed traffic of `tests.localnet.long_life_run`, and the cost of each request for the node.
 
-A round has twenty transactions (ten single, ten in a batch; every second one calls a contract that emits an event), one
-request of each other kind, and two subscriptions that are created and dropped. Each fifth round is inside a snapshot
-that is reverted; one snapshot in ten is kept. The cost is CPU time of the node's process, so that other programs do not
-count.
+A round has 200 transactions (ten single, the others in two batches; every second one calls a contract that emits an
+event), one request of each other kind, and two subscriptions that are created and dropped. Each fifth round is inside a
+snapshot that is reverted; one snapshot in ten is kept. The cost is CPU time of the node's process, so that other
+programs do not count.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from tests.localnet.conftest import ARTIFACTS
 
 T = TypeVar("T")
 
-ROUND: Final = 20
+ROUND: Final = 200
 """Number of transactions per round."""
 _ALONE: Final = 10
+_BATCH: Final = 95
+"""Number of transactions per batch."""
 _SNAPSHOT_EACH: Final = 5
 _LEFT_EACH: Final = 10
 """One in this many snapshots is not reverted."""
@@ -115,8 +117,9 @@ class Traffic:
         for number in range(_ALONE):
             raw = self._signed(*self._next(number))
             sent = await self._timed("eth_sendRawTransaction", self._http.ask("eth_sendRawTransaction", raw))
-        together = [(self._signed(*self._next(number)),) for number in range(_ALONE, ROUND)]
-        hashes = await self._timed("a batch of ten", self._http.ask_together("eth_sendRawTransaction", together))
+        for first in range(_ALONE, ROUND, _BATCH):
+            together = [(self._signed(*self._next(number)),) for number in range(first, first + _BATCH)]
+            hashes = await self._timed("a batch", self._http.ask_together("eth_sendRawTransaction", together))
         self.sent += ROUND
         for transaction in (sent, hashes[-1]):
             receipt = await self._timed("a receipt", self._http.ask("eth_getTransactionReceipt", transaction))
