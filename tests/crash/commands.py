@@ -146,12 +146,14 @@ class Tests:
         (self._root / "foundry.toml").write_text(
             '[profile.default]\nsolc = "0.8.30"\n[fuzz]\nruns = 20\nseed = "0x7"\n'
         )
-        source = "contract Own {}"
+        source = "contract OwnTest {}"
         (self._root / "test" / "Own.t.sol").write_text(source, encoding="utf-8")
         functions = {"test_broken()": FAIL, "test_fine()": PASS, "testFuzz_over(uint256)": _OVER_TEN}
         forge_out(self._root, "test/Own.t.sol", source, {"OwnTest": artifact(functions)})
         self._command = Command(run, folder, "test", "--root", str(self._root), "--json")
         self._expected = self._results(self._command.complete())
+        if self._expected[0] != 1 or [*self._expected[1]] != ["testFuzz_over(uint256)", "test_broken()", "test_fine()"]:
+            raise RuntimeError(f"the undisturbed run has the results {self._expected}")
         self._command.measure()
 
     def round(self, randomness: random.Random) -> None:
@@ -161,7 +163,8 @@ class Tests:
             self._run.counts["tests killed without earlier files"] += 1
         found = []
         for _ in range(EACH):
-            self._run.add(self._command.killed(randomness.random() * self._command.duration), "tests")
+            pause = randomness.random() * self._command.duration
+            self._run.add(self._command.killed(pause), "tests")
             found += incomplete(self._root)
         results = self._results(self._command.complete())
         if results != self._expected:
@@ -204,8 +207,10 @@ class Scripts:
         """Kill once, check, and complete the run."""
         before, found = self._state(), list[str]()
         for _ in range(EACH):
-            self._kill(randomness, self._options(before[0]))
+            self._kill(randomness, before[0])
             found += incomplete(self._root)
+            if self._is_complete(before[0]):
+                break
         sent = self._state()[0] - before[0]
         self._run.counts[f"scripts with {sent} transactions after the kills"] += 1
         if sent and not self._rows(before[0]):
@@ -224,10 +229,18 @@ class Scripts:
         """Return the option that continues a run whose first transaction has this nonce, if it has a record."""
         return ["--resume"] if self._rows(nonce) else []
 
-    def _kill(self, randomness: random.Random, more: list[str]) -> None:
-        height, awaited, pause = self._network.head.height, SENT + 1, randomness.random() * self._command.duration
-        if randomness.random() < 0.5:
-            awaited, pause = randomness.randrange(1, SENT + 1), self._command.duration * 2
+    def _is_complete(self, nonce: int) -> bool:
+        rows, done = self._rows(nonce), {receipt["transactionHash"] for receipt in self._record()["receipts"]}
+        return len(rows) == SENT and all(row["hash"] in done for row in rows)
+
+    def _kill(self, randomness: random.Random, nonce: int) -> None:
+        """Kill the run that starts at a nonce, or its continuation."""
+        height, left = self._network.head.height, nonce + SENT - self._state()[0]
+        more = self._options(nonce)
+        usual = self._command.duration / (2 if more else 1)  # a resumed run executes no script
+        pause, awaited = randomness.random() * usual, SENT + 1
+        if left and randomness.random() < 0.5:
+            pause, awaited = 2 * self._command.duration, randomness.randrange(1, left + 1)
         slow = ["--slow"] if randomness.random() < 0.5 else []
         was_killed = self._command.killed(pause, lambda: self._network.head.height >= height + awaited, *more, *slow)
         self._run.add(was_killed, "scripts")
