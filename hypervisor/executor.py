@@ -186,7 +186,7 @@ class Executor:
         return sender
 
     def _preflight(self, message: Message, inclusion: int) -> ActorID:
-        """Run the checks in the network's order, prepay the gas and increment the nonce."""
+        """Run the checks in the network's order, buy the gas and increment the nonce."""
         base_fee = self._machine.context.base_fee
         needed = -(-inclusion // MILLIGAS_PER_GAS)
         if needed > message.gas_limit:

@@ -107,7 +107,7 @@ class Opening:
                 store.commit((), {}, miners_entries(miners))
             else:
                 self._check_accounts(machine)
-            ethereum, filecoin = _by_network(origin)
+            ethereum, filecoin = _split_origin(origin)
             if ethereum is not None:
                 self._attach(machine, index, ethereum)
             elif index.head < 0 and filecoin is not None:
@@ -275,7 +275,7 @@ class Opening:
     ) -> Hypervisor:
         """Return the machine; a fork's has the rules of its original network, including labs."""
         network, evm, record = self.settings.version, self.settings.evm, index.network()
-        ethereum, filecoin = _by_network(origin)
+        ethereum, filecoin = _split_origin(origin)
         forked, hardfork = None if origin is None else ETHEREUM, self.settings.hardfork
         if ethereum is not None:
             hardfork = hardfork or ethereum.point.hardfork
@@ -365,7 +365,7 @@ def _check_gas_limit(limit: int, rules: NetworkRules) -> Gas:
     return Gas(whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, MAX_GAS_LIMIT))
 
 
-def _by_network(origin: Origin | EthereumFork | None) -> tuple[EthereumFork | None, Origin | None]:
+def _split_origin(origin: Origin | EthereumFork | None) -> tuple[EthereumFork | None, Origin | None]:
     """Return a fork of an Ethereum network, or one of a Filecoin network, or neither."""
     if origin is None:
         return None, None  # the code of forks is not loaded

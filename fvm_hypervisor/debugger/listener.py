@@ -194,7 +194,7 @@ class StepListener:
         call.look = None
         return max(0, self.plan.next_instruction(self, call, number) - number - 1)
 
-    def left(self, number: int, counter: int, /) -> None:
+    def frame_stopped(self, number: int, counter: int, /) -> None:
         """Record a frame's position when it ends or waits."""
         if self.calls:
             self.calls[-1].started, self.calls[-1].counter = number, counter

@@ -228,7 +228,7 @@ class _Blocks:
             receipt=Receipt(ExitCode.OK if succeeded else ExitCode.EVM_CONTRACT_REVERTED, output, gas_used),
             paid=TokenAmount(price * gas_used),
             events=tuple(map(_event, done.receipt["logs"])),
-            words="" if succeeded else str(done.info.get("exit") or ""),
+            error_message="" if succeeded else str(done.info.get("exit") or ""),
         )
 
 

@@ -230,6 +230,6 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
             if events
             else ()
         ),
-        words=result.reason or result.message,
+        error_message=result.reason or result.message,
         block_gas=result.block_gas,
     )

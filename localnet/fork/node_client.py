@@ -76,20 +76,26 @@ def naming_origin() -> Iterator[None]:
     try:
         yield
     except NodeError as error:
-        raise UnfitNode(str(error), error.data, code=error.code, answered=error.answered, words=error.words) from None
+        raise UnfitNode(
+            str(error), error.data, code=error.code, answered=error.answered, node_message=error.node_message
+        ) from None
 
 
 class _Busy(NodeError):
     """Raised for a retryable refusal: the node is overloaded, or its rate limit was exceeded."""
 
     def __init__(self, error: NodeError, *, limited: bool, after: float | None = None) -> None:
-        super().__init__(str(error), error.data, code=error.code, answered=error.answered, words=error.words)
+        super().__init__(
+            str(error), error.data, code=error.code, answered=error.answered, node_message=error.node_message
+        )
         self.limited, self.after = limited, after
 
     def final(self, retries: int) -> NodeError:
         """Return the error of the last attempt, with the number of retries."""
         times = f" (after {retries} retries)" if retries else ""
-        return NodeError(f"{self}{times}", self.data, code=self.code, answered=self.answered, words=self.words)
+        return NodeError(
+            f"{self}{times}", self.data, code=self.code, answered=self.answered, node_message=self.node_message
+        )
 
 
 class _Link:
@@ -189,7 +195,7 @@ class NodeClient:
                     error.get("data"),
                     code=error.get("code"),
                     answered=True,
-                    words=words,
+                    node_message=words,
                 )
                 raise _Busy(refused, limited=True) if is_rate_limited(error) else refused
             case {"result": result}:

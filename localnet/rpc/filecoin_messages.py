@@ -125,7 +125,7 @@ def state_compute(
 
 def _implicit_with_receipt(done: Execution, root: dict[str, Any]) -> dict[str, Any]:
     canonical = done.message.message
-    return _invocation(canonical.cid(), canonical, done.receipt, root, _error(done.receipt, done.words))
+    return _invocation(canonical.cid(), canonical, done.receipt, root, _error(done.receipt, done.error_message))
 
 
 def _implicit(replay: Replay, traces: ExecutionTraces) -> Iterator[dict[str, Any]]:
@@ -151,7 +151,7 @@ def _replay_message(replay: Replay, receipt: TransactionReceipt, wanted: Cid) ->
     base_fee = receipt.tipset.base_fee
     cost = gas_outputs(executed.gas_used, bare.gas_limit, base_fee, bare.gas_fee_cap, bare.gas_premium)
     costs = _costs(bare, executed, cost)
-    return _invocation(wanted, bare, executed, _root(traces), _error(executed, receipt.words), costs)
+    return _invocation(wanted, bare, executed, _root(traces), _error(executed, receipt.error_message), costs)
 
 
 def state_search_msg(

@@ -166,10 +166,10 @@ class Server:
             self._socket.close()
 
     async def _background(self) -> None:
-        load = asyncio.to_thread(self._load_rest)
+        load = asyncio.to_thread(self._load_remaining_methods)
         await asyncio.gather(load, self._node.interval.run(self._mine), self._keep_house())
 
-    def _load_rest(self) -> None:
+    def _load_remaining_methods(self) -> None:
         """Load the other methods, and the runtime of native actors, which the first block of most networks calls."""
         self._executors.dispatcher.methods.load_all(lambda: self._server.should_exit)
         machine = self.network.machine

@@ -88,9 +88,9 @@ class PausesInThousandths(StepsInThousandths):
         """Forward an instruction and return the response."""
         return self._pausing.pause(number, counter, look)
 
-    def left(self, number: int, counter: int, /) -> None:
+    def frame_stopped(self, number: int, counter: int, /) -> None:
         """Forward the end of a frame."""
-        self._pausing.left(number, counter)
+        self._pausing.frame_stopped(number, counter)
 
 
 def _thousandths(gas: int, is_milligas: bool) -> int:

@@ -112,7 +112,7 @@ class Trace:
             "exitCode": receipt.exit_code,
             "exit": exit_name(receipt.exit_code),
             "gasUsed": receipt.gas_used,
-            "words": receipt.words,
+            "words": receipt.error_message,
             "reproduced": self.same,
             "calls": list(self.calls),
         }
@@ -318,7 +318,8 @@ def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str,
         actor=actor,
         code=None if state is None else state.code,
         end=CallEnded(
-            outcome.exit_code, outcome.return_data, CBOR, outcome.gas_used * MILLIGAS_PER_GAS, message=done.words
+            outcome.exit_code, outcome.return_data, CBOR, outcome.gas_used * MILLIGAS_PER_GAS,
+            message=done.error_message,
         ),
     )  # fmt: skip
     return call_json(machine, node)

@@ -45,7 +45,7 @@ from store.keccak import keccak
 def with_delegations(rules: CallRules, option: str) -> CallRules:
     """Return call rules that execute delegated code."""
     variant = variant_of(option)
-    return ActorCalls(rules, variant) if variant.nonces == "state" else AccountCalls(rules, variant)
+    return ActorCalls(rules, variant) if variant.nonce_source == "state" else AccountCalls(rules, variant)
 
 
 class ActorCalls(AccountCalls):
@@ -68,7 +68,7 @@ class ActorCalls(AccountCalls):
             return _designator(calls, call, account.code)
         host = calls.get_actor(call.from_)
         is_contract = host is not None and host.code == calls.machine.manifest.code("evm")
-        is_nested = calls.lent_code is not None and calls.lent_code.hosted is not None
+        is_nested = calls.lent_code is not None and calls.lent_code.account_frame is not None
         code = _contract_code(calls, account.delegate)
         if host is None or not is_contract or is_nested or call.method != INVOKE_EVM or code is None:
             return self._inner.invoke(calls, call, actor, state)
@@ -89,7 +89,7 @@ class ActorCalls(AccountCalls):
         before = account.stored_slots or Kamt(calls.machine.store, None).flush()
         _set_storage(calls, call.from_, own, before)
         usual = calls.lent_code
-        calls.lent_code = replace(self._lent, hosted=(calls.depth, ethereum_address(calls, actor)))
+        calls.lent_code = replace(self._lent, account_frame=(calls.depth, ethereum_address(calls, actor)))
         try:
             result = calls.invoke(self._run_call(calls, call, call.from_, code, calldata), call.from_, host)
         finally:

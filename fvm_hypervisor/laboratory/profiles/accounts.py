@@ -106,7 +106,7 @@ class AccountMessages:
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
         """Return the nonce of authorizations: the account's under EIP-7702, a separate one in the other variants."""
-        if self._variant.nonces == "own":
+        if self._variant.nonce_source == "own":
             return nonce_of(machine, to_filecoin(authority))
         return delegation_nonce(machine, authority)
 

@@ -53,8 +53,8 @@ from store.keccak import keccak
 class DelegationVariant:
     """A variant of the rules for accounts with delegated code."""
 
-    nonces: str
-    """Nonce of an account's authorizations: `map` of the actor f022 or `state` of the account, both from 0; or the
+    nonce_source: str
+    """Where the nonce of an account's authorizations is stored: `map` of the actor f022 or `state` of the account, both from 0; or the
     account's `own`."""
     max_authorizations: int | None
     """Maximum number of authorizations per transaction; None for no limit."""
@@ -72,13 +72,13 @@ class DelegationVariant:
 
 VARIANTS: Final[Mapping[str, DelegationVariant]] = MappingProxyType({
     "fip": DelegationVariant(
-        nonces="map", max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False
+        nonce_source="map", max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False
     ),
     "eip": DelegationVariant(
-        nonces="own", max_authorizations=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True
+        nonce_source="own", max_authorizations=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True
     ),
     "actor": DelegationVariant(
-        nonces="state", max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False,
+        nonce_source="state", max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False,
         reserve=0,
     ),
 })  # fmt: skip
@@ -117,7 +117,7 @@ def variant_of(option: str) -> DelegationVariant:
 
 def install_nonces(machine: MachineState, option: str) -> None:
     """Add the actor of nonces to a state, for variants with separate nonces of authorizations."""
-    if variant_of(option).nonces == "map":
+    if variant_of(option).nonce_source == "map":
         store = machine.store
         store.put(CODE, CODE_BLOCK)
         head = put_cbor(store, encode([link(Hamt(store).flush())]))
@@ -318,14 +318,14 @@ class AccountCalls:
         calls.gas.charge("OnDelegation", to_milligas(GAS["delegation"]))
         transient = "TRANSIENT" in calls.machine.context.network.evm
         head = _delegated_head(calls.machine.store, state.head, item.address, transient)
-        own_map = self._variant.nonces == "map"
+        own_map = self._variant.nonce_source == "map"
         nonce = state.nonce if own_map else item.nonce + 1
         calls.set_actor(actor, replace(state, code=manifest.code("ethaccount"), head=head, nonce=nonce))
         if own_map:
             self._count(calls, authority, item.nonce + 1)
 
     def _nonce(self, calls: CallManager, authority: EthAddress, state: ActorState | None) -> int:
-        if self._variant.nonces == "own":
+        if self._variant.nonce_source == "own":
             return 0 if state is None else state.nonce
         calls.gas.charge("OnDelegationNonce", to_milligas(GAS["nonce"]))
         actor = calls.get_actor(NONCES)

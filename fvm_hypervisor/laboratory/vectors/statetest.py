@@ -58,7 +58,7 @@ from runtimes.evm.ethereum import (
     find_fork,
     fork_named,
     install_alloc,
-    known_forks_text,
+    list_forks,
     logs_hash,
     read_alloc,
     state_root,
@@ -171,7 +171,7 @@ def run_test(
         if fork is not None and named != ALIASES.get(fork, fork):
             continue
         if find_fork(named) is None:
-            raise BadFixture(f"fork '{fork_name}' is not known: choose one of {known_forks_text()}")
+            raise BadFixture(f"fork '{fork_name}' is not known: choose one of {list_forks()}")
         if outcomes := read_list(outcomes, fork_name):
             runner = TestRunner(test, fork_name, evm, trace)
             for index, outcome in enumerate(outcomes):

@@ -43,7 +43,11 @@ def _answer(context: Context, url: str, method: str, params: str) -> Any:
     try:
         return context.cheats.remotes.chain(url).client.request(method, *arguments)
     except NodeError as error:
-        text = f"server returned an error response: error code {error.code}: {error.words}" if error.answered else error
+        text = (
+            f"server returned an error response: error code {error.code}: {error.node_message}"
+            if error.answered
+            else error
+        )
         raise CheatcodeFailure(f'"{method}": {text}') from None
     except InvalidInput as error:
         raise CheatcodeFailure(str(error)) from None

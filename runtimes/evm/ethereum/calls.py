@@ -151,7 +151,7 @@ class EthereumCalls(CallManager):
         self.first_depth = 0
         """Depth of the first call."""
         self.environment = self._first_environment = environment
-        self.tries_tree = True
+        self.allow_tree = True
         """True if the first call may run as one tree (`first_call`)."""
         self.frames = self.interceptor if stands_between_frames(self.interceptor) else None
         self.bill: Callable[[CallResult | None], int] | None = None

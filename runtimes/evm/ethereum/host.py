@@ -265,7 +265,7 @@ class EthereumHost(EthereumTreeHost):
             if heir is None:
                 heir = accounts.create_account(beneficiary)
             accounts.add_balance(self.actor, -balance)
-            accounts.add_modulo(heir, balance)  # as in geth and revm, where only calls check for an overflow
+            accounts.add_balance_wrapping(heir, balance)  # as in geth and revm, where only calls check for an overflow
             if self.fork.transfer_logs and heir != self.actor:
                 self.calls.log_transfer(self.actor, heir, balance)
         if not self.fork.destroys_new_only or accounts.was_created(self.actor):

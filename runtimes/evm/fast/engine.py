@@ -277,7 +277,7 @@ class FastEngine:
             if pausing is not None:
                 begun = instance.numbers[_BEGUN]
                 self._shown_next = begun + 1
-                pausing.left(begun, instance.position)
+                pausing.frame_stopped(begun, instance.position)
         if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine is out of memory for a frame")
         if exit_code != GuestExit.ASK:

@@ -234,7 +234,7 @@ def _hostile(url: str, method: str, answer: Callable[[Any], Any], folder: Path) 
                 try:
                     said = {"result": node.request(asked["method"], *asked["params"])}
                 except NodeError as error:
-                    said = {"error": {"code": error.code, "message": error.words}}
+                    said = {"error": {"code": error.code, "message": error.node_message}}
             if asked["method"] == method:
                 said = {"result": answer(said)}
             self.answer(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **said}).encode())
