@@ -54,8 +54,8 @@ class DelegationVariant:
     """A variant of the rules for accounts with delegated code."""
 
     nonce_source: str
-    """Where the nonce of an account's authorizations is stored: `map` of the actor f022 or `state` of the account, both from 0; or the
-    account's `own`."""
+    """Place of the nonce of an account's authorizations: `map` of the actor f022 or `state` of the account, both from
+    0; or the account's `own`."""
     max_authorizations: int | None
     """Maximum number of authorizations per transaction; None for no limit."""
     repeats: bool
