@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from warnings import warn
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
@@ -64,11 +63,6 @@ class Network(AccountChain):
         Raises TypeError for an unknown setting, NodeError if a forked node does not respond, and the errors of
         `Hypervisor.open`. Raises InvalidInput for a value out of range, or one that contradicts the folder's settings.
         """
-        if "beginning" in options:
-            if "genesis" in options:
-                raise TypeError("genesis and its former name, beginning, exclude each other")
-            warn("Network(beginning=...) is now Network(genesis=...)", DeprecationWarning, stacklevel=2)
-            options["genesis"] = options.pop("beginning")
         chosen = (settings or NetworkSettings()).with_options(options)
         opening = Opening.of(path, chosen)
         self._opening, chain_clock = opening, ChainClock(chosen.clock)

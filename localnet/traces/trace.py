@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from warnings import warn
 
 from bridge.addresses import address_of_actor, from_delegated, to_ethereum
 from bridge.ethereum_block import emitter_address
@@ -61,11 +60,6 @@ class Trace:
         from localnet.traces.trace_report import explain_trace
 
         return explain_trace(self.as_json(), (*interfaces, *self.interfaces))
-
-    def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """Call `report` (deprecated alias)."""
-        warn("Trace.told is now Trace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
-        return self.report(more)
 
     @property
     def charges(self) -> dict[str, int]:
@@ -135,11 +129,6 @@ class EpochTrace:
         from localnet.traces.trace_report import decode_calls
 
         return {**self.as_json(), "calls": decode_calls(self.calls, (*interfaces, *self.interfaces))}
-
-    def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """Call `report` (deprecated alias)."""
-        warn("EpochTrace.told is now EpochTrace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
-        return self.report(more)
 
     def __str__(self) -> str:
         """Return the tree as lines."""
