@@ -97,9 +97,9 @@ class Accounts:
         """True if the message has touched `_RIPEMD160`, even if that was rolled back."""
         self._first_change = 0
         """Number of journal entries with which the message began, all of them warm addresses."""
-        self._warmed_missing = False
-        """True if the message has warmed a slot of an address that had no account (`warm_slot`)."""
-        self._has_committed_parts = False
+        self._warm_missing = False
+        """True if the message has warmed a slot of an address without an account (`warm_slot`)."""
+        self._committed_part = False
         """True if a part of the message was already written to the state (`commit_part`)."""
         self.evm_code = contracts.evm_code
         self.account_codes = machine.manifest.account_codes
@@ -109,7 +109,7 @@ class Accounts:
         entries = warming(warm)
         self._journal.begin_message(entries)
         self._first_change = len(entries)
-        self._touched_ripemd160 = self._warmed_missing = self._has_committed_parts = False
+        self._touched_ripemd160 = self._warm_missing = self._committed_part = False
 
     # --- addresses --------------------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Accounts:
 
     def original(self, actor: ActorID, slot: int, *, as_written: bool = False) -> int:
         """Return a slot's word before the message, or as written by its earlier parts if `as_written`."""
-        if self._has_committed_parts and not as_written:
+        if self._committed_part and not as_written:
             known: int | None = self._journal.get((EARLIER, actor, slot_key(slot)))
             if known is not None:
                 return known
@@ -293,9 +293,9 @@ class Accounts:
             return word, True
         word = self.original(actor, slot, as_written=True)
         self.store(actor, slot, word)
-        if self._has_committed_parts and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
+        if self._committed_part and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
             return word, True
-        return word, self._warmed_missing and self._journal.get(
+        return word, self._warm_missing and self._journal.get(
             (WARM, self.address_of(actor), slot_key(slot))
         ) is not None
 
@@ -330,9 +330,9 @@ class Accounts:
         word: int | None = self._journal.get((actor, slot_key(slot)))
         if word is not None:
             return original, word, True
-        if self._has_committed_parts and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
+        if self._committed_part and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
             return original, self.original(actor, slot, as_written=True), True
-        is_warm = self._warmed_missing and self._journal.get((WARM, address, slot_key(slot))) is not None
+        is_warm = self._warm_missing and self._journal.get((WARM, address, slot_key(slot))) is not None
         return original, original, is_warm
 
     def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
@@ -349,7 +349,7 @@ class Accounts:
         if actor is not None:
             self.load(actor, slot)
         else:
-            self._warmed_missing = True
+            self._warm_missing = True
             self._journal.set((SLOTS, address), True)
             self._journal.set((WARM, address, slot_key(slot)), True)
 
@@ -477,7 +477,7 @@ class Accounts:
 
         Slots, nonces and code are read from the state again. Slots stay warm and keep their original words.
         """
-        self._has_committed_parts = True
+        self._committed_part = True
         written = [(key, self._journal.get(key)) for key in self._journal.take_changes(_COMMITTING)]
         for actor, slot in slots_of(written):
             if self._tree.get_actor(actor) is not None:
