@@ -97,7 +97,7 @@ class Accounts:
         """True if the message has touched `_RIPEMD160`, even if that was rolled back."""
         self._first_change = 0
         """Number of journal entries with which the message began, all of them warm addresses."""
-        self._warm_missing = False
+        self._pre_warmed = False
         """True if the message has warmed a slot of an address without an account (`warm_slot`)."""
         self._committed_part = False
         """True if a part of the message was already written to the state (`commit_part`)."""
@@ -109,7 +109,7 @@ class Accounts:
         entries = warming(warm)
         self._journal.begin_message(entries)
         self._first_change = len(entries)
-        self._touched_ripemd160 = self._warm_missing = self._committed_part = False
+        self._touched_ripemd160 = self._pre_warmed = self._committed_part = False
 
     # --- addresses --------------------------------------------------------------------------------------------
 
@@ -295,9 +295,7 @@ class Accounts:
         self.store(actor, slot, word)
         if self._committed_part and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
             return word, True
-        return word, self._warm_missing and self._journal.get(
-            (WARM, self.address_of(actor), slot_key(slot))
-        ) is not None
+        return word, self._pre_warmed and self._journal.get((WARM, self.address_of(actor), slot_key(slot))) is not None
 
     def slots(self, actor: ActorID) -> list[int]:
         """Return the non-zero slots of a contract."""
@@ -332,7 +330,7 @@ class Accounts:
             return original, word, True
         if self._committed_part and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
             return original, self.original(actor, slot, as_written=True), True
-        is_warm = self._warm_missing and self._journal.get((WARM, address, slot_key(slot))) is not None
+        is_warm = self._pre_warmed and self._journal.get((WARM, address, slot_key(slot))) is not None
         return original, original, is_warm
 
     def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
@@ -349,7 +347,7 @@ class Accounts:
         if actor is not None:
             self.load(actor, slot)
         else:
-            self._warm_missing = True
+            self._pre_warmed = True
             self._journal.set((SLOTS, address), True)
             self._journal.set((WARM, address, slot_key(slot)), True)
 
