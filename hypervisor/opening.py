@@ -127,10 +127,11 @@ def check_same_overlay(recorded: Overlay | None, named: Overlay | None) -> None:
             "another folder"
         )
     if recorded.draft is not None:
-        changed = named is not None and named.name == recorded.name
+        other = "but none was given" if named is None else f"not with {named}"
+        if named is not None and named.name == recorded.name:
+            other = f"and its file or its migration has changed: {named}"
         raise InvalidInput(
-            f"the folder's states were made with the draft nv{recorded.draft.number}, {recorded}, "
-            f"{f'and its file or its migration has changed: {named}' if changed else 'but it was not given'}: pass the "
+            f"the folder's states were made with the draft nv{recorded.draft.number}, {recorded}, {other}: pass the "
             "same one (--network FILE.toml), or use another folder"
         )
     other = "but none was given" if named is None else f"not with {named}"

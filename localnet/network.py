@@ -63,6 +63,10 @@ class Network(AccountChain):
         Raises TypeError for an unknown setting, NodeError if a forked node does not respond, and the errors of
         `Hypervisor.open`. Raises InvalidInput for a value out of range, or one that contradicts the folder's settings.
         """
+        if not isinstance(path, str | Path):
+            raise InvalidInput(f"{path!r:.60} cannot be the folder of a network: expected a path or ':memory:'")
+        if not isinstance(settings, NetworkSettings | None):
+            raise InvalidInput(f"{settings!r:.60} cannot be the settings of a network: expected NetworkSettings")
         chosen = (settings or NetworkSettings()).with_options(options)
         opening = Opening.of(path, chosen)
         self._opening, chain_clock = opening, ChainClock(chosen.clock)

@@ -299,8 +299,8 @@ class Opening:
         if record is not None:
             now = record.upgrades.version_at(index.head)
             name = None if self.settings.genesis == NOTHING_MORE else self.settings.genesis.name
+            check_same_overlay(record.overlay, self.overlay)  # first, since a draft also chooses the network version
             check_same(record, bundle, network, None if evm == AUTO else evm, name, now)
-            check_same_overlay(record.overlay, self.overlay)
             bundle, network = None, None
             if evm == AUTO:
                 evm = OFFICIAL_EVM if record.evm == OFFICIAL_EVM else OWN_EVM

@@ -69,6 +69,7 @@ def inspect(
                 "--proof and --verify exclude each other: the first writes a proof, the second reads one"
             )
         path = path if folder is None else str(folder)
+        _check_start(path, block)
         start, found = _inspect_proof(verify, root, block, path, limit)
         if root is None and block is None and not as_json:
             typer.echo(
@@ -78,11 +79,20 @@ def inspect(
     elif folder is None:
         raise InvalidInput("missing argument: a folder, or a proof file with --verify")
     else:
+        _check_start(path, block)
         found = _inspect_folder(folder, root, block, path, limit, proof)
     if as_json:
         typer.echo(json.dumps(found))
         return
     _print(found, path)
+
+
+def _check_start(path: str, block: str | None) -> None:
+    """Raise InvalidInput for a path in receipts without a block header."""
+    from hypervisor.errors import InvalidInput
+
+    if block is None and path.split("/")[0] == "receipts":
+        raise InvalidInput("receipts are not part of the state: pass the block header that contains them, --block CID")
 
 
 def _inspect_folder(

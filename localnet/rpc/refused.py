@@ -62,7 +62,8 @@ F3_METHODS: Final = tuple(
     f"Filecoin.F3{name}"
     for name in (
         "GetCertificate", "GetLatestCertificate", "GetManifest", "GetF3PowerTable", "GetF3PowerTableByInstance",
-        "GetOrRenewParticipationTicket", "GetProgress", "IsRunning", "ListParticipants", "Participate",
+        "GetOrRenewParticipationTicket", "GetPowerTableByInstance", "GetProgress", "IsRunning", "ListParticipants",
+        "Participate",
     )
 )  # fmt: skip
 """Refused methods of F3, in Lotus and Forest; `localnet.rpc.filecoin_f3` has the other one."""

@@ -153,6 +153,12 @@ def test_commands_carry_an_event_from_one_network_to_another(
     assert written.exit_code == 0, written.output
     alone = run("inspect", EVENT, "--verify", proof, "--block", header, "--json")
     assert (alone.exit_code, alone.stderr, json.loads(alone.stdout)) == (0, "", json.loads(written.stdout))
+    for arguments in ((EVENT, "--verify", proof), (source.folder, EVENT)):
+        without = run("inspect", *arguments)
+        assert (without.exit_code, "pass the block header that contains them, --block CID" in without.stderr) == (
+            2,
+            True,
+        )
     other = run("inspect", EVENT, "--verify", proof, "--block", show(cid_of(b"another header")))
     assert (other.exit_code, other.stdout, "does not prove the value" in other.stderr) == (1, "", True)
     file, table = certified

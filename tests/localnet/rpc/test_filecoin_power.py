@@ -141,7 +141,8 @@ class TestPowerTable:
 
 @pytest.mark.parametrize("method", [
     "F3GetCertificate", "F3GetLatestCertificate", "F3GetManifest", "F3GetF3PowerTable", "F3GetF3PowerTableByInstance",
-    "F3GetOrRenewParticipationTicket", "F3GetProgress", "F3IsRunning", "F3ListParticipants", "F3Participate",
+    "F3GetOrRenewParticipationTicket", "F3GetPowerTableByInstance", "F3GetProgress", "F3IsRunning",
+    "F3ListParticipants", "F3Participate",
 ])  # fmt: skip
 def test_f3_is_disabled(rpc: Client, method: str) -> None:
     """Lotus' ErrF3Disabled: the code is its place in the list of errors, from 2 on, the third."""
