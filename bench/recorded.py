@@ -136,10 +136,17 @@ class RunRecord:
         ]
 
 
+def positive(text: str) -> int:
+    """Return a command line's number of inputs. Raises ArgumentTypeError below 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text:.40}' is not a number of inputs: expected a whole number, 1 or more")
+    return int(text)
+
+
 def options(description: str | None, count: int) -> argparse.ArgumentParser:
     """Return a parser with the options of every recorded run; `count` is the default number of inputs."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
-    parser.add_argument("--count", type=int, default=count, help=f"inputs; default: {count}")
+    parser.add_argument("--count", type=positive, default=count, help=f"inputs; default: {count}")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the record to a file, not to stdout")
     return parser

@@ -170,7 +170,7 @@ def f3(
             header, value = look_into_file(proof, path)
             shown |= {"epoch": verified.tipset_of(header).epoch, "block": show(header), "value": value}
     except (InvalidCertificate, ProofError) as error:
-        typer.echo(f"not proven: {error}", err=True)
+        typer.echo(f"not proven for the network '{network}': {error}", err=True)
         raise typer.Exit(1) from None
     if as_json:
         typer.echo(json.dumps(shown))

@@ -74,7 +74,7 @@ def verify_aggregate(signature: bytes, message: bytes, keys: Sequence[bytes], si
     weighted = G1Point.multiexp_unchecked([points[at] for at in signers], [Scalar(weights[at]) for at in signers])
     hashed = G2Point.hash_to_curve(message, BLS_DOMAIN)
     if not GT.pairing_check([-G1Point(), weighted], [aggregate, hashed]):
-        raise InvalidCertificate("Signature: it does not verify for the signers, the network and the contents")
+        raise InvalidCertificate("Signature: it does not verify for these signers, contents and network name")
 
 
 @lru_cache(maxsize=2)
