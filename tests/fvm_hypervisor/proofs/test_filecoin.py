@@ -207,4 +207,4 @@ def test_proof_of_another_value_is_not_proven(tmp_path: Path, source: Source, ce
     options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", EVENT)
     found = run("verify-proof", "f3", file, *options)
     assert (found.exit_code, found.stdout) == (1, ""), found.stderr
-    assert found.stderr.startswith("not proven: "), found.stderr
+    assert found.stderr.startswith("not proven for the network 'source': "), found.stderr

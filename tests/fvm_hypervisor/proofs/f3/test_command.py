@@ -64,7 +64,8 @@ def test_certificates_may_be_cbor(tmp_path: Path) -> None:
 def test_other_trust_is_not_proven(options: list[str], text: str) -> None:
     done = run([EXAMPLE / "certificates.json"], *options)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert f"not proven: {text}" in done.stderr
+    assert done.stderr.startswith("not proven for the network '")
+    assert f"': {text}" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -79,4 +80,5 @@ def test_other_trust_is_not_proven(options: list[str], text: str) -> None:
 def test_malformed_certificate_is_not_proven(tmp_path: Path, value: Any, text: str) -> None:
     done = run([written(tmp_path, "file", value)])
     assert done.exit_code == 1
-    assert f"not proven: {text}" in done.stderr
+    assert done.stderr.startswith("not proven for the network '")
+    assert f"': {text}" in done.stderr
