@@ -66,7 +66,7 @@ class Network(AccountChain):
         """
         if "beginning" in options:
             if "genesis" in options:
-                raise TypeError("genesis and its former name, beginning, exclude each other")
+                raise TypeError("genesis and its former name, beginning, cannot be used together")
             warn("Network(beginning=...) is now Network(genesis=...)", DeprecationWarning, stacklevel=2)
             options["genesis"] = options.pop("beginning")
         chosen = (settings or NetworkSettings()).with_options(options)
@@ -80,9 +80,9 @@ class Network(AccountChain):
                 self.close()
                 raise
         if chosen.facade:
-            from bridge.facade_runtime import offer_facade
+            from bridge.facade_runtime import enable_facade
 
-            offer_facade(self.chain.machine)
+            enable_facade(self.chain.machine)
         if chosen.precompiles:
             from localnet.contracts.registered_precompiles import offer_precompiles
 

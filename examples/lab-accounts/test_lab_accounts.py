@@ -62,7 +62,7 @@ class Stage:
         network = self.network
         transaction = Transaction(
             SET_CODE, network.chain_id, network.nonce(self.sponsor), OWNER.address, 0, data, 500_000_000,
-            2 * network.base_fee + network.usual_premium, network.usual_premium, authorizations=authorizations,
+            2 * network.base_fee + network.default_premium, network.default_premium, authorizations=authorizations,
         )  # fmt: skip
         return network.receipt(network.submit(self.sponsor.sign(transaction).raw()))
 

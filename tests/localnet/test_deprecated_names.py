@@ -24,8 +24,19 @@ def test_the_old_parameter_of_a_network_is_the_new_one() -> None:
         record = network.chain.index.network()
         assert record is not None
         assert record.name == "shown"
-    with pytest.raises(TypeError, match="genesis and its former name, beginning, exclude each other"):
+    with pytest.raises(TypeError, match="genesis and its former name, beginning, cannot be used together"):
         Network(genesis=GenesisOptions(name="other"), **options)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("least_fee", "min_fee_cap"), ("usual_premium", "default_premium"), ("least_premium", "min_premium")],
+)
+def test_former_fee_properties_warn_and_return_the_same(old: str, new: str) -> None:
+    with Network() as network:
+        with pytest.warns(DeprecationWarning, match=rf"Network\.{old} is now Network\.{new}"):
+            amount = getattr(network, old)
+        assert amount == getattr(network, new)
 
 
 def test_the_old_methods_are_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
