@@ -122,7 +122,7 @@ class AccountChain(DevelopmentChain):
         account = sender if isinstance(sender, Account) else self.account(request.sender)
         address = to_filecoin(request.sender)
         gas_limit = self.gas_limit(request) if gas_limit is None else _gas(gas_limit)
-        premium, is_dynamic = self.usual_premium, DYNAMIC_FEE in self.rules.features.transaction_types
+        premium, is_dynamic = self.default_premium, DYNAMIC_FEE in self.rules.features.transaction_types
         fee = 2 * self.base_fee + premium
         transaction = Transaction(
             type=DYNAMIC_FEE if is_dynamic else LEGACY,
@@ -156,7 +156,7 @@ class AccountChain(DevelopmentChain):
         """
         sender = sender or self.accounts[0]
         from_ = sender.native if isinstance(sender, Account) else filecoin_address(sender)
-        premium = self.usual_premium
+        premium = self.default_premium
         message = Message(
             filecoin_address(to),
             from_,

@@ -78,9 +78,9 @@ class Network(AccountChain):
                 self.close()
                 raise
         if chosen.facade:
-            from bridge.facade_runtime import offer_facade
+            from bridge.facade_runtime import enable_facade
 
-            offer_facade(self.chain.machine)
+            enable_facade(self.chain.machine)
         if chosen.precompiles:
             from localnet.contracts.registered_precompiles import offer_precompiles
 

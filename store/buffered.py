@@ -11,7 +11,7 @@ from typing import Final
 
 from store.blockstore import Blockstore, SpillStore
 from store.cid import CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid
-from store.links import links_of, links_of_values, scanned_links
+from store.links import links_of, links_of_values, scan_links
 from store.rewritten_block import RewrittenBlock
 from store.walk import state_codec, targets
 
@@ -65,7 +65,7 @@ class BufferedStore:
                 links = links_of_values(data.fresh)
             else:
                 is_usual = cid.startswith(CBOR_CID_PREFIX)
-                links = scanned_links(data) if is_usual else links_of(data, state_codec(cid))
+                links = scan_links(data) if is_usual else links_of(data, state_codec(cid))
             found[cid] = data if type(data) is bytes else bytes(data)  # drop the rewrite information
             for link in reversed(links):
                 if link in pending:

@@ -60,13 +60,13 @@ def inspect(
     from hypervisor.errors import InvalidInput
 
     if block is not None and root is not None:
-        raise InvalidInput("--block and --root exclude each other: a block header contains a state root")
+        raise InvalidInput("--block and --root cannot be used together: a block header contains a state root")
     if verify is not None:
         if folder is not None and path:
             raise InvalidInput("--verify reads the proof instead of a folder: omit the folder")
         if proof is not None:
             raise InvalidInput(
-                "--proof and --verify exclude each other: the first writes a proof, the second reads one"
+                "--proof and --verify cannot be used together: the first writes a proof, the second reads one"
             )
         path = path if folder is None else str(folder)
         _check_start(path, block)

@@ -315,9 +315,9 @@ def node(
     if null_rate and not block_time:
         raise InvalidInput(f"--null-rate {null_rate:g} needs blocks at intervals: pass --block-time too")
     if no_cors and allow_origin:
-        raise InvalidInput(f"--no-cors and --allow-origin {allow_origin[0]} exclude each other: omit one of them")
+        raise InvalidInput(f"--no-cors and --allow-origin {allow_origin[0]} cannot be used together: omit one of them")
     if gas_limit is not None and disable_block_gas_limit:
-        raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit exclude each other")
+        raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit cannot be used together")
     if hardfork is not None and not hardfork.strip():
         raise InvalidInput("--hardfork has an empty name: name a hardfork, or omit the option for the default")
     version = network_options(network, overlay, upgrade, bundle, trust, fork_url is not None)

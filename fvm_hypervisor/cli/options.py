@@ -129,7 +129,7 @@ def proof_verifier(keys: Path | None, parallel: int) -> ProofVerifier | None:
     from hypervisor.storage_proofs import StorageProofs
 
     if parallel > 1:
-        raise InvalidInput(f"--verify-proofs and --parallel {parallel} exclude each other: omit one of them")
+        raise InvalidInput(f"--verify-proofs and --parallel {parallel} cannot be used together: omit one of them")
     return StorageProofs(keys)
 
 

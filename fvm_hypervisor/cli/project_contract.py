@@ -144,7 +144,7 @@ def constructor_texts(option: Sequence[str] | None, file: Path | None) -> list[s
     if file is None:
         return None if option is None else list(option)
     if option:
-        raise InvalidInput("--constructor-args and --constructor-args-path exclude each other: pass one of them")
+        raise InvalidInput("--constructor-args and --constructor-args-path cannot be used together: pass one of them")
     data = read_bounded(file, _MAX_FILE_BYTES, "the file of arguments")
     try:
         text = data.decode()

@@ -486,7 +486,7 @@ def _file(path: Path) -> Path:
 def _check_together(options: dict[str, bool], remedy: str = "choose one output format") -> None:
     names = [name for name, is_set in options.items() if is_set]
     if len(names) > 1:
-        raise typer.BadParameter(f"{names[0]} and {names[1]} exclude each other: {remedy}")
+        raise typer.BadParameter(f"{names[0]} and {names[1]} cannot be used together: {remedy}")
 
 
 def _check_snapshot(snapshot: str | None, snap: Path | None, tolerance: float) -> None:
@@ -499,7 +499,7 @@ def _check_snapshot(snapshot: str | None, snap: Path | None, tolerance: float) -
 def _report(gas: bool, coverage: bool, versions: int) -> str:
     if gas and coverage:
         raise typer.BadParameter(
-            "--gas-report and --coverage exclude each other (coverage changes gas): run them separately"
+            "--gas-report and --coverage cannot be used together (coverage changes gas): run them separately"
         )
     if versions > 1 and (gas or coverage):
         raise typer.BadParameter("--gas-report and --coverage need a single network version: pass --network once")

@@ -230,7 +230,9 @@ def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str
     if encoded is None:
         return None if texts is None else init_code_of(readable_interface(artifact.abi), b"", texts, read)
     if texts is not None:
-        raise InvalidInput("--constructor-args and --encoded-constructor-args exclude each other: pass one of them")
+        raise InvalidInput(
+            "--constructor-args and --encoded-constructor-args cannot be used together: pass one of them"
+        )
     try:
         return bytes.fromhex(encoded.removeprefix("0x"))
     except ValueError:

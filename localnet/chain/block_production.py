@@ -133,7 +133,7 @@ class BlockProduction(NetworkReader):
         made = False
         while True:
             chosen = self.chosen()
-            if not any(is_admissible(self.machine, candidate, self.least_fee) for candidate in chosen):
+            if not any(is_admissible(self.machine, candidate, self.min_fee_cap) for candidate in chosen):
                 return made
             try:
                 if not self._produce(chosen).transactions:
@@ -185,7 +185,7 @@ class BlockProduction(NetworkReader):
         for index, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
             if index:  # the previous block changed it
                 sender = sender_of(self.machine, address)
-            covers_fees = lets_execute(sender, candidate, self.least_fee)
+            covers_fees = lets_execute(sender, candidate, self.min_fee_cap)
             if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
                 return
             try:
@@ -213,7 +213,7 @@ class BlockProduction(NetworkReader):
         limit, blobs = self.chain.rules.limits.block_gas, self.chain.rules.blobs
         blob_limit = 0 if blobs is None else blobs.maximum * GAS_PER_BLOB
         return self.mempool.select(
-            lambda sender: nonce_of(self.machine, sender), self.least_fee, limit, self.blob_base_fee, blob_limit
+            lambda sender: nonce_of(self.machine, sender), self.min_fee_cap, limit, self.blob_base_fee, blob_limit
         )
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:

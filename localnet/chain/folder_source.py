@@ -223,7 +223,7 @@ class FolderSource:
         if self._fork is not None and tipset.height <= self._fork.height:
             return HeaderExterns(self.store, tipset)
         self._externs.executing = tipset.height
-        return self._externs.at_rest()
+        return self._externs.snapshot()
 
     def close(self) -> None:
         """Close the folder and the connection to its forked node."""

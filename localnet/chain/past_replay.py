@@ -18,7 +18,7 @@ from hypervisor.message import Receipt
 from hypervisor.overlay import Overlay
 from localnet.chain.folder_source import FolderSource, OtherRules
 from localnet.chain.node_source import NodeSource
-from localnet.chain.replay import Replayed, close_folder, heights, replay
+from localnet.chain.replay import TipsetReplay, close_folder, heights, replay
 from localnet.chain.tipset_execution import TipsetOutcome, execute_tipset
 from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.fork.node_client import NodeError
@@ -39,11 +39,11 @@ S = TypeVar("S", bound=TipsetSource)
 class ReplayedOfNode:
     """A replayed tipset of a node's chain, and the blocks that were fetched for it."""
 
-    tipset: Replayed
+    tipset: TipsetReplay
     fetched: tuple[tuple[Cid, bytes], ...]
 
 
-def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) -> Replayed:
+def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) -> TipsetReplay:
     """Re-execute a tipset of a source; `workers` processes share its messages.
 
     An error that prevents the execution is reported as the difference. Raises NodeError and RemoteUnavailable if the
@@ -56,11 +56,11 @@ def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) 
         machine, supply = machine_for(source, past), SourceSupply(source, past.headers)
         outcome = execute_tipset(machine, past.work, supply, parallel)
         difference = difference_from_chain(source, past, outcome)
-        return Replayed(headers.height, messages, difference, _done(machine, parallel))
+        return TipsetReplay(headers.height, messages, difference, _done(machine, parallel))
     except (NodeError, RemoteUnavailable):
         raise
     except (HypervisorError, StoreError) as error:
-        return Replayed(headers.height, messages, f"cannot be executed again: {error}")
+        return TipsetReplay(headers.height, messages, f"cannot be executed again: {error}")
 
 
 def _parallel(workers: int) -> Parallel | None:
@@ -136,7 +136,7 @@ def heights_of_folder(folder: Path, first: int | None = None, last: int | None =
         return past[::-1]
 
 
-def replay_in_folder(folder: Path, height: int, parallel: int = 1) -> Replayed:
+def replay_in_folder(folder: Path, height: int, parallel: int = 1) -> TipsetReplay:
     """Re-execute a tipset of a folder, of a snapshot or of its own chain. Runs in worker processes."""
     try:
         source = _folder(folder)
@@ -202,7 +202,7 @@ def _source(url: str, folder: Path | None, overlay: Overlay | None) -> NodeSourc
     return _opened((url, folder), opened)
 
 
-def keep_blocks(store: Store, fetched: Sequence[tuple[Cid, bytes]]) -> None:
+def store_fetched_blocks(store: Store, fetched: Sequence[tuple[Cid, bytes]]) -> None:
     """Store the blocks that workers fetched, if they match their CIDs."""
     store.put_many((cid, data) for cid, data in fetched if has_digest(cid, data))
 

@@ -44,7 +44,7 @@ _OPEN: Final[dict[Path, Chain]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class TipsetReplay:
     """A replayed tipset: its number of messages, and the difference from the chain (empty if equal).
 
     `parallel` reports the work of worker processes (`localnet.chain.conflicts.conflict_records`).
@@ -84,7 +84,7 @@ def _tipsets(index: ChainIndex, last: int, first: int) -> Iterator[Tipset]:
         tipset = index.tipset(tipset.parent)
 
 
-def replay(folder: Path, height: int, parallel: int = 1) -> Replayed:
+def replay(folder: Path, height: int, parallel: int = 1) -> TipsetReplay:
     """Execute the tipset at a height again, including the null rounds before it and its cron. Changes nothing.
 
     A state that was edited without a message is reported as a difference. `parallel` processes execute the messages
@@ -111,7 +111,7 @@ def replay(folder: Path, height: int, parallel: int = 1) -> Replayed:
         difference = f"state {show(machine.root)}, the chain has {show(tipset.state)}"
     else:
         difference = _access_list_difference(machine, tipset)
-    return Replayed(height, len(tipset.transactions), difference, done)
+    return TipsetReplay(height, len(tipset.transactions), difference, done)
 
 
 def _access_list_difference(machine: Hypervisor, tipset: Tipset) -> str:

@@ -291,7 +291,7 @@ class ChainView(ChainReader):
 
     def _fork(self, root: Cid) -> Hypervisor:
         # With separate externs, because the console uses it on the chain's thread.
-        return self.machine.fork(root, externs=self._externs.at_rest())
+        return self.machine.fork(root, externs=self._externs.snapshot())
 
     def _circulating(self, state: Cid) -> TokenAmount:
         return self._supply

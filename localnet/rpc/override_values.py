@@ -72,7 +72,7 @@ def _account(value: Any) -> AccountOverride:
     if "movePrecompileToAddress" in request:
         raise invalid_params("movePrecompileToAddress: this node's precompiles cannot be moved")
     if "state" in request and "stateDiff" in request:
-        raise invalid_params("both state and stateDiff are there: they exclude each other")
+        raise invalid_params("both state and stateDiff are there: they cannot be used together")
     balance = field(request, "balance", quantity)
     return AccountOverride(
         balance=None if balance is None else TokenAmount(balance),

@@ -220,7 +220,7 @@ def _is_unsigned(node: Node, sender: EthAddress) -> bool:
 
 def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
     """Return (fee cap, premium) in attoFIL per gas."""
-    base_fee, usual = node.network.base_fee, node.network.usual_premium
+    base_fee, usual = node.network.base_fee, node.network.default_premium
     if request.gas_price is not None:
         return request.gas_price, request.gas_price
     if request.kind(node.network.rules) in (LEGACY, ACCESS_LIST):
@@ -230,7 +230,7 @@ def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
         priority = usual if request.max_fee is None else min(usual, request.max_fee)
     if request.max_fee is not None:
         return request.max_fee, priority
-    return max(2 * base_fee + priority, node.network.least_fee), priority
+    return max(2 * base_fee + priority, node.network.min_fee_cap), priority
 
 
 def _verify_raw(_: Node, raw: bytes) -> Callable[[NodeReader], BlobTransaction]:

@@ -208,7 +208,7 @@ def _sources(unit: LinkedUnit) -> tuple[ImportSource, ...]:
 
 
 class _LinkedParts:
-    """A linked program (see `boundary.Linked`): each invocation creates an instance of each part."""
+    """A linked program (see `boundary.ResolvedModule`): each invocation creates an instance of each part."""
 
     def __init__(self, boundary: RawBoundary, parts: tuple[Part, ...]) -> None:
         self._boundary = boundary

@@ -39,7 +39,7 @@ def modules(artifacts: Sequence[str], folders: Sequence[Path] | None = None) -> 
     for artifact in artifacts:
         made = module(*_content(artifact, folders))
         if made.file in found:
-            raise InvalidInput(f"{found[made.file].contract} and {made.contract} would both be {made.file}")
+            raise InvalidInput(f"{found[made.file].contract} and {made.contract} would both be written to {made.file}")
         found[made.file] = made
     return list(found.values())
 

@@ -39,7 +39,7 @@ _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
 _SEED_BYTES: Final = 80
 _HOT_BYTES: Final = 8 * (1 + 3 * 8)
-"""Size of the report of hot landings: their number, and each of them (`Mailbox` in guests/evm/src/host.rs)."""
+"""Size of the report of hot jumpdests: their count, and an entry for each (`Mailbox` in guests/evm/src/host.rs)."""
 _NO_OPCODE: Final = (1 << 64) - 1
 MAX_REUSED_MEMORY: Final = 16 << 20
 """Maximum memory in bytes of a reused instance; a larger one is closed when none of its frames waits."""
@@ -74,10 +74,10 @@ class FastInstance:
         linked: LinkedModule,
         live: "dict[int, FastInstance]",
         host_calls: HostCalls,
-        heat: int = 0,
+        threshold: int = 0,
         compiler: RegionCompiler | None = None,
     ) -> None:
-        """`heat` is the number of landings after which `compiler` compiles a code."""
+        """`threshold` is the number of executed jumpdests after which `compiler` compiles a code."""
         engine = linked.linker.engine
         self._host_calls = host_calls
         self._functions = host_calls.functions
@@ -119,7 +119,7 @@ class FastInstance:
         hot = self._exchange + EXCHANGE + 8
         reported = self._view[hot : hot + _HOT_BYTES].cast("Q")
         self.regions = None if compiler is None else InstanceRegions(self, self._instance, compiler, reported)
-        self.numbers[0] = heat
+        self.numbers[0] = threshold
         self._instance.enter_alone(GuestCommand.HEAT)
         self.bring(os.urandom(_SEED_BYTES))  # seeds the guest's maps; results do not depend on their order
         self._instance.enter_alone(GuestCommand.SEED)

@@ -353,7 +353,7 @@ def test_implicit_messages_are_found_by_cid_and_hash(network: Network) -> None:
 
 def test_methods_for_transactions_of_blocks_name_the_reason(network: Network) -> None:
     hash_ = f"0x{draft_tipset(network).implicit[-1].hex()}"
-    with pytest.raises(Failed, match="is a reward or cron, which no block has"):
+    with pytest.raises(Failed, match="is an implicit message \\(reward or cron\\), which no block contains"):
         client_of(network)("debug_traceTransaction", hash_)
 
 

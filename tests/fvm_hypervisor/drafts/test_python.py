@@ -127,5 +127,5 @@ def test_file_that_cannot_be_a_draft_is_refused(tmp_path: Path) -> None:
         Network(network=tmp_path / "nv30.json")
     with pytest.raises(InvalidInput, match="the file has no key 'nunber'"):
         Network(network=written(tmp_path, "", head="nunber = 31"))
-    with pytest.raises(InvalidInput, match="exclude each other"):
+    with pytest.raises(InvalidInput, match="cannot be used together"):
         Network(network=written(tmp_path), overlay=Overlay("mine", 29, None, (), ()))

@@ -215,7 +215,7 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--junit", "--json"], "--json and --junit exclude each other"),
+        (["--junit", "--json"], "--json and --junit cannot be used together"),
         (["--watch", "--json"], "--watch prints text results only"),
         (["--block-number", "many"], "command line: block_number is 'many', expected a number"),
         (["--sender", "0x12"], "command line: sender is '0x12', expected an address"),

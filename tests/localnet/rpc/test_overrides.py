@@ -76,7 +76,7 @@ class TestAccounts:
             ({NOBODY: {"balance": "1"}}, "balance"),
             ({NOBODY: {"balance": hex(1 << 127)}}, "cannot be a balance"),
             ({NOBODY: {"nonce": hex(1 << 64)}}, "cannot be a nonce"),
-            ({NOBODY: {"state": {}, "stateDiff": {}}}, "exclude each other"),
+            ({NOBODY: {"state": {}, "stateDiff": {}}}, "cannot be used together"),
             ({NOBODY: {"stateDiff": {"0x0": word(1)}}}, "stateDiff: "),
             ({NOBODY: {"stateDiff": {word(0): word(1)}}}, "has no storage"),
             ({NOBODY: {"movePrecompileToAddress": ALICE}}, "cannot be moved"),

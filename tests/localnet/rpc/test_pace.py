@@ -49,7 +49,7 @@ class TestDeferred:
         assert deferred("eth_getBlockByNumber", "pending", False)["transactions"] == [sent]
         assert deferred("eth_getBalance", BOB) == before
         assert int(deferred("eth_getBalance", BOB, "pending"), 16) == int(before, 16) + 5
-        with pytest.raises(Failed, match="waits for a block"):
+        with pytest.raises(Failed, match="is pending"):
             deferred("debug_traceTransaction", sent)
 
         deferred("evm_mine")

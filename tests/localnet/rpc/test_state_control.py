@@ -262,7 +262,7 @@ def test_a_transaction_and_its_receipt_are_one_request(rpc: Client) -> None:
     assert receipt == rpc("eth_getTransactionReceipt", receipt["transactionHash"])
     assert receipt["status"] == "0x1"
     rpc("evm_setAutomine", False)
-    with pytest.raises(Failed, match="waits for a block"):
+    with pytest.raises(Failed, match="is pending"):
         rpc("eth_sendTransactionSync", {"from": ALICE, "to": BOB, "value": "0x5"})
     rpc("evm_setAutomine", True)
 

@@ -364,7 +364,7 @@ def test_a_tree_as_deep_as_calls_go_is_written(network: Network) -> None:
     [
         (
             {"tracer": "prestateTracer2"},
-            "tracer: 'prestateTracer2' is not offered: expected callTracer, flatCallTracer, pre",
+            "tracer: 'prestateTracer2' is not supported: expected callTracer, flatCallTracer, pre",
         ),
         ({"tracer": 1}, "tracer: 1 is not a string"),
         ({"enableMemory": "yes"}, "enableMemory: 'yes' is neither true nor false"),

@@ -12,7 +12,7 @@ from typing import Final
 
 from hypervisor.errors import InvalidModule
 from runtimes.evm.engine import EngineRules
-from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, Region, choose, landings_of
+from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, Region, choose, jumpdests_of
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.cached_modules import load_or_compile
@@ -84,7 +84,7 @@ class RegionCompiler:
         return found
 
     def request(self, found: CodeRegions, code: bytes, rules: EngineRules, root: int) -> None:
-        """Request the region around a landing, unless it was requested before or too many are queued."""
+        """Request the region around a jumpdest, unless it was requested before or too many are queued."""
         with self._lock:
             if self._queue.qsize() >= _MAX_QUEUED or found.waiting >= _MAX_QUEUED_PER_CODE:
                 return
@@ -102,11 +102,11 @@ class RegionCompiler:
             self._queue.put((found, code, rules, root))
 
     def compile_all(self, found: CodeRegions, code: bytes, rules: EngineRules) -> None:
-        """Compile a whole code now, except for parts unreachable from any landing."""
+        """Compile a whole code now, except for parts unreachable from any jumpdest."""
         if not found.compiled and not found.refused:
             with self._lock:
                 found.waiting += 1
-            self._compile(found, code, rules, 0, *sorted(landings_of(code)))
+            self._compile(found, code, rules, 0, *sorted(jumpdests_of(code)))
 
     def _work(self) -> None:
         while True:

@@ -65,10 +65,10 @@ class InstanceRegions:
         if count:
             self.hot[0] = 0
             for index in range(count):
-                number, landing, which = self.hot[3 * index + 1 : 3 * index + 4]
+                number, jumpdest, which = self.hot[3 * index + 1 : 3 * index + 4]
                 data = self._data(number, command)
                 code = self._code(number, which, data, rules[which])
-                self._compiler.request(code.found, data, rules[which], landing)
+                self._compiler.request(code.found, data, rules[which], jumpdest)
                 if code not in self.awaited:
                     self.awaited.append(code)
         if self.awaited:
