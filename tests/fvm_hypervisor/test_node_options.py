@@ -14,14 +14,13 @@ from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.anvil_options import UNSUPPORTED
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.node import allow_open_files
 from fvm_hypervisor.cli.rpc_client import ask
 from hypervisor.network_versions import NETWORK_VERSIONS
 from localnet.fork.node_client import NodeClient, NodeError
+from tests.command import run as run_command
 from tests.conftest import data_file
 from tests.fvm_hypervisor.test_node import ALICE, START, run, running
 from tests.localnet.test_artifacts import PROJECT
@@ -465,7 +464,7 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
     ],
 )
 def test_an_option_that_cannot_be_is_one_sentence_and_status_2(options: list[str], words: str) -> None:
-    done = CliRunner().invoke(app, ["node", "--port", "0", *options])
+    done = run_command("node", "--port", "0", *options)
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.output
     assert words in done.stderr
 
@@ -482,7 +481,7 @@ def test_every_anvil_option_is_supported_or_listed_as_missing() -> None:
         --disable-code-size-limit --disable-min-priority-fee --enable-tx-gas-limit --gas-limit --gas-price
         --auto-impersonate --disable-console-log --disable-default-create2-deployer --disable-pool-balance-checks
         --memory-limit --print-traces --steps-tracing --celo --network"""
-    known = set(re.findall(r"--[a-z0-9-]+", CliRunner().invoke(app, ["node", "--help"], env={"COLUMNS": "200"}).output))
+    known = set(re.findall(r"--[a-z0-9-]+", run_command("node", "--help", env={"COLUMNS": "200"}).output))
     assert set(anvil.split()) <= known | set(UNSUPPORTED)
     assert not known & set(UNSUPPORTED)
 
@@ -517,5 +516,5 @@ def test_a_precompile_that_cannot_be_had_ends_the_node(tmp_path: Path) -> None:
         (str(tmp_path / "gone.toml"), "gone.toml cannot be read"),
         (str(tmp_path / "mine.toml"), "precompiles.adder is missing address and wasm"),
     ):
-        found = CliRunner().invoke(app, ["node", "--precompile", given, "--port", "0"])
+        found = run_command("node", "--precompile", given, "--port", "0")
         assert (found.exit_code, words in found.stderr) == (2, True), found.stderr

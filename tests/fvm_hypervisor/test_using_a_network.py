@@ -14,14 +14,14 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.explorer.application import explorer
 from localnet import Network
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
 from store.keccak import keccak
+from tests.command import run as run_command
 from tests.localnet.test_artifacts import PROJECT
 
 ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
@@ -45,7 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(url: str, *arguments: str, given: str = "") -> Result:
-    return CliRunner().invoke(app, arguments, env={"ETH_RPC_URL": url}, input=given)
+    return run_command(*arguments, env={"ETH_RPC_URL": url}, input=given)
 
 
 def printed(url: str, *arguments: str) -> str:

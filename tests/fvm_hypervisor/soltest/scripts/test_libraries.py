@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.scripts.linking import libraries_option, linking_of
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.rpc.server import serving
+from tests.command import run
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
 
 KEY: Final = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
@@ -39,7 +38,7 @@ def linked(tmp_path: Path) -> Path:
 def sent(root: Path, url: str, *options: str, status: int = 0) -> dict[str, Any]:
     """Return the record of a run that is broadcast."""
     place = ["script", str(root / "script" / "Linked.s.sol"), "--root", str(root), "--rpc-url", url]
-    done = CliRunner().invoke(app, [*place, "--private-key", KEY, "--broadcast", *options])
+    done = run(*place, "--private-key", KEY, "--broadcast", *options)
     assert done.exit_code == status, done.output
     (file,) = root.glob("broadcast/Linked.s.sol/*/run-latest.json")
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

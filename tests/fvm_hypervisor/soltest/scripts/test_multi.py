@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from typer.testing import CliRunner
 
 from bridge.addresses import EthAddress
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.scripts import plan
 from fvm_hypervisor.soltest.scripts.sending import ScriptSender
 from fvm_hypervisor.soltest.stage import selector
 from localnet import Network
 from localnet.fork.node_client import NodeError
 from localnet.rpc.server import serving
+from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
 
 pytestmark = pytest.mark.slow
@@ -60,8 +59,8 @@ def networks(monkeypatch: pytest.MonkeyPatch, *rules: str) -> Iterator[list[Netw
 
 
 def run(root: Path, *options: str, name: str = "run", status: int = 0) -> str:
-    done = CliRunner().invoke(
-        app, ["script", "Multi", "--root", str(root), "--sig", f"{name}()", "--private-key", KEYS[name], *options]
+    done = run_command(
+        "script", "Multi", "--root", str(root), "--sig", f"{name}()", "--private-key", KEYS[name], *options
     )
     assert done.exit_code == status, done.output
     return done.stdout if status == 0 else done.stderr

@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 from eth_account import Account as SignerAccount
-from typer.testing import CliRunner
 
 from bridge.addresses import checksummed
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.scripts import sending
 from localnet import Network
 from localnet.accounts import Account
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
+from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
 from tests.fvm_hypervisor.soltest.scripts.script_runs import (
@@ -358,9 +357,9 @@ def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
         ("script:Nope", "script is a folder: name a file in it"),
         ("script/Deploy.s.sol:Nope", "there is no contract Nope in script/Deploy.s.sol: it has Deploy"),
     ):
-        done = CliRunner().invoke(app, ["script", name, "--root", str(project)])
+        done = run_command("script", name, "--root", str(project))
         assert (done.exit_code, words in " ".join(done.stderr.split())) == (2, True), done.stderr
-    done = CliRunner().invoke(app, ["script", "Deploy", "--root", str(project)])
+    done = run_command("script", "Deploy", "--root", str(project))
     assert done.exit_code == 0, done.stderr
     assert "Script ran successfully." in done.stdout
 
