@@ -23,9 +23,9 @@ from hypervisor.genesis import Genesis
 from hypervisor.machine_state import MachineSettings, MachineState
 from hypervisor.manifest import Manifest
 from hypervisor.message import Message, SignedMessage
+from hypervisor.names import OWN_EVM
 from hypervisor.opening import (
     IN_MEMORY,
-    OWN_EVM,
     check_bundle,
     choose_context,
     first_state,

@@ -11,11 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from hypervisor.bundle import Bundle, runtime_marker
-from hypervisor.context import FILECOIN, MachineContext
+from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.features import features_of, with_features
 from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.manifest import Manifest
+from hypervisor.names import AUTO, FILECOIN, OFFICIAL_EVM, OWN_EVM
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
 from hypervisor.overlay import Overlay
 from hypervisor.registry import Registry
@@ -29,10 +30,6 @@ from store.memory import MemoryStore
 from store.roots import INSTALLED
 
 IN_MEMORY = ":memory:"
-AUTO = "auto"
-OWN_EVM = "fast"
-"""Default engine among this project's own."""
-OFFICIAL_EVM = "official"
 EVM_ENGINES = ("py-evm", "fast", "fast:interpret", "fast:compile", "both", OFFICIAL_EVM, AUTO)
 MACHINE = b"machine"
 _INSTALLS = b"install_actor"

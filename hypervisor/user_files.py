@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 from hypervisor.errors import InvalidInput
 
+MAX_ARTIFACT_BYTES: Final = 16 << 20
+"""Maximum size of a compiled contract's JSON file."""
 _FOLDER: Final = "fvm-hypervisor"
 _LIBRARY: Final = {"data": "Application Support", "cache": "Caches"}
 _XDG: Final = {"data": ("XDG_DATA_HOME", ".local/share"), "cache": ("XDG_CACHE_HOME", ".cache")}

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.receipts import failure_text
 from hypervisor.errors import HypervisorError
-from localnet.ledger.call_tree import CallTree
-from localnet.ledger.records import TransactionReceipt
+
+if TYPE_CHECKING:
+    from localnet.ledger.call_tree import CallTree
+    from localnet.ledger.records import TransactionReceipt
 
 FailureText = Callable[[str | None], str]
 """Function that formats a failure; its argument is the decoded revert, or None to show the bytes."""

@@ -11,13 +11,13 @@ from bridge.ethereum_block import ETHEREUM
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle, runtime_marker
-from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
+from hypervisor.names import AUTO, FILECOIN, OFFICIAL_EVM, OWN_EVM
 from hypervisor.network_versions import NETWORK_VERSIONS, network_version
-from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, check_same_overlay, load_overlay, open_store
+from hypervisor.opening import IN_MEMORY, check_same_overlay, load_overlay, open_store
 from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
 from hypervisor.rules import canonical_rules

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.installed import INSTALL_AGAIN, registered
-from hypervisor.opening import AUTO
+from hypervisor.names import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile
 from hypervisor.proofs import ProofVerifier

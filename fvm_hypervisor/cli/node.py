@@ -302,7 +302,8 @@ def node(
     from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
     from hypervisor.features import with_features
-    from hypervisor.opening import AUTO, IN_MEMORY
+    from hypervisor.names import AUTO
+    from hypervisor.opening import IN_MEMORY
     from hypervisor.user_files import read_bounded
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def available_engine(engine: str | None) -> str | None:
     """Return `engine` if it is available in this installation; otherwise fail with a usage error (exit status 2)."""
     from hypervisor.errors import RuntimeUnavailable
-    from hypervisor.opening import OFFICIAL_EVM
+    from hypervisor.names import OFFICIAL_EVM
 
     if engine not in (None, OFFICIAL_EVM):
         from runtimes.evm import check_engine
@@ -136,7 +136,7 @@ def proof_verifier(keys: Path | None, parallel: int) -> ProofVerifier | None:
 def parse_rules_name(name: str | None) -> str | None:
     """Return the name of installed rules unchanged. Raises BadParameter if they are not installed."""
     if name is not None:
-        from hypervisor.rules import rule_names
+        from hypervisor.names import rule_names
 
         if name.partition(":")[0] not in rule_names():
             raise typer.BadParameter(f"'{name}' is not one of {', '.join(rule_names())}")

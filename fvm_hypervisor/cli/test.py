@@ -334,16 +334,18 @@ def run_tests(
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.stored_failures import failed_names
     from hypervisor.errors import InvalidInput
-    from hypervisor.opening import OFFICIAL_EVM
+    from hypervisor.names import OFFICIAL_EVM
     from hypervisor.user_files import check_output
-    from localnet.rules.installed import rules_named
 
     if not isfinite(timeout):
         raise typer.BadParameter(f"--timeout {timeout} is not a number of seconds")
-    if evm == OFFICIAL_EVM and not rules_named(rules).features.has_official_evm:
-        raise InvalidInput(
-            f"the rules '{rules}' need this project's own EVM: choose another --evm, or --rules filecoin"
-        )
+    if evm == OFFICIAL_EVM:
+        from localnet.rules.installed import rules_named
+
+        if not rules_named(rules).features.has_official_evm:
+            raise InvalidInput(
+                f"the rules '{rules}' need this project's own EVM: choose another --evm, or --rules filecoin"
+            )
     numbers = [_number(word) for word in network.split(",")] if network else [None]
     kinds = set(report or ()) | ({CoverageKind.SUMMARY} if coverage or (lcov and not report) else set())
     if CoverageKind.LCOV in kinds:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.externs import ExternError, Externs
 from hypervisor.message import SignedMessage
+from hypervisor.names import FILECOIN
 from hypervisor.opening import choose_context
 from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount

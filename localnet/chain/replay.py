@@ -16,7 +16,7 @@ from bridge.block_access_list import BlockAccessList, first_difference
 from bridge.rlp import RlpError
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
-from hypervisor.opening import OFFICIAL_EVM, OWN_EVM
+from hypervisor.names import OFFICIAL_EVM, OWN_EVM
 from hypervisor.proofs import AcceptProofs
 from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import resume_fork

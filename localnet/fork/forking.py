@@ -11,14 +11,15 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from hypervisor.context import FILECOIN, MachineContext
+from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.labs import PREFIX
+from hypervisor.names import FILECOIN, rule_names
 from hypervisor.network_versions import network_version
 from hypervisor.opening import MACHINE, machine_record
 from hypervisor.overlay import Overlay
-from hypervisor.rules import canonical_rules, rule_names
+from hypervisor.rules import canonical_rules
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.answers import (
     amount,

@@ -17,13 +17,13 @@ from bridge.transaction_messages import REPRESENTABLE_TYPES, UNREPRESENTABLE_TYP
 from bridge.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import encode_bigint
-from hypervisor.context import FILECOIN
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
+from hypervisor.names import FILECOIN
 from hypervisor.network_versions import NetworkVersion
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import Tracer

@@ -4,15 +4,19 @@
 `fast:compile` force one of its tiers, for tests. An engine's packages are imported when the first contract runs.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from hypervisor.errors import RuntimeUnavailable
-from runtimes.evm.engine import EngineFactory, EngineRules
+
+if TYPE_CHECKING:
+    from runtimes.evm.engine import EngineFactory, EngineRules
 
 
 @contextmanager
@@ -48,7 +52,7 @@ def _fast(tier: str) -> Callable[[EngineRules], EngineFactory]:
     def make(rules: EngineRules) -> EngineFactory:
         package = import_module(_FAST_PACKAGE)
         table = package.FastTable(rules, package.TIERS[tier])
-        return cast(EngineFactory, table.engine)
+        return cast("EngineFactory", table.engine)
 
     return make
 

@@ -26,8 +26,8 @@ from hypervisor.executor import ApplyResult
 from hypervisor.features import with_features
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
+from hypervisor.names import AUTO
 from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
-from hypervisor.opening import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
 from hypervisor.state_tree import StateTree

@@ -27,7 +27,7 @@ from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.manifest import Manifest
 from hypervisor.message import Receipt
-from hypervisor.opening import AUTO
+from hypervisor.names import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
 from hypervisor.state_tree import StateTree

@@ -45,7 +45,7 @@ from hypervisor.errors import HypervisorError
 from hypervisor.externs import ExternError
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
-from hypervisor.opening import OWN_EVM
+from hypervisor.names import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum import (
