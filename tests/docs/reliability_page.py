@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.recorded import RECORDS, RunRecord, names_of_records
+from tests.docs.page_shell import between
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "reliability.md"
 BEGIN: Final = "<!-- the table: make reliability-page -->\n"
@@ -57,8 +58,7 @@ PROMISES: Final = {
 
 def replaced(page: str) -> str:
     """Return the page with the generated table."""
-    before, rest = page.split(BEGIN)
-    return before + BEGIN + "\n" + "\n".join(lines()) + "\n\n" + END + rest.split(END)[1]
+    return between(page, BEGIN, END, "\n" + "\n".join(lines()) + "\n\n")
 
 
 def lines() -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,14 @@ class Failed(Exception):
         self.code: int = error["code"]
         self.message: str = error["message"]
         self.data: Any = error.get("data")
+
+
+@contextmanager
+def refusal(code: int, match: str | None = None) -> Iterator[pytest.ExceptionInfo[Failed]]:
+    """Expect an error response with a code, and with a text that matches."""
+    with pytest.raises(Failed, match=match) as failed:
+        yield failed
+    assert failed.value.code == code
 
 
 @dataclass

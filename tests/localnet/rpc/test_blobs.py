@@ -18,7 +18,7 @@ from localnet.rpc.node import Node, NodeReader
 from tests.blobs import INFINITY, ZEROS, random_blob, sidecar, signed_blobs, zeros
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, refusal
 from tests.runtimes.evm.assembler import assemble, deployer
 
 EMPTY = f"0x{versioned_hash(INFINITY).hex()}"
@@ -150,9 +150,8 @@ def test_invalid_simulated_blob_calls_are_refused(
     rpc: Client, changes: dict[str, Any], validation: bool, code: int, words: str
 ) -> None:
     block = {"blockOverrides": {"blobBaseFee": "0x3", "baseFeePerGas": "0x1"}, "stateOverrides": ACCOUNTS}
-    with pytest.raises(Failed, match=words) as failed:
+    with refusal(code, words):
         simulate(rpc, {**block, "calls": [{**BLOB_CALL, **changes}]}, validation=validation)
-    assert failed.value.code == code
 
 
 def test_calls_see_an_overridden_blob_base_fee(rpc: Client) -> None:

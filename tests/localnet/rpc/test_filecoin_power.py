@@ -24,7 +24,7 @@ from store.codec import link, unlink
 from store.hamt import Hamt
 from tests.conftest import data_file
 from tests.localnet.conftest import Clock
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, refusal
 from tests.localnet.rpc.test_filecoin_pledges import change
 
 MINIMUM = 2048
@@ -146,9 +146,8 @@ class TestPowerTable:
 ])  # fmt: skip
 def test_f3_is_disabled(rpc: Client, method: str) -> None:
     """Lotus' ErrF3Disabled: the code is its place in the list of errors, from 2 on, the third."""
-    with pytest.raises(Failed, match="f3 is disabled") as refused:
+    with refusal(4, "f3 is disabled"):
         rpc(f"Filecoin.{method}")
-    assert refused.value.code == 4
 
 
 class TestCreationDeposit:

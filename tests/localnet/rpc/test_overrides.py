@@ -9,7 +9,7 @@ import pytest
 from localnet import Network
 from tests.localnet.conftest import START
 from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NOBODY, calldata, deploy
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, refusal
 
 BALANCE_OF_BOB = "0x73" + BOB[2:] + "315f5260205ff3"
 NUMBER, TIMESTAMP, BASE_FEE = ("0x" + opcode + "5f5260205ff3" for opcode in ("43", "42", "48"))
@@ -87,9 +87,8 @@ class TestAccounts:
     )
     def test_invalid_values_are_refused(self, rpc: Client, supposed: Any, words: str) -> None:
         before = rpc.node.network.machine.root
-        with pytest.raises(Failed, match=words) as failed:
+        with refusal(-32602, words):
             rpc("eth_call", {"to": ALICE}, "latest", supposed)
-        assert failed.value.code == -32602
         assert rpc.node.network.machine.root == before
 
 
@@ -122,9 +121,8 @@ class TestBlocks:
         ],
     )
     def test_invalid_block_overrides_are_refused(self, rpc: Client, block: Any, words: str) -> None:
-        with pytest.raises(Failed, match=words) as failed:
+        with refusal(-32602, words):
             rpc("eth_call", {"to": ALICE}, "latest", {}, block)
-        assert failed.value.code == -32602
 
     def test_overrides_apply_to_traced_call(self, rpc: Client) -> None:
         options = {

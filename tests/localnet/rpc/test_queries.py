@@ -23,7 +23,7 @@ from _pytest.monkeypatch import MonkeyPatch
 
 from bridge.addresses import eth_address, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
-from hypervisor.tracing import DebugLog, TraceEvent
+from hypervisor.tracing import DebugLog
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.calls import pace
@@ -36,6 +36,7 @@ from localnet.rpc.node import Node, NodeLimits, NodeReader
 from localnet.rpc.queries import MAX_THREADS, MAX_TRACES
 from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.server import Server
+from tests.hypervisor.world import IgnoringTracer
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.patience import slowness
 
@@ -312,11 +313,6 @@ def test_queued_query_runs_after_abandoned_ones_end(executors: Executors) -> Non
     assert asked == ["last"]
 
 
-class _Deaf:
-    def event(self, event: TraceEvent, /) -> None:
-        """Ignore the event."""
-
-
 @pytest.mark.slow
 def test_long_traces_take_turns_and_yield_to_requests(monkeypatch: MonkeyPatch) -> None:
     """Check that long traces take turns, and that none continues while another request waits."""
@@ -328,7 +324,7 @@ def test_long_traces_take_turns_and_yield_to_requests(monkeypatch: MonkeyPatch) 
     def trace(place: int) -> None:
         paces[place].keep()
         with Network() as network:
-            tracer = pace.adapted(network.machine, _Deaf())
+            tracer = pace.adapted(network.machine, IgnoringTracer())
         try:
             while True:
                 tracer.event(line)

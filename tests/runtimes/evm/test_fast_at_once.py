@@ -16,6 +16,7 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import pool
+from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.test_fast_trees import CALL_CALLEE, CALLEE, CONTRACT, machine, run
 
@@ -113,12 +114,8 @@ def test_frames_unfit_for_fast_path_take_usual_path(done: Counter[str], meets: s
 
 
 def test_a_tracer_sees_every_frame(done: Counter[str]) -> None:
-    class Deaf:
-        def event(self, event: Any, /) -> None:
-            """Ignore the event."""
-
     with machine("1 1 SSTORE") as made:
-        made.tracer = Deaf()
+        made.tracer = IgnoringTracer()
         assert run(made).exit_code == 0
     assert done["at once"] == 0
 

@@ -5,8 +5,6 @@ Expected: the result of the same call as a transaction.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from bridge.addresses import to_filecoin
@@ -17,18 +15,12 @@ from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.machine import Hypervisor
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from store.cid import Cid
+from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, machine
 
 GAS = 1_000_000
 WRITES = "7 1 SSTORE 1 SLOAD 0 MSTORE 9 32 0 LOG1 32 0 RETURN"
-
-
-class Deaf:
-    """A tracer that ignores all events."""
-
-    def event(self, event: Any, /) -> None:
-        """Ignore the event."""
 
 
 def head(made: Hypervisor) -> Cid:
@@ -54,7 +46,7 @@ def test_simulation_matches_transaction_and_writes_nothing(evm: str) -> None:
 
 def test_a_question_that_is_traced_writes_for_the_tracer_to_see() -> None:
     with machine(WRITES) as made:
-        made.tracer, before = Deaf(), head(made)
+        made.tracer, before = IgnoringTracer(), head(made)
         with made.trial():
             EthereumExecutor(made).simulate(SimulatedCall(SENDER, CONTRACT, GAS))
             assert head(made) != before
