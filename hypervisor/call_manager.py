@@ -189,7 +189,7 @@ class CallManager:
         self._access = AccessTracker(self.prices, origin.actor, receiver)
         upgrades = machine.context.network.rules.upgrades_actors
         self.call_stack: list[tuple[ActorID, bool]] | None = [] if upgrades else None
-        """Active actors, outermost first, each with whether its `upgrade` runs; only if actors can upgrade."""
+        """Active actors, outermost first, each with True if its `upgrade` runs. Recorded only if actors can upgrade."""
 
     # --- calls ------------------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class CallManager:
         return result
 
     def used_by(self, result: CallResult | None, before: int) -> int:
-        """Return the milligas that traces report for a call that has just ended; `before` is the use at its start.
+        """Return the milligas that traces report for a call that has just ended; `before` is the gas used at its start.
 
         `result` is None if it raised an error. Rules may override this.
         """
@@ -425,7 +425,7 @@ class CallManager:
         """Create an actor with the ID that the init actor chose."""
         placeholder = self.machine.manifest.code("placeholder")
         if code == placeholder:
-            raise SyscallError(ErrorNumber.FORBIDDEN, "placeholders are created by sends only")
+            raise SyscallError(ErrorNumber.FORBIDDEN, "placeholders can only be created by a send")
         existing = self.get_actor(actor)
         if existing is None:
             self.gas.charge("OnCreateActor", self.prices.actor_create, self.prices.actor_create)

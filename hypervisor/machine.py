@@ -30,9 +30,9 @@ from hypervisor.opening import (
     choose_context,
     first_state,
     installed_codes,
-    learn_actors,
     load_overlay,
     open_store,
+    register_actors,
     registry_factory,
 )
 from hypervisor.overlay import Overlay
@@ -215,7 +215,7 @@ class Hypervisor(MachineState):
     ) -> Hypervisor:
         def shared(manifest: Manifest, store: BufferedStore) -> Registry:
             if manifest.data != self.manifest.data:  # an older root, before an upgrade
-                learn_actors(self.registry, manifest, store)
+                register_actors(self.registry, manifest, store)
             return self.registry
 
         settings = MachineSettings(

@@ -205,7 +205,7 @@ def registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest
     return build
 
 
-def learn_actors(registry: Registry, manifest: Manifest, store: Blockstore) -> None:
+def register_actors(registry: Registry, manifest: Manifest, store: Blockstore) -> None:
     """Register another bundle's actors in a registry. Raises InvalidInput if no engine can run contracts."""
     _, names = _runtimes(registry.options.get("evm", AUTO), manifest, store)
     for code, name in names.items():

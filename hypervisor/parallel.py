@@ -219,7 +219,7 @@ class ParallelBlock:
                 undo.callback(os.close, read)
                 undo.callback(os.close, write)
                 process = _fork()
-            except OSError:  # no more files or processes: execute the messages here
+            except OSError:  # no files or processes are available: execute the messages here
                 return
             undo.pop_all()  # owned by the worker from here on
         if process == 0:

@@ -40,7 +40,7 @@ class RuleSet:
     machine: str
     """An `ExecutorFactory` for machines."""
     network: str
-    """A factory for the rules of a network (`localnet.rules.installed`); not used by a machine alone."""
+    """A factory for the rules of a network (`localnet.rules.installed`); not used by a machine without a network."""
     takes_features: bool = False
     """True if the machine may have features of ref-fvm (`hypervisor.features`), which extend Filecoin's rules."""
     takes_labs: bool = False

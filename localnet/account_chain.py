@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+from warnings import warn
 
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, to_filecoin
@@ -88,10 +89,15 @@ class AccountChain(DevelopmentChain):
         """Registered contract interfaces."""
         return tuple(self._interfaces.known.values())
 
-    def know_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
+    def register_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
         """Register the interface of a contract for traces, unless the maximum number is reached."""
         named = NamedInterface(name or "contract", interface, f"0x{address.hex()}")
         self._interfaces.add(EthAddress(bytes(address)), named)
+
+    def know_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
+        """Call `register_contract` (deprecated alias)."""
+        warn("Network.know_contract is now Network.register_contract, until 0.3.0", DeprecationWarning, stacklevel=2)
+        self.register_contract(address, interface, name)
 
     @cached_property
     def _interfaces(self) -> StoredInterfaces:
@@ -264,7 +270,7 @@ class AccountChain(DevelopmentChain):
         """Return the value at a path of actors, fields and entries, named as in the actors' schemas.
 
         Example: `network.inspect("f04/state/claims")`. Maps and lists show at most `most` entries. Raises
-        NothingAtPath, InvalidInput.
+        PathNotFound, InvalidInput.
         """
         from localnet.state.actor_interfaces import StoredSchemas
         from localnet.state.inspected import InspectedState

@@ -92,10 +92,10 @@ class Network(AccountChain):
         self.chain.deferred = chosen.deferred
         if chosen.parallel != 1:
             from hypervisor.parallel import Parallel
-            from localnet.chain.side_by_side import SideBySide
+            from localnet.chain.parallel_candidates import ParallelCandidates
 
-            self.chain.start_block = partial(SideBySide.start, Parallel(chosen.parallel))
-        if self.chain.index.miners_to_come():
+            self.chain.start_block = partial(ParallelCandidates.start, Parallel(chosen.parallel))
+        if self.chain.index.planned_miners():
             from localnet.miners.miner import create_first_miners
 
             create_first_miners(self)
@@ -191,7 +191,7 @@ class Network(AccountChain):
 
     def _register_contract(self, address: EthAddress, artifact: Artifact) -> Contract:
         """Register a contract, whose interface traces then use."""
-        self.know_contract(address, artifact.interface, artifact.name)
+        self.register_contract(address, artifact.interface, artifact.name)
         return Contract(self, address, artifact.interface)
 
     @property

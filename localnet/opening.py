@@ -99,7 +99,7 @@ class Opening:
             undo.callback(store.close)
             if self.settings.read_only and index.head < 0:
                 raise InvalidInput(f"{self.path} holds no chain: omit read_only to create one there")
-            miners = self.settings.genesis.miners if index.head < 0 else index.miners_to_come()
+            miners = self.settings.genesis.miners if index.head < 0 else index.planned_miners()
             if len(miners) > len(self.accounts):
                 raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
             machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs, origin))
@@ -140,7 +140,7 @@ class Opening:
         return chain
 
     def _open(self) -> tuple[Store, StateWindow]:
-        """Open the store behind the path, and its state window."""
+        """Open the store at the path, and its state window."""
         if str(self.path) == IN_MEMORY:
             if self.settings.read_only:
                 raise InvalidInput("read_only needs a folder: name one, or omit read_only")
@@ -171,12 +171,12 @@ class Opening:
 
     def _attach(self, machine: Hypervisor, index: ChainIndex, fork: EthereumFork) -> None:
         """Connect a machine to the accounts of a fork's node, and initialize a new network. Raises NodeError."""
-        from localnet.fork.node_client import naming_origin
+        from localnet.fork.node_client import as_unfit_node
 
         if index.head >= 0:
             resume_fork(machine, fork)
             return
-        with naming_origin():
+        with as_unfit_node():
             start_fork(machine, fork, self._funds)
         self._grant_datacap(machine)
         machine.advance(chain_id=fork.point.chain_id if self.settings.chain_id is None else self.settings.chain_id)
@@ -197,7 +197,7 @@ class Opening:
         and InvalidInput; the chain is then unchanged.
         """
         from localnet.fork.ethereum_fork import connect
-        from localnet.fork.node_client import naming_origin
+        from localnet.fork.node_client import as_unfit_node
 
         machine, remote = chain.machine, cast(RemoteStore, chain.machine.base)
         blocks = cast("AccountBlocks", remote.remote)
@@ -223,7 +223,7 @@ class Opening:
             return [(chain.first(headers, fork, timestamp), [])]
 
         try:
-            with naming_origin():
+            with as_unfit_node():
                 chain.restart(fork, begin)
         except BaseException:
             if fork is not None:

@@ -1,4 +1,4 @@
-"""An in-memory store for long-running networks, which drops states that are no longer held.
+"""An in-memory store for long-running networks, which drops the blocks of states that are not held.
 
 Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
 block that a held state links to belongs to that state and is dropped with it. All other data is stored permanently in

@@ -68,7 +68,7 @@ class _KamtNode:
 
 
 class _Link:
-    """A child node, or the CID of one not loaded yet, behind `length` path bits of value `path`."""
+    """A child node, or the CID of one not loaded yet, after `length` path bits of value `path`."""
 
     __slots__ = ("length", "path", "target")
 

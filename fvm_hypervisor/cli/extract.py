@@ -30,10 +30,7 @@ def extract(
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of a chain, instead of a node.")] = None,
     bundle_dir: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of official bundles, besides those of `hypervisor bundle` (default: bundles/ in "
-            "FVM_DATA, ../shared)."
-        ),
+        typer.Option(help="Additional folder of official bundles (default: bundles/ in FVM_DATA, ../shared)."),
     ] = None,
     network: DraftFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -138,17 +138,17 @@ def _report_fault(inspector: StateInspector, path: str) -> None:
 def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:
     """Return a proof's root and the value at `path` in its blocks. Raises ProofError, InvalidInput."""
     from fvm_hypervisor.cli.folders import parse_block_cid
-    from fvm_hypervisor.proofs.filecoin import look_into_file, look_into_state, proving, read_proof
+    from fvm_hypervisor.proofs.filecoin import inspect_file, inspect_state, proving, read_proof
     from store.cid import show
 
     if block is not None:
-        header, found = look_into_file(file, path, parse_block_cid(block), limit)
+        header, found = inspect_file(file, path, parse_block_cid(block), limit)
         return show(header), found
     start, blocks = read_proof(file)
     if root is not None:
         start = parse_block_cid(root)
     with proving(f"{file} does not prove the value at '{path}' in the state {show(start)}"):
-        return show(start), look_into_state(blocks, start, path, limit)
+        return show(start), inspect_state(blocks, start, path, limit)
 
 
 def _print(found: Any, path: str) -> None:

@@ -465,11 +465,11 @@ def _serve(
     from fvm_hypervisor.verification.application import NodeVerification
     from localnet.console import Console
     from localnet.rpc.access import Access
-    from localnet.rpc.server import Server, reaches_out
+    from localnet.rpc.server import Server, is_external
     from localnet.rpc.server import ready_file as written
 
     allow_open_files()
-    signs = unlock or not reaches_out(host)
+    signs = unlock or not is_external(host)
     access = Access((*hosts, host), tuple(origins))  # clients use the listening address as the Host header
     verification = NodeVerification(lambda: server.url, folder, offline=offline)
     pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay), verification.source_of)

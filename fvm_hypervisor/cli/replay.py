@@ -185,7 +185,7 @@ def _replay_node(
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from localnet.chain import past_replay
     from localnet.chain.node_source import NodeSource
-    from localnet.fork.node_client import naming_origin
+    from localnet.fork.node_client import as_unfit_node
     from store.memory import MemoryStore
     from store.overlay import OverlayStore
     from store.rocks import RocksStore
@@ -194,10 +194,10 @@ def _replay_node(
         cache = None if folder is None else RocksStore.open(folder)
         if cache is not None:
             undo.callback(cache.close)
-        with naming_origin():
+        with as_unfit_node():
             source = NodeSource(url, OverlayStore(cache or MemoryStore()), overlay=overlay)
         try:
-            with naming_origin():
+            with as_unfit_node():
                 found = past_replay.tipsets_of_node(source, *span)
             if cache is not None:
                 past_replay.store_fetched_blocks(cache, source.blocks.take())

@@ -51,7 +51,7 @@ def request_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
 
 def _check_answer(url: str, answer: Any, fields: Mapping[str, Predicate]) -> dict[str, Any]:
     """Check the form of a response and all its calls, and return it."""
-    _check(url, "the answer", answer, fields)
+    _check(url, "the response", answer, fields)
     calls = list(answer["calls"])
     for call in calls:  # iterative, since calls can be 1,024 deep
         _check(url, "a call", call, _CALL)
@@ -78,7 +78,7 @@ def request_places(url: str, transaction: str) -> dict[str, Any] | None:
         raise
     if answer is None:
         return None
-    _check(url, "the answer", answer, _PLACES)
+    _check(url, "the response", answer, _PLACES)
     calls = list(answer["calls"])
     for call in calls:  # iterative, since calls can be 1,024 deep
         _check(url, "a call's location", call, _PLACE)

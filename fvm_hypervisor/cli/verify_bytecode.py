@@ -181,7 +181,7 @@ def _init_code(url: str, root: Path, address: str, transaction: str | None) -> b
     from fvm_hypervisor.cli.rpc_client import node_client
     from fvm_hypervisor.verification.creation_code import CreationCode, NoCreationCode
     from hypervisor.errors import InvalidInput
-    from localnet.fork.answers import quantity
+    from localnet.fork.response_values import quantity
 
     with node_client(url) as node:
         search = CreationCode(node, address)

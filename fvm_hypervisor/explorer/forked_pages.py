@@ -11,9 +11,9 @@ from fvm_hypervisor.explorer.message_rows import MessageRow, Party
 from fvm_hypervisor.explorer.named_pages import FoundPage
 from fvm_hypervisor.explorer.responses import PageError, PageRequest, PageResponse, not_found
 from fvm_hypervisor.explorer.site import Site
-from localnet.fork.answers import bytes_of, quantity, unsigned, word_of
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import MAX_CODE_BYTES
+from localnet.fork.response_values import bytes_of, quantity, unsigned, word_of
 from localnet.rpc.node import NodeReader
 
 T = TypeVar("T")

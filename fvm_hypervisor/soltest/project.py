@@ -430,7 +430,7 @@ def _corpus(table: Table) -> dict[str, Any]:
 
 def _permission(row: Table) -> tuple[str, str]:
     if "access" not in row or "path" not in row:
-        raise InvalidInput("a row of fs_permissions lacks its access or its path")
+        raise InvalidInput("a row of fs_permissions has no access or no path")
     return row.access("access"), row.text("path", "")
 
 

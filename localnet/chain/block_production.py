@@ -24,7 +24,7 @@ from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock, TimeTravel
-from localnet.chain.execution import covers_blob_fee, is_admissible, lets_execute, sender_of
+from localnet.chain.execution import covers_blob_fee, is_admissible, is_executable, sender_of
 from localnet.chain.mempool import Mempool
 from localnet.chain.planning import plan_upgrades
 from localnet.chain.reading import NetworkReader
@@ -64,7 +64,7 @@ class BlockProduction(NetworkReader):
 
     @property
     def next_timestamp(self) -> int:
-        """Timestamp of a block mined now."""
+        """Timestamp that a block mined now would have."""
         return self._clock.after(self.chain.head.timestamp)
 
     # --- transactions -----------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class BlockProduction(NetworkReader):
         for index, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
             if index:  # the previous block changed it
                 sender = sender_of(self.machine, address)
-            covers_fees = lets_execute(sender, candidate, self.min_fee_cap)
+            covers_fees = is_executable(sender, candidate, self.min_fee_cap)
             if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
                 return
             try:
@@ -273,7 +273,7 @@ class BlockProduction(NetworkReader):
             raise
 
     @property
-    def remembered(self) -> tuple[Tipset, ...]:
+    def snapshot_tipsets(self) -> tuple[Tipset, ...]:
         """Tipsets of the snapshots."""
         return tuple(snapshot.tipset for snapshot in self._snapshots)
 

@@ -19,7 +19,7 @@ from hypervisor.events import StampedEvent, put_events
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.message import SignatureType
-from hypervisor.opening import learn_actors
+from hypervisor.opening import register_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import first_tipset
 from localnet.chain.execution import BlockStarter, begin_epoch, end_epoch, execute, implicit_executions
@@ -301,7 +301,7 @@ class Chain(ChainReader):
         for bundle in opened:
             modules = MemoryStore()
             modules.put_many(bundle.blocks)
-            learn_actors(self.machine.registry, bundle.manifest, modules)
+            register_actors(self.machine.registry, bundle.manifest, modules)
         rehearse_upgrades(self.machine, changed, self.head.height, opened, self.record.upgrades)
         record = replace(self.record, upgrades=changed)
         blocks = [block for bundle in opened for block in bundle.blocks]

@@ -118,7 +118,7 @@ class StartedBlock(Protocol):
 
 
 BlockStarter = Callable[[Hypervisor, Sequence[Candidate]], StartedBlock]
-"""Starts a block of candidates on the state that the first one finds (`localnet.chain.side_by_side`)."""
+"""Starts a block of candidates on the state that the first one finds (`localnet.chain.parallel_candidates`)."""
 
 
 def execute(
@@ -164,7 +164,9 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
     So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
     """
     sender = sender_of(machine, candidate.bare.from_)
-    return lets_execute(sender, candidate, base_fee) and (candidate.kind != BLOB or covers_blob_fee(machine, candidate))
+    return is_executable(sender, candidate, base_fee) and (
+        candidate.kind != BLOB or covers_blob_fee(machine, candidate)
+    )
 
 
 def covers_blob_fee(machine: Hypervisor, candidate: Candidate) -> bool:
@@ -181,7 +183,7 @@ def sender_of(machine: Hypervisor, address: Address) -> SenderInfo | None:
     return None if actor is None else rules_of(machine).messages.sender_info(machine, actor)
 
 
-def lets_execute(sender: SenderInfo | None, candidate: Candidate, base_fee: int) -> bool:
+def is_executable(sender: SenderInfo | None, candidate: Candidate, base_fee: int) -> bool:
     """Return True if the sender can execute the message now (`is_admissible`)."""
     message = candidate.bare
     if sender is None or sender.nonce != message.nonce:

@@ -40,7 +40,7 @@ from store.roots import pins
 _EPOCH_SECONDS: Final = 30
 
 
-class OtherRules(InvalidInput):
+class RulesMismatch(InvalidInput):
     """Raised if a chain's tipsets depend on more than the network version."""
 
 
@@ -69,14 +69,14 @@ class FolderSource:
         if self._record is None and self._fork is None:
             raise InvalidInput(f"{self._path} contains no chain: create one with `hypervisor node --state DIR`")
         if self._record is not None and self._record.rules != FILECOIN:
-            raise OtherRules(
+            raise RulesMismatch(
                 f"the chain in {self._path} is under the rules '{self._record.rules}': tipsets are Filecoin's"
             )
         if self._record is not None and self._record.overlay != self.overlay:
             recorded = self._record.overlay
             follows = "no overlay and no draft version" if recorded is None else f"the overlay {recorded}"
             hint = ": pass its file with --network" if recorded is not None and recorded.draft is not None else ""
-            raise OtherRules(
+            raise RulesMismatch(
                 f"the chain in {self._path} follows {follows}, so its tipsets are not those of the network version "
                 f"alone{hint}"
             )
@@ -233,7 +233,7 @@ class FolderSource:
 
     @property
     def _own(self) -> NetworkRecord:
-        assert self._record is not None, "the folder has tipsets of its own"
+        assert self._record is not None, "the folder has its own tipsets"
         return self._record
 
 

@@ -16,7 +16,7 @@ from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from hypervisor.overlay import Overlay
-from localnet.chain.folder_source import FolderSource, OtherRules
+from localnet.chain.folder_source import FolderSource, RulesMismatch
 from localnet.chain.node_source import NodeSource
 from localnet.chain.replay import TipsetReplay, close_folder, heights, replay
 from localnet.chain.tipset_execution import TipsetOutcome, execute_tipset
@@ -36,7 +36,7 @@ S = TypeVar("S", bound=TipsetSource)
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayedOfNode:
+class NodeTipsetReplay:
     """A replayed tipset of a node's chain, and the blocks that were fetched for it."""
 
     tipset: TipsetReplay
@@ -118,7 +118,7 @@ def heights_of_folder(folder: Path, first: int | None = None, last: int | None =
     """
     try:
         source = FolderSource(folder)
-    except OtherRules:  # such a chain has no past but its own
+    except RulesMismatch:  # such a chain has no past but its own
         return heights(folder, first, last)
     try:
         past: list[int] = [
@@ -140,7 +140,7 @@ def replay_in_folder(folder: Path, height: int, parallel: int = 1) -> TipsetRepl
     """Re-execute a tipset of a folder, of a snapshot or of its own chain. Runs in worker processes."""
     try:
         source = _folder(folder)
-    except OtherRules:
+    except RulesMismatch:
         return replay(folder, height, parallel)
     if source.is_own(height):
         return replay(folder, height, parallel)
@@ -180,14 +180,14 @@ def _down_to(store: Store, tipset: TipsetHeaders, lowest: int) -> Iterator[Tipse
 
 def replay_of_node(
     url: str, folder: Path | None, cids: Sequence[Cid], parallel: int = 1, overlay: Overlay | None = None
-) -> ReplayedOfNode:
+) -> NodeTipsetReplay:
     """Re-execute a tipset of a node's chain, with the blocks in `folder`. Runs in worker processes.
 
     `overlay` is the chain's, if it has one.
     """
     source = _source(url, folder, overlay)
     done = replay_past(source, read_tipset(source.store, cids), parallel)
-    return ReplayedOfNode(done, source.blocks.take())
+    return NodeTipsetReplay(done, source.blocks.take())
 
 
 def _source(url: str, folder: Path | None, overlay: Overlay | None) -> NodeSource:

@@ -135,10 +135,10 @@ def _executed(
         return list(execute(machine, candidates)), None
     from hypervisor.parallel import Parallel
     from localnet.chain.conflicts import conflict_records
-    from localnet.chain.side_by_side import SideBySide
+    from localnet.chain.parallel_candidates import ParallelCandidates
 
     parallel = Parallel(workers, adaptive=False)  # a replay reports all conflicts
-    with closing(SideBySide.start(parallel, machine, candidates)) as started:
+    with closing(ParallelCandidates.start(parallel, machine, candidates)) as started:
         executed = list(execute(machine, candidates, started=started))
     return executed, conflict_records(machine, parallel)
 

@@ -90,7 +90,7 @@ def check_streams(machine: Hypervisor, settings: StreamSettings) -> None:
     if fields is None:
         first = next(row.number for row in NETWORK_VERSIONS.values() if row.layouts is Layouts.STREAMS)
         raise InvalidInput(
-            f"streams of the block reward come with network version nv{first}, this network is of "
+            f"streams of the block reward come with network version nv{first}, this network has "
             f"nv{machine.context.network.number}: plan an upgrade to it, or omit the streams"
         )
     timelock, authority = fields["swa_timelock_epochs"], Address.from_bytes(fields["swa_actor"])

@@ -49,7 +49,7 @@ class ChainReader:
     producer: Address
     """Block producer."""
     deferred: bool
-    """True if receipts are known one tipset later, as on the network; see `settled`."""
+    """True if receipts are known one tipset later, as on mainnet; see `settled`."""
     default_gas_limit: Gas | None
     """Default block gas limit of the node, which is not stored in the folder. None selects the rules' limit."""
     origin: Origin | EthereumFork | None
@@ -57,7 +57,7 @@ class ChainReader:
     _externs: ChainExterns
 
     def _circulating(self, state: Cid) -> TokenAmount:
-        """Return the circulating supply in attoFIL at a state, which the machine is at."""
+        """Return the circulating supply in attoFIL at `state`, the machine's current state."""
         raise NotImplementedError
 
     @property
@@ -155,7 +155,7 @@ class ChainReader:
             if execution.kind == BLOB:
                 blob_gas += execution.blob_gas
         gas_used = Gas(max(execution_gas, state_gas))
-        next_settings = parent.next_settings.of_the_next_block()
+        next_settings = parent.next_settings.next_defaults()
         if blob_gas or next_settings.excess_blob_gas:
             excess = rules.next_excess_blob_gas(next_settings.excess_blob_gas, blob_gas, base_fee)
             next_settings = replace(next_settings, excess_blob_gas=excess)
@@ -198,7 +198,7 @@ class ChainReader:
         fork = self.ethereum_fork if tipset.height < self.index.first else None
         if fork is not None:
             machine.read_from(fork.origin(machine.manifest, tipset.height))
-        self._place(machine, tipset, supply_of(machine, self.record.vested).circulating)
+        self._set_context(machine, tipset, supply_of(machine, self.record.vested).circulating)
         enter_settings(machine, tipset.settings)
         return machine
 
@@ -216,7 +216,7 @@ class ChainReader:
             )
 
     def _enter(self, tipset: Tipset) -> None:
-        self._place(self.machine, tipset, self._circulating(tipset.state))
+        self._set_context(self.machine, tipset, self._circulating(tipset.state))
         # A query at the head sees the next block's context, except for randomness that only that block has.
         settings = self.settings_after(tipset)
         if settings.randomness != tipset.settings.randomness:
@@ -224,7 +224,7 @@ class ChainReader:
         enter_settings(self.machine, settings)
         self._externs.executing = tipset.height
 
-    def _place(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:
+    def _set_context(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:
         """Set a machine to a tipset's context."""
         machine.advance(
             epoch=tipset.height,
@@ -290,7 +290,7 @@ class ChainView(ChainReader):
         self._enter(self.head)
 
     def _fork(self, root: Cid) -> Hypervisor:
-        # With separate externs, because the console uses it on the chain's thread.
+        # with separate externs, because the console uses the machine on the chain's thread
         return self.machine.fork(root, externs=self._externs.snapshot())
 
     def _circulating(self, state: Cid) -> TokenAmount:

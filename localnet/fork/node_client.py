@@ -60,7 +60,7 @@ def redacted_url(url: str) -> str:
 
 
 class NotCached(NodeError):
-    """Raised with `RequestOptions.offline` in place of a request."""
+    """Raised instead of sending a request if `RequestOptions.offline` is set."""
 
     def __init__(self, name: str, what: str, why: str = "is not in the cache") -> None:
         super().__init__(f"{what} of {name} {why}, and --offline prevents a request: run once without --offline")
@@ -71,7 +71,7 @@ class UnfitNode(NodeError, InvalidInput):
 
 
 @contextmanager
-def naming_origin() -> Iterator[None]:
+def as_unfit_node() -> Iterator[None]:
     """Convert a NodeError to UnfitNode during the first requests to a node."""
     try:
         yield
@@ -249,7 +249,7 @@ class NodeClient:
         if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
             words = data[:_MAX_WORDS].decode(errors="replace").strip()
             refused = NodeError(
-                f"{self.name} answered {response.status} {response.reason}: {words or 'and no more'}",
+                f"{self.name} answered {response.status} {response.reason}: {words or 'without a body'}",
                 answered=response.status in _NOT_OFFERED,
             )
             if not temporary:

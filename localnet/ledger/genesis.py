@@ -174,7 +174,7 @@ def check_same(
         raise InvalidInput(f"the folder's network is '{record.name}', not '{name}': omit the name, {OTHER_FOLDER}")
     if network not in (None, record.upgrades.first, now):
         raise InvalidInput(
-            f"the folder's state is of network version {now}, not {network}: omit the network version, {OTHER_FOLDER}"
+            f"the folder's state has network version {now}, not {network}: omit the network version, {OTHER_FOLDER}"
         )
     if bundle is not None and bundle.manifest.data not in record.manifests():
         raise InvalidInput(

@@ -310,7 +310,7 @@ class TransactionReceipt:
         return done.receipt.exit_code
 
     @property
-    def is_of_a_call(self) -> bool:
+    def is_exit_of_call(self) -> bool:
         """True if the exit code is the call's while the message itself exited with 0 (type 4, see `exit_code`)."""
         return self.exit_code != self.execution.receipt.exit_code
 
@@ -375,7 +375,7 @@ class TransactionReceipt:
         receiver = (
             f"0x{to.hex()}" if to is not None else f"new contract 0x{created.hex()}" if created else "no contract"
         )
-        if self.is_of_a_call and self.error_message:  # the receipt has only the status; these logs have the details
+        if self.is_exit_of_call and self.error_message:  # the receipt has only the status; these logs have the details
             failure = f"its call: {self.error_message}"
         end = "ok" if self.succeeded else f"failed: {failure}"
         sender = self.execution.sender.hex()

@@ -20,7 +20,7 @@ from localnet.rules.call_request import CallRequest
 from localnet.traces.ethereum_traces import access_list
 
 MAX_SLOTS: Final = 100
-"""The most slots of those that an answer reads that are tried."""
+"""Maximum number of slots to try, among those that the call reads."""
 
 _BALANCE_OF: Final = bytes.fromhex("70a08231")
 _ALLOWANCE: Final = bytes.fromhex("dd62ed3e")

@@ -15,7 +15,7 @@ from localnet.accounts import Account
 from localnet.calls import simulate
 from localnet.chain import admission
 from localnet.ledger.records import Tipset
-from localnet.rpc.blocks import is_to_come
+from localnet.rpc.blocks import is_pending
 from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, Preparation
@@ -119,7 +119,7 @@ def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> 
 
 def get_transaction_by_block_number(node: Node, number: BlockRef, index: int) -> dict[str, Any] | None:
     """Return the transaction at an index of the block at a height."""
-    if is_to_come(node, number):
+    if is_pending(node, number):
         return None  # omitted as in anvil and geth, since the block itself has them
     return _at(node, find(node.network, number), index)
 
@@ -177,7 +177,7 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
 
 def _gas_limit(node: NodeReader, request: TransactionRequest, sender: EthAddress) -> Gas:
     call = request.call(sender, node.network.rules)
-    return node.estimated(call, lambda: simulate.gas_limit(node.network.machine, call))
+    return node.run_estimate(call, lambda: simulate.gas_limit(node.network.machine, call))
 
 
 def _estimate(request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest]:

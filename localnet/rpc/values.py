@@ -83,7 +83,7 @@ def text(value: Any) -> str:
     return value
 
 
-def anything(value: Any) -> Any:
+def any_value(value: Any) -> Any:
     """Return any JSON value; the method validates it."""
     return value
 

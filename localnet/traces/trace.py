@@ -23,7 +23,7 @@ from hypervisor.message import Receipt
 from hypervisor.printed import one_line
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, EventEmitted, Tracer
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch
-from localnet.calls.pace import adapted
+from localnet.calls.pace import with_pace
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
 from localnet.chain.view import ChainReader
@@ -95,7 +95,7 @@ class Trace:
         report = self.report()
         why = "".join(f"; {text}" for text in self.why[-1:])
         title = f"0x{self.receipt.hash.hex()}: exit {report['exit']}, gas {report['gasUsed']:,}{why}"
-        return tree(title, tree_lines(report["calls"]), "print the trace for them, or `save_flame` a picture")
+        return tree(title, tree_lines(report["calls"]), "print the trace, or save a flame graph with `save_flame`")
 
     def as_json(self) -> dict[str, Any]:
         """Return the transaction and its calls as plain data (`call_json`)."""
@@ -269,7 +269,7 @@ class Replay:
 
     @contextmanager
     def _with_tracer(self, tracer: Tracer | None) -> Iterator[None]:
-        self.machine.tracer = None if tracer is None else adapted(self.machine, tracer)
+        self.machine.tracer = None if tracer is None else with_pace(self.machine, tracer)
         try:
             yield
         finally:

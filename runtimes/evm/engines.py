@@ -1,6 +1,6 @@
 """Registry of the EVM engines: their names, their availability, and their factories for a set of rules.
 
-`py-evm` is the reference engine, `fast` the fast one, `both` runs one beside the other. `fast:interpret` and
+`py-evm` is the reference engine, `fast` the fast one, `both` runs both and compares them. `fast:interpret` and
 `fast:compile` force one of its tiers, for tests. An engine's packages are imported when the first contract runs.
 """
 

@@ -194,4 +194,4 @@ class FilecoinHost:
 
     def hold(self, size: int, copies: int, failure: ExitCode = ExitCode.SYS_ILLEGAL_INSTRUCTION) -> None:
         """Charge for `copies` copies of data in addition to the frame's memory, as the official module makes them."""
-        hold(self.syscalls, self.rules, size, copies, beside=self._memory, failure=failure)
+        hold(self.syscalls, self.rules, size, copies, frame_memory=self._memory, failure=failure)

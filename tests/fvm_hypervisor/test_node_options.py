@@ -372,7 +372,7 @@ def _heard(client: socket.socket) -> bytes:
         (["--chain-id", "0"], 2, "0 cannot be a chain id"),
         (["--host", "300.1.1.1"], 2, "of 300.1.1.1 cannot be used"),
         (["--load-state", "absent"], 2, "the state absent cannot be read: No such file or directory"),
-        (["--load-state", __file__], 2, "this is not a state that a network has dumped"),
+        (["--load-state", __file__], 2, "the file is not a state dump of a network"),
         (["--fork-epoch", "5"], 2, "needs a node: pass --fork-url"),
         (["--fork-chain-id", "5"], 2, "--fork-chain-id 5 is the chain ID of a forked network: pass --fork-url too"),
         (["--fork-url", "http://127.0.0.1:9", "--fork-chain-id", "0"], 2, "0 cannot be a chain id"),

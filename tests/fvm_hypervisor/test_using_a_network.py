@@ -277,9 +277,9 @@ def test_custom_errors_of_constructor_and_callee_are_named(url: str, project: Pa
         "abi": [{"type": "error", "name": "Refused", "inputs": [{"name": "", "type": "uint8"}]}],
         "bytecode": "0x63" + keccak(b"Refused(uint8)")[:4].hex() + "60e01b600052600760045260246000fd",
     }
-    (project / "Refusing.json").write_text(json.dumps(refusing))
-    assert run(url, "deploy", "Refusing.json").stderr.endswith(": Refused(7)\n")
-    failed = run(url, "deploy", "Refusing.json", "--gas-limit", "500000000")
+    (project / "ErrorReportingGroup.json").write_text(json.dumps(refusing))
+    assert run(url, "deploy", "ErrorReportingGroup.json").stderr.endswith(": Refused(7)\n")
+    failed = run(url, "deploy", "ErrorReportingGroup.json", "--gas-limit", "500000000")
     assert "Refused(7)" in failed.stderr
 
 

@@ -49,7 +49,7 @@ from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch
 from localnet import Network
 from localnet.errors import CallFailed
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
-from localnet.state.inspection import NothingAtPath, StateInspector
+from localnet.state.inspection import PathNotFound, StateInspector
 from store.cid import DAG_CBOR, RAW, cid_of, show
 from store.codec import decode_strict, encode
 from store.transfer import export_car
@@ -356,7 +356,7 @@ def test_inspect_reports_archived_actor(stage: Stage) -> None:
     assert shown["archived"] == str(gone)
     assert inspector.look(f"{actor}/state")["archived_since"] == gone.since
     assert inspector.look(f"{actor}/state/root") == show(gone.root)
-    with pytest.raises(NothingAtPath, match=rf"{actor} is archived since epoch {gone.since}, root bafy"):
+    with pytest.raises(PathNotFound, match=rf"{actor} is archived since epoch {gone.since}, root bafy"):
         inspector.look(f"{actor}/state/contract_state/0")
 
 

@@ -15,7 +15,7 @@ from hypervisor.network_versions import NETWORK_VERSIONS
 from hypervisor.stream_settings import DEVELOPMENT
 from localnet import Network, stream_settings
 from localnet.accounts import accounts
-from localnet.chain.retention import Housekeeper
+from localnet.chain.retention import FolderCollector
 from localnet.ledger.genesis import GenesisOptions
 from tests.localnet.conftest import ARTIFACTS, Clock
 
@@ -132,9 +132,9 @@ def test_a_collection_keeps_a_number_of_states(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", clock=Clock()) as network:
         for wrong in (1.5, "7", 1 << 255):
             with pytest.raises(InvalidInput, match=r"expected a whole number, 2\^63 - 1 or less"):
-                Housekeeper(network).collect(0.1, wrong)  # type: ignore[arg-type]  # what this is about
-        housekeeper = Housekeeper(network)
-        while (phase := housekeeper.collect(10.0, (1 << 63) - 1).phase) != "done":
+                FolderCollector(network).collect(0.1, wrong)  # type: ignore[arg-type]  # what this is about
+        folder_collector = FolderCollector(network)
+        while (phase := folder_collector.collect(10.0, (1 << 63) - 1).phase) != "done":
             assert phase in ("mark", "sweep", "compact")
 
 

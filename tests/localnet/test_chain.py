@@ -456,7 +456,7 @@ class TestFolders:
 
     def test_a_folder_of_another_network_version_is_refused(self, tmp_path: Path) -> None:
         Network(tmp_path / "chain", network=27).close()
-        with pytest.raises(InvalidInput, match="is of network version 27, not 28: omit the network version"):
+        with pytest.raises(InvalidInput, match="has network version 27, not 28: omit the network version"):
             Network(tmp_path / "chain", network=28)
         for version in (None, 27):
             with Network(tmp_path / "chain", network=version) as network:

@@ -338,7 +338,7 @@ def test_an_explanation_ends_when_its_time_is_over(
             listener.estimate_failed(network.head, request, 0.0)
         else:
             overrides = Overrides({OTHER: AccountOverride(code=LOOP)})
-            listener.called(network.machine, network.head, request, overrides, 0.0)
+            listener.call_completed(network.machine, network.head, request, overrides, 0.0)
         capsys.readouterr()
         monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=lambda: next(looks) / 10))
         for explain in background.work:

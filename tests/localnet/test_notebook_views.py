@@ -12,7 +12,7 @@ from bridge.printed_address import PrintedAddress
 from hypervisor.argument_checks import whole_number
 from hypervisor.printed import WIDTH, PrintedAmount, PrintedCid
 from localnet import Artifact, CallFailed, GenesisOptions, Network
-from localnet.state.inspection import NothingAtPath
+from localnet.state.inspection import PathNotFound
 from store.cid import Cid
 from store.codec import link
 from tests.hypervisor.test_markup import Page
@@ -122,7 +122,7 @@ def test_a_state_is_cut_with_a_word_how_to_see_the_whole(network: Network) -> No
     assert "5 entries are shown, and more are there" in words
     assert "`hypervisor inspect DIR --limit N`" in words
     assert network.inspect("f07")["type"] == "datacap"
-    with pytest.raises(NothingAtPath, match="there is no actor f0999999"):
+    with pytest.raises(PathNotFound, match="there is no actor f0999999"):
         network.inspect("f0999999")
 
 

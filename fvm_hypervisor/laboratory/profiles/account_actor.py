@@ -3,8 +3,8 @@
 An account's state is `[delegate, nonce, storage root]`. The machine intercepts a contract's call of such an account,
 and runs the delegate's code inside the calling contract, over the account's storage.
 
-Sources: builtin-actors pull request 1705 (head ec66c5ef), ref-fvm pull request 2227 (head d13136b9). Where they do not
-fit together, docs/labs/accounts.md lists the choice made here.
+Sources: builtin-actors pull request 1705 (head ec66c5ef), ref-fvm pull request 2227 (head d13136b9). Where they
+conflict, docs/labs/accounts.md lists the choice made here.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class ActorCalls(AccountCalls):
         return ""
 
     def _apply(self, calls: CallManager, actor: ActorID, params: ApplyAndCallParams) -> str:
-        """Apply the authorizations of the receiver; a single invalid one refuses all."""
+        """Apply the receiver's authorizations, or none if one of them is invalid. Return the error text, or ""."""
         account, own, chain_id = _account(calls, actor), ethereum_address(calls, actor), calls.machine.context.chain_id
         for place, item in enumerate(params.authorizations):
             authority = authority_of(item, chain_id)

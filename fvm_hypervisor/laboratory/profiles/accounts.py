@@ -50,8 +50,8 @@ LAB: Final = Lab(
     network=f"{__name__}:with_accounts",
     genesis=f"{_CALLS}:install_nonces",
     calls="fvm_hypervisor.laboratory.profiles.account_actor:with_delegations",
-    machine=f"{_CALLS}:know_nonces",
-    option="whose rules where they differ: fip for FIP-0111 (the default), eip for EIP-7702, actor for the branches of "
+    machine=f"{_CALLS}:register_nonces",
+    option="variant of the rules: fip for FIP-0111 (the default), eip for EIP-7702, actor for the branches of "
     "builtin-actors and ref-fvm",
 )
 

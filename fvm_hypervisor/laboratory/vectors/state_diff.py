@@ -66,7 +66,7 @@ def _kind(code: Cid, names: Mapping[Cid, str]) -> str:
 
 
 def _blocks(store: Blockstore, path: str, ours: Cid, expected: Cid) -> Iterator[str]:
-    """Yield the differences behind two links."""
+    """Yield the differences between the data of two links."""
     if ours == expected:
         return
     try:

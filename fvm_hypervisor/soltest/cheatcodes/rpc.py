@@ -14,8 +14,8 @@ from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.rpc_values import rpc_bytes
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.errors import InvalidInput
-from localnet.fork.answers import bytes_of, quantity, word_of
 from localnet.fork.node_client import NodeError
+from localnet.fork.response_values import bytes_of, quantity, word_of
 from store.json_text import parse_json
 
 _NO_FORK_URL: Final = "no active fork URL found"

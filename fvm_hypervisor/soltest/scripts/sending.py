@@ -19,8 +19,8 @@ from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.accounts import Account
 from localnet.errors import NetworkError
-from localnet.fork.answers import quantity, word_of
 from localnet.fork.node_client import NodeError
+from localnet.fork.response_values import quantity, word_of
 from localnet.rules.call_request import CallRequest
 
 _CALL_FIELDS: Final = ("from", "to", "value", "input")

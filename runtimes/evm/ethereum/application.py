@@ -154,7 +154,7 @@ class Application:
         return self._execute(self._check_sender())
 
     def simulate(self, commit: bool = True, is_capped: bool = False) -> TransactionResult:
-        """Apply without the checks of nonce, sender type and block limits; the sender must have the money.
+        """Apply without the checks of nonce, sender type and block limits; the sender must have the funds.
 
         Without `commit`, changes are not written and logs are not reported. The fork's gas caps apply if
         `is_capped`.

@@ -82,7 +82,7 @@ class EthereumHost(EthereumTreeHost):
         interceptor = self.calls.interceptor
         if self.frames is None and interceptor is not None and address in interceptor.watched:
             return True
-        return self.is_beyond_guest(address)
+        return self.is_unsupported_address(address)
 
     def is_watched(self, address: EthAddress) -> bool:
         return self.frames is not None and address in self.frames.watched

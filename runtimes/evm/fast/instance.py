@@ -121,7 +121,7 @@ class FastInstance:
         self.regions = None if compiler is None else InstanceRegions(self, self._instance, compiler, reported)
         self.numbers[0] = threshold
         self._instance.enter_alone(GuestCommand.HEAT)
-        self.bring(os.urandom(_SEED_BYTES))  # seeds the guest's maps; results do not depend on their order
+        self.pass_in(os.urandom(_SEED_BYTES))  # seeds the guest's maps; results do not depend on their order
         self._instance.enter_alone(GuestCommand.SEED)
 
     def _follow(self) -> None:
@@ -175,7 +175,7 @@ class FastInstance:
         """Write numbers and words of the mailbox at once."""
         form.pack_into(self._view, self._numbers_at, *values)
 
-    def bring(self, data: bytes) -> None:
+    def pass_in(self, data: bytes) -> None:
         """Pass data to the guest: in the exchange buffer, or in memory that it allocates."""
         size = len(data)
         if size <= EXCHANGE:
@@ -195,7 +195,7 @@ class FastInstance:
             for opcode, row in rules.opcodes.items():
                 prices[opcode] = row.gas
             prices += astuple(rules.gas)
-            self.bring(b"".join(price.to_bytes(8, "little") for price in prices))
+            self.pass_in(b"".join(price.to_bytes(8, "little") for price in prices))
             self.numbers[0], self.numbers[1] = copied_bytes_per_gas, rules.family == "ethereum"
             self.numbers[2] = rules.creation_returns
             self._instance.enter_alone(GuestCommand.ADD_RULES)
@@ -209,7 +209,7 @@ class FastInstance:
         if number is not None:
             self._codes.move_to_end(code)
             return number
-        self.bring(code)
+        self.pass_in(code)
         self.numbers[0] = len(code)
         self._instance.enter_alone(GuestCommand.ADD_CODE)
         number = self._codes[code] = self.numbers[0]
@@ -280,7 +280,7 @@ class FastInstance:
         return left, used, borrowed
 
     def run_alone(self, command: int, gas: int) -> tuple[int, int]:
-        """Run a tree until it ends or needs an answer; return the guest's exit and the remaining gas."""
+        """Run a tree until it ends or needs data; return the guest's exit and the remaining gas."""
         self._mail[0] = gas
         try:
             return self._instance.enter_alone(command), self._mail[0]
@@ -297,7 +297,7 @@ class FastInstance:
             return False
         self._functions[number](self, host)
         if number == self._host_calls.account_code:
-            self.bring(self.code)
+            self.pass_in(self.code)
             self.numbers[0] = len(self.code)
         return True
 

@@ -26,7 +26,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
 from localnet import Network
 from localnet.rules.call_request import CallRequest
-from localnet.state.inspection import NothingAtPath
+from localnet.state.inspection import PathNotFound
 from store.blockstore import StoreError
 from store.kamt import Kamt
 from tests.fvm_hypervisor.debugger.conftest import Debug
@@ -444,7 +444,7 @@ def test_params_not_matching_schema_are_shown_raw(tmp_path: Path) -> None:
             assert "Fail(0x83182172" in views.frames(session)[0].title
             session.step()
             assert views.state(session, f"f0{wrong.counter}", "")[0] == 0
-            with pytest.raises(NothingAtPath, match="no entry name in a list of 3"):
+            with pytest.raises(PathNotFound, match="no entry name in a list of 3"):
                 views.state(session, f"f0{wrong.counter}", "name")
         finally:
             session.close()

@@ -139,7 +139,10 @@ def test_command_requires_account_and_slots(tmp_path: Path) -> None:
     mine = ["--address", CONTRACT["address"].upper().replace("X", "x", 1)]
     assert run(*command, *mine, "--slot", "1", "--slot", "0x28").exit_code == 0
     other = run(*command, "--address", "0x" + "11" * 20)
-    assert (other.exit_code, "address: the proof is of 0x5FbDB2315678afecb367f032d93F642f64180aa3" in other.stderr) == (
+    assert (
+        other.exit_code,
+        "address: the proof is for 0x5FbDB2315678afecb367f032d93F642f64180aa3" in other.stderr,
+    ) == (
         1,
         True,
     )
@@ -151,8 +154,8 @@ def test_command_requires_account_and_slots(tmp_path: Path) -> None:
     ("answer", "text"),
     [
         ({"error": {"code": -32000, "message": "missing trie node"}}, "the node answered with an error: .*trie node"),
-        ({**CONTRACT, "address": "0x11"}, "address: 1 bytes in the place of 20"),
-        ({**CONTRACT, "nonce": "1"}, "nonce: '1' in the place of a quantity"),
+        ({**CONTRACT, "address": "0x11"}, "address: expected 20 bytes, found 1"),
+        ({**CONTRACT, "nonce": "1"}, "nonce: expected a hex quantity, found '1'"),
         ({**CONTRACT, "storageProof": None}, "storageProof: expected a list of at most 1024 slots"),
         ({**CONTRACT, "accountProof": None}, "accountProof: expected a list of at most 65 nodes"),
     ],

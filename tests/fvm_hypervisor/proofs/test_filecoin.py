@@ -16,7 +16,7 @@ from fvm_hypervisor.proofs import filecoin
 from fvm_hypervisor.proofs.f3 import Committee, TrustedState, encode_certificate, follow
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.state.inspection import NothingAtPath
+from localnet.state.inspection import PathNotFound
 from store.blockstore import Blockstore
 from store.cid import Cid, cid_of, show
 from store.codec import encode
@@ -102,7 +102,7 @@ def test_every_missing_or_altered_node_is_refused(source: Source, path: str) -> 
         ("receipts/x", InvalidInput, "expected receipts/MESSAGE"),
         ("receipts/0/logs/0", InvalidInput, "expected receipts/MESSAGE/events/EVENT"),
         ("receipts/0/events", InvalidInput, "expected receipts/MESSAGE"),
-        ("f0999999", NothingAtPath, "there is no actor"),
+        ("f0999999", PathNotFound, "there is no actor"),
     ],
 )
 def test_path_that_leads_nowhere(source: Source, path: str, error: type[Exception], text: str) -> None:

@@ -87,7 +87,7 @@ local = "http://127.0.0.1:8545"
         ("[profile.default.fuzz]\nruns = 'many'", "fuzz.runs is 'many', expected a number"),
         ("[profile.default]\nremappings = ['nonsense']", "'nonsense' is not a remapping: expected prefix=target"),
         ("[profile.default]\nremappings = ['a=']", "'a=' is not a remapping: expected prefix=target"),
-        ("[profile.default]\nfs_permissions = [{ path = 'x' }]", "a row of fs_permissions lacks its access"),
+        ("[profile.default]\nfs_permissions = [{ path = 'x' }]", "a row of fs_permissions has no access"),
         ("[profile.default]\nfs_permissions = 0", "fs_permissions is 0, expected a list of tables"),
         (
             "[profile.default]\nfs_permissions = [{ access = 'all', path = 'x' }]",

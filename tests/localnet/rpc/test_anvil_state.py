@@ -149,10 +149,10 @@ def test_a_state_without_blocks_has_its_block_number(rpc: Client) -> None:
     ("damaged", "reason"),
     [
         ({}, "'accounts' is missing"),
-        ({**STATE, "accounts": {"0x12": {}}}, "1 bytes in the place of 20"),
+        ({**STATE, "accounts": {"0x12": {}}}, "expected 20 bytes, found 1"),
         ({**STATE, "transactions": []}, "block 1 has no receipt of transaction 0"),
         ({**STATE, "accounts": []}, "no attribute 'items'"),
-        ({**STATE, "best_block_number": -1}, "in the place of text"),
+        ({**STATE, "best_block_number": -1}, "expected text, found"),
     ],
     ids=["nothing", "an address", "no receipts", "a list", "a number"],
 )

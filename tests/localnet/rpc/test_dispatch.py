@@ -72,7 +72,7 @@ def test_parameters_are_a_list(rpc: Client, params: Any) -> None:
 
 
 def test_missing_and_superfluous_parameters_are_named(rpc: Client) -> None:
-    with refusal(-32602, r"lacks parameter 1 \(owner\)"):
+    with refusal(-32602, r"requires parameter 1 \(owner\)"):
         rpc("eth_getBalance")
     with pytest.raises(Failed, match="takes at most 0 parameters, not 1"):
         rpc("eth_chainId", 1)
@@ -139,7 +139,7 @@ class TestBatches:
         first, second = map(json.loads, asyncio.run(both()))
         refused = [answer["error"] for answer in [*first, *second] if "error" in answer]
         assert [error["code"] for error in refused] == [-32000]
-        assert f"exceed {4 * one} bytes: ask again" in refused[0]["message"]
+        assert f"exceed {4 * one} bytes: try again later" in refused[0]["message"]
         assert network.head.height == height + 1, "what is to be asked again was not done"
         assert all("result" in answer for answer in json.loads(asyncio.run(dispatcher.dispatch(body)))), "room again"
 

@@ -388,7 +388,7 @@ _HOSTILE: list[tuple[str, Any, str, list[Any], str | None]] = [
     ("eth_getBalance", "0x" + "f" * 65, "eth_getBalance", [NOBODY], "eth_getBalance with"),
     ("eth_getBalance", [], "eth_getBalance", [NOBODY], r"eth_getBalance with \[\]"),
     ("eth_getTransactionCount", "0x1" + "0" * 16, "eth_getTransactionCount", [NOBODY], "number of 64 bits"),
-    ("eth_getCode", "0x123", "eth_getCode", [NOBODY], "in the place of bytes"),
+    ("eth_getCode", "0x123", "eth_getCode", [NOBODY], "expected 0x and pairs of hex digits"),
     (
         "eth_getCode", "0x" + "00" * (MAX_CODE_BYTES + 1), "eth_call", [{"to": NOBODY}],
         f"at most {MAX_CODE_BYTES} are read",

@@ -305,7 +305,7 @@ class Reports:
     def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
         self.heads.append(("failed", head.height))
 
-    def called(
+    def call_completed(
         self,
         machine: Hypervisor,
         head: Tipset | None,

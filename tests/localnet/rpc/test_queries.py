@@ -324,7 +324,7 @@ def test_long_traces_take_turns_and_yield_to_requests(monkeypatch: MonkeyPatch) 
     def trace(place: int) -> None:
         paces[place].keep()
         with Network() as network:
-            tracer = pace.adapted(network.machine, IgnoringTracer())
+            tracer = pace.with_pace(network.machine, IgnoringTracer())
         try:
             while True:
                 tracer.event(line)

@@ -50,7 +50,7 @@ class TestChanges:
         for refused in (of_others, "0x", "0x00", "0x1f8b"):
             with refusal(-32602):
                 rpc("anvil_loadState", refused)
-        with pytest.raises(Failed, match="not a state that a network has dumped: it is not compressed with gzip"):
+        with pytest.raises(Failed, match="not a state dump of a network: it is not compressed with gzip"):
             rpc("anvil_loadState", "0x00")
         assert rpc("eth_getBalance", NOBODY) == "0x64"
 

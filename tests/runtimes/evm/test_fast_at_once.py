@@ -31,11 +31,11 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """
     pool.cache_clear()
     counted: Counter[str] = Counter()
-    at_once, tell, answer = FastEngine.run_tree, FastInstance.supply, FastInstance.execute_host_call
+    run_concurrently, tell, answer = FastEngine.run_tree, FastInstance.supply, FastInstance.execute_host_call
 
     def watched(self: FastEngine, *given: Any) -> Any:
         assert threading.current_thread() is threading.main_thread()
-        ended = at_once(self, *given)
+        ended = run_concurrently(self, *given)
         counted["not" if ended is None else "at once"] += 1
         return ended
 

@@ -470,7 +470,7 @@ def without_hash(receipt: dict[str, Any]) -> dict[str, Any]:
         ("eth_getTransactionReceipt", lambda _: [], "no object"),
         ("eth_getTransactionReceipt", without_hash, "transactionHash"),
         ("eth_getTransactionReceipt", lambda receipt: {**receipt, "transactionHash": "0x" + "11" * 32}, "hash is 0x"),
-        ("eth_getTransactionReceipt", lambda receipt: {**receipt, "status": None}, "in the place of text"),
+        ("eth_getTransactionReceipt", lambda receipt: {**receipt, "status": None}, "expected text, found"),
     ],
 )
 def test_an_answer_of_another_shape_is_named(
