@@ -63,6 +63,8 @@ class BufferedStore:
                 continue
             if type(data) is RewrittenBlock and data.before is not None and data.before not in pending:
                 links = links_of_values(data.fresh)
+            elif type(data) is RewrittenBlock:
+                links = links_of_values([data])
             else:
                 is_usual = cid.startswith(CBOR_CID_PREFIX)
                 links = scan_links(data) if is_usual else links_of(data, state_codec(cid))

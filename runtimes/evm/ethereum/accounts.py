@@ -538,10 +538,10 @@ class Accounts:
         for key, value in islice(self._journal.items(), self._first_change, None) if entries is None else entries:
             if value is None:  # rolled back to its value before the first write
                 continue
+            if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], int):  # a slot; `match` is slower
+                changed.setdefault(key[0], []).append((int.from_bytes(key[1], "little"), value))
+                continue
             match key:
-                case (int() as actor, bytes() as slot):
-                    # Without a call of `slot_number`: this loop runs once per written slot.
-                    changed.setdefault(ActorID(actor), []).append((int.from_bytes(slot, "little"), value))
                 case ("nonce" | "code", int() as actor):
                     changed.setdefault(ActorID(actor), [])
                 case ("destroyed", int() as actor):

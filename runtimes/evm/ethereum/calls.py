@@ -151,6 +151,8 @@ class EthereumCalls(CallManager):
         self.first_depth = 0
         """Depth of the first call."""
         self.environment = self._first_environment = environment
+        self.keeps_changes = True
+        """False if the transaction's changes are discarded and nothing reads them after its first frame."""
         self.allow_tree = True
         """True if the first call may run as one tree (`first_call`)."""
         self.frames = self.interceptor if intercepts_frames(self.interceptor) else None

@@ -26,6 +26,8 @@ from store.cid import split_cid
 from store.keccak import keccak
 
 _BLOCK_HASHES: Final = 256
+_FIRST_FRAME: Final = 1
+"""Call depth of a transaction's first frame."""
 _MAPPING_KEY: Final = 64
 """Input size in bytes of the hash for a mapping's slot: the key and the mapping's own slot."""
 
@@ -41,6 +43,7 @@ class EthereumHost(EthereumTreeHost):
     ) -> None:
         super().__init__(calls, kernel.context.receiver, address)
         self.kernel = kernel
+        self.keeps_changes = calls.keeps_changes or calls.depth > _FIRST_FRAME
         self.caller = caller
         self.value = value
         self.static = kernel.context.read_only

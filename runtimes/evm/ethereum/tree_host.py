@@ -28,6 +28,7 @@ class EthereumTreeHost:
         self.address = address
         self.message = calls.identity
         self.meter = calls.state_gas
+        self.keeps_changes = calls.keeps_changes
         self.depth_left = calls.max_depth - calls.depth
         self.code_limits = code_limits(calls.environment.block, self.fork)
 
