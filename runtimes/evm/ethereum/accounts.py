@@ -528,11 +528,8 @@ class Accounts:
     # --- the end of the message -------------------------------------------------------------------------------
 
     def write_back(self, entries: Iterable[JournalEntry] | None = None) -> None:
-        """Write every changed account and remove those that the rules remove. The journal is not changed.
-
-        `entries` are the journal entries to write, by default all.
-        """
-        changed: dict[ActorID, list[tuple[int, int]]] = {}
+        """Write the accounts that `entries` change (None: the whole journal); remove those that the rules remove."""
+        changed: dict[int, list[tuple[int, int]]] = {}
         removed: list[ActorID] = []
         touched: list[EthAddress] = []
         for key, value in islice(self._journal.items(), self._first_change, None) if entries is None else entries:
@@ -543,7 +540,7 @@ class Accounts:
                 continue
             match key:
                 case ("nonce" | "code", int() as actor):
-                    changed.setdefault(ActorID(actor), [])
+                    changed.setdefault(actor, [])
                 case ("destroyed", int() as actor):
                     removed.append(ActorID(actor))
                 case ("touched", bytes() as address):
@@ -551,7 +548,8 @@ class Accounts:
         for actor in removed:
             self._remove(actor)
             changed.pop(actor, None)
-        for actor, slots in changed.items():
+        for number, slots in changed.items():
+            actor = ActorID(number)
             is_new = entries is not None and self.was_created(actor)  # its code is written when the message ends
             self._write(actor, slots, self._contracts.contract_form if is_new else self.form)
         if self._touched_ripemd160:
