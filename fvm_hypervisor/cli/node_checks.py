@@ -109,7 +109,7 @@ def _precompiles(url: str) -> str:
         response = error.data
     if response != f"0x{1:064x}":
         raise NodeError(
-            f"0xfe..01 did not resolve f01 ({response!r:.40}): the node lacks Filecoin's precompiles; {_START}"
+            f"0xfe..01 did not resolve f01 ({response!r:.40}): the node has no Filecoin precompiles; {_START}"
         )
     return "0xfe..01 resolves f01"
 
