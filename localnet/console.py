@@ -133,7 +133,7 @@ class Console:
         """Ignore reverted blocks."""
         self._state = head.state
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Ignore pending transactions."""
 
     def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:

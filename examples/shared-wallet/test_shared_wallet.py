@@ -1,4 +1,4 @@
-"""A wallet among whose signers are a contract and a built-in multisig; and what a contract cannot do in the latter."""
+"""A wallet with a contract and a built-in multisig among its signers; and a multisig with a contract as signer."""
 
 from __future__ import annotations
 

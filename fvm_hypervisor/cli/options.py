@@ -37,7 +37,7 @@ RpcUrl = Annotated[
     str,
     typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="URL of the node.", show_default=True),
 ]
-DASK: Final = "Share the work out with Dask: the address of its scheduler, or `local` (needs the extra `dask`)."
+DASK: Final = "Distribute the work with Dask: the address of its scheduler, or `local` (needs the extra `dask`)."
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 From = Annotated[
     str, typer.Option("--from", metavar="ADDRESS|N", help="Sender: an address, or the index of a node's account.")
@@ -187,8 +187,6 @@ def parsed_network(name: str) -> int:
 
     number = name.removeprefix("nv")
     if not number.isascii() or not number.isdigit():
-        hint = (
-            ": anvil's networks do not exist here, --rules ethereum has Ethereum's rules" if name in _OF_ANVIL else ""
-        )
+        hint = "; for anvil's --network, use --rules ethereum" if name in _OF_ANVIL else ""
         raise InvalidInput(f"'{name}' is not a network version: expected nv29, for example{hint}")
     return int(number)

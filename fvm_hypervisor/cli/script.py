@@ -291,13 +291,13 @@ def _calldata(text: str) -> bytes:
         ) from None
 
 
-def _sender(text: str | None, signers: list[EthAddress], usual: str) -> EthAddress:
+def _sender(text: str | None, signers: list[EthAddress], default: str) -> EthAddress:
     from bridge.addresses import eth_address, from_delegated
     from hypervisor.errors import InvalidInput
     from localnet.addresses import filecoin_address
 
     if text is None:
-        return signers[0] if signers else eth_address(bytes.fromhex(usual[2:]))
+        return signers[0] if signers else eth_address(bytes.fromhex(default[2:]))
     known = from_delegated(filecoin_address(text))
     if known is None:
         raise InvalidInput(f"the sender {text} is not an Ethereum address: expected 0x... or f410f...")

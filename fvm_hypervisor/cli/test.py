@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FILTERS = "Filters"
 _FUZZ = "Fuzz and invariant tests"
 _REPORTS = "Reports"
-_WATCH = "Again and again"
+_WATCH = "Watch mode"
 _SYMBOLIC = "Symbolic tests"
 
 
@@ -401,9 +401,9 @@ def run_tests(
     def load() -> Project:
         project = load_project(home, profile, settings)
         project = with_consent(context, project, ffi=ffi, solc_from_project=solc_from_project)
-        usual = SEED if snapshot and project.fuzz.seed is None else None
+        default = SEED if snapshot and project.fuzz.seed is None else None
         project = _with_options(
-            project, (fuzz_runs, usual if seed is None else seed), (invariant_runs, invariant_depth)
+            project, (fuzz_runs, default if seed is None else seed), (invariant_runs, invariant_depth)
         )
         check, emit = gas_snapshot_check, gas_snapshot_emit
         if collected == "coverage":

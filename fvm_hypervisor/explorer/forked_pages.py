@@ -108,10 +108,10 @@ def _request(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except NodeError as error:
-        raise PageError(502, "The forked node does not answer", str(error)) from None
+        raise PageError(502, "The forked node does not respond", str(error)) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        text = f"its response is not that of an Ethereum node: {error!r:.200}"
-        raise PageError(502, "The forked node does not answer", text) from None
+        text = f"expected a response of an Ethereum node, found {error!r:.200}"
+        raise PageError(502, "Invalid response of the forked node", text) from None
 
 
 def _row(site: Site, sent: Mapping[str, Any], receipt: Mapping[str, Any], number: int) -> MessageRow:

@@ -355,14 +355,14 @@ class TestExecutor:
     @contextmanager
     def _exempt(self, account: EthAddress) -> Iterator[None]:
         """Lift the code size limit for the contract created at this address."""
-        tree, usual = self.machine.state_tree, CodeLimit(self.setting.code_limit)
+        tree, settings = self.machine.state_tree, CodeLimit(self.setting.code_limit)
         actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, account))
         exempt = ActorID(self.next_actor) if actor is None else actor
-        self.machine.advance(block=replace(usual, exempt=exempt))
+        self.machine.advance(block=replace(settings, exempt=exempt))
         try:
             yield
         finally:
-            self.machine.advance(block=usual)
+            self.machine.advance(block=settings)
 
     @contextmanager
     def _exempt_of_block(self, account: EthAddress) -> Iterator[None]:

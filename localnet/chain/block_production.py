@@ -172,7 +172,7 @@ class BlockProduction(NetworkReader):
             raise TransactionRefused("known", "already known")
         self.mempool.add(candidate, 0 if sender is None else sender.nonce)
         for watcher in tuple(self.chain.watchers):
-            watcher.waits(candidate)
+            watcher.accepted(candidate)
         if self.automine:
             self._mine_ready(candidate.bare.from_, sender)
         return candidate.hash

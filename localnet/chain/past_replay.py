@@ -84,7 +84,7 @@ def difference_from_chain(source: TipsetSource, past: PastTipset, outcome: Tipse
     chain = source.result_of(past.headers)
     if chain.receipts is not None and outcome.receipts_root != chain.receipts:
         found = difference_of_receipts(source, past, outcome.receipts, chain.receipts)
-        return found or f"{len(outcome.receipts)} receipts, the chain has others, {show(chain.receipts)}"
+        return found or f"{len(outcome.receipts)} receipts, which differ from the chain's, {show(chain.receipts)}"
     if outcome.state != chain.state:
         return f"state {show(outcome.state)}, the chain has {show(chain.state)}"
     return ""
@@ -118,7 +118,7 @@ def heights_of_folder(folder: Path, first: int | None = None, last: int | None =
     """
     try:
         source = FolderSource(folder)
-    except RulesMismatch:  # such a chain has no past but its own
+    except RulesMismatch:  # a chain with other rules has only its own tipsets
         return heights(folder, first, last)
     try:
         past: list[int] = [

@@ -308,7 +308,7 @@ def _block(response: Any) -> RemoteBlock | None:
     if response is None:
         return None
     if not isinstance(response, Mapping):
-        raise TypeError("no object")
+        raise TypeError("expected an object")
     return RemoteBlock(
         number=unsigned(quantity(response["number"])),
         hash=word_of(response["hash"]),

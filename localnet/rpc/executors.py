@@ -67,7 +67,7 @@ class Executors:
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Handle a reorg: it is published with the request that causes it."""
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Ignore pending transactions."""
 
     async def query(self, read: Query, kind: QueryKind = QueryKind.QUERY) -> Any:

@@ -56,7 +56,7 @@ class IndexFollower:
         """Wake up the thread, which drops reverted entries in its next step."""
         self._moved.set()
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Ignore pending transactions."""
 
     def _run(self) -> None:

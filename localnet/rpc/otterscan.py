@@ -162,7 +162,7 @@ def _tipset(node: NodeReader, at: BlockRef) -> Tipset | None:
 
 def _page_size(size: int) -> int:
     if size > _MAX_IN_PAGE:
-        raise RpcError(LIMIT_EXCEEDED, f"a page of {size} transactions: at most {_MAX_IN_PAGE}")
+        raise RpcError(LIMIT_EXCEEDED, f"a page of {size} transactions exceeds the limit of {_MAX_IN_PAGE}")
     return size
 
 

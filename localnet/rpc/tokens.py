@@ -37,9 +37,9 @@ def set_erc20_allowance(node: Node, owner: EthAddress, spender: EthAddress, toke
     _set(node, token, _ALLOWANCE + _words(owner, spender), amount, "allowance")
 
 
-def _set(node: Node, token: EthAddress, question: bytes, amount: int, what: str) -> None:
+def _set(node: Node, token: EthAddress, calldata: bytes, amount: int, what: str) -> None:
     """Set the slot whose value the contract returns. Raises RpcError if there is none."""
-    machine, request = node.network.machine, CallRequest(token, question)
+    machine, request = node.network.machine, CallRequest(token, calldata)
     wanted = amount.to_bytes(_WORD, "big")
     slots = [(owner, slot) for owner, slots in access_list(machine, request) for slot in slots]
     for owner, slot in slots[:MAX_SLOTS]:
@@ -49,8 +49,8 @@ def _set(node: Node, token: EthAddress, question: bytes, amount: int, what: str)
                 node.network.set_storage(owner, {slot: amount})
                 return
         except CallFailed:
-            pass  # the slot is something else
-    raise RpcError(SERVER_ERROR, f"the {what} of {as_data(token)} cannot be set: no storage slot holds it")
+            pass  # the slot has another meaning
+    raise RpcError(SERVER_ERROR, f"the {what} of {as_data(token)} cannot be set: no storage slot contains it")
 
 
 def _words(*addresses: EthAddress) -> bytes:

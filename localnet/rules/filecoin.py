@@ -124,7 +124,7 @@ class FilecoinSettings:
     """Block settings under Filecoin's rules (`SettingRules`)."""
 
     def prepare(self, machine: Hypervisor) -> None:
-        """Do nothing: the epoch determines everything."""
+        """Do nothing: a Filecoin block has no values other than those of its epoch."""
 
     def begin(self, machine: Hypervisor) -> None:
         """Do nothing: the genesis has all actors."""
@@ -154,7 +154,7 @@ class FilecoinSettings:
         }
         for name, value in own.items():
             if value is not None:
-                raise InvalidInput(f"{name}: a Filecoin block has none that could be overridden")
+                raise InvalidInput(f"{name}: Filecoin blocks have no such field to override")
 
 
 class FilecoinBlocks:

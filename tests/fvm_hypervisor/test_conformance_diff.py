@@ -268,7 +268,7 @@ def test_actors_are_compared_field_by_field(states: States) -> None:
         "f01007 (counter) balance: 100, expected 99 (+1)",
         "f01007 (counter) nonce: 5, expected 1007",
         "f01020 (counter) is missing",
-        "f01033 (counter) is one too many",
+        "f01033 (counter) is unexpected",
     ]
 
 

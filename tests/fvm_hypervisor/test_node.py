@@ -215,7 +215,7 @@ def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
         (["--upgrade", "nv28@1="], 2, "'nv28@1=' is not an upgrade"),
         (["--swa", "0x12"], 2, "0x12"),
         (["--ramp", "-1"], 2, "-1 epochs cannot be the ramp of streams: expected a whole number, 0 to 2^62 - 1"),
-        (["--network", "nv28", "--timelock", "5"], 2, "come with network version nv29, this network has nv28"),
+        (["--network", "nv28", "--timelock", "5"], 2, "need network version nv29, this network has nv28"),
         (["--network", "nv28", "--upgrade", "nv29@9", "--sra", "f04242"], 2, "no actor has the address f04242"),
         (["--upgrade", "nv28@soon"], 2, "'nv28@soon' is not an upgrade"),
         (["--upgrade", "28@5"], 2, "nv28 is not an upgrade of nv29"),

@@ -140,7 +140,7 @@ def test_node_streams_match_options(tmp_path: Path) -> None:
     for options, later in ((asked, 0), ([*asked[2:], "--swa", ALICE, "--network", "nv28", "--upgrade", "nv29@2"], 4)):
         with running(tmp_path / "ready", *options) as (url, process):
             if later:
-                assert streams(url) == "none: the whole reward is the miners'"
+                assert streams(url) == "none: miners receive the whole reward"
                 ask(url, "anvil_mine", hex(later))
             # By hand: 5 % at the first epoch, half a per cent more with each; the head's is what is told.
             epoch, begin = int(ask(url, "eth_blockNumber"), 16), 3 if later else 1

@@ -30,7 +30,7 @@ class ReorgRecorder:
         assert next(tipsets).height > head.height
         self.heads.append(head.height)
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Ignore the block."""
 
 

@@ -88,12 +88,12 @@ class ActorCalls(AccountCalls):
             return CallResult(ExitCode.USR_ILLEGAL_STATE, message=f"the calling contract f0{call.from_} has no state")
         before = account.stored_slots or Kamt(calls.machine.store, None).flush()
         _set_storage(calls, call.from_, own, before)
-        usual = calls.lent_code
+        former = calls.lent_code
         calls.lent_code = replace(self._lent, account_frame=(calls.depth, ethereum_address(calls, actor)))
         try:
             result = calls.invoke(self._run_call(calls, call, call.from_, code, calldata), call.from_, host)
         finally:
-            calls.lent_code = usual
+            calls.lent_code = former
         if result.exit_code:
             return result
         after = evm_state_at(calls.machine.store, _actor(calls, call.from_).head)

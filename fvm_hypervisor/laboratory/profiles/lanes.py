@@ -81,10 +81,10 @@ class LaneBuilding:
         self.lanes = tuple(lanes)
         self._infos = BoundedCache[Cid, frozenset[Address]](_CACHED_INFOS)
 
-    def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
+    def places(self, machine: Hypervisor, candidate: Candidate, default: int) -> tuple[int, int]:
         """Return the lane of a message and its pool limit: the default for users, a share of it for other lanes."""
         lane = self.lane_of(machine, candidate)
-        return lane, usual if lane == _USERS else usual * self.lanes[lane].share // 100
+        return lane, default if lane == _USERS else default * self.lanes[lane].share // 100
 
     def choose(
         self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, gas_limit: int

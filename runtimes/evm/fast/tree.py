@@ -44,7 +44,7 @@ _NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
 _MAX_ABANDONED: Final = 8
 """Number of abandoned trees after which a message tries no further tree."""
 _SKIPS: Final = 63
-"""Number of calls for which code whose tree was given up runs frame by frame."""
+"""Number of calls for which code whose tree was abandoned runs frame by frame."""
 _CODES: Final = 4096
 _LOW: Final = 64
 """The guest has a bit for each address below this that tells whether it is a precompile."""
@@ -105,7 +105,7 @@ class Trees:
         mode = host.tree_mode()
         return None if mode is None or mode is TreeMode.WHOLE else _MODE_FLAGS[mode]
 
-    def left(self, code: bytes, host: TreeHost) -> None:
+    def abandoned(self, code: bytes, host: TreeHost) -> None:
         """Record a tree that was abandoned before its end."""
         self._skips.add(code)
         self._left[host.message] = self._left.get(host.message, 0) + 1

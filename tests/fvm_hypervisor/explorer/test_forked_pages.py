@@ -98,11 +98,11 @@ _SENT = {"hash": "0x" + "11" * 32, "from": DEV, "to": COUNTER, "value": "0x0", "
         ({"eth_getBlockReceipts": {"error": {"code": -32601, "message": "<b>no such method"}}}, "<b>no such method"),
         (
             {"eth_getBlockByNumber": {**BLOCK, "transactions": [_SENT], "gasUsed": "0x0"}},
-            "not that of an Ethereum node",
+            "expected a response of an Ethereum node",
         ),
         (
             {"eth_getBlockByNumber": {**BLOCK, "transactions": ["<b>"], "gasUsed": "0x0"}},
-            "not that of an Ethereum node",
+            "expected a response of an Ethereum node",
         ),
     ],
 )

@@ -172,7 +172,7 @@ def test_filecoin_refuses_simulated_blobs_and_their_fee() -> None:
             ("eth_call", [{"to": ALICE}, "latest", {}, {"blobBaseFee": "0x1"}]),
             ("eth_simulateV1", [{"blockStateCalls": [{"blockOverrides": {"blobBaseFee": "0x1"}}]}, "latest"]),
         ):
-            with pytest.raises(Failed, match="blobBaseFee: a Filecoin block has none that could be overridden"):
+            with pytest.raises(Failed, match="blobBaseFee: Filecoin blocks have no such field to override"):
                 rpc(method, *params)
 
 

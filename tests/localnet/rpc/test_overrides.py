@@ -114,8 +114,8 @@ class TestBlocks:
     @pytest.mark.parametrize(
         ("block", "words"),
         [
-            ({"gasLimit": "0x1"}, "gasLimit: a Filecoin block has none"),
-            ({"prevRandao": word(1)}, "prevRandao: a Filecoin block has none"),
+            ({"gasLimit": "0x1"}, "gasLimit: Filecoin blocks have no such field"),
+            ({"prevRandao": word(1)}, "prevRandao: Filecoin blocks have no such field"),
             ({"numbr": "0x1"}, "is not a field of a block override"),
             ({"time": hex(1 << 63)}, "more than 63 bits"),
         ],

@@ -154,7 +154,7 @@ def test_the_pool_limits_waiting_blobs(network: Network, monkeypatch: pytest.Mon
     network.automine = False
     alice, bob = network.accounts[:2]
     network.submit(zeros(alice, 4))
-    with pytest.raises(TransactionRefused, match="txpool is full: 8 blobs would be waiting, at most 7 may; mine"):
+    with pytest.raises(TransactionRefused, match="txpool is full: 8 blobs would be pending, at most 7 may; mine"):
         network.submit(zeros(bob, 4))
     network.submit(zeros(bob, 3))
     network.mine()

@@ -65,7 +65,7 @@ _WRONG: Final[list[tuple[str, Any, str]]] = [
     ("eth_chainId", "0x" + "f" * 64, "number of 64 bits"),
     ("eth_blockNumber", None, "eth_blockNumber with None"),
     ("eth_blockNumber", 302, "302"),
-    ("eth_getBlockByNumber", [], "no object"),
+    ("eth_getBlockByNumber", [], "expected an object"),
     ("eth_getBlockByNumber", {**BLOCK, "number": "0x8"}, "returned block 8 instead of 7"),
     ("eth_getBlockByNumber", {**BLOCK, "hash": "0x11"}, "expected 32 bytes, found 1"),
     ("eth_getBlockByNumber", {"number": "0x7"}, "hash"),

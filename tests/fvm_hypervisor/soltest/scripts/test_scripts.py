@@ -467,7 +467,7 @@ def without_hash(receipt: dict[str, Any]) -> dict[str, Any]:
         ("eth_maxPriorityFeePerGas", lambda _: [], "eth_maxPriorityFeePerGas with []"),
         ("eth_getTransactionCount", lambda _: None, "eth_getTransactionCount with None"),
         ("eth_sendRawTransaction", lambda _: "0x" + "11" * 32, "the transaction's hash is 0x"),
-        ("eth_getTransactionReceipt", lambda _: [], "no object"),
+        ("eth_getTransactionReceipt", lambda _: [], "expected an object"),
         ("eth_getTransactionReceipt", without_hash, "transactionHash"),
         ("eth_getTransactionReceipt", lambda receipt: {**receipt, "transactionHash": "0x" + "11" * 32}, "hash is 0x"),
         ("eth_getTransactionReceipt", lambda receipt: {**receipt, "status": None}, "expected text, found"),
