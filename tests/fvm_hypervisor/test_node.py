@@ -209,7 +209,7 @@ def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
     [
         (["--bundle", "absent.car"], 2, "bundle absent.car cannot be read"),
         (["--network", "newest"], 2, "'newest' is not a network version"),
-        (["--network", "optimism"], 2, "--rules ethereum has Ethereum's rules"),
+        (["--network", "optimism"], 2, "use --rules ethereum"),
         (["--network", "nv99"], 2, "nv99 is not known"),
         (["--upgrade", "nv28"], 2, "'nv28' is not an upgrade: expected nv29@1000"),
         (["--upgrade", "nv28@1="], 2, "'nv28@1=' is not an upgrade"),

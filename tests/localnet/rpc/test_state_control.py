@@ -175,14 +175,14 @@ class TestTokens:
         rpc("anvil_setCode", NOBODY, answering_200_behind(MAX_SLOTS - 1))
         rpc("anvil_dealERC20", BOB, NOBODY, "0x9")
         rpc("anvil_setCode", NOBODY, answering_200_behind(MAX_SLOTS))
-        with pytest.raises(Failed, match="cannot be set: no storage slot holds it"):
+        with pytest.raises(Failed, match="cannot be set: no storage slot contains it"):
             rpc("anvil_dealERC20", BOB, NOBODY, "0x8")
         assert int(rpc("eth_getStorageAt", NOBODY, "0xc8", "latest"), 16) == 9
 
     def test_deal_erc20_rejects_non_token(self, rpc: Client) -> None:
         for address in (deploy(rpc, COUNTER), BOB):
             before = rpc("eth_getStorageAt", address, "0x0", "latest")
-            with refusal(-32000, "cannot be set: no storage slot holds it"):
+            with refusal(-32000, "cannot be set: no storage slot contains it"):
                 rpc("anvil_dealERC20", BOB, address, "0x1")
             assert rpc("eth_getStorageAt", address, "0x0", "latest") == before
         with pytest.raises(Failed, match="more than 256 bits"):
