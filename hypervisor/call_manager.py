@@ -13,7 +13,7 @@ Gas, written blocks and the count of created actors are not rolled back. Differe
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, Protocol
 
 from hypervisor.address import Address
@@ -46,6 +46,12 @@ _READ = 1
 _UPDATED = 2
 
 
+@lru_cache
+def _preloaded_levels(actors: frozenset[int]) -> dict[ActorID, int]:
+    """Return the access levels with which each message begins; they depend on the price list only."""
+    return dict.fromkeys(map(ActorID, sorted(actors)), _UPDATED)
+
+
 class AccessTracker:
     """Access level of each actor in a message: each actor's first lookup and first update are charged.
 
@@ -55,7 +61,7 @@ class AccessTracker:
 
     def __init__(self, prices: PriceList, origin: ActorID, receiver: ActorID | None) -> None:
         self._prices = prices
-        levels = dict.fromkeys((*map(ActorID, sorted(prices.preloaded_actors)), origin), _UPDATED)
+        levels = {**_preloaded_levels(prices.preloaded_actors), origin: _UPDATED}
         if receiver is not None:
             levels.setdefault(receiver, _READ)
         self._levels = UndoMap(levels)

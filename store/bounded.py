@@ -71,7 +71,8 @@ class BoundedStore:
         """
         new = dict(blocks)  # consume the iterable first: if it raises, the store is unchanged
         with self._lock:
-            check_expected(self, expected)
+            if expected:
+                check_expected(self, expected)
             replaced: list[Cid] = []
             for key, value in metadata.items():
                 if self._metadata.get(key) != value:

@@ -9,7 +9,8 @@ depth 0). Source: ref-fvm `ipld/kamt`; builtin-actors `evm/src/interpreter/syste
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import Any, Final
 
 from store.blockstore import Blockstore, TreeNodeError
@@ -83,6 +84,7 @@ class _Link:
 
 _Written = tuple[_KamtNode, Cid, bytes, list[bytes | None]]
 """A node, its CID, its encoding and its encoded pointers."""
+_block_of: Final[Callable[[_Written], tuple[Cid, bytes]]] = itemgetter(1, 2)
 
 
 class Kamt:
@@ -147,6 +149,12 @@ class Kamt:
                 writes.append((slot, value))
             else:
                 is_changed |= self._delete(self._root, 0, slot)
+        if len(writes) == 1:
+            slot, value = writes[0]
+            if self.get(slot) == value:
+                return is_changed
+            self._insert(slot, value)
+            return True
         writes.sort()
         return self._merge(self._root, 0, writes) or is_changed
 
@@ -168,7 +176,7 @@ class Kamt:
         """Write the changed nodes to the store, children first, and return the root CID."""
         written: list[_Written] = []
         root = self._encode(self._root, written)
-        self._store.put_many([(cid, data) for _, cid, data, _ in written])
+        self._store.put_many(map(_block_of, written))
         for node, cid, _, parts in written:
             node.cid, node.changed, node.parts = cid, False, parts
         self.held += len(written)
@@ -210,15 +218,16 @@ class Kamt:
             node.parts = None
             return bool(entries)
         is_changed = False
+        after = min(start + BIT_WIDTH, PATH_BITS)
+        shift, mask = PATH_BITS - after, (1 << (after - start)) - 1
         groups: dict[int, list[_Entry]] = {}
         for entry in entries:
-            groups.setdefault(_step(entry[0], start)[1], []).append(entry)
-        after = min(start + BIT_WIDTH, PATH_BITS)
+            groups.setdefault(1 << (entry[0] >> shift & mask), []).append(entry)
         for bit, group in groups.items():
             index = (node.bitfield & (bit - 1)).bit_count()
             if not node.bitfield & bit:
                 node.bitfield |= bit
-                node.pointers.insert(index, _pointer_to(group, after))
+                node.pointers.insert(index, group[0] if len(group) == 1 else _link_to(group, after))
                 if node.parts is not None:
                     node.parts.insert(index, None)
             elif not self._merge_pointer(node, index, after, group):
@@ -233,9 +242,12 @@ class Kamt:
         if type(pointer) is tuple:
             if entries == [pointer]:
                 return False
-            if all(key != pointer[0] for key, _ in entries):
+            for key, _ in entries:
+                if key == pointer[0]:
+                    break
+            else:
                 insort(entries, pointer)
-            node.pointers[index] = _pointer_to(entries, start)
+            node.pointers[index] = entries[0] if len(entries) == 1 else _link_to(entries, start)
             return True
         assert type(pointer) is _Link
         end = start + pointer.length
@@ -382,11 +394,9 @@ def _pair(first: _Entry | _Link, first_bit: int, second: _Entry | _Link, second_
     return _KamtNode(first_bit | second_bit, pointers, None)
 
 
-def _pointer_to(entries: list[_Entry], start: int) -> _Entry | _Link:
-    """Return the pointer to sorted entries that share the first `start` path bits: the only entry, or a new node."""
+def _link_to(entries: list[_Entry], start: int) -> _Link:
+    """Return a link to a new node with several sorted entries, which share the first `start` path bits."""
     key = entries[0][0]
-    if len(entries) == 1:
-        return entries[0]
     end = _parting(key, entries[-1][0])
     if end < start:
         raise _misplaced(key)

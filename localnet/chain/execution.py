@@ -57,19 +57,13 @@ def begin_epoch(
             _enter(machine, record, epoch, parent.timestamp, circulating)
             done += rules.blocks.null_round(machine)
             circulating = None
-        upgrade = record.upgrades.at(epoch)
+        upgrade = record.upgrades.at(epoch) if record.upgrades.planned else None
         if upgrade is not None:
             upgrade_machine(machine, upgrade, record.network_at(epoch))
             circulating = None
     _enter(machine, record, height, timestamp, circulating)
     rules.blocks.start_block(machine, parent.hash)
     return done
-
-
-def enter_settings(machine: Hypervisor, settings: BlockSettings) -> None:
-    """Apply block settings to a machine."""
-    machine.advance(chain_id=settings.chain_id)
-    rules_of(machine).settings.apply_settings(machine, settings)
 
 
 def _enter(
@@ -133,13 +127,25 @@ def execute(
     applies them where their block was started.
     """
     for candidate in candidates:
-        if is_admissible(machine, candidate, machine.context.base_fee):
-            try:
-                executed = execute_one(machine, candidate, started=started)
-            except TransactionRefused as error:
-                refuse(candidate, error)
-            else:
-                yield executed
+        executed = execute_admissible(machine, candidate, refuse, started)
+        if executed is not None:
+            yield executed
+
+
+def execute_admissible(
+    machine: Hypervisor,
+    candidate: Candidate,
+    refuse: Callable[[Candidate, TransactionRefused], None],
+    started: StartedBlock | None = None,
+) -> tuple[Execution, int] | None:
+    """Execute one candidate like `execute`; return None if it cannot be executed now. Raises Fatal."""
+    if not is_admissible(machine, candidate, machine.context.base_fee):
+        return None
+    try:
+        return execute_one(machine, candidate, started=started)
+    except TransactionRefused as error:
+        refuse(candidate, error)
+        return None
 
 
 def execute_one(

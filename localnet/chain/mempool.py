@@ -144,9 +144,10 @@ class Mempool:
     def drop_passed(self, nonce_of: NonceOf) -> None:
         """Remove the candidates whose nonces the chain has passed."""
         for sender in list(self._by_sender):
-            next_nonce = nonce_of(sender)
-            for candidate in [entry for nonce, entry in self._by_sender[sender].items() if nonce < next_nonce]:
-                self.drop(candidate)
+            next_nonce, waiting = nonce_of(sender), self._by_sender[sender]
+            for nonce in list(waiting):
+                if nonce < next_nonce:
+                    self.drop(waiting[nonce])
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
         """Return the nonce after the sender's waiting messages without a gap."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bridge.receipts import bloom
+from bridge.receipts import EMPTY_BLOOM, EmittedLog, bloom
 from bridge.transactions import BLOB
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
@@ -19,7 +19,6 @@ from hypervisor.machine_state import Snapshot
 from hypervisor.state_tree import StateOrigin
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import earlier_tipset
-from localnet.chain.execution import enter_settings
 from localnet.chain.externs import ChainExterns
 from localnet.chain.supply import supply_of
 from localnet.ledger.block_settings import BlockSettings
@@ -136,15 +135,18 @@ class ChainReader:
         for execution in implicit:
             blocks.put(execution.message.cid(), execution.message.message.to_cbor())
         merged = merge_receipts(height - parent.height - 1, executions, implicit) if implicit else executions
-        rules, base_fee, settings = self.rules, parent.next_base_fee, self.settings_after(parent)
+        rules, base_fee, settings = rules_of(machine), parent.next_base_fee, self.settings_after(parent)
         header = BlockHeader(
             self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
             settings.encoded(rules.chain_id),
         )  # fmt: skip
         block = header.put(blocks)
         bids = []
+        logs: list[EmittedLog] = []
         execution_gas = state_gas = blob_gas = 0
         for execution in executions:
+            if execution.events:
+                logs += execution.logs()
             message = execution.message.message
             bids.append(GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap))
             if execution.block_gas is None:
@@ -173,7 +175,7 @@ class ChainReader:
             state=machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in merged]),
             gas_used=gas_used,
-            bloom=bloom([log for execution in executions if execution.events for log in execution.logs()]),
+            bloom=bloom(logs) if logs else EMPTY_BLOOM,
             transactions=tuple(hashes),
             settings=settings,
             next_settings=next_settings,
@@ -198,8 +200,7 @@ class ChainReader:
         fork = self.ethereum_fork if tipset.height < self.index.first else None
         if fork is not None:
             machine.read_from(fork.origin(machine.manifest, tipset.height))
-        self._set_context(machine, tipset, supply_of(machine, self.record.vested).circulating)
-        enter_settings(machine, tipset.settings)
+        self._set_context(machine, tipset, supply_of(machine, self.record.vested).circulating, tipset.settings)
         return machine
 
     def _fork(self, root: Cid) -> Hypervisor:
@@ -216,23 +217,26 @@ class ChainReader:
             )
 
     def _enter(self, tipset: Tipset) -> None:
-        self._set_context(self.machine, tipset, self._circulating(tipset.state))
         # A query at the head sees the next block's context, except for randomness that only that block has.
         settings = self.settings_after(tipset)
         if settings.randomness != tipset.settings.randomness:
             settings = replace(settings, randomness=tipset.settings.randomness)
-        enter_settings(self.machine, settings)
+        self._set_context(self.machine, tipset, self._circulating(tipset.state), settings)
         self._externs.executing = tipset.height
 
-    def _set_context(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:
-        """Set a machine to a tipset's context."""
+    def _set_context(
+        self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount, settings: BlockSettings
+    ) -> None:
+        """Set a machine to a tipset's context, with these settings of a block."""
         machine.advance(
             epoch=tipset.height,
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
             circulating_supply=circulating,
             network=self.record.network_at(tipset.height),
+            chain_id=settings.chain_id,
         )
+        rules_of(machine).settings.apply_settings(machine, settings)
 
 
 @dataclass(frozen=True, slots=True)

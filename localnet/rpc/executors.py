@@ -62,7 +62,7 @@ class Executors:
 
     def applied(self, tipset: Tipset) -> None:
         """Publish a block immediately: others may follow it in the same request."""
-        self._publish()
+        self._node.published = self._chain.point()
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Handle a reorg: it is published with the request that causes it."""

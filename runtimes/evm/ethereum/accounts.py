@@ -536,7 +536,7 @@ class Accounts:
             if value is None:  # rolled back to its value before the first write
                 continue
             if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], int):  # a slot; `match` is slower
-                changed.setdefault(key[0], []).append((int.from_bytes(key[1], "little"), value))
+                changed.setdefault(ActorID(key[0]), []).append((int.from_bytes(key[1], "little"), value))
                 continue
             match key:
                 case ("nonce" | "code", int() as actor):

@@ -412,7 +412,7 @@ def test_a_view_that_could_not_go_to_a_point_goes_there_again(network: Network, 
     before = network.chain.point()
     network.mine(1)
     with monkeypatch.context() as patched:
-        patched.setattr("localnet.chain.view.enter_settings", _fail)
+        patched.setattr("localnet.chain.view.rules_of", _fail)
         with pytest.raises(StoreError):
             view.go_to(network.chain.point())
     view.go_to(before)
