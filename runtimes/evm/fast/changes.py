@@ -41,18 +41,21 @@ class Changes:
         """Actors by address as the guest writes it: little-endian."""
 
     def write(self) -> None:
-        """Write all changes, or only the refund and the logs if the host does not keep changes."""
-        refund = self._number()
-        self._accounts.add_refund(refund - (1 << 64) if refund >> 63 else refund)
-        if not self._host.keeps_changes:
-            self._host.emit(self._events_only())
-            return
+        self._add_refund()
         self._create_accounts()
         for _ in range(self._number()):
             self._write_account()
         self._write_slots(self._accounts.store_all)
         self._write_slots(self._accounts.store_all_transient)
         self._host.emit(self._events())
+
+    def finish(self) -> None:
+        """Write the changes of a tree that has ended: only the refund and the logs if the host keeps nothing else."""
+        if self._host.keeps_changes:
+            self.write()
+        else:
+            self._add_refund()
+            self._host.emit(self._events_only())
 
     def report_logs(self) -> None:
         """Report only the logs, of a frame that has failed. The caller rolls back the accounts that it has created."""
@@ -72,6 +75,10 @@ class Changes:
         self._rows(_SLOT)
         self._rows(_SLOT)
         return self._events()
+
+    def _add_refund(self) -> None:
+        refund = self._number()
+        self._accounts.add_refund(refund - (1 << 64) if refund >> 63 else refund)
 
     def _create_accounts(self) -> None:
         for (raw,) in self._rows(_ADDRESS):

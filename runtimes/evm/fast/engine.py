@@ -138,7 +138,7 @@ class FastEngine:
             if host.meter is not None:
                 take_state_gas(instance, host.meter)
             if status is Status.SUCCESS:
-                Changes(instance.read(changes, length), host).write()
+                Changes(instance.read(changes, length), host).finish()
             else:
                 self._report_lasting_touch(instance, host)
                 if host.listens:
@@ -204,7 +204,7 @@ class FastEngine:
         if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine is out of memory for a frame")
         if exit_code == Status.SUCCESS:
-            Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).write()
+            Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).finish()
         else:
             self._report_lasting_touch(instance, host)
             if tree_flags & TreeFlag.ASKS:
