@@ -138,7 +138,11 @@ class FastEngine:
             if host.meter is not None:
                 take_state_gas(instance, host.meter)
             if status is Status.SUCCESS:
-                Changes(instance.read(changes, length), host).finish()
+                made = Changes(instance.read(changes, length), host)
+                if host.keeps_changes:
+                    made.write()
+                else:
+                    made.write_result()
             else:
                 self._report_lasting_touch(instance, host)
                 if host.listens:
@@ -204,7 +208,11 @@ class FastEngine:
         if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine is out of memory for a frame")
         if exit_code == Status.SUCCESS:
-            Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).finish()
+            made = Changes(instance.read(instance.numbers[3], instance.numbers[4]), host)
+            if host.keeps_changes:
+                made.write()
+            else:
+                made.write_result()
         else:
             self._report_lasting_touch(instance, host)
             if tree_flags & TreeFlag.ASKS:
