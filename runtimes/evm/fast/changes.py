@@ -18,6 +18,8 @@ from runtimes.evm.tree_engine import TreeHost
 from store.cid import RAW
 
 _NUMBER: Final = Struct("<Q")
+_SIGN: Final = 1 << 63
+"""Sign bit of a number in two's complement: `(number ^ _SIGN) - _SIGN` is its value."""
 _ADDRESS: Final = Struct("<20s12x")
 _ACCOUNT: Final = Struct("<20s12xQQ32sQ")
 _SLOT: Final = Struct("<20s12x32s32s")
@@ -41,7 +43,7 @@ class Changes:
         """Actors by address as the guest writes it: little-endian."""
 
     def write(self) -> None:
-        self._add_refund()
+        self._accounts.add_refund((self._number() ^ _SIGN) - _SIGN)
         self._create_accounts()
         for _ in range(self._number()):
             self._write_account()
@@ -49,13 +51,10 @@ class Changes:
         self._write_slots(self._accounts.store_all_transient)
         self._host.emit(self._events())
 
-    def finish(self) -> None:
-        """Write the changes of a tree that has ended: only the refund and the logs if the host keeps nothing else."""
-        if self._host.keeps_changes:
-            self.write()
-        else:
-            self._add_refund()
-            self._host.emit(self._events_only())
+    def write_result(self) -> None:
+        """Write only the refund and the logs, for a host that keeps no other changes."""
+        self._accounts.add_refund((self._number() ^ _SIGN) - _SIGN)
+        self._host.emit(self._events_only())
 
     def report_logs(self) -> None:
         """Report only the logs, of a frame that has failed. The caller rolls back the accounts that it has created."""
@@ -75,10 +74,6 @@ class Changes:
         self._rows(_SLOT)
         self._rows(_SLOT)
         return self._events()
-
-    def _add_refund(self) -> None:
-        refund = self._number()
-        self._accounts.add_refund(refund - (1 << 64) if refund >> 63 else refund)
 
     def _create_accounts(self) -> None:
         for (raw,) in self._rows(_ADDRESS):

@@ -138,7 +138,11 @@ class FastEngine:
             if host.meter is not None:
                 take_state_gas(instance, host.meter)
             if status is Status.SUCCESS:
-                Changes(instance.read(changes, length), host).finish()
+                made = Changes(instance.read(changes, length), host)
+                if host.keeps_changes:
+                    made.write()
+                else:
+                    made.write_result()
             else:
                 self._report_lasting_touch(instance, host)
                 if host.listens:
@@ -195,7 +199,7 @@ class FastEngine:
         if exit_code == GuestExit.LEFT:
             host.gas.remaining = gas
             host.gas.refill()  # in slices again, so that a long frame lets other threads run
-            self._table.trees.abandoned(self._code, host)
+            self._table.trees.left(self._code, host)
             return None
         if host.meter is not None:
             take_state_gas(instance, host.meter)
@@ -204,7 +208,11 @@ class FastEngine:
         if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine is out of memory for a frame")
         if exit_code == Status.SUCCESS:
-            Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).finish()
+            made = Changes(instance.read(instance.numbers[3], instance.numbers[4]), host)
+            if host.keeps_changes:
+                made.write()
+            else:
+                made.write_result()
         else:
             self._report_lasting_touch(instance, host)
             if tree_flags & TreeFlag.ASKS:
