@@ -184,10 +184,10 @@ def run_tests(
         str, typer.Option(metavar="N[,N]", help="Lengths of bytes and strings.", rich_help_panel=_SYMBOLIC)
     ] = "0,32,65",
     symbolic_loop: Annotated[
-        int, typer.Option(min=1, help="Maximum symbolic iterations of a loop.", rich_help_panel=_SYMBOLIC)
+        int, typer.Option(min=1, max=65_536, help="Maximum symbolic iterations of a loop.", rich_help_panel=_SYMBOLIC)
     ] = 8,
     symbolic_paths: Annotated[
-        int, typer.Option(min=1, help="Maximum number of paths per test.", rich_help_panel=_SYMBOLIC)
+        int, typer.Option(min=1, max=1_000_000, help="Maximum number of paths per test.", rich_help_panel=_SYMBOLIC)
     ] = 10_000,
     symbolic_timeout: Annotated[
         float,

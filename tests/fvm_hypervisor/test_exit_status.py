@@ -103,6 +103,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "step": [[HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
     "test": [
         ["absent"], ["--root", "absent"], ["--fork-url", "nowhere"], ["--nothing"], ["--symbolic-lengths", "many"],
+        ["--symbolic-loop", "65537"], ["--symbolic-paths", "1000001"],
         ["--symbolic", "--debug"], ["--symbolic", "--rules", "filecoin"], ["--write-tests", "found"],
         ["--mutate", "--debug"], ["--mutate", "absent.sol"], ["--mutation-jobs", "2"],
         ["--mutate", "--mutate-contract", "("],

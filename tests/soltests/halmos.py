@@ -98,9 +98,11 @@ def main() -> int:
     except SuitesMissing as lack:
         print(f"{NOT_RUN}{lack}")
         return 2
-    tests = Random(chosen.seed).sample(tests, min(chosen.count, len(tests)))
-    found = {test: both(*test) for test in sorted(tests)}
-    return finish(record_of(chosen.seed, found, planted()), chosen, started)
+    tests = Random(chosen.seed).sample(tests, len(tests))[: chosen.count]
+    results = FOLDER / "results" / commit_of_code()
+    results.mkdir(parents=True, exist_ok=True)
+    found = {test: both(results, *test) for test in tests}
+    return finish(record_of(chosen.seed, dict(sorted(found.items())), planted()), chosen, started)
 
 
 def suite_of(name: str) -> PublicSuite:
@@ -165,13 +167,12 @@ def run_halmos(where: Path, key: Key) -> str:
     return " ".join({0: "PASS", 1: "FAIL"}.get(code, "NOT DECIDED") for code in codes)
 
 
-def both(suite: str, key: Key) -> dict[str, Result]:
-    """Run a test with both programs, unless the same commit has run it before."""
-    file = FOLDER / "results" / commit_of_code() / f"{suite.replace('/', '-')}-{key[1]}-{key[2]}.json"
+def both(results: Path, suite: str, key: Key) -> dict[str, Result]:
+    """Run a test with both programs, unless `results` has its results."""
+    file = results / f"{suite.replace('/', '-')}-{key[1]}-{key[2]}.json"
     if file.exists():
         return {name: Result(**one) for name, one in json.loads(file.read_text(encoding="utf-8")).items()}
     found = {program: timed(program, FOLDER / suite, key) for program in ("halmos", "here")}
-    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({name: asdict(one) for name, one in found.items()}), encoding="utf-8")
     print(f"{suite} {key[1]}.{key[2]}: {found}", file=sys.stderr, flush=True)
     return found
