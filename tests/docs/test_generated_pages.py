@@ -28,7 +28,7 @@ SLOW = pytest.mark.slow
         pytest.param(foundry_flags_page, "cli-page", marks=SLOW),
         pytest.param(json_rpc_page, "rpc-page", marks=SLOW),
     ],
-    ids=lambda value: getattr(value, "__name__", ""),
+    ids=lambda value: getattr(value, "__name__", value).rpartition(".")[2],
 )
 def test_page_equals_generated_page(generator: ModuleType, target: str) -> None:
     page = generator.PAGE.read_text(encoding="utf-8")
