@@ -51,6 +51,12 @@ def running(ready: Path, *arguments: str, files: int | None = None) -> Iterator[
         process.communicate(timeout=START)
 
 
+def terminated(process: Program) -> tuple[str, str]:
+    """Terminate a node and return its output and errors."""
+    process.terminate()
+    return process.communicate(timeout=START)
+
+
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command that ends by itself."""
     return prepared.run(*arguments, timeout=START)
@@ -119,8 +125,7 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
         assert behind.returncode == 0, behind.stderr
         for expected in (r"^wasm f02 reward AwardBlockReward\(miner=f00, ", r"^wasm f03 cron EpochTick\(\)"):
             assert re.search(expected, behind.stdout, re.MULTILINE), behind.stdout
-        process.terminate()
-        assert process.communicate(timeout=START)[0] == ""
+        assert terminated(process)[0] == ""
     with running(tmp_path / "ready", "--state", str(state)) as (url, process):
         assert ask(url, "eth_getTransactionReceipt", sent) == receipt
         beside = run("trace", sent, "--state", state)  # a folder that a node has open is read, not written
@@ -132,8 +137,7 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
         )
         data = "0xead710c4" + f"{32:064x}{2:064x}" + "6869".ljust(64, "0")  # greet("hi")
         call = ask(url, "eth_sendTransaction", {"from": ALICE, "to": receipt["contractAddress"], "data": data})
-        process.terminate()
-        told = process.communicate(timeout=START)[0].splitlines()[-1]
+        told = terminated(process)[0].splitlines()[-1]
         assert told.startswith(f"block 2  {call}  {ALICE} -> {receipt['contractAddress']}  ok  gas ")
     other = run("node", "--state", state, "--network", "nv27")
     assert other.returncode == 2
@@ -200,8 +204,7 @@ def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
             connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
         assert ask(url, "eth_chainId") == "0x1df5e76"
-        process.terminate()
-        assert process.communicate(timeout=START) == ("", "")
+        assert terminated(process) == ("", "")
 
 
 @pytest.mark.parametrize(

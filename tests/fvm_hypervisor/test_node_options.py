@@ -22,7 +22,7 @@ from hypervisor.network_versions import NETWORK_VERSIONS
 from localnet.fork.node_client import NodeClient, NodeError
 from tests.command import run as run_command
 from tests.conftest import data_file
-from tests.fvm_hypervisor.test_node import ALICE, START, run, running
+from tests.fvm_hypervisor.test_node import ALICE, START, run, running, terminated
 from tests.localnet.test_artifacts import PROJECT
 from tests.localnet.test_console import VAULT, line_of
 from tests.localnet.test_precompiles import ANSWERS, INVERTS, PLACE, module
@@ -44,8 +44,7 @@ def test_node_options_set_accounts_chain_id_and_genesis(tmp_path: Path) -> None:
         assert ask(url, "eth_getBalance", OTHER_ADDRESS, "latest") == hex(55 * 10**17)
         assert ask(url, "eth_chainId") == "0x7a69"
         assert ask(url, "eth_getCode", MULTICALL3, "latest") == "0x"
-        process.terminate()
-        output = process.communicate(timeout=START)[0]
+        output = terminated(process)[0]
     assert f"Mnemonic:        {OTHER_WORDS}" in output
     assert "0x9858EfFD232B4033E47d90003D41EC34EcaEda94 (5.5 FIL)" in output
 
@@ -109,8 +108,7 @@ def test_node_prints_network_version_upgrades_and_actors(tmp_path: Path) -> None
     bundle = str(data_file("bundles/v18-testing-fake-proofs.car"))
     options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
     with running(tmp_path / "ready", *options) as (_, process):
-        process.terminate()
-        output = process.communicate(timeout=START)[0]
+        output = terminated(process)[0]
     for line in (
         "Version:         nv27",
         "Upgrade:         nv28 after epoch 50",
@@ -125,8 +123,7 @@ def test_node_warns_of_upgrade_leaving_mismatched_actors(tmp_path: Path) -> None
     bundle = str(data_file("bundles/v17-testing-fake-proofs.car"))
     options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
     with running(tmp_path / "ready", *options) as (_, process):
-        process.terminate()
-        output = process.communicate(timeout=START)[0]
+        output = terminated(process)[0]
     assert [line for line in output.splitlines() if line.startswith("Warning:")] == [
         "Warning:         nv28 runs actors v18 on the network, not v17: use --upgrade nv28@50=v18-testing-fake-proofs"
     ]
@@ -150,8 +147,7 @@ def test_node_streams_match_options(tmp_path: Path) -> None:
                 rf"1: {100 - share:.4g} % to miners, 2: {share:.4g} % to 1 recipient \(writer f0\d+\)", found
             )
             assert found.endswith(", timelock 5 epochs")
-            process.terminate()
-            process.communicate(timeout=START)
+            terminated(process)
 
 
 def streams(url: str) -> str:
@@ -169,8 +165,7 @@ def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
         sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
         assert ask(url, "eth_getTransactionReceipt", sent)["gasUsed"] == "0x5208"
         assert ask(url, "eth_chainId") == "0x7a69"
-        process.terminate()
-        output = process.communicate(timeout=START)[0]
+        output = terminated(process)[0]
     assert "Rules:           ethereum Prague" in output
     refused = run("node", "--state", chain, "--rules", "filecoin")
     assert refused.returncode
@@ -193,8 +188,7 @@ def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path, rules: str) 
     with running(tmp_path / "ready", "--rules", rules, "--dump-state", str(file), "--silent") as (url, process):
         ask(url, "anvil_setBalance", OTHER_ADDRESS, "0x7")
         assert not file.exists()
-        process.terminate()
-        assert process.communicate(timeout=START) == ("", "")
+        assert terminated(process) == ("", "")
     with running(tmp_path / "ready", "--rules", rules, "--load-state", str(file)) as (url, _):
         assert ask(url, "eth_getBalance", OTHER_ADDRESS, "latest") == "0x7"
 
@@ -208,8 +202,7 @@ def test_non_loopback_node_signs_only_with_unlock(tmp_path: Path) -> None:
         for method, parameters in (("eth_sendTransaction", [transaction]), ("eth_sign", [ALICE, "0x00"])):
             with pytest.raises(NodeError, match="signs for no account: start it with --unlock"):
                 ask(here, method, *parameters)
-        process.terminate()
-        assert "signs for no account (use --unlock to sign)" in process.communicate(timeout=START)[0]
+        assert "signs for no account (use --unlock to sign)" in terminated(process)[0]
     with running(tmp_path / "ready", "--host", "0.0.0.0", "--unlock", "--silent") as (url, _):
         assert len(ask(url.replace("0.0.0.0", "127.0.0.1"), "eth_accounts")) == 10
 
@@ -288,8 +281,7 @@ def test_a_failure_is_printed_with_names_and_the_line(tmp_path: Path) -> None:
         ask(url, "eth_sendTransaction", request | {"gas": hex(10**9)})
         with pytest.raises(NodeError, match="revert"):
             ask(url, "eth_sendTransaction", request)
-        process.terminate()
-        output, errors = process.communicate(timeout=START)
+        output, errors = terminated(process)
     assert errors == ""
     for begin in ("block 2  0x", "estimate  0x"):
         told = output[output.index(f"\n{begin}") :]
@@ -326,8 +318,7 @@ def test_node_at_open_file_limit_refuses_clients_quietly(tmp_path: Path) -> None
         begun = monotonic()
         assert ask(url, "eth_chainId") == "0x1df5e76"
         assert monotonic() - begun < 5 * slowness()
-        process.terminate()
-        assert process.communicate(timeout=START)[1] == ""
+        assert terminated(process)[1] == ""
     assert refused
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,14 +15,12 @@ from localnet.state.inspection import PathNotFound
 from store.cid import Cid
 from store.codec import link
 from tests.hypervisor.test_markup import Page
+from tests.localnet.conftest import network_fixture
 
 ARTIFACT = "examples/solidity/artifacts/DataCapName.json"
 
 
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with Network() as opened:
-        yield opened
+network = network_fixture(lambda: Network(), scope="module")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -423,9 +424,8 @@ def test_missing_file_of_a_relative_import_is_no_library(tmp_path: Path) -> None
 )
 def test_missing_library_is_reported_with_install_command(tmp_path: Path, imported: str, command: str) -> None:
     found = project(tmp_path, "[profile.default]", {"test/A.t.sol": f'import "{imported}";'})
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(InvalidInput, match=re.escape(f"{imported} does not exist: install the library ({command})")):
         read_sources(found, own_sources(found))
-    assert f"{imported} does not exist: install the library ({command})" in str(refused.value)
     (tmp_path / "lib/forge-std/src").mkdir(parents=True)  # where the first command installs it
     (tmp_path / "lib/forge-std/src/Test.sol").write_text("")
     if imported.startswith("forge-std"):

@@ -33,14 +33,12 @@ from tests.fvm_hypervisor.verification.contracts import (
     running,
 )
 from tests.fvm_hypervisor.verification.node_api import CHAIN, Api, served
+from tests.localnet.conftest import network_fixture
 
 NOBODY = "0x" + "12" * 20
 
 
-@pytest.fixture(scope="module")
-def module_network() -> Iterator[Network]:
-    with Network() as network:
-        yield network
+module_network = network_fixture(lambda: Network(), scope="module")
 
 
 @pytest.fixture

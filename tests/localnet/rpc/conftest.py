@@ -80,6 +80,17 @@ def narrow_rpc(network: Network) -> Iterator[Client]:
     yield from _closed(Client(Node(network, NodeLimits(batch=3, response=2_000, log_span=5, logs=2, mined=10))))
 
 
+def client_fixture(make: Callable[[], Network]) -> Any:
+    """Return a fixture that opens a network for each test and yields a client of its node."""
+
+    @pytest.fixture
+    def opened() -> Iterator[Client]:
+        with make() as network:
+            yield from _closed(Client(Node(network)))
+
+    return opened
+
+
 def _closed(client: Client) -> Iterator[Client]:
     yield client
     client.node.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,16 +18,13 @@ from localnet.rpc.node import Node, NodeReader
 from tests.blobs import INFINITY, ZEROS, random_blob, sidecar, signed_blobs, zeros
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB
-from tests.localnet.rpc.conftest import Client, Failed, refusal
+from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal
 from tests.runtimes.evm.assembler import assemble, deployer
 
 EMPTY = f"0x{versioned_hash(INFINITY).hex()}"
 
 
-@pytest.fixture
-def rpc() -> Iterator[Client]:
-    with Network(clock=Clock(), rules="ethereum", hardfork="cancun") as network:
-        yield Client(Node(network))
+rpc = client_fixture(lambda: Network(clock=Clock(), rules="ethereum", hardfork="cancun"))
 
 
 def send(rpc: Client, count: int, **fields: Any) -> str:

@@ -5,7 +5,7 @@ Rules: builtin-actors power `miner_nominal_power_meets_consensus_minimum`, Fores
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -23,7 +23,7 @@ from store.blockstore import get_object, put_object
 from store.codec import link, unlink
 from store.hamt import Hamt
 from tests.conftest import data_file
-from tests.localnet.conftest import Clock
+from tests.localnet.conftest import Clock, network_fixture
 from tests.localnet.rpc.conftest import Client, refusal
 from tests.localnet.rpc.test_filecoin_pledges import change
 
@@ -35,10 +35,7 @@ FEE_DEBT, FAULT_ELAPSED = 4, 9
 """Places in the state of a miner and in its information."""
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(clock=Clock()) as network:
-        yield network
+network = network_fixture(lambda: Network(clock=Clock()))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.fvm_hypervisor.soltest.forks import chains
 from tests.fvm_hypervisor.soltest.forks.chains import BUMP, COUNTER, DEV
 from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
 from tests.localnet.conftest import Clock
-from tests.localnet.rpc.conftest import Client, Failed, refusal
+from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal
 
 FUNDS = hex(10**22)
 """Balance of an account of a new network: 10,000 FIL."""
@@ -53,12 +53,7 @@ def fork(urls: tuple[str, str]) -> Iterator[Client]:
         client.node.close()
 
 
-@pytest.fixture
-def plain() -> Iterator[Client]:
-    with Network(rules="ethereum", clock=Clock()) as network:
-        client = Client(Node(network))
-        yield client
-        client.node.close()
+plain = client_fixture(lambda: Network(rules="ethereum", clock=Clock()))
 
 
 def test_a_fork_is_reset_to_another_block(fork: Client, remotes: tuple[NodeClient, NodeClient]) -> None:
@@ -199,12 +194,7 @@ def test_filecoin_forks_are_not_reset_to_another_node(client_of_filecoin: Client
         client_of_filecoin("anvil_reset", {"forking": {"jsonRpcUrl": "http://127.0.0.1:1"}})
 
 
-@pytest.fixture
-def client_of_filecoin() -> Iterator[Client]:
-    with Network(clock=Clock()) as network:
-        client = Client(Node(network))
-        yield client
-        client.node.close()
+client_of_filecoin = client_fixture(lambda: Network(clock=Clock()))
 
 
 def test_an_index_by_address_follows_a_reset(urls: tuple[str, str]) -> None:

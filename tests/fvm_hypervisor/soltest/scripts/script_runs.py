@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ def record(project: Path, name: str = "run", folder: str = "") -> dict[str, Any]
     file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / folder / f"{name}-latest.json"
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
+
+
+def edit_record(project: Path, change: Callable[[Any], object], chain: int = CHAIN) -> None:
+    """Change the record of the last broadcast of Deploy.s.sol."""
+    file = project / "broadcast" / "Deploy.s.sol" / str(chain) / "run-latest.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    change(content)
+    file.write_text(json.dumps(content), encoding="utf-8")
 
 
 def without_gas(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.rpc.server import serving
 from tests.command import run
-from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
+from tests.fvm_hypervisor.soltest.scripts.conftest import HERE, compiled_project
 
 KEY: Final = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 FORGES: Final[dict[str, Any]] = json.loads((HERE / "linked.json").read_text(encoding="utf-8"))
@@ -25,14 +24,7 @@ APART: Final = "src/Linked.sol:Apart:0x"
 
 @pytest.fixture
 def linked(tmp_path: Path) -> Path:
-    """A copy of the project as forge has compiled it."""
-    root = tmp_path / "linked"
-    shutil.copytree(HERE / "linked", root)
-    for name, content in FORGES["compiled"].items():
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(content), encoding="utf-8")
-    return root
+    return compiled_project(tmp_path, "linked", FORGES["compiled"])
 
 
 def sent(root: Path, url: str, *options: str, status: int = 0) -> dict[str, Any]:

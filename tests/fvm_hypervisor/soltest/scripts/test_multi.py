@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from localnet import Network
 from localnet.fork.node_client import NodeError
 from localnet.rpc.server import serving
 from tests.command import run as run_command
-from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
+from tests.fvm_hypervisor.soltest.scripts.conftest import HERE, compiled_project
 
 pytestmark = pytest.mark.slow
 
@@ -36,14 +35,7 @@ FORGES: Final[dict[str, Any]] = json.loads((HERE / "multi.json").read_text(encod
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A copy of the project as forge has compiled it."""
-    root = tmp_path / "multi"
-    shutil.copytree(HERE / "multi", root)
-    for name, content in FORGES["compiled"].items():
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(content), encoding="utf-8")
-    return root
+    return compiled_project(tmp_path, "multi", FORGES["compiled"])
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from tests.fvm_hypervisor.soltest.scripts.script_runs import (
     SENDER,
     TRANSFER,
     assembled_script,
+    edit_record,
     record,
     run,
     vm_call,
@@ -134,10 +137,9 @@ def test_a_run_that_was_cut_is_resumed(
 @pytest.mark.slow
 def test_nothing_is_sent_twice_under_a_nonce(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
-    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
-    content = json.loads(file.read_text(encoding="utf-8"))
-    content["receipts"], content["transactions"][3]["hash"] = content["receipts"][:3], None
-    file.write_text(json.dumps(content), encoding="utf-8")
+    cut = record(project)
+    cut["transactions"][3]["hash"] = None
+    edit_record(project, lambda content: content.update(cut, receipts=cut["receipts"][:3]))
     words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=1)
     assert f"nonce 3 of {SENDER} is already used (the next one is 4)" in words
     assert network.nonce(SENDER) == 4
@@ -373,13 +375,7 @@ def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
 )  # fmt: skip
 def test_a_field_that_a_record_lacks_is_named(project: Path, url: str, part: tuple[str | int, ...], field: str) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
-    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
-    content = json.loads(file.read_text(encoding="utf-8"))
-    place = content
-    for step in part:
-        place = place[step]
-    del place[field]
-    file.write_text(json.dumps(content), encoding="utf-8")
+    edit_record(project, lambda content: reduce(getitem, part, content).pop(field))
     words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
     assert f"is not a record of a script's run: the field '{field}' is missing" in words
 
@@ -503,11 +499,10 @@ def test_lost_response_is_recovered_by_recorded_hash(
 @pytest.mark.slow
 def test_resume_after_failed_transaction_is_refused(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
-    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
-    content = json.loads(file.read_text(encoding="utf-8"))
-    content["receipts"] = [*content["receipts"][:2], {**content["receipts"][2], "status": "0x0"}]
-    content["transactions"][3]["hash"] = None
-    file.write_text(json.dumps(content), encoding="utf-8")
+    cut = record(project)
+    cut["transactions"][3]["hash"] = None
+    failed = {**cut["receipts"][2], "status": "0x0"}
+    edit_record(project, lambda content: content.update(cut, receipts=[*cut["receipts"][:2], failed]))
     words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
     assert "failed on the chain: run the script again without --resume" in " ".join(words.split())
     assert network.nonce(SENDER) == 4
