@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -61,6 +61,11 @@ migrations: environment ## compare the migrations of random states with forest's
 parallel: environment ## run all vectors with --parallel 2, and random blocks serially and in parallel; ARGS="--count 10000" for a longer run
 	@$(RUN)/hypervisor conformance --parallel 2 $(VECTORS)
 	@$(RUN)/python -m tests.parallel --count 500 $(ARGS)
+
+bench-symbolic: environment ## compare symbolic tests with halmos on its examples (needs Node.js; suites in FVM_SUITES, halmos in HALMOS)
+	@$(RUN)/python -m tests.soltests.folder halmos halmos-cheatcodes forge-std openzeppelin-contracts solady solmate
+	@scripts/clients tests/soltests >/dev/null
+	@$(RUN)/python -m tests.soltests.halmos $(ARGS)
 
 bench-fuzz: environment ## count bugs that forge and this project find over time on scfuzzbench targets (needs Node.js; suites in FVM_SUITES)
 	@$(RUN)/python -m tests.soltests.folder

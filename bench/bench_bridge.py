@@ -63,14 +63,17 @@ def rows() -> Iterator[Row]:
         for long, short, frames in (
             (chains.contracts, chains.contract, FRAMES),
             (chains.natives, chains.native, FRAMES),
-            (chains.to_and_fro, chains.contract, FRAMES // 2),
+            (chains.alternating, chains.contract, FRAMES // 2),
         )
     )
     note = f"{across * 1e6:.0f} us; contract to contract {contracts * 1e6:.0f}, native to native {native * 1e6:.0f} us"
     yield Row("from a contract to a native actor and back", across / (contracts + native), note)
     coding = processor(code_call, CODINGS) + processor(code_method, CODINGS)
     yield Row("coding of a call in either direction", coding / 2 * 1e6, f"{2 / coding:,.0f} a second")
-    for name, actions in (("bindings", (encode_params, decode_params, decode_return)), ("facade", (params, answer))):
+    for name, actions in (
+        ("bindings", (encode_params, decode_params, decode_return)),
+        ("facade", (convert_params, convert_return)),
+    ):
         times = {action.__name__: processor(action, CODINGS) * 1e6 for action in actions}
         slowest = max(times.values())
         yield Row(f"a parameter tuple through the {name}", slowest, f"{1e6 / slowest:,.0f} a second", times)
@@ -107,7 +110,7 @@ class Chains:
     def contract(self) -> None:
         self._call(to_filecoin(_one(FRAMES)))
 
-    def to_and_fro(self) -> None:
+    def alternating(self) -> None:
         self._call(to_filecoin(_two(0)))
 
     def natives(self) -> None:
@@ -190,11 +193,11 @@ def decode_return() -> None:
     datacap.TransferReturn.decode(_RETURN)
 
 
-def params() -> None:
+def convert_params() -> None:
     """Convert calldata with an address, an amount and bytes to CBOR."""
     _FUNCTION.params(_CALLDATA)
 
 
-def answer() -> None:
+def convert_return() -> None:
     """Convert CBOR of two amounts and bytes to ABI encoding."""
     _FUNCTION.encode_return(DATACAP_ACTOR, _RETURN)

@@ -61,7 +61,7 @@ def rows() -> Iterator[Row]:
             theirs = Costs.of(peer) if peer else None
         with hardhat(Path(folder)) as peer:
             others = Costs.of(peer) if peer else None
-        yield from beside(ours, theirs, others, stored)
+        yield from comparison_rows(ours, theirs, others, stored)
         yield ethereum_row(Path(folder), ours, theirs)
         yield waiting_row(Path(folder))
         yield waiting_row_native(Path(folder))
@@ -70,7 +70,7 @@ def rows() -> Iterator[Row]:
     yield snapshot_row()
 
 
-def beside(ours: "Costs", theirs: "Costs | None", others: "Costs | None", stored: "Costs") -> Iterator[Row]:
+def comparison_rows(ours: "Costs", theirs: "Costs | None", others: "Costs | None", stored: "Costs") -> Iterator[Row]:
     """Yield the costs of single requests as ratios to anvil's; the parts show microseconds."""
     for name, row in ROWS.items():
         cost = asdict(ours)[name]
@@ -100,18 +100,18 @@ def ethereum_row(folder: Path, filecoin: "Costs", theirs: "Costs | None") -> Row
 
 
 def waiting_row(folder: Path) -> Row:
-    """Return how long eth_chainId takes while a contract runs on py-evm: see `_beside_a_loop`."""
-    worst = _beside_a_loop(folder / "looping", "--evm", "py-evm")
-    return Row(WAITING, worst, note="a hundred requests, 10 ms apart, beside a contract that computes")
+    """Return how long eth_chainId takes while a contract runs on py-evm: see `_latency_during_a_loop`."""
+    worst = _latency_during_a_loop(folder / "looping", "--evm", "py-evm")
+    return Row(WAITING, worst, note="a hundred requests, 10 ms apart, while a contract computes")
 
 
 def waiting_row_native(folder: Path) -> Row:
     """Return the same for the official EVM actor, a native guest that makes no syscall."""
-    worst = _beside_a_loop(folder / "looping-natively", "--bundle", str(BUNDLE), "--evm", "official")
+    worst = _latency_during_a_loop(folder / "looping-natively", "--bundle", str(BUNDLE), "--evm", "official")
     return Row(WAITING_NATIVE, worst, note="the official EVM actor computes meanwhile")
 
 
-def _beside_a_loop(state: Path, *options: str) -> float:
+def _latency_during_a_loop(state: Path, *options: str) -> float:
     """Return milliseconds of eth_chainId during a contract's endless loop, 99th percentile: the best of five runs.
 
     A call ends when it reaches its gas limit or timeout, after 0.5 to 5 seconds, and the next one begins.
@@ -129,14 +129,14 @@ def _beside_a_loop(state: Path, *options: str) -> float:
         calling = Thread(target=call)
         calling.start()
         time.sleep(0.5)
-        worst = [_ninety_ninth(connection) for _ in range(5)]
+        worst = [_percentile_99(connection) for _ in range(5)]
         over.set()
         calling.join()
     assert all("out of gas" in failure or "timeout" in failure for failure in failures), failures
     return min(worst)
 
 
-def _ninety_ninth(connection: "PeerConnection") -> float:
+def _percentile_99(connection: "PeerConnection") -> float:
     taken = []
     for _ in range(100):
         start = perf_counter()

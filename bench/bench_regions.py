@@ -25,7 +25,7 @@ from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame
 from runtimes.evm.fast.engine import FastTable
 from runtimes.evm.fast.pool import INTERPRETED, TIERED, Tier
-from runtimes.evm.fast.regions.blocks import landings_of
+from runtimes.evm.fast.regions.blocks import jumpdests_of
 from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
@@ -49,7 +49,7 @@ _RATE: Final = 136
 """Bytes per permutation for a long message (FIPS 202, table 3), in Keccak-256 and SHA3-256."""
 
 AGAINST_COMPILERS: Final = {
-    "landings": b"\x5b" * 24_000 + b"\x5f\x56",
+    "jumpdests": b"\x5b" * 24_000 + b"\x5f\x56",
     "places from the stack": (b"\x5b" + assemble("1 CALLDATASIZE ADD POP")) * 3_000 + assemble("0 JUMP"),
     "blocks of one instruction": (b"\x5b\x58\x50") * 8_000 + assemble("0 JUMP"),
     "memory in each block": (b"\x5b" + assemble("MSIZE MLOAD POP")) * 20 + assemble("0 JUMP"),
@@ -62,7 +62,7 @@ AGAINST_COMPILERS: Final = {
 def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
     work, code = accounts()[WORK].code, runtime_code(LARGE)
-    taken = sorted(1_000 * request(work, landing) for landing in landings_of(work))
+    taken = sorted(1_000 * request(work, jumpdest) for jumpdest in jumpdests_of(work))
     note = f"the longest of {len(taken)}, {median(taken):.1f} the median"
     yield Row("a hot region, from request to use", taken[-1], note)
     note = f"all regions of {LARGE}, {len(code):,} bytes, on the compiler's thread"
@@ -81,12 +81,12 @@ def runtime_code(name: str) -> bytes:
     return creation[creation.index(assemble("128 64 MSTORE"), 1) :]
 
 
-def request(code: bytes, landing: int) -> float:
-    """Return seconds until the region of one landing is compiled."""
+def request(code: bytes, jumpdest: int) -> float:
+    """Return seconds until the region of one jumpdest is compiled."""
     compiler = fresh_compiler()
     found = compiler.regions(code, RULES)
     start = process_time()
-    compiler.request(found, code, RULES, landing)
+    compiler.request(found, code, RULES, jumpdest)
     return process_time() - start
 
 
@@ -95,8 +95,8 @@ def whole(code: bytes) -> float:
     compiler = fresh_compiler()
     found = compiler.regions(code, RULES)
     start = process_time()
-    for landing in sorted(landings_of(code)):
-        compiler.request(found, code, RULES, landing)
+    for jumpdest in sorted(jumpdests_of(code)):
+        compiler.request(found, code, RULES, jumpdest)
     return process_time() - start
 
 
@@ -108,13 +108,13 @@ def fresh_compiler() -> RegionCompiler:
 def memory() -> tuple[float, float]:
     """Return MiB held by a compiled contract, and at the peak of compiling one. Needs a separate process."""
     code, compiler = runtime_code(LARGE), fresh_compiler()
-    for landing in landings_of(code):  # the compiler's state after its first module does not count
-        compiler.request(compiler.regions(code, RULES), code, RULES, landing)
+    for jumpdest in jumpdests_of(code):  # the compiler's state after its first module does not count
+        compiler.request(compiler.regions(code, RULES), code, RULES, jumpdest)
     before, highest = resident(), getrusage(RUSAGE_SELF).ru_maxrss * 1_024
     for copy in range(COPIES):
         own = code + bytes((copy,))
-        for landing in landings_of(code):
-            compiler.request(compiler.regions(own, RULES), own, RULES, landing)
+        for jumpdest in jumpdests_of(code):
+            compiler.request(compiler.regions(own, RULES), own, RULES, jumpdest)
     held = resident() - before
     peak = max(getrusage(RUSAGE_SELF).ru_maxrss * 1_024, highest) - max(before, resident())
     return held / COPIES / MEBIBYTE, max(0, peak) / MEBIBYTE

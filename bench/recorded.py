@@ -25,15 +25,15 @@ from typing import Any
 from bench.data import PROJECT
 
 RECORDS = Path(__file__).with_name("records")
-FEWEST = 10
+MIN_INPUTS = 10
 """Minimum number of inputs of a replay, which is otherwise one per cent of a run (and never more than the run)."""
 TOLERANCE = 0.1
 """Maximum difference between a stage's share of the inputs and the recorded share."""
-OLDEST = 200
+MAX_AGE = 200
 """Maximum number of commits since the one that a record was made with."""
 NOT_RUN = "NOT RUN: "
 """Prefix of a run's output if it cannot run here: no Rust, no official bundles."""
-EXECUTED = 1 / 3
+MIN_EXECUTED = 1 / 3
 """Minimum share of inputs that must reach the last stage; otherwise mostly rejections are tested."""
 
 
@@ -125,7 +125,7 @@ class RunRecord:
             *(
                 f"only {self.stages[stage]} of {self.count} inputs: {stage}"
                 for stage in last
-                if self.share(stage) < EXECUTED
+                if self.share(stage) < MIN_EXECUTED
             ),
             *("no bug was injected" for _ in range(not self.planted_defect)),
             *(
@@ -136,10 +136,17 @@ class RunRecord:
         ]
 
 
+def positive(text: str) -> int:
+    """Return a command line's number of inputs. Raises ArgumentTypeError below 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text:.40}' is not a number of inputs: expected a whole number, 1 or more")
+    return int(text)
+
+
 def options(description: str | None, count: int) -> argparse.ArgumentParser:
     """Return a parser with the options of every recorded run; `count` is the default number of inputs."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
-    parser.add_argument("--count", type=int, default=count, help=f"inputs; default: {count}")
+    parser.add_argument("--count", type=positive, default=count, help=f"inputs; default: {count}")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the record to a file, not to stdout")
     return parser
@@ -217,7 +224,7 @@ def replay(name: str) -> Iterator[str]:
 def replay_command(old: RunRecord, file: Path) -> list[str]:
     """Return the command of a record, shortened; with this interpreter."""
     first = old.slices[0].count if old.slices else old.count
-    return command_of(old, file, count=min(first, max(FEWEST, first // 100)), seed=old.seed)
+    return command_of(old, file, count=min(first, max(MIN_INPUTS, first // 100)), seed=old.seed)
 
 
 def command_of(record: RunRecord, file: Path, *, count: int, seed: int) -> list[str]:
@@ -242,8 +249,8 @@ def age_problems(record: RunRecord) -> Iterator[str]:
     newer = commits_since(record.commit)
     if newer is None:
         yield f"this repository has no commit {record.commit}: add a slice with `make slices`"
-    elif newer > OLDEST:
-        yield f"{newer} commits are newer, the limit is {OLDEST}: add a slice with `make slices`"
+    elif newer > MAX_AGE:
+        yield f"{newer} commits are newer, the limit is {MAX_AGE}: add a slice with `make slices`"
 
 
 def names_of_records() -> list[str]:

@@ -1,8 +1,8 @@
-"""A check of the decoded size of ABI-encoded data, made before decoding it.
+"""Limits the decoded size of ABI-encoded data before the data are decoded.
 
-Offsets may point anywhere, so values may share bytes: in 2 KB, each of ten lists can contain the same ten lists, eight
-levels deep, which are a hundred million numbers. Compilers do not produce such data. Only the size is checked here; the
-decoder checks that values are well-formed (`bridge.abi`). Source: the Solidity ABI specification.
+Offsets may point anywhere, so values may share bytes. For example, ten lists that each contain the same ten lists,
+eight levels deep, encode a hundred million numbers in 2 KB. Compilers do not produce such data. Only the size is
+checked here; the decoder checks that values are well-formed (`bridge.abi`). Source: the Solidity ABI specification.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-UNFOLDS: Final = 4
+MAX_UNFOLD_RATIO: Final = 4
 """Maximum ratio of the decoded size to the size of the data; small overlaps are harmless."""
 
 _WORD: Final = 32
@@ -33,7 +33,7 @@ class _Shape:
 
 def check_unfolding(items: Sequence[Mapping[str, Any]], data: bytes) -> None:
     """Raise ValueError if ABI items exceed their data, or are much larger than it when decoded."""
-    walk = _Walk(data, UNFOLDS * len(data))
+    walk = _Walk(data, MAX_UNFOLD_RATIO * len(data))
     walk.parts([_shape(item["type"], item) for item in items], 0)
 
 
@@ -99,4 +99,4 @@ class _Walk:
             raise ValueError(f"{count} bytes at offset {at} exceed the {len(self._data)} bytes of data")
         self._remaining -= count
         if self._remaining < 0:
-            raise ValueError(f"overlapping values: the decoded size exceeds {UNFOLDS} times the data")
+            raise ValueError(f"overlapping values: the decoded size exceeds {MAX_UNFOLD_RATIO} times the data")

@@ -21,7 +21,7 @@ EthAddress = NewType("EthAddress", bytes)
 
 ETH_ADDRESS_LENGTH = 20
 ZERO_ADDRESS = EthAddress(bytes(ETH_ADDRESS_LENGTH))
-MASK = b"\xff" + bytes(11)
+MASKED_ID_PREFIX = b"\xff" + bytes(11)
 """First bytes of a masked ID."""
 _F410 = encode_uleb128(EAM_NAMESPACE)
 """Start of the payload of an f410 address."""
@@ -48,12 +48,12 @@ def masked_id(actor: int) -> EthAddress:
     """Return the masked ID of an actor."""
     if not 0 <= actor <= _MAX_NONCE:
         raise AddressError(f"actor ID {actor} is out of range (0 to 2^64 - 1)")
-    return EthAddress(MASK + actor.to_bytes(8, "big"))
+    return EthAddress(MASKED_ID_PREFIX + actor.to_bytes(8, "big"))
 
 
 def unmask_id(address: bytes) -> ActorID | None:
     """Return the actor ID in a masked ID, or None for any other address."""
-    if address[:12] != MASK:
+    if address[:12] != MASKED_ID_PREFIX:
         return None
     return ActorID(int.from_bytes(address[12:], "big"))
 

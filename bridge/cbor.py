@@ -88,13 +88,13 @@ class CborReader:
 
     def _peek(self) -> int:
         if self._at >= len(self._data):
-            raise ParamsError("value is cut short")
+            raise ParamsError("the value is truncated")
         return self._data[self._at]
 
     def _take(self, length: int) -> bytes:
         content = self._data[self._at : self._at + length]
         if len(content) != length:
-            raise ParamsError("value is cut short")
+            raise ParamsError("the value is truncated")
         self._at += length
         return content
 

@@ -119,7 +119,7 @@ def _decode(data: bytes, transient_field: bool | None) -> EvmState:
 
 def _pair(value: object) -> tuple[object, object]:
     if not isinstance(value, list) or len(value) != 2:
-        raise CodecError("expected a tuple of two in a contract's state")
+        raise CodecError(f"expected a list of two items in a contract's state, found {value!r:.100}")
     return value[0], value[1]
 
 

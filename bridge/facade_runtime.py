@@ -1,6 +1,6 @@
-"""The ABI facade: plain Solidity calls of built-in actors. Off by default, since the real network has no such feature.
+"""The ABI facade: plain Solidity calls to built-in actors. Off by default, since no Filecoin network has this feature.
 
-    offer_facade(machine)     # or Network(facade=True), `hypervisor node --abi-facade`
+    enable_facade(machine)     # or Network(facade=True), `hypervisor node --abi-facade`
 
 It wraps the native runtime. A call of InvokeEVM, which contracts and Ethereum transactions use for all calls, is
 translated to a call of the method with its selector, in the same frame and from the same caller, with the same value,
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 PRICE_PER_BYTE: Final = 350_000
 """Milligas per byte of ABI read or written, equal to the official EVM actor's cost of encoding a byte of CBOR."""
 
-_TAKES_ANYTHING: Final = ("account",)
+_ACCEPTS_ANY_CALLDATA: Final = ("account",)
 
 
-def offer_facade(machine: Hypervisor) -> None:
-    """Enable plain Solidity calls of built-in actors on a machine and its forks."""
+def enable_facade(machine: Hypervisor) -> None:
+    """Enable plain Solidity calls to built-in actors on a machine and its forks."""
     machine.registry.wrap(NATIVE, FacadeRuntime)
 
 
 class FacadeRuntime:
     """The native runtime wrapped by the facade. It has no state."""
 
-    def __init__(self, behind: Runtime) -> None:
-        self._behind = behind
+    def __init__(self, inner: Runtime) -> None:
+        self._inner = inner
 
     def prepare(
         self,
@@ -54,21 +54,21 @@ class FacadeRuntime:
         features: Collection[str] | None = None,
         services: InstallServices | None = None,
     ) -> None:
-        self._behind.prepare(modules, features, services)
+        self._inner.prepare(modules, features, services)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        return self._behind.upgrade(kernel, code, params, info)
+        return self._inner.upgrade(kernel, code, params, info)
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run a method of a native actor, translating calls of functions of its interface."""
         if kernel.context.method != INVOKE_EVM:
-            return self._behind.invoke(kernel, code, params)
+            return self._inner.invoke(kernel, code, params)
         name = kernel.machine.manifest.name_of(code) or ""
         functions = facade(name)
         calldata = _calldata(kernel.ipld.find(params)) if functions else b""
         function = functions.get(calldata[:SELECTOR])
-        if not calldata or (function is None and name in _TAKES_ANYTHING):
-            return self._behind.invoke(kernel, code, params)
+        if not calldata or (function is None and name in _ACCEPTS_ANY_CALLDATA):
+            return self._inner.invoke(kernel, code, params)
         try:
             if function is None:
                 raise FacadeRefusal(
@@ -89,7 +89,7 @@ class FacadeRuntime:
         params = function.params(calldata)
         inner = Kernel(kernel.calls, replace(kernel.context, method=function.method))
         kernel.debug_log(f"{function.signature} is method {function.method}")
-        outcome = self._behind.invoke(inner, code, inner.ipld.create(CBOR, params) if params else NO_BLOCK)
+        outcome = self._inner.invoke(inner, code, inner.ipld.create(CBOR, params) if params else NO_BLOCK)
         try:
             block = inner.ipld.find(outcome.block)
         except SyscallError:

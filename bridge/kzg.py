@@ -194,7 +194,7 @@ def _point(data: bytes) -> G1Point:
         point = G1Point.from_compressed_bytes(data)
     except ValueError:
         point = None
-    if point is None or bytes(point.to_compressed_bytes()) != data:  # arkworks takes any bits behind infinity's flag
+    if point is None or bytes(point.to_compressed_bytes()) != data:  # arkworks accepts any bits after the infinity flag
         raise KzgError(f"0x{data.hex()} is not the compressed form of a point of the group")
     return point
 

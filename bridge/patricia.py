@@ -88,7 +88,7 @@ MAX_NODE: Final = 1024
 MAX_NODES: Final = 65
 """Maximum number of nodes of a proof: one for each nibble of a hashed key, and a leaf."""
 _NO_NODE: Final = b"\x80"
-"""The encoding of an empty trie, which some nodes give as its proof."""
+"""The encoding of an empty trie, which some nodes return as its proof."""
 
 
 class InvalidProof(ValueError):

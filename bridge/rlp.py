@@ -112,7 +112,7 @@ def _head(offset: int, length: int) -> bytes:
 def _item(data: bytes, at: int, end: int, depth: int) -> tuple[Item, int]:
     """Return the item at a position before `end`, and the position after it."""
     if at >= end:
-        raise RlpError("the item is cut short")
+        raise RlpError("the item is truncated")
     first = data[at]
     if first < 0x80:
         return data[at : at + 1], at + 1
@@ -120,7 +120,7 @@ def _item(data: bytes, at: int, end: int, depth: int) -> tuple[Item, int]:
     start, stop = _extent(data, at, end, first - offset)
     if offset == 0x80:
         if stop - start == 1 and data[start] < 0x80:
-            raise RlpError("not canonical: a single byte below 0x80 has a head")
+            raise RlpError("not canonical: a single byte below 0x80 must not have a head")
         return data[start:stop], stop
     if depth == 0:
         raise RlpError(f"lists are nested deeper than {MAX_DEPTH} levels")
@@ -146,10 +146,10 @@ def _extent(data: bytes, at: int, end: int, length: int) -> tuple[int, int]:
         size = data[start : start + length - _SHORT]
         start += length - _SHORT
         if start > end:
-            raise RlpError("the item is cut short")
+            raise RlpError("the item is truncated")
         length = int.from_bytes(size, "big")
         if size[0] == 0 or length <= _SHORT:
             raise RlpError("not canonical: the length is not minimally encoded")
     if start + length > end:
-        raise RlpError("the item is cut short")
+        raise RlpError("the item is truncated")
     return start, start + length

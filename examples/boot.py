@@ -1,10 +1,10 @@
-"""Boots a network on this project's own built-in actors and one on the official ones, and does the same with both.
+"""Run the same steps on a network with this project's built-in actors and on one with the official actors.
 
     python examples/boot.py [--bundle CAR|vN] [--epochs N] [--sectors N]
 
-Each network begins at genesis and makes accounts, a multisig, a payment channel, a contract, a storage miner with a
-sector, a deal and a transfer of DataCap; then it lives for 1,000 epochs more, with cron and a block's reward in each.
-Each step prints the method, its exit code and its return value; the program ends with 1 where they differ.
+From genesis, each network creates accounts, a multisig, a payment channel, a contract, a storage miner with a sector, a
+deal, and a DataCap transfer. Then it mines 1,000 more epochs, with cron and a block reward in each. Each step prints
+the method, its exit code and its return value. The exit status is 1 if the networks differ.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ class Boot:
         self.alice, self.bob, self.carol, self.provider = network.accounts[:4]
 
     def steps(self, epochs: int, sectors: int) -> Iterator[Step]:
-        """All of it, in order."""
+        """Execute all steps in order, and yield each result."""
         yield from self.accounts()
         yield from self.multisig()
         yield from self.payment_channel()
         yield from self.contract()
         miner = self.network.create_miner(self.provider, sectors)
-        yield self.answer(f"storageminer, {sectors} sectors", [miner.id, *state_of(miner)])
+        yield self.value(f"storageminer, {sectors} sectors", [miner.id, *state_of(miner)])
         yield from self.deal(miner)
         yield from self.datacap(miner)
         self.network.mine(epochs)
-        yield self.answer(f"storageminer after {epochs} epochs", state_of(miner))
-        yield self.send("multisig.Propose after them", self.wallet, PROPOSE, self.payment(2))
-        yield self.answer("counter after them", self.network.contract(self.counter, self.artifact).call("number"))
+        yield self.value(f"storageminer after {epochs} epochs", state_of(miner))
+        yield self.send("multisig.Propose after mining", self.wallet, PROPOSE, self.payment(2))
+        yield self.value("counter after mining", self.network.contract(self.counter, self.artifact).call("number"))
 
     # --- the parts ----------------------------------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ class Boot:
         """Create an account by sending value to an unused f1 address."""
         self.newcomer = Account.from_key(bytes(31) + b"\x07")
         yield self.send("send to a new f1 address", self.newcomer.native, 0, value=FIL)
-        yield self.answer("its balance", self.network.balance(self.newcomer.native))
+        yield self.value("its balance", self.network.balance(self.newcomer.native))
 
     def multisig(self) -> Iterator[Step]:
         """Create a multisig with two signers and a threshold of two."""
@@ -87,7 +87,7 @@ class Boot:
         return encode([self.newcomer.native.to_bytes(), encode_bigint(amount * FIL), 0, b""])
 
     def payment_channel(self) -> Iterator[Step]:
-        """Bob redeems a voucher of Alice's."""
+        """Create a payment channel from Alice to Bob, redeem a voucher, and start the settlement."""
         parties = [self.alice.native.to_bytes(), self.bob.native.to_bytes()]
         step, channel = self.create("paymentchannel", parties, value=2 * FIL)
         yield step
@@ -98,19 +98,19 @@ class Boot:
         yield self.send("paymentchannel.Settle", channel, SETTLE_CHANNEL)
 
     def contract(self) -> Iterator[Step]:
-        """Solidity's bytecode, deployed and called."""
+        """Deploy and call a contract compiled from Solidity."""
         self.artifact = Artifact.load(HERE / "solidity" / "artifacts" / "Counter.json")
         deployed = self.network.send(None, 0, self.artifact.bytecode)
         yield receipt_step("eam.CreateExternal", deployed)
         assert deployed.contract_address is not None, "a contract has an address"
         self.counter = deployed.contract_address
-        yield self.answer("the contract's address", self.counter)
+        yield self.value("the contract's address", self.counter)
         counter = self.network.contract(self.counter, self.artifact)
         yield receipt_step("evm.InvokeEVM increment", counter.send("increment"))
-        yield self.answer("counter", counter.call("number"))
+        yield self.value("counter", counter.call("number"))
 
     def deal(self, miner: Miner) -> Iterator[Step]:
-        """Both sides pay in; the provider publishes what the client has signed."""
+        """Fund both parties' market balances, publish a deal that the client has signed, and read it."""
         client, provider = self.carol.native.to_bytes(), miner.address.to_bytes()
         for name, party, payer in (("client", client, self.carol), ("provider", provider, self.provider)):
             add = method_number("AddBalance")
@@ -125,11 +125,11 @@ class Boot:
             yield self.send(f"storagemarket.{name}", MARKET, method_number(name), encode(0))
 
     def datacap(self, miner: Miner) -> Iterator[Step]:
-        """A verified client gives DataCap to the registry, for a piece of the miner; not from nv29 on."""
+        """Allocate a verified client's DataCap to a piece; from nv29 on, granting DataCap must fail."""
         try:
             self.network.grant_datacap(self.bob.native, 4096)
-        except InvalidInput:  # the registry is frozen
-            yield self.answer("DataCap is granted", False)
+        except InvalidInput:  # the verified registry is frozen
+            yield self.value("DataCap is granted", False)
             return
         balance, client = method_number("Balance"), encode(self.bob.native.to_bytes())
         yield self.send("datacap.Balance", DATACAP, balance, client)
@@ -143,7 +143,7 @@ class Boot:
     # --- one step -----------------------------------------------------------------------------------------------
 
     def create(self, name: str, constructor: list[Any], value: int) -> tuple[Step, Address]:
-        """Let Init make an actor; the step, and the actor's address."""
+        """Create an actor through Init; return the step and the actor's robust address."""
         code = link(self.network.machine.manifest.code(name))
         step = self.send(f"init.Exec {name}", INIT, EXEC, encode([code, encode(constructor)]), value)
         return step, Address.from_bytes(decode(bytes.fromhex(step[2]))[0])
@@ -157,7 +157,7 @@ class Boot:
         value: int = 0,
         sender: Account | None = None,
     ) -> Step:
-        """A message of an account's native address (default: Alice's)."""
+        """Send a message from an account's native address (default: Alice's)."""
         try:
             receipt = self.network.send_native(
                 to, method, params, value=value, sender=sender or self.alice, gas_limit=5_000_000_000
@@ -167,13 +167,13 @@ class Boot:
         return receipt_step(name, receipt)
 
     @staticmethod
-    def answer(name: str, value: Any) -> Step:
-        """Something that was asked for without a message."""
-        return name, 0, encode(value).hex()
+    def value(name: str, found: Any) -> Step:
+        """Return a step for a value that was read without a message."""
+        return name, 0, encode(found).hex()
 
 
 def state_of(miner: Miner) -> list[Any]:
-    """Power, pledge and how each sector is."""
+    """Return the miner's power and pledge, and the status of each sector."""
     return [*miner.power(), miner.pledge(), [miner.sector(number).status for number in miner.sectors]]
 
 
@@ -182,14 +182,14 @@ def receipt_step(name: str, receipt: TransactionReceipt) -> Step:
 
 
 def official_bundle() -> str:
-    """A newer release that `hypervisor bundle` keeps, else the file of the test data, else the release's name."""
+    """Return a newer downloaded release, else the bundle file in the test data, else the name of the release."""
     file = DATA / "bundles" / f"{OFFICIAL}.car"
     newer = [name for name in downloaded_releases() if name > OFFICIAL and name.endswith("-devnet")]
     return newer[-1] if newer else str(file) if file.is_file() else OFFICIAL
 
 
 def boot(bundle: str, version: int | None, epochs: int, sectors: int) -> list[Step]:
-    """Boot one network, and print each step as it is done."""
+    """Execute all steps on a new network, and print each result."""
     steps = []
     with Network(bundle=bundle, network=version, clock=lambda: 1_700_000_000) as network:
         for name, exit_code, returned in Boot(network).steps(epochs, sectors):
@@ -199,22 +199,24 @@ def boot(bundle: str, version: int | None, epochs: int, sectors: int) -> list[St
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 if every step exited with 0 and is the same on both."""
+    """Return 0 if all steps succeed with equal results on both networks, else 1; 2 for an unreadable bundle."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--bundle", default=official_bundle(), help="the official actors (default: %(default)s)")
-    options.add_argument("--epochs", type=int, default=1000, help="how long both live then (default: %(default)s)")
+    options.add_argument(
+        "--epochs", type=int, default=1000, help="epochs to mine after the last step (default: %(default)s)"
+    )
     options.add_argument("--sectors", type=int, default=1, help="sectors of the miner (default: %(default)s)")
     chosen = options.parse_args(arguments)
     try:
-        manifest = Bundle.open(chosen.bundle).manifest  # before the first network lives a minute for nothing
+        manifest = Bundle.open(chosen.bundle).manifest  # fail before the first network runs for a minute
     except BundleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     actors = actors_version(manifest)
     row = None if actors is None else newest_with_actors(actors)
-    version, set_of_ours = (None, OWN) if actors is None or row is None else (row.number, own_bundle_for(actors) or OWN)
-    print("our own actors")
-    own = boot(set_of_ours, version, chosen.epochs, chosen.sectors)
+    version, own_bundle = (None, OWN) if actors is None or row is None else (row.number, own_bundle_for(actors) or OWN)
+    print("this project's actors")
+    own = boot(own_bundle, version, chosen.epochs, chosen.sectors)
     print(f"the official actors, {Path(chosen.bundle).name}")
     official = boot(chosen.bundle, version, chosen.epochs, chosen.sectors)
     different = [pair for pair in zip(own, official, strict=True) if pair[0] != pair[1]]

@@ -27,7 +27,7 @@ GAS_LIMIT = 5_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A transaction that failed: what the contract said, and each call that did not exit with 0, outermost first."""
+    """A failed transaction: the contract's error, its revert data, and the failed calls, outermost first."""
 
     reason: str
     data: bytes
@@ -38,12 +38,12 @@ Refused = Callable[..., Refusal]
 
 
 def official() -> Path | None:
-    """The official bundle: of the test data, or what `hypervisor bundle fetch` got, if there is either."""
+    """Return the official bundle from the test data or from `hypervisor bundle fetch`, or None."""
     return data_file(f"bundles/{OFFICIAL}.car") if fvm_data() is not None else downloaded_releases().get(OFFICIAL)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """On our own bundle, and on an official one where there is one."""
+    """Run tests with the fixture `chain` on this project's bundle, and on the official one if it is available."""
     if "chain" in metafunc.fixturenames:
         names = ["own bundle"] if official() is None else ["own bundle", "official bundle"]
         metafunc.parametrize("chain", names, indirect=True, scope="module")
@@ -51,14 +51,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def chain(request: pytest.FixtureRequest) -> Iterator[Network]:
-    """One network for a file of tests; what they need all is prepared on it once."""
+    """A network shared by the tests of a module."""
     with Network(bundle=None if request.param == "own bundle" else official()) as network:
         yield network
 
 
 @pytest.fixture
 def network(chain: Network) -> Iterator[Network]:
-    """The network as it was prepared: what a test did is taken back."""
+    """The shared network; the changes of each test are reverted."""
     before = chain.snapshot()
     yield chain
     chain.revert(before)
@@ -66,7 +66,7 @@ def network(chain: Network) -> Iterator[Network]:
 
 @pytest.fixture
 def refused(network: Network) -> Refused:
-    """`refused(contract, function, *arguments, value=0, sender=None)` for a transaction that must fail."""
+    """A function that sends a transaction, which must fail, and returns its `Refusal`."""
 
     def send(
         contract: Contract, function: str, *arguments: Any, value: int = 0, sender: Account | None = None
@@ -81,7 +81,7 @@ def refused(network: Network) -> Refused:
 
 
 def exits(calls: tuple[dict[str, Any], ...]) -> list[tuple[str, int]]:
-    """The kind of actor and the exit code of each call in a tree that did not exit with 0."""
+    """Return the actor type and exit code of each failed call in a call tree."""
     found = []
     for call in calls:
         if call["exitCode"]:
@@ -91,7 +91,7 @@ def exits(calls: tuple[dict[str, Any], ...]) -> list[tuple[str, int]]:
 
 
 def actor_id(network: Network, who: Account | Contract | Address) -> int:
-    """The number of an actor that is there already."""
+    """Return the ID of an existing actor."""
     address = who if isinstance(who, Address) else to_filecoin(who.address)
     found = network.machine.state_tree.lookup_id(address)
     assert found is not None
@@ -99,10 +99,10 @@ def actor_id(network: Network, who: Account | Contract | Address) -> int:
 
 
 def masked(actor: int) -> EthAddress:
-    """The address by which contracts know a native actor."""
+    """Return the masked ID of a native actor, its Ethereum address."""
     return EthAddress(masked_id(actor))
 
 
 def shown(address: EthAddress) -> str:
-    """An address as the arguments of errors have it."""
+    """Return an address as decoded errors print it."""
     return checksummed(address)

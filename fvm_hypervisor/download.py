@@ -56,7 +56,7 @@ def download(
     except HTTPError as error:
         error.close()
         if error.code != _NOT_SATISFIABLE or not have:
-            raise DownloadFailed(f"{url}: the server answers {error.code} {error.reason}") from None
+            raise DownloadFailed(f"{url}: the server responded with {error.code} {error.reason}") from None
         size = _number((error.headers.get("Content-Range") or "").rpartition("/")[2])
         if size != have:  # the partial file is not a prefix of the server's file
             part.unlink()

@@ -21,7 +21,7 @@ ARCHIVED_BLOCK: Final = (
 )
 ARCHIVED_CODE: Final = cid_of(ARCHIVED_BLOCK, RAW)
 ARCHIVED: Final = "archived"
-"""Name of the runtime, also shown in place of an archived actor's type."""
+"""Name of the runtime, which is also displayed as the type of archived actors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class Bundle:
             raise BundleError(f"{name} is not a readable CAR: {error}") from None
         for actor, code in zip(ACTOR_NAMES, manifest.codes, strict=True):
             if not store.has(code):
-                raise BundleError(f"{name} lacks the code of {actor} ({show(code)})")
+                raise BundleError(f"{name} has no code for {actor} ({show(code)})")
         return cls(reader.roots[0], manifest, blocks)
 
     @classmethod

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from fvm_hypervisor.builtin_actors.loader import bundle_record
-from fvm_hypervisor.builtin_actors.releases import DEFAULT_NETWORK, Release, release_elsewhere, releases
+from fvm_hypervisor.builtin_actors.releases import DEFAULT_NETWORK, Release, releases, unpinned_release
 from hypervisor.errors import BundleError
 from hypervisor.manifest import Manifest
 from hypervisor.user_files import user_folder
@@ -87,7 +87,7 @@ def _release(name: str, root: str) -> Release:
         parse_cid(root)
     except CidError as error:
         raise BundleError(f"the manifest root {root!r:.80} of {name} is not a CID: {error}") from None
-    return release_elsewhere(int(found[1]), found[2], root)
+    return unpinned_release(int(found[1]), found[2], root)
 
 
 def name_release(name: str, root: Cid) -> Release:

@@ -52,7 +52,7 @@ class LentCode:
     """True if SELFDESTRUCT pays out the account's balance; it never deletes the account."""
     delegate_calls: bool = True
     """True if DELEGATECALL of an account runs its delegate's code."""
-    hosted: tuple[int, bytes] | None = None
+    account_frame: tuple[int, bytes] | None = None
     """Depth of the frame in which a contract runs an account's code, and the account's address; None without one."""
 
 

@@ -13,7 +13,7 @@ Gas, written blocks and the count of created actors are not rolled back. Differe
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, Protocol
 
 from hypervisor.address import Address
@@ -46,6 +46,12 @@ _READ = 1
 _UPDATED = 2
 
 
+@lru_cache
+def _preloaded_levels(actors: frozenset[int]) -> dict[ActorID, int]:
+    """Return the access levels with which each message begins; they depend on the price list only."""
+    return dict.fromkeys(map(ActorID, sorted(actors)), _UPDATED)
+
+
 class AccessTracker:
     """Access level of each actor in a message: each actor's first lookup and first update are charged.
 
@@ -55,7 +61,7 @@ class AccessTracker:
 
     def __init__(self, prices: PriceList, origin: ActorID, receiver: ActorID | None) -> None:
         self._prices = prices
-        levels = dict.fromkeys((*map(ActorID, sorted(prices.preloaded_actors)), origin), _UPDATED)
+        levels = {**_preloaded_levels(prices.preloaded_actors), origin: _UPDATED}
         if receiver is not None:
             levels.setdefault(receiver, _READ)
         self._levels = UndoMap(levels)
@@ -189,7 +195,7 @@ class CallManager:
         self._access = AccessTracker(self.prices, origin.actor, receiver)
         upgrades = machine.context.network.rules.upgrades_actors
         self.call_stack: list[tuple[ActorID, bool]] | None = [] if upgrades else None
-        """Active actors, outermost first, each with whether its `upgrade` runs; only if actors can upgrade."""
+        """Active actors, outermost first, each with True if its `upgrade` runs. Recorded only if actors can upgrade."""
 
     # --- calls ------------------------------------------------------------------------------------------------
 
@@ -223,7 +229,7 @@ class CallManager:
         return result
 
     def used_by(self, result: CallResult | None, before: int) -> int:
-        """Return the milligas that traces report for a call that has just ended; `before` is the use at its start.
+        """Return the milligas that traces report for a call that has just ended; `before` is the gas used at its start.
 
         `result` is None if it raised an error. Rules may override this.
         """
@@ -425,7 +431,7 @@ class CallManager:
         """Create an actor with the ID that the init actor chose."""
         placeholder = self.machine.manifest.code("placeholder")
         if code == placeholder:
-            raise SyscallError(ErrorNumber.FORBIDDEN, "placeholders are created by sends only")
+            raise SyscallError(ErrorNumber.FORBIDDEN, "placeholders can only be created by a send")
         existing = self.get_actor(actor)
         if existing is None:
             self.gas.charge("OnCreateActor", self.prices.actor_create, self.prices.actor_create)

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from hypervisor.address import Address
+from hypervisor.names import FILECOIN
 from hypervisor.network_versions import LATEST, NetworkVersion
 from hypervisor.precompiles import PrecompileTable
 from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
 
 DEVNET_CHAIN_ID = 31_415_926
-FILECOIN: Final = "filecoin"
-"""Name of the machine's default set of rules."""
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)

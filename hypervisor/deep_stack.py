@@ -74,17 +74,15 @@ class ExecutionThread:
         _local.own = None  # a nested execution needs a separate stack
         self._end = interrupted
         try:
-            self._check()
+            if self._interrupted:
+                raise KeyboardInterrupt
             try:
                 return work()
             finally:
-                self._check()
+                if self._interrupted:
+                    raise KeyboardInterrupt
         finally:
             self._end, _local.own = None, self
-
-    def _check(self) -> None:
-        if self._interrupted:
-            raise KeyboardInterrupt
 
 
 class _ThreadLocal(threading.local):

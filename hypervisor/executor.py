@@ -186,7 +186,7 @@ class Executor:
         return sender
 
     def _preflight(self, message: Message, inclusion: int) -> ActorID:
-        """Run the checks in the network's order, prepay the gas and increment the nonce."""
+        """Run the checks in the network's order, buy the gas and increment the nonce."""
         base_fee = self._machine.context.base_fee
         needed = -(-inclusion // MILLIGAS_PER_GAS)
         if needed > message.gas_limit:
@@ -239,7 +239,9 @@ class Executor:
         try:
             if inclusion:
                 gas.charge("OnChainMessage", inclusion, inclusion - context.network.prices.message_compute)
-            params = _params_block(message) if message.params else None
+            # never DAG-CBOR, so links in the parameters are not reachable (a network rule)
+            codec = RAW if message.method == METHOD_SEND else CBOR
+            params = Block(codec, message.params) if message.params else None
             result = calls.send(Call(sender, message.to, message.method, params, message.value))
         except OutOfGas as error:
             return _failure(ExitCode.SYS_OUT_OF_GAS, gas.gas_used(), str(error))
@@ -247,7 +249,7 @@ class Executor:
             return _failure(refusal_exit(error.number), gas.gas_used(), error.message)
         except Fatal as error:
             return replace(_failure(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
-        data, codec = (result.block.data, result.block.codec) if result.block else (b"", None)
+        data, returned_codec = (result.block.data, result.block.codec) if result.block else (b"", None)
         receipt = Receipt(result.exit_code, data, gas.gas_used(), events_root(calls.events) if calls.events else None)
         return ApplyResult(
             receipt,
@@ -255,7 +257,7 @@ class Executor:
             tuple(calls.events),
             result.message,
             calls.backtrace.reason,
-            return_codec=codec,
+            return_codec=returned_codec,
         )
 
     # --- settlement -------------------------------------------------------------------------------------------
@@ -263,7 +265,7 @@ class Executor:
     def _settle(self, message: Message, sender: ActorID, result: ApplyResult) -> ApplyResult:
         """Burn, tip and refund the prepaid amount."""
         outputs = gas_outputs(
-            result.gas_used,
+            result.receipt.gas_used,
             message.gas_limit,
             self._machine.context.base_fee,
             message.gas_fee_cap,
@@ -279,8 +281,3 @@ class Executor:
 
 def _failure(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:
     return ApplyResult(Receipt(code, b"", gas_used), GasOutputs(), message=message)
-
-
-def _params_block(message: Message) -> Block:
-    """Return the parameters as a block, never DAG-CBOR, so links in them are not reachable (a network rule)."""
-    return Block(RAW if message.method == METHOD_SEND else CBOR, message.params)

@@ -1,4 +1,4 @@
-"""Features that ref-fvm has behind build flags and that no network has enabled.
+"""Features that ref-fvm implements behind build flags and that no network enables.
 
 A feature is a rule of `MachineRules` that an overlay enables, so folders record it and cache keys include it like any
 other change of rules. Source: ref-fvm fvm/Cargo.toml, features `m2-native` and `upgrade-actor`.
@@ -25,7 +25,7 @@ class Feature:
 
 
 INSTALLING: Final = "m2-native"
-"""The feature that needs an init actor of its own."""
+"""The feature that requires a modified init actor."""
 FEATURES: Final[Mapping[str, Feature]] = MappingProxyType(
     {
         feature.name: feature

@@ -62,7 +62,7 @@ class ChosenLab:
     lab: Lab
 
     @property
-    def given(self) -> tuple[str, ...]:
+    def arguments(self) -> tuple[str, ...]:
         """Further arguments of the lab's functions: its option, or none if the lab takes no option."""
         return (self.option,) if self.lab.option else ()
 
@@ -106,7 +106,7 @@ def lab_executor(machine: MachineState) -> Executor:
     rules: CallRules = FILECOIN_CALLS
     for chosen in labs_of(name):
         if chosen.lab.calls:
-            rules = resolve_name(chosen.lab.calls)(rules, *chosen.given)
+            rules = resolve_name(chosen.lab.calls)(rules, *chosen.arguments)
     return Executor(machine, rules)
 
 
@@ -114,7 +114,7 @@ def install_labs(machine: MachineState, rules: str) -> None:
     """Add the data of the labs enabled by a rules name to the state of a new network."""
     for chosen in labs_of(rules):
         if chosen.lab.genesis:
-            resolve_name(chosen.lab.genesis)(machine, *chosen.given)
+            resolve_name(chosen.lab.genesis)(machine, *chosen.arguments)
 
 
 def register_labs(machine: MachineState, rules: str) -> None:

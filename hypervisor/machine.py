@@ -23,16 +23,16 @@ from hypervisor.genesis import Genesis
 from hypervisor.machine_state import MachineSettings, MachineState
 from hypervisor.manifest import Manifest
 from hypervisor.message import Message, SignedMessage
+from hypervisor.names import OWN_EVM
 from hypervisor.opening import (
     IN_MEMORY,
-    OWN_EVM,
     check_bundle,
     choose_context,
     first_state,
     installed_codes,
-    learn_actors,
     load_overlay,
     open_store,
+    register_actors,
     registry_factory,
 )
 from hypervisor.overlay import Overlay
@@ -215,7 +215,7 @@ class Hypervisor(MachineState):
     ) -> Hypervisor:
         def shared(manifest: Manifest, store: BufferedStore) -> Registry:
             if manifest.data != self.manifest.data:  # an older root, before an upgrade
-                learn_actors(self.registry, manifest, store)
+                register_actors(self.registry, manifest, store)
             return self.registry
 
         settings = MachineSettings(

@@ -22,7 +22,7 @@ from hypervisor.interception import Interceptor
 from hypervisor.manifest import Manifest
 from hypervisor.migration import migrate_draft, migrate_state, migrates_draft
 from hypervisor.network_versions import NetworkVersion
-from hypervisor.opening import MACHINE, installed_record, learn_actors, machine_record
+from hypervisor.opening import MACHINE, installed_record, machine_record, register_actors
 from hypervisor.printed import PrintedAmount, PrintedCid
 from hypervisor.proofs import ProofVerifier, RefuseProofs
 from hypervisor.registry import Registry
@@ -137,7 +137,7 @@ class MachineState:
         return actor_log.code_name(self.manifest, self.base, code)
 
     def storage(self, address: Address) -> Storage:
-        """Return a view of the state of the actor behind an address, to read and to change.
+        """Return a view of the state of the actor at an address, to read and to change.
 
         `put` stages an object and returns its CID; an object that contains this CID links to it. `commit` replaces the
         state, which `head` names, by a staged object with all that it links to; objects that the state does not link to
@@ -269,7 +269,7 @@ class MachineState:
 
         actors = self.manifest if manifest is None else manifest
         if manifest is not None:
-            learn_actors(self.registry, manifest, self.store)
+            register_actors(self.registry, manifest, self.store)
             tree = self._tree(migrate_state(tree, self.manifest, manifest, before, network, epoch, streams, spilling))
         if migrates_draft(before.number, network):
             tree = self._tree(migrate_draft(tree, actors, network, epoch, spilling))
@@ -341,7 +341,7 @@ class MachineState:
     def _use(self, manifest: Manifest) -> None:
         """Switch to the actors of a manifest."""
         if manifest.data != self.manifest.data:
-            learn_actors(self.registry, manifest, self.store)
+            register_actors(self.registry, manifest, self.store)
             self.manifest = manifest
 
     def _hold(self, pending: Mapping[Cid, bytes]) -> None:

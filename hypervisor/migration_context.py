@@ -1,7 +1,7 @@
 """Context of one state migration: the tree, the actors' old code, and access to the fields of their states.
 
-A migration is a function `migrate(context)` in a module of its own, such as `hypervisor.migration_nv25`. It rewrites
-states and leaves the code CIDs, which `hypervisor.migration` replaces afterwards.
+A migration is a function `migrate(context)` in a separate module, such as `hypervisor.migration_nv25`. It rewrites
+states. `hypervisor.migration` then replaces the code CIDs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MALFORMED = (BlockNotFound, TreeNodeError, CodecError, LookupError, TypeError, 
 class MigrationContext:
     """Input of a migration to network version `version` at `epoch`, the last epoch with the old state.
 
-    `manifest` has the code CIDs of the tree's actors. `streams` replaces the network's own settings at version 29.
+    `manifest` has the code CIDs of the tree's actors. `streams` overrides the network's reward streams (version 29).
     """
 
     version: int

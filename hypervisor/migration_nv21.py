@@ -1,8 +1,7 @@
 """State migration from actors v11 to v12 at network version 21: new fields of sectors.
 
-A sector's info gets the epoch from which its power counts in place of the age of the sector that it replaced, and flags
-in place of a boolean. Infos are in the miner's sectors and in each deadline's snapshot. Source: forest
-`state_migration/nv21`.
+In a sector's info, the epoch from which its power counts replaces the age of the replaced sector, and flags replace a
+boolean. A miner's sectors and the snapshot of each deadline contain infos. Source: forest `state_migration/nv21`.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def migrate(context: MigrationContext) -> None:
 
 
 def deadlines_rewriter(context: MigrationContext, change: Callable[[list[Any]], list[Any]]) -> Callable[[Any], Any]:
-    """Return a function from the link to a miner's deadlines to that of a copy, in which `change` replaced each one."""
+    """Return a function that copies a miner's deadlines with `change` applied to each, and returns the new link."""
 
     @lru_cache(_CACHED)
     def deadline(cid: Cid) -> Cid:
@@ -71,7 +70,7 @@ def deadlines_rewriter(context: MigrationContext, change: Callable[[list[Any]], 
 def _sector(field: str, info: Any) -> list[Any]:
     new = tuple_of(info, field, SECTOR_FIELDS).copy()
     activation, replaced_age = info[_ACTIVATION], info[_REPLACED_AGE]
-    new[_REPLACED_AGE] = activation  # from now on the epoch from which the sector's power counts
+    new[_REPLACED_AGE] = activation  # the field now holds the epoch from which the sector's power counts
     if info[_KEY] is not None:
         new[_ACTIVATION] = activation - replaced_age
     new[_SIMPLE_QA_POWER] = int(info[_SIMPLE_QA_POWER])

@@ -11,11 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from hypervisor.bundle import Bundle, runtime_marker
-from hypervisor.context import FILECOIN, MachineContext
+from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.features import features_of, with_features
 from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.manifest import Manifest
+from hypervisor.names import AUTO, FILECOIN, OFFICIAL_EVM, OWN_EVM
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
 from hypervisor.overlay import Overlay
 from hypervisor.registry import Registry
@@ -29,10 +30,6 @@ from store.memory import MemoryStore
 from store.roots import INSTALLED
 
 IN_MEMORY = ":memory:"
-AUTO = "auto"
-OWN_EVM = "fast"
-"""Default engine among this project's own."""
-OFFICIAL_EVM = "official"
 EVM_ENGINES = ("py-evm", "fast", "fast:interpret", "fast:compile", "both", OFFICIAL_EVM, AUTO)
 MACHINE = b"machine"
 _INSTALLS = b"install_actor"
@@ -127,10 +124,11 @@ def check_same_overlay(recorded: Overlay | None, named: Overlay | None) -> None:
             "another folder"
         )
     if recorded.draft is not None:
-        changed = named is not None and named.name == recorded.name
+        other = "but none was given" if named is None else f"not with {named}"
+        if named is not None and named.name == recorded.name:
+            other = f"and its file or its migration has changed: {named}"
         raise InvalidInput(
-            f"the folder's states were made with the draft nv{recorded.draft.number}, {recorded}, "
-            f"{f'and its file or its migration has changed: {named}' if changed else 'but it was not given'}: pass the "
+            f"the folder's states were made with the draft nv{recorded.draft.number}, {recorded}, {other}: pass the "
             "same one (--network FILE.toml), or use another folder"
         )
     other = "but none was given" if named is None else f"not with {named}"
@@ -207,7 +205,7 @@ def registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest
     return build
 
 
-def learn_actors(registry: Registry, manifest: Manifest, store: Blockstore) -> None:
+def register_actors(registry: Registry, manifest: Manifest, store: Blockstore) -> None:
     """Register another bundle's actors in a registry. Raises InvalidInput if no engine can run contracts."""
     _, names = _runtimes(registry.options.get("evm", AUTO), manifest, store)
     for code, name in names.items():

@@ -150,7 +150,7 @@ class ParallelBlock:
         self._machine, self._messages, self._parallel = machine, messages, parallel
         self._owners: dict[int, _Worker] = {}
         self._collects_again = False
-        self._began, self._begun = monotonic(), machine.state_tree.flushed_root
+        self._started, self._base_root = monotonic(), machine.state_tree.flushed_root
         self._lost = 0.0
         """Seconds spent waiting for workers; unless adaptive, of those that returned no result."""
         self._measured, self._measured_at = 0.0, 0
@@ -193,7 +193,7 @@ class ParallelBlock:
     def _start_workers(self, first: int) -> None:
         takes_part = self._parallel.takes_part
         shares = shares_of(self._messages[first:], self._parallel.workers - (not takes_part))[takes_part:]
-        self._began, self._begun = monotonic(), self._machine.state_tree.flushed_root
+        self._started, self._base_root = monotonic(), self._machine.state_tree.flushed_root
         self._collects_again = gc.isenabled()
         gc.disable()  # a collection writes to all objects, which would copy the shared pages
         try:
@@ -219,7 +219,7 @@ class ParallelBlock:
                 undo.callback(os.close, read)
                 undo.callback(os.close, write)
                 process = _fork()
-            except OSError:  # no more files or processes: execute the messages here
+            except OSError:  # no files or processes are available: execute the messages here
                 return
             undo.pop_all()  # owned by the worker from here on
         if process == 0:
@@ -239,7 +239,7 @@ class ParallelBlock:
         done = self._done(worker, number)
         self._machine.store.put_many((Cid(cid), data) for cid, data in worker.blocks())
         if done is not None:
-            conflict = conflict_of(number, self._machine.state_tree, self._begun, done.effects)
+            conflict = conflict_of(number, self._machine.state_tree, self._base_root, done.effects)
             if conflict is None:
                 return self._take(worker, done)
             worker.conflicts += 1
@@ -254,10 +254,10 @@ class ParallelBlock:
         """Return the result of a message that a worker executed, or None if there is none in time."""
         started = monotonic()
         if self._parallel.adaptive:  # a worker that is late gets ahead while this process executes the message
-            done = worker.take_result(number, max(0.0, _MAX_WAIT_FRACTION * (started - self._began) - self._lost))
+            done = worker.take_result(number, max(0.0, _MAX_WAIT_FRACTION * (started - self._started) - self._lost))
             self._lost += monotonic() - started
             return done
-        done = worker.take_result(number, _MAX_WAIT_SECONDS + 2 * (started - self._began) - 3 * self._lost)
+        done = worker.take_result(number, _MAX_WAIT_SECONDS + 2 * (started - self._started) - 3 * self._lost)
         if done is None:
             self._lost += monotonic() - started
             worker.end()

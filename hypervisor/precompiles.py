@@ -1,4 +1,4 @@
-"""User-defined precompiles: a function or a WASM module at an address, called by contracts like SHA-256.
+"""User-defined precompiles: a Python function or a WASM module at an address, called like a built-in precompile.
 
 Defines a precompile and the table in a machine's context. `hypervisor.precompile_registration` finds registered ones
 and installs them on a machine; the EVM runtime charges for and runs them.
@@ -65,8 +65,8 @@ class Precompile:
         if not isinstance(self.signature, str):
             raise InvalidInput(f"{label}: {self.signature!r:.80} is not a signature: expected name(types)(types)")
         if (self.function is None) == (not self.module):
-            found = "both" if self.module else "none"
-            raise InvalidInput(f"{label} needs either a function or a WASM module, not {found}")
+            found = "both" if self.module else "neither"
+            raise InvalidInput(f"{label} needs a function or a WASM module, but has {found}: pass exactly one of them")
         if self.function is not None and not callable(self.function):
             raise InvalidInput(f"{label}: {self.function!r:.80} is not a function of the calldata")
         if len(self.module) > MAX_MODULE_BYTES:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pkgutil import resolve_name
 from typing import Protocol
 
-from hypervisor.context import FILECOIN, MachineContext
+from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.features import features_of
@@ -20,8 +20,7 @@ from hypervisor.installed import INSTALL_AGAIN, registered
 from hypervisor.labs import PREFIX, labs_of, rules_with_labs
 from hypervisor.machine_state import MachineState
 from hypervisor.message import Message
-
-ENTRY_POINT_GROUP = "hypervisor.rules"
+from hypervisor.names import ENTRY_POINT_GROUP, FILECOIN, rule_names
 
 
 class MessageExecutor(Protocol):
@@ -41,16 +40,11 @@ class RuleSet:
     machine: str
     """An `ExecutorFactory` for machines."""
     network: str
-    """A factory for the rules of a network (`localnet.rules.installed`); not used by a machine alone."""
+    """A factory for the rules of a network (`localnet.rules.installed`); not used by a machine without a network."""
     takes_features: bool = False
     """True if the machine may have features of ref-fvm (`hypervisor.features`), which extend Filecoin's rules."""
     takes_labs: bool = False
     """True if the name continues with labs (`hypervisor.labs`), passed to `network` as third argument."""
-
-
-def rule_names() -> tuple[str, ...]:
-    """Return the names of the installed sets of rules, the built-in one first."""
-    return tuple(sorted(registered(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))
 
 
 @lru_cache

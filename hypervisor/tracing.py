@@ -295,7 +295,7 @@ class PausingTracer(StepTracer, Protocol):
         after a call is never skipped.
         """
 
-    def left(self, number: int, counter: int, /) -> None:
+    def frame_stopped(self, number: int, counter: int, /) -> None:
         """Receive the count and last program counter of a frame's instructions when it ends or makes a call."""
 
 

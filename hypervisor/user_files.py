@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 from hypervisor.errors import InvalidInput
 
+MAX_ARTIFACT_BYTES: Final = 16 << 20
+"""Maximum size of a compiled contract's JSON file."""
 _FOLDER: Final = "fvm-hypervisor"
 _LIBRARY: Final = {"data": "Application Support", "cache": "Caches"}
 _XDG: Final = {"data": ("XDG_DATA_HOME", ".local/share"), "cache": ("XDG_CACHE_HOME", ".cache")}
@@ -42,7 +44,10 @@ def read_bounded(path: Path, limit: int, what: str, kind: type[InvalidInput] = I
 
 
 def path_inside(folder: Path, file: str, where: str) -> Path:
-    """Return the path of a file that a user's file names, which must be in `folder`. Raises InvalidInput."""
+    """Return the resolved path of `file`, a name in a user's file. `where` is the name of the field in error texts.
+
+    Raises InvalidInput if the path is outside of `folder`.
+    """
     try:
         path = (folder / file).resolve()
         is_inside = path.is_relative_to(folder.resolve())
@@ -54,7 +59,7 @@ def path_inside(folder: Path, file: str, where: str) -> Path:
 
 
 def check_output(path: Path | None, what: str) -> None:
-    """Raise InvalidInput unless a file can be written at `path`, to report this before the work is done.
+    """Raise InvalidInput unless a file can be written at `path`; called before the work whose result it will hold.
 
     None is an output that was not requested.
     """
@@ -63,7 +68,7 @@ def check_output(path: Path | None, what: str) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise InvalidInput(
-            f"there is no folder {path.parent} to write {what} {path.name} to: create it, or pass another"
+            f"the folder {path.parent} for {what} {path.name} does not exist: create it, or pass another path"
         )
     if path.is_dir():
         raise InvalidInput(f"{what} {path} is a folder: pass a file")

@@ -57,15 +57,7 @@ __all__ = [
 ]
 
 
-_RENAMED = {"Beginning": "GenesisOptions"}  # until 0.3
-
-
 def __getattr__(name: str) -> object:
-    if name in _RENAMED:
-        from warnings import warn
-
-        warn(f"localnet.{name} is now localnet.{_RENAMED[name]}", DeprecationWarning, stacklevel=2)
-        name = _RENAMED[name]
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'localnet' has no attribute '{name}'")

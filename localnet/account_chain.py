@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+from warnings import warn
 
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, to_filecoin
@@ -88,10 +89,15 @@ class AccountChain(DevelopmentChain):
         """Registered contract interfaces."""
         return tuple(self._interfaces.known.values())
 
-    def know_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
+    def register_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
         """Register the interface of a contract for traces, unless the maximum number is reached."""
         named = NamedInterface(name or "contract", interface, f"0x{address.hex()}")
         self._interfaces.add(EthAddress(bytes(address)), named)
+
+    def know_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
+        """Call `register_contract` (deprecated alias)."""
+        warn("Network.know_contract is now Network.register_contract, until 0.3.0", DeprecationWarning, stacklevel=2)
+        self.register_contract(address, interface, name)
 
     @cached_property
     def _interfaces(self) -> StoredInterfaces:
@@ -122,7 +128,7 @@ class AccountChain(DevelopmentChain):
         account = sender if isinstance(sender, Account) else self.account(request.sender)
         address = to_filecoin(request.sender)
         gas_limit = self.gas_limit(request) if gas_limit is None else _gas(gas_limit)
-        premium, is_dynamic = self.usual_premium, DYNAMIC_FEE in self.rules.features.transaction_types
+        premium, is_dynamic = self.default_premium, DYNAMIC_FEE in self.rules.features.transaction_types
         fee = 2 * self.base_fee + premium
         transaction = Transaction(
             type=DYNAMIC_FEE if is_dynamic else LEGACY,
@@ -156,7 +162,7 @@ class AccountChain(DevelopmentChain):
         """
         sender = sender or self.accounts[0]
         from_ = sender.native if isinstance(sender, Account) else filecoin_address(sender)
-        premium = self.usual_premium
+        premium = self.default_premium
         message = Message(
             filecoin_address(to),
             from_,
@@ -264,7 +270,7 @@ class AccountChain(DevelopmentChain):
         """Return the value at a path of actors, fields and entries, named as in the actors' schemas.
 
         Example: `network.inspect("f04/state/claims")`. Maps and lists show at most `most` entries. Raises
-        NothingAtPath, InvalidInput.
+        PathNotFound, InvalidInput.
         """
         from localnet.state.actor_interfaces import StoredSchemas
         from localnet.state.inspected import InspectedState

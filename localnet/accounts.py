@@ -17,10 +17,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, to_filecoin
 from bridge.printed_address import PrintedAddress
 from bridge.transactions import Authorization, SignedTransaction, Transaction, key_address
 from hypervisor.address import Address
+from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import secp256k1_public_key, sign_secp256k1
@@ -95,8 +96,12 @@ class Account:
     def sign_authorization(self, delegate: EthAddress, nonce: int, chain_id: int) -> Authorization:
         """Sign an EIP-7702 authorization to run the delegate's code.
 
-        The zero address revokes it; chain ID 0 means any chain.
+        The zero address revokes it; chain ID 0 means any chain. Raises InvalidInput for a value out of range.
         """
+        if len(octets(delegate, "a delegate's address")) != ETH_ADDRESS_LENGTH:
+            raise InvalidInput(f"a delegate's address has {ETH_ADDRESS_LENGTH} bytes, not {len(delegate)}")
+        whole_number(nonce, "a nonce", 0, (1 << 64) - 1)
+        whole_number(chain_id, "a chain id", 0, (1 << 256) - 1)
         unsigned = Authorization(chain_id, delegate, nonce, 0, 0, 0)
         signature = self.sign_digest(unsigned.digest())
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")

@@ -133,7 +133,7 @@ class Console:
         """Ignore reverted blocks."""
         self._state = head.state
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Ignore pending transactions."""
 
     def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
@@ -151,7 +151,7 @@ class Console:
                 lambda explanations, limit: explanations.explain_estimate(head, request, limit),
             )
 
-    def called(
+    def call_completed(
         self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, run: float
     ) -> None:
         """Print the console output of a call or estimate that took `run` seconds, by executing it again.

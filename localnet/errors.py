@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.receipts import failure_text
 from hypervisor.errors import HypervisorError
-from localnet.ledger.call_tree import CallTree
-from localnet.ledger.records import TransactionReceipt
+
+if TYPE_CHECKING:
+    from localnet.ledger.call_tree import CallTree
+    from localnet.ledger.records import TransactionReceipt
 
 FailureText = Callable[[str | None], str]
 """Function that formats a failure; its argument is the decoded revert, or None to show the bytes."""
@@ -61,7 +63,7 @@ class TransactionRefused(NetworkError):
 
 
 class CallFailed(NetworkError):
-    """A call with a nonzero exit code. `data` is the revert data, `words` the machine's error message.
+    """A call with a nonzero exit code. `data` is the revert data, `error_message` the machine's message.
 
     The state is unchanged. `trace` is the call tree, from a new execution.
 
@@ -75,14 +77,19 @@ class CallFailed(NetworkError):
     (True, b'', FailedCall(exit EVM_CONTRACT_REVERTED, 1 calls))
     """
 
-    def __init__(self, exit_code: int, data: bytes, words: str, text: FailureText | None = None) -> None:
+    def __init__(self, exit_code: int, data: bytes, error_message: str, text: FailureText | None = None) -> None:
         """Create the error; `text` is its message (default: Lotus's wording)."""
-        self._text = text or partial(failure_text, exit_code, data, words)
+        self._text = text or partial(failure_text, exit_code, data, error_message)
         super().__init__(self._text(None))
         self.exit_code = exit_code
         self.data = data
-        self.words = words
+        self.error_message = error_message
         self.again: Callable[[CallFailed], CallTree] | None = None
+
+    @property
+    def words(self) -> str:
+        """Former name of `error_message`, until version 0.4."""
+        return self.error_message
 
     def name_revert(self, revert: str) -> None:
         """Replace the revert reason by its name in the contract's interface."""
@@ -120,9 +127,14 @@ class TransactionFailed(NetworkError):
         self._text = text
         super().__init__(text(None))
         self.receipt = receipt
-        self.words = receipt.words
+        self.error_message = receipt.error_message
         self.exit_code = receipt.exit_code
         self.data = receipt.return_data
+
+    @property
+    def words(self) -> str:
+        """Former name of `error_message`, until version 0.4."""
+        return self.error_message
 
     def name_revert(self, revert: str) -> None:
         """Replace the revert reason by its name in the contract's interface."""
@@ -145,14 +157,14 @@ class NodeError(HypervisorError):
     """Raised if a node does not respond, or responds with an error.
 
     `data` is the error's data, for a revert its bytes; `code` is the JSON-RPC error code. `answered` is True if a node
-    or a gateway in front of it responded; `words` is the node's message.
+    or a gateway in front of it responded; `node_message` is the node's message.
     """
 
     def __init__(
-        self, message: str, data: Any = None, *, code: Any = None, answered: bool = False, words: str = ""
+        self, message: str, data: Any = None, *, code: Any = None, answered: bool = False, node_message: str = ""
     ) -> None:
         super().__init__(message)
-        self.words = words or message
+        self.node_message = node_message or message
         self.data = data
         self.code = code
         self.answered = answered

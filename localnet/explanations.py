@@ -60,7 +60,7 @@ class Explanations:
         ran_out = receipt.exit_code == ExitCode.SYS_OUT_OF_GAS
         try:
             found = trace(self._network.chain, receipt, limit=limit)
-            ran_out = ran_out or (receipt.is_of_a_call and _called_end(found.calls) == ExitCode.SYS_OUT_OF_GAS)
+            ran_out = ran_out or (receipt.is_exit_of_call and _called_end(found.calls) == ExitCode.SYS_OUT_OF_GAS)
             calls, logged = without_logs(found.calls)
             lines = [f"  console.log: {line}" for line in logged]
             if not receipt.succeeded:

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from warnings import warn
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
@@ -64,11 +63,10 @@ class Network(AccountChain):
         Raises TypeError for an unknown setting, NodeError if a forked node does not respond, and the errors of
         `Hypervisor.open`. Raises InvalidInput for a value out of range, or one that contradicts the folder's settings.
         """
-        if "beginning" in options:
-            if "genesis" in options:
-                raise TypeError("genesis and its former name, beginning, exclude each other")
-            warn("Network(beginning=...) is now Network(genesis=...)", DeprecationWarning, stacklevel=2)
-            options["genesis"] = options.pop("beginning")
+        if not isinstance(path, str | Path):
+            raise InvalidInput(f"{path!r:.60} cannot be the folder of a network: expected a path or ':memory:'")
+        if not isinstance(settings, NetworkSettings | None):
+            raise InvalidInput(f"{settings!r:.60} cannot be the settings of a network: expected NetworkSettings")
         chosen = (settings or NetworkSettings()).with_options(options)
         opening = Opening.of(path, chosen)
         self._opening, chain_clock = opening, ChainClock(chosen.clock)
@@ -80,9 +78,9 @@ class Network(AccountChain):
                 self.close()
                 raise
         if chosen.facade:
-            from bridge.facade_runtime import offer_facade
+            from bridge.facade_runtime import enable_facade
 
-            offer_facade(self.chain.machine)
+            enable_facade(self.chain.machine)
         if chosen.precompiles:
             from localnet.contracts.registered_precompiles import offer_precompiles
 
@@ -94,10 +92,10 @@ class Network(AccountChain):
         self.chain.deferred = chosen.deferred
         if chosen.parallel != 1:
             from hypervisor.parallel import Parallel
-            from localnet.chain.side_by_side import SideBySide
+            from localnet.chain.parallel_candidates import ParallelCandidates
 
-            self.chain.start_block = partial(SideBySide.start, Parallel(chosen.parallel))
-        if self.chain.index.miners_to_come():
+            self.chain.start_block = partial(ParallelCandidates.start, Parallel(chosen.parallel))
+        if self.chain.index.planned_miners():
             from localnet.miners.miner import create_first_miners
 
             create_first_miners(self)
@@ -193,7 +191,7 @@ class Network(AccountChain):
 
     def _register_contract(self, address: EthAddress, artifact: Artifact) -> Contract:
         """Register a contract, whose interface traces then use."""
-        self.know_contract(address, artifact.interface, artifact.name)
+        self.register_contract(address, artifact.interface, artifact.name)
         return Contract(self, address, artifact.interface)
 
     @property

@@ -11,13 +11,13 @@ from bridge.ethereum_block import ETHEREUM
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle, runtime_marker
-from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
+from hypervisor.names import AUTO, FILECOIN, OFFICIAL_EVM, OWN_EVM
 from hypervisor.network_versions import NETWORK_VERSIONS, network_version
-from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, check_same_overlay, load_overlay, open_store
+from hypervisor.opening import IN_MEMORY, check_same_overlay, load_overlay, open_store
 from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
 from hypervisor.rules import canonical_rules
@@ -99,7 +99,7 @@ class Opening:
             undo.callback(store.close)
             if self.settings.read_only and index.head < 0:
                 raise InvalidInput(f"{self.path} holds no chain: omit read_only to create one there")
-            miners = self.settings.genesis.miners if index.head < 0 else index.miners_to_come()
+            miners = self.settings.genesis.miners if index.head < 0 else index.planned_miners()
             if len(miners) > len(self.accounts):
                 raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
             machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs, origin))
@@ -107,7 +107,7 @@ class Opening:
                 store.commit((), {}, miners_entries(miners))
             else:
                 self._check_accounts(machine)
-            ethereum, filecoin = _by_network(origin)
+            ethereum, filecoin = _split_origin(origin)
             if ethereum is not None:
                 self._attach(machine, index, ethereum)
             elif index.head < 0 and filecoin is not None:
@@ -140,7 +140,7 @@ class Opening:
         return chain
 
     def _open(self) -> tuple[Store, StateWindow]:
-        """Open the store behind the path, and its state window."""
+        """Open the store at the path, and its state window."""
         if str(self.path) == IN_MEMORY:
             if self.settings.read_only:
                 raise InvalidInput("read_only needs a folder: name one, or omit read_only")
@@ -171,12 +171,12 @@ class Opening:
 
     def _attach(self, machine: Hypervisor, index: ChainIndex, fork: EthereumFork) -> None:
         """Connect a machine to the accounts of a fork's node, and initialize a new network. Raises NodeError."""
-        from localnet.fork.node_client import naming_origin
+        from localnet.fork.node_client import as_unfit_node
 
         if index.head >= 0:
             resume_fork(machine, fork)
             return
-        with naming_origin():
+        with as_unfit_node():
             start_fork(machine, fork, self._funds)
         self._grant_datacap(machine)
         machine.advance(chain_id=fork.point.chain_id if self.settings.chain_id is None else self.settings.chain_id)
@@ -197,7 +197,7 @@ class Opening:
         and InvalidInput; the chain is then unchanged.
         """
         from localnet.fork.ethereum_fork import connect
-        from localnet.fork.node_client import naming_origin
+        from localnet.fork.node_client import as_unfit_node
 
         machine, remote = chain.machine, cast(RemoteStore, chain.machine.base)
         blocks = cast("AccountBlocks", remote.remote)
@@ -223,7 +223,7 @@ class Opening:
             return [(chain.first(headers, fork, timestamp), [])]
 
         try:
-            with naming_origin():
+            with as_unfit_node():
                 chain.restart(fork, begin)
         except BaseException:
             if fork is not None:
@@ -275,7 +275,7 @@ class Opening:
     ) -> Hypervisor:
         """Return the machine; a fork's has the rules of its original network, including labs."""
         network, evm, record = self.settings.version, self.settings.evm, index.network()
-        ethereum, filecoin = _by_network(origin)
+        ethereum, filecoin = _split_origin(origin)
         forked, hardfork = None if origin is None else ETHEREUM, self.settings.hardfork
         if ethereum is not None:
             hardfork = hardfork or ethereum.point.hardfork
@@ -299,8 +299,8 @@ class Opening:
         if record is not None:
             now = record.upgrades.version_at(index.head)
             name = None if self.settings.genesis == NOTHING_MORE else self.settings.genesis.name
+            check_same_overlay(record.overlay, self.overlay)  # first, since a draft also chooses the network version
             check_same(record, bundle, network, None if evm == AUTO else evm, name, now)
-            check_same_overlay(record.overlay, self.overlay)
             bundle, network = None, None
             if evm == AUTO:
                 evm = OFFICIAL_EVM if record.evm == OFFICIAL_EVM else OWN_EVM
@@ -365,7 +365,7 @@ def _check_gas_limit(limit: int, rules: NetworkRules) -> Gas:
     return Gas(whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, MAX_GAS_LIMIT))
 
 
-def _by_network(origin: Origin | EthereumFork | None) -> tuple[EthereumFork | None, Origin | None]:
+def _split_origin(origin: Origin | EthereumFork | None) -> tuple[EthereumFork | None, Origin | None]:
     """Return a fork of an Ethereum network, or one of a Filecoin network, or neither."""
     if origin is None:
         return None, None  # the code of forks is not loaded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.installed import INSTALL_AGAIN, registered
-from hypervisor.opening import AUTO
+from hypervisor.names import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile
 from hypervisor.proofs import ProofVerifier
@@ -102,13 +102,14 @@ class NetworkSettings:
     def with_options(self, options: dict[str, Any]) -> NetworkSettings:
         """Return these settings with some fields replaced, and with those of a draft's file if `network` is one.
 
-        Raises TypeError for an unknown name, and InvalidInput.
+        Raises TypeError for an unknown name, and InvalidInput for a value of the wrong type or an invalid draft.
         """
         known = [each.name for each in fields(self)]
         unknown = [name for name in options if name not in known]
         if unknown:
             raise TypeError(f"Network has no setting {unknown[0]!r}; expected one of {', '.join(known)}")
         changed = replace(self, **options)
+        _check_types(changed)
         return _under_draft(changed) if isinstance(changed.network, str | Path) else changed
 
     @property
@@ -117,6 +118,39 @@ class NetworkSettings:
         if isinstance(self.network, str | Path):
             raise InvalidInput(f"the draft {self.network} is not resolved: pass the settings to Network")
         return self.network
+
+
+_FILE: Final = (str, Path)
+_TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "bundle": ((Bundle, *_FILE), "a Bundle or the path of its CAR file"),
+    "network": ((int, *_FILE), "a network version or the path of a draft of one"),
+    "overlay": ((Overlay, *_FILE), "an Overlay or the path of its file"),
+    "rules": ((str,), "'filecoin', 'ethereum' or 'lab:NAME'"),
+    "hardfork": ((str,), "the name of a hardfork, as 'Osaka'"),
+    "evm": ((str,), "the name of an EVM engine, as 'auto'"),
+    "mnemonic": ((str,), "the words of a mnemonic"),
+    "derivation_path": ((str,), "a BIP-32 path, as \"m/44'/60'/0'/0\""),
+    "genesis": ((GenesisOptions,), "GenesisOptions"),
+    "upgrades": ((Mapping,), "a mapping of epochs to network versions"),
+    "streams": ((StreamSettings,), "StreamSettings, as returned by stream_settings"),
+    "precompiles": ((Iterable,), "a list of precompiles or their names"),
+    **dict.fromkeys(("bare", "deferred", "facade", "read_only", "actor_debugging"), ((bool,), "True or False")),
+}
+"""Accepted types of the settings that are not numbers, and their description; None is the default of some."""
+
+
+def _check_types(settings: NetworkSettings) -> None:
+    """Raise InvalidInput for a setting of the wrong type. Numbers are checked where they are used."""
+    for name, (types, expected) in _TYPES.items():
+        value = getattr(settings, name)
+        if not isinstance(value, types) and value is not None:
+            raise InvalidInput(f"the setting {name} cannot be {value!r:.60}: expected {expected}")
+    if not callable(settings.clock):
+        raise InvalidInput(f"the setting clock cannot be {settings.clock!r:.60}: expected a function, as time.time")
+    if isinstance(settings.fork, str):
+        raise InvalidInput("the setting fork cannot be text: Network.fork(url) forks the network of a node")
+    if isinstance(settings.precompiles, str):
+        raise InvalidInput(f"the setting precompiles cannot be text: expected a list, [{settings.precompiles!r:.60}]")
 
 
 def _under_draft(settings: NetworkSettings) -> NetworkSettings:

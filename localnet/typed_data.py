@@ -102,7 +102,7 @@ class _Structures:
             if len(names) < len(
                 self._types[name]
             ):  # otherwise each value would be hashed once per member, at every level
-                raise InvalidInput(f"typed data: two members of {name} have one name")
+                raise InvalidInput(f"typed data: two members of {name} have the same name")
             text = type_text(self._types, name).encode()
             self._written += len(text)
             if self._written > _MAX_ENCODED_BYTES:

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
-from store.codec import array_head, bytes_head, encode, link
-from store.nodes import changed_values, child_cid, link_bytes, load_value
+from store.codec import bytes_head, encode, link
+from store.nodes import changed_values, child_cid, load_value
 
 MAX_INDEX: Final = (1 << 64) - 2
 MAX_COUNT: Final = MAX_INDEX + 1
@@ -61,8 +61,13 @@ class Amt:
     def from_values(cls, store: Blockstore, values: Iterable[Any], bit_width: int = DEFAULT_BIT_WIDTH) -> Amt:
         """Return an array of `values` at the indices 0, 1, 2, ..., not yet flushed."""
         amt = cls(store, None, bit_width)
-        for index, value in enumerate(values):
-            amt.set(index, value)
+        level: list[Any] = list(values)
+        amt.count = len(level)
+        width = 1 << bit_width
+        while len(level) > width:
+            level = [_AmtNode(dict(enumerate(level[at : at + width])), None) for at in range(0, len(level), width)]
+            amt._height += 1
+        amt._root = _AmtNode(dict(enumerate(level)), None)
         return amt
 
     def get(self, index: int) -> Any | None:
@@ -287,16 +292,15 @@ class Amt:
 
     def _encode(self, node: _AmtNode, height: int, written: list[tuple[_AmtNode, Cid, bytes]]) -> bytes:
         bitmap = 0
-        items: list[bytes] = []
+        pointers: list[Any] = []
         for slot in sorted(node.slots):
             bitmap |= 1 << slot
             pointer = node.slots[slot]
             if height and type(pointer) is _AmtNode:
-                items.append(link_bytes(self._encode_child(pointer, height - 1, written)))
-            else:
-                items.append(encode(pointer))
+                pointer = link(self._encode_child(pointer, height - 1, written))
+            pointers.append(pointer)
         length = self._bitmap_length()
-        body = array_head(len(items)) + b"".join(items)
+        body = encode(pointers)
         lists = body + b"\x80" if height else b"\x80" + body
         return b"\x83" + bytes_head(length) + bitmap.to_bytes(length, "little") + lists
 

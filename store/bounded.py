@@ -1,4 +1,4 @@
-"""An in-memory store for long-running networks, which drops states that are no longer held.
+"""An in-memory store for long-running networks, which drops the blocks of states that are not held.
 
 Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
 block that a held state links to belongs to that state and is dropped with it. All other data is stored permanently in
@@ -72,7 +72,8 @@ class BoundedStore:
         """
         new = dict(blocks)  # consume the iterable first: if it raises, the store is unchanged
         with self._lock:
-            check_expected(self, expected)
+            if expected:
+                check_expected(self, expected)
             replaced: list[Cid] = []
             for key, value in metadata.items():
                 if self._metadata.get(key) != value:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from store.blockstore import Blockstore, SpillStore
-from store.cid import CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid
-from store.links import links_of, links_of_values, scanned_links
+from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid
+from store.links import links_of, links_of_values, scan_links
 from store.rewritten_block import RewrittenBlock
 from store.walk import state_codec, targets
 
@@ -54,7 +54,8 @@ class BufferedStore:
         may not contain (unsupported codec or hash) and CodecError for a malformed block.
         """
         found: dict[Cid, bytes] = {}
-        todo = [cid for cid in targets(root)[::-1] if state_codec(cid)]
+        is_usual = root.startswith(CBOR_CID_PREFIX) and len(root) == BLAKE2B_CID_LENGTH
+        todo = [root] if is_usual else [cid for cid in targets(root)[::-1] if state_codec(cid)]
         pending = self.pending
         while todo:
             cid = todo.pop()
@@ -63,9 +64,11 @@ class BufferedStore:
                 continue
             if type(data) is RewrittenBlock and data.before is not None and data.before not in pending:
                 links = links_of_values(data.fresh)
+            elif type(data) is RewrittenBlock:
+                links = links_of_values([data])
             else:
                 is_usual = cid.startswith(CBOR_CID_PREFIX)
-                links = scanned_links(data) if is_usual else links_of(data, state_codec(cid))
+                links = scan_links(data) if is_usual else links_of(data, state_codec(cid))
             found[cid] = data if type(data) is bytes else bytes(data)  # drop the rewrite information
             for link in reversed(links):
                 if link in pending:

@@ -74,10 +74,10 @@ def _version(folder: Path, file: Path) -> int:
         if found == marker(version):
             return version
     if found.startswith(_NAME):
-        theirs = found.removeprefix(_NAME).strip()
+        found_format = found.removeprefix(_NAME).strip()
         raise StoreFormatError(
-            f"{folder} is a store of {theirs}; this program reads formats {UPGRADABLE[0]} to {VERSION}: open it with "
-            "the program that wrote it, or a newer one"
+            f"{folder} is a store of {found_format}; this program reads formats {UPGRADABLE[0]} to {VERSION}: "
+            "open it with the program that wrote it, or a newer one"
         )
     raise StoreFormatError(f"{file} does not identify {folder} as a store of this program")
 

@@ -57,6 +57,7 @@ class _HamtNode:
 
 _Written = tuple[_HamtNode, Cid, bytes, list[Any]]
 """A node, its CID, its encoding and its encoded pointers."""
+_block_of: Final[Callable[[_Written], tuple[Cid, bytes]]] = itemgetter(1, 2)
 
 
 class Hamt:
@@ -125,7 +126,7 @@ class Hamt:
         """Write the changed nodes to the store, children first, and return the root CID."""
         written: list[_Written] = []
         root = self._encode(self._root, written)
-        self._store.put_many([(cid, data) for _, cid, data, _ in written])
+        self._store.put_many(map(_block_of, written))
         for node, cid, _, parts in written:
             node.cid, node.parts, node.changed = cid, parts, False
         return root

@@ -8,7 +8,9 @@ depth 0). Source: ref-fvm `ipld/kamt`; builtin-actors `evm/src/interpreter/syste
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import Any, Final
 
 from store.blockstore import Blockstore, TreeNodeError
@@ -36,6 +38,8 @@ _WORD_HEADS: Final = tuple(bytes_head(length) for length in range(33))
 """CBOR heads of words, by length in bytes."""
 _ENTRY_HEADS: Final = tuple(b"\xa1\x61v\x81\x82" + head for head in _WORD_HEADS)
 """Bytes that precede an entry's key, by its length."""
+_LENGTHS: Final = tuple(encode(length) for length in range(PATH_BITS))
+"""Encoded lengths of extensions, by length in bits."""
 _MAX_CHILD_START: Final = PATH_BITS - PATH_BITS % BIT_WIDTH
 """Number of path bits before the last, partial level: the maximum start of a child node."""
 
@@ -68,7 +72,7 @@ class _KamtNode:
 
 
 class _Link:
-    """A child node, or the CID of one not loaded yet, behind `length` path bits of value `path`."""
+    """A child node, or the CID of one not loaded yet, after `length` path bits of value `path`."""
 
     __slots__ = ("length", "path", "target")
 
@@ -80,6 +84,7 @@ class _Link:
 
 _Written = tuple[_KamtNode, Cid, bytes, list[bytes | None]]
 """A node, its CID, its encoding and its encoded pointers."""
+_block_of: Final[Callable[[_Written], tuple[Cid, bytes]]] = itemgetter(1, 2)
 
 
 class Kamt:
@@ -130,6 +135,29 @@ class Kamt:
         else:
             self._delete(self._root, 0, slot)
 
+    def set_all(self, slots: Iterable[tuple[int, int]]) -> bool:
+        """Set several slots, each named once, like `set`; return True if the content changed.
+
+        Slots that share a new node are written with it, instead of one by one.
+        """
+        writes: list[_Entry] = []
+        is_changed = False
+        for slot, value in slots:
+            if not 0 <= slot <= _MAX_KEY or not 0 <= value <= _MAX_KEY:
+                raise _no_word(value if 0 <= slot <= _MAX_KEY else slot)
+            if value:
+                writes.append((slot, value))
+            else:
+                is_changed |= self._delete(self._root, 0, slot)
+        if len(writes) == 1:
+            slot, value = writes[0]
+            if self.get(slot) == value:
+                return is_changed
+            self._insert(slot, value)
+            return True
+        writes.sort()
+        return self._merge(self._root, 0, writes) or is_changed
+
     def items(self, first: int = 0) -> Iterator[tuple[int, int]]:
         """Iterate over (slot, value) pairs of nonzero slots in ascending order, starting at slot `first`.
 
@@ -148,7 +176,7 @@ class Kamt:
         """Write the changed nodes to the store, children first, and return the root CID."""
         written: list[_Written] = []
         root = self._encode(self._root, written)
-        self._store.put_many([(cid, data) for _, cid, data, _ in written])
+        self._store.put_many(map(_block_of, written))
         for node, cid, _, parts in written:
             node.cid, node.changed, node.parts = cid, False, parts
         self.held += len(written)
@@ -181,6 +209,54 @@ class Kamt:
                 return
             target = pointer.target
             node = target if type(target) is _KamtNode else self._child(pointer, start)
+
+    def _merge(self, node: _KamtNode, start: int, entries: list[_Entry]) -> bool:
+        """Write sorted entries that share the first `start` path bits below a node; return True if one has changed."""
+        if not node.pointers:
+            _fill(node, start, entries)
+            node.changed = node.changed or bool(entries)
+            node.parts = None
+            return bool(entries)
+        is_changed = False
+        after = min(start + BIT_WIDTH, PATH_BITS)
+        shift, mask = PATH_BITS - after, (1 << (after - start)) - 1
+        groups: dict[int, list[_Entry]] = {}
+        for entry in entries:
+            groups.setdefault(1 << (entry[0] >> shift & mask), []).append(entry)
+        for bit, group in groups.items():
+            index = (node.bitfield & (bit - 1)).bit_count()
+            if not node.bitfield & bit:
+                node.bitfield |= bit
+                node.pointers.insert(index, group[0] if len(group) == 1 else _link_to(group, after))
+                if node.parts is not None:
+                    node.parts.insert(index, None)
+            elif not self._merge_pointer(node, index, after, group):
+                continue
+            node.touch(index)
+            is_changed = True
+        return is_changed
+
+    def _merge_pointer(self, node: _KamtNode, index: int, start: int, entries: list[_Entry]) -> bool:
+        """Write sorted entries below a pointer, whose path has `start` bits; return True if one has changed."""
+        pointer = node.pointers[index]
+        if type(pointer) is tuple:
+            if entries == [pointer]:
+                return False
+            for key, _ in entries:
+                if key == pointer[0]:
+                    break
+            else:
+                insort(entries, pointer)
+            node.pointers[index] = entries[0] if len(entries) == 1 else _link_to(entries, start)
+            return True
+        assert type(pointer) is _Link
+        end = start + pointer.length
+        for entry in entries:
+            if pointer.length and _bits(entry[0], end, pointer.length) != pointer.path:
+                node.pointers[index] = _split(pointer, entry, start)
+                self._merge_pointer(node, index, start, [other for other in entries if other is not entry])
+                return True
+        return self._merge(self._child(pointer, end), end, entries)
 
     def _delete(self, node: _KamtNode, start: int, key: int) -> bool:
         shift, bit = _step(key, start)
@@ -290,7 +366,7 @@ class Kamt:
         assert type(pointer) is _Link
         target = pointer.target
         cid = self._encode(target, written) if isinstance(target, _KamtNode) else target
-        return b"\xa1\x61l\x83" + link_bytes(cid) + encode(pointer.length) + _path_bytes(pointer)
+        return b"\xa1\x61l\x83" + link_bytes(cid) + _LENGTHS[pointer.length] + _path_bytes(pointer)
 
 
 def _set_bits(bitfield: int) -> Iterator[int]:
@@ -318,12 +394,53 @@ def _pair(first: _Entry | _Link, first_bit: int, second: _Entry | _Link, second_
     return _KamtNode(first_bit | second_bit, pointers, None)
 
 
+def _link_to(entries: list[_Entry], start: int) -> _Link:
+    """Return a link to a new node with several sorted entries, which share the first `start` path bits."""
+    key = entries[0][0]
+    end = _parting(key, entries[-1][0])
+    if end < start:
+        raise _misplaced(key)
+    node = _KamtNode(0, [], None)
+    _fill(node, end, entries)
+    return _Link(end - start, _bits(key, end, end - start), node)
+
+
+def _fill(node: _KamtNode, start: int, entries: list[_Entry]) -> None:
+    """Write sorted entries that share the first `start` path bits into an empty node, in one pass."""
+    nodes, starts, last = [node], [start], len(entries) - 1
+    for index, entry in enumerate(entries):
+        key = entry[0]
+        end = _parting(key, entries[index + 1][0]) if index < last else start
+        if end > starts[-1]:
+            nodes.append(_KamtNode(0, [], None))
+            starts.append(end)
+        top = nodes[-1]
+        top.bitfield |= _step(key, starts[-1])[1]
+        top.pointers.append(entry)
+        while starts[-1] > end:  # the nodes that the next entry does not belong to are complete
+            child, below = nodes.pop(), starts.pop()
+            if starts[-1] < end:
+                nodes.append(_KamtNode(0, [], None))
+                starts.append(end)
+            top = nodes[-1]
+            shift, bit = _step(key, starts[-1])
+            length = below - PATH_BITS + shift
+            top.bitfield |= bit
+            top.pointers.append(_Link(length, _bits(key, below, length), child))
+
+
+def _parting(left: int, right: int) -> int:
+    """Return the number of path bits up to the node in which two keys have different slots."""
+    common = PATH_BITS - (left ^ right).bit_length()
+    return common - common % BIT_WIDTH
+
+
 def _fork(old: _Entry, new: _Entry, start: int) -> _Link:
     """Return a link to a node with two entries that share a slot; its extension is their common path from `start`."""
     left = PATH_BITS - start
     common = left - ((old[0] ^ new[0]) & ((1 << left) - 1)).bit_length()
     if common == left:
-        raise KamtError(f"invalid KAMT: key {old[0]:#x} is stored under the wrong path")
+        raise _misplaced(old[0])
     length = common - common % BIT_WIDTH
     node = _pair(old, _step(old[0], start + length)[1], new, _step(new[0], start + length)[1])
     return _Link(length, _bits(new[0], start + length, length), node)
@@ -388,6 +505,10 @@ def _read_word(raw: Any) -> int:
 def _path_bytes(link: _Link) -> bytes:
     length = (link.length + 7) // 8
     return bytes_head(length) + (link.path << (-link.length % 8)).to_bytes(length, "big")
+
+
+def _misplaced(key: int) -> KamtError:
+    return KamtError(f"invalid KAMT: key {key:#x} is stored under the wrong path")
 
 
 def _no_word(number: int) -> ValueError:

@@ -43,14 +43,14 @@ def links_of(data: bytes, codec: int) -> list[Cid]:
     Sector commitments are omitted; identity CIDs are replaced by the links inside their digest. Only DAG-CBOR blocks
     have links. Raises CodecError if a DAG-CBOR block is malformed.
     """
-    return scanned_links(data) if codec == DAG_CBOR else []
+    return scan_links(data) if codec == DAG_CBOR else []
 
 
 def links_of_values(values: list[bytes]) -> list[Cid]:
     """Return the links of several encoded values, like `links_of` for a block."""
     data = b"".join(values)
-    # values encoded by us are valid CBOR: without the tag there is no link
-    return scanned_links(data, len(values)) if _LINK in data else []
+    # the values were encoded by this program, so they are valid CBOR: without the tag there is no link
+    return scan_links(data, len(values)) if _LINK in data else []
 
 
 def _step(first: int) -> tuple[int, int]:
@@ -72,8 +72,8 @@ STEPS: Final = tuple(_step(first) for first in range(256))
 """Result of `_step` for each first byte of a CBOR value."""
 
 
-def scanned_links(data: bytes, remaining: int = 1, inline: int = _MAX_INLINE) -> list[Cid]:
-    """Return the links of `remaining` DAG-CBOR values in a row, like `links_of`.
+def scan_links(data: bytes, remaining: int = 1, inline: int = _MAX_INLINE) -> list[Cid]:
+    """Return the links of `remaining` consecutive DAG-CBOR values, like `links_of`.
 
     `inline` is the number of identity CIDs that may still be nested.
     """
@@ -154,7 +154,7 @@ def _visit(data: bytes, at: int, links: list[Cid], inline: int) -> int:
         if parts.codec == DAG_CBOR:
             if inline == 0:
                 raise CodecError("identity CIDs nested too deeply")
-            links += scanned_links(parts.digest, inline=inline - 1)
+            links += scan_links(parts.digest, inline=inline - 1)
         return end
     links.append(cid)
     return end

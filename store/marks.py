@@ -1,7 +1,7 @@
-"""Marks of a garbage collection, stored in RocksDB beside the blocks so that a collection can be resumed.
+"""Marks of a garbage collection, stored in RocksDB with the blocks so that a collection can be resumed.
 
 A collection marks blocks, then sweeps unmarked ones. A block has one of two marks: MARK_BLOCK keeps the block itself,
-MARK_SUBTREE says that everything reachable from it is marked, too. The collector (`store.collector`) sets
+MARK_SUBTREE means that everything reachable from it is marked, too. The collector (`store.collector`) sets
 MARK_SUBTREE. A commit during a collection sets MARK_BLOCK on the blocks that it stores. When the sweep begins,
 everything reachable from the roots has MARK_SUBTREE; from then on, a commit that names a new root first marks
 everything reachable from it.

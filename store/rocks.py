@@ -93,11 +93,11 @@ class RocksStore:
     ) -> RocksStore:
         """Open the store in the folder `path`; an empty or missing folder becomes a new store.
 
-        Readers (`read_only`) can run beside the writer and see the store as of their opening. Without `sync`, commits
-        survive a crash of the process but not of the system. `statistics` enables `counter`. `recover` accepts the loss
-        of commits and continues at the last complete one. `cache` is in bytes.
+        Readers (`read_only`) can run at the same time as the writer, and see the store as of their opening. Without
+        `sync`, commits survive a crash of the process but not of the system. `statistics` enables `counter`. `recover`
+        accepts the loss of commits and continues at the last complete one. `cache` is in bytes.
 
-        Raises StoreLocked, StoreFormatError (another program's folder, or nothing to read), StoreCorrupt (also if
+        Raises StoreLocked, StoreFormatError (another program's folder, or an empty one to read), StoreCorrupt (also if
         acknowledged commits are missing), StoreReadOnly, StoreDenied, StoreFull and StoreIOError.
         """
         folder = Path(path)

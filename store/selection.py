@@ -81,7 +81,7 @@ class _SelectedNode:
 class _SelectorWalk:
     def __init__(self, store: Blockstore, limit: int, once: bool) -> None:
         self._store = store
-        self._left = limit
+        self._limit = self._left = limit
         self._followed: set[tuple[Cid, Selector]] | None = set() if once else None
 
     def walk(self, node: _SelectedNode, selector: Selector) -> Iterator[Visit]:
@@ -105,7 +105,7 @@ class _SelectorWalk:
     def _visit(self, node: _SelectedNode, selector: Selector, path: list[Segment]) -> Visit:
         self._left -= 1
         if self._left < 0:
-            raise SelectorError("the walk exceeds the maximum number of nodes")
+            raise SelectorError(f"the walk visits more than {self._limit:,} nodes: use a narrower selector")
         return Visit(tuple(path), None if node.layout is not None else node.value, selector)
 
     def _open(self, node: _SelectedNode, selector: Selector) -> tuple[_SelectedNode, Selector]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from store.cid import Cid
@@ -20,6 +20,9 @@ class StoredWords(Protocol):
 
     def set(self, slot: int, value: int) -> None:
         """Set the word of a slot."""
+
+    def set_all(self, slots: Iterable[tuple[int, int]]) -> bool:
+        """Set the words of several slots, each named once; return True if the content changed."""
 
     def items(self) -> Iterator[tuple[int, int]]:
         """Iterate over the slots known to be nonzero, with their words."""

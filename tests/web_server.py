@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -26,6 +28,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Discard the message."""
+
+
+def replying(reply: Callable[[Any], object]) -> AbstractContextManager[str]:
+    """Serve JSON: the reply to each posted request is `reply` of the decoded request."""
+
+    class Replying(Handler):
+        def do_POST(self) -> None:
+            self.answer(json.dumps(reply(json.loads(self.posted()))).encode())
+
+    return serving(Replying)
 
 
 @contextmanager

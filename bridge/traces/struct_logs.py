@@ -1,8 +1,8 @@
 """geth's struct logs: an object for each instruction of a transaction, in the format of the execution-apis.
 
-Implemented as a tracer that writes each instruction directly, so that a long transaction needs no more memory than its
-result. The tracer ends the execution when the result is complete. Gas is the engine's: under Filecoin's rules the
-budget derived from the message's gas (`bridge.gas`). Source: execution-apis opcode-tracer.yaml.
+A tracer writes each instruction directly to the result, so a long transaction needs no memory for events. It ends the
+execution when the result is complete. Gas is the engine's: under Filecoin's rules the budget derived from the message's
+gas (`bridge.gas`). Source: execution-apis opcode-tracer.yaml.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class _Frame:
 
 @dataclass(slots=True)
 class StructLogger:
-    """A tracer that collects struct logs. `room` is the number of characters that the log may still grow by.
+    """A tracer that collects struct logs. `remaining` is the number of characters that may still be logged.
 
     Ends the execution with LogLimitReached or LogTooLong, which propagate to the end of the message.
     """
 
     options: StructLogOptions
-    room: int
+    remaining: int
     logs: list[dict[str, Any]] = field(default_factory=list)
     _frames: list[_Frame] = field(default_factory=list)
     _storage: dict[ActorID | None, dict[str, str]] = field(default_factory=dict)
@@ -111,8 +111,8 @@ class StructLogger:
             size += 2 * len(step.return_data)
         if not options.disable_storage:
             size += self._write_storage(log, step, frame)
-        self.room -= size
-        if self.room < 0:
+        self.remaining -= size
+        if self.remaining < 0:
             raise LogTooLong(
                 f"the instruction log exceeds its maximum size at instruction {len(self.logs)}: set a limit"
             )

@@ -1,4 +1,4 @@
-"""A token with an FRC-46 and an ERC-20 face over one balance: each side's changes are seen by the other."""
+"""A token with an FRC-46 and an ERC-20 interface over one set of balances."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 @dataclass
 class Scene:
-    """The token; `owner` has it all, under its Ethereum address; `native` is an f1 account's holder."""
+    """A token whose supply belongs to `owner` at its Ethereum address; `native` is an account with an f1 address."""
 
     network: Network
     token: Contract
@@ -36,11 +36,11 @@ class Scene:
     native: Account
 
     def invoke(self, call: Call[R], sender: Account | None = None) -> R:
-        """A method of the native face, from a native account. The built-in DataCap token has the same methods."""
+        """Call an FRC-46 method from a native account. The built-in DataCap token has the same methods."""
         return self.network.invoke(self.token.address, call, sender=sender or self.native)
 
     def fails(self, call: Call[Any]) -> tuple[int, str]:
-        """Exit code and reason of a call of the native face that must fail."""
+        """Return the exit code and reason of an FRC-46 call, which must fail."""
         with pytest.raises(TransactionFailed) as failed:
             self.invoke(call)
         return failed.value.exit_code, self.token.reason(failed.value.data) if failed.value.data else ""
@@ -49,7 +49,7 @@ class Scene:
         return self.network.ask(self.token.address, datacap.balance(address))
 
     def give(self, to: Account, amount: int) -> None:
-        """Tokens for a native account, by the ERC-20 face."""
+        """Transfer tokens to a native account through the ERC-20 interface."""
         self.token.send("transfer", masked(actor_id(self.network, to.native)), amount, sender=self.owner)
 
 
@@ -59,7 +59,7 @@ def scene(network: Network) -> Scene:
     return Scene(network, network.deploy(HERE / "DualToken.json", SUPPLY), owner, native)
 
 
-def test_both_faces_tell_the_same_of_the_token(scene: Scene) -> None:
+def test_both_interfaces_report_the_same_metadata(scene: Scene) -> None:
     assert scene.invoke(datacap.name()) == scene.token.call("name") == "Dual Token"
     assert scene.invoke(datacap.symbol()) == scene.token.call("symbol") == "DUAL"
     assert scene.invoke(datacap.total_supply()) == scene.token.call("totalSupply") == SUPPLY
@@ -78,7 +78,7 @@ def test_tokens_sent_by_erc20_to_native_account_move_by_frc46(scene: Scene) -> N
     assert scene.token.call("balanceOf", to.address) == 0
 
 
-def test_one_actor_has_one_balance_whatever_it_is_called(scene: Scene) -> None:
+def test_one_actor_has_one_balance_under_all_its_addresses(scene: Scene) -> None:
     """Look up one balance by f410 address, actor ID and masked ID, through both the ERC-20 and the FRC-46 interface."""
     holder = scene.network.accounts[5]
     number = actor_id(scene.network, holder)
@@ -90,7 +90,7 @@ def test_one_actor_has_one_balance_whatever_it_is_called(scene: Scene) -> None:
     assert scene.token.call("allowance", scene.owner.address, holder.address) == 5
 
 
-def test_both_faces_make_the_same_event(scene: Scene) -> None:
+def test_frc46_transfer_emits_the_erc20_event(scene: Scene) -> None:
     scene.give(scene.native, 10)
     to = scene.network.accounts[5]
     receipt = transfer(scene, to.address, 4)
@@ -103,7 +103,7 @@ def test_both_faces_make_the_same_event(scene: Scene) -> None:
 # --- allowances -----------------------------------------------------------------------------------------------------
 
 
-def test_an_allowance_of_one_face_is_spent_by_the_other(scene: Scene) -> None:
+def test_allowance_set_by_frc46_is_spent_by_erc20(scene: Scene) -> None:
     spender = scene.network.accounts[5]
     scene.give(scene.native, 100)
     assert scene.invoke(datacap.increase_allowance(spender.delegated, 60)) == 60
@@ -125,7 +125,7 @@ def test_native_operator_spends_and_burns_ethereum_allowance(scene: Scene) -> No
     assert scene.token.call("totalSupply") == SUPPLY - 20
 
 
-def test_a_holder_burns_its_own(scene: Scene) -> None:
+def test_holder_burns_own_tokens(scene: Scene) -> None:
     scene.give(scene.native, 10)
     assert scene.invoke(datacap.burn(4)).balance == 6
     assert scene.token.call("totalSupply") == SUPPLY - 4
@@ -152,11 +152,14 @@ def test_contract_receives_token_notification_and_answers(scene: Scene) -> None:
     assert kind == FRC46
     assert decode(payload) == [native, actor_id(scene.network, inbox), native, encode_bigint(30), b"for the rent", b""]
     moved = datacap.TransferReturn.decode(receipt.execution.receipt.return_data)
-    assert (moved.to_balance, moved.recipient_data) == (30, notified.arguments["params"])  # this contract answers so
+    assert (moved.to_balance, moved.recipient_data) == (
+        30,
+        notified.arguments["params"],
+    )  # this contract returns its parameters
 
 
 def test_transfer_to_refusing_receiver_is_reverted(scene: Scene) -> None:
-    """The token itself has no method Receive: it answers 22, as it does to every number that it does not know."""
+    """Transfer to the token itself, which has no method Receive and exits with 22 for unknown methods."""
     scene.give(scene.native, 100)
     to = Address.delegated(10, scene.token.address)
     exit_code, words = scene.fails(datacap.transfer(to, 30, b""))
@@ -169,7 +172,7 @@ def test_erc20_transfers_do_not_notify_receiver(scene: Scene) -> None:
     assert scene.token.call("balanceOf", scene.token.address) == 5
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
 def test_overspending_is_rejected(scene: Scene, refused: Refused) -> None:
@@ -200,15 +203,15 @@ def test_nonexistent_actor_has_no_balance_and_receives_nothing(scene: Scene) -> 
         (datacap.BURN, encode([b"\x00" + b"\x01" * 33])),  # more than 256 bits
         (datacap.BURN, encode([])),
         (datacap.BURN, b""),
-        (datacap.BURN, b"\x81\x45\x00\x01"),  # ends in the middle
-        (datacap.BURN, encode([encode_bigint(1)]) + b"\x00"),  # goes on
+        (datacap.BURN, b"\x81\x45\x00\x01"),  # truncated
+        (datacap.BURN, encode([encode_bigint(1)]) + b"\x00"),  # trailing byte
         (datacap.BURN, encode([encode_bigint(1), 0])),
         (datacap.BALANCE, encode(b"\x00\x01") + b"\x00"),
         (datacap.NAME, encode([])),
-        (datacap.TRANSFER, encode([b"\x09\x09", encode_bigint(1), b""])),  # no address
+        (datacap.TRANSFER, encode([b"\x09\x09", encode_bigint(1), b""])),  # not an address
     ],
 )
-def test_parameters_of_another_form_are_refused(scene: Scene, method: MethodNumber, params: bytes) -> None:
+def test_malformed_parameters_are_rejected(scene: Scene, method: MethodNumber, params: bytes) -> None:
     scene.give(scene.native, 10)
     with pytest.raises(TransactionFailed) as failed:
         scene.network.send_native(scene.token.address, method, params, sender=scene.native)
@@ -216,11 +219,11 @@ def test_parameters_of_another_form_are_refused(scene: Scene, method: MethodNumb
     assert scene.token.call("totalSupply") == SUPPLY
 
 
-def test_numbers_of_no_method_are_answered_with_22(scene: Scene) -> None:
+def test_unknown_method_exits_with_22(scene: Scene) -> None:
     assert scene.fails(datacap.mint(scene.native.native, 1, ()))[0] == 22
 
 
-def test_the_token_takes_no_money(scene: Scene) -> None:
+def test_token_rejects_value(scene: Scene) -> None:
     with pytest.raises(TransactionFailed) as failed:
         scene.network.send_native(scene.token.address, datacap.NAME, value=1)
     assert failed.value.exit_code == 33

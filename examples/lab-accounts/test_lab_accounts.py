@@ -1,4 +1,4 @@
-"""An account without FIL approves at a contract and a native actor in one transaction that another account pays for."""
+"""An account without FIL approves a token contract and DataCap in one transaction, whose gas a sponsor pays."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ class Stage:
         return self.token.address, 0, data
 
     def raise_allowance(self, amount: int) -> tuple[int, int, bytes]:
-        """A call of DataCap, a native actor."""
+        """Return a call of DataCap's method IncreaseAllowance."""
         params = encode([self.spender.native.to_bytes(), encode_bigint(amount)])
         return DATACAP, method_number("IncreaseAllowance"), params
 
     def signed_batch(self, batches: int, calls: Calls, natives: Natives) -> bytes:
-        """Calldata for the owner's account: a batch with its signature."""
+        """Return calldata for the owner's account: a signed batch of calls."""
         fields = (self.network.chain_id, OWNER.address, batches, calls, natives)
         signature = OWNER.sign_digest(keccak(encode_abi(_BATCH_TYPES, fields)))
         v, r, s = signature[64] + 27, signature[:32], signature[32:64]
         return self.batch.interface.encode_call("run", calls, natives, v, r, s)
 
     def send(self, data: bytes, *authorizations: Authorization) -> TransactionReceipt:
-        """A transaction of type 4 from the sponsor to the owner's account."""
+        """Send a transaction of type 4 from the sponsor to the owner's account; return its receipt."""
         network = self.network
         transaction = Transaction(
             SET_CODE, network.chain_id, network.nonce(self.sponsor), OWNER.address, 0, data, 500_000_000,
-            2 * network.base_fee + network.usual_premium, network.usual_premium, authorizations=authorizations,
+            2 * network.base_fee + network.default_premium, network.default_premium, authorizations=authorizations,
         )  # fmt: skip
         return network.receipt(network.submit(self.sponsor.sign(transaction).raw()))
 
     def authorization(self, nonce: int = 0) -> Authorization:
-        """The owner runs the batch's code."""
+        """Return the owner's authorization for the code of the batch contract."""
         return OWNER.sign_authorization(self.batch.address, nonce, self.network.chain_id)
 
     def allowances(self) -> tuple[Any, int]:
@@ -104,7 +104,7 @@ def test_the_account_keeps_its_code_and_its_storage(stage: Stage) -> None:
     stage.send(stage.signed_batch(0, [stage.approve(1)], []), stage.authorization())
     stage.network.send(OWNER.address, data=stage.signed_batch(1, [stage.approve(2)], []))
     assert stage.allowances()[0] == 2
-    with pytest.raises(TransactionFailed):  # it was good once
+    with pytest.raises(TransactionFailed):  # a batch is valid only once
         stage.network.send(OWNER.address, data=stage.signed_batch(1, [stage.approve(3)], []), gas_limit=500_000_000)
 
 

@@ -25,7 +25,7 @@ POST = (
 RUN, ON_RECEIPT = 2, 4_000_000_000
 GAS = 200_000_000
 PAID = 10**17
-"""More than a message costs: the rest comes back."""
+"""Value sent with each post, in attoFIL; more than a message costs, and the outbox refunds the excess."""
 
 
 class Relays:
@@ -44,12 +44,12 @@ class Relays:
         return to_filecoin(self.contract.address).to_bytes()
 
     def post_of_contract(self, to: bytes, method: int, params: bytes, value: int = 0) -> bytes:
-        """Calldata for the outbox."""
+        """Return calldata of the outbox's function `post`."""
         expiry = self.network.block_number + 100
         return self.outbox.interface.encode_call("post", to, method, params, value, GAS, expiry, ON_RECEIPT, GAS)
 
     def post_of_native(self, to: bytes, method: int, params: bytes, value: int = 0) -> bytes:
-        """The parameters of the outbox's method 2."""
+        """Return the parameters of the outbox's method 2 (Post)."""
         amount = b"\0" + value.to_bytes(16, "big").lstrip(b"\0") if value else b""
         return encode([to, method, params, amount, GAS, self.network.block_number + 100, ON_RECEIPT, GAS])
 

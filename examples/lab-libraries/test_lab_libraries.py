@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 LIBRARY = "bafk2bzaceb7ckroswvqeqqqgfkgft4hfxxeffpzrl6xicjppbhup7g7jjotsi"
 ONE = 1 << 32
 PLAN = 10**15, 4 * 10**15, 10**12, 30_000_000, 20
-"""Both sides of the pool, what is swapped, three per cent, twenty times."""
+"""Arguments of `plan`: reserves of both tokens, the amount to swap, the rate (3 % in billionths), and periods."""
 
 
 def installed(network: Network, name: str) -> Cid:
@@ -24,7 +24,7 @@ def installed(network: Network, name: str) -> Cid:
 
 
 def treasury(network: Network, ending: str = "") -> Contract:
-    """The contract, with the actors whose modules have an ending in their names."""
+    """Deploy the contract with new actors from the modules `pool` and `loan` with this suffix in their names."""
     actors = [network.machine.create(installed(network, f"{name}{ending}.wasm")).id for name in ("pool", "loan")]
     network.chain.keep_changes()
     return network.deploy(HERE / "Treasury.json", *map(masked_id, actors))
@@ -62,7 +62,7 @@ def test_actors_with_copies_of_the_code_answer_the_same(network: Network) -> Non
 
 
 def test_native_trap_fails_call_and_reverts_contract(network: Network) -> None:
-    """The trap in the library is the actor's; the contract reverts."""
+    """Trap in the library: the call of the native actor fails, and the contract reverts."""
     for ending in ("", "-copied"):
         contract = treasury(network, ending)
         with pytest.raises(CallFailed):

@@ -1,4 +1,4 @@
-"""A contract and a native actor pay rent for their state; one expires, is collected, and comes back by a proof."""
+"""A contract and a native actor pay rent for their state; each is archived and then restored by a proof."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from store.codec import decode_strict, encode
 
 HERE = Path(__file__).parent
 RULES = "lab:rent=own/1000000/10/5"
-"""A million attoFIL for a byte and an epoch, paid for ten epochs; five epochs to pay for the first time."""
+"""Rent of a million attoFIL per byte and epoch, paid for ten epochs in advance, with five epochs of grace."""
 RENT = Address.id(ActorID(21))
 PAY, RESURRECT = 2, 4
 KEEP, FORWARD, COUNT = 2, 3, 4
@@ -53,25 +53,25 @@ class Tenants:
 
     @property
     def address(self) -> Address:
-        """The contract's, as Filecoin writes it."""
+        """The contract's f410 address."""
         return to_filecoin(self.contract.address)
 
     def keep(self, chunk: bytes) -> int:
-        """The exit code of the native actor's `Keep`."""
+        """Call the native actor's method `Keep`; return the exit code."""
         return self.native_exit(KEEP, encode([chunk]))
 
     def native_exit(self, method: int, params: bytes = b"") -> int:
-        """The exit code of a message to the native actor."""
+        """Send a message to the native actor; return the exit code."""
         return exit_of(lambda: self.ask(method, params))
 
     def ask(self, method: int, params: bytes) -> TransactionReceipt:
-        """A message to the native actor."""
+        """Send a message to the native actor; return its receipt."""
         sender = self.network.accounts[0]
         return self.network.send_native(Address.id(self.native), method, params, sender=sender, gas_limit=10**9)
 
 
 def exit_of(send: Callable[[], TransactionReceipt]) -> int:
-    """The exit code of a message."""
+    """Call `send`, and return the exit code of its message."""
     try:
         return send().exit_code
     except TransactionFailed as failed:
@@ -94,7 +94,7 @@ def here(tmp_path: Path) -> Iterator[Tenants]:
 
 
 def money(amount: int) -> bytes:
-    """attoFIL as CBOR has it."""
+    """Encode an amount in attoFIL as the bytes of a CBOR big integer."""
     return b"\0" + amount.to_bytes(16, "big").lstrip(b"\0") if amount else b""
 
 
@@ -125,12 +125,12 @@ def test_expired_contract_is_collected_and_restored_by_proof(here: Tenants, tmp_
         network.mine(10)
     assert here.keep(b"the native actor has paid more") == 0
 
-    # who calls the contract learns that it is archived, in both runtimes
+    # callers in both runtimes see that the contract is archived
     assert exit_of(lambda: contract.send("keep", 1, gas_limit=10**9)) == ARCHIVED
     asked = here.ask(FORWARD, encode([here.address.to_bytes(), COUNT, b"", b""]))
     assert decode_strict(asked.return_data) == [ARCHIVED]
 
-    # its state's blocks are still there: they are its proof
+    # the blocks of the archived state are still stored: export them as the proof
     network.close()
     shown = cli("inspect", chain, str(here.address))
     assert "archived since epoch" in shown
@@ -153,7 +153,7 @@ def test_expired_contract_is_collected_and_restored_by_proof(here: Tenants, tmp_
 
 
 def resurrect(here: Tenants, proof: bytes, value: int) -> int:
-    """The exit code of a message with a proof of the contract's state."""
+    """Send the rent actor a proof of the contract's state; return the exit code."""
     params = encode([here.address.to_bytes(), proof])
     sender = here.network.accounts[1]
     return exit_of(
@@ -165,16 +165,16 @@ def has(network: Network, root: Cid) -> bool:
     return network.machine.store.has(root)
 
 
-def test_a_native_actor_expires_and_a_contract_brings_it_back(here: Tenants) -> None:
+def test_contract_restores_archived_native_actor(here: Tenants) -> None:
     network, contract = here.network, here.contract
     for chunk in (b"one", b"two" * 100):
         assert here.keep(chunk) == 0
     pay = encode([RENT.to_bytes(), PAY, encode([b""]), money(1)])
-    assert here.native_exit(FORWARD, pay) == 0, "too little: five epochs of grace, then it is archived"
+    assert here.native_exit(FORWARD, pay) == 0, "less than the rent: the actor is archived after five epochs of grace"
     network.mine(5)
     assert here.keep(b"three") == ARCHIVED
     network.send_native(Address.id(here.native), 0, b"", sender=network.accounts[0], value=7)
-    assert network.balance(Address.id(here.native)) == fil(5) + 7, "money arrives all the same"
+    assert network.balance(Address.id(here.native)) == fil(5) + 7, "an archived actor receives value"
 
     size, _, _, since = rent_of(here, Address.id(here.native))
     assert since == network.block_number - 2

@@ -1,4 +1,4 @@
-"""A DAO that owns a storage miner and votes who gets its money: parameters of a built-in actor, set by a contract."""
+"""A DAO contract that owns a storage miner and sets its beneficiary by vote."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def members(network: Network) -> tuple[Account, ...]:
 
 @pytest.fixture
 def dao(network: Network, miner: Miner, members: tuple[Account, ...]) -> Contract:
-    """The DAO, owner of the miner."""
+    """The DAO contract, which owns the miner."""
     deployed = network.deploy(HERE / "MinerDao.json", miner.id, [one.address for one in members], VOTING_EPOCHS)
     miner.invoke(storageminer.change_owner_address(Address.id(actor_id(network, deployed))))
     deployed.send("takeOwnership")
@@ -54,7 +54,7 @@ def test_dao_majority_names_beneficiary_who_withdraws_funds(
     executed = dao.send("execute", 0, sender=network.accounts[8])
     assert [event.event for event in dao.events(executed)] == ["Executed"]
 
-    # The nominee has to agree, as the miner actor wants it.
+    # the miner actor requires the nominee's consent
     nominee = Address.id(heir_id)
     network.invoke(miner.address, storageminer.change_beneficiary(nominee, 2 * FIL, 100_000), sender=heir)
     found = network.ask(miner.address, storageminer.get_beneficiary())
@@ -63,7 +63,7 @@ def test_dao_majority_names_beneficiary_who_withdraws_funds(
 
     network.send_native(miner.address, value=5 * FIL)
     taken = network.invoke(miner.address, storageminer.withdraw_balance(5 * FIL), sender=heir)
-    assert taken == 2 * FIL  # no more than the quota
+    assert taken == 2 * FIL  # limited to the quota
 
 
 def test_proposal_without_majority_is_not_executed(
@@ -119,7 +119,7 @@ def test_a_member_votes_once_and_in_time(
 def test_proposal_refused_by_miner_stays_unexecuted(
     network: Network, dao: Contract, miner: Miner, members: tuple[Account, ...], refused: Refused
 ) -> None:
-    """A beneficiary without a quota: the actor's exit code 16 is in the error and in the trace."""
+    """Propose a beneficiary without a quota; the actor's exit code 16 must be in the error and in the trace."""
     dao.send("propose", actor_id(network, network.accounts[5].native), 0, 100_000, sender=members[0])
     for member in members[:2]:
         dao.send("vote", 0, sender=member)

@@ -1,4 +1,4 @@
-"""A native oracle pushes prices to contracts, which ask it back in the middle of the push."""
+"""A native oracle pushes prices to contracts, which call the oracle during the push."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REPORT = method_number("Report")
 
 @dataclass
 class Scene:
-    """The oracle, with three reporters of whom two make a round, and a contract that has subscribed."""
+    """An oracle with three reporters and a quorum of two, and a subscribed contract."""
 
     network: Network
     oracle: NativeActor
@@ -35,7 +35,7 @@ class Scene:
         self.oracle.send("Subscribe", address, sender=self.reporters[0])
 
     def report(self, round_: int, *prices: int) -> TransactionReceipt:
-        """Reports of as many reporters; the last one's transaction."""
+        """Report each price from another reporter; return the receipt of the last report."""
         receipts = [
             self.oracle.send("Report", {"round": round_, "price": price}, sender=reporter)
             for reporter, price in zip(self.reporters, prices, strict=False)
@@ -80,8 +80,8 @@ def test_the_median_of_a_round_is_pushed_to_the_contract(scene: Scene) -> None:
     assert event.arguments == {"round": 1, "price": -300}
 
 
-def test_the_push_goes_from_native_to_the_contract_and_back(scene: Scene) -> None:
-    """The contract asks in Solidity, `oracle.latest()`, and gets what was saved before the push."""
+def test_contract_calls_the_oracle_during_the_push(scene: Scene) -> None:
+    """Check the calls of a push: the contract calls `oracle.latest()`, which returns what was saved before."""
     trace = scene.network.trace(scene.report(1, 5, 7).hash)
     path = []
     calls: Any = trace.calls
@@ -123,11 +123,11 @@ def test_unknown_oracle_function_reverts_with_message(scene: Scene) -> None:
     assert scene.feed.reason(data) == "no such function"
 
 
-# --- who may ------------------------------------------------------------------------------------------------------
+# --- permissions --------------------------------------------------------------------------------------------------
 
 
 def test_only_oracle_can_update_contract(scene: Scene, refused: Refused) -> None:
-    """Neither an Ethereum account nor a reporter's own native account."""
+    """Update the feed from an Ethereum account and from a reporter's native account."""
     thief, reporter = scene.network.accounts[7], scene.reporters[0]
     refusal = refused(scene.feed, "update", 1, 1, sender=thief)
     assert refusal.reason == f"NotTheOracle({shown(thief.address)})"
@@ -154,11 +154,11 @@ def test_a_reporter_reports_once_and_for_the_open_round(scene: Scene, round_: in
     assert failed.value.exit_code == exit_code
 
 
-# --- pushes that are refused ----------------------------------------------------------------------------------------
+# --- rejected pushes ------------------------------------------------------------------------------------------------
 
 
-def test_a_contract_that_refuses_does_not_hold_up_the_others(scene: Scene) -> None:
-    """It belongs to another oracle; its custom error is not one that this one knows, so it is shown as it came."""
+def test_reverting_subscriber_does_not_block_others(scene: Scene) -> None:
+    """Subscribe a feed of another oracle. Its custom error is unknown to this oracle, so it is reported as hex."""
     other = scene.network.deploy(FEED, masked(5), MAX_AGE)
     scene.subscribe(other.address)
     after = scene.network.deploy(FEED, scene.network.address(scene.oracle.address), MAX_AGE)
@@ -172,7 +172,7 @@ def test_a_contract_that_refuses_does_not_hold_up_the_others(scene: Scene) -> No
 
 @pytest.mark.parametrize("error", ["data", "a reason"])
 def test_contract_with_long_revert_data_does_not_block_others(scene: Scene, error: str) -> None:
-    """5,000 bytes: in hex more than an event can hold (8 KiB), as text more than anybody reads."""
+    """Revert with 5,000 bytes, which in hex exceed the size limit of an event (8 KiB)."""
     before = scene.network.deploy({"abi": [], "bytecode": reverting_with(0 if error == "data" else 5_000 - 68)})
     scene.subscribe(before.address)
     after = scene.network.deploy(FEED, scene.network.address(scene.oracle.address), MAX_AGE)
@@ -186,14 +186,14 @@ def test_contract_with_long_revert_data_does_not_block_others(scene: Scene, erro
 
 
 def reverting_with(text: int) -> str:
-    """Creation code of a contract that reverts with 5,000 bytes: zeros, or `Error(string)` with a text of them."""
+    """Return creation code of a contract that reverts with zeros, or with `Error(string)` of `text` bytes."""
     reason = bytes.fromhex("6308c379a060e01b5f52" + "6020600452" + f"61{text:04x}602452") if text else b""
     code = reason + bytes.fromhex("6113885ffd")
     return "0x" + (bytes.fromhex(f"60{len(code):02x}600c60003960{len(code):02x}6000f3") + code).hex()
 
 
-def test_the_contracts_own_error_is_known_by_its_type(scene: Scene) -> None:
-    """The same contract under its second address gets the same round again."""
+def test_known_custom_error_is_decoded(scene: Scene) -> None:
+    """Push the same round to one contract twice, by subscribing it under its masked ID too."""
     number = actor_id(scene.network, scene.feed)
     scene.subscribe(masked(number))
     refusals = scene.refusals(scene.report(1, 5, 7))
@@ -213,7 +213,7 @@ def test_non_contract_subscribers_have_distinct_errors(scene: Scene) -> None:
     ]
 
 
-def test_an_old_price_is_no_price(scene: Scene, refused: Refused) -> None:
+def test_stale_price_is_rejected(scene: Scene, refused: Refused) -> None:
     assert refused(scene.feed, "price").reason == "TooOld(0)"
     updated = scene.report(1, 5, 7).block_number
     scene.network.mine(null_rounds=MAX_AGE + 1)
@@ -221,6 +221,6 @@ def test_an_old_price_is_no_price(scene: Scene, refused: Refused) -> None:
 
 
 @pytest.mark.parametrize("quorum", [0, 4])
-def test_an_oracle_needs_a_quorum_that_its_reporters_can_make(network: Network, quorum: int) -> None:
+def test_unreachable_quorum_is_rejected(network: Network, quorum: int) -> None:
     with pytest.raises(CreationFailed, match="16"):
         create_oracle(network, network.accounts[1:4], quorum)

@@ -1,4 +1,4 @@
-"""A wallet among whose signers are a contract and a built-in multisig; and what a contract cannot do in the latter."""
+"""A wallet with a contract and a built-in multisig among its signers; and a multisig with a contract as signer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMIT, PERIOD = 10 * FIL, 200
 
 
 def create_multisig(network: Network, signers: list[Address], threshold: int) -> Address:
-    """A built-in multisig, made by the first account."""
+    """Create a built-in multisig from the first account."""
     constructor = multisig.constructor(signers, threshold, 0, 0).params
     made = network.invoke(Address.id(INIT_ACTOR), init.exec(network.machine.manifest.code("multisig"), constructor))
     return made.id_address
@@ -32,7 +32,7 @@ def create_multisig(network: Network, signers: list[Address], threshold: int) ->
 
 @dataclass
 class Scene:
-    """A wallet of three signers, of whom two must agree; `partnership` is the multisig of `partners`."""
+    """A two-of-three wallet; `partnership` is the multisig of `partners`."""
 
     network: Network
     wallet: Contract
@@ -42,7 +42,7 @@ class Scene:
     partners: tuple[Account, Account]
 
     def vote_by_multisig(self, payment: int) -> multisig.ApproveReturn:
-        """The multisig's partners agree to approve a payment; what the second one's approval answers."""
+        """Approve a payment by the multisig of the partners; return the result of the second partner's approval."""
         calldata = invoke_params(self.wallet.interface.encode_call("approve", payment))
         first, second = self.partners
         wallet = Address.delegated(10, self.wallet.address)
@@ -70,7 +70,7 @@ def test_limiter_contract_signs_payment_below_its_limit(scene: Scene) -> None:
 
 
 @pytest.mark.slow
-def test_a_contract_signs_no_more_than_its_limit_of_a_period(scene: Scene, refused: Refused) -> None:
+def test_limiter_contract_signs_at_most_its_limit_per_period(scene: Scene, refused: Refused) -> None:
     to = scene.network.accounts[8].address
     for value in (LIMIT + 1, 6 * FIL, 5 * FIL):
         scene.wallet.send("propose", to, value, b"", sender=scene.person)
@@ -81,12 +81,12 @@ def test_a_contract_signs_no_more_than_its_limit_of_a_period(scene: Scene, refus
     scene.limiter.send("sign", scene.wallet.address, 2)
 
 
-def test_a_contract_that_looks_at_amounts_signs_no_calls(scene: Scene, refused: Refused) -> None:
+def test_limiter_contract_signs_no_calls(scene: Scene, refused: Refused) -> None:
     scene.wallet.send("propose", scene.limiter.address, 0, b"\x01\x02\x03\x04", sender=scene.person)
     assert refused(scene.limiter, "sign", scene.wallet.address, 0).reason == "NotAPayment(0)"
 
 
-def test_a_multisigs_two_partners_are_one_signer(scene: Scene) -> None:
+def test_multisig_counts_as_one_signer(scene: Scene) -> None:
     to = scene.network.accounts[8]
     scene.wallet.send("propose", to.address, 50 * FIL, b"", sender=scene.person)
     before = scene.network.balance(to)
@@ -98,12 +98,12 @@ def test_a_multisigs_two_partners_are_one_signer(scene: Scene) -> None:
 def test_multisig_reports_contract_revert_as_exit_code_33(scene: Scene) -> None:
     scene.wallet.send("propose", scene.network.accounts[8].address, FIL, b"", sender=scene.person)
     scene.limiter.send("sign", scene.wallet.address, 0)
-    vote = scene.vote_by_multisig(0)  # too late: it is paid
+    vote = scene.vote_by_multisig(0)  # the payment has been made
     assert (vote.applied, vote.code) == (True, 33)
     assert scene.wallet.reason(unwrap_return(vote.ret)) == "ExecutedAlready(0)"
 
 
-def test_a_single_partner_is_no_signer(scene: Scene, refused: Refused) -> None:
+def test_partner_of_the_multisig_is_not_a_signer(scene: Scene, refused: Refused) -> None:
     partner = scene.partners[0]
     scene.wallet.send("propose", scene.network.accounts[8].address, FIL, b"", sender=scene.person)
     assert refused(scene.wallet, "approve", 0, sender=partner).reason == f"NotASigner({shown(partner.address)})"
@@ -129,7 +129,7 @@ def test_the_wallet_pays_a_storage_miner(scene: Scene) -> None:
 
 
 def test_native_call_failure_reports_exit_code(scene: Scene, refused: Refused) -> None:
-    """A miner has no method InvokeEVM, and no actor has the ID 999999."""
+    """Call a miner, which has no method InvokeEVM, and pay to an actor ID that does not exist."""
     miner: Miner = scene.network.create_miner(sectors=0)
     scene.wallet.send("propose", masked(miner.id), 0, b"\x01\x02\x03\x04", sender=scene.person)
     vote = scene.vote_by_multisig(0)
@@ -141,12 +141,12 @@ def test_native_call_failure_reports_exit_code(scene: Scene, refused: Refused) -
     assert scene.network.balance(scene.wallet) == 100 * FIL
 
 
-# --- the other way round: a contract among the signers of a built-in multisig ---------------------------------------
+# --- a contract as signer of a built-in multisig --------------------------------------------------------------------
 
 
 @pytest.fixture
 def member(network: Network) -> tuple[Contract, Address]:
-    """A contract that passes calls on, and the multisig of which it is one of two signers. A payment is pending."""
+    """A contract that forwards calls, and a multisig with the contract as one of two signers and a pending payment."""
     contract = network.deploy(PASSES_CALLS)
     contract_id = Address.id(actor_id(network, contract))
     partnership = create_multisig(network, [network.accounts[0].native, contract_id], 2)
@@ -156,7 +156,7 @@ def member(network: Network) -> tuple[Contract, Address]:
 
 
 def pending(network: Network, partnership: Address) -> bytes:
-    """The link to the multisig's pending transactions: another one as soon as anybody has voted."""
+    """Return the link to the multisig's pending transactions, which changes with every vote."""
     actor = network.machine.actor(partnership)
     assert actor is not None
     found: bytes = get_object(network.machine.store, actor.head)[6]
@@ -175,7 +175,7 @@ def test_contract_may_not_call_multisig_approve_by_number(
 
 
 def test_plain_multisig_call_succeeds_without_voting(network: Network, member: tuple[Contract, Address]) -> None:
-    """The multisig accepts every exported number, InvokeEVM too, and answers nothing: no error, and no vote."""
+    """Call InvokeEVM of the multisig, which accepts all exported method numbers and returns nothing."""
     contract, partnership = member
     before = pending(network, partnership)
     wallet = network.deploy(WALLET, [network.accounts[0].address], 1)

@@ -58,7 +58,7 @@ def wallets(network: Network) -> tuple[EthAddress, ...]:
 
 
 def by_both(network: Network, council: Contract, function: str, *arguments: Any) -> int:
-    """Both owners want the same. What the stream has got in the two blocks."""
+    """Send the same call from both owners; return what the stream received in the two blocks."""
     parts = 0
     for owner in network.accounts[1:3]:
         parts += award(network, partial(council.send, function, *arguments, sender=owner))
@@ -66,7 +66,7 @@ def by_both(network: Network, council: Contract, function: str, *arguments: Any)
 
 
 def award(network: Network, action: Callable[[], object] | None = None) -> int:
-    """Make one block, and what a stream of 5 % has got by it: of its reward that part, rounded down."""
+    """Mine a block, and return 5 % of its reward, rounded down: the amount that the stream received."""
     before = minted(network)
     (action or network.mine)()
     return (minted(network) - before) * 5 // 100
@@ -80,7 +80,7 @@ def minted(network: Network) -> int:
 
 
 def open_stream(network: Network, council: Contract, shares: list[tuple[EthAddress, int]]) -> None:
-    """Register the council's stream for an epoch at which there is room: the next award is its first one."""
+    """Register the council's stream, and mine up to its activation; the next award is its first one."""
     activation = network.head.height + 30
     by_both(network, council, "registerStream", OWN, FIVE_PERCENT, shares, activation)
     network.mine(activation - 1 - network.head.height)

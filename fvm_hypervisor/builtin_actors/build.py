@@ -41,8 +41,12 @@ STANDALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, ENGINE)  # each crate ha
 FEATURES: dict[Path, tuple[str, ...]] = {TEMPLATE: ("upgradable", "v2")}
 # Further sources of a standalone crate, included in its source hash: its workspace files and crates of this repository.
 WORKSPACE = (PROJECT / "Cargo.toml", PROJECT / "Cargo.lock")
-CALLING = (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls")
-USED: dict[Path, tuple[Path, ...]] = {ORACLE: CALLING, CALLER: CALLING, ENGINE: (BN254 / "src" / "curve.rs",)}
+CONTRACT_CALLS = (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls")
+SHARED_SOURCES: dict[Path, tuple[Path, ...]] = {
+    ORACLE: CONTRACT_CALLS,
+    CALLER: CONTRACT_CALLS,
+    ENGINE: (BN254 / "src" / "curve.rs",),
+}
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"
 
@@ -93,7 +97,7 @@ VARIANTS = {
 
 # Rust enables multi-value and reference types by default, but the FVM rejects them. The mvp target turns them off.
 # `--compress-relocations` shortens the five-byte padded LEB128 table indexes of the precompiled standard library.
-# A stack of 256 KiB exceeds what the VM's stack limit allows; a larger one would waste gas on memory pages.
+# A stack of 256 KiB is more than the VM's stack limit lets a program use; a larger one would cost gas for memory pages.
 FLAGS = (
     "-Ctarget-cpu=mvp",
     "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals",
@@ -138,10 +142,10 @@ class StandaloneBuild:
 
 
 def main() -> int:
-    """Compare a fresh build with the committed files; returns the process's exit code."""
+    """Compare a new build with the committed files, and return the exit status."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--check", action="store_true", help="write nothing; exit code 1 if anything differs")
-    options.add_argument("--engine", action="store_true", help="the EVM's fast engine alone")
+    options.add_argument("--engine", action="store_true", help="build the fast EVM engine only")
     chosen = options.parse_args()
     check: bool = chosen.check
     folders = (ENGINE,) if chosen.engine else (GUESTS, *STANDALONE)
@@ -156,7 +160,7 @@ def main() -> int:
             else outputs(build(), compiler)
         )
     except subprocess.CalledProcessError:
-        print("the guests do not compile: see cargo's output above")
+        print("compiling the guests failed: see cargo's output above")
         return 1
     different = [path for path, content in fresh.items() if not path.exists() or path.read_bytes() != content]
     if not different:
@@ -185,13 +189,13 @@ def find_compiler(folders: tuple[Path, ...] = (GUESTS, *STANDALONE)) -> str:
     """
     remedy = f"rustup toolchain install {toolchain()} --profile minimal --target {TARGET}"
     if shutil.which("rustup") is None:
-        raise ToolchainMissing(f"this needs rustup, and then: {remedy}")
+        raise ToolchainMissing(f"rustup is not installed: install it, then run `{remedy}`")
     try:
         version = run_compiler("--version")
     except subprocess.CalledProcessError:
-        raise ToolchainMissing(f"this needs Rust {toolchain()}: {remedy}") from None
+        raise ToolchainMissing(f"Rust {toolchain()} is not installed: run `{remedy}`") from None
     if not (sysroot() / "lib" / "rustlib" / TARGET / "lib").is_dir():
-        raise ToolchainMissing(f"this needs Rust's target {TARGET}: {remedy}")
+        raise ToolchainMissing(f"Rust's target {TARGET} is not installed: run `{remedy}`")
     for workspace in folders:
         fetch = ["rustup", "run", toolchain(), "cargo", "fetch", "--quiet", "--locked", "--target", TARGET]
         if subprocess.run(fetch, env=environment(), cwd=workspace).returncode != 0:
@@ -243,8 +247,8 @@ def flags_of(workspace: Path) -> tuple[str, ...]:
 def compile_crate(workspace: Path, crate: str, features: tuple[str, ...] = ()) -> bytes:
     """Compile one crate of a workspace with the given features, and return its module."""
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-    hidden = {PROJECT: "/project", cargo_home: "/cargo", sysroot() / "lib/rustlib/src/rust": "/rust"}
-    flags = [*flags_of(workspace), *(f"--remap-path-prefix={path}={name}" for path, name in hidden.items())]
+    remapped = {PROJECT: "/project", cargo_home: "/cargo", sysroot() / "lib/rustlib/src/rust": "/rust"}
+    flags = [*flags_of(workspace), *(f"--remap-path-prefix={path}={name}" for path, name in remapped.items())]
     command = ["rustup", "run", toolchain(), "cargo", "build", "--quiet", "--locked", "--release"]
     subprocess.run(
         [*command, "--target", TARGET, "--package", crate, "--features", ",".join(features)],
@@ -325,7 +329,7 @@ def source_hash(workspace: Path) -> str:
     """Return the SHA-256 of the compiler flags and of the path and content of every source file, in a fixed order."""
     digest = hashlib.sha256("\n".join(flags_of(workspace)).encode())
     found = [path for path in workspace.rglob("*") if is_source(path)]
-    for used in USED.get(workspace, ()):
+    for used in SHARED_SOURCES.get(workspace, ()):
         found += [used] if used.is_file() else [path for path in used.rglob("*") if is_source(path)]
     paths = {Path(os.path.relpath(path, workspace)).as_posix(): path for path in found}
     for name, path in sorted(paths.items()):

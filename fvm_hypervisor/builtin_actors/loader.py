@@ -62,8 +62,8 @@ def bundle_bytes(variant: str | None = None) -> bytes:
     if variant is None:
         return files(__package__).joinpath("bundle.car").read_bytes()
     own = files(__package__).joinpath(f"{variant}.car").read_bytes()
-    below = bundle_bytes(bundle_record().variants[variant].base)
-    return own + below[_header_end(below) :]
+    base = bundle_bytes(bundle_record().variants[variant].base)
+    return own + base[_header_end(base) :]
 
 
 def _header_end(car: bytes) -> int:

@@ -53,7 +53,7 @@ def releases() -> Mapping[str, Release]:
     return found
 
 
-def release_elsewhere(version: int, network: str, manifest_root: str) -> Release:
+def unpinned_release(version: int, network: str, manifest_root: str) -> Release:
     """Return a release that is not pinned here, as described by the user who added its file."""
     return Release(version, network, manifest_root, None)
 

@@ -84,7 +84,7 @@ def add(
     if unpinned is not None:
         if name is not None:
             raise BundleError(
-                "--as (for a release) and --unpinned (for a custom bundle) exclude each other: pass one of them"
+                "--as (for a release) and --unpinned (for a custom bundle) cannot be used together: pass one of them"
             )
         root, path = add_unpinned(Path(car), unpinned)
         typer.echo(

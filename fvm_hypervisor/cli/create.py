@@ -121,7 +121,7 @@ def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
         )
     if key is not None and unlocked:
         raise InvalidInput(
-            "a key (--private-key, --keystore, --account) and --unlocked exclude each other: pass one of them"
+            "a key (--private-key, --keystore, --account) and --unlocked cannot be used together: pass one of them"
         )
     if key is None:
         if sender is None:

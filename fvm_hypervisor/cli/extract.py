@@ -30,10 +30,7 @@ def extract(
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of a chain, instead of a node.")] = None,
     bundle_dir: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of official bundles, besides those of `hypervisor bundle` (default: bundles/ in "
-            "FVM_DATA, ../shared)."
-        ),
+        typer.Option(help="Additional folder of official bundles (default: bundles/ in FVM_DATA, ../shared)."),
     ] = None,
     network: DraftFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -55,14 +52,14 @@ def extract(
     """
     from fvm_hypervisor.cli.vectors import data_folder
     from fvm_hypervisor.drafts import read_draft
-    from fvm_hypervisor.laboratory.vectors import extract as room
+    from fvm_hypervisor.laboratory.vectors import extract as extraction
     from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
     from fvm_hypervisor.laboratory.vectors.writing import write_vector
     from hypervisor.user_files import check_output
 
     check_output(out, "the vector")
     with _source(rpc_url, state, None if network is None else read_draft(Path(network)).overlay) as source:
-        found = room.extract(source, BundleFolder(bundle_dir or data_folder("bundles")), what)
+        found = extraction.extract(source, BundleFolder(bundle_dir or data_folder("bundles")), what)
     write_vector(out, found.vector)
     facts = {
         "vector": found.vector["_meta"]["id"],

@@ -55,7 +55,7 @@ def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False)
     if the folder holds no chain, and StoreError if a node has it open.
     """
     from hypervisor.errors import InvalidInput
-    from hypervisor.opening import AUTO
+    from hypervisor.names import AUTO
     from localnet import Network
     from localnet.ledger.index import ChainIndex
 

@@ -60,15 +60,16 @@ def inspect(
     from hypervisor.errors import InvalidInput
 
     if block is not None and root is not None:
-        raise InvalidInput("--block and --root exclude each other: a block header contains a state root")
+        raise InvalidInput("--block and --root cannot be used together: a block header contains a state root")
     if verify is not None:
         if folder is not None and path:
             raise InvalidInput("--verify reads the proof instead of a folder: omit the folder")
         if proof is not None:
             raise InvalidInput(
-                "--proof and --verify exclude each other: the first writes a proof, the second reads one"
+                "--proof and --verify cannot be used together: the first writes a proof, the second reads one"
             )
         path = path if folder is None else str(folder)
+        _check_start(path, block)
         start, found = _inspect_proof(verify, root, block, path, limit)
         if root is None and block is None and not as_json:
             typer.echo(
@@ -78,11 +79,20 @@ def inspect(
     elif folder is None:
         raise InvalidInput("missing argument: a folder, or a proof file with --verify")
     else:
+        _check_start(path, block)
         found = _inspect_folder(folder, root, block, path, limit, proof)
     if as_json:
         typer.echo(json.dumps(found))
         return
     _print(found, path)
+
+
+def _check_start(path: str, block: str | None) -> None:
+    """Raise InvalidInput for a path in receipts without a block header."""
+    from hypervisor.errors import InvalidInput
+
+    if block is None and path.split("/")[0] == "receipts":
+        raise InvalidInput("receipts are not part of the state: pass the block header that contains them, --block CID")
 
 
 def _inspect_folder(
@@ -128,17 +138,17 @@ def _report_fault(inspector: StateInspector, path: str) -> None:
 def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:
     """Return a proof's root and the value at `path` in its blocks. Raises ProofError, InvalidInput."""
     from fvm_hypervisor.cli.folders import parse_block_cid
-    from fvm_hypervisor.proofs.filecoin import look_into_file, look_into_state, proving, read_proof
+    from fvm_hypervisor.proofs.filecoin import inspect_file, inspect_state, proving, read_proof
     from store.cid import show
 
     if block is not None:
-        header, found = look_into_file(file, path, parse_block_cid(block), limit)
+        header, found = inspect_file(file, path, parse_block_cid(block), limit)
         return show(header), found
     start, blocks = read_proof(file)
     if root is not None:
         start = parse_block_cid(root)
     with proving(f"{file} does not prove the value at '{path}' in the state {show(start)}"):
-        return show(start), look_into_state(blocks, start, path, limit)
+        return show(start), inspect_state(blocks, start, path, limit)
 
 
 def _print(found: Any, path: str) -> None:

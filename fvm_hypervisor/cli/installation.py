@@ -19,7 +19,7 @@ HOME: Final = Path(__file__).resolve().parents[2]
 """Folder that contains the packages of this distribution."""
 _REMEDY: Final = (
     "another distribution has a package of this name: uninstall that one, then "
-    "`pip install --force-reinstall --no-deps fvm-hypervisor`, best in a virtual environment of its own"
+    "`pip install --force-reinstall --no-deps fvm-hypervisor`, preferably in a separate virtual environment"
 )
 
 
@@ -41,7 +41,7 @@ def _misplaced(name: str, home: Path) -> str | None:
     if spec is None:
         return "is missing"
     if spec.origin is None:
-        return "has lost its __init__.py"
+        return "has no __init__.py"
     location = Path(spec.origin).resolve().parent
     return None if location == home / name else f"is loaded from {location}, not from {home / name}"
 
@@ -57,6 +57,6 @@ def _changed_files(name: str, home: Path) -> Iterator[str]:
             continue
         path = home / file
         if not path.is_file():
-            yield f"lacks the file {file}"
+            yield f"has no file {file}"
         elif sha256(path.read_bytes()).digest() != urlsafe_b64decode(f"{file.hash.value}=="):
-            yield f"has another file {file} than was installed"
+            yield f"has a file that differs from the installed one, {file}"

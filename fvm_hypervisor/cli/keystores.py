@@ -75,7 +75,9 @@ def keystore_keys(
     """
     paths = [*files, *(_of_account(name) for name in accounts)]
     if passwords and password_files:
-        raise InvalidInput("--password and --password-file exclude each other: pass one password for each keystore")
+        raise InvalidInput(
+            "--password and --password-file cannot be used together: pass one password for each keystore"
+        )
     texts = [_password(file) for file in password_files] if password_files else list(passwords)
     if texts and len(texts) != len(paths):
         raise InvalidInput(

@@ -36,8 +36,7 @@ BundleDir = Annotated[
     typer.Option(
         metavar="DIR",
         rich_help_panel=WHAT,
-        help="Folder of the vectors' bundles, besides those of `hypervisor bundle` (default: bundles/ in "
-        "FVM_DATA, ../shared).",
+        help="Additional folder of the vectors' bundles (default: bundles/ in FVM_DATA, ../shared).",
     ),
 ]
 Workers = Annotated[

@@ -20,8 +20,8 @@ from fvm_hypervisor.cli.exit_status import FAILED, INTERRUPTED, MISUSED
 _MAX_SHOWN: Final = 4000
 
 
-class Refusing(TyperGroup):
-    """A command group (`Typer(cls=Refusing)`) that prints errors in one sentence and exits with their status.
+class ErrorReportingGroup(TyperGroup):
+    """A command group, for `Typer(cls=...)`, that prints errors as one sentence and exits with their status.
 
     Status 2 is for invalid input: unknown options, malformed values, and missing or invalid files. Status 1 is for
     failures. Text that an error quotes may be untrusted (an actor's, a server's), so control codes in it are escaped.
@@ -63,7 +63,7 @@ def _end(lines: list[str], status: int) -> NoReturn:
     raise typer.Exit(status) from None
 
 
-class CommandLine(Refusing):
+class CommandLine(ErrorReportingGroup):
     """All commands, loaded by name."""
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -88,11 +88,11 @@ def mutation_options_of(context: Any, others: Mapping[str, bool]) -> dict[str, A
         raise typer.BadParameter(f"{next(iter(given))} applies to mutation tests: add --mutate")
     for name, is_set in others.items():
         if given and is_set:
-            raise typer.BadParameter(f"--mutate and {name} exclude each other: run them separately")
+            raise typer.BadParameter(f"--mutate and {name} cannot be used together: run them separately")
     paths = [path for path in given.get("--mutate", ()) if path != _ALL]
     if "--mutate-path" in given and (paths or "--mutate-contract" in given):
         other = "paths of --mutate" if paths else "--mutate-contract"
-        raise typer.BadParameter(f"--mutate-path and {other} exclude each other: pass one of them")
+        raise typer.BadParameter(f"--mutate-path and {other} cannot be used together: pass one of them")
     for name, (low, high) in _RANGES.items():
         if not low <= given.get(name, low) <= high:
             raise typer.BadParameter(f"{name} is {given[name]:g}: expected {low:g} to {high:g}")

@@ -302,7 +302,8 @@ def node(
     from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
     from hypervisor.features import with_features
-    from hypervisor.opening import AUTO, IN_MEMORY
+    from hypervisor.names import AUTO
+    from hypervisor.opening import IN_MEMORY
     from hypervisor.user_files import read_bounded
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
@@ -315,9 +316,9 @@ def node(
     if null_rate and not block_time:
         raise InvalidInput(f"--null-rate {null_rate:g} needs blocks at intervals: pass --block-time too")
     if no_cors and allow_origin:
-        raise InvalidInput(f"--no-cors and --allow-origin {allow_origin[0]} exclude each other: omit one of them")
+        raise InvalidInput(f"--no-cors and --allow-origin {allow_origin[0]} cannot be used together: omit one of them")
     if gas_limit is not None and disable_block_gas_limit:
-        raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit exclude each other")
+        raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit cannot be used together")
     if hardfork is not None and not hardfork.strip():
         raise InvalidInput("--hardfork has an empty name: name a hardfork, or omit the option for the default")
     version = network_options(network, overlay, upgrade, bundle, trust, fork_url is not None)
@@ -464,11 +465,11 @@ def _serve(
     from fvm_hypervisor.verification.application import NodeVerification
     from localnet.console import Console
     from localnet.rpc.access import Access
-    from localnet.rpc.server import Server, reaches_out
+    from localnet.rpc.server import Server, is_external
     from localnet.rpc.server import ready_file as written
 
     allow_open_files()
-    signs = unlock or not reaches_out(host)
+    signs = unlock or not is_external(host)
     access = Access((*hosts, host), tuple(origins))  # clients use the listening address as the Host header
     verification = NodeVerification(lambda: server.url, folder, offline=offline)
     pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay), verification.source_of)

@@ -27,7 +27,7 @@ def create_actor(url: str, code: str, params: Any, cbor: bytes | None, value: in
     encoded = params if cbor is None else f"0x{cbor.hex()}"
     found = ask(url, "hypervisor_createActor", {"/": code}, encoded, hex(value))
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("id", "address")):
-        raise NodeError(f"{redacted_url(url)} returned no addresses of an actor: {found!r:.60}")
+        raise NodeError(f"{redacted_url(url)} did not return the addresses of the new actor: {found!r:.60}")
     return {name: printable(found[name]) for name in ("id", "address")}
 
 
@@ -105,7 +105,7 @@ def _built_in(url: str, address: str) -> Interface:
 def _sender(url: str, account: int) -> str:
     native = [str(each) for each in ask(url, "Filecoin.WalletList") if str(each)[1:2] == "1"]
     if account >= len(native):
-        raise InvalidInput(f"{redacted_url(url)} has {len(native)} native accounts, but no number {account}")
+        raise InvalidInput(f"account {account} is out of range: {redacted_url(url)} has {len(native)} native accounts")
     return native[account]
 
 
@@ -116,5 +116,5 @@ def _answer(url: str, interface: Interface, method: str | int, found: dict[str, 
     except (TypeError, KeyError, Base64Error) as error:
         raise NodeError(f"{redacted_url(url)} returned an invalid receipt: {error}") from None
     if code:
-        raise NodeError(f"{method} exits with {code}: {printable(str(found.get('Error') or 'no message'))}")
+        raise NodeError(f"{method} exited with {code}: {printable(str(found.get('Error') or 'no message'))}")
     return interface.return_as_json(method, data)

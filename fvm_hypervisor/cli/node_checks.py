@@ -11,7 +11,7 @@ from typing import Any, Final
 from fvm_hypervisor.cli.rpc_client import ask
 from hypervisor.labs import PREFIX
 from hypervisor.printable import printable
-from localnet.chain.streams import streams_in_words
+from localnet.chain.streams import describe_streams
 from localnet.fork.node_client import NodeError
 from store.cid import Cid, parse_cid, show
 from store.codec import decode
@@ -97,7 +97,7 @@ def _streams(url: str) -> str:
         return decode(b64decode(ask(url, "Filecoin.ChainReadObj", {"/": show(cid)})))
 
     try:
-        return streams_in_words(read(parse_cid(actor["Head"]["/"])), read, _number(head["Height"]))
+        return describe_streams(read(parse_cid(actor["Head"]["/"])), read, _number(head["Height"]))
     except (KeyError, TypeError, ValueError) as error:
         raise NodeError(f"the state of f02 cannot be read ({error}): is this a Filecoin node?") from None
 
@@ -109,7 +109,7 @@ def _precompiles(url: str) -> str:
         response = error.data
     if response != f"0x{1:064x}":
         raise NodeError(
-            f"0xfe..01 did not resolve f01 ({response!r:.40}): the node lacks Filecoin's precompiles; {_START}"
+            f"0xfe..01 did not resolve f01 ({response!r:.40}): the node has no Filecoin precompiles; {_START}"
         )
     return "0xfe..01 resolves f01"
 

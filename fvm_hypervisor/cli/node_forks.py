@@ -83,7 +83,7 @@ ComputeUnits = Annotated[
         min=1,
         metavar="CUPS",
         rich_help_panel=_PANEL,
-        help="Compute units per second of the forked node, 17 per request. Applies after its first refusal.",
+        help="Compute units per second, 17 per request. Applies after the node first rate-limits a request.",
     ),
 ]
 NoRateLimit = Annotated[
@@ -175,7 +175,7 @@ def fork_source(
             raise InvalidInput(f"--fork-url names block {suffix}, --fork-block-number {block}: omit one of them")
         block = int(suffix)
 
-    def waited(seconds: float) -> None:
+    def report_wait(seconds: float) -> None:
         if not silent:
             typer.echo(f"waiting for {redacted_url(url)} for {seconds:.0f} s", err=True)
 
@@ -190,4 +190,4 @@ def fork_source(
     if transaction is not None and block is not None:
         raise InvalidInput("--fork-transaction-hash already selects the block: omit the other option")
     after = None if transaction is None else bytes.fromhex(transaction[2:])
-    return ForkSource(url, block, waited, options, caches, after, chain_id)
+    return ForkSource(url, block, report_wait, options, caches, after, chain_id)

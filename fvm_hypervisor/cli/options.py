@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def available_engine(engine: str | None) -> str | None:
     """Return `engine` if it is available in this installation; otherwise fail with a usage error (exit status 2)."""
     from hypervisor.errors import RuntimeUnavailable
-    from hypervisor.opening import OFFICIAL_EVM
+    from hypervisor.names import OFFICIAL_EVM
 
     if engine not in (None, OFFICIAL_EVM):
         from runtimes.evm import check_engine
@@ -37,7 +37,7 @@ RpcUrl = Annotated[
     str,
     typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="URL of the node.", show_default=True),
 ]
-DASK: Final = "Share the work out with Dask: the address of its scheduler, or `local` (needs the extra `dask`)."
+DASK: Final = "Distribute the work with Dask: the address of its scheduler, or `local` (needs the extra `dask`)."
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 From = Annotated[
     str, typer.Option("--from", metavar="ADDRESS|N", help="Sender: an address, or the index of a node's account.")
@@ -129,14 +129,14 @@ def proof_verifier(keys: Path | None, parallel: int) -> ProofVerifier | None:
     from hypervisor.storage_proofs import StorageProofs
 
     if parallel > 1:
-        raise InvalidInput(f"--verify-proofs and --parallel {parallel} exclude each other: omit one of them")
+        raise InvalidInput(f"--verify-proofs and --parallel {parallel} cannot be used together: omit one of them")
     return StorageProofs(keys)
 
 
 def parse_rules_name(name: str | None) -> str | None:
     """Return the name of installed rules unchanged. Raises BadParameter if they are not installed."""
     if name is not None:
-        from hypervisor.rules import rule_names
+        from hypervisor.names import rule_names
 
         if name.partition(":")[0] not in rule_names():
             raise typer.BadParameter(f"'{name}' is not one of {', '.join(rule_names())}")
@@ -187,8 +187,6 @@ def parsed_network(name: str) -> int:
 
     number = name.removeprefix("nv")
     if not number.isascii() or not number.isdigit():
-        hint = (
-            ": anvil's networks do not exist here, --rules ethereum has Ethereum's rules" if name in _OF_ANVIL else ""
-        )
+        hint = "; for anvil's --network, use --rules ethereum" if name in _OF_ANVIL else ""
         raise InvalidInput(f"'{name}' is not a network version: expected nv29, for example{hint}")
     return int(number)

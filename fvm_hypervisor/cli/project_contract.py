@@ -79,14 +79,13 @@ def contract_request(
 
     from fvm_hypervisor.verification.client import request_of
     from hypervisor.errors import InvalidInput
-    from hypervisor.user_files import read_bounded
-    from localnet.contracts.artifacts import MAX_FILE_BYTES
+    from hypervisor.user_files import MAX_ARTIFACT_BYTES, read_bounded
 
     session, artifact = _compile(context, root, contract, profile, use, **consent)
     assert session.artifacts is not None, "it has compiled"
     wanted = artifact.file, artifact.name
     path = next(found.path for found in session.artifacts.locations if (found.file, found.name) == wanted)
-    metadata = orjson.loads(read_bounded(path, MAX_FILE_BYTES, "the artifact")).get("metadata")
+    metadata = orjson.loads(read_bounded(path, MAX_ARTIFACT_BYTES, "the artifact")).get("metadata")
     if not isinstance(metadata, dict):
         raise InvalidInput(f"{path} has no metadata of the compiler: compile again with --force")
     return session.project, request_of(metadata, session.sources().texts, transaction)
@@ -144,7 +143,7 @@ def constructor_texts(option: Sequence[str] | None, file: Path | None) -> list[s
     if file is None:
         return None if option is None else list(option)
     if option:
-        raise InvalidInput("--constructor-args and --constructor-args-path exclude each other: pass one of them")
+        raise InvalidInput("--constructor-args and --constructor-args-path cannot be used together: pass one of them")
     data = read_bounded(file, _MAX_FILE_BYTES, "the file of arguments")
     try:
         text = data.decode()

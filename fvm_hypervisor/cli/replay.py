@@ -16,7 +16,7 @@ from fvm_hypervisor.cli.options import DASK, AsJson, DraftFile, TrustDraft, load
 if TYPE_CHECKING:
     from fvm_hypervisor.drafts import DraftVersion
     from hypervisor.overlay import Overlay
-    from localnet.chain.replay import Replayed
+    from localnet.chain.replay import TipsetReplay
 
 
 def replay(
@@ -63,12 +63,12 @@ def replay(
     checked against their CIDs, and cached in DIR if it is given. `hypervisor extract` makes a vector of a tipset, and
     `hypervisor compare` explains differences.
 
-    --workers is the number of tipsets executed at once, --parallel the number of processes that share the messages of
-    one tipset, with the same results. With --parallel, --json reports for each tipset the messages taken from workers
-    and executed again, and the conflicts by actor and slot (the first 100 conflicts, contracts of at most 10,000
-    slots). Without --json, each actor with conflicts has a line with its slots and an x per conflicting message.
+    --workers is the number of tipsets executed concurrently. --parallel is the number of processes that share the
+    messages of one tipset; the results are the same. With --parallel, --json reports for each tipset the messages taken
+    from workers and executed again, and the conflicts by actor and slot (the first 100, contracts of at most 10,000
+    slots). Without --json, a line per actor shows the slots with conflicts, and an x for each conflicting message.
 
-    --network names the draft version of a chain, which the tipset after its upgrade needs if it migrates states.
+    --network names the draft version of a chain. The tipset after an upgrade that migrates states requires it.
 
     Exit status: 0 if all tipsets match, 1 if one differs, 2 for invalid input or a node that does not respond.
 
@@ -76,7 +76,7 @@ def replay(
 
     Example: hypervisor replay chain --network nv30-draft.toml
 
-    Example: hypervisor replay kept --fork-url http://127.0.0.1:1234/rpc/v1 --from 4461000 --to 4461010
+    Example: hypervisor replay cache --fork-url http://127.0.0.1:1234/rpc/v1 --from 4461000 --to 4461010
     """
     if parallel > 1:
         from hypervisor.parallel import Parallel
@@ -104,23 +104,23 @@ def replay(
         raise typer.Exit(1)
 
 
-def _show_conflicts(done: Replayed) -> None:
+def _show_conflicts(done: TipsetReplay) -> None:
     """Print the parallel execution of a tipset: workers, and a line for each actor with conflicts."""
     parallel = done.parallel
     if parallel is None or not done.messages:
         return
-    from localnet.chain.conflicts import picture
+    from localnet.chain.conflicts import conflict_lines
 
     taken, again = parallel["taken"], parallel["executed_again"]
     if not taken + again:
         typer.echo(f"{done.height}: {_count_text(done.messages, 'message')}, executed serially")
         return
-    typer.echo(f"{done.height}: of {done.messages:,} messages {taken:,} taken over, {again:,} executed again")
-    for line in picture(parallel, done.messages):
+    typer.echo(f"{done.height}: of {done.messages:,} messages {taken:,} taken from workers, {again:,} executed again")
+    for line in conflict_lines(parallel, done.messages):
         typer.echo(f"  {line}")
 
 
-_Work = Callable[[int, str | None], "Iterator[Replayed]"]
+_Work = Callable[[int, str | None], "Iterator[TipsetReplay]"]
 """Executes tipsets on worker processes or on Dask."""
 
 
@@ -134,7 +134,7 @@ def _of_folder(
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import check_same_overlay
-    from localnet.chain import past_replay as room
+    from localnet.chain import past_replay
     from localnet.ledger.index import ChainIndex
 
     if folder is None:
@@ -143,14 +143,14 @@ def _of_folder(
         record = ChainIndex(store).network()
         if draft is not None and record is not None:
             check_same_overlay(record.overlay, draft.overlay)
-    work = with_migration(draft, partial(room.replay_in_folder, folder.resolve(), parallel=parallel))
-    found = room.heights_of_folder(folder, first, last)
+    work = with_migration(draft, partial(past_replay.replay_in_folder, folder.resolve(), parallel=parallel))
+    found = past_replay.heights_of_folder(folder, first, last)
 
-    def execute(workers: int, dask: str | None) -> Iterator[Replayed]:
+    def execute(workers: int, dask: str | None) -> Iterator[TipsetReplay]:
         try:
             yield from run_all(work, found, workers, "tipsets", dask)
         finally:
-            room.close_sources()
+            past_replay.close_sources()
 
     return execute
 
@@ -174,7 +174,7 @@ def _replay_node(
     workers: int,
     dask: str | None,
     overlay: Overlay | None,
-) -> Iterator[Replayed]:
+) -> Iterator[TipsetReplay]:
     """Replay a node's tipsets in worker processes.
 
     Only this process writes to the folder; workers return the blocks that they fetched.
@@ -183,9 +183,9 @@ def _replay_node(
     from functools import partial
 
     from fvm_hypervisor.laboratory.vectors.pool import run_all
-    from localnet.chain import past_replay as room
+    from localnet.chain import past_replay
     from localnet.chain.node_source import NodeSource
-    from localnet.fork.node_client import naming_origin
+    from localnet.fork.node_client import as_unfit_node
     from store.memory import MemoryStore
     from store.overlay import OverlayStore
     from store.rocks import RocksStore
@@ -194,21 +194,21 @@ def _replay_node(
         cache = None if folder is None else RocksStore.open(folder)
         if cache is not None:
             undo.callback(cache.close)
-        with naming_origin():
+        with as_unfit_node():
             source = NodeSource(url, OverlayStore(cache or MemoryStore()), overlay=overlay)
         try:
-            with naming_origin():
-                found = room.tipsets_of_node(source, *span)
+            with as_unfit_node():
+                found = past_replay.tipsets_of_node(source, *span)
             if cache is not None:
-                room.keep_blocks(cache, source.blocks.take())
+                past_replay.store_fetched_blocks(cache, source.blocks.take())
         finally:
             source.close()
-        undo.callback(room.close_sources)
+        undo.callback(past_replay.close_sources)
         path = None if folder is None else folder.resolve()
-        work = partial(room.replay_of_node, url, path, parallel=parallel, overlay=overlay)
+        work = partial(past_replay.replay_of_node, url, path, parallel=parallel, overlay=overlay)
         for done in run_all(work, found, workers, "tipsets", dask):
             if cache is not None:
-                room.keep_blocks(cache, done.fetched)
+                past_replay.store_fetched_blocks(cache, done.fetched)
             yield done.tipset
 
 

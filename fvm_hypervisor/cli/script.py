@@ -158,7 +158,7 @@ def script(
     from fvm_hypervisor.cli.foundry_settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.cli.node_client import account_of, ethereum
     from fvm_hypervisor.cli.project_contract import node_url, source_path
-    from fvm_hypervisor.cli.script_networks import HowToSend, ScriptNetworks, ScriptSending
+    from fvm_hypervisor.cli.script_networks import ScriptNetworks, ScriptSending, SendingOptions
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.forks.remotes import CACHES
     from fvm_hypervisor.soltest.job import Options
@@ -206,7 +206,7 @@ def script(
     calldata = calldata_of(_interface(artifact), sig, arguments or [], read) if data is None else data
     name = sig.partition("(")[0] if not sig.startswith("0x") else f"{sig[2:10]}"
     folder, now = f"broadcast/{Path(source).name}", int(time.time() * 1000)
-    how = HowToSend(
+    how = SendingOptions(
         legacy, slow, unlocked, skip_simulation, with_gas_price, priority_gas_price, gas_estimate_multiplier, timeout
     )
     offline = project.forks_offline
@@ -291,13 +291,13 @@ def _calldata(text: str) -> bytes:
         ) from None
 
 
-def _sender(text: str | None, signers: list[EthAddress], usual: str) -> EthAddress:
+def _sender(text: str | None, signers: list[EthAddress], default: str) -> EthAddress:
     from bridge.addresses import eth_address, from_delegated
     from hypervisor.errors import InvalidInput
     from localnet.addresses import filecoin_address
 
     if text is None:
-        return signers[0] if signers else eth_address(bytes.fromhex(usual[2:]))
+        return signers[0] if signers else eth_address(bytes.fromhex(default[2:]))
     known = from_delegated(filecoin_address(text))
     if known is None:
         raise InvalidInput(f"the sender {text} is not an Ethereum address: expected 0x... or f410f...")

@@ -30,10 +30,10 @@ from fvm_hypervisor.soltest.scripts.sending import (
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.contracts.abi_entries import readable_interface
-from localnet.fork.answers import quantity
 from localnet.fork.forking import ForkSource, has_cached_tipset
 from localnet.fork.node_client import NodeError
 from localnet.fork.request_options import RequestOptions
+from localnet.fork.response_values import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class HowToSend:
+class SendingOptions:
     """Transaction options of the command line; prices in attoFIL, `percent` of an estimate, `timeout` in seconds."""
 
     legacy: bool
@@ -151,7 +151,7 @@ class ScriptPart:
 class ScriptSending:
     """The transactions of a script in order, on all of its networks."""
 
-    how: HowToSend
+    how: SendingOptions
     keys: Mapping[EthAddress, bytes]
     as_json: bool
     artifacts: Artifacts

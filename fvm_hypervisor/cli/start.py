@@ -25,15 +25,15 @@ def _delay_first_collection() -> None:
     Then freeze the surviving objects and restore the default threshold. Other thresholds, such as a node's, stay
     unchanged.
     """
-    usual = gc.get_threshold()
-    loading = (_LOADED, *usual[1:])
+    former = gc.get_threshold()
+    loading = (_LOADED, *former[1:])
 
     def settle(phase: str, _: dict[str, Any]) -> None:
         if phase == "stop":
             gc.callbacks.remove(settle)
             if gc.get_threshold() == loading:
                 gc.freeze()
-                gc.set_threshold(*usual)
+                gc.set_threshold(*former)
 
     gc.callbacks.append(settle)
     gc.set_threshold(*loading)

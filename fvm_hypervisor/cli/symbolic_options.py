@@ -28,7 +28,7 @@ def check_symbolic(rules: str, others: Mapping[str, bool]) -> None:
         raise InvalidInput(f"symbolic tests run under the rules ethereum, not {rules}: remove --rules")
     for name, is_set in others.items():
         if is_set:
-            raise typer.BadParameter(f"--symbolic and {name} exclude each other: run them separately")
+            raise typer.BadParameter(f"--symbolic and {name} cannot be used together: run them separately")
     if find_spec("z3") is None:
         raise InvalidInput("symbolic tests need z3: install it with `pip install z3-solver`")
 

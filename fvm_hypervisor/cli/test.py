@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FILTERS = "Filters"
 _FUZZ = "Fuzz and invariant tests"
 _REPORTS = "Reports"
-_WATCH = "Again and again"
+_WATCH = "Watch mode"
 _SYMBOLIC = "Symbolic tests"
 
 
@@ -184,10 +184,10 @@ def run_tests(
         str, typer.Option(metavar="N[,N]", help="Lengths of bytes and strings.", rich_help_panel=_SYMBOLIC)
     ] = "0,32,65",
     symbolic_loop: Annotated[
-        int, typer.Option(min=1, help="Maximum symbolic iterations of a loop.", rich_help_panel=_SYMBOLIC)
+        int, typer.Option(min=1, max=65_536, help="Maximum symbolic iterations of a loop.", rich_help_panel=_SYMBOLIC)
     ] = 8,
     symbolic_paths: Annotated[
-        int, typer.Option(min=1, help="Maximum number of paths per test.", rich_help_panel=_SYMBOLIC)
+        int, typer.Option(min=1, max=1_000_000, help="Maximum number of paths per test.", rich_help_panel=_SYMBOLIC)
     ] = 10_000,
     symbolic_timeout: Annotated[
         float,
@@ -334,16 +334,18 @@ def run_tests(
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.stored_failures import failed_names
     from hypervisor.errors import InvalidInput
-    from hypervisor.opening import OFFICIAL_EVM
+    from hypervisor.names import OFFICIAL_EVM
     from hypervisor.user_files import check_output
-    from localnet.rules.installed import rules_named
 
     if not isfinite(timeout):
         raise typer.BadParameter(f"--timeout {timeout} is not a number of seconds")
-    if evm == OFFICIAL_EVM and not rules_named(rules).features.has_official_evm:
-        raise InvalidInput(
-            f"the rules '{rules}' need this project's own EVM: choose another --evm, or --rules filecoin"
-        )
+    if evm == OFFICIAL_EVM:
+        from localnet.rules.installed import rules_named
+
+        if not rules_named(rules).features.has_official_evm:
+            raise InvalidInput(
+                f"the rules '{rules}' need this project's own EVM: choose another --evm, or --rules filecoin"
+            )
     numbers = [_number(word) for word in network.split(",")] if network else [None]
     kinds = set(report or ()) | ({CoverageKind.SUMMARY} if coverage or (lcov and not report) else set())
     if CoverageKind.LCOV in kinds:
@@ -399,9 +401,9 @@ def run_tests(
     def load() -> Project:
         project = load_project(home, profile, settings)
         project = with_consent(context, project, ffi=ffi, solc_from_project=solc_from_project)
-        usual = SEED if snapshot and project.fuzz.seed is None else None
+        default = SEED if snapshot and project.fuzz.seed is None else None
         project = _with_options(
-            project, (fuzz_runs, usual if seed is None else seed), (invariant_runs, invariant_depth)
+            project, (fuzz_runs, default if seed is None else seed), (invariant_runs, invariant_depth)
         )
         check, emit = gas_snapshot_check, gas_snapshot_emit
         if collected == "coverage":
@@ -486,7 +488,7 @@ def _file(path: Path) -> Path:
 def _check_together(options: dict[str, bool], remedy: str = "choose one output format") -> None:
     names = [name for name, is_set in options.items() if is_set]
     if len(names) > 1:
-        raise typer.BadParameter(f"{names[0]} and {names[1]} exclude each other: {remedy}")
+        raise typer.BadParameter(f"{names[0]} and {names[1]} cannot be used together: {remedy}")
 
 
 def _check_snapshot(snapshot: str | None, snap: Path | None, tolerance: float) -> None:
@@ -499,7 +501,7 @@ def _check_snapshot(snapshot: str | None, snap: Path | None, tolerance: float) -
 def _report(gas: bool, coverage: bool, versions: int) -> str:
     if gas and coverage:
         raise typer.BadParameter(
-            "--gas-report and --coverage exclude each other (coverage changes gas): run them separately"
+            "--gas-report and --coverage cannot be used together (coverage changes gas): run them separately"
         )
     if versions > 1 and (gas or coverage):
         raise typer.BadParameter("--gas-report and --coverage need a single network version: pass --network once")

@@ -19,7 +19,7 @@ Predicate = Callable[[Any], bool]
 
 def request_trace(url: str, transaction: str) -> dict[str, Any]:
     """Return the response of `hypervisor_trace`. Raises NodeError, also if it is not a call tree."""
-    return _check_answer(url, ask(url, "hypervisor_trace", transaction), _TRACE)
+    return _check_response(url, ask(url, "hypervisor_trace", transaction), _TRACE)
 
 
 def request_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -28,31 +28,31 @@ def request_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | No
     Raises NodeError if it is not a call tree.
     """
     try:
-        answer = ask(url, "hypervisor_traceCall", request)
+        response = ask(url, "hypervisor_traceCall", request)
     except NodeError as error:
         if error.answered:
             return None
         raise
-    return _check_answer(url, answer, _CALL_TRACE)
+    return _check_response(url, response, _CALL_TRACE)
 
 
 def request_hash(url: str, message: str) -> str | None:
     """Return the transaction hash of a message CID; None if the node has no such message. Raises NodeError."""
-    answer = ask(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
-    if answer is not None and not isinstance(answer, str):
+    response = ask(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
+    if response is not None and not isinstance(response, str):
         raise NodeError(f"{redacted_url(url)} returned an invalid transaction hash")
-    return answer
+    return response
 
 
 def request_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
     """Return the response of `hypervisor_traceEpoch`. Raises NodeError, also if it is not a call tree."""
-    return _check_answer(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
+    return _check_response(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
 
 
-def _check_answer(url: str, answer: Any, fields: Mapping[str, Predicate]) -> dict[str, Any]:
+def _check_response(url: str, response: Any, fields: Mapping[str, Predicate]) -> dict[str, Any]:
     """Check the form of a response and all its calls, and return it."""
-    _check(url, "the answer", answer, fields)
-    calls = list(answer["calls"])
+    _check(url, "the response", response, fields)
+    calls = list(response["calls"])
     for call in calls:  # iterative, since calls can be 1,024 deep
         _check(url, "a call", call, _CALL)
         calls.extend(call["calls"])
@@ -61,7 +61,7 @@ def _check_answer(url: str, answer: Any, fields: Mapping[str, Predicate]) -> dic
             _check(url, "an event", event, _EVENT)
             for entry in event["entries"]:
                 _check(url, "an event's entry", entry, _ENTRY)
-    found: dict[str, Any] = answer
+    found: dict[str, Any] = response
     return found
 
 
@@ -71,21 +71,21 @@ def request_places(url: str, transaction: str) -> dict[str, Any] | None:
     Raises NodeError if the response has another shape.
     """
     try:
-        answer = ask(url, "hypervisor_tracePlaces", transaction)
+        response = ask(url, "hypervisor_tracePlaces", transaction)
     except NodeError as error:
         if error.answered:
             return None
         raise
-    if answer is None:
+    if response is None:
         return None
-    _check(url, "the answer", answer, _PLACES)
-    calls = list(answer["calls"])
+    _check(url, "the response", response, _PLACES)
+    calls = list(response["calls"])
     for call in calls:  # iterative, since calls can be 1,024 deep
         _check(url, "a call's location", call, _PLACE)
-        if call["code"] is not None and call["code"] >= len(answer["codes"]):
+        if call["code"] is not None and call["code"] >= len(response["codes"]):
             raise NodeError(f"{redacted_url(url)} returned invalid locations of calls: code {call['code']} is missing")
         calls.extend(call["calls"])
-    found: dict[str, Any] = answer
+    found: dict[str, Any] = response
     return found
 
 

@@ -27,10 +27,7 @@ def conformance(
     vectors: Paths,
     bundle_dir: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of official bundles, besides those of `hypervisor bundle` (default: bundles/ in "
-            "FVM_DATA, ../shared)."
-        ),
+        typer.Option(help="Additional folder of official bundles (default: bundles/ in FVM_DATA, ../shared)."),
     ] = None,
     workers: Workers = CORES,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,

@@ -181,7 +181,7 @@ def _init_code(url: str, root: Path, address: str, transaction: str | None) -> b
     from fvm_hypervisor.cli.rpc_client import node_client
     from fvm_hypervisor.verification.creation_code import CreationCode, NoCreationCode
     from hypervisor.errors import InvalidInput
-    from localnet.fork.answers import quantity
+    from localnet.fork.response_values import quantity
 
     with node_client(url) as node:
         search = CreationCode(node, address)
@@ -230,7 +230,9 @@ def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str
     if encoded is None:
         return None if texts is None else init_code_of(readable_interface(artifact.abi), b"", texts, read)
     if texts is not None:
-        raise InvalidInput("--constructor-args and --encoded-constructor-args exclude each other: pass one of them")
+        raise InvalidInput(
+            "--constructor-args and --encoded-constructor-args cannot be used together: pass one of them"
+        )
     try:
         return bytes.fromhex(encoded.removeprefix("0x"))
     except ValueError:

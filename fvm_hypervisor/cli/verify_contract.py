@@ -57,7 +57,7 @@ def verify_contract(
     The result is exact_match, or match if only the metadata differ, for the creation code and for the runtime code.
     Foundry's `forge verify-contract --verifier sourcify --verifier-url` works with a node too.
 
-    Exit status: 0 if the contract is verified, 1 if it is not, 2 if the service cannot be asked.
+    Exit status: 0 if the contract is verified, 1 if it is not, 2 if the service cannot be reached.
 
     Example: hypervisor verify-contract 0x5fbd... src/Vault.sol:Vault --rpc-url http://127.0.0.1:8545
     """
@@ -67,8 +67,8 @@ def verify_contract(
     from fvm_hypervisor.verification.client import NotVerified, VerificationService
     from fvm_hypervisor.verification.creation_code import HASH
     from hypervisor.errors import InvalidInput
-    from localnet.fork.answers import quantity
     from localnet.fork.node_client import NodeError
+    from localnet.fork.response_values import quantity
 
     del verifier  # there is one
     if creation_transaction is not None and not HASH.fullmatch(creation_transaction):

@@ -25,7 +25,9 @@ def verify_proof() -> None:
 
 @app.command("ethereum")
 def ethereum(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Answer of eth_getProof, as JSON.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Response of eth_getProof, as JSON.", show_default=False)
+    ],
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Require a proof of this account.", show_default=False)
     ] = None,
@@ -38,7 +40,7 @@ def ethereum(
     ] = None,
     block: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Answer of eth_getBlockByNumber, instead of a root.", show_default=False),
+        typer.Option(metavar="FILE", help="Response of eth_getBlockByNumber, instead of a root.", show_default=False),
     ] = None,
     block_hash: Annotated[
         str | None,
@@ -46,10 +48,10 @@ def ethereum(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Verify the account and the slots in an answer of eth_getProof of an Ethereum node.
+    """Verify the account and the slots in an Ethereum node's response to eth_getProof.
 
     Pass a state root that you trust, or a block and its hash. It is not checked that the block is part of the chain.
-    The answer names the account and the slots itself: pass --address and --slot to require those that you asked for.
+    The response itself names the account and the slots: pass --address and --slot to check them.
 
     Exit status: 0 if everything is proven, 1 if not, 2 if a file cannot be read or an option is invalid.
 
@@ -137,7 +139,7 @@ def f3(
 ) -> None:
     """Verify a chain of finality certificates (F3) of a Filecoin network, from a power table that you trust.
 
-    A file holds an answer of Filecoin.F3GetCertificate, a list of them, or one certificate as CBOR. With --proof, a
+    A file holds a response of Filecoin.F3GetCertificate, a list of them, or one certificate as CBOR. With --proof, a
     value in the state or an event of a finalized tipset is verified, too. A header contains the state and the receipts
     after the tipset before it.
 
@@ -149,13 +151,13 @@ def f3(
     """
     from fvm_hypervisor.proofs.f3 import InvalidCertificate
     from fvm_hypervisor.proofs.f3.files import verify_files
-    from fvm_hypervisor.proofs.filecoin import look_into_file
+    from fvm_hypervisor.proofs.filecoin import inspect_file
     from hypervisor.errors import InvalidInput
     from store.cid import CidError, parse_cid, show
     from store.paths import ProofError
 
     if (proof is None) != (path is None):
-        raise InvalidInput("--proof and --path need each other: pass both or none")
+        raise InvalidInput("--proof and --path must be used together: pass both or neither")
 
     if power_table_cid is not None:
         try:
@@ -167,10 +169,10 @@ def f3(
         verified = verify_files(documents, _read(power_table), network, power_table_cid, instance)
         shown = verified.summary()
         if proof is not None and path is not None:
-            header, value = look_into_file(proof, path)
+            header, value = inspect_file(proof, path)
             shown |= {"epoch": verified.tipset_of(header).epoch, "block": show(header), "value": value}
     except (InvalidCertificate, ProofError) as error:
-        typer.echo(f"not proven: {error}", err=True)
+        typer.echo(f"not proven for the network '{network}': {error}", err=True)
         raise typer.Exit(1) from None
     if as_json:
         typer.echo(json.dumps(shown))
@@ -206,7 +208,7 @@ def _read(path: Path) -> Any:
 def _address(text: str) -> EthAddress:
     from bridge.addresses import EthAddress
     from hypervisor.errors import InvalidInput
-    from localnet.fork.answers import word_of
+    from localnet.fork.response_values import word_of
 
     try:
         return EthAddress(word_of(text, 20))
@@ -228,7 +230,7 @@ def _slot(text: str) -> int:
 
 def _hash(text: str, option: str) -> bytes:
     from hypervisor.errors import InvalidInput
-    from localnet.fork.answers import word_of
+    from localnet.fork.response_values import word_of
 
     try:
         return word_of(text)

@@ -1,4 +1,4 @@
-"""The debugger behind `hypervisor step`: steps a message forwards and backwards, over both runtimes.
+"""The debugger of `hypervisor step`: steps a message forwards and backwards, over both runtimes.
 
 Execution is deterministic, so a position is a counter (`positions`), and a step back is a new execution up to an
 earlier position. The message runs on its own thread (`execution`), which waits inside a tracer (`listener`) while the

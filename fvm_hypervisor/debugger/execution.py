@@ -107,7 +107,7 @@ class DebuggedRun:
         try:
             self._work(self.listener)
         except Abandoned:
-            self._stops.put(End(None, 0, "it was abandoned"))
+            self._stops.put(End(None, 0, "the execution was abandoned"))
         except (HypervisorError, StoreError) as error:
             self._stops.put(End(None, 0, str(error)))
         except BaseException as defect:  # noqa: BLE001  # raised again by `resume`

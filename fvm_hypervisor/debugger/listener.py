@@ -67,8 +67,8 @@ class OpenCall:
     """Last completed syscall, with its arguments."""
     exited: bool = False
     """True if the actor has called `vm::exit`."""
-    next_shown: int = 1
-    """Number of the next instruction that the plan wants, when every instruction is reported."""
+    next_reported: int = 1
+    """Number of the next instruction to pass to the plan, for engines that report every instruction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class StepListener:
                 pass
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Handle a fault, or an instruction of an engine that reports every one."""
+        """Handle a fault, or an instruction of an engine that reports every instruction."""
         if not self.calls or self.abandoned:
             return
         call = self.calls[-1]
@@ -179,10 +179,10 @@ class StepListener:
                 call.fault = event.reason
             case EvmStep():
                 number = call.started + 1
-                if number < call.next_shown:
+                if number < call.next_reported:
                     call.started = number
                 else:
-                    call.next_shown = number + 1 + self.pause(number, event.pc, lambda: event)
+                    call.next_reported = number + 1 + self.pause(number, event.pc, lambda: event)
             case _:
                 pass
 
@@ -194,7 +194,7 @@ class StepListener:
         call.look = None
         return max(0, self.plan.next_instruction(self, call, number) - number - 1)
 
-    def left(self, number: int, counter: int, /) -> None:
+    def frame_stopped(self, number: int, counter: int, /) -> None:
         """Record a frame's position when it ends or waits."""
         if self.calls:
             self.calls[-1].started, self.calls[-1].counter = number, counter
@@ -236,7 +236,7 @@ class StepListener:
         finally:
             self.calls.pop()
             if outer is not None:
-                outer.next_shown = outer.started + 1
+                outer.next_reported = outer.started + 1
 
     def _mark(self, kind: MarkKind, call: OpenCall) -> None:
         self.marks += 1

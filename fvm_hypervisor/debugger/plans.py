@@ -1,4 +1,4 @@
-"""Plans that stop an execution at a known place, at the end of a step, or at a breakpoint."""
+"""Plans that stop an execution at a known position, at the end of a step, or at a breakpoint."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Forward:
     ) -> None:
         """Create the plan; `started` is the site from which execution continues."""
         self.first_mark = 0
-        self.counts_gas = any(made.kind == "gas" for made in breakpoints.all)
+        self.counts_gas = any(each.kind == "gas" for each in breakpoints.all)
         self._breakpoints, self._sources, self._step = breakpoints, sources, step
         self._lines: dict[int, Line | None] = {}
         if started is not None and started.mark is None:
@@ -90,12 +90,12 @@ class Forward:
         call = site.call
         line = self._line(call, site.counter) if site.mark is None else None
         previous = self.previous_line(call)
-        made = self._breakpoints.hit(listener, site, self.previous_line)
+        hit = self._breakpoints.hit(listener, site, self.previous_line)
         ends = self._step is not None and self._step.ends(site, line, previous)
         if line is not None:
             self._lines[call.number] = line
-        if made is not None:
-            return f"breakpoint {made.number}: {made}"
+        if hit is not None:
+            return f"breakpoint {hit.number}: {hit}"
         return "step" if ends else None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:

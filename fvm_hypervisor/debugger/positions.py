@@ -13,7 +13,7 @@ from typing import Final
 
 
 class MarkKind(Enum):
-    """Kind of event that a mark stands for."""
+    """Kind of event that a mark records."""
 
     CALL = "call"
     RETURN = "return"

@@ -151,17 +151,17 @@ class Session:
         if by_instruction or isinstance(stopped, End) or not position.number:
             return stopped
         lines = self.sources.of(stopped.site.call)
-        return self._back_by_line(position, landing=True) if lines.places else stopped
+        return self._back_by_line(position, is_within=True) if lines.places else stopped
 
-    def _back_by_line(self, position: Position, *, landing: bool = False) -> Stop | End:
+    def _back_by_line(self, position: Position, *, is_within: bool = False) -> Stop | End:
         """Go to the start of the line; from there, to the previous line in the function or its callers.
 
-        With `landing`, `position` may be inside the target line.
+        With `is_within`, `position` may be inside the target line.
         """
         call, number, depth = position.call, position.number, 0
         lines = self.sources.of(self.site.call)
         wanted = lines.line(self.site.counter)
-        is_within = landing and wanted is not None
+        is_within = is_within and wanted is not None
         found = number if is_within else 0
         first, window, counters = number, _WINDOW, list[int]()
         while number > 1:

@@ -18,7 +18,8 @@ from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.opening import OFFICIAL_EVM, OWN_EVM, registry_factory
+from hypervisor.names import OFFICIAL_EVM, OWN_EVM
+from hypervisor.opening import registry_factory
 from hypervisor.tracing import Tracer
 from localnet.calls.simulate import traced_call
 from localnet.chain.tipset_execution import apply_included, tipset_steps

@@ -218,14 +218,14 @@ def calldata(session: Session, number: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class StorageView:
-    """Storage words by slot. `following` is the first slot that was left out, or None."""
+    """Storage words by slot. `following` is the first omitted slot, or None."""
 
     slots: Mapping[int, int]
     following: int | None = None
 
     @property
     def rest(self) -> str:
-        """Return a hint for the slots that were left out."""
+        """Return a hint about omitted slots."""
         return "" if self.following is None else f"more from slot 0x{self.following:x}: `storage 0x{self.following:x}`"
 
 

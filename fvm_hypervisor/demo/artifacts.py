@@ -1,6 +1,6 @@
 """The compiled examples of the demonstration: solc's JSON and the module of a native actor.
 
-In a checkout they are in examples/; a wheel contains copies beside this file.
+In a checkout they are in examples/; a wheel contains copies in this folder.
 """
 
 from functools import cache

@@ -193,7 +193,7 @@ def deploy(stage: DemoStage) -> dict[str, Any]:
 
 
 def solidity_calls_native(stage: DemoStage) -> dict[str, Any]:
-    """Solidity -> native, with value."""
+    """Call a native actor from a contract, with value."""
     total, result = stage.call_contract("Bridge", "deposit", stage.counter, value=DEPOSIT)
     _require(total == DEPOSIT, f"the native actor holds {total} attoFIL of deposits, {DEPOSIT} were sent")
     balance = _balance(stage, stage.counter)
@@ -202,24 +202,24 @@ def solidity_calls_native(stage: DemoStage) -> dict[str, Any]:
 
 
 def native_calls_solidity(stage: DemoStage) -> dict[str, Any]:
-    """Native -> Solidity, with value from the native actor's balance."""
+    """Call a contract from a native actor, with value from the native actor's balance."""
     exit_code, data, result = _call_through(stage, "greet", ["from native code"], GIFT)
     greetings = contract("Inbox").interface.decode_result("greet", data)
-    _require((exit_code, greetings) == (0, 1), f"the contract answered {exit_code}, {greetings}")
+    _require((exit_code, greetings) == (0, 1), f"the contract returned {exit_code}, {greetings}")
     balance = _balance(stage, stage.id_of_contract("Inbox"))
     _require(balance == GIFT, f"the contract's balance is {balance}")
     return {"exit_code": exit_code, "greetings": greetings, "balance": balance, "events": _events(stage, result)}
 
 
-def two_borders_deep(stage: DemoStage) -> dict[str, Any]:
-    """Contract -> native -> contract, in one message."""
+def nested_calls(stage: DemoStage) -> dict[str, Any]:
+    """Call a native actor from a contract, and another contract from it, in one message."""
     inbox = contract("Inbox").interface
     calldata = inbox.encode_call("greet", "from a contract, through native code")
     (exit_code, data), result = stage.call_contract(
         "Bridge", "callThrough", stage.counter, stage.contracts["Inbox"], calldata, 0
     )
     greetings = inbox.decode_result("greet", data)
-    _require((exit_code, greetings) == (0, 2), f"the inner contract answered {exit_code}, {greetings}")
+    _require((exit_code, greetings) == (0, 2), f"the inner contract returned {exit_code}, {greetings}")
     return {"exit_code": exit_code, "greetings": greetings, "events": _events(stage, result)}
 
 
@@ -231,7 +231,7 @@ def native_abort_caught(stage: DemoStage) -> dict[str, Any]:
     )
     _require(exit_code == ABORT_CODE, f"the contract saw exit code {exit_code}")
     _require(before == after, f"the native actor's count went from {before} to {after}")
-    _require(_balance(stage, stage.counter) == before_balance, "the native actor kept money of an aborted call")
+    _require(_balance(stage, stage.counter) == before_balance, "the native actor kept the value of an aborted call")
     events = _events(stage, result)
     _require(all(event["event"] != "failed" for event in events), "an event of an aborted call was kept")
     return {"exit_code": exit_code, "count_before": before, "count_after": after, "events": events}
@@ -242,14 +242,14 @@ def solidity_revert_seen(stage: DemoStage) -> dict[str, Any]:
     exit_code, data, result = _call_through(stage, "refuse", [REFUSAL], GIFT)
     reason = contract("Inbox").interface.decode_revert(data)
     _require(exit_code == ExitCode.EVM_CONTRACT_REVERTED, f"the native actor saw exit code {exit_code}")
-    _require(reason == REFUSAL, f"the reason reads '{reason}'")
+    _require(reason == REFUSAL, f"the revert reason is '{reason}', expected '{REFUSAL}'")
     greetings, _ = stage.call_contract("Inbox", "greetings")
     _require(greetings == 2, f"the contract counts {greetings} greetings")
     return {"exit_code": exit_code, "reason": reason, "greetings": greetings, "events": _events(stage, result)}
 
 
-def events_of_both(stage: DemoStage) -> dict[str, Any]:
-    """Two messages: in one a native actor emits an event, in the other a contract."""
+def events_of_both_sides(stage: DemoStage) -> dict[str, Any]:
+    """Check that a native actor and a contract emit an event each, in two messages."""
     count, result = stage.call_contract("Bridge", "increment", stage.counter, 5)
     total, second = stage.call_contract("Bridge", "deposit", stage.counter, value=GIFT)
     _require(count == 5, f"the native actor counts {count}")
@@ -275,10 +275,10 @@ STEPS: tuple[tuple[str, str, Callable[[DemoStage], dict[str, Any]]], ...] = (
     ("deploy", "Deploy two contracts and a native actor", deploy),
     ("solidity_calls_native", "Solidity calls native, with value", solidity_calls_native),
     ("native_calls_solidity", "Native calls Solidity, with value", native_calls_solidity),
-    ("two_borders_deep", "Contract calls native calls contract", two_borders_deep),
+    ("nested_calls", "Contract calls native calls contract", nested_calls),
     ("native_abort_caught", "A native abort, caught by Solidity: its state is rolled back", native_abort_caught),
     ("solidity_revert_seen", "A Solidity revert, seen by native code with its exit code", solidity_revert_seen),
-    ("events_of_both", "An event from each side", events_of_both),
+    ("events_of_both_sides", "An event from each side", events_of_both_sides),
     ("reopen", "Close, reopen, read back", reopen),
 )
 

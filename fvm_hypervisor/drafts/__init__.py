@@ -1,4 +1,4 @@
-"""Draft network versions: a TOML file with the changes of a proposal, beside its actor builds and its migration."""
+"""Draft network versions: a TOML file with the changes of a proposal, its actor builds and its migration."""
 
 from fvm_hypervisor.drafts.migrating import allow_draft, with_migration
 from fvm_hypervisor.drafts.opening import draft_options

@@ -18,7 +18,7 @@ from localnet.settings import NetworkSettings
 def under_draft(settings: NetworkSettings) -> NetworkSettings:
     """Return the settings of a network whose setting `network` is a draft's file.
 
-    Raises InvalidInput, also for an overlay beside the draft. Raises ConsentNeeded for a migration without consent.
+    Raises InvalidInput, also for an overlay used with the draft. Raises ConsentNeeded for a migration without consent.
     """
     text = str(settings.network)
     draft = named_draft(text, settings.overlay)
@@ -59,7 +59,7 @@ def draft_options(
 
 
 def _check_bundle(named: Bundle | str | Path, draft: DraftVersion) -> None:
-    """Raise InvalidInput if a bundle beside the draft has actors that import syscalls the draft disables."""
+    """Raise InvalidInput if a bundle other than the draft's has actors that import syscalls that the draft disables."""
     disabled = str(dict(draft.overlay.rules).get("disabled_syscalls", ""))
     if disabled and named is not draft.bundle:
         check_syscalls(named if isinstance(named, Bundle) else Bundle.open(named), disabled.split(","))

@@ -14,7 +14,7 @@
     [actors]             # bundle, and modules by actor name
     [migration]          # file: the name of a Python file
 
-The file is data. It names files in its own folder only.
+A draft file contains no code, and names only files in its own folder.
 """
 
 from __future__ import annotations
@@ -105,14 +105,14 @@ def read_draft(path: Path) -> DraftVersion:
 def named_draft(text: str | None, overlay: object = None) -> DraftVersion | None:
     """Return the draft version of a name that ends in .toml; None for any other name.
 
-    Raises InvalidInput, also for an overlay beside a draft.
+    Raises InvalidInput, also if an overlay is used with a draft.
     """
     if text is None or not text.endswith(".toml"):
         return None
     draft = read_draft(Path(text))
     if overlay is not None:
         raise InvalidInput(
-            f"the overlay {overlay} and the draft {text} exclude each other: add the overlay's tables to the draft"
+            f"the overlay {overlay} and the draft {text} cannot be used together: add the overlay's tables to the draft"
         )
     return draft
 

@@ -65,7 +65,9 @@ def new_draft(name: str, base: int, folder: Path, *, migrates: bool = False) -> 
     """
     found = _NAME.fullmatch(name)
     if not name or found is None:
-        raise InvalidInput(f"{name!r:.80} is not a valid name: expected nv30-draft, for example")
+        raise InvalidInput(
+            f"{name!r:.80} is not a valid name: expected lower-case letters, digits, hyphens: nv30-draft"
+        )
     row = network_version(base)
     number = int(found["number"] or base + 1)
     if not base < number <= MAX_NUMBER:

@@ -29,7 +29,7 @@ from store.codec import CodecError
 
 _MESSAGES: Final = 25
 _EVENTS: Final = 25
-"""Numbers of messages and events after which the search for a page ends, with the tipset that reached them."""
+"""Minimum numbers of messages and of events on a page. The search ends at the tipset that reaches one of them."""
 _MAX_EVENTS: Final = 200
 """Maximum number of events shown on one page."""
 _ACTORS: Final = 100

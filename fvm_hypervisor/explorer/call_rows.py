@@ -1,4 +1,4 @@
-"""A decoded call tree as foldable rows: the `<details>` elements that each row opens and closes.
+"""A decoded call tree as collapsible rows: the `<details>` elements that each row opens and closes.
 
 Rows below the depth `MAX_DEPTH` are flat and state their depth, because browsers limit the depth of a page. The code is
 iterative, since calls can be 1,024 deep.
@@ -17,7 +17,7 @@ MAX_DEPTH: Final = 32
 PAGE: Final = 250
 """Maximum number of calls on one page."""
 _UNFOLDED: Final = 60
-"""Maximum number of calls that are all unfolded initially; above it, only failed ones and the first two levels."""
+"""Number of calls up to which all are expanded initially; above it, only failed ones and the first two levels."""
 
 
 @dataclass(slots=True)

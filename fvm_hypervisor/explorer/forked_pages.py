@@ -11,9 +11,9 @@ from fvm_hypervisor.explorer.message_rows import MessageRow, Party
 from fvm_hypervisor.explorer.named_pages import FoundPage
 from fvm_hypervisor.explorer.responses import PageError, PageRequest, PageResponse, not_found
 from fvm_hypervisor.explorer.site import Site
-from localnet.fork.answers import bytes_of, quantity, unsigned, word_of
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import MAX_CODE_BYTES
+from localnet.fork.response_values import bytes_of, quantity, unsigned, word_of
 from localnet.rpc.node import NodeReader
 
 T = TypeVar("T")
@@ -108,10 +108,10 @@ def _request(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except NodeError as error:
-        raise PageError(502, "The forked node does not answer", str(error)) from None
+        raise PageError(502, "The forked node does not respond", str(error)) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        text = f"its response is not that of an Ethereum node: {error!r:.200}"
-        raise PageError(502, "The forked node does not answer", text) from None
+        text = f"expected a response of an Ethereum node, found {error!r:.200}"
+        raise PageError(502, "Invalid response of the forked node", text) from None
 
 
 def _row(site: Site, sent: Mapping[str, Any], receipt: Mapping[str, Any], number: int) -> MessageRow:

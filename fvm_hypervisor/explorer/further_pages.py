@@ -136,13 +136,13 @@ class Control:
 _CONTROLS: Final = (
     Control("Mine blocks", "anvil_mine", (ControlField("blocks", "number", "1"),)),
     Control("Mine after null rounds", "hypervisor_mineAfterNullRounds", (ControlField("null rounds", "number", "5"),)),
-    Control("Let time pass", "evm_increaseTime", (ControlField("seconds", "number", "86400"),)),
+    Control("Increase the time", "evm_increaseTime", (ControlField("seconds", "number", "86400"),)),
     Control("Time of the next block", "evm_setNextBlockTimestamp", (ControlField("Unix seconds", "number"),)),
     Control("Take a snapshot", "evm_snapshot", keeps="snapshot"),
     Control("Revert to a snapshot", "evm_revert", (ControlField("snapshot", "text", "0x1"),)),
     Control("Set a balance", "anvil_setBalance", (ControlField("address", "text"), ControlField("FIL", "fil", "100"))),
     Control("Impersonate an address", "anvil_impersonateAccount", (ControlField("address", "text"),)),
-    Control("Impersonate no more", "anvil_stopImpersonatingAccount", (ControlField("address", "text"),)),
+    Control("Stop impersonating", "anvil_stopImpersonatingAccount", (ControlField("address", "text"),)),
 )
 
 
@@ -166,7 +166,7 @@ def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> Deferre
         raise PageError(
             404, "Not found", "this node cannot create vectors: use `hypervisor extract` on the chain's folder"
         )
-    assert site.vectors is not None, "it makes vectors"
+    assert site.vectors is not None, "the site can create vectors"
     return DeferredResponse(partial(_answer, site.vectors, f"0x{receipt.hash.hex()}"))
 
 

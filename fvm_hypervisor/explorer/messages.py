@@ -161,7 +161,11 @@ def _recorded_call(site: Site, reader: NodeReader, receipt: TransactionReceipt) 
     """Return the first call of a message, as far as its receipt describes it, without re-execution."""
     machine, outcome = reader.network.machine, receipt.execution.receipt
     calls = [recorded_call(machine, receipt)]
-    found = {"calls": calls, "exitCode": outcome.exit_code, "words": receipt.words or exit_meaning(outcome.exit_code)}
+    found = {
+        "calls": calls,
+        "exitCode": outcome.exit_code,
+        "words": receipt.error_message or exit_meaning(outcome.exit_code),
+    }
     interfaces = _bound_first(called_interfaces(machine, site.artifacts, calls), site.interfaces())
     explained = explain_trace({**found, "gasUsed": receipt.gas_used, "reproduced": True}, interfaces)
     return {**explained, "milligas": {}}

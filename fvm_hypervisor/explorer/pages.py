@@ -144,7 +144,7 @@ def _read(scope: Scope, routes: tuple[PageRoute, ...]) -> tuple[PageRequest, Pag
     """Return the request and the route that matches it. Raises PageError."""
     path, query = scope["path"], _query(scope)
     if len(path) + len(query) > _MAX_URL_LENGTH:
-        raise malformed(f"it has {len(path) + len(query):,} characters, at most {_MAX_URL_LENGTH:,} are read")
+        raise malformed(f"it has {len(path) + len(query):,} characters, the limit is {_MAX_URL_LENGTH:,}")
     for route in routes:
         found = route.pattern.fullmatch(path)
         if found is not None:
@@ -187,13 +187,13 @@ def _as_page_error(error: Exception) -> PageError:
         case InvalidInput():
             return malformed(str(error))
         case RpcError():
-            return PageError(503, "Not answered", error.message)
+            return PageError(503, "The node could not respond", error.message)
         case StoreError() | HypervisorError():
-            _LOG.error("a page could not be made: %s", error)
-            return PageError(500, "This cannot be shown", f"the chain's data could not be read: {error}")
+            _LOG.error("a page could not be rendered: %s", error)
+            return PageError(500, "This page cannot be shown", f"the chain's data could not be read: {error}")
         case _:
-            _LOG.error("a page could not be made", exc_info=error)
-            return PageError(500, "This cannot be shown", f"a defect of the explorer: {type(error).__name__}")
+            _LOG.error("a page could not be rendered", exc_info=error)
+            return PageError(500, "This page cannot be shown", f"a defect of the explorer: {type(error).__name__}")
 
 
 async def _send(send: Send, response: PageResponse, scope: Scope, *, forever: bool = False) -> None:

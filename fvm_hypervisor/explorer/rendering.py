@@ -1,8 +1,8 @@
 """Rendering of templates: Jinja2 with autoescaping, and the text and number filters.
 
-Jinja2 is imported with the first page. Untrusted text first passes through `hypervisor.printable`, which shows
-invisible characters (control codes, bidirectional overrides, incomplete characters) and truncates long text. Then
-HTML is escaped.
+Jinja2 is imported when the first page is rendered. Untrusted text first passes through `hypervisor.printable`, which
+makes invisible characters visible (control codes, bidirectional overrides, incomplete characters) and truncates long
+text. Then HTML is escaped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def render(template: str, **values: Any) -> bytes:
 
 
 def show_address(address: Address) -> str:
-    """Return an Ethereum address as 0x, any other address in Filecoin's form."""
+    """Return the 0x form of an f410 address, and Filecoin's form of any other address."""
     found = from_delegated(address)
     return str(address) if found is None else checksummed(found)
 

@@ -31,7 +31,7 @@ def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageRes
     """Return a redirect to the only match, or else a list of matches."""
     text = request.query.get("q", "")
     if len(text) > _MAX_QUERY_LENGTH:
-        raise malformed(f"the search has {len(text):,} characters, at most {_MAX_QUERY_LENGTH} are read")
+        raise malformed(f"the search has {len(text):,} characters, the limit is {_MAX_QUERY_LENGTH}")
     found = list(islice(_search(site, reader, text), _MAX_FOUND)) if text else []
     if len(found) == 1:
         return PageResponse(b"", 302, redirect_to=found[0].url)

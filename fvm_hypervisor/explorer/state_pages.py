@@ -19,7 +19,7 @@ from localnet.ledger.records import Tipset
 from localnet.rpc.node import NodeReader
 from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.contract_state import code_of
-from localnet.state.inspection import NothingAtPath, StateInspector, StatePart
+from localnet.state.inspection import PathNotFound, StateInspector, StatePart
 from store.layouts import LayoutError
 from store.transfer import write_blocks
 
@@ -93,7 +93,7 @@ def _read(reader: NodeReader, request: PageRequest) -> tuple[str, list[str], Tip
 def _look(browse: Callable[[], _T]) -> _T:
     try:
         return browse()
-    except (NothingAtPath, LayoutError) as error:
+    except (PathNotFound, LayoutError) as error:
         raise not_found(str(error)) from None
 
 

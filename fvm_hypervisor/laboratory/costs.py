@@ -61,7 +61,7 @@ class CostReport:
     rows: list[Row] = field(default_factory=list)
 
     def merge(self, other: CostReport) -> None:
-        """Add the following costs to these."""
+        """Add the costs of the cases that follow."""
         self.cases += other.cases
         self.tally.merge(other.tally)
         self.messages += other.messages
@@ -201,7 +201,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def costs_json(found: CostReport, side: Side) -> dict[str, Any]:
-    """Return the report as JSON data; amounts in milligas, but a message's gas in gas."""
+    """Return the report as JSON data. Amounts are in milligas, except for the gas of single messages."""
     tally = found.tally
     tables = {
         table: [

@@ -29,8 +29,9 @@ from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Receipt
+from hypervisor.names import AUTO, OFFICIAL_EVM, OWN_EVM
 from hypervisor.network_versions import network_version_row, versions_between
-from hypervisor.opening import AUTO, OFFICIAL_EVM, OWN_EVM, choose_context
+from hypervisor.opening import choose_context
 from hypervisor.proofs import AcceptProofs
 from hypervisor.tracing import Tracer
 from localnet.chain.chain import Chain

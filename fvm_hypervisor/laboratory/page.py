@@ -56,7 +56,7 @@ def _flame(name: str, title: str, tally: CostTally, scale: int) -> str:
 
 
 def flame_boxes(tally: CostTally) -> tuple[FlameBox, ...]:
-    """Return the call tree as flame graph boxes; a call's own charges are beside its nested calls."""
+    """Return the call tree as flame graph boxes; a call's own charges are siblings of its nested calls."""
     below: dict[Path, dict[Path, None]] = {}
     for path in tally.tree:
         for depth in range(len(path)):  # the caller of a call may have used no gas itself

@@ -1,7 +1,7 @@
 """Verification of an Ethereum account and its storage by Merkle Patricia proofs (`eth_getProof`, EIP-1186).
 
 The proofs are checked against a state root, and a header against the hash of its block. That the block belongs to the
-chain is not checked: there is no light client of Ethereum's consensus here, so the caller must trust the hash or root.
+chain is not checked, since this needs a light client of Ethereum's consensus: the caller must trust the hash or root.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from bridge import rlp
 from bridge.addresses import EthAddress, checksummed
 from bridge.evm_state import EMPTY_CODE_HASH
 from bridge.patricia import EMPTY_ROOT, MAX_NODE, MAX_NODES, InvalidProof, proven_value
-from localnet.fork.answers import bytes_of, quantity, word_of
 from localnet.fork.ethereum_header import read_header
+from localnet.fork.response_values import bytes_of, quantity, word_of
 from store.keccak import keccak
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def verify_account(response: Any, state_root: bytes, wanted: EthAddress | None =
             raise InvalidProof(f"the node answered with an error: {response['error']!r:.200}")
         address = EthAddress(_field("address", partial(word_of, response["address"], 20)))
         if wanted is not None and address != wanted:
-            raise InvalidProof(f"address: the proof is of {checksummed(address)}, not of {checksummed(wanted)}")
+            raise InvalidProof(f"address: the proof is for {checksummed(address)}, not for {checksummed(wanted)}")
         account = _account(address, _proven("accountProof", state_root, address, response["accountProof"]))
         _check_claims(response, account)
         storage = response["storageProof"]
@@ -110,7 +110,7 @@ def _field(name: str, read: Callable[[], T]) -> T:
 
 
 def _proven(name: str, root: bytes, key: bytes, nodes: Any) -> bytes:
-    """Return the value of a key that is hashed in its trie."""
+    """Return the value that `nodes` prove for a key. The trie is keyed by the hash of the key."""
     if not isinstance(nodes, list) or len(nodes) > MAX_NODES:
         raise ValueError(f"{name}: expected a list of at most {MAX_NODES} nodes")
     try:
@@ -129,7 +129,7 @@ def _account(address: EthAddress, data: bytes) -> ProvenAccount:
 
 
 def _check_claims(response: Mapping[str, Any], account: ProvenAccount) -> None:
-    """Compare a response with the proven account; nodes show the hashes of an absent one as zeros, too."""
+    """Compare a response with the proven account. For an absent account, nodes may report hashes of zeros."""
     for name, value in (("nonce", account.nonce), ("balance", account.balance)):
         claimed = _field(name, partial(quantity, response[name]))
         if claimed != value:

@@ -47,7 +47,7 @@ _T = TypeVar("_T")
 def proof_of(store: Blockstore, header: Cid, read: Callable[[Blockstore, Cid], object]) -> list[tuple[Cid, bytes]]:
     """Return the blocks that `read` needs below a header, the header first.
 
-    `read` is `state_root`, or a function that calls `look_into_state`, `receipt_at` or `event_at`.
+    `read` is `state_root`, or a function that calls `inspect_state`, `receipt_at` or `event_at`.
     """
     recorder = RecordingBlockstore(store)
     read(recorder, header)
@@ -90,11 +90,11 @@ def checked_blocks(blocks: Iterable[tuple[Cid, bytes]]) -> MemoryStore:
 def look(store: Blockstore, header: Cid, path: str, limit: int = _MAX_SHOWN) -> Any:
     """Return the value at a path as JSON; maps and lists have at most `limit` entries.
 
-    Raises NothingAtPath, InvalidInput and the errors of the store.
+    Raises PathNotFound, InvalidInput and the errors of the store.
     """
     first, *rest = path.strip("/").split("/")
     if first != "receipts":
-        return look_into_state(store, state_root(store, header), path, limit)
+        return inspect_state(store, state_root(store, header), path, limit)
     if not rest or not rest[0].isdecimal() or len(rest) not in (1, 3):
         raise InvalidInput(f"path '{path:.80}': expected receipts/MESSAGE or receipts/MESSAGE/events/EVENT")
     if len(rest) == 1:
@@ -104,10 +104,10 @@ def look(store: Blockstore, header: Cid, path: str, limit: int = _MAX_SHOWN) -> 
     return _event_json(event_at(store, header, int(rest[0]), int(rest[2])))
 
 
-def look_into_file(file: Path, path: str, header: Cid | None = None, limit: int = _MAX_SHOWN) -> tuple[Cid, Any]:
+def inspect_file(file: Path, path: str, header: Cid | None = None, limit: int = _MAX_SHOWN) -> tuple[Cid, Any]:
     """Return the header that a proof in a CAR file starts at, and the value at a path below it as JSON.
 
-    `header` is the header that you trust; None means the root of the file. Raises ProofError, NothingAtPath,
+    `header` is the header that you trust; None means the root of the file. Raises ProofError, PathNotFound,
     InvalidInput and CarError.
     """
     start, store = read_proof(file)
@@ -125,7 +125,7 @@ def read_proof(file: Path) -> tuple[Cid, MemoryStore]:
         return reader.roots[0], checked_blocks(reader)
 
 
-def look_into_state(store: Blockstore, root: Cid, path: str, limit: int = _MAX_SHOWN) -> Any:
+def inspect_state(store: Blockstore, root: Cid, path: str, limit: int = _MAX_SHOWN) -> Any:
     """Return the value at a path below a state root as JSON.
 
     The names of built-in actors are those of the installed bundle that has the actor's code, or of the embedded one.

@@ -14,8 +14,7 @@ from typing import Any
 import orjson
 
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import read_bounded
-from localnet.contracts.artifacts import MAX_FILE_BYTES
+from hypervisor.user_files import MAX_ARTIFACT_BYTES, read_bounded
 
 _ADDRESS_LENGTH = 20
 
@@ -130,7 +129,7 @@ class Artifacts:
         known = self._read.get(location)
         if known is None:
             try:
-                content = orjson.loads(read_bounded(location.path, MAX_FILE_BYTES, "the artifact"))
+                content = orjson.loads(read_bounded(location.path, MAX_ARTIFACT_BYTES, "the artifact"))
             except orjson.JSONDecodeError as error:
                 raise InvalidInput(f"{location.path} is corrupt: {error}") from None
             if not isinstance(content, dict):

@@ -89,7 +89,7 @@ class CoverageCollector:
         del test
 
     def cut_short(self, name: str) -> None:
-        """Record that a test is finished untraced; its counts so far are included."""
+        """Record that the rest of a test runs without tracing; its counts so far are included."""
         self._cut.append(name)
 
     def collected(self) -> SuiteCoverage:

@@ -119,7 +119,7 @@ class CompilerRun:
                 raise
             if self._output is not None:
                 output = self._bounded_output(self._output)
-        return self._answer(output, errors)
+        return self._parse_output(output, errors)
 
     def compile_next(self, source_json: Mapping[str, Any], seconds: float | None) -> dict[str, Any]:
         """Return the output for standard JSON input. An error ends the process.
@@ -142,7 +142,7 @@ class CompilerRun:
             self._process.stdin.flush()
             output = self._process.stdout.readline()
             if output.endswith(b"\n"):
-                return self._answer(output, b"")
+                return self._parse_output(output, b"")
         except BrokenPipeError:
             output = b""
         except BaseException:
@@ -157,7 +157,7 @@ class CompilerRun:
             errors = b"" if self._process.stderr is None else self._process.stderr.read()
         if late.is_set():
             raise self._timeout_error(seconds)
-        return self._answer(output, errors)
+        return self._parse_output(output, errors)
 
     def _bounded_output(self, file: IO[bytes]) -> bytes:
         """Return the output in a file. Raises CompileError if it is too large."""
@@ -171,7 +171,7 @@ class CompilerRun:
     def _timeout_error(self, seconds: float | None) -> CompilerTimeout:
         return CompilerTimeout(f"solc {self.solc.version} did not end after {seconds:g} seconds")
 
-    def _answer(self, output: bytes, errors: bytes) -> dict[str, Any]:
+    def _parse_output(self, output: bytes, errors: bytes) -> dict[str, Any]:
         name = f"{self.solc.path}, which reports version {self.solc.version}"
         try:
             response = orjson.loads(output)

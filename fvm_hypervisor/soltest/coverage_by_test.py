@@ -60,7 +60,7 @@ class CoverageByTestCollector:
         del test
 
     def cut_short(self, name: str) -> None:
-        """Record that a test is finished untraced."""
+        """Record that the rest of a test runs without tracing."""
         self._cut.add(name)
 
     def collected(self) -> SuiteCoverageByTest:

@@ -240,7 +240,7 @@ class TestExecutor:
                 return found
         self.touch(from_)
         if self._is_ethereum:
-            return self._apply(from_, to, data, value, gas, commit=commit, tries_tree=not tried)[0]
+            return self._apply(from_, to, data, value, gas, commit=commit, allow_tree=not tried)[0]
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
     def _call_as_tree(
@@ -289,7 +289,7 @@ class TestExecutor:
         gas: int | None,
         nonce: int = 0,
         commit: bool = True,
-        tries_tree: bool = True,
+        allow_tree: bool = True,
     ) -> tuple[CallOutcome, EthAddress | None]:
         limit = self.setting.gas_limit if gas is None else gas
         # As in forge: the intrinsic gas is part of the limit, but not of the reported gas.
@@ -300,7 +300,7 @@ class TestExecutor:
         mark = tree.begin()
         try:
             application = Application(self.machine, transaction, from_, paid=False, accounts=self._accounts())
-            result = application.apply_implicit(commit, tries_tree)
+            result = application.apply_implicit(commit, allow_tree)
             gas_used = application.billed(result.gas_used)
             if not commit:
                 self._note_failure(application.accounts)
@@ -355,14 +355,14 @@ class TestExecutor:
     @contextmanager
     def _exempt(self, account: EthAddress) -> Iterator[None]:
         """Lift the code size limit for the contract created at this address."""
-        tree, usual = self.machine.state_tree, CodeLimit(self.setting.code_limit)
+        tree, settings = self.machine.state_tree, CodeLimit(self.setting.code_limit)
         actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, account))
         exempt = ActorID(self.next_actor) if actor is None else actor
-        self.machine.advance(block=replace(usual, exempt=exempt))
+        self.machine.advance(block=replace(settings, exempt=exempt))
         try:
             yield
         finally:
-            self.machine.advance(block=usual)
+            self.machine.advance(block=settings)
 
     @contextmanager
     def _exempt_of_block(self, account: EthAddress) -> Iterator[None]:

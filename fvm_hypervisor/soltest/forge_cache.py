@@ -53,7 +53,7 @@ def write_forge_cache(
 
 
 def _cache_for(project: Project, version: str) -> dict[str, Any] | None:
-    """Return forge's cache, or a new one if there is none; None if it is of other settings than the project's."""
+    """Return forge's cache, or a new one if there is none; None if its settings differ from the project's."""
     if project.compiler.optimizer_details is not None:
         return None
     file = project.root / project.cache / FORGE_CACHE

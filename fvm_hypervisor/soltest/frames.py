@@ -345,7 +345,7 @@ class FrameTracer:
     def __init__(self, rules: str) -> None:
         self.roots: list[CallFrame] = []
         self._open: list[CallFrame] = []
-        self._begun = 0
+        self._frame_count = 0
         self._borrowed: CodeBorrowed | None = None
         self._units = rules_named(rules).calls.adapt_tracer(_CallbackTracer(self._take))
 
@@ -394,8 +394,8 @@ class FrameTracer:
         if self._borrowed is not None and frame.is_delegated:
             frame.borrowed, frame.opcode = self._borrowed.address, _OPCODES.get(self._borrowed.opcode)
         self._borrowed = None
-        frame.number = self._begun
-        self._begun += 1
+        frame.number = self._frame_count
+        self._frame_count += 1
         self._open.append(frame)
 
     def _end(self, event: CallEnded) -> None:

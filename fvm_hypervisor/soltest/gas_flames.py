@@ -37,7 +37,7 @@ def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, 
     try:
         staged.call(tracer)
     except OutOfTime:
-        title, tracer = f"{title} (calls alone: it is too long for functions)", viewer.calls_tracer()
+        title, tracer = f"{title} (calls only: the trace is too long for functions)", viewer.calls_tracer()
         staged.call(tracer)
     features = rules_named(staged.executor.setting.rules).features
     rate = DEFAULT_RATE if features.has_filecoin_blocks else MILLIGAS_PER_GAS
@@ -49,7 +49,7 @@ def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, 
     try:
         write_inside(root, file, picture.encode())
     except OSError as error:
-        raise InvalidInput(f"the picture {file} cannot be written: {error.strerror}") from None
+        raise InvalidInput(f"the graph {file} cannot be written: {error.strerror}") from None
 
 
 def flame_boxes(roots: Sequence[CallFrame], names: Names, rate: int) -> tuple[FlameBox, ...]:

@@ -101,7 +101,7 @@ class FunctionFrameTracer(FrameTracer):
             self._walk(counter, look)
         return 0
 
-    def left(self, _number: int, _counter: int, /) -> None:
+    def frame_stopped(self, _number: int, _counter: int, /) -> None:
         """Ignore the end or suspension of a frame."""
 
     def step(self, event: RuntimeEvent, /) -> None:

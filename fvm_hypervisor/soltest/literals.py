@@ -27,7 +27,7 @@ _TOP: Final = 1 << 256
 
 
 def literals(text: str) -> Iterator[int]:
-    """Yield the integers below 2^256 in source order; comments and strings are skipped."""
+    """Yield the integer literals below 2^256 in source order, skipping comments and strings."""
     for found in _TOKEN.finditer(text):
         if found["hex"]:
             value = Fraction(int(found["hex"].replace("_", ""), 16))
@@ -40,7 +40,7 @@ def literals(text: str) -> Iterator[int]:
 
 
 def texts(text: str) -> Iterator[str]:
-    """Yield the strings in source order, with ASCII escapes decoded; comments are skipped."""
+    """Yield the string literals in source order, with escapes decoded, skipping comments."""
     for found in _TOKEN.finditer(text):
         quoted = found["text"]
         if quoted is None:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from fvm_hypervisor.soltest.values import Inputs, Values
 
 _FRESH: Final = 0.4
-"""Share of changed values that are drawn anew."""
+"""Share of changed values that are replaced by a new random value."""
 _SECOND: Final = 0.3
 """Share of mutations that change two arguments instead of one."""
 _TAKEN: Final = 0.1
@@ -41,7 +41,7 @@ def mutate_arguments(
 
 
 def mutate_value(rng: Random, values: Values, entry: Mapping[str, Any], value: Any) -> Any:
-    """Return a value of the same type, similar or drawn anew."""
+    """Return a value of the same type, similar to the old one or random."""
     kind = str(entry["type"])
     if kind == "tuple":
         index = rng.randrange(len(value)) if value else 0

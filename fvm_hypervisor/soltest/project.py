@@ -402,35 +402,37 @@ def _mutation(table: Table) -> MutationConfig:
 
 
 def _dictionary(table: Table) -> dict[str, Any]:
-    usual = DictionarySettings()
+    default = DictionarySettings()
     return {
-        "include_storage": table.flag("include_storage", usual.include_storage),
-        "include_push_bytes": table.flag("include_push_bytes", usual.include_push_bytes),
+        "include_storage": table.flag("include_storage", default.include_storage),
+        "include_push_bytes": table.flag("include_push_bytes", default.include_push_bytes),
         "max_fuzz_dictionary_addresses": table.number(
-            "max_fuzz_dictionary_addresses", usual.max_fuzz_dictionary_addresses, U64
+            "max_fuzz_dictionary_addresses", default.max_fuzz_dictionary_addresses, U64
         ),
-        "max_fuzz_dictionary_values": table.number("max_fuzz_dictionary_values", usual.max_fuzz_dictionary_values, U64),
+        "max_fuzz_dictionary_values": table.number(
+            "max_fuzz_dictionary_values", default.max_fuzz_dictionary_values, U64
+        ),
         "max_fuzz_dictionary_literals": table.number(
-            "max_fuzz_dictionary_literals", usual.max_fuzz_dictionary_literals, U64
+            "max_fuzz_dictionary_literals", default.max_fuzz_dictionary_literals, U64
         ),
         **_corpus(table),
     }
 
 
 def _corpus(table: Table) -> dict[str, Any]:
-    usual = CorpusSettings()
+    default = CorpusSettings()
     return {
         "corpus_dir": table.first_text("corpus_dir"),
-        "corpus_gzip": table.flag("corpus_gzip", usual.corpus_gzip),
-        "corpus_min_mutations": table.number("corpus_min_mutations", usual.corpus_min_mutations),
-        "corpus_min_size": table.number("corpus_min_size", usual.corpus_min_size),
-        "show_edge_coverage": table.flag("show_edge_coverage", usual.show_edge_coverage),
+        "corpus_gzip": table.flag("corpus_gzip", default.corpus_gzip),
+        "corpus_min_mutations": table.number("corpus_min_mutations", default.corpus_min_mutations),
+        "corpus_min_size": table.number("corpus_min_size", default.corpus_min_size),
+        "show_edge_coverage": table.flag("show_edge_coverage", default.show_edge_coverage),
     }
 
 
 def _permission(row: Table) -> tuple[str, str]:
     if "access" not in row or "path" not in row:
-        raise InvalidInput("a row of fs_permissions lacks its access or its path")
+        raise InvalidInput("a row of fs_permissions has no access or no path")
     return row.access("access"), row.text("path", "")
 
 

@@ -83,7 +83,7 @@ class CallMetrics:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """The result of one test. Gas by the rules; `duration` in seconds; `trace` and `stack` may be empty."""
+    """The result of one test. `gas` is in units of the test's rules, `duration` in seconds."""
 
     __test__ = False  # keeps pytest from collecting it
 

@@ -79,7 +79,7 @@ class CaseCollector(Protocol):
         """Return the tracer of the repetition that represents all runs of a test; None for no repetition."""
 
     def cut_short(self, name: str) -> None:
-        """Record that a test, or `setUp()`, is finished untraced."""
+        """Record that the rest of a test, or of `setUp()`, runs without tracing."""
 
 
 @dataclass(slots=True)

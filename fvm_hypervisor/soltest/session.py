@@ -102,11 +102,11 @@ class SuiteSession:
             return None
         from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
         from fvm_hypervisor.soltest.forks.remotes import Remotes
-        from localnet.fork.node_client import naming_origin, redacted_url
+        from localnet.fork.node_client import as_unfit_node, redacted_url
 
         url = endpoint_url(name, self.project.rpc_endpoints, os.environ)
         self.project.consent.require_node(url, f"tests begin at the network of the node {redacted_url(name)}")
-        with naming_origin(), closing(Remotes(self.project.rpc_cache, self.project.forks_offline)) as nodes:
+        with as_unfit_node(), closing(Remotes(self.project.rpc_cache, self.project.forks_offline)) as nodes:
             number = self.project.fork_block_number
             if self.options.rules != ETHEREUM:
                 return url, nodes.tipsets.point(url, number).epoch

@@ -23,7 +23,7 @@ def prepare_workers() -> None:
         forkserver.ensure_running()
 
 
-def start_deaf(process: ForkServerProcess) -> None:
+def start_without_interrupt(process: ForkServerProcess) -> None:
     """Start a process that ignores Ctrl-C until it has set its own handler.
 
     The fork server blocks the signal from its start, and its forks inherit that.

@@ -25,7 +25,7 @@ from fvm_hypervisor.soltest.discovery import Suite, TestFunction
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.programs import end_programs
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.worker_processes import start_deaf
+from fvm_hypervisor.soltest.worker_processes import start_without_interrupt
 from hypervisor.errors import HypervisorError, InvalidInput
 
 Watch = Callable[[Sequence[tuple[str, float]]], None]
@@ -237,7 +237,7 @@ def _remaining(suite: Suite, result: SuiteResult) -> tuple[TestFunction, ...]:
 
 
 def _partial_results(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
-    """Yield what is known of suites whose workers were stopped: completed tests, and those that were running."""
+    """Yield partial results of suites whose workers were stopped: completed tests, and those that were running."""
     for worker in workers:
         if worker.suite is None:
             continue
@@ -272,7 +272,7 @@ class SuiteWorker:
         self._job: Job | None = None
         self.pipe, theirs = context.Pipe()
         self.process: ForkServerProcess = context.Process(target=_serve, args=(theirs, dict(os.environ)), daemon=True)
-        start_deaf(self.process)
+        start_without_interrupt(self.process)
         theirs.close()
         self.suite: Suite | None = None
         self.test = ""

@@ -1,6 +1,6 @@
 """Contract verification at a node: the API in front of the explorer's pages, and the stored contracts.
 
-The compiler's and the API's modules are imported with the first request to the API, which speeds up the node's start.
+The compiler's and the API's modules are imported at the first request to the API, so that the node starts faster.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class NodeVerification:
         return self._verifier
 
     def close(self) -> None:
-        """Stop running compilers, and drop the jobs that wait."""
+        """Stop running compilers, and drop pending jobs."""
         if self._verifier is not None:
             self._verifier.close()
 

@@ -5,7 +5,7 @@
 - `GET /v2/contract/{chainId}/{address}`, `/v2/contract/all-chains/{address}`: a verified contract.
 - `GET /v2/contracts/{chainId}`: all verified contracts.
 
-Hosts and origins are checked before (`localnet.rpc.access`), as for JSON-RPC.
+`localnet.rpc.access` checks the host and the origin of each request first, as for JSON-RPC.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from localnet.state.contract_state import code_of
 
 _LOG = logging.getLogger(__name__)
 _MAX_DISCARDED: Final = 64 << 20
-"""Bytes of an oversized body that are read and discarded, since most clients read the response only after sending."""
+"""Maximum number of bytes of an oversized body that are discarded; most clients send the whole body before reading."""
 _MAX_READ: Final = 8
-"""Maximum number of bodies that are received at a time."""
+"""Maximum number of bodies that are received concurrently."""
 _MAX_LISTED: Final = 200
 _WAIT: Final = 5.0
 """Seconds that a request for a running job waits for its end."""
@@ -84,7 +84,7 @@ class Endpoint:
                 return 200, {"results": await self._contracts(self._chain(chain))}
         raise VerificationError(
             "route_not_found",
-            f"{scope['method']:.20} {scope['path']:.200} is not offered: verify with POST /v2/verify/CHAIN/ADDRESS and "
+            f"{scope['method']:.20} {scope['path']:.200} is not supported: use POST /v2/verify/CHAIN/ADDRESS with "
             "stdJsonInput",
             404,
         )

@@ -22,7 +22,7 @@ _MAX_SOURCES: Final = 5_000
 _MAX_NAME: Final = 1_024
 """Maximum length of a source's or contract's name in characters."""
 _IGNORED: Final = ("modelChecker", "outputSelection")
-"""Settings that do not change the code: the model checker starts other programs, and the output is chosen here."""
+"""Ignored settings, which do not affect the code. The model checker would start other programs."""
 
 
 class VerificationError(HypervisorError):

@@ -21,7 +21,7 @@ class ActorOps:
         self._context = context
 
     def resolve_address(self, address: Address) -> ActorID:
-        """Return the actor ID of an address; an ID address returns its ID, even if it does not exist.
+        """Return the actor ID of an address. For an ID address this is its ID, even if no such actor exists.
 
         Errors: NOT_FOUND.
         """

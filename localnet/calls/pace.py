@@ -128,7 +128,7 @@ class _ThreadLocal(threading.local):
 _local = _ThreadLocal()
 
 
-def adapted(machine: Hypervisor, tracer: Tracer) -> Tracer:
+def with_pace(machine: Hypervisor, tracer: Tracer) -> Tracer:
     """Return the tracer wrapped by the rules' adapter, and by the calling thread's pace if it has one."""
     pace, tracer = _local.pace, rules_of(machine).calls.adapt_tracer(tracer)
     if pace is None:

@@ -118,7 +118,7 @@ class SideStates:
     def __init__(self, chain: Chain, max_bytes: int = MAX_BYTES) -> None:
         self._chain, self._max_bytes = chain, max_bytes
         self._ground: Hypervisor | None = None
-        self._begun: dict[Cid, Tipset] = {}
+        self._held: dict[Cid, Tipset] = {}
         self._stored_bytes = 0
 
     def begin(self, tipset: Tipset) -> Cid:
@@ -176,20 +176,20 @@ class SideStates:
     def _own_ground(self) -> Hypervisor:
         if self._ground is None or self._stored_bytes > self._max_bytes:
             self._ground, self._stored_bytes = self._chain.machine.fork(), 0
-            while self._begun:
+            while self._held:
                 self._release_oldest()
         return self._ground
 
     def _hold(self, tipset: Tipset) -> None:
         """Store the state of a block, which later states share blocks with."""
-        if tipset.state not in self._begun:
+        if tipset.state not in self._held:
             self._chain.states.hold(tipset)
-            self._begun[tipset.state] = tipset
-            if len(self._begun) > MAX_BEGUN:
+            self._held[tipset.state] = tipset
+            if len(self._held) > MAX_BEGUN:
                 self._release_oldest()
 
     def _release_oldest(self) -> None:
-        self._chain.states.release(self._begun.pop(next(iter(self._begun))))
+        self._chain.states.release(self._held.pop(next(iter(self._held))))
 
     def _keep(self, machine: Hypervisor, root: Cid) -> None:
         blocks = machine.store.reachable(root)
@@ -205,13 +205,13 @@ class _Contracts:
 
     def __init__(self, machine: Hypervisor, call: SideCall) -> None:
         self._machine, self._read_only = machine, call.read_only
-        self._answers, self._begun = iter(call.answers), False
+        self._answers, self._has_started = iter(call.answers), False
         self.ask: ContractCall | None = None
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         """Execute calls of actors, return known results for contracts, and record the next unknown call."""
-        if not self._begun:
-            self._begun = True
+        if not self._has_started:
+            self._has_started = True
             return proceed(replace(call, read_only=call.read_only or self._read_only))
         address = self._contract(calls, call)
         if address is None or self.ask is not None:

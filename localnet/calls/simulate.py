@@ -20,7 +20,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides, overridden
-from localnet.calls.pace import adapted
+from localnet.calls.pace import with_pace
 from localnet.calls.time_limit import OutOfTime, TimeLimit, explanation_seconds
 from localnet.chain.admission import check_funds
 from localnet.chain.execution import apply_pending
@@ -52,7 +52,7 @@ def traced_call(
     """
     rules = rules_of(machine)  # an overridden block gas limit does not limit calls
     with overridden(machine, overrides):
-        before, machine.tracer = machine.tracer, adapted(machine, tracer)
+        before, machine.tracer = machine.tracer, with_pace(machine, tracer)
         try:
             fatal = rules.calls.call(machine, request).result.fatal
         finally:
@@ -166,7 +166,7 @@ def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], Cal
     is_silent = result.exit_code == ExitCode.EVM_CONTRACT_REVERTED and not answered.data and not result.reason
     if rules.features.keeps_all_reasons or not is_silent or machine.tracer is not None:
         return answered
-    machine.tracer = adapted(machine, TimeLimit(explanation_seconds(time.monotonic() - begin)).on(None))
+    machine.tracer = with_pace(machine, TimeLimit(explanation_seconds(time.monotonic() - begin)).on(None))
     try:
         with machine.trial():
             return run()

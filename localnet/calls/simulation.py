@@ -24,7 +24,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
-from localnet.calls.pace import adapted
+from localnet.calls.pace import with_pace
 from localnet.chain.admission import from_impersonated
 from localnet.chain.execution import begin_epoch, end_epoch, execute_one, implicit_executions
 from localnet.chain.view import ChainReader
@@ -125,7 +125,7 @@ def simulate_blocks(
 
 def _settings(base: Tipset, parent: Tipset, block: BlockOverride) -> BlockSettings:
     """Return a block's fields: its overrides, otherwise those of a block after the base, as in geth."""
-    usual = base.next_settings if parent is base else base.next_settings.of_the_next_block()
+    usual = base.next_settings if parent is base else base.next_settings.next_defaults()
     return replace(
         usual,
         coinbase=usual.coinbase if block.coinbase is None else block.coinbase,
@@ -199,7 +199,7 @@ class _Block:
         for call in calls:
             candidate = self._candidate(call)
             recorder = Recorder() if self._options.transfers else None
-            self._machine.tracer = None if recorder is None else adapted(self._machine, recorder)
+            self._machine.tracer = None if recorder is None else with_pace(self._machine, recorder)
             try:
                 execution, tip = execute_one(self._machine, candidate, simulated=not self._options.validation)
             except TransactionRefused as refused:

@@ -24,11 +24,11 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt, SignedMessage
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
-from localnet.fork.answers import bytes_of, quantity, unsigned, word_of
 from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import MAX_CODE_BYTES
 from localnet.fork.remote_transactions import ReadTransaction, read_transaction
+from localnet.fork.response_values import bytes_of, quantity, unsigned, word_of
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts
 from localnet.ledger.candidates import NO_SIGNATURE
@@ -228,7 +228,7 @@ class _Blocks:
             receipt=Receipt(ExitCode.OK if succeeded else ExitCode.EVM_CONTRACT_REVERTED, output, gas_used),
             paid=TokenAmount(price * gas_used),
             events=tuple(map(_event, done.receipt["logs"])),
-            words="" if succeeded else str(done.info.get("exit") or ""),
+            error_message="" if succeeded else str(done.info.get("exit") or ""),
         )
 
 

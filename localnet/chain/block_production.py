@@ -24,7 +24,7 @@ from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock, TimeTravel
-from localnet.chain.execution import covers_blob_fee, is_admissible, lets_execute, sender_of
+from localnet.chain.execution import covers_blob_fee, is_admissible, is_executable, sender_of
 from localnet.chain.mempool import Mempool
 from localnet.chain.planning import plan_upgrades
 from localnet.chain.reading import NetworkReader
@@ -64,7 +64,7 @@ class BlockProduction(NetworkReader):
 
     @property
     def next_timestamp(self) -> int:
-        """Timestamp of a block mined now."""
+        """Timestamp that a block mined now would have."""
         return self._clock.after(self.chain.head.timestamp)
 
     # --- transactions -----------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class BlockProduction(NetworkReader):
         made = False
         while True:
             chosen = self.chosen()
-            if not any(is_admissible(self.machine, candidate, self.least_fee) for candidate in chosen):
+            if not any(is_admissible(self.machine, candidate, self.min_fee_cap) for candidate in chosen):
                 return made
             try:
                 if not self._produce(chosen).transactions:
@@ -172,7 +172,7 @@ class BlockProduction(NetworkReader):
             raise TransactionRefused("known", "already known")
         self.mempool.add(candidate, 0 if sender is None else sender.nonce)
         for watcher in tuple(self.chain.watchers):
-            watcher.waits(candidate)
+            watcher.accepted(candidate)
         if self.automine:
             self._mine_ready(candidate.bare.from_, sender)
         return candidate.hash
@@ -185,7 +185,7 @@ class BlockProduction(NetworkReader):
         for index, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
             if index:  # the previous block changed it
                 sender = sender_of(self.machine, address)
-            covers_fees = lets_execute(sender, candidate, self.least_fee)
+            covers_fees = is_executable(sender, candidate, self.min_fee_cap)
             if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
                 return
             try:
@@ -213,7 +213,7 @@ class BlockProduction(NetworkReader):
         limit, blobs = self.chain.rules.limits.block_gas, self.chain.rules.blobs
         blob_limit = 0 if blobs is None else blobs.maximum * GAS_PER_BLOB
         return self.mempool.select(
-            lambda sender: nonce_of(self.machine, sender), self.least_fee, limit, self.blob_base_fee, blob_limit
+            lambda sender: nonce_of(self.machine, sender), self.min_fee_cap, limit, self.blob_base_fee, blob_limit
         )
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
@@ -273,7 +273,7 @@ class BlockProduction(NetworkReader):
             raise
 
     @property
-    def remembered(self) -> tuple[Tipset, ...]:
+    def snapshot_tipsets(self) -> tuple[Tipset, ...]:
         """Tipsets of the snapshots."""
         return tuple(snapshot.tipset for snapshot in self._snapshots)
 

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 
 from bridge.blob_sidecars import BlobSidecar
 from bridge.receipts import EMPTY_BLOOM
+from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.events import StampedEvent, put_events
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.message import SignatureType
-from hypervisor.opening import learn_actors
+from hypervisor.opening import register_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import first_tipset
-from localnet.chain.execution import BlockStarter, begin_epoch, end_epoch, execute, implicit_executions
+from localnet.chain.execution import BlockStarter, begin_epoch, end_epoch, execute_admissible, implicit_executions
 from localnet.chain.externs import ChainExterns
 from localnet.chain.state_window import StateWindow
 from localnet.chain.supply import supply_of
@@ -46,6 +47,7 @@ from localnet.ledger.index import (
 )
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
 from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrades
+from localnet.rules.installed import rules_of
 from store.blockstore import Blockstore
 from store.buffered import BufferedStore
 from store.cid import Cid
@@ -144,13 +146,18 @@ class Chain(ChainReader):
         """
         make = partial(self._apply_change, partial(self._produce, list(candidates), timestamp, null_rounds))
         # Each message of such a block would go to a thread that is fit for its guests, and back.
-        return self.machine.stacks.on_one_thread(make) if self.rules.features.has_filecoin_blocks else make()
+        has_guests = rules_of(self.machine).features.has_filecoin_blocks
+        return self.machine.stacks.on_one_thread(make) if has_guests else make()
 
     def _apply_change(self, make: Callable[[], Tipset]) -> Tipset:
         """Commit the new head that `make` returns and notify the watchers; on failure the chain is unchanged."""
         started = time.monotonic()
-        with self._undone_on_failure(self.machine.snapshot()):
+        before = self.machine.snapshot(), self.head, self.record, self.producer
+        try:
             tipset = make()
+        except BaseException:
+            self._restore(before)
+            raise
         self.making_took = time.monotonic() - started
         for watcher in tuple(self.watchers):
             watcher.applied(tipset)
@@ -159,14 +166,18 @@ class Chain(ChainReader):
     @contextmanager
     def _undone_on_failure(self, before: Snapshot) -> Iterator[None]:
         """Restore the chain, and its machine to `before`, if the block inside fails (including its commit)."""
-        head, record, producer = self.head, self.record, self.producer
+        point = before, self.head, self.record, self.producer
         try:
             yield
         except BaseException:
-            self.head, self.index.head, self.record, self.producer = head, head.height, record, producer
-            self.machine.restore(before)
-            self._enter(head)
+            self._restore(point)
             raise
+
+    def _restore(self, point: tuple[Snapshot, Tipset, NetworkRecord, Address]) -> None:
+        before, self.head, self.record, self.producer = point
+        self.index.head = self.head.height
+        self.machine.restore(before)
+        self._enter(self.head)
 
     def _produce(self, candidates: list[Candidate], timestamp: int, null_rounds: int) -> Tipset:
         parent, self.executing = self.head, None
@@ -178,27 +189,30 @@ class Chain(ChainReader):
         ordered = candidates
         if len(candidates) > 1:  # as on the network, messages with BLS signatures come first in a block
             ordered = sorted(candidates, key=lambda each: each.message.signature.type is not SignatureType.BLS)
-        executions: list[tuple[Execution, int]] = []
+        executions: list[Execution] = []
+        tips = 0
         started = None
         if self.start_block is not None and self.rules.access_list is None:  # workers do not record accesses
             started = self.start_block(self.machine, ordered)
         try:
             for candidate in ordered:
                 self.executing = candidate
-                executions += execute(self.machine, [candidate], self._refuse, started)
+                executed = execute_admissible(self.machine, candidate, self._refuse, started)
+                if executed is not None:
+                    executions.append(executed[0])
+                    tips += executed[1]
         finally:
             if started is not None:
                 started.close()
         self.executing = None
-        work += end_epoch(self.machine, self.producer, sum([tip for _, tip in executions]))
-        done = [execution for execution, _ in executions]
+        work += end_epoch(self.machine, self.producer, tips)
         sidecars = {}
         for candidate in ordered:
             if candidate.sidecar is not None:
                 sidecars[candidate.hash] = candidate.sidecar
-        executed = [sidecars[execution.hash] for execution in done if execution.hash in sidecars] if sidecars else []
+        carried = [sidecars[each.hash] for each in executions if each.hash in sidecars] if sidecars else []
         implicit = implicit_executions(self.machine, work) if work else []
-        return self._commit(parent, height, timestamp, done, executed, implicit)
+        return self._commit(parent, height, timestamp, executions, carried, implicit)
 
     def _refuse(self, candidate: Candidate, error: TransactionRefused) -> None:
         self.refused.append((candidate, error))
@@ -301,7 +315,7 @@ class Chain(ChainReader):
         for bundle in opened:
             modules = MemoryStore()
             modules.put_many(bundle.blocks)
-            learn_actors(self.machine.registry, bundle.manifest, modules)
+            register_actors(self.machine.registry, bundle.manifest, modules)
         rehearse_upgrades(self.machine, changed, self.head.height, opened, self.record.upgrades)
         record = replace(self.record, upgrades=changed)
         blocks = [block for bundle in opened for block in bundle.blocks]

@@ -17,8 +17,8 @@ from hypervisor.bundle_library import release_of
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
+from hypervisor.names import AUTO
 from hypervisor.network_versions import newest_with_actors
-from hypervisor.opening import AUTO
 from hypervisor.state_tree import StateTree
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.forking import ForkPoint, begin_fork

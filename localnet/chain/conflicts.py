@@ -26,11 +26,11 @@ MAX_WITH_SLOTS: Final = 100
 """Maximum number of conflicts per block that are reported with slots, since each reads a whole contract state."""
 _MAX_CACHED_WORDS: Final = 20 * MAX_SLOTS
 _WIDTH: Final = 100
-"""Messages in a line of the picture."""
+"""Number of messages per output line."""
 
 
 def conflict_records(machine: Hypervisor, parallel: Parallel) -> dict[str, Any]:
-    """Return the parallel execution of a block as one JSON object of the command line's contract.
+    """Return the parallel execution of a block as the JSON object that `hypervisor replay --json` prints.
 
     Storage slots are included for at most `MAX_SLOTS` slots of a contract, at the first `MAX_WITH_SLOTS` conflicts.
     The blocks of all states that a conflict names must still be in the machine's store, as they are until it is
@@ -84,10 +84,11 @@ class _Slots:
         return found if len(found) <= MAX_SLOTS else f"more than {MAX_SLOTS} slots"
 
 
-def picture(record: dict[str, Any], messages: int) -> Iterator[str]:
-    """Yield a line for each actor with conflicts: a letter for each message of the block, x for a conflict.
+def conflict_lines(record: dict[str, Any], messages: int) -> Iterator[str]:
+    """Yield a line for each actor with conflicts: its slots, and a character per message, x for a conflict.
 
-    With the slots that differ in all its conflicts: what others have written elsewhere is in some of them alone.
+    The slots are those that differ in all conflicts of the actor. A slot that differs in some of them may have been
+    written by an unrelated message.
     """
     rows: dict[str, list[dict[str, Any]]] = {}
     for conflict in record["conflicts"]:

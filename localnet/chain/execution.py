@@ -57,19 +57,13 @@ def begin_epoch(
             _enter(machine, record, epoch, parent.timestamp, circulating)
             done += rules.blocks.null_round(machine)
             circulating = None
-        upgrade = record.upgrades.at(epoch)
+        upgrade = record.upgrades.at(epoch) if record.upgrades.planned else None
         if upgrade is not None:
             upgrade_machine(machine, upgrade, record.network_at(epoch))
             circulating = None
     _enter(machine, record, height, timestamp, circulating)
     rules.blocks.start_block(machine, parent.hash)
     return done
-
-
-def enter_settings(machine: Hypervisor, settings: BlockSettings) -> None:
-    """Apply block settings to a machine."""
-    machine.advance(chain_id=settings.chain_id)
-    rules_of(machine).settings.apply_settings(machine, settings)
 
 
 def _enter(
@@ -118,7 +112,7 @@ class StartedBlock(Protocol):
 
 
 BlockStarter = Callable[[Hypervisor, Sequence[Candidate]], StartedBlock]
-"""Starts a block of candidates on the state that the first one finds (`localnet.chain.side_by_side`)."""
+"""Starts a block of candidates on the state that the first one finds (`localnet.chain.parallel_candidates`)."""
 
 
 def execute(
@@ -133,13 +127,25 @@ def execute(
     applies them where their block was started.
     """
     for candidate in candidates:
-        if is_admissible(machine, candidate, machine.context.base_fee):
-            try:
-                executed = execute_one(machine, candidate, started=started)
-            except TransactionRefused as error:
-                refuse(candidate, error)
-            else:
-                yield executed
+        executed = execute_admissible(machine, candidate, refuse, started)
+        if executed is not None:
+            yield executed
+
+
+def execute_admissible(
+    machine: Hypervisor,
+    candidate: Candidate,
+    refuse: Callable[[Candidate, TransactionRefused], None],
+    started: StartedBlock | None = None,
+) -> tuple[Execution, int] | None:
+    """Execute one candidate like `execute`; return None if it cannot be executed now. Raises Fatal."""
+    if not is_admissible(machine, candidate, machine.context.base_fee):
+        return None
+    try:
+        return execute_one(machine, candidate, started=started)
+    except TransactionRefused as error:
+        refuse(candidate, error)
+        return None
 
 
 def execute_one(
@@ -164,7 +170,9 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
     So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
     """
     sender = sender_of(machine, candidate.bare.from_)
-    return lets_execute(sender, candidate, base_fee) and (candidate.kind != BLOB or covers_blob_fee(machine, candidate))
+    return is_executable(sender, candidate, base_fee) and (
+        candidate.kind != BLOB or covers_blob_fee(machine, candidate)
+    )
 
 
 def covers_blob_fee(machine: Hypervisor, candidate: Candidate) -> bool:
@@ -181,7 +189,7 @@ def sender_of(machine: Hypervisor, address: Address) -> SenderInfo | None:
     return None if actor is None else rules_of(machine).messages.sender_info(machine, actor)
 
 
-def lets_execute(sender: SenderInfo | None, candidate: Candidate, base_fee: int) -> bool:
+def is_executable(sender: SenderInfo | None, candidate: Candidate, base_fee: int) -> bool:
     """Return True if the sender can execute the message now (`is_admissible`)."""
     message = candidate.bare
     if sender is None or sender.nonce != message.nonce:
@@ -230,6 +238,6 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
             if events
             else ()
         ),
-        words=result.reason or result.message,
+        error_message=result.reason or result.message,
         block_gas=result.block_gas,
     )

@@ -1,4 +1,4 @@
-"""The chain's responses to the machine: tickets, beacon entries and tipset CIDs.
+"""The machine's externs, from the chain's index: tickets, beacon entries, tipset CIDs and state roots.
 
 A null round has the ticket of the tipset after it and the key of the tipset before it. Source: lotus chain/rand.
 """
@@ -30,20 +30,20 @@ class ChainExterns:
         self.executing = 0
 
     def attach(self, index: ChainIndex, origin: Origin | EthereumFork | None = None) -> None:
-        """Use this index, and the origin of a fork up to the fork point.
+        """Use this index, and for a fork the origin up to the fork point.
 
-        The machine, which needs externs, exists before them.
+        A machine is created with its externs before its chain has an index.
         """
         self._index, self._origin = index, origin
 
-    def at_rest(self) -> ChainExterns:
-        """Return a copy that later changes do not affect."""
+    def snapshot(self) -> ChainExterns:
+        """Return a copy that later blocks do not change."""
         externs = ChainExterns()
         externs._index, externs._origin, externs.executing = copy(self._index), self._origin, self.executing
         return externs
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        """Blake2b-256 of the ticket."""
+        """Return the Blake2b-256 digest of the ticket."""
         if (origin := self._origin_of(epoch)) is not None:
             return origin.chain_randomness(epoch)
         found = self._chain().at(max(0, epoch))
@@ -54,7 +54,7 @@ class ChainExterns:
         return _digest(ticket(height))
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """Blake2b-256 of the beacon's entry; every epoch has one, null or not."""
+        """Return the Blake2b-256 digest of the beacon entry. Null rounds have one too."""
         if (origin := self._origin_of(epoch)) is not None:
             return origin.beacon_randomness(epoch)
         return beacon_digest(ChainEpoch(max(0, epoch)))
@@ -80,7 +80,7 @@ class ChainExterns:
         return found.state
 
     def _origin_of(self, epoch: int) -> Origin | EthereumFork | None:
-        """Return the node that provides an epoch in place of this chain."""
+        """Return the origin of a fork if the epoch is not after the fork point, else None."""
         return self._origin if self._origin is not None and epoch <= self._chain().first else None
 
     def _above_head(self, epoch: int) -> int:

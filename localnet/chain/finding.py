@@ -49,12 +49,12 @@ class TipsetSearch:
             yield from self._at(self._addresses.back(self._keys, found.height))
         self.reached, self.ended = self._index.first, True
 
-    def forth(self, height: int) -> Iterator[Tipset]:
+    def forward(self, height: int) -> Iterator[Tipset]:
         """Yield the tipsets from a height upwards."""
         height, left = max(height, self._index.first), self._limit
         self.reached = height
         if self._top is not None and self._addresses is not None and height <= self._top:
-            yield from self._at(each for each in self._addresses.forth(self._keys, height) if each <= self._top)
+            yield from self._at(each for each in self._addresses.forward(self._keys, height) if each <= self._top)
             height = self._top + 1
         while (found := self._index.at(height)) is not None:
             if isinstance(found, NullRound):

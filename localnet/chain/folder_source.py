@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.externs import ExternError, Externs
 from hypervisor.message import SignedMessage
+from hypervisor.names import FILECOIN
 from hypervisor.opening import choose_context
 from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount
@@ -40,7 +40,7 @@ from store.roots import pins
 _EPOCH_SECONDS: Final = 30
 
 
-class OtherRules(InvalidInput):
+class RulesMismatch(InvalidInput):
     """Raised if a chain's tipsets depend on more than the network version."""
 
 
@@ -69,14 +69,14 @@ class FolderSource:
         if self._record is None and self._fork is None:
             raise InvalidInput(f"{self._path} contains no chain: create one with `hypervisor node --state DIR`")
         if self._record is not None and self._record.rules != FILECOIN:
-            raise OtherRules(
+            raise RulesMismatch(
                 f"the chain in {self._path} is under the rules '{self._record.rules}': tipsets are Filecoin's"
             )
         if self._record is not None and self._record.overlay != self.overlay:
             recorded = self._record.overlay
             follows = "no overlay and no draft version" if recorded is None else f"the overlay {recorded}"
             hint = ": pass its file with --network" if recorded is not None and recorded.draft is not None else ""
-            raise OtherRules(
+            raise RulesMismatch(
                 f"the chain in {self._path} follows {follows}, so its tipsets are not those of the network version "
                 f"alone{hint}"
             )
@@ -223,7 +223,7 @@ class FolderSource:
         if self._fork is not None and tipset.height <= self._fork.height:
             return HeaderExterns(self.store, tipset)
         self._externs.executing = tipset.height
-        return self._externs.at_rest()
+        return self._externs.snapshot()
 
     def close(self) -> None:
         """Close the folder and the connection to its forked node."""
@@ -233,7 +233,7 @@ class FolderSource:
 
     @property
     def _own(self) -> NetworkRecord:
-        assert self._record is not None, "the folder has tipsets of its own"
+        assert self._record is not None, "the folder has its own tipsets"
         return self._record
 
 

@@ -39,13 +39,13 @@ class PendingMessages(Protocol):
     """Read access to pending messages, by hash or sender."""
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
-        """Return the waiting message with this hash."""
+        """Return the pending message with this hash."""
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
-        """Return the nonce after the sender's waiting messages without a gap."""
+        """Return the nonce after the sender's pending messages without a gap."""
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
-        """Return the sender's waiting messages without a gap, in order."""
+        """Return the sender's pending messages without a gap, in order."""
 
 
 class Mempool:
@@ -75,7 +75,7 @@ class Mempool:
         return iter(self._by_hash.values())
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
-        """Return the waiting message with this hash. Safe to call from other threads."""
+        """Return the pending message with this hash. Safe to call from other threads."""
         return self._by_hash.get(transaction_hash)
 
     def add(self, candidate: Candidate, next_nonce: int) -> None:
@@ -91,7 +91,7 @@ class Mempool:
         own, limit = (0, MAX_PENDING) if self._places is None else self._places(candidate, MAX_PENDING)
         takes_place = other is None or self._class_of[other.hash] != own
         if takes_place and self._waiting_of[own] >= limit:
-            raise TransactionRefused("full", f"txpool is full: {limit} transactions are waiting")
+            raise TransactionRefused("full", f"txpool is full: {limit} transactions are pending")
         if candidate.kind == BLOB:
             self._check_blob_room(candidate, other)
         if other is not None:
@@ -110,7 +110,7 @@ class Mempool:
         if blob_gas > MAX_PENDING_BLOBS * GAS_PER_BLOB:
             raise TransactionRefused(
                 "full",
-                f"txpool is full: {blob_gas // GAS_PER_BLOB} blobs would be waiting, at most {MAX_PENDING_BLOBS} may; "
+                f"txpool is full: {blob_gas // GAS_PER_BLOB} blobs would be pending, at most {MAX_PENDING_BLOBS} may; "
                 "mine a block first",
             )
 
@@ -144,19 +144,20 @@ class Mempool:
     def drop_passed(self, nonce_of: NonceOf) -> None:
         """Remove the candidates whose nonces the chain has passed."""
         for sender in list(self._by_sender):
-            next_nonce = nonce_of(sender)
-            for candidate in [entry for nonce, entry in self._by_sender[sender].items() if nonce < next_nonce]:
-                self.drop(candidate)
+            next_nonce, waiting = nonce_of(sender), self._by_sender[sender]
+            for nonce in list(waiting):
+                if nonce < next_nonce:
+                    self.drop(waiting[nonce])
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
-        """Return the nonce after the sender's waiting messages without a gap."""
+        """Return the nonce after the sender's pending messages without a gap."""
         waiting = self._by_sender.get(sender, {})
         while next_nonce in waiting:
             next_nonce += 1
         return next_nonce
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
-        """Return the sender's waiting messages without a gap, in order. Safe to call from other threads."""
+        """Return the sender's pending messages without a gap, in order. Safe to call from other threads."""
         waiting, ready = self._by_sender.get(sender, {}), list[Candidate]()
         while (candidate := waiting.get(next_nonce)) is not None:
             ready.append(candidate)
@@ -178,7 +179,7 @@ class Mempool:
             return self._choose(affordable, lambda one: came[one.hash] if came else -one.bare.gas_premium, gas_limit)
         chosen: list[Candidate] = []
         heads: list[tuple[int, int]] = []
-        """The rank of each queue's first candidate, the least first, and the queue's place, for candidates as dear."""
+        """The rank of each queue's first candidate, the least first, and the queue's place, to order equal fees."""
 
         def push(index: int) -> None:
             head = queues[index][0] if queues[index] else None
@@ -228,7 +229,7 @@ def _check_fee(name: str, fee: int, minimum: int, remedy: str = "") -> None:
 class MempoolView:
     """A view of the mempool for query threads, consistent with the state of the query.
 
-    A block is published before its messages leave the mempool, so that a view never lacks a message.
+    A block is published before its messages leave the mempool, so that a view always contains each message.
     """
 
     def __init__(self, mempool: Mempool, check: Callable[[], None]) -> None:
@@ -236,17 +237,17 @@ class MempoolView:
         self._mempool, self._check = mempool, check
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
-        """Return the waiting message with this hash."""
+        """Return the pending message with this hash."""
         return self._mempool.get(transaction_hash)
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
-        """Return the nonce after the sender's waiting messages without a gap. Raises the errors of the check."""
+        """Return the nonce after the sender's pending messages without a gap. Raises the errors of the check."""
         nonce = self._mempool.pending_nonce(sender, next_nonce)
         self._check()
         return nonce
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
-        """Return the sender's waiting messages without a gap, in order. Raises the errors of the check."""
+        """Return the sender's pending messages without a gap, in order. Raises the errors of the check."""
         ready = self._mempool.ready_of(sender, next_nonce)
         self._check()
         return ready

@@ -16,7 +16,10 @@ from hypervisor.externs import ExternError
 from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.tipset_sources import ChainResult, FoundMessage, parse_reference
-from localnet.fork.answers import (
+from localnet.fork.node_blocks import NodeBlocks
+from localnet.fork.node_client import NodeClient, NodeError
+from localnet.fork.request_options import RequestOptions
+from localnet.fork.response_values import (
     amount,
     cid_json,
     cid_of_json,
@@ -28,9 +31,6 @@ from localnet.fork.answers import (
     text,
     tipset_blocks,
 )
-from localnet.fork.node_blocks import NodeBlocks
-from localnet.fork.node_client import NodeClient, NodeError
-from localnet.fork.request_options import RequestOptions
 from localnet.ledger.headers import TipsetHeaders, read_messages, read_tipset
 from store.blockstore import Store
 from store.cid import Cid, show
@@ -40,7 +40,7 @@ from store.remote import RemoteStore
 T = TypeVar("T")
 
 _REQUESTS: Final = RequestOptions(timeout=60)
-"""A node computes a state for some requests."""
+"""Options with a longer timeout, since a node computes a state for some requests."""
 _EPOCH_SECONDS: Final = 30
 
 
@@ -65,7 +65,7 @@ class NodeSource:
         self.chain_id = self._read("eth_chainId", quantity)
         self._answers: dict[tuple[Any, ...], Any] = {}
 
-    # --- finding ----------------------------------------------------------------------------------------------
+    # --- look-ups ---------------------------------------------------------------------------------------------
 
     def tipset_at(self, epoch: int) -> Sequence[Cid]:
         """Return the blocks of the tipset at an epoch."""
@@ -88,7 +88,7 @@ class NodeSource:
         found = self._read("Filecoin.StateSearchMsg", _looked_up, [], cid_json(cid), -1, True)
         if found is None:
             raise InvalidInput(
-                f"{self._client.name} has no receipt of the message {text}: it waits, or is not on chain"
+                f"{self._client.name} has no receipt of the message {text}: it is pending, or not on the chain"
             )
         at, cid = found
         # Lotus returns the tipset after the message's, which has the receipt; `hypervisor node` the message's own.
@@ -116,7 +116,7 @@ class NodeSource:
         included = (one for block in blocks for one in read_messages(self.store, block))
         return any(message in (one.cid, one.message.cid()) for one in included)
 
-    # --- what headers do not tell -----------------------------------------------------------------------------
+    # --- data outside of headers ------------------------------------------------------------------------------
 
     def result_of(self, tipset: TipsetHeaders) -> ChainResult:
         """Return the result from the next tipset; for the head, computed by the node."""
@@ -133,7 +133,9 @@ class NodeSource:
         _, after = self._read("Filecoin.ChainGetTipSetAfterHeight", _height_and_blocks, tipset.height + 1, _json(cids))
         child = read_tipset(self.store, after)
         if set(child.parents) != set(tipset.cids):
-            raise InvalidInput(f"epoch {tipset.height} is on no chain that {self._client.name} follows now")
+            raise InvalidInput(
+                f"the tipset of epoch {tipset.height} is not on the chain that {self._client.name} follows now"
+            )
         return ChainResult(child.state, child.blocks[0].receipts)
 
     def version_at(self, tipset: TipsetHeaders) -> int:

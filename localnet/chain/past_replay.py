@@ -16,9 +16,9 @@ from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from hypervisor.overlay import Overlay
-from localnet.chain.folder_source import FolderSource, OtherRules
+from localnet.chain.folder_source import FolderSource, RulesMismatch
 from localnet.chain.node_source import NodeSource
-from localnet.chain.replay import Replayed, close_folder, heights, replay
+from localnet.chain.replay import TipsetReplay, close_folder, heights, replay
 from localnet.chain.tipset_execution import TipsetOutcome, execute_tipset
 from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.fork.node_client import NodeError
@@ -36,14 +36,14 @@ S = TypeVar("S", bound=TipsetSource)
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayedOfNode:
+class NodeTipsetReplay:
     """A replayed tipset of a node's chain, and the blocks that were fetched for it."""
 
-    tipset: Replayed
+    tipset: TipsetReplay
     fetched: tuple[tuple[Cid, bytes], ...]
 
 
-def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) -> Replayed:
+def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) -> TipsetReplay:
     """Re-execute a tipset of a source; `workers` processes share its messages.
 
     An error that prevents the execution is reported as the difference. Raises NodeError and RemoteUnavailable if the
@@ -56,11 +56,11 @@ def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) 
         machine, supply = machine_for(source, past), SourceSupply(source, past.headers)
         outcome = execute_tipset(machine, past.work, supply, parallel)
         difference = difference_from_chain(source, past, outcome)
-        return Replayed(headers.height, messages, difference, _done(machine, parallel))
+        return TipsetReplay(headers.height, messages, difference, _done(machine, parallel))
     except (NodeError, RemoteUnavailable):
         raise
     except (HypervisorError, StoreError) as error:
-        return Replayed(headers.height, messages, f"cannot be executed again: {error}")
+        return TipsetReplay(headers.height, messages, f"cannot be executed again: {error}")
 
 
 def _parallel(workers: int) -> Parallel | None:
@@ -84,7 +84,7 @@ def difference_from_chain(source: TipsetSource, past: PastTipset, outcome: Tipse
     chain = source.result_of(past.headers)
     if chain.receipts is not None and outcome.receipts_root != chain.receipts:
         found = difference_of_receipts(source, past, outcome.receipts, chain.receipts)
-        return found or f"{len(outcome.receipts)} receipts, the chain has others, {show(chain.receipts)}"
+        return found or f"{len(outcome.receipts)} receipts, which differ from the chain's, {show(chain.receipts)}"
     if outcome.state != chain.state:
         return f"state {show(outcome.state)}, the chain has {show(chain.state)}"
     return ""
@@ -118,7 +118,7 @@ def heights_of_folder(folder: Path, first: int | None = None, last: int | None =
     """
     try:
         source = FolderSource(folder)
-    except OtherRules:  # such a chain has no past but its own
+    except RulesMismatch:  # a chain with other rules has only its own tipsets
         return heights(folder, first, last)
     try:
         past: list[int] = [
@@ -136,11 +136,11 @@ def heights_of_folder(folder: Path, first: int | None = None, last: int | None =
         return past[::-1]
 
 
-def replay_in_folder(folder: Path, height: int, parallel: int = 1) -> Replayed:
+def replay_in_folder(folder: Path, height: int, parallel: int = 1) -> TipsetReplay:
     """Re-execute a tipset of a folder, of a snapshot or of its own chain. Runs in worker processes."""
     try:
         source = _folder(folder)
-    except OtherRules:
+    except RulesMismatch:
         return replay(folder, height, parallel)
     if source.is_own(height):
         return replay(folder, height, parallel)
@@ -180,14 +180,14 @@ def _down_to(store: Store, tipset: TipsetHeaders, lowest: int) -> Iterator[Tipse
 
 def replay_of_node(
     url: str, folder: Path | None, cids: Sequence[Cid], parallel: int = 1, overlay: Overlay | None = None
-) -> ReplayedOfNode:
+) -> NodeTipsetReplay:
     """Re-execute a tipset of a node's chain, with the blocks in `folder`. Runs in worker processes.
 
     `overlay` is the chain's, if it has one.
     """
     source = _source(url, folder, overlay)
     done = replay_past(source, read_tipset(source.store, cids), parallel)
-    return ReplayedOfNode(done, source.blocks.take())
+    return NodeTipsetReplay(done, source.blocks.take())
 
 
 def _source(url: str, folder: Path | None, overlay: Overlay | None) -> NodeSource:
@@ -202,7 +202,7 @@ def _source(url: str, folder: Path | None, overlay: Overlay | None) -> NodeSourc
     return _opened((url, folder), opened)
 
 
-def keep_blocks(store: Store, fetched: Sequence[tuple[Cid, bytes]]) -> None:
+def store_fetched_blocks(store: Store, fetched: Sequence[tuple[Cid, bytes]]) -> None:
     """Store the blocks that workers fetched, if they match their CIDs."""
     store.put_many((cid, data) for cid, data in fetched if has_digest(cid, data))
 

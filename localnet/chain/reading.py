@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from warnings import warn
+
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.machine import Hypervisor
@@ -17,6 +19,17 @@ from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.ledger.records import GENESIS_PARENT, Tipset, TransactionReceipt
 from localnet.rules.parts import NetworkRules
 from localnet.state.contract_state import nonce_of
+
+
+def _renamed(old: str, new: str) -> property:
+    """Return the property `old`, a deprecated alias of `new`."""
+
+    def read(self: NetworkReader) -> TokenAmount:
+        warn(f"Network.{old} is now Network.{new}, until 0.3.0", DeprecationWarning, stacklevel=2)
+        amount: TokenAmount = getattr(self, new)
+        return amount
+
+    return property(read, doc=f"Deprecated alias of `{new}`.")
 
 
 class NetworkReader:
@@ -37,7 +50,7 @@ class NetworkReader:
 
     @property
     def rules(self) -> NetworkRules:
-        """Set of rules: gas limits, fees, work around a block's messages."""
+        """Set of rules: gas limits, fees, and the steps before and after a block's messages."""
         return self.chain.rules
 
     @property
@@ -67,38 +80,42 @@ class NetworkReader:
 
     @property
     def base_fee(self) -> TokenAmount:
-        """Return the base fee of the next tipset in attoFIL per gas."""
+        """Base fee of the next tipset in attoFIL per gas."""
         return self.chain.head.next_base_fee
 
     @property
     def blob_base_fee(self) -> TokenAmount:
-        """Return the attoFIL per blob gas in the next tipset; 0 without blob transactions."""
+        """Base fee of blobs in the next tipset, in attoFIL per blob gas; 0 without blob transactions."""
         return TokenAmount(self.rules.blob_base_fee(self.chain.head.next_settings.excess_blob_gas))
 
     @property
-    def least_fee(self) -> TokenAmount:
+    def min_fee_cap(self) -> TokenAmount:
         """Minimum fee cap of the next tipset in attoFIL per gas."""
         head = self.chain.head
         return max(head.next_base_fee, head.next_settings.min_gas_price or TokenAmount(0))
 
     @property
     def suggested_premium(self) -> TokenAmount:
-        """Suggested premium of a transaction in attoFIL per gas, at least `least_premium`."""
-        return max(suggested_premium(self.chain.index, self.head, self.rules), self.least_premium)
+        """Suggested premium of a transaction in attoFIL per gas, at least `min_premium`."""
+        return max(suggested_premium(self.chain.index, self.head, self.rules), self.min_premium)
 
     @property
-    def usual_premium(self) -> TokenAmount:
+    def default_premium(self) -> TokenAmount:
         """Premium of transactions signed by the node."""
-        return max(self.rules.fees.premium, self.least_premium)
+        return max(self.rules.fees.premium, self.min_premium)
 
     @property
-    def least_premium(self) -> TokenAmount:
-        """Premium required to reach `least_fee`; 0 unless `set_min_gas_price` was called.
+    def min_premium(self) -> TokenAmount:
+        """Premium required to reach `min_fee_cap`; 0 unless `set_min_gas_price` was called.
 
         Clients compute a fee cap as twice a base fee plus a premium from one of two RPC methods. If both methods
-        return at least this premium, such a cap reaches `least_fee`.
+        return at least this premium, such a cap reaches `min_fee_cap`.
         """
-        return TokenAmount(self.least_fee - self.base_fee)
+        return TokenAmount(self.min_fee_cap - self.base_fee)
+
+    least_fee = _renamed("least_fee", "min_fee_cap")
+    usual_premium = _renamed("usual_premium", "default_premium")
+    least_premium = _renamed("least_premium", "min_premium")
 
     @property
     def gas_price(self) -> TokenAmount:
@@ -107,7 +124,7 @@ class NetworkReader:
 
     def block(self, number: int) -> Tipset:
         """Return the tipset at a height. Raises UnknownBlock, also for a null round."""
-        found = self.chain.index.at(whole_number(number, "a block's number", None))
+        found = self.chain.index.at(whole_number(number, "the block number", None))
         if not isinstance(found, Tipset):
             what = "is a null round" if found else f"is above the head, {self.head.height}"
             raise UnknownBlock(f"block {number} {what}")
@@ -117,7 +134,7 @@ class NetworkReader:
         """Return the tipset that was executed at an epoch. Raises UnknownBlock."""
         tipset = self.chain.index.tipset_before(epoch) if 0 <= epoch <= self.head.height else None
         if tipset is None or tipset.height != epoch or tipset.parent == GENESIS_PARENT:
-            raise UnknownBlock(f"no tipset was executed at epoch {epoch}: it is a null round, or not of this chain")
+            raise UnknownBlock(f"no tipset was executed at epoch {epoch}: it is a null round or not part of this chain")
         return tipset
 
     @property
@@ -139,11 +156,11 @@ class NetworkReader:
         return implicit if implicit is None or implicit.block_number <= self.settled.height else None
 
     def executed(self, message_hash: bytes) -> TransactionReceipt:
-        """Return `find_executed`; raise UnknownTransaction if there is none."""
+        """Return the same as `find_executed`. Raises UnknownTransaction if there is no receipt."""
         return self.find_executed(message_hash) or self.receipt(message_hash)
 
     def pending_nonce(self, sender: Address) -> int:
-        """Return the nonce after all waiting messages of the sender."""
+        """Return the sender's nonce after all of its pending messages."""
         return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
@@ -152,15 +169,15 @@ class NetworkReader:
         if receipt is None:
             where = f"is not on this chain{self.chain.before_the_fork}"
             if self.mempool.get(transaction_hash) or self.chain.index.receipt(transaction_hash) is not None:
-                where = "waits for a block"
+                where = "is pending"
             elif self.chain.index.implicit_receipt(transaction_hash) is not None:
-                where = "is a reward or cron, which no block has: trace it with `hypervisor trace`"
+                where = "is an implicit message (reward or cron), which no block contains: use `hypervisor trace`"
             raise UnknownTransaction(f"transaction 0x{transaction_hash.hex()} {where}")
         return receipt
 
 
 class NetworkView(NetworkReader):
-    """A network at a point of its chain. It may be used by one thread at a time.
+    """A network at one tipset of its chain, used by one thread at a time.
 
     Of the pending transactions, only single ones and those of one sender are available.
     """

@@ -16,7 +16,7 @@ from bridge.block_access_list import BlockAccessList, first_difference
 from bridge.rlp import RlpError
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
-from hypervisor.opening import OFFICIAL_EVM, OWN_EVM
+from hypervisor.names import OFFICIAL_EVM, OWN_EVM
 from hypervisor.proofs import AcceptProofs
 from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import resume_fork
@@ -44,7 +44,7 @@ _OPEN: Final[dict[Path, Chain]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class TipsetReplay:
     """A replayed tipset: its number of messages, and the difference from the chain (empty if equal).
 
     `parallel` reports the work of worker processes (`localnet.chain.conflicts.conflict_records`).
@@ -84,7 +84,7 @@ def _tipsets(index: ChainIndex, last: int, first: int) -> Iterator[Tipset]:
         tipset = index.tipset(tipset.parent)
 
 
-def replay(folder: Path, height: int, parallel: int = 1) -> Replayed:
+def replay(folder: Path, height: int, parallel: int = 1) -> TipsetReplay:
     """Execute the tipset at a height again, including the null rounds before it and its cron. Changes nothing.
 
     A state that was edited without a message is reported as a difference. `parallel` processes execute the messages
@@ -111,7 +111,7 @@ def replay(folder: Path, height: int, parallel: int = 1) -> Replayed:
         difference = f"state {show(machine.root)}, the chain has {show(tipset.state)}"
     else:
         difference = _access_list_difference(machine, tipset)
-    return Replayed(height, len(tipset.transactions), difference, done)
+    return TipsetReplay(height, len(tipset.transactions), difference, done)
 
 
 def _access_list_difference(machine: Hypervisor, tipset: Tipset) -> str:
@@ -135,10 +135,10 @@ def _executed(
         return list(execute(machine, candidates)), None
     from hypervisor.parallel import Parallel
     from localnet.chain.conflicts import conflict_records
-    from localnet.chain.side_by_side import SideBySide
+    from localnet.chain.parallel_candidates import ParallelCandidates
 
     parallel = Parallel(workers, adaptive=False)  # a replay reports all conflicts
-    with closing(SideBySide.start(parallel, machine, candidates)) as started:
+    with closing(ParallelCandidates.start(parallel, machine, candidates)) as started:
         executed = list(execute(machine, candidates, started=started))
     return executed, conflict_records(machine, parallel)
 

@@ -85,7 +85,7 @@ def _tipsets(store: Store) -> Iterator[Tipset]:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class CollectionProgress:
     """Progress of a collection: its phase, blocks kept and dropped so far, and its result at the end."""
 
     phase: str
@@ -94,7 +94,7 @@ class Turn:
     done: CollectionResult | None = None
 
 
-class Housekeeper:
+class FolderCollector:
     """Collects garbage in a network's folder in steps, on the network's thread. The network runs between steps."""
 
     def __init__(self, network: BlockProduction, states: int | None = None) -> None:
@@ -117,7 +117,7 @@ class Housekeeper:
         self._compaction: _Compaction | None = None
         self._due = network.block_number
 
-    def collect(self, seconds: float, states: int | None = None) -> Turn:
+    def collect(self, seconds: float, states: int | None = None) -> CollectionProgress:
         """Run a step of the current collection, or start one that keeps N states (None: all).
 
         Finally, disk space is released in the background, in the phase `compact`.
@@ -129,12 +129,12 @@ class Housekeeper:
             self._compaction = _Compaction(self._store, turn.done)
         compaction = self._compaction
         if not compaction.has_ended:
-            return Turn("compact", compaction.collected.kept, compaction.collected.dropped)
+            return CollectionProgress("compact", compaction.collected.kept, compaction.collected.dropped)
         self._compaction = None
         done = compaction.result()
-        return Turn("done", done.kept, done.dropped, done)
+        return CollectionProgress("done", done.kept, done.dropped, done)
 
-    def turn(self, seconds: float) -> Turn | None:
+    def turn(self, seconds: float) -> CollectionProgress | None:
         """Run the work that the retention policy requires now; return None if there is none.
 
         A collection reads the whole chain, so it starts when the new blocks have reached a share of it. The disk space
@@ -149,25 +149,25 @@ class Housekeeper:
             self._due = head
         return self._step(seconds, self._states)
 
-    def _step(self, seconds: float, states: int | None) -> Turn:
+    def _step(self, seconds: float, states: int | None) -> CollectionProgress:
         until = monotonic() + seconds
         if self._collector is None:
             if self._forgetting is None:
                 self._forgetting = self._forget(states)
             for _ in self._forgetting:
                 if monotonic() >= until:
-                    return Turn(MARKING, 0, 0)
+                    return CollectionProgress(MARKING, 0, 0)
             self._forgetting = None
             self._collector = GarbageCollector(
-                self._store, lambda: chain_roots(self._store, self._network.remembered), _BATCH
+                self._store, lambda: chain_roots(self._store, self._network.snapshot_tipsets), _BATCH
             )
         while self._collector.step():
             if monotonic() >= until:
                 found = self._store.collection
                 assert found is not None, "a collection is in progress"
-                return Turn(found.phase, found.kept, found.dropped)
+                return CollectionProgress(found.phase, found.kept, found.dropped)
         done, self._collector = self._collector.end(), None
-        return Turn("done", done.kept, done.dropped, done)
+        return CollectionProgress("done", done.kept, done.dropped, done)
 
     def _forget(self, states: int | None) -> Iterator[None]:
         """Release the states of all but the newest tipsets for collection, a few tipsets at a time."""

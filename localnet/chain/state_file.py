@@ -33,7 +33,7 @@ _FORMAT: Final = 2
 _WITHOUT_RULES: Final = 1
 """The older format, which does not name the rules."""
 _GZIP_MARK: Final = b"\x1f\x8b"
-_FURTHEST: Final = 1_100_000
+_MAX_EPOCHS_AHEAD: Final = 1_100_000
 """Maximum number of epochs that a state may be ahead of the network (a year); each becomes a null round."""
 
 
@@ -83,7 +83,7 @@ def load_state(chain: Chain, packed: bytes, limit: int = MAX_UNPACKED_BYTES) -> 
     except InvalidInput:
         raise
     except (CarError, BlockNotFound, StoreCorrupt, CodecError, TypeError, ValueError) as error:
-        raise InvalidInput(f"this is not a state that a network has dumped: {error}") from None
+        raise InvalidInput(f"the file is not a state dump of a network: {error}") from None
     return chain.adopt(state, blocks.pending, ChainEpoch(height), timestamp)
 
 
@@ -91,11 +91,11 @@ def _unpack(packed: bytes, limit: int) -> bytes:
     if is_json(packed):
         return packed
     if not packed.startswith(_GZIP_MARK):
-        raise InvalidInput("this is not a state that a network has dumped: it is not compressed with gzip")
+        raise InvalidInput("the file is not a state dump of a network: it is not compressed with gzip")
     try:
         return gunzip(packed, limit)
     except CompressionError as error:
-        raise InvalidInput(f"this is not a state that a network has dumped: {error}") from None
+        raise InvalidInput(f"the file is not a state dump of a network: {error}") from None
 
 
 def is_json(data: bytes) -> bool:
@@ -126,7 +126,9 @@ def _check_bundle(chain: Chain, blocks: BufferedStore, state: Cid) -> None:
     assert own is not None, "a machine's state has a system actor"
     if system is None or system.head != own.head:
         there = "no system actor" if system is None else show(system.head)
-        raise InvalidInput(f"the state is of other built-in actors ({there}) than this network's ({show(own.head)})")
+        raise InvalidInput(
+            f"the state has the built-in actors {there}, this network has {show(own.head)}: use the same bundle"
+        )
 
 
 def _check_version(chain: Chain, height: int) -> None:
@@ -141,7 +143,9 @@ def _check_version(chain: Chain, height: int) -> None:
 
 
 def _check_numbers(head: int, height: object, timestamp: object) -> None:
-    if not (type(height) is int and 0 <= height <= head + _FURTHEST):
-        raise InvalidInput(f"the state is of epoch {height!r:.40}, at most {_FURTHEST} after this network's {head}")
+    if not (type(height) is int and 0 <= height <= head + _MAX_EPOCHS_AHEAD):
+        raise InvalidInput(
+            f"the state's epoch is {height!r:.40}: expected at most {_MAX_EPOCHS_AHEAD} after the head, {head}"
+        )
     if not (type(timestamp) is int and 0 <= timestamp <= LATEST_TIME):
-        raise InvalidInput(f"the state's time is not a time: {timestamp!r:.40}")
+        raise InvalidInput(f"the state's timestamp is {timestamp!r:.40}: expected Unix seconds")

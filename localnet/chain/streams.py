@@ -43,7 +43,7 @@ def stream_settings(
     """Return settings with these roles, each an address in any form (default: f00), and epochs (default: a devnet's).
 
     `swa` may write the streams of the block reward, `sra` the shares of the second one. Raises AddressError and
-    InvalidInput for what they cannot be.
+    InvalidInput for addresses that cannot have the role.
 
     >>> from localnet import stream_settings
     >>> settings = stream_settings(swa="f0100", ramp=90)
@@ -84,13 +84,13 @@ def begin_streams(machine: Hypervisor, settings: StreamSettings) -> None:
 def check_streams(machine: Hypervisor, settings: StreamSettings) -> None:
     """Raise InvalidInput if a network's timelock and authority differ from the requested ones, or are missing.
 
-    The rest of the settings changes in a network's life.
+    The other settings may have changed since genesis.
     """
     fields = stream_fields(_reward(machine))
     if fields is None:
         first = next(row.number for row in NETWORK_VERSIONS.values() if row.layouts is Layouts.STREAMS)
         raise InvalidInput(
-            f"streams of the block reward come with network version nv{first}, this network is of "
+            f"streams of the block reward need network version nv{first}, this network has "
             f"nv{machine.context.network.number}: plan an upgrade to it, or omit the streams"
         )
     timelock, authority = fields["swa_timelock_epochs"], Address.from_bytes(fields["swa_actor"])
@@ -102,27 +102,27 @@ def check_streams(machine: Hypervisor, settings: StreamSettings) -> None:
         )
 
 
-def streams_in_words(reward: Any, read: Callable[[Cid], Any], epoch: int) -> str:
+def describe_streams(reward: Any, read: Callable[[Cid], Any], epoch: int) -> str:
     """Return a description of a reward actor's streams at an epoch; `read` decodes the block of a CID.
 
-    Weights in per cent of the reward. Raises InvalidInput for a state that is not of any version.
+    Weights in per cent of the reward. Raises InvalidInput for a state with an unknown layout.
     """
     fields = stream_fields(reward)
     if fields is None and _read(_LAYOUT_BEFORE, reward) is None:
         raise InvalidInput("the state of the reward actor (f02) has an unknown layout")
     if fields is None:
-        return "none: the whole reward is the miners'"
+        return "none: miners receive the whole reward"
     streams, tombstones, pending = read(unlink(fields["streams_root"]))
-    words = [_stream_in_words(stream, epoch) for stream in streams]
+    words = [_describe_stream(stream, epoch) for stream in streams]
     rest = DENOM - sum(weight_at(weight, epoch) for _, weight, _ in streams)
     words += [f"{rest / _PERCENT:.4g} % is burnt"] if rest > 0 else []
-    words += [f"{len(tombstones)} removed with something to claim"] if tombstones else []
-    words += [f"{len(pending)} writes waiting"] if pending else []
+    words += [f"{len(tombstones)} removed with unclaimed shares"] if tombstones else []
+    words += [f"{len(pending)} pending writes"] if pending else []
     authority = Address.from_bytes(fields["swa_actor"])
     return f"{', '.join(words)}; governed by {authority}, timelock {fields['swa_timelock_epochs']} epochs"
 
 
-def _stream_in_words(stream: list[Any], epoch: int) -> str:
+def _describe_stream(stream: list[Any], epoch: int) -> str:
     number, weight, distribution = stream
     share = f"{number}: {weight_at(weight, epoch) / _PERCENT:.4g} %"
     if distribution is None:

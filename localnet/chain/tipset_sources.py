@@ -16,8 +16,8 @@ from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import Externs
 from hypervisor.machine import Hypervisor
+from hypervisor.names import AUTO
 from hypervisor.network_versions import network_version
-from hypervisor.opening import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
 from hypervisor.types import ChainEpoch, TokenAmount

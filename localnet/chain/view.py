@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bridge.receipts import bloom
+from bridge.receipts import EMPTY_BLOOM, EmittedLog, bloom
 from bridge.transactions import BLOB
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
@@ -19,7 +19,6 @@ from hypervisor.machine_state import Snapshot
 from hypervisor.state_tree import StateOrigin
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import earlier_tipset
-from localnet.chain.execution import enter_settings
 from localnet.chain.externs import ChainExterns
 from localnet.chain.supply import supply_of
 from localnet.ledger.block_settings import BlockSettings
@@ -49,7 +48,7 @@ class ChainReader:
     producer: Address
     """Block producer."""
     deferred: bool
-    """True if receipts are known one tipset later, as on the network; see `settled`."""
+    """True if receipts are known one tipset later, as on mainnet; see `settled`."""
     default_gas_limit: Gas | None
     """Default block gas limit of the node, which is not stored in the folder. None selects the rules' limit."""
     origin: Origin | EthereumFork | None
@@ -57,7 +56,7 @@ class ChainReader:
     _externs: ChainExterns
 
     def _circulating(self, state: Cid) -> TokenAmount:
-        """Return the circulating supply in attoFIL at a state, which the machine is at."""
+        """Return the circulating supply in attoFIL at `state`, the machine's current state."""
         raise NotImplementedError
 
     @property
@@ -136,15 +135,18 @@ class ChainReader:
         for execution in implicit:
             blocks.put(execution.message.cid(), execution.message.message.to_cbor())
         merged = merge_receipts(height - parent.height - 1, executions, implicit) if implicit else executions
-        rules, base_fee, settings = self.rules, parent.next_base_fee, self.settings_after(parent)
+        rules, base_fee, settings = rules_of(machine), parent.next_base_fee, self.settings_after(parent)
         header = BlockHeader(
             self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
             settings.encoded(rules.chain_id),
         )  # fmt: skip
         block = header.put(blocks)
         bids = []
+        logs: list[EmittedLog] = []
         execution_gas = state_gas = blob_gas = 0
         for execution in executions:
+            if execution.events:
+                logs += execution.logs()
             message = execution.message.message
             bids.append(GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap))
             if execution.block_gas is None:
@@ -155,7 +157,7 @@ class ChainReader:
             if execution.kind == BLOB:
                 blob_gas += execution.blob_gas
         gas_used = Gas(max(execution_gas, state_gas))
-        next_settings = parent.next_settings.of_the_next_block()
+        next_settings = parent.next_settings.next_defaults()
         if blob_gas or next_settings.excess_blob_gas:
             excess = rules.next_excess_blob_gas(next_settings.excess_blob_gas, blob_gas, base_fee)
             next_settings = replace(next_settings, excess_blob_gas=excess)
@@ -173,7 +175,7 @@ class ChainReader:
             state=machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in merged]),
             gas_used=gas_used,
-            bloom=bloom([log for execution in executions if execution.events for log in execution.logs()]),
+            bloom=bloom(logs) if logs else EMPTY_BLOOM,
             transactions=tuple(hashes),
             settings=settings,
             next_settings=next_settings,
@@ -198,8 +200,7 @@ class ChainReader:
         fork = self.ethereum_fork if tipset.height < self.index.first else None
         if fork is not None:
             machine.read_from(fork.origin(machine.manifest, tipset.height))
-        self._place(machine, tipset, supply_of(machine, self.record.vested).circulating)
-        enter_settings(machine, tipset.settings)
+        self._set_context(machine, tipset, supply_of(machine, self.record.vested).circulating, tipset.settings)
         return machine
 
     def _fork(self, root: Cid) -> Hypervisor:
@@ -216,23 +217,26 @@ class ChainReader:
             )
 
     def _enter(self, tipset: Tipset) -> None:
-        self._place(self.machine, tipset, self._circulating(tipset.state))
         # A query at the head sees the next block's context, except for randomness that only that block has.
         settings = self.settings_after(tipset)
         if settings.randomness != tipset.settings.randomness:
             settings = replace(settings, randomness=tipset.settings.randomness)
-        enter_settings(self.machine, settings)
+        self._set_context(self.machine, tipset, self._circulating(tipset.state), settings)
         self._externs.executing = tipset.height
 
-    def _place(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:
-        """Set a machine to a tipset's context."""
+    def _set_context(
+        self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount, settings: BlockSettings
+    ) -> None:
+        """Set a machine to a tipset's context, with these settings of a block."""
         machine.advance(
             epoch=tipset.height,
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
             circulating_supply=circulating,
             network=self.record.network_at(tipset.height),
+            chain_id=settings.chain_id,
         )
+        rules_of(machine).settings.apply_settings(machine, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +294,8 @@ class ChainView(ChainReader):
         self._enter(self.head)
 
     def _fork(self, root: Cid) -> Hypervisor:
-        # With separate externs, because the console uses it on the chain's thread.
-        return self.machine.fork(root, externs=self._externs.at_rest())
+        # with separate externs, because the console uses the machine on the chain's thread
+        return self.machine.fork(root, externs=self._externs.snapshot())
 
     def _circulating(self, state: Cid) -> TokenAmount:
         return self._supply

@@ -49,5 +49,5 @@ class Watcher(Protocol):
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Handle a reorganisation to a head below these tipsets, newest first; readable during the call only."""
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Handle a transaction that was accepted and waits for a block."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from bridge.abi import ContractInterface
 from hypervisor.errors import InvalidInput
+from hypervisor.user_files import MAX_ARTIFACT_BYTES
 from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.code_patterns import CodePattern, without_metadata
 from localnet.contracts.contract import Artifact
@@ -24,7 +25,6 @@ from store.json_text import parse_json
 DEFAULT_FOLDERS: Final = (Path("out"), Path("artifacts"))
 MAX_FILES: Final = 10_000
 """Maximum number of files and folders searched below one folder."""
-MAX_FILE_BYTES: Final = 16 << 20
 MAX_BYTES: Final = 256 << 20
 """Maximum total size of the artifacts read, in bytes."""
 
@@ -130,7 +130,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
                     todo.append((Path(entry.path), depth + 1))
             elif entry.is_file(follow_symlinks=False) and entry.name.endswith(".json"):
                 found = entry.stat(follow_symlinks=False)
-                if found.st_size <= MAX_FILE_BYTES and not entry.name.endswith((".dbg.json", ".metadata.json")):
+                if found.st_size <= MAX_ARTIFACT_BYTES and not entry.name.endswith((".dbg.json", ".metadata.json")):
                     yield Path(entry.path), (found.st_mtime_ns, found.st_size)
 
 

@@ -1,4 +1,4 @@
-"""The source maps of a compiled contract: in its own file (Foundry), or in the build info beside it (Hardhat)."""
+"""The source maps of a compiled contract: in its artifact (Foundry), or in the build info next to it (Hardhat)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiler runs behind forge's artifacts. Source maps use the source numbers of their run.
+"""The compiler runs that produced forge's artifacts. Source maps use the source numbers of their run.
 
 Forge's cache file names the run of each artifact, and the artifacts' `build-info` folder contains the source numbers
 of each run. The files are untrusted: an unreadable file is skipped, and no other file is opened.

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Final
-from warnings import warn
 
 from bridge.interfaces import UNKNOWN_INTERFACE, Interface, typed
 from hypervisor.address import Address
@@ -96,11 +95,6 @@ class NativeActor:
         limit = self._network.rules.limits.call_gas
         message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
         return native_output_of(self._network.rules, self._network.machine.call(message))
-
-    def try_out(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> bytes:
-        """Call `call_raw`, the new name of this method."""
-        warn("NativeActor.try_out is now NativeActor.call_raw, until 0.3.0", DeprecationWarning, stacklevel=2)
-        return self.call_raw(method, params, value=value, sender=sender)
 
     def send(
         self,

@@ -15,7 +15,7 @@ from hypervisor.manifest import Manifest
 from localnet.fork.account_origin import AccountBlocks, AccountNames, AccountOrigin
 from localnet.fork.ethereum_point import EthereumForkPoint, check_same, find_point, recorded_point
 from localnet.fork.forking import ForkSource, recorded_fork
-from localnet.fork.node_client import NodeError, naming_origin
+from localnet.fork.node_client import NodeError, as_unfit_node
 from localnet.fork.remote_chain import RemoteBlock, RemoteChain, RemoteState
 from localnet.fork.remote_history import RemoteHistory
 from localnet.fork.remote_transactions import transactions_until
@@ -147,7 +147,7 @@ def connect(
     try:
         if point is not None:
             return EthereumFork(point, chain, blocks)
-        with naming_origin():
+        with as_unfit_node():
             return _new_fork(chain, source, blocks)
     except BaseException:
         chain.close()

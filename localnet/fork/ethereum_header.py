@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bridge import rlp
-from localnet.fork.answers import bytes_of, quantity
+from localnet.fork.response_values import bytes_of, quantity
 from store.keccak import keccak
 
 _MAX_FIELD: Final = 1 << 16

@@ -11,16 +11,22 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from hypervisor.context import FILECOIN, MachineContext
+from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.labs import PREFIX
+from hypervisor.names import FILECOIN, rule_names
 from hypervisor.network_versions import network_version
 from hypervisor.opening import MACHINE, machine_record
 from hypervisor.overlay import Overlay
-from hypervisor.rules import canonical_rules, rule_names
+from hypervisor.rules import canonical_rules
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet.fork.answers import (
+from localnet.fork.node_blocks import read_block
+from localnet.fork.node_client import NodeClient, NodeError, NotCached, UnfitNode, as_unfit_node, redacted_url
+from localnet.fork.remote_chain import is_local
+from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
+from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
+from localnet.fork.response_values import (
     amount,
     cid_json,
     cid_of_json,
@@ -32,11 +38,6 @@ from localnet.fork.answers import (
     text,
     tipset_blocks,
 )
-from localnet.fork.node_blocks import read_block
-from localnet.fork.node_client import NodeClient, NodeError, NotCached, UnfitNode, naming_origin, redacted_url
-from localnet.fork.remote_chain import is_local
-from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
-from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
 from localnet.fork.timed_socket import Waited
 from localnet.ledger.blocks import tipset_key
 from localnet.ledger.index import first_entries
@@ -219,7 +220,7 @@ def find_fork_point(requested: ForkSource) -> ForkPoint:
         )
     if requested.options.offline:
         return _cached_fork_point(requested)
-    with naming_origin(), NodeClient(requested.url, options=requested.options, waited=requested.waited) as client:
+    with as_unfit_node(), NodeClient(requested.url, options=requested.options, waited=requested.waited) as client:
         try:
             point = _read_fork_point(client, requested)
             _cache_fork_point(point, requested)
@@ -254,7 +255,7 @@ def _cached_fork_point(requested: ForkSource) -> ForkPoint:
     """Return the fork point that was cached for the requested epoch. Raises UnfitNode."""
     chain_id = cached_chain_id(requested.url) if requested.chain_id is None else requested.chain_id
     at = "the newest tipset" if requested.epoch is None else f"the tipset at epoch {requested.epoch}"
-    with naming_origin():
+    with as_unfit_node():
         if chain_id is None:
             raise NotCached(redacted_url(requested.url), at)
         entry = NODE, _POINT.format(requested.epoch)

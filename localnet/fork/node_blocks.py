@@ -7,8 +7,8 @@ from binascii import Error as Base64Error
 from collections.abc import Callable
 from typing import Final
 
-from localnet.fork.answers import cid_json
 from localnet.fork.node_client import NodeClient, NodeError, NotCached
+from localnet.fork.response_values import cid_json
 from store.cid import Cid, has_digest, show
 from store.remote import RemoteUnavailable
 

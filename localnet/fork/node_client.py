@@ -60,7 +60,7 @@ def redacted_url(url: str) -> str:
 
 
 class NotCached(NodeError):
-    """Raised with `RequestOptions.offline` in place of a request."""
+    """Raised instead of sending a request if `RequestOptions.offline` is set."""
 
     def __init__(self, name: str, what: str, why: str = "is not in the cache") -> None:
         super().__init__(f"{what} of {name} {why}, and --offline prevents a request: run once without --offline")
@@ -71,25 +71,31 @@ class UnfitNode(NodeError, InvalidInput):
 
 
 @contextmanager
-def naming_origin() -> Iterator[None]:
+def as_unfit_node() -> Iterator[None]:
     """Convert a NodeError to UnfitNode during the first requests to a node."""
     try:
         yield
     except NodeError as error:
-        raise UnfitNode(str(error), error.data, code=error.code, answered=error.answered, words=error.words) from None
+        raise UnfitNode(
+            str(error), error.data, code=error.code, answered=error.answered, node_message=error.node_message
+        ) from None
 
 
 class _Busy(NodeError):
     """Raised for a retryable refusal: the node is overloaded, or its rate limit was exceeded."""
 
     def __init__(self, error: NodeError, *, limited: bool, after: float | None = None) -> None:
-        super().__init__(str(error), error.data, code=error.code, answered=error.answered, words=error.words)
+        super().__init__(
+            str(error), error.data, code=error.code, answered=error.answered, node_message=error.node_message
+        )
         self.limited, self.after = limited, after
 
     def final(self, retries: int) -> NodeError:
         """Return the error of the last attempt, with the number of retries."""
         times = f" (after {retries} retries)" if retries else ""
-        return NodeError(f"{self}{times}", self.data, code=self.code, answered=self.answered, words=self.words)
+        return NodeError(
+            f"{self}{times}", self.data, code=self.code, answered=self.answered, node_message=self.node_message
+        )
 
 
 class _Link:
@@ -189,7 +195,7 @@ class NodeClient:
                     error.get("data"),
                     code=error.get("code"),
                     answered=True,
-                    words=words,
+                    node_message=words,
                 )
                 raise _Busy(refused, limited=True) if is_rate_limited(error) else refused
             case {"result": result}:
@@ -243,7 +249,7 @@ class NodeClient:
         if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
             words = data[:_MAX_WORDS].decode(errors="replace").strip()
             refused = NodeError(
-                f"{self.name} answered {response.status} {response.reason}: {words or 'and no more'}",
+                f"{self.name} answered {response.status} {response.reason}: {words or 'without a body'}",
                 answered=response.status in _NOT_OFFERED,
             )
             if not temporary:

@@ -7,7 +7,7 @@ slots cleared here. So a root identifies the contents of the storage, as a KAMT 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from bridge.addresses import EthAddress
@@ -80,6 +80,13 @@ class RemoteWords:
         """Write a slot."""
         self._written.set(slot, value)
         self._cleared.set(slot, 0 if value else _CLEARED)
+
+    def set_all(self, slots: Iterable[tuple[int, int]]) -> bool:
+        """Write the slots whose words differ; return True if there are any. Raises NodeError."""
+        writes = [(slot, value) for slot, value in slots if self.get(slot) != value]
+        for slot, value in writes:
+            self.set(slot, value)
+        return bool(writes)
 
     def items(self) -> Iterator[tuple[int, int]]:
         """Yield the slots that were written here and are not zero: nodes do not list the slots of a contract."""

@@ -20,10 +20,10 @@ from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
-from localnet.fork.answers import bytes_of, quantity, text, unsigned, word_of
 from localnet.fork.node_client import NodeClient, NodeError, NotCached
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
+from localnet.fork.response_values import bytes_of, quantity, text, unsigned, word_of
 from localnet.fork.timed_socket import Waited
 from store.json_text import parse_json
 
@@ -160,7 +160,7 @@ class RemoteChain:
                 self._answers = ResponseCache(self._file, shared, read_only=self.options.offline)
             return self._answers
 
-    def at_once(self, *questions: Callable[[], T]) -> list[T]:
+    def run_concurrently(self, *questions: Callable[[], T]) -> list[T]:
         """Send requests concurrently and return their results."""
         return list(self._pool.map(lambda question: question(), questions))
 
@@ -194,7 +194,7 @@ class RemoteState:
         if address not in self._accounts:
             text = f"0x{address.hex()}"
             what = f"account {text}"
-            balance, nonce, code = self.chain.at_once(
+            balance, nonce, code = self.chain.run_concurrently(
                 lambda: self._answer(quantity, what, "eth_getBalance", text),
                 lambda: self._answer(
                     lambda response: unsigned(quantity(response)), what, "eth_getTransactionCount", text
@@ -308,7 +308,7 @@ def _block(response: Any) -> RemoteBlock | None:
     if response is None:
         return None
     if not isinstance(response, Mapping):
-        raise TypeError("no object")
+        raise TypeError("expected an object")
     return RemoteBlock(
         number=unsigned(quantity(response["number"])),
         hash=word_of(response["hash"]),

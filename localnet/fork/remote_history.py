@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeGuard, TypeVar
 
 from bridge.addresses import EthAddress
-from localnet.fork.answers import quantity, unsigned, word_of
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import RemoteState
+from localnet.fork.response_values import quantity, unsigned, word_of
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class RemoteHistory:
         if isinstance(name, bytes):
             self._check(word_of(found["hash"]) == name, "a block of another hash")
         else:
-            self._check(quantity(found["number"]) == name, f"block {quantity(found['number'])} in place of {name}")
+            self._check(quantity(found["number"]) == name, f"expected block {name}, found {quantity(found['number'])}")
         self._check(isinstance(found.get("transactions"), list), "a block without a list of transactions")
         return found
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.transactions import Authorization, SignedTransaction, Transaction
-from localnet.fork.answers import bytes_of, quantity, word_of
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import RemoteBlock, RemoteChain
+from localnet.fork.response_values import bytes_of, quantity, word_of
 
 _FIRST_V: Final = 35
 """Lowest v of a legacy transaction with a chain ID (EIP-155)."""

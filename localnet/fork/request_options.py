@@ -1,6 +1,6 @@
-"""Options of a fork's requests to its node: timeout, retries, rate limit and headers.
+"""Options for the requests that a fork sends to its node: timeout, retries, rate limit and headers.
 
-The options and their defaults are anvil's (crates/anvil/src/config.rs). Rate-limit refusals are recognised by the
+The options and their defaults are anvil's (crates/anvil/src/config.rs). Rate-limit errors are recognised by the
 error codes and messages of large RPC providers.
 """
 
@@ -33,7 +33,7 @@ _SET_BY_CLIENT: Final = frozenset({"host", "content-length", "content-type", "tr
 class RequestOptions:
     """Timeout in seconds for one attempt, number of retries, seconds before the first retry, and HTTP headers.
 
-    After a node has rejected a request for its rate, requests are limited to `compute_units` per second, 17 for each
+    After a node has rate-limited a request, requests are limited to `compute_units` per second, with 17 units for each
     request; None sets no limit. With `offline`, no request is sent: responses come from the cache.
     """
 
@@ -65,7 +65,7 @@ def headers(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def is_rate_limited(error: Mapping[str, Any]) -> bool:
-    """Return True if a JSON-RPC error refuses a request for the rate of requests."""
+    """Return True if a JSON-RPC error means that the client exceeded the node's rate limit."""
     return (
         error.get("code") == HTTPStatus.TOO_MANY_REQUESTS or _RATE_WORDS.search(str(error.get("message"))) is not None
     )
@@ -83,7 +83,7 @@ class Retries:
         self._options = options
         self._lock = Lock()
         self._next: float | None = None
-        """Monotonic time of the next request, once the node has refused one for the rate."""
+        """Monotonic time of the next request; None until the node first rate-limits a request."""
 
     def wait_for_turn(self) -> None:
         """Sleep until the rate limit allows another request."""
@@ -98,7 +98,7 @@ class Retries:
     def wait_for_retry(self, attempt: int, after: float | None, *, limited: bool) -> bool:
         """Sleep before another attempt; return False if `attempt` (0 for the first one) was the last.
 
-        `after` is the delay in seconds that the node requests; `limited` is True if the rate was the reason.
+        `after` is the delay in seconds that the node requests. `limited` is True if the node rate-limited the request.
         """
         if attempt >= self._options.retries:
             return False

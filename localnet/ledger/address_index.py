@@ -83,7 +83,7 @@ class AddressIndex:
         """Yield the heights that may concern any of the keys, from a height downwards."""
         yield from self._heights("<=", "DESC", keys, height, -1)
 
-    def forth(self, keys: tuple[int, ...], height: int) -> Iterator[int]:
+    def forward(self, keys: tuple[int, ...], height: int) -> Iterator[int]:
         """Yield the heights that may concern any of the keys, from a height upwards."""
         yield from self._heights(">=", "ASC", keys, height, 1)
 

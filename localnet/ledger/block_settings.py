@@ -34,7 +34,7 @@ class BlockSettings:
     randomness: bytes | None = None
     excess_blob_gas: int = 0
 
-    def of_the_next_block(self) -> BlockSettings:
+    def next_defaults(self) -> BlockSettings:
         """Return the default settings of the block after this one."""
         return self if self.randomness is None else replace(self, randomness=None)
 

@@ -28,6 +28,8 @@ NO_PRODUCER: Final = Address.id(SYSTEM_ACTOR)
 """Block producer if no miner was chosen: the reward actor burns its reward."""
 
 _LIST_BIT_WIDTH = 3
+_TICKET, _BEACON = b"ticket", b"beacon"
+"""Domains of the digests of a height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class BlockHeader:
     def fields(self) -> list[Any]:
         """Return the sixteen fields of the tuple; the settings take the place of the election proof."""
         return [
-            self.producer.to_bytes(), [ticket(self.height)], [1, self.settings],
-            [[self.height, beacon_entry(self.height)]], [], [*map(LinkedCid, self.parents)],
+            self.producer.to_bytes(), [_digest(_TICKET, self.height)], [1, self.settings],
+            [[self.height, _digest(_BEACON, self.height)]], [], [*map(LinkedCid, self.parents)],
             encode_bigint(self.height), self.height, LinkedCid(self.parent_state), LinkedCid(self.parent_receipts),
             LinkedCid(self.messages), None, self.timestamp, None, 0, encode_bigint(self.base_fee),
         ]  # fmt: skip
@@ -66,12 +68,12 @@ def producer_of(store: Blockstore, block: Cid) -> Address:
 
 def ticket(height: int) -> bytes:
     """Return the ticket of a height, derived from the height only, so it is predictable."""
-    return _digest(b"ticket", height)
+    return _digest(_TICKET, height)
 
 
 def beacon_entry(height: int) -> bytes:
     """Return the beacon entry of a height, derived like the ticket."""
-    return _digest(b"beacon", height)
+    return _digest(_BEACON, height)
 
 
 def beacon_digest(height: int) -> bytes:
@@ -117,7 +119,7 @@ def put_messages(store: Blockstore, messages: Iterable[SignedMessage]) -> Cid:
 
 def put_receipts(store: Blockstore, receipts: Iterable[Receipt]) -> Cid:
     """Store the list of a tipset's receipts, in the order of execution."""
-    return _put_list(store, [receipt.fields() for receipt in receipts])
+    return _put_list(store, [*map(Receipt.fields, receipts)])
 
 
 def _put_list(store: Blockstore, values: list[Any]) -> Cid:

@@ -64,7 +64,7 @@ class Candidate:
         """The transaction; None for a Filecoin message."""
         if self.sent is not None or self.kind in UNTYPED:
             return self.sent
-        assert self.chain_id is not None, "a transaction was sent to this process, or is of a record"
+        assert self.chain_id is not None, "a transaction was sent to this process or comes from a record"
         return from_signed_message(self.message, self.chain_id)
 
 

@@ -14,11 +14,10 @@ from bridge.addresses import ZERO_ADDRESS, to_filecoin
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle
-from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
+from hypervisor.names import FILECOIN, OFFICIAL_EVM
 from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
-from hypervisor.opening import OFFICIAL_EVM
 from hypervisor.overlay import Overlay
 from hypervisor.printed import one_line
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
@@ -175,7 +174,7 @@ def check_same(
         raise InvalidInput(f"the folder's network is '{record.name}', not '{name}': omit the name, {OTHER_FOLDER}")
     if network not in (None, record.upgrades.first, now):
         raise InvalidInput(
-            f"the folder's state is of network version {now}, not {network}: omit the network version, {OTHER_FOLDER}"
+            f"the folder's state has network version {now}, not {network}: omit the network version, {OTHER_FOLDER}"
         )
     if bundle is not None and bundle.manifest.data not in record.manifests():
         raise InvalidInput(

@@ -118,7 +118,7 @@ def read_tipset(store: Blockstore, cids: Sequence[Cid]) -> TipsetHeaders:
         raise InvalidInput("a tipset has at least one block")
     for other in headers[1:]:
         if (other.height, other.parents, other.state) != (headers[0].height, headers[0].parents, headers[0].state):
-            raise InvalidInput(f"the blocks {show(headers[0].cid)} and {show(other.cid)} are of different tipsets")
+            raise InvalidInput(f"the blocks {show(headers[0].cid)} and {show(other.cid)} belong to different tipsets")
     return TipsetHeaders(headers)
 
 

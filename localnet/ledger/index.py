@@ -1,4 +1,4 @@
-"""The chain's index: heights, block hashes, transaction hashes, executions, all in the store beside the blocks.
+"""The chain's index: heights, block hashes, transaction hashes, executions, all in the same store as the blocks.
 
 Every height up to the head has an entry, including null rounds. Reverting to an earlier tipset only moves the head:
 entries above it, and hashes of tipsets that are no longer on the chain, count as absent. So nothing has to be deleted,
@@ -63,12 +63,12 @@ _MINERS = b"miners"
 class ChainIndex:
     """Read access to the index. `head` is the height of the head, -1 before the first tipset."""
 
-    def __init__(self, store: Store, beside: ChainIndex | None = None) -> None:
-        """Open the index; it shares decoded entries with `beside`, another index over the same store."""
+    def __init__(self, store: Store, shared: ChainIndex | None = None) -> None:
+        """Open the index. It shares decoded entries with `shared`, another index over the same store."""
         self._store = store
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
-        self._decoded: _Decoded = _Decoded(MAX_DECODED) if beside is None else beside._decoded
+        self._decoded: _Decoded = _Decoded(MAX_DECODED) if shared is None else shared._decoded
         self._logs = LogCache()
         self.first = int.from_bytes(store.index(_FIRST) or b"", "big")
         """The height of the first tipset."""
@@ -90,7 +90,7 @@ class ChainIndex:
         """Return the chain ID of a tipset; the chain's first if none was recorded with it."""
         return tipset.settings.chain_id or self.chain_ids[0]
 
-    def miners_to_come(self) -> list[int]:
+    def planned_miners(self) -> list[int]:
         """Return the sectors of the miners that the chain starts with, until all of them are created."""
         data = self._store.index(_MINERS)
         return [] if data is None else decode(data)

@@ -178,8 +178,8 @@ class Execution:
     """An executed message: the message, its hash, its receipt, and its gas costs.
 
     `kind` is the type of the transaction, `NATIVE`, `IMPERSONATED` or `IMPLICIT`. `sender` and `to` are Ethereum
-    addresses; `to` is None for a contract creation. `paid` is in attoFIL; `words` is the machine's message about a
-    failure. `block_gas` is that of `ApplyResult`; it is not stored.
+    addresses; `to` is None for a contract creation. `paid` is in attoFIL; `error_message` is the machine's message
+    about a failure. `block_gas` is that of `ApplyResult`; it is not stored.
     """
 
     hash: bytes
@@ -190,7 +190,7 @@ class Execution:
     receipt: Receipt
     paid: TokenAmount
     events: tuple[Emitted, ...]
-    words: str
+    error_message: str
     block_gas: BlockGas | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
@@ -217,13 +217,13 @@ class Execution:
         ]
         return encode([
             self.hash, self.kind, self.message.to_cbor(), self.sender, self.to, self.receipt.fields(),
-            _big(self.paid), events, self.words, first_log, gas_before,
+            _big(self.paid), events, self.error_message, first_log, gas_before,
         ])  # fmt: skip
 
     @classmethod
     def decode(cls, data: bytes) -> tuple[Execution, int, int]:
         """Decode the result of `encode`."""
-        hash_, kind, message, sender, to, receipt, paid, events, words, first_log, gas_before = decode(data)
+        hash_, kind, message, sender, to, receipt, paid, events, error_message, first_log, gas_before = decode(data)
         execution = cls(
             hash=hash_,
             kind=kind,
@@ -233,7 +233,7 @@ class Execution:
             receipt=Receipt.from_fields(receipt),
             paid=TokenAmount(_number(paid)),
             events=tuple(_emitted(event) for event in events),
-            words=words,
+            error_message=error_message,
         )
         return execution, first_log, gas_before
 
@@ -271,7 +271,7 @@ class TransactionReceipt:
             ("hash", f"0x{self.hash.hex()}"),
             ("block", self.block_number),
             ("end", "ok" if self.succeeded else f"failed: {exit_meaning(self.exit_code)}"),
-            ("words", self.words),
+            ("error", self.error_message),
             ("from", f"0x{done.sender.hex()}, {self.from_}"),
             ("to", "" if done.to is None else f"0x{done.to.hex()}"),
             ("new contract", "" if created is None else f"0x{created.hex()}"),
@@ -310,7 +310,7 @@ class TransactionReceipt:
         return done.receipt.exit_code
 
     @property
-    def is_of_a_call(self) -> bool:
+    def is_exit_of_call(self) -> bool:
         """True if the exit code is the call's while the message itself exited with 0 (type 4, see `exit_code`)."""
         return self.exit_code != self.execution.receipt.exit_code
 
@@ -351,9 +351,14 @@ class TransactionReceipt:
         return self.execution.logs()
 
     @property
-    def words(self) -> str:
+    def error_message(self) -> str:
         """The machine's error message of a failure."""
-        return self.execution.words
+        return self.execution.error_message
+
+    @property
+    def words(self) -> str:
+        """Former name of `error_message`, until version 0.4."""
+        return self.error_message
 
     @property
     def from_(self) -> Address:
@@ -370,8 +375,8 @@ class TransactionReceipt:
         receiver = (
             f"0x{to.hex()}" if to is not None else f"new contract 0x{created.hex()}" if created else "no contract"
         )
-        if self.is_of_a_call and self.words:  # the receipt has only the status; these logs have the details
-            failure = f"its call: {self.words}"
+        if self.is_exit_of_call and self.error_message:  # the receipt has only the status; these logs have the details
+            failure = f"its call: {self.error_message}"
         end = "ok" if self.succeeded else f"failed: {failure}"
         sender = self.execution.sender.hex()
         return f"block {self.block_number}  0x{self.hash.hex()}  0x{sender} -> {receiver}  {end}  gas {self.gas_used:,}"

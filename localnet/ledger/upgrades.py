@@ -68,9 +68,9 @@ class Upgrade:
 
     def check_same(self, streams: StreamSettings | None, actors: Cid | None = None) -> None:
         """Raise InvalidInput if the requested streams or actors differ from the planned ones; None requests nothing."""
-        others = [] if actors in (None, self.actors) else ["other built-in actors than are asked for"]
+        others = [] if actors in (None, self.actors) else ["built-in actors other than the requested ones"]
         if streams is not None and self.streams is None:
-            others.append("the network's own streams, not with those that are asked for")
+            others.append("the network's default streams, not the requested ones")
         elif streams is not None and self.streams is not None:
             requested = streams.named()
             others += [
@@ -219,7 +219,7 @@ def upgrade_machine(machine: Hypervisor, upgrade: Upgrade, before: NetworkVersio
 
     def progress(actors: int) -> None:
         if actors % _ACTORS_A_LINE == 0:
-            _LOG.warning("the upgrade to nv%d has looked at %d actors", upgrade.version, actors)
+            _LOG.warning("the upgrade to nv%d has processed %d actors", upgrade.version, actors)
 
     manifest = None if upgrade.actors is None else Manifest.load(machine.store, upgrade.actors)
     row = network_version(upgrade.version, before.overlay)

@@ -28,23 +28,24 @@ from store.codec import encode
 
 _MIN_TERM: Final = 180 * PROVING_PERIOD
 _MAX_TERM: Final = 5 * 1_051_897
+"""Minimum and maximum number of epochs of storage."""
 _MAX_WAIT: Final = 60 * PROVING_PERIOD
-"""Epochs that an allocation waits for its piece, and minimum and maximum epochs of storage."""
+"""Number of epochs after which an unclaimed allocation expires."""
 
 _REGISTRY: Final = Address.id(VERIFIED_REGISTRY_ACTOR)
 
 
 def grant(chain: Chain, client: Address, size: int) -> None:
-    """Grant an account DataCap for N more bytes, at least 256, without a transaction.
+    """Grant an account DataCap for `size` more bytes (at least 256) without a transaction.
 
-    Raises InvalidInput if the registry rejects it; nothing has changed then.
+    Raises InvalidInput if the registry rejects the grant; then nothing changes.
     """
     grant_on(chain.machine, client, size)
     chain.keep_changes()
 
 
 def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
-    """Grant DataCap on a machine's state only, within a message as well."""
+    """Grant DataCap on a machine's state only; also allowed while a message executes."""
     whole_number(size, "DataCap", None, unit="bytes")
     root, verifier = Address.id(VERIFIED_REGISTRY_ROOT), BLS_ACCOUNT
     mark = machine.state_tree.begin()
@@ -59,13 +60,17 @@ def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
 
 def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:
     result = machine.apply_implicit(Message(_REGISTRY, sender, method=call.method, params=call.params))
-    if result.exit_code == ExitCode.USR_FORBIDDEN:  # its root and its verifier may do all that is not frozen
+    if (
+        result.exit_code == ExitCode.USR_FORBIDDEN
+    ):  # the callers have the required roles, so this means that DataCap is frozen
         raise InvalidInput(
             f"DataCap is frozen on this network of nv{machine.context.network.number}, where every new sector counts "
-            "tenfold (FIP-0118): begin one of nv28 to grant any"
+            "tenfold (FIP-0118): use a network at nv28 to grant DataCap"
         )
     if result.exit_code:
-        raise InvalidInput(f"the verified registry refuses with exit code {result.exit_code}: {result.message}")
+        raise InvalidInput(
+            f"the verified registry rejected the grant with exit code {result.exit_code}: {result.message}"
+        )
 
 
 def allocate(network: MinerNetwork, client: Account, provider: int, sizes: Sequence[int]) -> list[Piece]:
@@ -83,8 +88,8 @@ def allocate(network: MinerNetwork, client: Account, provider: int, sizes: Seque
         verifiedregistry.AllocationRequest(ActorID(provider), cid, size, *terms)
         for cid, size in zip(cids, sizes, strict=True)
     )
-    wanted = verifiedregistry.AllocationRequests(requests, ()).encode()
-    transfer = datacap.transfer(_REGISTRY, sum(sizes) * DATACAP_PER_BYTE, wanted)
-    answer = network.invoke(Address.id(DATACAP_ACTOR), transfer, sender=client)
-    ids = verifiedregistry.AllocationsResponse.decode(answer.recipient_data).new_allocations
+    params = verifiedregistry.AllocationRequests(requests, ()).encode()
+    transfer = datacap.transfer(_REGISTRY, sum(sizes) * DATACAP_PER_BYTE, params)
+    response = network.invoke(Address.id(DATACAP_ACTOR), transfer, sender=client)
+    ids = verifiedregistry.AllocationsResponse.decode(response.recipient_data).new_allocations
     return [Piece(cid, size, actor, number) for cid, size, number in zip(cids, sizes, ids, strict=True)]

@@ -253,7 +253,7 @@ def create_first_miners(network: MinerNetwork) -> None:
     If the process ends before all are created, the next one that opens the folder repeats the creation. Raises the
     errors of `create_miner` and closes the network.
     """
-    chain, miners = network.chain, network.chain.index.miners_to_come()
+    chain, miners = network.chain, network.chain.index.planned_miners()
     first = chain.index.tipset(chain.index.first)
     try:
         if chain.head != first:

@@ -18,9 +18,9 @@ from store.cid import Cid
 from store.codec import unlink
 
 _MAX_PARTITION_SECTORS: Final = 10_000
-"""Maximum number of sectors of a partition that is read; the network's largest has 2,349."""
+"""Maximum number of sectors of a partition; more are not read. The network's largest has 2,349."""
 _MAX_PARTITIONS: Final = 1 << 16
-"""Maximum number of partitions of a deadline in a bitfield that is read."""
+"""Maximum number of partitions of a deadline in a bitfield; more are not read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Contracts that Ethereum tools expect at fixed addresses on every chain.
 
-- Multicall3 (mds1/multicall3, MIT licence), whose runtime code is in the file beside this one.
+- Multicall3 (mds1/multicall3, MIT licence), whose runtime code is in a file of this folder.
 - The deterministic deployment proxy, with which forge and others create contracts
   (Arachnid/deterministic-deployment-proxy).
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bridge.block_access_list import BlockAccessList
 from bridge.rlp import RlpError
-from localnet.rpc.blocks import is_to_come
+from localnet.rpc.blocks import is_pending
 from localnet.rpc.blocks_at import BlockRef, block, find
 from localnet.rpc.errors import NO_ACCESS_LIST, NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method
@@ -30,7 +30,7 @@ def get_block_access_list(node: NodeReader, at: BlockRef) -> list[dict[str, Any]
         raise RpcError(NOT_SUPPORTED, REASONS["eth_getBlockAccessList"])
     if rules.access_list is None:
         raise RpcError(NO_ACCESS_LIST, f"blocks of {rules.hardfork} have no access list; {_REMEDY}")
-    found = node.pending_block().tipset if is_to_come(node, at) else find(node.network, at)
+    found = node.pending_block().tipset if is_pending(node, at) else find(node.network, at)
     if found is None:
         return None
     try:

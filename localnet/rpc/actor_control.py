@@ -16,7 +16,7 @@ from localnet.rpc.lotus_shapes import cid_json
 from localnet.rpc.lotus_values import base64_bytes, cid, filecoin_address
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.values import anything, data, number, text
+from localnet.rpc.values import any_value, data, number, text
 from localnet.state.actor_interfaces import NO_SCHEMA, StoredSchemas
 from store.cid import Cid
 
@@ -74,7 +74,7 @@ def actor_interface(node: NodeReader, address: Address) -> dict[str, Any]:
 
 METHODS = (
     Method("hypervisor_installActor", (module, optional(text), optional(text)), install_actor),
-    Method("hypervisor_createActor", (cid, optional(anything), optional(number)), create_actor),
+    Method("hypervisor_createActor", (cid, optional(any_value), optional(number)), create_actor),
     Method("hypervisor_setActorCode", (filecoin_address, cid), set_actor_code),
     Method("hypervisor_actorInterface", (filecoin_address,), actor_interface, reads=True),
 )

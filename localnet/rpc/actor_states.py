@@ -122,7 +122,7 @@ def _read(machine: Hypervisor, actor: ActorState) -> tuple[str, dict[str, Any]]:
         except SchemaError:
             continue
         return name, found
-    raise SchemaError("the state is of no known version")
+    raise SchemaError("the state has an unknown version")
 
 
 def _struct(schema: Schema, term: Term) -> dict[str, Term]:

@@ -23,8 +23,8 @@ from localnet.state.contract_state import code_of, code_of_contract, nonce_of_ac
 
 _BODY = ("hash", "size", "totalDifficulty", "transactions", "uncles", "withdrawals")
 """Fields of a block in JSON-RPC that are not in its header."""
-_PLACE = ("blockHash", "blockNumber", "blockTimestamp", "transactionIndex", "from")
-"""Fields of a transaction in JSON-RPC that its sender did not sign; anvil recovers the sender."""
+_ADDED_BY_NODE = ("blockHash", "blockNumber", "blockTimestamp", "transactionIndex", "from")
+"""Fields of a transaction in JSON-RPC that are not part of the signed transaction; anvil recovers the sender."""
 
 
 def anvil_state(network: NetworkReader) -> bytes:
@@ -61,7 +61,7 @@ def anvil_state(network: NetworkReader) -> bytes:
 
 
 def _tipsets(network: NetworkReader) -> Iterator[Tipset]:
-    """Yield the tipsets up to the head, oldest first, as far back as no round was null."""
+    """Yield the tipsets after the newest null round up to the head, oldest first."""
     index, heights = network.chain.index, list[int]()
     height = int(network.head.height)
     while isinstance(index.at(height), Tipset):
@@ -89,7 +89,7 @@ def _account(machine: Hypervisor, actor: ActorState) -> dict[str, Any]:
 
 
 def _block(network: NetworkReader, tipset: Tipset, parent: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return a block and its hash in the file, which is that of its header as anvil computes it."""
+    """Return the file's entry for a block, and the block's hash as anvil computes it from the header."""
     index, rules = network.chain.index, network.rules
     shown = block_json(index, tipset, rules, full=False)
     header = {name: value for name, value in shown.items() if name not in _BODY} | {"parentHash": as_data(parent)}
@@ -98,7 +98,7 @@ def _block(network: NetworkReader, tipset: Tipset, parent: bytes) -> tuple[dict[
 
 
 def _sent(receipt: TransactionReceipt) -> dict[str, Any]:
-    fields = {name: value for name, value in transaction_json(receipt).items() if name not in _PLACE}
+    fields = {name: value for name, value in transaction_json(receipt).items() if name not in _ADDED_BY_NODE}
     if "maxFeePerGas" in fields:
         del fields["gasPrice"]
     impersonated = as_data(receipt.execution.sender) if receipt.execution.kind == IMPERSONATED else None
@@ -141,7 +141,7 @@ def _transaction(network: NetworkReader, receipt: TransactionReceipt, block_hash
 
 
 def _output(network: NetworkReader, receipt: TransactionReceipt) -> bytes:
-    """Return the output of a transaction; of a creation, the code that it created if it is still there."""
+    """Return a transaction's return data, or the code of the contract that it created (empty if it was destroyed)."""
     created = receipt.contract_address
     if created is None:
         return receipt.return_data

@@ -9,7 +9,7 @@ from bridge.addresses import EthAddress
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.values import address, anything, hash32, text
+from localnet.rpc.values import address, any_value, hash32, text
 from localnet.traces.call_places import InstructionPlaces, call_places
 
 
@@ -33,6 +33,6 @@ def trace_places(node: NodeReader, transaction_hash: bytes) -> Any:
 
 
 METHODS = (
-    Method("hypervisor_addAbi", (anything, optional(address), optional(text)), add_abi),
+    Method("hypervisor_addAbi", (any_value, optional(address), optional(text)), add_abi),
     Method("hypervisor_tracePlaces", (hash32,), trace_places, reads=True, traces=True),
 )

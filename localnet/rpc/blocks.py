@@ -20,7 +20,7 @@ def block_number(node: Node) -> str:
 
 def get_block_by_number(node: NodeReader, number: BlockRef, full: bool = False) -> dict[str, Any] | None:
     """Return the block at a height or tag, null if the chain has none yet; error 12 for a null round."""
-    if is_to_come(node, number):
+    if is_pending(node, number):
         return _pending(node, full)
     return _shown(node, find(node.network, number), full)
 
@@ -32,7 +32,7 @@ def get_block_by_hash(node: NodeReader, block_hash: bytes, full: bool = False) -
 
 def transaction_count_by_number(node: Node, number: BlockRef) -> str | None:
     """Return the number of transactions in the block at a height."""
-    if is_to_come(node, number):
+    if is_pending(node, number):
         return _count(node.pending_block().tipset)
     return _count(find(node.network, number))
 
@@ -44,14 +44,14 @@ def transaction_count_by_hash(node: Node, block_hash: bytes) -> str | None:
 
 def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
     """Return the receipts of a block's transactions, in order."""
-    found = None if is_to_come(node, at) else find(node.network, at)
+    found = None if is_pending(node, at) else find(node.network, at)
     if found is None:
         return None
     rules = node.network.rules
     return [receipt_json(receipt, rules) for receipt in node.network.chain.index.receipts(found)]
 
 
-def is_to_come(node: NodeReader, ref: BlockRef) -> bool:
+def is_pending(node: NodeReader, ref: BlockRef) -> bool:
     """Return True if the reference is the pending block, and the rules have one."""
     return ref.tag == PENDING and has_pending(node.network)
 

@@ -16,7 +16,7 @@ from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import FORK_QUERY_TIME, Node, NodeReader, new_instance
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_json
-from localnet.rpc.values import address, anything, as_data, as_quantity, boolean, field, fields, hash32, number, text
+from localnet.rpc.values import address, any_value, as_data, as_quantity, boolean, field, fields, hash32, number, text
 from localnet.traces.failed_call import call_trace
 from localnet.traces.trace import epoch_trace
 from localnet.traces.trace import trace as trace_receipt
@@ -287,7 +287,7 @@ def _check_count(node: Node, count: int) -> None:
 METHODS = (
     Method("evm_snapshot", (), snapshot, aliases=("anvil_snapshot",)),
     Method("evm_revert", (number,), revert, aliases=("anvil_revert",)),
-    Method("evm_mine", (optional(anything),), mine_one),
+    Method("evm_mine", (optional(any_value),), mine_one),
     Method("anvil_mine", (optional(number), optional(number)), mine, aliases=("hardhat_mine",)),
     Method("evm_increaseTime", (number,), increase_time, aliases=("anvil_increaseTime",)),
     Method("evm_setNextBlockTimestamp", (number,), set_next_block_timestamp, aliases=("anvil_setNextBlockTimestamp",)),
@@ -304,9 +304,9 @@ METHODS = (
         set_next_block_base_fee_per_gas,
         aliases=("hardhat_setNextBlockBaseFeePerGas",),
     ),
-    Method("evm_mine_detailed", (optional(anything),), mine_detailed, aliases=("anvil_mine_detailed",)),
+    Method("evm_mine_detailed", (optional(any_value),), mine_detailed, aliases=("anvil_mine_detailed",)),
     Method("anvil_rollback", (optional(number),), rollback),
-    Method("anvil_reset", (optional(anything),), reset, aliases=("hardhat_reset",)),
+    Method("anvil_reset", (optional(any_value),), reset, aliases=("hardhat_reset",)),
     Method("anvil_dropTransaction", (hash32,), drop_transaction, aliases=("hardhat_dropTransaction",)),
     Method("anvil_dropAllTransactions", (), drop_all_transactions, aliases=("hardhat_dropAllTransactions",)),
     Method("anvil_removePoolTransactions", (address,), remove_pool_transactions),

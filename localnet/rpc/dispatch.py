@@ -44,9 +44,9 @@ from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.values import as_data, as_json, data, shown
 from store.blockstore import StoreError
 
-OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
+RunOnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
-OnReader = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
+RunOnReader = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
 """Runs a query on a query thread with a `NodeReader`."""
 Inline = Callable[[Callable[[NodeReader], Any], bool], Any]
 """Runs a short query on the event loop's thread; the flag is True if it executes a call.
@@ -70,7 +70,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, node: Node, on_owner: OnOwner, on_reader: OnReader | None = None, inline: Inline | None = None
+        self, node: Node, on_owner: RunOnOwner, on_reader: RunOnReader | None = None, inline: Inline | None = None
     ) -> None:
         self._node = node
         self._on_owner = on_owner
@@ -166,7 +166,7 @@ class Dispatcher:
         if size >= limits.response:
             return _too_large(limits.response)
         if self._batched >= limits.held:
-            message = f"the answers to all batches that are being answered exceed {limits.held} bytes: ask again"
+            message = f"the responses to all current batches exceed {limits.held} bytes: try again later"
             return RpcError(LIMIT_EXCEEDED, message)
         return None
 

@@ -44,7 +44,7 @@ NO_ACCESS_LIST: Final = 4445
 LIMIT_EXCEEDED: Final = SERVER_ERROR
 """Error code of a request that exceeds a limit.
 
-EIP-1474's -32005 is not used: alloy (cast, forge) and viem treat it as a rate limit and retry without end.
+EIP-1474's -32005 is not used, because alloy (cast, forge) and viem treat it as a rate limit and retry indefinitely.
 """
 
 
@@ -66,7 +66,7 @@ class RpcError(Exception):
 
 
 class NotYet(RpcError):
-    """A result that may become available with the next block: the dispatcher retries for a while."""
+    """Raised for a result that may become available with the next block. The dispatcher retries for a while."""
 
     def __init__(self, message: str) -> None:
         super().__init__(SERVER_ERROR, message)

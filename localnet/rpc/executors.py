@@ -33,7 +33,7 @@ from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.inline_view import InlineView
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node
-from localnet.rpc.node_view import NeedsPlan, NotInline, WentBack
+from localnet.rpc.node_view import NeedsPlan, NotInline, ReorganisedDuringQuery
 from localnet.rpc.queries import Query, QueryPool, ReaderQuery
 from localnet.rpc.worker import RequestThread
 
@@ -62,12 +62,12 @@ class Executors:
 
     def applied(self, tipset: Tipset) -> None:
         """Publish a block immediately: others may follow it in the same request."""
-        self._publish()
+        self._node.published = self._chain.point()
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Handle a reorg: it is published with the request that causes it."""
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Ignore pending transactions."""
 
     async def query(self, read: Query, kind: QueryKind = QueryKind.QUERY) -> Any:
@@ -82,7 +82,7 @@ class Executors:
                 return await self.queries.run(query)
             except NeedsPlan:
                 work = self._node.pending_plan
-            except WentBack:
+            except ReorganisedDuringQuery:
                 left -= 1
                 work = _no_plan if query.plan is None else self._node.pending_plan
             query.plan = await self.queries.wait(query, self.chain.start(work))
@@ -97,14 +97,14 @@ class Executors:
         Raises the query's errors, and NotInline if a query thread has to execute it.
         """
         if self._node.point.origin is not None:
-            raise NotInline  # another node may have to be asked
+            raise NotInline  # another node may have to be queried
         if self._view is None:
             self._view = InlineView(self._node)
         if executes:
             self._view.require_short_calls()
         try:
             return self._view.run(read)
-        except (NeedsPlan, WentBack, LongExecution):
+        except (NeedsPlan, ReorganisedDuringQuery, LongExecution):
             raise NotInline from None
 
     def interrupt(self) -> None:

@@ -86,7 +86,7 @@ def _back_from(node: NodeReader, newest: Tipset, count: int) -> list[Tipset]:
 
 def _rewards(node: NodeReader, tipset: Tipset, wanted: list[float]) -> list[str]:
     """Return the premium at each percentile of the tipset's gas; the rules' default if the tipset has no message."""
-    paid, least = tips_of(node.network.chain.index, tipset), node.network.least_premium
+    paid, least = tips_of(node.network.chain.index, tipset), node.network.min_premium
     if not paid:
         return [as_quantity(max(node.network.rules.fees.empty_reward, least))] * len(wanted)
     return [as_quantity(max(_at_percentile(paid, tipset.gas_used, share), least)) for share in wanted]

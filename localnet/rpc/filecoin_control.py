@@ -89,12 +89,12 @@ def collect_garbage(node: Node, states: int | None = None) -> dict[str, Any]:
     Repeat the request until `phase` is `done`. The node serves other requests in between, and during the phase
     `compact`, which releases disk space. Without a number, all states are retained.
     """
-    turn = node.housekeeper.collect(_TURN, states)
-    sizes = None if turn.done is None else (turn.done.size_before, turn.done.size_after)
+    progress = node.folder_collector.collect(_TURN, states)
+    sizes = None if progress.done is None else (progress.done.size_before, progress.done.size_after)
     return {
-        "phase": turn.phase,
-        "kept": turn.kept,
-        "dropped": turn.dropped,
+        "phase": progress.phase,
+        "kept": progress.kept,
+        "dropped": progress.dropped,
         "sizeBefore": None if sizes is None else sizes[0],
         "sizeAfter": None if sizes is None else sizes[1],
     }

@@ -1,4 +1,4 @@
-"""Filecoin's own events: those of native actors too, with their entries as they are. Shapes: lotus api/types.go."""
+"""Filecoin events, including those of native actors, with all entries. Shapes: lotus api/types.go."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def event_filter(value: Any) -> EventFilter:
     request = fields(value, "filter")
     wanted = field(request, "fields", lambda item: fields(item, "fields")) or {}
     if len(wanted) > _MAX_KEYS:
-        raise invalid_params(f"fields: {len(wanted)} keys, at most {_MAX_KEYS}")
+        raise invalid_params(f"fields has {len(wanted)} keys, the limit is {_MAX_KEYS}")
     key = field(request, "tipsetKey", tipset) or HEAD
     first, last = field(request, "fromHeight", epoch), field(request, "toHeight", epoch)
     if key.blocks and (first is not None or last is not None):
-        raise invalid_params("tipsetKey excludes fromHeight and toHeight")
+        raise invalid_params("tipsetKey cannot be used together with fromHeight and toHeight")
     return EventFilter(
         emitters=tuple(field(request, "addresses", listed(filecoin_address, _MAX_ITEMS)) or ()),
         fields=tuple((name, tuple(listed(_value, _MAX_ITEMS)(values))) for name, values in wanted.items()),

@@ -17,7 +17,7 @@ from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, gas_outputs
 from hypervisor.message import Message, Receipt
 from hypervisor.types import Gas
-from localnet.calls.pace import adapted
+from localnet.calls.pace import with_pace
 from localnet.ledger.records import Execution, TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
@@ -42,7 +42,7 @@ from localnet.rpc.lotus_values import (
 )
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.values import anything, boolean, field, fields
+from localnet.rpc.values import any_value, boolean, field, fields
 from localnet.traces.trace import Replay, implicit_positions, replay_implicit
 from store.cid import Cid, show
 
@@ -64,7 +64,7 @@ def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dic
     wanted = replace(request, gas_limit=request.gas_limit or limit)
     traces = ExecutionTraces()
     with machine.trial():
-        before, machine.tracer = machine.tracer, adapted(machine, traces)
+        before, machine.tracer = machine.tracer, with_pace(machine, traces)
         try:
             result = machine.apply_implicit(wanted)
         finally:
@@ -125,7 +125,7 @@ def state_compute(
 
 def _implicit_with_receipt(done: Execution, root: dict[str, Any]) -> dict[str, Any]:
     canonical = done.message.message
-    return _invocation(canonical.cid(), canonical, done.receipt, root, _error(done.receipt, done.words))
+    return _invocation(canonical.cid(), canonical, done.receipt, root, _error(done.receipt, done.error_message))
 
 
 def _implicit(replay: Replay, traces: ExecutionTraces) -> Iterator[dict[str, Any]]:
@@ -151,7 +151,7 @@ def _replay_message(replay: Replay, receipt: TransactionReceipt, wanted: Cid) ->
     base_fee = receipt.tipset.base_fee
     cost = gas_outputs(executed.gas_used, bare.gas_limit, base_fee, bare.gas_fee_cap, bare.gas_premium)
     costs = _costs(bare, executed, cost)
-    return _invocation(wanted, bare, executed, _root(traces), _error(executed, receipt.words), costs)
+    return _invocation(wanted, bare, executed, _root(traces), _error(executed, receipt.error_message), costs)
 
 
 def state_search_msg(
@@ -276,11 +276,13 @@ METHODS = (
     Method("Filecoin.StateCall", (message, optional(tipset)), state_call, reads=True),
     Method("Filecoin.StateReplay", (tipset, cid), state_replay, reads=True, traces=True),
     Method(
-        "Filecoin.StateCompute", (epoch, optional(anything), optional(tipset)), state_compute, reads=True, traces=True
+        "Filecoin.StateCompute", (epoch, optional(any_value), optional(tipset)), state_compute, reads=True, traces=True
     ),
     Method(
-        "Filecoin.StateSearchMsg", (anything, optional(anything), optional(epoch), optional(boolean)), state_search_msg
+        "Filecoin.StateSearchMsg",
+        (any_value, optional(any_value), optional(epoch), optional(boolean)),
+        state_search_msg,
     ),
     Method("Filecoin.StateWaitMsg", (cid, optional(unsigned), optional(epoch), optional(boolean)), state_wait_msg),
-    Method("Filecoin.StateListMessages", (anything, tipset, epoch), state_list_messages, reads=True),
+    Method("Filecoin.StateListMessages", (any_value, tipset, epoch), state_list_messages, reads=True),
 )

@@ -66,7 +66,7 @@ def state_miner_info(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[
 
 
 def state_miner_power(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """Return the power that a miner claims, in bytes, and the network's."""
+    """Return the claimed power of a miner and of the network, in bytes."""
     machine = machine_at(node, key)
     number = Address.id(id_of(machine, miner))
     miner_of(machine, number)
@@ -178,7 +178,7 @@ def _ask(machine: Hypervisor, actor: int, method: str, params: bytes) -> Any:
     request = Message(Address.id(actor), Address.id(SYSTEM_ACTOR), method=method_number(method), params=params)
     result = machine.call(request)
     if result.exit_code:
-        raise RpcError(LOTUS_ERROR, f"{method} of f0{actor} exits with {result.exit_code}: {result.message}")
+        raise RpcError(LOTUS_ERROR, f"{method} of f0{actor} exited with {result.exit_code}: {result.message}")
     return decode(result.return_data)
 
 

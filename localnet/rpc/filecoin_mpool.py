@@ -44,7 +44,7 @@ from localnet.rpc.lotus_values import (
 )
 from localnet.rpc.methods import Method, Preparation, optional
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.values import anything, listed
+from localnet.rpc.values import any_value, listed
 from localnet.rules.call_request import BlockOverride
 from localnet.state.contract_state import nonce_of, nonce_of_actor
 from store.keccak import keccak
@@ -321,7 +321,7 @@ METHODS = (
     Method("Filecoin.MpoolBatchPushMessage", (listed(message, _MAX_MESSAGES), optional(send_spec)), push_messages),
     Method("Filecoin.MpoolGetNonce", (filecoin_address,), get_nonce),
     Method("Filecoin.MpoolPending", (optional(tipset),), pending),
-    Method("Filecoin.MpoolSelect", (tipset, anything), select),
+    Method("Filecoin.MpoolSelect", (tipset, any_value), select),
     Method("Filecoin.WalletList", (), wallet_list),
     Method("Filecoin.WalletDefaultAddress", (), wallet_default),
     Method("Filecoin.WalletHas", (filecoin_address,), wallet_has),

@@ -21,7 +21,7 @@ from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json
 from localnet.rpc.lotus_values import HEAD, TipsetKey, base64_bytes, cid, filecoin_address, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from localnet.rpc.values import anything
+from localnet.rpc.values import any_value
 from store.cid import Cid, show
 from store.codec import CodecError, decode_strict, encode, unlink
 from store.hamt import Hamt
@@ -138,6 +138,6 @@ METHODS = (
     Method("Filecoin.MsigGetAvailableBalance", (filecoin_address, optional(tipset)), msig_available),
     Method("Filecoin.MsigGetVestingSchedule", (filecoin_address, optional(tipset)), msig_schedule),
     Method("Filecoin.StateDecodeParams", (filecoin_address, unsigned, base64_bytes, optional(tipset)), decode_params),
-    Method("Filecoin.StateEncodeParams", (cid, unsigned, anything), encode_params),
+    Method("Filecoin.StateEncodeParams", (cid, unsigned, any_value), encode_params),
     Method("Filecoin.StateActorManifestCID", (unsigned,), manifest_cid),
 )

@@ -204,7 +204,7 @@ METHODS: Final = (
 )
 
 
-class MethodsOfV2(MethodTable):
+class V2MethodTable(MethodTable):
     """The methods at /rpc/v2: those of this module, and all that are not Filecoin's."""
 
     def __init__(self, others: MethodTable) -> None:

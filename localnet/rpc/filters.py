@@ -177,7 +177,7 @@ class Filters:
     def applied(self, tipset: Tipset) -> None:
         """Do nothing: filters read the chain when they are polled."""
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Do nothing: filters read the chain when they are polled."""
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:

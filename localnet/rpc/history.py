@@ -35,7 +35,7 @@ def has_history(node: NodeReader) -> bool:
 
 def _history(node: NodeReader) -> RemoteHistory:
     history = node.network.chain.history
-    assert history is not None, "handlers are asked where there is one"
+    assert history is not None, "handlers are called only if there is a history"
     return history
 
 

@@ -109,9 +109,9 @@ class _Version2:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._endpoint is None:
-            from localnet.rpc.filecoin_v2 import MethodsOfV2
+            from localnet.rpc.filecoin_v2 import V2MethodTable
 
-            methods = MethodsOfV2(self._dispatcher.methods)
+            methods = V2MethodTable(self._dispatcher.methods)
             self._endpoint = _RpcEndpoint(self._dispatcher.with_methods(methods), self._limits)
         await self._endpoint(scope, receive, send)
 

@@ -51,7 +51,7 @@ _TOO_LATE: Final = (
 _TOO_MANY: Final = (b"503 Service Unavailable", b'{"error":"too many connections: close some, or try again later"}')
 _TOO_LARGE: Final = (
     b"431 Request Header Fields Too Large",
-    b'{"error":"the request has too many bytes beside its body: use fewer or shorter headers"}',
+    b'{"error":"the request line and headers are too long: use fewer or shorter headers"}',
 )
 _LINGER: Final = 2.0
 """Seconds in which a client may read why its connection is closed."""
@@ -333,7 +333,7 @@ class _RefusingProtocol(asyncio.Protocol):
         self._others, self.transport = others, transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Close an idle connection to make room for another one."""
+        """Close an idle connection, so that another one can be accepted."""
         self._others.pop(self, None)
 
 

@@ -19,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 _AT_ONCE: Final = 50
 """Number of tipsets indexed per step, which takes some milliseconds."""
 _PAUSE: Final = 0.01
-"""Pause in seconds between steps of an index that is behind."""
+"""Pause in seconds between steps while the index catches up with the chain."""
 _REST: Final = 0.25
 """Pause in seconds at the head, so that tipsets of a fast chain are indexed in batches."""
 
@@ -56,7 +56,7 @@ class IndexFollower:
         """Wake up the thread, which drops reverted entries in its next step."""
         self._moved.set()
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Ignore pending transactions."""
 
     def _run(self) -> None:

@@ -47,13 +47,13 @@ class InlineView(NodeView):
         if self._short.pauses:
             raise NotInline
 
-    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
-        """Call as `NodeReader.called`, within the limit of short executions."""
-        return super().called(machine, request, overrides, self._limited(machine, overrides, call))
+    def run_call(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
+        """Call as `NodeReader.run_call`, within the limit of short executions."""
+        return super().run_call(machine, request, overrides, self._limited(machine, overrides, call))
 
-    def estimated(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
-        """Estimate as `NodeReader.estimated`, within the limit of short executions."""
-        return super().estimated(request, self._limited(self.network.machine, NONE, estimate))
+    def run_estimate(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
+        """Estimate as `NodeReader.run_estimate`, within the limit of short executions."""
+        return super().run_estimate(request, self._limited(self.network.machine, NONE, estimate))
 
     def _limited(self, machine: Hypervisor, overrides: Overrides, execute: Callable[[], T]) -> Callable[[], T]:
         """Return an execution within the limit. Raises NotInline for overrides, and for another machine's state."""

@@ -1,7 +1,7 @@
 """The table of all JSON-RPC methods by name.
 
-The methods that wallets and tools call first are loaded with the node. The others (`further_methods`) are loaded at
-the first other name: loading all of them would take a third of the node's startup time.
+The methods that wallets and tools call first are loaded at startup. The others (`further_methods`) are loaded when one
+of them is first called, because loading them takes a third of the node's startup time.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class MethodTable(dict[str, Method | None]):
     def __init__(self, first: Iterable[ModuleType] = _FIRST) -> None:
         """Load the methods of the `first` modules."""
         super().__init__(_by_name(first))
-        self._is_whole = False
+        self._is_complete = False
 
     def __missing__(self, name: str) -> Method | None:
-        if self._is_whole:
+        if self._is_complete:
             return None
         self.load_all()
         return self.get(name)
@@ -57,18 +57,18 @@ class MethodTable(dict[str, Method | None]):
         """Register a method under its names, replacing earlier ones."""
         self.update(dict.fromkeys((method.name, *method.aliases), method))
 
-    def load_all(self, is_ended: Callable[[], bool] = lambda: False) -> None:
-        """Load the remaining methods; stop as soon as the node `is_ended`."""
+    def load_all(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        """Load the remaining methods. Returns early if `is_stopped` returns True, which it does when the node stops."""
         for module in modules():
-            if is_ended():
+            if is_stopped():
                 return
             for name, method in _by_name((module,)).items():
                 self.setdefault(name, method)
-        self._is_whole = True
+        self._is_complete = True
 
 
 def modules() -> Iterator[ModuleType]:
-    """Yield the modules of methods, in the order of loading; each ends with its rows, `METHODS`."""
+    """Yield the modules of methods, in the order of loading. Each defines a table `METHODS`."""
     from localnet.rpc.further_methods import further_modules
 
     yield from _FIRST

@@ -93,7 +93,7 @@ class Method:
         object.__setattr__(self, "kind", QueryKind.TRACE if self.traces else QueryKind.QUERY)
 
     def call(self, node: Any, params: list[Any]) -> Any:
-        """Read the parameters and answer. Raises RpcError -32602 for parameters that do not fit."""
+        """Read the parameters and call the handler. Raises RpcError -32602 for parameters that do not match."""
         return self.handler(node, **self.read(params))
 
     def read(self, params: list[Any]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class Method:
                 if param is not None:
                     values[name] = reader.read(param)
             elif index >= len(params):
-                raise invalid_params(f"{self.name} lacks parameter {index + 1} ({name})")
+                raise invalid_params(f"{self.name} requires parameter {index + 1} ({name})")
             else:
                 values[name] = reader(param)
         return values

@@ -29,7 +29,7 @@ from localnet.rules.call_request import CallRequest
 
 if TYPE_CHECKING:
     from localnet.calls.side_states import SideStates
-    from localnet.chain.retention import Housekeeper
+    from localnet.chain.retention import FolderCollector
     from localnet.ledger.address_index import AddressIndex
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class NodeLimits:
     - `head`: size of a request's line and headers.
     - `held`: total size of requests being received or processed, and separately of responses not yet read, over all
       clients.
-    - WebSockets: `connections` at a time; `unsent` bytes buffered for a slow reader; `requests_of_one` concurrent
+    - WebSockets: `connections` at a time; `unsent` bytes buffered for a slow reader; `requests_per_client` concurrent
       requests of a client; a client that does not respond to a `ping` within that time is disconnected.
     """
 
@@ -72,9 +72,9 @@ class NodeLimits:
     silence: float = 30.0
     connections: int = 500
     subscriptions: int = 10_000
-    subscriptions_of_one: int = 1_000
+    subscriptions_per_client: int = 1_000
     unsent: int = 16 << 20
-    requests_of_one: int = 1_000
+    requests_per_client: int = 1_000
     ping: float = 20.0
     wait: float = 120.0
     query: float = 5.0
@@ -97,7 +97,7 @@ class NodeConsole(Protocol):
     def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
         """Handle a failed gas estimate at `head` after `run` seconds: the transaction is never made."""
 
-    def called(
+    def call_completed(
         self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, run: float
     ) -> None:
         """Handle a completed call or estimate that took `run` seconds: its contracts may write to the console.
@@ -141,7 +141,7 @@ class NodeReader:
     def require_few_logs(self, tipsets: Iterable[Tipset]) -> None:
         """Raise NotInline on the event loop's thread if tipsets may have too many logs for it."""
 
-    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
+    def run_call(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
         """Return the result of a call or an estimate, and report it to the console. Raises its errors."""
         started = time.monotonic()
         try:
@@ -149,7 +149,7 @@ class NodeReader:
         finally:
             self._report(machine, request, overrides, started)
 
-    def estimated(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
+    def run_estimate(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
         """Return the result of an estimate at the head, and report it to the console. Raises its errors."""
         started = time.monotonic()
         try:
@@ -170,7 +170,7 @@ class NodeReader:
         if self.console is not None:
             head = self.network.head if machine is self.network.machine else None
             run = time.monotonic() - started
-            self.report(lambda console: console.called(machine, head, request, overrides, run))
+            self.report(lambda console: console.call_completed(machine, head, request, overrides, run))
 
 
 @dataclass(slots=True)
@@ -195,7 +195,7 @@ class Node(NodeReader):
     plans: PendingPlans = field(init=False)
     published: ChainPoint | None = field(init=False, default=None)
     """The chain as its own thread has left it, where other threads ask for it (`localnet.rpc.executors`)."""
-    _housekeeper: Housekeeper | None = field(init=False, default=None)
+    _folder_collector: FolderCollector | None = field(init=False, default=None)
     _side_states: SideStates | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -203,7 +203,7 @@ class Node(NodeReader):
         self.filters = Filters(self.network)
         self.pending = PendingBlocks(self.network.chain)
         self.plans = PendingPlans(self.network)
-        self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_of_one)
+        self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_per_client)
 
     def close(self) -> None:
         """Remove the state of clients: the network has a new owner."""
@@ -215,17 +215,17 @@ class Node(NodeReader):
         return self.published or self.network.chain.point()
 
     @property
-    def housekeeper(self) -> Housekeeper:
+    def folder_collector(self) -> FolderCollector:
         """Garbage collector of the folder. Raises InvalidInput for a network without a folder."""
-        if self._housekeeper is None:
-            from localnet.chain.retention import Housekeeper
+        if self._folder_collector is None:
+            from localnet.chain.retention import FolderCollector
 
-            self._housekeeper = Housekeeper(self.network, self.keep_states)
-        return self._housekeeper
+            self._folder_collector = FolderCollector(self.network, self.keep_states)
+        return self._folder_collector
 
     @property
     def side_states(self) -> SideStates:
-        """States beside the chain."""
+        """Side states, which are not part of the chain."""
         if self._side_states is None:
             from localnet.calls.side_states import SideStates
 

@@ -17,7 +17,7 @@ _MOVES: Final = 100
 """Maximum number of restarts of a query at a newer head, before it has executed anything."""
 
 
-class WentBack(Exception):
+class ReorganisedDuringQuery(Exception):
     """Raised if the chain changed data that the query may have read."""
 
 
@@ -61,9 +61,9 @@ class NodeView(NodeReader):
     def run(self, query: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
         """Return the result of a query at the newest point, or at the plan's. Raises its errors.
 
-        Raises NeedsPlan if the query needs a plan and has none. Raises WentBack if the chain was reorganised or
-        collected states during the query, so that it may have read replaced blocks or deleted states, or if the mempool
-        has changed since the plan was made.
+        Raises NeedsPlan if the query needs a plan and has none. Raises ReorganisedDuringQuery if the chain was
+        reorganised or collected states during the query, so that it may have read replaced blocks or deleted states, or
+        if the mempool has changed since the plan was made.
         """
         self.console, self._plan = self._node.console, plan
         for _ in range(_MOVES if plan is None else 1):
@@ -80,15 +80,15 @@ class NodeView(NodeReader):
             except Exception as error:
                 collected = retained != self.network.chain.index.retained
                 if collected or self._chain.rewritten != point.rewritten:
-                    raise WentBack from error
+                    raise ReorganisedDuringQuery from error
                 self._write_reports()
                 raise
             if self._chain.rewritten != point.rewritten:
-                raise WentBack
+                raise ReorganisedDuringQuery
             if self._reports:
                 self._write_reports()
             return answer
-        raise WentBack
+        raise ReorganisedDuringQuery
 
     def _check_newest(self) -> None:
         if self._node.point is not self._point:

@@ -122,7 +122,7 @@ def search_after(node: NodeReader, owner: EthAddress, height: int, size: int) ->
     oldest = first if height == 0 else max(height + 1, first)
     search = _search(node, (message_key(owner), emitter_key(owner)))
     settled = node.network.settled.height
-    tipsets = takewhile(lambda tipset: tipset.height <= settled, search.forth(oldest))
+    tipsets = takewhile(lambda tipset: tipset.height <= settled, search.forward(oldest))
     found, is_whole = _take(tipsets, node, owner, size)
     return _found(node, found[::-1], first=is_whole, last=oldest <= first)
 
@@ -162,7 +162,7 @@ def _tipset(node: NodeReader, at: BlockRef) -> Tipset | None:
 
 def _page_size(size: int) -> int:
     if size > _MAX_IN_PAGE:
-        raise RpcError(LIMIT_EXCEEDED, f"a page of {size} transactions: at most {_MAX_IN_PAGE}")
+        raise RpcError(LIMIT_EXCEEDED, f"a page of {size} transactions exceeds the limit of {_MAX_IN_PAGE}")
     return size
 
 

@@ -79,5 +79,5 @@ def _first(node: NodeReader) -> str:
 
 def _forward(node: NodeReader, method: str, *params: Any) -> Any:
     history = node.network.chain.history
-    assert history is not None, "handlers are asked where there is one"
+    assert history is not None, "handlers are called only if there is a history"
     return history.forward(method, *params)

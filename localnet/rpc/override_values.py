@@ -42,7 +42,7 @@ def block_override(value: Any) -> BlockOverride:
     request = fields(value, "block override")
     for name in request:
         if name in _NO_BLOCK:
-            raise invalid_params(f"{name}: a block here has none that could be overridden")
+            raise invalid_params(f"{name}: blocks of this network have no such field to override")
         if name not in _BLOCK:
             raise invalid_params(f"{shown(name)} is not a field of a block override: expected {', '.join(_BLOCK)}")
     number, base_fee = field(request, "number", quantity), field(request, "baseFeePerGas", quantity)
@@ -72,7 +72,7 @@ def _account(value: Any) -> AccountOverride:
     if "movePrecompileToAddress" in request:
         raise invalid_params("movePrecompileToAddress: this node's precompiles cannot be moved")
     if "state" in request and "stateDiff" in request:
-        raise invalid_params("both state and stateDiff are there: they exclude each other")
+        raise invalid_params("state and stateDiff cannot be used together: pass one of them")
     balance = field(request, "balance", quantity)
     return AccountOverride(
         balance=None if balance is None else TokenAmount(balance),

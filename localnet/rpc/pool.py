@@ -22,7 +22,7 @@ Shown = Callable[[Candidate], Any]
 
 
 def status(node: Node) -> dict[str, str]:
-    """Return the number of pending transactions, and of those behind a nonce gap."""
+    """Return the number of pending transactions, and of queued ones after a nonce gap."""
     pending, queued = _split(node, node.network.mempool)
     return {"pending": as_quantity(len(pending)), "queued": as_quantity(len(queued))}
 

@@ -223,7 +223,7 @@ class QueryPool:
             thread.stop()
 
     def _others_wait(self) -> bool:
-        """Return True if a shorter query waits behind one that has been running for some time."""
+        """Return True if a short query waits for one that has been running for some time."""
         if self._busy():
             return True
         began = time.monotonic() - SHORT_EXECUTION

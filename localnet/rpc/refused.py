@@ -12,7 +12,7 @@ from typing import Any, Final
 from localnet.rpc.errors import F3_DISABLED, NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from localnet.rpc.values import anything, as_quantity
+from localnet.rpc.values import any_value, as_quantity
 
 _STATE: Final = "the state is not a Merkle-Patricia trie: eth_getProof returns the IPLD blocks that prove an account"
 _HEADERS: Final = "a tipset has no RLP header: Filecoin.ChainReadObj returns its blocks"
@@ -62,7 +62,8 @@ F3_METHODS: Final = tuple(
     f"Filecoin.F3{name}"
     for name in (
         "GetCertificate", "GetLatestCertificate", "GetManifest", "GetF3PowerTable", "GetF3PowerTableByInstance",
-        "GetOrRenewParticipationTicket", "GetProgress", "IsRunning", "ListParticipants", "Participate",
+        "GetOrRenewParticipationTicket", "GetPowerTableByInstance", "GetProgress", "IsRunning", "ListParticipants",
+        "Participate",
     )
 )  # fmt: skip
 """Refused methods of F3, in Lotus and Forest; `localnet.rpc.filecoin_f3` has the other one."""
@@ -86,9 +87,9 @@ def blob_base_fee(node: Node) -> str:
 METHODS = (
     Method(_BLOBS, (), blob_base_fee, inline=True),
     *(
-        Method(name, (optional(anything),) * 3, _refusal(reason), inline=True)
+        Method(name, (optional(any_value),) * 3, _refusal(reason), inline=True)
         for name, reason in REASONS.items()
         if name not in UNDER_ETHEREUMS_RULES
     ),
-    *(Method(name, (optional(anything),) * 3, _refusal(F3_REASON, F3_DISABLED), inline=True) for name in F3_METHODS),
+    *(Method(name, (optional(any_value),) * 3, _refusal(F3_REASON, F3_DISABLED), inline=True) for name in F3_METHODS),
 )

@@ -91,7 +91,7 @@ class Server:
     ) -> None:
         """Bind the port. `access` allows clients on other machines; `interval` is the timing of blocks.
 
-        `host` is the listening address; if other machines can reach it (`reaches_out`), the node signs only with
+        `host` is the listening address; if other machines can reach it (`is_external`), the node signs only with
         `signs`. With `keep_states`, states of older blocks are collected. With `impersonates`, the node sends from any
         address without a key. `pages` creates the explorer (`fvm_hypervisor.explorer`). The index `addresses` follows
         the chain and is closed at the end. Raises InvalidInput if the port is in use, or if `keep_states` is set
@@ -101,7 +101,7 @@ class Server:
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-        signs = not reaches_out(host) if signs is None else signs
+        signs = not is_external(host) if signs is None else signs
         self._node = node = Node(
             network,
             limits or NodeLimits(),
@@ -113,7 +113,7 @@ class Server:
         )
         self._follower = None if addresses is None else _follower(node, addresses)
         if keep_states is not None:
-            node.housekeeper.turn(0)  # report invalid settings before serving requests
+            node.folder_collector.turn(0)  # report invalid settings before serving requests
         self._executors, access = Executors(node), access or Access()
         dispatcher, unread = self._executors.dispatcher, UnreadResponses(node.limits.held, node.limits.silence)
         shown = None if pages is None else pages(node, self._executors.query)
@@ -166,10 +166,10 @@ class Server:
             self._socket.close()
 
     async def _background(self) -> None:
-        load = asyncio.to_thread(self._load_rest)
+        load = asyncio.to_thread(self._load_remaining_methods)
         await asyncio.gather(load, self._node.interval.run(self._mine), self._keep_house())
 
-    def _load_rest(self) -> None:
+    def _load_remaining_methods(self) -> None:
         """Load the other methods, and the runtime of native actors, which the first block of most networks calls."""
         self._executors.dispatcher.methods.load_all(lambda: self._server.should_exit)
         machine = self.network.machine
@@ -186,7 +186,7 @@ class Server:
             await asyncio.sleep(_HOUSEKEEPING)
             try:
                 while (
-                    turn := await self._executors.chain.run(lambda: self._node.housekeeper.turn(_TURN))
+                    turn := await self._executors.chain.run(lambda: self._node.folder_collector.turn(_TURN))
                 ) and not turn.done:
                     await asyncio.sleep(_BETWEEN)
                 logged = ""
@@ -353,7 +353,7 @@ def _follower(node: Node, addresses: AddressIndex) -> IndexFollower:
     return IndexFollower(node, addresses)
 
 
-def reaches_out(host: str) -> bool:
+def is_external(host: str) -> bool:
     """Return True if a server at an address or host name is reachable from other machines."""
     try:
         return not ipaddress.ip_address(host).is_loopback

@@ -133,7 +133,7 @@ def _call_json(
     outcome = {"returnData": as_data(receipt.return_data), "gasUsed": gas, "maxUsedGas": gas, "logs": logs}
     if receipt.succeeded:
         return {**outcome, "status": "0x1"}
-    words = rules.views.failure_text(receipt.exit_code, receipt.return_data, execution.words)
+    words = rules.views.failure_text(receipt.exit_code, receipt.return_data, execution.error_message)
     if receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
         error: dict[str, Any] = {
             "code": EXECUTION_REVERTED,

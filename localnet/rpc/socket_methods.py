@@ -26,7 +26,7 @@ from localnet.rpc.subscriptions import (
     Listener,
     Subscription,
 )
-from localnet.rpc.values import anything, as_data, shown, text
+from localnet.rpc.values import any_value, as_data, shown, text
 
 _KINDS: Final = (HEADS, LOGS, TRANSACTIONS, SYNCING)
 
@@ -106,9 +106,9 @@ def _channel(session: SocketSession, kind: str) -> int:
 
 
 METHODS = (
-    Method("eth_subscribe", (text, optional(anything)), subscribe, on_socket=True),
+    Method("eth_subscribe", (text, optional(any_value)), subscribe, on_socket=True),
     Method("eth_unsubscribe", (text,), unsubscribe, on_socket=True),
     Method("Filecoin.ChainNotify", (), chain_notify, on_socket=True),
     Method("Filecoin.MpoolSub", (), mempool_subscription, on_socket=True),
-    Method("xrpc.cancel", (anything,), cancel, on_socket=True),
+    Method("xrpc.cancel", (any_value,), cancel, on_socket=True),
 )

@@ -26,7 +26,7 @@ _LINGER: Final = 2.0
 _READ: Final = 16 << 10
 """Maximum number of bytes per read. In asyncio's default of 256 KiB, thousands of empty frames would fit."""
 _MAX_REASON_LENGTH: Final = 120
-"""Bytes: a close frame has no room for more."""
+"""Maximum length in characters of a close frame's reason, whose size is limited by the protocol."""
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):

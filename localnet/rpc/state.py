@@ -29,7 +29,7 @@ def get_balance(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> s
 
 
 def get_transaction_count(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
-    """Return the next nonce of an account or a contract; `pending` counts waiting transactions."""
+    """Return the next nonce of an account or a contract; the tag `pending` includes pending transactions."""
     address = to_filecoin(owner)
     if at.tag == PENDING:
         return as_quantity(node.network.pending_nonce(address))
@@ -65,7 +65,7 @@ def call(
     """Return the returned data of a call. Filecoin's rules ignore gas and prices in the request, as Lotus does."""
     overrides = Overrides(state_overrides, block_overrides)
     machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
-    return as_data(node.called(machine, called, overrides, lambda: simulate.call(machine, called, overrides)))
+    return as_data(node.run_call(machine, called, overrides, lambda: simulate.call(machine, called, overrides)))
 
 
 def create_access_list(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
@@ -91,17 +91,17 @@ def estimate_gas(
     """Return a sufficient gas limit: a quarter above the gas used, or the minimum under Ethereum's rules."""
     call_request = request.call(ZERO_ADDRESS, node.network.rules)
     network, sender, overrides = node.network, to_filecoin(call_request.sender), Overrides(state_overrides)
-    is_to_come = at.tag == PENDING and has_pending(network)
-    if is_to_come or state_tipset(network, at) not in (network.settled, network.head):
+    is_pending = at.tag == PENDING and has_pending(network)
+    if is_pending or state_tipset(network, at) not in (network.settled, network.head):
         machine = node.machine_at(at)
         elsewhere = partial(simulate.estimate, machine, call_request, (), overrides)
-        return as_quantity(node.called(machine, call_request, overrides, elsewhere))
+        return as_quantity(node.run_call(machine, call_request, overrides, elsewhere))
     waiting = network.mempool.ready_of(sender, nonce_of(network.machine, sender))
     node.require_small_read(len(waiting), whole=True)
     estimate = partial(simulate.estimate, network.machine, call_request, waiting, overrides)
     if state_overrides:
-        return as_quantity(node.called(network.machine, call_request, overrides, estimate))
-    return as_quantity(node.estimated(call_request, estimate))
+        return as_quantity(node.run_call(network.machine, call_request, overrides, estimate))
+    return as_quantity(node.run_estimate(call_request, estimate))
 
 
 METHODS = (

@@ -137,7 +137,7 @@ class Subscriptions:
     # --- as a watcher -----------------------------------------------------------------------------------------
 
     def applied(self, tipset: Tipset) -> None:
-        """Publish a new head: tipsets, messages no longer waiting, the block with new receipts, and its logs."""
+        """Publish a new head: tipsets, messages no longer pending, the block with new receipts, and its logs."""
         index, settled = self._network.chain.index, self._network.settled
         if heads := self._of_kind(HEADS):
             _notify(heads, as_json(block_json(index, settled, self._network.rules, full=True)))
@@ -163,7 +163,7 @@ class Subscriptions:
             for listener in {subscription.listener for subscription in channels + logs}:
                 listener.give_up(f"the chain went back more than {MAX_REVERTED} tipsets: connect again")
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Publish an accepted transaction."""
         found = self._of_kind(TRANSACTIONS)
         if by_hash := [subscription for subscription in found if not subscription.full]:

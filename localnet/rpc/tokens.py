@@ -20,7 +20,7 @@ from localnet.rules.call_request import CallRequest
 from localnet.traces.ethereum_traces import access_list
 
 MAX_SLOTS: Final = 100
-"""The most slots of those that an answer reads that are tried."""
+"""Maximum number of slots to try, among those that the call reads."""
 
 _BALANCE_OF: Final = bytes.fromhex("70a08231")
 _ALLOWANCE: Final = bytes.fromhex("dd62ed3e")
@@ -37,9 +37,9 @@ def set_erc20_allowance(node: Node, owner: EthAddress, spender: EthAddress, toke
     _set(node, token, _ALLOWANCE + _words(owner, spender), amount, "allowance")
 
 
-def _set(node: Node, token: EthAddress, question: bytes, amount: int, what: str) -> None:
+def _set(node: Node, token: EthAddress, calldata: bytes, amount: int, what: str) -> None:
     """Set the slot whose value the contract returns. Raises RpcError if there is none."""
-    machine, request = node.network.machine, CallRequest(token, question)
+    machine, request = node.network.machine, CallRequest(token, calldata)
     wanted = amount.to_bytes(_WORD, "big")
     slots = [(owner, slot) for owner, slots in access_list(machine, request) for slot in slots]
     for owner, slot in slots[:MAX_SLOTS]:
@@ -49,8 +49,8 @@ def _set(node: Node, token: EthAddress, question: bytes, amount: int, what: str)
                 node.network.set_storage(owner, {slot: amount})
                 return
         except CallFailed:
-            pass  # the slot is something else
-    raise RpcError(SERVER_ERROR, f"the {what} of {as_data(token)} cannot be set: no storage slot holds it")
+            pass  # the slot has another meaning
+    raise RpcError(SERVER_ERROR, f"the {what} of {as_data(token)} cannot be set: no storage slot contains it")
 
 
 def _words(*addresses: EthAddress) -> bytes:

@@ -33,7 +33,7 @@ def trace_options(value: Any) -> TraceOptions:
     if tracer == MUX_TRACER:
         return TraceOptions(MUX_TRACER, several=_several(request))
     if tracer not in TRACERS:
-        raise invalid_params(f"tracer: {shown(tracer)} is not offered: expected {', '.join(TRACERS[1:])}, or none")
+        raise invalid_params(f"tracer: {shown(tracer)} is not supported: expected {', '.join(TRACERS[1:])}, or none")
     config = field(request, "tracerConfig", lambda item: fields(item, "tracer's configuration")) or {}
 
     def chosen(of: dict[str, Any], name: str) -> bool:

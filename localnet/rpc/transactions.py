@@ -15,7 +15,7 @@ from localnet.accounts import Account
 from localnet.calls import simulate
 from localnet.chain import admission
 from localnet.ledger.records import Tipset
-from localnet.rpc.blocks import is_to_come
+from localnet.rpc.blocks import is_pending
 from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, Preparation
@@ -119,7 +119,7 @@ def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> 
 
 def get_transaction_by_block_number(node: Node, number: BlockRef, index: int) -> dict[str, Any] | None:
     """Return the transaction at an index of the block at a height."""
-    if is_to_come(node, number):
+    if is_pending(node, number):
         return None  # omitted as in anvil and geth, since the block itself has them
     return _at(node, find(node.network, number), index)
 
@@ -177,7 +177,7 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
 
 def _gas_limit(node: NodeReader, request: TransactionRequest, sender: EthAddress) -> Gas:
     call = request.call(sender, node.network.rules)
-    return node.estimated(call, lambda: simulate.gas_limit(node.network.machine, call))
+    return node.run_estimate(call, lambda: simulate.gas_limit(node.network.machine, call))
 
 
 def _estimate(request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest]:
@@ -220,7 +220,7 @@ def _is_unsigned(node: Node, sender: EthAddress) -> bool:
 
 def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
     """Return (fee cap, premium) in attoFIL per gas."""
-    base_fee, usual = node.network.base_fee, node.network.usual_premium
+    base_fee, usual = node.network.base_fee, node.network.default_premium
     if request.gas_price is not None:
         return request.gas_price, request.gas_price
     if request.kind(node.network.rules) in (LEGACY, ACCESS_LIST):
@@ -230,7 +230,7 @@ def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
         priority = usual if request.max_fee is None else min(usual, request.max_fee)
     if request.max_fee is not None:
         return request.max_fee, priority
-    return max(2 * base_fee + priority, node.network.least_fee), priority
+    return max(2 * base_fee + priority, node.network.min_fee_cap), priority
 
 
 def _verify_raw(_: Node, raw: bytes) -> Callable[[NodeReader], BlobTransaction]:

@@ -51,11 +51,13 @@ def word(value: Any) -> int:
 
 def data(value: Any) -> bytes:
     """Parse bytes: `0x` and an even number of hex digits."""
-    if isinstance(value, str) and value.startswith("0x") and value.isascii() and not re.search(r"\s", value):
+    if isinstance(value, str) and value.startswith("0x"):
         try:
-            return bytes.fromhex(value[2:])
+            parsed = bytes.fromhex(value[2:])
         except ValueError:
-            pass  # refused below
+            parsed = None  # refused below
+        if parsed is not None and 2 * len(parsed) == len(value) - 2:  # `fromhex` skips white space
+            return parsed
     raise invalid_params(f"{shown(value)} is not hex data: expected 0x and an even number of hex digits")
 
 
@@ -83,7 +85,7 @@ def text(value: Any) -> str:
     return value
 
 
-def anything(value: Any) -> Any:
+def any_value(value: Any) -> Any:
     """Return any JSON value; the method validates it."""
     return value
 

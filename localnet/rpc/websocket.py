@@ -185,7 +185,7 @@ class Sockets:
         order = RequestOrder()
         try:
             while (message := await receive())["type"] == "websocket.receive":
-                while len(answering) >= limits.requests_of_one or sum(answering.values()) > limits.body:
+                while len(answering) >= limits.requests_per_client or sum(answering.values()) > limits.body:
                     await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
                 body = message.get("bytes") or (message.get("text") or "").encode("utf-8", "surrogatepass")
                 task = asyncio.ensure_future(self._answer(connection, order, body))

@@ -49,7 +49,7 @@ class RequestThread:
         self._working: int | None = None
         """The thread's number while it works."""
         self._raising = threading.Lock()
-        """Lock that makes an interrupt and the end of a job exclude each other."""
+        """Lock that prevents an interrupt while a job ends."""
         self._ending = self._stopping = False
         self._in_background = False
         """True if the current work is background work."""

@@ -53,7 +53,7 @@ from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import GasBid
 from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
-from localnet.rules.gas_events import InThousandths, PausesInThousandths, StepsInThousandths
+from localnet.rules.gas_events import ThousandthsPausingTracer, ThousandthsStepTracer, ThousandthsTracer
 from localnet.rules.parts import CallOutcome, ImplicitResult, NetworkRules, SenderInfo
 from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of, nonce_of_actor
 from localnet.state.controls import set_code
@@ -352,8 +352,8 @@ class EthereumCallRules:
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """Return a tracer that gives the tracer gas in thousandths of Ethereum gas."""
         if isinstance(tracer, PausingTracer):
-            return PausesInThousandths(tracer)
-        return StepsInThousandths(tracer) if isinstance(tracer, StepTracer) else InThousandths(tracer)
+            return ThousandthsPausingTracer(tracer)
+        return ThousandthsStepTracer(tracer) if isinstance(tracer, StepTracer) else ThousandthsTracer(tracer)
 
 
 class EthereumViews:

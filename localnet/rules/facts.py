@@ -35,7 +35,7 @@ class RuleLimits:
     batch: int = 1_000
     """Maximum number of requests in a JSON-RPC batch."""
     gas_advice: str = ""
-    """Advice for a transaction with too little gas; empty if every tool knows it."""
+    """Hint for the error of a transaction with too little gas; empty if none is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Features:
     has_pending_block: bool
     """True if the tag `pending` means the next block; otherwise it is the head."""
     every_account_has_code: bool
-    """True if an account that is no contract has the code `0x` in a difference of states; otherwise it has none."""
+    """True if state diffs show the code `0x` for accounts without code; otherwise they show no code."""
     allows_bare_storage: bool
     """True if an address without code may have storage, which can be set without a message."""
     has_settings: bool

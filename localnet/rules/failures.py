@@ -28,5 +28,5 @@ def native_output_of(rules: NetworkRules, result: ApplyResult) -> bytes:
 
 def transaction_failed(rules: NetworkRules, receipt: TransactionReceipt) -> TransactionFailed:
     """Return the error of a transaction in a block whose execution failed."""
-    text = partial(rules.views.failure_text, receipt.exit_code, receipt.return_data, receipt.words, "")
+    text = partial(rules.views.failure_text, receipt.exit_code, receipt.return_data, receipt.error_message, "")
     return TransactionFailed(receipt, text)

@@ -17,13 +17,13 @@ from bridge.transaction_messages import REPRESENTABLE_TYPES, UNREPRESENTABLE_TYP
 from bridge.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import encode_bigint
-from hypervisor.context import FILECOIN
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
+from hypervisor.names import FILECOIN
 from hypervisor.network_versions import NetworkVersion
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import Tracer
@@ -124,7 +124,7 @@ class FilecoinSettings:
     """Block settings under Filecoin's rules (`SettingRules`)."""
 
     def prepare(self, machine: Hypervisor) -> None:
-        """Do nothing: the epoch determines everything."""
+        """Do nothing: a Filecoin block has no values other than those of its epoch."""
 
     def begin(self, machine: Hypervisor) -> None:
         """Do nothing: the genesis has all actors."""
@@ -154,7 +154,7 @@ class FilecoinSettings:
         }
         for name, value in own.items():
             if value is not None:
-                raise InvalidInput(f"{name}: a Filecoin block has none that could be overridden")
+                raise InvalidInput(f"{name}: Filecoin blocks have no such field to override")
 
 
 class FilecoinBlocks:

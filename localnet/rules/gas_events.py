@@ -33,7 +33,7 @@ _OF_ETHEREUM: Final = frozenset(
 """Names of charges in Ethereum gas while a contract runs."""
 
 
-class InThousandths:
+class ThousandthsTracer:
     """A tracer that forwards events to another one, with gas in thousandths of Ethereum gas."""
 
     def __init__(self, tracer: Tracer) -> None:
@@ -65,7 +65,7 @@ class InThousandths:
         self._tracer.event(event)
 
 
-class StepsInThousandths(InThousandths):
+class ThousandthsStepTracer(ThousandthsTracer):
     """A `GasTracer` that also forwards instructions, whose gas is already Ethereum's."""
 
     def __init__(self, tracer: StepTracer) -> None:
@@ -77,7 +77,7 @@ class StepsInThousandths(InThousandths):
         self._steps.step(event)
 
 
-class PausesInThousandths(StepsInThousandths):
+class ThousandthsPausingTracer(ThousandthsStepTracer):
     """A forwarding tracer for one that pauses at instructions."""
 
     def __init__(self, tracer: PausingTracer) -> None:
@@ -88,9 +88,9 @@ class PausesInThousandths(StepsInThousandths):
         """Forward an instruction and return the response."""
         return self._pausing.pause(number, counter, look)
 
-    def left(self, number: int, counter: int, /) -> None:
+    def frame_stopped(self, number: int, counter: int, /) -> None:
         """Forward the end of a frame."""
-        self._pausing.left(number, counter)
+        self._pausing.frame_stopped(number, counter)
 
 
 def _thousandths(gas: int, is_milligas: bool) -> int:

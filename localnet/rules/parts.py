@@ -139,10 +139,10 @@ Rank = Callable[[Candidate], int]
 class BuildingRules(Protocol):
     """Selection of pending messages for a block by other criteria than the premium."""
 
-    def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
+    def places(self, machine: Hypervisor, candidate: Candidate, default: int) -> tuple[int, int]:
         """Return the class of a message, by number, and how many of that class the mempool may hold.
 
-        `usual` is the limit without such rules.
+        `default` is the limit without such rules.
         """
 
     def choose(

@@ -36,7 +36,7 @@ Owner = EthAddress | Address
 
 
 def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount, limit: TokenAmount = MAX_BALANCE) -> None:
-    """Set the balance of the actor behind an address, in attoFIL; `limit` is the rules' `RuleLimits.balance`.
+    """Set the balance of the actor at an address, in attoFIL; `limit` is the rules' `RuleLimits.balance`.
 
     Raises AddressError for an f0 or f2 address without an actor, InvalidInput for an amount that actors cannot hold.
     """
@@ -121,7 +121,7 @@ def set_storage(
             if not bare or kind not in _ETHEREUM:
                 text = address_text(owner)
                 raise InvalidInput(
-                    f"{text} is not a contract and has no storage: give it code first, as by anvil_setCode"
+                    f"{text} is not a contract and has no storage: give its code first, for example with anvil_setCode"
                 )
             state = ContractState(None, None, actor.nonce)
             actor = replace(actor, code=machine.manifest.code("evm"), nonce=0)

@@ -28,7 +28,7 @@ class InspectedState:
 
     @classmethod
     def at(cls, machine: Hypervisor, path: str, most: int, schemas: ActorSchemas) -> InspectedState:
-        """Return the value at a path of the state, at most `most` entries. Raises NothingAtPath, InvalidInput.
+        """Return the value at a path of the state, at most `most` entries. Raises PathNotFound, InvalidInput.
 
         `schemas` returns those of users' actors.
         """

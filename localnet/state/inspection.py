@@ -39,7 +39,7 @@ from store.schema.types import Advanced, Link, List, Map, Term, Type, Union, mem
 from store.varint import VarintError, read_uvarint, write_uvarint
 
 
-class NothingAtPath(HypervisorError):
+class PathNotFound(HypervisorError):
     """Raised for a path that does not resolve; the message names the failing step and the available names."""
 
 
@@ -105,7 +105,7 @@ class StateInspector:
     def look(self, path: str, most: int = 100) -> Any:
         """Return the value at a path, ready for JSON; with at most `most` entries of a map or list over several blocks.
 
-        Raises NothingAtPath, InvalidInput.
+        Raises PathNotFound, InvalidInput.
         """
         steps = [step for step in path.split("/") if step]
         if not steps:
@@ -116,7 +116,7 @@ class StateInspector:
         if steps[1] != "state":
             fields = self._describe(actor, state)
             if steps[1] not in fields or len(steps) > 2:
-                raise NothingAtPath(f"an actor has no '{'/'.join(steps[1:])}': there are {_names([*fields, 'state'])}")
+                raise PathNotFound(f"an actor has no '{'/'.join(steps[1:])}': there are {_names([*fields, 'state'])}")
             return fields[steps[1]]
         return self._render(self.follow_link(self._value_at(state, steps)), most)
 
@@ -127,7 +127,7 @@ class StateInspector:
     def browse(self, actor: str, steps: Sequence[str], after: str = "", most: int = 100) -> StateView:
         """Return one level below a path in an actor's state: up to `most` entries after the key `after`.
 
-        Raises NothingAtPath, InvalidInput.
+        Raises PathNotFound, InvalidInput.
         """
         _, state = self._actor(actor)
         node = self._value_at(state, [actor, "state", *steps])
@@ -161,12 +161,12 @@ class StateInspector:
         else:
             node = StateValue(_plain(), ANY, _archived_fields(gone))
             if any(step not in node.value for step in steps[2:3]):
-                raise NothingAtPath(f"{steps[0]} is {gone}; its remaining fields are {_names(node.value)}")
+                raise PathNotFound(f"{steps[0]} is {gone}; its remaining fields are {_names(node.value)}")
         for number, step in enumerate(steps[2:], 3):
             try:
                 node = self._enter(node, step)
-            except NothingAtPath as error:
-                raise NothingAtPath(f"{'/'.join(steps[: number - 1])}: {error}") from None
+            except PathNotFound as error:
+                raise PathNotFound(f"{'/'.join(steps[: number - 1])}: {error}") from None
         return node
 
     def proof(self) -> list[tuple[Cid, bytes]]:
@@ -186,7 +186,7 @@ class StateInspector:
         actor = self._tree.lookup_id(address)
         state = None if actor is None else self._tree.get_actor(actor)
         if actor is None or state is None:
-            raise NothingAtPath(f"there is no actor {text}")
+            raise PathNotFound(f"there is no actor {text}")
         return actor, state
 
     def type_of(self, code: Cid) -> str:
@@ -209,7 +209,7 @@ class StateInspector:
         return fields if gone is None else fields | {ARCHIVED: str(gone)}
 
     def interface(self, actor: str) -> Interface | None:
-        """Return the known interface of an actor. Raises NothingAtPath, InvalidInput."""
+        """Return the known interface of an actor. Raises PathNotFound, InvalidInput."""
         _, state = self._actor(actor)
         name = self._manifest and self._manifest.name_of(state.code)
         return Interface.built_in(name) if name else self._schemas(state).interface()
@@ -217,7 +217,7 @@ class StateInspector:
     def schema_fault(self, actor: str) -> str:
         """Return why the state of an actor is shown undecoded although it has a schema; empty otherwise.
 
-        Raises NothingAtPath, InvalidInput.
+        Raises PathNotFound, InvalidInput.
         """
         _, state = self._actor(actor)
         if (self._manifest and self._manifest.name_of(state.code)) or archived(self._store, state) is not None:
@@ -269,18 +269,18 @@ class StateInspector:
             assert isinstance(kind, Map | List)
             found, value = Layout(node.layout).get(self._store, node.value, _key_from_text(node.schema, kind, step))
             if not found:
-                raise NothingAtPath(f"there is no entry {step}")
+                raise PathNotFound(f"there is no entry {step}")
             return value_of_entry(node.schema, kind, value)
         value = node.value
         if isinstance(value, dict):
             if step not in value:
-                raise NothingAtPath(f"there is no '{step}', only {_names(value)}")
+                raise PathNotFound(f"there is no '{step}', only {_names(value)}")
             return StateValue(node.schema, term_below(node.schema, node.term, step), value[step])
         if isinstance(value, list):
             if not step.isdecimal() or int(step) >= len(value):
-                raise NothingAtPath(f"there is no entry {step} in a list of {len(value)}")
+                raise PathNotFound(f"there is no entry {step} in a list of {len(value)}")
             return StateValue(node.schema, term_below(node.schema, node.term, step), value[int(step)])
-        raise NothingAtPath(f"there is no '{step}' in {_article(kind_of(value))}")
+        raise PathNotFound(f"there is no '{step}' in {_article(kind_of(value))}")
 
     # --- values -----------------------------------------------------------------------------------------------
 

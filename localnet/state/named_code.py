@@ -31,12 +31,12 @@ SCHEMA_SECTION: Final = "ipld.schema"
 class KnownSchema:
     """A schema's text, or the fault of one that cannot be used; neither if there is none.
 
-    `is_beside` is True if it is stored next to the chain.
+    `is_local` is True if it is stored in the folder, next to the chain.
     """
 
     text: str | None = None
     fault: str = ""
-    is_beside: bool = False
+    is_local: bool = False
 
 
 _MAX_CACHED: Final = 1 << 22
@@ -78,7 +78,7 @@ def stored_schema(store: Store, code: Cid) -> str | None:
 def schema_of_code(store: Store, code: Cid) -> KnownSchema:
     """Return the schema stored for code, else the one in the code."""
     text = store.metadata(_INTERFACE_PREFIX + code)
-    return _cached_schema(store, code) if text is None else KnownSchema(text.decode(), is_beside=True)
+    return _cached_schema(store, code) if text is None else KnownSchema(text.decode(), is_local=True)
 
 
 def schema_in_module(module: bytes) -> str | None:

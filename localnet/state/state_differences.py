@@ -43,7 +43,7 @@ def state_differences(
     for address, pair in sorted(found, key=lambda item: item[0].actor_id() or 0):
         old, new = (None if fields is MISSING else ActorState.from_fields(fields) for fields in pair)
         present = new or old
-        assert present is not None, "one of them is there"
+        assert present is not None, "a difference has a state on at least one side"
         kind = inspectors[new is not None].type_of(present.code)
         for path, *texts in _actor(inspectors, old, new):
             yield StateChange(str(address), kind, path, texts[0], texts[1])

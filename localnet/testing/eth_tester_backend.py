@@ -60,7 +60,7 @@ _MAX_HISTORY: Final = 1024
 class HypervisorBackend(BaseChainBackend):
     """A chain backend of eth-tester over a `Network` with Ethereum's rules.
 
-    `network` is replaced by `reset_to_genesis`.
+    `reset_to_genesis` replaces the attribute `network`.
 
     Block timestamps increase by one second, except after `time_travel`. The block, receipt and logs of a pending
     transaction are computed by mining a temporary block and reverting it.
@@ -115,7 +115,10 @@ class HypervisorBackend(BaseChainBackend):
         self._pending, self._timestamp = [], None
 
     def time_travel(self, to_timestamp: int) -> int:
-        """Mine a block at `to_timestamp - 1` (Unix seconds): the pending block then has `to_timestamp`. Return it."""
+        """Mine a block at `to_timestamp - 1`, so that the pending block has `to_timestamp` (Unix seconds).
+
+        Return `to_timestamp`.
+        """
         self._timestamp = to_timestamp - 1
         self.mine_blocks()
         return to_timestamp

@@ -64,7 +64,7 @@ class RecordedTest:
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Do nothing: recorded executions stay recorded."""
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Do nothing: no message has been executed yet."""
 
 

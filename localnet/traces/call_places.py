@@ -16,7 +16,8 @@ from bridge.evm_steps import EvmStep
 from bridge.params import ConstructorParams
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
-from hypervisor.opening import OFFICIAL_EVM, OWN_EVM, registry_factory
+from hypervisor.names import OFFICIAL_EVM, OWN_EVM
+from hypervisor.opening import registry_factory
 from hypervisor.registry import Registry
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, RuntimeEvent, TraceEvent
 from hypervisor.types import METHOD_CONSTRUCTOR

@@ -52,7 +52,7 @@ class StateChanges:
             (f"{each.actor} {each.type}" if len(each.type) < 24 else each.actor, each.path, *_pair(each))
             for each in self.changes
         ]
-        more = "" if self.complete else f"The first {len(self):,}, by the actors' IDs: `most` gives more."
+        more = "" if self.complete else f"The first {len(self):,} by actor ID: raise `most` for more."
         return table(f"state changes of {self.of}", ("actor", "path", "before", "after"), rows, more)
 
 

@@ -45,7 +45,7 @@ TRACERS: Final = (STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER, PRESTATE_TRACER, S
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
-    """The format of a trace and its options. `room` is the maximum size of the instruction logs in characters.
+    """The format of a trace and its options. `max_log_size` is the maximum size of the instruction logs in characters.
 
     `several` maps the names of the tracers that `muxTracer` combines to their options.
     """
@@ -55,7 +55,7 @@ class TraceOptions:
     only_top_call: bool = False
     with_log: bool = False
     diff_mode: bool = False
-    room: int = 1 << 24
+    max_log_size: int = 1 << 24
     several: Mapping[str, TraceOptions] = field(default_factory=dict)
 
 
@@ -97,7 +97,7 @@ def trace_block(chain: ChainReader, tipset: Tipset, options: TraceOptions) -> It
     for receipt in chain.index.receipts(tipset):
         logger = _logger(options)
         yield receipt, _trace_receipt(replay, receipt, options, logger)
-        options = replace(options, room=logger.room)
+        options = replace(options, max_log_size=logger.remaining)
 
 
 def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions, overrides: Overrides = NONE) -> Any:
@@ -175,7 +175,7 @@ def parity_call(
 
 
 def _logger(options: TraceOptions) -> StructLogger:
-    return StructLogger(options.struct_logs, options.room)
+    return StructLogger(options.struct_logs, options.max_log_size)
 
 
 def _trace_receipt(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, logger: StructLogger) -> Any:

@@ -27,7 +27,7 @@ class FailedCall:
     """Call tree of a failed call, decoded by the registered interfaces; `str` formats it."""
 
     exit_code: int
-    words: str
+    error_message: str
     calls: tuple[dict[str, Any], ...]
     interfaces: tuple[NamedInterface, ...]
 
@@ -55,7 +55,7 @@ class FailedCall:
     def _report(self) -> dict[str, Any]:
         from localnet.traces.trace_report import explain_trace
 
-        found = {"exitCode": self.exit_code, "words": self.words, "gasUsed": 0, "calls": list(self.calls)}
+        found = {"exitCode": self.exit_code, "words": self.error_message, "gasUsed": 0, "calls": list(self.calls)}
         return explain_trace(found, self.interfaces)
 
 
@@ -63,7 +63,7 @@ def failed_call(
     machine: Hypervisor, request: CallRequest, failure: CallFailed, interfaces: tuple[NamedInterface, ...]
 ) -> FailedCall:
     """Re-execute a failed call and revert it."""
-    return FailedCall(failure.exit_code, failure.words, tuple(_calls(machine, request)), interfaces)
+    return FailedCall(failure.exit_code, failure.error_message, tuple(_calls(machine, request)), interfaces)
 
 
 def call_trace(machine: Hypervisor, request: CallRequest) -> dict[str, Any]:

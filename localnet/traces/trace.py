@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from warnings import warn
 
 from bridge.addresses import address_of_actor, from_delegated, to_ethereum
 from bridge.ethereum_block import emitter_address
@@ -24,7 +23,7 @@ from hypervisor.message import Receipt
 from hypervisor.printed import one_line
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, EventEmitted, Tracer
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch
-from localnet.calls.pace import adapted
+from localnet.calls.pace import with_pace
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
 from localnet.chain.view import ChainReader
@@ -62,11 +61,6 @@ class Trace:
 
         return explain_trace(self.as_json(), (*interfaces, *self.interfaces))
 
-    def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """Call `report` (deprecated alias)."""
-        warn("Trace.told is now Trace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
-        return self.report(more)
-
     @property
     def charges(self) -> dict[str, int]:
         """Return the charges of all calls, without the message's own, in milligas by name, largest first."""
@@ -101,7 +95,7 @@ class Trace:
         report = self.report()
         why = "".join(f"; {text}" for text in self.why[-1:])
         title = f"0x{self.receipt.hash.hex()}: exit {report['exit']}, gas {report['gasUsed']:,}{why}"
-        return tree(title, tree_lines(report["calls"]), "print the trace for them, or `save_flame` a picture")
+        return tree(title, tree_lines(report["calls"]), "print the trace, or save a flame graph with `save_flame`")
 
     def as_json(self) -> dict[str, Any]:
         """Return the transaction and its calls as plain data (`call_json`)."""
@@ -112,7 +106,7 @@ class Trace:
             "exitCode": receipt.exit_code,
             "exit": exit_name(receipt.exit_code),
             "gasUsed": receipt.gas_used,
-            "words": receipt.words,
+            "words": receipt.error_message,
             "reproduced": self.same,
             "calls": list(self.calls),
         }
@@ -135,11 +129,6 @@ class EpochTrace:
         from localnet.traces.trace_report import decode_calls
 
         return {**self.as_json(), "calls": decode_calls(self.calls, (*interfaces, *self.interfaces))}
-
-    def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """Call `report` (deprecated alias)."""
-        warn("EpochTrace.told is now EpochTrace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
-        return self.report(more)
 
     def __str__(self) -> str:
         """Return the tree as lines."""
@@ -280,7 +269,7 @@ class Replay:
 
     @contextmanager
     def _with_tracer(self, tracer: Tracer | None) -> Iterator[None]:
-        self.machine.tracer = None if tracer is None else adapted(self.machine, tracer)
+        self.machine.tracer = None if tracer is None else with_pace(self.machine, tracer)
         try:
             yield
         finally:
@@ -318,7 +307,8 @@ def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str,
         actor=actor,
         code=None if state is None else state.code,
         end=CallEnded(
-            outcome.exit_code, outcome.return_data, CBOR, outcome.gas_used * MILLIGAS_PER_GAS, message=done.words
+            outcome.exit_code, outcome.return_data, CBOR, outcome.gas_used * MILLIGAS_PER_GAS,
+            message=done.error_message,
         ),
     )  # fmt: skip
     return call_json(machine, node)

@@ -1,17 +1,22 @@
 """The EVM runtime: contracts are actors whose code is Ethereum bytecode.
 
 The machine loads `EvmRuntime` through the entry point `evm`. Packages above the runtimes import only the names below,
-not the modules.
+not the modules. Each name loads its module on first use.
 """
 
-from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
-from runtimes.evm.code import CODE_TOO_LONG
-from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, FrameStopped, SubcallInputs, SubcallOutcome
-from runtimes.evm.engines import PLAIN_ENGINE, check_engine
-from runtimes.evm.filecoin_rules import filecoin_evm_rules
-from runtimes.evm.opcodes import OPCODE_NUMBERS
-from runtimes.evm.rules import CodeLimit
-from runtimes.evm.runtime import ENGINE_OPTION, EvmRuntime
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
+    from runtimes.evm.code import CODE_TOO_LONG
+    from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, FrameStopped, SubcallInputs, SubcallOutcome
+    from runtimes.evm.engines import PLAIN_ENGINE, check_engine
+    from runtimes.evm.filecoin_rules import filecoin_evm_rules
+    from runtimes.evm.opcodes import OPCODE_NUMBERS
+    from runtimes.evm.rules import CodeLimit
+    from runtimes.evm.runtime import ENGINE_OPTION, EvmRuntime
 
 __all__ = [
     "CODE_TOO_LONG",
@@ -30,3 +35,32 @@ __all__ = [
     "check_engine",
     "filecoin_evm_rules",
 ]
+
+_MODULES: Final = {
+    "CODE_TOO_LONG": "runtimes.evm.code",
+    "CallInputs": "runtimes.evm.engine",
+    "CallKind": "runtimes.evm.engine",
+    "CodeLimit": "runtimes.evm.rules",
+    "CreateInputs": "runtimes.evm.engine",
+    "ENGINE_OPTION": "runtimes.evm.runtime",
+    "EvmRuntime": "runtimes.evm.runtime",
+    "FrameStopped": "runtimes.evm.engine",
+    "INVOKE_CONTRACT_DELEGATE": "runtimes.evm.calls",
+    "OPCODE_NUMBERS": "runtimes.evm.opcodes",
+    "PLAIN_ENGINE": "runtimes.evm.engines",
+    "SubcallInputs": "runtimes.evm.engine",
+    "SubcallOutcome": "runtimes.evm.engine",
+    "check_engine": "runtimes.evm.engines",
+    "filecoin_evm_rules": "runtimes.evm.filecoin_rules",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'runtimes.evm' has no attribute '{name}'")
+    from importlib import import_module
+
+    value: object = getattr(import_module(module), name)
+    globals()[name] = value
+    return value

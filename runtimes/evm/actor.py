@@ -131,8 +131,8 @@ class EvmInvocation:
         """Return the Ethereum address of the contract, or of the account for which it runs code."""
         kernel = self.syscalls.kernel
         lent = kernel.calls.lent_code
-        if lent is not None and lent.hosted is not None and lent.hosted[0] == kernel.calls.depth:
-            return EthAddress(lent.hosted[1])
+        if lent is not None and lent.account_frame is not None and lent.account_frame[0] == kernel.calls.depth:
+            return EthAddress(lent.account_frame[1])
         return self.syscalls.eth_address(kernel.context.receiver)
 
 

@@ -330,6 +330,7 @@ def _try_tree(make: EngineFactory, frame: Frame, host: Host) -> _TreeOutcome | N
     calls = host.calls
     with calls.trial():
         apart = EthereumHost(host.kernel, calls, host.address, host.caller, host.value)
+        apart.keeps_changes = True  # they are compared
         ended = _continue(make(), frame, apart, None)
         apart.gas.settle()
         whole = _TreeOutcome.of(ended, calls)

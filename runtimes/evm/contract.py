@@ -1,7 +1,7 @@
 """The running contract: its state in memory, and sends that keep it in sync with the actor's head block.
 
 Rules (builtin-actors actors/evm: lib.rs, state.rs): changed state is written before every send and at a successful end.
-A successful send may have changed the state (re-entrancy, a delegate call to oneself), so it is reloaded if the head
+A successful send may have changed the state (re-entrancy, a delegate call to itself), so it is reloaded if the head
 moved; a failed send was rolled back, so nothing is reloaded.
 """
 
@@ -66,9 +66,10 @@ def _invalid_slots(error: Exception) -> ActorExit:
 
 
 class Slots:
-    """256-bit slots; an absent one reads 0. The root is read at construction, as in the official actor, others lazily.
+    """256-bit slots; an absent one reads 0.
 
-    Every method may raise ActorExit if the tree is invalid.
+    The root is read at construction, as in the official actor, other nodes lazily. Every method may raise ActorExit if
+    the tree is invalid.
     """
 
     def __init__(self, syscalls: Syscalls, rules: EvmRules, root: Cid | None = None) -> None:

@@ -1,18 +1,22 @@
 """Registry of the EVM engines: their names, their availability, and their factories for a set of rules.
 
-`py-evm` is the reference engine, `fast` the fast one, `both` runs one beside the other. `fast:interpret` and
+`py-evm` is the reference engine, `fast` the fast one, `both` runs both and compares them. `fast:interpret` and
 `fast:compile` force one of its tiers, for tests. An engine's packages are imported when the first contract runs.
 """
+
+from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from hypervisor.errors import RuntimeUnavailable
-from runtimes.evm.engine import EngineFactory, EngineRules
+
+if TYPE_CHECKING:
+    from runtimes.evm.engine import EngineFactory, EngineRules
 
 
 @contextmanager
@@ -48,7 +52,7 @@ def _fast(tier: str) -> Callable[[EngineRules], EngineFactory]:
     def make(rules: EngineRules) -> EngineFactory:
         package = import_module(_FAST_PACKAGE)
         table = package.FastTable(rules, package.TIERS[tier])
-        return cast(EngineFactory, table.engine)
+        return cast("EngineFactory", table.engine)
 
     return make
 

@@ -1,4 +1,4 @@
-"""The rules of the Filecoin EVM by network version, which differ only in the features named by the version's row.
+"""The rules of the Filecoin EVM by network version. Versions differ only in the EVM features that their rows list.
 
 Rules: FIP-0054 and its successors; builtin-actors actors/evm.
 """
@@ -39,7 +39,7 @@ def filecoin_evm_rules(network: NetworkVersion) -> EvmRules:
         absent |= {"TLOAD", "TSTORE"}
     if "CLZ" not in features:
         absent.add("CLZ")
-    gone = {OPCODE_NUMBERS[name] for name in absent}
+    absent_numbers = {OPCODE_NUMBERS[name] for name in absent}
     slots = {precompile_address(0, index): name for index, name in ETHEREUM_SLOTS.items()}
     slots.update({precompile_address(FILECOIN_PREFIX, index): name for index, name in _FILECOIN_SLOTS.items()})
     if "BEACON_RANDOMNESS" in features:
@@ -50,11 +50,11 @@ def filecoin_evm_rules(network: NetworkVersion) -> EvmRules:
     if "P256" in features:
         slots[P256_ADDRESS] = "p256_verify"
         reserved = frozenset({P256_ADDRESS})
-    over = "" if network.overlay is None else f" with {network.overlay.digest}"
+    suffix = "" if network.overlay is None else f" with {network.overlay.digest}"
     prices = network.prices
     rules = EvmRules(
-        name=f"filecoin nv{network.number}{over}",
-        opcodes=MappingProxyType({number: op for number, op in FILECOIN_OPCODES.items() if number not in gone}),
+        name=f"filecoin nv{network.number}{suffix}",
+        opcodes=MappingProxyType({n: op for n, op in FILECOIN_OPCODES.items() if n not in absent_numbers}),
         precompiles=MappingProxyType(slots),
         transient_storage="TRANSIENT" in features,
         creation_returns="CREATION_RETURNS" in features,

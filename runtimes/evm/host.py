@@ -164,7 +164,7 @@ class FilecoinHost:
         """Return the rules for SELFDESTRUCT if the frame runs in an account's context, None in a contract's."""
         kernel = self.syscalls.kernel
         lent = kernel.calls.lent_code
-        if lent is not None and lent.hosted is not None and lent.hosted[0] == kernel.calls.depth:
+        if lent is not None and lent.account_frame is not None and lent.account_frame[0] == kernel.calls.depth:
             return lent
         actor = kernel.calls.tree.get_actor(kernel.context.receiver)
         is_account = actor is not None and actor.code == kernel.machine.manifest.code("ethaccount")
@@ -194,4 +194,4 @@ class FilecoinHost:
 
     def hold(self, size: int, copies: int, failure: ExitCode = ExitCode.SYS_ILLEGAL_INSTRUCTION) -> None:
         """Charge for `copies` copies of data in addition to the frame's memory, as the official module makes them."""
-        hold(self.syscalls, self.rules, size, copies, beside=self._memory, failure=failure)
+        hold(self.syscalls, self.rules, size, copies, frame_memory=self._memory, failure=failure)

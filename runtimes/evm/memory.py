@@ -22,10 +22,10 @@ def hold(
     size: int,
     copies: int = 1,
     *,
-    beside: int = 0,
+    frame_memory: int = 0,
     failure: ExitCode = ExitCode.SYS_ILLEGAL_INSTRUCTION,
 ) -> None:
-    """Charge for copies of `size` bytes each, held in addition to `beside` bytes of the frame's memory.
+    """Charge for copies of `size` bytes each, held in addition to `frame_memory` bytes of the frame's memory.
 
     What fits in the initial memory is free. Raises ActorExit: 24 for a copy of 2 GiB and more, else `failure` if the
     copies exceed an instance's limit, after one copy was charged.
@@ -35,7 +35,7 @@ def hold(
     needed = size * copies
     if needed <= rules.free_memory:
         return
-    if beside + needed > rules.max_frame_memory:
+    if frame_memory + needed > rules.max_frame_memory:
         charge_memory(syscalls, size * rules.memory_growth_price)
         raise ActorExit(failure, message=f"{copies} copies of {size} bytes cannot be allocated")
     charge_memory(syscalls, needed * (rules.memory_fill_price + rules.memory_growth_price))

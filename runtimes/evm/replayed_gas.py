@@ -1,6 +1,6 @@
 """The gas of an engine that replays a frame with the host results recorded from another engine (`runtimes.evm.both`).
 
-A module of its own, because this class must be compiled like its base class, and `both` is interpreted.
+In a separate module, because this class must be compiled like its base class, and `both` is interpreted.
 """
 
 from bridge.gas import SLICE, GasBudget

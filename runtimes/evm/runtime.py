@@ -8,7 +8,7 @@ from bridge.ethereum_block import ETHEREUM
 from hypervisor.errors import ActorExit, LongExecution
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
-from hypervisor.opening import OWN_EVM
+from hypervisor.names import OWN_EVM
 from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices

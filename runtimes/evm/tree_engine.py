@@ -115,6 +115,8 @@ class TreeHost(Protocol):
     address: EthAddress
     depth_left: int
     """Number of further nested calls allowed."""
+    keeps_changes: bool
+    """False if nothing reads accounts and slots after the tree: the first frame of a call without effect."""
     meter: StateGasMeter | None
     """The meter of state gas, if the fork has it."""
     code_limits: tuple[int | None, int | None]

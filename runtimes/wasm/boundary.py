@@ -31,7 +31,7 @@ _PADDING = {"i": "12x", "I": "12x", "q": "8x", "Q": "8x"}
 _ERROR_NUMBER = struct.Struct("<I")
 
 
-class Linked(Protocol):
+class ResolvedModule(Protocol):
     """A module linked against one revision of the syscalls."""
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
@@ -56,7 +56,7 @@ class Linked(Protocol):
 class Boundary(Protocol):
     """The syscalls of one revision as host functions of one engine."""
 
-    def link(self, module: CompiledModule) -> Linked:
+    def link(self, module: CompiledModule) -> ResolvedModule:
         """Resolve a module's imports; raises InvalidModule if one is unknown or has another signature."""
 
 
@@ -85,8 +85,8 @@ class RawBoundary:
         self._linkers: dict[int, Linker] = {}
         self._lock = threading.Lock()
 
-    def link(self, module: CompiledModule) -> Linked:
-        return RawLinked(self, module)
+    def link(self, module: CompiledModule) -> ResolvedModule:
+        return RawResolvedModule(self, module)
 
     def linker(self, engine: WasmtimeEngine) -> Linker:
         """Return the linker with the host functions for an engine: this boundary's own or its spare one."""
@@ -98,13 +98,13 @@ class RawBoundary:
                     linker.define(syscall.module, syscall.name, syscall.wasm_params, syscall.wasm_results, callback)
         return linker
 
-    def _performer(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
+    def _syscall_function(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
         return syscall_runner(syscall)
 
     def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
         live, strays, new_trap = self.live, self.strays, self.engine.lib.trap_new
         arguments_of, unpack = _argument_reader(syscall)
-        perform, put = self._performer(syscall), _ERROR_NUMBER.pack_into
+        perform, put = self._syscall_function(syscall), _ERROR_NUMBER.pack_into
 
         def host_function(_environment: int, _caller: int, arguments: int, _count: int) -> int:
             invocation = None
@@ -123,7 +123,7 @@ class RawBoundary:
         return host_function
 
 
-class RawLinked:
+class RawResolvedModule:
     """A linked module; instances use the engine's pool, or its spare engine if the pool is full or too small."""
 
     def __init__(self, boundary: RawBoundary, module: CompiledModule) -> None:

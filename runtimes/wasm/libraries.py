@@ -1,7 +1,7 @@
 """The lab `libraries`: validation of library modules, and resolution of the libraries that a module imports.
 
-A module names a library by its CID, as the module name of an import: `lib:<cid>`. This module handles everything that
-follows from reading modules; `linked_modules` compiles and links them, `linked_runtime` runs the result.
+A module names a library by its CID, as the module name of an import: `lib:<cid>`. This module contains the checks that
+need only the parsed modules. `linked_modules` compiles and links them, and `linked_runtime` runs the result.
 Rules: docs/labs/libraries.md.
 """
 
@@ -59,7 +59,7 @@ Work = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class LinkableModule:
-    """The facts about a module that linking needs. They depend only on its bytes, so they can be cached without it.
+    """The facts about a module that linking needs. They depend only on its bytes, so they can be cached.
 
     `types` are those of the imports, None for a memory. `functions` and `memories` are the exports of a library;
     `memory` is the module's own, if any. `revisions` are the ABI revisions with all syscalls that it imports.
@@ -80,7 +80,7 @@ class LinkableModule:
         object.__setattr__(self, "linked", tuple(filter(is_linked, self.imports)))
 
     @property
-    def room(self) -> int:
+    def cache_size(self) -> int:
         """Approximate size in bytes of this entry in a cache."""
         names = (*self.functions, *self.memories, *(item.module + item.name for item in self.imports))
         return 1_000 + sum(300 + len(name) for name in names)
@@ -116,7 +116,7 @@ def linking_gas(size: int, imports: int) -> Gas:
 
 
 def install_gas(size: int, imports: int) -> Gas:
-    """Return the gas charged for `Work` at installation, where the module's own bytes count like a library's."""
+    """Return the gas charged for `Work` at installation, which includes the module's own bytes."""
     return Gas(INSTALL_BYTE_GAS * size + IMPORT_GAS * imports)
 
 
@@ -282,7 +282,9 @@ class _Resolution:
             _check_depth(self._units, self._places[code], len(path))
             return self._places[code]
         if len(path) > MAX_LIBRARY_DEPTH:
-            raise InvalidModule(f"{_named(code)} is imported by {MAX_LIBRARY_DEPTH} libraries in a row, the limit")
+            raise InvalidModule(
+                f"{_named(code)} is nested too deeply: at most {MAX_LIBRARY_DEPTH} libraries may import each other"
+            )
         wasm = self._load(code)
         if wasm is None:
             raise InvalidModule(f"{_named(code)} is not installed: install it first")
@@ -310,7 +312,7 @@ def _too_large(wasm: bytes) -> str:
 def _check_depth(units: list[LinkedUnit], index: int, depth: int) -> None:
     """Check the depth of a library again, since it may be deeper on another path."""
     if depth > MAX_LIBRARY_DEPTH:
-        detail = f"is imported by {MAX_LIBRARY_DEPTH} libraries in a row, the limit"
+        detail = f"is nested too deeply: at most {MAX_LIBRARY_DEPTH} libraries may import each other"
         raise InvalidModule(f"{_named(units[index].code)} {detail}")
     for needed in units[index].needs.values():
         _check_depth(units, needed, depth + 1)

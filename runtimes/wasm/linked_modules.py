@@ -129,7 +129,7 @@ class LinkedModules(GuestModules):
         known = self._read.get(digest)
         if known is None:
             known = read_module(wasm)
-            self._read.setdefault(digest, known, known.room)
+            self._read.setdefault(digest, known, known.cache_size)
         return known
 
     def _boundary_of(self, revision: str) -> RawBoundary:
@@ -150,7 +150,7 @@ class LinkedModules(GuestModules):
 
 
 class _Programs:
-    """A thread-safe LRU cache of programs, limited to `room` bytes of parts; shared parts count once."""
+    """A thread-safe LRU cache of programs, limited to `max_bytes` bytes of parts; shared parts count once."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -208,7 +208,7 @@ def _sources(unit: LinkedUnit) -> tuple[ImportSource, ...]:
 
 
 class _LinkedParts:
-    """A linked program (see `boundary.Linked`): each invocation creates an instance of each part."""
+    """A linked program (see `boundary.ResolvedModule`): each invocation creates an instance of each part."""
 
     def __init__(self, boundary: RawBoundary, parts: tuple[Part, ...]) -> None:
         self._boundary = boundary

@@ -1,4 +1,4 @@
-"""A guest's memory as syscalls see it, with bounds checks on every access.
+"""Access of syscalls to a guest's memory, with bounds checks.
 
 Pointers and lengths come from the guest (unsigned 32-bit). A slice must lie within memory; an empty one may lie at its
 end. A slice out of bounds or a value that does not parse is ILLEGAL_ARGUMENT. Source: ref-fvm syscalls/context.rs.
@@ -12,7 +12,7 @@ from hypervisor.errors import AddressError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, MAX_DIGEST, RAW_CID_PREFIX, Cid, CidError, read_cid
 
-_USUAL = (CBOR_CID_PREFIX, RAW_CID_PREFIX)
+_COMMON_PREFIXES = (CBOR_CID_PREFIX, RAW_CID_PREFIX)
 
 _view_of: Callable[[int, int, int], memoryview] = ctypes.PYFUNCTYPE(
     ctypes.py_object, ctypes.c_size_t, ctypes.c_ssize_t, ctypes.c_int
@@ -66,14 +66,14 @@ class GuestMemory:
         return self._view[offset:end].tobytes()
 
     def view(self, offset: int, length: int) -> memoryview:
-        """Return the slice without copying, for use before gas is charged. It changes with memory."""
+        """Return the slice without copying, for use before gas is charged. Writes of the guest change it."""
         end = offset + length
         if end > self.size:
             self.check(offset, length)
         return self._view[offset:end]
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write bytes; nothing is written if they do not fit."""
+        """Write bytes. Raises ILLEGAL_ARGUMENT if they do not fit; then nothing is written."""
         end = offset + len(data)
         if end > self.size:
             self.check(offset, len(data))
@@ -81,9 +81,9 @@ class GuestMemory:
 
     def read_cid(self, offset: int) -> Cid:
         """Read the CID of any length that begins at `offset`."""
-        usual = self._view[offset : offset + BLAKE2B_CID_LENGTH].tobytes()
-        if len(usual) == BLAKE2B_CID_LENGTH and usual.startswith(_USUAL):
-            return Cid(usual)
+        common = self._view[offset : offset + BLAKE2B_CID_LENGTH].tobytes()
+        if len(common) == BLAKE2B_CID_LENGTH and common.startswith(_COMMON_PREFIXES):
+            return Cid(common)
         self.check(offset, 0)
         length = _MAX_CID_LENGTH if self.reaches(offset + _MAX_CID_LENGTH) else self.size - offset
         try:

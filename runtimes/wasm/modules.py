@@ -11,7 +11,7 @@ from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from runtimes.wasm import instrument
 from runtimes.wasm.abi import Revision, revision_named
-from runtimes.wasm.boundary import RAW, Boundary, Linked, RawBoundary
+from runtimes.wasm.boundary import RAW, Boundary, RawBoundary, ResolvedModule
 from runtimes.wasm.module import WasmModule, parse_module
 from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
 from runtimes.wasm.validate import ModuleFacts, check_entry, check_linked, validate_module
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 class GuestModule:
     """A module linked against one revision of the ABI."""
 
-    linked: Linked
+    linked: ResolvedModule
     facts: ModuleFacts
 
 

@@ -23,7 +23,7 @@ _RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 
 @lru_cache(16)
 def function_names(wasm: bytes) -> dict[int, str]:
-    """Return function names by index, Rust's without the hash; functions without a name have that of their export."""
+    """Return the function names by index, without Rust's hashes. An unnamed function gets the name of its export."""
     try:
         exported = {
             item.index: _printable(item.name) for item in parse_module(wasm).exports if item.kind == ExternKind.FUNCTION

@@ -17,7 +17,7 @@ import wasmtime
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.kernel import Kernel
 from runtimes.wasm.abi import Revision, WasmInvocation, syscall_runner
-from runtimes.wasm.boundary import Linked
+from runtimes.wasm.boundary import ResolvedModule
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import I32
 from runtimes.wasm.syscalls.table import Syscall
@@ -40,7 +40,7 @@ class PlainBoundary:
         weakref.finalize(self, self.engine.close)  # wasmtime-py's own finalizer fails during interpreter shutdown
         self.revision = revision
 
-    def link(self, module: CompiledModule) -> Linked:
+    def link(self, module: CompiledModule) -> ResolvedModule:
         """Load the compiled module and check its imports; raises InvalidModule."""
         try:
             own = wasmtime.Module.deserialize(self.engine, module.serialize())
@@ -52,7 +52,7 @@ class PlainBoundary:
             if syscall is None or not _fits(item.type, syscall):
                 raise UnlinkableModule(f"WASM module cannot be linked: import {item.module}.{item.name}")
             syscalls.append(syscall)
-        return _PlainLinked(self.engine, own, syscalls)
+        return _PlainResolvedModule(self.engine, own, syscalls)
 
 
 def _fits(kind: object, syscall: Syscall) -> bool:
@@ -67,7 +67,7 @@ def _function_type(syscall: Syscall) -> wasmtime.FuncType:
     return wasmtime.FuncType([i32() if kind == I32 else i64() for kind in syscall.wasm_params], [i32()])
 
 
-class _PlainLinked:
+class _PlainResolvedModule:
     def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, syscalls: list[Syscall]) -> None:
         self._engine = engine
         self._module = module

@@ -16,7 +16,7 @@ from hypervisor.once import once
 from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder
 from hypervisor.runtime import RuntimeServices
 from runtimes.wasm.abi import WasmInvocation
-from runtimes.wasm.boundary import Linked
+from runtimes.wasm.boundary import ResolvedModule
 from runtimes.wasm.module import parse_module
 from runtimes.wasm.modules import GuestModule
 from runtimes.wasm.names import function_label, function_names
@@ -45,15 +45,15 @@ class ProfilingRuntime(WasmRuntime):
             super()._module(kernel, code, prices)  # rejects what a plain run rejects
             wasm = kernel.load_code(code)
             plain = _modules().load(self._digest(code, wasm), wasm, revision, prices)
-            linked = _ProfilingLinked(plain.linked, self.recorder, code, _labels(wasm))
+            linked = _ProfiledModule(plain.linked, self.recorder, code, _labels(wasm))
             found = self._profiled[code, revision, prices] = GuestModule(linked, plain.facts)
         return found
 
 
-class _ProfilingLinked:
-    """A profiled module: a `boundary.Linked` that records profiles."""
+class _ProfiledModule:
+    """A profiled module: a `boundary.ResolvedModule` that records profiles."""
 
-    def __init__(self, linked: Linked, recorder: ProfileRecorder, code: Cid, labels: Labels) -> None:
+    def __init__(self, linked: ResolvedModule, recorder: ProfileRecorder, code: Cid, labels: Labels) -> None:
         self._linked = linked
         self._recorder = recorder
         self._code = code

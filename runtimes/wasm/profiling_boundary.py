@@ -1,7 +1,7 @@
-"""The boundary of profiled runs: `boundary.RawBoundary` with the time of each syscall.
+"""The boundary of profiled runs: a `boundary.RawBoundary` that measures the time of each syscall.
 
-Profiled code is several times slower than plain code, so a running guest also checks for interrupts: if the message was
-stopped (`gas.stopped`), its gas counter is set to -1, which ends the guest.
+Profiled code is several times slower than plain code. So at each tick of the engine, a running guest is ended if its
+message was stopped (`gas.stopped`): its gas counter is set to -1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from hypervisor.kernel import Kernel
 from runtimes.wasm.abi import Revision, WasmInvocation, syscall_runner
-from runtimes.wasm.boundary import Linked, RawBoundary, RawLinked
+from runtimes.wasm.boundary import RawBoundary, RawResolvedModule, ResolvedModule
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.raw import EpochCallback, Instance
@@ -31,27 +31,27 @@ class TimedInvocation(Protocol):
 
 
 class ProfilingBoundary(RawBoundary):
-    """A boundary that measures syscalls and gives guests a second memory."""
+    """A boundary that measures syscalls and adds a second memory to guests, for the profile."""
 
     def __init__(self, engine: WasmtimeEngine, revision: Revision) -> None:
         super().__init__(engine, revision, memories=2)
         self._ticks = Ticks(engine)
         self._at_tick = EpochCallback(self._check_at_tick)
 
-    def link(self, module: CompiledModule) -> Linked:
-        return _TickedLinked(self, module, self._ticks, self._at_tick)
+    def link(self, module: CompiledModule) -> ResolvedModule:
+        return _InterruptibleModule(self, module, self._ticks, self._at_tick)
 
-    def _performer(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
+    def _syscall_function(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
         perform, name = syscall_runner(syscall), f"{syscall.module}::{syscall.name}"
 
         def timed(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
-            notes: TimedInvocation = invocation.profile
-            nested, begun = notes.nested_ns, perf_counter_ns()
+            profile: TimedInvocation = invocation.profile
+            nested, start = profile.nested_ns, perf_counter_ns()
             try:
                 return perform(invocation, arguments)
             finally:
-                own = perf_counter_ns() - begun - (notes.nested_ns - nested)
-                notes.syscall_ns[name] = notes.syscall_ns.get(name, 0) + own
+                own = perf_counter_ns() - start - (profile.nested_ns - nested)
+                profile.syscall_ns[name] = profile.syscall_ns.get(name, 0) + own
 
         return timed
 
@@ -63,8 +63,8 @@ class ProfilingBoundary(RawBoundary):
         return 0
 
 
-class _TickedLinked(RawLinked):
-    """A linked module whose instances are checked at each tick of the engine."""
+class _InterruptibleModule(RawResolvedModule):
+    """A linked module whose running instances can be interrupted at each tick of the engine."""
 
     def __init__(self, boundary: RawBoundary, module: CompiledModule, ticks: Ticks, callback: Any) -> None:
         super().__init__(boundary, module)

@@ -56,7 +56,7 @@ class Bytes:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A CID; the type expected behind it is not checked."""
+    """A CID; the type of the linked data is not checked."""
 
     expected: str = "Any"
 

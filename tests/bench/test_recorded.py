@@ -81,7 +81,7 @@ def test_a_share_off_by_more_than_a_tenth_is_different(changed: dict[str, Any], 
 def test_a_record_is_too_old_after_a_number_of_commits(
     commit: str, problem: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorded, "OLDEST", 0)
+    monkeypatch.setattr(recorded, "MAX_AGE", 0)
     assert [*age_problems(record(commit=commit))] == problem
 
 

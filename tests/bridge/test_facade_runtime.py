@@ -10,7 +10,7 @@ import pytest
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
-from bridge.facade_runtime import PRICE_PER_BYTE, offer_facade
+from bridge.facade_runtime import PRICE_PER_BYTE, enable_facade
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_return
 from fvm_hypervisor.bindings.actors.solidity import abi
@@ -71,7 +71,7 @@ class Tokens:
             return made[-1]
 
         self.machine.registry.wrap(NATIVE, impostor)
-        offer_facade(self.machine)
+        enable_facade(self.machine)
         self.machine.registry.runtime_for(self.machine.manifest.code("datacap"))  # loads and wraps it
         self.impostor = made[0]
 
@@ -171,7 +171,7 @@ def test_a_byte_of_abi_has_its_price() -> None:
                 charged.append(event)
 
     with Hypervisor.open(genesis=Genesis(accounts={ALICE: TokenAmount(10**20)}), tracer=Meter()) as machine:
-        offer_facade(machine)
+        enable_facade(machine)
         params = byte_string(TOKEN.encode_call("totalSupply"))
         machine.call(Message(DATACAP, ALICE, method=INVOKE_EVM, params=params, gas_limit=Gas(10**12)))
     assert [event.milligas for event in charged] == [4 * PRICE_PER_BYTE, 32 * PRICE_PER_BYTE]
@@ -207,7 +207,7 @@ def test_contract_calls_actors_under_ethereum_rules(offered: bool) -> None:
     contract, sender = EthAddress(b"\xc1" * 20), EthAddress(bytes(19) + b"\x01")
     with Hypervisor.open(rules="ethereum") as machine:
         if offered:
-            offer_facade(machine)
+            enable_facade(machine)
         install_alloc(machine, {sender: AllocAccount(10**18), contract: AllocAccount(0, 1, code)})
         call = Message(to_filecoin(contract), to_filecoin(sender), method=INVOKE_EVM, gas_limit=Gas(10**9))
         returned = invoke_return(machine.call(call).return_data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -140,9 +141,8 @@ def test_hooks_are_methods_of_built_in_actors_handling_them() -> None:
     ],
 )
 def test_mismatching_params_are_refused_with_path(shapes: Interface, method: str, value: Any, words: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidInput, match=re.escape(words)):
         shapes.params(method, value)
-    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

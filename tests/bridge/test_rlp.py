@@ -26,15 +26,15 @@ def test_encoding_is_that_of_the_library_and_comes_back(item: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ("", "cut short"),
-        ("83646f", "cut short"),
+        ("", "truncated"),
+        ("83646f", "truncated"),
         ("c28080" + "00", "1 trailing bytes"),
         ("8105", "single byte below 0x80"),
         ("b801ff", "minimally encoded"),
         ("b90038" + "00" * 56, "minimally encoded"),
-        ("bb", "cut short"),
-        ("c7" * 20, "cut short|deeper"),
-        ("c1" * 18 + "c0", "cut short|deeper"),
+        ("bb", "truncated"),
+        ("c7" * 20, "truncated|deeper"),
+        ("c1" * 18 + "c0", "truncated|deeper"),
     ],
 )
 def test_another_form_than_the_canonical_one_is_refused(data: str, words: str) -> None:

@@ -244,7 +244,7 @@ def test_message_must_match_its_carried_transaction() -> None:
         (b"\x03\xc0", "malformed"),
         (b"\x04\xc0", "malformed"),
         (b"\x7f", "transaction type not supported: type 127; expected type 0, 1, 2, 3 or 4"),
-        (b"\x02", "malformed: the item is cut short"),
+        (b"\x02", "malformed: the item is truncated"),
         (b"\x02\xc0", "expected a list of 12 items, found 0"),
         (b"\x01\xc0", "expected a list of 11 items, found 0"),
         (b"\xc0", "expected a list of 9 items, found 0"),

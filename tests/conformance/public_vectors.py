@@ -28,7 +28,12 @@ from typing import Any, Final
 
 from fvm_hypervisor.laboratory.vectors.archive import VECTORS, archive_bytes, manifest_of, verify_vectors
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
-from fvm_hypervisor.laboratory.vectors.extract import Extracted, extract_message, extract_tipset, vector_of_message
+from fvm_hypervisor.laboratory.vectors.extract import (
+    ExtractedVector,
+    extract_message,
+    extract_tipset,
+    vector_of_message,
+)
 from fvm_hypervisor.laboratory.vectors.pool import run_all
 from fvm_hypervisor.laboratory.vectors.run_files import run_file
 from hypervisor.bundle import Bundle
@@ -107,7 +112,7 @@ def _messages(folder: Path, scenario: Scenario) -> Iterator[tuple[str, Vector]]:
         source.close()
 
 
-def _of_refused(source: FolderSource, bundles: BundleFolder, one: Refused) -> Extracted:
+def _of_refused(source: FolderSource, bundles: BundleFolder, one: Refused) -> ExtractedVector:
     """Return the vector of a message as the only one of a tipset."""
     past = read_past_tipset(source, source.tipset_at(one.epoch))
     carried = IncludedMessage(one.message, one.message.cid(), one.message.chain_length())

@@ -24,6 +24,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ActorID, MethodNumber
 from store.codec import encode
 from tests.conftest import data_file
+from tests.docs.page_shell import between
 from tests.fvm_hypervisor.builtin_actors.bad_forms import bad_forms
 from tests.fvm_hypervisor.builtin_actors.examples import CALLERS, Example, of_actor
 
@@ -220,9 +221,7 @@ def found_rows() -> list[Row]:
 
 
 def main() -> None:
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    PAGE.write_text(before + BEGIN + table(found_rows()) + END + after, encoding="utf-8")
+    PAGE.write_text(between(PAGE.read_text(encoding="utf-8"), BEGIN, END, table(found_rows())), encoding="utf-8")
 
 
 if __name__ == "__main__":

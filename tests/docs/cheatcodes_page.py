@@ -12,6 +12,7 @@ from typing import Final
 
 from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING
 from fvm_hypervisor.soltest.cheatcodes.table import Cheatcode, table
+from tests.docs.page_shell import between
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "cheatcodes.md"
 BEGIN: Final = "<!-- cheatcodes: make cheatcodes-page -->\n"
@@ -21,8 +22,7 @@ SUPPORTED, PARTIAL, MISSES = "supported", "partial", "missing"
 
 def replaced(page: str) -> str:
     """Return the page with the generated table."""
-    before, rest = page.split(BEGIN)
-    return before + BEGIN + "\n" + "\n".join(lines()) + "\n\n" + END + rest.split(END)[1]
+    return between(page, BEGIN, END, "\n" + "\n".join(lines()) + "\n\n")
 
 
 def lines() -> Iterator[str]:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from fvm_hypervisor.cli import anvil_options
 from fvm_hypervisor.cli.main import app
+from tests.docs.page_shell import between
 
 _DOCS: Final = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE: Final = _DOCS / "cli.md"
@@ -32,8 +33,7 @@ _TERMINAL: Final = {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", 
 
 def replaced(page: str) -> str:
     """Return the page with the generated commands."""
-    before, rest = page.split(BEGIN)
-    return before + BEGIN + "\n" + "\n".join(sections()) + "\n" + END + rest.split(END)[1]
+    return between(page, BEGIN, END, "\n" + "\n".join(sections()) + "\n")
 
 
 def with_options(page: str) -> str:

@@ -17,6 +17,7 @@ from localnet.rpc.method_table import modules
 from localnet.rpc.methods import Method, OptionalReader
 from localnet.rpc.refused import F3_METHODS, F3_REASON, REASONS, UNDER_ETHEREUMS_RULES
 from tests.docs.json_rpc_examples import EXAMPLES, examples
+from tests.docs.page_shell import between
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "json-rpc.md"
 PEERS: Final = Path(__file__).resolve().parent / "json_rpc_peers"
@@ -152,8 +153,7 @@ def methods_text() -> str:
 
 def replaced(page: str) -> str:
     """Return the page with the generated methods."""
-    before, rest = page.split(BEGIN)
-    return before + BEGIN + "\n" + methods_text() + "\n" + END + rest.split(END)[1]
+    return between(page, BEGIN, END, "\n" + methods_text() + "\n")
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

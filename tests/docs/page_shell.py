@@ -56,6 +56,12 @@ class Ran(NamedTuple):
             assert self.expected in self.output, shown
 
 
+def between(page: str, begin: str, end: str, text: str) -> str:
+    """Return a page with `text` between two markers."""
+    before, rest = page.split(begin)
+    return before + begin + text + end + rest.split(end)[1]
+
+
 def files(page: str) -> dict[str, str]:
     """Return the files of a page by name."""
     found = ((_FILE.match(text), text) for _, text in _BLOCK.findall(page))

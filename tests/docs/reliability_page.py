@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.recorded import RECORDS, RunRecord, names_of_records
+from tests.docs.page_shell import between
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "reliability.md"
 BEGIN: Final = "<!-- the table: make reliability-page -->\n"
@@ -42,6 +43,7 @@ PROMISES: Final = {
     "soltests": "Public Solidity suites have forge's outcomes and gas.",
     "soltests-bugs": "Fuzzing finds planted bugs in at most forge's runs.",
     "fuzz-targets": "Bugs of public targets that fuzzing finds over time are counted beside forge's.",
+    "symbolic": "Symbolic tests have halmos' verdicts on its examples, in at most 1.5 times its processor time.",
     "mutation": "Mutation tests list exactly the gaps of a suite.",
     "offline-forks": "A fork that was read once needs no network.",
     "explorer-load": "The explorer's pages do not depend on the length of the chain.",
@@ -58,8 +60,7 @@ PROMISES: Final = {
 
 def replaced(page: str) -> str:
     """Return the page with the generated table."""
-    before, rest = page.split(BEGIN)
-    return before + BEGIN + "\n" + "\n".join(lines()) + "\n\n" + END + rest.split(END)[1]
+    return between(page, BEGIN, END, "\n" + "\n".join(lines()) + "\n\n")
 
 
 def lines() -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Final
 from fvm_hypervisor.bindings.actors.c_header import HEADER, NEWEST, OLDEST, description, header, members, prototype
 from hypervisor.exit_codes import ErrorNumber
 from runtimes.wasm.syscalls.table import STRUCTURES, Syscall
+from tests.docs.page_shell import between
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "syscalls.md"
 BEGIN: Final = "<!-- syscalls: make syscalls-page -->\n"
@@ -20,8 +21,7 @@ END: Final = "<!-- end of syscalls -->\n"
 
 def replaced(page: str) -> str:
     """Return the page with the generated tables."""
-    before, rest = page.split(BEGIN)
-    return before + BEGIN + "\n" + "\n".join(lines()) + "\n\n" + END + rest.split(END)[1]
+    return between(page, BEGIN, END, "\n" + "\n".join(lines()) + "\n\n")
 
 
 def lines() -> Iterator[str]:

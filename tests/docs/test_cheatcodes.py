@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING, name_of
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
-from tests.docs.cheatcodes_page import PAGE, replaced
+from tests.docs.cheatcodes_page import PAGE
 from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
 
 SELECTORS = Path(__file__).parent.parent / "fvm_hypervisor" / "soltest" / "cheatcodes" / "forge_selectors.txt"
@@ -16,11 +16,6 @@ FORGE = frozenset(map(bytes.fromhex, SELECTORS.read_text(encoding="utf-8").split
 
 It contains every function of the interface `Vm` of forge-std 1.16.1. tests/soltests compares by name.
 """
-
-
-def test_the_table_is_the_codes() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert replaced(text) == text, "run `make cheatcodes-page`"
 
 
 def test_forges_cheatcodes_are_implemented_or_listed_missing() -> None:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from fvm_hypervisor.cli.forge_options import ALIASES, UNSUPPORTED
 from fvm_hypervisor.soltest.foundry_keys import NOT_READ
 from tests.docs.forge_names import recorded
-from tests.docs.foundry_flags_page import ELSEWHERE, PAGE, own_options, reads, replaced
+from tests.docs.foundry_flags_page import ELSEWHERE, PAGE, own_options, reads
 
 TEXT = PAGE.read_text(encoding="utf-8")
 NAMES = recorded()
-
-
-@pytest.mark.slow
-def test_the_page_is_as_the_command_is() -> None:
-    assert replaced(TEXT) == TEXT, "run `make cli-page`"
 
 
 def test_each_option_and_key_of_forge_has_its_row() -> None:

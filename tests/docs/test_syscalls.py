@@ -10,7 +10,6 @@ from fvm_hypervisor.bindings.actors.c_header import HEADER, NEWEST, OLDEST, head
 from runtimes.wasm.abi import Revision
 from runtimes.wasm.module import FunctionType, parse_module
 from tests.compilers import C_FLAGS, needed_zig
-from tests.docs.syscalls_page import PAGE, replaced
 from tests.runtimes.wasm.guests import IMPORTS
 
 TEXT = HEADER.read_text(encoding="utf-8")
@@ -42,11 +41,6 @@ def letters(arguments: str) -> str:
 
 def declared(text: str) -> dict[str, str]:
     return {f"{module}.{name}": letters(arguments) for module, name, arguments in DECLARATION.findall(text)}
-
-
-def test_page_matches_syscall_table() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert replaced(text) == text, "run `make syscalls-page`"
 
 
 def test_header_matches_syscall_table() -> None:

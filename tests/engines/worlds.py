@@ -22,7 +22,6 @@ from hypervisor.events import StampedEvent
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
-from hypervisor.tracing import TraceEvent
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from runtimes.evm.engine import SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import EthereumExecutor, subcalls
@@ -34,6 +33,7 @@ from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from store.cid import cid_of
 from tests.differential.generator import SENDER
 from tests.engines.scenes import COINBASE, ETHEREUM, Batch, Call
+from tests.hypervisor.world import IgnoringTracer
 
 EPOCH: Final = ChainEpoch(1000)
 TIMESTAMP: Final = 1_700_000_123
@@ -69,13 +69,6 @@ class Outcome:
 
 def _shown(value: Any) -> str:
     return f"{value.hex() if isinstance(value, bytes) else value!s:.80}"
-
-
-class _Deaf:
-    """A tracer that ignores all events; with a tracer, engines run frame by frame."""
-
-    def event(self, event: TraceEvent, /) -> None:
-        """Ignore the event."""
 
 
 @dataclass
@@ -173,7 +166,7 @@ class EthereumMachine:
         install_alloc(self.machine, batch.accounts)
         self.machine.state_tree.flush()
         actors(self.machine)  # read once, not in every attempt
-        self.machine.tracer = _Deaf() if batch.framed else None
+        self.machine.tracer = IgnoringTracer() if batch.framed else None
         self._listener = None if batch.sees is None else _Listener(batch.sees, batch.frames)
         self.machine.interceptor = self._listener
 

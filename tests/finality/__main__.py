@@ -36,7 +36,7 @@ PLANTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
     "signature": lambda: patch(f"{F3}.chain.verify_aggregate"),
     "chain-rules": lambda: patch(f"{F3}.chain._check_chain"),
     "tree": lambda: patch(f"{F3}.signing._EMPTY", b"\1" * 32),
-    "shares": lambda: patch(f"{F3}.chain.scaled", lambda table: [entry.power for entry in table]),
+    "shares": lambda: patch(f"{F3}.chain.scaled_powers", lambda table: [entry.power for entry in table]),
     "next-table": lambda: patch(f"{F3}.chain.apply_deltas", _same),
     "delta-rules": lambda: patch(f"{F3}.power_table._changed", lambda entry, delta, name: _unchecked(entry, delta)),
 }

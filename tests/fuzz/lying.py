@@ -34,7 +34,7 @@ class ArbitraryLinkStore(MemoryStore):
         self._reads = 0
 
     def get(self, cid: Cid) -> bytes:
-        """Return the block; raises Enough after the limit."""
+        """Return the block; raises NodeLimitReached after the limit."""
         self._reads += 1
         if self._reads > MAX_READS:
             raise NodeLimitReached

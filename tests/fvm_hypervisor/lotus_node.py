@@ -6,11 +6,10 @@ our node, a message look-up names the tipset after that of the message, and a mi
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from hypervisor.types import ChainEpoch
@@ -19,7 +18,7 @@ from localnet.chain.externs import ChainExterns
 from localnet.ledger.records import NullRound, Tipset
 from store.blockstore import BlockNotFound
 from store.cid import Cid, parse_cid, show
-from tests.web_server import Handler, serving
+from tests.web_server import replying
 
 
 class LotusNode:
@@ -133,13 +132,6 @@ class LotusNode:
         return {"jsonrpc": "2.0", "id": request["id"], "error": error}
 
 
-@contextmanager
-def served(node: LotusNode) -> Iterator[str]:
-    """Serve the node and yield its URL."""
-
-    class Answering(Handler):
-        def do_POST(self) -> None:
-            self.answer(json.dumps(node.answer(json.loads(self.posted()))).encode())
-
-    with serving(Answering) as url:
-        yield url
+def served(node: LotusNode) -> AbstractContextManager[str]:
+    """Serve the node; the context's value is its URL."""
+    return replying(node.answer)

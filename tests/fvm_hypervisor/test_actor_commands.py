@@ -142,7 +142,7 @@ def test_a_running_node_is_called_by_its_url(hypervisor: Command) -> None:
             assert json_output("actor", "call", "f07", "Name", "--rpc", url)["answer"] == "DataCap"
             for arguments, status, words in (
                 ([*common, "Withdraw", "[1]", "--account", 1], 1, "only the owner withdraws"),
-                ([*common, "Withdraw", "[1]", "--account", 1, "--dry-run"], 1, "Withdraw exits with 18: "),
+                ([*common, "Withdraw", "[1]", "--account", 1, "--dry-run"], 1, "Withdraw exited with 18: "),
                 ([jar.address, "Nothing", "--rpc", url], 2, "the interface has no method 'Nothing'"),
                 ([jar.address, "7", "[1]", "--rpc", url], 2, "the interface has no method 7: pass its parameters in"),
                 ([jar.address, "7", "0x1", "--rpc", url], 2, "are not CBOR in hex"),

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.bindings.contracts import module
-from fvm_hypervisor.cli.main import app
 from hypervisor.errors import InvalidInput
+from tests.command import run as run_command
 
 HERE = Path(__file__).resolve().parent / "typed"
 PROJECT = HERE.parent.parent.parent
@@ -157,9 +156,7 @@ def test_uncallable_abi_entries_are_omitted() -> None:
 @pytest.mark.slow
 def test_the_command_writes_and_checks(tmp_path: Path) -> None:
     def run(*options: str) -> Any:
-        return CliRunner().invoke(
-            app, ["bindings", str(HERE / "Market.json"), "--out", str(tmp_path / "made"), *options]
-        )
+        return run_command("bindings", str(HERE / "Market.json"), "--out", str(tmp_path / "made"), *options)
 
     assert run("--check").exit_code == 1
     assert not (tmp_path / "made").exists()
@@ -172,7 +169,7 @@ def test_the_command_writes_and_checks(tmp_path: Path) -> None:
 
 def test_the_command_finds_contracts_by_name(tmp_path: Path) -> None:
     out = Path(__file__).resolve().parent.parent / "localnet" / "projects" / "foundry" / "out"
-    done = CliRunner().invoke(app, ["bindings", "Vault", "--artifacts", str(out), "--out", str(tmp_path)])
+    done = run_command("bindings", "Vault", "--artifacts", str(out), "--out", str(tmp_path))
     assert done.exit_code == 0
     assert "class Vault(TypedContract):" in (tmp_path / "vault.py").read_text(encoding="utf-8")
 
@@ -180,7 +177,7 @@ def test_the_command_finds_contracts_by_name(tmp_path: Path) -> None:
 def test_bindings_command_reports_unreadable_artifacts(tmp_path: Path) -> None:
     (tmp_path / "torn.json").write_text("{")
     for artifact, words in (("torn.json", "is not valid JSON"), ("absent.json", "cannot be read")):
-        done = CliRunner().invoke(app, ["bindings", str(tmp_path / artifact)])
+        done = run_command("bindings", str(tmp_path / artifact))
         assert (done.exit_code, words in done.stderr) == (2, True)
 
 

@@ -55,7 +55,7 @@ def test_contracts_are_created_through_native_eam(shown: Json) -> None:
 
 
 def test_each_side_emits_an_event(shown: Json) -> None:
-    events = step(shown, "events_of_both")["facts"]["events"]
+    events = step(shown, "events_of_both_sides")["facts"]["events"]
     assert {(event["side"], event["event"]) for event in events} >= {("native", "incremented"), ("evm", "Deposited")}
 
 

@@ -76,5 +76,7 @@ def test_files_that_were_overwritten_or_removed_are_named(monkeypatch: pytest.Mo
     monkeypatch.setattr(installation, "distribution", lambda _: SimpleNamespace(files=recorded))
     monkeypatch.setattr(installation, "_misplaced", lambda name, home: None)
     localnet, bridge = sorted(installation.damaged_packages(tmp_path), reverse=True)
-    assert localnet.startswith("the package 'localnet' has another file localnet/module.py than was installed")
-    assert bridge.startswith("the package 'bridge' lacks the file bridge/module.py")
+    assert localnet.startswith(
+        "the package 'localnet' has a file that differs from the installed one, localnet/module.py"
+    )
+    assert bridge.startswith("the package 'bridge' has no file bridge/module.py")

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import typer.main
-from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
 from localnet import Network
 from store.cid import cid_of, show
 from store.transfer import write_blocks
+from tests.command import run as run_command
 from tests.fvm_hypervisor.test_node import run
 from tests.patience import slowness
 from tests.prepared import HYPERVISOR
@@ -103,6 +103,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "step": [[HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
     "test": [
         ["absent"], ["--root", "absent"], ["--fork-url", "nowhere"], ["--nothing"], ["--symbolic-lengths", "many"],
+        ["--symbolic-loop", "65537"], ["--symbolic-paths", "1000001"],
         ["--symbolic", "--debug"], ["--symbolic", "--rules", "filecoin"], ["--write-tests", "found"],
         ["--mutate", "--debug"], ["--mutate", "absent.sol"], ["--mutation-jobs", "2"],
         ["--mutate", "--mutate-contract", "("],
@@ -184,7 +185,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_usage_error_exits_with_2_and_message(command: str, arguments: list[str]) -> None:
-    done = CliRunner().invoke(app, [*command.split(), *arguments])
+    done = run_command(*command.split(), *arguments)
     assert (done.exit_code, done.stdout) == (2, ""), done.output
     assert done.stderr
 
@@ -202,14 +203,14 @@ def test_usage_error_exits_with_2_and_message(command: str, arguments: list[str]
     ids=lambda arguments: arguments[0],
 )
 def test_valid_command_that_fails_exits_with_1(arguments: list[str]) -> None:
-    done = CliRunner().invoke(app, [*arguments, "--rpc", NOBODY])
+    done = run_command(*arguments, "--rpc", NOBODY)
     assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (1, True), done.output
 
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("arguments", [["node", "--port", "0"], ["replay", "--from", "3"]], ids=lambda given: given[0])
 def test_a_node_to_fork_that_does_not_answer_was_typed_wrongly(arguments: list[str]) -> None:
-    done = CliRunner().invoke(app, [*arguments, "--fork-url", NOBODY])
+    done = run_command(*arguments, "--fork-url", NOBODY)
     assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (2, True), done.output
 
 
@@ -251,7 +252,7 @@ def test_ctrl_c_ends_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch) -
         raise KeyboardInterrupt
 
     monkeypatch.setattr("localnet.addresses.filecoin_address", interrupted)
-    done = CliRunner().invoke(app, ["balance", SOMEBODY])
+    done = run_command("balance", SOMEBODY)
     assert (done.exit_code, done.output) == (130, "")
 
 

@@ -203,7 +203,7 @@ def test_missing_epoch_or_message_is_one_error_and_no_file(made: Made, tmp_path:
     found = run("extract", "1", "--state", empty / "none", "--out", out)
     assert (found.exit_code, "there is no folder" in found.stderr) == (2, True)
     found = run("extract", "1", "--state", made.folder, "--out", tmp_path / "no" / "file.json")
-    assert (found.exit_code, f"there is no folder {tmp_path / 'no'}" in found.stderr) == (2, True)
+    assert (found.exit_code, f"the folder {tmp_path / 'no'} for the vector file.json" in found.stderr) == (2, True)
     assert list(tmp_path.glob("*.json*")) == []
 
 

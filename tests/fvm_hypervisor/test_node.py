@@ -51,6 +51,12 @@ def running(ready: Path, *arguments: str, files: int | None = None) -> Iterator[
         process.communicate(timeout=START)
 
 
+def terminated(process: Program) -> tuple[str, str]:
+    """Terminate a node and return its output and errors."""
+    process.terminate()
+    return process.communicate(timeout=START)
+
+
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command that ends by itself."""
     return prepared.run(*arguments, timeout=START)
@@ -119,8 +125,7 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
         assert behind.returncode == 0, behind.stderr
         for expected in (r"^wasm f02 reward AwardBlockReward\(miner=f00, ", r"^wasm f03 cron EpochTick\(\)"):
             assert re.search(expected, behind.stdout, re.MULTILINE), behind.stdout
-        process.terminate()
-        assert process.communicate(timeout=START)[0] == ""
+        assert terminated(process)[0] == ""
     with running(tmp_path / "ready", "--state", str(state)) as (url, process):
         assert ask(url, "eth_getTransactionReceipt", sent) == receipt
         beside = run("trace", sent, "--state", state)  # a folder that a node has open is read, not written
@@ -132,12 +137,11 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
         )
         data = "0xead710c4" + f"{32:064x}{2:064x}" + "6869".ljust(64, "0")  # greet("hi")
         call = ask(url, "eth_sendTransaction", {"from": ALICE, "to": receipt["contractAddress"], "data": data})
-        process.terminate()
-        told = process.communicate(timeout=START)[0].splitlines()[-1]
+        told = terminated(process)[0].splitlines()[-1]
         assert told.startswith(f"block 2  {call}  {ALICE} -> {receipt['contractAddress']}  ok  gas ")
     other = run("node", "--state", state, "--network", "nv27")
     assert other.returncode == 2
-    assert other.stderr.startswith("error: the folder's state is of network version 29")
+    assert other.stderr.startswith("error: the folder's state has network version 29")
     assert run("trace", "1", "--state", state).stdout == behind.stdout
     assert run("trace", message, "--state", state).stdout == shown.stdout
     unknown = run("trace", NO_MESSAGE, "--state", state)
@@ -200,8 +204,7 @@ def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
             connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
         assert ask(url, "eth_chainId") == "0x1df5e76"
-        process.terminate()
-        assert process.communicate(timeout=START) == ("", "")
+        assert terminated(process) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -209,13 +212,13 @@ def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
     [
         (["--bundle", "absent.car"], 2, "bundle absent.car cannot be read"),
         (["--network", "newest"], 2, "'newest' is not a network version"),
-        (["--network", "optimism"], 2, "--rules ethereum has Ethereum's rules"),
+        (["--network", "optimism"], 2, "use --rules ethereum"),
         (["--network", "nv99"], 2, "nv99 is not known"),
         (["--upgrade", "nv28"], 2, "'nv28' is not an upgrade: expected nv29@1000"),
         (["--upgrade", "nv28@1="], 2, "'nv28@1=' is not an upgrade"),
         (["--swa", "0x12"], 2, "0x12"),
         (["--ramp", "-1"], 2, "-1 epochs cannot be the ramp of streams: expected a whole number, 0 to 2^62 - 1"),
-        (["--network", "nv28", "--timelock", "5"], 2, "come with network version nv29, this network is of nv28"),
+        (["--network", "nv28", "--timelock", "5"], 2, "need network version nv29, this network has nv28"),
         (["--network", "nv28", "--upgrade", "nv29@9", "--sra", "f04242"], 2, "no actor has the address f04242"),
         (["--upgrade", "nv28@soon"], 2, "'nv28@soon' is not an upgrade"),
         (["--upgrade", "28@5"], 2, "nv28 is not an upgrade of nv29"),

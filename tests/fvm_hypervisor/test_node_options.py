@@ -14,16 +14,15 @@ from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.anvil_options import UNSUPPORTED
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.node import allow_open_files
 from fvm_hypervisor.cli.rpc_client import ask
 from hypervisor.network_versions import NETWORK_VERSIONS
 from localnet.fork.node_client import NodeClient, NodeError
+from tests.command import run as run_command
 from tests.conftest import data_file
-from tests.fvm_hypervisor.test_node import ALICE, START, run, running
+from tests.fvm_hypervisor.test_node import ALICE, START, run, running, terminated
 from tests.localnet.test_artifacts import PROJECT
 from tests.localnet.test_console import VAULT, line_of
 from tests.localnet.test_precompiles import ANSWERS, INVERTS, PLACE, module
@@ -45,8 +44,7 @@ def test_node_options_set_accounts_chain_id_and_genesis(tmp_path: Path) -> None:
         assert ask(url, "eth_getBalance", OTHER_ADDRESS, "latest") == hex(55 * 10**17)
         assert ask(url, "eth_chainId") == "0x7a69"
         assert ask(url, "eth_getCode", MULTICALL3, "latest") == "0x"
-        process.terminate()
-        output = process.communicate(timeout=START)[0]
+        output = terminated(process)[0]
     assert f"Mnemonic:        {OTHER_WORDS}" in output
     assert "0x9858EfFD232B4033E47d90003D41EC34EcaEda94 (5.5 FIL)" in output
 
@@ -110,8 +108,7 @@ def test_node_prints_network_version_upgrades_and_actors(tmp_path: Path) -> None
     bundle = str(data_file("bundles/v18-testing-fake-proofs.car"))
     options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
     with running(tmp_path / "ready", *options) as (_, process):
-        process.terminate()
-        output = process.communicate(timeout=START)[0]
+        output = terminated(process)[0]
     for line in (
         "Version:         nv27",
         "Upgrade:         nv28 after epoch 50",
@@ -126,8 +123,7 @@ def test_node_warns_of_upgrade_leaving_mismatched_actors(tmp_path: Path) -> None
     bundle = str(data_file("bundles/v17-testing-fake-proofs.car"))
     options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
     with running(tmp_path / "ready", *options) as (_, process):
-        process.terminate()
-        output = process.communicate(timeout=START)[0]
+        output = terminated(process)[0]
     assert [line for line in output.splitlines() if line.startswith("Warning:")] == [
         "Warning:         nv28 runs actors v18 on the network, not v17: use --upgrade nv28@50=v18-testing-fake-proofs"
     ]
@@ -141,7 +137,7 @@ def test_node_streams_match_options(tmp_path: Path) -> None:
     for options, later in ((asked, 0), ([*asked[2:], "--swa", ALICE, "--network", "nv28", "--upgrade", "nv29@2"], 4)):
         with running(tmp_path / "ready", *options) as (url, process):
             if later:
-                assert streams(url) == "none: the whole reward is the miners'"
+                assert streams(url) == "none: miners receive the whole reward"
                 ask(url, "anvil_mine", hex(later))
             # By hand: 5 % at the first epoch, half a per cent more with each; the head's is what is told.
             epoch, begin = int(ask(url, "eth_blockNumber"), 16), 3 if later else 1
@@ -151,8 +147,7 @@ def test_node_streams_match_options(tmp_path: Path) -> None:
                 rf"1: {100 - share:.4g} % to miners, 2: {share:.4g} % to 1 recipient \(writer f0\d+\)", found
             )
             assert found.endswith(", timelock 5 epochs")
-            process.terminate()
-            process.communicate(timeout=START)
+            terminated(process)
 
 
 def streams(url: str) -> str:
@@ -170,8 +165,7 @@ def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
         sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
         assert ask(url, "eth_getTransactionReceipt", sent)["gasUsed"] == "0x5208"
         assert ask(url, "eth_chainId") == "0x7a69"
-        process.terminate()
-        output = process.communicate(timeout=START)[0]
+        output = terminated(process)[0]
     assert "Rules:           ethereum Prague" in output
     refused = run("node", "--state", chain, "--rules", "filecoin")
     assert refused.returncode
@@ -194,8 +188,7 @@ def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path, rules: str) 
     with running(tmp_path / "ready", "--rules", rules, "--dump-state", str(file), "--silent") as (url, process):
         ask(url, "anvil_setBalance", OTHER_ADDRESS, "0x7")
         assert not file.exists()
-        process.terminate()
-        assert process.communicate(timeout=START) == ("", "")
+        assert terminated(process) == ("", "")
     with running(tmp_path / "ready", "--rules", rules, "--load-state", str(file)) as (url, _):
         assert ask(url, "eth_getBalance", OTHER_ADDRESS, "latest") == "0x7"
 
@@ -209,8 +202,7 @@ def test_non_loopback_node_signs_only_with_unlock(tmp_path: Path) -> None:
         for method, parameters in (("eth_sendTransaction", [transaction]), ("eth_sign", [ALICE, "0x00"])):
             with pytest.raises(NodeError, match="signs for no account: start it with --unlock"):
                 ask(here, method, *parameters)
-        process.terminate()
-        assert "signs for no account (use --unlock to sign)" in process.communicate(timeout=START)[0]
+        assert "signs for no account (use --unlock to sign)" in terminated(process)[0]
     with running(tmp_path / "ready", "--host", "0.0.0.0", "--unlock", "--silent") as (url, _):
         assert len(ask(url.replace("0.0.0.0", "127.0.0.1"), "eth_accounts")) == 10
 
@@ -289,8 +281,7 @@ def test_a_failure_is_printed_with_names_and_the_line(tmp_path: Path) -> None:
         ask(url, "eth_sendTransaction", request | {"gas": hex(10**9)})
         with pytest.raises(NodeError, match="revert"):
             ask(url, "eth_sendTransaction", request)
-        process.terminate()
-        output, errors = process.communicate(timeout=START)
+        output, errors = terminated(process)
     assert errors == ""
     for begin in ("block 2  0x", "estimate  0x"):
         told = output[output.index(f"\n{begin}") :]
@@ -327,8 +318,7 @@ def test_node_at_open_file_limit_refuses_clients_quietly(tmp_path: Path) -> None
         begun = monotonic()
         assert ask(url, "eth_chainId") == "0x1df5e76"
         assert monotonic() - begun < 5 * slowness()
-        process.terminate()
-        assert process.communicate(timeout=START)[1] == ""
+        assert terminated(process)[1] == ""
     assert refused
 
 
@@ -373,7 +363,7 @@ def _heard(client: socket.socket) -> bytes:
         (["--chain-id", "0"], 2, "0 cannot be a chain id"),
         (["--host", "300.1.1.1"], 2, "of 300.1.1.1 cannot be used"),
         (["--load-state", "absent"], 2, "the state absent cannot be read: No such file or directory"),
-        (["--load-state", __file__], 2, "this is not a state that a network has dumped"),
+        (["--load-state", __file__], 2, "the file is not a state dump of a network"),
         (["--fork-epoch", "5"], 2, "needs a node: pass --fork-url"),
         (["--fork-chain-id", "5"], 2, "--fork-chain-id 5 is the chain ID of a forked network: pass --fork-url too"),
         (["--fork-url", "http://127.0.0.1:9", "--fork-chain-id", "0"], 2, "0 cannot be a chain id"),
@@ -448,8 +438,8 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
             "10,000,000,000; omit the option, or choose the rules 'ethereum'",
         ),
         (["--disable-block-gas-limit"], "a block gas limit is an option of Ethereum's rules"),
-        (["--gas-limit", "1", "--disable-block-gas-limit"], "exclude each other"),
-        (["--no-cors", "--allow-origin", "*"], "--no-cors and --allow-origin * exclude each other"),
+        (["--gas-limit", "1", "--disable-block-gas-limit"], "cannot be used together"),
+        (["--no-cors", "--allow-origin", "*"], "--no-cors and --allow-origin * cannot be used together"),
         (["--derivation-path", "m/x"], "'m/x' is "),
         (["-s", "1"], "-s is an option of anvil that this node does not have: with --state"),
         (["-j", "2"], "-j is an option of anvil that this node does not have: --parallel sets"),
@@ -465,7 +455,7 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
     ],
 )
 def test_an_option_that_cannot_be_is_one_sentence_and_status_2(options: list[str], words: str) -> None:
-    done = CliRunner().invoke(app, ["node", "--port", "0", *options])
+    done = run_command("node", "--port", "0", *options)
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.output
     assert words in done.stderr
 
@@ -482,7 +472,7 @@ def test_every_anvil_option_is_supported_or_listed_as_missing() -> None:
         --disable-code-size-limit --disable-min-priority-fee --enable-tx-gas-limit --gas-limit --gas-price
         --auto-impersonate --disable-console-log --disable-default-create2-deployer --disable-pool-balance-checks
         --memory-limit --print-traces --steps-tracing --celo --network"""
-    known = set(re.findall(r"--[a-z0-9-]+", CliRunner().invoke(app, ["node", "--help"], env={"COLUMNS": "200"}).output))
+    known = set(re.findall(r"--[a-z0-9-]+", run_command("node", "--help", env={"COLUMNS": "200"}).output))
     assert set(anvil.split()) <= known | set(UNSUPPORTED)
     assert not known & set(UNSUPPORTED)
 
@@ -517,5 +507,5 @@ def test_a_precompile_that_cannot_be_had_ends_the_node(tmp_path: Path) -> None:
         (str(tmp_path / "gone.toml"), "gone.toml cannot be read"),
         (str(tmp_path / "mine.toml"), "precompiles.adder is missing address and wasm"),
     ):
-        found = CliRunner().invoke(app, ["node", "--precompile", given, "--port", "0"])
+        found = run_command("node", "--precompile", given, "--port", "0")
         assert (found.exit_code, words in found.stderr) == (2, True), found.stderr

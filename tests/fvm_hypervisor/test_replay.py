@@ -76,7 +76,10 @@ def test_parallel_replay_matches_serial_and_reports_conflicts(tmp_path: Path) ->
     actor = told["conflicts"][0]["actor"]
     assert told["conflicts"][0] == {"message": 1, "actor": actor, "fields": ["state"], "slots": ["0x0"]}
     shown = run("replay", tmp_path, "--parallel", 2).stdout.splitlines()
-    assert shown[-3:-1] == ["2: of 10 messages 0 taken over, 5 executed again", f"  {actor} slot 0x0  .x.x.x.x.x"]
+    assert shown[-3:-1] == [
+        "2: of 10 messages 0 taken from workers, 5 executed again",
+        f"  {actor} slot 0x0  .x.x.x.x.x",
+    ]
     refused = run("replay", tmp_path, "--parallel", 257)
     assert refused.exit_code == 2
 

@@ -12,7 +12,7 @@ from fvm_hypervisor.cli.trace_client import request_trace
 from localnet import Network
 from localnet.fork.node_client import NodeError
 from localnet.traces.trace_report import explain_trace
-from tests.web_server import Handler, serving
+from tests.web_server import replying
 
 HASH = "0x" + "11" * 32
 Answering = Callable[[Any], str]
@@ -23,12 +23,7 @@ def node() -> Iterator[Answering]:
     """Return `node(answer)`, which serves this response to every request and returns the URL."""
     answers: list[Any] = []
 
-    class Answering(Handler):
-        def do_POST(self) -> None:
-            self.posted()
-            self.answer(json.dumps({"jsonrpc": "2.0", "id": 1, "result": answers[-1]}).encode())
-
-    with serving(Answering) as url:
+    with replying(lambda _: {"jsonrpc": "2.0", "id": 1, "result": answers[-1]}) as url:
 
         def answering(answer: Any) -> str:
             answers.append(answer)

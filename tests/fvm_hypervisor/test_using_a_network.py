@@ -14,14 +14,14 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.explorer.application import explorer
 from localnet import Network
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
 from store.keccak import keccak
+from tests.command import run as run_command
 from tests.localnet.test_artifacts import PROJECT
 
 ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
@@ -45,7 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(url: str, *arguments: str, given: str = "") -> Result:
-    return CliRunner().invoke(app, arguments, env={"ETH_RPC_URL": url}, input=given)
+    return run_command(*arguments, env={"ETH_RPC_URL": url}, input=given)
 
 
 def printed(url: str, *arguments: str) -> str:
@@ -277,9 +277,9 @@ def test_custom_errors_of_constructor_and_callee_are_named(url: str, project: Pa
         "abi": [{"type": "error", "name": "Refused", "inputs": [{"name": "", "type": "uint8"}]}],
         "bytecode": "0x63" + keccak(b"Refused(uint8)")[:4].hex() + "60e01b600052600760045260246000fd",
     }
-    (project / "Refusing.json").write_text(json.dumps(refusing))
-    assert run(url, "deploy", "Refusing.json").stderr.endswith(": Refused(7)\n")
-    failed = run(url, "deploy", "Refusing.json", "--gas-limit", "500000000")
+    (project / "ErrorReportingGroup.json").write_text(json.dumps(refusing))
+    assert run(url, "deploy", "ErrorReportingGroup.json").stderr.endswith(": Refused(7)\n")
+    failed = run(url, "deploy", "ErrorReportingGroup.json", "--gas-limit", "500000000")
     assert "Refused(7)" in failed.stderr
 
 

@@ -28,7 +28,7 @@ def test_the_option_selects_the_extension_with_digest_checks(monkeypatch: pytest
 
 
 def test_the_option_and_parallel_execution_exclude_each_other(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="--verify-proofs and --parallel 2 exclude each other"):
+    with pytest.raises(InvalidInput, match="--verify-proofs and --parallel 2 cannot be used together"):
         proof_verifier(tmp_path, 2)
 
 

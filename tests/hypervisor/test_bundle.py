@@ -117,7 +117,7 @@ def test_a_root_that_is_no_manifest_is_refused_in_words(root: Any, words: str) -
 @pytest.mark.parametrize("name", ["system", "evm", "ethaccount"])
 def test_missing_code_is_named(name: str) -> None:
     modules = {other: module for other, module in MODULES.items() if other != name}
-    with pytest.raises(BundleError, match=f"lacks the code of {name} "):
+    with pytest.raises(BundleError, match=f"has no code for {name} "):
         Bundle.from_car(car(modules=modules), "bundle x.car")
 
 

@@ -55,7 +55,7 @@ def test_unwritable_output_file_is_refused_before_the_work(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     for sound in (None, Path("new.csv"), tmp_path / "new.csv"):
         check_output(sound, "the table")
-    with pytest.raises(InvalidInput, match=r"there is no folder no to write the table costs\.csv to: create it"):
+    with pytest.raises(InvalidInput, match=r"the folder no for the table costs\.csv does not exist: create it"):
         check_output(Path("no/costs.csv"), "the table")
     with pytest.raises(InvalidInput, match=r"the table .* is a folder: pass a file"):
         check_output(tmp_path, "the table")

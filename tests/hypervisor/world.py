@@ -33,7 +33,7 @@ from hypervisor.proofs import ProofVerifier
 from hypervisor.registry import Registry
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.state_tree import ActorState, StateTree
-from hypervisor.tracing import GasCharged, Recorder, Tracer
+from hypervisor.tracing import GasCharged, Recorder, TraceEvent, Tracer
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount
 from store.blockstore import Store
 from store.buffered import BufferedStore
@@ -95,6 +95,13 @@ class ScriptedRuntime:
     ) -> None:
         if any(module.startswith(b"bad") for module in modules.values()):
             raise InvalidModule("the module starts with 'bad'")
+
+
+class IgnoringTracer:
+    """A tracer that ignores all events; with a tracer, EVM engines run frame by frame."""
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Ignore the event."""
 
 
 @dataclass

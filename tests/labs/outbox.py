@@ -39,11 +39,10 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from localnet.rules.parts import ImplicitResult
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
 from tests.labs.random_programs import RandomPrograms, Shown
-from tests.labs.worlds import LabNetwork, make_lab_network
+from tests.labs.worlds import LabNetwork, NoBlocks, make_lab_network
 
 EXAMPLE: Final = PROJECT / "examples" / "lab-async"
 STAGES: Final = ("kept every invariant", "posted a message", "had one delivered", "had one in both runtimes")
@@ -138,24 +137,10 @@ class Program:
         )  # fmt: skip
 
 
-class _NoBlocks:
-    """Block production without reward and cron."""
-
-    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None: ...
-    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
-        return ()
-
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
-        return ()
-
-    def next_base_fee(self, version: Any, base_fee: int, gas_used: int, bids: Any) -> TokenAmount:
-        return TokenAmount(base_fee)
-
-
 def play(seed: int) -> Play:
     """Run one program."""
     program, played = Program(seed), Play(seed)
-    machine, blocks = program.world.machine, OutboxBlocks(_NoBlocks())
+    machine, blocks = program.world.machine, OutboxBlocks(NoBlocks())
     machine.restore(program.world.start)
     money = _money(machine, program.world)
     balances = _balances(machine, program.world)

@@ -32,13 +32,13 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
-from localnet.rules.parts import ImplicitResult
 from store.car import read_car, write_car
 from store.cid import Cid
 from store.codec import decode_strict, encode
 from store.walk import blocks_below, reachable
 from tests.labs.random_programs import RandomPrograms, Shown
 from tests.labs.rent_ledger import PERIOD, RATE, Ledger, world
+from tests.labs.worlds import NoBlocks
 
 STAGES: Final = ("kept every invariant", "had rent paid", "had an actor archived", "had one resurrected")
 KEEP, FORWARD, COUNT = map(MethodNumber, (2, 3, 4))
@@ -286,20 +286,6 @@ class Program:
                 self.find("blocks: an archived state is still reachable")
 
 
-class _NoBlocks:
-    """Block production without reward and cron."""
-
-    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None: ...
-    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
-        return ()
-
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
-        return ()
-
-    def next_base_fee(self, version: Any, base_fee: int, gas_used: int, bids: Any) -> TokenAmount:
-        return TokenAmount(base_fee)
-
-
 def car(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> bytes:
     """Return a CAR."""
     file = BytesIO()
@@ -310,7 +296,7 @@ def car(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> bytes:
 def play(seed: int) -> Play:
     """Run one program."""
     program = Program(seed)
-    machine, blocks, played = program.machine, RentBlocks(_NoBlocks()), program.played
+    machine, blocks, played = program.machine, RentBlocks(NoBlocks()), program.played
     machine.restore(program.world.start)
     machine.advance(epoch=ChainEpoch(program.epoch), base_fee=TokenAmount(100))
     program.ledger = Ledger(program.world)

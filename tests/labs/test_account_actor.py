@@ -178,7 +178,7 @@ class TestAuthorizations:
     def test_empty_oversized_and_repeated_lists_are_refused(self, stage: ActorStage) -> None:
         """Source: apply_and_call_duplicates.rs and apply_and_call_tuple_cap_boundary.rs."""
         good = stage.authorize(stage.bob, NOTES)
-        assert "without authorizations" in stage.refused()
+        assert "needs at least one authorization" in stage.refused()
         assert "65 authorizations: at most 64" in stage.refused(*[good] * 65)
         assert "repeats an account" in stage.refused(good, stage.authorize(stage.bob, OTHER, 1))
         assert "repeats an account" in stage.refused(*[good] * 64)

@@ -356,7 +356,7 @@ class TestHostileMessages:
 
     def test_empty_or_oversized_list_exits_with_16(self, fip: Stage) -> None:
         good = fip.authorize(fip.bob, NOTES)
-        for count, words in ((0, "without authorizations"), (65, "65 authorizations: at most 64")):
+        for count, words in ((0, "needs at least one authorization"), (65, "65 authorizations: at most 64")):
             result = fip.message(ApplyAndCallParams((good,) * count, OTHER, 0, b"").encode())
             assert result.exit_code == 16
             assert words in result.message
@@ -476,7 +476,7 @@ class TestNode:
     def test_invalid_authorization_transaction_is_rejected(self, fip: Stage) -> None:
         network, good = fip.network, fip.authorize(fip.bob, NOTES)
         for raw, words in (
-            (signed(network), "without authorizations"),
+            (signed(network), "needs at least one authorization"),
             (signed(network, *[good] * 65), "65 authorizations: at most 64"),
             (signed(network, good, to=None), "cannot create a contract"),
             (signed(network, good._replace(chain_id=1 << 64)), "64 bits and 8 bits"),

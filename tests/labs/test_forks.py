@@ -21,9 +21,9 @@ from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.scripts.plan import _machine
 from hypervisor.address import Address
-from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
+from hypervisor.names import FILECOIN
 from hypervisor.types import METHOD_SEND, ActorID, TokenAmount
 from localnet import Network
 from localnet.fork.forking import ForkSource, find_fork_point

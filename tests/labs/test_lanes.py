@@ -96,7 +96,7 @@ def test_users_cannot_fill_the_places_of_others(monkeypatch: pytest.MonkeyPatch)
         users = network.accounts[1:]
         for number in range(10):
             network.submit_unsigned(_transfer(users[number % 9].native, number // 9))
-        with pytest.raises(TransactionRefused, match="10 transactions are waiting"):
+        with pytest.raises(TransactionRefused, match="10 transactions are pending"):
             network.submit_unsigned(_transfer(users[8].native, 2))
         owner = network.machine.actor(miner.owner.native)
         assert owner is not None
@@ -113,7 +113,7 @@ def test_users_cannot_fill_the_places_of_others(monkeypatch: pytest.MonkeyPatch)
         )  # fmt: skip
         network.submit_unsigned(to_system)  # in the place of a user's message, whose own is free again
         network.submit_unsigned(_transfer(users[8].native, 1))
-        with pytest.raises(TransactionRefused, match="txpool is full: 1 transactions are waiting"):
+        with pytest.raises(TransactionRefused, match="txpool is full: 1 transactions are pending"):
             network.submit_unsigned(replace(to_system, from_=users[1].native, nonce=0))
         assert len(network.mempool) == 12
 

@@ -49,7 +49,7 @@ from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch
 from localnet import Network
 from localnet.errors import CallFailed
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
-from localnet.state.inspection import NothingAtPath, StateInspector
+from localnet.state.inspection import PathNotFound, StateInspector
 from store.cid import DAG_CBOR, RAW, cid_of, show
 from store.codec import decode_strict, encode
 from store.transfer import export_car
@@ -259,9 +259,9 @@ def test_state_too_large_for_proof_is_kept_on_archival(stage: Stage) -> None:
         (PAY, [Address.id(ActorID(999_999)).to_bytes()], 17, "there is no actor"),
         (PAY, [b"\x00"], 16, "the actor's address"),
         (PAY, [b"\x09" * 21], 16, "the actor's address"),
-        (PAY, [b""], 16, "pays no rent: contracts and users' native actors do"),
-        (PAY, [Address.id(ActorID(1)).to_bytes()], 16, "f01 pays no rent"),
-        (PAY, [Address.id(RENT).to_bytes()], 16, "f021 pays no rent"),
+        (PAY, [b""], 16, "is exempt from rent: only contracts and users' native actors pay"),
+        (PAY, [Address.id(ActorID(1)).to_bytes()], 16, "f01 is exempt from rent"),
+        (PAY, [Address.id(RENT).to_bytes()], 16, "f021 is exempt from rent"),
         (PAY, [], 21, "expected a list of 1"),
         (PAY, [b"", b""], 21, "expected a list of 1"),
         (OPT_OUT, [], 26, "method 3 does not accept value"),
@@ -356,7 +356,7 @@ def test_inspect_reports_archived_actor(stage: Stage) -> None:
     assert shown["archived"] == str(gone)
     assert inspector.look(f"{actor}/state")["archived_since"] == gone.since
     assert inspector.look(f"{actor}/state/root") == show(gone.root)
-    with pytest.raises(NothingAtPath, match=rf"{actor} is archived since epoch {gone.since}, root bafy"):
+    with pytest.raises(PathNotFound, match=rf"{actor} is archived since epoch {gone.since}, root bafy"):
         inspector.look(f"{actor}/state/contract_state/0")
 
 
@@ -543,7 +543,7 @@ def test_a_state_that_lacks_a_block_is_fatal(stage: Stage) -> None:
     assert stage.by_tenant(PAY, b"") == 0
     missing = cid_of(b"nothing has this block", DAG_CBOR)
     stage.machine.state_tree.set_actor(stage.tenant, stage.state(stage.tenant).with_head(missing))
-    with pytest.raises(Fatal, match=f"the state of f0{stage.tenant} cannot be walked over: .* is not in the store"):
+    with pytest.raises(Fatal, match=f"the state of f0{stage.tenant} cannot be read: .* is not in the store"):
         collect(stage.machine)
 
 
@@ -554,19 +554,19 @@ NESTED = b"\x81" * 300 + b"\x00"
 @pytest.mark.parametrize(
     ("method", "params", "exit_code", "said"),
     [
-        (PAY, encode([0] * 600_000), 16, "parameters of 600005 bytes: at most 512"),
-        (LOOK, encode([bytes(509)]), 16, "parameters of 513 bytes: at most 512"),
-        (OPT_OUT, bytes(513), 16, "parameters of 513 bytes: at most 512"),
-        (RESURRECT, encode([b"", bytes(62_204)]), 16, "parameters of 62209 bytes: at most 62208"),
+        (PAY, encode([0] * 600_000), 16, "600005 bytes of parameters, at most 512"),
+        (LOOK, encode([bytes(509)]), 16, "513 bytes of parameters, at most 512"),
+        (OPT_OUT, bytes(513), 16, "513 bytes of parameters, at most 512"),
+        (RESURRECT, encode([b"", bytes(62_204)]), 16, "62209 bytes of parameters, at most 62208"),
         (RESURRECT, encode([b"", bytes(62_203)]), 20, "is not archived"),
         (PAY, NESTED, 21, "field 1 begins with 0x81: expected an unsigned integer or a byte string"),
         (PAY, b"\x81\x5f" + b"\x40" * 300 + b"\xff", 21, "field 1 begins with 0x5f"),
-        (PAY, b"\x81", 21, "field 1 is not there"),
+        (PAY, b"\x81", 21, "field 1 is missing"),
         (PAY, b"\x81\x58\x01\x00", 21, "not in canonical form"),
         (PAY, b"\x81\x42\x00", 21, "not in canonical form"),
         (PAY, b"\x81\x41\x00\x00", 21, "not in canonical form"),
         (PAY, encode([7]), 21, "a field that is not bytes"),
-        (INVOKE_EVM, invoke_params(bytes(70_000)), 16, "calldata with parameters of 70005 bytes: at most 62208"),
+        (INVOKE_EVM, invoke_params(bytes(70_000)), 16, "calldata: 70005 bytes of parameters, at most 62208"),
         (INVOKE_EVM, invoke_params(rent_actor.METHODS[PAY].selector + bytes(600)), 16, "at most 512"),
         (
             INVOKE_EVM,

@@ -40,7 +40,7 @@ def test_a_deposit_that_does_not_arrive_stays_where_it_is() -> None:
         stage.next_epoch(GRACE)  # now it is archived, and what it has goes to its own balance
         stage.machine.interceptor = Lost()
         assert stage.by_tenant(OPT_OUT) == ExitCode.USR_ILLEGAL_STATE
-        with pytest.raises(Fatal, match=f"5 attoFIL do not reach f0{stage.tenant}, which exits with 7"):
+        with pytest.raises(Fatal, match=f"the transfer of 5 attoFIL to f0{stage.tenant} failed with exit code 7"):
             collect(stage.machine)
         stage.machine.interceptor = None
         assert stage.tenancy() == before

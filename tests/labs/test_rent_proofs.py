@@ -42,8 +42,8 @@ class TestProofs:
     @pytest.mark.parametrize(
         ("root", "blocks", "said"),
         [
-            (other[0], [other], "the proof is of the root"),
-            (other[0], blocks, "the proof is of the root"),
+            (other[0], [other], "the proof has the root"),
+            (other[0], blocks, "the proof has the root"),
             (root, [other], "block 1 of the proof is"),
             (root, [], "the proof ends after 0 blocks"),
             (root, blocks[:1], "the proof ends after 1 blocks"),
@@ -75,7 +75,7 @@ class TestProofs:
     def test_two_roots_and_version_2_are_refused(self) -> None:
         file = BytesIO()
         write_car(file, [self.root, self.other[0]], self.blocks)
-        with pytest.raises(ProofRefused, match="the proof is of the root"):
+        with pytest.raises(ProofRefused, match="the proof has the root"):
             proven_blocks(self.root, file.getvalue())
 
     @pytest.mark.parametrize("chunk", [1, 50, 4_000])

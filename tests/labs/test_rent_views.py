@@ -104,7 +104,7 @@ def test_an_archived_contract_runs_in_no_accounts_name() -> None:
         sender, count = network.accounts[0], contract.interface.encode_call("count")
         transaction = Transaction(
             SET_CODE, network.chain_id, network.nonce(sender), owner.address, 0, count, 500_000_000,
-            2 * network.base_fee + network.usual_premium, network.usual_premium,
+            2 * network.base_fee + network.default_premium, network.default_premium,
             authorizations=(owner.sign_authorization(contract.address, 0, network.chain_id),),
         )  # fmt: skip
         assert network.receipt(network.submit(sender.sign(transaction).raw())).succeeded

@@ -20,7 +20,7 @@ from hypervisor.message import Message
 from hypervisor.parallel import Parallel
 from hypervisor.types import METHOD_SEND, Gas, TokenAmount
 from localnet import Network
-from localnet.chain.side_by_side import SideBySide
+from localnet.chain.parallel_candidates import ParallelCandidates
 from localnet.state.contract_state import storage_of
 from localnet.state.controls import set_code
 from tests.localnet.conftest import START
@@ -35,7 +35,7 @@ NOTES = EthAddress(bytes([0xA0] * 20))
 def shared(network: Network) -> Parallel:
     """Make two workers execute each block of a network."""
     parallel = Parallel(3, adaptive=False, takes_part=False)
-    network.chain.start_block = partial(SideBySide.start, parallel)
+    network.chain.start_block = partial(ParallelCandidates.start, parallel)
     return parallel
 
 

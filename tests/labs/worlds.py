@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bridge.abi import ContractInterface
 from bridge.addresses import to_filecoin
+from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.types import ActorID, TokenAmount
 from localnet import Network
+from localnet.rules.parts import ImplicitResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,20 @@ class LabNetwork:
     def actors(self) -> tuple[ActorID, ...]:
         """All four actors."""
         return (*self.contracts, *self.natives)
+
+
+class NoBlocks:
+    """Block production without reward and cron."""
+
+    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None: ...
+    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
+        return ()
+
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
+        return ()
+
+    def next_base_fee(self, version: Any, base_fee: int, gas_used: int, bids: Any) -> TokenAmount:
+        return TokenAmount(base_fee)
 
 
 def make_lab_network(rules: str, artifact: Path, module: Path, funds: int) -> LabNetwork:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -24,6 +25,17 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def network_fixture(make: Callable[[], Network], scope: Literal["function", "module"] = "function") -> Any:
+    """Return a fixture that opens a network and closes it after the test, or after the module."""
+
+    @pytest.fixture(scope=scope)
+    def opened() -> Iterator[Network]:
+        with make() as network:
+            yield network
+
+    return opened
 
 
 @pytest.fixture(scope="session")

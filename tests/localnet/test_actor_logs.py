@@ -13,7 +13,7 @@ from hypervisor.tracing import MAX_LOGGED, CallStarted, CallTrees, DebugLog
 from hypervisor.types import ActorID
 from localnet import NativeActor, Network
 from localnet.traces.trace import trace
-from tests.fvm_hypervisor.test_node import START, running
+from tests.fvm_hypervisor.test_node import running, terminated
 from tests.runtimes.wasm.guests import data, guest
 
 SCHEMA = "type State any\ntype GreetParams unit representation null\ntype GreetReturn unit representation null\n"
@@ -119,6 +119,5 @@ def test_a_node_prints_them(module: Path, tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--state", str(tmp_path / "chain"), "--actor-logs") as (url, process):
         found = call_actor(url, str(actor.address), "Greet", None, 0, 0, False, module.with_suffix(".ipldsch"))
         assert found["answer"] is None
-        process.terminate()
-        output = process.communicate(timeout=START)[0]
+        output = terminated(process)[0]
     assert f"f0{number} greeter: hello" in output

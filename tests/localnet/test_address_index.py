@@ -80,7 +80,7 @@ def test_address_index_matches_full_chain_scan_after_reverts(network: Network, a
             search = TipsetSearch(index, addresses, (message_key(address),))
             assert [height for height in named(search) if height in expected] == expected
             assert search.ended
-            upwards = [tipset.height for tipset in TipsetSearch(index, addresses, (message_key(address),)).forth(0)]
+            upwards = [tipset.height for tipset in TipsetSearch(index, addresses, (message_key(address),)).forward(0)]
             assert [height for height in upwards if height in expected] == expected[::-1]
 
 

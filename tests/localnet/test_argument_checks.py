@@ -14,7 +14,8 @@ from hypervisor.errors import InvalidInput
 from hypervisor.network_versions import NETWORK_VERSIONS
 from hypervisor.stream_settings import DEVELOPMENT
 from localnet import Network, stream_settings
-from localnet.chain.retention import Housekeeper
+from localnet.accounts import accounts
+from localnet.chain.retention import FolderCollector
 from localnet.ledger.genesis import GenesisOptions
 from tests.localnet.conftest import ARTIFACTS, Clock
 
@@ -131,9 +132,9 @@ def test_a_collection_keeps_a_number_of_states(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", clock=Clock()) as network:
         for wrong in (1.5, "7", 1 << 255):
             with pytest.raises(InvalidInput, match=r"expected a whole number, 2\^63 - 1 or less"):
-                Housekeeper(network).collect(0.1, wrong)  # type: ignore[arg-type]  # what this is about
-        housekeeper = Housekeeper(network)
-        while (phase := housekeeper.collect(10.0, (1 << 63) - 1).phase) != "done":
+                FolderCollector(network).collect(0.1, wrong)  # type: ignore[arg-type]  # what this is about
+        folder_collector = FolderCollector(network)
+        while (phase := folder_collector.collect(10.0, (1 << 63) - 1).phase) != "done":
             assert phase in ("mark", "sweep", "compact")
 
 
@@ -148,3 +149,41 @@ def test_our_own_actors_are_not_started_where_they_cannot_run(number: int) -> No
 def test_our_own_actors_run_on_the_oldest_version_that_is_theirs() -> None:
     with Network(network=21, clock=Clock()) as network:
         assert network.deploy(COUNTER).call("number") == 0
+
+
+@pytest.mark.parametrize(("setting", "value", "expected"), [
+    ("rules", 5, "expected 'filecoin', 'ethereum' or 'lab:NAME'"),
+    ("hardfork", 3, "expected the name of a hardfork"),
+    ("mnemonic", None.__class__, "expected the words of a mnemonic"),
+    ("derivation_path", b"m/0", "expected a BIP-32 path"),
+    ("bundle", 5, "expected a Bundle or the path of its CAR file"),
+    ("network", 2.5, "expected a network version"),
+    ("overlay", [], "expected an Overlay or the path of its file"),
+    ("genesis", {}, "expected GenesisOptions"),
+    ("upgrades", [29], "expected a mapping of epochs to network versions"),
+    ("streams", 1, "expected StreamSettings"),
+    ("clock", 5, "expected a function"),
+    ("precompiles", 5, "expected a list of precompiles"),
+    ("precompiles", "name", r"expected a list, \['name'\]"),
+    ("fork", "http://127.0.0.1:1", r"Network\.fork\(url\) forks the network of a node"),
+    ("deferred", "no", "expected True or False"),
+    ("path", 5, "expected a path or ':memory:'"),
+    ("settings", {}, "expected NetworkSettings"),
+])  # fmt: skip
+def test_settings_of_a_wrong_type_are_refused(setting: str, value: Any, expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
+        Network(**{setting: value})
+
+
+@pytest.mark.parametrize(("delegate", "nonce", "chain_id", "expected"), [
+    (bytes(19), 0, 1, "has 20 bytes, not 19"),
+    ("0x" + "00" * 20, 0, 1, "expected bytes"),
+    (bytes(20), 1 << 64, 1, r"expected a whole number, 0 to 2\^64 - 1"),
+    (bytes(20), 0, -1, "expected a whole number"),
+])  # fmt: skip
+def test_an_authorization_is_signed_only_if_it_can_be_encoded(
+    delegate: Any, nonce: int, chain_id: int, expected: str
+) -> None:
+    """EIP-7702: `chain_id < 2**256`, `nonce < 2**64`, `len(address) == 20`."""
+    with pytest.raises(InvalidInput, match=expected):
+        accounts()[0].sign_authorization(delegate, nonce, chain_id)

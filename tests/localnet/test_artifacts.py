@@ -191,7 +191,7 @@ def test_invalid_artifact_is_omitted(content: bytes, tmp_path: Path) -> None:
 
 
 def test_links_large_files_and_deep_folders_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.contracts.artifacts.MAX_FILE_BYTES", 5_000)
+    monkeypatch.setattr("localnet.contracts.artifacts.MAX_ARTIFACT_BYTES", 5_000)
     monkeypatch.setattr("localnet.contracts.artifacts.MAX_FILES", 20)
     out = tmp_path / "out"
     out.mkdir()

@@ -274,7 +274,7 @@ class TestWaiting:
         hashes = [network.submit(_transfer(network, nonce)) for nonce in range(3)]
         assert network.block_number == height
         assert (network.nonce(sender), network.pending_nonce(sender.delegated)) == (0, 3)
-        with pytest.raises(UnknownTransaction, match="waits for a block"):
+        with pytest.raises(UnknownTransaction, match="is pending"):
             network.receipt(hashes[0])
         network.mine()
         assert network.head.transactions == tuple(hashes)
@@ -282,7 +282,7 @@ class TestWaiting:
 
     def test_send_reports_pending_transaction(self, network: Network) -> None:
         network.automine = False
-        with pytest.raises(UnknownTransaction, match="waits for a block"):
+        with pytest.raises(UnknownTransaction, match="is pending"):
             network.send(network.accounts[1], 5)
         (waiting,) = network.mempool
         network.mine()
@@ -456,7 +456,7 @@ class TestFolders:
 
     def test_a_folder_of_another_network_version_is_refused(self, tmp_path: Path) -> None:
         Network(tmp_path / "chain", network=27).close()
-        with pytest.raises(InvalidInput, match="is of network version 27, not 28: omit the network version"):
+        with pytest.raises(InvalidInput, match="has network version 27, not 28: omit the network version"):
             Network(tmp_path / "chain", network=28)
         for version in (None, 27):
             with Network(tmp_path / "chain", network=version) as network:

@@ -10,7 +10,7 @@ import pytest
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.chain_snapshot import begin_from, network_of, read_chain_snapshot
-from localnet.chain.retention import Housekeeper
+from localnet.chain.retention import FolderCollector
 from localnet.ledger.genesis import GenesisOptions
 from store.blockstore import put_object
 from store.car import read_car, write_car
@@ -69,8 +69,8 @@ def test_a_network_begins_with_the_state_of_a_snapshot(made: Any, tmp_path: Path
     with Network(tmp_path / "chain", clock=Clock()) as again:
         assert again.contract(counter, COUNTER).call("number") == 2
         again.mine(2)
-        housekeeper = Housekeeper(again)
-        while (turn := housekeeper.collect(1, 1)).done is None:
+        folder_collector = FolderCollector(again)
+        while (turn := folder_collector.collect(1, 1)).done is None:
             pass
         assert turn.done.dropped > 0
         assert again.contract(counter, COUNTER).send("increment").succeeded
@@ -136,7 +136,7 @@ def test_blocks_of_different_tipsets_are_no_head(made: Any) -> None:
         store.put_many(read_car(file))
     other = decode(store.get(head))
     other[7] += 1
-    with pytest.raises(InvalidInput, match="of different tipsets"):
+    with pytest.raises(InvalidInput, match="belong to different tipsets"):
         read_chain_snapshot(store, [head, put_object(store, other)])
 
 

@@ -14,7 +14,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
 from localnet.chain import conflicts
-from localnet.chain.conflicts import conflict_records, picture
+from localnet.chain.conflicts import conflict_lines, conflict_records
 from tests.parallel.blocks import COUNT, stage
 from tests.parallel.test_blocks import called, payment
 
@@ -43,7 +43,7 @@ def test_conflicting_slots_of_two_messages_are_reported() -> None:
         "executed_again": 1,
         "conflicts": [{"message": 1, "actor": f"f0{contract}", "fields": ["state"], "slots": ["0x3"]}],
     }
-    assert [*picture(found, 2)] == [f"f0{contract} slot 0x3  .x"]
+    assert [*conflict_lines(found, 2)] == [f"f0{contract} slot 0x3  .x"]
 
 
 def test_each_state_of_a_contract_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,13 +85,13 @@ def test_a_balance_has_no_slots() -> None:
 
 def test_conflict_chart_has_line_per_actor_and_wraps() -> None:
     met = [{"message": 3, "actor": "f0100", "fields": ["balance"]}, {"message": 101, "address": "f1abc"}]
-    assert [*picture({"conflicts": met}, 104)] == [
+    assert [*conflict_lines({"conflicts": met}, 104)] == [
         f"f0100 balance  {'...x' + '.' * 96}",
         "               ....",
         f"f1abc          {'.' * 100}",
         "               .x..",
     ]
-    assert [*picture({"conflicts": []}, 10)] == []
+    assert [*conflict_lines({"conflicts": []}, 10)] == []
 
 
 def test_picture_row_lists_fields_common_to_actor_conflicts() -> None:
@@ -103,7 +103,7 @@ def test_picture_row_lists_fields_common_to_actor_conflicts() -> None:
         {"message": 4, "actor": "f0101", "fields": ["nonce", "balance"]},
         {"message": 0, "address": "f410fsomebody"},
     ]
-    assert [*picture({"conflicts": conflicts}, 5)] == [
+    assert [*conflict_lines({"conflicts": conflicts}, 5)] == [
         "f0100 slot 0x0        .x.xx",
         "f0101 balance, nonce  ..x.x",
         "f410fsomebody         x....",

@@ -244,7 +244,7 @@ class TestStateFiles:
         with Network(bundle=Bundle.embedded("supply-share"), clock=Clock()) as other:
             packed = other.dump_state()
         before = network.head
-        with pytest.raises(InvalidInput, match="of other built-in actors"):
+        with pytest.raises(InvalidInput, match="the state has the built-in actors"):
             network.load_state(packed)
         assert network.head == before
 

@@ -30,7 +30,7 @@ class ReorgRecorder:
         assert next(tipsets).height > head.height
         self.heads.append(head.height)
 
-    def waits(self, candidate: Candidate) -> None:
+    def accepted(self, candidate: Candidate) -> None:
         """Ignore the block."""
 
 
@@ -40,7 +40,7 @@ def _go_back(network: Network) -> None:
 
 ACTIONS: dict[str, Callable[[Network], object]] = {
     "going back": _go_back,
-    "reverting": lambda network: network.revert(len(network.remembered)),
+    "reverting": lambda network: network.revert(len(network.snapshot_tipsets)),
     "a balance": lambda network: network.set_balance(network.accounts[1], 5),
     "a nonce": lambda network: network.set_nonce(network.accounts[1], 50),
     "code": lambda network: network.set_code(b"\x77" * 20, b"\xfe"),
@@ -55,7 +55,7 @@ def _facts(network: Network) -> tuple[Any, ...]:
     """Return the facts that a failed commit must restore."""
     chain, machine = network.chain, network.machine
     return (
-        chain.head, chain.index.head, chain.record, chain.producer, network.remembered, network.base_fee,
+        chain.head, chain.index.head, chain.record, chain.producer, network.snapshot_tipsets, network.base_fee,
         machine.root, machine.context, machine.store.pending,
         network.balance(network.accounts[1]), network.nonce(network.accounts[1]), network.nonce(network.accounts[0]),
     )  # fmt: skip

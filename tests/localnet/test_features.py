@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from hypervisor.types import INIT_ACTOR
 from localnet import Network
 from store.cid import RAW, cid_of
 from store.codec import decode, encode, link
+from tests.localnet.conftest import network_fixture
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.wasm.guests import data, guest, wasm
 
@@ -45,10 +45,7 @@ UPGRADING = """(module
 """An actor that upgrades itself to the code CID in its parameters."""
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(overlay=with_features(["m2-native", "upgrade-actor"])) as opened:
-        yield opened
+network = network_fixture(lambda: Network(overlay=with_features(["m2-native", "upgrade-actor"])))
 
 
 def constant_actor(text: bytes) -> bytes:

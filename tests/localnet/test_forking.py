@@ -30,7 +30,7 @@ from store.cid import RAW, Cid, cid_of, show
 from store.remote import RemoteHashMismatch, RemoteStore, RemoteUnavailable
 from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, refusal
 from tests.localnet.test_node_client import constant_server
 
 COUNTER = ARTIFACTS / "Counter.json"
@@ -196,9 +196,8 @@ def test_fork_folder_reopens_without_its_origin_network(tmp_path: Path) -> None:
         receipt = network.receipt(network.block(network.block_number - 1).transactions[0])
         assert len(receipt.trace.calls) == 1
         # nobody has touched this one before, and nobody is there to ask
-        with pytest.raises(Failed, match="is not stored here, and no node answers at") as failed:
+        with refusal(-32000, "is not stored here, and no node answers at"):
             Client(Node(network))("Filecoin.ChainReadObj", {"/": show(cid_of(b"never read", RAW))})
-        assert failed.value.code == -32000
         with pytest.raises((StoreError, NodeError)) as missing:
             network.machine.base.get(cid_of(b"never read", RAW))
         assert isinstance(missing.value, RemoteUnavailable)

@@ -11,7 +11,7 @@ import pytest
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
-from hypervisor.context import FILECOIN
+from hypervisor.names import FILECOIN
 from localnet import Network
 from localnet.contracts.contract import Contract
 from store.remote import RemoteHashMismatch

@@ -11,7 +11,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID
 from localnet import Network
-from localnet.state.inspection import NothingAtPath, StateInspector
+from localnet.state.inspection import PathNotFound, StateInspector
 from store.blockstore import put_object
 from store.cid import RAW, cid_of, show
 from tests.conftest import bundle_file
@@ -75,7 +75,7 @@ def test_a_contracts_slot_is_a_step(inspector: StateInspector, network: Network)
     assert inspector.look(f"{path}/contract_state/0") == inspector.look(f"{path}/contract_state/0x00") == "0x2a"
     assert inspector.look(f"{path}/contract_state") == {"0x" + "00" * 32: "0x2a"}
     assert inspector.look(f"{path}/nonce") == 1
-    with pytest.raises(NothingAtPath, match="there is no entry 1"):
+    with pytest.raises(PathNotFound, match="there is no entry 1"):
         inspector.look(f"{path}/contract_state/1")
 
 
@@ -90,7 +90,7 @@ def test_a_contracts_slot_is_a_step(inspector: StateInspector, network: Network)
     ],
 )
 def test_path_to_missing_value_reports_where_it_ends(inspector: StateInspector, path: str, words: str) -> None:
-    with pytest.raises(NothingAtPath, match=words):
+    with pytest.raises(PathNotFound, match=words):
         inspector.look(path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,14 @@ from hypervisor.machine import CreationFailed
 from localnet import CallFailed, NativeActor, Network, TransactionFailed
 from store.cid import RAW, cid_of
 from tests.conftest import bundle_file
+from tests.localnet.conftest import network_fixture
 
 TEMPLATE = Path(__file__).parents[2] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar"
 MODULE, SCHEMA = TEMPLATE / "tip_jar.wasm", TEMPLATE / "interface.ipldsch"
 FIL = 10**18
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network() as network:
-        yield network
+network = network_fixture(lambda: Network())
 
 
 @pytest.fixture

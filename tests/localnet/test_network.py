@@ -111,7 +111,7 @@ def test_running_out_of_gas_is_a_failure_with_a_receipt(either: Network) -> None
     with pytest.raises(TransactionFailed, match="SYS_OUT_OF_GAS") as failed:
         either.send(counter, 0, data, gas_limit=1_500_000)
     assert failed.value.receipt.gas_used == 1_500_000
-    assert "out of gas: " in either.receipt(failed.value.receipt.hash).words
+    assert "out of gas: " in either.receipt(failed.value.receipt.hash).error_message
     assert counter.call("number") == 0
 
 

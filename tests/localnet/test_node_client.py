@@ -84,7 +84,7 @@ def constant_server(status: int, body: bytes) -> Iterator[str]:
             r'answered 403 Forbidden: \{"error": "refused: use --allow-host"\}$',
         ),
         (403, b"go away", "answered 403 Forbidden: go away$"),
-        (429, b"", r"answered 429 Too Many Requests: and no more$"),
+        (429, b"", r"answered 429 Too Many Requests: without a body$"),
         (200, b"hello", "no node answers at"),
         (200, b"[" * 5_000 + b"]" * 5_000, "no node answers at"),
         (200, b"[1]", "returned a response that is not JSON-RPC"),
@@ -219,7 +219,7 @@ def refusing_server(
     """Refuse requests with these responses in turn, then respond with 7."""
     left = iter(refusals)
 
-    class Refusing(Handler):
+    class ErrorReportingGroup(Handler):
         def do_POST(self) -> None:
             seen.append((monotonic(), self.headers))
             self.posted()
@@ -235,7 +235,7 @@ def refusing_server(
             self.end_headers()
             self.wfile.write(body)
 
-    with serving(Refusing) as url:
+    with serving(ErrorReportingGroup) as url:
         yield url
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,18 +11,16 @@ from bridge.printed_address import PrintedAddress
 from hypervisor.argument_checks import whole_number
 from hypervisor.printed import WIDTH, PrintedAmount, PrintedCid
 from localnet import Artifact, CallFailed, GenesisOptions, Network
-from localnet.state.inspection import NothingAtPath
+from localnet.state.inspection import PathNotFound
 from store.cid import Cid
 from store.codec import link
 from tests.hypervisor.test_markup import Page
+from tests.localnet.conftest import network_fixture
 
 ARTIFACT = "examples/solidity/artifacts/DataCapName.json"
 
 
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with Network() as opened:
-        yield opened
+network = network_fixture(lambda: Network(), scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +119,7 @@ def test_a_state_is_cut_with_a_word_how_to_see_the_whole(network: Network) -> No
     assert "5 entries are shown, and more are there" in words
     assert "`hypervisor inspect DIR --limit N`" in words
     assert network.inspect("f07")["type"] == "datacap"
-    with pytest.raises(NothingAtPath, match="there is no actor f0999999"):
+    with pytest.raises(PathNotFound, match="there is no actor f0999999"):
         network.inspect("f0999999")
 
 

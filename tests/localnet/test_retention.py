@@ -9,7 +9,7 @@ import pytest
 
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.chain.retention import Housekeeper, Turn, chain_roots, forget_states
+from localnet.chain.retention import CollectionProgress, FolderCollector, chain_roots, forget_states
 from localnet.ledger.index import ChainIndex
 from store.blockstore import BlockNotFound, StoreFull, get_object
 from store.codec import unlink
@@ -150,9 +150,9 @@ def test_a_folder_without_a_chain_names_no_roots_of_its_own(tmp_path: Path) -> N
 # --- beside a network that goes on ------------------------------------------------------------------------------------
 
 
-def finished(housekeeper: Housekeeper, states: int | None = None) -> CollectionResult:
+def finished(folder_collector: FolderCollector, states: int | None = None) -> CollectionResult:
     """Run a collection in the smallest steps."""
-    while (turn := housekeeper.collect(0, states)).done is None:
+    while (turn := folder_collector.collect(0, states)).done is None:
         pass
     return turn.done
 
@@ -160,9 +160,9 @@ def finished(housekeeper: Housekeeper, states: int | None = None) -> CollectionR
 @pytest.mark.slow
 def test_a_network_collects_its_own_folder_between_its_blocks(folder: Path) -> None:
     with Network(folder) as network:
-        housekeeper = Housekeeper(network)
+        folder_collector = FolderCollector(network)
         turns = 0
-        while (turn := housekeeper.collect(0, 2)).done is None:
+        while (turn := folder_collector.collect(0, 2)).done is None:
             network.send(network.accounts[2].address, value=FIL)
             turns += 1
         assert turns > 2
@@ -180,7 +180,7 @@ def test_a_snapshot_keeps_its_own_state_alone(folder: Path) -> None:
     with Network(folder) as network:
         snapshot = network.snapshot()
         network.mine(5)
-        finished(Housekeeper(network), 1)
+        finished(FolderCollector(network), 1)
         assert network.chain.index.retained == 10
         with pytest.raises(InvalidInput, match="block 5 was collected"):
             network.go_back(network.block(5))
@@ -192,23 +192,23 @@ def test_a_snapshot_keeps_its_own_state_alone(folder: Path) -> None:
         network.mine(5)
         network.go_back(network.block(5))
         network.mine(6)
-        finished(Housekeeper(network), 1)
+        finished(FolderCollector(network), 1)
         assert network.chain.index.retained == network.block_number == 11
 
 
 def test_retention_collects_by_itself_once_it_is_worth_it(folder: Path) -> None:
     with Network(folder) as network:
-        housekeeper = Housekeeper(network, 16)
-        assert housekeeper.turn(0) is None
+        folder_collector = FolderCollector(network, 16)
+        assert folder_collector.turn(0) is None
         network.mine(1)
-        assert housekeeper.turn(0) is None
+        assert folder_collector.turn(0) is None
         network.mine(1)
-        turn: Turn | None = housekeeper.turn(0)
+        turn: CollectionProgress | None = folder_collector.turn(0)
         while turn is not None and turn.done is None:
-            turn = housekeeper.turn(0)
+            turn = folder_collector.turn(0)
         assert turn is not None
-        assert housekeeper.turn(0) is None
-        assert Housekeeper(network).turn(0) is None
+        assert folder_collector.turn(0) is None
+        assert FolderCollector(network).turn(0) is None
 
 
 @pytest.mark.slow
@@ -222,17 +222,17 @@ def test_network_continues_during_folder_compaction(folder: Path, monkeypatch: p
 
     monkeypatch.setattr(RocksStore, "compact", held)
     with Network(folder) as network:
-        housekeeper = Housekeeper(network)
-        while (turn := housekeeper.collect(0, 2)).phase != "compact":
+        folder_collector = FolderCollector(network)
+        while (turn := folder_collector.collect(0, 2)).phase != "compact":
             assert turn.done is None
         assert network.send(network.accounts[1].address, value=FIL).succeeded
-        assert housekeeper.collect(0, 2) == turn
-        assert housekeeper.turn(0) is None
+        assert folder_collector.collect(0, 2) == turn
+        assert folder_collector.turn(0) is None
         may_end.set()
-        done = finished(housekeeper, 2)
+        done = finished(folder_collector, 2)
         assert (done.kept, done.dropped) == (turn.kept, turn.dropped)
         assert done.dropped > 0
-        assert finished(housekeeper, 2).dropped > 0  # of the block that was made meanwhile
+        assert finished(folder_collector, 2).dropped > 0  # of the block that was made meanwhile
 
 
 def test_compaction_failure_is_raised_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,20 +240,20 @@ def test_compaction_failure_is_raised_once(folder: Path, monkeypatch: pytest.Mon
         raise StoreFull("no room")
 
     with Network(folder) as network:
-        housekeeper = Housekeeper(network)
+        folder_collector = FolderCollector(network)
         with monkeypatch.context() as patched:
             patched.setattr(RocksStore, "compact", full)
             with pytest.raises(StoreFull, match="no room"):
-                finished(housekeeper)
-        finished(housekeeper)
+                finished(folder_collector)
+        finished(folder_collector)
 
 
 def test_automatic_retention_does_not_wait_for_compaction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RocksStore, "compact", lambda _: pytest.fail("it compacts"))
     with Network(folder) as network:
-        housekeeper = Housekeeper(network, 2)
+        folder_collector = FolderCollector(network, 2)
         network.mine(4)
-        while (turn := housekeeper.turn(0)) is not None and turn.done is None:
+        while (turn := folder_collector.turn(0)) is not None and turn.done is None:
             pass
         assert turn is not None
         assert turn.done is not None
@@ -264,22 +264,22 @@ def test_automatic_retention_does_not_wait_for_compaction(folder: Path, monkeypa
 def test_collection_starts_after_proportional_chain_growth(tmp_path: Path) -> None:
     with Network(tmp_path) as network:
         network.mine(80)
-        housekeeper = Housekeeper(network, 1)
+        folder_collector = FolderCollector(network, 1)
         network.mine(10)
-        assert housekeeper.turn(0) is None
+        assert folder_collector.turn(0) is None
         network.mine(2)  # 92, of which an eighth are 11.5
-        turn = housekeeper.turn(0)
+        turn = folder_collector.turn(0)
         assert turn is not None
         while turn is not None and turn.done is None:
             network.mine(1)
-            turn = housekeeper.turn(0)
+            turn = folder_collector.turn(0)
         assert network.chain.index.retained >= 91
 
 
 def test_a_folder_can_be_left_while_it_gives_space_back(folder: Path) -> None:
     network = Network(folder)
-    housekeeper = Housekeeper(network)
-    while housekeeper.collect(0, 2).phase != "compact":
+    folder_collector = FolderCollector(network)
+    while folder_collector.collect(0, 2).phase != "compact":
         pass
     network.close()
     with Network(folder) as again:
@@ -290,7 +290,7 @@ def test_a_folder_under_ethereums_rules_can_be_collected(tmp_path: Path) -> None
     with Network(tmp_path, rules="ethereum") as network:
         for _ in range(3):
             network.send(network.accounts[1].address, value=1)
-        assert finished(Housekeeper(network), 1).dropped > 0
+        assert finished(FolderCollector(network), 1).dropped > 0
         balance = network.balance(network.accounts[1])
     with Network(tmp_path) as again:
         assert again.balance(again.accounts[1]) == balance
@@ -298,6 +298,6 @@ def test_a_folder_under_ethereums_rules_can_be_collected(tmp_path: Path) -> None
 
 def test_only_a_folder_of_its_own_has_garbage(folder: Path) -> None:
     with Network() as network, pytest.raises(InvalidInput, match="needs a network in a folder that is not a fork"):
-        Housekeeper(network)
+        FolderCollector(network)
     with Network(folder) as network, pytest.raises(InvalidInput, match="retained states is 0"):
-        Housekeeper(network, 0)
+        FolderCollector(network, 0)

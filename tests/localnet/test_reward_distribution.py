@@ -15,7 +15,7 @@ from hypervisor.migration_nv29 import DENOM
 from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ActorID, MethodNumber, TokenAmount
 from localnet import Network
-from localnet.rpc.filecoin_v2 import MethodsOfV2
+from localnet.rpc.filecoin_v2 import V2MethodTable
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node
 from localnet.traces.reward_distribution import AwardTracer, DistributionUnknown, StreamReward, award_distribution
@@ -148,7 +148,7 @@ def test_only_direct_transfers_that_succeed_are_payments() -> None:
 
 def v2(network: Network) -> Client:
     client = Client(Node(network))
-    client._dispatcher = client._dispatcher.with_methods(MethodsOfV2(MethodTable()))
+    client._dispatcher = client._dispatcher.with_methods(V2MethodTable(MethodTable()))
     return client
 
 

@@ -18,7 +18,7 @@ from localnet.ledger.records import Tipset
 from localnet.rpc.errors import RpcError
 from localnet.rpc.filecoin_chain import chain_read_obj
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.node_view import NodeView, WentBack
+from localnet.rpc.node_view import NodeView, ReorganisedDuringQuery
 from store.blockstore import BlockNotFound
 from store.bounded import BoundedStore
 from store.cid import cid_of
@@ -239,7 +239,7 @@ def test_query_with_dropped_state_is_to_be_retried() -> None:
             settle(network)
             return reader.network.machine.base.get(reader.network.head.state)
 
-        with pytest.raises(WentBack) as raised:
+        with pytest.raises(ReorganisedDuringQuery) as raised:
             view.run(read_what_goes)
         assert isinstance(raised.value.__cause__, BlockNotFound)
         node.published = network.chain.point()
@@ -259,7 +259,7 @@ def test_questions_are_answered_while_the_chain_lets_states_go() -> None:
             while not ended.is_set():
                 try:
                     answers.append(view.run(lambda reader: reader.network.machine.balance(target)))
-                except WentBack:  # a node asks again
+                except ReorganisedDuringQuery:  # a node asks again
                     continue
                 except Exception as error:
                     failed.append(error)

@@ -21,7 +21,7 @@ from hypervisor.stream_settings import StreamSettings
 from hypervisor.types import INIT_ACTOR, MARKET_ACTOR, REWARD_ACTOR, ActorID
 from localnet import Network, stream_settings
 from localnet.accounts import accounts
-from localnet.chain.streams import streams_in_words, weight_at
+from localnet.chain.streams import describe_streams, weight_at
 from localnet.ledger.upgrades import UpgradePlan
 from store.blockstore import get_object
 from store.codec import encode, unlink
@@ -157,8 +157,8 @@ def test_a_folder_is_not_opened_with_other_streams(tmp_path: Path, asked: Stream
         (28, None, {5: (29, "own-supply-share")}, None, "has actors v18"),
         (27, None, {5: (28, "own-v19")}, None, "actors v19, which read the states that nv29 will write"),
         (28, "own-v19", {}, None, "actors v19, which read the states that nv29 will write: use older .* of nv28"),
-        (28, None, {}, QUICK, "come with network version nv29, this network is of nv28: plan an upgrade to it"),
-        (27, None, {5: 28}, QUICK, "come with network version nv29, this network is of nv27"),
+        (28, None, {}, QUICK, "need network version nv29, this network has nv28: plan an upgrade to it"),
+        (27, None, {5: 28}, QUICK, "need network version nv29, this network has nv27"),
         (29, "own-v19", {}, stream_settings(sra="f04242"), "no actor has the address f04242 of the writer"),
     ],
 )  # fmt: skip
@@ -171,7 +171,7 @@ def test_chain_stopping_upgrade_plan_is_rejected(
 
 def test_an_upgrade_that_brings_no_streams_takes_none() -> None:
     with Network(network=27, clock=Clock()) as network:
-        with pytest.raises(InvalidInput, match="come with network version nv29, this network is of nv27"):
+        with pytest.raises(InvalidInput, match="need network version nv29, this network has nv27"):
             network.upgrade(28, streams=QUICK)
         assert network.version == 27
         assert network.upgrade(28).height == 1
@@ -182,7 +182,9 @@ def test_planned_upgrade_keeps_bundle_of_its_plan(tmp_path: Path) -> None:
     """The folder is reopened after a rebuild of the own bundle, with a plan that names no bundle."""
     older = stand_in(Bundle.embedded("v19"))
     Network(tmp_path, network=28, upgrades={3: (29, older)}, clock=Clock()).close()
-    with pytest.raises(InvalidInput, match="nv29 at epoch 3 is planned with other built-in actors than are asked for"):
+    with pytest.raises(
+        InvalidInput, match="nv29 at epoch 3 is planned with built-in actors other than the requested ones"
+    ):
         Network(tmp_path, upgrades={3: (29, "own-v19")}, clock=Clock())
     with Network(tmp_path, upgrades={3: 29}, clock=Clock()) as network:
         network.mine(4)
@@ -209,7 +211,7 @@ def test_streams_of_planned_upgrade_may_be_omitted_on_reopen(tmp_path: Path) -> 
 
 def test_streams_of_a_plan_that_has_the_networks_own_are_refused(tmp_path: Path) -> None:
     Network(tmp_path, network=28, upgrades={3: 29}, clock=Clock()).close()
-    with pytest.raises(InvalidInput, match="is planned with the network's own streams, not with those"):
+    with pytest.raises(InvalidInput, match="is planned with the network's default streams, not the requested ones"):
         Network(tmp_path, streams=QUICK, clock=Clock())
 
 
@@ -267,16 +269,16 @@ def test_stream_option_is_parsed() -> None:
     with Network(streams=QUICK, clock=Clock()) as network:
         read = partial(get_object, network.machine.store)
         swa, sra = (Address.from_bytes(id_bytes(network, to(account))) for account in (SWA, SRA))
-        assert streams_in_words(reward_state(network), read, 5) == (
+        assert describe_streams(reward_state(network), read, 5) == (
             f"1: 93 % to miners, 2: 7 % to 1 recipient (writer {sra}); governed by {swa}, timelock 5 epochs"
         )
         # Of 90 epochs 45 %: at epoch 21 miners have 85 %, the second stream has stopped at 10 %.
-        assert "1: 85 % to miners, 2: 10 % to 1 recipient" in streams_in_words(reward_state(network), read, 21)
-        assert ", 5 % is burnt; governed by" in streams_in_words(reward_state(network), read, 21)
+        assert "1: 85 % to miners, 2: 10 % to 1 recipient" in describe_streams(reward_state(network), read, 21)
+        assert ", 5 % is burnt; governed by" in describe_streams(reward_state(network), read, 21)
     with Network(network=28, clock=Clock()) as network:
-        assert streams_in_words(reward_state(network), read, 5) == "none: the whole reward is the miners'"
+        assert describe_streams(reward_state(network), read, 5) == "none: miners receive the whole reward"
     with pytest.raises(InvalidInput, match="an unknown layout"):
-        streams_in_words([1, 2], read, 5)
+        describe_streams([1, 2], read, 5)
 
 
 @pytest.mark.parametrize(

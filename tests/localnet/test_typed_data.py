@@ -100,7 +100,7 @@ def test_duplicate_member_names_are_refused_before_recursion() -> None:
     for _ in range(60):
         message = {"x": message}
     types = {"T": [{"name": "x", "type": "T"}, {"name": "x", "type": "T"}]}
-    with pytest.raises(InvalidInput, match="two members of T have one name"):
+    with pytest.raises(InvalidInput, match="two members of T have the same name"):
         typed_data_digest({"types": types, "primaryType": "T", "message": message})
 
 

@@ -223,7 +223,7 @@ def test_long_upgrade_logs_its_progress(monkeypatch: pytest.MonkeyPatch, caplog:
     monkeypatch.setattr("localnet.ledger.upgrades._ACTORS_A_LINE", 20)
     with Network(network=28, clock=Clock()) as network:
         network.upgrade(29, "own-v19")
-    assert caplog.messages[0] == "the upgrade to nv29 has looked at 20 actors"
+    assert caplog.messages[0] == "the upgrade to nv29 has processed 20 actors"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from runtimes.wasm.module import parse_module
 from store.cid import RAW, Cid, cid_of
 from store.codec import link
 from tests.fuzz.programs import BUFFER, GUEST, guest, operation, write
+from tests.localnet.conftest import network_fixture
 from tests.runtimes.wasm.guests import call, install_actor, install_and_call
 
 FOLDER = build.TEMPLATE
@@ -27,10 +27,7 @@ FIRST_SCHEMA, SECOND_SCHEMA = FOLDER / "interface-upgradable.ipldsch", FOLDER / 
 FIL = 10**18
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(overlay=with_features(["m2-native", "upgrade-actor"])) as opened:
-        yield opened
+network = network_fixture(lambda: Network(overlay=with_features(["m2-native", "upgrade-actor"])))
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from bridge.patricia import EMPTY_ROOT, list_root
 from bridge.receipts import bloom
 from bridge.transactions import LEGACY, Transaction, key_address
 from fvm_hypervisor.laboratory.vectors.statetest import base_machine
-from hypervisor.opening import OWN_EVM
+from hypervisor.names import OWN_EVM
 from hypervisor.secp256k1 import public_key
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, state_root
 from runtimes.evm.ethereum.blobs import ForkBlobs

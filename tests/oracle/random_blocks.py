@@ -20,7 +20,7 @@ from typing import Any, Final
 from bridge.addresses import EthAddress
 from bridge.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE, Authorization, key_address
 from fvm_hypervisor.laboratory.vectors.t8n import transition
-from hypervisor.opening import OWN_EVM
+from hypervisor.names import OWN_EVM
 from hypervisor.secp256k1 import public_key, sign
 from runtimes.evm.ethereum.forks import ALIASES, FORKS, Fork, fork_named
 from tests.differential.grammar import THEMES, Grammar

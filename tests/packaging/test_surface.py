@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -123,9 +124,11 @@ def test_solidity_tests_start_without_rarely_used_modules(module: str) -> None:
     assert not loaded_after(f"import {module}") & {"eth_abi", "pydantic", "eth_account", "http.client"}
 
 
-def test_the_process_that_runs_no_test_loads_no_machine() -> None:
-    assert not loaded_after("import fvm_hypervisor.cli.suites") & {
-        "hypervisor.machine",
-        "runtimes.evm",
-        "localnet.chain",
-    }
+@pytest.mark.slow
+def test_the_process_that_runs_no_test_loads_no_machine(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").touch()
+    program = f"import contextlib, sys\nsys.argv = ['hypervisor', 'test', '--list', '--root', {str(tmp_path)!r}]\n"
+    program += "from fvm_hypervisor.cli.start import main\nwith contextlib.suppress(SystemExit):\n    main()"
+    loaded = loaded_after(program)
+    assert "fvm_hypervisor.cli.suites" in loaded
+    assert not loaded & {"hypervisor.executor", "hypervisor.machine", "runtimes.evm.runtime", "localnet.ledger"}

@@ -23,6 +23,7 @@ REPOSITORIES: Final[Mapping[str, str]] = {
     "ds-test": "dapphub/ds-test",
     "forge-gas-snapshot": "marktoda/forge-gas-snapshot",
     "erc4626-tests": "a16z/erc4626-tests",
+    "halmos": "a16z/halmos",
     "halmos-cheatcodes": "a16z/halmos-cheatcodes",
     "fvm-solidity": "FilOzone/fvm-solidity",
     "pdp": "FilOzone/pdp",

@@ -97,6 +97,54 @@ def test_the_root_depends_on_the_content_alone(writes: list[tuple[int, int, bool
     assert Kamt(store, tree.flush()).flush() == tree.flush()
 
 
+@given(
+    st.lists(st.tuples(st.dictionaries(WORDS, st.one_of(st.just(0), VALUES), max_size=40), st.booleans()), max_size=5)
+)
+@settings(max_examples=samples(150), deadline=None)
+def test_slots_set_together_give_the_tree_of_slots_set_one_by_one(batches: list[tuple[dict[int, int], bool]]) -> None:
+    store, model = MemoryStore(), dict[int, int]()
+    together, apart = Kamt(store), Kamt(MemoryStore())
+    for batch, reopen in batches:
+        after = {slot: value for slot, value in (model | batch).items() if value}
+        assert together.set_all(batch.items()) == (after != model)
+        for slot, value in batch.items():
+            apart.set(slot, value)
+        model = after
+        root = together.flush()
+        assert root == apart.flush()
+        assert dict(together.items()) == model
+        if reopen:
+            together = Kamt(store, root)
+
+
+def test_slots_set_together_give_the_official_evm_actors_roots() -> None:
+    for case in json.loads(data_file("vectors/kamt/official_evm_actor.json").read_text()):
+        tree, roots = Kamt(MemoryStore()), []
+        for step in case["steps"]:
+            tree.set_all({int(slot, 16): int(value, 16) for slot, value in step}.items())
+            roots.append(show(tree.flush()))
+        assert roots == case["roots"], case["name"]
+
+
+def test_setting_present_words_together_changes_nothing() -> None:
+    store = CountingStore()
+    tree = Kamt(store)
+    words = {slot << 128: slot + 1 for slot in range(100)}
+    assert tree.set_all(words.items())
+    root = tree.flush()
+    store.forget()
+    assert not tree.set_all([*words.items(), (5000 << 128, 0)])
+    assert tree.flush() == root
+    assert store.writes == []
+
+
+def test_a_key_under_the_wrong_path_is_refused() -> None:
+    store = MemoryStore()
+    wrong = put_object(store, [b"\x01", [{"v": [[b"\xff" * 32, b"\x01"]]}]])  # slot 0 of the root, but the path is 31
+    with pytest.raises(KamtError, match="wrong path"):
+        Kamt(store, wrong).set_all([(0, 1)])
+
+
 def test_flush_writes_changed_nodes_only() -> None:
     store = CountingStore()
     tree = Kamt(store)
@@ -136,6 +184,10 @@ def test_words_outside_256_bits_are_refused(word: int) -> None:
         tree.get(word)
     with pytest.raises(ValueError, match="256-bit"):
         tree.set(0, word)
+    with pytest.raises(ValueError, match="256-bit"):
+        tree.set_all([(0, word)])
+    with pytest.raises(ValueError, match="256-bit"):
+        tree.set_all([(word, 0)])
 
 
 CHILD = link(cid_of(b"child"))

@@ -194,7 +194,7 @@ def test_unsupported_store_format_is_refused_before_reading(
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+def test_folder_with_other_files_is_refused_unchanged(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(StoreFormatError, match="not empty"):
         RocksStore.open(tmp_path)
@@ -229,14 +229,14 @@ def test_store_without_current_file_is_corrupt_for_all_openers(tmp_path: Path, t
 
 
 @pytest.mark.parametrize("left", ["FORMAT", "FORMAT.new"])
-def test_a_creation_that_was_interrupted_is_taken_up_again(tmp_path: Path, left: str) -> None:
+def test_interrupted_creation_is_continued(tmp_path: Path, left: str) -> None:
     (tmp_path / left).write_text(marker())
     write_one(tmp_path)
     with RocksStore.open(tmp_path) as store:
         assert store.get(BLOCK[0]) == b"state"
 
 
-def test_damaged_data_is_reported_as_such(tmp_path: Path) -> None:
+def test_damaged_data_raises_store_corrupt(tmp_path: Path) -> None:
     rng = random.Random(7)
     blocks = [rng.randbytes(1000) for _ in range(200)]
     with RocksStore.open(tmp_path) as store:
@@ -257,7 +257,7 @@ def test_damaged_data_is_reported_as_such(tmp_path: Path) -> None:
         read_all()
 
 
-def test_a_damaged_table_of_contents_is_reported_as_such(tmp_path: Path) -> None:
+def test_damaged_manifest_is_reported_with_its_folder(tmp_path: Path) -> None:
     write_one(tmp_path)
     (tmp_path / "CURRENT").write_text("MANIFEST-999999\n")
     with pytest.raises(StoreError, match=tmp_path.name):
@@ -309,7 +309,7 @@ def test_rocks_store_reopens_at_acknowledged_head_after_any_kill(tmp_path: Path)
 
 
 @pytest.mark.parametrize("place", ["/proc/nothing/store", "/dev/null/store"])
-def test_a_folder_that_cannot_be_made_is_not_called_damaged(place: str) -> None:
+def test_failed_folder_creation_is_not_reported_as_corruption(place: str) -> None:
     with pytest.raises(StoreError, match=f"cannot create the folder {place} of a store") as refused:
         RocksStore.open(place)
     assert not isinstance(refused.value, StoreCorrupt)

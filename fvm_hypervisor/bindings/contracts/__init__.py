@@ -17,7 +17,8 @@ from typing import Any
 from fvm_hypervisor.bindings.contracts.declared import DeclaredContract, Notes, notes, parse_contract, snake
 from fvm_hypervisor.bindings.contracts.source import source
 from hypervisor.errors import InvalidInput
-from localnet.contracts.artifacts import MAX_FILE_BYTES, ArtifactFolders
+from hypervisor.user_files import MAX_ARTIFACT_BYTES
+from localnet.contracts.artifacts import ArtifactFolders
 from store.json_text import parse_json
 
 
@@ -39,7 +40,7 @@ def modules(artifacts: Sequence[str], folders: Sequence[Path] | None = None) -> 
     for artifact in artifacts:
         made = module(*_content(artifact, folders))
         if made.file in found:
-            raise InvalidInput(f"{found[made.file].contract} and {made.contract} would both be {made.file}")
+            raise InvalidInput(f"{found[made.file].contract} and {made.contract} would both be written to {made.file}")
         found[made.file] = made
     return list(found.values())
 
@@ -56,8 +57,8 @@ def _content(artifact: str, folders: Sequence[Path] | None) -> tuple[Any, str]:
         return found.content, found.name
     path = Path(artifact)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InvalidInput(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB")
+        if path.stat().st_size > MAX_ARTIFACT_BYTES:
+            raise InvalidInput(f"{path} is larger than {MAX_ARTIFACT_BYTES >> 20} MiB")
         content = parse_json(path.read_bytes())
     except OSError as error:
         raise InvalidInput(f"the artifact {path} cannot be read: {error.strerror}") from None

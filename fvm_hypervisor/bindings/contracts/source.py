@@ -235,7 +235,7 @@ def _method(
     yield ""
     if overloaded:
         yield "    @overload"
-    yield from _signature(function.method, parameters, f"{function.kind}[{_answer(contract, function)}]")
+    yield from _signature(function.method, parameters, f"{function.kind}[{_return_type(contract, function)}]")
     mutability = {"Reading": "view ", "Paying": "payable "}.get(function.kind, "")
     head = f"The {mutability}function `{function.signature}`."
     yield from _docstring([head, *natspec.functions.get(function.signature, ())], 8)
@@ -250,15 +250,15 @@ def _method(
             yield "        )"
 
 
-def _answer(contract: DeclaredContract, function: DeclaredFunction) -> str:
+def _return_type(contract: DeclaredContract, function: DeclaredFunction) -> str:
     parts = [value_type(item, contract.structs) for item in function.entry["outputs"]]
     if function.result is not None:
         return function.result
     return "None" if not parts else parts[0] if len(parts) == 1 else f"tuple[{', '.join(parts)}]"
 
 
-def _signature(name: str, parameters: Sequence[str], answer: str) -> Iterator[str]:
-    line = f"    def {name}({', '.join(parameters)}) -> {answer}:"
+def _signature(name: str, parameters: Sequence[str], return_type: str) -> Iterator[str]:
+    line = f"    def {name}({', '.join(parameters)}) -> {return_type}:"
     if len(line) <= WIDTH:
         yield line
         return
@@ -267,7 +267,7 @@ def _signature(name: str, parameters: Sequence[str], answer: str) -> Iterator[st
     yield from (
         [joined] if len(joined) <= WIDTH and "*" not in parameters else (f"        {each}," for each in parameters)
     )
-    yield f"    ) -> {answer}:"
+    yield f"    ) -> {return_type}:"
 
 
 def _docstring(paragraphs: Sequence[str], indent: int) -> Iterator[str]:
@@ -275,7 +275,7 @@ def _docstring(paragraphs: Sequence[str], indent: int) -> Iterator[str]:
     space = " " * indent
     safe = [text.replace('"""', "'''").rstrip('"').strip() or "-" for text in paragraphs]
     lines = [line for text in safe for line in ["", *wrap(text, WIDTH - indent - 6, break_on_hyphens=False)]][1:]
-    lines = [line.replace("\\", "\\\\") for line in lines]  # when no line is broken any more
+    lines = [line.replace("\\", "\\\\") for line in lines]  # after wrapping, which must not split an escape
     if len(lines) == 1:
         yield f'{space}"""{lines[0]}"""'
         return

@@ -3,8 +3,8 @@
 An account's state is `[delegate, nonce, storage root]`. The machine intercepts a contract's call of such an account,
 and runs the delegate's code inside the calling contract, over the account's storage.
 
-Sources: builtin-actors pull request 1705 (head ec66c5ef), ref-fvm pull request 2227 (head d13136b9). Where they do not
-fit together, docs/labs/accounts.md lists the choice made here.
+Sources: builtin-actors pull request 1705 (head ec66c5ef), ref-fvm pull request 2227 (head d13136b9). Where they
+conflict, docs/labs/accounts.md lists the choice made here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from store.keccak import keccak
 def with_delegations(rules: CallRules, option: str) -> CallRules:
     """Return call rules that execute delegated code."""
     variant = variant_of(option)
-    return ActorCalls(rules, variant) if variant.nonces == "state" else AccountCalls(rules, variant)
+    return ActorCalls(rules, variant) if variant.nonce_source == "state" else AccountCalls(rules, variant)
 
 
 class ActorCalls(AccountCalls):
@@ -68,7 +68,7 @@ class ActorCalls(AccountCalls):
             return _designator(calls, call, account.code)
         host = calls.get_actor(call.from_)
         is_contract = host is not None and host.code == calls.machine.manifest.code("evm")
-        is_nested = calls.lent_code is not None and calls.lent_code.hosted is not None
+        is_nested = calls.lent_code is not None and calls.lent_code.account_frame is not None
         code = _contract_code(calls, account.delegate)
         if host is None or not is_contract or is_nested or call.method != INVOKE_EVM or code is None:
             return self._inner.invoke(calls, call, actor, state)
@@ -88,12 +88,12 @@ class ActorCalls(AccountCalls):
             return CallResult(ExitCode.USR_ILLEGAL_STATE, message=f"the calling contract f0{call.from_} has no state")
         before = account.stored_slots or Kamt(calls.machine.store, None).flush()
         _set_storage(calls, call.from_, own, before)
-        usual = calls.lent_code
-        calls.lent_code = replace(self._lent, hosted=(calls.depth, ethereum_address(calls, actor)))
+        former = calls.lent_code
+        calls.lent_code = replace(self._lent, account_frame=(calls.depth, ethereum_address(calls, actor)))
         try:
             result = calls.invoke(self._run_call(calls, call, call.from_, code, calldata), call.from_, host)
         finally:
-            calls.lent_code = usual
+            calls.lent_code = former
         if result.exit_code:
             return result
         after = evm_state_at(calls.machine.store, _actor(calls, call.from_).head)
@@ -117,7 +117,7 @@ class ActorCalls(AccountCalls):
         return ""
 
     def _apply(self, calls: CallManager, actor: ActorID, params: ApplyAndCallParams) -> str:
-        """Apply the authorizations of the receiver; a single invalid one refuses all."""
+        """Apply the receiver's authorizations, or none if one of them is invalid. Return the error text, or ""."""
         account, own, chain_id = _account(calls, actor), ethereum_address(calls, actor), calls.machine.context.chain_id
         for place, item in enumerate(params.authorizations):
             authority = authority_of(item, chain_id)

@@ -50,8 +50,8 @@ LAB: Final = Lab(
     network=f"{__name__}:with_accounts",
     genesis=f"{_CALLS}:install_nonces",
     calls="fvm_hypervisor.laboratory.profiles.account_actor:with_delegations",
-    machine=f"{_CALLS}:know_nonces",
-    option="whose rules where they differ: fip for FIP-0111 (the default), eip for EIP-7702, actor for the branches of "
+    machine=f"{_CALLS}:register_nonces",
+    option="variant of the rules: fip for FIP-0111 (the default), eip for EIP-7702, actor for the branches of "
     "builtin-actors and ref-fvm",
 )
 
@@ -106,7 +106,7 @@ class AccountMessages:
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
         """Return the nonce of authorizations: the account's under EIP-7702, a separate one in the other variants."""
-        if self._variant.nonces == "own":
+        if self._variant.nonce_source == "own":
             return nonce_of(machine, to_filecoin(authority))
         return delegation_nonce(machine, authority)
 

@@ -43,7 +43,7 @@ LAB: Final = Lab(
     what="messages that are posted now, delivered in a later epoch, and answered by a receipt",
     network=f"{__name__}:with_outbox",
     genesis=f"{__name__}:install_outbox",
-    machine=f"{__name__}:know_outbox",
+    machine=f"{__name__}:register_outbox",
 )
 _KNOWN: Final = named_code(CODE, "outbox")
 _SYSTEM_GAS: Final = Gas(1 << 40)
@@ -63,7 +63,7 @@ def install_outbox(machine: MachineState) -> None:
     machine.state_tree.set_actor(OUTBOX, ActorState(CODE, first_head(machine.store)))
 
 
-def know_outbox(machine: MachineState) -> None:
+def register_outbox(machine: MachineState) -> None:
     """Register the outbox's runtime with a machine."""
     machine.registry.override(CODE, RUNTIME, OutboxRuntime)
 

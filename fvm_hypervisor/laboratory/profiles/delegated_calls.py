@@ -53,9 +53,9 @@ from store.keccak import keccak
 class DelegationVariant:
     """A variant of the rules for accounts with delegated code."""
 
-    nonces: str
-    """Nonce of an account's authorizations: `map` of the actor f022 or `state` of the account, both from 0; or the
-    account's `own`."""
+    nonce_source: str
+    """Place of the nonce of an account's authorizations: `map` of the actor f022 or `state` of the account, both from
+    0; or the account's `own`."""
     max_authorizations: int | None
     """Maximum number of authorizations per transaction; None for no limit."""
     repeats: bool
@@ -72,13 +72,13 @@ class DelegationVariant:
 
 VARIANTS: Final[Mapping[str, DelegationVariant]] = MappingProxyType({
     "fip": DelegationVariant(
-        nonces="map", max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False
+        nonce_source="map", max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False
     ),
     "eip": DelegationVariant(
-        nonces="own", max_authorizations=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True
+        nonce_source="own", max_authorizations=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True
     ),
     "actor": DelegationVariant(
-        nonces="state", max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False,
+        nonce_source="state", max_authorizations=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False,
         reserve=0,
     ),
 })  # fmt: skip
@@ -117,14 +117,14 @@ def variant_of(option: str) -> DelegationVariant:
 
 def install_nonces(machine: MachineState, option: str) -> None:
     """Add the actor of nonces to a state, for variants with separate nonces of authorizations."""
-    if variant_of(option).nonces == "map":
+    if variant_of(option).nonce_source == "map":
         store = machine.store
         store.put(CODE, CODE_BLOCK)
         head = put_cbor(store, encode([link(Hamt(store).flush())]))
         machine.state_tree.set_actor(NONCES, ActorState(CODE, head))
 
 
-def know_nonces(machine: MachineState) -> None:
+def register_nonces(machine: MachineState) -> None:
     """Register the runtime of the actor of nonces with a machine."""
     machine.registry.override(CODE, RUNTIME, NoncesRuntime)
 
@@ -157,7 +157,7 @@ class AccountCalls:
         self._inner = inner
         self._variant = variant
         self._outer: Call | None = None
-        """The call that ApplyAndCall is making, which does not belong to code running in its sender's name."""
+        """The call that ApplyAndCall is making; its caller is not code that runs in the account's name."""
         self.lent_code: LentCode | None = LentCode(variant.selfdestruct_pays)
 
     def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
@@ -185,7 +185,7 @@ class AccountCalls:
         delegate = delegation_of(store.get(contract.bytecode))
         if delegate is None or not (call.method == INVOKE_EVM or call.method >= FIRST_CALLABLE_METHOD):
             return self._inner.invoke(calls, call, actor, state)
-        if not self._variant.nests and self._runs_in_a_name(calls, call):
+        if not self._variant.nests and self._is_delegated_code(calls, call):
             return self._inner.invoke(calls, call, actor, state)
         return self._run(calls, call, actor, as_contract, delegate)
 
@@ -199,7 +199,7 @@ class AccountCalls:
 
     # --- running lent code ------------------------------------------------------------------------------------
 
-    def _runs_in_a_name(self, calls: CallManager, call: Call) -> bool:
+    def _is_delegated_code(self, calls: CallManager, call: Call) -> bool:
         """Return True if the caller is code that runs in an account's name."""
         if call is self._outer or calls.depth == 1:
             return False
@@ -247,7 +247,7 @@ class AccountCalls:
             return CallResult(ExitCode.OK)
         if kind not in ("evm", "ethaccount"):
             kind = "an archived contract" if state.code == ARCHIVED_CODE else "a native actor"
-            text = f"0x{delegate.hex()} is {kind}, whose code runs in no account's name"
+            text = f"0x{delegate.hex()} is {kind}, whose code cannot run in an account's name"
             return CallResult(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, message=text)
         return live_code(calls, state) or CallResult(ExitCode.OK)
 
@@ -279,13 +279,13 @@ class AccountCalls:
         if calls.depth == 1 and call.from_ == actor:
             return None
         return CallResult(
-            ExitCode.USR_FORBIDDEN, message="ApplyAndCall is for the message that an account sends to itself"
+            ExitCode.USR_FORBIDDEN, message="ApplyAndCall must be called by a message from the account to itself"
         )
 
     def _value_refusal(self, call: Call, params: ApplyAndCallParams) -> str:
         if params.value == call.value:
             return ""
-        return f"the call's value is {params.value} attoFIL, the message's {call.value}: give both the same"
+        return f"the call's value is {params.value} attoFIL, the message's {call.value}: they must be equal"
 
     def _apply(self, calls: CallManager, actor: ActorID, params: ApplyAndCallParams) -> str:
         """Apply the valid authorizations. Return an error if none may be applied, otherwise an empty text."""
@@ -293,7 +293,7 @@ class AccountCalls:
         signed = [(authority_of(item, chain_id), item) for item in params.authorizations]
         authorities = [authority for authority, _ in signed if authority is not None]
         if not self._variant.repeats and len(set(authorities)) < len(authorities):
-            return "an account has signed two of the authorizations: at most one of each in a transaction"
+            return "an account has signed several authorizations, at most one per transaction is allowed"
         for authority, item in signed:
             if authority is not None:
                 self._authorize(calls, authority, item)
@@ -318,14 +318,14 @@ class AccountCalls:
         calls.gas.charge("OnDelegation", to_milligas(GAS["delegation"]))
         transient = "TRANSIENT" in calls.machine.context.network.evm
         head = _delegated_head(calls.machine.store, state.head, item.address, transient)
-        own_map = self._variant.nonces == "map"
+        own_map = self._variant.nonce_source == "map"
         nonce = state.nonce if own_map else item.nonce + 1
         calls.set_actor(actor, replace(state, code=manifest.code("ethaccount"), head=head, nonce=nonce))
         if own_map:
             self._count(calls, authority, item.nonce + 1)
 
     def _nonce(self, calls: CallManager, authority: EthAddress, state: ActorState | None) -> int:
-        if self._variant.nonces == "own":
+        if self._variant.nonce_source == "own":
             return 0 if state is None else state.nonce
         calls.gas.charge("OnDelegationNonce", to_milligas(GAS["nonce"]))
         actor = calls.get_actor(NONCES)
@@ -378,7 +378,7 @@ class AccountCalls:
 def count_refusal(variant: DelegationVariant, count: int) -> str:
     """Return an error for an invalid number of authorizations, otherwise an empty text."""
     if not count:
-        return "a transaction of type 4 without authorizations: expected 1 or more"
+        return "a transaction of type 4 needs at least one authorization"
     if variant.max_authorizations is not None and count > variant.max_authorizations:
         return f"{count} authorizations: at most {variant.max_authorizations} in a transaction"
     return ""
@@ -394,7 +394,7 @@ def _method_answer(result: CallResult) -> CallResult:
         output = b"" if result.block is None else read_byte_string(result.block.data)
         exit_code, answer = decode_method_return(output)
     except (ParamsError, AbiError) as error:
-        return CallResult(ExitCode.USR_SERIALIZATION, message=f"the contract's answer: {error}")
+        return CallResult(ExitCode.USR_SERIALIZATION, message=f"the contract's return value is malformed: {error}")
     block = None if answer is None else Block(CBOR, answer)
     if 0 < exit_code < FIRST_USER_EXIT_CODE:
         exit_code = ExitCode.SYS_ILLEGAL_EXIT_CODE

@@ -1,6 +1,6 @@
-"""The runtimes of labs' actors, whose code runs here and not as WASM (outbox, rent, nonces, archived actors).
+"""Base classes for runtimes of lab actors implemented in Python: outbox, rent, nonces and archived actors.
 
-Parameters are charged and limited before they are decoded.
+Parameters are charged for and their size is checked before they are decoded.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class LabRuntime:
         """Accept the services without using them."""
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """Refuse the upgrade: no actor receives this code by itself."""
-        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message=f"{self.what} has no `upgrade`")
+        """Reject the upgrade: actors cannot change to this code."""
+        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message=f"{self.what} does not support upgrades")
 
     def prepare(
         self,
@@ -55,7 +55,7 @@ class LabRuntime:
 
 
 class MethodsRuntime(LabRuntime, ABC):
-    """Runs an actor with methods. Each costs `METHOD_GAS` and its parameters, as `charge`, before they are read."""
+    """Runs an actor's methods. Charges `METHOD_GAS` and the parameters' size, as `charge`, before decoding them."""
 
     charge: ClassVar[str]
 
@@ -66,7 +66,7 @@ class MethodsRuntime(LabRuntime, ABC):
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run the method; OutOfGas and Fatal propagate."""
         try:
-            result = self.run(kernel, paid_params(kernel, self.charge, METHOD_GAS, params))
+            result = self.run(kernel, charge_params(kernel, self.charge, METHOD_GAS, params))
             return Outcome(ExitCode.OK, NO_BLOCK if result is None else kernel.ipld.create(*result))
         except ActorExit as ended:
             return Outcome(ended.code, message=ended.message)
@@ -109,29 +109,29 @@ def put_cbor(store: Blockstore, data: bytes) -> Cid:
 
 GAS_PER_BYTE: Final = 10
 """Gas per byte of parameters."""
-AROUND: Final = 512
-"""Maximum overhead in bytes: CBOR heads, selector, ABI words and padding, an address and numbers."""
+MAX_OVERHEAD: Final = 512
+"""Maximum size in bytes of an encoding apart from its payload: CBOR heads, selector, ABI words, an address, numbers."""
 _UNSIGNED, _BYTES = 0, 2
 _CHUNKS: Final = b"\x5f"
 
 
-def paid_params(kernel: Kernel, charge: str, gas: int, params: BlockId) -> Block | None:
-    """Charge `gas` and `GAS_PER_BYTE` for an invocation and return its parameters. Raises OutOfGas."""
+def charge_params(kernel: Kernel, charge: str, gas: int, params: BlockId) -> Block | None:
+    """Charge `gas`, and `GAS_PER_BYTE` for the parameters, and return the parameters. Raises OutOfGas."""
     block = kernel.ipld.find(params)
     size = 0 if block is None else len(block.data)
     kernel.gas.charge(charge, to_milligas(gas + GAS_PER_BYTE * size))
     return block
 
 
-def refuse_longer(params: Block | None, limit: int, what: str) -> None:
+def check_params_size(params: Block | None, limit: int, what: str) -> None:
     """Raise ActorExit (16) for parameters of more than `limit` bytes."""
     size = 0 if params is None else len(params.data)
     if size > limit:
-        text = f"{what} with parameters of {size} bytes: at most {limit}"
+        text = f"{what}: {size} bytes of parameters, at most {limit} are allowed"
         raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=text)
 
 
-def plain_calldata(params: Block | None) -> bytes:
+def read_calldata(params: Block | None) -> bytes:
     """Return the calldata in an InvokeEVM parameter block. Raises ParamsError."""
     if params is None:
         return b""
@@ -140,7 +140,7 @@ def plain_calldata(params: Block | None) -> bytes:
     return calldata_of(params.codec, params.data)
 
 
-def plain_fields(params: Block | None, count: int) -> list[int | bytes]:
+def read_fields(params: Block | None, count: int) -> list[int | bytes]:
     """Decode a canonical list of `count` unsigned integers and byte strings. Raises CodecError.
 
     Nested values and chunked strings are rejected: decoding them would take about a hundred times as long per byte as
@@ -149,14 +149,14 @@ def plain_fields(params: Block | None, count: int) -> list[int | bytes]:
     data = b"" if params is None else params.data
     head = array_head(count)
     if not data.startswith(head):
-        raise CodecError(f"expected a list of {count}")
+        raise CodecError(f"expected a list of {count} fields")
     fields: list[int | bytes] = []
     at = len(head)
     for index in range(1, count + 1):
         first = data[at] if at < len(data) else 0xFF
         kind, number = first >> 5, first & 0x1F
         if kind not in (_UNSIGNED, _BYTES) or number > 27:
-            found = f"begins with 0x{first:02x}" if at < len(data) else "is not there"
+            found = f"begins with 0x{first:02x}" if at < len(data) else "is missing"
             raise CodecError(f"field {index} {found}: expected an unsigned integer or a byte string")
         at += 1
         if number >= 24:
@@ -169,5 +169,5 @@ def plain_fields(params: Block | None, count: int) -> list[int | bytes]:
             fields.append(data[at : at + number])
             at += number
     if at != len(data) or encode(fields) != data:
-        raise CodecError("the fields are not in canonical form, or bytes are missing or left over")
+        raise CodecError("the fields are not in canonical form, are truncated, or are followed by other bytes")
     return fields

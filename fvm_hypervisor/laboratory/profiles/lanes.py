@@ -26,7 +26,7 @@ from store.codec import unlink
 LAB: Final = Lab(
     what="shares of a block's gas for system, storage providers and users",
     network=f"{__name__}:with_lanes",
-    option="the per cent of system, providers and users, such as 10/40/50",
+    option="percentages of system, providers and users, such as 10/40/50",
 )
 
 
@@ -42,7 +42,7 @@ LANES: Final = (Lane("system", 10), Lane("providers", 40), Lane("users", 50))
 """Default lanes and their shares; the last one is for messages of no other class."""
 
 UPKEEP: Final = frozenset({"storagepower", "reward", "verifiedregistry"})
-"""Built-in actors whose messages are the network's upkeep."""
+"""Built-in actors whose messages maintain the network."""
 REPORT_CONSENSUS_FAULT: Final = 15
 """Method of a miner actor that every account may call, and on which the network depends."""
 
@@ -66,7 +66,9 @@ def shares_of(option: str) -> tuple[Lane, ...]:
     shares = [int(word) for word in parts]
     for lane, share in zip(LANES, shares, strict=True):
         if share == 0:
-            raise InvalidInput(f"lanes={option}: the lane '{lane.name}' has no gas: give each lane 1 per cent or more")
+            raise InvalidInput(
+                f"lanes={option}: the lane '{lane.name}' has no gas: each lane needs at least 1 per cent"
+            )
     if sum(shares) != 100:
         raise InvalidInput(f"lanes={option}: the shares add up to {sum(shares)} per cent: they must add up to 100")
     return tuple(Lane(lane.name, share) for lane, share in zip(LANES, shares, strict=True))
@@ -79,10 +81,10 @@ class LaneBuilding:
         self.lanes = tuple(lanes)
         self._infos = BoundedCache[Cid, frozenset[Address]](_CACHED_INFOS)
 
-    def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
+    def places(self, machine: Hypervisor, candidate: Candidate, default: int) -> tuple[int, int]:
         """Return the lane of a message and its pool limit: the default for users, a share of it for other lanes."""
         lane = self.lane_of(machine, candidate)
-        return lane, usual if lane == _USERS else usual * self.lanes[lane].share // 100
+        return lane, default if lane == _USERS else default * self.lanes[lane].share // 100
 
     def choose(
         self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, gas_limit: int
@@ -119,7 +121,7 @@ class LaneBuilding:
     def lane_of(self, machine: Hypervisor, candidate: Candidate) -> int:
         """Return the index in `lanes` of a message's class, at the state of the head.
 
-        Of storage providers: a method of a miner actor, sent by its owner, worker or a control address. Of the system:
+        Storage providers: a method of a miner actor, sent by its owner, worker or a control address. System:
         a report of a consensus fault, or a method of an actor of `UPKEEP`.
         """
         message = candidate.bare

@@ -19,13 +19,13 @@ from bridge.cbor import ParamsError
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
-    AROUND,
+    MAX_OVERHEAD,
     KernelBlocks,
     MethodsRuntime,
-    plain_calldata,
-    plain_fields,
+    check_params_size,
     put_cbor,
-    refuse_longer,
+    read_calldata,
+    read_fields,
 )
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint, encode_bigint
@@ -59,9 +59,9 @@ POST_SELECTOR: Final = bytes.fromhex("b06ad502")
 _POST_TYPES: Final = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64", "uint64", "uint64")
 
 EPOCH_GAS: Final = Gas(2_500_000_000)
-"""Gas limit of one epoch's deliveries: a quarter of a block, in addition to it."""
+"""Gas limit of one epoch's deliveries, a quarter of the block gas limit. It is not part of that limit."""
 HANDLING_GAS: Final = Gas(30_000_000)
-"""Gas that an entry pays for its delivery and settlement, measured in a queue of millions."""
+"""Gas that an entry pays for its delivery and settlement, measured with millions of queued entries."""
 HANDLING_GAS_PER_BYTE: Final = 1_500
 """Additional gas per byte of its parameters."""
 MAX_PARAMS: Final = 32 << 10
@@ -187,7 +187,7 @@ class _Invocation:
         """Run the method and return its codec and bytes."""
         method = self._context.method
         if method in (INVOKE_EVM, POST):
-            refuse_longer(params, MAX_PARAMS + AROUND, "Post")
+            check_params_size(params, MAX_PARAMS + MAX_OVERHEAD, "Post")
         if method == INVOKE_EVM:
             return self._post_by_abi(params)
         if method == POST:
@@ -206,9 +206,9 @@ class _Invocation:
 
     def _post_fields(self, params: Block | None) -> list[Any]:
         try:
-            to, method, data, value, *numbers = plain_fields(params, len(_POST_TYPES))
+            to, method, data, value, *numbers = read_fields(params, len(_POST_TYPES))
             if not (isinstance(to, bytes) and isinstance(data, bytes)):
-                raise TypeError("a receiver or parameters that are not bytes")
+                raise TypeError("the receiver or the parameters are not bytes")
             if not all(isinstance(number, int) for number in (method, *numbers)):
                 raise TypeError("expected a number, found bytes")
             return [to, method, data, decode_bigint(value), *numbers]
@@ -218,13 +218,15 @@ class _Invocation:
 
     def _post_by_abi(self, params: Block | None) -> tuple[int, bytes]:
         try:
-            calldata = plain_calldata(params)
+            calldata = read_calldata(params)
             if calldata[:4] != POST_SELECTOR:
                 text = f"the outbox has no function with the selector 0x{calldata[:4].hex()}"
                 raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=text)
             to, method, data, *numbers = decode_abi(_POST_TYPES, calldata[4:])
         except (ParamsError, DecodingError, OverflowError, ValueError) as error:
-            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata of post: {error}") from None
+            raise ActorExit(
+                ExitCode.USR_SERIALIZATION, message=f"the calldata of post cannot be read: {error}"
+            ) from None
         if method == INVOKE_EVM:
             data = invoke_params(data)
         number = self.post(to, method, data, *numbers)
@@ -270,17 +272,17 @@ class _Invocation:
         except InvalidInput as error:
             return f"the receiver's address: {error}"
         if len(params) > MAX_PARAMS:
-            return f"parameters of {len(params)} bytes: at most {MAX_PARAMS}"
+            return f"the parameters have {len(params)} bytes, at most {MAX_PARAMS} are allowed"
         if not 0 <= value < 1 << 127:
-            return f"a value of {value} attoFIL: expected 0 to 2^127 - 1"
+            return f"the value is {value} attoFIL: expected 0 to 2^127 - 1"
         if not 0 < gas <= MAX_GAS:
-            return f"a budget of {gas} gas: expected 1 to {MAX_GAS}"
+            return f"the gas budget is {gas}: expected 1 to {MAX_GAS}"
         if not self._epoch < expiry <= self._epoch + MAX_WAIT:
-            return f"expiry at epoch {expiry}: expected {self._epoch + 1} to {self._epoch + MAX_WAIT}"
+            return f"the expiry is epoch {expiry}: expected {self._epoch + 1} to {self._epoch + MAX_WAIT}"
         if receipt_method and not 0 < receipt_gas <= MAX_GAS:
-            return f"a budget of {receipt_gas} gas for the receipt: expected 1 to {MAX_GAS}"
+            return f"the gas budget of the receipt is {receipt_gas}: expected 1 to {MAX_GAS}"
         if receipt_gas and not receipt_method:
-            return f"{receipt_gas} gas for a receipt to method 0: name a method, or give no gas"
+            return f"the receipt has {receipt_gas} gas but no method: set both or neither"
         return ""
 
     # --- delivering -------------------------------------------------------------------------------------------
@@ -345,7 +347,7 @@ class _Invocation:
             burnt += back
         self._pay(BURNT_FUNDS_ACTOR, burnt)
 
-    # --- state and money --------------------------------------------------------------------------------------
+    # --- state and funds --------------------------------------------------------------------------------------
 
     def _load(self) -> tuple[int, int, Amt]:
         number, first, root = get_object(self._blocks, self._kernel.self_.root())

@@ -41,16 +41,16 @@ LAB: Final = Lab(
     what="rent for state by byte and epoch; an actor that does not pay is archived until its state is proven",
     network=f"{__name__}:with_rent",
     genesis=f"{__name__}:install_rent",
-    machine=f"{__name__}:know_rent",
-    option="who pays, `own` (who opts in) or `all`, and the terms, as all/1000000/2880/86400",
+    machine=f"{__name__}:register_rent",
+    option="who pays (`own`: actors that opt in, or `all`), rate, period and grace, such as all/1000000/2880/86400",
 )
 TERMS: Final = RentTerms()
 """Default terms."""
 BOUNDS: Final = (("rate", 1, 10**18), ("period", 1, 10**6), ("grace", 0, 10**7))
-"""Ranges of the options; they keep one period's rent of the largest measured state below 2^127 attoFIL."""
+"""Ranges of the options, which keep one period's rent of the largest measured state below 2^127 attoFIL."""
 _KNOWN: Final = named_code(CODE, "rent")
 _SYSTEM_GAS: Final = Gas(1 << 40)
-"""Gas limit of the rent actor's own work, which rent pays for."""
+"""Gas limit of the rent actor's work at the end of an epoch. The sender of no message pays for it."""
 
 
 def with_rent(rules: NetworkRules, option: str) -> NetworkRules:
@@ -67,7 +67,7 @@ def install_rent(machine: MachineState, option: str) -> None:
     machine.state_tree.set_actor(RENT, ActorState(CODE, head))
 
 
-def know_rent(machine: MachineState) -> None:
+def register_rent(machine: MachineState) -> None:
     """Register the runtimes of the rent actor and of archived actors with a machine."""
     machine.registry.override(CODE, RUNTIME, RentRuntime)
     machine.registry.override(ARCHIVED_CODE, ARCHIVED, ArchivedRuntime)
@@ -123,7 +123,7 @@ class RentBlocks:
 
 
 def collect(machine: Hypervisor) -> None:
-    """Run the rent actor's work of an epoch, if it exists. Raises Fatal if this fails."""
+    """Run the rent actor's work for an epoch, if the actor exists. Raises Fatal if this fails."""
     if not _is_due(machine):
         return
     message = Message(

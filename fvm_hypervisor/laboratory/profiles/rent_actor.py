@@ -21,14 +21,14 @@ from bridge.addresses import to_filecoin
 from bridge.cbor import ParamsError
 from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
-    AROUND,
+    MAX_OVERHEAD,
     KernelBlocks,
     LabRuntime,
     MethodsRuntime,
-    plain_calldata,
-    plain_fields,
+    check_params_size,
     put_cbor,
-    refuse_longer,
+    read_calldata,
+    read_fields,
 )
 from fvm_hypervisor.laboratory.profiles.resurrection import MAX_PROOF, ProofRefused, StateSize, proven_blocks, size_of
 from hypervisor.address import Address
@@ -69,12 +69,12 @@ PAY, OPT_OUT, RESURRECT, LOOK, COLLECT = map(MethodNumber, range(2, 7))
 
 FIRST_USER: Final = 100
 """Lowest ID of a user's actor; lower ones belong to the network."""
-PAYING: Final = "evm"
-"""Type of the built-in actors that pay rent: contracts. Accounts, miners, multisigs and singletons do not."""
-FREE: Final = frozenset(map(to_filecoin, (MULTICALL3, CREATE2_DEPLOYER)))
-"""Contracts of every new network, which are exempt because tools need them."""
+CONTRACT: Final = "evm"
+"""Name of the built-in actor that pays rent: contracts. Accounts, miners, multisigs and singletons are exempt."""
+EXEMPT: Final = frozenset(map(to_filecoin, (MULTICALL3, CREATE2_DEPLOYER)))
+"""Preinstalled contracts, which pay no rent because tools depend on them."""
 UNBORN: Final = "placeholder"
-"""Actor type that may become a contract: checked again later, and exempt until then."""
+"""Name of the built-in actor that may become a contract. It is exempt, and is checked again every period."""
 
 EPOCH_ACTORS: Final = 200
 """Maximum number of actors processed at the end of an epoch, both new and due ones."""
@@ -119,7 +119,7 @@ class RentTerms:
 class Tenancy:
     """A tenancy: deposit in attoFIL, size at the last examination, and the epoch of the next one.
 
-    `graced`: it has not paid yet, and has still time to.
+    `graced` is True before the first payment, until the grace period begins.
     """
 
     deposit: int
@@ -215,22 +215,22 @@ class RentState:
 
 def pays_rent(manifest: Manifest, actor: ActorID, state: ActorState) -> bool:
     """Return True if the actor pays rent: a contract, or a user's native actor."""
-    if actor < FIRST_USER or state.delegated_address in FREE:
+    if actor < FIRST_USER or state.delegated_address in EXEMPT:
         return False
-    return manifest.name_of(state.code) in (None, PAYING) and state.code != ARCHIVED_CODE
+    return manifest.name_of(state.code) in (None, CONTRACT) and state.code != ARCHIVED_CODE
 
 
 class ArchivedRuntime(LabRuntime):
     """Runtime of archived actors; every method has the same result."""
 
-    what = "what is archived"
+    what = "an archived actor"
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Return the exit code SYS_ACTOR_ARCHIVED."""
         actor = kernel.context.receiver
         state = kernel.calls.get_actor(actor)
         known = None if state is None else archived(kernel.machine.store, state)
-        return Outcome(ExitCode.SYS_ACTOR_ARCHIVED, message=f"f0{actor} is {known}: resurrect it by f0{RENT}")
+        return Outcome(ExitCode.SYS_ACTOR_ARCHIVED, message=f"f0{actor} is {known}: resurrect it with f0{RENT}")
 
 
 class RentRuntime(MethodsRuntime):
@@ -267,24 +267,24 @@ class _Invocation:
         method = METHODS.get(number)
         if method is None:
             raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the rent actor has no method {number}")
-        refuse_longer(params, method.limit, f"method {number}")
+        check_params_size(params, method.limit, f"method {number}")
         fields = self._fields_of_abi(method, params) if by_abi else self._fields_of_cbor(number, method, params)
         if self._context.read_only and not method.reads:
-            raise ActorExit(ExitCode.USR_READ_ONLY, message="no rent is paid in a read-only call")
-        if self._context.value and not method.takes_money:
+            raise ActorExit(ExitCode.USR_READ_ONLY, message=f"method {number} is not allowed in a read-only call")
+        if self._context.value and not method.payable:
             raise ActorExit(ExitCode.USR_NOT_PAYABLE, message=f"method {number} does not accept value")
-        answers = method.function(self, *fields)
+        values = method.function(self, *fields)
         if by_abi:
-            return RAW, encode_abi(method.answer, answers)
-        if not method.answer:
+            return RAW, encode_abi(method.returns, values)
+        if not method.returns:
             return None
-        typed = zip(method.answer, answers, strict=True)
+        typed = zip(method.returns, values, strict=True)
         return CBOR, encode([encode_bigint(value) if kind == "uint256" else value for kind, value in typed])
 
     def _number_of_abi(self, params: Block | None) -> MethodNumber:
-        refuse_longer(params, max(method.limit for method in METHODS.values()), "calldata")
+        check_params_size(params, max(method.limit for method in METHODS.values()), "calldata")
         try:
-            selector = plain_calldata(params)[:4]
+            selector = read_calldata(params)[:4]
         except ParamsError as error:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata cannot be read: {error}") from None
         for number, method in METHODS.items():
@@ -295,7 +295,7 @@ class _Invocation:
 
     def _fields_of_abi(self, method: _Method, params: Block | None) -> list[bytes]:
         try:
-            return list(decode_abi(("bytes",) * method.fields, plain_calldata(params)[4:]))
+            return list(decode_abi(("bytes",) * method.fields, read_calldata(params)[4:]))
         except (DecodingError, OverflowError, ValueError) as error:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata cannot be read: {error}") from None
 
@@ -303,7 +303,7 @@ class _Invocation:
         if method.fields == 0:
             return []
         try:
-            found = plain_fields(params, method.fields)
+            found = read_fields(params, method.fields)
         except CodecError as error:
             text = f"the parameters of method {number} cannot be read: {error}"
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=text) from None
@@ -324,14 +324,14 @@ class _Invocation:
         tenancy = ledger.tenancy(actor)
         deposit = self._context.value + (0 if tenancy is None else tenancy.deposit)
         if deposit > MAX_DEPOSIT:
-            text = f"a deposit of {deposit} attoFIL: at most {MAX_DEPOSIT}"
+            text = f"the deposit would be {deposit} attoFIL, at most {MAX_DEPOSIT} are allowed"
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=text)
         if tenancy is not None:
             tenancy = replace(tenancy, deposit=deposit)
             ledger.keep(actor, tenancy)
         else:
             if not pays_rent(self._kernel.machine.manifest, actor, state):
-                text = f"f0{actor} pays no rent: contracts and users' native actors do"
+                text = f"f0{actor} is exempt from rent: only contracts and users' native actors pay"
                 raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=text)
             if ledger.cursor is None and actor != self._context.caller:
                 raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"f0{actor} pays no rent until it opts in itself")
@@ -372,7 +372,7 @@ class _Invocation:
         ledger, value = self._load(), self._context.value
         rent = ledger.terms.rent(gone.size, self._epoch)
         if not rent <= value <= MAX_DEPOSIT:
-            text = f"{value} attoFIL came with the proof: f0{actor} costs {rent} a period, at most {MAX_DEPOSIT}"
+            text = f"the value is {value} attoFIL: expected f0{actor}'s rent for a period, {rent}, to {MAX_DEPOSIT}"
             raise ActorExit(ExitCode.USR_INSUFFICIENT_FUNDS, message=text)
         # charge and do
         for cid, data in self._proven(gone, proof):
@@ -397,7 +397,7 @@ class _Invocation:
             if proof:
                 raise ProofRefused("the state's blocks are stored here: omit the proof")
         except ProofRefused as error:
-            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"no proof of its state: {error}") from None
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"invalid proof of the state: {error}") from None
         return []
 
     # --- at the end of an epoch -------------------------------------------------------------------------------
@@ -479,9 +479,9 @@ class _Invocation:
         try:
             return size_of(self._store, state.head, STATE_BLOCKS)
         except (StoreError, CodecError) as error:
-            raise Fatal(f"the state of f0{actor} cannot be walked over: {error}") from error
+            raise Fatal(f"the state of f0{actor} cannot be read: {error}") from error
 
-    # --- state and money --------------------------------------------------------------------------------------
+    # --- state and funds --------------------------------------------------------------------------------------
 
     def _actor(self, address: bytes) -> tuple[ActorID, ActorState]:
         """Resolve an address; an empty one refers to the caller."""
@@ -509,7 +509,7 @@ class _Invocation:
             return
         sent = self._kernel.send(Address.id(actor), METHOD_SEND, value=TokenAmount(amount))
         if sent.exit_code != ExitCode.OK:
-            text = f"{amount} attoFIL do not reach f0{actor}, which exits with {sent.exit_code}"
+            text = f"the transfer of {amount} attoFIL to f0{actor} failed with exit code {sent.exit_code}"
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=text)
 
 
@@ -517,23 +517,23 @@ class _Invocation:
 class _Method:
     """A public method: its implementation over byte string parameters, and its Solidity signature.
 
-    `answer`: the types of the answer, `limit`: bytes of parameters at most.
+    `returns` are the types of the return values. `limit` is the maximum size of the parameters in bytes.
     """
 
     function: Callable[..., list[int]]
     fields: int
     selector: bytes
-    answer: tuple[str, ...] = ()
-    limit: int = AROUND
+    returns: tuple[str, ...] = ()
+    limit: int = MAX_OVERHEAD
     reads: bool = False
-    takes_money: bool = False
+    payable: bool = False
 
 
 METHODS: Final[Mapping[MethodNumber, _Method]] = {
-    PAY: _Method(_Invocation.pay, 1, bytes.fromhex("6eda12f8"), ("uint64",), takes_money=True),
+    PAY: _Method(_Invocation.pay, 1, bytes.fromhex("6eda12f8"), ("uint64",), payable=True),
     OPT_OUT: _Method(_Invocation.opt_out, 0, bytes.fromhex("d4eec5a6")),
     RESURRECT: _Method(
-        _Invocation.resurrect, 2, bytes.fromhex("71776f23"), ("uint64",), MAX_PROOF + AROUND, takes_money=True
+        _Invocation.resurrect, 2, bytes.fromhex("71776f23"), ("uint64",), MAX_PROOF + MAX_OVERHEAD, payable=True
     ),
     LOOK: _Method(
         _Invocation.look, 1, bytes.fromhex("4f96d667"), ("uint64", "uint256", "uint64", "uint64"), reads=True

@@ -86,7 +86,7 @@ def _blocks_in_order(root: Cid, proof: bytes, pay: Callable[[int], None]) -> lis
     reader = read_car(BytesIO(proof), MAX_PROOF)
     if reader.version != 1 or reader.roots != (root,):
         named = ", ".join(show(named) for named in reader.roots[:2]) or "none"
-        raise ProofRefused(f"the proof is of the root {named}, not of {show(root)}")
+        raise ProofRefused(f"the proof has the root {named}, expected {show(root)}")
     found: dict[Cid, bytes] = {}
     todo = targets(root)[::-1]
     for cid, data in reader:

@@ -21,7 +21,7 @@ def lab_rules(hardfork: str, gas_limit: int | None, name: str) -> NetworkRules:
     rules = filecoin_rules(hardfork, gas_limit)
     for chosen in labs_of(name):
         if chosen.lab.network:
-            rules = resolve_name(chosen.lab.network)(rules, *chosen.given)
+            rules = resolve_name(chosen.lab.network)(rules, *chosen.arguments)
     return replace(rules, name=name, settings=LabSettings(rules.settings, name))
 
 

@@ -4,7 +4,7 @@
     NAME/README.md, LICENSE-*
     NAME/vectors/nv28/...       one vector per file
 
-The same files give the same bytes: entries are sorted and have no time and no owner.
+Equal files result in equal bytes: entries are sorted and have no timestamps or owners.
 """
 
 from __future__ import annotations

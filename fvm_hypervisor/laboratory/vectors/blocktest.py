@@ -32,7 +32,7 @@ from fvm_hypervisor.laboratory.vectors.statetest import EXCESS_BITS, base_machin
 from fvm_hypervisor.laboratory.vectors.tally import SECONDS
 from hypervisor.errors import HypervisorError
 from hypervisor.machine import Hypervisor
-from hypervisor.opening import OWN_EVM
+from hypervisor.names import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from runtimes.evm.ethereum import (
     ALIASES,

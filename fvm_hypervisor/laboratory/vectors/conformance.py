@@ -26,8 +26,8 @@ from hypervisor.executor import ApplyResult
 from hypervisor.features import with_features
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
+from hypervisor.names import AUTO
 from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
-from hypervisor.opening import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
 from hypervisor.state_tree import StateTree
@@ -272,13 +272,15 @@ def _check(own: Mapping[str, Any], epoch: Any) -> tuple[VectorTipset, ...]:
     if kind == TIPSET:
         tipsets = read_tipsets(own, own["preconditions"], read_number(epoch, "epoch"))
         if not own["id"] or len(after["receipts"]) != message_count(tipsets):
-            raise ValueError("a variant has a name, and a receipt for each message, reward and cron of its tipsets")
+            raise ValueError(
+                "expected a name, and a receipt for each message, reward and cron of the variant's tipsets"
+            )
         for receipt in after["receipts"]:
             _read_expected(receipt)
         return tipsets
     messages = own["apply_messages"]
     if not own["id"] or not messages or len(messages) != len(after["receipts"]):
-        raise ValueError("a variant has a name, messages, and as many receipts")
+        raise ValueError("expected a name, at least one message, and as many receipts as messages")
     for applied, receipt in zip(messages, after["receipts"], strict=True):
         base64.b64decode(applied["bytes"])
         read_number(applied.get("raw_length", 0), "raw_length")

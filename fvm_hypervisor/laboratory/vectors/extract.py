@@ -27,7 +27,7 @@ from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.manifest import Manifest
 from hypervisor.message import Receipt
-from hypervisor.opening import AUTO
+from hypervisor.names import AUTO
 from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
 from hypervisor.state_tree import StateTree
@@ -49,17 +49,17 @@ from store.memory import MemoryStore
 from store.overlay import OverlayStore
 
 _HINT = (
-    "no vector is written. States that were changed by hand, messages of actors that cannot send, proofs that failed, "
-    "and contracts run by another engine than the bundle's own are what no vector can say"
+    "no vector is written. A vector cannot describe manual state edits, messages from actors that cannot send, failed "
+    "proofs, or contracts executed by an engine other than the bundle's"
 )
 
 
-class NotExtracted(HypervisorError):
-    """Re-execution differs from the chain, or a written vector differs from its origin."""
+class ExtractionError(HypervisorError):
+    """Raised if re-execution differs from the chain, or if a vector's execution differs from its source."""
 
 
 @dataclass(frozen=True, slots=True)
-class Extracted:
+class ExtractedVector:
     """A verified vector and its contents."""
 
     vector: Vector
@@ -67,17 +67,17 @@ class Extracted:
     results: int
 
 
-def extract(source: TipsetSource, bundles: BundleFolder, wanted: str) -> Extracted:
+def extract(source: TipsetSource, bundles: BundleFolder, wanted: str) -> ExtractedVector:
     """Extract the vector of an epoch, a transaction hash or a message CID.
 
-    Raises InvalidInput if the chain does not have it, NotExtracted, and the errors of the store and the node.
+    Raises InvalidInput if the chain does not have it, ExtractionError, and the errors of the store and the node.
     """
     if wanted.isascii() and wanted.isdigit():
         return extract_tipset(source, bundles, int(wanted))
     return extract_message(source, bundles, wanted)
 
 
-def extract_tipset(source: TipsetSource, bundles: BundleFolder, epoch: int) -> Extracted:
+def extract_tipset(source: TipsetSource, bundles: BundleFolder, epoch: int) -> ExtractedVector:
     """Extract a tipset vector of the tipset at an epoch and the null rounds before it. Raises as `extract`."""
     past = read_past_tipset(source, source.tipset_at(epoch))
     return vector_of(source, bundles, past, f"{source.name}-{epoch}", _compare)
@@ -89,8 +89,8 @@ def vector_of(
     past: PastTipset,
     name: str,
     check: Callable[[TipsetSource, PastTipset, TipsetOutcome], None] = lambda _source, _past, _outcome: None,
-) -> Extracted:
-    """Build the vector of a tipset, whose work may differ from the chain's.
+) -> ExtractedVector:
+    """Build the vector of a tipset. `past.work` may differ from the blocks on the chain.
 
     `check` raises if the result differs from the expected one. Raises as `extract`.
     """
@@ -102,7 +102,7 @@ def vector_of(
 
     recorder, externs = RecordingStore(read, known), RecordingExterns(source.externs_for(past.headers))
     machine = _recording_machine(past.headers.state, past.context, recorder, externs, source.chain_id)
-    execute_tipset(machine, past.work, _Answered(supply.answered))
+    execute_tipset(machine, past.work, _RecordedSupply(supply.answered))
     initial = VectorInput(
         name=name,
         sources=_sources(source, past),
@@ -117,7 +117,7 @@ def vector_of(
     return _prove(vector, bundles, initial, len(outcome.results), past.overlay)
 
 
-def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str) -> Extracted:
+def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str) -> ExtractedVector:
     """Extract a message vector on the state after the preceding messages of its tipset. Raises as `extract`."""
     found = source.find_message(reference)
     return vector_of_message(source, bundles, read_past_tipset(source, found.tipset), found.cid, _compare_receipts)
@@ -129,7 +129,7 @@ def vector_of_message(
     past: PastTipset,
     cid: Cid,
     check: Callable[[TipsetSource, PastTipset, Sequence[Receipt]], None] = lambda _source, _past, _receipts: None,
-) -> Extracted:
+) -> ExtractedVector:
     """Build the vector of one message of a tipset. `past.work` may differ from the blocks on the chain.
 
     `check` gets the receipts up to and including the message's, and raises if they are wrong. Raises as `extract`.
@@ -193,8 +193,8 @@ def _recording_machine(
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
-    """The recorded circulating supply, without reading the state."""
+class _RecordedSupply:
+    """The recorded circulating supply by epoch, in place of a computation from the state."""
 
     circulating: Mapping[ChainEpoch, TokenAmount]
 
@@ -216,7 +216,7 @@ def _sources(source: TipsetSource, past: PastTipset) -> list[str]:
 def _compare(source: TipsetSource, past: PastTipset, outcome: TipsetOutcome) -> None:
     difference = difference_from_chain(source, past, outcome)
     if difference:
-        raise NotExtracted(
+        raise ExtractionError(
             f"epoch {past.headers.height} differs from the chain after re-execution, {difference}: {_HINT}"
         )
 
@@ -230,15 +230,15 @@ def _compare_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence
         return
     difference = difference_of_receipts(source, past, receipts, chain.receipts)
     if difference:
-        raise NotExtracted(
+        raise ExtractionError(
             f"epoch {past.headers.height} differs from the chain after re-execution, {difference}: {_HINT}"
         )
 
 
 def _prove(
     vector: Vector, bundles: BundleFolder, initial: VectorInput, results: int, overlay: Overlay | None
-) -> Extracted:
-    """Run a vector on the blocks that it contains and return it. Raises NotExtracted if it fails."""
+) -> ExtractedVector:
+    """Run a vector on the blocks that it contains and return it. Raises ExtractionError if it fails."""
     name = Path(initial.name)
     for variant in variants_of(parse_vector(json.dumps(vector).encode(), name), name, bundles, overlay=overlay):
         try:
@@ -246,5 +246,5 @@ def _prove(
         except HypervisorError as error:
             differences = (str(error),)
         if differences:
-            raise NotExtracted(f"the vector of {initial.name} differs from its source: {differences[0]}; {_HINT}")
-    return Extracted(vector, len(initial.blocks), results)
+            raise ExtractionError(f"the vector of {initial.name} differs from its source: {differences[0]}; {_HINT}")
+    return ExtractedVector(vector, len(initial.blocks), results)

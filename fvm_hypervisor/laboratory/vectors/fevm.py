@@ -29,8 +29,8 @@ from hypervisor.gas import GasTracker, to_milligas
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import MachineSettings
 from hypervisor.message import Message
+from hypervisor.names import OWN_EVM
 from hypervisor.network_versions import network_version
-from hypervisor.opening import OWN_EVM
 from hypervisor.registry import Registry
 from hypervisor.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount

@@ -36,7 +36,7 @@ def state_differences(store: Blockstore, ours: Cid, expected: Cid, names: Mappin
         yield from _values(store, what, left[index], right[index])
     for key, mine, other in _hamt(store, unlink(left[1]), unlink(right[1])):
         if isinstance(key, BlockNotFound):
-            yield f"actors cannot all be compared: {key}"
+            yield f"not all actors can be compared: {key}"
         else:
             yield from _actor(store, _shown_key(key), mine, other, names)
 
@@ -45,7 +45,7 @@ def _actor(store: Blockstore, label: str, ours: Any, expected: Any, names: Mappi
     if ours is _ABSENT or expected is _ABSENT:
         fields = expected if ours is _ABSENT else ours
         kind = _kind(ActorState.from_fields(fields).code, names)
-        yield f"{label} ({kind}) is {'missing' if ours is _ABSENT else 'one too many'}"
+        yield f"{label} ({kind}) is {'missing' if ours is _ABSENT else 'unexpected'}"
         return
     mine, other = ActorState.from_fields(ours), ActorState.from_fields(expected)
     label = f"{label} ({_kind(mine.code, names)})"
@@ -66,7 +66,7 @@ def _kind(code: Cid, names: Mapping[Cid, str]) -> str:
 
 
 def _blocks(store: Blockstore, path: str, ours: Cid, expected: Cid) -> Iterator[str]:
-    """Yield the differences behind two links."""
+    """Yield the differences between the data of two links."""
     if ours == expected:
         return
     try:
@@ -85,7 +85,7 @@ def _blocks(store: Blockstore, path: str, ours: Cid, expected: Cid) -> Iterator[
             return
         for key, mine, other in found:
             if isinstance(key, BlockNotFound):
-                yield f"{path}: entries cannot all be compared: {key}"
+                yield f"{path}: not all entries can be compared: {key}"
             else:
                 yield from _values(store, f"{path}[{_shown_key(key)}]", mine, other)
         return

@@ -45,7 +45,7 @@ from hypervisor.errors import HypervisorError
 from hypervisor.externs import ExternError
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
-from hypervisor.opening import OWN_EVM
+from hypervisor.names import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum import (
@@ -58,7 +58,7 @@ from runtimes.evm.ethereum import (
     find_fork,
     fork_named,
     install_alloc,
-    known_forks_text,
+    list_forks,
     logs_hash,
     read_alloc,
     state_root,
@@ -171,7 +171,7 @@ def run_test(
         if fork is not None and named != ALIASES.get(fork, fork):
             continue
         if find_fork(named) is None:
-            raise BadFixture(f"fork '{fork_name}' is not known: choose one of {known_forks_text()}")
+            raise BadFixture(f"fork '{fork_name}' is not known: choose one of {list_forks()}")
         if outcomes := read_list(outcomes, fork_name):
             runner = TestRunner(test, fork_name, evm, trace)
             for index, outcome in enumerate(outcomes):

@@ -41,7 +41,7 @@ from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns, base_mac
 from fvm_hypervisor.laboratory.vectors.t8n_env import Environment, read_environment
 from fvm_hypervisor.laboratory.vectors.t8n_refusals import rejection_text
 from hypervisor.machine import Hypervisor
-from hypervisor.opening import OWN_EVM
+from hypervisor.names import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch
 from runtimes.evm.ethereum import (

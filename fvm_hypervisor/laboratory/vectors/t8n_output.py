@@ -20,7 +20,7 @@ from runtimes.evm.ethereum import (
 )
 
 _BLOCK_HASH: Final = "0x1337" + "00" * 30
-"""The hash that go-ethereum's tool gives to the block."""
+"""Block hash in the output of go-ethereum's tool."""
 
 
 def result(

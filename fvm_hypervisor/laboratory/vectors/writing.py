@@ -85,7 +85,7 @@ class RecordingExterns:
         return found
 
     def state_root(self, epoch: ChainEpoch) -> Cid:
-        raise ExternError(f"a vector cannot contain the state of epoch {epoch}, which a report of a fault reads")
+        raise ExternError(f"a vector cannot contain the state of epoch {epoch}, which a consensus fault report reads")
 
     def _digest(self, kind: str, epoch: ChainEpoch, ask: Callable[[ChainEpoch], bytes]) -> bytes:
         self._digests[kind, epoch] = None

@@ -16,7 +16,7 @@ from fvm_hypervisor.proofs.f3.power_table import (
     apply_deltas,
     check_power_table,
     power_table_cid,
-    scaled,
+    scaled_powers,
 )
 from fvm_hypervisor.proofs.f3.signing import signed_bytes, verify_aggregate
 from store.cid import show
@@ -89,7 +89,7 @@ def _check_signature(state: TrustedState, certificate: Certificate) -> None:
     table = state.power_table
     if not table:
         raise InvalidCertificate("the power table of this instance is empty")
-    shares = scaled(table)
+    shares = scaled_powers(table)
     for signer in certificate.signers:
         if signer >= len(table):
             raise InvalidCertificate(f"Signers: signer {signer} is not in the power table of {len(table)} entries")

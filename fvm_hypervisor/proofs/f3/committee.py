@@ -1,6 +1,6 @@
 """A committee with known keys, which finalizes tipsets of local networks for tests of contracts and clients.
 
-Its certificates follow all rules. Its keys are derived from small numbers, so its signatures protect nothing.
+Its certificates follow all rules. Its keys are derived from small numbers, so its signatures provide no security.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Committee:
         return Tipset(epoch, b"".join(blocks), power_table_cid(self.table), _NO_COMMITMENTS)
 
     def certify(self, instance: int, chain: Sequence[Tipset], signers: Sequence[int] | None = None) -> Certificate:
-        """Return a certificate that finalizes a chain of tipsets, of which the first is the last finalized one.
+        """Return a certificate that finalizes a chain of tipsets. The first tipset is the last finalized one.
 
         `signers` are positions in the power table, in ascending order; None means all.
         """

@@ -18,7 +18,7 @@ MAX_CERTIFICATES: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedCertificates:
     """Valid certificates, with the trusted states before the first and after the last one."""
 
     start: TrustedState
@@ -49,7 +49,7 @@ class Verified:
 
 def verify_files(
     documents: Iterable[Any], table: Any, network: str, table_cid: str | None = None, instance: int | None = None
-) -> Verified:
+) -> VerifiedCertificates:
     """Validate certificates from files.
 
     A document is the JSON of a certificate, a list of them, or the bytes of one certificate as CBOR. `instance` is that
@@ -63,7 +63,7 @@ def verify_files(
     if table_cid is not None and found != table_cid:
         raise InvalidCertificate(f"power table: its CID is {found}, not {table_cid}")
     start = TrustedState(network, certificates[0].instance if instance is None else instance, trusted)
-    return Verified(start, follow(start, certificates), tuple(certificates))
+    return VerifiedCertificates(start, follow(start, certificates), tuple(certificates))
 
 
 def _certificates(documents: Iterable[Any]) -> Iterator[Certificate]:

@@ -33,7 +33,7 @@ class PowerEntry:
 
 @dataclass(frozen=True, slots=True)
 class PowerDelta:
-    """A change of a participant between two instances. An empty key means that the key stays."""
+    """A change of a participant between two instances. An empty key means that the key does not change."""
 
     id: int
     power: int
@@ -61,7 +61,7 @@ def read_power_table(value: Any) -> PowerTable:
 
 
 def decode_power_table(data: bytes) -> PowerTable:
-    """Decode a table from the DAG-CBOR that its CID is of. Raises InvalidCertificate as `read_power_table`."""
+    """Decode a table from DAG-CBOR, the encoding that its CID refers to. Raises the errors of `read_power_table`."""
     if len(data) > MAX_ENTRIES * _MAX_ENTRY:
         raise InvalidCertificate(f"power table: {len(data):,} bytes, the limit is {MAX_ENTRIES * _MAX_ENTRY:,}")
     try:
@@ -107,7 +107,7 @@ def power_table_cid(table: Iterable[PowerEntry]) -> Cid:
     return cid_of(encode_power_table(table))
 
 
-def scaled(table: PowerTable) -> list[int]:
+def scaled_powers(table: PowerTable) -> list[int]:
     """Return the powers as shares of 65,535, rounded down."""
     total = sum(entry.power for entry in table)
     return [_MAX_SCALED * entry.power // total for entry in table]
@@ -131,7 +131,7 @@ def apply_deltas(table: PowerTable, deltas: Iterable[PowerDelta]) -> PowerTable:
             del entries[delta.id]
     if len(entries) > MAX_ENTRIES:
         raise InvalidCertificate(
-            f"PowerTableDelta: the table gets {len(entries):,} entries, the limit is {MAX_ENTRIES:,}"
+            f"PowerTableDelta: the table would have {len(entries):,} entries, the limit is {MAX_ENTRIES:,}"
         )
     return _ordered(entries.values())
 
@@ -149,7 +149,7 @@ def _changed(entry: PowerEntry | None, delta: PowerDelta, name: str) -> PowerEnt
     if power < 0:
         raise InvalidCertificate(f"{name}: the power becomes negative ({power})")
     if delta.key and not power:
-        raise InvalidCertificate(f"{name}: a participant without power gets a new key")
+        raise InvalidCertificate(f"{name}: a delta that removes a participant must not have a key")
     return PowerEntry(entry.id, power, delta.key or entry.key)
 
 

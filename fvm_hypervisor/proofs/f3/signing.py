@@ -26,7 +26,7 @@ _DECIDE: Final = b"\x05"
 _EMPTY: Final = bytes(32)
 _COEFFICIENT: Final = 16
 _MAX_POINTS: Final = 16_384
-"""Maximum number of decoded keys that are kept, twice the participants of the largest table."""
+"""Maximum number of cached decoded keys: twice the participants of the largest table."""
 
 
 def signed_bytes(network: str, certificate: Certificate) -> bytes:
@@ -56,7 +56,7 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
 def verify_aggregate(signature: bytes, message: bytes, keys: Sequence[bytes], signers: Sequence[int]) -> None:
     """Check an aggregate signature of the keys at positions `signers`. Raises InvalidCertificate.
 
-    All keys take part: the weight of a key depends on all of them.
+    Pass all keys of the power table: the weight of a key depends on all of them.
     """
     from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
@@ -74,21 +74,21 @@ def verify_aggregate(signature: bytes, message: bytes, keys: Sequence[bytes], si
     weighted = G1Point.multiexp_unchecked([points[at] for at in signers], [Scalar(weights[at]) for at in signers])
     hashed = G2Point.hash_to_curve(message, BLS_DOMAIN)
     if not GT.pairing_check([-G1Point(), weighted], [aggregate, hashed]):
-        raise InvalidCertificate("Signature: it does not verify for the signers, the network and the contents")
+        raise InvalidCertificate("Signature: it does not verify for these signers, contents and network name")
 
 
 @lru_cache(maxsize=2)
 def weights_of(keys: tuple[bytes, ...]) -> tuple[int, ...]:
     """Return the weight of each key: BLAKE2Xs of all keys, 16 bytes each, little-endian, plus 1.
 
-    Consecutive certificates mostly have the same keys.
+    The result is cached, because consecutive certificates mostly have the same keys.
     """
     size = _COEFFICIENT * len(keys)
     output = blake2xs(b"".join(keys), size)
     return tuple(int.from_bytes(output[at : at + _COEFFICIENT], "little") + 1 for at in range(0, size, _COEFFICIENT))
 
 
-@lru_cache(maxsize=_MAX_POINTS)  # most keys are in the tables of many instances: half of the time of a certificate
+@lru_cache(maxsize=_MAX_POINTS)  # decoding takes half of the verification time, and most keys recur
 def _point(key: bytes) -> G1Point:
     """Return the point of a key. Raises ValueError for bytes that are not a point, and for the point at infinity."""
     from py_arkworks_bls12381 import G1Point

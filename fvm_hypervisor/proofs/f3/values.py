@@ -1,4 +1,4 @@
-"""Typed reading of the parts of CBOR and JSON values, with bounds and the name of the part in every error."""
+"""Typed and bounded parsing of CBOR and JSON values. Each error names the part that is invalid."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def base64_octets(value: Any, name: str, limit: int) -> bytes:
 
 
 def check_length(data: bytes, name: str, length: int) -> bytes:
-    """Return the bytes if there are `length` of them."""
+    """Return `data` if it has exactly `length` bytes."""
     if len(data) != length:
         raise InvalidCertificate(f"{name}: {len(data)} bytes, expected {length}")
     return data
@@ -115,7 +115,7 @@ def json_cid(value: Any, name: str) -> Cid:
 
 
 def power(data: bytes, name: str) -> int:
-    """Return a power from its bytes: nothing for 0, else a sign byte (0 or 1) and a big-endian number."""
+    """Decode a power: the empty string is 0, any other value has a sign byte (0 or 1) and a big-endian number."""
     if not data:
         return 0
     if data[0] > 1:
@@ -125,7 +125,7 @@ def power(data: bytes, name: str) -> int:
 
 
 def power_bytes(number: int) -> bytes:
-    """Return the bytes of a power."""
+    """Encode a power."""
     if not number:
         return b""
     size = (abs(number).bit_length() + 7) // 8

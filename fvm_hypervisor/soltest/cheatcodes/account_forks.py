@@ -59,7 +59,7 @@ class AccountForks:
 
     @staticmethod
     def leave(context: Context) -> None:
-        """Save the state of the active fork; without one, what the message created, with which every fork begins."""
+        """Save the state of the active fork. Without one, save what the message created: every fork begins with it."""
         _leave(context)
 
     @staticmethod
@@ -144,7 +144,7 @@ def _persistent_accounts(context: Context, calls: EthereumCalls) -> Iterator[_Pe
 
 
 def _move(context: Context, state: ActorState, fork: int) -> ActorState:
-    """Return a persistent account's state on another fork, from which its unwritten slots are read."""
+    """Return a persistent account's state for another fork, which supplies the slots that were not written."""
     machine, origin = context.machine, _origin_of(context)
     if state.code != machine.manifest.code("evm") or state.head == EMPTY_ARRAY_CID:
         return state

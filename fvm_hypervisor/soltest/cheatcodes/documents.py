@@ -72,7 +72,7 @@ def at(document: Any, path: str) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def at_or(document: Any, path: str, kind: str, default: Any) -> Any:
+def value_or_default(document: Any, path: str, kind: str, default: Any) -> Any:
     """Return the value that a path selects as a value of a type, or the default if it selects none.
 
     Raises CheatcodeFailure if it selects several.

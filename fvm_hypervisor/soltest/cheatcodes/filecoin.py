@@ -22,10 +22,10 @@ from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.call import Call
-from hypervisor.context import FILECOIN
 from hypervisor.errors import AddressError, Fatal, HypervisorError, InvalidInput, OutOfGas, SyscallError
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
+from hypervisor.names import FILECOIN
 from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address

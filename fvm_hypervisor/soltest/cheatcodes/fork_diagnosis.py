@@ -17,7 +17,7 @@ def missing_on_fork(cheats: Cheats, host: EthereumHost, inputs: CallInputs) -> s
     """Return the diagnosis of a call under Ethereum's rules; None if the callee has code or is a precompile."""
     if len(inputs.data) < _SELECTOR or host.accounts.has_code(inputs.address):
         return None
-    if inputs.address in host.fork.precompiles or host.is_beyond_guest(inputs.address):
+    if inputs.address in host.fork.precompiles or host.is_unsupported_address(inputs.address):
         return None
     return missing_contract(cheats, inputs.address)
 

@@ -70,7 +70,7 @@ def fork_change(context: Context) -> Iterator[None]:
     """
     calls, records, block = context.calls, context.state.forks, context.state.block
     origin = context.cheats.require_origin()
-    number = records.note_change(context.machine.context, block.prevrandao, block.hashes)
+    number = records.record_change(context.machine.context, block.prevrandao, block.hashes)
     mark = calls.begin()
     try:
         calls.tree.set_actor(*origin.change(number))

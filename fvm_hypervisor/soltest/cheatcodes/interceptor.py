@@ -306,7 +306,7 @@ class Cheatcodes:
             outcome = execute_subcall(host, inputs, send=isolating_send(self, host, inputs))
         undo_reverted(self, host.calls)
         if isinstance(host.calls.tracer, StepWatch):
-            host.calls.tracer.goes_on(host.address, host.calls.depth)
+            host.calls.tracer.record_running_frame(host.address, host.calls.depth)
         if self.state.deals:
             self._preserve_deals(host, outcome)
         if self.state.forks.forks and outcome.success:

@@ -46,7 +46,7 @@ def _family(name: str, kind: str) -> None:
     )
     for ending, every in (("", kind), ("Array", f"{kind}[]")):
         cheatcode(f"parseJson{name}{ending}(string,string,{every})", returns=every)(
-            lambda _context, text, key, default, every=every: documents.at_or(
+            lambda _context, text, key, default, every=every: documents.value_or_default(
                 documents.read_json(text), key, every, default
             )
         )

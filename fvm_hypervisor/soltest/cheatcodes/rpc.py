@@ -14,8 +14,8 @@ from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.rpc_values import rpc_bytes
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.errors import InvalidInput
-from localnet.fork.answers import bytes_of, quantity, word_of
 from localnet.fork.node_client import NodeError
+from localnet.fork.response_values import bytes_of, quantity, word_of
 from store.json_text import parse_json
 
 _NO_FORK_URL: Final = "no active fork URL found"
@@ -43,7 +43,11 @@ def _answer(context: Context, url: str, method: str, params: str) -> Any:
     try:
         return context.cheats.remotes.chain(url).client.request(method, *arguments)
     except NodeError as error:
-        text = f"server returned an error response: error code {error.code}: {error.words}" if error.answered else error
+        text = (
+            f"server returned an error response: error code {error.code}: {error.node_message}"
+            if error.answered
+            else error
+        )
         raise CheatcodeFailure(f'"{method}": {text}') from None
     except InvalidInput as error:
         raise CheatcodeFailure(str(error)) from None

@@ -472,7 +472,7 @@ class State:
         if values == _NOTHING_SET:
             return {}
         parts = zip(_NAMES, values, _NOTHING_SET, strict=True)
-        return deepcopy({name: value for name, value, usual in parts if value != usual})
+        return deepcopy({name: value for name, value, default in parts if value != default})
 
     @classmethod
     def of_image(cls, image: Mapping[str, Any]) -> State:

@@ -38,7 +38,7 @@ class StepWatch:
         """Index of the last recorded instruction at each depth."""
         self._borrowed: EthAddress | None = None
 
-    def goes_on(self, contract: EthAddress, depth: int) -> None:
+    def record_running_frame(self, contract: EthAddress, depth: int) -> None:
         """Record the contract of a frame that was running before this tracer, unless it is known."""
         self._contracts.setdefault(depth, contract)
 
@@ -90,7 +90,7 @@ def watch(cheats: StateOwner, calls: CallManager, caller: EthAddress, depth: int
     if isinstance(calls.tracer, PausingTracer):
         raise CheatcodeFailure("instructions cannot be traced in the debugger: remove --debug")
     calls.tracer = watcher = StepWatch(cheats, calls)
-    watcher.goes_on(caller, depth)
+    watcher.record_running_frame(caller, depth)
 
 
 def unwatch(cheats: StateOwner, calls: CallManager) -> None:

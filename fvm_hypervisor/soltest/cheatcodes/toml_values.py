@@ -64,7 +64,9 @@ def _family(name: str, kind: str) -> None:
     )
     for ending, every in (("", kind), ("Array", f"{kind}[]")):
         cheatcode(f"parseToml{name}{ending}(string,string,{every})", returns=every)(
-            lambda _context, text, key, default, every=every: documents.at_or(_read(text), key, every, default)
+            lambda _context, text, key, default, every=every: documents.value_or_default(
+                _read(text), key, every, default
+            )
         )
 
 

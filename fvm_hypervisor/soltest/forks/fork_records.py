@@ -21,7 +21,7 @@ Pending = tuple[ReadTransaction, ...] | PendingTipset
 
 @dataclass(frozen=True, slots=True)
 class ForkBase:
-    """State at which a fork begins: after a block of a node; under Filecoin's rules, `point` is that tipset."""
+    """Initial state of a fork: the state after a block of a node. Under Filecoin's rules, `point` is that tipset."""
 
     url: str
     number: int
@@ -87,7 +87,7 @@ class ForkChange:
 
 @dataclass(slots=True)
 class ForkRecords:
-    """The forks by number.
+    """The forks of a test by number, with what is needed to select, change and undo them.
 
     A base is an initial state of a fork. Each `createFork` and `rollFork` makes a new one, so that two forks of one
     block share nothing that a test writes.
@@ -112,7 +112,7 @@ class ForkRecords:
         self.bases.append(ForkBase(url, number, point))
         return len(self.bases) - 1
 
-    def note_change(self, context: MachineContext, randomness: bytes | None, hashes: Mapping[int, bytes]) -> int:
+    def record_change(self, context: MachineContext, randomness: bytes | None, hashes: Mapping[int, bytes]) -> int:
         """Record the current values before a change, and return the change's number."""
         self.last_change += 1
         self.changes.append(

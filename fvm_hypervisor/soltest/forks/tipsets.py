@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PendingTipset:
-    """A message of a node's chain in its tipset, whose earlier messages are to be executed first."""
+    """A message of a node's chain. The earlier messages of its tipset must be executed first."""
 
     url: str
     tipset: tuple[Cid, ...]

@@ -108,7 +108,7 @@ class MutantCompiler:
         return found
 
     def stop(self) -> None:
-        """Kill the compilers; no more are started."""
+        """Kill the compilers, and start no further ones."""
         self._is_stopped = True
         for run in list(self._running):
             run.stop()

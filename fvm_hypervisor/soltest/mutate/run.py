@@ -103,7 +103,7 @@ class MutationRun:
         return MutationResult(results, sources.texts, monotonic() - begin, len(mutants) - len(results))
 
     def _tell_coverage(self, line: str) -> None:
-        if line.startswith("Compiling"):  # other lines have been told
+        if line.startswith("Compiling"):  # other lines have been printed
             self.notify(f"{line}, for coverage")
 
     def _session(self, project: Project, options: Options, notify: Callable[[str], None]) -> SuiteSession:

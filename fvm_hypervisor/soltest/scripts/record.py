@@ -140,7 +140,7 @@ class ScriptRecord:
         self.transactions, self.receipts = list(rows), list(receipts)
 
     def check_chain(self) -> None:
-        """Raise InvalidInput if a transaction is of another chain."""
+        """Raise InvalidInput if a transaction belongs to another chain."""
         others = {int(row["transaction"]["chainId"], 16) for row in self.transactions} - {self.chain}
         if others:
             raise InvalidInput(

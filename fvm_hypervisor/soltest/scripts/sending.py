@@ -19,14 +19,14 @@ from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.accounts import Account
 from localnet.errors import NetworkError
-from localnet.fork.answers import quantity, word_of
 from localnet.fork.node_client import NodeError
+from localnet.fork.response_values import quantity, word_of
 from localnet.rules.call_request import CallRequest
 
 _CALL_FIELDS: Final = ("from", "to", "value", "input")
 _TRANSFER_GAS: Final = 21_000
 NO_SENDER: Final = (
-    f"no sender is given, and the key of Foundry's default sender, {checksummed(DEFAULT_SENDER)}, is unknown: give one "
+    f"no sender is given, and the key of Foundry's default sender, {checksummed(DEFAULT_SENDER)}, is unknown: pass one "
     "with --private-key, or use --unlocked --sender if the node signs"
 )
 _POLL_INTERVAL: Final = 0.2
@@ -181,11 +181,11 @@ def fees(
     request: Request, *, legacy: bool = False, gas_price: int | None = None, priority: int | None = None
 ) -> dict[str, str]:
     """Return the fee fields of a transaction sent now: the given values, otherwise the node's."""
-    usual = request(quantity, "eth_gasPrice") if gas_price is None else gas_price
+    price = request(quantity, "eth_gasPrice") if gas_price is None else gas_price
     if legacy:
-        return {"gasPrice": hex(usual)}
+        return {"gasPrice": hex(price)}
     premium = request(quantity, "eth_maxPriorityFeePerGas") if priority is None else priority
-    top = 2 * usual + premium if gas_price is None else gas_price
+    top = 2 * price + premium if gas_price is None else gas_price
     return {"maxFeePerGas": hex(top), "maxPriorityFeePerGas": hex(min(premium, top))}
 
 
@@ -240,7 +240,7 @@ class ScriptSender:
         if self.request(partial(_receipt_of, transaction), "eth_getTransactionReceipt", transaction) is None:
             raise InvalidInput(
                 f"this node's chain has no transaction {transaction}, whose receipt is in {self.record.latest}: it is "
-                "another chain. Give a node of the recorded chain with --rpc-url, or run the script again without "
+                "another chain. Pass a node of the recorded chain with --rpc-url, or run the script again without "
                 "--resume"
             )
 
@@ -361,7 +361,7 @@ def _base_fee(response: Any) -> int:
 
 def _is_known(response: Any) -> bool:
     if response is not None and not isinstance(response, dict):
-        raise TypeError("no object")
+        raise TypeError("expected an object")
     return response is not None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import z3
 
@@ -14,7 +15,9 @@ from fvm_hypervisor.soltest.symbolic.path import Dead, Path
 from fvm_hypervisor.soltest.symbolic.symbols import any_bytes
 from fvm_hypervisor.soltest.symbolic.words import BITS, NotModelled, equal
 
-_READING = ("view", "pure")
+_READING: Final = ("view", "pure")
+_FALLBACK_LENGTH: Final = 1024
+"""Length of calldata for a fallback function, behind the selector, in addition to those of `--symbolic-bytes`."""
 
 
 def create_calldata(kinds: str, has_flag: bool) -> Callable[[Path, Data], Data]:
@@ -44,12 +47,15 @@ def _text(path: Path, data: Data, index: int) -> str:
 
 
 def _choose(path: Path, abi: Sequence[Entry], with_views: bool) -> list[Byte]:
-    """Fork into empty calldata, calldata for each function, and calldata for the fallback function."""
+    """Fork into empty calldata, calldata for each function, and calldata with a selector that no function has.
+
+    The latter reaches a fallback function. It also reaches functions of the called contract that `abi` lacks.
+    """
     functions = [entry for entry in abi if entry.get("type") == "function"]
     called = [entry for entry in functions if with_views or entry.get("stateMutability") not in _READING]
     settings = path.start.settings
     rows = [(entry, shape) for entry in called for shape in shapes(entry.get("inputs", ()), settings)]
-    lengths = settings.byte_lengths if any(entry.get("type") == "fallback" for entry in abi) else ()
+    lengths = tuple(dict.fromkeys((*settings.byte_lengths, _FALLBACK_LENGTH)))
     # the name depends only on the path, because the instruction is repeated after each decision
     index = z3.BitVec(f"calldata!{len(path.created)}", BITS)
     if path.decide(equal(index, 0)):

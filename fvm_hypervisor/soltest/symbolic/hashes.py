@@ -9,7 +9,7 @@ Axioms, which hold unless a collision of Keccak-256 is found:
 - equal data of one length have equal hashes;
 - hashes of different data differ, by more than 2^64 in both directions, so that array elements do not overlap;
 - their last 160 bits, which become addresses, differ, too;
-- a hash of symbolic data is not within 2^64 of 0;
+- a hash of symbolic data is above 2^128, and not within 2^64 of 2^256; nor is a slot `hash + offset` below 2^128;
 - two slots of the form `hash + offset` are equal only if the hashed data and the offsets are equal, provided that equal
   data fix the offset to within 2^64. Solady computes the slot of a token in this way: twice the token's ID, plus the
   hash of the ID's upper 224 bits.
@@ -31,6 +31,8 @@ from fvm_hypervisor.soltest.symbolic.words import BITS, MASK, Condition, Word, c
 from store.keccak import keccak
 
 _DISTANCE: Final = 1 << 64
+_LOWEST: Final = 1 << 128
+"""Limit below which no slot of a hash lies. Numbers of sources, such as Solady's slot of a supply, are often lower."""
 MAX_HASHES: Final = 64
 """Maximum number of symbolic hashes of a path."""
 _DETERMINED_LIMIT: Final = 20_000_000
@@ -94,7 +96,7 @@ class Hashes:
         while todo:
             for name in waiting.keys() & constants.of(todo.pop()):
                 entry = waiting.pop(name)
-                axioms = [z3.UGT(entry.hash, _DISTANCE), z3.ULT(entry.hash, MASK - _DISTANCE)]
+                axioms = [z3.UGT(entry.hash, _LOWEST), z3.ULT(entry.hash, MASK - _DISTANCE)]
                 axioms += [self._related(entry, other) for other in self.active.values()]
                 axioms += [self._known_axiom(entry, value) for value in self.known]
                 self.active[name] = entry
@@ -151,7 +153,7 @@ class Hashes:
 
     def _same_as_number(self, found: tuple[HashOf, Word], number: int) -> Condition:
         hashed, offset = found
-        if number < _DISTANCE:
+        if number < _LOWEST:
             return False
         if isinstance(offset, int):
             if number - offset in self.known:

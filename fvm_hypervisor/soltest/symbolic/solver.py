@@ -12,11 +12,14 @@ import z3
 from z3 import z3util
 
 from fvm_hypervisor.soltest.symbolic.constants import HASH_NAME, Constants
+from fvm_hypervisor.soltest.symbolic.integers import TooLarge, Translation
 from fvm_hypervisor.soltest.symbolic.words import NotModelled
 
 _MEMORY_MB: Final = 4096
-_QUICK_SECONDS: Final = 1.0
-"""Time for a query before values are guessed."""
+_QUICK_SECONDS: Final = 0.2
+"""Time for a query before it is translated to integers."""
+_INTEGER_SECONDS: Final = 2.0
+"""Time for a query over integers before values are guessed."""
 _GUESS_SECONDS: Final = 0.1
 """Time for a query with guessed values."""
 _MAX_SLOWDOWN: Final = 8.0
@@ -57,7 +60,10 @@ class Solver:
     def model(self, constraints: Sequence[Any]) -> Any:
         """Return a model, or None if there is none. Raises NotModelled if z3 cannot tell, OutOfBudget."""
         self.check_time()
-        found, model = self._check(constraints, _QUICK_SECONDS)
+        for search, seconds in (self._check, _QUICK_SECONDS), (self._check_integers, _INTEGER_SECONDS):
+            found, model = search(constraints, seconds)
+            if found != z3.unknown:
+                break
         if found == z3.unknown:
             found, model = self._guess(constraints)
         if found == z3.unknown:
@@ -74,9 +80,8 @@ class Solver:
         return min(_MAX_SLOWDOWN, max(1.0, (monotonic() - self._wall) / max(0.1, process_time() - self._processor)))
 
     def _check(self, constraints: Sequence[Any], seconds: float) -> tuple[Any, Any]:
-        solver = (
-            z3.SimpleSolver()
-        )  # without preprocessing, which took 2 to 5 times as long on tokens and overflow checks
+        # without preprocessing, which took 2 to 5 times as long on tokens and overflow checks
+        solver = z3.SimpleSolver()
         rest = max(0.1, min(seconds, self._query, self._end - process_time()))
         solver.set("timeout", int(rest * self._slowdown() * 1000))
         solver.add(*constraints)
@@ -85,6 +90,20 @@ class Solver:
         except z3.Z3Exception as error:
             raise NotModelled(f"the solver failed: {error}") from None
         return found, solver.model() if found == z3.sat else None
+
+    def _check_integers(self, constraints: Sequence[Any], seconds: float) -> tuple[Any, Any]:
+        """Check the constraints as integers; a solution counts only if the constraints hold for its values."""
+        translation = Translation()
+        try:
+            translation.add(constraints)
+        except (TooLarge, RecursionError):  # a term with thousands of levels
+            return z3.unknown, None
+        found, model = self._check(translation.conditions, seconds)
+        if found != z3.sat:
+            return found, None
+        values = [word == model.eval(number, model_completion=True).as_long() for word, number in translation.inputs]
+        found, model = self._check([*constraints, *values], _GUESS_SECONDS)
+        return (found, model) if found == z3.sat else (z3.unknown, None)
 
     def _guess(self, constraints: Sequence[Any]) -> tuple[Any, Any]:
         """Try values of all inputs; z3 often needs minutes to find a model of products and quotients."""

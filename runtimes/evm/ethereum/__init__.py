@@ -26,7 +26,7 @@ from runtimes.evm.ethereum.forks import (
     find_fork,
     fork_named,
     fork_with,
-    known_forks_text,
+    list_forks,
     with_case,
 )
 from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE, block_difficulty
@@ -80,7 +80,7 @@ __all__ = [
     "gas_price",
     "install_alloc",
     "intrinsic_gas",
-    "known_forks_text",
+    "list_forks",
     "logs_hash",
     "move_dao_balances",
     "parse_block",

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from bridge.addresses import ETH_ADDRESS_LENGTH, MASK, EthAddress, masked_id, unmask_id
+from bridge.addresses import ETH_ADDRESS_LENGTH, MASKED_ID_PREFIX, EthAddress, masked_id, unmask_id
 from bridge.delegations import DELEGATION_PREFIX
 from bridge.evm_state import EvmState
 from hypervisor.address import Address
@@ -95,11 +95,11 @@ class Accounts:
         self._clears_empty, self._burns_balance = clears_empty, burns_balance
         self._touched_ripemd160 = False
         """True if the message has touched `_RIPEMD160`, even if that was rolled back."""
-        self._begun = 0
+        self._first_change = 0
         """Number of journal entries with which the message began, all of them warm addresses."""
-        self._early = False
-        """True if the message has warmed a slot of an address that had no account (`warm_slot`)."""
-        self._in_parts = False
+        self._pre_warmed = False
+        """True if the message has warmed a slot of an address without an account (`warm_slot`)."""
+        self._committed_part = False
         """True if a part of the message was already written to the state (`commit_part`)."""
         self.evm_code = contracts.evm_code
         self.account_codes = machine.manifest.account_codes
@@ -108,15 +108,15 @@ class Accounts:
         """Forget the message, so that another one begins with the machine's state and these warm addresses."""
         entries = warming(warm)
         self._journal.begin_message(entries)
-        self._begun = len(entries)
-        self._touched_ripemd160 = self._early = self._in_parts = False
+        self._first_change = len(entries)
+        self._touched_ripemd160 = self._pre_warmed = self._committed_part = False
 
     # --- addresses --------------------------------------------------------------------------------------------
 
     def filecoin_address(self, address: EthAddress) -> Address:
         """Return the Filecoin address of an Ethereum address; a masked ID is the actor's, unless an account exists."""
         delegated = delegated_address(address)
-        actor = unmask_id(address) if self._masked and address.startswith(MASK) else None
+        actor = unmask_id(address) if self._masked and address.startswith(MASKED_ID_PREFIX) else None
         if actor is None or self._tree.lookup_id(delegated) is not None:
             return delegated
         return Address.id(actor)
@@ -188,7 +188,7 @@ class Accounts:
         state = self._tree.existing(actor)
         self._tree.set_actor(actor, state.with_balance(min(state.balance + amount, MAX_BALANCE)))
 
-    def add_modulo(self, actor: ActorID, amount: int) -> None:
+    def add_balance_wrapping(self, actor: ActorID, amount: int) -> None:
         """Credit an actor modulo 2^256."""
         state = self._tree.existing(actor)
         self._tree.set_actor(actor, state.with_balance((state.balance + amount) & MAX_BALANCE))
@@ -204,7 +204,7 @@ class Accounts:
         if not self._tree.credit(BURNT_FUNDS_ACTOR, amount):
             raise Fatal(f"actor f0{BURNT_FUNDS_ACTOR} is missing")
 
-    def prepay(self, actor: ActorID, cost: int, nonce: int) -> None:
+    def buy_gas(self, actor: ActorID, cost: int, nonce: int) -> None:
         """Debit a sender, and set its nonce."""
         state = self._tree.existing(actor)
         paid = TokenAmount(state.balance - cost)
@@ -274,7 +274,7 @@ class Accounts:
 
     def original(self, actor: ActorID, slot: int, *, as_written: bool = False) -> int:
         """Return a slot's word before the message, or as written by its earlier parts if `as_written`."""
-        if self._in_parts and not as_written:
+        if self._committed_part and not as_written:
             known: int | None = self._journal.get((EARLIER, actor, slot_key(slot)))
             if known is not None:
                 return known
@@ -293,9 +293,9 @@ class Accounts:
             return word, True
         word = self.original(actor, slot, as_written=True)
         self.store(actor, slot, word)
-        if self._in_parts and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
+        if self._committed_part and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
             return word, True
-        return word, self._early and self._journal.get((WARM, self.address_of(actor), slot_key(slot))) is not None
+        return word, self._pre_warmed and self._journal.get((WARM, self.address_of(actor), slot_key(slot))) is not None
 
     def slots(self, actor: ActorID) -> list[int]:
         """Return the non-zero slots of a contract."""
@@ -311,7 +311,7 @@ class Accounts:
     def slot_words(self) -> tuple[int, ...]:
         """Return the current words of all slots that the message has read or written."""
         words = []
-        for key, value in islice(self._journal.items(), self._begun, None):
+        for key, value in islice(self._journal.items(), self._first_change, None):
             match key:
                 case (int(), bytes()) if value is not None:
                     words.append(value)
@@ -328,9 +328,9 @@ class Accounts:
         word: int | None = self._journal.get((actor, slot_key(slot)))
         if word is not None:
             return original, word, True
-        if self._in_parts and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
+        if self._committed_part and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
             return original, self.original(actor, slot, as_written=True), True
-        is_warm = self._early and self._journal.get((WARM, address, slot_key(slot))) is not None
+        is_warm = self._pre_warmed and self._journal.get((WARM, address, slot_key(slot))) is not None
         return original, original, is_warm
 
     def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
@@ -347,7 +347,7 @@ class Accounts:
         if actor is not None:
             self.load(actor, slot)
         else:
-            self._early = True
+            self._pre_warmed = True
             self._journal.set((SLOTS, address), True)
             self._journal.set((WARM, address, slot_key(slot)), True)
 
@@ -475,7 +475,7 @@ class Accounts:
 
         Slots, nonces and code are read from the state again. Slots stay warm and keep their original words.
         """
-        self._in_parts = True
+        self._committed_part = True
         written = [(key, self._journal.get(key)) for key in self._journal.take_changes(_COMMITTING)]
         for actor, slot in slots_of(written):
             if self._tree.get_actor(actor) is not None:
@@ -528,22 +528,19 @@ class Accounts:
     # --- the end of the message -------------------------------------------------------------------------------
 
     def write_back(self, entries: Iterable[JournalEntry] | None = None) -> None:
-        """Write every changed account and remove those that the rules remove. The journal is not changed.
-
-        `entries` are the journal entries to write, by default all.
-        """
-        changed: dict[ActorID, list[tuple[int, int]]] = {}
+        """Write the accounts that `entries` change (None: the whole journal); remove those that the rules remove."""
+        changed: dict[int, list[tuple[int, int]]] = {}
         removed: list[ActorID] = []
         touched: list[EthAddress] = []
-        for key, value in islice(self._journal.items(), self._begun, None) if entries is None else entries:
+        for key, value in islice(self._journal.items(), self._first_change, None) if entries is None else entries:
             if value is None:  # rolled back to its value before the first write
                 continue
+            if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], int):  # a slot; `match` is slower
+                changed.setdefault(ActorID(key[0]), []).append((int.from_bytes(key[1], "little"), value))
+                continue
             match key:
-                case (int() as actor, bytes() as slot):
-                    # Without a call of `slot_number`: this loop runs once per written slot.
-                    changed.setdefault(ActorID(actor), []).append((int.from_bytes(slot, "little"), value))
                 case ("nonce" | "code", int() as actor):
-                    changed.setdefault(ActorID(actor), [])
+                    changed.setdefault(actor, [])
                 case ("destroyed", int() as actor):
                     removed.append(ActorID(actor))
                 case ("touched", bytes() as address):
@@ -551,7 +548,8 @@ class Accounts:
         for actor in removed:
             self._remove(actor)
             changed.pop(actor, None)
-        for actor, slots in changed.items():
+        for number, slots in changed.items():
+            actor = ActorID(number)
             is_new = entries is not None and self.was_created(actor)  # its code is written when the message ends
             self._write(actor, slots, self._contracts.contract_form if is_new else self.form)
         if self._touched_ripemd160:

@@ -140,7 +140,7 @@ class Application:
         self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer, per_gas=1)
         self._required = validation.required_gas(transaction, self._fork, sender)
         self._paid = paid
-        self._kept = True
+        self._commit = True
         self._price = validation.gas_price(transaction, machine.context.base_fee) if paid else 0
         self._is_capped = True
         self._calls = (MeteredCalls if self._fork.state_gas else EthereumCalls)(
@@ -149,17 +149,18 @@ class Application:
         self._accounts = self._calls.accounts
 
     def apply(self) -> TransactionResult:
-        """Check the transaction, prepay, call, settle."""
+        """Check the transaction, buy gas, call, settle."""
         validation.check(self._transaction, self._fork, self._limits, self._required)
         return self._execute(self._check_sender())
 
-    def simulate(self, kept: bool = True, is_capped: bool = False) -> TransactionResult:
-        """Apply without the checks of nonce, sender type and block limits; the sender must have the money.
+    def simulate(self, commit: bool = True, is_capped: bool = False) -> TransactionResult:
+        """Apply without the checks of nonce, sender type and block limits; the sender must have the funds.
 
-        Unless the result is `kept`, changes are not written and logs are not reported. The fork's gas caps apply if
+        Without `commit`, changes are not written and logs are not reported. The fork's gas caps apply if
         `is_capped`.
         """
-        self._kept, self._is_capped = kept, is_capped
+        self._commit, self._is_capped = commit, is_capped
+        self._calls.keeps_changes = commit
         transaction, accounts = self._transaction, self._accounts
         validation.check_size(transaction, self._fork, self._required, is_capped=is_capped)
         if self._paid:
@@ -172,7 +173,7 @@ class Application:
 
     def _execute(self, sender: ActorID) -> TransactionResult:
         self._calls.origin = sender
-        self._prepay(sender)
+        self._buy_gas(sender)
         self._warm_up()
         refund = 0
         if self._transaction.authorizations and self._calls.state_gas is None:
@@ -191,13 +192,13 @@ class Application:
     def calls(self) -> EthereumCalls:
         return self._calls
 
-    def apply_implicit(self, kept: bool = True, tries_tree: bool = True) -> TransactionResult:
+    def apply_implicit(self, commit: bool = True, allow_tree: bool = True) -> TransactionResult:
         """Call for the system itself or for a query: no checks, no fees, no nonce.
 
-        Unless the result is `kept`, as with `simulate`; the caller must roll back the rest. `tries_tree` is False if
+        `commit` is as in `simulate`; the caller must roll back the rest. `allow_tree` is False if
         the call was tried as one tree already.
         """
-        self._kept, self._calls.tries_tree = kept, tries_tree
+        self._commit, self._calls.allow_tree = commit, allow_tree
         sender = self._accounts.find(self._sender)
         if sender is None:
             raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender does not exist")
@@ -313,12 +314,12 @@ class Application:
                 RejectionReason.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, the maximum cost is {cost}"
             )
 
-    def _prepay(self, sender: ActorID) -> None:
+    def _buy_gas(self, sender: ActorID) -> None:
         transaction = self._transaction
         cost = transaction.gas_limit * self._price
         if transaction.blob_hashes:
             cost += self._blob_fee()
-        self._accounts.prepay(sender, cost, transaction.nonce + 1)
+        self._accounts.buy_gas(sender, cost, transaction.nonce + 1)
         self._gas.charge("OnIntrinsicGas", self._required[0])
         cap = self._fork.execution_gas_cap
         if cap is not None and self._is_capped:
@@ -464,7 +465,7 @@ class Application:
         block_gas: tuple[int, int] = (0, 0),
     ) -> TransactionResult:
         logs: tuple[tuple[EthAddress, Log], ...] = ()
-        if self._kept:
+        if self._commit:
             logs = tuple(self._logs())  # before their emitters are removed
             self._accounts.write_back()
         return TransactionResult(

@@ -75,7 +75,7 @@ class FrameInterceptor(Protocol[FrameHost]):
         """Handle a read of a slot, or a write of `word`, after it happened; called only while `is_armed`."""
 
 
-def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any]]:
+def intercepts_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any]]:
     """Check for a `FrameInterceptor` by class: `isinstance` with a protocol costs a twentieth of a small call."""
     return _is_frame_interceptor(type(interceptor))  # type: ignore[arg-type]  # classes can be hashed
 
@@ -151,9 +151,11 @@ class EthereumCalls(CallManager):
         self.first_depth = 0
         """Depth of the first call."""
         self.environment = self._first_environment = environment
-        self.tries_tree = True
+        self.keeps_changes = True
+        """False if the transaction's changes are discarded and nothing reads them after its first frame."""
+        self.allow_tree = True
         """True if the first call may run as one tree (`first_call`)."""
-        self.frames = self.interceptor if stands_between_frames(self.interceptor) else None
+        self.frames = self.interceptor if intercepts_frames(self.interceptor) else None
         self.bill: Callable[[CallResult | None], int] | None = None
         """Returns the bill of the first call if it is an inner transaction of another message."""
         self.filecoin_precompiles = _NONE

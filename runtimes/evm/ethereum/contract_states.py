@@ -99,13 +99,8 @@ class ContractStates:
     def write_slots(self, root: Cid, slots: Sequence[tuple[int, int]]) -> Cid:
         """Write words to a storage and return its new root."""
         tree = self.storage(root)
-        writes = [(slot, word) for slot, word in slots if tree.get(slot) != word]
-        if not writes:
-            return root
-        del self._trees[root]  # its content changes, so it gets another root
-        for slot, word in writes:
-            tree.set(slot, word)
-        changed = tree.flush()
+        del self._trees[root]  # its content may change, and then it gets another root
+        changed = tree.flush() if tree.set_all(slots) else root
         self._trees[changed] = tree
         return changed
 

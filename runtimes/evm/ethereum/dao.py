@@ -78,7 +78,7 @@ _DRAINED: Final = """
 
 
 def move_dao_balances(machine: MachineState) -> None:
-    """Move the balances of the drained accounts to the refund contract. Missing accounts are created, as in geth."""
+    """Move the balances of the drained accounts to the refund contract. Creates missing accounts, as geth does."""
     accounts = Accounts(machine, Journal(), filecoin_addresses=False, clears_empty=False)
     total = 0
     for digits in _DRAINED.split():

@@ -32,7 +32,7 @@ def send_first(calls: EthereumCalls, call: Call) -> CallResult:
 
 
 def _send_untraced(calls: EthereumCalls, call: Call) -> CallResult:
-    result = _run_tree(calls, call) if calls.tries_tree else None
+    result = _run_tree(calls, call) if calls.allow_tree else None
     return calls.with_transaction(call) if result is None else result
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum.forks import Fork, find_fork, known_forks_text
+from runtimes.evm.ethereum.forks import Fork, find_fork, list_forks
 
 _TRANSITION: Final = re.compile(r"(?P<before>\w+?)To(?P<after>\w+?)At(?P<kind>Time|Diff|)(?P<place>[0-9A-Fa-f]+k?)")
 _DAO: Final = "Dao"
@@ -71,5 +71,5 @@ def schedule_of(network: str) -> ForkSchedule:
 def _unknown(network: str) -> InvalidInput:
     return InvalidInput(
         f"network '{network}' is not known: choose a transition such as BerlinToLondonAt5, ShanghaiToCancunAtTime15k or"
-        f" HomesteadToDaoAt5, or one of {known_forks_text()}"
+        f" HomesteadToDaoAt5, or one of {list_forks()}"
     )

@@ -475,7 +475,7 @@ def _is_proposal_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= 5
 
 
-def known_forks_text() -> str:
+def list_forks() -> str:
     """Return the names of all forks for an error text, with aliases in parentheses."""
     others = {fork: alias for alias, fork in ALIASES.items()}
     names = ", ".join(f"{name} ({others[name]})" if name in others else name for name in (*FORKS, *_FOR_FIXTURES))
@@ -498,7 +498,7 @@ def fork_named(name: str) -> Fork:
         return LATEST_FORK
     found = find_fork(name) or _FOR_TESTS.get(name)
     if found is None:
-        raise InvalidInput(f"fork '{name}' is not known: choose one of {known_forks_text()}")
+        raise InvalidInput(f"fork '{name}' is not known: choose one of {list_forks()}")
     return found
 
 

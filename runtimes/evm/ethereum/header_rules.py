@@ -33,7 +33,7 @@ _WRONG_ACCESS_LIST: Final = (
     "INVALID_BAL_EXTRA_ACCOUNT",
     "INVALID_BAL_MISSING_ACCOUNT",
 )
-"""Exception names for a wrong access list. A client sees only a wrong hash, so each of these names matches."""
+"""Exception names for a wrong access list. A client detects only a wrong hash, so all of these names apply."""
 _NOT_MINIMAL: Final = "the published list contains a slot without changes"
 _WRONG_FIELDS: Final = (
     "INCORRECT_BLOCK_FORMAT",
@@ -147,7 +147,9 @@ def _check_gas(header: Header, parent: Header, fork: Fork, parent_fork: Fork) ->
     if fork.has_base_fee and not parent_fork.has_base_fee:
         before *= _ELASTICITY
     if abs(limit - before) >= before // _GAS_LIMIT_DIVISOR or limit < _MIN_GAS_LIMIT:
-        message = f"gas limit {limit} after {before}: the difference must be below a 1,024th, the minimum is 5,000"
+        message = (
+            f"gas limit {limit} after {before}: it must change by less than 1/1,024 and be at least {_MIN_GAS_LIMIT}"
+        )
         raise InvalidBlock(message, "INVALID_GASLIMIT")
     if header.gas_used > limit:
         names = ("INVALID_GAS_USED_ABOVE_LIMIT", "GAS_USED_OVERFLOW", "INVALID_GAS_USED")

@@ -101,7 +101,7 @@ def parse_block(raw: bytes) -> RawBlock:
         parts = rlp.read_list(rlp.decode(raw))
         if len(parts) not in (3, 4):
             raise InvalidBlock(
-                f"a block has 3 or 4 parts, not {len(parts)}", RLP_ERROR, _FORMAT, "RLP_WITHDRAWALS_NOT_READ"
+                f"expected a block of 3 or 4 parts, found {len(parts)}", RLP_ERROR, _FORMAT, "RLP_WITHDRAWALS_NOT_READ"
             )
         ommers = rlp.read_list(parts[2])
         return RawBlock(
@@ -123,7 +123,7 @@ def parse_header(item: rlp.Item) -> Header:
     """Parse a header of any fork. Raises InvalidBlock and RlpError."""
     values = rlp.read_list(item)
     if not _FRONTIER_FIELDS <= len(values) <= len(_NAMES):
-        message = f"a header has {_FRONTIER_FIELDS} to {len(_NAMES)} fields, not {len(values)}"
+        message = f"expected a header of {_FRONTIER_FIELDS} to {len(_NAMES)} fields, found {len(values)}"
         raise InvalidBlock(message, RLP_ERROR, _FORMAT)
     found: dict[str, Any] = {name: _field(name, value) for name, value in zip(_NAMES, values, strict=False)}
     return Header(**found)

@@ -26,6 +26,8 @@ from store.cid import split_cid
 from store.keccak import keccak
 
 _BLOCK_HASHES: Final = 256
+_FIRST_FRAME: Final = 1
+"""Call depth of a transaction's first frame."""
 _MAPPING_KEY: Final = 64
 """Input size in bytes of the hash for a mapping's slot: the key and the mapping's own slot."""
 
@@ -41,6 +43,7 @@ class EthereumHost(EthereumTreeHost):
     ) -> None:
         super().__init__(calls, kernel.context.receiver, address)
         self.kernel = kernel
+        self.keeps_changes = calls.keeps_changes or calls.depth > _FIRST_FRAME
         self.caller = caller
         self.value = value
         self.static = kernel.context.read_only
@@ -82,7 +85,7 @@ class EthereumHost(EthereumTreeHost):
         interceptor = self.calls.interceptor
         if self.frames is None and interceptor is not None and address in interceptor.watched:
             return True
-        return self.is_beyond_guest(address)
+        return self.is_unsupported_address(address)
 
     def is_watched(self, address: EthAddress) -> bool:
         return self.frames is not None and address in self.frames.watched
@@ -265,7 +268,7 @@ class EthereumHost(EthereumTreeHost):
             if heir is None:
                 heir = accounts.create_account(beneficiary)
             accounts.add_balance(self.actor, -balance)
-            accounts.add_modulo(heir, balance)  # as in geth and revm, where only calls check for an overflow
+            accounts.add_balance_wrapping(heir, balance)  # as in geth and revm, where only calls check for an overflow
             if self.fork.transfer_logs and heir != self.actor:
                 self.calls.log_transfer(self.actor, heir, balance)
         if not self.fork.destroys_new_only or accounts.was_created(self.actor):

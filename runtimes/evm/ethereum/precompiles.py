@@ -40,7 +40,7 @@ _G1_MULTIPLY: Final = 12_000
 _G2_MULTIPLY: Final = 22_500
 MODEXP_BOUND: Final = 1024
 _MAX_RESULT_LENGTH: Final = MAX_INSTANCE_MEMORY
-"""Maximum size in bytes of a MODEXP result; longer ones are out of gas, which no block could provide."""
+"""Maximum size in bytes of a MODEXP result. A longer one raises OutOfGas, since its price exceeds any block's gas."""
 POINT_EVALUATION_INPUT: Final = 192
 
 Price = Callable[[GasTable, bytes], int]

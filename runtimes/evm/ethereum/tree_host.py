@@ -28,6 +28,7 @@ class EthereumTreeHost:
         self.address = address
         self.message = calls.identity
         self.meter = calls.state_gas
+        self.keeps_changes = calls.keeps_changes
         self.depth_left = calls.max_depth - calls.depth
         self.code_limits = code_limits(calls.environment.block, self.fork)
 
@@ -44,13 +45,13 @@ class EthereumTreeHost:
     def leaves_tree(self, address: EthAddress) -> bool:
         """Return True for Filecoin's actors and precompiles, users' precompiles, and intercepted addresses."""
         interceptor = self.calls.interceptor
-        return (interceptor is not None and address in interceptor.watched) or self.is_beyond_guest(address)
+        return (interceptor is not None and address in interceptor.watched) or self.is_unsupported_address(address)
 
     def is_watched(self, address: EthAddress) -> bool:
         """Return False: no address is handled between frames."""
         return False
 
-    def is_beyond_guest(self, address: EthAddress) -> bool:
+    def is_unsupported_address(self, address: EthAddress) -> bool:
         """Return True if an address belongs to a native actor, or to a precompile of Filecoin or of a user."""
         calls, fork = self.calls, self.fork
         if fork.registered and fork.precompiles.get(address) in fork.registered:

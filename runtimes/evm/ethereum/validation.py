@@ -1,6 +1,6 @@
 """Validity checks and intrinsic gas of transactions under Ethereum's rules.
 
-Money in attoFIL, which stands for wei; fees per gas. Rules: the execution specifications' transactions; EIP-2930,
+Amounts are in attoFIL instead of wei, fees per gas. Rules: the execution specifications' transactions; EIP-2930,
 1559, 4844, 7623, 7702. The names of `RejectionReason` are those of Ethereum's test fixtures.
 """
 

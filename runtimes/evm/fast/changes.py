@@ -18,6 +18,8 @@ from runtimes.evm.tree_engine import TreeHost
 from store.cid import RAW
 
 _NUMBER: Final = Struct("<Q")
+_SIGN: Final = 1 << 63
+"""Sign bit of a number in two's complement: `(number ^ _SIGN) - _SIGN` is its value."""
 _ADDRESS: Final = Struct("<20s12x")
 _ACCOUNT: Final = Struct("<20s12xQQ32sQ")
 _SLOT: Final = Struct("<20s12x32s32s")
@@ -41,8 +43,7 @@ class Changes:
         """Actors by address as the guest writes it: little-endian."""
 
     def write(self) -> None:
-        refund = self._number()
-        self._accounts.add_refund(refund - (1 << 64) if refund >> 63 else refund)
+        self._accounts.add_refund((self._number() ^ _SIGN) - _SIGN)
         self._create_accounts()
         for _ in range(self._number()):
             self._write_account()
@@ -50,20 +51,29 @@ class Changes:
         self._write_slots(self._accounts.store_all_transient)
         self._host.emit(self._events())
 
+    def write_result(self) -> None:
+        """Write only the refund and the logs, for a host that keeps no other changes."""
+        self._accounts.add_refund((self._number() ^ _SIGN) - _SIGN)
+        self._host.emit(self._events_only())
+
     def report_logs(self) -> None:
-        """Report only the logs, of a frame that has failed.
+        """Report only the logs, of a frame that has failed. The caller rolls back the accounts that it has created."""
+        self._number()
+        for event in self._events_only():
+            self._host.report_log(event)
+
+    def _events_only(self) -> list[StampedEvent]:
+        """Return the logs as events, without writing accounts and slots.
 
         A contract that the frame created may have emitted some of them, so the accounts are created first, with the
-        actor IDs that they would have frame by frame. The caller rolls them back with the frame.
+        actor IDs that they would have frame by frame.
         """
-        self._number()
         self._create_accounts()
         for _ in range(self._number()):
             self._at += _ACCOUNT.size + _ACCOUNT.unpack_from(self._data, self._at)[-1]
         self._rows(_SLOT)
         self._rows(_SLOT)
-        for event in self._events():
-            self._host.report_log(event)
+        return self._events()
 
     def _create_accounts(self) -> None:
         for (raw,) in self._rows(_ADDRESS):
@@ -72,7 +82,10 @@ class Changes:
     def _write_slots(self, store: Callable[[ActorID, Iterable[tuple[bytes, int]]], None]) -> None:
         by_account: dict[bytes, list[tuple[bytes, int]]] = {}
         for raw, slot, word in self._rows(_SLOT):
-            by_account.setdefault(raw, []).append((slot, int.from_bytes(word, "little")))
+            words = by_account.get(raw)
+            if words is None:
+                words = by_account[raw] = []
+            words.append((slot, int.from_bytes(word, "little")))
         for raw, words in by_account.items():
             # an access list may name a slot of a contract whose creation was rolled back: warm, without an actor
             actor = self._actors.get(raw) or self._accounts.find(EthAddress(raw[::-1]))

@@ -93,7 +93,7 @@ class FastEngine:
         self._frame: int | None = None
         self._kind: CallKind | None = None
         self._shown_next = 1
-        """The number of the next instruction that a pausing tracer wants to see."""
+        """The number of the next instruction to report to a pausing tracer."""
 
     def start(self, frame: Frame, host: Host) -> Step:
         self._host, self._code = host, frame.code.data
@@ -138,7 +138,11 @@ class FastEngine:
             if host.meter is not None:
                 take_state_gas(instance, host.meter)
             if status is Status.SUCCESS:
-                Changes(instance.read(changes, length), host).write()
+                made = Changes(instance.read(changes, length), host)
+                if host.keeps_changes:
+                    made.write()
+                else:
+                    made.write_result()
             else:
                 self._report_lasting_touch(instance, host)
                 if host.listens:
@@ -172,7 +176,7 @@ class FastEngine:
                 step = self._run_as_tree(instance, cast(TreeFrameHost, host), GuestCommand.START_TREE, tree_flags)
                 if step is not None:
                     return step
-            instance.bring(frame.calldata)
+            instance.pass_in(frame.calldata)
             numbers = instance.numbers
             numbers[0], numbers[1], numbers[2] = rules, code, len(frame.calldata)
             numbers[3], numbers[4] = frame.static, host.steps is not None
@@ -194,8 +198,8 @@ class FastEngine:
         exit_code = instance.run(command, host)
         if exit_code == GuestExit.LEFT:
             host.gas.remaining = gas
-            host.gas.refill()  # in slices again: the frame may take long
-            self._table.trees.left(self._code, host)
+            host.gas.refill()  # in slices again, so that a long frame lets other threads run
+            self._table.trees.abandoned(self._code, host)
             return None
         if host.meter is not None:
             take_state_gas(instance, host.meter)
@@ -204,7 +208,11 @@ class FastEngine:
         if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine is out of memory for a frame")
         if exit_code == Status.SUCCESS:
-            Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).write()
+            made = Changes(instance.read(instance.numbers[3], instance.numbers[4]), host)
+            if host.keeps_changes:
+                made.write()
+            else:
+                made.write_result()
         else:
             self._report_lasting_touch(instance, host)
             if tree_flags & TreeFlag.ASKS:
@@ -220,7 +228,7 @@ class FastEngine:
             host.accounts.record_lasting_touch()
 
     def _hand_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
-        """Commit the tree's changes so far; its first frame then waits for an answer or continues on its own."""
+        """Commit the tree's changes so far; its first frame then waits for a result or continues on its own."""
         number, *_, changes, length, memory = instance.numbers
         step = self._read_subcall(instance, host) if exit_code == GuestExit.ASK else None
         Changes(instance.read(changes, length), host).write()
@@ -247,7 +255,7 @@ class FastEngine:
                 if step is None:
                     raise Fatal("the EVM engine gave up a frame that was resumed")
                 return step
-            instance.bring(output)
+            instance.pass_in(output)
             numbers = instance.numbers
             numbers[0], numbers[1], numbers[2] = number, outcome.success, len(output)
             numbers[3] = host.steps is not None
@@ -277,7 +285,7 @@ class FastEngine:
             if pausing is not None:
                 begun = instance.numbers[_BEGUN]
                 self._shown_next = begun + 1
-                pausing.left(begun, instance.position)
+                pausing.frame_stopped(begun, instance.position)
         if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine is out of memory for a frame")
         if exit_code != GuestExit.ASK:

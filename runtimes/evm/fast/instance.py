@@ -39,7 +39,7 @@ _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
 _SEED_BYTES: Final = 80
 _HOT_BYTES: Final = 8 * (1 + 3 * 8)
-"""Size of the report of hot landings: their number, and each of them (`Mailbox` in guests/evm/src/host.rs)."""
+"""Size of the report of hot jumpdests: their count, and an entry for each (`Mailbox` in guests/evm/src/host.rs)."""
 _NO_OPCODE: Final = (1 << 64) - 1
 MAX_REUSED_MEMORY: Final = 16 << 20
 """Maximum memory in bytes of a reused instance; a larger one is closed when none of its frames waits."""
@@ -74,10 +74,10 @@ class FastInstance:
         linked: LinkedModule,
         live: "dict[int, FastInstance]",
         host_calls: HostCalls,
-        heat: int = 0,
+        threshold: int = 0,
         compiler: RegionCompiler | None = None,
     ) -> None:
-        """`heat` is the number of landings after which `compiler` compiles a code."""
+        """`threshold` is the number of executed jumpdests after which `compiler` compiles a code."""
         engine = linked.linker.engine
         self._host_calls = host_calls
         self._functions = host_calls.functions
@@ -119,9 +119,9 @@ class FastInstance:
         hot = self._exchange + EXCHANGE + 8
         reported = self._view[hot : hot + _HOT_BYTES].cast("Q")
         self.regions = None if compiler is None else InstanceRegions(self, self._instance, compiler, reported)
-        self.numbers[0] = heat
+        self.numbers[0] = threshold
         self._instance.enter_alone(GuestCommand.HEAT)
-        self.bring(os.urandom(_SEED_BYTES))  # seeds the guest's maps; results do not depend on their order
+        self.pass_in(os.urandom(_SEED_BYTES))  # seeds the guest's maps; results do not depend on their order
         self._instance.enter_alone(GuestCommand.SEED)
 
     def _follow(self) -> None:
@@ -175,7 +175,7 @@ class FastInstance:
         """Write numbers and words of the mailbox at once."""
         form.pack_into(self._view, self._numbers_at, *values)
 
-    def bring(self, data: bytes) -> None:
+    def pass_in(self, data: bytes) -> None:
         """Pass data to the guest: in the exchange buffer, or in memory that it allocates."""
         size = len(data)
         if size <= EXCHANGE:
@@ -195,7 +195,7 @@ class FastInstance:
             for opcode, row in rules.opcodes.items():
                 prices[opcode] = row.gas
             prices += astuple(rules.gas)
-            self.bring(b"".join(price.to_bytes(8, "little") for price in prices))
+            self.pass_in(b"".join(price.to_bytes(8, "little") for price in prices))
             self.numbers[0], self.numbers[1] = copied_bytes_per_gas, rules.family == "ethereum"
             self.numbers[2] = rules.creation_returns
             self._instance.enter_alone(GuestCommand.ADD_RULES)
@@ -209,7 +209,7 @@ class FastInstance:
         if number is not None:
             self._codes.move_to_end(code)
             return number
-        self.bring(code)
+        self.pass_in(code)
         self.numbers[0] = len(code)
         self._instance.enter_alone(GuestCommand.ADD_CODE)
         number = self._codes[code] = self.numbers[0]
@@ -280,7 +280,7 @@ class FastInstance:
         return left, used, borrowed
 
     def run_alone(self, command: int, gas: int) -> tuple[int, int]:
-        """Run a tree until it ends or needs an answer; return the guest's exit and the remaining gas."""
+        """Run a tree until it ends or needs data; return the guest's exit and the remaining gas."""
         self._mail[0] = gas
         try:
             return self._instance.enter_alone(command), self._mail[0]
@@ -297,7 +297,7 @@ class FastInstance:
             return False
         self._functions[number](self, host)
         if number == self._host_calls.account_code:
-            self.bring(self.code)
+            self.pass_in(self.code)
             self.numbers[0] = len(self.code)
         return True
 

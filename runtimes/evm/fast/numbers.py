@@ -7,7 +7,7 @@ and the field order of `runtimes.evm.gas_table.GasTable`.
 from typing import Final
 
 EXCHANGE: Final = 1 << 16
-"""Size in bytes of the mailbox's buffer for longer input data and for words on their way out."""
+"""Size in bytes of the mailbox's buffer, for longer input data and for output words."""
 
 
 class GuestCommand:
@@ -46,7 +46,7 @@ class GuestExit:
     LEFT: Final = 104
     """A tree reached an operation that it does not support; nothing has changed."""
     MISSING_DATA: Final = 105
-    """A tree running alone needs data; the host call is in the mailbox."""
+    """A tree that runs without host calls needs data; the host call is in the mailbox."""
     PAUSED: Final = 106
     """Like MISSING_DATA, within an instruction without other effects, which can run again."""
     HALTED: Final = 107
@@ -63,11 +63,11 @@ class TreeFlag:
     BOUNDED_MODEXP: Final = 8
     STATIC: Final = 16
     TOLD: Final = 32
-    """The first frame's account is passed along."""
+    """The first frame's account is part of the start command."""
     MAY_WAIT: Final = 64
-    """The first frame may be handed back at an operation that a tree does not support."""
+    """The first frame may return to the host at an operation that a tree does not support."""
     ASKS: Final = 128
-    """The first frame is handed back at each call."""
+    """The first frame returns to the host at each call."""
     REPRICED_MODEXP: Final = 256
     CLEARS_EMPTY: Final = 512
     KEEPS_64TH: Final = 1024
@@ -90,7 +90,7 @@ class AccountFlag:
     HAD_SLOTS: Final = 32
     DELEGATES: Final = 64
     UNTOUCHED: Final = 128
-    """The account's storage is as given by its root."""
+    """The account's storage equals the storage at its root."""
     ASKED: Final = 256
     """Calls of this account are handled by an interceptor."""
     DESTROYED: Final = 512

@@ -33,20 +33,21 @@ ALL_HOST_CALLS: Final = HostCalls(
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A compilation tier: code is compiled after `heat` landings (0: never); with `waits` the first frame waits for it.
+    """A compilation tier: code is compiled after `threshold` executed jumpdests (0: never).
 
-    `max_size` is the maximum estimated size of a region in bytes of WASM.
+    With `waits`, the first frame waits for the compilation. `max_size` is the maximum estimated size of a region in
+    bytes of WASM.
     """
 
-    heat: int
+    threshold: int
     waits: bool = False
     max_size: int = MAX_REGION_SIZE
 
 
 _REGIONS: Final = "regions"
-INTERPRETED: Final = Tier(heat=0)
-COMPILED: Final = Tier(heat=1, waits=True, max_size=96 << 10)
-TIERED: Final = Tier(heat=20_000)
+INTERPRETED: Final = Tier(threshold=0)
+COMPILED: Final = Tier(threshold=1, waits=True, max_size=96 << 10)
+TIERED: Final = Tier(threshold=20_000)
 
 
 class Pool:
@@ -54,10 +55,10 @@ class Pool:
 
     def __init__(self, tier: Tier) -> None:
         engine: WasmtimeEngine = own_engine()
-        self._heat = tier.heat
+        self._threshold = tier.threshold
         folder = default_folder()
         modules = ModuleCache(None if folder is None else folder / _REGIONS)  # regions must not evict actors
-        self._compiler = RegionCompiler(engine, modules, tier.waits, tier.max_size) if tier.heat else None
+        self._compiler = RegionCompiler(engine, modules, tier.waits, tier.max_size) if tier.threshold else None
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
         self._linker.define("host", "ask", b"", b"", HostFunction(self._execute_host_call))
@@ -92,7 +93,7 @@ class Pool:
         return self._new()
 
     def _new(self) -> FastInstance:
-        instance = FastInstance(self._linked, self._live, ALL_HOST_CALLS, self._heat, self._compiler)
+        instance = FastInstance(self._linked, self._live, ALL_HOST_CALLS, self._threshold, self._compiler)
         instance.lock.acquire()
         self._instances.append(instance)
         return instance

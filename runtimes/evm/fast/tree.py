@@ -25,7 +25,7 @@ from store.cid import CBOR_CID_PREFIX
 from store.kamt import EMPTY_KAMT
 
 _ANY_CODE: Final = 1 << 24
-"""Value that stands for no code size limit."""
+"""Value that means that code size is not limited."""
 _BEGINNING: Final = Struct("<7QQ20s4xQ20s4xQ32s4Q32s32s32s32s")
 """Layout of the mailbox at a tree's start: the numbers, the program counter, and the words.
 
@@ -42,9 +42,9 @@ delegate, storage root.
 _NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
 """The fields after the flags for an address without an actor."""
 _MAX_ABANDONED: Final = 8
-"""Number of given-up trees of a message after which no more are tried in it."""
+"""Number of abandoned trees after which a message tries no further tree."""
 _SKIPS: Final = 63
-"""Number of calls for which code whose tree was given up runs frame by frame."""
+"""Number of calls for which code whose tree was abandoned runs frame by frame."""
 _CODES: Final = 4096
 _LOW: Final = 64
 """The guest has a bit for each address below this that tells whether it is a precompile."""
@@ -105,7 +105,7 @@ class Trees:
         mode = host.tree_mode()
         return None if mode is None or mode is TreeMode.WHOLE else _MODE_FLAGS[mode]
 
-    def left(self, code: bytes, host: TreeHost) -> None:
+    def abandoned(self, code: bytes, host: TreeHost) -> None:
         """Record a tree that was abandoned before its end."""
         self._skips.add(code)
         self._left[host.message] = self._left.get(host.message, 0) + 1
@@ -156,7 +156,7 @@ def _put(
 ) -> None:  # fmt: skip
     precompiles, flags = guest.features
     guest.owners = {host.address: host.actor}
-    guest.bring(data)
+    guest.pass_in(data)
     code, init_code = host.code_limits
     limits = (_ANY_CODE if code is None else code) | (_ANY_CODE if init_code is None else init_code) << 32
     account, nonce, size, balance, code_hash, key, _, root = _account_fields(guest, host.address, host, found)

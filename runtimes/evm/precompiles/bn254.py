@@ -48,19 +48,19 @@ def pairing(data: bytes) -> bytes:
 
 
 class _Curve:
-    """An instance of the module, with memory for an input of `room` bytes."""
+    """An instance of the module, with memory for an input of `max_input` bytes."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, max_input: int) -> None:
         import wasmtime
 
         module, engine = _module()
-        self.room = room
+        self.max_input = max_input
         self._store = wasmtime.Store(engine)
         self._exports = wasmtime.Instance(self._store, module, []).exports(self._store)
         memory = self._exports["memory"]
         assert isinstance(memory, wasmtime.Memory)
         self._memory = memory
-        self._start = self._call("reserve", room)
+        self._start = self._call("reserve", max_input)
 
     def run(self, function: str, data: bytes, *more: int) -> bytes:
         """Call a function on an input; return the first 64 bytes of its output, which overwrites the input."""

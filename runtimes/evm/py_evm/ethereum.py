@@ -15,7 +15,7 @@ from runtimes.evm.py_evm.opcodes import OPCODE_FUNCTIONS, require_writable
 
 _NO_DEPTH: Final = range(91, 128)
 _NO_PAIR: Final = range(82, 128)
-"""Operands that are not allowed, because they are JUMPDEST and the pushes in code of before (EIP-8024)."""
+"""Invalid operands. In older code these bytes are JUMPDEST and pushes, whose meaning must not change (EIP-8024)."""
 _DEPTH_OFFSET: Final = 145
 
 
@@ -68,7 +68,7 @@ def _exchange_words(frame: FrameComputation, near: int, far: int) -> None:
 
 def _dupn(frame: FrameComputation) -> None:
     # GAS: static
-    # PROGRAM COUNTER: behind the operand
+    # PROGRAM COUNTER: after the operand
     depth = (_operand(frame, _NO_DEPTH) + _DEPTH_OFFSET) % 256
     # STACK and OPERATION
     frame._stack.dup(depth)
@@ -76,7 +76,7 @@ def _dupn(frame: FrameComputation) -> None:
 
 def _swapn(frame: FrameComputation) -> None:
     # GAS: static
-    # PROGRAM COUNTER: behind the operand
+    # PROGRAM COUNTER: after the operand
     depth = (_operand(frame, _NO_DEPTH) + _DEPTH_OFFSET) % 256
     # STACK and OPERATION
     _exchange_words(frame, 1, depth + 1)
@@ -84,7 +84,7 @@ def _swapn(frame: FrameComputation) -> None:
 
 def _exchange(frame: FrameComputation) -> None:
     # GAS: static
-    # PROGRAM COUNTER: behind the operand
+    # PROGRAM COUNTER: after the operand
     row, column = divmod(_operand(frame, _NO_PAIR) ^ 143, 16)
     # STACK and OPERATION
     near, far = (row + 1, column + 1) if row < column else (column + 1, 29 - row)

@@ -25,7 +25,10 @@ def _use(store: lying.ArbitraryLinkStore, _width: int, operations: list[Any]) ->
             case [int(kind), int(number), bytes(name)]:
                 slot = int.from_bytes(name, "big") << 200 | number % WORD if number % 2 else number % WORD
                 slot %= WORD
-                if kind < 2:
+                if kind == 3:
+                    tree.set_all([(slot, number % WORD), (slot ^ 1, 1), (slot ^ 1 << 200, 0)])
+                    assert tree.get(slot ^ 1) == 1
+                elif kind < 2:
                     tree.set(slot, kind and number % WORD)
                     assert tree.get(slot) == (kind and number % WORD)
                 else:

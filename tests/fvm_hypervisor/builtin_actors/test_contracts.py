@@ -81,7 +81,7 @@ def test_native_calls_solidity_with_value(counting: World) -> None:
     assert event.entries[1].value[12:] == masked_id(counting.counter)  # the contract sees the actor's id as its caller
 
 
-def test_a_call_two_borders_deep(counting: World) -> None:
+def test_contract_calls_native_calls_contract(counting: World) -> None:
     bridge, inbox = counting.deploy("Bridge"), counting.deploy("Inbox")
     calldata = interface("Inbox").encode_call("greet", "from afar")
     arguments = (counting.counter, inbox, calldata, 5)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from bridge.bindings import storageminer
@@ -12,16 +10,14 @@ from localnet import Network
 from localnet.errors import TransactionFailed
 from localnet.miners.miner import Miner
 from store.bitfield import encode_members
+from tests.localnet.conftest import network_fixture
 
 KIB = 1024
 SIZE = 2 * KIB
 DAY = 2880
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(network=28) as network:
-        yield network
+network = network_fixture(lambda: Network(network=28))
 
 
 @pytest.fixture

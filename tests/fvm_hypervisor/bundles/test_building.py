@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.bundles.building import build
-from fvm_hypervisor.cli.main import app
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.errors import BundleError, InvalidInput
@@ -18,11 +16,12 @@ from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.network_versions import LATEST
 from localnet import Network
 from store.cid import RAW, cid_of, show
+from tests.command import run as run_command
 from tests.runtimes.wasm.guests import guest
 
 
 def run(*arguments: object) -> Any:
-    return CliRunner().invoke(app, ["bundle", "build", *map(str, arguments)])
+    return run_command("bundle", "build", *arguments)
 
 
 @pytest.mark.parametrize("variant", [None, "v19"])
@@ -71,15 +70,13 @@ def test_module_folder_makes_named_bundle_for_network_upgrade(tmp_path: Path, mo
     modules = tmp_path / "modules"
     modules.mkdir()
     (modules / "datacap.wasm").write_bytes(guest("(i32.const 0)"))
-    command = CliRunner()
-    lacking = command.invoke(app, ["bundle", "make", str(modules), "--out", str(tmp_path / "mine.car")])
+    lacking = run_command("bundle", "make", modules, "--out", tmp_path / "mine.car")
     assert lacking.exit_code == 2
     assert "modules of 15 of 16 actors are missing: system, " in lacking.stderr
-    made = ["bundle", "make", str(modules), "--base", "own-v19", "--out", str(tmp_path / "mine.car")]
-    assert command.invoke(app, made).exit_code == 0
-    kept = command.invoke(app, ["bundle", "add", str(tmp_path / "mine.car"), "--unpinned", "mine"])
+    assert run_command("bundle", "make", modules, "--base", "own-v19", "--out", tmp_path / "mine.car").exit_code == 0
+    kept = run_command("bundle", "add", tmp_path / "mine.car", "--unpinned", "mine")
     assert kept.exit_code == 0, kept.stderr
-    assert "mine  " in command.invoke(app, ["bundle", "list"]).stdout
+    assert "mine  " in run_command("bundle", "list").stdout
     with Network() as network:
         state = network.machine.actor(Address.id(7))
         assert state is not None
@@ -99,14 +96,14 @@ def test_invalid_or_reserved_bundle_name_is_refused(name: str, tmp_path: Path, m
     monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "kept"))
     car = tmp_path / "mine.car"
     car.write_bytes(build(Bundle.embedded(), {}))
-    done = CliRunner().invoke(app, ["bundle", "add", str(car), "--unpinned", name])
+    done = run_command("bundle", "add", str(car), "--unpinned", name)
     assert done.exit_code == 2
     assert "is not a valid bundle name" in done.stderr
     assert not (tmp_path / "kept").exists()
 
 
 def test_a_module_of_no_actor_and_an_empty_folder_are_no_bundle(tmp_path: Path) -> None:
-    assert "has no modules" in CliRunner().invoke(app, ["bundle", "make", str(tmp_path), "--out", "x.car"]).stderr
+    assert "has no modules" in run_command("bundle", "make", str(tmp_path), "--out", "x.car").stderr
     (tmp_path / "datacop.wasm").write_bytes(guest("(i32.const 0)"))
-    done = CliRunner().invoke(app, ["bundle", "make", str(tmp_path), "--base", "own", "--out", "x.car"])
+    done = run_command("bundle", "make", str(tmp_path), "--base", "own", "--out", "x.car")
     assert "a bundle has no actor 'datacop'" in done.stderr

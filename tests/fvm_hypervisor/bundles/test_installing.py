@@ -163,7 +163,7 @@ def test_incomplete_padded_and_unknown_bundles_are_refused(library: Path, tmp_pa
     bundle = Bundle.from_file(OFFICIAL)
     file = tmp_path / "some.car"
     for content, words in (
-        (car(bundle, without="multisig"), "lacks the code of multisig"),
+        (car(bundle, without="multisig"), "has no code for multisig"),
         (car(bundle, more=b"a stowaway"), "1 blocks that are not in its manifest"),
         (car(Bundle.embedded("supply-share")), "not a known release"),
         (car(bundle)[:-1], "not a readable CAR"),

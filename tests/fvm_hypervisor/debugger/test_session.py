@@ -17,7 +17,7 @@ from fvm_hypervisor.debugger.listener import StepListener, StopSite
 from fvm_hypervisor.debugger.positions import MarkKind, Position
 from fvm_hypervisor.debugger.session import Interrupted, Session
 from fvm_hypervisor.debugger.sources import SourceLines
-from fvm_hypervisor.debugger.subjects import of_call, of_message, of_transaction
+from fvm_hypervisor.debugger.subjects import Subject, of_call, of_message, of_transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -26,7 +26,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
 from localnet import Network
 from localnet.rules.call_request import CallRequest
-from localnet.state.inspection import NothingAtPath
+from localnet.state.inspection import PathNotFound
 from store.blockstore import StoreError
 from store.kamt import Kamt
 from tests.fvm_hypervisor.debugger.conftest import Debug
@@ -51,9 +51,17 @@ def innermost_position(session: Session) -> tuple[str, int]:
     return frame.path, frame.line
 
 
-def test_message_has_equal_result_under_the_debugger(debug: Debug, stage: Stage) -> None:
-    session = debug()
+def started(debug: Debug, *breakpoints: str, subject: Subject | None = None) -> Session:
+    """Return a session at its message's start, with these breakpoints."""
+    session = debug(subject)
     session.start()
+    for breakpoint in breakpoints:
+        session.breakpoints.add(breakpoint)
+    return session
+
+
+def test_message_has_equal_result_under_the_debugger(debug: Debug, stage: Stage) -> None:
+    session = started(debug)
     ended = session.resume()
     receipt = stage.network.receipt(stage.failed)
     assert isinstance(ended, End)
@@ -72,8 +80,7 @@ def test_instruction_stepping_leaves_gas_used_unchanged(debug: Debug, stage: Sta
 
 
 def test_debugger_steps_over_solidity_lines_skipping_calls(debug: Debug) -> None:
-    session = debug()
-    session.start()
+    session = started(debug)
     lines = []
     while isinstance(session.over(), Stop):
         lines.append(innermost_position(session)[1])
@@ -84,9 +91,7 @@ def test_debugger_steps_over_solidity_lines_skipping_calls(debug: Debug) -> None
 
 
 def test_a_step_goes_into_functions_and_native_actors(debug: Debug, stage: Stage) -> None:
-    session = debug()
-    session.start()
-    session.breakpoints.add(f"call f0{stage.counter}")
+    session = started(debug, f"call f0{stage.counter}")
     stop = stopped(session.resume())
     assert stop.site.mark is MarkKind.CALL
     assert [frame.runtime for frame in views.frames(session)] == ["", "evm"]
@@ -118,8 +123,7 @@ def test_a_step_goes_into_functions_and_native_actors(debug: Debug, stage: Stage
     ],
 )
 def test_a_breakpoint_of_each_kind(debug: Debug, stage: Stage, text: str, where: str) -> None:
-    session = debug()
-    session.start()
+    session = started(debug)
     made = session.breakpoints.add(text.replace("teller", f"f0{stage.counter}"))
     if text == "method pay":  # it is the message's own: found from the beginning on
         assert isinstance(session.resume(), End)
@@ -142,9 +146,7 @@ def test_a_breakpoint_of_each_kind(debug: Debug, stage: Stage, text: str, where:
 
 
 def test_native_actor_exit_is_observed_before_state_revert(debug: Debug, stage: Stage) -> None:
-    session = debug()
-    session.start()
-    session.breakpoints.add("exit any")
+    session = started(debug, "exit any")
     session.resume()
     actor = f"f0{stage.counter}"
     call = views.call_of(session, 0)
@@ -174,8 +176,7 @@ def test_every_place_is_found_again_backwards(debug: Debug) -> None:
 
 
 def test_the_lines_back_are_the_lines_forward(debug: Debug) -> None:
-    session = debug()
-    session.start()
+    session = started(debug)
     lines = []
     while isinstance(session.over(), Stop):
         if innermost_position(session)[1]:
@@ -191,10 +192,7 @@ def test_the_lines_back_are_the_lines_forward(debug: Debug) -> None:
 
 
 def test_backwards_to_the_breakpoint_before(debug: Debug) -> None:
-    session = debug()
-    session.start()
-    session.breakpoints.add("syscall ipld::block_link")
-    session.breakpoints.add("exit any")
+    session = started(debug, "syscall ipld::block_link", "exit any")
     first = stopped(session.resume())
     second = stopped(session.resume())
     assert (first.reason, second.reason) == ("breakpoint 1: syscall ipld::block_link", "breakpoint 2: exit any")
@@ -207,9 +205,7 @@ def test_backwards_to_the_breakpoint_before(debug: Debug) -> None:
 
 def test_back_command_reaching_message_start_resets_frame(debug: Debug) -> None:
     """`back 100` from a native actor reaches the start of the message, with one call."""
-    session = debug()
-    session.breakpoints.add("exit any")
-    session.start()
+    session = started(debug, "exit any")
     session.resume()
     terminal = Terminal(session)
     assert "Teller.sol" in terminal.execute("up")
@@ -235,10 +231,7 @@ Command = Callable[[Session], object]
 def test_a_pause_in_a_command_that_runs_again_leaves_the_place(
     debug: Debug, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
-    session = debug()
-    session.start()
-    session.breakpoints.add("line Teller.sol:18")
-    session.breakpoints.add("line Teller.sol:19")
+    session = started(debug, "line Teller.sol:18", "line Teller.sol:19")
     session.resume()
     before = stopped(session.resume())
     hits = [made.hits for made in session.breakpoints.all]
@@ -252,9 +245,7 @@ def test_a_pause_in_a_command_that_runs_again_leaves_the_place(
 
 
 def test_interrupted_caller_frame_inspection_keeps_position(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = debug()
-    session.start()
-    session.breakpoints.add("exit any")
+    session = started(debug, "exit any")
     before = stopped(session.resume())
     terminal = Terminal(session)
     for look in (lambda: views.step_of(session, 1), lambda: session.functions(views.call_of(session, 0))):
@@ -295,9 +286,7 @@ def paused_while_it_runs(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
 
 
 def test_caller_stack_is_inspected_by_rerunning(debug: Debug) -> None:
-    session = debug()
-    session.start()
-    session.breakpoints.add("exit any")
+    session = started(debug, "exit any")
     place = stopped(session.resume()).site.position
     step = views.step_of(session, 1)
     assert step.name == "DELEGATECALL"
@@ -308,8 +297,7 @@ def test_caller_stack_is_inspected_by_rerunning(debug: Debug) -> None:
 def test_debugged_call_leaves_state_unchanged(debug: Debug, stage: Stage) -> None:
     data = stage.teller.interface.encode_call("spin", 3)
     root = stage.network.machine.root
-    session = debug(of_call(stage.network, CallRequest(stage.teller.address, data)))
-    session.start()
+    session = started(debug, subject=of_call(stage.network, CallRequest(stage.teller.address, data)))
     ended = session.resume()
     assert isinstance(ended, End)
     assert ended.exit_code == 0
@@ -366,8 +354,7 @@ def test_step_back_in_long_message_visits_few_instructions(
     debug: Debug, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = stage.teller.interface.encode_call("spin", 5_000)
-    session = debug(of_call(stage.network, CallRequest(stage.teller.address, data)))
-    session.start()
+    session = started(debug, subject=of_call(stage.network, CallRequest(stage.teller.address, data)))
     session.resume()
     seen = 0
     pause = StepListener.pause
@@ -389,9 +376,7 @@ def test_step_back_in_long_message_visits_few_instructions(
 
 @pytest.mark.slow
 def test_the_functions_of_a_native_actor_at_a_syscall(debug: Debug, stage: Stage) -> None:
-    session = debug()
-    session.start()
-    session.breakpoints.add("exit any")
+    session = started(debug, "exit any")
     place = stopped(session.resume()).site.position
     names = session.functions(views.call_of(session, 0))
     assert names[-1] == "invoke"  # what an actor exports
@@ -423,8 +408,7 @@ def test_start_function_trap_ends_call_with_readable_error(stage: Stage, debug: 
     actor = machine.state_tree.register_address(Address.actor(b"trapping"))
     machine.state_tree.set_actor(actor, ActorState(code))
     message = Message(Address.id(actor), Address.id(SYSTEM_ACTOR), method=MethodNumber(2), params=b"\x80")
-    session = debug(of_message(machine, message, implicit=True))
-    session.start()
+    session = started(debug, subject=of_message(machine, message, implicit=True))
     stop = stopped(session.step())
     assert stop.site.mark is MarkKind.RETURN
     assert "exit 4 SYS_ILLEGAL_INSTRUCTION" in views.frames(session)[0].where
@@ -460,7 +444,7 @@ def test_params_not_matching_schema_are_shown_raw(tmp_path: Path) -> None:
             assert "Fail(0x83182172" in views.frames(session)[0].title
             session.step()
             assert views.state(session, f"f0{wrong.counter}", "")[0] == 0
-            with pytest.raises(NothingAtPath, match="no entry name in a list of 3"):
+            with pytest.raises(PathNotFound, match="no entry name in a list of 3"):
                 views.state(session, f"f0{wrong.counter}", "name")
         finally:
             session.close()
@@ -473,8 +457,7 @@ def test_a_contract_may_have_a_name_that_begins_as_an_address(debug: Debug, name
 
 
 def test_a_path_of_a_state_may_begin_as_an_address(debug: Debug) -> None:
-    session = debug()
-    session.start()
+    session = started(debug)
     terminal = Terminal(session)
     assert "there is no actor" in terminal.execute("state f0999999")
     assert "total" in terminal.execute("state total")
@@ -488,9 +471,7 @@ def test_machine_and_disk_errors_are_shown_with_their_message() -> None:
 
 def test_omitted_storage_and_memory_are_reported(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of two slots is shown at the message's start, with the command that shows the other."""
-    session = debug()
-    session.start()
-    session.breakpoints.add("line Teller.sol:17")
+    session = started(debug, "line Teller.sol:17")
     session.resume()
     monkeypatch.setattr(views, "MAX_SLOTS", 1)
 

@@ -28,7 +28,7 @@ from localnet import Account, Network
 from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, execute_tipset
 from localnet.ledger.headers import IncludedMessage, read_receipts
 from localnet.ledger.records import Tipset
-from localnet.rpc.filecoin_v2 import MethodsOfV2
+from localnet.rpc.filecoin_v2 import V2MethodTable
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
@@ -83,7 +83,7 @@ def client_of(network: Network) -> Client:
 
 def v2_of(network: Network) -> Client:
     client = Client(Node(network))
-    client._dispatcher = client._dispatcher.with_methods(MethodsOfV2(MethodTable()))
+    client._dispatcher = client._dispatcher.with_methods(V2MethodTable(MethodTable()))
     return client
 
 
@@ -353,7 +353,7 @@ def test_implicit_messages_are_found_by_cid_and_hash(network: Network) -> None:
 
 def test_methods_for_transactions_of_blocks_name_the_reason(network: Network) -> None:
     hash_ = f"0x{draft_tipset(network).implicit[-1].hex()}"
-    with pytest.raises(Failed, match="is a reward or cron, which no block has"):
+    with pytest.raises(Failed, match="is an implicit message \\(reward or cron\\), which no block contains"):
         client_of(network)("debug_traceTransaction", hash_)
 
 

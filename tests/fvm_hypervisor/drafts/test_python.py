@@ -59,6 +59,17 @@ def test_folder_upgrades_and_is_opened_again(tmp_path: Path) -> None:
         Network(folder, clock=Clock(), network=written(tmp_path, f"[prices]\ntransfer = {NV29.prices.transfer}\n"))
 
 
+def test_folder_refuses_another_draft_by_its_name(tmp_path: Path) -> None:
+    folder, first = tmp_path / "chain", written(tmp_path, head="epoch = 0")
+    Network(folder, network=first, clock=Clock()).close()
+    other = first.replace(tmp_path / "other.toml")
+    other.write_text(other.read_text().replace("nv30", "other").replace("number = 30", "number = 31"))
+    with pytest.raises(InvalidInput, match=r"made with the draft nv30, .*, not with .*other.*--network FILE\.toml"):
+        Network(folder, network=other, clock=Clock())
+    with pytest.raises(InvalidInput, match=r"made with the draft nv30, .*, but none was given"):
+        Network(folder, clock=Clock())
+
+
 def test_planned_upgrade_replaces_the_drafts_epoch(tmp_path: Path) -> None:
     with Network(network=written(tmp_path), upgrades={EPOCH + 2: 30}, clock=Clock()) as network:
         network.mine(EPOCH + 2)
@@ -116,5 +127,5 @@ def test_file_that_cannot_be_a_draft_is_refused(tmp_path: Path) -> None:
         Network(network=tmp_path / "nv30.json")
     with pytest.raises(InvalidInput, match="the file has no key 'nunber'"):
         Network(network=written(tmp_path, "", head="nunber = 31"))
-    with pytest.raises(InvalidInput, match="exclude each other"):
+    with pytest.raises(InvalidInput, match="cannot be used together"):
         Network(network=written(tmp_path), overlay=Overlay("mine", 29, None, (), ()))

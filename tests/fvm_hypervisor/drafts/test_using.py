@@ -87,7 +87,7 @@ def test_draft_and_overlay_exclude_each_other(chain: Path, draft: Path) -> None:
         overlay = draft.with_name("overlay.toml")
         overlay.write_text("[prices]\nsyscall = 1\n", encoding="utf-8")
         done = run(*command, "--network", draft, "--overlay", overlay)
-        assert (done.exit_code, "exclude each other: add the overlay's tables to the draft" in done.output) == (
+        assert (done.exit_code, "cannot be used together: add the overlay's tables to the draft" in done.output) == (
             2,
             True,
         ), done.output

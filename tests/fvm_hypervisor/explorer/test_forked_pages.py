@@ -13,21 +13,17 @@ from localnet import Network
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.node import Node
-from localnet.rpc.server import serving
 from tests.fvm_hypervisor.explorer.conftest import Visitor
-from tests.fvm_hypervisor.soltest.forks import chains
 from tests.fvm_hypervisor.soltest.forks.chains import COUNTER, DEV
-from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
+from tests.fvm_hypervisor.soltest.forks.conftest import served_chain
 from tests.fvm_hypervisor.soltest.forks.test_hostile_nodes import BLOCK, SOUND, node
 from tests.localnet.conftest import Clock
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Serve the forked node: blocks 1 to 7, with a counter."""
-    with Network(rules="ethereum", chain_id=777, clock=Clock()) as network, serving(network) as served:
-        chains.build(served, CREATION, 8601)
-        yield served
+    with served_chain() as url:
+        yield url
 
 
 @pytest.fixture
@@ -102,11 +98,11 @@ _SENT = {"hash": "0x" + "11" * 32, "from": DEV, "to": COUNTER, "value": "0x0", "
         ({"eth_getBlockReceipts": {"error": {"code": -32601, "message": "<b>no such method"}}}, "<b>no such method"),
         (
             {"eth_getBlockByNumber": {**BLOCK, "transactions": [_SENT], "gasUsed": "0x0"}},
-            "not that of an Ethereum node",
+            "expected a response of an Ethereum node",
         ),
         (
             {"eth_getBlockByNumber": {**BLOCK, "transactions": ["<b>"], "gasUsed": "0x0"}},
-            "not that of an Ethereum node",
+            "expected a response of an Ethereum node",
         ),
     ],
 )

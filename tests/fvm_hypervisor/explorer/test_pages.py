@@ -88,10 +88,10 @@ def test_missing_page_has_status_404(visit: Visitor, address: str, words: str) -
         ("/message/bafy", "is not a CID"),
         ("/block/Qm", "is not a CID"),
         ("/search?q=f1zzz", "is not an address"),
-        ("/search?q=" + "a" * 300, "at most 200"),
+        ("/search?q=" + "a" * 300, "the limit is 200"),
         ("/epoch/1?from=x", "expected a number"),
         ("/?" + "&".join(f"a{number}=1" for number in range(30)), "more than 20 fields"),
-        ("/" + "a" * 5000, "at most 4,096"),
+        ("/" + "a" * 5000, "the limit is 4,096"),
     ],
 )
 def test_unreadable_address_returns_page_with_status_400(visit: Visitor, address: str, words: str) -> None:

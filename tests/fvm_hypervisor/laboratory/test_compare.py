@@ -256,7 +256,7 @@ def test_a_bundle_without_an_actor_is_named(chain: Path, tmp_path: Path) -> None
         write_car(stream, [own.root], [block for block in own.blocks if block[0] != missing])
     done = run("compare", chain, "--bundle", file)
     assert done.exit_code == 2
-    assert f"bundle {file} lacks the code of cron ({show(missing)})" in done.stderr
+    assert f"bundle {file} has no code for cron ({show(missing)})" in done.stderr
 
 
 def test_a_vector_that_lacks_blocks_is_named(vector: Path, tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.builtin_actors import build
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.readable import decode_value, encode_value
 from hypervisor.errors import InvalidInput
 from localnet.state.named_code import with_schema
+from tests.command import run as run_command
 from tests.conftest import data_file
 
 CREATE_MINER = bytes.fromhex("85 4200 64 4200 65 05 4101 81 4102".replace(" ", ""))
@@ -157,7 +156,7 @@ def test_a_schema_file_or_a_module_describes_users_actors(tmp_path: Path) -> Non
     plain.write_bytes(build.module_file(build.TEMPLATE).read_bytes())
 
     def run(*arguments: Any) -> Any:
-        return CliRunner().invoke(app, [str(each) for each in arguments])
+        return run_command(*arguments)
 
     data = "0x81667468616e6b73"  # ["thanks"]
     for file in (schema, module):
@@ -280,13 +279,13 @@ def test_only_methods_have_return_values(kind: str) -> None:
 
 
 def test_hex_digits_without_their_prefix_are_refused() -> None:
-    done = CliRunner().invoke(app, ["decode", "power.CreateMiner", CREATE_MINER.hex()])
+    done = run_command("decode", "power.CreateMiner", CREATE_MINER.hex())
     assert "has hex digits only: write 0x before them" in str(done.exception) + done.output
 
 
 def test_commands() -> None:
     def run(*arguments: str, stdin: str | None = None) -> tuple[int, str]:
-        done = CliRunner().invoke(app, arguments, input=stdin)
+        done = run_command(*arguments, input=stdin)
         return done.exit_code, done.output
 
     decoded = run("decode", "power.CreateMiner", "hUIAZEIAZQVBAYFBAg==")

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from bridge.patricia import InvalidProof
-from fvm_hypervisor.cli.verify_proof import app
 from fvm_hypervisor.proofs.ethereum import MAX_SLOTS, proven_state_root, verify_account
+from tests.command import json_output, run
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "ethereum-proof"
 BLOCK, CONTRACT = (json.loads((EXAMPLE / f"{name}.json").read_text(encoding="utf-8")) for name in ("block", "proof"))
@@ -124,28 +123,30 @@ def test_command_proves_and_refuses(tmp_path: Path) -> None:
     proof, block = tmp_path / "proof.json", tmp_path / "block.json"
     proof.write_text(json.dumps({"jsonrpc": "2.0", "id": 1, "result": CONTRACT}), encoding="utf-8")
     block.write_text(json.dumps(BLOCK), encoding="utf-8")
-    run = CliRunner().invoke
-    good = run(app, ["ethereum", str(proof), "--block", str(block), "--block-hash", BLOCK["hash"]])
+    good = run("verify-proof", "ethereum", proof, "--block", block, "--block-hash", BLOCK["hash"])
     assert good.exit_code == 0, good.output
     assert "slot 0x28: 0x" + "2828".rjust(64, "0") in good.output
-    shown = json.loads(run(app, ["ethereum", str(proof), "--state-root", BLOCK["stateRoot"], "--json"]).output)
+    shown = json_output("verify-proof", "ethereum", proof, "--state-root", BLOCK["stateRoot"])
     assert (shown["exists"], shown["nonce"], len(shown["slots"])) == (True, 1, 4)
-    bad = run(app, ["ethereum", str(proof), "--state-root", "0x" + "00" * 32])
+    bad = run("verify-proof", "ethereum", proof, "--state-root", "0x" + "00" * 32)
     assert (bad.exit_code, bad.stderr[:45]) == (1, "not proven: accountProof: node 0: its hash is")
 
 
 def test_command_requires_account_and_slots(tmp_path: Path) -> None:
     proof = tmp_path / "proof.json"
     proof.write_text(json.dumps(CONTRACT), encoding="utf-8")
-    command = ["ethereum", str(proof), "--state-root", BLOCK["stateRoot"]]
+    command = ["verify-proof", "ethereum", str(proof), "--state-root", BLOCK["stateRoot"]]
     mine = ["--address", CONTRACT["address"].upper().replace("X", "x", 1)]
-    assert CliRunner().invoke(app, [*command, *mine, "--slot", "1", "--slot", "0x28"]).exit_code == 0
-    other = CliRunner().invoke(app, [*command, "--address", "0x" + "11" * 20])
-    assert (other.exit_code, "address: the proof is of 0x5FbDB2315678afecb367f032d93F642f64180aa3" in other.stderr) == (
+    assert run(*command, *mine, "--slot", "1", "--slot", "0x28").exit_code == 0
+    other = run(*command, "--address", "0x" + "11" * 20)
+    assert (
+        other.exit_code,
+        "address: the proof is for 0x5FbDB2315678afecb367f032d93F642f64180aa3" in other.stderr,
+    ) == (
         1,
         True,
     )
-    absent = CliRunner().invoke(app, [*command, *mine, "--slot", "2"])
+    absent = run(*command, *mine, "--slot", "2")
     assert (absent.exit_code, absent.stderr) == (1, "not proven: storageProof: there is no proof of slot 0x2\n")
 
 
@@ -153,8 +154,8 @@ def test_command_requires_account_and_slots(tmp_path: Path) -> None:
     ("answer", "text"),
     [
         ({"error": {"code": -32000, "message": "missing trie node"}}, "the node answered with an error: .*trie node"),
-        ({**CONTRACT, "address": "0x11"}, "address: 1 bytes in the place of 20"),
-        ({**CONTRACT, "nonce": "1"}, "nonce: '1' in the place of a quantity"),
+        ({**CONTRACT, "address": "0x11"}, "address: expected 20 bytes, found 1"),
+        ({**CONTRACT, "nonce": "1"}, "nonce: expected a hex quantity, found '1'"),
         ({**CONTRACT, "storageProof": None}, "storageProof: expected a list of at most 1024 slots"),
         ({**CONTRACT, "accountProof": None}, "accountProof: expected a list of at most 65 nodes"),
     ],
@@ -169,6 +170,6 @@ def test_malformed_field_is_named(answer: Any, text: str) -> None:
 def test_command_names_file_that_is_not_json(tmp_path: Path, text: str) -> None:
     proof = tmp_path / "proof.json"
     proof.write_text(text, encoding="utf-8")
-    found = CliRunner().invoke(app, ["ethereum", str(proof), "--state-root", BLOCK["stateRoot"]])
-    assert found.exit_code != 0
-    assert f"{proof} is not JSON: " in str(found.exception)
+    found = run("verify-proof", "ethereum", proof, "--state-root", BLOCK["stateRoot"])
+    assert found.exit_code == 2
+    assert f"{proof} is not JSON: " in found.stderr

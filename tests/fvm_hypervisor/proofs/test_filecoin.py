@@ -16,7 +16,7 @@ from fvm_hypervisor.proofs import filecoin
 from fvm_hypervisor.proofs.f3 import Committee, TrustedState, encode_certificate, follow
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.state.inspection import NothingAtPath
+from localnet.state.inspection import PathNotFound
 from store.blockstore import Blockstore
 from store.cid import Cid, cid_of, show
 from store.codec import encode
@@ -102,7 +102,7 @@ def test_every_missing_or_altered_node_is_refused(source: Source, path: str) -> 
         ("receipts/x", InvalidInput, "expected receipts/MESSAGE"),
         ("receipts/0/logs/0", InvalidInput, "expected receipts/MESSAGE/events/EVENT"),
         ("receipts/0/events", InvalidInput, "expected receipts/MESSAGE"),
-        ("f0999999", NothingAtPath, "there is no actor"),
+        ("f0999999", PathNotFound, "there is no actor"),
     ],
 )
 def test_path_that_leads_nowhere(source: Source, path: str, error: type[Exception], text: str) -> None:
@@ -153,6 +153,12 @@ def test_commands_carry_an_event_from_one_network_to_another(
     assert written.exit_code == 0, written.output
     alone = run("inspect", EVENT, "--verify", proof, "--block", header, "--json")
     assert (alone.exit_code, alone.stderr, json.loads(alone.stdout)) == (0, "", json.loads(written.stdout))
+    for arguments in ((EVENT, "--verify", proof), (source.folder, EVENT)):
+        without = run("inspect", *arguments)
+        assert (without.exit_code, "pass the block header that contains them, --block CID" in without.stderr) == (
+            2,
+            True,
+        )
     other = run("inspect", EVENT, "--verify", proof, "--block", show(cid_of(b"another header")))
     assert (other.exit_code, other.stdout, "does not prove the value" in other.stderr) == (1, "", True)
     file, table = certified
@@ -201,4 +207,4 @@ def test_proof_of_another_value_is_not_proven(tmp_path: Path, source: Source, ce
     options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", EVENT)
     found = run("verify-proof", "f3", file, *options)
     assert (found.exit_code, found.stdout) == (1, ""), found.stderr
-    assert found.stderr.startswith("not proven: "), found.stderr
+    assert found.stderr.startswith("not proven for the network 'source': "), found.stderr

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest import session
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
+from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out
 
 
 def refused(*arguments: str) -> str:
-    found = CliRunner().invoke(app, ["test", *arguments])
+    found = run_command("test", *arguments)
     assert found.exit_code == 2
     return found.stderr.removeprefix("error: ").rstrip()
 
@@ -40,7 +39,7 @@ def test_a_setting_that_is_none_is_named_with_its_file(tmp_path: Path) -> None:
 def test_a_key_that_is_unknown_is_named_and_the_tests_run(project: Path) -> None:
     with (project / "foundry.toml").open("a", encoding="utf-8") as file:
         file.write("[fuzz]\nrnus = 3\n")
-    found = CliRunner().invoke(app, ["test", str(project), "--mc", "Good"])
+    found = run_command("test", str(project), "--mc", "Good")
     warning = "warning: foundry.toml: unknown key fuzz.rnus: did you mean fuzz.runs?\n"
     assert (found.exit_code, found.stderr) == (0, warning)
     assert "Suite result: ok" in found.stdout
@@ -56,16 +55,16 @@ def test_filters_that_leave_no_source_find_no_test(tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").touch()
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "A.t.sol").write_text("contract A { function testA() public {} }")
-    found = CliRunner().invoke(app, ["test", str(tmp_path), "--match-path", "other/*"])
+    found = run_command("test", str(tmp_path), "--match-path", "other/*")
     assert (found.exit_code, found.stderr) == (0, "no tests found in the project by --match-path 'other/*'\n")
 
 
 @pytest.mark.slow
 def test_unmatched_test_filter_explains_signature_matching(project: Path) -> None:
-    found = CliRunner().invoke(app, ["test", str(project), "--mc", "Good", "--mt", "testFine$"])
+    found = run_command("test", str(project), "--mc", "Good", "--mt", "testFine$")
     words = "by --match-test 'testFine$' --match-contract 'Good'; a test's name is that of its signature"
     assert (found.exit_code, words in found.stderr) == (0, True)
-    assert CliRunner().invoke(app, ["test", str(project), "--mt", "testFine..$"]).stderr == ""
+    assert run_command("test", str(project), "--mt", "testFine..$").stderr == ""
 
 
 def test_the_official_evm_is_refused_where_rules_are_ethereums(tmp_path: Path) -> None:
@@ -99,7 +98,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> tuple[int, str]:
-    found = CliRunner().invoke(app, ["test", *map(str, arguments), "--workers", "1", "--fuzz-runs", "3"])
+    found = run_command("test", *arguments, "--workers", "1", "--fuzz-runs", "3")
     return found.exit_code, found.stdout
 
 
@@ -184,7 +183,7 @@ def test_undrawable_flamegraph_is_reported_after_all_results(
     kept = tmp_path / "kept"
     kept.write_text("Other:testGone() (gas: 5)\n")
     with_snapshot = ["--flamegraph", "--allow-failure", "--snapshot", "write", "--snap", str(kept)]
-    found = CliRunner().invoke(app, ["test", str(tmp_path), *with_snapshot])
+    found = run_command("test", str(tmp_path), *with_snapshot)
     assert found.exit_code == 2
     assert "total tests)" in found.stdout
     assert words in " ".join(found.stderr.split())
@@ -218,8 +217,7 @@ def test_forge_artifacts_are_ignored_with_force(project: Path, monkeypatch: pyte
 
     monkeypatch.setattr(session, "forge_artifacts", of_forge)
     usual, forced = (
-        CliRunner().invoke(app, ["test", str(project), "--use", str(project / "none"), *options])
-        for options in ([], ["--force"])
+        run_command("test", str(project), "--use", str(project / "none"), *options) for options in ([], ["--force"])
     )
     assert asked == ["forge's"]
     assert (forced.exit_code, forced.output) == (usual.exit_code, usual.output), "both come as far as the compiler"

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from eth_abi.abi import encode
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.consent import Consent, ConsentNeeded, Grant, grant_of, is_on_this_machine
 from fvm_hypervisor.soltest.stage import selector
+from tests.command import run
 from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, forge_out
 
 VM = "7109709ECfa91a80626fF3989D68f67F5b1DD12D"
@@ -60,7 +59,7 @@ def project(tmp_path: Path, settings: str, *bodies: Sequence[str]) -> Path:
 
 def hypervisor(*arguments: str | Path) -> tuple[int, str]:
     """Return exit status and output, including errors."""
-    found = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    found = run(*arguments)
     return found.exit_code, found.output
 
 

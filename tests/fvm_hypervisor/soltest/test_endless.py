@@ -13,9 +13,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest import session
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
@@ -27,6 +25,7 @@ from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, Te
 from fvm_hypervisor.soltest.viewer import NO_LINES
 from fvm_hypervisor.soltest.workers import SuiteWorker, run_suites
 from tests.alarm import alarm_clock
+from tests.command import run
 from tests.fvm_hypervisor.soltest.contracts import LOOP, PASS, artifact, forge_out, write
 from tests.patience import slowness
 
@@ -170,7 +169,7 @@ def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr(session, "run_suites", interrupted)
-    found = CliRunner().invoke(app, ["test", str(tmp_path)])
+    found = run("test", str(tmp_path))
     assert found.exit_code == 130, found.output
     assert "[PASS] testAfter()" in found.stdout
 

@@ -10,7 +10,7 @@ from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, BlockValues, State
 from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
-from hypervisor.context import FILECOIN
+from hypervisor.names import FILECOIN
 
 CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")
 """Init code that returns one byte more than EIP-170 allows."""

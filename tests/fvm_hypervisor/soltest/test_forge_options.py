@@ -10,10 +10,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.forge_options import ALIASES, UNSUPPORTED
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.suites import Reports, SuiteRuns
 from fvm_hypervisor.soltest import session, watching
 from fvm_hypervisor.soltest.discovery import SuiteFilter
@@ -22,6 +20,7 @@ from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.watching import changed_files, file_states
 from hypervisor.errors import InvalidInput
+from tests.command import run as run_command
 from tests.docs.forge_names import recorded
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out
 
@@ -38,7 +37,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_forge_options_are_supported_or_rejected_with_remedy() -> None:
-    shown = CliRunner().invoke(app, ["test", "--help"], env={"COLUMNS": "200"}).output
+    shown = run_command("test", "--help", env={"COLUMNS": "200"}).output
     known = set(re.findall(r"--[a-z][a-z0-9-]*", shown))
     assert set(recorded()["test"]) <= known | set(UNSUPPORTED) | set(ALIASES)
     assert not known & (set(UNSUPPORTED) | set(ALIASES))
@@ -56,7 +55,7 @@ def test_forge_options_are_supported_or_rejected_with_remedy() -> None:
     ],
 )
 def test_unknown_option_suggests_alternative(options: list[str], words: str) -> None:
-    done = CliRunner().invoke(app, ["test", *options])
+    done = run_command("test", *options)
     assert (done.exit_code, words in done.stderr) == (2, True), done.stderr
 
 
@@ -71,7 +70,7 @@ def test_unknown_option_suggests_alternative(options: list[str], words: str) -> 
     ],
 )
 def test_the_hint_is_of_the_option_that_was_given(command: str, option: str, words: str) -> None:
-    done = CliRunner().invoke(app, [command, option, "rent"])
+    done = run_command(command, option, "rent")
     assert (done.exit_code, words in " ".join(done.stderr.split())) == (2, True), done.stderr
 
 
@@ -86,16 +85,16 @@ def test_the_hint_is_of_the_option_that_was_given(command: str, option: str, wor
     ],
 )
 def test_option_unlike_forge_options_gets_plain_error(command: str, option: str) -> None:
-    done = CliRunner().invoke(app, [command, option, "rent"])
+    done = run_command(command, option, "rent")
     assert (done.exit_code, "No such option" in done.stderr) == (2, True), done.stderr
     assert "is an option of" not in done.stderr
 
 
 def test_a_list_has_the_tests_by_file_and_contract(project: Path) -> None:
-    done = CliRunner().invoke(app, ["test", str(project), "--list", "-j", "1"])
+    done = run_command("test", str(project), "--list", "-j", "1")
     assert done.exit_code == 0, done.output
     assert done.stdout == "test/T.t.sol\n  A\n    testOne\n\n  B\n    testThree\n    testTwo\n\n"
-    found = json.loads(CliRunner().invoke(app, ["test", str(project), "-l", "--json"]).stdout)
+    found = json.loads(run_command("test", str(project), "-l", "--json").stdout)
     assert found == {"test/T.t.sol": {"A": ["testOne"], "B": ["testThree", "testTwo"]}}
 
 
@@ -114,7 +113,7 @@ def test_fail_fast_ends_behind_the_first_suite_that_fails(
             ended.append(True)
 
     monkeypatch.setattr(session, "run_suites", suites)
-    done = CliRunner().invoke(app, ["test", str(project), *options])
+    done = run_command("test", str(project), *options)
     assert (done.exit_code, ended) == (1, [True])
     assert done.stdout.count("Suite result: FAILED") == count
 
@@ -139,7 +138,7 @@ def failing(tmp_path: Path) -> Path:
 
 
 def run(project: Path, *options: str, status: int = 0) -> str:
-    done = CliRunner().invoke(app, ["test", str(project), "-j", "1", "--fuzz-runs", "8", "--fuzz-seed", "1", *options])
+    done = run_command("test", str(project), "-j", "1", "--fuzz-runs", "8", "--fuzz-seed", "1", *options)
     assert done.exit_code == status, done.output
     return done.stdout
 
@@ -215,7 +214,7 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--junit", "--json"], "--json and --junit exclude each other"),
+        (["--junit", "--json"], "--json and --junit cannot be used together"),
         (["--watch", "--json"], "--watch prints text results only"),
         (["--block-number", "many"], "command line: block_number is 'many', expected a number"),
         (["--sender", "0x12"], "command line: sender is '0x12', expected an address"),
@@ -232,7 +231,7 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
     ],
 )
 def test_invalid_options_are_named(project: Path, options: list[str], words: str) -> None:
-    done = CliRunner().invoke(app, ["test", *([] if "--root" in options else [str(project)]), *options])
+    done = run_command("test", *([] if "--root" in options else [str(project)]), *options)
     assert done.exit_code == 2
     assert words in " ".join(done.stderr.replace("│", " ").split())
 
@@ -260,7 +259,7 @@ def test_the_optimizer_may_be_named_alone(project: Path, monkeypatch: pytest.Mon
     seen = []
     monkeypatch.setattr(session.SuiteSession, "prepare", lambda self: seen.append(self.project.compiler))
     for options in (["--optimize"], ["--optimize", "false"], ["--optimize=true", "--via-ir", "--no-metadata"]):
-        CliRunner().invoke(app, ["test", *options, "--root", str(project)])
+        run_command("test", *options, "--root", str(project))
     assert [one.optimizer for one in seen] == [True, False, True]
     assert [one.via_ir for one in seen] == [False, False, True]
     assert [one.cbor_metadata for one in seen] == [True, True, False]
@@ -279,7 +278,7 @@ def test_gas_of_all_tests_is_written_and_compared(failing: Path) -> None:
     assert re.fullmatch(r"Many:testOther\(\) \(gas: \d+\)", many)
     run(failing, *good, "--snapshot", "check")
     file.write_text(f"Few:testOne() (gas: {gas - 10})\n{many}")
-    done = CliRunner().invoke(app, ["test", str(failing), "-j", "1", *good, "--snapshot", "check"])
+    done = run_command("test", str(failing), "-j", "1", *good, "--snapshot", "check")
     words = f'Diff in "Few::testOne()": consumed "(gas: {gas})" gas, expected "(gas: {gas - 10})" gas '
     assert (done.exit_code, words in done.stderr.split("\n")) == (1, True)
     run(failing, *good, "--snapshot", "check", "--tolerance", "20")
@@ -351,5 +350,5 @@ def test_watching_runs_again_on_a_change_and_outlives_errors(
     ],
 )
 def test_invalid_labs_option_is_named(options: list[str], words: str) -> None:
-    done = CliRunner().invoke(app, ["node", *options])
+    done = run_command("node", *options)
     assert (done.exit_code, words in " ".join(done.stderr.split())) == (2, True), done.stderr

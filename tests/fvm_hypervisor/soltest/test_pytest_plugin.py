@@ -123,7 +123,7 @@ def test_a_folder_without_a_project_is_a_usage_error(pytester: pytest.Pytester) 
 def test_report_in_missing_folder_is_usage_error_before_tests(pytester: pytest.Pytester) -> None:
     done = pytester.runpytest_inprocess("-p", "no:faulthandler", "--sol-coverage-file", "absent/found.info")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
-    done.stderr.fnmatch_lines(["ERROR: --sol-coverage-file: there is no folder */absent to write the coverage *"])
+    done.stderr.fnmatch_lines(["ERROR: --sol-coverage-file: the folder */absent for the coverage * does not exist: *"])
 
 
 def test_an_unreadable_project_is_a_usage_error(pytester: pytest.Pytester) -> None:

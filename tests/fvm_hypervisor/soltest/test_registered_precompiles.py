@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 from eth_abi.abi import encode
-from typer.testing import CliRunner
 from wasmtime import wat2wasm
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import selector
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile
+from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -62,7 +61,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> tuple[int, str]:
-    found = CliRunner().invoke(app, ["test", *map(str, arguments), "--workers", "1"])
+    found = run_command("test", *arguments, "--workers", "1")
     return found.exit_code, f"{found.stdout}{found.stderr}"
 
 

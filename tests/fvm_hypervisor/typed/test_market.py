@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import assert_type
 
 import pytest
@@ -29,6 +28,7 @@ from tests.fvm_hypervisor.typed.market import (
     TooLittle,
     Unknown,
 )
+from tests.localnet.conftest import network_fixture
 
 CLOSED = 1
 
@@ -159,10 +159,7 @@ def test_addresses_of_filecoin_are_read_too(market: Market, network: Network) ->
     assert other.treasury().call() == network.address(f"f0{actor}")
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network() as found:
-        yield found
+network = network_fixture(lambda: Network())
 
 
 def test_a_node_that_refuses_is_heard(network: Network) -> None:

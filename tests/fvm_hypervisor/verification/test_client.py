@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,6 +18,7 @@ from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
 from tests.fvm_hypervisor.soltest.scripts.conftest import project as project  # a fixture
 from tests.fvm_hypervisor.verification.contracts import OUTPUTS, deploy, running
 from tests.fvm_hypervisor.verification.node_api import Api, served
+from tests.web_server import Handler, serving
 
 COUNTER = "src/Counter.sol"
 
@@ -126,29 +125,17 @@ def answers() -> Iterator[tuple[str, list[tuple[int, bytes]]]]:
     """The URL of a server, and the responses that it sends one after another."""
     queue: list[tuple[int, bytes]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length") or 0))
             status, body = queue.pop(0)
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(body, status)
 
-        do_POST = do_GET  # noqa: N815  # a name of the standard library
+        def do_POST(self) -> None:
+            self.posted()
+            self.do_GET()
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", queue
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Answering) as url:
+        yield url, queue
 
 
 ACCEPTED = (202, b'{"verificationId": "a-1"}')

@@ -33,14 +33,12 @@ from tests.fvm_hypervisor.verification.contracts import (
     running,
 )
 from tests.fvm_hypervisor.verification.node_api import CHAIN, Api, served
+from tests.localnet.conftest import network_fixture
 
 NOBODY = "0x" + "12" * 20
 
 
-@pytest.fixture(scope="module")
-def module_network() -> Iterator[Network]:
-    with Network() as network:
-        yield network
+module_network = network_fixture(lambda: Network(), scope="module")
 
 
 @pytest.fixture
@@ -200,11 +198,11 @@ def test_addresses_without_code(api: Api) -> None:
         ("POST", f"/v2/verify/{CHAIN}/{NOBODY}", b'{"a":' * 99_999, 400, "invalid_json", "not valid JSON"),
         ("POST", f"/v2/verify/{CHAIN}/{NOBODY}", [], 400, "invalid_parameter", "not a JSON object"),
         ("POST", f"/v2/verify/{CHAIN}/{NOBODY}", b"x" * ((5 << 20) + 1), 413, "invalid_parameter", "5242880 bytes"),
-        ("POST", f"/v2/verify/metadata/{CHAIN}/{NOBODY}", {}, 404, "route_not_found", "verify with POST"),
-        ("PUT", f"/v2/verify/{CHAIN}/{NOBODY}", {}, 404, "route_not_found", "is not offered"),
-        ("GET", "/v2/" + "a" * 2000, None, 404, "route_not_found", "is not offered"),
+        ("POST", f"/v2/verify/metadata/{CHAIN}/{NOBODY}", {}, 404, "route_not_found", "use POST"),
+        ("PUT", f"/v2/verify/{CHAIN}/{NOBODY}", {}, 404, "route_not_found", "is not supported"),
+        ("GET", "/v2/" + "a" * 2000, None, 404, "route_not_found", "is not supported"),
         ("GET", "/v2/verify/1", None, 404, "job_not_found", "No verification job found for id 1"),
-        ("GET", "/v2/verify/..%2F..%2Fetc", None, 404, "route_not_found", "is not offered"),
+        ("GET", "/v2/verify/..%2F..%2Fetc", None, 404, "route_not_found", "is not supported"),
     ],
 )  # fmt: skip
 def test_invalid_requests(api: Api, method: str, path: str, data: Any, status: int, code: str, words: str) -> None:

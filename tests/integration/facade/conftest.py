@@ -9,7 +9,7 @@ import pytest
 
 from bridge.abi import ContractInterface
 from bridge.addresses import to_filecoin
-from bridge.facade_runtime import offer_facade
+from bridge.facade_runtime import enable_facade
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor import Address
 from hypervisor.bundle import Bundle
@@ -31,7 +31,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     for api in APIS:
         (artifacts / f"{api}.json").write_text((FOLDER / "compiled" / "Relay.json").read_text())
     ready = Stage(bundle, artifacts, "official" if request.param == "its EVM actor" else "py-evm")
-    offer_facade(ready.machine)
+    enable_facade(ready.machine)
     yield ready
     ready.machine.close()
 

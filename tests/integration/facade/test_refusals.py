@@ -13,7 +13,7 @@ from bridge.abi import ContractInterface
 from bridge.addresses import masked_id
 from bridge.exported_methods import INTERFACES as NAMES
 from bridge.facade import facade
-from bridge.facade_runtime import offer_facade
+from bridge.facade_runtime import enable_facade
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params, invoke_return
 from hypervisor import Address, Hypervisor, Message
@@ -171,7 +171,7 @@ def test_method_missing_in_older_actor_reports_exit_22() -> None:
     power = ContractInterface(json.loads((INTERFACES / "IPower.json").read_text()))
     bundle = Bundle.open(data_file("bundles/v10-mainnet.car"))
     with Hypervisor.open(bundle=bundle, genesis=GENESIS, network=18) as machine:
-        offer_facade(machine)
+        enable_facade(machine)
 
         def ask_power(name: str, *arguments: Any) -> bytes:
             calldata = invoke_params(power.encode_call(name, *arguments))

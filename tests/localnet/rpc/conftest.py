@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,14 @@ class Failed(Exception):
         self.code: int = error["code"]
         self.message: str = error["message"]
         self.data: Any = error.get("data")
+
+
+@contextmanager
+def refusal(code: int, match: str | None = None) -> Iterator[pytest.ExceptionInfo[Failed]]:
+    """Expect an error response with a code, and with a text that matches."""
+    with pytest.raises(Failed, match=match) as failed:
+        yield failed
+    assert failed.value.code == code
 
 
 @dataclass
@@ -69,6 +78,17 @@ def official_rpc(official: Network) -> Iterator[Client]:
 def narrow_rpc(network: Network) -> Iterator[Client]:
     """Return a client of a node with small limits."""
     yield from _closed(Client(Node(network, NodeLimits(batch=3, response=2_000, log_span=5, logs=2, mined=10))))
+
+
+def client_fixture(make: Callable[[], Network]) -> Any:
+    """Return a fixture that opens a network for each test and yields a client of its node."""
+
+    @pytest.fixture
+    def opened() -> Iterator[Client]:
+        with make() as network:
+            yield from _closed(Client(Node(network)))
+
+    return opened
 
 
 def _closed(client: Client) -> Iterator[Client]:

@@ -16,7 +16,7 @@ from localnet.chain.execution import StartedBlock
 from localnet.ledger.index import changed_entries
 from localnet.rpc.node import Node
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, refusal
 
 KEEPER = "0x" + "aa" * 20
 KEEPER_CODE = "0x5f355f5560015450" + "00"
@@ -102,11 +102,8 @@ def test_an_unknown_block_has_none(rpc: Client) -> None:
 def test_other_rules_have_no_lists() -> None:
     with Network(rules="ethereum", hardfork="Osaka") as network:
         client = Client(Node(network))
-        with pytest.raises(
-            Failed, match="blocks of Osaka have no access list; start the node with --hardfork amsterdam"
-        ) as refused:
+        with refusal(4445, "blocks of Osaka have no access list; start the node with --hardfork amsterdam"):
             client("eth_getBlockAccessList", "latest")
-        assert refused.value.code == 4445
         assert "blockAccessListHash" not in client("eth_getBlockByNumber", "latest", False)
 
 

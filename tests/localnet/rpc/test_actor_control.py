@@ -10,7 +10,7 @@ import pytest
 from store.cid import RAW, cid_of, show
 from store.codec import encode
 from tests.localnet.rpc.asking import ALICE
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, refusal
 from tests.runtimes.wasm.guests import guest, wasm
 
 TEMPLATE = Path(__file__).parents[3] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar"
@@ -57,9 +57,8 @@ def test_a_constructor_takes_cbor_and_its_refusal_is_an_answer(rpc: Client) -> N
     owner = rpc.node.network.accounts[0].native.to_bytes()
     assert rpc("hypervisor_createActor", code, "0x" + encode([owner]).hex())["id"].startswith("f0")
     before = rpc.node.network.machine.root
-    with pytest.raises(Failed, match="the constructor exited with 16") as failed:
+    with refusal(1, "the constructor exited with 16"):
         rpc("hypervisor_createActor", code, "0x")
-    assert failed.value.code == 1
     assert rpc.node.network.machine.root == before
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from localnet.rpc.anvil_dump import anvil_state
 from localnet.rpc.node import Node
 from tests.blobs import zeros
 from tests.localnet.conftest import Clock
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, client_fixture
 
 _RECORDED = json.loads(gzip.decompress((Path(__file__).parents[1] / "data" / "anvil_state.json.gz").read_bytes()))
 STATE: dict[str, Any] = _RECORDED["state"]
@@ -39,12 +38,7 @@ def compared(value: Any) -> Any:
     return [compared(entry) for entry in value] if isinstance(value, list) else value
 
 
-@pytest.fixture
-def rpc() -> Iterator[Client]:
-    with Network(rules="ethereum", clock=Clock()) as network:
-        client = Client(Node(network))
-        yield client
-        client.node.close()
+rpc = client_fixture(lambda: Network(rules="ethereum", clock=Clock()))
 
 
 @pytest.mark.parametrize(
@@ -149,10 +143,10 @@ def test_a_state_without_blocks_has_its_block_number(rpc: Client) -> None:
     ("damaged", "reason"),
     [
         ({}, "'accounts' is missing"),
-        ({**STATE, "accounts": {"0x12": {}}}, "1 bytes in the place of 20"),
+        ({**STATE, "accounts": {"0x12": {}}}, "expected 20 bytes, found 1"),
         ({**STATE, "transactions": []}, "block 1 has no receipt of transaction 0"),
         ({**STATE, "accounts": []}, "no attribute 'items'"),
-        ({**STATE, "best_block_number": -1}, "in the place of text"),
+        ({**STATE, "best_block_number": -1}, "expected text, found"),
     ],
     ids=["nothing", "an address", "no receipts", "a list", "a number"],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,16 +18,13 @@ from localnet.rpc.node import Node, NodeReader
 from tests.blobs import INFINITY, ZEROS, random_blob, sidecar, signed_blobs, zeros
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal
 from tests.runtimes.evm.assembler import assemble, deployer
 
 EMPTY = f"0x{versioned_hash(INFINITY).hex()}"
 
 
-@pytest.fixture
-def rpc() -> Iterator[Client]:
-    with Network(clock=Clock(), rules="ethereum", hardfork="cancun") as network:
-        yield Client(Node(network))
+rpc = client_fixture(lambda: Network(clock=Clock(), rules="ethereum", hardfork="cancun"))
 
 
 def send(rpc: Client, count: int, **fields: Any) -> str:
@@ -150,9 +147,8 @@ def test_invalid_simulated_blob_calls_are_refused(
     rpc: Client, changes: dict[str, Any], validation: bool, code: int, words: str
 ) -> None:
     block = {"blockOverrides": {"blobBaseFee": "0x3", "baseFeePerGas": "0x1"}, "stateOverrides": ACCOUNTS}
-    with pytest.raises(Failed, match=words) as failed:
+    with refusal(code, words):
         simulate(rpc, {**block, "calls": [{**BLOB_CALL, **changes}]}, validation=validation)
-    assert failed.value.code == code
 
 
 def test_calls_see_an_overridden_blob_base_fee(rpc: Client) -> None:
@@ -173,7 +169,7 @@ def test_filecoin_refuses_simulated_blobs_and_their_fee() -> None:
             ("eth_call", [{"to": ALICE}, "latest", {}, {"blobBaseFee": "0x1"}]),
             ("eth_simulateV1", [{"blockStateCalls": [{"blockOverrides": {"blobBaseFee": "0x1"}}]}, "latest"]),
         ):
-            with pytest.raises(Failed, match="blobBaseFee: a Filecoin block has none that could be overridden"):
+            with pytest.raises(Failed, match="blobBaseFee: Filecoin blocks have no such field to override"):
                 rpc(method, *params)
 
 

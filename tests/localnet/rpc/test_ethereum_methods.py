@@ -7,7 +7,6 @@ no system contracts of a consensus layer. anvil has neither tracer: their rules 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 
 import pytest
 from eth_account import Account as EthAccount
@@ -18,7 +17,7 @@ from localnet.rpc.node import Node
 from runtimes.evm.ethereum.forks import fork_names
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NOBODY
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal
 
 GWEI = 10**9
 EMPTY_CODE = "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
@@ -26,10 +25,7 @@ EMPTY_TRIE = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421
 OUTER, INNER = "0x" + "e1" * 20, "0x" + "e2" * 20
 
 
-@pytest.fixture
-def rpc() -> Iterator[Client]:
-    with Network(clock=Clock(), rules="ethereum") as network:
-        yield Client(Node(network))
+rpc = client_fixture(lambda: Network(clock=Clock(), rules="ethereum"))
 
 
 OSAKA = {
@@ -151,9 +147,8 @@ def test_four_byte_tracer_counts_called_selectors(rules: str) -> None:
 
 @pytest.mark.parametrize("inner", [{"muxTracer": {}}, {"noTracer": {}}, {"callTracer": 5}])
 def test_invalid_mux_tracers_are_refused(rpc: Client, inner: dict[str, object]) -> None:
-    with pytest.raises(Failed) as failed:
+    with refusal(-32602):
         rpc("debug_traceCall", {"to": BOB}, "latest", {"tracer": "muxTracer", "tracerConfig": inner})
-    assert failed.value.code == -32602
 
 
 def test_call_tracer_frames_cover_every_call_and_create_opcode(rpc: Client) -> None:

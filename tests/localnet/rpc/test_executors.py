@@ -47,15 +47,12 @@ from store.blockstore import StoreError
 from store.cid import show
 from store.remote import RemoteStore
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
-
-HASHING = "0x5b6201000060002050600056"
-"""KECCAK256 of 64 KiB in an endless loop."""
+from tests.localnet.rpc.executing import HASHING, SOON, ask, body
 
 KEEPS = "0x5f5480155f526001015f5560205ff3"
 """Code that adds one to slot 0 and returns True if it was 0."""
 READS = "0x5f545f5260205ff3"
 """Code that returns slot 0."""
-_SOON = 20.0
 
 
 @pytest.fixture(params=["filecoin", "ethereum"])
@@ -69,15 +66,6 @@ def executors(network: Network) -> Iterator[Executors]:
     executors = Executors(Node(network))
     yield executors
     executors.stop()
-
-
-def ask(executors: Executors, method: str, *params: Any) -> Any:
-    """Return the response to a request, executed on the calling thread."""
-    return json.loads(asyncio.run(executors.dispatcher.dispatch(body(method, *params))))
-
-
-def body(method: str, *params: Any) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
 
 
 def ask_together(executors: Executors, requests: list[tuple[str, list[Any]]]) -> list[Any]:
@@ -96,13 +84,13 @@ def test_a_transaction_is_answered_while_a_question_has_no_end(executors: Execut
 
     def endless(_: object) -> bool:
         begun.set()
-        return go_on.wait(_SOON)
+        return go_on.wait(SOON)
 
     async def both() -> Any:
         asked = asyncio.create_task(executors.query(endless))
-        await asyncio.to_thread(begun.wait, _SOON)
-        request = {"jsonrpc": "2.0", "id": 1, "method": "eth_sendTransaction", "params": [{"from": ALICE, "to": ALICE}]}
-        answer = json.loads(await executors.dispatcher.dispatch(json.dumps(request).encode()))
+        await asyncio.to_thread(begun.wait, SOON)
+        transfer = body("eth_sendTransaction", {"from": ALICE, "to": ALICE})
+        answer = json.loads(await executors.dispatcher.dispatch(transfer))
         assert not asked.done()
         go_on.set()
         await asked
@@ -117,12 +105,12 @@ def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -
 
     def endless(_: object) -> bool:
         begun.release()
-        return go_on.wait(_SOON)
+        return go_on.wait(SOON)
 
     async def beside() -> list[Any]:
         asked = [asyncio.create_task(executors.query(endless)) for _ in range(MAX_THREADS - 1)]
         for _ in asked:
-            assert await asyncio.to_thread(begun.acquire, timeout=_SOON)
+            assert await asyncio.to_thread(begun.acquire, timeout=SOON)
         answers = [
             json.loads(await executors.dispatcher.dispatch(body(method, *params)))
             for method, params in (
@@ -150,7 +138,7 @@ def test_a_call_that_runs_long_does_not_delay_a_transaction(network: Network) ->
         sent = client.request("eth_sendTransaction", {"from": ALICE, "to": ALICE})
         assert client.request("eth_getTransactionReceipt", sent)["status"] == "0x1"
         assert not long.done()
-        assert isinstance(long.exception(_SOON), NodeError)
+        assert isinstance(long.exception(SOON), NodeError)
 
 
 def test_client_reads_its_own_writes(executors: Executors) -> None:
@@ -227,7 +215,7 @@ def _compared(executors: Executors) -> None:
                 assert ask_together(executors, questions) == idle
         finally:
             ended.set()
-        mining.result(_SOON)
+        mining.result(SOON)
     assert mined > 5, "nothing was mined beside the questions"
 
 
@@ -240,12 +228,12 @@ def test_query_is_repeated_after_concurrent_reorg(network: Network, executors: E
     def question(reader: Any) -> int:
         seen.append(reader.network.head.height)
         begun.set()
-        assert go_on.wait(_SOON)
+        assert go_on.wait(SOON)
         return seen[-1]
 
     async def both() -> int:
         asked = asyncio.create_task(executors.query(question))
-        await asyncio.to_thread(begun.wait, _SOON)
+        await asyncio.to_thread(begun.wait, SOON)
         await executors.chain.run(lambda: network.revert(snapshot))
         go_on.set()
         return int(await asked)
@@ -305,7 +293,7 @@ class Reports:
     def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
         self.heads.append(("failed", head.height))
 
-    def called(
+    def call_completed(
         self,
         machine: Hypervisor,
         head: Tipset | None,
@@ -412,7 +400,7 @@ def test_a_view_that_could_not_go_to_a_point_goes_there_again(network: Network, 
     before = network.chain.point()
     network.mine(1)
     with monkeypatch.context() as patched:
-        patched.setattr("localnet.chain.view.enter_settings", _fail)
+        patched.setattr("localnet.chain.view.rules_of", _fail)
         with pytest.raises(StoreError):
             view.go_to(network.chain.point())
     view.go_to(before)

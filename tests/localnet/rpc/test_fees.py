@@ -6,24 +6,17 @@ anvil only if the rewards equal anvil's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from localnet import Network
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB
-from tests.localnet.rpc.conftest import Client
+from tests.localnet.rpc.conftest import Client, client_fixture
 
 GWEI = 10**9
 USUAL = hex(GWEI)
 
 
-@pytest.fixture
-def rpc() -> Iterator[Client]:
-    with Network(clock=Clock(), rules="ethereum") as network:
-        yield Client(Node(network))
+rpc = client_fixture(lambda: Network(clock=Clock(), rules="ethereum"))
 
 
 def paid(rpc: Client, tip: int) -> int:

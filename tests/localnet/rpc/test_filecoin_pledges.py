@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from hypervisor.bigint import decode_bigint, encode_bigint
@@ -13,7 +11,7 @@ from localnet.miners.miner import Miner
 from localnet.rpc.node import Node
 from store.blockstore import get_object, put_object
 from tests.conftest import data_file
-from tests.localnet.conftest import Clock
+from tests.localnet.conftest import Clock, network_fixture
 from tests.localnet.rpc.conftest import Client, Failed
 
 SIZE, LIFE = 2048, 540 * 2880
@@ -23,10 +21,7 @@ SMOOTHED, RAMP_START, RAMP_EPOCHS = 8, 11, 12
 REWARD_SMOOTHED, BASELINE = 5, 6
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(network=28, clock=Clock()) as network:
-        yield network
+network = network_fixture(lambda: Network(network=28, clock=Clock()))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ Rules: builtin-actors power `miner_nominal_power_meets_consensus_minimum`, Fores
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -23,8 +23,8 @@ from store.blockstore import get_object, put_object
 from store.codec import link, unlink
 from store.hamt import Hamt
 from tests.conftest import data_file
-from tests.localnet.conftest import Clock
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.conftest import Clock, network_fixture
+from tests.localnet.rpc.conftest import Client, refusal
 from tests.localnet.rpc.test_filecoin_pledges import change
 
 MINIMUM = 2048
@@ -35,10 +35,7 @@ FEE_DEBT, FAULT_ELAPSED = 4, 9
 """Places in the state of a miner and in its information."""
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(clock=Clock()) as network:
-        yield network
+network = network_fixture(lambda: Network(clock=Clock()))
 
 
 @pytest.fixture
@@ -141,13 +138,13 @@ class TestPowerTable:
 
 @pytest.mark.parametrize("method", [
     "F3GetCertificate", "F3GetLatestCertificate", "F3GetManifest", "F3GetF3PowerTable", "F3GetF3PowerTableByInstance",
-    "F3GetOrRenewParticipationTicket", "F3GetProgress", "F3IsRunning", "F3ListParticipants", "F3Participate",
+    "F3GetOrRenewParticipationTicket", "F3GetPowerTableByInstance", "F3GetProgress", "F3IsRunning",
+    "F3ListParticipants", "F3Participate",
 ])  # fmt: skip
 def test_f3_is_disabled(rpc: Client, method: str) -> None:
     """Lotus' ErrF3Disabled: the code is its place in the list of errors, from 2 on, the third."""
-    with pytest.raises(Failed, match="f3 is disabled") as refused:
+    with refusal(4, "f3 is disabled"):
         rpc(f"Filecoin.{method}")
-    assert refused.value.code == 4
 
 
 class TestCreationDeposit:

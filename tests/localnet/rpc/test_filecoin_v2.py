@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from localnet import Network
-from localnet.rpc.filecoin_v2 import MethodsOfV2
+from localnet.rpc.filecoin_v2 import V2MethodTable
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
@@ -31,7 +31,7 @@ def v2() -> Iterator[Client]:
         network.mine(null_rounds=2)
         network.mine(35)
         client = Client(Node(network))
-        client._dispatcher = client._dispatcher.with_methods(MethodsOfV2(MethodTable()))
+        client._dispatcher = client._dispatcher.with_methods(V2MethodTable(MethodTable()))
         yield client
 
 

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.chain.retention import Housekeeper
+from localnet.chain.retention import FolderCollector
 from localnet.rpc.access import Access, is_own_host, is_own_origin
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.http import application
@@ -370,7 +370,7 @@ def test_repeated_housekeeping_failure_is_logged_once(
     failures = iter(["the disk is full"] * 3 + ["the disk is gone"] * 3)
     seen = threading.Event()
 
-    def turn(_: Housekeeper, seconds: float) -> None:
+    def turn(_: FolderCollector, seconds: float) -> None:
         if seconds:
             words = next(failures, None)
             if words is None:
@@ -378,7 +378,7 @@ def test_repeated_housekeeping_failure_is_logged_once(
                 return
             raise OSError(words)
 
-    monkeypatch.setattr(Housekeeper, "turn", turn)
+    monkeypatch.setattr(FolderCollector, "turn", turn)
     monkeypatch.setattr("localnet.rpc.server._HOUSEKEEPING", 0.01)
     with Network(tmp_path / "chain") as network:
         server = Server(network, 0, keep_states=5)

@@ -8,7 +8,7 @@ from localnet import Network
 from localnet.rpc import filters
 from localnet.rpc.filters import MAX_FILTERS
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, NOBODY, deploy, greet
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, refusal
 
 # Fields of lotus' objects (chain/types/ethtypes).
 LOG = "address data topics removed logIndex transactionIndex transactionHash blockHash blockNumber"
@@ -53,16 +53,13 @@ class TestLogs:
         inbox = deploy(narrow_rpc, INBOX)
         for _ in range(3):
             greet(narrow_rpc, inbox)
-        with pytest.raises(Failed, match="more than 2 logs") as failed:
+        with refusal(-32000, "more than 2 logs"):
             narrow_rpc("eth_getLogs", {"fromBlock": "0x1"})
-        assert failed.value.code == -32000
         narrow_rpc("anvil_mine", 6)
-        with pytest.raises(Failed, match="exceeds the limit of 5") as failed:
+        with refusal(-32000, "exceeds the limit of 5"):
             narrow_rpc("eth_getLogs", {"fromBlock": "0x0"})
-        assert failed.value.code == -32000
-        with pytest.raises(Failed, match="is above toBlock") as failed:
+        with refusal(-32602, "is above toBlock"):
             narrow_rpc("eth_getLogs", {"fromBlock": "0x5", "toBlock": "0x4"})
-        assert failed.value.code == -32602
 
     def test_filter_returns_only_new_changes(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
@@ -79,23 +76,19 @@ class TestLogs:
         assert rpc("eth_getFilterChanges", transactions) == [sent]
         assert rpc("eth_uninstallFilter", logs) is True
         assert rpc("eth_uninstallFilter", logs) is False
-        with pytest.raises(Failed, match="filter not found") as failed:
+        with refusal(-32001, "filter not found"):
             rpc("eth_getFilterChanges", logs)
-        assert failed.value.code == -32001
 
     def test_unsupported_filter_requests_are_refused(self, narrow_rpc: Client) -> None:
-        with pytest.raises(Failed, match="a filter has no blockHash") as failed:
+        with refusal(-32602, "a filter has no blockHash"):
             narrow_rpc("eth_newFilter", {"blockHash": NO_HASH})
-        assert failed.value.code == -32602
-        with pytest.raises(Failed, match="only a filter for logs has logs") as failed:
+        with refusal(-32602, "only a filter for logs has logs"):
             narrow_rpc("eth_getFilterLogs", narrow_rpc("eth_newBlockFilter"))
-        assert failed.value.code == -32602
         everything = narrow_rpc("eth_newFilter", {"fromBlock": "0x0"})
         assert narrow_rpc("eth_getFilterLogs", everything) == []
         narrow_rpc("anvil_mine", 6)
-        with pytest.raises(Failed, match="block range exceeds the limit of 5") as failed:
+        with refusal(-32000, "block range exceeds the limit of 5"):
             narrow_rpc("eth_getFilterLogs", everything)
-        assert failed.value.code == -32000
 
     def test_filter_ends_at_its_to_block(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
@@ -142,9 +135,8 @@ class TestLogs:
         rpc("eth_getFilterChanges", name)
         rpc("evm_revert", snapshot)
         for code, words in ((-32000, "create a new filter"), (-32001, "not found")):
-            with pytest.raises(Failed, match=words) as failed:
+            with refusal(code, words):
                 rpc("eth_getFilterChanges", name)
-            assert failed.value.code == code
 
     def test_filter_reports_everything_after_a_reorg(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)

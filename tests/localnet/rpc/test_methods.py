@@ -25,7 +25,7 @@ from tests.localnet.rpc.asking import (
     deploy,
     greet,
 )
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, refusal
 
 # Fields of lotus' objects (chain/types/ethtypes).
 BLOCK = (
@@ -115,9 +115,8 @@ class TestState:
             (NO_HASH, -32001, "not found"),
             ("newest", -32602, "'newest' is not a block: expected latest, pending, "),
         ):
-            with pytest.raises(Failed, match=words) as failed:
+            with refusal(code, words):
                 rpc("eth_getBalance", ALICE, at)
-            assert failed.value.code == code
 
 
 class TestCalls:
@@ -127,9 +126,8 @@ class TestCalls:
         inbox = deploy(rpc, INBOX)
         request = {"from": ALICE, "to": inbox, "data": calldata(INBOX, "refuse", "no")}
         for method in ("eth_call", "eth_estimateGas"):
-            with pytest.raises(Failed, match=r"revert reason=\[Error\(no\)\]") as failed:
+            with refusal(3, r"revert reason=\[Error\(no\)\]") as failed:
                 rpc(method, request)
-            assert failed.value.code == 3
             assert INBOX.interface.decode_revert(bytes.fromhex(failed.value.data[2:])) == "no"
 
     def test_anybody_may_call(self, rpc: Client) -> None:
@@ -152,9 +150,8 @@ class TestCalls:
 
     @pytest.mark.parametrize("at", [1, True, ["latest"]])
     def test_invalid_block_error_lists_valid_forms(self, rpc: Client, at: object) -> None:
-        with pytest.raises(Failed, match=r"is not a block: expected latest, .*, a hash or an object") as failed:
+        with refusal(-32602, r"is not a block: expected latest, .*, a hash or an object"):
             rpc("eth_call", {"to": NOBODY}, at)
-        assert failed.value.code == -32602
 
     def test_an_estimate_suffices(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
@@ -217,25 +214,20 @@ class TestTransactions:
             ("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]),
             ("eth_sign", [NOBODY, "0x"]),
         ):
-            with pytest.raises(Failed, match="the node has no private key") as failed:
+            with refusal(-32000, "the node has no private key"):
                 rpc(method, *params)
-            assert failed.value.code == -32000
-        with pytest.raises(Failed, match="from is missing") as failed:
+        with refusal(-32602, "from is missing"):
             rpc("eth_sendTransaction", {"to": BOB})
-        assert failed.value.code == -32602
 
     def test_refused_transaction_changes_no_state(self, rpc: Client) -> None:
         before = rpc("eth_getBlockByNumber", "latest", False)
         for fields in ({"value": hex(10**23)}, {"gas": "0x5208"}, {"nonce": "0xffff"}, {"chainId": "0x1"}):
-            with pytest.raises(Failed) as failed:
+            with refusal(-32003):
                 rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": "0x500000", **fields})
-            assert failed.value.code == -32003
-        with pytest.raises(Failed, match="insufficient funds") as failed:
+        with refusal(-32003, "insufficient funds"):
             rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": hex(10**23)})
-        assert failed.value.code == -32003
-        with pytest.raises(Failed, match="malformed") as failed:
+        with refusal(-32003, "malformed"):
             rpc("eth_sendRawTransaction", "0x02c0")
-        assert failed.value.code == -32003
         assert rpc("eth_getBlockByNumber", "latest", False) == before
 
     def test_a_failed_transaction_has_status_0(self, rpc: Client) -> None:
@@ -381,9 +373,8 @@ class TestFees:
 
     @pytest.mark.parametrize("params", [["0x0", "latest"], ["0x401", "latest"], ["0x1", "latest", [50, 10]], ["0x1", "latest", [101]], ["0x1", "latest", [1] * 101]])  # fmt: skip  # noqa: E501  # a list of cases
     def test_invalid_fee_history_parameters_are_rejected(self, rpc: Client, params: list[Any]) -> None:
-        with pytest.raises(Failed) as failed:
+        with refusal(-32602):
             rpc("eth_feeHistory", *params)
-        assert failed.value.code == -32602
 
 
 class TestControls:
@@ -411,9 +402,8 @@ class TestControls:
 
     def test_blocks_mined_per_request_are_limited(self, narrow_rpc: Client) -> None:
         for method in ("anvil_mine", "hypervisor_mineAfterNullRounds"):
-            with pytest.raises(Failed, match="at most 10") as failed:
+            with refusal(-32000, "at most 10"):
                 narrow_rpc(method, 11)
-            assert failed.value.code == -32000
 
     def test_time(self, rpc: Client) -> None:
         assert rpc("evm_increaseTime", 100) == 100
@@ -423,16 +413,14 @@ class TestControls:
         assert rpc("evm_setNextBlockTimestamp", START + 900) is None
         rpc("evm_mine")
         assert int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16) == START + 900
-        with pytest.raises(Failed, match="is not after the head's") as failed:
+        with refusal(-32602, "is not after the head's"):
             rpc("evm_setNextBlockTimestamp", START)
-        assert failed.value.code == -32602
 
     def test_set_balance_changes_balances(self, rpc: Client) -> None:
         assert rpc("anvil_setBalance", NOBODY, "0x64") is None
         assert rpc("eth_getBalance", NOBODY) == "0x64"
-        with pytest.raises(Failed, match="cannot be a balance") as refused:
+        with refusal(-32602, "cannot be a balance"):
             rpc("anvil_setBalance", NOBODY, hex(1 << 127))
-        assert refused.value.code == -32602
         assert rpc("hardhat_setBalance", ALICE, "0x0") is None
         with pytest.raises(Failed, match="insufficient funds"):
             rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": "0x500000"})
@@ -443,9 +431,8 @@ class TestControls:
         found = rpc("hypervisor_trace", sent)
         assert (found["transactionHash"], found["exitCode"], found["reproduced"]) == (sent, 0, True)
         assert found["calls"][0]["address"] == inbox
-        with pytest.raises(Failed, match="is not on this chain") as failed:
+        with refusal(-32001, "is not on this chain"):
             rpc("hypervisor_trace", NO_HASH)
-        assert failed.value.code == -32001
 
     def test_trace_epoch_shows_implicit_messages(self, rpc: Client, network: Network) -> None:
         rpc("evm_mine")
@@ -474,9 +461,8 @@ class TestControls:
         native = rpc("Filecoin.FilecoinAddressToEthAddress", str(account.native), "latest")
         assert native == "0x" + masked_id(100).hex()
         for nobody in ("f9nobody", "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"):
-            with pytest.raises(Failed) as failed:
+            with refusal(-32602):
                 rpc("Filecoin.FilecoinAddressToEthAddress", nobody)
-            assert failed.value.code == -32602
 
 
 def test_answers_are_plain_json(rpc: Client) -> None:

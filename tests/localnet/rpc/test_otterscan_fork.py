@@ -11,20 +11,16 @@ from localnet import Network
 from localnet.fork.node_client import NodeClient
 from localnet.fork.remote_history import RemoteHistory
 from localnet.rpc.node import Node
-from localnet.rpc.server import serving
-from tests.fvm_hypervisor.soltest.forks import chains
 from tests.fvm_hypervisor.soltest.forks.chains import BUMP, COUNTER, DEV
-from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
+from tests.fvm_hypervisor.soltest.forks.conftest import served_chain
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Serve the forked node: blocks 1 to 7, with a counter."""
-    with Network(rules="ethereum", chain_id=777, clock=Clock()) as network, serving(network) as served:
-        chains.build(served, CREATION, 8601)
-        yield served
+    with served_chain() as url:
+        yield url
 
 
 @pytest.fixture

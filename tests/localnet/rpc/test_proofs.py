@@ -8,7 +8,7 @@ from localnet import Network
 from store.cid import cid_of
 from store.paths import Path, verify
 from tests.localnet.conftest import ARTIFACTS
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, refusal
 
 NOBODY = "0x" + "09" * 20
 
@@ -50,6 +50,5 @@ def test_account_without_code_has_empty_code_hash_and_storage(rpc: Client) -> No
     ids=["nobody", "no address", "no list", "no slot", "too many slots", "a long slot", "no block"],
 )
 def test_invalid_proof_request_is_refused(rpc: Client, params: list[object]) -> None:
-    with pytest.raises(Failed) as failed:
+    with refusal(-32602):
         rpc("eth_getProof", *params)
-    assert failed.value.code == -32602

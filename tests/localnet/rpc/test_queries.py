@@ -23,7 +23,7 @@ from _pytest.monkeypatch import MonkeyPatch
 
 from bridge.addresses import eth_address, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
-from hypervisor.tracing import DebugLog, TraceEvent
+from hypervisor.tracing import DebugLog
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.calls import pace
@@ -36,7 +36,9 @@ from localnet.rpc.node import Node, NodeLimits, NodeReader
 from localnet.rpc.queries import MAX_THREADS, MAX_TRACES
 from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.server import Server
+from tests.hypervisor.world import IgnoringTracer
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
+from tests.localnet.rpc.executing import HASHING, SOON, request_object, running
 from tests.patience import slowness
 
 SHORT = NodeLimits(query=0.3, trace=0.3)
@@ -44,15 +46,12 @@ SPINS = "0x60005b600101600256"
 """Endless loop: PUSH1 0, then JUMPDEST, PUSH1 1, ADD, PUSH1 2, JUMP."""
 COUNTS = "0x60c85b600190038060025700"
 """Loop from 200 down to 0: PUSH1 200, then JUMPDEST, PUSH1 1, SWAP1, SUB, DUP1, PUSH1 2, JUMPI; STOP."""
-HASHING = "0x5b6201000060002050600056"
-"""KECCAK256 of 64 KiB in an endless loop."""
 INVOKES: dict[str, Any] = {"Method": INVOKE_EVM, "Params": "QA==", "Value": "0"}
 INVOKES |= {
     name: "t" + str(to_filecoin(eth_address(bytes.fromhex(owner[2:]))))[1:]
     for name, owner in (("From", ALICE), ("To", NOBODY))
 }
 """A message that calls a contract with no bytes, which are 0x40 as CBOR."""
-_SOON = 20.0
 
 
 @contextmanager
@@ -60,15 +59,8 @@ def served(limits: NodeLimits, rules: str = "filecoin") -> Iterator[Server]:
     """Serve a node with a contract whose code loops forever."""
     with Network(rules=rules) as network:
         network.set_code(bytes.fromhex(NOBODY[2:]), bytes.fromhex(HASHING[2:]))
-        server, ready = Server(network, 0, limits), threading.Event()
-        thread = threading.Thread(target=server.run, args=(ready.set,), daemon=True)
-        thread.start()
-        assert ready.wait(_SOON)
-        try:
+        with running(Server(network, 0, limits)) as server:
             yield server
-        finally:
-            server.stop()
-            thread.join()
 
 
 @pytest.fixture
@@ -79,13 +71,9 @@ def executors() -> Iterator[Executors]:
         executors.stop()
 
 
-def body(method: str, *params: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-
-
 def until(condition: Callable[[], bool]) -> bool:
     """Return True if the condition becomes true within the time limit."""
-    end = time.monotonic() + _SOON
+    end = time.monotonic() + SOON
     while not condition() and time.monotonic() < end:
         time.sleep(0.01)
     return condition()
@@ -230,7 +218,7 @@ WAYS: dict[str, Callable[[str, Any], Callable[[], None]]] = {
 @pytest.mark.parametrize("method", ["eth_call", "debug_traceCall"])
 def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> None:
     with served(NodeLimits(query=3600, trace=3600)) as server:
-        close = WAYS[way](server.url, body(method, {"to": NOBODY, "gas": hex(10**10)}, "latest"))
+        close = WAYS[way](server.url, request_object(method, {"to": NOBODY, "gas": hex(10**10)}, "latest"))
         assert until(lambda: executing_queries(server) == 1)
         server._executors.queries.stop = lambda: None  # type: ignore[method-assign]  # the test waits by itself
         close()
@@ -243,8 +231,11 @@ def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> Non
 def test_sent_transaction_executes_after_client_disconnects() -> None:
     """A batch with a cancelled query still executes its transaction."""
     with served(NodeLimits(query=3600)) as server:
-        requests = [body("eth_call", {"to": NOBODY}, "latest"), body("eth_call", {"to": NOBODY}, "latest")]
-        requests += [body("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})]
+        requests = [
+            request_object("eth_call", {"to": NOBODY}, "latest"),
+            request_object("eth_call", {"to": NOBODY}, "latest"),
+        ]
+        requests += [request_object("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})]
         close = over_http(server.url, requests)
         assert until(lambda: executing_queries(server) == 1)
         height = server.network.head.height
@@ -259,18 +250,18 @@ def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> Non
     def endless(kind: QueryKind) -> asyncio.Task[bool]:
         def wait(_: NodeReader) -> bool:
             begun[kind].release()
-            return go_on.wait(_SOON)
+            return go_on.wait(SOON)
 
         return asyncio.create_task(executors.query(wait, kind))
 
     async def beside() -> None:
-        executors.dispatcher._node.limits = NodeLimits(query=_SOON, trace=_SOON)
+        executors.dispatcher._node.limits = NodeLimits(query=SOON, trace=SOON)
         traces = [endless(QueryKind.TRACE) for _ in range(MAX_TRACES + 5)]
         for _ in range(MAX_TRACES):
-            assert await asyncio.to_thread(begun[QueryKind.TRACE].acquire, timeout=_SOON)
+            assert await asyncio.to_thread(begun[QueryKind.TRACE].acquire, timeout=SOON)
         calls = [endless(QueryKind.QUERY) for _ in range(MAX_THREADS - MAX_TRACES)]
         for _ in calls:
-            assert await asyncio.to_thread(begun[QueryKind.QUERY].acquire, timeout=_SOON)
+            assert await asyncio.to_thread(begun[QueryKind.QUERY].acquire, timeout=SOON)
         assert not begun[QueryKind.TRACE].acquire(blocking=False)
         gone, last = (asyncio.create_task(executors.query(lambda _: "answered")) for _ in range(2))
         await asyncio.sleep(0.01)
@@ -296,7 +287,7 @@ def test_queued_query_runs_after_abandoned_ones_end(executors: Executors) -> Non
         await executors.query(lambda _: asked.append(name), QueryKind.TRACE)
 
     async def beside() -> None:
-        endless = [executors.query(lambda _: go_on.wait(_SOON), QueryKind.TRACE) for _ in range(MAX_TRACES)]
+        endless = [executors.query(lambda _: go_on.wait(SOON), QueryKind.TRACE) for _ in range(MAX_TRACES)]
         given_up = await asyncio.gather(*endless, return_exceptions=True)
         assert all(isinstance(error, RpcError) for error in given_up)
         gone, last = asyncio.create_task(ask("gone", client)), asyncio.create_task(ask("last"))
@@ -304,17 +295,12 @@ def test_queued_query_runs_after_abandoned_ones_end(executors: Executors) -> Non
         assert not last.done()
         client.leave()
         go_on.set()
-        await asyncio.wait_for(last, _SOON)
+        await asyncio.wait_for(last, SOON)
         with pytest.raises(RpcError, match="the client is gone"):
             await gone
 
     asyncio.run(beside())
     assert asked == ["last"]
-
-
-class _Deaf:
-    def event(self, event: TraceEvent, /) -> None:
-        """Ignore the event."""
 
 
 @pytest.mark.slow
@@ -328,7 +314,7 @@ def test_long_traces_take_turns_and_yield_to_requests(monkeypatch: MonkeyPatch) 
     def trace(place: int) -> None:
         paces[place].keep()
         with Network() as network:
-            tracer = pace.adapted(network.machine, _Deaf())
+            tracer = pace.with_pace(network.machine, IgnoringTracer())
         try:
             while True:
                 tracer.event(line)
@@ -349,7 +335,7 @@ def test_long_traces_take_turns_and_yield_to_requests(monkeypatch: MonkeyPatch) 
     for one in paces:
         one.end()
     for thread in threads:
-        thread.join(_SOON)
+        thread.join(SOON)
     assert ended.is_set()
     assert turns.is_free
 
@@ -374,7 +360,7 @@ def test_interrupted_trace_releases_its_turn(where: str, monkeypatch: MonkeyPatc
         with pytest.raises(NodeError, match="execution aborted"):
             client.request(*trace)
         client.request("anvil_setCode", BOB, COUNTS)
-        assert interrupted.wait(_SOON)
+        assert interrupted.wait(SOON)
         assert until(lambda: not executing_queries(server))
         server._executors.dispatcher._node.limits = NodeLimits()
         assert client.request(*trace)
@@ -432,7 +418,7 @@ def test_endless_calls_and_traces_do_not_delay_fast_requests(rules: str) -> None
             ended.set()
             server._executors.queries.interrupt()
         for thread in threads:
-            thread.join(_SOON)
+            thread.join(SOON)
     assert beside < max(0.1 * slowness(), 10 * alone), (alone, beside)
 
 

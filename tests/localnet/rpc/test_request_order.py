@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,19 +14,15 @@ from localnet import Network
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.server import Server
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
+from tests.localnet.rpc.executing import running
 
 
 @pytest.fixture(params=["filecoin", "ethereum"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with Network(rules=request.param) as network:
         network.set_code(bytes.fromhex(NOBODY[2:]), code())
-        server, ready = Server(network, 0), threading.Event()
-        thread = threading.Thread(target=server.run, args=(ready.set,), daemon=True)
-        thread.start()
-        assert ready.wait(60)
-        yield server
-        server.stop()
-        thread.join()
+        with running(Server(network, 0)) as server:
+            yield server
 
 
 def code() -> bytes:

@@ -18,7 +18,7 @@ from tests.fvm_hypervisor.soltest.forks import chains
 from tests.fvm_hypervisor.soltest.forks.chains import BUMP, COUNTER, DEV
 from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
 from tests.localnet.conftest import Clock
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal
 
 FUNDS = hex(10**22)
 """Balance of an account of a new network: 10,000 FIL."""
@@ -53,12 +53,7 @@ def fork(urls: tuple[str, str]) -> Iterator[Client]:
         client.node.close()
 
 
-@pytest.fixture
-def plain() -> Iterator[Client]:
-    with Network(rules="ethereum", clock=Clock()) as network:
-        client = Client(Node(network))
-        yield client
-        client.node.close()
+plain = client_fixture(lambda: Network(rules="ethereum", clock=Clock()))
 
 
 def test_a_fork_is_reset_to_another_block(fork: Client, remotes: tuple[NodeClient, NodeClient]) -> None:
@@ -110,9 +105,8 @@ def test_a_fork_is_reset_to_a_network_of_its_own(fork: Client) -> None:
     assert (fork("eth_getBalance", DEV, "latest"), fork("eth_getTransactionCount", DEV, "latest")) == (FUNDS, "0x0")
     assert fork("anvil_nodeInfo")["forkConfig"]["forkUrl"] is None
     assert len(fork("eth_getCode", "0xca11bde05977b3631167028862be2a173976ca11", "latest")) > 2
-    with pytest.raises(Failed, match="jsonRpcUrl is required") as failed:
+    with refusal(-32602, "jsonRpcUrl is required"):
         fork("anvil_reset", {"forking": {"blockNumber": 2}})
-    assert failed.value.code == -32602
 
 
 def test_a_network_of_its_own_becomes_a_fork(
@@ -196,17 +190,11 @@ def test_resets_from_python_name_the_node_that_is_missing() -> None:
 
 
 def test_filecoin_forks_are_not_reset_to_another_node(client_of_filecoin: Client) -> None:
-    with pytest.raises(Failed, match="cannot be reset to another fork: start a node with --fork-url") as failed:
+    with refusal(-32602, "cannot be reset to another fork: start a node with --fork-url"):
         client_of_filecoin("anvil_reset", {"forking": {"jsonRpcUrl": "http://127.0.0.1:1"}})
-    assert failed.value.code == -32602
 
 
-@pytest.fixture
-def client_of_filecoin() -> Iterator[Client]:
-    with Network(clock=Clock()) as network:
-        client = Client(Node(network))
-        yield client
-        client.node.close()
+client_of_filecoin = client_fixture(lambda: Network(clock=Clock()))
 
 
 def test_an_index_by_address_follows_a_reset(urls: tuple[str, str]) -> None:

@@ -22,6 +22,7 @@ from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.node_view import NotInline
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
+from tests.localnet.rpc.executing import ask, body
 
 
 @pytest.fixture(params=["filecoin", "ethereum"])
@@ -30,15 +31,6 @@ def executors(request: pytest.FixtureRequest) -> Iterator[Executors]:
         executors = Executors(Node(network))
         yield executors
         executors.stop()
-
-
-def ask(executors: Executors, method: str, *params: Any) -> Any:
-    """Return the response to a request, whose thread this is."""
-    return json.loads(asyncio.run(executors.dispatcher.dispatch(body(method, *params))))
-
-
-def body(method: str, *params: Any) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
 
 
 SHORT: Any = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from localnet.rpc.node import Node
 from store.keccak import keccak
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NOBODY, calldata, deploy
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal
 
 FIRST, SECOND, THIRD, FOURTH = (f"0xc{number}" + "0" * 38 for number in range(4))
 NUMBER, TIMESTAMP = "0x435f5260205ff3", "0x425f5260205ff3"
@@ -177,9 +176,8 @@ class TestValidation:
                                          {"blockStateCalls": [{"calls": [{"to": "0x"}]}]},
                                          {"blockStateCalls": [], "validation": 1}])  # fmt: skip
     def test_malformed_simulation_is_refused(self, rpc: Client, payload: Any) -> None:
-        with pytest.raises(Failed) as failed:
+        with refusal(-32602):
             rpc("eth_simulateV1", payload)
-        assert failed.value.code == -32602
 
 
 class TestTransfers:
@@ -231,10 +229,7 @@ def test_simulated_block_overrides_are_in_header_and_hash() -> None:
         assert len(hashes) == 4
 
 
-@pytest.fixture
-def ethereum() -> Iterator[Client]:
-    with Network(clock=Clock(), rules="ethereum") as network:
-        yield Client(Node(network))
+ethereum = client_fixture(lambda: Network(clock=Clock(), rules="ethereum"))
 
 
 @pytest.mark.parametrize("validation", [False, True])

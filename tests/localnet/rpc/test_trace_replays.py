@@ -15,7 +15,7 @@ from bridge.addresses import EthAddress
 from localnet import Network
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, refusal
 from tests.localnet.rpc.test_traces import ALICE, at, hexed, word
 from tests.runtimes.evm.assembler import assemble, deployer
 
@@ -162,9 +162,8 @@ def test_each_transaction_of_a_block_has_its_own_differences(network: Network) -
 
 @pytest.mark.parametrize("kinds", [["vmTrace"], [], ["trace", "stateDiff", "vmTrace"], ["statediff"]])
 def test_other_kinds_of_traces_are_refused(rpc: Client, kinds: list[str]) -> None:
-    with pytest.raises(Failed, match=r"kinds: .*: expected one or more of trace, stateDiff") as failed:
+    with refusal(-32602, r"kinds: .*: expected one or more of trace, stateDiff"):
         rpc("trace_call", {"to": ALICE}, kinds)
-    assert failed.value.code == -32602
 
 
 def test_calls_change_the_slots_of_the_contract_that_owns_the_storage(network: Network) -> None:

@@ -27,7 +27,7 @@ from tests.patience import slowness
 
 BODY = 100_000
 LIMITS = NodeLimits(
-    body=BODY, connections=12, subscriptions=2_500, subscriptions_of_one=1_000, unsent=4_000_000, requests_of_one=4
+    body=BODY, connections=12, subscriptions=2500, subscriptions_per_client=1_000, unsent=4 << 20, requests_per_client=4
 )
 
 

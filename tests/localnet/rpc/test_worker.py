@@ -32,17 +32,15 @@ from localnet.rpc.worker import MAX_LATER, RequestThread
 from localnet.traces.trace import trace
 from tests.endless import ENDLESS
 from tests.localnet.rpc.asking import ALICE, NOBODY
+from tests.localnet.rpc.executing import HASHING, SOON, running
 from tests.patience import slowness
-
-_SOON = 20.0
-"""Timeout in seconds of waits in tests."""
 
 
 def test_response_is_sent_before_deferred_work() -> None:
     worker, replied, order = RequestThread(), threading.Event(), list[str]()
 
     def rest() -> None:
-        order.append("rest" if replied.wait(_SOON) else "no answer")
+        order.append("rest" if replied.wait(SOON) else "no answer")
 
     async def ask() -> None:
         def work() -> str:
@@ -67,12 +65,12 @@ def test_requests_that_wait_come_before_the_background() -> None:
 
         def first() -> None:
             begun.set()
-            go_on.wait(_SOON)
+            go_on.wait(SOON)
             worker.later(lambda: order.append("later"))
 
         requests = [asyncio.create_task(worker.run(first))]
         requests += [asyncio.create_task(worker.run(partial(order.append, str(n)))) for n in range(3)]
-        await asyncio.to_thread(begun.wait, _SOON)
+        await asyncio.to_thread(begun.wait, SOON)
         requests[3].cancel()  # a client that is gone is not waited for
         await asyncio.sleep(0)
         go_on.set()
@@ -109,7 +107,7 @@ def test_preempted_work_is_restarted_after_request() -> None:
 
     async def ask() -> None:
         await worker.run(lambda: worker.later(work))
-        await asyncio.to_thread(begun.wait, _SOON)
+        await asyncio.to_thread(begun.wait, SOON)
         await worker.run(lambda: order.append("answered"))
         answered.set()
 
@@ -128,7 +126,7 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
     def work() -> None:
         begun.set()
         threads.add(threading.current_thread().name.partition("_")[0])
-        end = time.monotonic() + _SOON
+        end = time.monotonic() + SOON
         while time.monotonic() < end:
             if gives_way and worker.should_yield():
                 raise Preempted("the node ends")
@@ -139,7 +137,7 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
             worker.later(work)
 
     asyncio.run(worker.run(leave))
-    assert begun.wait(_SOON)
+    assert begun.wait(SOON)
     started = time.monotonic()
     worker.stop()
     assert time.monotonic() - started < 5 * slowness()
@@ -155,7 +153,7 @@ def test_importing_or_logging_thread_is_interrupted_later(
 
     def slow() -> None:
         begun.set()
-        end = time.monotonic() + _SOON
+        end = time.monotonic() + SOON
         while not go_on.is_set() and time.monotonic() < end:
             time.sleep(0.001)
         ended.append(work)
@@ -181,12 +179,12 @@ def test_importing_or_logging_thread_is_interrupted_later(
 
     async def ask() -> None:
         asked = asyncio.create_task(worker.run(do))
-        assert await asyncio.to_thread(begun.wait, _SOON)
+        assert await asyncio.to_thread(begun.wait, SOON)
         worker.interrupt()
         await asyncio.sleep(0.05)
         go_on.set()
         with pytest.raises(RpcError, match="stopping"):
-            await asyncio.wait_for(asked, _SOON)
+            await asyncio.wait_for(asked, SOON)
 
     worker = RequestThread()
     asyncio.run(ask())
@@ -213,14 +211,14 @@ def test_an_execution_that_is_interrupted_ends_by_itself() -> None:
 
     def execution() -> None:
         begun.set()
-        assert ended.wait(_SOON)
+        assert ended.wait(SOON)
         for _ in range(1_000):  # an interrupt of Python's own would come here
             pass
         seen.append("whole")
 
     async def ask() -> None:
         answer = asyncio.create_task(worker.run(lambda: Stacks().run(execution, ended.set)))
-        await asyncio.to_thread(begun.wait, _SOON)
+        await asyncio.to_thread(begun.wait, SOON)
         worker.interrupt()
         with pytest.raises(RpcError, match="stopping"):
             await answer
@@ -238,7 +236,7 @@ def test_an_interrupt_may_come_as_the_work_ends(monkeypatch: MonkeyPatch, delay:
 
     def work() -> str:
         begun.set()
-        go_on.wait(_SOON)
+        go_on.wait(SOON)
         return "done"
 
     def looked(_: ExecutionThread) -> bool:
@@ -248,7 +246,7 @@ def test_an_interrupt_may_come_as_the_work_ends(monkeypatch: MonkeyPatch, delay:
 
     async def ask() -> str:
         answer = asyncio.create_task(worker.run(work))
-        await asyncio.to_thread(begun.wait, _SOON)
+        await asyncio.to_thread(begun.wait, SOON)
         monkeypatch.setattr(ExecutionThread, "is_executing", property(looked))
         worker.interrupt()
         worker.interrupt()  # a second one finds nothing that works
@@ -258,7 +256,7 @@ def test_an_interrupt_may_come_as_the_work_ends(monkeypatch: MonkeyPatch, delay:
             return error.message
 
     assert asyncio.run(ask()) in ("done", "the node is stopping")
-    assert worker._thread.submit(lambda: "alive").result(_SOON) == "alive"
+    assert worker._thread.submit(lambda: "alive").result(SOON) == "alive"
     sys.setprofile(lambda *_: None)  # on 3.11 nothing goes on under it while a mark says that something waits
     sys.setprofile(None)
     worker.stop()
@@ -285,19 +283,11 @@ def test_the_chain_is_interrupted_though_the_questions_cannot_be(monkeypatch: Mo
 @contextmanager
 def served(network: Network) -> Iterator[tuple[NodeClient, Console]]:
     """Serve a node with a console; return a client."""
-    server, ready = Server(network, 0), threading.Event()
-    console = Console(network, ())
+    server, console = Server(network, 0), Console(network, ())
     console.listen()
     server.attach(console)
-    thread = threading.Thread(target=server.run, args=(ready.set,), daemon=True)
-    thread.start()
-    assert ready.wait(_SOON)
-    try:
-        with NodeClient(server.url) as client:
-            yield client, console
-    finally:
-        server.stop()
-        thread.join(_SOON)
+    with running(server), NodeClient(server.url) as client:
+        yield client, console
 
 
 @pytest.mark.slow
@@ -310,7 +300,7 @@ def test_failed_transaction_is_answered_before_explanation(
     waited: list[bool] = []
 
     def explain(*given: Any, **options: Any) -> object:
-        waited.append(answered.wait(_SOON))
+        waited.append(answered.wait(SOON))
         return trace(*given, **options)
 
     monkeypatch.setattr(explanations, "trace", explain)
@@ -324,8 +314,6 @@ def test_failed_transaction_is_answered_before_explanation(
     assert "out of gas" in capfd.readouterr().out.lower()
 
 
-HASHING = "0x5b6201000060002050600056"
-"""KECCAK256 of 64 KiB in an endless loop."""
 COUNTING = "0x5b600054600101600055600056"
 """`n++` in storage in an endless loop."""
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from localnet import Network
 from localnet.rpc.node import Node
 from localnet.traces.decoded_calls import describe
 from tests.localnet.conftest import Clock
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, client_fixture
 from tests.runtimes.evm.assembler import assemble
 
 RECEIVER = "0x" + "d5" * 20
@@ -21,10 +19,7 @@ EXECUTION = 12_000 + 3000 + 6000
 """Gas of a transaction with a value for another account: sender, receiver, value."""
 
 
-@pytest.fixture
-def rpc() -> Iterator[Client]:
-    with Network(clock=Clock(), rules="ethereum", hardfork="amsterdam") as network:
-        yield Client(Node(network))
+rpc = client_fixture(lambda: Network(clock=Clock(), rules="ethereum", hardfork="amsterdam"))
 
 
 def sender(rpc: Client) -> str:

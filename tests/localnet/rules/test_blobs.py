@@ -5,7 +5,6 @@ Figures are computed by hand from EIP-4844, EIP-7691 and EIP-7918.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from localnet.errors import TransactionRefused
 from localnet.rpc.node import Node
 from localnet.rpc.shapes import block_json, receipt_json, transaction_json
 from tests.blobs import GWEI, INFINITY, ZEROS, blob_transaction, random_blob, sidecar, signed_blobs, zeros
-from tests.localnet.conftest import Clock
+from tests.localnet.conftest import Clock, network_fixture
 from tests.localnet.rpc.conftest import Client
 from tests.runtimes.evm.assembler import assemble, deployer
 
@@ -29,16 +28,10 @@ EMPTY = versioned_hash(INFINITY)
 CANCUN_TARGET = 3 * GAS_PER_BLOB
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(rules="ethereum", clock=Clock()) as found:
-        yield found
+network = network_fixture(lambda: Network(rules="ethereum", clock=Clock()))
 
 
-@pytest.fixture
-def cancun() -> Iterator[Network]:
-    with Network(rules="ethereum", hardfork="cancun", clock=Clock()) as found:
-        yield found
+cancun = network_fixture(lambda: Network(rules="ethereum", hardfork="cancun", clock=Clock()))
 
 
 def excess(network: Network) -> int:
@@ -154,7 +147,7 @@ def test_the_pool_limits_waiting_blobs(network: Network, monkeypatch: pytest.Mon
     network.automine = False
     alice, bob = network.accounts[:2]
     network.submit(zeros(alice, 4))
-    with pytest.raises(TransactionRefused, match="txpool is full: 8 blobs would be waiting, at most 7 may; mine"):
+    with pytest.raises(TransactionRefused, match="txpool is full: 8 blobs would be pending, at most 7 may; mine"):
         network.submit(zeros(bob, 4))
     network.submit(zeros(bob, 3))
     network.mine()

@@ -6,7 +6,6 @@ with geth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,16 +26,14 @@ from localnet.rules.ethereum import ethereum_rules
 from localnet.rules.installed import rules_named
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
+from tests.localnet.conftest import network_fixture
 from tests.runtimes.evm.assembler import assemble, deployer
 
 GWEI = 10**9
 TRANSFER = 21_000
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(rules="ethereum") as found:
-        yield found
+network = network_fixture(lambda: Network(rules="ethereum"))
 
 
 def deployed(network: Network, program: str) -> EthAddress:

@@ -5,15 +5,13 @@ Ethereum's are those of anvil for the same calls (`execution reverted: not today
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from bridge.bindings import storagepower
 from hypervisor.address import Address
 from hypervisor.types import POWER_ACTOR
 from localnet import CallFailed, Network, TransactionFailed
-from tests.localnet.conftest import ARTIFACTS
+from tests.localnet.conftest import ARTIFACTS, network_fixture
 
 INBOX = ARTIFACTS / "Inbox.json"
 MINER_FACTS = ARTIFACTS.parent.parent / "miner-facts" / "MinerFacts.json"
@@ -21,10 +19,7 @@ MINER_FACTS = ARTIFACTS.parent.parent / "miner-facts" / "MinerFacts.json"
 GAS = 5_000_000
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network(rules="ethereum") as found:
-        yield found
+network = network_fixture(lambda: Network(rules="ethereum"))
 
 
 def test_a_failed_transaction_speaks_as_a_failed_call_does(network: Network) -> None:

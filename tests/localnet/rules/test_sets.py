@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from hypervisor import rules
+from hypervisor import names, rules
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import ApplyResult, Executor
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import MachineState
 from hypervisor.message import Message
-from hypervisor.rules import ENTRY_POINT_GROUP, RuleSet, executor_factory, rule_names, rule_set
+from hypervisor.names import ENTRY_POINT_GROUP, rule_names
+from hypervisor.rules import RuleSet, executor_factory, rule_set
 from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.rules.filecoin import FilecoinMessages, filecoin_rules
@@ -61,7 +62,8 @@ def third_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Register a rule set as an installed package would."""
     added = EntryPoint("cheap", f"{__name__}:CHEAP_SET", ENTRY_POINT_GROUP)
     installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), added))
-    monkeypatch.setattr(rules, "registered", lambda **given: installed.select(**given))
+    for module in (names, rules):
+        monkeypatch.setattr(module, "registered", lambda **given: installed.select(**given))
     known: tuple[Any, ...] = (rule_set, executor_factory, rules_named)
     for function in known:
         function.cache_clear()
@@ -126,6 +128,7 @@ def test_an_installation_of_another_release_is_named(
     monkeypatch: pytest.MonkeyPatch, third_set: None, registered: dict[str, str], words: str
 ) -> None:
     points = EntryPoints(EntryPoint(name, place, ENTRY_POINT_GROUP) for name, place in registered.items())
-    monkeypatch.setattr(rules, "registered", lambda **given: points.select(**given))
+    for module in (names, rules):
+        monkeypatch.setattr(module, "registered", lambda **given: points.select(**given))
     with pytest.raises(InvalidInput, match=words):
         rule_set("filecoin")

@@ -6,7 +6,8 @@ import pytest
 
 from fvm_hypervisor.cli.options import OWN_ENGINE
 from hypervisor.errors import RuntimeUnavailable
-from hypervisor.opening import EVM_ENGINES, OWN_EVM
+from hypervisor.names import OWN_EVM
+from hypervisor.opening import EVM_ENGINES
 from hypervisor.runtime import RuntimeServices
 from runtimes.evm import engines
 from runtimes.evm.runtime import EvmRuntime

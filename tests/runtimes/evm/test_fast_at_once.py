@@ -16,6 +16,7 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import pool
+from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.test_fast_trees import CALL_CALLEE, CALLEE, CONTRACT, machine, run
 
@@ -30,11 +31,11 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """
     pool.cache_clear()
     counted: Counter[str] = Counter()
-    at_once, tell, answer = FastEngine.run_tree, FastInstance.supply, FastInstance.execute_host_call
+    run_concurrently, tell, answer = FastEngine.run_tree, FastInstance.supply, FastInstance.execute_host_call
 
     def watched(self: FastEngine, *given: Any) -> Any:
         assert threading.current_thread() is threading.main_thread()
-        ended = at_once(self, *given)
+        ended = run_concurrently(self, *given)
         counted["not" if ended is None else "at once"] += 1
         return ended
 
@@ -113,12 +114,8 @@ def test_frames_unfit_for_fast_path_take_usual_path(done: Counter[str], meets: s
 
 
 def test_a_tracer_sees_every_frame(done: Counter[str]) -> None:
-    class Deaf:
-        def event(self, event: Any, /) -> None:
-            """Ignore the event."""
-
     with machine("1 1 SSTORE") as made:
-        made.tracer = Deaf()
+        made.tracer = IgnoringTracer()
         assert run(made).exit_code == 0
     assert done["at once"] == 0
 

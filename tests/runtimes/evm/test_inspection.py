@@ -18,7 +18,7 @@ from tests.runtimes.evm.chain import Chain, open_machine
 
 
 @dataclass
-class Refusing:
+class ErrorReportingGroup:
     """An interceptor that handles GetBytecode for any contract."""
 
     end: int | SyscallError
@@ -49,7 +49,7 @@ def exit_of(chain: Chain, end: int | SyscallError) -> int:
     other = chain.deploy(assemble("STOP"))
     asking = chain.deploy(assemble(f"0x{other.hex()} EXTCODESIZE"))
     assert chain.invoke(asking).exit_code == 0
-    chain.machine.interceptor = refusing = Refusing(end)
+    chain.machine.interceptor = refusing = ErrorReportingGroup(end)
     try:
         return chain.invoke(asking).exit_code
     finally:

@@ -5,7 +5,7 @@ Expected: the result of the same call as a transaction.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 import pytest
 
@@ -17,18 +17,13 @@ from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.machine import Hypervisor
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from store.cid import Cid
+from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, machine
+from tests.runtimes.evm.tree_twins import create
 
 GAS = 1_000_000
 WRITES = "7 1 SSTORE 1 SLOAD 0 MSTORE 9 32 0 LOG1 32 0 RETURN"
-
-
-class Deaf:
-    """A tracer that ignores all events."""
-
-    def event(self, event: Any, /) -> None:
-        """Ignore the event."""
 
 
 def head(made: Hypervisor) -> Cid:
@@ -38,9 +33,18 @@ def head(made: Hypervisor) -> Cid:
     return actor.head
 
 
-@pytest.mark.parametrize("evm", ["py-evm", "fast"])
-def test_simulation_matches_transaction_and_writes_nothing(evm: str) -> None:
-    with machine(WRITES, evm=evm) as made:
+LOGS: Final = "0 0 LOG0 0 0 RETURN"
+REFUNDED: Final = "1 1 SSTORE 0 1 SSTORE " + WRITES
+CREATES: Final = f"{create(assemble(LOGS))} 0 MSTORE 32 0 LOG0 32 0 RETURN"
+"""Creates a contract whose init code emits a log, and logs its address."""
+LONG: Final = " ".join(f"1 {slot} SSTORE" for slot in range(8, 16)) + f" {REFUNDED}"
+"""Uses more gas than a first call without kernel may."""
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
+@pytest.mark.parametrize(("program", "logs"), [(WRITES, 1), (REFUNDED, 1), (CREATES, 2), (LONG, 1)])
+def test_simulation_matches_transaction_and_writes_nothing(program: str, logs: int, evm: str) -> None:
+    with machine(program, evm=evm) as made:
         executor, before = EthereumExecutor(made), head(made)
         with made.trial():
             asked = executor.simulate(SimulatedCall(SENDER, CONTRACT, GAS))
@@ -49,12 +53,12 @@ def test_simulation_matches_transaction_and_writes_nothing(evm: str) -> None:
         assert head(made) != before
     assert (asked.exit_code, asked.gas_used, asked.return_data) == (done.exit_code, done.gas_used, done.output)
     assert asked.events == done.events
-    assert len(asked.events) == 1
+    assert len(asked.events) == logs
 
 
 def test_a_question_that_is_traced_writes_for_the_tracer_to_see() -> None:
     with machine(WRITES) as made:
-        made.tracer, before = Deaf(), head(made)
+        made.tracer, before = IgnoringTracer(), head(made)
         with made.trial():
             EthereumExecutor(made).simulate(SimulatedCall(SENDER, CONTRACT, GAS))
             assert head(made) != before

@@ -1,4 +1,4 @@
-"""Positions of gas charges: the published fixture, and the network's oversight with br_table."""
+"""Positions of gas charges: the published fixture, and ref-fvm's missing branch target of br_table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIXTURE = """(module (func (result i32) (local i32)
 
 
 def charges_of(text: str) -> list[tuple[int, int]]:
-    """(instruction index, milligas) of the first function's charges."""
+    """Return the charges of the first function as (instruction index, milligas)."""
     data = wasm(text)
     module = parse_module(data)
     body = module.bodies[0]
@@ -43,11 +43,11 @@ def test_the_fixture_with_the_networks_prices() -> None:
     assert charges_of(FIXTURE) == [(0, 12 * 4000), (12, 5 * 4000)]
 
 
-def test_the_default_label_of_br_table_is_overlooked() -> None:
+def test_the_default_label_of_br_table_is_no_branch_target() -> None:
     text = """(module (func (param i32)
         (block (block (br_table {labels} (local.get 0))) (drop (i32.const 1))) (drop (i32.const 2))))"""
-    # Where a listed label may jump over `i32.const 1`, that one is paid for by itself. Where the default does, the
-    # network takes it for code that always runs, and has it paid for with the beginning.
+    # If a listed label may jump over `i32.const 1`, that instruction is charged separately. If the default label does,
+    # ref-fvm treats the instruction as unconditional and charges for it at the beginning.
     listed, default = charges_of(text.format(labels="1 0")), charges_of(text.format(labels="0 1"))
     assert listed == [(0, 12000), (5, 4000)]
     assert default == [(0, 16000)]
@@ -67,7 +67,7 @@ def test_the_default_label_of_br_table_is_overlooked() -> None:
         ("v18-mainnet", 19),
     ],
 )
-def test_the_oversight_changes_as_many_functions_as_were_counted(
+def test_missing_branch_target_changes_the_counted_functions(
     bundle: str, by_actor: dict[int, int] | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_the_network = gas_metering._targets

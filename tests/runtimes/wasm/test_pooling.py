@@ -19,7 +19,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from runtimes.wasm import runtime
 from runtimes.wasm.abi import SYSCALL_REVISIONS
-from runtimes.wasm.boundary import Linked, RawBoundary
+from runtimes.wasm.boundary import RawBoundary, ResolvedModule
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse_module
@@ -74,7 +74,7 @@ def compiled(engine: WasmtimeEngine, module: bytes) -> CompiledModule:
     return engine.compile(instrument(parse_module(module)))
 
 
-def used(linked: Linked, argument: int) -> int:
+def used(linked: ResolvedModule, argument: int) -> int:
     """Return the result of a new instance; raises Trap."""
     invocation = linked.begin(NO_KERNEL, 1 << 29, 20_000)
     try:

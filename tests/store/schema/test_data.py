@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -162,9 +163,8 @@ def test_data_are_read_as_values_and_values_written_as_data(name: str, data: Any
     ],
 )  # fmt: skip
 def test_other_data_are_refused_with_the_path(name: str, data: Any, said: str) -> None:
-    with pytest.raises(SchemaError) as found:
+    with pytest.raises(SchemaError, match=re.escape(said)):
         SCHEMA.read(name, data)
-    assert said in str(found.value)
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,8 @@ def test_other_data_are_refused_with_the_path(name: str, data: Any, said: str) -
     ],
 )
 def test_other_values_are_refused_with_the_path(name: str, value: Any, said: str) -> None:
-    with pytest.raises(SchemaError) as found:
+    with pytest.raises(SchemaError, match=re.escape(said)):
         SCHEMA.write(name, value)
-    assert said in str(found.value)
 
 
 def test_records_are_views_by_name() -> None:

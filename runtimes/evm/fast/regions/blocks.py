@@ -1,8 +1,8 @@
-"""Selection of the part of a code that becomes a region: the blocks reachable from a hot landing, up to a limit.
+"""Selection of the part of a code that becomes a region: the blocks reachable from a hot jumpdest, up to a limit.
 
-A landing is a valid jump destination. A block begins at a landing, after an instruction that is left to the
-interpreter, or where the previous one falls through. It ends before the next landing, with a jump, or before an
-instruction that is left to the interpreter. A conditional jump does not end it.
+A jumpdest is a valid jump destination (a JUMPDEST outside of push data). A block begins at a jumpdest, after an
+instruction that is left to the interpreter, or where the previous block falls through. It ends before the next
+jumpdest, with a jump, or before an instruction that is left to the interpreter. A conditional jump does not end it.
 """
 
 from __future__ import annotations
@@ -85,17 +85,17 @@ class RegionInstruction:
 
 @dataclass(slots=True)
 class RegionBlock:
-    """A sequence of instructions. `after` is the position behind it; `falls` is True if execution continues there."""
+    """A sequence of instructions. Execution continues at the position `after` it if `falls_through` is True."""
 
     start: int
     instructions: list[RegionInstruction]
     after: int
-    falls: bool
+    falls_through: bool
     size: int = _BLOCK_SIZE
     """Estimated size in bytes of WASM."""
-    needs: int = 0
+    min_stack: int = 0
     """Words that must be on the stack."""
-    grows: int = 0
+    max_growth: int = 0
     """Words by which the stack may grow."""
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ class RegionBlock:
             lowest = min(lowest, height - taken)
             height += put - taken
             highest = max(highest, height)
-        self.needs, self.grows = -lowest, highest
+        self.min_stack, self.max_growth = -lowest, highest
 
 
 @dataclass(slots=True)
@@ -113,12 +113,12 @@ class Region:
     """Blocks in order of position. `entries` are the positions at which the interpreter may enter."""
 
     blocks: list[RegionBlock]
-    landings: frozenset[int]
-    """All landings of the code, also outside of the region."""
+    jumpdests: frozenset[int]
+    """All jumpdests of the code, also outside of the region."""
     entries: list[int] = field(default_factory=list)
 
 
-def landings_of(code: bytes) -> frozenset[int]:
+def jumpdests_of(code: bytes) -> frozenset[int]:
     """Return the valid jump destinations."""
     found, pc, size = [], 0, len(code)
     while pc < size:
@@ -136,39 +136,41 @@ def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], limit: 
 
     `prices` maps the opcodes of the fork to their static gas.
     """
-    landings = landings_of(code)
+    jumpdests = jumpdests_of(code)
     found: dict[int, RegionBlock] = {}
     waiting, left = deque(roots), limit
     while waiting and left > 0:
         start = waiting.popleft()
         if start in found or start >= len(code):
             continue
-        block = _decode(code, start, prices, landings, limit // _BLOCKS_PER_REGION)
+        block = _decode(code, start, prices, jumpdests, limit // _BLOCKS_PER_REGION)
         left -= block.size
         if left < 0 and found:
             break
         found[start] = block
-        waiting.extend(_successors(code, block, landings))
+        waiting.extend(_successors(code, block, jumpdests))
     blocks = [found[start] for start in sorted(found)]
     blocks = [block for block in blocks if block.instructions]
     resumed = {
         block.after + 1
         for block in found.values()
-        if not block.falls and _continues(block) and block.after < len(code) and code[block.after] in _RESUMES
+        if not block.falls_through and _continues(block) and block.after < len(code) and code[block.after] in _RESUMES
     }
-    entries = [block.start for block in blocks if block.start == 0 or block.start in landings or block.start in resumed]
-    return Region(blocks, landings, entries)
+    entries = [
+        block.start for block in blocks if block.start == 0 or block.start in jumpdests or block.start in resumed
+    ]
+    return Region(blocks, jumpdests, entries)
 
 
-def _decode(code: bytes, start: int, prices: Mapping[int, int], landings: frozenset[int], limit: int) -> RegionBlock:
+def _decode(code: bytes, start: int, prices: Mapping[int, int], jumpdests: frozenset[int], limit: int) -> RegionBlock:
     instructions: list[RegionInstruction] = []
     pc, bytes_of_wasm = start, _BLOCK_SIZE
     while pc < len(code):
         opcode = code[pc]
         is_large = bytes_of_wasm >= limit
-        if opcode not in _OPERANDS or opcode not in prices or (instructions and pc in landings) or is_large:
-            falls = bool(instructions) and (pc in landings or is_large)
-            return RegionBlock(start, instructions, pc, falls, bytes_of_wasm)
+        if opcode not in _OPERANDS or opcode not in prices or (instructions and pc in jumpdests) or is_large:
+            falls_through = bool(instructions) and (pc in jumpdests or is_large)
+            return RegionBlock(start, instructions, pc, falls_through, bytes_of_wasm)
         size = opcode - PUSH0 if PUSH0 <= opcode <= PUSH32 else 0
         data = code[pc + 1 : pc + 1 + size]
         value = int.from_bytes(data, "big") << 8 * (size - len(data))
@@ -180,10 +182,10 @@ def _decode(code: bytes, start: int, prices: Mapping[int, int], landings: frozen
     return RegionBlock(start, instructions, pc, False, bytes_of_wasm)
 
 
-def _successors(code: bytes, block: RegionBlock, landings: frozenset[int]) -> list[int]:
-    """Return possible successors: the next block, pushed landings, and the position after an interpreted opcode."""
-    positions = [each.value for each in block.instructions if PUSH0 < each.opcode <= PUSH32 and each.value in landings]
-    if block.falls:
+def _successors(code: bytes, block: RegionBlock, jumpdests: frozenset[int]) -> list[int]:
+    """Return possible successors: the next block, pushed jumpdests, and the position after an interpreted opcode."""
+    positions = [each.value for each in block.instructions if PUSH0 < each.opcode <= PUSH32 and each.value in jumpdests]
+    if block.falls_through:
         positions.insert(0, block.after)
     elif block.after < len(code) and code[block.after] in _RESUMES and _continues(block):
         positions.insert(0, block.after + 1)

@@ -12,7 +12,7 @@ from typing import Final
 
 from hypervisor.errors import InvalidModule
 from runtimes.evm.engine import EngineRules
-from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, Region, choose, landings_of
+from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, Region, choose, jumpdests_of
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.cached_modules import load_or_compile
@@ -47,20 +47,20 @@ class CompiledRegion:
 class CodeRegions:
     """The compiled regions of one code under one set of rules.
 
-    `entries` are those of all regions, `refused` the roots without a region, `waiting` the number of queued regions,
+    `entries` are those of all regions, `rejected` the roots without a region, `waiting` the number of queued regions,
     `size` the bytes of their WASM; `is_full` is True if the next region was too large.
     """
 
     compiled: list[CompiledRegion] = field(default_factory=list)
     entries: set[int] = field(default_factory=set)
-    refused: set[int] = field(default_factory=set)
+    rejected: set[int] = field(default_factory=set)
     waiting: int = 0
     size: int = 0
     is_full: bool = False
 
 
 class RegionCompiler:
-    """Compiles regions. With `waits`, a request is complete when it returns, otherwise on a thread."""
+    """Compiles regions, on a thread of its own or, with `waits`, during the request."""
 
     def __init__(self, engine: WasmtimeEngine, modules: ModuleCache, waits: bool, limit: int = MAX_REGION_SIZE) -> None:
         self._engine = engine
@@ -84,13 +84,13 @@ class RegionCompiler:
         return found
 
     def request(self, found: CodeRegions, code: bytes, rules: EngineRules, root: int) -> None:
-        """Request the region around a landing, unless it was requested before or too many are queued."""
+        """Request the region around a jumpdest, unless it was requested before or too many are queued."""
         with self._lock:
             if self._queue.qsize() >= _MAX_QUEUED or found.waiting >= _MAX_QUEUED_PER_CODE:
                 return
-            if root in found.entries or root in found.refused:
+            if root in found.entries or root in found.rejected:
                 return
-            if found.is_full or len(found.compiled) + len(found.refused) >= _MAX_REGIONS:
+            if found.is_full or len(found.compiled) + len(found.rejected) >= _MAX_REGIONS:
                 return
             found.waiting += 1
             if not self.waits and (self._thread is None or not self._thread.is_alive()):  # no thread survives a fork
@@ -102,11 +102,11 @@ class RegionCompiler:
             self._queue.put((found, code, rules, root))
 
     def compile_all(self, found: CodeRegions, code: bytes, rules: EngineRules) -> None:
-        """Compile a whole code now, except for parts unreachable from any landing."""
-        if not found.compiled and not found.refused:
+        """Compile a whole code now, except for parts unreachable from any jumpdest."""
+        if not found.compiled and not found.rejected:
             with self._lock:
                 found.waiting += 1
-            self._compile(found, code, rules, 0, *sorted(landings_of(code)))
+            self._compile(found, code, rules, 0, *sorted(jumpdests_of(code)))
 
     def _work(self) -> None:
         while True:
@@ -119,7 +119,7 @@ class RegionCompiler:
             region, wasm = self._emit(code, rules, roots)
             new = tuple(entry for entry in region.entries if entry not in found.entries)
             if not new:
-                self._refuse(found, roots[0])
+                self._reject(found, roots[0])
                 return
             if found.compiled and found.size + len(wasm) > _MAX_CODE_SIZE:
                 found.is_full = True
@@ -129,12 +129,12 @@ class RegionCompiler:
                 found.entries.update(new)
                 found.compiled.append(made)
                 found.size += len(wasm)
-                self._forget(found)
+                self._evict(found)
         except (RegionTooLarge, InvalidModule) as problem:
-            self._refuse(found, roots[0])
+            self._reject(found, roots[0])
             _log.info("a region of %d bytes of EVM code stays interpreted: %r", len(code), problem)
         except Exception:  # noqa: BLE001  # a bug: the code stays interpreted, and the thread continues
-            self._refuse(found, roots[0])
+            self._reject(found, roots[0])
             _log.exception("a region of %d bytes of EVM code was not compiled", len(code))
         finally:
             with self._lock:
@@ -155,7 +155,7 @@ class RegionCompiler:
                     return region, wasm
             limit //= 2
 
-    def _forget(self, newest: CodeRegions) -> None:
+    def _evict(self, newest: CodeRegions) -> None:
         """Drop regions of the least recently used codes, except the newest's. The caller holds the lock."""
         size = sum(each.size for each in self._codes.values())
         for key, each in [*self._codes.items()]:
@@ -165,6 +165,6 @@ class RegionCompiler:
                 size -= each.size
                 del self._codes[key]
 
-    def _refuse(self, found: CodeRegions, root: int) -> None:
+    def _reject(self, found: CodeRegions, root: int) -> None:
         with self._lock:
-            found.refused.add(root)
+            found.rejected.add(root)

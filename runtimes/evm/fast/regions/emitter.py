@@ -1,4 +1,4 @@
-"""Encodes a region as a WASM module: one function that runs blocks on the interpreter's own stack and memory.
+"""Encodes a region as a WASM module: one function that runs blocks on the interpreter's stack and memory.
 
 Between blocks, words are in the stack's memory as in the interpreter; within a block they are in locals, and changed
 ones are written back at its end. A block charges its static gas at its beginning and refunds the unexecuted part if it
@@ -23,7 +23,7 @@ from runtimes.evm.fast.regions.blocks import (
     RegionBlock,
     RegionInstruction,
 )
-from runtimes.evm.fast.regions.operations import OF_THE_FRAME, RegionOperations
+from runtimes.evm.fast.regions.operations import FRAME_OPCODES, RegionOperations
 from runtimes.evm.fast.regions.stack import (
     BASE,
     FROM,
@@ -45,9 +45,9 @@ from runtimes.wasmtime.encoding import name, section, vector
 
 ENTRY: Final = "region"
 
-_NOWHERE: Final = 0xFFFF_FFFF
-_FARTHEST: Final = 0xFFFF_0000
-"""The highest memory offset for which a region requests memory itself."""
+_NO_POSITION: Final = 0xFFFF_FFFF
+_MAX_OFFSET: Final = 0xFFFF_0000
+"""Highest memory offset at which a region extends memory itself."""
 _GAS_OF_NOTHING: Final = -1
 _TABLE_BASE: Final = 32
 _TABLE_PER_TARGET: Final = 16
@@ -93,14 +93,14 @@ def emit(region: Region, code_size: int) -> bytes:
 
 
 def _reach() -> bytes:
-    """Encode (running, start, size, gas, cost) -> gas: charge for memory and extend it, then charge `cost`.
+    """Encode the function (running, start, size, gas, cost) -> gas, which extends memory and charges for it and `cost`.
 
     The result is -1 if that fails; `running` then has the remaining gas, with this instruction's static gas charged.
     """
     running, start, length, gas, cost, left = range(6)
     return b"".join((
         wasm.get(running), wasm.get(gas), wasm.store_i64(shared.GAS),
-        wasm.get(start), wasm.i64(_FARTHEST), wasm.I64_GT_U,
+        wasm.get(start), wasm.i64(_MAX_OFFSET), wasm.I64_GT_U,
         wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
         wasm.get(start), wasm.get(length), wasm.I64_ADD, wasm.call(LENGTHEN), wasm.I32_EQZ,
         wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
@@ -129,10 +129,10 @@ class _Emitter(RegionOperations):
             code += wasm.get(RUNNING) + wasm.load_i32(address) + wasm.put(local)
         code += wasm.get(RUNNING) + wasm.load_i64(shared.GAS) + wasm.put(GAS)
         self._load_memory_bounds()
-        # the interpreter enters at more places than jumps may target: they are dispatched at higher positions
+        # positions where only the interpreter may enter are dispatched above those of jump destinations
         code += wasm.get(PC) + wasm.i32(span) + wasm.I32_ADD + wasm.put(PC)
         code += wasm.BLOCK + wasm.LOOP + wasm.BLOCK + wasm.BLOCK * count
-        jumps = [(block.start, number) for number, block in enumerate(blocks) if block.start in self._region.landings]
+        jumps = [(block.start, number) for number, block in enumerate(blocks) if block.start in self._region.jumpdests]
         entries = [(entry + span, self._numbers[entry]) for entry in self._region.entries]
         self._dispatch(jumps + entries, 0)
         for number, block in enumerate(blocks):
@@ -154,8 +154,8 @@ class _Emitter(RegionOperations):
         """Branch to the block that starts at `PC`, or past all blocks if there is none.
 
         `targets` are positions with the numbers of their blocks, in order of position; `nesting` is the number of
-        enclosing ifs. Positions close together share a table. Tables are separated by comparisons, because a table over
-        all of a large contract would outweigh the region.
+        enclosing ifs. Adjacent positions share a table. Comparisons select the table, because one table for all
+        positions of a large contract would be larger than the region.
         """
         code, count = self._code, len(self._region.blocks)
         first, last = targets[0][0], targets[-1][0]
@@ -176,12 +176,12 @@ class _Emitter(RegionOperations):
 
     def _block(self, block: RegionBlock) -> None:
         self._words.next = self._words.first
-        self._bottom = block.needs
-        self._stack = [Value(index=index) for index in range(-block.needs, 0)]
+        self._bottom = block.min_stack
+        self._stack = [Value(index=index) for index in range(-block.min_stack, 0)]
         self._check_stack(block)
         parts = _parts(block)
         for number, part in enumerate(parts):
-            self._pay(part)
+            self._charge(part)
             for instruction in part:
                 self._instruction(instruction)
                 self._rest -= instruction.price
@@ -192,17 +192,17 @@ class _Emitter(RegionOperations):
             if number + 1 == len(parts):
                 self._write(self._stack)
                 self._move_top(len(self._stack))
-                if not (block.falls and self._numbers.get(block.after) == self._number + 1):
+                if not (block.falls_through and self._numbers.get(block.after) == self._number + 1):
                     self._leave(block.after, 0)
 
     def _check_stack(self, block: RegionBlock) -> None:
         code = self._code
         checks = 0
-        if block.needs:
-            code += wasm.get(TOP) + wasm.get(BASE) + wasm.I32_SUB + wasm.i32(WORD * block.needs) + wasm.I32_LT_U
+        if block.min_stack:
+            code += wasm.get(TOP) + wasm.get(BASE) + wasm.I32_SUB + wasm.i32(WORD * block.min_stack) + wasm.I32_LT_U
             checks += 1
-        if block.grows:
-            code += wasm.get(LIMIT) + wasm.get(TOP) + wasm.I32_SUB + wasm.i32(WORD * block.grows) + wasm.I32_LT_U
+        if block.max_growth:
+            code += wasm.get(LIMIT) + wasm.get(TOP) + wasm.I32_SUB + wasm.i32(WORD * block.max_growth) + wasm.I32_LT_U
             checks += 1
         if checks == 2:
             code += wasm.I32_OR
@@ -211,7 +211,7 @@ class _Emitter(RegionOperations):
             self._leave(block.start, 1)
             code += wasm.END
 
-    def _pay(self, part: list[RegionInstruction]) -> None:
+    def _charge(self, part: list[RegionInstruction]) -> None:
         """Charge the static gas of instructions that are executed together."""
         price = self._rest = sum(instruction.price for instruction in part)
         if not price:
@@ -243,8 +243,8 @@ class _Emitter(RegionOperations):
             self._memory(instruction)
         elif opcode == 0x35:
             self._calldata(instruction)
-        elif opcode in OF_THE_FRAME or opcode in (0x38, 0x58, 0x59):
-            self._of_the_frame(instruction)
+        elif opcode in FRAME_OPCODES or opcode in (0x38, 0x58, 0x59):
+            self._push_frame_value(instruction)
         else:
             self._arithmetic(instruction)
 
@@ -252,7 +252,7 @@ class _Emitter(RegionOperations):
 
     def _jump(self, instruction: RegionInstruction) -> None:
         destination = constant_value(self._limbs(self._stack[-1]))
-        if destination is not None and destination not in self._region.landings:
+        if destination is not None and destination not in self._region.jumpdests:
             self._leave_here(instruction.pc, self._stack, self._rest, 0)
         elif destination is not None:
             self._stack.pop()
@@ -266,7 +266,7 @@ class _Emitter(RegionOperations):
             code += wasm.i32(instruction.pc) + wasm.put(FROM) + wasm.i32(WORD) + wasm.put(UNDO)
             code += wasm.i64(self._rest) + wasm.put(UNDO_GAS)
             self._words.push(limbs[0])
-            code += wasm.WRAP + wasm.i32(_NOWHERE)
+            code += wasm.WRAP + wasm.i32(_NO_POSITION)
             # later positions are outside this region: they would be dispatched as entries
             self._words.push(limbs[0])
             code += wasm.i64(self._region.blocks[-1].start) + wasm.I64_GT_U + wasm.EXTEND_U
@@ -282,11 +282,11 @@ class _Emitter(RegionOperations):
         before = list(self._stack)
         destination = constant_value(self._limbs(self._stack.pop()))
         condition = self._pop()
-        truth = constant_value(condition)
-        if truth == 0:
+        known_condition = constant_value(condition)
+        if known_condition == 0:
             return
-        leaves = destination is None or destination not in self._region.landings
-        if truth is None:
+        leaves = destination is None or destination not in self._region.jumpdests
+        if known_condition is None:
             self._words.any_bits(condition)
             code += wasm.i64(0) + wasm.I64_NE + wasm.IF
         else:

@@ -29,7 +29,7 @@ class RegionGuest(Protocol):
     def read(self, offset: int, size: int) -> bytes:
         """Read bytes of its memory."""
 
-    def bring(self, data: bytes) -> None:
+    def pass_in(self, data: bytes) -> None:
         """Pass data to it."""
 
 
@@ -65,10 +65,10 @@ class InstanceRegions:
         if count:
             self.hot[0] = 0
             for index in range(count):
-                number, landing, which = self.hot[3 * index + 1 : 3 * index + 4]
+                number, jumpdest, which = self.hot[3 * index + 1 : 3 * index + 4]
                 data = self._data(number, command)
                 code = self._code(number, which, data, rules[which])
-                self._compiler.request(code.found, data, rules[which], landing)
+                self._compiler.request(code.found, data, rules[which], jumpdest)
                 if code not in self.awaited:
                     self.awaited.append(code)
         if self.awaited:
@@ -98,7 +98,7 @@ class InstanceRegions:
         return self._guest.read(self._guest.numbers[0], self._guest.numbers[1])
 
     def _put_in(self, code: _HotCode, command: Callable[[int], int]) -> bool:
-        """Install compiled regions; return True if no more are pending."""
+        """Install compiled regions; return True if none is pending."""
         found = code.found
         done = found.waiting == 0
         while code.put_in < len(found.compiled) and len(self.compiled) < MAX_INSTANCES - 1:
@@ -110,7 +110,7 @@ class InstanceRegions:
                 self._slots[id(region)] = slot
                 self.compiled.append(region)
                 self.is_full = self.is_full or len(self.compiled) >= MAX_INSTANCES - 1
-            self._guest.bring(b"".join(entry.to_bytes(4, "little") for entry in region.entries))
+            self._guest.pass_in(b"".join(entry.to_bytes(4, "little") for entry in region.entries))
             numbers = self._guest.numbers
             numbers[0], numbers[1], numbers[2], numbers[3] = code.number, code.rules, slot, len(region.entries)
             command(GuestCommand.ADD_REGION)

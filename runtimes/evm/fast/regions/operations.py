@@ -24,7 +24,7 @@ from runtimes.evm.fast.regions.stack import (
 )
 from runtimes.evm.fast.regions.words import Limb, Limbs, constant, constant_value, size
 
-OF_THE_FRAME: Final = {
+FRAME_OPCODES: Final = {
     0x30: shared.ADDRESS,
     0x33: shared.CALLER,
     0x34: shared.VALUE,
@@ -129,7 +129,7 @@ class RegionOperations(RegionStack):
         code += wasm.WRAP + wasm.I32_ADD
         self._push(self._read_reversed())
 
-    def _of_the_frame(self, instruction: RegionInstruction) -> None:
+    def _push_frame_value(self, instruction: RegionInstruction) -> None:
         opcode, code = instruction.opcode, self._code
         if opcode == 0x38:
             self._push(constant(self._code_size))
@@ -139,10 +139,10 @@ class RegionOperations(RegionStack):
             code += wasm.get(SIZE)
             self._push((self._words.take(), 0, 0, 0))
         elif opcode in (0x36, 0x3D):
-            code += wasm.get(RUNNING) + wasm.load_i64_32(OF_THE_FRAME[opcode])
+            code += wasm.get(RUNNING) + wasm.load_i64_32(FRAME_OPCODES[opcode])
             self._push((self._words.take(), 0, 0, 0))
         else:
-            code += wasm.get(RUNNING) + wasm.load_i32(OF_THE_FRAME[opcode]) + wasm.put(AT)
+            code += wasm.get(RUNNING) + wasm.load_i32(FRAME_OPCODES[opcode]) + wasm.put(AT)
             self._push(self._read())
 
     # --- arithmetic -------------------------------------------------------------------------------------------

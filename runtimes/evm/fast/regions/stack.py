@@ -75,7 +75,7 @@ class RegionStack:
         self._leave(pc, nested)
 
     def _go_to(self, index: int, nested: int) -> None:
-        """Continue at a landing, with the stack as written."""
+        """Continue at a jumpdest, with the stack as written."""
         number = self._numbers.get(index)
         if number is None:
             self._leave(index, nested)

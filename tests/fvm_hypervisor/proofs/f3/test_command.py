@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from fvm_hypervisor.cli.verify_proof import app
+from tests.command import run as run_command
 from tests.fvm_hypervisor.proofs.f3.test_certificates import CASES, CERTIFICATES, EXAMPLE, TABLE
 
 TABLE_CID = "bafy2bzaceculxsiem2fg45fuwrfhfysc4ntjwfe32x5m36u657gllfcjryw2w"  # chain 96 of seed 7 of tests/oracle/f3
@@ -19,7 +19,7 @@ NEXT_CID = "bafy2bzacec55ng5k3ealplwqv5qq6vb4cdc6yqfwocsna3xxksjhz7kdy7lei"
 
 def run(files: list[Path], *options: str, table: Path = EXAMPLE / "power-table.json") -> Result:
     names = map(str, files)
-    return CliRunner().invoke(app, ["f3", *names, "--power-table", str(table), "--network", "f3-i", *options])
+    return run_command("verify-proof", "f3", *names, "--power-table", str(table), "--network", "f3-i", *options)
 
 
 def written(folder: Path, name: str, value: Any) -> Path:
@@ -64,7 +64,8 @@ def test_certificates_may_be_cbor(tmp_path: Path) -> None:
 def test_other_trust_is_not_proven(options: list[str], text: str) -> None:
     done = run([EXAMPLE / "certificates.json"], *options)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert f"not proven: {text}" in done.stderr
+    assert done.stderr.startswith("not proven for the network '")
+    assert f"': {text}" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -79,4 +80,5 @@ def test_other_trust_is_not_proven(options: list[str], text: str) -> None:
 def test_malformed_certificate_is_not_proven(tmp_path: Path, value: Any, text: str) -> None:
     done = run([written(tmp_path, "file", value)])
     assert done.exit_code == 1
-    assert f"not proven: {text}" in done.stderr
+    assert done.stderr.startswith("not proven for the network '")
+    assert f"': {text}" in done.stderr

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.brutalizing import brutalize
 from fvm_hypervisor.soltest.results import CaseStatus
+from tests.command import run
 from tests.fvm_hypervisor.soltest.brutalize.recorded import PROJECT, RECORD, session
 from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied
 
@@ -63,6 +62,6 @@ def test_nested_conversions_are_wrapped_inside_out_and_literals_are_left() -> No
 @pytest.mark.parametrize("other", ["--coverage", "--debug", "--mutate", "--flamegraph"])
 def test_brutalize_excludes_options_that_need_the_original_sources(other: str, tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").write_text("[profile.default]\n")
-    found = CliRunner().invoke(app, ["test", str(tmp_path), "--brutalize", other])
+    found = run("test", str(tmp_path), "--brutalize", other)
     assert found.exit_code == 2
     assert "exclude" in found.output.replace("\n", " ")

@@ -6,7 +6,6 @@ values of native actors come from the forked networks themselves.
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -39,8 +38,7 @@ from tests.fvm_hypervisor.soltest.forks import chains
 from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
 from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN
 from tests.fvm_hypervisor.soltest.forks.running import prepare, run
-from tests.web_server import Handler
-from tests.web_server import serving as web_serving
+from tests.web_server import replying
 
 _GAS: Final = 100_000_000
 
@@ -227,19 +225,17 @@ def test_initial_fork_of_machine_begins_at_position_zero() -> None:
 def _hostile(url: str, method: str, answer: Callable[[Any], Any], folder: Path) -> str:
     """Return why a test fails on a fork of a node with a changed response to one method."""
 
-    class Between(Handler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.posted())
-            with NodeClient(url) as node:
-                try:
-                    said = {"result": node.request(asked["method"], *asked["params"])}
-                except NodeError as error:
-                    said = {"error": {"code": error.code, "message": error.words}}
-            if asked["method"] == method:
-                said = {"result": answer(said)}
-            self.answer(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **said}).encode())
+    def changed(asked: Any) -> object:
+        with NodeClient(url) as node:
+            try:
+                said = {"result": node.request(asked["method"], *asked["params"])}
+            except NodeError as error:
+                said = {"error": {"code": error.code, "message": error.node_message}}
+        if asked["method"] == method:
+            said = {"result": answer(said)}
+        return {"jsonrpc": "2.0", "id": asked["id"], **said}
 
-    with web_serving(Between) as between:
+    with replying(changed) as between:
         found = run(folder, "^HostileTipsets$", {"HOSTILE_URL": between}, rules="filecoin")["HostileTipsets"]
     (test,) = found.values()
     assert test.status.value == "Failure"

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.job import Options
@@ -29,6 +27,7 @@ from fvm_hypervisor.soltest.project import FuzzSettings, Project, load_project
 from fvm_hypervisor.soltest.workers import SuiteWorker
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile
+from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, write
 from tests.fvm_hypervisor.soltest.mutate.recorded import INPUTS, compiler, copied, mutated
 
@@ -146,7 +145,7 @@ def test_settings_by_which_nothing_is_cached(
 
 def test_a_failing_baseline_is_named(tmp_path: Path) -> None:
     root, use = copied(tmp_path), str(compiler(tmp_path))
-    found = CliRunner().invoke(app, ["test", str(root), "--use", use, "--gas-limit", "30000", "--mutate"])
+    found = run_command("test", str(root), "--use", use, "--gas-limit", "30000", "--mutate")
     assert found.exit_code == 1
     assert "fails without a change" in found.stderr
 
@@ -165,7 +164,7 @@ def test_json_lists_survivors_and_a_low_score_fails(tmp_path: Path) -> None:
         "VaultTest",
         "--mutate",
     ]
-    found = CliRunner().invoke(app, [*arguments, "src/Vault.sol"])
+    found = run_command(*arguments, "src/Vault.sol")
     assert found.exit_code == 1, found.stderr
     answer = json.loads(found.stdout)
     assert answer["summary"]["survived"] == len(GAPS)
@@ -192,7 +191,7 @@ def test_json_lists_survivors_and_a_low_score_fails(tmp_path: Path) -> None:
 )
 def test_an_error_names_the_option(tmp_path: Path, arguments: list[str], status: int, words: str) -> None:
     root = copied(tmp_path)
-    found = CliRunner().invoke(app, ["test", str(root), "--use", str(compiler(tmp_path)), *arguments])
+    found = run_command("test", str(root), "--use", str(compiler(tmp_path)), *arguments)
     assert found.exit_code == status
     text = " ".join(re.sub(r"[│╭╰─╮╯]", " ", found.stderr).split())
     assert words.format(root=root) in text
@@ -249,7 +248,7 @@ def test_output_is_the_documented_one(tmp_path: Path) -> None:
     page = (Path(__file__).parents[4] / "docs" / "mutation-tests.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     use = str(compiler(tmp_path))
-    found = CliRunner().invoke(app, ["test", str(copied(tmp_path)), "--use", use, "--mc", "VaultTest", "--mutate"])
+    found = run_command("test", str(copied(tmp_path)), "--use", use, "--mc", "VaultTest", "--mutate")
     assert found.exit_code == 0, found.stderr
     assert shown in found.stdout
 
@@ -304,7 +303,7 @@ def test_jobs_are_the_workers_or_all_cores(
 
     monkeypatch.setattr(MutationRun, "run", stopped)
     arguments = ["test", str(copied(tmp_path)), "--workers", "3", *given, "--mutate"]
-    assert CliRunner().invoke(app, arguments).exit_code == 1
+    assert run_command(*arguments).exit_code == 1
     assert [settings.jobs for settings in found] == [jobs]
 
 

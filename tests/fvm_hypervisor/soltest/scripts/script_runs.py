@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner
-
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.stage import selector
+from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
 
 KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
@@ -21,7 +20,7 @@ CHAIN = 31415926
 
 
 def run(project: Path, *options: str, status: int = 0, file: str = "Deploy.s.sol") -> str:
-    done = CliRunner().invoke(app, ["script", str(project / "script" / file), "--root", str(project), *options])
+    done = run_command("script", str(project / "script" / file), "--root", str(project), *options)
     assert done.exit_code == status, done.output
     return done.stdout if status == 0 else done.stderr
 
@@ -30,6 +29,14 @@ def record(project: Path, name: str = "run", folder: str = "") -> dict[str, Any]
     file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / folder / f"{name}-latest.json"
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
+
+
+def edit_record(project: Path, change: Callable[[Any], object], chain: int = CHAIN) -> None:
+    """Change the record of the last broadcast of Deploy.s.sol."""
+    file = project / "broadcast" / "Deploy.s.sol" / str(chain) / "run-latest.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    change(content)
+    file.write_text(json.dumps(content), encoding="utf-8")
 
 
 def without_gas(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

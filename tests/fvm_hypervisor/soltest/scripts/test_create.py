@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 from eth_account import Account as SignerAccount
-from typer.testing import CliRunner
 
 from bridge.addresses import create_address, eth_address
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.verification.creation_code import CreationCode
 from localnet import Network
 from localnet.rpc.server import serving
+from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
 from tests.fvm_hypervisor.soltest.scripts.script_runs import KEY, OTHER_KEY, SENDER, record
 from tests.fvm_hypervisor.soltest.scripts.script_runs import run as script
@@ -27,7 +26,7 @@ NOT_FOUND = "the creation transaction of the contract is unknown"
 
 
 def run(project: Path, command: str, *options: str, status: int = 0) -> str:
-    done = CliRunner().invoke(app, [command, *options, "--root", str(project)])
+    done = run_command(command, *options, "--root", str(project))
     assert done.exit_code == status, done.output
     return done.stdout if status == 0 else " ".join(done.stderr.split())
 
@@ -188,9 +187,7 @@ def test_the_answer_is_forges_in_json(project: Path, url: str, deployed: str) ->
     assert json.loads(verify(project, url, deployed, "--json")) == [
         {"bytecode_type": "creation", "match_type": "full"}, {"bytecode_type": "runtime", "match_type": "full"}
     ]  # fmt: skip
-    done = CliRunner().invoke(
-        app, ["verify-bytecode", deployed, "Named", "--rpc-url", url, "--json", "--root", str(project)]
-    )
+    done = run_command("verify-bytecode", deployed, "Named", "--rpc-url", url, "--json", "--root", str(project))
     assert (done.exit_code, [row["match_type"] for row in json.loads(done.stdout)]) == (1, [None, None])
 
 

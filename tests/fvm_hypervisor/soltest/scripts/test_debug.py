@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
+from tests.command import run
 from tests.fvm_hypervisor.debugger.dap_client import DapClient
 
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
@@ -21,7 +20,7 @@ LINE = 15
 def debug(project: Path, match: str, *commands: str, status: int = 0, more: tuple[str, ...] = ()) -> str:
     given = [part for command in commands for part in ("-x", command)]
     arguments = ["test", str(project), "--debug", "--match-test", match, "--fuzz-seed", "1", *more, *given]
-    done = CliRunner().invoke(app, arguments, input="")
+    done = run(*arguments, input="")
     assert done.exit_code == status, done.output
     return done.stdout if status == 0 else " ".join(done.stderr.split())
 
@@ -108,6 +107,6 @@ def test_an_editor_is_told_which_tests_were_selected(project: Path) -> None:
 @pytest.mark.parametrize("more", [("--command", "step"), ()])
 def test_the_debug_adapter_takes_no_commands_and_needs_debug(project: Path, more: tuple[str, ...]) -> None:
     debug_option = ("--debug",) if more else ()
-    done = CliRunner().invoke(app, ["test", str(project), "--dap", *debug_option, *more])
+    done = run("test", str(project), "--dap", *debug_option, *more)
     assert done.exit_code == 2
     assert "pass it with --debug and without --command" in " ".join(done.stderr.replace("│", "").split())

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from typer.testing import CliRunner
 
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.scripts.linking import libraries_option, linking_of
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.rpc.server import serving
-from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
+from tests.command import run
+from tests.fvm_hypervisor.soltest.scripts.conftest import HERE, compiled_project
 
 KEY: Final = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 FORGES: Final[dict[str, Any]] = json.loads((HERE / "linked.json").read_text(encoding="utf-8"))
@@ -26,20 +24,13 @@ APART: Final = "src/Linked.sol:Apart:0x"
 
 @pytest.fixture
 def linked(tmp_path: Path) -> Path:
-    """A copy of the project as forge has compiled it."""
-    root = tmp_path / "linked"
-    shutil.copytree(HERE / "linked", root)
-    for name, content in FORGES["compiled"].items():
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(content), encoding="utf-8")
-    return root
+    return compiled_project(tmp_path, "linked", FORGES["compiled"])
 
 
 def sent(root: Path, url: str, *options: str, status: int = 0) -> dict[str, Any]:
     """Return the record of a run that is broadcast."""
     place = ["script", str(root / "script" / "Linked.s.sol"), "--root", str(root), "--rpc-url", url]
-    done = CliRunner().invoke(app, [*place, "--private-key", KEY, "--broadcast", *options])
+    done = run(*place, "--private-key", KEY, "--broadcast", *options)
     assert done.exit_code == status, done.output
     (file,) = root.glob("broadcast/Linked.s.sol/*/run-latest.json")
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

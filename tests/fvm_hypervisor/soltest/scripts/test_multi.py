@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from typer.testing import CliRunner
 
 from bridge.addresses import EthAddress
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.scripts import plan
 from fvm_hypervisor.soltest.scripts.sending import ScriptSender
 from fvm_hypervisor.soltest.stage import selector
 from localnet import Network
 from localnet.fork.node_client import NodeError
 from localnet.rpc.server import serving
-from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
+from tests.command import run as run_command
+from tests.fvm_hypervisor.soltest.scripts.conftest import HERE, compiled_project
 
 pytestmark = pytest.mark.slow
 
@@ -37,14 +35,7 @@ FORGES: Final[dict[str, Any]] = json.loads((HERE / "multi.json").read_text(encod
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A copy of the project as forge has compiled it."""
-    root = tmp_path / "multi"
-    shutil.copytree(HERE / "multi", root)
-    for name, content in FORGES["compiled"].items():
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(content), encoding="utf-8")
-    return root
+    return compiled_project(tmp_path, "multi", FORGES["compiled"])
 
 
 @contextmanager
@@ -60,8 +51,8 @@ def networks(monkeypatch: pytest.MonkeyPatch, *rules: str) -> Iterator[list[Netw
 
 
 def run(root: Path, *options: str, name: str = "run", status: int = 0) -> str:
-    done = CliRunner().invoke(
-        app, ["script", "Multi", "--root", str(root), "--sig", f"{name}()", "--private-key", KEYS[name], *options]
+    done = run_command(
+        "script", "Multi", "--root", str(root), "--sig", f"{name}()", "--private-key", KEYS[name], *options
     )
     assert done.exit_code == status, done.output
     return done.stdout if status == 0 else done.stderr

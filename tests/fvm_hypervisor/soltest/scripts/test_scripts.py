@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eth_account import Account as SignerAccount
-from typer.testing import CliRunner
 
 from bridge.addresses import checksummed
-from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.scripts import sending
 from localnet import Network
 from localnet.accounts import Account
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
+from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
 from tests.fvm_hypervisor.soltest.scripts.script_runs import (
@@ -28,6 +29,7 @@ from tests.fvm_hypervisor.soltest.scripts.script_runs import (
     SENDER,
     TRANSFER,
     assembled_script,
+    edit_record,
     record,
     run,
     vm_call,
@@ -135,10 +137,9 @@ def test_a_run_that_was_cut_is_resumed(
 @pytest.mark.slow
 def test_nothing_is_sent_twice_under_a_nonce(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
-    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
-    content = json.loads(file.read_text(encoding="utf-8"))
-    content["receipts"], content["transactions"][3]["hash"] = content["receipts"][:3], None
-    file.write_text(json.dumps(content), encoding="utf-8")
+    cut = record(project)
+    cut["transactions"][3]["hash"] = None
+    edit_record(project, lambda content: content.update(cut, receipts=cut["receipts"][:3]))
     words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=1)
     assert f"nonce 3 of {SENDER} is already used (the next one is 4)" in words
     assert network.nonce(SENDER) == 4
@@ -358,9 +359,9 @@ def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
         ("script:Nope", "script is a folder: name a file in it"),
         ("script/Deploy.s.sol:Nope", "there is no contract Nope in script/Deploy.s.sol: it has Deploy"),
     ):
-        done = CliRunner().invoke(app, ["script", name, "--root", str(project)])
+        done = run_command("script", name, "--root", str(project))
         assert (done.exit_code, words in " ".join(done.stderr.split())) == (2, True), done.stderr
-    done = CliRunner().invoke(app, ["script", "Deploy", "--root", str(project)])
+    done = run_command("script", "Deploy", "--root", str(project))
     assert done.exit_code == 0, done.stderr
     assert "Script ran successfully." in done.stdout
 
@@ -374,13 +375,7 @@ def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
 )  # fmt: skip
 def test_a_field_that_a_record_lacks_is_named(project: Path, url: str, part: tuple[str | int, ...], field: str) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
-    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
-    content = json.loads(file.read_text(encoding="utf-8"))
-    place = content
-    for step in part:
-        place = place[step]
-    del place[field]
-    file.write_text(json.dumps(content), encoding="utf-8")
+    edit_record(project, lambda content: reduce(getitem, part, content).pop(field))
     words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
     assert f"is not a record of a script's run: the field '{field}' is missing" in words
 
@@ -468,10 +463,10 @@ def without_hash(receipt: dict[str, Any]) -> dict[str, Any]:
         ("eth_maxPriorityFeePerGas", lambda _: [], "eth_maxPriorityFeePerGas with []"),
         ("eth_getTransactionCount", lambda _: None, "eth_getTransactionCount with None"),
         ("eth_sendRawTransaction", lambda _: "0x" + "11" * 32, "the transaction's hash is 0x"),
-        ("eth_getTransactionReceipt", lambda _: [], "no object"),
+        ("eth_getTransactionReceipt", lambda _: [], "expected an object"),
         ("eth_getTransactionReceipt", without_hash, "transactionHash"),
         ("eth_getTransactionReceipt", lambda receipt: {**receipt, "transactionHash": "0x" + "11" * 32}, "hash is 0x"),
-        ("eth_getTransactionReceipt", lambda receipt: {**receipt, "status": None}, "in the place of text"),
+        ("eth_getTransactionReceipt", lambda receipt: {**receipt, "status": None}, "expected text, found"),
     ],
 )
 def test_an_answer_of_another_shape_is_named(
@@ -504,11 +499,10 @@ def test_lost_response_is_recovered_by_recorded_hash(
 @pytest.mark.slow
 def test_resume_after_failed_transaction_is_refused(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
-    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
-    content = json.loads(file.read_text(encoding="utf-8"))
-    content["receipts"] = [*content["receipts"][:2], {**content["receipts"][2], "status": "0x0"}]
-    content["transactions"][3]["hash"] = None
-    file.write_text(json.dumps(content), encoding="utf-8")
+    cut = record(project)
+    cut["transactions"][3]["hash"] = None
+    failed = {**cut["receipts"][2], "status": "0x0"}
+    edit_record(project, lambda content: content.update(cut, receipts=[*cut["receipts"][:2], failed]))
     words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
     assert "failed on the chain: run the script again without --resume" in " ".join(words.split())
     assert network.nonce(SENDER) == 4

@@ -81,6 +81,8 @@ BODIES = {
     "hashes of hashes differ": (PASS, asserting([X, "5f52", "60205f20", "5f52", "60205f20", "602052", Y, "5f52",
                                                  "60205f20", "5f52", "60205f20", "60205114", X, Y, "14", "14"])),
     "a hash is not a small slot": (PASS, asserting([X, "5f52", "60205f20", "6000", "14", "15"])),
+    "a hash is not Solady's slot of a supply": (PASS, asserting(
+        stored(["6805345cdf77eb68f44c"], [X, "5f52", "60205f20"]))),
     "slots of two tokens differ": (PASS, asserting([*stored(token_slot(X), token_slot(Y)), X, Y, "14", "17"])),
     "the next slot is no other token's": (PASS, asserting(stored([*token_slot(X), "600101"], token_slot(Y)))),
     "tokens without a factor share slots": (FAIL, asserting(

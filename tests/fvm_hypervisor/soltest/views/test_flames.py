@@ -77,7 +77,7 @@ def test_a_test_that_is_too_long_is_drawn_by_its_calls(
     with staged_test(job, artifacts, suite, suite.tests[0], fails=False) as staged:
         write_flame(staged, TestViewer(artifacts, "ethereum", 0), tmp_path, file, chart=True)
     text = file.read_text(encoding="utf-8")
-    assert "calls alone: it is too long for functions" in text
+    assert "calls only: the trace is too long for functions" in text
     assert "Bank.withdraw" in text
     assert "Ledger._take" not in text
 

@@ -11,9 +11,9 @@ from bridge.params import unwrap_return
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.tracing import TraceEvent
 from hypervisor.types import Gas
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
+from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble
 
 SENDER, CONTRACT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB))
@@ -22,13 +22,6 @@ PROGRAM = f"{'0xfe' + '00' * 31} 0 MSTORE 1 0 0 CREATE POP GAS 0 MSTORE 32 0 RET
 
 NEW_ACCOUNT = 120 * 1530
 """State gas of a new account: its bytes times the price of a byte."""
-
-
-class Deaf:
-    """A tracer that ignores all events; with a tracer, the fast engine runs frame by frame."""
-
-    def event(self, event: TraceEvent, /) -> None:
-        """Ignore the event."""
 
 
 def returned_gas(machine: Hypervisor, nonce: int, gas_limit: int) -> int | None:
@@ -46,7 +39,7 @@ def returned_gas(machine: Hypervisor, nonce: int, gas_limit: int) -> int | None:
 @pytest.mark.parametrize("framed", [False, True], ids=["tree", "framed"])
 def test_refund_reaches_a_frame_without_gas(evm: str, framed: bool) -> None:
     with Hypervisor.open(rules="ethereum", evm=evm) as machine:
-        machine.tracer = Deaf() if framed else None
+        machine.tracer = IgnoringTracer() if framed else None
         machine.advance(block=EthereumBlock("Amsterdam", gas_limit=1 << 40))
         accounts = {SENDER: AllocAccount(10**20), CONTRACT: AllocAccount(0, 1, assemble(PROGRAM))}
         install_alloc(machine, accounts)

@@ -11,7 +11,7 @@ from hypervisor.errors import ActorExit, OutOfGas
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, FrameOutcome
 from runtimes.evm.engines import COMPILE, INTERPRET, engine_factory
-from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, choose, landings_of
+from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, choose, jumpdests_of
 from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
 from runtimes.wasmtime.cache import ModuleCache
@@ -87,7 +87,7 @@ def test_compiled_sum_matches_python() -> None:
     ],
 )
 def test_a_jump_lands_only_where_the_code_lets_it(destination: str, why: str) -> None:
-    """0 SLOAD is at 1 and 2, the landing at 4; the destination is unknown when the region is compiled."""
+    """0 SLOAD is at 1 and 2, the jumpdest at 4; the destination is unknown when the region is compiled."""
     assert jump_to(COMPILE, destination) == jump_to(INTERPRET, destination), why
     assert jump_to(COMPILE, destination)[0] == "BAD_JUMPDEST", why
     assert jump_to(COMPILE, "4") == jump_to(INTERPRET, "4")
@@ -131,18 +131,18 @@ def test_computed_jump_into_sparse_code_ends_as_interpreted() -> None:
     code = assemble("0 CALLDATALOAD JUMP")
     for number, gap in enumerate(gaps):
         code += bytes(gap) + b"\x5b" + assemble(f"{number + 1} 0 MSTORE 32 0 RETURN")
-    landings = landings_of(code)
-    listed = b"\x5b" + b"".join(b"\x61" + landing.to_bytes(2, "big") + b"\x50" for landing in sorted(landings))
+    jumpdests = jumpdests_of(code)
+    listed = b"\x5b" + b"".join(b"\x61" + jumpdest.to_bytes(2, "big") + b"\x50" for jumpdest in sorted(jumpdests))
     moved = len(listed)
-    listed = b"\x5b" + b"".join(b"\x61" + (at + moved).to_bytes(2, "big") + b"\x50" for at in sorted(landings))
+    listed = b"\x5b" + b"".join(b"\x61" + (at + moved).to_bytes(2, "big") + b"\x50" for at in sorted(jumpdests))
     code = listed + code
     assert len(choose(code, [0], PRICES).blocks) == len(gaps) + 1
-    positions = {at + moved + off for at in landings for off in (-1, 0, 1)} | {0, 1, len(code), len(code) * 2, 1 << 40}
+    positions = {at + moved + off for at in jumpdests for off in (-1, 0, 1)} | {0, 1, len(code), len(code) * 2, 1 << 40}
     for position in sorted(positions):
         data = position.to_bytes(32, "big")
         compiled = outcome(COMPILE, code, 10_000, data)
         assert compiled == outcome(INTERPRET, code, 10_000, data), position
-    assert outcome(COMPILE, code, 10_000, (min(landings) + moved).to_bytes(32, "big"))[1] == bytes(31) + b"\x01"
+    assert outcome(COMPILE, code, 10_000, (min(jumpdests) + moved).to_bytes(32, "big"))[1] == bytes(31) + b"\x01"
 
 
 def test_dispatch_of_distant_blocks_takes_few_bytes() -> None:
@@ -166,7 +166,7 @@ AGAINST_ESTIMATES: Final = {
     "pushes": (b"\x5b" + (b"\x7f" + b"\x99" * 32) * 40) * 50,
     "conditional jumps on a deep stack": (b"\x5b" + b"\x33" * 14 + (b"\x9d\x36\x60\x00\x57") * 40) * 100,
     "memory": b"\x5b" + b"\x5f\x51" * 4_000,
-    "landings": b"\x5b" * 24_576,
+    "jumpdests": b"\x5b" * 24_576,
     "products": (b"\x5b" + b"\x80\x02" * 400) * 30,
     "computed jumps": (b"\x5b\x35\x56") * 8_000,
 }

@@ -1,4 +1,4 @@
-"""Tiers: code is compiled to a region after a number of landings, on a thread, while the frame continues."""
+"""Tiers: code is compiled to a region after a number of executed jumpdests, on a thread, while the frame continues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtimes.evm.fast.engine import FastTable
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import INTERPRETED, TIERED, Pool, Tier, pool
 from runtimes.evm.fast.regions import compiler as compiler_module
-from runtimes.evm.fast.regions.blocks import landings_of
+from runtimes.evm.fast.regions.blocks import jumpdests_of
 from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
@@ -24,7 +24,7 @@ from tests.runtimes.evm.fake_host import CALLER, MYSELF
 from tests.runtimes.evm.regions.test_regions import RULES
 from tests.runtimes.evm.test_fast_robust import open_under
 
-_HOT = Tier(heat=500)
+_HOT = Tier(threshold=500)
 _LOOP = "0 loop: 1 ADD DUP1 {} GT @loop JUMPI 0 MSTORE 32 0 RETURN"
 
 
@@ -74,7 +74,9 @@ def test_a_frame_changes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_cold_code_stays_interpreted() -> None:
-    own = Tier(heat=TIERED.heat, max_size=199)  # code of other tests may still become a region of the usual tier's
+    own = Tier(
+        threshold=TIERED.threshold, max_size=199
+    )  # code of other tests may still become a region of the usual tier's
     assert run(own, assemble(_LOOP.format(100))) == 100
     assert put_in(own) == 0
     code = assemble("1 POP " + _LOOP.format(60_000))
@@ -83,7 +85,7 @@ def test_cold_code_stays_interpreted() -> None:
 
 
 def test_an_instance_that_has_reported_many_codes_is_given_up() -> None:
-    tier = Tier(heat=1, waits=True, max_size=301)
+    tier = Tier(threshold=1, waits=True, max_size=301)
     seen = set[int]()
     for number in range(300):
         assert run(tier, assemble(f"{number + 256} POP " + _LOOP.format(3))) == 3
@@ -100,12 +102,12 @@ def test_each_tier_has_a_pool_of_its_own() -> None:
 
 @pytest.mark.slow
 def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
-    """Every landing requests a region, most of whose blocks belong to others too."""
+    """Every jumpdest requests a region, most of whose blocks belong to others too."""
     loops = b"".join(b"\x5b" + assemble("7 MUL " * 600 + f"0 {number} MSTORE") for number in range(60))
     compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
     found = compiler.regions(loops, RULES)
-    for landing in sorted(landings_of(loops)):
-        compiler.request(found, loops, RULES, landing)
+    for jumpdest in sorted(jumpdests_of(loops)):
+        compiler.request(found, loops, RULES, jumpdest)
     assert 1 < len(found.compiled) < 60
     assert found.size <= 200 << 10
     assert sum(len(region.module.serialize()) for region in found.compiled) < 2 << 20
@@ -117,7 +119,7 @@ def test_all_codes_together_come_to_a_bounded_size(monkeypatch: pytest.MonkeyPat
     compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
     known = [compiler.regions(code, RULES) for code in codes]
     for code, found in zip(codes, known, strict=True):
-        compiler.request(found, code, RULES, min(landings_of(code)))
+        compiler.request(found, code, RULES, min(jumpdests_of(code)))
         monkeypatch.setattr(compiler_module, "_MAX_CACHED_BYTES", 3 * known[0].size)
     assert [compiler.regions(code, RULES) is found for code, found in zip(codes, known, strict=True)] == [
         False, False, False, True, True, True,

@@ -45,28 +45,28 @@ def cid_of_json(value: Mapping[str, Any]) -> Cid:
 def text(value: Any) -> str:
     """Parse a string."""
     if not isinstance(value, str):
-        raise TypeError(f"{value!r:.60} in the place of text")
+        raise TypeError(f"expected text, found {value!r:.60}")
     return value
 
 
 def number(value: Any) -> int:
     """Parse an unsigned number of 63 bits."""
     if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError(f"{value!r:.60} in the place of a number")
+        raise ValueError(f"expected a number from 0 to 2^63 - 1, found {value!r:.60}")
     return value
 
 
 def amount(value: Any) -> TokenAmount:
     """Parse attoFIL, a decimal string."""
     if not re.fullmatch(r"[0-9]{1,78}", text(value)):
-        raise ValueError(f"{value!r:.60} in the place of an amount")
+        raise ValueError(f"expected a decimal amount, found {value!r:.60}")
     return TokenAmount(int(value))
 
 
 def quantity(value: Any) -> int:
     """Parse an Ethereum quantity."""
     if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text(value)):
-        raise ValueError(f"{value!r:.60} in the place of a quantity")
+        raise ValueError(f"expected a hex quantity, found {value!r:.60}")
     return int(value, 16)
 
 
@@ -74,7 +74,7 @@ def digest(value: Any) -> bytes:
     """Parse 32 bytes in base64."""
     found = b64decode(text(value), validate=True)
     if len(found) != _DIGEST_BYTES:
-        raise ValueError(f"a digest of {len(found)} bytes")
+        raise ValueError(f"expected a digest of {_DIGEST_BYTES} bytes, found {len(found)}")
     return found
 
 
@@ -86,7 +86,7 @@ def cid_json(cid: Cid) -> dict[str, str]:
 def unsigned(number: int) -> int:
     """Return an unsigned number of 64 bits; ValueError for a larger one."""
     if number > _U64:
-        raise ValueError(f"{number:#x} in the place of a number of 64 bits")
+        raise ValueError(f"expected a number of 64 bits, found {number:#x}")
     return number
 
 
@@ -94,9 +94,9 @@ def bytes_of(value: Any, limit: int) -> bytes:
     """Parse bytes in hex. Raises ValueError for more than `limit` bytes."""
     digits = text(value)
     if not re.fullmatch(r"0x(?:[0-9a-fA-F]{2})*", digits):
-        raise ValueError(f"{digits!r:.60} in the place of bytes")
+        raise ValueError(f"expected 0x and pairs of hex digits, found {digits!r:.60}")
     if len(digits) // 2 - 1 > limit:
-        raise ValueError(f"{len(digits) // 2 - 1} bytes, at most {limit} are read")
+        raise ValueError(f"expected at most {limit} bytes, found {len(digits) // 2 - 1}")
     return bytes.fromhex(digits[2:])
 
 
@@ -104,5 +104,5 @@ def word_of(value: Any, length: int = 32) -> bytes:
     """Parse a hex string of exactly `length` bytes."""
     found = bytes_of(value, length)
     if len(found) != length:
-        raise ValueError(f"{len(found)} bytes in the place of {length}")
+        raise ValueError(f"expected {length} bytes, found {len(found)}")
     return found

@@ -12,7 +12,7 @@ from localnet.chain.execution import apply
 from localnet.ledger.candidates import Candidate
 
 
-class SideBySide:
+class ParallelCandidates:
     """The candidates of a block, some of which workers execute ahead of their turn; `close` ends the workers.
 
     `start` is a `localnet.chain.execution.BlockStarter`.
@@ -27,7 +27,7 @@ class SideBySide:
         self._block = ParallelBlock(machine, messages, parallel)
 
     @classmethod
-    def start(cls, parallel: Parallel, machine: Hypervisor, candidates: Sequence[Candidate]) -> SideBySide:
+    def start(cls, parallel: Parallel, machine: Hypervisor, candidates: Sequence[Candidate]) -> ParallelCandidates:
         """Start workers for the candidates of a block, at the state before the first one."""
         started = cls(machine, candidates, parallel)
         started._block.start()

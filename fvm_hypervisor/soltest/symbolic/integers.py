@@ -1,0 +1,187 @@
+"""Constraints over bit vectors as constraints over integers, which z3 decides faster if they are sums and comparisons.
+
+Each bit vector becomes an integer below `2^width`. Sums, multiples, comparisons, choices, slices and concatenations are
+translated exactly: a sum gets an unknown number of overflows, `sum - 2^width * overflows`. A term that is not linear,
+such as a product of two unknown words or an element of an array, becomes an unknown number in its range, the same one
+wherever the term occurs.
+
+So each solution of the constraints gives a solution of the translation, and constraints whose translation has none
+have none. The reverse does not hold: numbers that satisfy the translation must be tried in the constraints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import z3
+
+_MAX_TERMS: Final = 20_000
+"""Maximum number of terms that are translated; larger constraints are not."""
+
+
+class TooLarge(Exception):
+    """Raised if constraints have more than `_MAX_TERMS` terms."""
+
+
+@dataclass(slots=True)
+class Translation:
+    """The integers of a set of constraints. `conditions` are the translated constraints and the ranges."""
+
+    conditions: list[Any] = field(default_factory=list)
+    inputs: list[tuple[Any, Any]] = field(default_factory=list)
+    """Symbolic words of the constraints, and their integers."""
+    _numbers: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    _booleans: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+
+    def add(self, constraints: Sequence[Any]) -> None:
+        """Translate constraints. Raises TooLarge."""
+        self.conditions += [self._boolean(one) for one in constraints]
+
+    # --- conditions -------------------------------------------------------------------------------------------------
+
+    def _boolean(self, expression: Any) -> Any:
+        found = self._booleans.get(expression.get_id())
+        if found is None:
+            self._check_size()
+            found = self._booleans[expression.get_id()] = (expression, self._new_boolean(expression))
+        return found[1]
+
+    def _new_boolean(self, expression: Any) -> Any:
+        if not z3.is_app(expression):  # a quantifier
+            return z3.FreshBool()
+        kind, children = expression.decl().kind(), expression.children()
+        if kind in _CONNECTIVES:
+            return _CONNECTIVES[kind](*map(self._boolean, children))
+        if kind in _EQUALITIES and z3.is_bool(children[0]):
+            return _EQUALITIES[kind](*map(self._boolean, children))
+        if kind in _EQUALITIES and z3.is_bv(children[0]):
+            return _EQUALITIES[kind](*map(self._number, children))
+        if kind in _COMPARISONS:
+            return _COMPARISONS[kind](*map(self._number, children))
+        if kind in _SIGNED_COMPARISONS:
+            return _SIGNED_COMPARISONS[kind](*map(self._signed, children))
+        return z3.FreshBool()
+
+    # --- numbers ----------------------------------------------------------------------------------------------------
+
+    def _number(self, expression: Any) -> Any:
+        """Return the integer of a bit vector."""
+        found = self._numbers.get(expression.get_id())
+        if found is None:
+            self._check_size()
+            found = self._numbers[expression.get_id()] = (expression, self._new_number(expression))
+        return found[1]
+
+    def _check_size(self) -> None:
+        if len(self._numbers) + len(self._booleans) >= _MAX_TERMS:
+            raise TooLarge
+
+    def _new_number(self, expression: Any) -> Any:
+        kind, children, size = expression.decl().kind(), expression.children(), expression.size()
+        if z3.is_bv_value(expression):
+            return z3.IntVal(expression.as_long())
+        if kind == z3.Z3_OP_ITE:
+            return z3.If(self._boolean(children[0]), self._number(children[1]), self._number(children[2]))
+        if kind in _SUMS or _factor(expression) is not None:
+            return self._wrapped(self._sum(expression), size)
+        if kind == z3.Z3_OP_CONCAT:
+            return self._joined(children)
+        if kind == z3.Z3_OP_ZERO_EXT:
+            return self._number(children[0])
+        if kind == z3.Z3_OP_SIGN_EXT:
+            return self._wrapped(self._signed(children[0]), size)
+        if kind == z3.Z3_OP_EXTRACT:
+            high, low = expression.params()
+            return self._slice(children[0], high, low)
+        if kind in _DIVISIONS and z3.is_bv_value(children[1]) and children[1].as_long():
+            divided = self._divided(self._number(children[0]), children[1].as_long(), 1 << size)
+            return divided[_DIVISIONS[kind]]
+        number = self._unknown(1 << size)
+        if z3.is_const(expression):
+            self.inputs.append((expression, number))
+        return number
+
+    def _sum(self, expression: Any) -> Any:
+        """Return an integer that is congruent to a bit vector modulo `2^width`."""
+        kind, children = expression.decl().kind(), expression.children()
+        if kind in _SUMS:
+            return _SUMS[kind](*map(self._sum, children))
+        factor = _factor(expression)
+        if factor is None:
+            return self._number(expression)
+        product = children[1]
+        for more in children[2:]:
+            product = product * more
+        return factor * self._sum(product)
+
+    def _signed(self, expression: Any) -> Any:
+        """Return the two's complement value of a bit vector."""
+        number, size = self._number(expression), expression.size()
+        return z3.If(number >= 1 << (size - 1), number - (1 << size), number)
+
+    def _joined(self, parts: Sequence[Any]) -> Any:
+        total, shift = z3.IntVal(0), 0
+        for part in reversed(parts):
+            total = total + self._number(part) * (1 << shift)
+            shift += part.size()
+        return total
+
+    def _slice(self, expression: Any, high: int, low: int) -> Any:
+        """Return the bits from `low` to `high`, both included."""
+        number = self._number(expression)
+        if high < expression.size() - 1:
+            _, number = self._divided(number, 1 << (high + 1), 1 << expression.size())
+        return self._divided(number, 1 << low, 1 << (high + 1))[0] if low else number
+
+    def _divided(self, number: Any, divisor: int, limit: int) -> tuple[Any, Any]:
+        """Return quotient and remainder of a number below `limit`."""
+        quotient, rest = self._unknown(-(-limit // divisor)), self._unknown(divisor)
+        self.conditions.append(number == quotient * divisor + rest)
+        return quotient, rest
+
+    def _wrapped(self, number: Any, size: int) -> Any:
+        """Return a number modulo `2^size`."""
+        wrapped, overflows = self._unknown(1 << size), z3.FreshInt()
+        self.conditions.append(number == wrapped + overflows * (1 << size))
+        return wrapped
+
+    def _unknown(self, limit: int) -> Any:
+        """Return a new integer from 0 to below `limit`."""
+        made = z3.FreshInt()
+        self.conditions += [made >= 0, made < limit]
+        return made
+
+
+def _factor(expression: Any) -> int | None:
+    """Return the first factor of a product if it is a number, which z3 puts first; otherwise None."""
+    if not z3.is_app_of(expression, z3.Z3_OP_BMUL) or not z3.is_bv_value(expression.arg(0)):
+        return None
+    return int(expression.arg(0).as_signed_long())
+
+
+_CONNECTIVES: Final[dict[int, Callable[..., Any]]] = {
+    z3.Z3_OP_TRUE: lambda: z3.BoolVal(True), z3.Z3_OP_FALSE: lambda: z3.BoolVal(False), z3.Z3_OP_NOT: z3.Not,
+    z3.Z3_OP_AND: z3.And, z3.Z3_OP_OR: z3.Or, z3.Z3_OP_XOR: z3.Xor,
+    z3.Z3_OP_IMPLIES: z3.Implies, z3.Z3_OP_ITE: z3.If,
+}  # fmt: skip
+_EQUALITIES: Final[dict[int, Callable[..., Any]]] = {
+    z3.Z3_OP_EQ: lambda a, b: a == b, z3.Z3_OP_DISTINCT: z3.Distinct,
+}  # fmt: skip
+_COMPARISONS: Final[dict[int, Callable[[Any, Any], Any]]] = {
+    z3.Z3_OP_ULEQ: lambda a, b: a <= b, z3.Z3_OP_ULT: lambda a, b: a < b,
+    z3.Z3_OP_UGEQ: lambda a, b: a >= b, z3.Z3_OP_UGT: lambda a, b: a > b,
+}  # fmt: skip
+_SIGNED_COMPARISONS: Final[dict[int, Callable[[Any, Any], Any]]] = {
+    z3.Z3_OP_SLEQ: lambda a, b: a <= b, z3.Z3_OP_SLT: lambda a, b: a < b,
+    z3.Z3_OP_SGEQ: lambda a, b: a >= b, z3.Z3_OP_SGT: lambda a, b: a > b,
+}  # fmt: skip
+_SUMS: Final[dict[int, Callable[..., Any]]] = {
+    z3.Z3_OP_BADD: lambda *some: z3.Sum(some), z3.Z3_OP_BSUB: lambda first, *more: first - z3.Sum(more),
+    z3.Z3_OP_BNEG: lambda a: -a, z3.Z3_OP_BNOT: lambda a: -1 - a,
+}  # fmt: skip
+_DIVISIONS: Final = {
+    z3.Z3_OP_BUDIV: 0, z3.Z3_OP_BUDIV_I: 0, z3.Z3_OP_BUREM: 1, z3.Z3_OP_BUREM_I: 1,
+}  # fmt: skip
+"""Place of the result in quotient and remainder, by the operation."""

@@ -1,0 +1,20 @@
+"""Names of installed sets of rules and of EVM engines, for commands that check their options without a machine."""
+
+from typing import Final
+
+from hypervisor.installed import registered
+
+ENTRY_POINT_GROUP: Final = "hypervisor.rules"
+FILECOIN: Final = "filecoin"
+"""Name of the machine's default set of rules."""
+AUTO: Final = "auto"
+"""Engine name for the default: the official EVM on its bundles, otherwise `OWN_EVM`."""
+OWN_EVM: Final = "fast"
+"""Default engine among this project's own."""
+OFFICIAL_EVM: Final = "official"
+"""Engine name for the EVM actor of an official bundle, which runs as a native actor."""
+
+
+def rule_names() -> tuple[str, ...]:
+    """Return the names of the installed sets of rules, the built-in one first."""
+    return tuple(sorted(registered(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))
