@@ -113,8 +113,8 @@ class RunRecord:
         temporary.replace(file)
 
     def share(self, stage: str) -> float:
-        """Return the share of the inputs that passed a stage."""
-        return self.stages[stage] / self.count
+        """Return the share of the inputs that passed a stage; 0 without inputs."""
+        return self.stages[stage] / self.count if self.count else 0.0
 
     def problems(self) -> list[str]:
         """Return why the run does not prove what it should; empty if it does."""

@@ -2,7 +2,8 @@
 
 Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
 block that a held state links to belongs to that state and is dropped with it. All other data is stored permanently in
-`store.packed_entries`: headers, messages, receipts, the index, and blocks added with `put`.
+`store.packed_entries`: headers, messages, receipts, the index, and blocks added with `put`. Most of it is in a
+temporary file, so that memory hardly grows with the chain.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from threading import Lock
 from store.blockstore import NOTHING, BlockNotFound, check_expected
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid
 from store.held_states import HeldStates
-from store.packed_entries import PAGE, RECENT, PackedEntries
+from store.packed_entries import MAX_PACKED, PAGE, RECENT, PackedEntries
 from store.roots import metadata_roots
 
 _INDEX = b"\0"
@@ -23,9 +24,9 @@ _INDEX = b"\0"
 class BoundedStore:
     """A `Store` that drops states which are not held."""
 
-    def __init__(self, recent: int = RECENT, page: int = PAGE) -> None:
-        """Create an empty store; `recent` and `page` are in bytes, as in `PackedEntries`."""
-        self._permanent = PackedEntries(recent, page)
+    def __init__(self, recent: int = RECENT, page: int = PAGE, packed: int = MAX_PACKED) -> None:
+        """Create an empty store; `recent`, `page` and `packed` are in bytes, as in `PackedEntries`."""
+        self._permanent = PackedEntries(recent, page, packed)
         self._states = HeldStates(self._find_permanent)
         self._blocks = self._states.blocks
         self._metadata: dict[bytes, bytes] = {}

@@ -2,7 +2,8 @@
 
 A chain stores most data of a block several times: messages in their block and in the index, CIDs as keys and as links.
 Entries added together share a page, so that compression removes the repetitions. The time of a lookup does not depend
-on the size of the map: a small directory names the page, and recently read pages are cached.
+on the size of the map: a small directory names the page, and recently read pages are cached. Pages above a limit of
+memory are written to a temporary file, or stay in memory if that is impossible.
 
 Readers need no lock, since an entry is added to a page before it is removed from the recent ones. Writers need one.
 """
@@ -15,12 +16,15 @@ from functools import lru_cache
 from typing import Final
 
 from store.codec import decode, encode
+from store.spilled_pages import SpilledPages
 
 RECENT: Final = 1 << 20
 """Default size in bytes of the uncompressed recent entries (about 700 small blocks of a chain)."""
 PAGE: Final = 32 << 10
 """Default size in bytes of a page before compression, the window size of zlib."""
 
+MAX_PACKED: Final = 32 << 20
+"""Default maximum size in bytes of compressed pages in memory (about 40,000 transactions)."""
 OPEN_PAGES: Final = 64
 """Number of decompressed pages to cache (4 MB)."""
 _LEVEL: Final = 1
@@ -28,23 +32,31 @@ _LEVEL: Final = 1
 _NAMES: Final = 9
 """Maximum length of keys whose entries are never compressed, since they are read frequently."""
 _BUCKETS: Final = 4096
-_MARK: Final = 4
-_RECORD: Final = 8
+_MARK: Final = 3
+_RECORD: Final = 6
 """Length in bytes of a directory record: a hash of the key and a page number."""
 _ABSENT: Final = b"absent"
 """Marker for an absent entry, compared by identity."""
 
 
 class PackedEntries:
-    """A map from bytes to bytes. Replacing an entry does not free its space in a page."""
+    """A map from bytes to bytes. Replacing an entry does not free its space in a page.
 
-    def __init__(self, recent: int = RECENT, page: int = PAGE) -> None:
-        """Keep `recent` bytes of the newest entries uncompressed, and older ones in pages of `page` bytes."""
-        self._max_recent, self._page = recent, page
+    It has at most 2^24 pages, which are 512 GB of entries at the default size.
+    """
+
+    def __init__(self, recent: int = RECENT, page: int = PAGE, packed: int = MAX_PACKED) -> None:
+        """Keep `recent` bytes of the newest entries uncompressed, and older ones in pages of `page` bytes.
+
+        After the first `packed` bytes of compressed pages, further ones are in a temporary file.
+        """
+        self._max_recent, self._page, self._packed_left = recent, page, packed
         self._names: dict[bytes, bytes | None] = {}
         self._recent: dict[bytes, bytes | None] = {}
         self._size = 0
-        self._pages: list[bytes] = []
+        self._pages: list[bytes | int] = []
+        """Compressed pages, or their places in the temporary file."""
+        self._spilled: SpilledPages | None = None
         self._large: set[int] = set()
         """Numbers of pages too large to cache, because of a single large entry."""
         self._buckets: list[bytearray | None] = [None] * _BUCKETS
@@ -87,7 +99,7 @@ class PackedEntries:
         number = len(self._pages)
         if size > 2 * self._page:
             self._large.add(number)
-        self._pages.append(zlib.compress(encode([part for entry in oldest for part in entry]), _LEVEL))
+        self._pages.append(self._stored(zlib.compress(encode([part for entry in oldest for part in entry]), _LEVEL)))
         for key, _ in oldest:
             position, mark = _place(key)
             bucket = self._buckets[position]
@@ -97,6 +109,19 @@ class PackedEntries:
         for key, _ in oldest:
             del self._recent[key]
         self._size -= size
+
+    def _stored(self, page: bytes) -> bytes | int:
+        """Return a compressed page, or its place in the temporary file."""
+        if self._packed_left >= len(page):
+            self._packed_left -= len(page)
+            return page
+        if self._spilled is None:
+            try:
+                self._spilled = SpilledPages()
+            except OSError:  # no folder for temporary files
+                return page
+        place = self._spilled.add(page)
+        return page if place is None else place
 
     def _read_packed(self, key: bytes) -> bytes | None:
         """Return the value of a key from the newest page that contains it."""
@@ -116,7 +141,11 @@ class PackedEntries:
         return None
 
     def _read_page(self, number: int) -> dict[bytes, bytes | None]:
-        parts = decode(zlib.decompress(self._pages[number]))
+        page = self._pages[number]
+        if isinstance(page, int):
+            assert self._spilled is not None
+            page = self._spilled.read(page)
+        parts = decode(zlib.decompress(page))
         return dict(zip(parts[::2], parts[1::2], strict=True))
 
 

@@ -42,6 +42,7 @@ def test_every_stored_run_record_is_valid(file: Path) -> None:
         ({"findings": ["a hang"]}, "a hang"),
         ({"stages": {"made": 1000, "executed": 333}}, "only 333 of 1000 inputs: executed"),
         ({"stages": {}}, "no input reached any stage"),
+        ({"count": 0, "stages": {"made": 0}}, "only 0 of 0 inputs: made"),
         ({"planted_defect": {}}, "no bug was injected"),
         ({"planted_defect": {"swapped": {"cases": 0, "roots": 0}}}, "the injected bug 'swapped' was not found"),
     ],

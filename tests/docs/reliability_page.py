@@ -21,6 +21,7 @@ PROMISES: Final = {
     "crash-faults": "System calls that fail lose no acknowledged commit, and the error names a remedy.",
     "crash-epochs": "A network killed at any moment continues to the same chain.",
     "kill-node": "A node killed under clients loses no receipt that it gave.",
+    "kill-commands": "A killed `hypervisor test` or `script` continues, and sends no transaction twice.",
     "load": "200 concurrent clients lose no request, and no receipt after a kill.",
     "gc-check": "Garbage collection beside a writer deletes only unreferenced blocks.",
     "long-life": "Memory and time per request stay level over mixed traffic.",

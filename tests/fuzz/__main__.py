@@ -3,6 +3,9 @@
 Each target runs in a separate process (`worker`), which gets inputs in proportion to its share. Afterwards every target
 with planted defects runs with each of them and the same seed: they must be found. The exit code is 1 on any finding;
 the inputs that caused one are saved in build/fuzz.
+
+With `--saturate` a target ends as soon as it is saturated (`coverage`): new inputs have stopped to reach new branches.
+The record says which targets were not within their limits, and has the curve of each.
 """
 
 from __future__ import annotations
@@ -46,7 +49,8 @@ def main() -> int:
     parser = options(__doc__, 1_000_000)
     parser.add_argument("--targets", nargs="+", choices=names(), default=names(), metavar="TARGET", help="some of them")
     parser.add_argument("--turn", type=int, metavar="N", help="one N-th of the targets: the commit says which")
-    parser.add_argument("--seconds", type=float, help="for each target, instead of a count")
+    parser.add_argument("--seconds", type=float, help="of processor time for each target, instead of a count")
+    parser.add_argument("--saturate", action="store_true", help="end saturated targets; --seconds is a limit")
     parser.add_argument("--keep", action="store_true", help="keep inputs that reach what the kept ones do not")
     chosen = parser.parse_args()
     if chosen.turn:
@@ -54,9 +58,10 @@ def main() -> int:
     FOUND.mkdir(parents=True, exist_ok=True)
     started = monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = [None] * len(chosen.targets) if chosen.seconds else split(chosen.count, chosen.targets)
+        is_timed = chosen.seconds and not chosen.saturate
+        parts = [None] * len(chosen.targets) if is_timed else split(chosen.count, chosen.targets)
         waiting = {
-            name: pool.submit(play, name, part, chosen.seconds, chosen.seed)
+            name: pool.submit(play, name, part, chosen.seconds, chosen.seed, saturate=chosen.saturate)
             for name, part in zip(chosen.targets, parts, strict=True)
         }
         outcomes = {name: future.result() for name, future in waiting.items()}
@@ -70,7 +75,7 @@ def main() -> int:
             found = play(name, max(outcome.count, FEWEST), None, chosen.seed, plant)
             record.planted_defect[f"{name}: {plant}"] = {"findings": len(found.findings)}
             record.details[f"{name}: {plant}"] = f"found by input {found.count}"
-    if chosen.seconds:
+    if is_timed:
         return _say_problems(record)
     return finish(record, chosen, started)
 
@@ -94,7 +99,9 @@ def split(count: int, targets: Iterable[str]) -> list[int]:
     return parts
 
 
-def play(name: str, count: int | None, seconds: float | None, seed: int, plant: str | None = None) -> Outcome:
+def play(
+    name: str, count: int | None, seconds: float | None, seed: int, plant: str | None = None, *, saturate: bool = False
+) -> Outcome:
     """Run one target in its process."""
     with TemporaryDirectory(prefix=f"fuzz-{name}-") as folder:
         place, corpus = FOUND / ("planted" if plant else ""), Path(folder)
@@ -117,6 +124,7 @@ def play(name: str, count: int | None, seconds: float | None, seed: int, plant: 
             *(() if count is None else ("--count", str(count))),
             *(() if seconds is None else ("--seconds", str(seconds))),
             *(() if plant is None else ("--plant", plant)),
+            *(("--saturate", str(log)) if saturate else ()),
         ]
         start = monotonic()
         environment = os.environ | {"PYTHONHASHSEED": "0", "FVM_CACHE_DIR": str(FOUND / "modules")}
@@ -131,7 +139,8 @@ def play(name: str, count: int | None, seconds: float | None, seed: int, plant: 
     coverage = read_coverage(log.read_text(encoding="utf-8", errors="replace"))
     if plant is None:
         passed, seconds = found["passed"] / found["count"], monotonic() - start
-        reached = f"{coverage.edges} edges, the last new one by input {coverage.last_new}"
+        is_saturated = "saturated" if coverage.is_saturated(found["count"]) else "not saturated"
+        reached = f"{coverage.edges} edges, the last new one by input {coverage.last_new}, {is_saturated}"
         _say(f"{name}: {found['count']} inputs, {passed:.0%} past the decoder, {reached}, {seconds:.0f} s")
     small = sorted((data for data in interesting if len(data) <= KEPT_LENGTH), key=len)
     return Outcome(found["count"], found["passed"], found["findings"], small[:: len(small) // KEPT + 1], coverage)
@@ -143,7 +152,12 @@ def summary(outcomes: dict[str, Outcome], seed: int) -> RunRecord:
     passed = sum(outcome.passed for outcome in outcomes.values())
     findings = [finding for outcome in outcomes.values() for finding in outcome.findings]
     details = {
-        name: {"inputs": outcome.count, "past the decoder": outcome.passed, **asdict(outcome.coverage)}
+        name: {
+            "inputs": outcome.count,
+            "past the decoder": outcome.passed,
+            "saturated": outcome.coverage.is_saturated(outcome.count),
+            **asdict(outcome.coverage),
+        }
         for name, outcome in outcomes.items()
     }
     return RunRecord(seed, count, {"made": count, "past the decoder": passed}, findings, {}, details)

@@ -54,8 +54,14 @@ def test_coverage_is_parsed_from_libfuzzer_output() -> None:
         "#1731\tNEW    cov: 73 ft: 174 corp: 34/553b lim: 160 exec/s: 0 rss: 49Mb L: 34/64 MS: 4 Custom-\n"
         "#16384\tpulse  cov: 73 ft: 177 corp: 35/545b lim: 160 exec/s: 2048 rss: 49Mb\n"
     )
-    assert read_coverage(log) == Coverage(73, 177, 1731)
+    assert read_coverage(log) == Coverage(73, 177, 1731, ("16384 73 177",))
     assert read_coverage("killed") == Coverage()
+
+
+def test_a_target_is_saturated_after_ten_times_the_inputs_to_its_last_new_edge() -> None:
+    assert not Coverage(73, 177, 20_000).is_saturated(199_999)
+    assert Coverage(73, 177, 20_000).is_saturated(200_000)
+    assert not Coverage(73, 177, 5).is_saturated(99_999)
 
 
 def test_all_targets_have_their_turn() -> None:

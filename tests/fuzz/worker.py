@@ -1,7 +1,8 @@
 """A worker process for one target, with limits: `python -m tests.fuzz.worker NAME --count N --seed S --out FILE`.
 
 The process is libFuzzer's (atheris), which chooses inputs by the branches of our packages that they reach. It stops
-after a number of inputs or seconds and writes its result. On a crash, a hang or excessive memory use libFuzzer writes
+after a number of inputs or seconds of processor time, or with `--saturate` when the target is saturated according to
+libFuzzer's output in the file `LOG`, and writes its result. On a crash, a hang or excessive memory use libFuzzer writes
 the input to the folder of FILE, where `__main__` finds it.
 """
 
@@ -16,7 +17,7 @@ import sys
 import traceback
 from pathlib import Path
 from random import Random
-from time import monotonic
+from time import process_time
 from typing import NoReturn
 
 import atheris
@@ -30,6 +31,7 @@ FORMED = 0.6
 OURS = ["store", "hypervisor", "runtimes", "bridge", "localnet"]
 
 with atheris.instrument_imports(include=OURS):  # the packages' modules are imported here, and with the target
+    from tests.fuzz.coverage import LEAST, read_coverage
     from tests.fuzz.target import Target, load, stored_inputs
 
 
@@ -40,7 +42,9 @@ class Worker:
         self._name = name
         self._target = target
         self._count: int | None = options.count
-        self._until = None if options.seconds is None else monotonic() + options.seconds
+        self._until = None if options.seconds is None else process_time() + options.seconds
+        self._log: Path | None = options.saturate
+        self._next_look = LEAST
         self._out: Path = options.out
         self._seeds = [*target.seeds(), *stored_inputs(name)]
         self._done = self._passed = 0
@@ -52,7 +56,9 @@ class Worker:
             self._passed += self._target.run(data)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is a finding
             self._end([self._finding(data, error)])
-        if self._done == self._count or (self._until is not None and monotonic() > self._until):
+        if self._done == self._count or (self._until is not None and process_time() > self._until):
+            self._end([])
+        if self._done >= self._next_look and self._is_saturated():
             self._end([])
 
     def mutate(self, data: bytes, most: int, seed: int) -> bytes:
@@ -87,6 +93,15 @@ class Worker:
         atheris.Setup([sys.argv[0], *arguments], self.one, custom_mutator=self.mutate)
         atheris.Fuzz()
 
+    def _is_saturated(self) -> bool:
+        """Read the log; the next time is when the target can be saturated, if there is no new edge until then."""
+        if self._log is None:
+            self._next_look = sys.maxsize
+            return False
+        coverage = read_coverage(self._log.read_text(encoding="utf-8", errors="replace"))
+        self._next_look = max(self._done + LEAST, 10 * coverage.last_new)
+        return coverage.is_saturated(self._done)
+
     def _finding(self, data: bytes, error: BaseException) -> str:
         file = self._out.parent / f"{self._name}-found"
         file.write_bytes(data)
@@ -105,7 +120,8 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="tests.fuzz.worker", description=(__doc__ or "").split("\n\n")[0])
     options.add_argument("name")
     options.add_argument("--count", type=int)
-    options.add_argument("--seconds", type=float)
+    options.add_argument("--seconds", type=float, help="of processor time")
+    options.add_argument("--saturate", type=Path, metavar="LOG", help="end when the target is saturated")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--out", type=Path, required=True, help="where the outcome is written, beside what was found")
     options.add_argument("--corpus", type=Path, required=True, help="an empty folder")

@@ -40,14 +40,18 @@ class Client:
         self._nonce = 0
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self.is_connected = False
+        """True from the node's first response until the connection is closed."""
 
     async def open(self, port: int) -> None:
         """Connect, and request the next nonce."""
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
         self._nonce = int(await self.ask("eth_getTransactionCount", as_data(self._account.address), "latest"), 16)
+        self.is_connected = True
 
     def close(self) -> None:
         """Close the connection."""
+        self.is_connected = False
         if self._writer is not None:
             self._writer.close()
 

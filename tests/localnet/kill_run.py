@@ -5,9 +5,9 @@ python -m tests.localnet.kill_run --count 50 --seed 1 [--bundle NAME] [--record 
 Each round starts the node. Fifty clients send transactions concurrently and record each received receipt, until the
 process is killed (SIGKILL). Every other kill is at a random moment, mostly within a block; the others are right after a
 receipt, where a late write is certainly lost. The next node on the folder is asked for every receipt of that round and
-some earlier ones; every hundredth one for all. Each must exist, unchanged, in a block of the chain. A shorter run on a
-node with a planted defect, which writes each block only after a few more, must find losses. The result is a record
-(bench.recorded). Ctrl-C ends the first part after the current kill, and the record states the number.
+some earlier ones; every hundredth one and the last one for all. Each must exist, unchanged, in a block of the chain. A
+shorter run on a node with a planted defect, which writes each block only after a few more, must find losses. The result
+is a record (bench.recorded). Ctrl-C ends the first part after the current kill, and the record states the number.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -30,14 +31,15 @@ from bench.recorded import RunRecord, finish, options
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from tests.conftest import fvm_data
 from tests.localnet.clients import Client, Load, run_load
-from tests.prepared import LOADED
 
 CLIENTS = 50
-LONGEST = 0.4
+LONGEST = 0.15
 """Maximum seconds from the first receipt to a kill at a random moment."""
-MAX_SEEN = 60
+MAX_SEEN = 40
 """Maximum number of receipts of a round before a kill right after one."""
-SOME, ALL_EACH = 50, 100
+SOME, ALL_EACH = 20, 100
+BATCH = 100
+"""Number of requests that a check sends together."""
 START = 60.0
 DEFECTS = ("write-behind",)
 PLANTED_KILLS = 10
@@ -69,7 +71,8 @@ class Node:
     """A node process on the run's folder, forked from one that has loaded the modules and opened nothing."""
 
     def __init__(self, run: Run) -> None:
-        self.process, self.port = started(run.folder, serve, run.folder, run.bundle, run.defect, run.clients)
+        bundle = None if (run.folder / "chain").exists() else run.bundle
+        self.process, self.port = started(run.folder, serve, run.folder, bundle, run.defect, run.clients)
 
     def kill(self) -> None:
         self.process.kill()
@@ -81,7 +84,7 @@ def started(folder: Path, serving: Callable[..., None], *arguments: object) -> t
     ready = folder / "ready"
     ready.unlink(missing_ok=True)
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__, *LOADED])
+    context.set_forkserver_preload([__name__, "tests.localnet.loaded_node"])
     process = context.Process(target=serving, args=arguments, daemon=True)
     process.start()
     deadline = time.monotonic() + START
@@ -132,6 +135,7 @@ async def _killed(
         await asyncio.sleep(pause)
         if not node.process.is_alive():
             load.failures.append(f"the node ended by itself, with status {node.process.exitcode}")
+        run.counts["clients connected at a kill"] += sum(client.is_connected for client in clients)
         node.kill()
 
     await asyncio.gather(run_load(load, node.port, clients, sys.maxsize), killer())
@@ -143,14 +147,26 @@ async def check(run: Run, port: int, account: Account, receipts: Mapping[str, An
     client = Client(Load(), account, random.Random(0))
     await client.open(port)
     head = int(await client.ask("eth_blockNumber"), 16)
-    for transaction, receipt in receipts.items():
-        found = await client.ask("eth_getTransactionReceipt", transaction)
-        block: Any = await client.ask("eth_getBlockByNumber", receipt["blockNumber"], False) if found else None
-        if found != receipt or int(receipt["blockNumber"], 16) > head or transaction not in block["transactions"]:
-            run.losses.append(f"{transaction} of block {int(receipt['blockNumber'], 16)}, head {head}")
-            del run.receipts[transaction]
-        run.counts["checks"] += 1
+    for hashes in batched(receipts):
+        found = await client.ask_together("eth_getTransactionReceipt", [(one,) for one in hashes])
+        numbers = [*{receipt["blockNumber"]: None for receipt in found if receipt}]
+        asked = [(one, False) for one in numbers]
+        blocks = await client.ask_together("eth_getBlockByNumber", asked) if asked else []
+        included = {number: set(block["transactions"]) for number, block in zip(numbers, blocks, strict=True) if block}
+        for transaction, receipt in zip(hashes, found, strict=True):
+            given, number = receipts[transaction], int(receipts[transaction]["blockNumber"], 16)
+            if receipt != given or number > head or transaction not in included.get(given["blockNumber"], ()):
+                run.losses.append(f"{transaction} of block {number}, head {head}")
+                del run.receipts[transaction]
+        run.counts["checks"] += len(hashes)
     client.close()
+
+
+def batched(items: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the items in lists of `BATCH`."""
+    rest = iter(items)
+    while part := [*islice(rest, BATCH)]:
+        yield part
 
 
 # --- the node ---------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ SUBSCRIPTIONS: Final = 200
 """Maximum number of subscriptions of the node, above the traffic's own."""
 KEPT: Final = 1_000
 _FEWEST: Final = 20
-_LEAK: Final = 2_000
+_CACHED: Final = 4_000
 """Bytes per transaction."""
 
 
@@ -52,24 +52,24 @@ def shrink_caches(share: float) -> None:
     replace_attribute(index, "MAX_DECODED", round(index.MAX_DECODED * share))
     replace_attribute(packed_entries, "OPEN_PAGES", max(1, round(packed_entries.OPEN_PAGES * share)))
     LogCache.__init__.__defaults__ = (round(MAX_BYTES * share),)
-    recent = round(packed_entries.RECENT * share)
-    BoundedStore.__init__.__defaults__ = (recent, packed_entries.PAGE)
+    recent, packed = (round(size * share) for size in (packed_entries.RECENT, packed_entries.MAX_PACKED))
+    BoundedStore.__init__.__defaults__ = (recent, packed_entries.PAGE, packed)
 
 
 # --- defects ----------------------------------------------------------------------------------------------------------
 
 
-def leak(network: Any) -> None:
-    """Plant the defect that memory is leaked per transaction."""
-    kept: list[bytes] = []
+def cache_without_limit(network: Any) -> None:
+    """Plant the defect that a cache of transactions has no limit."""
+    cache: dict[bytes, bytes] = {}
     assemble = network.chain.assemble
 
-    def leaking(*arguments: Any) -> Any:
+    def caching(*arguments: Any) -> Any:
         tipset = assemble(*arguments)
-        kept.extend(os.urandom(_LEAK) for _ in tipset.transactions)
+        cache.update((transaction, os.urandom(_CACHED)) for transaction in tipset.transactions)
         return tipset
 
-    network.chain.assemble = leaking
+    network.chain.assemble = caching
 
 
 def search(_: Any) -> None:
@@ -94,7 +94,7 @@ def keep_subscriptions(_: Any) -> None:
 
 
 PLANTING: Final[dict[str, Callable[[Any], None]]] = {
-    "leak": leak,
+    "unbounded cache": cache_without_limit,
     "slower": search,
     "subscription": keep_subscriptions,
 }

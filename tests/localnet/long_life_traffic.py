@@ -1,9 +1,9 @@
 """Mixed traffic of `tests.localnet.long_life_run`, and the cost of each request for the node.
 
-A round has twenty transactions (ten single, ten in a batch; every second one calls a contract that emits an event), one
-request of each other kind, and two subscriptions that are created and dropped. Each fifth round is inside a snapshot
-that is reverted; one snapshot in ten is kept. The cost is CPU time of the node's process, so that other programs do not
-count.
+A round has 200 transactions, fewer in a short run: ten single, the others in two batches. Every second one calls a
+contract that emits an event. A round also has one request of each other kind, and two subscriptions that are created
+and dropped. Each fifth round is inside a snapshot that is reverted; one snapshot in ten is kept. The cost is CPU time
+of the node's process, so that other programs do not count.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from tests.localnet.conftest import ARTIFACTS
 
 T = TypeVar("T")
 
-ROUND: Final = 20
-"""Number of transactions per round."""
+ROUND: Final = 200
+"""Maximum number of transactions per round."""
+SHORTEST: Final = 20
+"""Minimum number of transactions per round."""
 _ALONE: Final = 10
 _SNAPSHOT_EACH: Final = 5
 _LEFT_EACH: Final = 10
@@ -47,10 +49,13 @@ _LOGS: Final = 50
 
 
 class Traffic:
-    """A client of a node. `costs` are nanoseconds of the node's CPU time by kind, `waits` wall-clock seconds."""
+    """A client of a node. `size` is the number of transactions per round.
 
-    def __init__(self, port: int, process: int, rules: str, senders: Sequence[Account], seed: int) -> None:
-        self._port, self._gas, self._senders = port, _GAS[rules], senders
+    `costs` are nanoseconds of the node's CPU time by kind, `waits` wall-clock seconds.
+    """
+
+    def __init__(self, port: int, process: int, rules: str, senders: Sequence[Account], seed: int, size: int) -> None:
+        self._port, self._gas, self._senders, self._size = port, _GAS[rules], senders, size
         self._clock = ~process << 3 | 2  # clock_getcpuclockid(3) of a process
         self._random = random.Random(seed)
         self._http = Client(Load(), senders[0], self._random)
@@ -115,16 +120,18 @@ class Traffic:
         for number in range(_ALONE):
             raw = self._signed(*self._next(number))
             sent = await self._timed("eth_sendRawTransaction", self._http.ask("eth_sendRawTransaction", raw))
-        together = [(self._signed(*self._next(number)),) for number in range(_ALONE, ROUND)]
-        hashes = await self._timed("a batch of ten", self._http.ask_together("eth_sendRawTransaction", together))
-        self.sent += ROUND
+        half = (_ALONE + self._size) // 2
+        for batch in (range(_ALONE, half), range(half, self._size)):
+            together = [(self._signed(*self._next(number)),) for number in batch]
+            hashes = await self._timed("a batch", self._http.ask_together("eth_sendRawTransaction", together))
+        self.sent += self._size
         for transaction in (sent, hashes[-1]):
             receipt = await self._timed("a receipt", self._http.ask("eth_getTransactionReceipt", transaction))
             if receipt is None or receipt["status"] != "0x1":
                 self.failures.append(f"transaction {transaction} was taken and has the receipt {receipt}")
         if len(self._old) < _OLD:
             self._old.append(sent)
-        elif self._random.random() < _OLD * ROUND / (self.sent + 1):
+        elif self._random.random() < _OLD * self._size / (self.sent + 1):
             self._old[self._random.randrange(_OLD)] = sent if self._rounds % _SNAPSHOT_EACH else self._old[0]
         return str(hashes[-1])
 

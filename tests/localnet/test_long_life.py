@@ -22,29 +22,23 @@ def whole_day(where: str, resident: list[int], costs: list[float]) -> Day:
     return Day(where, WHOLE, hours, sent=WHOLE)
 
 
-def test_folder_node_memory_above_120_percent_is_reported() -> None:
+@pytest.mark.parametrize("where", ["folder", "memory"])
+def test_memory_above_120_percent_of_the_second_hour_is_reported(where: str) -> None:
     steady = [1_000.0] * 4
-    assert whole_day("folder", [100 * MB, 120 * MB, 110 * MB, 119 * MB], steady).findings() == []
-    (found,) = whole_day("folder", [100 * MB, 121 * MB, 110 * MB, 100 * MB], steady).findings()
-    assert found.startswith("folder: 121.0 MB of memory, 100.0 after the first hour, at most 120.0 are allowed")
-
-
-def test_memory_growth_limit_is_one_kilobyte_per_transaction() -> None:
-    """The growth is over 750,000 of 1,000,000 transactions, those after the first of four hours."""
-    steady = [1_000.0] * 4
-    assert whole_day("memory", [100 * MB, 350 * MB, 600 * MB, 850 * MB], steady).findings() == []
-    (found,) = whole_day("memory", [100 * MB, 350 * MB, 600 * MB, 851 * MB], steady).findings()
+    assert whole_day(where, [50 * MB, 100 * MB, 120 * MB, 119 * MB], steady).findings() == []
+    (found,) = whole_day(where, [50 * MB, 100 * MB, 121 * MB, 100 * MB], steady).findings()
     assert found == (
-        "memory: 851.0 MB of memory, 100.0 after the first hour, at most 850.0 are allowed: 1,001 bytes a transaction"
+        f"{where}: 121.0 MB of memory, 100.0 after hour 2, at most 120.0 are allowed: 67 bytes a transaction"
     )
 
 
-def test_shorter_run_gets_memory_allowance_for_first_hour() -> None:
-    most = 120 * MB + (192 << 20) // 2
-    hours = [Hour((number + 1) * WHOLE // 8, each, {}) for number, each in enumerate((100 * MB, most, most, 90 * MB))]
-    assert Day("folder", WHOLE // 2, hours).findings() == []
-    hours[1] = Hour(WHOLE // 4, most + 1, {})
-    assert len(Day("folder", WHOLE // 2, hours).findings()) == 1
+@pytest.mark.parametrize(("where", "filling"), [("folder", 192 << 20), ("memory", 16 << 20)])
+def test_shorter_run_gets_memory_allowance_for_caches(where: str, filling: int) -> None:
+    most = 120 * MB + filling // 2
+    hours = [Hour((number + 1) * WHOLE // 8, each, {}) for number, each in enumerate((90 * MB, 100 * MB, most, most))]
+    assert Day(where, WHOLE // 2, hours).findings() == []
+    hours[2] = Hour(WHOLE // 4, most + 1, {})
+    assert len(Day(where, WHOLE // 2, hours).findings()) == 1
 
 
 def test_request_cost_may_grow_by_half_beyond_common_growth() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import threading
 
@@ -9,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store import spilled_pages
+from store.blockstore import StoreIOError
 from store.packed_entries import PackedEntries
 from tests.conftest import samples
 
@@ -33,7 +37,8 @@ def test_entries_of_one_shape_take_a_fraction_of_their_bytes() -> None:
     entries = PackedEntries(recent=10_000, page=10_000)
     for number in range(2_000):
         entries.put_all([(number.to_bytes(32, "big"), bytes(60) + number.to_bytes(4, "big"))])
-    assert sum(map(len, entries._pages)) < 2_000 * 20
+    assert sum(len(page) for page in entries._pages if isinstance(page, bytes)) < 2_000 * 20
+    assert entries._spilled is None
     assert entries.get((5).to_bytes(32, "big")) == bytes(60) + (5).to_bytes(4, "big")
 
 
@@ -73,3 +78,84 @@ def test_a_reader_finds_each_entry_while_a_writer_packs_them() -> None:
         reader.join()
         sys.setswitchinterval(interval)
     assert not missing
+
+
+def numbered(count: int) -> dict[bytes, bytes]:
+    return {b"entry number %06d" % number: number.to_bytes(32, "little") * 3 for number in range(count)}
+
+
+def test_pages_above_the_limit_of_memory_are_found_in_a_file() -> None:
+    entries, plain = PackedEntries(recent=1_000, page=500, packed=2_000), numbered(2_000)
+    for entry in plain.items():
+        entries.put_all([entry])
+    assert sum(len(page) for page in entries._pages if isinstance(page, bytes)) <= 2_000
+    assert sum(isinstance(page, int) for page in entries._pages) > 100
+    assert {key: entries.get(key) for key in plain} == plain
+    assert entries.get(b"a key of nothing at all") is None
+
+
+@pytest.mark.parametrize("written", [OSError(28, "No space left on device"), 7], ids=["full disk", "short write"])
+def test_a_page_that_cannot_be_written_stays_in_memory(written: int | OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> int:
+        if isinstance(written, OSError):
+            raise written
+        return written
+
+    entries, plain = PackedEntries(recent=1_000, page=500, packed=0), numbered(500)
+    entries.put_all([*plain.items()][:100])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", write)
+        entries.put_all([*plain.items()][100:300])
+    entries.put_all([*plain.items()][300:])
+    assert {type(page) for page in entries._pages} == {bytes, int}
+    assert {key: entries.get(key) for key in plain} == plain
+
+
+def test_no_folder_for_temporary_files_keeps_pages_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(spilled_pages, "mkstemp", refuse)
+    entries, plain = PackedEntries(recent=1_000, page=500, packed=0), numbered(200)
+    entries.put_all(plain.items())
+    assert {key: entries.get(key) for key in plain} == plain
+
+
+def test_a_forked_process_does_not_write_to_the_file_of_its_parent() -> None:
+    entries, plain = PackedEntries(recent=0, page=500, packed=0), numbered(600)
+    entries.put_all([*plain.items()][:200])
+    waiting, wake = os.pipe()
+    child = os.fork()
+    if not child:
+        os.read(waiting, 1)  # until the parent has appended
+        entries.put_all((key, b"another value" * 8) for key in [*plain][200:400])
+        os._exit(0 if entries.get([*plain][300]) == b"another value" * 8 and entries.get([*plain][5]) else 1)
+    entries.put_all([*plain.items()][200:])
+    os.write(wake, b"!")
+    _, status = os.waitpid(child, 0)
+    os.close(waiting)
+    os.close(wake)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert {key: entries.get(key) for key in plain} == plain
+
+
+def test_a_file_that_was_cut_is_reported() -> None:
+    entries, plain = PackedEntries(recent=0, page=500, packed=0), numbered(200)
+    entries.put_all(plain.items())
+    assert entries._spilled is not None
+    os.ftruncate(entries._spilled._descriptor, 1_000)
+    entries._open_page.cache_clear()
+    with pytest.raises(StoreIOError, match=r"the temporary file of old blocks ends before byte \d+; restart the node"):
+        assert entries.get([*plain][100])
+
+
+def test_the_file_is_closed_with_the_entries() -> None:
+    entries = PackedEntries(recent=0, page=500, packed=0)
+    entries.put_all(numbered(50).items())
+    assert entries._spilled is not None
+    descriptor = entries._spilled._descriptor
+    assert os.fstat(descriptor).st_nlink == 0
+    del entries
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)

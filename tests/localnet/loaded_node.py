@@ -1,0 +1,18 @@
+"""Imports of every module that a serving node loads, for a process from which nodes are forked."""
+
+from __future__ import annotations
+
+import gc
+from importlib import import_module
+
+import localnet.fork.ethereum_fork  # noqa: F401  # loaded by a network in a folder
+from localnet.rpc.further_methods import further_modules
+from localnet.rules.installed import rules_named
+from tests.prepared import LOADED
+
+for _name in LOADED:
+    import_module(_name)
+for _module in further_modules():
+    pass
+rules_named("filecoin")  # reads the installed sets of rules once
+gc.freeze()  # collections in the nodes leave alone what they share
