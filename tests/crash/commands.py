@@ -31,9 +31,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from localnet.fork.answers import quantity
+
 from bench.recorded import RunRecord, finish, options
 from localnet import Network
-from localnet.fork.answers import quantity
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.server import serving
 from tests.crash.planted_command import DEFECTS
