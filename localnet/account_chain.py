@@ -96,7 +96,7 @@ class AccountChain(DevelopmentChain):
 
     def know_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
         """Call `register_contract` (deprecated alias)."""
-        warn("Network.know_contract is now Network.register_contract, until 0.3.0", DeprecationWarning, stacklevel=2)
+        warn("Network.know_contract is now Network.register_contract, until 0.4.0", DeprecationWarning, stacklevel=2)
         self.register_contract(address, interface, name)
 
     @cached_property

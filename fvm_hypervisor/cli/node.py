@@ -100,7 +100,7 @@ def node(
     query_time: Annotated[
         float | None, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUERY_TIME)
     ] = None,
-    question_time: Annotated[float | None, typer.Option(min=0.001, hidden=True)] = None,  # alias until 0.3.0
+    question_time: Annotated[float | None, typer.Option(min=0.001, hidden=True)] = None,  # alias until 0.4.0
     trace_time: Annotated[
         float, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_TRACE_TIME)
     ] = 30.0,

@@ -110,7 +110,7 @@ def _request(ask: Callable[[], T]) -> T:
     except NodeError as error:
         raise PageError(502, "The forked node does not respond", str(error)) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        text = f"expected a response of an Ethereum node, found {error!r:.200}"
+        text = f"expected a response of an Ethereum node: reading it raised {error!r:.200}"
         raise PageError(502, "Invalid response of the forked node", text) from None
 
 

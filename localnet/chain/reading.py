@@ -25,7 +25,7 @@ def _renamed(old: str, new: str) -> property:
     """Return the property `old`, a deprecated alias of `new`."""
 
     def read(self: NetworkReader) -> TokenAmount:
-        warn(f"Network.{old} is now Network.{new}, until 0.3.0", DeprecationWarning, stacklevel=2)
+        warn(f"Network.{old} is now Network.{new}, until 0.4.0", DeprecationWarning, stacklevel=2)
         amount: TokenAmount = getattr(self, new)
         return amount
 

@@ -39,7 +39,7 @@ class RemoteHistory:
         if isinstance(name, bytes):
             self._check(word_of(found["hash"]) == name, "a block of another hash")
         else:
-            self._check(quantity(found["number"]) == name, f"expected block {name}, found {quantity(found['number'])}")
+            self._check(quantity(found["number"]) == name, f"block {quantity(found['number'])} instead of {name}")
         self._check(isinstance(found.get("transactions"), list), "a block without a list of transactions")
         return found
 

@@ -60,9 +60,7 @@ def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
 
 def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:
     result = machine.apply_implicit(Message(_REGISTRY, sender, method=call.method, params=call.params))
-    if (
-        result.exit_code == ExitCode.USR_FORBIDDEN
-    ):  # the callers have the required roles, so this means that DataCap is frozen
+    if result.exit_code == ExitCode.USR_FORBIDDEN:  # not a role: the callers have the required ones
         raise InvalidInput(
             f"DataCap is frozen on this network of nv{machine.context.network.number}, where every new sector counts "
             "tenfold (FIP-0118): use a network at nv28 to grant DataCap"

@@ -33,8 +33,8 @@ from typing import Any, Final
 
 from bench.recorded import RunRecord, finish, options
 from localnet import Network
-from localnet.fork.answers import quantity
 from localnet.fork.node_client import NodeClient
+from localnet.fork.response_values import quantity
 from localnet.rpc.server import serving
 from tests.crash.planted_command import DEFECTS
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out
@@ -93,7 +93,7 @@ class Command:
     def measure(self) -> None:
         """Set the duration to that of the command with its defect, which has more to load."""
         started = time.monotonic()
-        self.start().communicate(LONGEST)
+        self.start().communicate(timeout=LONGEST)
         self.duration = time.monotonic() - started
 
     def complete(self, *more: str) -> tuple[int, str, str]:
@@ -114,7 +114,7 @@ class Command:
             time.sleep(0.001)
         was_running = program.poll() is None
         program.kill()
-        program.communicate(LONGEST)
+        program.communicate(timeout=LONGEST)
         return was_running
 
 
@@ -161,7 +161,7 @@ class Tests:
         if randomness.random() < 0.5:
             subprocess.run(["rm", "-rf", str(self._root / "cache")], check=True)
             self._run.counts["tests killed without earlier files"] += 1
-        found = []
+        found: list[str] = []
         for _ in range(EACH):
             pause = randomness.random() * self._command.duration
             self._run.add(self._command.killed(pause), "tests")
@@ -288,8 +288,11 @@ def play(count: int, seed: int, defect: str | None = None, kinds: Sequence[str] 
     run, randomness = Run(defect), random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="commands-") as place, Network() as network, serving(network) as url:
         folder = Path(place)
-        made = {"test": lambda: Tests(run, folder), "script": lambda: Scripts(run, folder, network, url)}
-        rounds: list[Tests | Scripts] = [made[kind]() for kind in kinds]
+        made: dict[str, Callable[[], Tests | Scripts]] = {
+            "test": lambda: Tests(run, folder),
+            "script": lambda: Scripts(run, folder, network, url),
+        }
+        rounds = [made[kind]() for kind in kinds]
         while run.kills < count and not run.findings:
             for one in rounds:
                 one.round(randomness)

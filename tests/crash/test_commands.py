@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.commands import DEFECTS, PLANTED, incomplete, play
+from tests.crash.commands import PLANTED, incomplete, play
+from tests.crash.planted_command import DEFECTS
 
 
 def test_incomplete_files_are_reported(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_sender_without_a_key_has_one_answer_everywhere(sends: bool, tmp_path:
         assert (status, by_node, by_folder) == (200, "", "")
     else:
         assert by_node.partition(": no vector is written")[1:] == by_folder.partition(": no vector is written")[1:]
-        assert "messages of actors that cannot send" in by_folder
+        assert "messages from actors that cannot send" in by_folder
         assert (status, by_node.strip().removeprefix("error: ") in unescape(page.decode())) == (404, True)
 
 

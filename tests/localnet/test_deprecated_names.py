@@ -1,4 +1,4 @@
-"""Names of Network that version 0.3.0 removes: the new names have the same results."""
+"""Names of Network that version 0.4.0 removes: the new names have the same results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OWNER = EthAddress(bytes([0x11]) * 20)
     [("least_fee", "min_fee_cap"), ("usual_premium", "default_premium"), ("least_premium", "min_premium")],
 )
 def test_old_properties_warn_and_return_the_new_ones(network: Network, old: str, new: str) -> None:
-    with pytest.warns(DeprecationWarning, match=rf"Network\.{old} is now Network\.{new}, until 0\.3\.0"):
+    with pytest.warns(DeprecationWarning, match=rf"Network\.{old} is now Network\.{new}, until 0\.4\.0"):
         assert getattr(network, old) == getattr(network, new)
 
 

@@ -108,7 +108,7 @@ def test_invalid_genesis_options_are_rejected(genesis: GenesisOptions, words: st
 
 
 def test_less_datacap_than_a_client_may_have_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="the verified registry refuses"):
+    with pytest.raises(InvalidInput, match="the verified registry rejected the grant"):
         Network(network=28, genesis=GenesisOptions(verified={NEWCOMER.native: 255}), account_count=2, clock=Clock())
 
 

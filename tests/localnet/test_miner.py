@@ -227,7 +227,7 @@ def test_datacap_is_granted(before_nv29: Network) -> None:
 
 def test_from_network_version_29_on_none_is(network: Network) -> None:
     before = network.machine.root
-    with pytest.raises(InvalidInput, match="begin one of nv28 to grant any"):
+    with pytest.raises(InvalidInput, match="use a network at nv28 to grant DataCap"):
         network.grant_datacap(network.accounts[2].native, 256)
     assert network.machine.root == before
 
@@ -237,6 +237,6 @@ def test_refused_datacap_grant_leaves_state_unchanged() -> None:
     network = Network(network=28, clock=Clock())
     before = network.machine.root
     for client, size in ((network.accounts[2].native, 255), (Address.id(80), 1000)):
-        with pytest.raises(InvalidInput, match="the verified registry refuses with exit code 16"):
+        with pytest.raises(InvalidInput, match="the verified registry rejected the grant with exit code 16"):
             network.grant_datacap(client, size)
         assert network.machine.root == before

@@ -74,7 +74,7 @@ _WRONG: Final[list[tuple[str, Any, str]]] = [
     ("eth_getBalance", {"a": 1}, "eth_getBalance with {'a': 1}"),
     ("eth_getTransactionCount", "0x1" + "0" * 16, "number of 64 bits"),
     ("eth_getCode", "0x1", "expected 0x and pairs of hex digits"),
-    ("eth_getCode", "0x" + "00" * (MAX_CODE_BYTES + 1), f"at most {MAX_CODE_BYTES} are read"),
+    ("eth_getCode", "0x" + "00" * (MAX_CODE_BYTES + 1), f"expected at most {MAX_CODE_BYTES} bytes"),
     ("eth_getStorageAt", "0x" + "00" * 33, "eth_getStorageAt with"),
     ("eth_getStorageAt", {"error": {"code": -32000, "message": "missing trie node 12"}}, "use an archive node"),
 ]
