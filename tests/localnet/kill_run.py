@@ -40,7 +40,8 @@ MAX_SEEN = 40
 SOME, ALL_EACH = 20, 100
 BATCH = 100
 """Number of requests that a check sends together."""
-START = 60.0
+START = 600.0
+"""Maximum seconds until a node is ready, on a busy machine."""
 DEFECTS = ("write-behind",)
 PLANTED_KILLS = 10
 LATE = 8
@@ -89,8 +90,12 @@ def started(folder: Path, serving: Callable[..., None], *arguments: object) -> t
     process.start()
     deadline = time.monotonic() + START
     while not ready.exists():
-        if not process.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError("the node did not start on the folder that it left")
+        if not process.is_alive():
+            raise RuntimeError(f"the node did not start on the folder that it left: status {process.exitcode}")
+        if time.monotonic() > deadline:
+            process.kill()
+            process.join()
+            raise RuntimeError(f"the node was not ready after {START:g} s: repeat the run on a less busy machine")
         time.sleep(0.002)
     return process, int(ready.read_text().strip().rsplit(":", 1)[1])
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from store.blockstore import NOTHING
 from tests.planting import replace_attribute
 
 RULES: Final = {"folder": "ethereum", "memory": "filecoin"}
@@ -19,6 +20,8 @@ KEPT: Final = 1_000
 _FEWEST: Final = 20
 _CACHED: Final = 4_000
 """Bytes per transaction."""
+_TRANSACTION: Final = b"t"
+"""Prefix of a transaction in the index (localnet/ledger/index.py)."""
 
 
 def serve(folder: Path, where: str, share: float, defect: str | None) -> None:
@@ -62,28 +65,27 @@ def shrink_caches(share: float) -> None:
 def cache_without_limit(network: Any) -> None:
     """Plant the defect that a cache of transactions has no limit."""
     cache: dict[bytes, bytes] = {}
-    assemble = network.chain.assemble
+    commit = network.machine.base.commit
 
-    def caching(*arguments: Any) -> Any:
-        tipset = assemble(*arguments)
-        cache.update((transaction, os.urandom(_CACHED)) for transaction in tipset.transactions)
-        return tipset
+    def caching(blocks: Any, metadata: Any, index: Mapping[bytes, Any] = NOTHING, *more: Any) -> None:
+        commit(blocks, metadata, index, *more)
+        cache.update((key, os.urandom(_CACHED)) for key in index if key.startswith(_TRANSACTION))
 
-    network.chain.assemble = caching
+    network.machine.base.commit = caching
 
 
 def search(_: Any) -> None:
-    """Plant the defect that a state query reads all earlier heights."""
-    from localnet.chain.view import ChainReader
+    """Plant the defect that a query for a receipt reads all heights."""
+    from localnet.ledger.index import ChainIndex
 
-    machine_at = ChainReader.machine_at
+    receipt = ChainIndex.receipt
 
-    def searching(chain: Any, tipset: Any) -> Any:
-        for height in range(tipset.height):
-            chain.index.at(height)
-        return machine_at(chain, tipset)
+    def searching(index: Any, transaction_hash: bytes) -> Any:
+        for height in range(index.head):
+            index.at(height)
+        return receipt(index, transaction_hash)
 
-    replace_attribute(ChainReader, "machine_at", searching)
+    replace_attribute(ChainIndex, "receipt", searching)
 
 
 def keep_subscriptions(_: Any) -> None:

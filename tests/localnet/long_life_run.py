@@ -14,7 +14,7 @@ other load on the machine and for chance.
 - No request may fail, and no dropped subscription may report.
 
 Shorter runs with planted defects must find each of them: a cache without a limit, of four kilobytes per transaction, a
-balance query that reads all blocks, subscriptions that are not removed.
+query for a receipt that reads all blocks, subscriptions that are not removed.
 
 In a shorter run the node's own caches are proportionally smaller; memory for those of RocksDB, Python and the runtimes,
 which fill up in the first two hours of a full run, is allowed (`FILLING`). Ctrl-C ends the run after its round, and the
