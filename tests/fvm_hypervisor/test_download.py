@@ -94,7 +94,11 @@ def test_download_response_with_wrong_range_is_discarded(site: Site, part: Path)
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("absent", "answers 404 Not here"), ("loop", "infinite loop|answers 302"), ("local", "answers 302|not allowed")],
+    [
+        ("absent", "responded with 404 Not here"),
+        ("loop", "infinite loop|responded with 302"),
+        ("local", "responded with 302|not allowed"),
+    ],
 )
 def test_a_server_that_has_no_file_is_quoted(site: Site, part: Path, path: str, words: str) -> None:
     with pytest.raises(DownloadFailed, match=words):

@@ -109,7 +109,7 @@ def test_changes_are_those_that_the_transaction_made(network: Network, values: d
     cut = network.changes(values["receipt"].hash, most=2)
     assert (len(cut), cut.complete) == (2, False)
     assert cut[0] == values["changes"][0]
-    assert "The first 2, by the actors' IDs" in Page(cut._repr_html_()).words
+    assert "The first 2 by actor ID" in Page(cut._repr_html_()).words
 
 
 def test_a_state_is_cut_with_a_word_how_to_see_the_whole(network: Network) -> None:

@@ -142,7 +142,7 @@ def test_a_key_under_the_wrong_path_is_refused() -> None:
     store = MemoryStore()
     wrong = put_object(store, [b"\x01", [{"v": [[b"\xff" * 32, b"\x01"]]}]])  # slot 0 of the root, but the path is 31
     with pytest.raises(KamtError, match="wrong path"):
-        Kamt(store, wrong).set_all([(0, 1)])
+        Kamt(store, wrong).set_all([(0, 1), (1, 1)])
 
 
 def test_flush_writes_changed_nodes_only() -> None:

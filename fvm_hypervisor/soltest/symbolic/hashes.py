@@ -9,7 +9,7 @@ Axioms, which hold unless a collision of Keccak-256 is found:
 - equal data of one length have equal hashes;
 - hashes of different data differ, by more than 2^64 in both directions, so that array elements do not overlap;
 - their last 160 bits, which become addresses, differ, too;
-- a hash of symbolic data is above 2^128, and not within 2^64 of 2^256; nor is a slot `hash + offset` below 2^128;
+- a hash of symbolic data is above 2^128, and not within 2^64 of 2^256; and no slot `hash + offset` is below 2^128;
 - two slots of the form `hash + offset` are equal only if the hashed data and the offsets are equal, provided that equal
   data fix the offset to within 2^64. Solady computes the slot of a token in this way: twice the token's ID, plus the
   hash of the ID's upper 224 bits.
@@ -23,16 +23,29 @@ from itertools import count
 from typing import Any, Final
 
 import z3
-from z3 import z3util
 
 from fvm_hypervisor.soltest.symbolic.constants import HASH_NAME, Constants
 from fvm_hypervisor.soltest.symbolic.data import Data, bit_vector, concrete, word_at, words_data
-from fvm_hypervisor.soltest.symbolic.words import BITS, MASK, Condition, Word, condition, equal, is_same, reduced, term
+from fvm_hypervisor.soltest.symbolic.words import (
+    BITS,
+    MASK,
+    Condition,
+    Word,
+    condition,
+    equal,
+    free_constants,
+    is_same,
+    reduced,
+    term,
+)
 from store.keccak import keccak
 
 _DISTANCE: Final = 1 << 64
 _LOWEST: Final = 1 << 128
-"""Limit below which no slot of a hash lies. Numbers of sources, such as Solady's slot of a supply, are often lower."""
+"""Assumed lower bound of hashes of symbolic data and of slots `hash + offset`.
+
+Constant slots of source code, such as that of Solady's total supply, are often below it.
+"""
 MAX_HASHES: Final = 64
 """Maximum number of symbolic hashes of a path."""
 _DETERMINED_LIMIT: Final = 20_000_000
@@ -185,8 +198,7 @@ class Hashes:
         name = (entry.hash.get_id(), offset.get_id())
         if name not in self.determined:
             words = [word for word in entry.words if not isinstance(word, int)]
-            inputs = {one.get_id(): one for part in (offset, *words) for one in z3util.get_vars(part)}
-            others = [(one, z3.FreshConst(one.sort())) for one in inputs.values()]
+            others = [(one, z3.FreshConst(one.sort())) for one in free_constants(offset, *words)]
             changed = z3.substitute(offset, *others)
             solver = z3.Solver()
             solver.set("rlimit", _DETERMINED_LIMIT)

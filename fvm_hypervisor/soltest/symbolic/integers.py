@@ -5,8 +5,8 @@ translated exactly: a sum gets an unknown number of overflows, `sum - 2^width * 
 such as a product of two unknown words or an element of an array, becomes an unknown number in its range, the same one
 wherever the term occurs.
 
-So each solution of the constraints gives a solution of the translation, and constraints whose translation has none
-have none. The reverse does not hold: numbers that satisfy the translation must be tried in the constraints.
+So each solution of the constraints gives a solution of the translation: if the translation has no solution, neither do
+the constraints. The reverse does not hold: numbers that satisfy the translation must be tried in the constraints.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class Translation:
 
     conditions: list[Any] = field(default_factory=list)
     inputs: list[tuple[Any, Any]] = field(default_factory=list)
-    """Symbolic words of the constraints, and their integers."""
+    """Pairs of a symbolic word of the constraints and its integer."""
     _numbers: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    _sums: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     _booleans: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
     def add(self, constraints: Sequence[Any]) -> None:
@@ -75,7 +76,7 @@ class Translation:
         return found[1]
 
     def _check_size(self) -> None:
-        if len(self._numbers) + len(self._booleans) >= _MAX_TERMS:
+        if len(self._numbers) + len(self._sums) + len(self._booleans) >= _MAX_TERMS:
             raise TooLarge
 
     def _new_number(self, expression: Any) -> Any:
@@ -105,6 +106,13 @@ class Translation:
 
     def _sum(self, expression: Any) -> Any:
         """Return an integer that is congruent to a bit vector modulo `2^width`."""
+        found = self._sums.get(expression.get_id())
+        if found is None:
+            self._check_size()
+            found = self._sums[expression.get_id()] = (expression, self._new_sum(expression))
+        return found[1]
+
+    def _new_sum(self, expression: Any) -> Any:
         kind, children = expression.decl().kind(), expression.children()
         if kind in _SUMS:
             return _SUMS[kind](*map(self._sum, children))
@@ -184,4 +192,4 @@ _SUMS: Final[dict[int, Callable[..., Any]]] = {
 _DIVISIONS: Final = {
     z3.Z3_OP_BUDIV: 0, z3.Z3_OP_BUDIV_I: 0, z3.Z3_OP_BUREM: 1, z3.Z3_OP_BUREM_I: 1,
 }  # fmt: skip
-"""Place of the result in quotient and remainder, by the operation."""
+"""Index of the operation's result in (quotient, remainder)."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from ctypes import ArgumentError
 from random import Random
 from time import monotonic, process_time
 from typing import Any, Final
 
 import z3
-from z3 import z3util
 
 from fvm_hypervisor.soltest.symbolic.constants import HASH_NAME, Constants
 from fvm_hypervisor.soltest.symbolic.integers import TooLarge, Translation
-from fvm_hypervisor.soltest.symbolic.words import NotModelled
+from fvm_hypervisor.soltest.symbolic.words import NotModelled, free_constants
 
 _MEMORY_MB: Final = 4096
 _QUICK_SECONDS: Final = 0.2
@@ -96,7 +96,7 @@ class Solver:
         translation = Translation()
         try:
             translation.add(constraints)
-        except (TooLarge, RecursionError):  # a term with thousands of levels
+        except (TooLarge, RecursionError, ArgumentError):  # a deeply nested term; ctypes wraps a RecursionError
             return z3.unknown, None
         found, model = self._check(translation.conditions, seconds)
         if found != z3.sat:
@@ -129,4 +129,4 @@ def _value(rng: Random) -> int:
 
 def _inputs(expression: Any) -> list[Any]:
     """Return the symbolic words of an expression, without hashes."""
-    return [one for one in z3util.get_vars(expression) if z3.is_bv(one) and not str(one).startswith(HASH_NAME)]
+    return [one for one in free_constants(expression) if z3.is_bv(one) and not str(one).startswith(HASH_NAME)]

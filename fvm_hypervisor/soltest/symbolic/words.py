@@ -49,6 +49,23 @@ def condition(expression: Condition) -> Condition:
     return True if z3.is_true(simple) else False if z3.is_false(simple) else simple
 
 
+def free_constants(*expressions: Any) -> list[Any]:
+    """Return the symbolic constants that occur in expressions, each once.
+
+    `z3util.get_vars` takes exponential time if terms are shared.
+    """
+    found, seen, todo = [], set(), list(reversed(expressions))
+    while todo:
+        one = todo.pop()
+        if one.get_id() in seen:
+            continue
+        seen.add(one.get_id())
+        todo += reversed(one.children())
+        if z3.is_const(one) and one.decl().kind() == z3.Z3_OP_UNINTERPRETED:
+            found.append(one)
+    return found
+
+
 def word_of(holds: Condition) -> Word:
     """Return 1 if a condition holds, otherwise 0."""
     holds = condition(holds)

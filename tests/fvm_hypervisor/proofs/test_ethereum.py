@@ -98,7 +98,7 @@ def test_each_node_of_a_slot_is_checked(slot: int) -> None:
         (altered(CONTRACT, "storageProof", 0, "key", to="0x2"), "storageProof[0].proof: node 1: its hash is"),
         (altered(CONTRACT, "address", to=SENDER["address"]), "accountProof: node"),
         (altered(CONTRACT, "accountProof", to=[]), "accountProof: node 0 is missing"),
-        (altered(CONTRACT, "accountProof", to=["0x" + "00" * 1025]), "1025 bytes, at most 1024"),
+        (altered(CONTRACT, "accountProof", to=["0x" + "00" * 1025]), "expected at most 1024 bytes, found 1025"),
         (altered(CONTRACT, "accountProof", to=["0x"] * 66), "expected a list of at most 65 nodes"),
         (altered(CONTRACT, "storageProof", to=[{}] * (MAX_SLOTS + 1)), "expected a list of at most 1024 slots"),
         (altered(CONTRACT, "storageProof", to=[7]), "storageProof[0]: expected a JSON object"),

@@ -96,5 +96,5 @@ class TestEvents:
         assert self.ask(rpc, addresses=["t01"]) == []
         key = rpc("Filecoin.ChainHead")["Cids"]
         assert len(rpc("Filecoin.GetActorEventsRaw", {"tipsetKey": key})) == len(rpc("Filecoin.GetActorEventsRaw")) == 1
-        with pytest.raises(Failed, match="excludes"):
+        with pytest.raises(Failed, match="cannot be used together"):
             self.ask(rpc, tipsetKey=key)

@@ -111,7 +111,7 @@ def test_a_block_with_its_fees_and_its_transactions_in_pages(rpc: Client) -> Non
     assert [each["transactionHash"] for each in second["receipts"]] == hashes[3:]
     assert second["receipts"][0]["timestamp"] == block["timestamp"]
     assert rpc("ots_getBlockTransactions", 1, 9, 3)["receipts"] == []
-    with pytest.raises(Failed, match="at most 1000"):
+    with pytest.raises(Failed, match="1001 transactions exceeds the limit of 1000"):
         rpc("ots_getBlockTransactions", 1, 0, 1001)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fvm_hypervisor.soltest.symbolic import integers
 from fvm_hypervisor.soltest.symbolic.integers import TooLarge, Translation
+from fvm_hypervisor.soltest.symbolic.solver import Solver
 
 BITS: Final = 8
 TOP: Final = 1 << BITS
@@ -146,3 +147,27 @@ def test_too_many_terms_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     Translation().add([a == b])
     with pytest.raises(TooLarge):
         Translation().add([a + b + c == b - c, z3.ULT(a, b), z3.ULT(b, c)])
+
+
+def shared(rounds: int) -> Any:
+    """Return a term whose parts occur twice in each round: 2^rounds of them if it is walked as a tree."""
+    a, b, _ = INPUTS
+    found = a
+    for _ in range(rounds):
+        found = found + found + ~(found + b)
+    return found
+
+
+def test_shared_terms_are_translated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integers, "_MAX_TERMS", 500)
+    Translation().add([shared(60) == 1])
+    with pytest.raises(TooLarge):
+        Translation().add([shared(200) == 1])
+
+
+@pytest.mark.slow
+def test_deep_terms_are_left_to_the_bit_vectors() -> None:
+    equation = shared(400) == 12
+    model = Solver(60, 20).model([equation, INPUTS[1] == 3])
+    assert model is not None
+    assert z3.is_true(model.eval(equation, model_completion=True))

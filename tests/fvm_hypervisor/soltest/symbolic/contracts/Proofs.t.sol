@@ -311,7 +311,7 @@ contract ProofsTest {
         assert(success);
         assert(receiver.calls() <= 2);
         assert(receiver.last() != Receiver.increment.selector && receiver.last() != bytes4(keccak256("calls()")));
-        assert(receiver.length() <= 69);
+        assert(receiver.length() <= 1028);
     }
 
     function check_fallbackIsReachedFails() public {
