@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tests.planting import replace_attribute
 
-_PAUSE: Final = 0.5
+_PAUSE: Final = 1.0
 """Seconds between the two steps of a write."""
 
 
