@@ -1,6 +1,6 @@
-"""Generator of the table in docs/reliability.md, from the records of long runs (bench/records).
+"""Generator of the tables in docs/reliability.md, from the records of long runs (bench/records).
 
-python -m tests.docs.reliability_page     regenerate it (`make reliability-page`)
+python -m tests.docs.reliability_page     regenerate them (`make reliability-page`)
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from tests.docs.page_shell import between
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "reliability.md"
 BEGIN: Final = "<!-- the table: make reliability-page -->\n"
 END: Final = "<!-- end of the table -->\n"
+CURVES: Final = "<!-- the curves: make reliability-page -->\n"
+END_OF_CURVES: Final = "<!-- end of the curves -->\n"
 
 PROMISES: Final = {
     "crash": "A killed process, a cut log, a flipped bit or a failing write loses no acknowledged commit.",
@@ -56,11 +58,14 @@ PROMISES: Final = {
     "lab-rent": "Rent, archiving and resurrection keep their invariants.",
 }
 """The promise that each record supports."""
+POINTS: Final = (1024, 4096, 16384, 65536, 262144)
+"""Numbers of inputs at which the table of curves has the edges."""
 
 
 def replaced(page: str) -> str:
-    """Return the page with the generated table."""
-    return between(page, BEGIN, END, "\n" + "\n".join(lines()) + "\n\n")
+    """Return the page with the generated tables."""
+    page = between(page, BEGIN, END, "\n" + "\n".join(lines()) + "\n\n")
+    return between(page, CURVES, END_OF_CURVES, "\n" + "\n".join(curves()) + "\n\n")
 
 
 def lines() -> Iterator[str]:
@@ -74,6 +79,23 @@ def lines() -> Iterator[str]:
         yield (
             f"| {PROMISES[name]} | `{name}` | {record.count:,} | {len(record.findings)} "
             f"| {found} of {len(record.planted_defect)} | `{record.commit[:8]}` | {record.date} |"
+        )
+
+
+def curves() -> Iterator[str]:
+    """Return a row per fuzz target: edges at some powers of two, and if it is saturated."""
+    points = " | ".join(f"at {at:,}" for at in POINTS)
+    yield f"| target | edges {points} | inputs | edges | last new edge at | saturated |"
+    yield "|---" * (len(POINTS) + 5) + "|"
+    for name, target in sorted(RunRecord.read(RECORDS / "fuzz.json").details.items()):
+        if not isinstance(target, dict):  # a planted defect
+            continue
+        edges = {int(line.split()[0]): line.split()[1] for line in target["curve"]}
+        cells = [edges.get(at, "") for at in POINTS]
+        is_saturated = "yes" if target["saturated"] else "no"
+        yield (
+            f"| `{name}` | {' | '.join(cells)} | {target['inputs']:,} | {target['edges']:,} | {target['last_new']:,} "
+            f"| {is_saturated} |"
         )
 
 
