@@ -195,7 +195,8 @@ class CallManager:
         self._access = AccessTracker(self.prices, origin.actor, receiver)
         upgrades = machine.context.network.rules.upgrades_actors
         self.call_stack: list[tuple[ActorID, bool]] | None = [] if upgrades else None
-        """Active actors, outermost first, each with True if its `upgrade` runs. Recorded only if actors can upgrade."""
+        """Active actors, outermost first, each paired with True while its `upgrade` method runs; None if actors cannot
+        upgrade."""
 
     # --- calls ------------------------------------------------------------------------------------------------
 

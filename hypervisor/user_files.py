@@ -59,9 +59,9 @@ def path_inside(folder: Path, file: str, where: str) -> Path:
 
 
 def check_output(path: Path | None, what: str) -> None:
-    """Raise InvalidInput unless a file can be written at `path`; called before the work whose result it will hold.
+    """Raise InvalidInput unless a file can be written at `path`. None is an output that was not requested.
 
-    None is an output that was not requested.
+    Call this before long work, so that the error comes early.
     """
     if path is None:
         return

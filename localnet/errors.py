@@ -170,6 +170,11 @@ class NodeError(HypervisorError):
         self.answered = answered
 
     @property
+    def words(self) -> str:
+        """Former name of `node_message`, until version 0.4."""
+        return self.node_message
+
+    @property
     def is_unknown_method(self) -> bool:
         """True if the node does not have the method, and has not refused the request for another reason."""
         return self.answered and self.code == _METHOD_NOT_FOUND

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -63,7 +64,7 @@ class Network(AccountChain):
         Raises TypeError for an unknown setting, NodeError if a forked node does not respond, and the errors of
         `Hypervisor.open`. Raises InvalidInput for a value out of range, or one that contradicts the folder's settings.
         """
-        if not isinstance(path, str | Path):
+        if not isinstance(path, str | PathLike):
             raise InvalidInput(f"{path!r:.60} cannot be the folder of a network: expected a path or ':memory:'")
         if not isinstance(settings, NetworkSettings | None):
             raise InvalidInput(f"{settings!r:.60} cannot be the settings of a network: expected NetworkSettings")

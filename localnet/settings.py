@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,7 +47,7 @@ class NetworkSettings:
     bundle: Bundle | str | Path | None = None
     """Bundle of built-in actors, or its CAR file (default: this project's own). Stored."""
     network: int | str | Path | None = None
-    """Network version, or the file of a draft of one (default: the newest that the bundle supports). Stored."""
+    """Network version (29 or `nv29`), or the file of a draft of one (default: the newest of the bundle). Stored."""
     overlay: Overlay | str | Path | None = None
     """Changes to prices and rules of network versions, or their file (`hypervisor.overlay_file`). Stored."""
     rules: str | None = None
@@ -120,7 +121,7 @@ class NetworkSettings:
         return self.network
 
 
-_FILE: Final = (str, Path)
+_FILE: Final = (str, PathLike)
 _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "bundle": ((Bundle, *_FILE), "a Bundle or the path of its CAR file"),
     "network": ((int, *_FILE), "a network version or the path of a draft of one"),
@@ -136,14 +137,16 @@ _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "precompiles": ((Iterable,), "a list of precompiles or their names"),
     **dict.fromkeys(("bare", "deferred", "facade", "read_only", "actor_debugging"), ((bool,), "True or False")),
 }
-"""Accepted types of the settings that are not numbers, and their description; None is the default of some."""
+"""Accepted types of the settings that are not numbers, and their description."""
+_OPTIONAL: Final = ("bundle", "network", "overlay", "rules", "streams")
+"""Settings that may also be None."""
 
 
 def _check_types(settings: NetworkSettings) -> None:
     """Raise InvalidInput for a setting of the wrong type. Numbers are checked where they are used."""
     for name, (types, expected) in _TYPES.items():
         value = getattr(settings, name)
-        if not isinstance(value, types) and value is not None:
+        if not isinstance(value, types) and not (value is None and name in _OPTIONAL):
             raise InvalidInput(f"the setting {name} cannot be {value!r:.60}: expected {expected}")
     if not callable(settings.clock):
         raise InvalidInput(f"the setting clock cannot be {settings.clock!r:.60}: expected a function, as time.time")

@@ -51,7 +51,9 @@ def check_folder(folder: Path, read_only: bool) -> None:
         version = _version(folder, file)
         if read_only and not (folder / "CURRENT").exists():
             if acknowledged_commits(folder) or any(path.suffix in (".sst", ".log") for path in folder.iterdir()):
-                raise StoreCorrupt(f"the store in {folder} is corrupt: the file CURRENT is missing")
+                raise StoreCorrupt(
+                    f"the store in {folder} is corrupt: the file CURRENT is missing; restore the folder from a copy"
+                )
             raise StoreFormatError(f"the store in {folder} is empty")
         if version != VERSION and not read_only:
             # Update FORMAT first, so that an older program cannot open a partially upgraded folder.

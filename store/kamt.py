@@ -136,7 +136,7 @@ class Kamt:
             self._delete(self._root, 0, slot)
 
     def set_all(self, slots: Iterable[tuple[int, int]]) -> bool:
-        """Set several slots, each named once, like `set`; return True if the content changed.
+        """Set several distinct slots, as `set` does; return True if the content changed.
 
         Slots that share a new node are written with it, instead of one by one.
         """

@@ -2,8 +2,8 @@
 
 A chain stores most data of a block several times: messages in their block and in the index, CIDs as keys and as links.
 Entries added together share a page, so that compression removes the repetitions. The time of a lookup does not depend
-on the size of the map: a small directory names the page, and recently read pages are cached. Pages above a limit of
-memory are written to a temporary file, or stay in memory if that is impossible.
+on the size of the map: a small directory names the page, and recently read pages are cached. Once the
+compressed pages reach a size limit, new pages go to a temporary file, or stay in memory if it cannot be written.
 
 Readers need no lock, since an entry is added to a page before it is removed from the recent ones. Writers need one.
 """

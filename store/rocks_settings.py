@@ -93,7 +93,7 @@ def store_error(error: Exception, folder: Path) -> StoreError:
         return StoreIOError(f"cannot create the folder {folder} of a store: {error.strerror}; pass another one")
     is_io_error = "Input/output error" in text
     if text.startswith("Corruption") or (not is_io_error and ("CURRENT" in text or "No such file" in text)):
-        return StoreCorrupt(f"the store in {folder} is corrupt: {text}")
+        return StoreCorrupt(f"the store in {folder} is corrupt: {text}; restore the folder from a copy")
     if text.startswith("Invalid argument"):
         return StoreFormatError(f"{folder} contains a database of another program: {text}")
     if is_io_error or text.startswith("IO error"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import weakref
-from contextlib import suppress
 from tempfile import mkstemp
 from typing import Final
 
@@ -21,14 +20,13 @@ class SpilledPages:
         """Create the file. Raises OSError."""
         self._descriptor, name = mkstemp(prefix="hypervisor-pages-")
         weakref.finalize(self, os.close, self._descriptor)
-        with suppress(OSError):  # Windows deletes no open file
-            os.unlink(name)
+        os.unlink(name)
         self._owner, self._end = os.getpid(), 0
 
     def add(self, page: bytes) -> int | None:
-        """Append a page and return its place, or None if it cannot be written.
+        """Append a page and return its place.
 
-        A full disk is such a case, and so is a forked process: it shares the file with its parent, which appends to it.
+        Returns None on a full disk, and in a forked process, whose parent appends to the same file.
         """
         if os.getpid() != self._owner:
             return None

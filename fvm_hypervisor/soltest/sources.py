@@ -133,6 +133,8 @@ def _read(root: Path, name: str, importer: str) -> str:
 def _installing(name: str) -> str:
     """Return the command that installs the library of an import."""
     first, _, rest = name.partition("/")
+    if first == "lib":
+        return f"git submodule update --init --recursive, or clone it to {first}/{rest.partition('/')[0]}"
     if first == "forge-std":
         return "git clone --depth 1 https://github.com/foundry-rs/forge-std lib/forge-std"
     if first.startswith("@"):

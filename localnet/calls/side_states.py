@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 256 << 20
 """Maximum size in bytes of blocks of side states; above it, all side states are dropped."""
-MAX_BEGUN: Final = 1_000
+MAX_HELD: Final = 1_000
 """Maximum number of block states retained as starting points of side states; above it, the oldest is released."""
 
 _FIRST_EXPORTED: Final = 1 << 10
@@ -185,7 +185,7 @@ class SideStates:
         if tipset.state not in self._held:
             self._chain.states.hold(tipset)
             self._held[tipset.state] = tipset
-            if len(self._held) > MAX_BEGUN:
+            if len(self._held) > MAX_HELD:
                 self._release_oldest()
 
     def _release_oldest(self) -> None:

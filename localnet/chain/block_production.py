@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from bridge.blob_sidecars import BlobTransaction
 from bridge.transactions import BLOB, GAS_PER_BLOB
@@ -37,6 +38,9 @@ from localnet.rules.parts import SenderInfo
 from localnet.state.contract_state import nonce_of
 
 _LOG = logging.getLogger(__name__)
+
+MAX_MINED: Final = 10_000_000
+"""Maximum number of blocks, and of null rounds before each, that one call mines: 9.5 years of 30-second epochs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +205,8 @@ class BlockProduction(NetworkReader):
 
         Raises InvalidInput.
         """
-        whole_number(blocks, "a number of blocks", None)
-        if whole_number(null_rounds, "a number of null rounds", None) < 0 or blocks < 0:
-            raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")
+        whole_number(blocks, "a number of blocks", 0, MAX_MINED)
+        whole_number(null_rounds, "a number of null rounds", 0, MAX_MINED)
         for _ in range(blocks):
             self._produce(self.chosen(), null_rounds)
         return self.head

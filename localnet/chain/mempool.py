@@ -42,10 +42,10 @@ class PendingMessages(Protocol):
         """Return the pending message with this hash."""
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
-        """Return the nonce after the sender's pending messages without a gap."""
+        """Return the first nonce that is missing from the sender's pending messages."""
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
-        """Return the sender's pending messages without a gap, in order."""
+        """Return the sender's pending messages before the first missing nonce, in order."""
 
 
 class Mempool:
@@ -150,14 +150,14 @@ class Mempool:
                     self.drop(waiting[nonce])
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
-        """Return the nonce after the sender's pending messages without a gap."""
+        """Return the first nonce that is missing from the sender's pending messages."""
         waiting = self._by_sender.get(sender, {})
         while next_nonce in waiting:
             next_nonce += 1
         return next_nonce
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
-        """Return the sender's pending messages without a gap, in order. Safe to call from other threads."""
+        """Return the sender's pending messages before the first missing nonce, in order. For any thread."""
         waiting, ready = self._by_sender.get(sender, {}), list[Candidate]()
         while (candidate := waiting.get(next_nonce)) is not None:
             ready.append(candidate)
@@ -229,7 +229,7 @@ def _check_fee(name: str, fee: int, minimum: int, remedy: str = "") -> None:
 class MempoolView:
     """A view of the mempool for query threads, consistent with the state of the query.
 
-    A block is published before its messages leave the mempool, so that a view always contains each message.
+    A block is published before its messages leave the mempool, so that each message is visible in one of the two.
     """
 
     def __init__(self, mempool: Mempool, check: Callable[[], None]) -> None:
@@ -241,13 +241,13 @@ class MempoolView:
         return self._mempool.get(transaction_hash)
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
-        """Return the nonce after the sender's pending messages without a gap. Raises the errors of the check."""
+        """Return the first nonce that is missing from the sender's pending messages. Raises the errors of the check."""
         nonce = self._mempool.pending_nonce(sender, next_nonce)
         self._check()
         return nonce
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
-        """Return the sender's pending messages without a gap, in order. Raises the errors of the check."""
+        """Return the sender's pending messages up to the first missing nonce. Raises the errors of the check."""
         ready = self._mempool.ready_of(sender, next_nonce)
         self._check()
         return ready

@@ -1,4 +1,4 @@
-"""A block's candidates on several cores, by `hypervisor.parallel`; loaded where blocks are executed so."""
+"""A block's candidates on several cores, by `hypervisor.parallel`; imported only if parallel execution is enabled."""
 
 from __future__ import annotations
 

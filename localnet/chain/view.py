@@ -227,7 +227,7 @@ class ChainReader:
     def _set_context(
         self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount, settings: BlockSettings
     ) -> None:
-        """Set a machine to a tipset's context, with these settings of a block."""
+        """Set a machine to a tipset's context and to the settings of a block."""
         machine.advance(
             epoch=tipset.height,
             timestamp=tipset.timestamp,

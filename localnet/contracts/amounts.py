@@ -21,6 +21,8 @@ def parse_amount(text: str) -> TokenAmount:
 
     found = _AMOUNT.fullmatch(text.strip())
     decimals = None if found is None else _UNITS.get(found[3].lower())
+    if re.match(r"[0-9]{41}", text.strip()):
+        raise InvalidInput(f"{text!r:.60} is too large: an amount has at most 40 digits before the point")
     if found is None or decimals is None:
         raise InvalidInput(f"{text!r:.60} is not an amount: expected 1.5fil, 20nanofil or 1000attofil, for example")
     fraction = (found[2] or "").rstrip("0")

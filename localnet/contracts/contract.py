@@ -68,7 +68,9 @@ class Artifact:
             text = code["object"] if isinstance(code, Mapping) else code
             name = str(content.get("contractName", name))
             return cls(ContractInterface(content["abi"]), bytes.fromhex(text.removeprefix("0x")), name)
-        except (KeyError, TypeError, AttributeError) as error:
+        except KeyError as error:
+            raise InvalidInput(f"{source} is not an artifact with `abi` and `bytecode`: it has no {error}") from None
+        except (TypeError, AttributeError) as error:
             raise InvalidInput(f"{source} is not an artifact with `abi` and `bytecode`: {error}") from None
         except ValueError:
             raise InvalidInput(f"{source} {_no_code(content, text)}") from None

@@ -60,7 +60,7 @@ def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
 
 def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:
     result = machine.apply_implicit(Message(_REGISTRY, sender, method=call.method, params=call.params))
-    if result.exit_code == ExitCode.USR_FORBIDDEN:  # not a role: the callers have the required ones
+    if result.exit_code == ExitCode.USR_FORBIDDEN:  # DataCap is frozen; the callers' roles are sufficient
         raise InvalidInput(
             f"DataCap is frozen on this network of nv{machine.context.network.number}, where every new sector counts "
             "tenfold (FIP-0118): use a network at nv28 to grant DataCap"

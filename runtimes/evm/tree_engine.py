@@ -116,7 +116,7 @@ class TreeHost(Protocol):
     depth_left: int
     """Number of further nested calls allowed."""
     keeps_changes: bool
-    """False if nothing reads accounts and slots after the tree: the first frame of a call without effect."""
+    """False for the first frame of a call whose changes are discarded: only the refund and the logs are written."""
     meter: StateGasMeter | None
     """The meter of state gas, if the fork has it."""
     code_limits: tuple[int | None, int | None]

@@ -1,11 +1,11 @@
-"""Kills of `hypervisor test` and `hypervisor script` at any moment, and what their next run finds.
+"""Kill `hypervisor test` and `hypervisor script` at random moments, and check the next run.
 
 python -m tests.crash.commands --count 1000 --seed 1 [--record FILE]
 
 Half of the rounds run the tests of a small project, with or without the files of earlier runs; the others run a script
 that sends three transactions to a node. A round kills the command (SIGKILL) three times in a row at random moments.
 Every second script is killed as soon as its first, second or third transaction is in a block. A killed script that has
-a record continues with `--resume`, in the next kill too.
+a record continues with `--resume`, also in the following kills of the round.
 
 - Every file that a killed command left is complete: records and caches are JSON, and the list of failures is whole.
 - After the kills the same command succeeds.

@@ -26,8 +26,14 @@ from tests.localnet.conftest import ARTIFACTS, Clock
 
 
 def test_name_of_a_version_is_neither_a_number_nor_a_drafts_file() -> None:
-    with pytest.raises(InvalidInput, match="'nv29' is neither a number such as 29 nor a draft's file, whose name ends"):
-        Network(network="nv29")
+    with pytest.raises(InvalidInput, match="'mainnet' is neither a version such as nv29 nor a file of a draft"):
+        Network(network="mainnet")
+
+
+@pytest.mark.parametrize("version", [28, "28", "nv28"])
+def test_a_version_may_be_text(version: int | str) -> None:
+    with Network(network=version, bare=True) as network:
+        assert network.version == 28
 
 
 def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ transactions.
 other load on the machine and for chance.
 - No request may fail, and no dropped subscription may report.
 
-Shorter runs with planted defects must find each of them: a cache without a limit, of four kilobytes per transaction, a
-query for a receipt that reads all blocks, subscriptions that are not removed.
+Shorter runs with planted defects must find each of them: an unbounded cache that grows by four kilobytes per
+transaction, a query for a receipt that reads all blocks, subscriptions that are not removed.
 
 In a shorter run the node's own caches are proportionally smaller; memory for those of RocksDB, Python and the runtimes,
 which fill up in the first two hours of a full run, is allowed (`FILLING`). Ctrl-C ends the run after its round, and the
@@ -48,7 +48,7 @@ MAX_MEMORY: Final = 1.2
 """Maximum memory relative to that at the end of hour `BASE`."""
 BASE: Final = 2
 FILLING: Final = {"folder": 256 << 20, "memory": 16 << 20}
-"""Bytes allowed for caches that fill up later than that in a short run; RocksDB's write buffers hold at most what its
+"""Bytes allowed for caches that fill up after hour `BASE` in a short run; RocksDB's write buffers hold at most what its
 log does (store/rocks_settings.py, `max_total_wal_size`).
 """
 MAX_TIME: Final = 1.5

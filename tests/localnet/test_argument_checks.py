@@ -153,6 +153,8 @@ def test_our_own_actors_run_on_the_oldest_version_that_is_theirs() -> None:
 
 @pytest.mark.parametrize(("setting", "value", "expected"), [
     ("rules", 5, "expected 'filecoin', 'ethereum' or 'lab:NAME'"),
+    ("genesis", None, "expected GenesisOptions"),
+    ("mnemonic", None, "expected the words of a mnemonic"),
     ("hardfork", 3, "expected the name of a hardfork"),
     ("mnemonic", None.__class__, "expected the words of a mnemonic"),
     ("derivation_path", b"m/0", "expected a BIP-32 path"),
@@ -173,6 +175,12 @@ def test_our_own_actors_run_on_the_oldest_version_that_is_theirs() -> None:
 def test_settings_of_a_wrong_type_are_refused(setting: str, value: Any, expected: str) -> None:
     with pytest.raises(InvalidInput, match=expected):
         Network(**{setting: value})
+
+
+def test_null_rounds_are_bounded(network: Network) -> None:
+    """An epoch has 64 bits; each null round runs cron."""
+    with pytest.raises(InvalidInput, match="cannot be a number of null rounds: expected a whole number, 0 to 10000000"):
+        network.mine(null_rounds=10**30)
 
 
 @pytest.mark.parametrize(("delegate", "nonce", "chain_id", "expected"), [

@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.symbolic.words import BITS, NotModelled, equal
 
 _READING: Final = ("view", "pure")
 _FALLBACK_LENGTH: Final = 1024
-"""Length of calldata for a fallback function, behind the selector, in addition to those of `--symbolic-bytes`."""
+"""Number of bytes after an unknown selector, tried in addition to the lengths of `--symbolic-bytes`."""
 
 
 def create_calldata(kinds: str, has_flag: bool) -> Callable[[Path, Data], Data]:

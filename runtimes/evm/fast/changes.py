@@ -51,7 +51,7 @@ class Changes:
         self._write_slots(self._accounts.store_all_transient)
         self._host.emit(self._events())
 
-    def write_result(self) -> None:
+    def write_refund_and_logs(self) -> None:
         """Write only the refund and the logs, for a host that keeps no other changes."""
         self._accounts.add_refund((self._number() ^ _SIGN) - _SIGN)
         self._host.emit(self._events_only())
@@ -66,7 +66,7 @@ class Changes:
         """Return the logs as events, without writing accounts and slots.
 
         A contract that the frame created may have emitted some of them, so the accounts are created first, with the
-        actor IDs that they would have frame by frame.
+        actor IDs that frame-by-frame execution would assign.
         """
         self._create_accounts()
         for _ in range(self._number()):

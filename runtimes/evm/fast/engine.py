@@ -142,7 +142,7 @@ class FastEngine:
                 if host.keeps_changes:
                     made.write()
                 else:
-                    made.write_result()
+                    made.write_refund_and_logs()
             else:
                 self._report_lasting_touch(instance, host)
                 if host.listens:
@@ -212,7 +212,7 @@ class FastEngine:
             if host.keeps_changes:
                 made.write()
             else:
-                made.write_result()
+                made.write_refund_and_logs()
         else:
             self._report_lasting_touch(instance, host)
             if tree_flags & TreeFlag.ASKS:

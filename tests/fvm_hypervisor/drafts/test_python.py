@@ -123,7 +123,7 @@ def test_fork_upgrades_to_the_draft(tmp_path: Path) -> None:
 def test_file_that_cannot_be_a_draft_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"missing\.toml"):
         Network(network=tmp_path / "missing.toml")
-    with pytest.raises(InvalidInput, match=r"nor a draft's file, whose name ends in \.toml"):
+    with pytest.raises(InvalidInput, match="nor a file of a draft"):
         Network(network=tmp_path / "nv30.json")
     with pytest.raises(InvalidInput, match="the file has no key 'nunber'"):
         Network(network=written(tmp_path, "", head="nunber = 31"))
