@@ -1,4 +1,4 @@
-"""Names of installed sets of rules and of EVM engines, for commands that check their options without a machine."""
+"""Names of rules, EVM engines and network versions, for commands that check their options without a machine."""
 
 from typing import Final
 
@@ -13,6 +13,15 @@ OWN_EVM: Final = "fast"
 """Default engine among this project's own."""
 OFFICIAL_EVM: Final = "official"
 """Engine name for the EVM actor of an official bundle, which runs as a native actor."""
+
+_MAX_DIGITS: Final = 6
+"""Maximum number of digits of a network version."""
+
+
+def parse_version(text: str) -> int | None:
+    """Return the number of a network version, `nv29` or `29`; None for another text. The version may not exist."""
+    digits = text.removeprefix("nv")
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS else None
 
 
 def rule_names() -> tuple[str, ...]:

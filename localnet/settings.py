@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.installed import INSTALL_AGAIN, registered
-from hypervisor.names import AUTO
+from hypervisor.names import AUTO, parse_version
 from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile
 from hypervisor.proofs import ProofVerifier
@@ -111,6 +110,8 @@ class NetworkSettings:
             raise TypeError(f"Network has no setting {unknown[0]!r}; expected one of {', '.join(known)}")
         changed = replace(self, **options)
         _check_types(changed)
+        if isinstance(changed.network, str) and (number := parse_version(changed.network)) is not None:
+            return replace(changed, network=number)
         return _under_draft(changed) if isinstance(changed.network, str | Path) else changed
 
     @property
@@ -121,7 +122,7 @@ class NetworkSettings:
         return self.network
 
 
-_FILE: Final = (str, PathLike)
+_FILE: Final = (str, Path)
 _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "bundle": ((Bundle, *_FILE), "a Bundle or the path of its CAR file"),
     "network": ((int, *_FILE), "a network version or the path of a draft of one"),

@@ -184,9 +184,10 @@ _OF_ANVIL = ("ethereum", "optimism", "tempo")
 def parsed_network(name: str) -> int:
     """Return the number of a network version such as nv29. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
+    from hypervisor.names import parse_version
 
-    number = name.removeprefix("nv")
-    if not number.isascii() or not number.isdigit():
+    number = parse_version(name)
+    if number is None:
         hint = "; for anvil's --network, use --rules ethereum" if name in _OF_ANVIL else ""
-        raise InvalidInput(f"'{name}' is not a network version: expected nv29, for example{hint}")
-    return int(number)
+        raise InvalidInput(f"'{name:.40}' is not a network version: expected nv29, for example{hint}")
+    return number

@@ -509,12 +509,13 @@ def _report(gas: bool, coverage: bool, versions: int) -> str:
 
 
 def _number(word: str) -> int:
+    from hypervisor.names import parse_version
     from hypervisor.network_versions import network_version
 
-    digits = word.strip().removeprefix("nv")
-    if not digits.isdecimal():
-        raise typer.BadParameter(f"'{word}' is not a network version: expected for example nv29")
-    return network_version(int(digits)).number
+    number = parse_version(word.strip())
+    if number is None:
+        raise typer.BadParameter(f"'{word:.40}' is not a network version: expected for example nv29")
+    return network_version(number).number
 
 
 def _seed(text: str | None) -> int | None:

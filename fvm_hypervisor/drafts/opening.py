@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from fvm_hypervisor.drafts.migrating import allow_draft
 from fvm_hypervisor.drafts.reading import DraftVersion, named_draft
@@ -14,19 +14,13 @@ from hypervisor.errors import InvalidInput
 from localnet.ledger.upgrades import UpgradePlan
 from localnet.settings import NetworkSettings
 
-_MAX_DIGITS: Final = 6
-"""Maximum number of digits of a network version."""
-
 
 def under_draft(settings: NetworkSettings) -> NetworkSettings:
-    """Return the settings of a network whose setting `network` is a draft's file or the text of a version, as `nv29`.
+    """Return the settings of a network whose setting `network` is a draft's file.
 
     Raises InvalidInput, also for an overlay used with the draft. Raises ConsentNeeded for a migration without consent.
     """
     text = str(settings.network)
-    number = text.removeprefix("nv")
-    if number.isascii() and number.isdecimal() and len(number) <= _MAX_DIGITS:
-        return replace(settings, network=int(number))
     draft = named_draft(text, settings.overlay)
     if draft is None:
         raise InvalidInput(

@@ -17,6 +17,7 @@ from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.manifest import ACTOR_NAMES, Manifest
+from hypervisor.names import parse_version
 from hypervisor.network_versions import NetworkVersion, layout_change_between, network_version, network_version_row
 from hypervisor.overlay import Overlay
 from hypervisor.overlay_file import check_names, parse_price, price_overlay, read_overlay
@@ -195,10 +196,10 @@ def _side(
 
 
 def _number(text: str) -> int:
-    digits = text.removeprefix("nv")
-    if not digits.isascii() or not digits.isdigit():
+    number = parse_version(text)
+    if number is None:
         raise InvalidInput(f"{text!r:.40} is not a network version: expected nv29, for example")
-    return network_version(int(digits)).number
+    return network_version(number).number
 
 
 def _price(text: str) -> tuple[str, int]:

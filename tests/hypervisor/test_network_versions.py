@@ -9,6 +9,7 @@ import pytest
 from hypervisor.bundle import Bundle
 from hypervisor.bundle_library import find_release
 from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.names import parse_version
 from hypervisor.network_versions import (
     NETWORK_VERSIONS,
     NV18,
@@ -28,6 +29,13 @@ from tests.localnet.conftest import ARTIFACTS, Clock
 def test_name_of_a_version_is_neither_a_number_nor_a_drafts_file() -> None:
     with pytest.raises(InvalidInput, match="'mainnet' is neither a version such as nv29 nor a file of a draft"):
         Network(network="mainnet")
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    ("nv29", 29), ("29", 29), ("nv", None), ("nvnv29", None), ("-1", None), ("٢٩", None), ("9" * 5_000, None),
+])  # fmt: skip
+def test_version_is_parsed(text: str, number: int | None) -> None:
+    assert parse_version(text) == number
 
 
 @pytest.mark.parametrize("version", [28, "28", "nv28"])
