@@ -283,19 +283,17 @@ supply-chain: environment ## check the licences and known vulnerabilities of all
 	@scripts/tools audit $(RUN)/python
 	@$(RUN)/python -m tests.packaging.supply_chain
 
+# The extras stay in the lock files: pip before 24 rejects `coverage[toml]>=7` if the file pins only `coverage`, as soon
+# as a newer coverage is published.
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras
+
 lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \
-		--output-file requirements.lock pyproject.toml $(ARGS)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group audit \
-		--output-file requirements-audit.lock $(ARGS)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group docs \
-		--output-file requirements-docs.lock $(ARGS)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group release \
-		--output-file requirements-release.lock $(ARGS)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group integrations \
-		--output-file requirements-integrations.lock pyproject.toml $(ARGS)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group lowest \
-		--resolution lowest-direct --output-file requirements-lowest.lock pyproject.toml $(ARGS)
+	@$(COMPILE) --group dev --output-file requirements.lock pyproject.toml $(ARGS)
+	@$(COMPILE) --group audit --output-file requirements-audit.lock $(ARGS)
+	@$(COMPILE) --group docs --output-file requirements-docs.lock $(ARGS)
+	@$(COMPILE) --group release --output-file requirements-release.lock $(ARGS)
+	@$(COMPILE) --group integrations --output-file requirements-integrations.lock pyproject.toml $(ARGS)
+	@$(COMPILE) --group lowest --resolution lowest-direct --output-file requirements-lowest.lock pyproject.toml $(ARGS)
 
 environment:
 	@scripts/bootstrap $(VENV) $(PYTHON)

@@ -89,7 +89,7 @@ def several_versions(locks: Iterable[Path]) -> set[str]:
     """Return the packages that a lock pins to more than one version, each for some of the supported Pythons."""
     found: set[str] = set()
     for lock in locks:
-        pinned = Counter(re.findall(r"^([\w.-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE))
+        pinned = Counter(re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==", lock.read_text(encoding="utf-8"), re.MULTILINE))
         found |= {name for name, versions in pinned.items() if versions > 1}
     return found
 
