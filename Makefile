@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -214,19 +214,6 @@ actors-page: environment ## regenerate the table of docs/actors.md from the acto
 reliability-page: environment ## regenerate the table of docs/reliability.md from the records
 	@$(RUN)/python -m tests.docs.reliability_page
 
-rpc-page: environment ## regenerate the methods of docs/json-rpc.md, with examples
-	@$(RUN)/python -m tests.docs.json_rpc_page
-
-cheatcodes-page: environment ## regenerate the table of docs/cheatcodes.md
-	@$(RUN)/python -m tests.docs.cheatcodes_page
-
-api-page: environment ## regenerate docs/api.md from the docstrings of the public names
-	@$(RUN)/python -m tests.docs.api_page
-
-cli-page: environment ## regenerate the commands of docs/cli.md, and the options of anvil in docs/coming-from-foundry.md
-	@$(RUN)/python -m tests.docs.cli_page
-	@$(RUN)/python -m tests.docs.foundry_flags_page
-
 syscalls-page: environment ## regenerate the tables of docs/syscalls.md and fvm_hypervisor/builtin_actors/include/fvm.h
 	@$(RUN)/python -m tests.docs.syscalls_page
 
@@ -276,6 +263,7 @@ proofs-extension: environment ## build the extension that verifies storage proof
 
 docs: environment ## build the documentation site into build/docs; dead links and warnings are errors
 	@scripts/tools docs $(RUN)/python
+	@$(RUN)/python -m tests.docs.generated_parts
 	@build/tools/docs/bin/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -c docs -d build/docs-cache . build/docs $(ARGS)
 	@echo "build/docs/index.html"
 

@@ -1,4 +1,4 @@
-"""Generator of docs/api.md from the docstrings of the public names: `python -m tests.docs.api_page` (`make api-page`).
+"""Public names of docs/api.md, from their docstrings.
 
 Everything is read from the sources, so that the page does not depend on compiled modules.
 """
@@ -18,29 +18,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NewType
 
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 _PACKAGES: Final = ("hypervisor", "localnet")
 _OURS: Final = ("hypervisor", "localnet", "bridge", "store")
 _EXAMPLE: Final = re.compile(r"(?:^>>> .*\n(?:^.+\n)*)+", re.MULTILINE)
 _QUOTE: Final = "'"
 _TAG: Final = re.compile(r"<(?=[a-z])")
-_HEAD: Final = """# The Python API
-
-This page lists the public names of the packages `hypervisor` and `localnet`. In a Python session,
-`help(hypervisor.Message)` shows the same text. A compiled installation (see `hypervisor --version`) contains no
-docstrings. The examples run as tests, in the folder of a clone.
-
-Unless a name says otherwise:
-
-- amounts are in attoFIL, gas is in gas units, and epochs are heights of the chain;
-- CIDs, addresses and balances print as text.
-
-In a notebook, receipts, results, call trees (`receipt.trace`), states (`network.inspect`) and differences
-(`network.changes`) are shown as tables and foldable trees. [A notebook](../examples/notebooks/inside-a-message.ipynb)
-shows all of them.
-
-`make api-page` generates this page from the docstrings.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +144,9 @@ def _doc(node: ast.ClassDef | ast.FunctionDef) -> str:
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
-def page() -> str:
-    """Return the generated page."""
-    return "\n".join([_HEAD, *(line for name in _PACKAGES for line in _package(import_module(name)))])
+def names_text() -> str:
+    """Return the public names of both packages with their docstrings."""
+    return "\n".join(line for name in _PACKAGES for line in _package(import_module(name)))
 
 
 def _package(package: ModuleType) -> Iterator[str]:
@@ -186,7 +168,3 @@ def _text(docstring: str) -> str:
     texts = (_TAG.sub("&lt;", part) for part in parts)
     examples = [f"```pycon\n{found[0].rstrip()}\n```\n" for found in _EXAMPLE.finditer(f"{docstring}\n")]
     return "".join(map("".join, zip(texts, [*examples, ""], strict=True))).rstrip()
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

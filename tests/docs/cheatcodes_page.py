@@ -1,28 +1,19 @@
-"""Generator of the table in docs/cheatcodes.md, from the code's table and the list of missing cheatcodes.
-
-python -m tests.docs.cheatcodes_page     regenerate it (`make cheatcodes-page`)
-"""
+"""Table of docs/cheatcodes.md, from the code's table and the list of missing cheatcodes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
 
 from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING
 from fvm_hypervisor.soltest.cheatcodes.table import Cheatcode, table
-from tests.docs.page_shell import between
 
-PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "cheatcodes.md"
-BEGIN: Final = "<!-- cheatcodes: make cheatcodes-page -->\n"
-END: Final = "<!-- end of cheatcodes -->\n"
 SUPPORTED, PARTIAL, MISSES = "supported", "partial", "missing"
 
 
-def replaced(page: str) -> str:
-    """Return the page with the generated table."""
-    return between(page, BEGIN, END, "\n" + "\n".join(lines()) + "\n\n")
+def cheatcodes() -> str:
+    """Return the counts and the tables of cheatcodes."""
+    return "\n".join(lines())
 
 
 def lines() -> Iterator[str]:
@@ -59,7 +50,3 @@ def names(forge: list[Cheatcode]) -> dict[str, tuple[str, str]]:
         words += [f"`{signature}`" for signature in lack[name]]
         found[name] = (PARTIAL if words else SUPPORTED), "; ".join(words)
     return found
-
-
-if __name__ == "__main__":
-    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,15 +1,13 @@
-"""Generator of docs/foundry-flags.md: support for each of forge's options and each key of foundry.toml.
+"""Tables of docs/foundry-flags.md: support for each of forge's options and each key of foundry.toml.
 
 An option is supported if `hypervisor test --help` lists it, and a key if an invalid value is refused.
-
-python -m tests.docs.foundry_flags_page     regenerate the tables (`make cli-page`)
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +18,6 @@ from hypervisor.errors import InvalidInput
 from tests.docs.cli_page import help_of
 from tests.docs.forge_names import recorded
 
-PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "foundry-flags.md"
-_END: Final = "<!-- end of table -->\n"
 ELSEWHERE: Final = {
     "--asc": "no: the order is that of the contracts",
     "--check": "`--snapshot check`, with `--snap FILE`",
@@ -59,23 +55,20 @@ def reads(key: str) -> bool:
     return False
 
 
-def replaced(page: str) -> str:
-    """Return the page with the generated tables."""
+def forge_test_options() -> str:
+    """Return the table of the options of `forge test`."""
+    return _table((option, _supported(option)) for option in recorded()["test"])
+
+
+def report_options() -> str:
+    """Return the table of the options of `forge coverage` and `forge snapshot`."""
     names = recorded()
-    others = [*names["coverage"], *names["snapshot"]]
-    rows = {
-        "options of forge test": ((option, _supported(option)) for option in names["test"]),
-        "options of forge coverage and snapshot": ((option, ELSEWHERE.get(option, "yes")) for option in others),
-        "keys of foundry.toml": (
-            (key, _IN_PART.get(key, "yes") if reads(key) else NOT_READ[key]) for key in names["keys"]
-        ),
-    }
-    for title, found in rows.items():
-        begin = f"<!-- {title}: make cli-page -->\n"
-        before, rest = page.split(begin)
-        behind = rest.partition(_END)[2]
-        page = f"{before}{begin}{''.join(_table(found))}{_END}{behind}"
-    return page
+    return _table((option, ELSEWHERE.get(option, "yes")) for option in [*names["coverage"], *names["snapshot"]])
+
+
+def keys() -> str:
+    """Return the table of the keys of foundry.toml."""
+    return _table((key, _IN_PART.get(key, "yes") if reads(key) else NOT_READ[key]) for key in recorded()["keys"])
 
 
 _OTHER_MEANING: Final = {
@@ -93,10 +86,5 @@ def _supported(option: str) -> str:
     return "yes" if option in own_options() else f"no: {reasons[option]}"
 
 
-def _table(rows: Iterator[tuple[str, str]]) -> Iterator[str]:
-    yield "| name | here |\n|---|---|\n"
-    yield from (f"| `{name}` | {words} |\n" for name, words in rows)
-
-
-if __name__ == "__main__":
-    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    return "| name | here |\n|---|---|\n" + "".join(f"| `{name}` | {words} |\n" for name, words in rows)

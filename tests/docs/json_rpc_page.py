@@ -1,13 +1,9 @@
-"""Generator of the methods in docs/json-rpc.md, from the code, other nodes' method lists, and executed examples.
-
-python -m tests.docs.json_rpc_page     regenerate them (`make rpc-page`)
-"""
+"""Methods of docs/json-rpc.md, from the code, other nodes' method lists, and executed examples."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,12 +13,8 @@ from localnet.rpc.method_table import modules
 from localnet.rpc.methods import Method, OptionalReader
 from localnet.rpc.refused import F3_METHODS, F3_REASON, REASONS, UNDER_ETHEREUMS_RULES
 from tests.docs.json_rpc_examples import EXAMPLES, examples
-from tests.docs.page_shell import between
 
-PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "json-rpc.md"
 PEERS: Final = Path(__file__).resolve().parent / "json_rpc_peers"
-BEGIN: Final = "<!-- methods: make rpc-page -->\n"
-END: Final = "<!-- end of methods -->\n"
 
 AREAS: Final = {
     "The node": "info",
@@ -140,7 +132,7 @@ def rows() -> dict[str, list[Method]]:
 
 
 def methods_text() -> str:
-    """Return everything between the markers of the page."""
+    """Return the counts, the methods of each area with examples, and the methods that are refused or missing."""
     known = peers()
     parts = [_summary(known)]
     with examples() as asked:
@@ -149,11 +141,6 @@ def methods_text() -> str:
         parts.append(_area(area, sorted(methods, key=lambda row: row.name.lower()), known, answers))
     parts += [_refused(known), _missing(known)]
     return "\n".join(parts)
-
-
-def replaced(page: str) -> str:
-    """Return the page with the generated methods."""
-    return between(page, BEGIN, END, "\n" + methods_text() + "\n")
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -257,10 +244,3 @@ def brief(value: Any) -> str:
             return '"0x…"' if value.startswith("0x") else f'"{value[:4]}…"'
         case _:
             return json.dumps(value)
-
-
-if __name__ == "__main__":
-    try:
-        PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    except AssertionError as error:
-        sys.exit(f"error: {error}")

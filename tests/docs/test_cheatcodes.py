@@ -1,4 +1,4 @@
-"""docs/cheatcodes.md lists the supported cheatcodes, and the missing ones of forge."""
+"""Each cheatcode of forge is implemented, or listed as missing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING, name_of
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
-from tests.docs.cheatcodes_page import PAGE
 from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
+from tests.packaging.project import PROJECT
 
 SELECTORS = Path(__file__).parent.parent / "fvm_hypervisor" / "soltest" / "cheatcodes" / "forge_selectors.txt"
 FORGE = frozenset(map(bytes.fromhex, SELECTORS.read_text(encoding="utf-8").split()))
@@ -54,6 +54,6 @@ def test_a_missing_one_is_known_by_its_name() -> None:
 
 
 def test_filecoin_vm_interface_lists_exactly_filecoin_cheatcodes() -> None:
-    source = PAGE.parent.parent / "fvm_hypervisor" / "soltest" / "solidity" / "FilecoinVm.sol"
+    source = PROJECT / "fvm_hypervisor" / "soltest" / "solidity" / "FilecoinVm.sol"
     own = {entry.signature for entry in table().values() if entry.filecoin}
     assert signatures(re.sub(r"\b(calldata|memory)\b", "", source.read_text(encoding="utf-8"))) == own

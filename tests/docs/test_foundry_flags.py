@@ -1,4 +1,4 @@
-"""docs/foundry-flags.md lists all options and keys of forge, each with its support."""
+"""The tables of docs/foundry-flags.md list all options and keys of forge, each with its support."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 from fvm_hypervisor.cli.forge_options import ALIASES, UNSUPPORTED
 from fvm_hypervisor.soltest.foundry_keys import NOT_READ
 from tests.docs.forge_names import recorded
-from tests.docs.foundry_flags_page import ELSEWHERE, PAGE, own_options, reads
+from tests.docs.foundry_flags_page import ELSEWHERE, forge_test_options, keys, own_options, reads, report_options
 
-TEXT = PAGE.read_text(encoding="utf-8")
 NAMES = recorded()
 
 
 def test_each_option_and_key_of_forge_has_its_row() -> None:
-    rows = re.findall(r"^\| `([^`]+)` \| (?:yes|no: |[^|]{10})", TEXT, re.MULTILINE)
+    text = forge_test_options() + report_options() + keys()
+    rows = re.findall(r"^\| `([^`]+)` \| (?:yes|no: |[^|]{10})", text, re.MULTILINE)
     assert rows == [*NAMES["test"], *NAMES["coverage"], *NAMES["snapshot"], *NAMES["keys"]]
 
 

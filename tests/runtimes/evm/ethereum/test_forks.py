@@ -47,9 +47,7 @@ def test_the_help_of_the_node_names_the_forks() -> None:
     """The command's module repeats the names: importing the table would add half a second to each start."""
     names = ", ".join(fork.name.lower() + (" (draft)" if fork.draft_date else "") for fork in FORKS.values())
     expected = f"With --rules ethereum: {names} (default: {LATEST_FORK.name.lower()})."
-    assert expected == _HARDFORK, (
-        f"let the help of --hardfork be '{expected}' in fvm_hypervisor/cli/node.py, then run `make cli-page`"
-    )
+    assert expected == _HARDFORK, f"let the help of --hardfork be '{expected}' in fvm_hypervisor/cli/node.py"
 
 
 def test_a_fork_that_is_added_as_a_row_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,42 @@
+"""Generator of the parts of pages that `make docs` includes: `python -m tests.docs.generated_parts`.
+
+Each part is a file in build/docs-parts. A file is written only if its text changed, so Sphinx reads only changed pages.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.docs import api_page, cheatcodes_page, cli_page, foundry_flags_page, json_rpc_page
+
+FOLDER: Final = Path(__file__).resolve().parents[2] / "build" / "docs-parts"
+PARTS: Final[Mapping[str, Callable[[], str]]] = {
+    "commands": cli_page.commands,
+    "anvil-options": cli_page.refused_anvil_options,
+    "public-names": api_page.names_text,
+    "cheatcodes": cheatcodes_page.cheatcodes,
+    "forge-test-options": foundry_flags_page.forge_test_options,
+    "forge-report-options": foundry_flags_page.report_options,
+    "foundry-keys": foundry_flags_page.keys,
+    "rpc-methods": json_rpc_page.methods_text,
+}
+"""Generators by the name of the part."""
+
+
+def write(folder: Path) -> None:
+    """Write all parts into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, generate in PARTS.items():
+        path, text = folder / f"{name}.md", generate()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        write(FOLDER)
+    except AssertionError as error:
+        sys.exit(f"error: {error}")
