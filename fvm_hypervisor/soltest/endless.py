@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import process_time
 from typing import Final
 
 from fvm_hypervisor.soltest.frames import CallFrame, CounterFrameTracer
@@ -28,7 +27,7 @@ class LoopTracer(CounterFrameTracer):
 
     def __init__(self, rules: str, within: int | None = None, seconds: float = MAX_TRACED_SECONDS) -> None:
         super().__init__(rules)
-        self._watching = TimeLimit(min(seconds, MAX_TRACED_SECONDS), clock=process_time)
+        self._watching = TimeLimit(min(seconds, MAX_TRACED_SECONDS))
         self.cut: tuple[CallFrame, ...] = ()
         self._within = within
         self._inside = within is None

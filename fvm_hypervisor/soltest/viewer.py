@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from time import process_time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bridge.abi import ContractInterface
@@ -97,8 +96,8 @@ class TestViewer:
         ):
             return self.calls_tracer()
         if self._records and self._verbosity >= 5:
-            return StepFrameTracer(self._rules, TimeLimit(MAX_DECODED_SECONDS, clock=process_time))
-        return CounterFrameTracer(self._rules, TimeLimit(explanation_seconds(result.duration), clock=process_time))
+            return StepFrameTracer(self._rules, TimeLimit(MAX_DECODED_SECONDS))
+        return CounterFrameTracer(self._rules, TimeLimit(explanation_seconds(result.duration)))
 
     def function_tracer(self) -> FunctionFrameTracer:
         """Return a new tracer of calls, program counters and internal calls, which raises OutOfTime after its limit."""
@@ -106,7 +105,7 @@ class TestViewer:
 
         return FunctionFrameTracer(
             self._rules, self._known, self._sources, reverses=self._by_ir,
-            limit=TimeLimit(MAX_DECODED_SECONDS, clock=process_time),
+            limit=TimeLimit(MAX_DECODED_SECONDS),
         )  # fmt: skip
 
     def calls_tracer(self) -> FrameTracer:
@@ -125,7 +124,7 @@ class TestViewer:
             return self.function_tracer()
         if not is_recorded and not shows_trace(self._verbosity, failed=True, of_setup=True):
             return FrameTracer(self._rules)
-        return CounterFrameTracer(self._rules, TimeLimit(explanation_seconds(0), clock=process_time))
+        return CounterFrameTracer(self._rules, TimeLimit(explanation_seconds(0)))
 
     def collector(self, machine: Hypervisor, report: str, project: Project) -> CoverageCollector | GasCollector:
         """Return a collector of data for a report, `gas` or `coverage`."""

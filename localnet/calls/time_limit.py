@@ -1,7 +1,7 @@
 """Time limit of a re-execution, and its cancellation when a request waits for the network.
 
-A tracer checks both at each event. Engines charge gas in batches, so loops produce events too. The Solidity test
-runner measures processor time, because its workers run concurrently.
+A tracer checks both at each event. Engines charge gas in batches, so loops produce events too. The limit is in
+processor time of the process, so that other programs do not shorten it.
 """
 
 from __future__ import annotations
@@ -37,36 +37,29 @@ def _never() -> bool:
     return False
 
 
-def _wall() -> float:
-    return time.monotonic()
-
-
 class TimeLimit:
     """A time limit for work that may be restarted: the time of all attempts counts."""
 
-    def __init__(
-        self, seconds: float, should_yield: Callable[[], bool] = _never, clock: Callable[[], float] = _wall
-    ) -> None:
-        """Create a limit. If `should_yield` returns True, the work stops, to restart later; `clock` returns seconds."""
+    def __init__(self, seconds: float, should_yield: Callable[[], bool] = _never) -> None:
+        """Create a limit. If `should_yield` returns True, the work stops, to restart later."""
         self.seconds = seconds
-        self._clock = clock
         self._rest = seconds
-        self._end = self._clock() + seconds
+        self._end = time.process_time() + seconds
         self._should_yield = should_yield
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Count the time inside the block."""
-        self._end = self._clock() + self._rest
+        self._end = time.process_time() + self._rest
         try:
             yield
         finally:
-            self._rest = self._end - self._clock()
+            self._rest = self._end - time.process_time()
 
     @property
     def is_over(self) -> bool:
         """Return True if the time limit is exceeded."""
-        return self._clock() > self._end
+        return time.process_time() > self._end
 
     def check(self) -> None:
         """Raise OutOfTime if the time limit is exceeded, Preempted if the work must yield."""
