@@ -76,6 +76,10 @@ class Hour:
     ninety_nine: float = 0.0
     longest: float = 0.0
 
+    def __str__(self) -> str:
+        """Return the progress of the day."""
+        return f"{self.sent:,} transactions, {self.resident / 1e6:,.1f} MB of memory"
+
 
 @dataclass
 class Day:
@@ -197,6 +201,7 @@ async def _live(day: Day, port: int, process: int, seed: int) -> None:
                 asked = {kind: len(each) for kind, each in traffic.costs.items()}
                 waits = quantiles(traffic.waits, n=100)[-1], max(traffic.waits)
                 day.hours.append(Hour(traffic.sent, resident(process), costs, asked, *waits))
+                print(f"{day.where}: {day.hours[-1]}", file=sys.stderr)
                 await traffic.next_hour()
     except (ConnectionError, RuntimeError) as error:
         traffic.failures.append(str(error))

@@ -81,6 +81,7 @@ def test_short_day_completes_without_failures(where: str) -> None:
     assert (len(day.hours), day.sent, day.subscriptions, day.snapshots) == (24, 480, 48, 4)
     assert all(hour.resident > 10 * MB for hour in day.hours)
     assert {"eth_sendRawTransaction", "an old receipt", "eth_unsubscribe", "eth_getLogs"} <= day.hours[-1].costs.keys()
+    assert {"an old block", "an old block of a batch"} <= {kind for hour in day.hours for kind in hour.costs}
 
 
 @pytest.mark.slow
