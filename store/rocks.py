@@ -54,6 +54,10 @@ MARKS: Final = "marks"
 
 BLOCK_CACHE: Final = 64 << 20
 """Default size in bytes of the cache for decompressed data, indices and filters."""
+WRITE_BUFFERS: Final = {BLOCKS: 64 << 20, METADATA: 4 << 20, CHAIN: 32 << 20, MARKS: 16 << 20}
+"""Size in bytes of the write buffer of each column family. All of them fill up on a node that runs for long: the index
+and the marks of the collections grow as fast as the blocks do.
+"""
 
 _PIECE: Final = 1000
 _COMMITS: Final = b"commits"  # in RocksDB's default column family: the number of the last commit
@@ -104,7 +108,7 @@ class RocksStore:
         options = database_options(statistics=statistics, recover=recover, read_only=read_only)
         shared = Cache(cache)
         names = (BLOCKS, METADATA, CHAIN) if read_only else (BLOCKS, METADATA, CHAIN, MARKS)
-        families = {name: family_options(shared) for name in names}
+        families = {name: family_options(shared, WRITE_BUFFERS[name]) for name in names}
         access = AccessType.read_only(False) if read_only else AccessType.read_write()
         try:
             folders.check_folder(folder, read_only)

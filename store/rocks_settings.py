@@ -49,8 +49,8 @@ def database_options(*, statistics: bool = False, recover: bool = False, read_on
     return options
 
 
-def family_options(cache: Cache) -> Options:
-    """Return the options of a column family; families share the cache."""
+def family_options(cache: Cache, write_buffer: int) -> Options:
+    """Return the options of a column family with a write buffer of this size; families share the cache."""
     table = BlockBasedOptions()
     table.set_block_cache(cache)
     table.set_cache_index_and_filter_blocks(True)
@@ -59,6 +59,7 @@ def family_options(cache: Cache) -> Options:
     table.set_block_size(16 << 10)
     options = Options(raw_mode=True)
     options.set_block_based_table_factory(table)
+    options.set_write_buffer_size(write_buffer)
     options.set_compression_type(DBCompressionType.lz4())
     options.set_bottommost_compression_type(DBCompressionType.zstd())
     options.set_level_compaction_dynamic_level_bytes(True)

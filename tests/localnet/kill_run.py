@@ -1,36 +1,44 @@
 """Kills of a loaded node on one folder, and a search for lost receipts.
 
-python -m tests.localnet.kill_run --count 50 --seed 1 [--bundle NAME] [--record FILE]
+python -m tests.localnet.kill_run --count 50 --seed 1 [--bundle NAME] [--pause 60] [--record FILE]
 
 Each round starts the node. Fifty clients send transactions concurrently and record each received receipt, until the
 process is killed (SIGKILL). Every other kill is at a random moment, mostly within a block; the others are right after a
-receipt, where a late write is certainly lost. The next node on the folder is asked for every receipt of that round and
-some earlier ones; every hundredth one and the last one for all. Each must exist, unchanged, in a block of the chain. A
-shorter run on a node with a planted defect, which writes each block only after a few more, must find losses. The result
-is a record (bench.recorded). Ctrl-C ends the first part after the current kill, and the record states the number.
+receipt, where a late write is certainly lost. Before one kill in ten the node is stopped for `--pause` seconds
+(SIGSTOP), before another one its clock steps ahead and then back. Every client must get a receipt after each of these.
+
+The next node on the folder is asked for every receipt of that round and some earlier ones; every hundredth one and the
+last one for all. Each must exist, unchanged, in a block of the chain, and the times of the blocks must ascend. Shorter
+runs on nodes with planted defects (`DEFECTS`) must have findings. The result is a record (bench.recorded). Ctrl-C ends
+the first part after the current kill, and the record states the number.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from bench.recorded import RunRecord, finish, options
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from tests.conftest import fvm_data
 from tests.localnet.clients import Client, Load, run_load
+from tests.planting import replace_attribute
+
+T = TypeVar("T")
 
 CLIENTS = 50
 LONGEST = 0.15
@@ -42,10 +50,15 @@ BATCH = 100
 """Number of requests that a check sends together."""
 START = 600.0
 """Maximum seconds until a node is ready, on a busy machine."""
-DEFECTS = ("write-behind",)
+PAUSE = 1.0
+"""Seconds for which a node is stopped by default."""
+STEP = 86_400
+"""Seconds of the first step of the clock ahead, and of each step back; later ones ahead are longer."""
+ANSWER = 120.0
+"""Maximum seconds until every client has a receipt after a disturbance."""
 PLANTED_KILLS = 10
 LATE = 8
-"""Number of commits that the planted defect delays."""
+"""Number of commits that the defect write-behind delays."""
 
 
 @dataclass
@@ -61,6 +74,13 @@ class Run:
     losses: list[str] = field(default_factory=list)
     with_receipt: int = 0
     kills: int = 0
+    pause: float = PAUSE
+    disturbances: Mapping[int, Disturbance] = field(default_factory=dict)
+    """Disturbances by the last digit of their round's number."""
+    steps: int = 0
+    """Number of clock steps ahead."""
+    checked: int = 0
+    """Height up to which the times of the blocks were checked."""
     is_ending: bool = False
 
     def end(self) -> None:
@@ -73,7 +93,10 @@ class Node:
 
     def __init__(self, run: Run) -> None:
         bundle = None if (run.folder / "chain").exists() else run.bundle
-        self.process, self.port = started(run.folder, serve, run.folder, bundle, run.defect, run.clients)
+        self.clock_offset = get_context("forkserver").RawValue("d", 0.0)
+        """Seconds that the node's clock is ahead."""
+        serving = run.folder, bundle, run.defect, run.clients, self.clock_offset
+        self.process, self.port = started(run.folder, serve, *serving)
 
     def kill(self) -> None:
         self.process.kill()
@@ -118,7 +141,8 @@ def rounds(run: Run, kills: int, seed: int) -> None:
             return
         load = Load()
         clients = [Client(load, sender, random.Random(randomness.random())) for sender in senders]
-        asyncio.run(_killed(run, node, load, clients, randomness, at_any_moment=number % 2 == 0))
+        disturbance = run.disturbances.get(number % 10)
+        asyncio.run(_killed(run, node, load, clients, randomness, disturbance, at_any_moment=number % 2 == 0))
         run.kills += 1
         seen = load.receipts
         run.losses += load.failures
@@ -128,15 +152,26 @@ def rounds(run: Run, kills: int, seed: int) -> None:
 
 
 async def _killed(
-    run: Run, node: Node, load: Load, clients: list[Client], randomness: random.Random, *, at_any_moment: bool
+    run: Run,
+    node: Node,
+    load: Load,
+    clients: list[Client],
+    randomness: random.Random,
+    disturbance: Disturbance | None = None,
+    *,
+    at_any_moment: bool,
 ) -> None:
-    """Run the load until the node is killed. The first transaction loads the actors' code; timing starts after it."""
+    """Run the load until the node is disturbed and killed. The first transaction loads the actors' code; timing starts
+    after it.
+    """
     wanted = 1 if at_any_moment else randomness.randrange(1, MAX_SEEN)
     pause = randomness.random() * LONGEST if at_any_moment else 0.0
 
     async def killer() -> None:
         while len(load.receipts) < wanted and not load.failures and node.process.is_alive():
             await asyncio.sleep(0.0005)
+        if disturbance is not None and node.process.is_alive():
+            await disturbance(run, node, load)
         await asyncio.sleep(pause)
         if not node.process.is_alive():
             load.failures.append(f"the node ended by itself, with status {node.process.exitcode}")
@@ -145,6 +180,47 @@ async def _killed(
 
     await asyncio.gather(run_load(load, node.port, clients, sys.maxsize), killer())
     run.counts["kills at any moment" if at_any_moment else "kills right after a receipt"] += 1
+
+
+# --- disturbances -----------------------------------------------------------------------------------------------------
+
+
+async def stop_for_a_while(run: Run, node: Node, load: Load) -> None:
+    """Stop the node's process, and continue it."""
+    assert node.process.pid is not None
+    os.kill(node.process.pid, signal.SIGSTOP)
+    await asyncio.sleep(run.pause)
+    os.kill(node.process.pid, signal.SIGCONT)
+    await _all_answered(run, node, load)
+    run.counts["stopped nodes"] += 1
+
+
+async def step_clock(run: Run, node: Node, load: Load) -> None:
+    """Step the node's clock ahead of the head, then behind the right time. The next node has the right time."""
+    run.steps += 1
+    for offset in (run.steps * STEP, -STEP):
+        node.clock_offset.value = offset
+        await _all_answered(run, node, load)
+    run.counts["clock steps"] += 2
+
+
+Disturbance = Callable[[Run, Node, Load], Awaitable[None]]
+DISTURBANCES: Final[Mapping[int, Disturbance]] = {2: stop_for_a_while, 7: step_clock}
+
+
+async def _all_answered(run: Run, node: Node, load: Load) -> None:
+    """Wait until every client has another receipt, or the node or a client has failed."""
+    before, end = len(load.receipts), time.monotonic() + ANSWER
+    while not load.failures and node.process.is_alive():
+        answered = {receipt["from"] for receipt in islice(load.receipts.values(), before, None)}
+        if len(answered) == run.clients:
+            return
+        if time.monotonic() > end:
+            load.failures.append(f"{run.clients - len(answered)} clients have no receipt after {ANSWER:g} s")
+        await asyncio.sleep(0.005)
+
+
+# --- checks on the next node ------------------------------------------------------------------------------------------
 
 
 async def check(run: Run, port: int, account: Account, receipts: Mapping[str, Any]) -> None:
@@ -164,10 +240,26 @@ async def check(run: Run, port: int, account: Account, receipts: Mapping[str, An
                 run.losses.append(f"{transaction} of block {number}, head {head}")
                 del run.receipts[transaction]
         run.counts["checks"] += len(hashes)
+    await _check_times(run, client, head)
     client.close()
 
 
-def batched(items: Iterable[str]) -> Iterator[list[str]]:
+async def _check_times(run: Run, client: Client, head: int) -> None:
+    """Check that each block since the last check is later than its parent."""
+    times: list[int] = []
+    for numbers in batched(range(run.checked, head + 1)):
+        blocks = await client.ask_together("eth_getBlockByNumber", [(hex(number), False) for number in numbers])
+        times += (int(block["timestamp"], 16) for block in blocks)
+    run.losses += [
+        f"block {number} has the time {later}, its parent {earlier}"
+        for number, (earlier, later) in enumerate(pairwise(times), run.checked + 1)
+        if later <= earlier
+    ]
+    run.counts["blocks ahead of the clock"] += sum(each > time.time() + STEP / 2 for each in times[1:])
+    run.checked = head
+
+
+def batched(items: Iterable[T]) -> Iterator[list[T]]:
     """Yield the items in lists of `BATCH`."""
     rest = iter(items)
     while part := [*islice(rest, BATCH)]:
@@ -177,14 +269,17 @@ def batched(items: Iterable[str]) -> Iterator[list[str]]:
 # --- the node ---------------------------------------------------------------------------------------------------------
 
 
-def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int) -> None:
-    """Serve the network in a folder until killed."""
+def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int, clock_offset: Any) -> None:
+    """Serve the network in a folder until killed, at the time that is `clock_offset` ahead."""
     from localnet import Network
     from localnet.rpc.server import Server, ready_file
 
-    with Network(folder / "chain", bundle=bundle, account_count=accounts) as network:
-        if defect == "write-behind":
-            write_behind(network)
+    def clock() -> float:
+        return time.time() + float(clock_offset.value)
+
+    with Network(folder / "chain", bundle=bundle, account_count=accounts, clock=clock) as network:
+        if defect is not None:
+            DEFECTS[defect](network)
         server = Server(network, 0)
         with ready_file(folder / "ready", server.url) as write:
             server.run(write)
@@ -213,22 +308,61 @@ def write_behind(network: Any) -> None:
     store.index = lambda key: entries[key] if key in entries else index(key)
 
 
-def play(kills: int, seed: int, bundle: Path | None, defect: str | None) -> Run:
+def follow_clock(_: Any) -> None:
+    """Plant the defect: a block has the clock's time if the clock is an hour or more behind the head."""
+    from localnet.chain.clock import ChainClock
+
+    after = ChainClock.after
+
+    def following(clock: ChainClock, head: int) -> int:
+        now = clock.now()
+        return now if now < head - 3600 else after(clock, head)
+
+    replace_attribute(ChainClock, "after", following)
+
+
+def end_after_a_stop(_: Any) -> None:
+    """Plant the defect: a watchdog ends the process if it has not run for half a second."""
+
+    def watch() -> None:
+        while True:
+            before = time.monotonic()
+            time.sleep(0.05)
+            if time.monotonic() - before > PAUSE / 2:
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+DEFECTS: Final[Mapping[str, Callable[[Any], None]]] = {
+    "write-behind": write_behind,
+    "follows the clock": follow_clock,
+    "ends after a stop": end_after_a_stop,
+}
+
+
+def play(
+    kills: int,
+    seed: int,
+    bundle: Path | None,
+    defect: str | None,
+    pause: float = PAUSE,
+    disturbances: Mapping[int, Disturbance] = DISTURBANCES,
+) -> Run:
     """Run once on a new folder."""
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), bundle, defect)
+        run = Run(Path(folder), bundle, defect, pause=pause, disturbances=disturbances)
         before = signal.signal(signal.SIGINT, lambda *_: run.end())
         rounds(run, kills, seed)
         signal.signal(signal.SIGINT, before)
     return run
 
 
-def recorded(kills: int, seed: int, bundle: Path | None) -> RunRecord:
-    """Return the record of a run and, with the same seed, one with the planted defect."""
-    run = play(kills, seed, bundle, None)
-    broken = play(PLANTED_KILLS, seed, bundle, DEFECTS[0])
+def recorded(kills: int, seed: int, bundle: Path | None, pause: float) -> RunRecord:
+    """Return the record of a run and, with the same seed, one with each planted defect."""
+    run = play(kills, seed, bundle, None, pause)
+    found = {defect: {"losses": len(play(PLANTED_KILLS, seed, bundle, defect).losses)} for defect in DEFECTS}
     stages = {"killed": run.kills, "killed with a receipt given since the start": run.with_receipt}
-    found = {DEFECTS[0]: {"losses": len(broken.losses)}}
     return RunRecord(seed, run.kills, stages, run.losses, found, dict(run.counts))
 
 
@@ -241,13 +375,14 @@ def official(name: str) -> Path:
 
 
 def main() -> int:
-    """Return the exit code: 0 without losses, if the planted defect caused losses."""
+    """Return the exit code: 0 without losses, if each planted defect was found."""
     parser = options(__doc__, 50)
     parser.add_argument("--bundle", metavar="NAME", help="an official one of the test data (FVM_DATA)")
+    parser.add_argument("--pause", type=float, default=PAUSE, metavar="S", help=f"of stopped nodes; default: {PAUSE}")
     chosen = parser.parse_args()
     bundle = official(chosen.bundle) if chosen.bundle else None
     started = time.monotonic()
-    return finish(recorded(chosen.count, chosen.seed, bundle), chosen, started)
+    return finish(recorded(chosen.count, chosen.seed, bundle, chosen.pause), chosen, started)
 
 
 if __name__ == "__main__":

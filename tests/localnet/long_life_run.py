@@ -47,9 +47,9 @@ WHOLE: Final = 1_000_000
 MAX_MEMORY: Final = 1.2
 """Maximum memory relative to that at the end of hour `BASE`."""
 BASE: Final = 2
-FILLING: Final = {"folder": 256 << 20, "memory": 16 << 20}
-"""Bytes allowed for caches that fill up after hour `BASE` in a short run; RocksDB's write buffers hold at most what its
-log does (store/rocks_settings.py, `max_total_wal_size`).
+FILLING: Final = {"folder": 180 << 20, "memory": 16 << 20}
+"""Bytes allowed for caches that fill up after hour `BASE` in a short run; in a folder these are RocksDB's write buffers
+and block cache (store/rocks.py).
 """
 MAX_TIME: Final = 1.5
 CHANCE: Final = 2.0
@@ -75,6 +75,10 @@ class Hour:
     asked: dict[str, int] = field(default_factory=dict)
     ninety_nine: float = 0.0
     longest: float = 0.0
+
+    def __str__(self) -> str:
+        """Return the progress of the day."""
+        return f"{self.sent:,} transactions, {self.resident / 1e6:,.1f} MB of memory"
 
 
 @dataclass
@@ -197,6 +201,7 @@ async def _live(day: Day, port: int, process: int, seed: int) -> None:
                 asked = {kind: len(each) for kind, each in traffic.costs.items()}
                 waits = quantiles(traffic.waits, n=100)[-1], max(traffic.waits)
                 day.hours.append(Hour(traffic.sent, resident(process), costs, asked, *waits))
+                print(f"{day.where}: {day.hours[-1]}", file=sys.stderr)
                 await traffic.next_hour()
     except (ConnectionError, RuntimeError) as error:
         traffic.failures.append(str(error))

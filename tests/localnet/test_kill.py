@@ -15,7 +15,7 @@ from tests.conftest import data_file
 from tests.localnet import load_run
 from tests.localnet.clients import Client, Load
 from tests.localnet.conftest import BUNDLE
-from tests.localnet.kill_run import Node, Run, _killed, play
+from tests.localnet.kill_run import Disturbance, Node, Run, _killed, play, step_clock, stop_for_a_while
 
 
 @pytest.mark.slow
@@ -29,6 +29,30 @@ def test_no_receipt_is_lost_in_two_kills() -> None:
 def test_a_node_that_writes_late_is_found_out() -> None:
     run = play(kills=2, seed=2, bundle=None, defect="write-behind")
     assert run.losses  # at least that of the kill right behind a receipt
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("disturbance", [stop_for_a_while, step_clock])
+def test_disturbed_node_answers_every_client_and_keeps_its_receipts(disturbance: Disturbance) -> None:
+    run = play(kills=1, seed=2, bundle=None, defect=None, disturbances={0: disturbance})
+    assert run.losses == []
+    steps = 2 if disturbance is step_clock else 0
+    assert (run.counts["clock steps"], run.counts["stopped nodes"]) == (steps, 1 - steps // 2)
+    assert run.counts["receipts"] >= 50 * max(1, steps)
+    assert (run.counts["blocks ahead of the clock"] >= 50) == bool(steps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("defect", "disturbance", "finding"),
+    [
+        ("follows the clock", step_clock, "has the time"),
+        ("ends after a stop", stop_for_a_while, "the node ended by itself"),
+    ],
+)
+def test_disturbance_finds_the_planted_defect(defect: str, disturbance: Disturbance, finding: str) -> None:
+    run = play(kills=1, seed=2, bundle=None, defect=defect, disturbances={0: disturbance})
+    assert any(finding in loss for loss in run.losses)
 
 
 def test_a_node_that_ends_by_itself_is_a_failure() -> None:

@@ -32,7 +32,7 @@ def test_memory_above_120_percent_of_the_second_hour_is_reported(where: str) -> 
     )
 
 
-@pytest.mark.parametrize(("where", "filling"), [("folder", 256 << 20), ("memory", 16 << 20)])
+@pytest.mark.parametrize(("where", "filling"), [("folder", 180 << 20), ("memory", 16 << 20)])
 def test_shorter_run_gets_memory_allowance_for_caches(where: str, filling: int) -> None:
     most = 120 * MB + filling // 2
     hours = [Hour((number + 1) * WHOLE // 8, each, {}) for number, each in enumerate((90 * MB, 100 * MB, most, most))]
@@ -81,6 +81,7 @@ def test_short_day_completes_without_failures(where: str) -> None:
     assert (len(day.hours), day.sent, day.subscriptions, day.snapshots) == (24, 480, 48, 4)
     assert all(hour.resident > 10 * MB for hour in day.hours)
     assert {"eth_sendRawTransaction", "an old receipt", "eth_unsubscribe", "eth_getLogs"} <= day.hours[-1].costs.keys()
+    assert {"an old block", "an old block of a batch"} <= {kind for hour in day.hours for kind in hour.costs}
 
 
 @pytest.mark.slow

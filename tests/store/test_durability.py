@@ -301,7 +301,9 @@ def test_blocks_written_by_others_into_folder_are_verified(tmp_path: Path) -> No
     with RocksStore.open(tmp_path) as store:
         store.put(cid, b"state")
     cache = Cache(1 << 20)
-    families: dict[str, Options] = {name: family_options(cache) for name in ("blocks", "metadata", "chain", "marks")}
+    families: dict[str, Options] = {
+        name: family_options(cache, 1 << 20) for name in ("blocks", "metadata", "chain", "marks")
+    }
     database = Rdict(str(tmp_path), options=database_options(), column_families=families)
     blocks = database.get_column_family(BLOCKS)
     blocks[bytes(cid)] = b"other"

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 
 import pytest
 
 from store.blockstore import StoreCorrupt, StoreError, StoreFull, StoreIOError, StoreReadOnly
+from store.rocks import RocksStore
 from store.rocks_settings import store_error
 
 FOLDER = Path("/data/chain")
+
+
+def test_write_buffers_of_an_open_folder_are_bounded(tmp_path: Path) -> None:
+    """RocksDB writes the options in use to a file; by default each family would have 64 MB."""
+    with RocksStore.open(tmp_path):
+        (options,) = tmp_path.glob("OPTIONS-*")
+    text = options.read_text(encoding="ascii")
+    families = re.findall(r'CFOptions "(\w+)"].*?\bwrite_buffer_size=(\d+)', text, re.DOTALL)
+    assert {name for name, _ in families} == {"default", "blocks", "metadata", "chain", "marks"}
+    assert sum(int(size) for name, size in families if name != "default") <= 128 << 20
 
 
 @pytest.mark.parametrize(
