@@ -327,4 +327,4 @@ def _mempool(chain: Chain) -> Mempool:
     building = chain.rules.building
     if building is None:
         return Mempool()
-    return Mempool(partial(building.choose, chain.machine), partial(building.places, chain.machine))
+    return Mempool(partial(building.choose, chain.machine), partial(building.pool_class, chain.machine))

@@ -25,6 +25,7 @@ from hypervisor.markup import facts
 from hypervisor.message import Receipt, SignedMessage
 from hypervisor.printed import bytes_text, cid_text, one_line, show_fil
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
+from localnet.deprecation import renamed
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.call_tree import TransactionTree
 from store.cid import Cid
@@ -355,10 +356,7 @@ class TransactionReceipt:
         """The machine's error message of a failure."""
         return self.execution.error_message
 
-    @property
-    def words(self) -> str:
-        """Former name of `error_message`, until version 0.4."""
-        return self.error_message
+    words = renamed("TransactionReceipt", "words", "error_message")
 
     @property
     def from_(self) -> Address:

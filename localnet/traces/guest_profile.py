@@ -20,6 +20,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.printable import printable
 from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profiled
 from localnet.chain.view import ChainReader
+from localnet.deprecation import renamed
 from localnet.ledger.records import TransactionReceipt
 from localnet.state.named_code import stored_interface
 from localnet.traces.trace import Replay
@@ -52,8 +53,9 @@ class GuestProfile:
     rows: tuple[ProfileRow, ...]
     boxes: tuple[FlameBox, ...]
     gas_used: int
-    same: bool
+    reproduced: bool
     """True if re-execution produced the recorded receipt."""
+    same = renamed("GuestProfile", "same", "reproduced")
 
     def __str__(self) -> str:
         """Return the table as lines."""
@@ -63,7 +65,7 @@ class GuestProfile:
         """Return gas used and the rows of functions and syscalls as JSON; gas in milligas, time in nanoseconds."""
         return {
             "gasUsed": self.gas_used,
-            "reproduced": self.same,
+            "reproduced": self.reproduced,
             "rows": [
                 {
                     "actor": row.actor, "name": row.name, "syscall": row.is_syscall, "count": row.count,
