@@ -230,7 +230,7 @@ class BlockProduction(NetworkReader):
         for candidate, refused in self.chain.refused:
             self.mempool.drop(candidate)
             _LOG.warning("transaction 0x%s is dropped: %s", candidate.hash.hex(), refused)
-        self._clock.block_made(tipset.timestamp)
+        self._clock.record_block(tipset.timestamp)
         self.mempool.drop_passed(partial(nonce_of, self.chain.machine))
         if _LOG.isEnabledFor(logging.INFO):
             for receipt in self.chain.index.receipts(tipset):

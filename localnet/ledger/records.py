@@ -166,7 +166,7 @@ def decode_height(data: bytes) -> Tipset | NullRound:
 
 
 @dataclass(frozen=True, slots=True)
-class Emitted:
+class EmittedEvent:
     """An event of a receipt, with the Ethereum address of its emitter at that time."""
 
     emitter: ActorID
@@ -190,7 +190,7 @@ class Execution:
     to: EthAddress | None
     receipt: Receipt
     paid: TokenAmount
-    events: tuple[Emitted, ...]
+    events: tuple[EmittedEvent, ...]
     error_message: str
     block_gas: BlockGas | None = field(default=None, compare=False)
 
@@ -380,9 +380,9 @@ class TransactionReceipt:
         return f"block {self.block_number}  0x{self.hash.hex()}  0x{sender} -> {receiver}  {end}  gas {self.gas_used:,}"
 
 
-def _emitted(fields: list[Any]) -> Emitted:
+def _emitted(fields: list[Any]) -> EmittedEvent:
     emitter, address, entries = fields
-    return Emitted(ActorID(emitter), EthAddress(address), tuple(EventEntry(*entry) for entry in entries))
+    return EmittedEvent(ActorID(emitter), EthAddress(address), tuple(EventEntry(*entry) for entry in entries))
 
 
 def _big(value: int) -> bytes:

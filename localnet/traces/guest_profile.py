@@ -18,7 +18,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.printable import printable
-from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profiled
+from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profile_actors
 from localnet.chain.view import ChainReader
 from localnet.deprecation import renamed
 from localnet.ledger.records import TransactionReceipt
@@ -84,7 +84,7 @@ class GuestProfile:
 def guest_profile(chain: ChainReader, receipt: TransactionReceipt) -> GuestProfile:
     """Return the profile of a transaction, without rows under rules that run no native actors."""
     replay = Replay(chain, receipt.tipset, receipt.index)
-    with profiled(replay.machine) as recorder:
+    with profile_actors(replay.machine) as recorder:
         same = replay.next(None) == receipt.execution.receipt
     reading = _Reading(replay.machine, recorder)
     return GuestProfile(reading.rows(), reading.boxes(), receipt.gas_used, same)

@@ -47,9 +47,9 @@ def test_old_properties_of_errors_receipts_and_traces_warn_and_return_the_new_on
     receipt = failed.value.receipt
     assert failed.value.error_message
     assert_renamed(NodeError("the node refused", node_message="gone"), "words", "node_message")
-    for owner in (call.value, failed.value, receipt):
-        assert_renamed(owner, "words", "error_message")
-    for owner in (receipt.trace, call.value.trace):
-        assert_renamed(owner, "why", "failure_path")
-    for owner in (receipt.trace, network.epoch_trace(1), GuestProfile((), (), 0, True)):
-        assert_renamed(owner, "same", "reproduced")
+    for error in (call.value, failed.value, receipt):
+        assert_renamed(error, "words", "error_message")
+    for tree in (receipt.trace, call.value.trace):
+        assert_renamed(tree, "why", "failure_path")
+    for trace in (receipt.trace, network.epoch_trace(1), GuestProfile((), (), 0, True)):
+        assert_renamed(trace, "same", "reproduced")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.addresses import checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size, check_type
@@ -22,7 +22,7 @@ def show(kind: str, value: Any) -> str:
     if kind.endswith("[]"):
         return f"[{', '.join(show(kind[:-2], item) for item in value)}]"
     if kind == "address":
-        return checksummed(EthAddress(value))
+        return checksummed(value)
     if kind == "bool":
         return "true" if value else "false"
     if isinstance(value, bytes):

@@ -199,7 +199,7 @@ class FastEngine:
         if exit_code == GuestExit.LEFT:
             host.gas.remaining = gas
             host.gas.refill()  # in slices again, so that a long frame lets other threads run
-            self._table.trees.abandoned(self._code, host)
+            self._table.trees.record_abandoned(self._code, host)
             return None
         if host.meter is not None:
             take_state_gas(instance, host.meter)
