@@ -417,7 +417,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     group = precompile_registration.ENTRY_POINT_GROUP
     values = {"backwards": "INSTALLED", "wrong": "PLACE", "gone": "NOBODY"}
     points = EntryPoints(EntryPoint(name, f"{__name__}:{value}", group) for name, value in values.items())
-    monkeypatch.setattr(precompile_registration, "registered", lambda group: points.select(group=group))
+    monkeypatch.setattr(precompile_registration, "entry_points_of", lambda group: points.select(group=group))
 
 
 @pytest.mark.usefixtures("installed")
