@@ -74,7 +74,7 @@ def beside_anvil() -> Row:
             nodes, ratios = (_with_accounts(ours), _with_accounts(other)), {}
             for work in (*compute(), *calling()):
                 if work.call.to is not None and work.times == 1:
-                    mine, theirs = (_asked(running, connection, work.short) for running, connection in nodes)
+                    mine, theirs = (_call_seconds(running, connection, work.short) for running, connection in nodes)
                     ratios[work.name] = mine / theirs
     return Row(name, mean(ratios.values()), "geometric mean of eth_call", ratios)
 
@@ -91,7 +91,7 @@ def _with_accounts(running: Running) -> tuple[Running, PeerConnection]:
     return running, connection
 
 
-def _asked(running: Running, connection: PeerConnection, call: Call) -> float:
+def _call_seconds(running: Running, connection: PeerConnection, call: Call) -> float:
     assert call.to is not None
     fields = {"from": f"0x{SENDER.hex()}", "to": f"0x{call.to.hex()}", "data": f"0x{call.data.hex()}", "gas": _RPC_GAS}
     return seconds(lambda: connection.ask("eth_call", fields, "latest"), clock=running.processor_time)

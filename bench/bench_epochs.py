@@ -21,7 +21,7 @@ START = 1_700_000_000
 
 def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
-    with TemporaryDirectory() as folder, populated(Path(folder)) as network:
+    with TemporaryDirectory() as folder, create_network(Path(folder)) as network:
         parts = [milliseconds(network, PART) for _ in range(EPOCHS // PART)]
     first, last = parts[0], parts[-1]
     slowest = max(range(len(parts)), key=parts.__getitem__)
@@ -32,7 +32,7 @@ def rows() -> Iterator[Row]:
     yield Row(NAME, last / first, note)
 
 
-def populated(folder: Path) -> Network:
+def create_network(folder: Path) -> Network:
     """Return the network, one block after its genesis."""
     network = Network(folder, account_count=(ACTORS - MINERS) // 2, clock=lambda: START)
     miners = [network.create_miner(owner) for owner in network.accounts[:MINERS]]

@@ -22,7 +22,7 @@ OPENINGS: Final = 5
 
 def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
-    found = [measured(size) for size in SIZES]
+    found = [measure(size) for size in SIZES]
 
     def figures(name: str, unit: str, factor: float) -> str:
         return " / ".join(f"{cost[name] * factor:,.3g}" for cost in found) + f" {unit}"
@@ -42,7 +42,7 @@ def rows() -> Iterator[Row]:
     yield Row("memory that 999,000 more actors take", max(0.0, grown) / 1e6, figures("resident", "MB", 1e-6))
 
 
-def measured(size: int) -> dict[str, float]:
+def measure(size: int) -> dict[str, float]:
     """Return the figures of `bench.growing` for a state of `size` accounts."""
     with TemporaryDirectory() as folder:
         _run("fill", folder, size)

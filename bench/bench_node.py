@@ -170,7 +170,7 @@ def transfer_row(full: float) -> Row:
         on_disk = transfers(stored)
     with Network(bundle=BUNDLE) as network:
         in_memory = transfers(network)
-        raw = signed(network)
+        raw = signed_transfers(network)
         empty = 1e3 * seconds(lambda: network.mine(), calls=20, clock=process_time)
         start = process_time()
         for data in raw:
@@ -202,7 +202,7 @@ def in_process_row() -> Row:
     costs = {}
     for rules in ("ethereum", "filecoin"):
         with Network(rules=rules) as network:
-            costs[rules] = 1e6 * unsigned(network)
+            costs[rules] = 1e6 * impersonated_seconds(network)
     parts = {"ours, us": costs["ethereum"], "ours under Filecoin's rules, us": costs["filecoin"]}
     theirs = titanoboa()
     if theirs is None:
@@ -210,7 +210,7 @@ def in_process_row() -> Row:
     return Row(IN_PROCESS, costs["ethereum"] / theirs, parts=parts | {"titanoboa's, us": theirs})
 
 
-def unsigned(network: Network) -> float:
+def impersonated_seconds(network: Network) -> float:
     """Return seconds of one transfer on behalf of an account, with block and receipt: the best of a hundred."""
     sender, receiver = (account.delegated for account in network.accounts[:2])
     best = float("inf")
@@ -270,7 +270,7 @@ def transfers(network: Network) -> float:
     """Return milliseconds of one transfer in this process: the best of some rounds."""
     best = float("inf")
     for _ in range(3):
-        raw = signed(network)
+        raw = signed_transfers(network)
         start = process_time()
         for data in raw:
             network.submit(data)
@@ -278,7 +278,7 @@ def transfers(network: Network) -> float:
     return best
 
 
-def signed(network: Network) -> list[bytes]:
+def signed_transfers(network: Network) -> list[bytes]:
     """Return the transfers of a round, from the first account's next nonce on."""
     sender = network.accounts[0]
     nonce = network.nonce(sender)

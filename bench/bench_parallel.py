@@ -129,7 +129,7 @@ def row(name: str, block: TimedBlock) -> Row:
 def computing() -> TimedBlock:
     """Return native messages of different senders to one actor, which computes for some milliseconds without effect."""
     block = TimedBlock(senders=COMPUTING)
-    actor = _place(block.machine, COMPUTE)
+    actor = _create_actor(block.machine, COMPUTE)
     block.messages = [
         Message(
             actor, to_filecoin(sender), method=MethodNumber(2), gas_limit=Gas(10**9), gas_fee_cap=FEE, gas_premium=FEE
@@ -159,7 +159,7 @@ def conflicting() -> TimedBlock:
 def counting(senders: int) -> TimedBlock:
     """Return calls of different senders to one contract, which counts them: no two can be executed independently."""
     block = TimedBlock("ethereum", senders)
-    counter = _deployed(block, assemble("1 0 SLOAD ADD 0 SSTORE"), 0)
+    counter = _deploy(block, assemble("1 0 SLOAD ADD 0 SSTORE"), 0)
     for number, sender in enumerate(block.senders):
         nonce, chain_id = int(number == 0), block.machine.context.chain_id
         transaction = Transaction(DYNAMIC_FEE, chain_id, nonce, counter, 0, b"", 10**5, FEE, FEE)
@@ -172,7 +172,7 @@ def transfers(rules: str, tokens: int) -> TimedBlock:
     """Return transfers of different senders to different receivers, of this number of tokens."""
     block = TimedBlock(rules, TRANSFERS)
     machine = block.machine
-    found = [_deployed(block, TOKEN, number, 10**9 if rules == "filecoin" else 10**6) for number in range(tokens)]
+    found = [_deploy(block, TOKEN, number, 10**9 if rules == "filecoin" else 10**6) for number in range(tokens)]
     block.machine.flush()
     for number, sender in enumerate(block.senders):
         data = bytes(4) + bytes(12) + bytes(18) + number.to_bytes(2, "big") + (10**15).to_bytes(32, "big")
@@ -191,7 +191,7 @@ def transfers(rules: str, tokens: int) -> TimedBlock:
     return block
 
 
-def _deployed(block: TimedBlock, code: bytes, nonce: int, gas: int = 10**6) -> EthAddress:
+def _deploy(block: TimedBlock, code: bytes, nonce: int, gas: int = 10**6) -> EthAddress:
     """Deploy code from the first sender and return its address."""
     chain_id, deploying = block.machine.context.chain_id, to_filecoin(block.senders[0])
     creation = Transaction(DYNAMIC_FEE, chain_id, nonce, None, 0, deployer(code), gas, FEE, FEE)
@@ -200,7 +200,7 @@ def _deployed(block: TimedBlock, code: bytes, nonce: int, gas: int = 10**6) -> E
     return CreateReturn.decode(result.return_data).eth_address
 
 
-def _place(machine: Hypervisor, module: bytes, actor: int = 1_000_000) -> Address:
+def _create_actor(machine: Hypervisor, module: bytes, actor: int = 1_000_000) -> Address:
     code = cid_of(module, RAW)
     machine.store.put(code, module)
     machine.state_tree.set_actor(ActorID(actor), ActorState(code))

@@ -66,7 +66,7 @@ def rows() -> Iterator[Row]:
     note = f"the longest of {len(taken)}, {median(taken):.1f} the median"
     yield Row("a hot region, from request to use", taken[-1], note)
     note = f"all regions of {LARGE}, {len(code):,} bytes, on the compiler's thread"
-    yield Row("a whole contract", 1_000 * whole(code), note)
+    yield Row("a whole contract", 1_000 * compile_seconds(code), note)
     held, peak = json.loads(subprocess.run(_MEMORY, capture_output=True, check=True).stdout)
     yield Row("memory of a compiled contract", held, f"{LARGE}, the mean of {COPIES} copies")
     yield Row("memory at the peak of compiling", peak, "more than before and after, of one process")
@@ -90,7 +90,7 @@ def request(code: bytes, jumpdest: int) -> float:
     return process_time() - start
 
 
-def whole(code: bytes) -> float:
+def compile_seconds(code: bytes) -> float:
     """Return seconds until all regions of a code are compiled."""
     compiler = fresh_compiler()
     found = compiler.regions(code, RULES)
@@ -102,7 +102,7 @@ def whole(code: bytes) -> float:
 
 def fresh_compiler() -> RegionCompiler:
     """Return a compiler that works on the calling thread and has no disk cache."""
-    return RegionCompiler(own_engine(), ModuleCache(None), waits=True)
+    return RegionCompiler(own_engine(), ModuleCache(None), synchronous=True)
 
 
 def memory() -> tuple[float, float]:
@@ -153,13 +153,13 @@ def against_compilers() -> Row:
     """Return a call of such code with tiers, after compilation, compared with the interpreter only."""
     parts = {}
     for name, code in AGAINST_COMPILERS.items():
-        pairs = [(called(TIERED, code), called(INTERPRETED, code)) for _ in range(3)]
+        pairs = [(call_seconds(TIERED, code), call_seconds(INTERPRETED, code)) for _ in range(3)]
         ours, other = (min(times) for times in zip(*pairs, strict=True))
         parts[name] = ours / other
     return Row("bytecode made against compilers", max(parts.values()), "the worst", parts)
 
 
-def called(tier: Tier, code: bytes) -> float:
+def call_seconds(tier: Tier, code: bytes) -> float:
     """Return seconds of a call: the best of some calls, or of some hundred short ones together."""
     once = seconds(lambda: run(tier, code), rounds=2, clock=process_time)
     calls = max(1, int(_MEASURED / once))

@@ -26,7 +26,7 @@ from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.ledger.genesis import GenesisOptions
 from localnet.ledger.index import tipset_entries
-from localnet.ledger.records import Emitted, Execution
+from localnet.ledger.records import EmittedEvent, Execution
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
 from store.buffered import BufferedStore
@@ -49,7 +49,7 @@ Measures = dict[str, float]
 
 def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
-    with TemporaryDirectory() as folder, populated(Path(folder)) as network:
+    with TemporaryDirectory() as folder, create_network(Path(folder)) as network:
         chain = LongChain(network)
         chain.grow(SHORT)
         first, memory = chain.requests(), resident() / 1e6
@@ -64,7 +64,7 @@ def rows() -> Iterator[Row]:
     yield Row("memory that the long chain adds", grown, f"resident: {memory:.0f} MB on the short one")
 
 
-def populated(folder: Path) -> Network:
+def create_network(folder: Path) -> Network:
     """Return the network with only its genesis."""
     others = {to_filecoin(EthAddress((number + 1).to_bytes(20, "big"))): TokenAmount(1) for number in range(ACTORS)}
     return Network(folder, genesis=GenesisOptions(balances=others), clock=lambda: START)
@@ -91,7 +91,7 @@ def snapshot_milliseconds(network: Network) -> float:
 class Emission:
     """The logs of a block: the events, the root of their list, its blocks."""
 
-    events: tuple[Emitted, ...]
+    events: tuple[EmittedEvent, ...]
     root: Cid | None
     blocks: Mapping[Cid, bytes]
 
@@ -194,7 +194,7 @@ def emission(number: int) -> Emission:
     """Return the logs of every block whose height has this remainder: transfers of a token to ten holders."""
     logs = [Log((TRANSFER, topic(number, place), topic(place, number)), bytes(32)) for place in range(LOGS)]
     emitter, blocks = ActorID(1_000 + number), BufferedStore(MemoryStore())
-    events = tuple(Emitted(emitter, address(number), tuple(log_to_entries(log))) for log in logs)
+    events = tuple(EmittedEvent(emitter, address(number), tuple(log_to_entries(log))) for log in logs)
     root = put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in events])
     return Emission(events, root, blocks.pending)
 

@@ -57,7 +57,7 @@ def rows() -> Iterator[Row]:
         yield Row(QUICKLY, seconds(lambda: run(root, "--evm", "fast"), rounds=2), note="ten contracts")
         one = ["--match-contract", "^T0$", "--match-test", "^test_0"]
         yield Row(START, seconds(lambda: run(root, *one), rounds=3) * 1e3, note="compiled before")
-    yield edited()
+    yield edit_row()
     for name, (suite, fuzz_runs) in _SUITES.items():
         yield suite_beside_forge(name, suite, fuzz_runs)
     yield beside_forge(FUZZED, projects.write_fuzzed, PublicSuite("", fuzz_runs=10_000))
@@ -68,7 +68,7 @@ def rows() -> Iterator[Row]:
     yield memory()
 
 
-def edited() -> Row:
+def edit_row() -> Row:
     """Return the time to run all tests of a project after editing one; each round edits again, to bypass caches."""
     try:
         suites = public_suites("forge-std", "openzeppelin-contracts")
@@ -96,7 +96,7 @@ def suite_beside_forge(name: str, suite: str, fuzz_runs: int) -> Row:
     """Run a public suite with both runners, one after the other."""
     staged = _STAGED / suite
     if not (staged / "out").is_dir():
-        return Row(name, None, note=_unstaged(suite))
+        return Row(name, None, note=_staging_hint(suite))
     chosen = Chosen(staged, replace(SUITES[suite], fuzz_runs=fuzz_runs), 1)
     ours = seconds(lambda: hypervisor(chosen, "--evm", "fast"), rounds=2)
     theirs = seconds(lambda: forge(chosen), rounds=2)
@@ -176,7 +176,7 @@ def _ratio(name: str, ours: float, theirs: float, more: str = "") -> Row:
     return Row(name, ours / theirs, note=f"{note}, {more}" if more else note)
 
 
-def _unstaged(suite: str) -> str:
+def _staging_hint(suite: str) -> str:
     """Return how to make the suite available."""
     try:
         public_suites(suite)
@@ -188,17 +188,17 @@ def _unstaged(suite: str) -> str:
 def run(root: Path, *more: str) -> None:
     """Run the tests; all must pass."""
     command = [str(HYPERVISOR), "test", str(root), "--use", str(PACKAGE), *more]
-    _passed(subprocess.run(command, capture_output=True, text=True, check=False))
+    _check_passed(subprocess.run(command, capture_output=True, text=True, check=False))
 
 
 def run_forge(chosen: Chosen, *arguments: str) -> None:
     """Run the tests with forge, whose first argument is its command."""
     command = ["forge", *arguments, "--use", str(SOLC)]
-    _passed(
+    _check_passed(
         subprocess.run(command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False)
     )
 
 
-def _passed(done: subprocess.CompletedProcess[str]) -> None:
+def _check_passed(done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode:
         raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])

@@ -75,11 +75,11 @@ def row(name: str, rules: str, make: Callable[[Network, int], SignedMessage], pa
             messages = [make(network, next(nonces)) for _ in range(ROUNDS)]
             return 1e6 * min(clock(partial(through, network.machine, message)) for message in messages)
 
-        whole = best(_whole)
+        whole = best(_process_seconds)
         if compiled_modules():  # a method of a compiled class cannot be wrapped
             return Row(name, whole, note="applied and flushed to memory")
         found = {label: best(_part(owner, method)) for label, owner, method in parts}
-    return Row(name, whole, note="applied and flushed to memory", parts=_alone(found, parts, whole))
+    return Row(name, whole, note="applied and flushed to memory", parts=_exclusive_seconds(found, parts, whole))
 
 
 def through(machine: Hypervisor, message: SignedMessage) -> None:
@@ -110,7 +110,7 @@ _ABOVE = {"run": "send", "invoke": "run", "write_back": "_settle"}
 """Parts called by another one, whose figure excludes them."""
 
 
-def _whole(action: Callable[[], None]) -> float:
+def _process_seconds(action: Callable[[], None]) -> float:
     start = process_time()
     action()
     return process_time() - start
@@ -146,7 +146,7 @@ def _timing(owner: type, method: str) -> Iterator[list[float]]:
         setattr(owner, method, plain)
 
 
-def _alone(found: dict[str, float], parts: tuple[Part, ...], whole: float) -> dict[str, float]:
+def _exclusive_seconds(found: dict[str, float], parts: tuple[Part, ...], whole: float) -> dict[str, float]:
     """Return each part without those it calls, omitting parts that did not run; and the rest."""
     labels = {method: label for label, _, method in parts}
     alone = dict(found)

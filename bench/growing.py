@@ -92,10 +92,10 @@ def measure(folder: Path, size: int) -> dict[str, float]:
         start = process_time()
         machine.flush()
         found |= {"flush": process_time() - start, "resident": resident()}
-    return found | {"written": written(folder, chosen)}
+    return found | {"written": log_bytes(folder, chosen)}
 
 
-def opened(folder: Path) -> float:
+def open_seconds(folder: Path) -> float:
     """Return seconds of opening the folder."""
     start = perf_counter()
     with Hypervisor.open(folder):
@@ -110,7 +110,7 @@ def transfers(machine: Hypervisor, chosen: list[int]) -> tuple[float, float]:
     return (process_time() - processor) / MESSAGES, (perf_counter() - clock) / MESSAGES
 
 
-def written(folder: Path, chosen: list[int]) -> float:
+def log_bytes(folder: Path, chosen: list[int]) -> float:
     """Return the bytes that a transfer adds to RocksDB's log."""
     store = RocksStore.open(folder, statistics=True)
     with Hypervisor.open(store=store) as machine:
@@ -156,6 +156,6 @@ if __name__ == "__main__":
     if what == "fill":
         fill(Path(where), int(number))
     elif what == "open":
-        print(opened(Path(where)))
+        print(open_seconds(Path(where)))
     else:
         print(json.dumps(measure(Path(where), int(number))))

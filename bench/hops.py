@@ -188,24 +188,24 @@ def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher
     contract = _deploy(network, STORES)
     requests = [_raw(network, contract, bytes(31) + bytes([number])) for number in range(1, 5)]
     for request in requests[:-1]:  # fills the caches
-        _answer(dispatcher, request())
+        _respond(dispatcher, request())
     last = requests[-1]()
-    return counting.count(lambda: _answer(dispatcher, last))
+    return counting.count(lambda: _respond(dispatcher, last))
 
 
 def _call(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> CallPath:
     to = f"0x{_deploy(network, EMPTY).hex()}"
     request = _request("eth_call", [{"to": to, "data": "0x12345678"}, "latest"])
     for _ in range(3):
-        _answer(dispatcher, request)
-    return counting.count(lambda: _answer(dispatcher, request))
+        _respond(dispatcher, request)
+    return counting.count(lambda: _respond(dispatcher, request))
 
 
 def _balance(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> CallPath:
     request = _request("eth_getBalance", [f"0x{network.accounts[1].address.hex()}", "latest"])
     for _ in range(3):
-        _answer(dispatcher, request)
-    return counting.count(lambda: _answer(dispatcher, request))
+        _respond(dispatcher, request)
+    return counting.count(lambda: _respond(dispatcher, request))
 
 
 def _store(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> CallPath:
@@ -215,7 +215,7 @@ def _store(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> C
         contract = _deploy(network, b"".join(bytes([0x5F, 0x35, 0x60, slot, 0x55]) for slot in range(stores)) + EMPTY)
         for value in (1, 2, 3):
             last = _raw(network, contract, bytes(31) + bytes([value]))()
-            path = counting.count(partial(_answer, dispatcher, last))
+            path = counting.count(partial(_respond, dispatcher, last))
         found.append(path)
     return _of_one(*found)
 
@@ -314,7 +314,7 @@ def _loop() -> asyncio.Runner:
     return asyncio.Runner()
 
 
-def _answer(dispatcher: Dispatcher, body: bytes) -> None:
+def _respond(dispatcher: Dispatcher, body: bytes) -> None:
     """Respond like the server: immediately if possible, else on the network's thread."""
     found = dispatcher.respond(body)
     answer = found if isinstance(found, bytes) else _loop().run(found)

@@ -103,7 +103,7 @@ class PyEvmPair:
             state.set_code(address, account.code)
             for slot, word in account.storage.items():
                 state.set_storage(address, slot, word)
-        return _written(state)
+        return _write_state(state)
 
     def ours(self) -> tuple[float, bytes]:
         """Return the processor time in seconds of the transaction on our machine, and the state root."""
@@ -129,11 +129,11 @@ class PyEvmPair:
         transaction = SpoofTransaction(bare, from_=Address(self.sender))
         start = process_time()
         state.apply_transaction(transaction)  # type: ignore[arg-type]  # signed, as far as py-evm looks
-        root = _written(state)
+        root = _write_state(state)
         return process_time() - start, root
 
 
-def _written(state: StateAPI) -> Hash32:
+def _write_state(state: StateAPI) -> Hash32:
     state.lock_changes()
     root = state.make_state_root()
     state.persist()

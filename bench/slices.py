@@ -45,7 +45,7 @@ def sliced(record: RunRecord) -> RunRecord:
     return replace(record, slices=[first])
 
 
-def usual_count(record: RunRecord) -> int:
+def default_count(record: RunRecord) -> int:
     """Return the number of inputs of the record's next slice: that of its last one, or of about two minutes."""
     if len(record.slices) > 1:
         return record.slices[-1].count
@@ -95,7 +95,7 @@ def next_slice(name: str, count: int | None) -> float | None:
     FAILED.mkdir(parents=True, exist_ok=True)
     file = FAILED / f"{name}-{seed}.json"
     file.unlink(missing_ok=True)
-    command = command_of(total, file, count=count or usual_count(total), seed=seed)
+    command = command_of(total, file, count=count or default_count(total), seed=seed)
     start = monotonic()
     process = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)
     if process.stdout.startswith(NOT_RUN):

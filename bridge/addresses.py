@@ -35,7 +35,7 @@ def eth_address(data: bytes) -> EthAddress:
     return EthAddress(bytes(data))
 
 
-def checksummed(address: EthAddress) -> str:
+def checksummed(address: bytes) -> str:
     """Return the text form of an Ethereum address, with a checksum in its capitalization (EIP-55)."""
     digits = address.hex()
     digest = keccak(digits.encode()).hex()

@@ -64,7 +64,7 @@ class Codec:
     def call(self, method: MethodNumber, params: str | None, value: Any, answer: str | None) -> Call[Any]:
         """Return a call with parameters and a return value of the given types (None: none)."""
         data = b"" if params is None else self.encode(params, value)
-        return Call(method, data, _nothing if answer is None else partial(self.decode, answer))
+        return Call(method, data, _check_empty if answer is None else partial(self.decode, answer))
 
     def functions(self, name: str) -> tuple[Convert, Convert]:
         """Return the encoder (value to data) and the decoder (data to value) of a type."""
@@ -110,7 +110,7 @@ def field_name(name: str) -> str:
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
-def _nothing(data: bytes) -> None:
+def _check_empty(data: bytes) -> None:
     if data:
         raise SchemaError(f"expected no return value, found {len(data)} bytes")
 

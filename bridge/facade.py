@@ -99,7 +99,7 @@ class FacadeFunction:
                 return b""
             return encode(values if self.takes_tuple else values[0])
         except NotCanonical as refused:
-            raise FacadeRefusal("BadCalldata", refused.at, refused.why) from None
+            raise FacadeRefusal("BadCalldata", refused.at, refused.reason) from None
         except (CodecError, MessageError) as error:
             raise FacadeRefusal("BadCalldata", SELECTOR, str(error)) from None
 

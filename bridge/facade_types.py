@@ -75,7 +75,7 @@ class SolidityTypes:
         self._made: dict[str, AbiType] = {}
 
     def of(self, term: Term, nullable: bool = False) -> AbiType:
-        made = self._named(term) if isinstance(term, str) else self._unnamed(term)
+        made = self._type_of_name(term) if isinstance(term, str) else self._type_of_term(term)
         return optional(made) if nullable else made
 
     def fields(self, term: Term) -> tuple[tuple[str, AbiType], ...] | None:
@@ -87,14 +87,14 @@ class SolidityTypes:
             raise TypeError(f"{term} is not a plain tuple")
         return tuple((name, self.of(field.type, field.nullable)) for name, field in kind.fields.items())
 
-    def _named(self, name: str) -> AbiType:
+    def _type_of_name(self, name: str) -> AbiType:
         name = self.schema.name_of(name)
         made = self._made.get(name)
         if made is None:
             made = self._made[name] = self._scalar(name) or self._composite(name)
         return made
 
-    def _unnamed(self, term: Term) -> AbiType:
+    def _type_of_term(self, term: Term) -> AbiType:
         match term:
             case Link():
                 return CID
@@ -123,7 +123,7 @@ class SolidityTypes:
             case Simple("string"):
                 return STRING
             case Link() | List(advanced=None):
-                return self._unnamed(kind)
+                return self._type_of_term(kind)
             case Struct():
                 fields = self.fields(name) or ()
                 coder = sequence([part.coder for _, part in fields])

@@ -88,7 +88,7 @@ def decode_call(data: bytes, by_id: bool, check_length: LengthCheck = within_blo
 
 def encode_call_return(exit_code: int, codec: int, data: bytes) -> bytes:
     """Encode a precompile's output: (int256 exit, uint64 codec, bytes data); a negative exit is a failed send."""
-    return _words(exit_code % (1 << 256), codec, 3 * _WORD) + _bytes_tail(data)
+    return _encode_words(exit_code % (1 << 256), codec, 3 * _WORD) + _bytes_tail(data)
 
 
 def failed_send_exit(error: ErrorNumber) -> int:
@@ -98,7 +98,7 @@ def failed_send_exit(error: ErrorNumber) -> int:
 
 def encode_method_calldata(method: int, codec: int, params: bytes) -> bytes:
     """Encode the calldata of handle_filecoin_method for a native call."""
-    return HANDLE_FILECOIN_METHOD + _words(method, codec, 3 * _WORD) + _bytes_tail(params)
+    return HANDLE_FILECOIN_METHOD + _encode_words(method, codec, 3 * _WORD) + _bytes_tail(params)
 
 
 def decode_method_return(data: bytes, check_length: LengthCheck = within_block) -> tuple[int, bytes | None]:
@@ -141,9 +141,9 @@ def _dynamic(data: bytes, offset: int, check_length: LengthCheck) -> bytes:
     return _slice(data, offset + _WORD, min(length, MAX_BLOCK_SIZE + 1))
 
 
-def _words(*numbers: int) -> bytes:
+def _encode_words(*numbers: int) -> bytes:
     return b"".join(number.to_bytes(_WORD, "big") for number in numbers)
 
 
 def _bytes_tail(data: bytes) -> bytes:
-    return _words(len(data)) + data.ljust(-(-len(data) // _WORD) * _WORD, b"\0")
+    return _encode_words(len(data)) + data.ljust(-(-len(data) // _WORD) * _WORD, b"\0")

@@ -162,8 +162,8 @@ class Interface:
     def signature(self, method: str) -> str:
         """Format a method's signature: its name, parameters and return value."""
         _, known = self._method(method)
-        return f"{method}({self._words(known.params)})" + (
-            f" -> {words}" if (words := self._words(known.returns)) else ""
+        return f"{method}({self._format_term(known.params)})" + (
+            f" -> {words}" if (words := self._format_term(known.returns)) else ""
         )
 
     def _method(self, method: str) -> tuple[MethodNumber, ActorMethod]:
@@ -174,7 +174,7 @@ class Interface:
             )
         return found
 
-    def _words(self, term: str | None) -> str:
+    def _format_term(self, term: str | None) -> str:
         match None if term is None else self.schema.type_of(term):
             case None | Unit():
                 return ""

@@ -24,13 +24,13 @@ Write = Callable[[Any], bytes]
 class NotCanonical(ValueError):
     """Raised for bytes that are not the canonical form of a value; `at` is the offset of the first wrong word."""
 
-    def __init__(self, at: int, why: str) -> None:
-        super().__init__(at, why)
+    def __init__(self, at: int, reason: str) -> None:
+        super().__init__(at, reason)
         self.at = at
-        self.why = why
+        self.reason = reason
 
     def __str__(self) -> str:
-        return f"byte {self.at}: {self.why}"
+        return f"byte {self.at}: {self.reason}"
 
 
 class NotEncodable(ValueError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, checksummed, masked_id, to_filecoin
+from bridge.addresses import EthAddress, masked_id, to_filecoin
 from hypervisor import Address
 from hypervisor.bundle_library import downloaded_releases
 from localnet import Account, Contract, Network, TransactionFailed
@@ -101,8 +101,3 @@ def actor_id(network: Network, who: Account | Contract | Address) -> int:
 def masked(actor: int) -> EthAddress:
     """Return the masked ID of a native actor, its Ethereum address."""
     return EthAddress(masked_id(actor))
-
-
-def shown(address: EthAddress) -> str:
-    """Return an address as decoded errors print it."""
-    return checksummed(address)

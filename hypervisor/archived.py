@@ -50,7 +50,7 @@ class ArchivedActor:
         return f"archived since epoch {self.since}, root {show(self.root)} ({self.size} bytes; {blocks})"
 
 
-def archived(store: Blockstore, state: ActorState) -> ArchivedActor | None:
+def archived_actor(store: Blockstore, state: ActorState) -> ArchivedActor | None:
     """Return the head of an archived actor, or None for any other actor."""
     if state.code != ARCHIVED_CODE:
         return None

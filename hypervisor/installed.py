@@ -9,7 +9,7 @@ INSTALL_AGAIN: Final = "the installation is from another release; reinstall it (
 """Remedy if an entry point of this release is not registered."""
 
 
-def registered(*, group: str) -> EntryPoints:
+def entry_points_of(*, group: str) -> EntryPoints:
     """Return the entry points of a group."""
     found: EntryPoints = _all().select(group=group)
     return found

@@ -18,7 +18,7 @@ from hypervisor.call_manager import CallRules
 from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import Executor
-from hypervisor.installed import INSTALL_AGAIN, registered
+from hypervisor.installed import INSTALL_AGAIN, entry_points_of
 from hypervisor.machine_state import MachineState
 
 ENTRY_POINT_GROUP = "hypervisor.labs"
@@ -72,12 +72,12 @@ class ChosenLab:
 
 def lab_names() -> tuple[str, ...]:
     """Return the names of the installed labs."""
-    return tuple(sorted(registered(group=ENTRY_POINT_GROUP).names))
+    return tuple(sorted(entry_points_of(group=ENTRY_POINT_GROUP).names))
 
 
 def lab(name: str) -> Lab:
     """Return the lab of a name. Raises InvalidInput with the installed labs if it is unknown."""
-    for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=name):
+    for entry_point in entry_points_of(group=ENTRY_POINT_GROUP).select(name=name):
         found = entry_point.load()
         if isinstance(found, Lab):
             return found
@@ -90,13 +90,13 @@ def rules_with_labs(choices: Iterable[str]) -> str:
 
     Raises InvalidInput for an empty list, an unknown or duplicate lab, and an option for a lab without options.
     """
-    return PREFIX + ",".join(map(str, _chosen(tuple(choices))))
+    return PREFIX + ",".join(map(str, _parse_choices(tuple(choices))))
 
 
 @lru_cache
 def labs_of(rules: str) -> tuple[ChosenLab, ...]:
     """Return the labs enabled by a rules name; empty if it is not a `lab:...` name. Raises InvalidInput."""
-    return _chosen(tuple(rules.removeprefix(PREFIX).split(","))) if rules.startswith(PREFIX) else ()
+    return _parse_choices(tuple(rules.removeprefix(PREFIX).split(","))) if rules.startswith(PREFIX) else ()
 
 
 def lab_executor(machine: MachineState) -> Executor:
@@ -131,7 +131,7 @@ def _choices() -> str:
     return ", ".join(lab_names())
 
 
-def _chosen(choices: tuple[str, ...]) -> tuple[ChosenLab, ...]:
+def _parse_choices(choices: tuple[str, ...]) -> tuple[ChosenLab, ...]:
     if not any(choices):
         raise InvalidInput(f"the rules 'lab' require the name of a lab: expected one of {_choices()}")
     found: dict[str, ChosenLab] = {}

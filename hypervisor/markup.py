@@ -44,7 +44,7 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]], mo
     """Return a table with a title; `more` is a note below it about omitted rows."""
     head = f"<tr>{''.join(f'<th{_LEFT}>{safe(each)}</th>' for each in heads)}</tr>" if heads else ""
     body = "".join(f"<tr>{''.join(f'<td{_LEFT}>{safe(each)}</td>' for each in row)}</tr>" for row in rows)
-    return f"<div><b>{safe(title)}</b><table>{head}{body}</table>{_rest(more)}</div>"
+    return f"<div><b>{safe(title)}</b><table>{head}{body}</table>{_more_text(more)}</div>"
 
 
 def facts(title: str, pairs: Iterable[tuple[str, object]]) -> str:
@@ -60,7 +60,7 @@ def tree(title: str, lines: Iterable[TreeLine], more: str = "") -> str:
         f"{len(every) - len(shown):,} of {len(every):,} calls are not shown: {more}" if len(every) > len(shown) else ""
     )
     body = "".join(_fold(shown, all_open=len(every) <= _UNFOLDED))
-    return f'<div><b>{safe(title)}</b><div style="{_CODE}">{body}</div>{_rest(rest)}</div>'
+    return f'<div><b>{safe(title)}</b><div style="{_CODE}">{body}</div>{_more_text(rest)}</div>'
 
 
 def _fold(lines: Sequence[TreeLine], *, all_open: bool) -> Iterator[str]:
@@ -72,14 +72,14 @@ def _fold(lines: Sequence[TreeLine], *, all_open: bool) -> Iterator[str]:
         below = lines[index + 1].depth if index + 1 < len(lines) else -1
         if below > line.depth and line.depth < MAX_DEPTH:
             unfolded = " open" if all_open or line.failed or line.depth < 2 else ""
-            yield f'<details{unfolded} style="margin-left:1.2em"><summary>{_words(line)}</summary>{_notes(line)}'
+            yield f'<details{unfolded} style="margin-left:1.2em"><summary>{_line_text(line)}</summary>{_notes(line)}'
             open_depths.append(line.depth)
         else:
-            yield f'<div style="margin-left:1.2em">{_words(line)}</div>{_notes(line)}'
+            yield f'<div style="margin-left:1.2em">{_line_text(line)}</div>{_notes(line)}'
     yield "</details>" * len(open_depths)
 
 
-def _words(line: TreeLine) -> str:
+def _line_text(line: TreeLine) -> str:
     words = safe(line.words if line.depth <= MAX_DEPTH else f"[{line.depth}] {line.words}")
     return f'<span style="{_FAILED}">{words}</span>' if line.failed else words
 
@@ -88,5 +88,5 @@ def _notes(line: TreeLine) -> str:
     return "".join(f'<div style="margin-left:2.4em;opacity:0.75">{safe(each)}</div>' for each in line.notes)
 
 
-def _rest(more: str) -> str:
+def _more_text(more: str) -> str:
     return f"<p>{safe(more)}</p>" if more else ""

@@ -124,15 +124,15 @@ class Message:
             raise MessageError("a message is a tuple of ten fields")
         version, to, from_, nonce, value, gas_limit, fee_cap, premium, method, params = fields
         return cls(
-            version=_unsigned(version, "version"),
+            version=_check_unsigned(version, "version"),
             to=_address(to, "to"),
             from_=_address(from_, "from"),
-            nonce=_unsigned(nonce, "nonce"),
+            nonce=_check_unsigned(nonce, "nonce"),
             value=_amount(value, "value"),
-            gas_limit=Gas(_unsigned(gas_limit, "gas limit")),
+            gas_limit=Gas(_check_unsigned(gas_limit, "gas limit")),
             gas_fee_cap=_amount(fee_cap, "gas fee cap"),
             gas_premium=_amount(premium, "gas premium"),
-            method=MethodNumber(_unsigned(method, "method")),
+            method=MethodNumber(_check_unsigned(method, "method")),
             params=_bytes(params, "params"),
         )
 
@@ -150,7 +150,7 @@ class Message:
         ):
             return  # the common case
         for name in ("version", "nonce", "method", "gas_limit"):
-            _unsigned(getattr(self, name), name.replace("_", " "))
+            _check_unsigned(getattr(self, name), name.replace("_", " "))
         for name in ("gas_fee_cap", "gas_premium"):
             if _integer(getattr(self, name), name.replace("_", " ")) < 0:
                 raise MessageError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected 0 or more")
@@ -268,11 +268,11 @@ class Receipt:
         if len(fields) == 6 and message is None:
             raise MessageError("message is null: a receipt of six fields names its message")
         return cls(
-            exit_code=_unsigned(exit_code, "exit code"),
+            exit_code=_check_unsigned(exit_code, "exit code"),
             return_data=_bytes(return_data, "return"),
-            gas_used=Gas(_unsigned(gas_used, "gas used")),
+            gas_used=Gas(_check_unsigned(gas_used, "gas used")),
             events_root=None if root is None else _cid(root, "events root"),
-            return_codec=None if codec is None else _unsigned(codec, "codec"),
+            return_codec=None if codec is None else _check_unsigned(codec, "codec"),
             message=None if message is None else _cid(message, "message"),
         )
 
@@ -322,7 +322,7 @@ def _integer(value: object, field: str) -> int:
     return value
 
 
-def _unsigned(value: object, field: str) -> int:
+def _check_unsigned(value: object, field: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _U64:
         raise MessageError(f"{field} is {value!r:.40}, expected an unsigned 64-bit number")
     return value

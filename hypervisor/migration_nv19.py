@@ -42,7 +42,7 @@ def migrate(context: MigrationContext) -> None:
 
     def power(_: ActorID, head: Cid) -> Cid:
         state = context.fields(head, "the state", POWER_FIELDS)
-        state[_CLAIMS] = link(Hamt(store, unlink(state[_CLAIMS])).rewritten(claim))
+        state[_CLAIMS] = link(Hamt(store, unlink(state[_CLAIMS])).rewrite(claim))
         return context.put(state)
 
     context.rewrite("storageminer", miner)

@@ -36,7 +36,7 @@ def migrate(context: MigrationContext) -> None:
 
     @lru_cache(_CACHED)
     def sectors(root: Cid, part: str) -> Cid:
-        return Amt(store, root, SECTORS_BIT_WIDTH).rewritten(lambda number, info: _sector(f"{part}/{number}", info))
+        return Amt(store, root, SECTORS_BIT_WIDTH).rewrite(lambda number, info: _sector(f"{part}/{number}", info))
 
     def deadline(fields: list[Any]) -> list[Any]:
         fields[_SNAPSHOT] = link(sectors(unlink(fields[_SNAPSHOT]), "deadlines/due/sectors_snapshot"))

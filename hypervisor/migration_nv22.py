@@ -57,7 +57,7 @@ def migrate(context: MigrationContext) -> None:
             is_live = slashed == _NOT_SLASHED and proposal[_END_EPOCH] >= context.epoch
             return [sector_of_deal.get(number, 0) if is_live else 0, start, updated, slashed]
 
-        state[_STATES] = link(Amt(store, unlink(state[_STATES]), _STATES_BIT_WIDTH).rewritten(deal_state))
+        state[_STATES] = link(Amt(store, unlink(state[_STATES]), _STATES_BIT_WIDTH).rewrite(deal_state))
         return context.put([*state, link(provider_sectors.flush())])
 
     context.rewrite("storageminer", collect)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hypervisor.installed import registered
+from hypervisor.installed import entry_points_of
 
 ENTRY_POINT_GROUP: Final = "hypervisor.rules"
 FILECOIN: Final = "filecoin"
@@ -26,4 +26,4 @@ def parse_version(text: str) -> int | None:
 
 def rule_names() -> tuple[str, ...]:
     """Return the names of the installed sets of rules, the built-in one first."""
-    return tuple(sorted(registered(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))
+    return tuple(sorted(entry_points_of(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))

@@ -236,7 +236,7 @@ class ParallelBlock:
         worker = self._owners.get(number)
         if worker is None:
             return self._messages[number].apply()
-        done = self._done(worker, number)
+        done = self._take_result(worker, number)
         self._machine.store.put_many((Cid(cid), data) for cid, data in worker.blocks())
         if done is not None:
             conflict = conflict_of(number, self._machine.state_tree, self._base_root, done.effects)
@@ -250,7 +250,7 @@ class ParallelBlock:
         self._parallel.again += 1
         return self._messages[number].apply()
 
-    def _done(self, worker: _Worker, number: int) -> _WorkerResult | None:
+    def _take_result(self, worker: _Worker, number: int) -> _WorkerResult | None:
         """Return the result of a message that a worker executed, or None if there is none in time."""
         started = monotonic()
         if self._parallel.adaptive:  # a worker that is late gets ahead while this process executes the message
@@ -343,7 +343,7 @@ class _Worker:
     def __init__(self, process: int, records: BinaryIO, pipe: int) -> None:
         self._process, self._records, self._pipe = process, records, pipe
         self._offset = 0
-        self._done: dict[int, _WorkerResult | None] = {}
+        self._take_result: dict[int, _WorkerResult | None] = {}
         self._blocks: list[tuple[bytes, bytes]] = []
         self._is_alive = True
         self.taken = self.conflicts = 0
@@ -351,10 +351,10 @@ class _Worker:
     def take_result(self, number: int, patience: float) -> _WorkerResult | None:
         """Return the worker's result for a message; None if it has none within `patience` seconds."""
         deadline = monotonic() + patience
-        while number not in self._done:
+        while number not in self._take_result:
             if not self._is_alive or not self._read(max(0.0, deadline - monotonic())):
                 return None
-        return self._done.pop(number)
+        return self._take_result.pop(number)
 
     def blocks(self) -> list[tuple[bytes, bytes]]:
         """Return the blocks received since the last call, for all its messages, since later ones may depend on them."""
@@ -374,7 +374,7 @@ class _Worker:
             self._offset += _LENGTH + length
             number, blocks, *done = record
             self._blocks += blocks
-            self._done[number] = _WorkerResult(*done) if done else None
+            self._take_result[number] = _WorkerResult(*done) if done else None
         if not ready:
             self.end()
         return ready > 0
@@ -386,7 +386,7 @@ class _Worker:
                 os.kill(self._process, signal.SIGKILL)
             os.close(self._pipe)
             self._records.close()
-            self._done.clear()
+            self._take_result.clear()
             _ENDED.add(self._process)
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Protocol, cast
 
 from hypervisor.errors import InvalidInput
-from hypervisor.installed import INSTALL_AGAIN, registered
+from hypervisor.installed import INSTALL_AGAIN, entry_points_of
 from hypervisor.machine_state import MachineState
 from hypervisor.precompiles import Precompile, PrecompileTable
 
@@ -31,12 +31,12 @@ class PrecompileRuntime(Protocol):
 
 def precompile_names() -> tuple[str, ...]:
     """Return the names of the installed precompiles."""
-    return tuple(sorted(registered(group=ENTRY_POINT_GROUP).names))
+    return tuple(sorted(entry_points_of(group=ENTRY_POINT_GROUP).names))
 
 
 def installed_precompile(name: str) -> Precompile:
     """Return the precompile that a package registers under a name. Raises InvalidInput."""
-    for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=name):
+    for entry_point in entry_points_of(group=ENTRY_POINT_GROUP).select(name=name):
         try:
             found = entry_point.load()
         except (ImportError, AttributeError) as error:

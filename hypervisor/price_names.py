@@ -68,11 +68,11 @@ def with_prices(prices: PriceList, changes: Mapping[str, int], name: str) -> Pri
     for each in fields(prices):
         value = getattr(prices, each.name)
         if any(changed.partition(".")[0] == each.name for changed in changes):
-            fresh[each.name] = _changed(each.name, value, changes)
+            fresh[each.name] = _apply_changes(each.name, value, changes)
     return prices.successor(name, **fresh)
 
 
-def _changed(name: str, value: Any, changes: Mapping[str, int]) -> Any:
+def _apply_changes(name: str, value: Any, changes: Mapping[str, int]) -> Any:
     match value:
         case int():
             return changes.get(name, value)
@@ -82,7 +82,9 @@ def _changed(name: str, value: Any, changes: Mapping[str, int]) -> Any:
             dearer = tuple((start, changes.get(f"{name}.from_{start}", cost)) for start, cost in steps)
             return replace(value, per_item=changes.get(f"{name}.per_item", per_item), steps=dearer)
         case Mapping():
-            return MappingProxyType({key: _changed(_key_name(name, key), item, changes) for key, item in value.items()})
+            return MappingProxyType(
+                {key: _apply_changes(_key_name(name, key), item, changes) for key, item in value.items()}
+            )
         case _:
             return value
 

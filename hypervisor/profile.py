@@ -1,6 +1,6 @@
 """Profiles of a message's native actors: functions and syscalls of each invocation as a tree, with their gas.
 
-A separate runtime (`PROFILING`), found by its entry point, executes the actors; `profiled` substitutes it for the
+A separate runtime (`PROFILING`), found by its entry point, executes the actors; `profile_actors` substitutes it for the
 native one of a machine. Charges and results are the same as without profiling.
 """
 
@@ -131,7 +131,7 @@ class HasRuntimes(Protocol):
 
 
 @contextmanager
-def profiled(machine: HasRuntimes) -> Iterator[ProfileRecorder]:
+def profile_actors(machine: HasRuntimes) -> Iterator[ProfileRecorder]:
     """Profile the native actors that a machine executes within this context."""
     plain = machine.registry
     machine.registry = registry = _ProfiledRegistry(plain)

@@ -70,7 +70,7 @@ class _Reader:
             case InputKind.OCTET:
                 return self._integer(shape, 1)
             case InputKind.SIGNED:
-                return self._signed()
+                return self._read_signed()
             case InputKind.BYTES:
                 return self._bytes(depth)
             case InputKind.LINK:
@@ -84,7 +84,7 @@ class _Reader:
             raise CodecError(f"expected {kind.value}, found byte {head:#04x}")
         return self._argument(head, widest)
 
-    def _signed(self) -> int:
+    def _read_signed(self) -> int:
         head = self._take(1)[0]
         major = head >> 5
         if major not in (_UNSIGNED, _NEGATIVE):

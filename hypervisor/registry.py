@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from hypervisor.errors import RuntimeUnavailable
-from hypervisor.installed import registered
+from hypervisor.installed import entry_points_of
 from hypervisor.runtime import Runtime, RuntimeServices
 from store.cid import Cid, show
 
@@ -99,7 +99,7 @@ class Registry:
 
 @lru_cache
 def _installed_runtimes(name: str) -> RuntimeFactory | None:
-    for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=name):
+    for entry_point in entry_points_of(group=ENTRY_POINT_GROUP).select(name=name):
         factory: RuntimeFactory = entry_point.load()
         return factory
     return None

@@ -16,7 +16,7 @@ from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.features import features_of
-from hypervisor.installed import INSTALL_AGAIN, registered
+from hypervisor.installed import INSTALL_AGAIN, entry_points_of
 from hypervisor.labs import PREFIX, labs_of, rules_with_labs
 from hypervisor.machine_state import MachineState
 from hypervisor.message import Message
@@ -51,7 +51,7 @@ class RuleSet:
 def rule_set(name: str) -> RuleSet:
     """Return the set of rules of a name, including `lab:NAME,...`. Raises InvalidInput with the installed sets."""
     base, _, labs = name.partition(":")
-    for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=base):
+    for entry_point in entry_points_of(group=ENTRY_POINT_GROUP).select(name=base):
         found = entry_point.load()
         if isinstance(found, RuleSet):
             if found.takes_labs:

@@ -367,7 +367,7 @@ class StateTree:
             return change(key, fields)
 
         try:
-            actors = self._hamt.rewritten(changed)
+            actors = self._hamt.rewrite(changed)
         except InvalidInput:
             raise
         except _MALFORMED as error:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # addresses are read by programs that open no machine
     from hypervisor.machine import Hypervisor
 
 
-class Addressed(Protocol):
+class HasAddress(Protocol):
     """An object with an address: an account, a contract, a native actor, a miner."""
 
     @property
@@ -20,7 +20,7 @@ class Addressed(Protocol):
         """The object's address."""
 
 
-Target = Addressed | Address | bytes | str
+Target = HasAddress | Address | bytes | str
 """Accepted forms of an address: an account, a contract, a Filecoin address, 20 bytes, `0x...` or `f...`."""
 
 UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
@@ -73,7 +73,7 @@ def display_address(machine: Hypervisor, address: Address) -> EthAddress:
         return UNRESOLVED  # shown in this form on the network
 
 
-def _of(target: Addressed) -> EthAddress | Address:
+def _of(target: HasAddress) -> EthAddress | Address:
     address = getattr(target, "address", None)
     if not isinstance(address, Address | bytes):
         raise AddressError(

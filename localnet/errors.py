@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.receipts import failure_text
 from hypervisor.errors import HypervisorError
+from localnet.deprecation import renamed
 
 if TYPE_CHECKING:
     from localnet.ledger.call_tree import CallTree
@@ -86,10 +87,7 @@ class CallFailed(NetworkError):
         self.error_message = error_message
         self.again: Callable[[CallFailed], CallTree] | None = None
 
-    @property
-    def words(self) -> str:
-        """Former name of `error_message`, until version 0.4."""
-        return self.error_message
+    words = renamed("CallFailed", "words", "error_message")
 
     def name_revert(self, revert: str) -> None:
         """Replace the revert reason by its name in the contract's interface."""
@@ -131,10 +129,7 @@ class TransactionFailed(NetworkError):
         self.exit_code = receipt.exit_code
         self.data = receipt.return_data
 
-    @property
-    def words(self) -> str:
-        """Former name of `error_message`, until version 0.4."""
-        return self.error_message
+    words = renamed("TransactionFailed", "words", "error_message")
 
     def name_revert(self, revert: str) -> None:
         """Replace the revert reason by its name in the contract's interface."""
@@ -169,10 +164,7 @@ class NodeError(HypervisorError):
         self.code = code
         self.answered = answered
 
-    @property
-    def words(self) -> str:
-        """Former name of `node_message`, until version 0.4."""
-        return self.node_message
+    words = renamed("NodeError", "words", "node_message")
 
     @property
     def is_unknown_method(self) -> bool:

@@ -64,9 +64,9 @@ class Explanations:
             calls, logged = without_logs(found.calls)
             lines = [f"  console.log: {line}" for line in logged]
             if not receipt.succeeded:
-                shown = self._decoded({**found.as_json(), "calls": calls})
+                shown = self._decode({**found.as_json(), "calls": calls})
                 path = shown["why"]["path"]
-                location = self._place(lambda: self._places.of(receipt, path, limit))
+                location = self._location_line(lambda: self._places.of(receipt, path, limit))
         except OutOfTime as error:
             command = trace_command(f"0x{receipt.hash.hex()}", self._url)
             lines = [f"  {_GAVE_UP} {error}; `{command}` has no such limit"]
@@ -94,8 +94,10 @@ class Explanations:
         if code == ExitCode.OK:
             return  # only gas or funds are missing, as the error states
         found = {"calls": calls, "exitCode": code, "words": calls[-1]["words"], "gasUsed": calls[-1]["gas"]}
-        shown = self._decoded(found)
-        location = self._place(lambda: self._places.of_call(machine, request, code, shown["why"]["path"], limit))
+        shown = self._decode(found)
+        location = self._location_line(
+            lambda: self._places.of_call(machine, request, code, shown["why"]["path"], limit)
+        )
         head_lines = [
             f"{title}: {self._network.rules.views.exit_text(code) or exit_name(code)}, no transaction is made",
             *(f"  console.log: {line}" for line in lines),
@@ -118,7 +120,7 @@ class Explanations:
             return  # an invalid call, whose response has the reason
         self._print([f"console.log: {line}" for line in lines])
 
-    def _place(self, find: Callable[[], str | None]) -> str | None:
+    def _location_line(self, find: Callable[[], str | None]) -> str | None:
         """Return the line to print for the location of a failure, None if it is not known."""
         try:
             location = find()
@@ -126,7 +128,7 @@ class Explanations:
             return f"  gave up looking for its line {error}"
         return None if location is None else f"  at {location}"
 
-    def _decoded(self, found: dict[str, Any]) -> dict[str, Any]:
+    def _decode(self, found: dict[str, Any]) -> dict[str, Any]:
         """Return a decoded trace with the reasons of its failure."""
         called = called_interfaces(self._network.machine, self._artifacts, found["calls"])
         return explain_trace(found, (*called, *self._network.interfaces))

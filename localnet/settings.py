@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.installed import INSTALL_AGAIN, registered
+from hypervisor.installed import INSTALL_AGAIN, entry_points_of
 from hypervisor.names import AUTO, parse_version
 from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile
@@ -159,7 +159,7 @@ def _check_types(settings: NetworkSettings) -> None:
 
 def _under_draft(settings: NetworkSettings) -> NetworkSettings:
     """Return the settings that a draft's file chooses. Raises InvalidInput."""
-    reader = next(iter(registered(group=_DRAFTS)), None)
+    reader = next(iter(entry_points_of(group=_DRAFTS)), None)
     if reader is None:
         raise InvalidInput(f"no reader of draft versions is registered: {INSTALL_AGAIN}")
     chosen: NetworkSettings = reader.load()(settings)

@@ -140,7 +140,7 @@ class Amt:
             return changed_values(dict(self.items()), dict(after.items()))
         return self._differences((self._root, self._height), after, (after._root, after._height), 0)
 
-    def rewritten(self, change: Callable[[int, Any], Any]) -> Cid:
+    def rewrite(self, change: Callable[[int, Any], Any]) -> Cid:
         """Write a copy of the array with each value replaced by `change(index, value)`, and return its root CID.
 
         The array must be flushed and is not modified. Nodes are processed one by one, children before their parents,

@@ -113,7 +113,7 @@ class Hamt:
         """
         return self._differences(self._root, after, after._root, 0)
 
-    def rewritten(self, change: Callable[[bytes, Any], Any | None]) -> Cid:
+    def rewrite(self, change: Callable[[bytes, Any], Any | None]) -> Cid:
         """Write a copy of the tree with values replaced by `change(key, value)`, and return its root CID.
 
         `change` returns None to keep a value. The tree must be flushed and is not modified. Nodes are processed one by

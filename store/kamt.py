@@ -399,7 +399,7 @@ def _link_to(entries: list[_Entry], start: int) -> _Link:
     key = entries[0][0]
     end = _parting(key, entries[-1][0])
     if end < start:
-        raise _misplaced(key)
+        raise _misplaced_key(key)
     node = _KamtNode(0, [], None)
     _fill(node, end, entries)
     return _Link(end - start, _bits(key, end, end - start), node)
@@ -440,7 +440,7 @@ def _fork(old: _Entry, new: _Entry, start: int) -> _Link:
     left = PATH_BITS - start
     common = left - ((old[0] ^ new[0]) & ((1 << left) - 1)).bit_length()
     if common == left:
-        raise _misplaced(old[0])
+        raise _misplaced_key(old[0])
     length = common - common % BIT_WIDTH
     node = _pair(old, _step(old[0], start + length)[1], new, _step(new[0], start + length)[1])
     return _Link(length, _bits(new[0], start + length, length), node)
@@ -507,7 +507,7 @@ def _path_bytes(link: _Link) -> bytes:
     return bytes_head(length) + (link.path << (-link.length % 8)).to_bytes(length, "big")
 
 
-def _misplaced(key: int) -> KamtError:
+def _misplaced_key(key: int) -> KamtError:
     return KamtError(f"invalid KAMT: key {key:#x} is stored under the wrong path")
 
 

@@ -134,7 +134,7 @@ class Marks:
         if collection.phase != SWEEPING:
             raise RuntimeError("the marking is not complete")
         batch = Batch(self._database)
-        unmarked, scanned, cursor = _unmarked(blocks, self._marks, collection.cursor, limit)
+        unmarked, scanned, cursor = _scan_unmarked(blocks, self._marks, collection.cursor, limit)
         for cid in unmarked:
             batch.delete(self._blocks_name, cid)
         self._write(
@@ -188,7 +188,7 @@ class _CommitOverStore:
         raise NotImplementedError
 
 
-def _unmarked(blocks: Rdict, marks: Rdict, cursor: bytes, limit: int) -> tuple[list[bytes], int, bytes]:
+def _scan_unmarked(blocks: Rdict, marks: Rdict, cursor: bytes, limit: int) -> tuple[list[bytes], int, bytes]:
     """Scan `limit` blocks after the cursor; return those without a mark, the number scanned and the new cursor."""
     options = ReadOptions()
     options.fill_cache(False)  # type: ignore[call-arg]  # a sweep reads each block once; the stub lacks the argument

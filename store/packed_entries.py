@@ -99,9 +99,11 @@ class PackedEntries:
         number = len(self._pages)
         if size > 2 * self._page:
             self._large.add(number)
-        self._pages.append(self._stored(zlib.compress(encode([part for entry in oldest for part in entry]), _LEVEL)))
+        self._pages.append(
+            self._store_page(zlib.compress(encode([part for entry in oldest for part in entry]), _LEVEL))
+        )
         for key, _ in oldest:
-            position, mark = _place(key)
+            position, mark = _bucket_of(key)
             bucket = self._buckets[position]
             if bucket is None:
                 bucket = self._buckets[position] = bytearray()
@@ -110,7 +112,7 @@ class PackedEntries:
             del self._recent[key]
         self._size -= size
 
-    def _stored(self, page: bytes) -> bytes | int:
+    def _store_page(self, page: bytes) -> bytes | int:
         """Return a compressed page, or its place in the temporary file."""
         if self._packed_left >= len(page):
             self._packed_left -= len(page)
@@ -125,7 +127,7 @@ class PackedEntries:
 
     def _read_packed(self, key: bytes) -> bytes | None:
         """Return the value of a key from the newest page that contains it."""
-        position, mark = _place(key)
+        position, mark = _bucket_of(key)
         bucket = self._buckets[position]
         if bucket is None:
             return None
@@ -149,7 +151,7 @@ class PackedEntries:
         return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def _place(key: bytes) -> tuple[int, bytes]:
+def _bucket_of(key: bytes) -> tuple[int, bytes]:
     """Return the directory bucket of a key and its hash there."""
     number = hash(key)
     return number % _BUCKETS, (number // _BUCKETS % (1 << 8 * _MARK)).to_bytes(_MARK, "big")

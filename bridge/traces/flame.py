@@ -48,7 +48,7 @@ class FlameBox:
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
+class _PositionedBox:
     box: FlameBox
     left: float
     width: float
@@ -57,7 +57,7 @@ class _Placed:
 
 def flame_svg(title: str, roots: Sequence[FlameBox], gas: int) -> str:
     """Return an SVG of the calls of a message that used `gas`; gas not used by a call is empty space."""
-    placed, left_out = _place(roots, max(gas, sum(box.gas for box in roots), 1))
+    placed, left_out = _layout(roots, max(gas, sum(box.gas for box in roots), 1))
     height = _HEAD + _ROW * (2 + max((item.depth for item in placed), default=0)) + _MARGIN
     note = f"; {left_out:,} calls are too narrow to show" if left_out else ""
     return "\n".join([
@@ -110,14 +110,14 @@ def flame_html(title: str, roots: Sequence[FlameBox], gas: int, lines: Iterable[
     )
 
 
-def _place(roots: Sequence[FlameBox], gas: int) -> tuple[list[_Placed], int]:
+def _layout(roots: Sequence[FlameBox], gas: int) -> tuple[list[_PositionedBox], int]:
     """Return the position of each box, callers before callees, and the number of omitted boxes."""
     scale = (_WIDTH - 2 * _MARGIN) / gas
-    placed: list[_Placed] = []
+    placed: list[_PositionedBox] = []
     left_out = 0
     row = _in_a_row(roots, _MARGIN, 0, scale)
     while row:  # row by row instead of recursion, since calls are up to 1,024 deep
-        below: list[_Placed] = []
+        below: list[_PositionedBox] = []
         for item in row:
             if item.width < _NARROWEST:
                 left_out += _count(item.box)
@@ -132,10 +132,10 @@ def _place(roots: Sequence[FlameBox], gas: int) -> tuple[list[_Placed], int]:
     return placed, left_out
 
 
-def _in_a_row(boxes: Sequence[FlameBox], left: float, depth: int, scale: float) -> list[_Placed]:
+def _in_a_row(boxes: Sequence[FlameBox], left: float, depth: int, scale: float) -> list[_PositionedBox]:
     row = []
     for box in boxes:
-        row.append(_Placed(box, left, box.gas * scale, depth))
+        row.append(_PositionedBox(box, left, box.gas * scale, depth))
         left += box.gas * scale
     return row
 
@@ -147,7 +147,7 @@ def _count(box: FlameBox) -> int:
     return len(boxes)
 
 
-def _draw(item: _Placed) -> str:
+def _draw(item: _PositionedBox) -> str:
     box, top = item.box, _HEAD + _ROW * item.depth
     kinds = [name for name, holds in (("failed", box.failed), ("cause", box.cause)) if holds]
     group = f'<g class="{" ".join(kinds)}">' if kinds else "<g>"
@@ -164,7 +164,7 @@ def _draw(item: _Placed) -> str:
     )
 
 
-def _legend(placed: Sequence[_Placed]) -> str:
+def _legend(placed: Sequence[_PositionedBox]) -> str:
     names = {"": "no runtime", "wasm": "native: violet", "evm": "evm: blue"}
     shown = [names.get(name, f"{name}: green") for name in dict.fromkeys(item.box.runtime for item in placed)]
     return _safe(", ".join(shown) + ("; failed: red" if any(item.box.failed for item in placed) else ""))

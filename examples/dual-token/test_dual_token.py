@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bridge.addresses import checksummed
 from bridge.binding import Call
 from bridge.bindings import datacap
 from bridge.method_numbers import method_number
-from examples.conftest import Refused, actor_id, masked, shown
+from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.types import MethodNumber, TokenAmount
@@ -176,7 +177,7 @@ def test_erc20_transfers_do_not_notify_receiver(scene: Scene) -> None:
 
 
 def test_overspending_is_rejected(scene: Scene, refused: Refused) -> None:
-    seen = shown(masked(actor_id(scene.network, scene.native.native)))
+    seen = checksummed(masked(actor_id(scene.network, scene.native.native)))
     scene.give(scene.native, 10)
     to = scene.network.accounts[5].delegated
     words = f"ERC20InsufficientBalance({seen}, 10, 11)"
@@ -184,7 +185,7 @@ def test_overspending_is_rejected(scene: Scene, refused: Refused) -> None:
     assert scene.fails(datacap.burn(11)) == (33, words)
     spender = scene.network.accounts[5]
     refusal = refused(scene.token, "transferFrom", scene.owner.address, spender.address, 1, sender=spender)
-    assert refusal.reason == f"ERC20InsufficientAllowance({shown(spender.address)}, 0, 1)"
+    assert refusal.reason == f"ERC20InsufficientAllowance({checksummed(spender.address)}, 0, 1)"
     words = f"ERC20InsufficientAllowance({seen}, 0, 1)"
     assert scene.fails(datacap.transfer_from(scene.owner.delegated, to, 1, b"")) == (33, words)
 

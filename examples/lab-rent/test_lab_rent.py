@@ -14,7 +14,7 @@ from bridge.addresses import to_filecoin
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.profiles.resurrection import proof_of
 from hypervisor import Address, fil
-from hypervisor.archived import archived
+from hypervisor.archived import archived_actor
 from hypervisor.types import ActorID
 from localnet import Contract, Network, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
@@ -180,7 +180,7 @@ def test_contract_restores_archived_native_actor(here: Tenants) -> None:
     assert since == network.block_number - 2
     state = network.machine.actor(Address.id(here.native))
     assert state is not None
-    gone = archived(network.machine.store, state)
+    gone = archived_actor(network.machine.store, state)
     assert gone is not None
     calldata = ContractInterface(RENT_ABI).encode_call(
         "resurrect", Address.id(here.native).to_bytes(), proof_of(network.machine.store, gone.root)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge.addresses import checksummed
 from bridge.bindings import storageminer
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
-from examples.conftest import Refused, actor_id, masked, shown
+from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Account, Artifact, CallFailed, Contract, Miner, Network, TransactionFailed
@@ -78,7 +79,7 @@ def test_strangers_neither_propose_nor_vote(
     network: Network, dao: Contract, members: tuple[Account, ...], refused: Refused
 ) -> None:
     stranger = network.accounts[7]
-    words = f"NotAMember({shown(stranger.address)})"
+    words = f"NotAMember({checksummed(stranger.address)})"
     assert refused(dao, "propose", 100, FIL, 100_000, sender=stranger).reason == words
     dao.send("propose", 100, FIL, 100_000, sender=members[0])
     assert refused(dao, "vote", 0, sender=stranger).reason == words
@@ -103,7 +104,7 @@ def test_one_actor_cannot_be_two_members(network: Network, miner: Miner, members
     with pytest.raises(CallFailed) as failed:
         network.deploy(HERE / "MinerDao.json", miner.id, twice, VOTING_EPOCHS)
     dao = Artifact.load(HERE / "MinerDao.json").interface
-    assert dao.decode_revert(failed.value.data) == f"MemberTwice({shown(members[0].address)})"
+    assert dao.decode_revert(failed.value.data) == f"MemberTwice({checksummed(members[0].address)})"
 
 
 def test_a_member_votes_once_and_in_time(

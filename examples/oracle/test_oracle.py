@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from bridge.addresses import checksummed
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_params, unwrap_return
-from examples.conftest import Refused, actor_id, masked, shown
+from examples.conftest import Refused, actor_id, masked
 from hypervisor.machine import CreationFailed
 from localnet import Account, Contract, NativeActor, Network, TransactionFailed, TransactionReceipt
 from store.codec import decode
@@ -130,12 +131,12 @@ def test_only_oracle_can_update_contract(scene: Scene, refused: Refused) -> None
     """Update the feed from an Ethereum account and from a reporter's native account."""
     thief, reporter = scene.network.accounts[7], scene.reporters[0]
     refusal = refused(scene.feed, "update", 1, 1, sender=thief)
-    assert refusal.reason == f"NotTheOracle({shown(thief.address)})"
+    assert refusal.reason == f"NotTheOracle({checksummed(thief.address)})"
     call = invoke_params(scene.feed.interface.encode_call("update", 1, 1))
     with pytest.raises(TransactionFailed) as failed:
         scene.network.send_native(scene.feed.address, INVOKE_EVM, call, sender=reporter)
     seen = masked(actor_id(scene.network, reporter.native))
-    assert scene.feed.reason(failed.value.data) == f"NotTheOracle({shown(seen)})"
+    assert scene.feed.reason(failed.value.data) == f"NotTheOracle({checksummed(seen)})"
 
 
 def test_strangers_cannot_report_or_subscribe(scene: Scene) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.addresses import checksummed
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
-from examples.conftest import Refused, actor_id, shown
+from examples.conftest import Refused, actor_id
 from localnet import Contract, Miner, Network
 
 HERE = Path(__file__).parent
@@ -75,7 +76,7 @@ def test_only_client_can_close_plan(network: Network, payments: Contract, miner:
     payments.send("open", miner.id, FIL, value=100 * FIL)
     thief = network.accounts[4]
     refusal = refused(payments, "close", 0, sender=thief)
-    assert refusal.reason == f"NotTheClient({shown(thief.address)})"
+    assert refusal.reason == f"NotTheClient({checksummed(thief.address)})"
     payments.send("close", 0)
     assert refused(payments, "close", 0).reason.startswith("NotTheClient")  # nobody is the client of a closed plan
 

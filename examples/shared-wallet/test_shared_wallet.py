@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge.addresses import checksummed
 from bridge.bindings import init, multisig
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params, unwrap_return
-from examples.conftest import Refused, actor_id, masked, shown
+from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
 from hypervisor.types import INIT_ACTOR
 from localnet import Account, Artifact, CallFailed, Contract, Miner, Network
@@ -106,8 +107,8 @@ def test_multisig_reports_contract_revert_as_exit_code_33(scene: Scene) -> None:
 def test_partner_of_the_multisig_is_not_a_signer(scene: Scene, refused: Refused) -> None:
     partner = scene.partners[0]
     scene.wallet.send("propose", scene.network.accounts[8].address, FIL, b"", sender=scene.person)
-    assert refused(scene.wallet, "approve", 0, sender=partner).reason == f"NotASigner({shown(partner.address)})"
-    words = f"ApprovedAlready(0, {shown(scene.person.address)})"
+    assert refused(scene.wallet, "approve", 0, sender=partner).reason == f"NotASigner({checksummed(partner.address)})"
+    words = f"ApprovedAlready(0, {checksummed(scene.person.address)})"
     assert refused(scene.wallet, "approve", 0, sender=scene.person).reason == words
 
 
@@ -117,7 +118,10 @@ def test_one_actor_cannot_be_two_signers(network: Network) -> None:
     twice = [person.address, masked(actor_id(network, person))]
     with pytest.raises(CallFailed) as failed:
         network.deploy(WALLET, twice, 2)
-    assert Artifact.load(WALLET).interface.decode_revert(failed.value.data) == f"SignerTwice({shown(person.address)})"
+    assert (
+        Artifact.load(WALLET).interface.decode_revert(failed.value.data)
+        == f"SignerTwice({checksummed(person.address)})"
+    )
 
 
 def test_the_wallet_pays_a_storage_miner(scene: Scene) -> None:
@@ -134,10 +138,10 @@ def test_native_call_failure_reports_exit_code(scene: Scene, refused: Refused) -
     scene.wallet.send("propose", masked(miner.id), 0, b"\x01\x02\x03\x04", sender=scene.person)
     vote = scene.vote_by_multisig(0)
     reason = scene.wallet.reason(unwrap_return(vote.ret))
-    assert (vote.code, reason) == (33, f"CallFailed({shown(masked(miner.id))}, 0x)")
+    assert (vote.code, reason) == (33, f"CallFailed({checksummed(masked(miner.id))}, 0x)")
     scene.wallet.send("propose", masked(999_999), FIL, b"", sender=scene.person)
     refusal = refused(scene.limiter, "sign", scene.wallet.address, 1)
-    assert scene.wallet.reason(refusal.data) == f"SendFailed({shown(masked(999_999))}, -6)"
+    assert scene.wallet.reason(refusal.data) == f"SendFailed({checksummed(masked(999_999))}, -6)"
     assert scene.network.balance(scene.wallet) == 100 * FIL
 
 

@@ -46,7 +46,7 @@ class Release:
 def releases() -> Mapping[str, Release]:
     """Return the releases by name, such as `v18-mainnet`, in the order of versions."""
     found = {}
-    for version, entry in _pinned()["versions"].items():
+    for version, entry in _load_releases()["versions"].items():
         for network, root in entry["manifest_roots"].items():
             release = Release(int(version.removeprefix("v")), network, root, _url(entry["tag"], network))
             found[release.name] = release
@@ -59,7 +59,7 @@ def unpinned_release(version: int, network: str, manifest_root: str) -> Release:
 
 
 def _url(tag: str, network: str) -> str:
-    url: str = _pinned()["download"].format(tag=tag, network=network)
+    url: str = _load_releases()["download"].format(tag=tag, network=network)
     return url
 
 
@@ -68,5 +68,5 @@ def _file(network: str) -> str:
 
 
 @cache
-def _pinned() -> Any:
+def _load_releases() -> Any:
     return json.loads(files(__package__).joinpath("releases.json").read_text(encoding="utf-8"))

@@ -137,7 +137,7 @@ def check_folders(context: Any, root: Path) -> None:
             raise InvalidInput(f"there is no folder {name} in {root}: {option} names folders of the project")
 
 
-def _named(value: Any) -> Sequence[str]:
+def _as_list(value: Any) -> Sequence[str]:
     return [value] if isinstance(value, str) else value
 
 
@@ -147,7 +147,7 @@ def _option(row: SettingOption) -> TyperOption:
             settings = row.sets or {row.key: _value(row, value)}
             context.meta.setdefault(_META, {}).update(settings)
             if row.is_folder:
-                context.meta.setdefault(_FOLDERS, []).extend((row.names[0], name) for name in _named(value))
+                context.meta.setdefault(_FOLDERS, []).extend((row.names[0], name) for name in _as_list(value))
         return value
 
     return TyperOption(

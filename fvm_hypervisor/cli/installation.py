@@ -27,13 +27,13 @@ def damaged_packages(home: Path = HOME) -> list[str]:
     """Return one sentence for each package that is shadowed by another distribution or incomplete."""
     found = []
     for name in PACKAGES:
-        problem = _misplaced(name, home) or next(_changed_files(name, home), None)
+        problem = _import_fault(name, home) or next(_changed_files(name, home), None)
         if problem is not None:
             found.append(f"the package '{name}' {problem}; {_REMEDY}")
     return found
 
 
-def _misplaced(name: str, home: Path) -> str | None:
+def _import_fault(name: str, home: Path) -> str | None:
     try:
         spec = find_spec(name)
     except (ImportError, ValueError):

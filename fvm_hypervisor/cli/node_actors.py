@@ -63,10 +63,10 @@ def call_actor(
     }
     if dry_run:
         called = ask(url, "Filecoin.StateCall", request, None)
-        return {"answer": _answer(url, interface, method, called, "MsgRct")}
+        return {"answer": _decode_return(url, interface, method, called, "MsgRct")}
     sent = ask(url, "Filecoin.MpoolPushMessage", request, None)
     waited = ask(url, "Filecoin.StateWaitMsg", sent["CID"], 0, -1, True)
-    return {"answer": _answer(url, interface, method, waited, "Receipt"), "message": sent["CID"]["/"]}
+    return {"answer": _decode_return(url, interface, method, waited, "Receipt"), "message": sent["CID"]["/"]}
 
 
 def _cid(url: str, found: Any) -> str:
@@ -109,7 +109,7 @@ def _sender(url: str, account: int) -> str:
     return native[account]
 
 
-def _answer(url: str, interface: Interface, method: str | int, found: dict[str, Any], receipt: str) -> Any:
+def _decode_return(url: str, interface: Interface, method: str | int, found: dict[str, Any], receipt: str) -> Any:
     try:
         code, returned = found[receipt]["ExitCode"], found[receipt]["Return"]
         data = b64decode(returned or "", validate=True)

@@ -33,7 +33,7 @@ def check_single(session: SuiteSession, option: str) -> None:
 
 
 @contextmanager
-def _staged(session: SuiteSession, *, fails: bool) -> Iterator[StagedTest]:
+def _stage_test(session: SuiteSession, *, fails: bool) -> Iterator[StagedTest]:
     from fvm_hypervisor.soltest.staged_test import staged_test
 
     (suite,) = session.suites
@@ -51,7 +51,7 @@ def _open_debugger(session: SuiteSession) -> Iterator[Session]:
 
     check_single(session, "--debug")
     project = session.project
-    with _staged(session, fails=True) as staged:
+    with _stage_test(session, fails=True) as staged:
         subject = Subject(f"the test {staged.name}", staged.executor.machine, staged.run, staged.root)
         yield Session(subject, SourceLines([project.root / project.out]))
 
@@ -90,7 +90,7 @@ def draw_test(session: SuiteSession, flame: Flame) -> Path:
     (test,) = suite.tests
     project = session.project
     file = project.root / project.cache / f"{flame}_{suite.contract}_{test.name}.svg"
-    with _staged(session, fails=False) as staged:
+    with _stage_test(session, fails=False) as staged:
         viewer = viewer_of(session.job(), session.artifacts)
         write_flame(staged, viewer, project.root, file, chart=flame == "flamechart")
     return file

@@ -80,7 +80,7 @@ class Adapter:
                 request = self._requests.get()
                 if request is None:
                     break
-                self._answer(request)
+                self._respond(request)
                 self._count_done()
                 if request.get("command") in ("disconnect", "terminate"):
                     break
@@ -126,7 +126,7 @@ class Adapter:
 
     # --- requests ---------------------------------------------------------------------------------------------
 
-    def _answer(self, request: Mapping[str, Any]) -> None:
+    def _respond(self, request: Mapping[str, Any]) -> None:
         number, command, arguments = request.get("seq"), request.get("command"), request.get("arguments") or {}
         command = command if isinstance(command, str) else ""
         response = {"type": "response", "request_seq": number if isinstance(number, int) else 0, "command": command}
@@ -158,15 +158,15 @@ class Adapter:
             elif command == "configurationDone":
                 self._begin()
             elif step is not None:
-                self._report(step(self._launched, self._by_instruction))
+                self._report(step(self._current_session, self._by_instruction))
         except Abandoned:
             pass
         except (HypervisorError, StoreError) as error:
-            self._say(f"error: {views.safe_error_text(error)}", "stderr")
-            self._stopped("pause", "")
+            self._print(f"error: {views.safe_error_text(error)}", "stderr")
+            self._send_stopped("pause", "")
 
     @property
-    def _launched(self) -> Session:
+    def _current_session(self) -> Session:
         return self._check_launched()
 
     def _check_launched(self) -> Session:
@@ -184,11 +184,11 @@ class Adapter:
             self._session.abort()
 
     def _begin(self) -> None:
-        session = self._launched
+        session = self._current_session
         state = session.start()
-        self._say(session.subject.name)
+        self._print(session.subject.name)
         if not session.subject.steps_contracts:
-            self._say(
+            self._print(
                 'contracts run in the official EVM actor, which shows no instructions: use "evm": "fast" to see them'
             )
         if isinstance(state, Stop) and not self._stop_on_entry:
@@ -204,7 +204,7 @@ class Adapter:
     def _prepare_step(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the response that precedes a step. Raises InvalidInput at the message's end."""
         self._by_instruction = arguments.get("granularity") == "instruction"
-        self._launched.check_open()
+        self._current_session.check_open()
         return {"allThreadsContinued": True}
 
     # --- breakpoints ------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ class Adapter:
 
     def _set(self, what: str, texts: list[str]) -> dict[str, Any]:
         """Replace the breakpoints that earlier requests of the same kind set."""
-        breakpoints, answers = self._launched.breakpoints, list[dict[str, Any]]()
+        breakpoints, answers = self._current_session.breakpoints, list[dict[str, Any]]()
         for number in self._numbers.pop(what, ()):
             breakpoints.remove(number)
         own = self._numbers[what] = list[int]()
@@ -243,7 +243,7 @@ class Adapter:
         return {"threads": [{"id": _THREAD, "name": "message"}]}
 
     def _stack_trace(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        session = self._launched
+        session = self._current_session
         if isinstance(session.state, End):
             return {"stackFrames": [], "totalFrames": 0}
         frames = views.frames(session)
@@ -262,7 +262,7 @@ class Adapter:
         return {"stackFrames": shown, "totalFrames": len(frames)}
 
     def _source(self, frame: views.FrameView) -> dict[str, Any]:
-        file = views.source_file(self._launched, frame.number)
+        file = views.source_file(self._current_session, frame.number)
         if file is not None:
             return {"name": Path(frame.path).name, "path": str(file)}
         if frame.path not in self._sources:
@@ -273,10 +273,10 @@ class Adapter:
         index = int(arguments["sourceReference"])
         if not 0 < index <= len(self._sources):
             raise InvalidInput(f"there is no source with reference {index}")
-        return {"content": "\n".join(self._launched.sources.text(self._sources[index - 1]))}
+        return {"content": "\n".join(self._current_session.sources.text(self._sources[index - 1]))}
 
     def _scopes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        found = scopes(self._launched, int(arguments["frameId"]))
+        found = scopes(self._current_session, int(arguments["frameId"]))
         return {
             "scopes": [
                 {
@@ -312,10 +312,10 @@ class Adapter:
 
     def _evaluate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Run a terminal command that only inspects; stepping belongs to the editor."""
-        terminal = Terminal(self._launched)
+        terminal = Terminal(self._current_session)
         terminal.frame = int(arguments.get("frameId") or 0)
         if terminal.frame:  # check that the frame exists; frame 0 needs no running message
-            views.call_of(self._launched, terminal.frame)
+            views.call_of(self._current_session, terminal.frame)
         words = str(arguments["expression"]).split()
         if words and words[0] not in _READ_ONLY_COMMANDS:
             raise InvalidInput(
@@ -333,7 +333,7 @@ class Adapter:
         offset = int(address, 0) + int(arguments.get("offset") or 0)
         if offset < 0:
             raise InvalidInput(f"memory offset {offset} is out of range: it must be at least 0")
-        data = views.memory(self._launched, int(number or 0), offset, int(arguments["count"]))
+        data = views.memory(self._current_session, int(number or 0), offset, int(arguments["count"]))
         return {"address": hex(offset), "data": b64encode(data).decode()}
 
     # --- events -----------------------------------------------------------------------------------------------
@@ -343,36 +343,36 @@ class Adapter:
 
         A message stops at the end of its first call before it ends, so the client can step back.
         """
-        session = self._launched
+        session = self._current_session
         self._branches.clear()
         if isinstance(state, End):
             last = len(session.record.marks)
             if not state.problem and last and self._last_mark != last:
                 self._last_mark = last
                 session.back()
-                self._say(state.text)
-                self._stopped("pause", state.text)
+                self._print(state.text)
+                self._send_stopped("pause", state.text)
                 return
-            self._say(state.text)
+            self._print(state.text)
             self._channel.event("exited", {"exitCode": state.exit_code or 0})
             self._channel.event("terminated")
             return
         at_end = state.site.position.mark == len(session.record.marks) and not state.site.position.number
         self._last_mark = state.site.position.mark if at_end else 0
         for log in session.listener.logs[self._logged :]:
-            self._say(f"f0{log.actor}: {views.safe_error_text(log.text)}")
+            self._print(f"f0{log.actor}: {views.safe_error_text(log.text)}")
         self._logged = len(session.listener.logs)
         is_hit = state.reason.startswith("breakpoint ")
         number = int(state.reason.split(" ")[1].rstrip(":")) if is_hit else 0
         kind = "pause" if state.reason == PAUSED else "step"
-        self._stopped("breakpoint" if is_hit else kind, state.reason, number)
+        self._send_stopped("breakpoint" if is_hit else kind, state.reason, number)
 
-    def _stopped(self, reason: str, description: str, number: int = 0) -> None:
+    def _send_stopped(self, reason: str, description: str, number: int = 0) -> None:
         hit = {"hitBreakpointIds": [number]} if number else {}
         body = {"reason": reason, "description": description, "threadId": _THREAD, "allThreadsStopped": True, **hit}
         self._channel.event("stopped", body)
 
-    def _say(self, text: str, category: str = "console") -> None:
+    def _print(self, text: str, category: str = "console") -> None:
         self._channel.event("output", {"category": category, "output": f"{text}\n"})
 
 

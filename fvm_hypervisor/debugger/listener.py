@@ -189,7 +189,7 @@ class StepListener:
     def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
         """Handle an instruction and return the number of following instructions to skip. Raises Abandoned."""
         call = self.calls[-1]
-        call.started, call.previous_counter, call.counter, call.look = number, call.counter, counter, _once(look)
+        call.started, call.previous_counter, call.counter, call.look = number, call.counter, counter, _cached_step(look)
         self._consult_plan(StopSite(Position(self.marks, number, call.number), call, None, counter))
         call.look = None
         return max(0, self.plan.next_instruction(self, call, number) - number - 1)
@@ -267,7 +267,7 @@ class StepListener:
             self.used_before = max(self.used_before, self.used_at(site))
 
 
-def _once(look: Callable[[], RuntimeEvent]) -> Callable[[], EvmStep]:
+def _cached_step(look: Callable[[], RuntimeEvent]) -> Callable[[], EvmStep]:
     """Cache the data of an instruction on first use, since the next instruction overwrites it."""
     known: list[EvmStep] = []
 

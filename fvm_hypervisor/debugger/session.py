@@ -19,7 +19,7 @@ from fvm_hypervisor.debugger.positions import MarkRecord, Position
 from fvm_hypervisor.debugger.sources import SourceLines
 from fvm_hypervisor.debugger.subjects import Subject
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.profile import profiled
+from hypervisor.profile import profile_actors
 from hypervisor.registry import NATIVE
 
 _FIRST = Position(1)
@@ -95,10 +95,10 @@ class Session:
     def back(self, *, into: bool = False, by_instruction: bool = False) -> Stop | End:
         """Step back to the previous line or syscall; with `into`, also into calls."""
         with self._undo_move_on_pause():
-            return self._back(into=into, by_instruction=by_instruction)
+            return self._step_back(into=into, by_instruction=by_instruction)
         return self.state
 
-    def _back(self, *, into: bool, by_instruction: bool) -> Stop | End:
+    def _step_back(self, *, into: bool, by_instruction: bool) -> Stop | End:
         if isinstance(self.state, End):
             return self._to_last_mark()
         position = self.site.position
@@ -249,7 +249,7 @@ class Session:
             return []
         with self._restore_position():
             self.close()
-            with profiled(machine) as recorder:
+            with profile_actors(machine) as recorder:
                 try:
                     self._run_again(RunTo(position))
                     at = native.index(call.number)

@@ -39,9 +39,9 @@ def scopes(session: Session, number: int) -> list[Variable]:
     if call.evm is not None:
         found += [
             Variable("Stack", "", lambda: _stack(session, number)),
-            Variable("Memory", "", lambda: _words("memory", views.step_of(session, number).memory, number)),
+            Variable("Memory", "", lambda: _word_rows("memory", views.step_of(session, number).memory, number)),
             Variable("Storage", "", lambda: _storage(session, number)),
-            Variable("Calldata", "", lambda: _words("calldata", views.calldata(session, number))),
+            Variable("Calldata", "", lambda: _word_rows("calldata", views.calldata(session, number))),
         ]
     elif call.node.runtime:
         found.append(Variable("Syscall", "", lambda: _syscall(session, number)))
@@ -66,7 +66,7 @@ def _stack(session: Session, number: int) -> list[Variable]:
     return rows + [Variable(str(index), hex(word)) for index, word in enumerate(reversed(step.stack))]
 
 
-def _words(command: str, data: bytes, frame: int | None = None) -> list[Variable]:
+def _word_rows(command: str, data: bytes, frame: int | None = None) -> list[Variable]:
     """Return 32-byte words of `data`; with `frame`, as addressable memory of that frame."""
     rows = [
         Variable(hex(at), f"0x{data[at : at + _WORD].hex()}", memory="" if frame is None else f"{frame}:{at}")

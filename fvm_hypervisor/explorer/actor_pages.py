@@ -13,7 +13,7 @@ from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, MessageRow
 from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, not_found, quote_value
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, archived
+from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, archived_actor
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
@@ -83,7 +83,7 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
             forms=_address_rows(actor, ethereum, keys),
             contract=contract,
             source=None if contract is None else site.source_of(machine, actor.address),
-            archived=archived(machine.store, actor.state),
+            archived=archived_actor(machine.store, actor.state),
             messages=found.messages,
             events=found.events[:_MAX_EVENTS],
             more_events=max(0, len(found.events) - _MAX_EVENTS),

@@ -167,10 +167,10 @@ def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> Deferre
             404, "Not found", "this node cannot create vectors: use `hypervisor extract` on the chain's folder"
         )
     assert site.vectors is not None, "the site can create vectors"
-    return DeferredResponse(partial(_answer, site.vectors, f"0x{receipt.hash.hex()}"))
+    return DeferredResponse(partial(_vector_response, site.vectors, f"0x{receipt.hash.hex()}"))
 
 
-def _answer(vectors: MakeVector, wanted: str) -> PageResponse:
+def _vector_response(vectors: MakeVector, wanted: str) -> PageResponse:
     try:
         return PageResponse(vectors(wanted).encode(), content_type=_JSON)
     except NoVector as error:

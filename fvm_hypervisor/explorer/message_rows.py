@@ -20,7 +20,7 @@ from hypervisor.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.addresses import display_address
 from localnet.contracts.named_interface import NamedInterface
-from localnet.ledger.records import Emitted, TransactionReceipt
+from localnet.ledger.records import EmittedEvent, TransactionReceipt
 from localnet.rpc.node import NodeReader
 from localnet.state.actor_interfaces import StoredSchemas
 from localnet.traces.decoded_calls import event_text
@@ -179,7 +179,7 @@ class EventRows:
     def __init__(self, site: Site, rows: RowBuilder) -> None:
         self._site, self._rows = site, rows
 
-    def row(self, receipt: TransactionReceipt, index: int, event: Emitted) -> EventRow:
+    def row(self, receipt: TransactionReceipt, index: int, event: EmittedEvent) -> EventRow:
         emitter, text = Address.id(event.emitter), f"0x{event.address.hex()}"
         ordered = sorted(self._interfaces, key=lambda each: each.address != text)
         return EventRow(

@@ -48,7 +48,7 @@ def _search(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
     if text.isascii() and text.isdigit():
         yield from _epoch(reader, text)
     elif _HEX.fullmatch(text):
-        yield from _BY_LENGTH.get(len(text), _nothing)(
+        yield from _BY_LENGTH.get(len(text), _find_nothing)(
             site, reader, bytes.fromhex(text[2:]) if len(text) % 2 == 0 else b""
         )
     elif _ADDRESS.fullmatch(text):
@@ -62,7 +62,7 @@ def _search(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
             yield from _by_cid(reader, cid)
 
 
-def _nothing(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
+def _find_nothing(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
     return iter(())
 
 

@@ -42,7 +42,7 @@ def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
     """Return the page of a path in an actor's state."""
     text, steps, tipset, inspector = _read(reader, request)
     actor = find_actor(reader.network.machine, text)
-    view = _look(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))
+    view = _browse(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))
     at = f"/actor/{quote(text)}"
     here = "/".join([f"{at}/state", *(quote(step, safe="") for step in steps)])
     names = _variables(site, reader, actor) if actor.kind == "evm" and steps[-1:] == [_SLOTS] else {}
@@ -58,7 +58,7 @@ def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
             tipset=tipset,
             trail=_trail(at, steps),
             view=view,
-            fault=_look(lambda: inspector.schema_fault(text)),
+            fault=_browse(lambda: inspector.schema_fault(text)),
             named=[(part, _name_of(part, names)) for part in view.parts],
             proof="/".join([f"{at}/proof", *(quote(step, safe="") for step in steps)]),
             begins=request.query.get("after", ""),
@@ -69,7 +69,7 @@ def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
 def show_proof(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return a CAR with the blocks that prove a path, starting at the state root."""
     text, steps, tipset, inspector = _read(reader, request)
-    _look(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))
+    _browse(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))
     file = BytesIO()
     write_blocks(file, [tipset.state], inspector.proof())
     return PageResponse(file.getvalue(), content_type=_CAR)
@@ -90,7 +90,7 @@ def _read(reader: NodeReader, request: PageRequest) -> tuple[str, list[str], Tip
     return request.named["address"], steps, tipset, StateInspector(store, tipset.state, schemas)
 
 
-def _look(browse: Callable[[], _T]) -> _T:
+def _browse(browse: Callable[[], _T]) -> _T:
     try:
         return browse()
     except (PathNotFound, LayoutError) as error:

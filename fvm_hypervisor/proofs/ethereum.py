@@ -55,7 +55,7 @@ def verify_account(response: Any, state_root: bytes, wanted: EthAddress | None =
         address = EthAddress(_field("address", partial(word_of, response["address"], 20)))
         if wanted is not None and address != wanted:
             raise InvalidProof(f"address: the proof is for {checksummed(address)}, not for {checksummed(wanted)}")
-        account = _account(address, _proven("accountProof", state_root, address, response["accountProof"]))
+        account = _account(address, _verify_value("accountProof", state_root, address, response["accountProof"]))
         _check_claims(response, account)
         storage = response["storageProof"]
         if not isinstance(storage, list) or len(storage) > MAX_SLOTS:
@@ -66,7 +66,7 @@ def verify_account(response: Any, state_root: bytes, wanted: EthAddress | None =
                 raise TypeError(f"{name}: expected a JSON object")
             slot = _field(f"{name}.key", partial(quantity, entry["key"]))
             claimed = _field(f"{name}.value", partial(quantity, entry["value"]))
-            found = _proven(f"{name}.proof", account.storage_root, slot.to_bytes(32, "big"), entry["proof"])
+            found = _verify_value(f"{name}.proof", account.storage_root, slot.to_bytes(32, "big"), entry["proof"])
             value = rlp.read_number(rlp.decode(found)) if found else 0
             if value != claimed:
                 raise InvalidProof(f"{name}.value is {claimed:#x}, but the proof shows {value:#x}")
@@ -109,7 +109,7 @@ def _field(name: str, read: Callable[[], T]) -> T:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _proven(name: str, root: bytes, key: bytes, nodes: Any) -> bytes:
+def _verify_value(name: str, root: bytes, key: bytes, nodes: Any) -> bytes:
     """Return the value that `nodes` prove for a key. The trie is keyed by the hash of the key."""
     if not isinstance(nodes, list) or len(nodes) > MAX_NODES:
         raise ValueError(f"{name}: expected a list of at most {MAX_NODES} nodes")

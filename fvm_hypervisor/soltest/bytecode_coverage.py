@@ -22,7 +22,7 @@ def write_listings(root: Path, artifacts: Artifacts, found: SuiteCoverage) -> li
     """Write `bytecode-coverage/<contract>.asm` per executed contract, and `.creation.asm` for executed init code."""
     known, sources, written = KnownCode(artifacts), SourceTexts(root), []
     for (file, name, creates), visits in sorted(found.visits.items()):
-        contract = known.find_named(file, name)
+        contract = known.find_by_name(file, name)
         if contract is None:
             continue
         code = (contract.creation if creates else contract.runtime).code

@@ -64,7 +64,7 @@ class VisitTracer:
 
 
 class CoverageCollector:
-    """Collects the counts of a suite: `set_up_tracer` once, `test_tracer` for each test, then `collected`."""
+    """Collects the counts of a suite: `set_up_tracer` once, `test_tracer` for each test, then `collect`."""
 
     def __init__(self, known: KnownCode) -> None:
         self._known = known
@@ -92,7 +92,7 @@ class CoverageCollector:
         """Record that the rest of a test runs without tracing; its counts so far are included."""
         self._cut.append(name)
 
-    def collected(self) -> SuiteCoverage:
+    def collect(self) -> SuiteCoverage:
         """Return the counts of the suite."""
         whole = _plain(self._test, self._known)
         whole.cut += self._cut

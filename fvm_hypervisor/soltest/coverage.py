@@ -31,7 +31,7 @@ _PUSH1, _PUSH4, _JUMPI = 0x60, 0x63, 0x57
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
+class ItemHits:
     """An item with its line number and hits. `reached` counts the first instruction in its span."""
 
     item: Item
@@ -45,7 +45,7 @@ class FileCoverage:
     """The coverage of one source."""
 
     file: str
-    items: tuple[Covered, ...]
+    items: tuple[ItemHits, ...]
 
     @cached_property
     def lines(self) -> dict[int, int]:
@@ -58,7 +58,7 @@ class FileCoverage:
             hits.setdefault(found.line, found.reached)
         return dict(sorted(hits.items()))
 
-    def of(self, kind: ItemKind) -> list[Covered]:
+    def of(self, kind: ItemKind) -> list[ItemHits]:
         """Return the items of a kind."""
         return [found for found in self.items if found.item.kind is kind]
 
@@ -77,7 +77,7 @@ def coverage(
     items = {file: items_of(tree) for file, tree in sorted(trees.items())}
     hits = {file: [(0, 0)] * len(found) for file, found in items.items()}
     for (file, name, creates), visits in collected.visits.items():
-        contract = known.find_named(file, name)
+        contract = known.find_by_name(file, name)
         if contract is not None:
             code = _Code.of(contract, creates)
             for source, found in items.items():
@@ -97,9 +97,9 @@ def _count(hits: list[tuple[int, int]], items: Sequence[Item], file: str, code: 
         hits[place] = hits[place][0] + count, hits[place][1] + reached
 
 
-def _cover(items: Sequence[Item], hits: Sequence[tuple[int, int]], source: SourceText | None) -> Iterator[Covered]:
+def _cover(items: Sequence[Item], hits: Sequence[tuple[int, int]], source: SourceText | None) -> Iterator[ItemHits]:
     for item, (count, reached) in zip(items, hits, strict=True):
-        yield Covered(item, 0 if source is None else source.line(item.start), count, reached)
+        yield ItemHits(item, 0 if source is None else source.line(item.start), count, reached)
 
 
 # --- the instruction of an item ---------------------------------------------------------------------------------------

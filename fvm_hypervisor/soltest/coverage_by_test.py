@@ -63,7 +63,7 @@ class CoverageByTestCollector:
         """Record that the rest of a test runs without tracing."""
         self._cut.add(name)
 
-    def collected(self) -> SuiteCoverageByTest:
+    def collect(self) -> SuiteCoverageByTest:
         """Return the spans of the suite."""
         tests = {name: self._spans(tracer) for name, tracer in self._tests.items()}
         return SuiteCoverageByTest(tests, self._spans(self._set_up), frozenset(self._cut))

@@ -80,14 +80,14 @@ class SuiteFilter:
 
     def matches_contract(self, name: str) -> bool:
         """Return True if tests of this contract match the contract filters."""
-        return _wanted(name, self.contract, self.no_contract)
+        return _matches(name, self.contract, self.no_contract)
 
     def matches_test(self, signature: str) -> bool:
         """Return True if this test matches the test filters."""
-        return _wanted(signature, self.test, self.no_test)
+        return _matches(signature, self.test, self.no_test)
 
 
-def _wanted(text: str, yes: str | None, no: str | None) -> bool:
+def _matches(text: str, yes: str | None, no: str | None) -> bool:
     return (yes is None or re.search(yes, text) is not None) and (no is None or re.search(no, text) is None)
 
 

@@ -83,7 +83,9 @@ class EnvironmentSettings:
 def environment_settings(environment: Mapping[str, str]) -> EnvironmentSettings:
     """Return the settings in an environment. Raises InvalidInput for a value that is invalid for its kind of key."""
     variables = {name.upper(): (name, value) for name, value in environment.items()}
-    own = [_setting(*variables[name], name.removeprefix("FOUNDRY_")) for name in _named(variables, "FOUNDRY_")]
+    own = [
+        _setting(*variables[name], name.removeprefix("FOUNDRY_")) for name in _names_with_prefix(variables, "FOUNDRY_")
+    ]
     return EnvironmentSettings(
         (*_dapptools_settings(variables), *own),
         tuple(_remappings(environment)),
@@ -103,7 +105,7 @@ def _remappings(environment: Mapping[str, str]) -> Iterator[Remapping]:
             raise InvalidInput(f"{variable}: {error}") from None
 
 
-def _named(variables: Mapping[str, Any], prefix: str) -> list[str]:
+def _names_with_prefix(variables: Mapping[str, Any], prefix: str) -> list[str]:
     ignored = _PROGRAMS if prefix == "FOUNDRY_" else _NOT_KEYS
     found = (name for name in sorted(variables) if name.startswith(prefix))
     return [name for name in found if name.removeprefix(prefix).lower() not in ignored]
@@ -122,7 +124,7 @@ def _setting(variable: str, text: str, name: str) -> EnvironmentSetting:
 def _dapptools_settings(variables: Mapping[str, tuple[str, str]]) -> Iterator[EnvironmentSetting]:
     """Yield the settings from dapptools variables that forge supports. Empty variables are ignored."""
     for prefix in ("DAPP_", "DAPP_TEST_"):
-        for name in _named(variables, prefix):
+        for name in _names_with_prefix(variables, prefix):
             variable, text = variables[name]
             if text:
                 yield EnvironmentSetting(variable, name.removeprefix(prefix).lower(), read_value(text))

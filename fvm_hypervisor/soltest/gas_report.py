@@ -75,7 +75,7 @@ def _table(title: str, use: GasUse) -> list[str]:
     deployment = (str(use.deployment_gas or 0), str(use.deployment_size or 0))
     rows = [("Deployment Cost", "Deployment Size"), deployment, ("",), _HEAD]
     numbers = {1}
-    for name, shown, gas in _named(use):
+    for name, shown, gas in _function_rows(use):
         calls, *amounts = figures(gas)
         numbers.add(len(rows))
         rows.append((shown or name, *map(str, amounts), str(calls)))
@@ -89,7 +89,7 @@ def _table(title: str, use: GasUse) -> list[str]:
     return table(cells[0], cells[1:], left=True)
 
 
-def _named(use: GasUse) -> Iterator[tuple[str, str, list[int]]]:
+def _function_rows(use: GasUse) -> Iterator[tuple[str, str, list[int]]]:
     """Yield each function's name, its signature if it is overloaded, and its gas."""
     by_name: dict[str, dict[str, list[int]]] = {}
     for signature, gas in use.functions.items():

@@ -107,7 +107,7 @@ class SampleTracer(GasTracer):
             self._runs.pop()  # forge includes the last run
         self._runs.append(run)
 
-    def collected(self) -> dict[Place, GasUse]:
+    def collect(self) -> dict[Place, GasUse]:
         """Return the gas of the counted runs."""
         whole = SuiteCoverage()
         for run in self._runs:
@@ -151,7 +151,7 @@ class GasCollector:
     def cut_short(self, name: str) -> None:
         """Ignore a test that is run again untraced; these tracers never request that."""
 
-    def collected(self) -> SuiteCoverage:
+    def collect(self) -> SuiteCoverage:
         """Return the gas of the suite: for each test that of `setUp` and its own."""
         whole, set_up = SuiteCoverage(), SuiteCoverage(gas=self._set_up.found)
         if not self._tests:
@@ -159,7 +159,7 @@ class GasCollector:
         for _, tracers in sorted(self._tests, key=lambda test: test[0]):
             whole.add(set_up)
             for tracer in tracers:
-                gas = tracer.collected() if isinstance(tracer, SampleTracer) else tracer.found
+                gas = tracer.collect() if isinstance(tracer, SampleTracer) else tracer.found
                 whole.add(SuiteCoverage(gas=gas))
         return whole
 

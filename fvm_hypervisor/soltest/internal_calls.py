@@ -39,7 +39,7 @@ class _Function:
 
 
 @dataclass(slots=True)
-class _Entered:
+class _OpenFunction:
     """A function that has not returned yet."""
 
     function: _Function
@@ -62,7 +62,7 @@ class _Walk:
     """Program counters of REVERT and INVALID."""
     after: SourceSpan | None = None
     """The jump, if the previous instruction was one."""
-    entered: list[_Entered] = field(default_factory=list)
+    entered: list[_OpenFunction] = field(default_factory=list)
     gas: int = 0
     """Gas left at the last REVERT or INVALID."""
 
@@ -170,7 +170,7 @@ class FunctionFrameTracer(FrameTracer):
         if self._recorded < MAX_CALLS:
             values = read_values(function.inputs, ValuePlace(step.stack, step.memory, frame.input, self._reverses))
         walk.entered.append(
-            _Entered(function, jump, here, step.gas + _JUMP, len(frame.items), len(frame.functions), values)
+            _OpenFunction(function, jump, here, step.gas + _JUMP, len(frame.items), len(frame.functions), values)
         )  # fmt: skip
 
     def _leave(self, walk: _Walk, jump: SourceSpan, here: SourceSpan, look: Callable[[], RuntimeEvent]) -> None:
@@ -192,7 +192,7 @@ class FunctionFrameTracer(FrameTracer):
         for one in reversed(walk.entered):
             self._record(frame, one, walk.gas, None)
 
-    def _record(self, frame: CallFrame, one: _Entered, gas: int, result: tuple[TypedValue, ...] | None) -> None:
+    def _record(self, frame: CallFrame, one: _OpenFunction, gas: int, result: tuple[TypedValue, ...] | None) -> None:
         if self._recorded >= MAX_CALLS:  # calls within it remain, attached to the frame
             self.left_out += 1
             return
@@ -206,10 +206,10 @@ class FunctionFrameTracer(FrameTracer):
 
     def _function(self, span: SourceSpan) -> _Function | None:
         if span not in self._functions:
-            self._functions[span] = self._declared(span)
+            self._functions[span] = self._declared_function(span)
         return self._functions[span]
 
-    def _declared(self, span: SourceSpan) -> _Function | None:
+    def _declared_function(self, span: SourceSpan) -> _Function | None:
         source = self._sources.get(span.file)
         if source is None or not 0 <= span.start < len(source.text):
             return None

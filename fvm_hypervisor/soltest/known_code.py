@@ -138,14 +138,14 @@ class KnownContract:
     @cached_property
     def creation_places(self) -> dict[int, SourceSpan]:
         """Source spans by program counter of the creation code."""
-        return self._places(self.artifact.creation, self.creation.code)
+        return self._spans_by_counter(self.artifact.creation, self.creation.code)
 
     @cached_property
     def runtime_places(self) -> dict[int, SourceSpan]:
         """Source spans by program counter of the runtime code."""
-        return self._places(self.artifact.runtime, self.runtime.code)
+        return self._spans_by_counter(self.artifact.runtime, self.runtime.code)
 
-    def _places(self, bytecode: Bytecode, code: bytes) -> dict[int, SourceSpan]:
+    def _spans_by_counter(self, bytecode: Bytecode, code: bytes) -> dict[int, SourceSpan]:
         try:
             found = spans(bytecode.source_map) if bytecode.source_map else []
         except ValueError:
@@ -209,7 +209,7 @@ class KnownCode:
                 found.setdefault(key, contract.interface)
         return found
 
-    def find_named(self, file: str, name: str) -> KnownContract | None:
+    def find_by_name(self, file: str, name: str) -> KnownContract | None:
         """Return the contract with this name in a source."""
         return self._by_name.get((file, name))
 

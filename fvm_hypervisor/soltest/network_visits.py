@@ -41,7 +41,7 @@ class NetworkVisits:
         for code, creates, counts in rows:
             self._counts.setdefault((code, creates), Counter()).update(counts)
 
-    def collected(self, known: KnownCode) -> SuiteCoverage:
+    def collect(self, known: KnownCode) -> SuiteCoverage:
         """Return the counts by contract, without unknown code."""
         visits: dict[Code, Counter[int]] = {}
         for (code, creates), counts in self._counts.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.addresses import checksummed
 
 _WORD: Final = 32
 _MAX_WORDS: Final = 512
@@ -25,7 +25,7 @@ def precompile_arguments(number: int, data: bytes) -> str | None:
 def precompile_result(number: int, data: bytes) -> str | None:
     """Return the decoded result of a call, or None to show the raw bytes."""
     if number == 1 and len(data) == _WORD:
-        return checksummed(EthAddress(data[12:]))
+        return checksummed(data[12:])
     if number in (6, 7) and len(data) == 2 * _WORD:
         return f"({', '.join(map(str, _numbers(data)))})"
     if number == 8 and len(data) == _WORD:

@@ -161,6 +161,6 @@ def _write(session: SuiteSession, visits: NetworkVisits, file: Path) -> list[Fil
     from fvm_hypervisor.soltest.coverage import lcov
     from fvm_hypervisor.soltest.known_code import KnownCode
 
-    files = session.coverage(visits.collected(KnownCode(session.artifacts)))
+    files = session.coverage(visits.collect(KnownCode(session.artifacts)))
     file.write_text(lcov(files), encoding="utf-8")
     return files

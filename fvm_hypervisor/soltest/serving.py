@@ -65,14 +65,15 @@ class SuiteServer:
     def _run(self, suite: Suite) -> None:
         begin = perf_counter()
         run = SuiteRun(
-            self._executor, self._artifacts, self._job.project, suite, self._job.seed, self._started, self._known,
-            None if self._job.options.ends_at_failure else self._viewer, self._collector, self._progress,
+            self._executor, self._artifacts, self._job.project, suite, self._job.seed, self._send_started,
+            self._send_known,
+            None if self._job.options.ends_at_failure else self._viewer, self._collector, self._send_progress,
             self._job.options.ends_at_failure,
         )  # fmt: skip
         for result in run.run():
             self._send_event("test", result)
         if self._collector is not None:
-            self._send_event("collected", self._collector.collected())
+            self._send_event("collected", self._collector.collect())
         if self._job.options.report == "inputs":
             self._send_event("collected", frozenset(self._cheatcodes.inputs))
         self._send_event("done", perf_counter() - begin)
@@ -95,13 +96,13 @@ class SuiteServer:
         except HypervisorError:  # it ended differently than before
             self._send_event("place", ())
 
-    def _known(self, result: TestResult) -> None:
+    def _send_known(self, result: TestResult) -> None:
         self._send_event("known", result)
 
-    def _progress(self, result: TestResult) -> None:
+    def _send_progress(self, result: TestResult) -> None:
         self._send_event("progress", result)
 
-    def _started(self, name: str) -> None:
+    def _send_started(self, name: str) -> None:
         self._send_event("started", name)
 
 

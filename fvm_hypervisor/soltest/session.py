@@ -77,7 +77,7 @@ class SuiteSession:
         waiting = self._compiler_in_advance(names)
         try:
             sources = read_sources(self.project, names)
-            self.artifacts = self._compiled(sources, waiting)
+            self.artifacts = self._build(sources, waiting)
         finally:
             if waiting is not None and not waiting.repeats:
                 waiting.discard()
@@ -115,7 +115,7 @@ class SuiteSession:
     def compiled(self) -> Artifacts:
         """Compile the project without tests outside the filter. Raises InvalidInput, CompileError."""
         self._report_unknown_keys()
-        self.artifacts = self._compiled(self.sources())
+        self.artifacts = self._build(self.sources())
         return self.artifacts
 
     def _report_unknown_keys(self) -> None:
@@ -126,7 +126,7 @@ class SuiteSession:
         """Return the job of the compiled project."""
         return self._job(None)
 
-    def _compiled(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
+    def _build(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
         """Return the artifacts: those of forge that are current, and the rest, cached or compiled now."""
         if self.options.brutalizes:
             return self._brutalize(sources)

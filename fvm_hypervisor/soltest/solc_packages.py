@@ -51,9 +51,9 @@ def cached_file(version: str) -> Path:
     """Return the path of a release in the cache. Raises InvalidInput if the file was changed."""
     path = _folder() / version / _FILE
     digest = sha256(read_bounded(path, _MAX_SIZE, "the compiler")).hexdigest()
-    if digest != _pinned(version):
+    if digest != _recorded_hash(version):
         raise InvalidInput(
-            f"{path} is not solc {version}: its SHA-256 is {digest}, expected {_pinned(version)}."
+            f"{path} is not solc {version}: its SHA-256 is {digest}, expected {_recorded_hash(version)}."
             f" Delete {path.parent} to download the compiler again"
         )
     return path
@@ -87,7 +87,7 @@ def _folder() -> Path:
     return user_folder("cache") / "solc"
 
 
-def _pinned(version: str) -> str:
+def _recorded_hash(version: str) -> str:
     known = known_releases().get(version)
     if known is not None:
         return known

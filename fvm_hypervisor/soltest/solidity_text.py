@@ -76,9 +76,9 @@ class SourceText:
 
     @cached_property
     def _definitions(self) -> list[Definition]:
-        return sorted(self._found(), key=lambda found: found.start)
+        return sorted(self._find_definitions(), key=lambda found: found.start)
 
-    def _found(self) -> Iterator[Definition]:
+    def _find_definitions(self) -> Iterator[Definition]:
         waiting: tuple[str, bool, int] | None = None
         open_: list[tuple[str, bool, int] | None] = []
         for token in _TOKEN.finditer(self.text):

@@ -82,13 +82,13 @@ def _escape(text: str, raw: bool = False) -> str:
     """
     escapes = _ESCAPES | {"'": "\\'"} if raw else _ESCAPES
 
-    def shown(at: int, char: str) -> str:
+    def escape(at: int, char: str) -> str:
         if char in escapes:
             return escapes[char]
         is_combining = not (raw and at) and category(char) in ("Mn", "Me")
         return f"\\u{{{ord(char):x}}}" if is_combining or not char.isprintable() else char
 
-    return "".join(shown(at, char) for at, char in enumerate(text[:MAX_TEXT]))
+    return "".join(escape(at, char) for at, char in enumerate(text[:MAX_TEXT]))
 
 
 def _struct(entry: Mapping[str, Any]) -> str:

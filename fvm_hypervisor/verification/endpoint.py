@@ -53,7 +53,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            status, response = await self._answer(scope, receive)
+            status, response = await self._respond(scope, receive)
         except VerificationError as error:
             status, response = error.status, error_body(error.code, str(error))
         except RpcError as error:  # a query that was cancelled or exceeded its time limit
@@ -68,7 +68,7 @@ class Endpoint:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": data})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, Any]:
+    async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, Any]:
         """Return the status and the JSON of a response. Raises VerificationError."""
         match scope["method"], scope["path"].split("/")[1:]:
             case "POST", ["v2", "verify", chain, address]:
@@ -76,7 +76,7 @@ class Endpoint:
             case "GET" | "HEAD", ["v2", "verify", name]:
                 return 200, await self._job(name)
             case "GET" | "HEAD", ["v2", "contract", "all-chains", address]:
-                found = await self._current(_address(address))
+                found = await self._deployed_contract(_address(address))
                 return (404, {"results": []}) if found is None else (200, {"results": [found["summary"]]})
             case "GET" | "HEAD", ["v2", "contract", chain, address]:
                 return await self._contract(self._chain(chain), _address(address), _query(scope))
@@ -103,7 +103,7 @@ class Endpoint:
         """Start a verification and return its ID. Raises VerificationError."""
         body = await self._body(receive)
         submission = await asyncio.to_thread(_submission, body)
-        known = await self._current(address)
+        known = await self._deployed_contract(address)
         if known is not None and all(known["summary"].get(name) == "exact_match" for name in _SUMMARY[1:3]):
             raise VerificationError(
                 "already_verified",
@@ -141,7 +141,7 @@ class Endpoint:
         fields, omit = query.get("fields"), query.get("omit")
         if fields is not None and omit is not None:
             raise invalid_parameter("Cannot specify both fields and omit")
-        found = await self._current(address)
+        found = await self._deployed_contract(address)
         if found is None:
             return 404, unverified(chain, address)
         available = found["fields"]
@@ -158,12 +158,12 @@ class Endpoint:
         """Return the summaries of the verified contracts, newest first."""
         found = []
         for address in self._verifier.stored.addresses()[:_MAX_LISTED]:
-            entry = await self._current(address)
+            entry = await self._deployed_contract(address)
             if entry is not None:
                 found.append(entry["summary"])
         return found
 
-    async def _current(self, address: str) -> Mapping[str, Any] | None:
+    async def _deployed_contract(self, address: str) -> Mapping[str, Any] | None:
         """Return the stored contract if its code is deployed at the address now, or None."""
         entry = await asyncio.to_thread(self._verifier.stored.get, address)
         if entry is None:

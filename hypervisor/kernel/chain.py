@@ -38,12 +38,12 @@ class RandomnessOps:
         self._charge_lookback(epoch)
         return self._read(self._calls.machine.externs.beacon_randomness, epoch)
 
-    def chain_drawn(self, tag: int, epoch: ChainEpoch, entropy: bytes) -> bytes:
+    def draw_chain_randomness(self, tag: int, epoch: ChainEpoch, entropy: bytes) -> bytes:
         """Return ticket randomness in machine version 3, where the host hashes in tag and entropy."""
         self._charge_entropy(entropy)
         return draw(tag, self._read(self._calls.machine.externs.chain_randomness, epoch), epoch, entropy)
 
-    def beacon_drawn(self, tag: int, epoch: ChainEpoch, entropy: bytes) -> bytes:
+    def draw_beacon_randomness(self, tag: int, epoch: ChainEpoch, entropy: bytes) -> bytes:
         """Return beacon randomness in machine version 3."""
         self._charge_entropy(entropy)
         return draw(tag, self._read(self._calls.machine.externs.beacon_randomness, epoch), epoch, entropy)

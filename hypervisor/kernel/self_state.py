@@ -26,7 +26,7 @@ class SelfOps:
         # charge
         self._calls.gas.charge("OnActorGetRoot", self._calls.prices.link_tracked)
         # do
-        actor = self._calls.get_actor(self._context.receiver) or self._own()
+        actor = self._calls.get_actor(self._context.receiver) or self._require_actor()
         self._ipld.mark_reachable(actor.head)
         # return
         return actor.head
@@ -41,7 +41,7 @@ class SelfOps:
         # do
         if not self._ipld.is_reachable(cid):
             raise SyscallError(ErrorNumber.NOT_FOUND, f"block {show(cid)} is not reachable from this actor's state")
-        self._calls.set_actor(self._context.receiver, self._own().with_head(cid))
+        self._calls.set_actor(self._context.receiver, self._require_actor().with_head(cid))
 
     def current_balance(self) -> TokenAmount:
         """Return the actor's balance in attoFIL, 0 if it is deleted."""
@@ -88,7 +88,7 @@ class SelfOps:
             self._calls.transfer(self._context.receiver, heir, actor.balance)
         self._calls.delete_actor(self._context.receiver)
 
-    def _own(self) -> ActorState:
+    def _require_actor(self) -> ActorState:
         actor = self._calls.get_actor(self._context.receiver)
         if actor is None:
             raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, "the actor was deleted")

@@ -98,11 +98,11 @@ class Pace:
                 self.pass_on()
             if not self.has_turn:
                 self._take_turn()
-            self._give_way()
+            self._yield_to_others()
         if self._ended:
             raise Ended("the query was cancelled")
 
-    def _give_way(self) -> None:
+    def _yield_to_others(self) -> None:
         for _ in range(_NAPS):
             if self._ended or not self._turns.others_wait():
                 break
@@ -133,10 +133,10 @@ def with_pace(machine: Hypervisor, tracer: Tracer) -> Tracer:
     pace, tracer = _local.pace, rules_of(machine).calls.adapt_tracer(tracer)
     if pace is None:
         return tracer
-    return _PacedSteps(pace, tracer) if isinstance(tracer, StepTracer) else _Paced(pace, tracer)
+    return _PacedSteps(pace, tracer) if isinstance(tracer, StepTracer) else _PacedTracer(pace, tracer)
 
 
-class _Paced:
+class _PacedTracer:
     def __init__(self, pace: Pace, tracer: Tracer) -> None:
         self._look, self._tracer = pace.look, tracer
 
@@ -146,7 +146,7 @@ class _Paced:
             self._look()
 
 
-class _PacedSteps(_Paced):
+class _PacedSteps(_PacedTracer):
     def __init__(self, pace: Pace, tracer: StepTracer) -> None:
         super().__init__(pace, tracer)
         self._steps = tracer

@@ -218,7 +218,7 @@ class _Contracts:
             return proceed(call)
         outcome = next(self._answers, None)
         if outcome is not None:
-            set_code(self._machine, to_filecoin(address), _canned(outcome))
+            set_code(self._machine, to_filecoin(address), _fixed_result_code(outcome))
             return proceed(call)
         caller = address_of_actor(calls.tree, call.from_)
         self.ask = ContractCall(address, caller, _calldata(call), call.value, call.read_only)
@@ -255,7 +255,7 @@ def _asking(precompile: EthAddress) -> bytes:
     return ask + bytes.fromhex("5f523d5f60203e3d6020015ff3")
 
 
-def _canned(outcome: ContractResult) -> bytes:
+def _fixed_result_code(outcome: ContractResult) -> bytes:
     """Return code that answers every call with fixed data."""
     end = b"\xf3" if outcome.success else b"\xfd"
     return b"\x63" + len(outcome.output).to_bytes(4, "big") + bytes.fromhex("80600c5f395f") + end + outcome.output

@@ -90,7 +90,7 @@ def estimate(
         rules = rules_of(machine)
         apply_pending(machine, pending)
         highest = min(_highest(machine, request), _affordable(machine, request))
-        first = _with_reason(rules, machine, lambda: rules.calls.attempt(machine, request, highest))
+        first = _with_reason(rules, machine, lambda: rules.calls.call_as_message(machine, request, highest))
         _check_allowance(rules, first, highest)
         output_of(rules, first)
         limit = _with_margin(rules, first.result.gas_used, highest)
@@ -151,7 +151,7 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOut
     if machine.short is not None:
         machine.short.check()
     with machine.trial():
-        return rules_of(machine).calls.attempt(machine, request, limit)
+        return rules_of(machine).calls.call_as_message(machine, request, limit)
 
 
 def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], CallOutcome]) -> CallOutcome:

@@ -107,7 +107,7 @@ def simulate_blocks(
     options = _Options(validation, transfers)
     parent, done, left = base, list[SimulatedBlock](), chain.rules.limits.request_gas
     for block in blocks:
-        height, time = _place(base, parent, block.block, chain.rules.simulations.block_time)
+        height, time = _height_and_time(base, parent, block.block, chain.rules.simulations.block_time)
         base_fee = block.block.base_fee
         if base_fee is None:
             base_fee = parent.next_base_fee if validation else _NO_FEE
@@ -148,7 +148,7 @@ def _without_gaps(base: Tipset, blocks: Sequence[BlockCalls]) -> list[BlockCalls
     return filled
 
 
-def _place(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tuple[ChainEpoch, int]:
+def _height_and_time(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tuple[ChainEpoch, int]:
     """Return height and time of a block, by default `later` seconds after its parent. Raises SimulationRefused."""
     height = ChainEpoch(parent.height + 1 if block.number is None else block.number)
     if height <= parent.height:
@@ -241,7 +241,7 @@ class _Block:
         fees = (original.max_fee, original.max_priority_fee) if self._options.validation else (0, 0)
         transaction = replace(original, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
         if transaction.type in (BLOB, SET_CODE) or transaction.access_list:
-            candidate = _unsigned(machine, transaction, call.sender)
+            candidate = _unsigned_candidate(machine, transaction, call.sender)
         else:
             candidate = from_impersonated(machine, self._rules.messages.message_from(transaction, sender))
         if self._options.validation:
@@ -275,7 +275,7 @@ class _Block:
             )
 
 
-def _unsigned(machine: Hypervisor, transaction: Transaction, sender: EthAddress) -> Candidate:
+def _unsigned_candidate(machine: Hypervisor, transaction: Transaction, sender: EthAddress) -> Candidate:
     """Return the candidate of a transaction with a typed envelope, with zeros for its signature, as in geth.
 
     Raises TransactionRefused.

@@ -32,7 +32,7 @@ from localnet.fork.response_values import bytes_of, quantity, unsigned, word_of
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts
 from localnet.ledger.candidates import NO_SIGNATURE
-from localnet.ledger.records import GENESIS_PARENT, IMPERSONATED, Emitted, Execution, Tipset
+from localnet.ledger.records import GENESIS_PARENT, IMPERSONATED, EmittedEvent, Execution, Tipset
 from localnet.state.contract_state import code_of
 from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
 from store.blockstore import Blockstore
@@ -113,7 +113,7 @@ def _put_accounts(machine: Hypervisor, accounts: Json, limit: TokenAmount) -> No
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
+class _ExecutedTransaction:
     """An executed transaction of the file and its receipt."""
 
     read: ReadTransaction
@@ -144,13 +144,14 @@ class _Blocks:
         found = by_number.get(last)
         if found is None:
             return [(self._tipset(_header_of(env, last), last, last, []), [])]
-        return [self._executed(by_number[number], first, last) for number in range(first, last + 1)]
+        return [self._read_executions(by_number[number], first, last) for number in range(first, last + 1)]
 
-    def _executed(self, block: Json, first: int, last: int) -> tuple[Tipset, list[Execution]]:
+    def _read_executions(self, block: Json, first: int, last: int) -> tuple[Tipset, list[Execution]]:
         header = block["header"]
         number = _number(header["number"])
         executions = [
-            self._execution(self._done(each, number, index), header) for index, each in enumerate(block["transactions"])
+            self._execution(self._read_executed(each, number, index), header)
+            for index, each in enumerate(block["transactions"])
         ]
         return self._tipset(header, first, last, executions), executions
 
@@ -169,7 +170,7 @@ class _Blocks:
         messages = put_messages(self._store, [execution.message for execution in executions])
         block = BlockHeader(
             NO_PRODUCER, ChainEpoch(number), (), state, receipts, messages, timestamp, TokenAmount(base_fee),
-            settings.encoded(chain_id),
+            settings.encode_for_header(chain_id),
         )  # fmt: skip
         return Tipset(
             height=ChainEpoch(number),
@@ -194,16 +195,16 @@ class _Blocks:
             blob_gas_used=blob_gas_used,
         )
 
-    def _done(self, entry: Json, number: int, index: int) -> _Done:
+    def _read_executed(self, entry: Json, number: int, index: int) -> _ExecutedTransaction:
         mined = self._mined.get((number, index))
         if mined is None:
             raise ValueError(f"block {number} has no receipt of transaction {index}")
         info, receipt = mined["info"], mined["receipt"]
         # An impersonated transaction has a hash that covers its sender; that of the entry does not.
         read = read_transaction({**entry["transaction"], "from": info["from"], "hash": info["transaction_hash"]})
-        return _Done(read, entry.get("impersonated_sender") is not None, info, receipt)
+        return _ExecutedTransaction(read, entry.get("impersonated_sender") is not None, info, receipt)
 
-    def _execution(self, done: _Done, header: Json) -> Execution:
+    def _execution(self, done: _ExecutedTransaction, header: Json) -> Execution:
         transaction, sender = done.read.transaction, done.read.sender
         if done.is_impersonated:
             kind, message = IMPERSONATED, SignedMessage(message_of(transaction, sender), NO_SIGNATURE)
@@ -232,9 +233,9 @@ class _Blocks:
         )
 
 
-def _event(log: Json) -> Emitted:
+def _event(log: Json) -> EmittedEvent:
     shaped = Log(tuple(word_of(topic) for topic in log["topics"]), bytes_of(log["data"], _MAX_DATA_BYTES))
-    return Emitted(ActorID(0), EthAddress(word_of(log["address"], 20)), tuple(log_to_entries(shaped)))
+    return EmittedEvent(ActorID(0), EthAddress(word_of(log["address"], 20)), tuple(log_to_entries(shaped)))
 
 
 def _header_of(env: Json, number: int) -> Json:

@@ -230,7 +230,7 @@ class BlockProduction(NetworkReader):
         for candidate, refused in self.chain.refused:
             self.mempool.drop(candidate)
             _LOG.warning("transaction 0x%s is dropped: %s", candidate.hash.hex(), refused)
-        self._clock.block_made(tipset.timestamp)
+        self._clock.record_block(tipset.timestamp)
         self.mempool.drop_passed(partial(nonce_of, self.chain.machine))
         if _LOG.isEnabledFor(logging.INFO):
             for receipt in self.chain.index.receipts(tipset):
@@ -327,4 +327,4 @@ def _mempool(chain: Chain) -> Mempool:
     building = chain.rules.building
     if building is None:
         return Mempool()
-    return Mempool(partial(building.choose, chain.machine), partial(building.places, chain.machine))
+    return Mempool(partial(building.choose, chain.machine), partial(building.pool_class, chain.machine))

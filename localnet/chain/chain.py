@@ -257,7 +257,7 @@ class Chain(ChainReader):
         receipts, base_fee = put_receipts(blocks, []), self.rules.fees.first_base_fee
         next_settings = self.rules.settings.first_settings(self.machine)
         settings = next_settings if self.default_gas_limit is None else self._with_default_gas_limit(next_settings)
-        messages, mixed = put_messages(blocks, []), settings.encoded(self.rules.chain_id)
+        messages, mixed = put_messages(blocks, []), settings.encode_for_header(self.rules.chain_id)
         header = BlockHeader(NO_PRODUCER, ChainEpoch(0), (), state, receipts, messages, timestamp, base_fee, mixed)
         block = header.put(blocks)
         return Tipset(

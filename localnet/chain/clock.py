@@ -105,7 +105,7 @@ class ChainClock:
         timestamp = max(head + 1, self.travel.earliest, self.now())
         return timestamp if timestamp <= LATEST_TIME else _check(timestamp)
 
-    def block_made(self, timestamp: int) -> None:
+    def record_block(self, timestamp: int) -> None:
         """Record the time of a new block: after a fixed time, the chain's time continues from it.
 
         If a block is ahead of the clock for another reason (several blocks in one second, a clock that stepped back),

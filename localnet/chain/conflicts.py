@@ -93,7 +93,7 @@ def conflict_lines(record: dict[str, Any], messages: int) -> Iterator[str]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for conflict in record["conflicts"]:
         rows.setdefault(conflict.get("address") or conflict["actor"], []).append(conflict)
-    names = {actor: f"{actor} {_what(conflicts)}".rstrip() for actor, conflicts in rows.items()}
+    names = {actor: f"{actor} {_common_locations(conflicts)}".rstrip() for actor, conflicts in rows.items()}
     width = max(map(len, names.values()), default=0)
     for actor, conflicts in rows.items():
         numbers = {conflict["message"] for conflict in conflicts}
@@ -102,7 +102,7 @@ def conflict_lines(record: dict[str, Any], messages: int) -> Iterator[str]:
             yield f"{'' if first else names[actor]:<{width}}  {marks[first : first + _WIDTH]}"
 
 
-def _what(conflicts: Sequence[dict[str, Any]]) -> str:
+def _common_locations(conflicts: Sequence[dict[str, Any]]) -> str:
     """Return the slots, or else the fields, of all conflicts at an actor."""
     known = [dict.fromkeys(conflict["slots"]) for conflict in conflicts if "slots" in conflict]
     slots = [slot for slot in known[0] if all(slot in others for others in known)] if known else []

@@ -75,7 +75,7 @@ def first_tipset(blocks: Blockstore, fork: EthereumFork, state: Cid, chain_id: i
     receipts, messages, base_fee = put_receipts(blocks, []), put_messages(blocks, []), TokenAmount(block.base_fee)
     header = BlockHeader(
         NO_PRODUCER, tipset.height, (), state, receipts, messages, block.timestamp, base_fee,
-        tipset.settings.encoded(0),
+        tipset.settings.encode_for_header(0),
     )  # fmt: skip
     return replace(tipset, block=header.put(blocks), receipts=receipts, state=state)
 

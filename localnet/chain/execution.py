@@ -28,7 +28,7 @@ from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
-from localnet.ledger.records import IMPERSONATED, IMPLICIT, Emitted, Execution, Tipset
+from localnet.ledger.records import IMPERSONATED, IMPLICIT, EmittedEvent, Execution, Tipset
 from localnet.ledger.upgrades import upgrade_machine
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import ImplicitResult, SenderInfo
@@ -234,7 +234,7 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
         receipt=result.receipt_with_message(candidate.message.cid()) if is_linked else result.receipt,
         paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
         events=tuple(
-            [Emitted(event.emitter, emitter_address(event.emitter, address_of), event.entries) for event in events]
+            [EmittedEvent(event.emitter, emitter_address(event.emitter, address_of), event.entries) for event in events]
             if events
             else ()
         ),

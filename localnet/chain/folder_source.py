@@ -83,7 +83,7 @@ class FolderSource:
         self.store: Store = self._folder
         self.chain_id = choose_context(self._folder, None, None, None, overlay=self.overlay).chain_id
         self._index.chain_ids = self._index.chain_ids or [self.chain_id]
-        self.name = self._fork.name if self._record is None and self._fork is not None else self._own.name
+        self.name = self._fork.name if self._record is None and self._fork is not None else self._folder_record.name
         self._externs = ChainExterns()
         origin = None
         if self._fork is not None:
@@ -206,11 +206,11 @@ class FolderSource:
         """Return the version from the network's record; at and below a fork point the fork's."""
         if self._fork is not None and tipset.height <= self._fork.height:
             return self._fork.network
-        return self._own.upgrades.version_at(tipset.height)
+        return self._folder_record.upgrades.version_at(tipset.height)
 
     def vested_at(self, tipset: TipsetHeaders, epoch: ChainEpoch) -> TokenAmount:
         """Return the vested amount, which is constant."""
-        return self._own.vested if self._fork is None else self._fork.vested
+        return self._folder_record.vested if self._fork is None else self._fork.vested
 
     def null_time(self, parent: TipsetHeaders, epoch: ChainEpoch) -> int:
         """Return a null round's time: the previous tipset's on this network, 30 seconds per epoch on others."""
@@ -232,7 +232,7 @@ class FolderSource:
         self._folder.close()
 
     @property
-    def _own(self) -> NetworkRecord:
+    def _folder_record(self) -> NetworkRecord:
         assert self._record is not None, "the folder has its own tipsets"
         return self._record
 

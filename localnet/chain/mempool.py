@@ -31,8 +31,8 @@ _BLOB_REPLACEMENT_PERCENT: Final = 200
 NonceOf = Callable[[Address], int]
 Choose = Callable[[Sequence[Sequence[Candidate]], Callable[[Candidate], int], int], list[Candidate]]
 """Selection from the senders' queues by rank, within a gas limit: see `localnet.rules.parts.BuildingRules`."""
-Places = Callable[[Candidate, int], tuple[int, int]]
-"""Return a message's class and the limit of that class in the pool, given the default limit."""
+PoolClass = Callable[[Candidate, int], tuple[int, int]]
+"""Function that returns a message's class and the limit of that class in the pool, given the default limit."""
 
 
 class PendingMessages(Protocol):
@@ -51,12 +51,13 @@ class PendingMessages(Protocol):
 class Mempool:
     """Candidates by sender and nonce, and by hash."""
 
-    def __init__(self, choose: Choose | None = None, places: Places | None = None) -> None:
+    def __init__(self, choose: Choose | None = None, pool_class: PoolClass | None = None) -> None:
         """Create an empty pool.
 
-        The rules may `choose` the messages of a block, and divide messages into classes with a limit each (`places`).
+        The rules may `choose` the messages of a block, and divide pending messages into classes with a limit each
+        (`pool_class`).
         """
-        self._choose, self._places = choose, places
+        self._choose, self._pool_class = choose, pool_class
         self._by_sender: dict[Address, dict[int, Candidate]] = {}
         self._by_hash: dict[bytes, Candidate] = {}
         self._class_of: dict[bytes, int] = {}
@@ -88,7 +89,7 @@ class Mempool:
             _check_replacement(candidate, other)
         if message.nonce > next_nonce + MAX_NONCE_GAP:
             raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")
-        own, limit = (0, MAX_PENDING) if self._places is None else self._places(candidate, MAX_PENDING)
+        own, limit = (0, MAX_PENDING) if self._pool_class is None else self._pool_class(candidate, MAX_PENDING)
         takes_place = other is None or self._class_of[other.hash] != own
         if takes_place and self._waiting_of[own] >= limit:
             raise TransactionRefused("full", f"txpool is full: {limit} transactions are pending")

@@ -140,26 +140,28 @@ class NodeSource:
 
     def version_at(self, tipset: TipsetHeaders) -> int:
         """Return the version from the node."""
-        return self._remembered("Filecoin.StateNetworkVersion", number, _key(tipset))
+        return self._cached_response("Filecoin.StateNetworkVersion", number, _key(tipset))
 
     def vested_at(self, tipset: TipsetHeaders, epoch: ChainEpoch) -> TokenAmount:
         """Return the vested amount from the node; in a null round interpolated from the parent."""
-        vested = self._vested(_key(tipset))
+        vested = self._vested_funds(_key(tipset))
         if epoch == tipset.height:
             return vested
         parent = read_tipset(self.store, tipset.parents)
-        before = self._vested(_key(parent))
+        before = self._vested_funds(_key(parent))
         share = (vested - before) * (epoch - parent.height) // (tipset.height - parent.height)
         return TokenAmount(before + share)
 
-    def _vested(self, key: list[dict[str, str]]) -> TokenAmount:
-        return self._remembered(
+    def _vested_funds(self, key: list[dict[str, str]]) -> TokenAmount:
+        return self._cached_response(
             "Filecoin.StateVMCirculatingSupplyInternal", lambda response: amount(response["FilVested"]), key
         )
 
     def null_time(self, parent: TipsetHeaders, epoch: ChainEpoch) -> int:
         """Return the time as in Lotus: 30 seconds per epoch since the first block."""
-        begun = self._remembered("Filecoin.ChainGetGenesis", lambda tipset: number(tipset["Blocks"][0]["Timestamp"]))
+        begun = self._cached_response(
+            "Filecoin.ChainGetGenesis", lambda tipset: number(tipset["Blocks"][0]["Timestamp"])
+        )
         return begun + _EPOCH_SECONDS * epoch
 
     def externs_for(self, tipset: TipsetHeaders) -> NodeExterns:
@@ -169,7 +171,7 @@ class NodeSource:
     def ask_past(self, method: str, read: Callable[[Any], T], epoch: int, tipset: TipsetHeaders) -> T:
         """Query the past of a tipset. Raises ExternError."""
         try:
-            return self._remembered(method, read, epoch, _key(tipset))
+            return self._cached_response(method, read, epoch, _key(tipset))
         except NodeError as error:
             if error.answered:
                 raise ExternError(f"the node returned no result for epoch {epoch}: {error}") from None
@@ -180,7 +182,7 @@ class NodeSource:
         self.store.close()
         self._client.close()
 
-    def _remembered(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
+    def _cached_response(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
         key = (method, repr(params))
         if key not in self._answers:
             self._answers[key] = self._read(method, read, *params)
@@ -205,21 +207,21 @@ class NodeExterns:
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
         """Return the tickets' digest of an epoch. Raises ExternError."""
-        return self._ask("Filecoin.StateGetRandomnessDigestFromTickets", digest, epoch)
+        return self._randomness("Filecoin.StateGetRandomnessDigestFromTickets", digest, epoch)
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
         """Return the beacon's digest of an epoch. Raises ExternError."""
-        return self._ask("Filecoin.StateGetRandomnessDigestFromBeacon", digest, epoch)
+        return self._randomness("Filecoin.StateGetRandomnessDigestFromBeacon", digest, epoch)
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """Return the CID of the key of the tipset at an epoch or before it. Raises ExternError."""
-        return Cid(self._ask("Filecoin.ChainGetTipSetByHeight", key_of, epoch))
+        return Cid(self._randomness("Filecoin.ChainGetTipSetByHeight", key_of, epoch))
 
     def state_root(self, epoch: ChainEpoch) -> Cid:
         """Return the state root after the tipset at an epoch or before it. Raises ExternError."""
-        return Cid(self._ask("Filecoin.ChainGetTipSetAfterHeight", parent_state_of, ChainEpoch(epoch + 1)))
+        return Cid(self._randomness("Filecoin.ChainGetTipSetAfterHeight", parent_state_of, ChainEpoch(epoch + 1)))
 
-    def _ask(self, method: str, read: Callable[[Any], Any], epoch: ChainEpoch) -> bytes:
+    def _randomness(self, method: str, read: Callable[[Any], Any], epoch: ChainEpoch) -> bytes:
         return bytes(self._source.ask_past(method, read, epoch, self._tipset))
 
 

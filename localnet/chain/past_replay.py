@@ -56,7 +56,7 @@ def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) 
         machine, supply = machine_for(source, past), SourceSupply(source, past.headers)
         outcome = execute_tipset(machine, past.work, supply, parallel)
         difference = difference_from_chain(source, past, outcome)
-        return TipsetReplay(headers.height, messages, difference, _done(machine, parallel))
+        return TipsetReplay(headers.height, messages, difference, _conflicts(machine, parallel))
     except (NodeError, RemoteUnavailable):
         raise
     except (HypervisorError, StoreError) as error:
@@ -71,7 +71,7 @@ def _parallel(workers: int) -> Parallel | None:
     return Parallel(workers, adaptive=False)  # a replay reports all conflicts
 
 
-def _done(machine: Hypervisor, parallel: Parallel | None) -> dict[str, Any] | None:
+def _conflicts(machine: Hypervisor, parallel: Parallel | None) -> dict[str, Any] | None:
     if parallel is None:
         return None
     from localnet.chain.conflicts import conflict_records
@@ -151,7 +151,7 @@ def _folder(folder: Path) -> FolderSource:
     def opened(undo: ExitStack) -> FolderSource:
         return undo.enter_context(closing(FolderSource(folder)))
 
-    return _opened(("", folder), opened)
+    return _open_source(("", folder), opened)
 
 
 # --- nodes ------------------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def _source(url: str, folder: Path | None, overlay: Overlay | None) -> NodeSourc
             cache = OverlayStore(undo.enter_context(closing(RocksStore.open(folder, read_only=True))))
         return undo.enter_context(closing(NodeSource(url, cache, overlay=overlay)))
 
-    return _opened((url, folder), opened)
+    return _open_source((url, folder), opened)
 
 
 def store_fetched_blocks(store: Store, fetched: Sequence[tuple[Cid, bytes]]) -> None:
@@ -211,7 +211,7 @@ _OPEN: Final[dict[tuple[str, Path | None], tuple[Any, ExitStack]]] = {}
 """Open source of this worker process, reused for all tipsets, and the exit stack that closes it."""
 
 
-def _opened(key: tuple[str, Path | None], make: Callable[[ExitStack], S]) -> S:
+def _open_source(key: tuple[str, Path | None], make: Callable[[ExitStack], S]) -> S:
     if key not in _OPEN:
         close_sources()
         with ExitStack() as undo:

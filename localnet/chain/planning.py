@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypervisor.stream_settings import StreamSettings
 from localnet.chain.chain import Chain
 from localnet.chain.streams import check_streams, has_streams
-from localnet.ledger.upgrades import UpgradePlan, planned
+from localnet.ledger.upgrades import UpgradePlan, upgrades_of_plan
 
 
 def plan_upgrades(chain: Chain, plan: UpgradePlan, streams: StreamSettings | None) -> None:
@@ -18,7 +18,7 @@ def plan_upgrades(chain: Chain, plan: UpgradePlan, streams: StreamSettings | Non
     and InvalidInput if no upgrade here accepts them.
     """
     before, overlay = chain.record.upgrades, chain.record.overlay
-    upgrades, bundles = planned(plan, before, streams, overlay)
+    upgrades, bundles = upgrades_of_plan(plan, before, streams, overlay)
     if streams is not None and all(upgrade.streams is None for upgrade in upgrades):
         to_come = None if has_streams(chain.machine) else before.of_streams(overlay)
         if to_come is None:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from warnings import warn
-
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.machine import Hypervisor
@@ -15,21 +13,11 @@ from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.mempool import PendingMessages
 from localnet.chain.tips import suggested_premium
 from localnet.chain.view import ChainReader, ChainView
+from localnet.deprecation import renamed
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.ledger.records import GENESIS_PARENT, Tipset, TransactionReceipt
 from localnet.rules.parts import NetworkRules
 from localnet.state.contract_state import nonce_of
-
-
-def _renamed(old: str, new: str) -> property:
-    """Return the property `old`, a deprecated alias of `new`."""
-
-    def read(self: NetworkReader) -> TokenAmount:
-        warn(f"Network.{old} is now Network.{new}, until 0.4.0", DeprecationWarning, stacklevel=2)
-        amount: TokenAmount = getattr(self, new)
-        return amount
-
-    return property(read, doc=f"Deprecated alias of `{new}`.")
 
 
 class NetworkReader:
@@ -113,9 +101,9 @@ class NetworkReader:
         """
         return TokenAmount(self.min_fee_cap - self.base_fee)
 
-    least_fee = _renamed("least_fee", "min_fee_cap")
-    usual_premium = _renamed("usual_premium", "default_premium")
-    least_premium = _renamed("least_premium", "min_premium")
+    least_fee = renamed("Network", "least_fee", "min_fee_cap")
+    usual_premium = renamed("Network", "usual_premium", "default_premium")
+    least_premium = renamed("Network", "least_premium", "min_premium")
 
     @property
     def gas_price(self) -> TokenAmount:

@@ -99,7 +99,7 @@ def replay(folder: Path, height: int, parallel: int = 1) -> TipsetReplay:
     parent = chain.index.tipset(tipset.parent)
     work = begin_epoch(machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
     candidates = [candidate_of(receipt) for receipt in chain.index.receipts(tipset)]
-    executed, done = _executed(machine, candidates, parallel)
+    executed, done = _execute(machine, candidates, parallel)
     work += end_epoch(machine, producer_of(machine.base, tipset.block), sum(tip for _, tip in executed))
     merged = tipset.in_execution_order([execution for execution, _ in executed], implicit_executions(machine, work))
     receipts = put_receipts(BufferedStore(MemoryStore()), [execution.receipt for execution in merged])
@@ -128,7 +128,7 @@ def _access_list_difference(machine: Hypervisor, tipset: Tipset) -> str:
     return f"block access list: {first_difference(executed, stored)}"
 
 
-def _executed(
+def _execute(
     machine: Hypervisor, candidates: list[Candidate], workers: int
 ) -> tuple[list[tuple[Execution, int]], dict[str, Any] | None]:
     if workers <= 1 or rules_of(machine).access_list is not None:

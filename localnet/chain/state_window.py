@@ -41,7 +41,7 @@ class HoldingStore(Protocol):
         """Remove a reference to states."""
 
 
-class _AllKept:
+class _UnlimitedWindow:
     """A window for a store that retains all states."""
 
     def hold(self, roots: Iterable[Cid]) -> None:
@@ -64,7 +64,7 @@ class StateWindow:
 
         Raises InvalidInput for less than one state.
         """
-        self._store = _AllKept() if store is None else store
+        self._store = _UnlimitedWindow() if store is None else store
         self._max_states = None if store is None else check_states(DEFAULT_STATES if states is None else states)
         self._window: deque[_States] = deque()
         self._first: _States | None = None

@@ -138,7 +138,7 @@ class ChainReader:
         rules, base_fee, settings = rules_of(machine), parent.next_base_fee, self.settings_after(parent)
         header = BlockHeader(
             self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
-            settings.encoded(rules.chain_id),
+            settings.encode_for_header(rules.chain_id),
         )  # fmt: skip
         block = header.put(blocks)
         bids = []

@@ -38,7 +38,7 @@ class StoredInterfaces:
             return False
         if before is None or (before.name, before.interface.abi) != (named.name, named.interface.abi):
             entries = [dict(entry) for entry in named.interface.abi]
-            self._store.commit((), {_place(key): encode([named.name, named.address, entries])})
+            self._store.commit((), {_store_key(key): encode([named.name, named.address, entries])})
             self.known[key] = named
         return True
 
@@ -57,5 +57,5 @@ def _load(store: Store) -> dict[Key, NamedInterface]:
     return found
 
 
-def _place(key: Key) -> bytes:
+def _store_key(key: Key) -> bytes:
     return _PREFIX + (key.encode() if isinstance(key, str) else key.hex().encode())

@@ -33,7 +33,7 @@ class RemoteHistory:
 
     def block(self, name: BlockName, full: bool) -> Json | None:
         """Return a block, with whole transactions if `full`; None if there is none up to the last. Raises NodeError."""
-        found = self._ask(_object, f"eth_getBlockBy{_BY_NAME[type(name)]}", _text(name), full)
+        found = self._lookup(_object, f"eth_getBlockBy{_BY_NAME[type(name)]}", _text(name), full)
         if not self._holds(found, "number"):
             return None
         if isinstance(name, bytes):
@@ -52,21 +52,23 @@ class RemoteHistory:
         """Return the receipts of a block, or None if there is no such block. Raises NodeError."""
         if self.block(name, False) is None:
             return None
-        return self._ask(_objects, "eth_getBlockReceipts", _text(name))
+        return self._lookup(_objects, "eth_getBlockReceipts", _text(name))
 
     def transaction(self, transaction_hash: bytes) -> Json | None:
         """Return a transaction, or None if no block up to the last has it. Raises NodeError."""
-        return self._mined("eth_getTransactionByHash", transaction_hash, "hash")
+        return self._find_mined("eth_getTransactionByHash", transaction_hash, "hash")
 
     def receipt(self, transaction_hash: bytes) -> Json | None:
         """Return a transaction's receipt, or None if no block up to the last has it. Raises NodeError."""
-        return self._mined("eth_getTransactionReceipt", transaction_hash, "transactionHash")
+        return self._find_mined("eth_getTransactionReceipt", transaction_hash, "transactionHash")
 
     def transaction_at(self, name: BlockName, index: int) -> Json | None:
         """Return the transaction at an index in a block, or None. Raises NodeError."""
         if self.block(name, False) is None:
             return None
-        return self._ask(_object, f"eth_getTransactionByBlock{_BY_NAME[type(name)]}AndIndex", _text(name), hex(index))
+        return self._lookup(
+            _object, f"eth_getTransactionByBlock{_BY_NAME[type(name)]}AndIndex", _text(name), hex(index)
+        )
 
     def logs(
         self,
@@ -77,18 +79,18 @@ class RemoteHistory:
     ) -> list[Json]:
         """Return the logs of a range of blocks that match addresses and topics. Raises NodeError."""
         wanted: Json = {"fromBlock": hex(first), "toBlock": hex(min(last, self.last))}
-        return self._ask(_objects, "eth_getLogs", {**wanted, **_filter(addresses, topics)})
+        return self._lookup(_objects, "eth_getLogs", {**wanted, **_filter(addresses, topics)})
 
     def logs_of(self, block: bytes, addresses: Sequence[EthAddress], topics: Sequence[Sequence[bytes]]) -> list[Json]:
         """Return the logs of the block with a hash that match addresses and topics. Raises NodeError."""
-        return self._ask(_objects, "eth_getLogs", {"blockHash": _text(block), **_filter(addresses, topics)})
+        return self._lookup(_objects, "eth_getLogs", {"blockHash": _text(block), **_filter(addresses, topics)})
 
     def forward(self, method: str, *params: Any) -> Any:
         """Return the node's unvalidated response to a request about its history. Raises NodeError."""
-        return self._ask(lambda response: response, method, *params)
+        return self._lookup(lambda response: response, method, *params)
 
-    def _mined(self, method: str, transaction_hash: bytes, field: str) -> Json | None:
-        found = self._ask(_object, method, _text(transaction_hash))
+    def _find_mined(self, method: str, transaction_hash: bytes, field: str) -> Json | None:
+        found = self._lookup(_object, method, _text(transaction_hash))
         if not self._holds(found, "blockNumber"):
             return None
         self._check(word_of(found[field]) == transaction_hash, "another transaction")
@@ -109,7 +111,7 @@ class RemoteHistory:
         if not is_right:
             raise NodeError(f"{self._state.chain.client.name} returned {what}")
 
-    def _ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
+    def _lookup(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
         return self._state.lookup(read, method, *params)
 
 

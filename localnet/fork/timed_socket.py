@@ -34,13 +34,13 @@ class TimedSocket:
 
     def sendall(self, data: Any) -> None:
         """Send all data within the remaining time."""
-        self._inner.settimeout(self._rest())
+        self._inner.settimeout(self._remaining())
         self._inner.sendall(data)
 
     def recv_into(self, buffer: Any) -> int:
         """Receive data within the remaining time."""
         while True:
-            rest = self._rest()
+            rest = self._remaining()
             self._inner.settimeout(rest if self._waited is None else min(rest, _PATIENCE))
             try:
                 return self._inner.recv_into(buffer)
@@ -66,7 +66,7 @@ class TimedSocket:
         if self._closed:
             self.close()
 
-    def _rest(self) -> float:
+    def _remaining(self) -> float:
         rest = self._end - time.monotonic()
         if rest <= 0:
             raise TimeoutError("timed out")

@@ -38,12 +38,12 @@ class BlockSettings:
         """Return the default settings of the block after this one."""
         return self if self.randomness is None else replace(self, randomness=None)
 
-    def encoded(self, usual_chain_id: int) -> bytes:
+    def encode_for_header(self, default_chain_id: int) -> bytes:
         """Encode the settings for a block's header, so that its hash covers them; empty for the defaults.
 
-        `usual_chain_id` is the rules' own.
+        `default_chain_id` is the rules' own.
         """
-        chain_id = None if self.chain_id == usual_chain_id else self.chain_id
+        chain_id = None if self.chain_id == default_chain_id else self.chain_id
         unusual = replace(self, chain_id=chain_id)
         return b"" if unusual == DEFAULT_SETTINGS else encode(unusual.fields())
 

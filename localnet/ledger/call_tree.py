@@ -32,7 +32,7 @@ class CallTree(Protocol):
         """The outermost calls as plain data, with their subcalls."""
 
     @property
-    def why(self) -> tuple[str, ...]:
+    def failure_path(self) -> tuple[str, ...]:
         """The path of calls that explains a failure, from the outermost call; empty on success."""
 
 
@@ -40,7 +40,7 @@ class TransactionTree(CallTree, Protocol):
     """The calls of a transaction of the chain."""
 
     @property
-    def same(self) -> bool:
+    def reproduced(self) -> bool:
         """True if re-execution produced the recorded receipt."""
 
     def report(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from hypervisor.markup import facts
 from hypervisor.message import Receipt, SignedMessage
 from hypervisor.printed import bytes_text, cid_text, one_line, show_fil
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
+from localnet.deprecation import renamed
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.call_tree import TransactionTree
 from store.cid import Cid
@@ -165,7 +166,7 @@ def decode_height(data: bytes) -> Tipset | NullRound:
 
 
 @dataclass(frozen=True, slots=True)
-class Emitted:
+class EmittedEvent:
     """An event of a receipt, with the Ethereum address of its emitter at that time."""
 
     emitter: ActorID
@@ -189,7 +190,7 @@ class Execution:
     to: EthAddress | None
     receipt: Receipt
     paid: TokenAmount
-    events: tuple[Emitted, ...]
+    events: tuple[EmittedEvent, ...]
     error_message: str
     block_gas: BlockGas | None = field(default=None, compare=False)
 
@@ -355,10 +356,7 @@ class TransactionReceipt:
         """The machine's error message of a failure."""
         return self.execution.error_message
 
-    @property
-    def words(self) -> str:
-        """Former name of `error_message`, until version 0.4."""
-        return self.error_message
+    words = renamed("TransactionReceipt", "words", "error_message")
 
     @property
     def from_(self) -> Address:
@@ -382,9 +380,9 @@ class TransactionReceipt:
         return f"block {self.block_number}  0x{self.hash.hex()}  0x{sender} -> {receiver}  {end}  gas {self.gas_used:,}"
 
 
-def _emitted(fields: list[Any]) -> Emitted:
+def _emitted(fields: list[Any]) -> EmittedEvent:
     emitter, address, entries = fields
-    return Emitted(ActorID(emitter), EthAddress(address), tuple(EventEntry(*entry) for entry in entries))
+    return EmittedEvent(ActorID(emitter), EthAddress(address), tuple(EventEntry(*entry) for entry in entries))
 
 
 def _big(value: int) -> bytes:

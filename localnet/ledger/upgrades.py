@@ -147,7 +147,7 @@ class Upgrades:
         return Upgrades(self.first, planned)
 
 
-def planned(
+def upgrades_of_plan(
     plan: UpgradePlan, before: Upgrades, streams: StreamSettings | None = None, overlay: Overlay | None = None
 ) -> tuple[list[Upgrade], list[Bundle]]:
     """Return a plan's upgrades on a network that has some already, and their bundles.

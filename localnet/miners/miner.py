@@ -100,7 +100,7 @@ class Miner:
 
     def sector(self, number: int) -> SectorState:
         """Return a sector as the miner actor describes it."""
-        answer = self._ask(storageminer.generate_sector_location(number))
+        answer = self._call(storageminer.generate_sector_location(number))
         location = storageminer.SectorLocation.decode(answer.aux_data)
         return SectorState(("dead", "active", "faulty")[answer.status], location.deadline, location.partition)
 
@@ -111,7 +111,7 @@ class Miner:
 
     def pledge(self) -> TokenAmount:
         """Return the pledge of its sectors in attoFIL."""
-        return self._ask(storageminer.initial_pledge())
+        return self._call(storageminer.initial_pledge())
 
     def invoke(self, call: Call[R], value: int = 0) -> R:
         """Send a message from the owner to a method of the miner. Raises TransactionFailed, TransactionRefused."""
@@ -204,7 +204,7 @@ class Miner:
 
     # --- asking -------------------------------------------------------------------------------------------------
 
-    def _ask(self, call: Call[R]) -> R:
+    def _call(self, call: Call[R]) -> R:
         return self.network.ask(self.address, call, sender=self.owner)
 
     def _has(self, method: MethodNumber) -> bool:

@@ -92,7 +92,7 @@ def active_sectors(store: Blockstore, state: dict[str, Any]) -> list[int]:
     return sorted(number for partition in partitions(store, state) for number in partition.active)
 
 
-def posted(deadline: dict[str, Any]) -> frozenset[int]:
+def posted_partitions(deadline: dict[str, Any]) -> frozenset[int]:
     """Return the partitions of a deadline that were proven in its current window. Raises InvalidInput."""
     return _members(deadline["partitions_posted"], _MAX_PARTITIONS)
 

@@ -11,7 +11,7 @@ from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
-from localnet.rpc.values import address, as_data, as_quantity, fields, listed, word
+from localnet.rpc.values import address, as_data, as_quantity, fields, list_of, word
 from localnet.state.contract_state import code_of, nonce_of, storage_of
 
 _MAX_SLOTS: Final = 1_024
@@ -24,7 +24,7 @@ def slots(value: Any) -> SlotRequest:
     by_owner = fields(value, "object of slots by address")
     for owner in by_owner:
         address(owner)
-    wanted = {owner: listed(word, _MAX_SLOTS)(some) for owner, some in by_owner.items()}
+    wanted = {owner: list_of(word, _MAX_SLOTS)(some) for owner, some in by_owner.items()}
     if not any(wanted.values()):
         raise invalid_params("empty request")
     if sum(map(len, wanted.values())) > _MAX_SLOTS:

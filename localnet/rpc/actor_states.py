@@ -42,8 +42,8 @@ def go_state(machine: Hypervisor, actor: ActorState) -> Any:
     try:
         name, state = _read(machine, actor)
     except (SchemaError, KeyError):
-        return shown(schema, "Any", get_object(machine.store, actor.head))
-    return shown(schema, name, state)
+        return lotus_value(schema, "Any", get_object(machine.store, actor.head))
+    return lotus_value(schema, name, state)
 
 
 def read_linked(machine: Hypervisor, actor: ActorState, name: str, link: Any) -> dict[str, Any]:
@@ -53,14 +53,16 @@ def read_linked(machine: Hypervisor, actor: ActorState, name: str, link: Any) ->
     return found
 
 
-def shown(schema: Schema, term: Term, value: Any) -> Any:
+def lotus_value(schema: Schema, term: Term, value: Any) -> Any:
     """Return a value of a type as JSON."""
     match value:
         case dict():
             fields = _struct(schema, term)
-            return {go_name(str(name)): shown(schema, fields.get(name, "Any"), item) for name, item in value.items()}
+            return {
+                go_name(str(name)): lotus_value(schema, fields.get(name, "Any"), item) for name, item in value.items()
+            }
         case list() | tuple():
-            return [shown(schema, _item(schema, term), item) for item in value]
+            return [lotus_value(schema, _item(schema, term), item) for item in value]
         case bytes():
             return _bytes(schema, term, value)
         case bool() | int() | str() | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import NullRound, Tipset
 from localnet.rpc.errors import NOT_FOUND, NULL_ROUND, SERVER_ERROR, RpcError, invalid_params
-from localnet.rpc.values import field, fields, hash32, quantity, shown
+from localnet.rpc.values import field, fields, format_value, hash32, quantity
 
 SAFE_DEPTH: Final = 30
 FINAL_DEPTH: Final = 900
@@ -39,12 +39,13 @@ def block(value: Any) -> BlockRef:
             return BlockRef(number=quantity(value))
     if not isinstance(value, dict):
         raise invalid_params(
-            f"{shown(value)} is not a block: expected {', '.join(_TAGS)}, a quantity (0x...), a hash or an object"
+            f"{format_value(value)} is not a block: expected {', '.join(_TAGS)}, a quantity (0x...), a hash "
+            "or an object"
         )
     request = fields(value, "block")
     number, block_hash = field(request, "blockNumber", quantity), field(request, "blockHash", hash32)
     if (number is None) == (block_hash is None):
-        raise invalid_params(f"{shown(value)} names no block: expected blockNumber or blockHash")
+        raise invalid_params(f"{format_value(value)} names no block: expected blockNumber or blockHash")
     return BlockRef(number=number, hash=block_hash)
 
 
@@ -52,7 +53,7 @@ def number_or_tag(value: Any) -> BlockRef:
     """Read a tag or a quantity."""
     ref = block(value)
     if not isinstance(value, str) or ref.hash is not None:
-        raise invalid_params(f"{shown(value)} is neither a block number nor a tag")
+        raise invalid_params(f"{format_value(value)} is neither a block number nor a tag")
     return ref
 
 

@@ -41,7 +41,7 @@ from localnet.rpc.request_order import RequestOrder
 from localnet.rpc.requesting_client import REQUESTING_CLIENT
 from localnet.rpc.requests import transaction as transaction_request
 from localnet.rpc.socket_methods import SocketSession
-from localnet.rpc.values import as_data, as_json, data, shown
+from localnet.rpc.values import as_data, as_json, data, format_value
 from store.blockstore import StoreError
 
 RunOnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -224,7 +224,7 @@ class Dispatcher:
     async def _run(self, name: str, params: list[Any], session: SocketSession | None) -> Any:
         method = self.methods[name]
         if method is None:
-            raise RpcError(METHOD_NOT_FOUND, f"the method {shown(name)} does not exist or is not available")
+            raise RpcError(METHOD_NOT_FOUND, f"the method {format_value(name)} does not exist or is not available")
         if method.on_socket and session is None:
             raise RpcError(METHOD_NOT_FOUND, f"{name}: notifications are not supported over HTTP: use a WebSocket")
         target = session if method.on_socket else self._node
@@ -333,7 +333,7 @@ def _sent_transaction(node: Node, request: Any) -> bytes | Callable[[], bytes] |
 def _read(request: Any) -> tuple[str, list[Any]]:
     """Read method and parameters of a request. Raises RpcError -32600 or -32602."""
     if not isinstance(request, dict):
-        raise RpcError(INVALID_REQUEST, f"invalid request: {shown(request)} is not an object")
+        raise RpcError(INVALID_REQUEST, f"invalid request: {format_value(request)} is not an object")
     if request.get("jsonrpc") != "2.0":
         raise RpcError(INVALID_REQUEST, 'invalid request: jsonrpc must be "2.0"')
     name, params = request.get("method"), request.get("params")

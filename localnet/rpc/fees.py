@@ -11,7 +11,7 @@ from localnet.rpc.blocks_at import BlockRef, number_or_tag, resolve
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.values import as_quantity, listed, number
+from localnet.rpc.values import as_quantity, list_of, number
 
 MAX_HISTORY = 1_024
 """Maximum number of blocks in a response of `eth_feeHistory`."""
@@ -70,7 +70,7 @@ def percentile(value: Any) -> float:
 
 def percentiles(value: Any) -> list[float]:
     """Read at most a hundred percentiles, ascending."""
-    given: list[float] = listed(percentile, MAX_PERCENTILES)(value)
+    given: list[float] = list_of(percentile, MAX_PERCENTILES)(value)
     if sorted(given) != given:
         raise invalid_params("percentiles must ascend")
     return given

@@ -14,7 +14,7 @@ from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError, invalid_
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.state_control import actor_address
-from localnet.rpc.values import address, as_quantity, boolean, number, shown, text
+from localnet.rpc.values import address, as_quantity, boolean, format_value, number, text
 
 MAX_SECTORS: Final = 1_000
 _TURN: Final = 0.1
@@ -32,7 +32,9 @@ def version(value: Any) -> int:
 def bundle_name(value: Any) -> str:
     """Read a bundle's name. Paths are rejected: a client need not know this machine's files."""
     if not _BUNDLE.fullmatch(text(value)):
-        raise invalid_params(f"{shown(value)} is not a name of a bundle: expected own, v18 or v18-devnet, for example")
+        raise invalid_params(
+            f"{format_value(value)} is not a name of a bundle: expected own, v18 or v18-devnet, for example"
+        )
     return str(value)
 
 
@@ -49,7 +51,7 @@ def streams(value: Any) -> StreamSettings:
         "timelock": number,
     }
     if not isinstance(value, dict) or not value.keys() <= known.keys():
-        raise invalid_params(f"{shown(value)} are not valid streams: expected an object of {', '.join(known)}")
+        raise invalid_params(f"{format_value(value)} are not valid streams: expected an object of {', '.join(known)}")
     return stream_settings(**{name: known[name](item) for name, item in value.items()})
 
 

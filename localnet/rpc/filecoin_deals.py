@@ -13,7 +13,7 @@ from hypervisor.bigint import decode_bigint
 from hypervisor.leb128 import encode_uleb128
 from hypervisor.machine import Hypervisor
 from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID
-from localnet.rpc.actor_states import shown, state_fields
+from localnet.rpc.actor_states import lotus_value, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json
@@ -103,12 +103,12 @@ def _market(node: NodeReader, key: TipsetKey) -> tuple[Hypervisor, dict[str, Any
 def _deal(market: dict[str, Any], proposal: Any, active: Any) -> dict[str, Any]:
     """Return a deal from the items of the market's arrays; `active` is None before its activation."""
     schema = actor_schema("storagemarket")
-    found = shown(schema, "DealProposal", schema.read("DealProposal", proposal))
+    found = lotus_value(schema, "DealProposal", schema.read("DealProposal", proposal))
     found["PieceCID"] = found.pop("PieceCid")
     kind = "DealState" if "provider_sectors" in market else "DealStateV10"
     return {
         "Proposal": {**found, "Label": next(iter(found["Label"].values()))},
-        "State": _NO_STATE if active is None else {**_NO_STATE, **shown(schema, kind, schema.read(kind, active))},
+        "State": _NO_STATE if active is None else {**_NO_STATE, **lotus_value(schema, kind, schema.read(kind, active))},
     }
 
 
@@ -117,7 +117,7 @@ def _entries(node: NodeReader, owner: Address, key: TipsetKey, field: str, kind:
     if table is None:
         return {}
     found = ((read_uvarint(entry)[0], fields) for entry, fields in table.items())
-    return {str(number): shown(schema, kind, schema.read(kind, fields)) for number, fields in sorted(found)}
+    return {str(number): lotus_value(schema, kind, schema.read(kind, fields)) for number, fields in sorted(found)}
 
 
 def _entry(
@@ -127,7 +127,7 @@ def _entry(
     fields = None if table is None else table.get(encode_uleb128(number))
     if fields is None:
         return None
-    entry: dict[str, Any] = shown(schema, kind, schema.read(kind, fields))
+    entry: dict[str, Any] = lotus_value(schema, kind, schema.read(kind, fields))
     return entry
 
 

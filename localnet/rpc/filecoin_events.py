@@ -8,7 +8,7 @@ from typing import Any, Final
 from hypervisor.address import Address
 from hypervisor.events import EventEntry
 from hypervisor.types import ActorID
-from localnet.ledger.records import Emitted, Tipset
+from localnet.ledger.records import EmittedEvent, Tipset
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, key_json
 from localnet.rpc.lotus_values import (
@@ -23,7 +23,7 @@ from localnet.rpc.lotus_values import (
 )
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
-from localnet.rpc.values import field, fields, listed
+from localnet.rpc.values import field, fields, list_of
 
 _MAX_ITEMS: Final = 1_000
 _MAX_KEYS: Final = 64
@@ -39,7 +39,7 @@ class EventFilter:
     last: int | None = None
     key: TipsetKey = HEAD
 
-    def matches(self, event: Emitted) -> bool:
+    def matches(self, event: EmittedEvent) -> bool:
         """Return True if the event has one of the values for each key."""
         return all(any(_is(entry, key, values) for entry in event.entries) for key, values in self.fields)
 
@@ -58,8 +58,8 @@ def event_filter(value: Any) -> EventFilter:
     if key.blocks and (first is not None or last is not None):
         raise invalid_params("tipsetKey cannot be used together with fromHeight and toHeight")
     return EventFilter(
-        emitters=tuple(field(request, "addresses", listed(filecoin_address, _MAX_ITEMS)) or ()),
-        fields=tuple((name, tuple(listed(_value, _MAX_ITEMS)(values))) for name, values in wanted.items()),
+        emitters=tuple(field(request, "addresses", list_of(filecoin_address, _MAX_ITEMS)) or ()),
+        fields=tuple((name, tuple(list_of(_value, _MAX_ITEMS)(values))) for name, values in wanted.items()),
         first=first,
         last=last,
         key=key,

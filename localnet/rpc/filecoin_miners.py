@@ -18,7 +18,7 @@ from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import DATACAP_ACTOR, MARKET_ACTOR, POWER_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet.miners.policy import DATACAP_PER_BYTE, DEADLINE, PROVING_PERIOD
-from localnet.rpc.actor_states import read_linked, shown, state_fields
+from localnet.rpc.actor_states import lotus_value, read_linked, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json
@@ -44,7 +44,7 @@ def state_miner_info(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[
     machine = machine_at(node, key)
     actor = miner_of(machine, miner)
     info = read_linked(machine, actor, "MinerInfo", state_fields(machine, actor)["info"])
-    found = shown(actor_schema("storageminer"), "MinerInfo", info)
+    found = lotus_value(actor_schema("storageminer"), "MinerInfo", info)
     change = found["PendingWorkerKey"] or {"NewWorker": "<empty>", "EffectiveAt": -1}
     return {
         "Owner": found["Owner"],

@@ -41,7 +41,7 @@ from localnet.rpc.lotus_values import (
 )
 from localnet.rpc.methods import Method
 from localnet.rpc.node import NodeReader
-from localnet.rpc.values import Reader, field, fields, listed, required
+from localnet.rpc.values import Reader, field, fields, list_of, required_field
 from store.buffered import BufferedStore
 from store.codec import encode, link, unlink
 from store.memory import MemoryStore
@@ -79,17 +79,19 @@ def block_template(value: Any) -> BlockTemplate:
     request = fields(value, "block template")
 
     return BlockTemplate(
-        miner=required(request, "Miner", filecoin_address),
-        parents=required(request, "Parents", parent_key),
-        ticket=required(request, "Ticket", _pair((("VRFProof", base64_bytes),)))[0],
-        election=required(request, "Eproof", _pair((("WinCount", epoch), ("VRFProof", base64_bytes)))),
-        beacon=field(request, "BeaconValues", listed(_pair((("Round", unsigned), ("Data", base64_bytes))), _MAX_ITEMS))
+        miner=required_field(request, "Miner", filecoin_address),
+        parents=required_field(request, "Parents", parent_key),
+        ticket=required_field(request, "Ticket", _pair((("VRFProof", base64_bytes),)))[0],
+        election=required_field(request, "Eproof", _pair((("WinCount", epoch), ("VRFProof", base64_bytes)))),
+        beacon=field(request, "BeaconValues", list_of(_pair((("Round", unsigned), ("Data", base64_bytes))), _MAX_ITEMS))
         or [],
-        messages=field(request, "Messages", listed(signed_message, _MAX_ITEMS)) or [],
-        epoch=required(request, "Epoch", epoch),
-        timestamp=required(request, "Timestamp", unsigned),
+        messages=field(request, "Messages", list_of(signed_message, _MAX_ITEMS)) or [],
+        epoch=required_field(request, "Epoch", epoch),
+        timestamp=required_field(request, "Timestamp", unsigned),
         proofs=field(
-            request, "WinningPoStProof", listed(_pair((("PoStProof", epoch), ("ProofBytes", base64_bytes))), _MAX_ITEMS)
+            request,
+            "WinningPoStProof",
+            list_of(_pair((("PoStProof", epoch), ("ProofBytes", base64_bytes))), _MAX_ITEMS),
         )
         or [],
     )
@@ -100,7 +102,7 @@ def _pair(names: tuple[tuple[str, Reader], ...]) -> Reader:
 
     def reader(value: Any) -> list[Any]:
         request = fields(value, " and ".join(name for name, _ in names))
-        return [required(request, name, read) for name, read in names]
+        return [required_field(request, name, read) for name, read in names]
 
     return reader
 

@@ -44,7 +44,7 @@ from localnet.rpc.lotus_values import (
 )
 from localnet.rpc.methods import Method, Preparation, optional
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.values import any_value, listed
+from localnet.rpc.values import any_value, list_of
 from localnet.rules.call_request import BlockOverride
 from localnet.state.contract_state import nonce_of, nonce_of_actor
 from store.keccak import keccak
@@ -308,7 +308,7 @@ METHODS = (
     Method("Filecoin.MpoolPush", (signed_message,), push, aliases=("Filecoin.MpoolPushUntrusted",)),
     Method(
         "Filecoin.MpoolBatchPush",
-        (listed(signed_message, _MAX_MESSAGES),),
+        (list_of(signed_message, _MAX_MESSAGES),),
         push_batch,
         aliases=("Filecoin.MpoolBatchPushUntrusted",),
     ),
@@ -318,7 +318,7 @@ METHODS = (
         push_message,
         preparation=Preparation(_estimate, attrgetter("from_")),
     ),
-    Method("Filecoin.MpoolBatchPushMessage", (listed(message, _MAX_MESSAGES), optional(send_spec)), push_messages),
+    Method("Filecoin.MpoolBatchPushMessage", (list_of(message, _MAX_MESSAGES), optional(send_spec)), push_messages),
     Method("Filecoin.MpoolGetNonce", (filecoin_address,), get_nonce),
     Method("Filecoin.MpoolPending", (optional(tipset),), pending),
     Method("Filecoin.MpoolSelect", (tipset, any_value), select),

@@ -14,7 +14,7 @@ from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
-from localnet.rpc.actor_states import from_go, shown, state_fields
+from localnet.rpc.actor_states import from_go, lotus_value, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json
@@ -67,7 +67,7 @@ def decode_params(node: Node, to: Address, method: int, params: bytes, key: Tips
         raise RpcError(LOTUS_ERROR, f"method {method} of {address_json(to)} has unknown parameters")
     schema = actor_schema(kind)
     try:
-        return shown(schema, known.params, schema.read(known.params, decode_strict(params)))
+        return lotus_value(schema, known.params, schema.read(known.params, decode_strict(params)))
     except (CodecError, SchemaError) as error:
         raise RpcError(LOTUS_ERROR, f"invalid parameters of {known.name}: {error}") from None
 

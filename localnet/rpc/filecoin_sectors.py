@@ -21,7 +21,7 @@ from localnet.rpc.lotus_shapes import cid_json
 from localnet.rpc.lotus_values import HEAD, TipsetKey, filecoin_address, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
-from localnet.rpc.values import listed
+from localnet.rpc.values import list_of
 from store.amt import Amt
 from store.bitfield import BitfieldError, decode, positions, runs_of
 from store.blockstore import get_object
@@ -43,7 +43,7 @@ _AMOUNTS: Final = {
 
 def runs(value: Any) -> list[int]:
     """Read the run lengths of a set."""
-    lengths: list[int] = listed(unsigned, _MAX_RUNS)(value)
+    lengths: list[int] = list_of(unsigned, _MAX_RUNS)(value)
     return lengths
 
 
@@ -101,7 +101,7 @@ def miner_deadlines(node: NodeReader, miner: Address, key: TipsetKey = HEAD) -> 
     machine, state = _state(node, miner, key)
     return [
         {
-            "PostSubmissions": _set_json(sectors.posted(each)),
+            "PostSubmissions": _set_json(sectors.posted_partitions(each)),
             "DisputableProofCount": sum(
                 1 for _ in Amt(machine.store, unlink(each["optimistic_post_submissions_snapshot"])).items()
             ),

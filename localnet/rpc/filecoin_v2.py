@@ -27,7 +27,7 @@ from localnet.rpc.method_table import MethodTable
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.reward_shapes import distribution_json
-from localnet.rpc.values import shown
+from localnet.rpc.values import format_value
 from localnet.traces.reward_distribution import DistributionUnknown, block_reward
 
 _TAGS: Final = ("latest", "safe", "finalized")
@@ -69,7 +69,7 @@ def selector(value: Any) -> TipsetSelector:
     if at < 0:
         raise invalid_params("invalid tipset height: epoch cannot be less than zero")
     if not isinstance(previous, bool):
-        raise invalid_params(f"previous is {shown(previous)}, expected true or false")
+        raise invalid_params(f"previous is {format_value(previous)}, expected true or false")
     anchor = None
     if "anchor" in height:
         below = _fields(height["anchor"], "anchor of a tipset selector", ("key", "tag"))
@@ -82,7 +82,7 @@ def selector(value: Any) -> TipsetSelector:
 def _fields(value: Any, what: str, names: tuple[str, ...]) -> dict[str, Any]:
     """Return the fields of an object that are not null."""
     if not isinstance(value, dict):
-        raise invalid_params(f"{shown(value)} is not a {what}: expected an object with {', '.join(names)}")
+        raise invalid_params(f"{format_value(value)} is not a {what}: expected an object with {', '.join(names)}")
     unknown = [name for name in value if name not in names]
     if unknown:
         raise invalid_params(f"unknown field {unknown[0]!r:.40} of a {what}: expected {', '.join(names)}")
@@ -96,7 +96,7 @@ def _key(given: dict[str, Any]) -> TipsetKey | None:
 def _tag(given: dict[str, Any]) -> str | None:
     tag = given.get("tag")
     if tag is not None and tag not in _TAGS:
-        raise invalid_params(f"{shown(tag)} is not a tag: expected one of {', '.join(_TAGS)}")
+        raise invalid_params(f"{format_value(tag)} is not a tag: expected one of {', '.join(_TAGS)}")
     return tag
 
 
@@ -166,7 +166,7 @@ def message_include(value: Any) -> str:
     if include in (None, ""):  # Go's zero value is the default
         return _INCLUDES[0]
     if include not in _INCLUDES:
-        raise invalid_params(f"include is {shown(include)}, expected one of {', '.join(_INCLUDES)}")
+        raise invalid_params(f"include is {format_value(include)}, expected one of {', '.join(_INCLUDES)}")
     return str(include)
 
 

@@ -20,7 +20,7 @@ from localnet.chain.reading import NetworkReader
 from localnet.ledger.blocks import block_hash, tipset_key
 from localnet.ledger.records import Tipset
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
-from localnet.rpc.values import Reader, field, fields, shown
+from localnet.rpc.values import Reader, field, fields, format_value
 from store.cid import Cid, CidError, parse_cid, show
 
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,80}")
@@ -32,17 +32,17 @@ _MAX_BLOCKS: Final = 20
 def filecoin_address(value: Any) -> Address:
     """Read an address in its text form."""
     if not isinstance(value, str):
-        raise invalid_params(f"{shown(value)} is not an address: expected a string")
+        raise invalid_params(f"{format_value(value)} is not an address: expected a string")
     try:
         return Address.parse(value)
     except AddressError as error:
-        raise invalid_params(f"{shown(value)} is not an address: {error}") from None
+        raise invalid_params(f"{format_value(value)} is not an address: {error}") from None
 
 
 def cid(value: Any) -> Cid:
     """Read a CID as a link: {"/": text}."""
     if not isinstance(value, dict) or not isinstance(value.get("/"), str):
-        raise invalid_params(f'{shown(value)} is not a CID: expected {{"/": "bafy..."}}')
+        raise invalid_params(f'{format_value(value)} is not a CID: expected {{"/": "bafy..."}}')
     try:
         return parse_cid(value["/"])
     except CidError as error:
@@ -58,27 +58,27 @@ def base64_bytes(value: Any) -> bytes:
             return b64decode(value, validate=True)
         except (binascii.Error, ValueError):
             pass  # refused below
-    raise invalid_params(f"{shown(value)} is not base64")
+    raise invalid_params(f"{format_value(value)} is not base64")
 
 
 def amount(value: Any) -> TokenAmount:
     """Read an amount in attoFIL: decimal text."""
     if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
-        raise invalid_params(f"{shown(value)} is not an amount: expected decimal digits in quotes")
+        raise invalid_params(f"{format_value(value)} is not an amount: expected decimal digits in quotes")
     return TokenAmount(int(value))
 
 
 def epoch(value: Any) -> int:
     """Read an epoch: a JSON number."""
     if not isinstance(value, int) or isinstance(value, bool) or not -_EPOCHS <= value < _EPOCHS:
-        raise invalid_params(f"{shown(value)} is not an epoch: expected an integer of 64 bits")
+        raise invalid_params(f"{format_value(value)} is not an epoch: expected an integer of 64 bits")
     return value
 
 
 def unsigned(value: Any) -> int:
     """Read a number of 64 bits."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _U64:
-        raise invalid_params(f"{shown(value)} is not an unsigned number of 64 bits")
+        raise invalid_params(f"{format_value(value)} is not an unsigned number of 64 bits")
     return value
 
 
@@ -100,7 +100,7 @@ def tipset(value: Any) -> TipsetKey:
     if value is None:
         return HEAD
     if not isinstance(value, list) or len(value) > _MAX_BLOCKS:
-        raise invalid_params(f"{shown(value)} is not a tipset key: expected null or a list of CIDs")
+        raise invalid_params(f"{format_value(value)} is not a tipset key: expected null or a list of CIDs")
     return TipsetKey(tuple(cid(block) for block in value))
 
 
@@ -148,7 +148,7 @@ def signature(value: Any) -> Signature:
     request = fields(value, "signature")
     kind, data = field(request, "Type", unsigned), field(request, "Data", base64_bytes)
     if kind not in tuple(SignatureType) or data is None:
-        raise invalid_params(f"{shown(value)} is not a signature: expected Type 1, 2 or 3, and Data")
+        raise invalid_params(f"{format_value(value)} is not a signature: expected Type 1, 2 or 3, and Data")
     return Signature(SignatureType(kind), data)
 
 

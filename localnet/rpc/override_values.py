@@ -13,7 +13,7 @@ from bridge.addresses import EthAddress
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride
 from localnet.rpc.errors import invalid_params
-from localnet.rpc.values import address, data, field, fields, hash32, quantity, shown
+from localnet.rpc.values import address, data, field, fields, format_value, hash32, quantity
 from localnet.rules.call_request import BlockOverride
 
 Accounts = Mapping[EthAddress, AccountOverride]
@@ -44,7 +44,9 @@ def block_override(value: Any) -> BlockOverride:
         if name in _NO_BLOCK:
             raise invalid_params(f"{name}: blocks of this network have no such field to override")
         if name not in _BLOCK:
-            raise invalid_params(f"{shown(name)} is not a field of a block override: expected {', '.join(_BLOCK)}")
+            raise invalid_params(
+                f"{format_value(name)} is not a field of a block override: expected {', '.join(_BLOCK)}"
+            )
     number, base_fee = field(request, "number", quantity), field(request, "baseFeePerGas", quantity)
     time = field(request, "time", quantity)
     for name, found in (("number", number), ("time", time)):
@@ -68,7 +70,9 @@ def _account(value: Any) -> AccountOverride:
     request = fields(value, "account override")
     for name in request:
         if name not in _ACCOUNT:
-            raise invalid_params(f"{shown(name)} is not a field of an account override: expected {', '.join(_ACCOUNT)}")
+            raise invalid_params(
+                f"{format_value(name)} is not a field of an account override: expected {', '.join(_ACCOUNT)}"
+            )
     if "movePrecompileToAddress" in request:
         raise invalid_params("movePrecompileToAddress: this node's precompiles cannot be moved")
     if "state" in request and "stateDiff" in request:

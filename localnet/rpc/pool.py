@@ -18,7 +18,7 @@ from localnet.rpc.shapes import pending_json, transaction_json
 from localnet.rpc.values import address, as_data, as_quantity, quantity
 from localnet.state.contract_state import nonce_of
 
-Shown = Callable[[Candidate], Any]
+ToJson = Callable[[Candidate], Any]
 
 
 def status(node: Node) -> dict[str, str]:
@@ -68,15 +68,15 @@ def _split(node: Node, waiting: Iterable[Candidate]) -> tuple[list[Candidate], l
     return [c for c in candidates if c.hash in ready], [c for c in candidates if c.hash not in ready]
 
 
-def _by_sender(node: Node, shown: Shown) -> dict[str, Any]:
+def _by_sender(node: Node, to_json: ToJson) -> dict[str, Any]:
     kinds = zip(("pending", "queued"), _split(node, node.network.mempool), strict=True)
-    return {kind: _group(candidates, shown) for kind, candidates in kinds}
+    return {kind: _group(candidates, to_json) for kind, candidates in kinds}
 
 
-def _group(candidates: list[Candidate], shown: Shown) -> dict[str, dict[str, Any]]:
+def _group(candidates: list[Candidate], to_json: ToJson) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for candidate in sorted(candidates, key=lambda c: c.bare.nonce):
-        found.setdefault(as_data(candidate.sender), {})[str(candidate.bare.nonce)] = shown(candidate)
+        found.setdefault(as_data(candidate.sender), {})[str(candidate.bare.nonce)] = to_json(candidate)
     return found
 
 

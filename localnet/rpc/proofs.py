@@ -11,7 +11,7 @@ from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.lotus_shapes import cid_json
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
-from localnet.rpc.values import address, as_data, as_quantity, listed, word
+from localnet.rpc.values import address, as_data, as_quantity, list_of, word
 
 MAX_SLOTS: Final = 1_024
 """Limit of geth."""
@@ -49,5 +49,5 @@ def _blocks(proof: Proof) -> list[str]:
 
 
 METHODS = (
-    Method("eth_getProof", (address, optional(listed(word, MAX_SLOTS)), optional(block)), get_proof, reads=True),
+    Method("eth_getProof", (address, optional(list_of(word, MAX_SLOTS)), optional(block)), get_proof, reads=True),
 )

@@ -13,7 +13,7 @@ from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.transactions import send_raw_transaction, send_transaction
-from localnet.rpc.values import data, listed, number
+from localnet.rpc.values import data, list_of, number
 
 MAX_TRANSACTIONS = 1_000
 
@@ -55,4 +55,4 @@ def reorganise(node: Node, depth: int, transactions: list[Sent] | None = None) -
         node.network.automine = automine
 
 
-METHODS = (Method("anvil_reorg", (number, optional(listed(pair, MAX_TRANSACTIONS))), reorganise),)
+METHODS = (Method("anvil_reorg", (number, optional(list_of(pair, MAX_TRANSACTIONS))), reorganise),)

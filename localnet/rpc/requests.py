@@ -13,7 +13,7 @@ from hypervisor.types import Gas, TokenAmount
 from localnet.chain.logs import LogFilter
 from localnet.rpc.blocks_at import BlockRef, block
 from localnet.rpc.errors import invalid_params
-from localnet.rpc.values import Reader, address, data, field, fields, hash32, listed, quantity
+from localnet.rpc.values import Reader, address, data, field, fields, hash32, list_of, quantity
 from localnet.rules.call_request import CallRequest
 from localnet.rules.parts import NetworkRules
 
@@ -163,14 +163,14 @@ def _access(value: Any) -> tuple[EthAddress, tuple[int, ...]]:
     owner = field(request, "address", address)
     if owner is None:
         raise invalid_params("accessList: an entry without an address")
-    keys = field(request, "storageKeys", listed(hash32, MAX_ALTERNATIVES)) or ()
+    keys = field(request, "storageKeys", list_of(hash32, MAX_ALTERNATIVES)) or ()
     return owner, tuple(int.from_bytes(key, "big") for key in keys)
 
 
 def _blob_hashes(request: dict[str, Any], named: Sequence[bytes] | None) -> tuple[bytes, ...]:
     """Return the versioned hashes of a request, by default those of its commitments; proofs are not read."""
     if named is None and request.get("commitments"):
-        named = [*map(versioned_hash, field(request, "commitments", listed(data, MAX_ALTERNATIVES)))]
+        named = [*map(versioned_hash, field(request, "commitments", list_of(data, MAX_ALTERNATIVES)))]
     if named is None and request.get("blobs"):
         raise invalid_params("blobs: the node does not compute commitments; add blobVersionedHashes")
     return tuple(named or ())
@@ -194,10 +194,10 @@ _FIELDS: Final[tuple[tuple[str, Reader], ...]] = (
     ("value", quantity),
     ("nonce", quantity),
     ("chainId", quantity),
-    ("accessList", listed(_access, MAX_ALTERNATIVES)),
-    ("authorizationList", listed(_authorization, MAX_ALTERNATIVES)),
+    ("accessList", list_of(_access, MAX_ALTERNATIVES)),
+    ("authorizationList", list_of(_authorization, MAX_ALTERNATIVES)),
     ("maxFeePerBlobGas", quantity),
-    ("blobVersionedHashes", listed(hash32, MAX_ALTERNATIVES)),
+    ("blobVersionedHashes", list_of(hash32, MAX_ALTERNATIVES)),
 )
 """Fields of a transaction in the order of validation: the type after the prices, the data before them."""
 
@@ -252,8 +252,8 @@ def log_request(value: Any) -> LogRequest:
         raise invalid_params("blockHash excludes fromBlock and toBlock")
     return LogRequest(
         wanted=LogFilter(
-            addresses=tuple(listed(address, MAX_ALTERNATIVES)(addresses)),
-            topics=tuple(field(request, "topics", listed(_topic, MAX_TOPICS)) or ()),
+            addresses=tuple(list_of(address, MAX_ALTERNATIVES)(addresses)),
+            topics=tuple(field(request, "topics", list_of(_topic, MAX_TOPICS)) or ()),
         ),
         block=block_hash,
         first=first,
@@ -269,4 +269,4 @@ def _topic(value: Any) -> tuple[bytes, ...]:
     """Parse the topics of a position: any (null), one topic, or one of a list."""
     if value is None:
         return ()
-    return tuple(listed(hash32, MAX_ALTERNATIVES)(value)) if isinstance(value, list) else (hash32(value),)
+    return tuple(list_of(hash32, MAX_ALTERNATIVES)(value)) if isinstance(value, list) else (hash32(value),)

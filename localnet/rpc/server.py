@@ -167,7 +167,7 @@ class Server:
 
     async def _background(self) -> None:
         load = asyncio.to_thread(self._load_remaining_methods)
-        await asyncio.gather(load, self._node.interval.run(self._mine), self._keep_house())
+        await asyncio.gather(load, self._node.interval.run(self._mine), self._collect_garbage())
 
     def _load_remaining_methods(self) -> None:
         """Load the other methods, and the runtime of native actors, which the first block of most networks calls."""
@@ -179,7 +179,7 @@ class Server:
             except Exception:  # noqa: BLE001  # the first call of a native actor reports it
                 _LOG.debug("the runtime of native actors is not loaded in advance", exc_info=True)
 
-    async def _keep_house(self) -> None:
+    async def _collect_garbage(self) -> None:
         """Collect garbage in short steps between requests. A repeated failure is logged once."""
         logged = ""
         while self._node.keep_states is not None:

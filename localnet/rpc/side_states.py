@@ -14,7 +14,7 @@ from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
-from localnet.rpc.values import address, as_data, boolean, data, field, fields, hash32, listed, number, shown
+from localnet.rpc.values import address, as_data, boolean, data, field, fields, format_value, hash32, list_of, number
 from store.cid import Cid
 
 _STATE_PREFIX: Final = bytes.fromhex("0171a0e40220")
@@ -48,7 +48,7 @@ def call_precompile(node: Node, precompile: EthAddress, data: bytes, call: dict[
 def _precompile(value: Any) -> EthAddress:
     found = address(value)
     if found not in _PRECOMPILES:
-        raise invalid_params(f"{shown(value)} is not one of Filecoin's precompiles")
+        raise invalid_params(f"{format_value(value)} is not one of Filecoin's precompiles")
     return found
 
 
@@ -70,20 +70,20 @@ def _call(precompile: EthAddress, data: bytes, request: dict[str, Any]) -> SideC
         read_only=field(request, "readOnly", boolean) or False,
         epoch=ChainEpoch(field(block, "number", _epoch) or 0),
         time=field(block, "time", _epoch) or 0,
-        contracts=field(request, "contracts", listed(address, _MAX_ITEMS)) or (),
-        accounts=field(request, "accounts", listed(address, _MAX_ITEMS)) or (),
-        answers=field(request, "answers", listed(_answer, _MAX_ITEMS)) or (),
+        contracts=field(request, "contracts", list_of(address, _MAX_ITEMS)) or (),
+        accounts=field(request, "accounts", list_of(address, _MAX_ITEMS)) or (),
+        answers=field(request, "answers", list_of(_side_result, _MAX_ITEMS)) or (),
     )
 
 
 def _epoch(value: Any) -> int:
     found = number(value)
     if found > _LATEST_EPOCH:
-        raise invalid_params(f"{shown(value)} has more than 62 bits")
+        raise invalid_params(f"{format_value(value)} has more than 62 bits")
     return found
 
 
-def _answer(value: Any) -> ContractResult:
+def _side_result(value: Any) -> ContractResult:
     request = fields(value, "answer")
     return ContractResult(field(request, "success", boolean) or False, field(request, "output", data) or b"")
 

@@ -24,7 +24,7 @@ from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, check_access_list, transaction
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
-from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, listed
+from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, list_of
 from localnet.rules.call_request import SAME_BLOCK
 from localnet.rules.parts import NetworkRules
 
@@ -50,7 +50,7 @@ def simulation(value: Any) -> SimulationRequest:
     block_calls = request.get("blockStateCalls")
     if isinstance(block_calls, list) and len(block_calls) > MAX_BLOCKS:
         raise RpcError(-38026, f"too many blocks: {len(block_calls)}, at most {MAX_BLOCKS}")
-    blocks = field(request, "blockStateCalls", listed(_block, MAX_BLOCKS))
+    blocks = field(request, "blockStateCalls", list_of(_block, MAX_BLOCKS))
     if blocks is None:
         raise invalid_params("blockStateCalls is missing")
     transfers, validation, full = (field(request, name, boolean) or False for name in _CALL_FIELDS[1:])
@@ -79,7 +79,7 @@ def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LAT
 def _block(value: Any) -> BlockCalls:
     request = fields(value, "block of calls")
     return BlockCalls(
-        calls=field(request, "calls", listed(_call, _MAX_CALLS)) or (),
+        calls=field(request, "calls", list_of(_call, _MAX_CALLS)) or (),
         accounts=field(request, "stateOverrides", accounts) or NO_ACCOUNTS,
         block=field(request, "blockOverrides", block_override) or SAME_BLOCK,
     )

@@ -26,7 +26,7 @@ from localnet.rpc.subscriptions import (
     Listener,
     Subscription,
 )
-from localnet.rpc.values import any_value, as_data, shown, text
+from localnet.rpc.values import any_value, as_data, format_value, text
 
 _KINDS: Final = (HEADS, LOGS, TRANSACTIONS, SYNCING)
 
@@ -58,7 +58,7 @@ class SocketSession:
 def subscribe(session: SocketSession, kind: str, options: Any = None) -> str:
     """Subscribe to newHeads, logs (with a filter), newPendingTransactions (hashes; with true, whole) or syncing."""
     if kind not in _KINDS:
-        raise invalid_params(f"{shown(kind)} is not a subscription: expected {', '.join(_KINDS)}")
+        raise invalid_params(f"{format_value(kind)} is not a subscription: expected {', '.join(_KINDS)}")
     wanted, full = LogFilter(), False
     if kind == LOGS and options is not None:
         request = log_request(options)
@@ -67,7 +67,7 @@ def subscribe(session: SocketSession, kind: str, options: Any = None) -> str:
         wanted = request.wanted
     elif kind == TRANSACTIONS and options is not None:
         if not isinstance(options, bool):
-            raise invalid_params(f"{shown(options)} is neither true nor false")
+            raise invalid_params(f"{format_value(options)} is neither true nor false")
         full = options
     subscription_id = as_data(new_id())
     session.open(Subscription(subscription_id, kind, session.connection, wanted, full))

@@ -29,12 +29,12 @@ _WORD: Final = 32
 
 def deal_erc20(node: Node, owner: EthAddress, token: EthAddress, amount: int) -> None:
     """Set the ERC-20 balance of an address, in the token's smallest unit; the total supply is unchanged."""
-    _set(node, token, _BALANCE_OF + _words(owner), amount, "balance")
+    _set(node, token, _BALANCE_OF + _pad_addresses(owner), amount, "balance")
 
 
 def set_erc20_allowance(node: Node, owner: EthAddress, spender: EthAddress, token: EthAddress, amount: int) -> None:
     """Set the ERC-20 allowance of a spender for an owner's tokens."""
-    _set(node, token, _ALLOWANCE + _words(owner, spender), amount, "allowance")
+    _set(node, token, _ALLOWANCE + _pad_addresses(owner, spender), amount, "allowance")
 
 
 def _set(node: Node, token: EthAddress, calldata: bytes, amount: int, what: str) -> None:
@@ -53,7 +53,7 @@ def _set(node: Node, token: EthAddress, calldata: bytes, amount: int, what: str)
     raise RpcError(SERVER_ERROR, f"the {what} of {as_data(token)} cannot be set: no storage slot contains it")
 
 
-def _words(*addresses: EthAddress) -> bytes:
+def _pad_addresses(*addresses: EthAddress) -> bytes:
     return b"".join(each.rjust(_WORD, b"\0") for each in addresses)
 
 

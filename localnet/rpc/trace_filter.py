@@ -17,7 +17,7 @@ from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method
 from localnet.rpc.node import NodeReader
-from localnet.rpc.values import address, as_data, field, fields, hash32, listed, number
+from localnet.rpc.values import address, as_data, field, fields, hash32, list_of, number
 from localnet.traces import ethereum_traces
 
 MAX_TRACES: Final = 500
@@ -88,10 +88,10 @@ def _traces(node: NodeReader, first: int, last: int) -> Iterator[dict[str, Any]]
 def _addresses(request: dict[str, Any], name: str) -> tuple[EthAddress, ...]:
     if isinstance(request.get(name), str):
         return (field(request, name, address),)
-    return tuple(field(request, name, listed(address, _MAX_ADDRESSES)) or ())
+    return tuple(field(request, name, list_of(address, _MAX_ADDRESSES)) or ())
 
 
 METHODS = (
     Method("trace_filter", (trace_filter,), find_traces, reads=True, traces=True),
-    Method("trace_get", (hash32, listed(number, _MAX_STEPS)), trace_at, reads=True, traces=True),
+    Method("trace_get", (hash32, list_of(number, _MAX_STEPS)), trace_at, reads=True, traces=True),
 )

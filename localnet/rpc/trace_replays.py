@@ -17,7 +17,7 @@ from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.traces import traceable
-from localnet.rpc.values import as_data, hash32, listed, shown, text
+from localnet.rpc.values import as_data, format_value, hash32, list_of, text
 from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from localnet.traces import ethereum_traces
 
@@ -30,9 +30,9 @@ Kinds = frozenset[str]
 
 def kinds_of_trace(value: Any) -> Kinds:
     """Read the requested kinds of traces, at least one."""
-    kinds = listed(text, 3)(value)
+    kinds = list_of(text, 3)(value)
     if not kinds or any(kind not in _KINDS for kind in kinds):
-        raise invalid_params(f"kinds: {shown(kinds)}: expected one or more of {', '.join(_KINDS)}")
+        raise invalid_params(f"kinds: {format_value(kinds)}: expected one or more of {', '.join(_KINDS)}")
     return frozenset(kinds)
 
 

@@ -18,7 +18,7 @@ from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
-from localnet.rpc.values import as_data, boolean, field, fields, hash32, number, shown, text
+from localnet.rpc.values import as_data, boolean, field, fields, format_value, hash32, number, text
 from localnet.rules.call_request import SAME_BLOCK
 from localnet.traces import ethereum_traces
 from localnet.traces.ethereum_traces import MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
@@ -33,7 +33,9 @@ def trace_options(value: Any) -> TraceOptions:
     if tracer == MUX_TRACER:
         return TraceOptions(MUX_TRACER, several=_several(request))
     if tracer not in TRACERS:
-        raise invalid_params(f"tracer: {shown(tracer)} is not supported: expected {', '.join(TRACERS[1:])}, or none")
+        raise invalid_params(
+            f"tracer: {format_value(tracer)} is not supported: expected {', '.join(TRACERS[1:])}, or none"
+        )
     config = field(request, "tracerConfig", lambda item: fields(item, "tracer's configuration")) or {}
 
     def chosen(of: dict[str, Any], name: str) -> bool:
@@ -59,7 +61,7 @@ def _several(request: dict[str, Any]) -> dict[str, TraceOptions]:
     wanted = request.get("tracerConfig") or {}
     for name in fields(wanted, "tracer's configuration"):
         if name in (STRUCT_LOGS, MUX_TRACER):
-            raise invalid_params(f"tracerConfig: {shown(name)} cannot be one of several tracers")
+            raise invalid_params(f"tracerConfig: {format_value(name)} cannot be one of several tracers")
     return {name: trace_options({"tracer": name, "tracerConfig": of or {}}) for name, of in wanted.items()}
 
 

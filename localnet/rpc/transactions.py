@@ -43,7 +43,7 @@ def send_transaction(node: Node, request: TransactionRequest) -> str:
     sender = _sender(request)
     if _is_unsigned(node, sender):
         return send_unsigned_transaction(node, request)
-    return as_data(node.network.submit(_signed(node, request)))
+    return as_data(node.network.submit(_sign(node, request)))
 
 
 def to_share_block(node: Node, request: TransactionRequest) -> Callable[[], bytes] | None:
@@ -53,7 +53,7 @@ def to_share_block(node: Node, request: TransactionRequest) -> Callable[[], byte
     """
     if request.gas is None or request.sender is None or node.network.account(request.sender) is None:
         return None
-    return lambda: _signed(node, request)
+    return lambda: _sign(node, request)
 
 
 def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
 
 def sign_transaction(node: Node, request: TransactionRequest) -> str:
     """Sign a transaction with an unlocked account's key; return its bytes."""
-    return as_data(_signed(node, request))
+    return as_data(_sign(node, request))
 
 
 def fill_transaction(node: Node, request: TransactionRequest) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _sender(request: TransactionRequest) -> EthAddress:
     return request.sender
 
 
-def _signed(node: Node, request: TransactionRequest) -> bytes:
+def _sign(node: Node, request: TransactionRequest) -> bytes:
     """Return the transaction's bytes, signed by its sender's key."""
     account = _account(node, _sender(request))
     return account.sign(_complete(node, request)).raw()

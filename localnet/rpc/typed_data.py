@@ -10,7 +10,7 @@ from bridge.addresses import EthAddress
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
-from localnet.rpc.values import address, as_data, shown
+from localnet.rpc.values import address, as_data, format_value
 from localnet.typed_data import typed_data_digest
 
 
@@ -22,7 +22,7 @@ def typed_data(value: Any) -> dict[str, Any]:
         except ValueError as error:
             raise invalid_params(f"typed data: {error}") from None
     if not isinstance(value, dict):
-        raise invalid_params(f"{shown(value)} is not typed data: expected an object")
+        raise invalid_params(f"{format_value(value)} is not typed data: expected an object")
     return value
 
 

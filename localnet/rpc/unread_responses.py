@@ -41,13 +41,13 @@ class UnreadResponses:
         """Register a connection with unread data; `more` bytes are queued outside the transport."""
         now = asyncio.get_running_loop().time()
         self._waiting[transport] = _Waiting(_size(transport, more), now, now, more)
-        self._look(now)
+        self._check(now)
 
     def go_on(self, transport: asyncio.Transport) -> None:
         """Unregister a connection whose client has read everything or disconnected."""
         self._waiting.pop(transport, None)
 
-    def _look(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         """Abort connections of clients that do not read, above the limits of time or total size."""
         total = 0
         for transport, waiting in list(self._waiting.items()):
@@ -70,7 +70,7 @@ class UnreadResponses:
 
     def _look_again(self) -> None:
         self._timer = None
-        self._look(asyncio.get_running_loop().time())
+        self._check(asyncio.get_running_loop().time())
 
     def drop(self, transport: asyncio.Transport) -> None:
         """Abort a connection and drop its unread data."""

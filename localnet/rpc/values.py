@@ -27,9 +27,11 @@ _END: Final = object()
 def quantity(value: Any) -> int:
     """Read a quantity: `0x` and hex digits without leading zeros, at most 256 bits."""
     if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
-        raise invalid_params(f"{shown(value)} is not a quantity: expected 0x and hex digits without leading zeros")
+        raise invalid_params(
+            f"{format_value(value)} is not a quantity: expected 0x and hex digits without leading zeros"
+        )
     if len(value) - 2 > _MAX_QUANTITY_DIGITS:
-        raise invalid_params(f"{shown(value)} has more than 256 bits")
+        raise invalid_params(f"{format_value(value)} has more than 256 bits")
     return int(value, 16)
 
 
@@ -46,7 +48,7 @@ def word(value: Any) -> int:
     """Read a storage slot: a quantity, or up to 32 bytes in hex, leading zeros allowed."""
     if isinstance(value, str) and re.fullmatch(r"0x[0-9a-fA-F]+", value) and len(value) - 2 <= _MAX_WORD_DIGITS:
         return int(value, 16)
-    raise invalid_params(f"{shown(value)} is not a storage slot: expected 0x and at most 64 hex digits")
+    raise invalid_params(f"{format_value(value)} is not a storage slot: expected 0x and at most 64 hex digits")
 
 
 def data(value: Any) -> bytes:
@@ -58,30 +60,30 @@ def data(value: Any) -> bytes:
             parsed = None  # refused below
         if parsed is not None and 2 * len(parsed) == len(value) - 2:  # `fromhex` skips white space
             return parsed
-    raise invalid_params(f"{shown(value)} is not hex data: expected 0x and an even number of hex digits")
+    raise invalid_params(f"{format_value(value)} is not hex data: expected 0x and an even number of hex digits")
 
 
 def address(value: Any) -> EthAddress:
     """Parse twenty bytes."""
-    return EthAddress(_fixed(value, 20, "address"))
+    return EthAddress(_fixed_bytes(value, 20, "address"))
 
 
 def hash32(value: Any) -> bytes:
     """Parse 32 bytes."""
-    return _fixed(value, 32, "hash")
+    return _fixed_bytes(value, 32, "hash")
 
 
 def boolean(value: Any) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
-        raise invalid_params(f"{shown(value)} is neither true nor false")
+        raise invalid_params(f"{format_value(value)} is neither true nor false")
     return value
 
 
 def text(value: Any) -> str:
     """Read a string."""
     if not isinstance(value, str):
-        raise invalid_params(f"{shown(value)} is not a string")
+        raise invalid_params(f"{format_value(value)} is not a string")
     return value
 
 
@@ -90,12 +92,12 @@ def any_value(value: Any) -> Any:
     return value
 
 
-def listed(read: Reader, limit: int) -> Reader:
+def list_of(read: Reader, limit: int) -> Reader:
     """Return a reader of a list of at most `limit` values."""
 
     def reader(value: Any) -> list[Any]:
         if not isinstance(value, list):
-            raise invalid_params(f"{shown(value)} is not a list")
+            raise invalid_params(f"{format_value(value)} is not a list")
         if len(value) > limit:
             raise invalid_params(f"a list of {len(value)} items, at most {limit}")
         return [read(item) for item in value]
@@ -106,7 +108,7 @@ def listed(read: Reader, limit: int) -> Reader:
 def fields(value: Any, what: str) -> dict[str, Any]:
     """Read an object, without the fields that are null."""
     if not isinstance(value, dict):
-        raise invalid_params(f"{shown(value)} is not a valid {what}: expected an object")
+        raise invalid_params(f"{format_value(value)} is not a valid {what}: expected an object")
     return {name: field for name, field in value.items() if field is not None}
 
 
@@ -120,14 +122,14 @@ def field(value: dict[str, Any], name: str, read: Reader) -> Any:
         raise invalid_params(f"{name}: {error.message.removeprefix('invalid params: ')}") from None
 
 
-def required(value: dict[str, Any], name: str, read: Reader) -> Any:
+def required_field(value: dict[str, Any], name: str, read: Reader) -> Any:
     """Read a field of an object. Raises RpcError, also if the field is absent."""
     if name not in value:
         raise invalid_params(f"{name} is missing")
     return field(value, name, read)
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value for an error message, truncated: as in JSON, strings in single quotes."""
     text = repr(value[: _SHOWN + 1]) if isinstance(value, str) else _beginning(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
@@ -143,10 +145,10 @@ def _beginning(value: Any) -> str:
     return text
 
 
-def _fixed(value: Any, length: int, what: str) -> bytes:
+def _fixed_bytes(value: Any, length: int, what: str) -> bytes:
     if isinstance(value, str) and len(value) == 2 + 2 * length and re.fullmatch(r"0x[0-9a-fA-F]+", value):
         return bytes.fromhex(value[2:])
-    raise invalid_params(f"{shown(value)} is not a valid {what}: expected 0x and {2 * length} hex digits")
+    raise invalid_params(f"{format_value(value)} is not a valid {what}: expected 0x and {2 * length} hex digits")
 
 
 # --- writers ----------------------------------------------------------------------------------------------------------
@@ -193,5 +195,5 @@ def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
     """Yield the separator and key before each member of an object, and the member."""
     for index, (name, part) in enumerate(value.items()):
         if not isinstance(name, str):
-            raise TypeError(f"{shown(name)} is not a name of a member")
+            raise TypeError(f"{format_value(name)} is not a name of a member")
         yield (b"," if index else b"") + orjson.dumps(name) + b":", part

@@ -188,14 +188,14 @@ class Sockets:
                 while len(answering) >= limits.requests_per_client or sum(answering.values()) > limits.body:
                     await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
                 body = message.get("bytes") or (message.get("text") or "").encode("utf-8", "surrogatepass")
-                task = asyncio.ensure_future(self._answer(connection, order, body))
+                task = asyncio.ensure_future(self._respond(connection, order, body))
                 answering[task] = len(body)
                 task.add_done_callback(answering.pop)
         finally:
             for task in answering:
                 task.cancel()
 
-    async def _answer(self, connection: Connection, order: RequestOrder, body: bytes) -> None:
+    async def _respond(self, connection: Connection, order: RequestOrder, body: bytes) -> None:
         session = SocketSession(self._node, connection, order)
         response = await self._dispatcher.dispatch(body, session)
         connection.respond(response, session.opened)

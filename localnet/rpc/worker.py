@@ -71,9 +71,9 @@ class RequestThread:
         with self._counting:
             self._waiting += 1
         try:
-            self._thread.put(partial(self._answer, loop, response, work))
+            self._thread.put(partial(self._execute, loop, response, work))
         except BaseException:
-            self._answered()
+            self._count_answered()
             raise
         return response
 
@@ -169,11 +169,11 @@ class RequestThread:
             self._in_background = False
         return True
 
-    def _answered(self) -> None:
+    def _count_answered(self) -> None:
         with self._counting:
             self._waiting -= 1
 
-    def _answer(self, loop: asyncio.AbstractEventLoop, response: asyncio.Future[Any], work: Callable[[], Any]) -> None:
+    def _execute(self, loop: asyncio.AbstractEventLoop, response: asyncio.Future[Any], work: Callable[[], Any]) -> None:
         """Execute a request unless its client has disconnected, and notify the event loop."""
         settle: Callable[[], None] | None = None
         try:
@@ -186,7 +186,7 @@ class RequestThread:
         except BaseException as error:  # noqa: BLE001  # carried over to the event loop
             settle = partial(_settle, response, None, error)
         finally:
-            self._answered()
+            self._count_answered()
         if settle is not None:
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(settle)

@@ -319,7 +319,7 @@ class EthereumCallRules:
     def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
         """Execute the request as a transaction of any sender, with its gas and fees; without fees it is free.
 
-        The fork's gas caps apply to an attempt with a gas `limit`, not to a call.
+        The fork's gas caps apply only with a gas `limit`.
         """
         highest = min(request.gas or self._limits.call_gas, self._limits.call_gas) if limit is None else limit
         call = SimulatedCall(
@@ -345,7 +345,7 @@ class EthereumCallRules:
         created = CreateReturn.decode(result.return_data).eth_address
         return CallOutcome(result, code_of(machine, to_filecoin(created)))
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
+    def call_as_message(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Execute the call with the gas costs of a transaction."""
         return self.call(machine, request, limit)
 

@@ -247,7 +247,7 @@ class FilecoinCallRules:
         message = self._message(machine, request, limit or LIMITS.call_gas)
         return _call_answer(message, machine.apply_implicit(message))
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
+    def call_as_message(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Execute the request as a block would, without fees."""
         message = self._message(machine, request, limit)
         length = message.chain_length()

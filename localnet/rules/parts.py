@@ -139,10 +139,10 @@ Rank = Callable[[Candidate], int]
 class BuildingRules(Protocol):
     """Selection of pending messages for a block by other criteria than the premium."""
 
-    def places(self, machine: Hypervisor, candidate: Candidate, default: int) -> tuple[int, int]:
-        """Return the class of a message, by number, and how many of that class the mempool may hold.
+    def pool_class(self, machine: Hypervisor, candidate: Candidate, default: int) -> tuple[int, int]:
+        """Return the number of a message's class, and the maximum number of pending messages of that class.
 
-        `default` is the limit without such rules.
+        `default` is the maximum without such rules.
         """
 
     def choose(
@@ -160,7 +160,7 @@ class CallRules(Protocol):
     def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
         """Execute a call; the caller discards its effects. Raises TransactionRefused if it cannot be made."""
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
+    def call_as_message(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Execute a request as a message of a block, without fees. Raises TransactionRefused."""
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:

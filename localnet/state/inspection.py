@@ -21,7 +21,7 @@ from bridge.actor_schemas import ANY, actor_schema, state_types, term_below
 from bridge.addresses import eth_address, to_filecoin
 from bridge.interfaces import Interface, as_json
 from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, ArchivedActor, archived
+from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, ArchivedActor, archived_actor
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.manifest import Manifest
@@ -155,7 +155,7 @@ class StateInspector:
 
     def _value_at(self, state: ActorState, steps: Sequence[str]) -> StateValue:
         """Resolve a path: the actor, `state`, and the steps below."""
-        gone = archived(self._store, state)
+        gone = archived_actor(self._store, state)
         if gone is None:
             node = self.state_value(state)
         else:
@@ -196,7 +196,7 @@ class StateInspector:
         return (self._manifest and self._manifest.name_of(code)) or show(code)
 
     def _describe(self, actor: ActorID, state: ActorState) -> dict[str, Any]:
-        gone = archived(self._store, state)
+        gone = archived_actor(self._store, state)
         fields = {
             "id": str(Address.id(actor)),
             "type": self.type_of(state.code),
@@ -220,7 +220,7 @@ class StateInspector:
         Raises PathNotFound, InvalidInput.
         """
         _, state = self._actor(actor)
-        if (self._manifest and self._manifest.name_of(state.code)) or archived(self._store, state) is not None:
+        if (self._manifest and self._manifest.name_of(state.code)) or archived_actor(self._store, state) is not None:
             return ""
         known = self._schemas(state)
         if known.text is not None and self.state_value(state).term == ANY:

@@ -182,7 +182,7 @@ class HypervisorBackend(BaseChainBackend):
             found = next((each for each in listed if each["hash"] == as_data(transaction_hash)), None)
         else:
             found = self._request("eth_getTransactionByHash", as_data(transaction_hash))
-        return transaction_form(_present(found, transaction_hash), pending)
+        return transaction_form(_require_found(found, transaction_hash), pending)
 
     def get_transaction_receipt(self, transaction_hash: bytes) -> EthTesterDict:
         pending = self._is_pending(transaction_hash)
@@ -190,7 +190,7 @@ class HypervisorBackend(BaseChainBackend):
             found = self._execute_pending()["receipts"].get(as_data(transaction_hash))
         else:
             found = self._request("eth_getTransactionReceipt", as_data(transaction_hash))
-        return receipt_form(_present(found, transaction_hash), pending)
+        return receipt_form(_require_found(found, transaction_hash), pending)
 
     def get_fee_history(
         self,
@@ -360,7 +360,7 @@ def _authorization(request: Mapping[str, Any]) -> Authorization:
     )
 
 
-def _present(found: Mapping[str, Any] | None, transaction_hash: bytes) -> Mapping[str, Any]:
+def _require_found(found: Mapping[str, Any] | None, transaction_hash: bytes) -> Mapping[str, Any]:
     if found is None:
         raise TransactionNotFound(f"No transaction found for transaction hash: {as_data(transaction_hash)}")
     return found

@@ -257,9 +257,9 @@ def _call_tree(error: BaseException | None) -> str:
         return ""
     try:
         trace = failure.trace if isinstance(failure, CallFailed) else failure.receipt.trace
-        return "" if trace is None else "\n".join((*trace.why, str(trace)))
-    except StoreClosed as why:  # the test's own network, in a folder: the report must not fail
-        return f"cannot be shown any more: {why}"
+        return "" if trace is None else "\n".join((*trace.failure_path, str(trace)))
+    except StoreClosed as error:  # the test's own network, in a folder: the report must not fail
+        return f"cannot be shown any more: {error}"
 
 
 def find_failure(error: BaseException | None) -> CallFailed | TransactionFailed | None:

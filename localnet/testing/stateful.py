@@ -157,10 +157,10 @@ def _call(entry: Mapping[str, Any], names: Strategies, types: Strategies) -> _Va
 
 
 def _tuple(items: list[Mapping[str, Any]], names: Strategies, types: Strategies) -> _Values:
-    return st.tuples(*(_named(item, names, types) for item in items))
+    return st.tuples(*(_argument(item, names, types) for item in items))
 
 
-def _named(item: Mapping[str, Any], names: Strategies, types: Strategies) -> st.SearchStrategy[Any]:
+def _argument(item: Mapping[str, Any], names: Strategies, types: Strategies) -> st.SearchStrategy[Any]:
     chosen = names.get(item["name"])
     return _value(item["type"], item, names, types) if chosen is None else chosen
 

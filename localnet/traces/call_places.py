@@ -208,14 +208,14 @@ class _Lines:
 
     def contract_of(self, location: Mapping[str, Any] | None) -> CompiledContract | None:
         """Return the compiled contract whose code a call executed."""
-        return self._known(location)[0]
+        return self._code_map(location)[0]
 
     def line(self, frame: Mapping[str, Any] | None, location: Mapping[str, Any] | None, which: str) -> str | None:
         """Return the source line of a call's counters in the code of a frame."""
-        code_map = self._known(frame)[1]
+        code_map = self._code_map(frame)[1]
         return None if code_map is None or location is None else code_map.line(location[which])
 
-    def _known(self, location: Mapping[str, Any] | None) -> tuple[CompiledContract | None, CodeMap | None]:
+    def _code_map(self, location: Mapping[str, Any] | None) -> tuple[CompiledContract | None, CodeMap | None]:
         if location is None or location["code"] is None:
             return None, None
         number, creation = location["code"], location["creation"]

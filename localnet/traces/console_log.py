@@ -129,7 +129,7 @@ def _format_value(value: Any, kind: str) -> str:
         case bytes():
             return f"0x{value.hex()}"
         case str() if kind == "address":
-            return checksummed(EthAddress(bytes.fromhex(value[2:])))
+            return checksummed(bytes.fromhex(value[2:]))
         case _:
             return str(value)
 

@@ -16,6 +16,7 @@ from hypervisor.printed import one_line
 from hypervisor.tracing import CallTrees
 from localnet.calls.simulate import traced_call
 from localnet.contracts.named_interface import NamedInterface
+from localnet.deprecation import renamed
 from localnet.errors import CallFailed
 from localnet.ledger.call_tree import every_call
 from localnet.rules.call_request import CallRequest
@@ -32,10 +33,12 @@ class FailedCall:
     interfaces: tuple[NamedInterface, ...]
 
     @property
-    def why(self) -> tuple[str, ...]:
+    def failure_path(self) -> tuple[str, ...]:
         """Return the path of calls that explains the failure, from the outermost call."""
         why = self._report()["why"]
         return () if why is None else tuple(why["calls"])
+
+    why = renamed("FailedCall", "why", "failure_path")
 
     def __str__(self) -> str:
         """Return the tree as lines."""
@@ -49,7 +52,7 @@ class FailedCall:
     def _repr_html_(self) -> str:
         from localnet.traces.call_text import tree_lines
 
-        title = f"exit {exit_name(self.exit_code)}{''.join(f'; {words}' for words in self.why[-1:])}"
+        title = f"exit {exit_name(self.exit_code)}{''.join(f'; {words}' for words in self.failure_path[-1:])}"
         return tree(title, tree_lines(self._report()["calls"]), "print the tree")
 
     def _report(self) -> dict[str, Any]:

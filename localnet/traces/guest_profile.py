@@ -18,8 +18,9 @@ from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.printable import printable
-from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profiled
+from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profile_actors
 from localnet.chain.view import ChainReader
+from localnet.deprecation import renamed
 from localnet.ledger.records import TransactionReceipt
 from localnet.state.named_code import stored_interface
 from localnet.traces.trace import Replay
@@ -52,8 +53,9 @@ class GuestProfile:
     rows: tuple[ProfileRow, ...]
     boxes: tuple[FlameBox, ...]
     gas_used: int
-    same: bool
+    reproduced: bool
     """True if re-execution produced the recorded receipt."""
+    same = renamed("GuestProfile", "same", "reproduced")
 
     def __str__(self) -> str:
         """Return the table as lines."""
@@ -63,7 +65,7 @@ class GuestProfile:
         """Return gas used and the rows of functions and syscalls as JSON; gas in milligas, time in nanoseconds."""
         return {
             "gasUsed": self.gas_used,
-            "reproduced": self.same,
+            "reproduced": self.reproduced,
             "rows": [
                 {
                     "actor": row.actor, "name": row.name, "syscall": row.is_syscall, "count": row.count,
@@ -82,7 +84,7 @@ class GuestProfile:
 def guest_profile(chain: ChainReader, receipt: TransactionReceipt) -> GuestProfile:
     """Return the profile of a transaction, without rows under rules that run no native actors."""
     replay = Replay(chain, receipt.tipset, receipt.index)
-    with profiled(replay.machine) as recorder:
+    with profile_actors(replay.machine) as recorder:
         same = replay.next(None) == receipt.execution.receipt
     reading = _Reading(replay.machine, recorder)
     return GuestProfile(reading.rows(), reading.boxes(), receipt.gas_used, same)

@@ -27,6 +27,7 @@ from localnet.calls.pace import with_pace
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
 from localnet.chain.view import ChainReader
+from localnet.deprecation import renamed
 from localnet.ledger.blocks import producer_of
 from localnet.ledger.call_tree import all_charges, every_call
 from localnet.ledger.candidates import Candidate, candidate_of
@@ -45,14 +46,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A transaction's call tree; `same` is True if re-execution gave the recorded receipt.
+    """A transaction's call tree; `reproduced` is True if re-execution produced the recorded receipt.
 
     `interfaces` are those of the contracts that the network knows. `print` shows the tree.
     """
 
     receipt: TransactionReceipt
     calls: tuple[dict[str, Any], ...]
-    same: bool
+    reproduced: bool
     interfaces: tuple[NamedInterface, ...] = ()
 
     def report(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
@@ -67,10 +68,13 @@ class Trace:
         return all_charges(self.calls)
 
     @property
-    def why(self) -> tuple[str, ...]:
+    def failure_path(self) -> tuple[str, ...]:
         """Return the path of calls that explains a failure, from the outermost call; empty on success."""
         why = self.report()["why"]
         return () if why is None else tuple(why["calls"])
+
+    same = renamed("Trace", "same", "reproduced")
+    why = renamed("Trace", "why", "failure_path")
 
     def save_flame(self, file: str | Path) -> None:
         """Write a flame view: an .svg, or an .html page. Raises InvalidInput for other names, OSError."""
@@ -87,13 +91,15 @@ class Trace:
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.receipt.exit_code)}"
         calls = f"{len(every_call(self.calls))} calls"
-        return one_line("Trace", f"0x{self.receipt.hash.hex()}", end, calls, "" if self.same else "not reproduced")
+        return one_line(
+            "Trace", f"0x{self.receipt.hash.hex()}", end, calls, "" if self.reproduced else "not reproduced"
+        )
 
     def _repr_html_(self) -> str:
         from localnet.traces.call_text import tree_lines
 
         report = self.report()
-        why = "".join(f"; {text}" for text in self.why[-1:])
+        why = "".join(f"; {text}" for text in self.failure_path[-1:])
         title = f"0x{self.receipt.hash.hex()}: exit {report['exit']}, gas {report['gasUsed']:,}{why}"
         return tree(title, tree_lines(report["calls"]), "print the trace, or save a flame graph with `save_flame`")
 
@@ -107,7 +113,7 @@ class Trace:
             "exit": exit_name(receipt.exit_code),
             "gasUsed": receipt.gas_used,
             "words": receipt.error_message,
-            "reproduced": self.same,
+            "reproduced": self.reproduced,
             "calls": list(self.calls),
         }
 
@@ -116,13 +122,16 @@ class Trace:
 class EpochTrace:
     """The implicit calls after a tipset's messages: the block's reward and cron.
 
-    They are implicit messages, which no block contains. `same` is True if re-execution produced the recorded state.
+    They are implicit messages, which no block contains. `reproduced` is True if re-execution produced the
+    recorded state.
     """
 
     epoch: ChainEpoch
     calls: tuple[dict[str, Any], ...]
-    same: bool
+    reproduced: bool
     interfaces: tuple[NamedInterface, ...] = ()
+
+    same = renamed("EpochTrace", "same", "reproduced")
 
     def report(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
         """Return `as_json`, decoded."""
@@ -137,8 +146,8 @@ class EpochTrace:
         return tree_text(self.report()["calls"])
 
     def __repr__(self) -> str:
-        same = "" if self.same else "not reproduced"
-        return one_line("EpochTrace", f"epoch {self.epoch}", f"{len(every_call(self.calls))} calls", same)
+        calls = f"{len(every_call(self.calls))} calls"
+        return one_line("EpochTrace", f"epoch {self.epoch}", calls, "" if self.reproduced else "not reproduced")
 
     def _repr_html_(self) -> str:
         from localnet.traces.call_text import tree_lines
@@ -147,7 +156,7 @@ class EpochTrace:
 
     def as_json(self) -> dict[str, Any]:
         """Return the epoch and its calls as plain data (`call_json`)."""
-        return {"epoch": self.epoch, "reproduced": self.same, "calls": list(self.calls)}
+        return {"epoch": self.epoch, "reproduced": self.reproduced, "calls": list(self.calls)}
 
 
 def epoch_trace(chain: ChainReader, tipset: Tipset, interfaces: tuple[NamedInterface, ...] = ()) -> EpochTrace:
@@ -172,12 +181,12 @@ def trace(
     trees = CallTrees()
     if receipt.is_implicit:
         replay, executions = replay_implicit(chain, receipt.tipset, trees if limit is None else limit.on(trees), limit)
-        same = executions[receipt.index] == receipt.execution
+        reproduced = executions[receipt.index] == receipt.execution
         position = implicit_positions(executions, (root.start for root in trees.roots))[receipt.index]
-        return Trace(receipt, (call_json(replay.machine, trees.roots[position]),), same, interfaces)
+        return Trace(receipt, (call_json(replay.machine, trees.roots[position]),), reproduced, interfaces)
     replay = Replay(chain, receipt.tipset, receipt.index, limit)
-    same = replay.next(trees if limit is None else limit.on(trees)) == receipt.execution.receipt
-    return Trace(receipt, tuple(call_json(replay.machine, call) for call in trees.roots), same, interfaces)
+    reproduced = replay.next(trees if limit is None else limit.on(trees)) == receipt.execution.receipt
+    return Trace(receipt, tuple(call_json(replay.machine, call) for call in trees.roots), reproduced, interfaces)
 
 
 def replay_implicit(

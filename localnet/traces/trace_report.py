@@ -49,7 +49,7 @@ def explain_trace(found: Mapping[str, Any], interfaces: Sequence[NamedInterface]
     top = decode_calls(found["calls"], interfaces)
     return {
         **found,
-        "why": None if why is None else _why(top, why, found["words"]),
+        "why": None if why is None else _failure_reasons(top, why, found["words"]),
         "milligas": _sum_by_part(found, every_call(found["calls"])),
         "calls": top,
     }
@@ -152,7 +152,7 @@ def _failing_child(call: Mapping[str, Any]) -> int | None:
     return len(calls) - 1
 
 
-def _why(calls: Sequence[dict[str, Any]], path: Sequence[int], message: str) -> dict[str, Any]:
+def _failure_reasons(calls: Sequence[dict[str, Any]], path: Sequence[int], message: str) -> dict[str, Any]:
     failed = []
     for step in path:
         failed.append(calls[step])

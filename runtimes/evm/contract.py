@@ -224,12 +224,12 @@ class EvmContract:
 
     def _code_limit(self) -> int | None:
         kernel = self._syscalls.kernel
-        usual, limit = self._rules.max_code_size, kernel.machine.context.block
+        maximum, limit = self._rules.max_code_size, kernel.machine.context.block
         if not isinstance(limit, CodeLimit):
-            return usual
+            return maximum
         if kernel.context.receiver == limit.exempt:
             return None
-        return usual if limit.longest is None else limit.longest
+        return maximum if limit.longest is None else limit.longest
 
     # --- head block -------------------------------------------------------------------------------------------
 

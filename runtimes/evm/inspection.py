@@ -109,7 +109,7 @@ class AccountInspector:
                 return NATIVE_CODE_HASH
             case AccountKind.CONTRACT | AccountKind.DELEGATED if found.address is not None:
                 try:
-                    return read_byte_string(self._ask(found.address, GET_BYTECODE_HASH))
+                    return read_byte_string(self._call(found.address, GET_BYTECODE_HASH))
                 except ParamsError as error:
                     raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"invalid code hash: {error}") from None
             case _:
@@ -118,12 +118,12 @@ class AccountInspector:
     def bytecode_cid(self, contract: Address) -> Cid | None:
         """Return the code CID of another contract and make it reachable; None if the contract is dead."""
         try:
-            answer = decode(self._ask(contract, GET_BYTECODE))
+            answer = decode(self._call(contract, GET_BYTECODE))
             return None if answer is None else unlink(answer)
         except CodecError as error:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"invalid bytecode: {error}") from None
 
-    def _ask(self, contract: Address, method: MethodNumber) -> bytes:
+    def _call(self, contract: Address, method: MethodNumber) -> bytes:
         try:
             result = self._contract.send(contract, method, read_only=True)
         except SyscallError as error:

@@ -170,7 +170,7 @@ class Syscalls:
         epoch = now.epoch
         if not now.network.rules.host_draws_randomness:
             return draw(tag, self.beacon(epoch), epoch, entropy)
-        return self._pay().random.beacon_drawn(tag, epoch, entropy)
+        return self._pay().random.draw_beacon_randomness(tag, epoch, entropy)
 
     def tipset_cid(self, epoch: int) -> Cid:
         return self._pay().network.tipset_cid(ChainEpoch(epoch))

@@ -148,7 +148,7 @@ class RawResolvedModule:
         return invocation
 
     def instantiate(self, invocation: WasmInvocation) -> None:
-        instance = _own(invocation)
+        instance = _instance_of(invocation)
         instance.instantiate(self._linked_for(instance.has_slot).pointer)
 
     def _linked_for(self, has_slot: bool) -> LinkedModule:
@@ -161,7 +161,7 @@ class RawResolvedModule:
             return self._spare
 
     def end(self, invocation: WasmInvocation) -> None:
-        instance = _own(invocation)
+        instance = _instance_of(invocation)
         if invocation.around is None:
             del self._live[get_ident()]
         else:
@@ -180,7 +180,7 @@ class RawResolvedModule:
         return self._boundary.strays.pop(get_ident(), None)
 
 
-def _own(invocation: WasmInvocation) -> Instance:
+def _instance_of(invocation: WasmInvocation) -> Instance:
     instance = invocation.instance
     assert isinstance(instance, Instance)
     return instance

@@ -255,17 +255,17 @@ class _Resolution:
         except InvalidModule as error:
             if not path:
                 raise
-            raise InvalidModule(f"{_named(code)}: {error}") from None
+            raise InvalidModule(f"{_library_name(code)}: {error}") from None
         if path and not module.is_library:
             foreign = next((item for item in module.imports if not is_linked(item)), None)
             had = f"exports `{ENTRY_POINT}`" if foreign is None else f"imports {foreign.module}.{foreign.name}"
-            raise InvalidModule(f"{_named(code)} is not a library: it {had}, which is for actors")
+            raise InvalidModule(f"{_library_name(code)} is not a library: it {had}, which is for actors")
         if module.linked:
             self._work(0, len(module.linked))
         needs: dict[str, int] = {}
         for item in module.linked:
             if item.module not in needs:
-                needs[item.module] = self._place(parse_library_cid(item.module), (*path, code))
+                needs[item.module] = self._add_library(parse_library_cid(item.module), (*path, code))
         unit = LinkedUnit(code, digest, wasm, module, needs)
         for item, wanted in zip(module.imports, module.types, strict=True):
             if is_linked(item):
@@ -274,22 +274,23 @@ class _Resolution:
         self._units.append(unit)
         return self._units
 
-    def _place(self, code: Cid, path: tuple[Cid, ...]) -> int:
+    def _add_library(self, code: Cid, path: tuple[Cid, ...]) -> int:
         """Return the position of a library, adding it if needed."""
         if code in path:
-            raise InvalidModule(f"{_named(code)} imports itself through {len(path) - path.index(code)} modules")
+            raise InvalidModule(f"{_library_name(code)} imports itself through {len(path) - path.index(code)} modules")
         if code in self._places:
             _check_depth(self._units, self._places[code], len(path))
             return self._places[code]
         if len(path) > MAX_LIBRARY_DEPTH:
             raise InvalidModule(
-                f"{_named(code)} is nested too deeply: at most {MAX_LIBRARY_DEPTH} libraries may import each other"
+                f"{_library_name(code)} is nested too deeply: "
+                f"at most {MAX_LIBRARY_DEPTH} libraries may import each other"
             )
         wasm = self._load(code)
         if wasm is None:
-            raise InvalidModule(f"{_named(code)} is not installed: install it first")
+            raise InvalidModule(f"{_library_name(code)} is not installed: install it first")
         if len(wasm) > MAX_LIBRARY_BYTES:
-            raise InvalidModule(f"{_named(code)} {_too_large(wasm)}")
+            raise InvalidModule(f"{_library_name(code)} {_too_large(wasm)}")
         self._work(len(wasm), 0)
         self.add(code, wasm, path)
         if len(self._units) > MAX_LIBRARIES:
@@ -313,7 +314,7 @@ def _check_depth(units: list[LinkedUnit], index: int, depth: int) -> None:
     """Check the depth of a library again, since it may be deeper on another path."""
     if depth > MAX_LIBRARY_DEPTH:
         detail = f"is nested too deeply: at most {MAX_LIBRARY_DEPTH} libraries may import each other"
-        raise InvalidModule(f"{_named(units[index].code)} {detail}")
+        raise InvalidModule(f"{_library_name(units[index].code)} {detail}")
     for needed in units[index].needs.values():
         _check_depth(units, needed, depth + 1)
 
@@ -351,5 +352,5 @@ def _type(kind: FunctionType) -> str:
     return f"({params}) -> ({results})"
 
 
-def _named(code: Cid) -> str:
+def _library_name(code: Cid) -> str:
     return f"the library {show(code)}"

@@ -227,7 +227,7 @@ class _LinkedParts:
         return invocation
 
     def instantiate(self, invocation: WasmInvocation) -> None:
-        _own(invocation).instantiate_parts(self._parts, self._linker)
+        _instance_of(invocation).instantiate_parts(self._parts, self._linker)
 
     def end(self, invocation: WasmInvocation) -> None:
         live = self._boundary.live
@@ -235,7 +235,7 @@ class _LinkedParts:
             del live[get_ident()]
         else:
             live[get_ident()] = invocation.around
-        _own(invocation).close()
+        _instance_of(invocation).close()
 
     def detach(self, invocation: WasmInvocation) -> None:
         self._boundary.live[get_ident()] = None
@@ -247,7 +247,7 @@ class _LinkedParts:
         return self._boundary.strays.pop(get_ident(), None)
 
 
-def _own(invocation: WasmInvocation) -> LinkedInstance:
+def _instance_of(invocation: WasmInvocation) -> LinkedInstance:
     instance = invocation.instance
     if not isinstance(instance, LinkedInstance):
         raise Fatal("an invocation of a linked program has another instance")

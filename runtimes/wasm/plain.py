@@ -81,7 +81,7 @@ class _PlainResolvedModule:
         return WasmInvocation(kernel, instance, PlainMemory(instance))
 
     def instantiate(self, invocation: WasmInvocation) -> None:
-        instance = _own(invocation)
+        instance = _instance_of(invocation)
         functions = [
             wasmtime.Func(instance.store, _function_type(syscall), _host_function(invocation, syscall, perform))
             for syscall, perform in self._imports
@@ -89,26 +89,26 @@ class _PlainResolvedModule:
         instance.instantiate(self._module, functions)
 
     def end(self, invocation: WasmInvocation) -> None:
-        _own(invocation).store.close()
+        _instance_of(invocation).store.close()
 
     def detach(self, invocation: WasmInvocation) -> None:
-        _own(invocation).detached = True
+        _instance_of(invocation).detached = True
 
     def attach(self, invocation: WasmInvocation) -> None:
-        _own(invocation).detached = False
+        _instance_of(invocation).detached = False
 
     def stray(self, invocation: WasmInvocation) -> BaseException | None:
-        stray, _own(invocation).stray = _own(invocation).stray, None
+        stray, _instance_of(invocation).stray = _instance_of(invocation).stray, None
         return stray
 
 
-def _own(invocation: WasmInvocation) -> PlainInstance:
+def _instance_of(invocation: WasmInvocation) -> PlainInstance:
     instance = invocation.instance
     assert isinstance(instance, PlainInstance)
     return instance
 
 
-class _Stopped(Exception):
+class _InvocationStopped(Exception):
     """Raised by a host function to end the invocation; the cause is in `WasmInvocation.failure`."""
 
 
@@ -116,17 +116,17 @@ def _host_function(
     invocation: WasmInvocation, syscall: Syscall, perform: Callable[[WasmInvocation, tuple[int, ...]], int]
 ) -> Callable[..., int]:
     masks = [_MASKS[letter] for letter in syscall.letters]
-    instance = _own(invocation)
+    instance = _instance_of(invocation)
 
     def host_function(*arguments: int) -> int:
         if instance.detached:
             instance.stray = LookupError(f"{syscall.module}.{syscall.name} is called while no invocation is attached")
-            raise _Stopped
+            raise _InvocationStopped
         try:
             return perform(invocation, tuple(value & mask for value, mask in zip(arguments, masks, strict=True)))
         except BaseException as error:  # noqa: BLE001  # stored, and raised after the guest
             invocation.failure = error
-            raise _Stopped from None
+            raise _InvocationStopped from None
 
     return host_function
 
@@ -214,7 +214,7 @@ class PlainInstance:
         assert self._function is not None
         try:
             result = self._function(self.store, *(number - ((number & _SIGN) << 1) for number in arguments))
-        except _Stopped:
+        except _InvocationStopped:
             raise Trap(TRAP_UNREACHABLE, TRAP_NAMES[TRAP_UNREACHABLE]) from None
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise _trap(failure) from None
@@ -224,7 +224,7 @@ class PlainInstance:
         assert self._function is not None
         try:
             self._function(self.store)
-        except _Stopped:
+        except _InvocationStopped:
             raise Trap(TRAP_UNREACHABLE, TRAP_NAMES[TRAP_UNREACHABLE]) from None
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise _trap(failure) from None

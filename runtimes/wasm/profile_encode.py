@@ -127,10 +127,10 @@ class ProfilingEncoder(Encoder):
         return b"\x02\x7f"  # two i32: the node around this function, the node around a syscall
 
     def _prologue(self, position: int) -> bytes:
-        return self._entered(self.imported + position, self._own_local(position))
+        return self._enter_code(self.imported + position, self._own_local(position))
 
     def _epilogue(self, position: int) -> bytes:
-        return self._left(self._own_local(position))
+        return self._leave_code(self._own_local(position))
 
     def _edits(self, position: int) -> list[tuple[int, int, bytes]]:
         edits = super()._edits(position)
@@ -138,7 +138,7 @@ class ProfilingEncoder(Encoder):
         data = self.module.data
         for _, op, start, end, operands in self.functions[position].instructions.marks:
             if op == CALL and operands[0] < self.imported:
-                code = self._entered(operands[0], around) + data[start:end] + self._left(around)
+                code = self._enter_code(operands[0], around) + data[start:end] + self._leave_code(around)
                 edits.append((start, end, code))
         edits.sort(key=lambda edit: edit[0])
         return edits
@@ -146,10 +146,10 @@ class ProfilingEncoder(Encoder):
     def _own_local(self, position: int) -> int:
         return self._temporary(position) + (1 if self.functions[position].charges.operands else 0)
 
-    def _entered(self, function: int, local: int) -> bytes:
+    def _enter_code(self, function: int, local: int) -> bytes:
         return b"\x41" + encode_signed(function) + b"\x10" + u32(self._enter) + b"\x21" + u32(local)
 
-    def _left(self, local: int) -> bytes:
+    def _leave_code(self, local: int) -> bytes:
         return b"\x20" + u32(local) + b"\x10" + u32(self._enter + 1)
 
 

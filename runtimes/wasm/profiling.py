@@ -80,7 +80,7 @@ class _ProfiledModule:
         instance.limit_memory(invocation.profile.max_memory_bytes)
         address, _ = instance.exported_memory(_PROFILE)
         ctypes.memmove(address, HEAD.pack(ROOT, ROOT + NODE.size, 0), HEAD.size)
-        invocation.profile.current_node = lambda: _current(instance)
+        invocation.profile.current_node = lambda: _current_node(instance)
         invocation.profile.functions = lambda: _functions(instance, self._labels)
 
     def end(self, invocation: WasmInvocation) -> None:
@@ -99,7 +99,7 @@ def _modules() -> ProfiledModules:
     return ProfiledModules()
 
 
-def _current(instance: Instance) -> int:
+def _current_node(instance: Instance) -> int:
     """Return the innermost node of a running guest."""
     address, _ = instance.exported_memory(_PROFILE)
     current: int = HEAD.unpack(ctypes.string_at(address, HEAD.size))[0]

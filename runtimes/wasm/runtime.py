@@ -199,7 +199,7 @@ def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcom
     invocation.charge_execution()
     if trap is None:
         return None
-    return _not_instantiated(trap, _place(trap, invocation.kernel, code))
+    return _not_instantiated(trap, _trap_location(trap, invocation.kernel, code))
 
 
 def _not_instantiated(trap: Trap, location: str = "") -> Outcome:
@@ -220,10 +220,10 @@ def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:
 def _trap_outcome(trap: Trap, kernel: Kernel, code: Cid) -> Outcome:
     if trap.code is None:
         raise Fatal(f"the guest ended unexpectedly: {trap}")
-    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"{trap}{_place(trap, kernel, code)}")
+    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"{trap}{_trap_location(trap, kernel, code)}")
 
 
-def _place(trap: Trap, kernel: Kernel, code: Cid) -> str:
+def _trap_location(trap: Trap, kernel: Kernel, code: Cid) -> str:
     """Return the place of a trap: ` in parse, called by dispatch, invoke`.
 
     Functions added by instrumentation are omitted. They follow the original functions, which have the same indices in

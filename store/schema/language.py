@@ -198,7 +198,7 @@ class _Parser:
     def _representation(self) -> str | None:
         return self._word("a representation") if self._skip("representation", "word") else None
 
-    def _unknown(self, representation: str, kind: str) -> SchemaError:
+    def _unknown_representation(self, representation: str, kind: str) -> SchemaError:
         self._at -= 1
         return SchemaError(f"line {self._next.line}: {kind}s have no representation '{representation}'")
 
@@ -207,7 +207,7 @@ class _Parser:
         if representation is None or representation in ("bytes", "list"):
             return None
         if representation != "advanced":
-            raise self._unknown(representation, "such type")
+            raise self._unknown_representation(representation, "such type")
         return self._word("the name of an advanced layout")
 
     def _map_representation(self) -> StringPairs | ListPairs | Advanced | None:
@@ -221,7 +221,7 @@ class _Parser:
             case "advanced":
                 return Advanced(self._word("the name of an advanced layout"))
             case other:
-                raise self._unknown(other, "map")
+                raise self._unknown_representation(other, "map")
 
     def _string_pairs(self) -> StringPairs:
         options = self._options({"innerDelim", "entryDelim"})
@@ -309,7 +309,7 @@ class _Parser:
             case "listpairs":
                 return ListPairs()
             case other:
-                raise self._unknown(str(other), "struct")
+                raise self._unknown_representation(str(other), "struct")
 
     # --- enums, unions, units ---------------------------------------------------------------------------------
 
@@ -332,7 +332,7 @@ class _Parser:
             case "int":
                 return Enum(tuple(members), self._integers(members, texts), integers=True)
             case other:
-                raise self._unknown(other, "enum")
+                raise self._unknown_representation(other, "enum")
 
     def _integers(self, members: list[str], texts: Mapping[str, str]) -> dict[str, int]:
         try:
@@ -372,13 +372,13 @@ class _Parser:
                 options = self._options({"discriminantKey", "contentKey"})
                 return Envelope(_text(options, "discriminantKey"), _text(options, "contentKey"))
             case other:
-                raise self._unknown(other, "union")
+                raise self._unknown_representation(other, "union")
 
     def _unit(self) -> Unit:
         self._need("representation", "word")
         name = self._word("a representation")
         if name not in UNITS:
-            raise self._unknown(name, "unit")
+            raise self._unknown_representation(name, "unit")
         return Unit(name)
 
 

@@ -283,7 +283,7 @@ def _struct_map(
             item = data.get(key, _ABSENT)
             reader, field = fields[name]
             if item is _ABSENT:
-                absent = _absent(name, field, implicit)
+                absent = _absent_value(name, field, implicit)
                 if absent is not None or not field.nullable:  # if None is a value, an absent field is omitted
                     values[name] = absent
                 continue
@@ -298,7 +298,7 @@ def _struct_map(
     return read
 
 
-def _absent(name: str, field: Field, implicit: Mapping[str, Any]) -> Any:
+def _absent_value(name: str, field: Field, implicit: Mapping[str, Any]) -> Any:
     if name in implicit:
         return implicit[name]
     if not field.optional:

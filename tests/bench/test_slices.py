@@ -12,7 +12,7 @@ import pytest
 
 from bench import recorded, slices
 from bench.recorded import RecordError, RunRecord
-from bench.slices import added, duration, run, sliced, usual_count
+from bench.slices import added, default_count, duration, run, sliced
 
 COMMAND = "python -m tests.bench.sample_run --count 10 --seed 1"
 
@@ -95,8 +95,8 @@ def test_a_slice_of_another_kind_is_refused(stored: Path, part: dict[str, Any], 
 
 def test_the_first_slice_has_about_two_minutes_of_inputs() -> None:
     long = RunRecord(1, 1000, {}, [], {}, duration_seconds=1200.0)
-    assert usual_count(sliced(long)) == 100
-    assert usual_count(sliced(replace(long, duration_seconds=3.0))) == 1000
+    assert default_count(sliced(long)) == 100
+    assert default_count(sliced(replace(long, duration_seconds=3.0))) == 1000
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("2h", 7200)])

@@ -233,7 +233,7 @@ def _lost_write() -> Iterator[None]:
 
     def forgetful(ops: SelfOps, cid: Cid) -> None:
         nonlocal count
-        before = ops._own()
+        before = ops._require_actor()
         write(ops, cid)
         count += 1
         if count % 10 == 0:

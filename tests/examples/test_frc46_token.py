@@ -65,7 +65,7 @@ def test_transfer_beyond_balance_is_rejected(network: Network, token: NativeActo
 def test_a_profile_names_the_crates_functions(network: Network, token: NativeActor) -> None:
     receipt = token.send("Transfer", {"to": network.accounts[1].native, "amount": 5, "operator_data": b""})
     profile = network.profile(receipt.hash)
-    assert profile.same
+    assert profile.reproduced
     names = {row.name for row in profile.rows}
     assert {"invoke", "send::send", "ipld::block_link"} <= names
     assert any("frc46_token::" in name for name in names)

@@ -38,7 +38,7 @@ PLANTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
     "tree": lambda: patch(f"{F3}.signing._EMPTY", b"\1" * 32),
     "shares": lambda: patch(f"{F3}.chain.scaled_powers", lambda table: [entry.power for entry in table]),
     "next-table": lambda: patch(f"{F3}.chain.apply_deltas", _same),
-    "delta-rules": lambda: patch(f"{F3}.power_table._changed", lambda entry, delta, name: _unchecked(entry, delta)),
+    "delta-rules": lambda: patch(f"{F3}.power_table._apply_delta", lambda entry, delta, name: _unchecked(entry, delta)),
 }
 """Defects that a shorter run must find."""
 

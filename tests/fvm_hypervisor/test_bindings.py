@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from fvm_hypervisor.bindings.actors import schemas
-from fvm_hypervisor.bindings.actors.__main__ import PROJECT, committed
+from fvm_hypervisor.bindings.actors.__main__ import PROJECT, generated_files
 from fvm_hypervisor.builtin_actors.schemas import NAMES, SHARED
 
 
 @pytest.mark.slow
 def test_the_committed_files_are_those_that_the_generator_writes() -> None:
-    texts = committed()
+    texts = generated_files()
     assert not [path for path, text in texts.items() if path.read_text() != text], "make bindings"
     folder = PROJECT / "bridge" / "solidity"
     assert {path for path in folder.iterdir() if path.is_file()} == {path for path in texts if path.parent == folder}

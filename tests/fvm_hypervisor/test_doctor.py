@@ -74,7 +74,7 @@ def test_files_that_were_overwritten_or_removed_are_named(monkeypatch: pytest.Mo
     (tmp_path / "store/module.py").write_text("kept")
     (tmp_path / "localnet/module.py").write_text("of another")
     monkeypatch.setattr(installation, "distribution", lambda _: SimpleNamespace(files=recorded))
-    monkeypatch.setattr(installation, "_misplaced", lambda name, home: None)
+    monkeypatch.setattr(installation, "_import_fault", lambda name, home: None)
     localnet, bridge = sorted(installation.damaged_packages(tmp_path), reverse=True)
     assert localnet.startswith(
         "the package 'localnet' has a file that differs from the installed one, localnet/module.py"

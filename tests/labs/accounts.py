@@ -407,7 +407,7 @@ def _uncounted() -> Iterator[None]:
 @contextmanager
 def _taken_back() -> Iterator[None]:
     """Plant: a failing call also reverts the authorizations."""
-    answer = AccountCalls._answer
+    answer = AccountCalls._charge_result
 
     def strict(self: Any, calls: Any, result: Any, output: bytes) -> Any:
         if result.exit_code and calls.depth == 1:
@@ -417,7 +417,7 @@ def _taken_back() -> Iterator[None]:
                 calls.tree.set_actor(actor, _bare(state))
         return answer(self, calls, result, output)
 
-    with mock.patch.object(AccountCalls, "_answer", strict):
+    with mock.patch.object(AccountCalls, "_charge_result", strict):
         yield
 
 

@@ -26,7 +26,7 @@ from fvm_hypervisor.laboratory.profiles import rent_actor, resurrection
 from fvm_hypervisor.laboratory.profiles.rent import RentBlocks
 from fvm_hypervisor.laboratory.profiles.rent_actor import OPT_OUT, PAY, RENT, RESURRECT, RentState
 from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED_CODE, archived
+from hypervisor.archived import ARCHIVED_CODE, archived_actor
 from hypervisor.bigint import encode_bigint
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
@@ -270,7 +270,7 @@ class Program:
             if (one.code == ARCHIVED_CODE) != (actor in ledger.gone):
                 self.find("archive: the archived actors differ from the ledger's")
                 continue
-            gone = archived(machine.store, one)
+            gone = archived_actor(machine.store, one)
             if gone is not None and (gone.root, gone.size) != (ledger.gone[actor].root, ledger.gone[actor].size):
                 self.find("archive: root or size differ from the ledger's")
 

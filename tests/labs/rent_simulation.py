@@ -20,7 +20,7 @@ from typing import Final
 from fvm_hypervisor.laboratory.profiles.rent import collect
 from fvm_hypervisor.laboratory.profiles.rent_actor import PAY, RENT, RESURRECT
 from hypervisor.address import Address
-from hypervisor.archived import archived
+from hypervisor.archived import archived_actor
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
@@ -114,7 +114,7 @@ class Simulation:
 
     def _resurrect(self, one: _Actor) -> None:
         state = self._machine.state_tree.get_actor(one.actor)
-        if state is None or archived(self._machine.store, state) is None:
+        if state is None or archived_actor(self._machine.store, state) is None:
             return
         proof = car(one.blocks[0][0], one.blocks)
         self._send(RESURRECT, [Address.id(one.actor).to_bytes(), proof], self._rent(one.blocks) * 5)
@@ -135,7 +135,7 @@ class Simulation:
         """Measure all blocks of living actors and the heads of archived ones, without code."""
         store, tree = self._machine.store, self._machine.state_tree
         states = [tree.existing(one.actor) for one in self._actors]
-        gone = sum(archived(store, state) is not None for state in states)
+        gone = sum(archived_actor(store, state) is not None for state in states)
         heads = [state.head for state in (*states, tree.existing(RENT))]
         size = sum(len(data) for cid, data in blocks_below(store, heads) if cid != self._code)
         return Sample(epoch, sum(len(data) for one in self._actors for _, data in one.blocks), size, gone)

@@ -90,7 +90,7 @@ def third_labs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         )
     ]
     installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), *added))
-    monkeypatch.setattr(labs, "registered", lambda **given: installed.select(**given))
+    monkeypatch.setattr(labs, "entry_points_of", lambda **given: installed.select(**given))
     for function in (labs_of, rule_set, rules_named):
         function.cache_clear()
     yield
@@ -146,7 +146,7 @@ def test_registered_object_that_is_no_lab_is_rejected() -> None:
 
 def test_missing_labs_error_suggests_reinstallation(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkout updated without reinstallation has the entry points of its previous release."""
-    monkeypatch.setattr(labs, "registered", lambda **_: EntryPoints(()))
+    monkeypatch.setattr(labs, "entry_points_of", lambda **_: EntryPoints(()))
     for call in (lambda: lab("lanes"), lambda: rules_with_labs([])):
         with pytest.raises(InvalidInput, match=r"no lab is registered: .*reinstall it .*make environment"):
             call()

@@ -92,7 +92,7 @@ def test_users_cannot_fill_the_places_of_others(monkeypatch: pytest.MonkeyPatch)
         miner = network.create_miner(sectors=1)
         network.automine = False
         users_message = message(0, 0, 0, 1, 1, 1)
-        assert network.rules.building.places(network.machine, users_message, MAX_PENDING) == (2, MAX_PENDING)
+        assert network.rules.building.pool_class(network.machine, users_message, MAX_PENDING) == (2, MAX_PENDING)
         users = network.accounts[1:]
         for number in range(10):
             network.submit_unsigned(_transfer(users[number % 9].native, number // 9))

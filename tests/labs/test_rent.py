@@ -37,7 +37,7 @@ from fvm_hypervisor.laboratory.profiles.resurrection import (
     size_of,
 )
 from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED_CODE, ArchivedActor, archived
+from hypervisor.archived import ARCHIVED_CODE, ArchivedActor, archived_actor
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.executor import ApplyResult
@@ -134,7 +134,7 @@ class Stage:
         return self.books().tenancy(self.tenant)
 
     def gone(self) -> ArchivedActor | None:
-        return archived(self.machine.store, self.state(self.tenant))
+        return archived_actor(self.machine.store, self.state(self.tenant))
 
     def archive(self) -> ArchivedActor:
         """Let the tenant expire."""
@@ -466,7 +466,7 @@ def test_preinstalled_contracts_pay_no_rent() -> None:
         for address in (CREATE2_DEPLOYER, MULTICALL3):
             actor = network.machine.actor(to_filecoin(address))
             assert actor is not None
-            assert archived(network.machine.store, actor) is None
+            assert archived_actor(network.machine.store, actor) is None
 
 
 def test_the_largest_proof_is_a_message_that_a_block_takes() -> None:
@@ -480,7 +480,7 @@ def test_the_largest_proof_is_a_message_that_a_block_takes() -> None:
         assert state is not None
         proof = proof_of(network.machine.store, state.head)
         network.mine(20)
-        gone = archived(network.machine.store, network.machine.state_tree.existing(tenant.actor_id() or RENT))
+        gone = archived_actor(network.machine.store, network.machine.state_tree.existing(tenant.actor_id() or RENT))
         assert gone is not None
         assert (gone.kept, MAX_PROVEN - 2 < gone.size <= MAX_PROVEN) == (False, True), gone
         params = encode([tenant.to_bytes(), proof])

@@ -11,7 +11,7 @@ from bridge.addresses import to_filecoin
 from bridge.transactions import SET_CODE, Transaction
 from hypervisor import fil
 from hypervisor.address import Address
-from hypervisor.archived import ArchivedActor, archived
+from hypervisor.archived import ArchivedActor, archived_actor
 from hypervisor.exit_codes import ExitCode
 from localnet import Network
 from localnet.accounts import Account
@@ -39,7 +39,7 @@ def expired(tmp_path: Path) -> tuple[Path, Address, Address, ArchivedActor]:
         address = to_filecoin(contract.address)
         state = network.machine.actor(address)
         assert state is not None
-        gone = archived(network.machine.store, state)
+        gone = archived_actor(network.machine.store, state)
         assert gone is not None
         assert network.machine.store.has(gone.root)
     done = run("gc", tmp_path / "chain", "--states", "1")

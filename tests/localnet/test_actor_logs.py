@@ -52,7 +52,7 @@ def test_message_and_call_log_each_line_once_with_actor_name(module: Path, caplo
         assert lines(caplog) == [f"f0{number} greeter: hello"]
         found = trace(network.chain, receipt)
         assert lines(caplog) == []  # executed again, for the trace
-        assert found.same
+        assert found.reproduced
         assert found.calls[0]["logs"] == ["hello"]
         assert "greeter Greet()" in str(found)
         assert "log hello" in str(found)

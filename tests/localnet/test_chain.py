@@ -362,7 +362,7 @@ class TestWaiting:
         assert network.head.transactions == (sent, other)
         assert network.receipt(sent).succeeded
         assert network.machine.store.get(message.cid()) == message.to_cbor()
-        assert network.trace(other).same
+        assert network.trace(other).reproduced
 
     def test_so_many_may_wait_and_no_more(self, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("localnet.chain.mempool.MAX_PENDING", 2)

@@ -202,7 +202,7 @@ class TestImpersonation:
         counter = either.deploy(COUNTER)
         receipt = either.send(NOBODY, sender=counter)
         found = either.trace(receipt.hash)
-        assert found.same
+        assert found.reproduced
         assert found.calls[0]["from"] == str(
             Address.id(either.machine.state_tree.lookup_id(to_filecoin(counter.address)) or 0)
         )

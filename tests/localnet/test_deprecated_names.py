@@ -1,6 +1,9 @@
-"""Names of Network that version 0.4.0 removes: the new names have the same results."""
+"""Names of the public API that version 0.4.0 removes: the new names have the same results."""
 
 from __future__ import annotations
+
+import re
+from typing import Any
 
 import pytest
 
@@ -8,18 +11,24 @@ from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress
 from localnet import CallFailed, Network, TransactionFailed
 from localnet.errors import NodeError
+from localnet.traces.guest_profile import GuestProfile
 from tests.localnet.conftest import ARTIFACTS
 
 OWNER = EthAddress(bytes([0x11]) * 20)
+
+
+def assert_renamed(owner: Any, old: str, new: str) -> None:
+    text = f"{type(owner).__name__}.{old} is now {type(owner).__name__}.{new}, until 0.4.0"
+    with pytest.warns(DeprecationWarning, match=re.escape(text)):
+        assert getattr(owner, old) == getattr(owner, new)
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [("least_fee", "min_fee_cap"), ("usual_premium", "default_premium"), ("least_premium", "min_premium")],
 )
-def test_old_properties_warn_and_return_the_new_ones(network: Network, old: str, new: str) -> None:
-    with pytest.warns(DeprecationWarning, match=rf"Network\.{old} is now Network\.{new}, until 0\.4\.0"):
-        assert getattr(network, old) == getattr(network, new)
+def test_old_properties_of_networks_warn_and_return_the_new_ones(network: Network, old: str, new: str) -> None:
+    assert_renamed(network, old, new)
 
 
 def test_know_contract_warns_and_registers_the_contract(network: Network) -> None:
@@ -29,11 +38,18 @@ def test_know_contract_warns_and_registers_the_contract(network: Network) -> Non
     assert [(known.name, known.interface) for known in network.interfaces] == [("Vault", interface)]
 
 
-def test_words_of_errors_and_receipts_are_their_messages(network: Network) -> None:
-    """Version 0.4 removes `words`."""
-    assert NodeError("the node refused", node_message="gone").words == "gone"
-    assert CallFailed(33, b"", "reverted").words == "reverted"
+def test_old_properties_of_errors_receipts_and_traces_warn_and_return_the_new_ones(network: Network) -> None:
+    counter = network.deploy(ARTIFACTS / "Counter.json")
     with pytest.raises(TransactionFailed) as failed:
-        network.send(network.deploy(ARTIFACTS / "Counter.json"), data=bytes(4), gas_limit=10_000_000)
-    assert failed.value.words == failed.value.receipt.words == failed.value.error_message
+        network.send(counter, data=bytes(4), gas_limit=10_000_000)
+    with pytest.raises(CallFailed) as call:
+        network.call(counter, bytes(4))
+    receipt = failed.value.receipt
     assert failed.value.error_message
+    assert_renamed(NodeError("the node refused", node_message="gone"), "words", "node_message")
+    for error in (call.value, failed.value, receipt):
+        assert_renamed(error, "words", "error_message")
+    for tree in (receipt.trace, call.value.trace):
+        assert_renamed(tree, "why", "failure_path")
+    for trace in (receipt.trace, network.epoch_trace(1), GuestProfile((), (), 0, True)):
+        assert_renamed(trace, "same", "reproduced")

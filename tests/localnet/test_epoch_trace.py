@@ -48,7 +48,7 @@ def remove_stream_2(network: Network) -> ChainEpoch:
 def test_award_applying_a_write_shows_it_in_epoch_trace(network: Network) -> None:
     due = remove_stream_2(network)
     trace = network.epoch_trace(due)
-    assert trace.same
+    assert trace.reproduced
     award, cron = trace.report()["calls"]
     assert (award["decoded"]["callee"], award["decoded"]["function"]) == ("reward", "AwardBlockReward")
     assert cron["decoded"]["function"] == "EpochTick"

@@ -63,7 +63,7 @@ def rows(profile: GuestProfile) -> dict[str, tuple[int, int, int]]:
 def test_the_gas_of_the_functions_is_that_of_the_charges(network: Network, actor: NativeActor, method: int) -> None:
     receipt = sent(actor, method)
     profile = network.profile(receipt.hash)
-    assert (profile.same, profile.gas_used) == (True, receipt.gas_used)
+    assert (profile.reproduced, profile.gas_used) == (True, receipt.gas_used)
     charges = receipt.trace.calls[0]["charges"]
     guest_code = sum(row.milligas for row in profile.rows if not row.is_syscall)
     syscalls = sum(row.milligas for row in profile.rows if row.is_syscall)
@@ -93,7 +93,7 @@ def test_a_call_of_another_actor_stands_under_its_syscall(network: Network, acto
     code = network.actors.keep(caller, name="caller")
     receipt = network.actors.create(code, cbor=b"").send(7)
     profile = network.profile(receipt.hash)
-    assert profile.same
+    assert profile.reproduced
     (top,) = profile.boxes
     assert top.label.endswith(" caller.7")
     (invoke,) = top.inner
@@ -135,7 +135,7 @@ def test_the_memory_of_a_profile_is_not_the_guest_s(network: Network, actor: Nat
     receipt = sent(large, 8)
     assert receipt.exit_code == 500 - 100 + 1
     profile = network.profile(receipt.hash)
-    assert profile.same
+    assert profile.reproduced
     assert rows(profile)["method"][0] == 5
 
 
@@ -149,9 +149,9 @@ def test_eth_transaction_to_actor_is_profiled_under_facade() -> None:
         approval = ContractInterface(abi("multisig")).encode_call("approve", 0, b"")
         receipt = network.send(masked_id(actor), data=approval)
         assert receipt.succeeded
-        assert network.trace(receipt.hash).same
+        assert network.trace(receipt.hash).reproduced
         profile = network.profile(receipt.hash)
-    assert profile.same
+    assert profile.reproduced
     assert [box.label for box in profile.boxes if "multisig" in box.label] == [f"f0{actor} multisig.Approve"]
 
 

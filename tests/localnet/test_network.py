@@ -464,7 +464,7 @@ def test_older_networks_run_too(bundle: str, version: int) -> None:
         counter.send("increment")
         network.mine(null_rounds=1)
         assert counter.call("number") == 1
-        assert network.trace(network.block(2).transactions[0]).same
+        assert network.trace(network.block(2).transactions[0]).reproduced
 
 
 def test_our_evm_runtime_runs_contracts_on_an_official_bundle() -> None:

@@ -196,8 +196,8 @@ def test_questions_and_traces_have_the_overlays_prices() -> None:
         counters = [each.deploy(ARTIFACTS / "Counter.json") for each in (network, plain)]
         receipts = [counter.send("increment") for counter in counters]
         assert receipts[0].gas_used > receipts[1].gas_used
-        assert receipts[0].trace.same
-        assert receipts[1].trace.same
+        assert receipts[0].trace.reproduced
+        assert receipts[1].trace.reproduced
 
 
 def test_a_folder_with_an_overlay_is_executed_again_under_it(tmp_path: Path) -> None:

@@ -287,7 +287,7 @@ def test_precompile_trace_shows_name_arguments_and_result(precompile_caller: Cal
     for data in (numbers, selector + numbers):
         receipt = network.send(asked.at, 0, _calldata(PLACE, data))
         trace = network.trace(receipt.hash)
-        assert trace.same
+        assert trace.reproduced
         call = trace.report()["calls"][0]["calls"][-1]["decoded"]
         assert (call["callee"], call["function"], call["arguments"], call["result"]) == (
             "precompile", "adder", "(40, 2)", "42",
@@ -417,7 +417,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     group = precompile_registration.ENTRY_POINT_GROUP
     values = {"backwards": "INSTALLED", "wrong": "PLACE", "gone": "NOBODY"}
     points = EntryPoints(EntryPoint(name, f"{__name__}:{value}", group) for name, value in values.items())
-    monkeypatch.setattr(precompile_registration, "registered", lambda group: points.select(group=group))
+    monkeypatch.setattr(precompile_registration, "entry_points_of", lambda group: points.select(group=group))
 
 
 @pytest.mark.usefixtures("installed")

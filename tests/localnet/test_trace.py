@@ -43,7 +43,7 @@ def test_contract_call_to_native_actor_is_described_in_trace(official: Network) 
     bridge = official.deploy(BRIDGE)
     receipt = bridge.send("callNative", DATACAP, NAME, b"")
     trace = official.trace(receipt.hash)
-    assert trace.same
+    assert trace.reproduced
     outer, inner = all_calls(trace)
     words = describe(outer, BRIDGE_WORDS)
     assert (words.callee, words.function) == ("Bridge", "callNative")
@@ -58,7 +58,7 @@ def test_both_runtimes_are_named(network: Network) -> None:
     # On our own bundle contracts run in the EVM runtime, the address manager in the native one.
     network.deploy(ARTIFACTS / "Counter.json")
     trace = network.trace(network.head.transactions[0])
-    assert trace.same
+    assert trace.reproduced
     steps = [(call["runtime"], call["actor"], describe(call, []).function) for call in all_calls(trace)]
     assert steps == [("wasm", "eam", "CreateExternal"), ("wasm", "init", "Exec4"), ("evm", "evm", "Constructor")]
 
@@ -75,7 +75,7 @@ def test_transaction_deep_in_block_is_traced_on_its_prestate(network: Network) -
         hashes.append(network.submit(network.accounts[4].sign(transaction).raw()))
     network.mine(null_rounds=1)
     for transaction_hash in reversed(hashes):
-        assert network.trace(transaction_hash).same
+        assert network.trace(transaction_hash).reproduced
     assert counter.call("number") == 3
 
 
@@ -92,7 +92,7 @@ def test_trace_state_includes_cron_of_prior_null_rounds(official: Network) -> No
     trace = official.trace(sent)
     assert trace.receipt.succeeded
     assert trace.receipt.execution.receipt.return_data
-    assert trace.same
+    assert trace.reproduced
 
 
 def test_failed_transaction_trace_shows_revert_reason(network: Network) -> None:
@@ -102,7 +102,7 @@ def test_failed_transaction_trace_shows_revert_reason(network: Network) -> None:
         network.send(inbox, 0, data, gas_limit=90_000_000)
     trace = network.trace(failed.value.receipt.hash)
     (call,) = trace.calls
-    assert (trace.same, call["exitCode"]) == (True, 33)
+    assert (trace.reproduced, call["exitCode"]) == (True, 33)
     assert describe(call, []).result == "Error(no way)"
     assert describe(call, [NamedInterface("Inbox", inbox.interface)]).result == "no way"
     assert trace.as_json()["exit"] == "EVM_CONTRACT_REVERTED"
@@ -135,7 +135,7 @@ def test_trace_reproduces_transaction_after_manual_state_change(network: Network
     account = network.accounts[8]
     network.set_balance(account, 10**18)
     receipt = network.send(network.accounts[1], 5, sender=account)
-    assert network.trace(receipt.hash).same
+    assert network.trace(receipt.hash).reproduced
 
 
 def test_failed_transfer_to_builtin_actor_is_described(official: Network) -> None:
@@ -226,7 +226,7 @@ def test_failed_call_reports_trace_and_contract_error(network: Network) -> None:
     assert [call["actor"] for call in trace.calls[0]["calls"]] == ["storagepower"]
     assert "facts(miner=7)" in str(trace)
     assert "exit 16 USR_ILLEGAL_ARGUMENT" in str(trace)
-    assert 'Refused(7, "MinerRawPower", 16)' in trace.why[0]
+    assert 'Refused(7, "MinerRawPower", 16)' in trace.failure_path[0]
 
 
 def test_failing_transaction_is_included_only_with_gas_limit(network: Network) -> None:

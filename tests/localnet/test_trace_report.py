@@ -49,7 +49,7 @@ def test_receipt_trace_decodes_contracts_deployed_by_network(network: Network) -
     outer, inner = str(trace).splitlines()[:2]
     assert re.match(r"evm  f0\d+ Bridge callNative\(actor=7, method=48890204, params=\)  value 0  exit 0  gas ", outer)
     assert "wasm f07 datacap Name()" in inner
-    assert trace.why == ()
+    assert trace.failure_path == ()
 
 
 def test_call_gas_is_sum_of_its_parts_and_subcalls(network: Network) -> None:
@@ -85,7 +85,7 @@ def test_the_gas_of_a_call_that_ran_out_is_no_more_than_it_had(network: Network)
     (call,) = failed.value.receipt.trace.report()["calls"]
     assert call["exitCode"] == 7
     assert sum(call["charges"].values()) <= 1000 * call["gas"]
-    assert "out of gas" in failed.value.receipt.trace.why[-1]
+    assert "out of gas" in failed.value.receipt.trace.failure_path[-1]
 
 
 def test_every_charge_has_a_part_to_belong_to() -> None:
@@ -114,7 +114,7 @@ def test_a_failure_below_the_border_is_pointed_to_across_it(network: Network) ->
         network.send(bold, 0, asked, gas_limit=200_000_000)
     trace = failed.value.receipt.trace
     assert trace.report()["why"]["path"] == [0, 0]
-    outer, inner = trace.why
+    outer, inner = trace.failure_path
     assert ": exit 33 EVM_CONTRACT_REVERTED, the contract reverted" in outer
     assert inner.startswith("f07 datacap.Transfer: exit 21 USR_SERIALIZATION, parameters or state cannot be decoded")
 
@@ -246,4 +246,4 @@ def test_the_exit_code_of_a_failed_actor_call_is_named(network: Network) -> None
     with pytest.raises(TransactionFailed) as failed:
         network.send(reverter, gas_limit=10_000_000)
     assert "Exit(18 USR_FORBIDDEN)" in str(failed.value.receipt.trace)
-    assert failed.value.receipt.trace.why[-1].endswith("Exit(18 USR_FORBIDDEN)")
+    assert failed.value.receipt.trace.failure_path[-1].endswith("Exit(18 USR_FORBIDDEN)")

@@ -111,7 +111,7 @@ def test_an_upgrade_is_profiled_in_both_versions(network: Network, jar: NativeAc
     second = network.actors.install(SECOND, SECOND_SCHEMA)
     receipt = jar.send("Upgrade", {"code": link(second)})
     profile = network.profile(receipt.hash)
-    assert (profile.same, profile.gas_used) == (True, receipt.gas_used)
+    assert (profile.reproduced, profile.gas_used) == (True, receipt.gas_used)
     assert {"actor::upgrade_actor", "self::set_root"} <= {row.name for row in profile.rows}
 
 

@@ -126,7 +126,7 @@ def test_broken_root_stops_collection_before_any_removal(store: RocksStore) -> N
 
 
 @pytest.mark.parametrize("steps", range(0, 60, 3))
-def test_a_collection_that_was_left_is_taken_up_again(tmp_path: Path, steps: int) -> None:
+def test_interrupted_collection_is_resumed(tmp_path: Path, steps: int) -> None:
     with RocksStore.open(tmp_path / "store") as store:
         root = None
         for seed in range(5):

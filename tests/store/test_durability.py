@@ -280,7 +280,7 @@ def test_format_2_folder_blocks_are_read_without_migration(tmp_path: Path, read_
         assert store.get(cid_of(raw, RAW)) == raw
 
 
-def test_an_interrupted_upgrade_is_taken_up_again(older: Path) -> None:
+def test_interrupted_upgrade_is_resumed(older: Path) -> None:
     (older / FORMAT_FILE).write_text(marker(2))
     with RocksStore.open(older, read_only=True) as store:
         check_older(store)

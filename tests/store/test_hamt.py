@@ -175,7 +175,7 @@ def test_a_rewritten_tree_is_the_one_with_the_other_values(
     other = Hamt(store, bit_width=bit_width)
     for key, value in content.items():
         other.set(key, value + 1000 if value % 3 == 0 else value)
-    assert tree.rewritten(change) == other.flush()
+    assert tree.rewrite(change) == other.flush()
     assert seen == content
     assert dict(tree.items()) == content
     assert tree.flush() == root
@@ -185,7 +185,7 @@ def test_a_tree_with_changes_is_not_rewritten() -> None:
     tree = Hamt(MemoryStore())
     tree.set(b"key", 1)
     with pytest.raises(HamtError, match="unflushed changes"):
-        tree.rewritten(lambda _, value: value)
+        tree.rewrite(lambda _, value: value)
 
 
 def test_a_failing_store_loses_no_change() -> None:

@@ -10,7 +10,7 @@ from fvm_hypervisor.bindings.actors import engine, page, python, solidity
 PROJECT: Final = Path(__file__).resolve().parents[3]
 
 
-def committed() -> dict[Path, str]:
+def generated_files() -> dict[Path, str]:
     """Return the text of every generated file that is committed, by path."""
     texts = {PROJECT / path: text for part in (solidity, engine) for path, text in part.files().items()}
     documented = PROJECT / page.PATH
@@ -19,7 +19,7 @@ def committed() -> dict[Path, str]:
 
 if __name__ == "__main__":
     python.write(PROJECT)
-    changed = {path: text for path, text in committed().items() if path.read_text(encoding="utf-8") != text}
+    changed = {path: text for path, text in generated_files().items() if path.read_text(encoding="utf-8") != text}
     for path, text in changed.items():
         path.write_text(text, encoding="utf-8")
         print(path.relative_to(PROJECT))

@@ -133,11 +133,11 @@ class AccountCallRules:
             return self._inner.call(machine, request, limit)
         return _outer(self._authorized.call(machine, request, limit))
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
+    def call_as_message(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Delegate to the wrapped rules; a request with authorizations uses Filecoin's."""
         if not request.authorizations:
-            return self._inner.attempt(machine, request, limit)
-        return _outer(self._authorized.attempt(machine, request, limit))
+            return self._inner.call_as_message(machine, request, limit)
+        return _outer(self._authorized.call_as_message(machine, request, limit))
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         return self._inner.adapt_tracer(tracer)

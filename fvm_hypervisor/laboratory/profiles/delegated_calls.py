@@ -357,13 +357,13 @@ class AccountCalls:
         finally:
             self._outer = outer
         output = b"" if result.block is None else unwrap_return(result.block.data)
-        return self._answer(calls, result, output)
+        return self._charge_result(calls, result, output)
 
     def _outer_method(self, calls: CallManager, to: EthAddress) -> MethodNumber:
         """Return the method of the call that follows the authorizations."""
         return INVOKE_EVM
 
-    def _answer(self, calls: CallManager, result: CallResult, output: bytes) -> CallResult:
+    def _charge_result(self, calls: CallManager, result: CallResult, output: bytes) -> CallResult:
         """Return the result `[status, output]` and charge for it; the output is dropped if there is not enough gas."""
         succeeded = result.exit_code == ExitCode.OK
         answer = encode_outcome(succeeded, output)

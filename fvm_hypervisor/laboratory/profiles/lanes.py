@@ -81,7 +81,7 @@ class LaneBuilding:
         self.lanes = tuple(lanes)
         self._infos = BoundedCache[Cid, frozenset[Address]](_CACHED_INFOS)
 
-    def places(self, machine: Hypervisor, candidate: Candidate, default: int) -> tuple[int, int]:
+    def pool_class(self, machine: Hypervisor, candidate: Candidate, default: int) -> tuple[int, int]:
         """Return the lane of a message and its pool limit: the default for users, a share of it for other lanes."""
         lane = self.lane_of(machine, candidate)
         return lane, default if lane == _USERS else default * self.lanes[lane].share // 100

@@ -32,7 +32,7 @@ from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
 )
 from fvm_hypervisor.laboratory.profiles.resurrection import MAX_PROOF, ProofRefused, StateSize, proven_blocks, size_of
 from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived
+from hypervisor.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived_actor
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, Fatal, InvalidInput, SyscallError
@@ -229,7 +229,7 @@ class ArchivedRuntime(LabRuntime):
         """Return the exit code SYS_ACTOR_ARCHIVED."""
         actor = kernel.context.receiver
         state = kernel.calls.get_actor(actor)
-        known = None if state is None else archived(kernel.machine.store, state)
+        known = None if state is None else archived_actor(kernel.machine.store, state)
         return Outcome(ExitCode.SYS_ACTOR_ARCHIVED, message=f"f0{actor} is {known}: resurrect it with f0{RENT}")
 
 
@@ -356,7 +356,7 @@ class _Invocation:
     def look(self, address: bytes) -> list[int]:
         """Return size, deposit and next epoch of a tenancy, or size and epoch of archival of an archived actor."""
         actor, state = self._actor(address)
-        gone = archived(self._store, state)
+        gone = archived_actor(self._store, state)
         if gone is not None:
             return [gone.size, 0, 0, gone.since]
         tenancy = self._load().tenancy(actor)
@@ -366,7 +366,7 @@ class _Invocation:
         """Restore the state of an archived actor for a period's rent; return its next epoch."""
         # check
         actor, state = self._actor(address)
-        gone = archived(self._store, state)
+        gone = archived_actor(self._store, state)
         if gone is None:
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"f0{actor} is not archived")
         ledger, value = self._load(), self._context.value
@@ -375,7 +375,7 @@ class _Invocation:
             text = f"the value is {value} attoFIL: expected f0{actor}'s rent for a period, {rent}, to {MAX_DEPOSIT}"
             raise ActorExit(ExitCode.USR_INSUFFICIENT_FUNDS, message=text)
         # charge and do
-        for cid, data in self._proven(gone, proof):
+        for cid, data in self._verify_blocks(gone, proof):
             self._store.put(cid, data)
         manifest = self._kernel.machine.manifest
         code = manifest.code(gone.name) if gone.name else gone.code
@@ -387,7 +387,7 @@ class _Invocation:
         # return
         return [tenancy.due]
 
-    def _proven(self, gone: ArchivedActor, proof: bytes) -> list[tuple[Cid, bytes]]:
+    def _verify_blocks(self, gone: ArchivedActor, proof: bytes) -> list[tuple[Cid, bytes]]:
         """Return the blocks of an archived state and charge for each one as a write."""
         gas, prices = self._kernel.gas, self._kernel.prices
         gas.charge("OnRentProof", to_milligas(_PROOF_GAS_PER_BYTE * len(proof)))

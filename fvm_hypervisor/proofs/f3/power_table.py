@@ -95,7 +95,7 @@ def check_power_table(entries: Sequence[PowerEntry]) -> PowerTable:
         if entry.power <= 0:
             raise InvalidCertificate(f"power table: entry {index}: the power {entry.power} is not positive")
         values.check_length(entry.key, f"power table: entry {index}: PubKey", MAX_KEY)
-    ordered = _ordered(entries)
+    ordered = _sort_entries(entries)
     if ordered != tuple(entries):
         at = next(index for index, (a, b) in enumerate(zip(ordered, entries, strict=True)) if a != b)
         raise InvalidCertificate(f"power table: entry {at} is not in order: descending power, then ID")
@@ -124,7 +124,7 @@ def apply_deltas(table: PowerTable, deltas: Iterable[PowerDelta]) -> PowerTable:
         last = delta.id
         if not delta.power and not delta.key:
             raise InvalidCertificate(f"{name}: changes nothing")
-        entry = _changed(entries.get(delta.id), delta, name)
+        entry = _apply_delta(entries.get(delta.id), delta, name)
         if entry.power:
             entries[delta.id] = entry
         else:
@@ -133,10 +133,10 @@ def apply_deltas(table: PowerTable, deltas: Iterable[PowerDelta]) -> PowerTable:
         raise InvalidCertificate(
             f"PowerTableDelta: the table would have {len(entries):,} entries, the limit is {MAX_ENTRIES:,}"
         )
-    return _ordered(entries.values())
+    return _sort_entries(entries.values())
 
 
-def _changed(entry: PowerEntry | None, delta: PowerDelta, name: str) -> PowerEntry:
+def _apply_delta(entry: PowerEntry | None, delta: PowerDelta, name: str) -> PowerEntry:
     if entry is None:
         if delta.power <= 0:
             raise InvalidCertificate(f"{name}: a new participant needs positive power, not {delta.power}")
@@ -153,5 +153,5 @@ def _changed(entry: PowerEntry | None, delta: PowerDelta, name: str) -> PowerEnt
     return PowerEntry(entry.id, power, delta.key or entry.key)
 
 
-def _ordered(entries: Iterable[PowerEntry]) -> PowerTable:
+def _sort_entries(entries: Iterable[PowerEntry]) -> PowerTable:
     return tuple(sorted(entries, key=lambda entry: (-entry.power, entry.id)))

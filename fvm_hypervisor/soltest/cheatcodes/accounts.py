@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from bridge.addresses import EthAddress, create_address, unmask_id
+from bridge.addresses import EthAddress, checksummed, create_address, unmask_id
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_access import note_etched
@@ -25,7 +25,7 @@ def _deal(context: Context, account: EthAddress, balance: int) -> None:
 @cheatcode("etch(address,bytes)")
 def _etch(context: Context, account: EthAddress, code: bytes) -> None:
     if _is_precompile(context, account):
-        raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
+        raise CheatcodeFailure(f"cannot use precompile {checksummed(account)} as an argument")
     if _is_precompile_mock(context, account):
         return
     if context.state.forks.forks:
@@ -36,14 +36,14 @@ def _etch(context: Context, account: EthAddress, code: bytes) -> None:
 @cheatcode("load(address,bytes32)", returns="bytes32")
 def _load(context: Context, account: EthAddress, slot: bytes) -> bytes:
     if _is_precompile(context, account):
-        raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
+        raise CheatcodeFailure(f"cannot use precompile {checksummed(account)} as an argument")
     return context.ledger.load(account, int.from_bytes(slot, "big")).to_bytes(32, "big")
 
 
 @cheatcode("store(address,bytes32,bytes32)")
 def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> None:
     if _is_precompile(context, account):
-        raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
+        raise CheatcodeFailure(f"cannot use precompile {checksummed(account)} as an argument")
     if _is_precompile_mock(context, account):
         return
     number, value = int.from_bytes(slot, "big"), int.from_bytes(word, "big")
@@ -116,7 +116,7 @@ def _label(context: Context, account: EthAddress, label: str) -> None:
 
 @cheatcode("getLabel(address)", returns="string")
 def _get_label(context: Context, account: EthAddress) -> str:
-    return context.state.labels.get(account, f"unlabeled:{context.shown(account)}")
+    return context.state.labels.get(account, f"unlabeled:{checksummed(account)}")
 
 
 @cheatcode("computeCreateAddress(address,uint256)", returns="address")
@@ -178,7 +178,7 @@ def _forget_touches(context: Context, account: EthAddress, slot: bytes | None) -
 
 
 @cheatcode("allowCheatcodes(address)")
-def _allowed(context: Context, account: EthAddress) -> None:
+def _allow_cheatcodes(context: Context, account: EthAddress) -> None:
     """Allow cheatcodes for a contract of a fork's network; other contracts always may use them."""
     context.state.allowed.add(account)
 

@@ -100,17 +100,17 @@ def log_interface() -> ContractInterface:
                 for named, kind in zip(_NAMES[len(types)], types, strict=True)
             ],
         }
-        for name, types in _listed()
+        for name, types in _log_events()
     ])  # fmt: skip
 
 
 @cache
 def _events() -> Mapping[bytes, tuple[str, ...]]:
     """Return the types of each event's values by topic."""
-    return {bytes(keccak(f"{name}({','.join(types)})".encode())): types for name, types in _listed()}
+    return {bytes(keccak(f"{name}({','.join(types)})".encode())): types for name, types in _log_events()}
 
 
-def _listed() -> list[tuple[str, tuple[str, ...]]]:
+def _log_events() -> list[tuple[str, tuple[str, ...]]]:
     """Return the events with the types of their values."""
     listed: list[tuple[str, tuple[str, ...]]] = [(name, (kind,)) for name, kind in _ONE.items()]
     listed += [("log_array", (kind,)) for kind in _ARRAYS]
@@ -139,7 +139,7 @@ def _format(kind: str, value: Any) -> str:
     if kind.endswith("[]"):
         return f"[{', '.join(_format(kind[:-2], item) for item in value)}]"
     if kind == "address":
-        return checksummed(EthAddress(bytes.fromhex(value[2:])))
+        return checksummed(bytes.fromhex(value[2:]))
     return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.emits import KnownEvents
@@ -212,11 +212,6 @@ class Context:
         if outcome.created is None:
             raise CheatcodeFailure(self.revert_text(outcome.output), outcome.output or None)
         return outcome.created
-
-    @staticmethod
-    def shown(address: bytes) -> str:
-        """Return an address with its checksum."""
-        return checksummed(EthAddress(address))
 
     @property
     def test(self) -> EthAddress | None:

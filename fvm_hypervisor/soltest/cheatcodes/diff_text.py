@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.recording import SLOT
@@ -46,7 +46,7 @@ def _text(context: Context) -> str:
     parts = []
     for account, changes in _changes(context):
         label, contract = context.state.labels.get(account), _contract(context, account, changes)
-        lines = [context.shown(account)]
+        lines = [checksummed(account)]
         lines += [f"label: {label}"] if label else []
         lines += [f"contract: {contract}"] if contract else []
         lines += [f"- balance diff: {changes.balance[0]} → {changes.balance[1]}"] if changes.balance else []

@@ -166,7 +166,7 @@ def coerce(value: Any, kind: str) -> Any:
         if isinstance(value, Mapping):
             value = [value[key] for key in sorted(value)]
         if not isinstance(value, list) or len(value) != len(parts):
-            raise CheatcodeFailure(f"expected {len(parts)} values, found {_named(value)}")
+            raise CheatcodeFailure(f"expected {len(parts)} values, found {_type_name(value)}")
         return tuple(coerce(item, part) for item, part in zip(value, parts, strict=True))
     if kind == "string":
         if isinstance(value, Mapping):
@@ -180,14 +180,14 @@ def coerce(value: Any, kind: str) -> Any:
         if isinstance(value, str) and kind.startswith("bytes") and value.startswith("0x") and len(value) % 2:
             value = f"0x0{value[2:]}"
         return read_value(_text(value), kind)
-    raise CheatcodeFailure(f"expected {kind}, found {_named(value)}")
+    raise CheatcodeFailure(f"expected {kind}, found {_type_name(value)}")
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json_text.to_text(value)
 
 
-def _named(value: Any) -> str:
+def _type_name(value: Any) -> str:
     names = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", Number: "number"}
     return names.get(type(value), "null")
 
@@ -228,13 +228,13 @@ def _structured(value: Any, kind: str, structs: Mapping[str, Sequence[tuple[str,
     if kind.endswith("[]"):
         inner = kind[:-2]
         if not isinstance(value, list):
-            raise CheatcodeFailure(f"expected array, found {_named(value)}")
+            raise CheatcodeFailure(f"expected array, found {_type_name(value)}")
         parts = [_structured(item, inner, structs) for item in value]
         return f"{parts[0][0] if parts else _flat(inner, structs)}[]", [part for _, part in parts]
     if kind not in structs:
         return kind, coerce(value, kind)
     if not isinstance(value, Mapping):
-        raise CheatcodeFailure(f"expected object, found {_named(value)}")
+        raise CheatcodeFailure(f"expected object, found {_type_name(value)}")
     fields = []
     for field in structs[kind]:
         if len(field) != 2 or field[1] not in value:

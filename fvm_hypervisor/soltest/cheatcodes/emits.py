@@ -85,7 +85,7 @@ def _seen_by_one(expected: ExpectedEmit) -> int:
     return next(iter(expected.seen.values()), 0)
 
 
-def _seen(expected: ExpectedEmit) -> int:
+def _seen_count(expected: ExpectedEmit) -> int:
     if expected.emitter is not None:
         return expected.seen.get(expected.emitter, 0)
     return sum(expected.seen.values())
@@ -114,8 +114,8 @@ def missing_message(state: State, depth: int) -> tuple[str, bool] | None:
         if not expected.found and expected.count > 0:
             return expected.mismatch or "log != expected log", True
     for expected in emits:
-        if _seen(expected) != expected.count:
-            return f"log emitted {_seen(expected)} times, expected {expected.count}", False
+        if _seen_count(expected) != expected.count:
+            return f"log emitted {_seen_count(expected)} times, expected {expected.count}", False
     emits.clear()
     return None
 
@@ -154,7 +154,7 @@ def mismatch(expected: ExpectedEmit, log: Log, events: KnownEvents) -> str:
         return other
     if want is not None and have is not None:
         head = f"{name} param mismatch" if name == wanted_name else "log mismatch"
-        return f"{head} at {', '.join(_named(difference, want, have) for difference in differences)}"
+        return f"{head} at {', '.join(_describe(difference, want, have) for difference in differences)}"
     kind = "anonymous log" if expected.anonymous else "log"
     return f"{kind} mismatch at {', '.join(difference.text() for difference in differences)}"
 
@@ -171,7 +171,7 @@ class _Difference:
         return f"param {self.index}: expected=0x{self.want.hex()}, got=0x{self.have.hex()}"
 
 
-def _named(difference: _Difference, want: ReadLog, have: ReadLog) -> str:
+def _describe(difference: _Difference, want: ReadLog, have: ReadLog) -> str:
     index = difference.index
     if index >= min(len(want.values), len(have.values)):
         return difference.text()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from bridge.addresses import EthAddress, address_of_actor, checksummed, create_address, unmask_id
+from bridge.addresses import EthAddress, address_of_actor, create_address, unmask_id
 from bridge.cbor import ParamsError, byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
@@ -36,11 +36,6 @@ from store.cid import CBOR
 
 _SELECTOR: Final = 4
 """Size of a function selector in bytes."""
-
-
-def shown(address: bytes) -> str:
-    """Return an address with its checksum."""
-    return checksummed(EthAddress(address))
 
 
 def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:

@@ -89,20 +89,20 @@ def _create_before(context: Context, name: str, transaction: bytes) -> int:
 
 @cheatcode("createSelectFork(string)", returns="uint256")
 def _create_select(context: Context, name: str) -> int:
-    return _selected(context, _new_fork(context, name, None))
+    return _select_and_return(context, _new_fork(context, name, None))
 
 
 @cheatcode("createSelectFork(string,uint256)", returns="uint256")
 def _create_select_at(context: Context, name: str, number: int) -> int:
-    return _selected(context, _new_fork(context, name, _block_number(number)))
+    return _select_and_return(context, _new_fork(context, name, _block_number(number)))
 
 
 @cheatcode("createSelectFork(string,bytes32)", returns="uint256")
 def _create_select_before(context: Context, name: str, transaction: bytes) -> int:
-    return _selected(context, _new_fork_before(context, name, transaction))
+    return _select_and_return(context, _new_fork_before(context, name, transaction))
 
 
-def _selected(context: Context, number: int) -> int:
+def _select_and_return(context: Context, number: int) -> int:
     _select(context, number)
     return number
 

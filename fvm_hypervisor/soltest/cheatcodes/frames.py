@@ -121,10 +121,10 @@ def trace_cost(host: EthereumHost, inputs: CallInputs, cost: int) -> None:
     """Charge for a call that is handled without executing code, and record its cost including the gas passed to it."""
     host.charge(cost)
     if host.steps is not None:
-        host.steps.step(EvmCost(cost + _passed(host, inputs)))
+        host.steps.step(EvmCost(cost + _passed_gas(host, inputs)))
 
 
-def _passed(host: EthereumHost, inputs: CallInputs) -> int:
+def _passed_gas(host: EthereumHost, inputs: CallInputs) -> int:
     return min(inputs.gas, all_but_one_64th(host.gas.left))
 
 
@@ -133,7 +133,7 @@ def trace_mocked_call(host: EthereumHost, inputs: CallInputs, outcome: SubcallOu
     if host.calls.tracer is not None:
         to = host.accounts.filecoin_address(inputs.address)
         static = host.static or inputs.kind is CallKind.STATICCALL
-        limit = _passed(host, inputs)
+        limit = _passed_gas(host, inputs)
         call = Call(host.actor, to, INVOKE_EVM, Block(RAW, inputs.data), gas_limit=limit, read_only=static)
         host.calls.trace_intercepted(call, CallResult(0 if outcome.success else 33, Block(RAW, outcome.output)))
     return outcome

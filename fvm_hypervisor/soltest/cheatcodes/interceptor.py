@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, address_of_actor
+from bridge.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, checksummed
 from bridge.cbor import byte_string
 from bridge.ethereum_block import ETHEREUM
 from bridge.events import Log, entries_to_log
@@ -400,7 +400,7 @@ class Cheatcodes:
     def _execute(self, context: Context, data: bytes) -> SubcallOutcome:
         entry = table().get(data[:4])
         if entry is None:
-            return SubcallOutcome(False, failure_data(_unknown(data[:4])))
+            return SubcallOutcome(False, failure_data(_unknown_cheatcode(data[:4])))
         try:
             if self.state.forks.forks:
                 check_access(context)
@@ -503,7 +503,7 @@ class Cheatcodes:
         return address_of_actor(calls.tree, actor)
 
 
-def _unknown(selector: bytes) -> str:
+def _unknown_cheatcode(selector: bytes) -> str:
     name = name_of(selector)
     if name is None:
         return (
@@ -529,7 +529,7 @@ def _missing_call(state: State) -> str | None:
             values += [] if expected.min_gas is None else [f"minimum gas {expected.min_gas}"]
             values += [] if kind is None else [f"call type {kind.value.title()}"]
             return (
-                f"expected call to {filecoin_calls.shown(address)} with {', '.join(values)} to be called "
+                f"expected call to {checksummed(address)} with {', '.join(values)} to be called "
                 f"{_times(expected.count)}, but was called {_times(expected.seen)}"
             )
     return None

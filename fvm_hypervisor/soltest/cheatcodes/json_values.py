@@ -77,12 +77,12 @@ def _exists(_context: Context, text: str, key: str) -> bool:
 
 
 @cheatcode("parseJsonType(string,string)", returns="bytes")
-def _typed(_context: Context, text: str, description: str) -> bytes:
+def _parse_type(_context: Context, text: str, description: str) -> bytes:
     return documents.encode_typed(documents.read_json(text), description)
 
 
 @cheatcode("parseJsonType(string,string,string)", returns="bytes")
-def _typed_at(_context: Context, text: str, key: str, description: str) -> bytes:
+def _parse_type_at(_context: Context, text: str, key: str, description: str) -> bytes:
     return documents.encode_typed(documents.at(documents.read_json(text), key), description)
 
 

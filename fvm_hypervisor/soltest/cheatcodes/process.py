@@ -30,7 +30,7 @@ def _variable(context: Context, name: str) -> str | None:
     return context.settings.environment.get(name)
 
 
-def _needed(context: Context, name: str) -> str:
+def _require_variable(context: Context, name: str) -> str:
     value = _variable(context, name)
     if value is None:
         raise CheatcodeFailure(f'environment variable "{name}" not found')
@@ -57,10 +57,10 @@ def _or(default: Any, value: Callable[[], Any]) -> Any:
 
 def _family(name: str, kind: str) -> None:
     cheatcode(f"env{name}(string)", returns=kind)(
-        lambda context, variable: _value(variable, _needed(context, variable), kind)
+        lambda context, variable: _value(variable, _require_variable(context, variable), kind)
     )
     cheatcode(f"env{name}(string,string)", returns=f"{kind}[]")(
-        lambda context, variable, delimiter: _list(variable, _needed(context, variable), delimiter, kind)
+        lambda context, variable, delimiter: _list(variable, _require_variable(context, variable), delimiter, kind)
     )
 
     def value_or(context: Context, variable: str, default: Any) -> Any:
@@ -96,8 +96,8 @@ def _exists(context: Context, name: str) -> bool:
 @cheatcode("resolveEnv(string)", returns="string")
 def _resolve(context: Context, text: str) -> str:
     names = [found[1] for found in _VARIABLE.finditer(text)]
-    check_size(len(text) + sum(len(_needed(context, name)) for name in names))
-    return _VARIABLE.sub(lambda found: _needed(context, found[1]), text)
+    check_size(len(text) + sum(len(_require_variable(context, name)) for name in names))
+    return _VARIABLE.sub(lambda found: _require_variable(context, found[1]), text)
 
 
 # --- programs -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.diffs import note_slot
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
@@ -44,7 +44,7 @@ def _recorded_logs_json(context: Context) -> str:
             {
                 "topics": [f"0x{topic.hex()}" for topic in topics],
                 "data": f"0x{data.hex()}",
-                "emitter": context.shown(emitter),
+                "emitter": checksummed(emitter),
             }
             for topics, data, emitter in _recorded_logs(context)
         ],

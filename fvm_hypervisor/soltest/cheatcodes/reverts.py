@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.addresses import checksummed
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, revert_text, unwrap_error
 from fvm_hypervisor.soltest.cheatcodes.state import AcceptableRevert, AssumeNoRevert, ExpectedRevert
 from runtimes.evm import SubcallOutcome
@@ -28,7 +28,9 @@ def check_outcome(expected: ExpectedRevert, outcome: SubcallOutcome, reason_text
         raise CheatcodeFailure("next call did not revert as expected")
     reverter = expected.reverter
     if reverter is not None and expected.reverted_by is not None and expected.reverted_by != reverter:
-        raise CheatcodeFailure(f"Reverter != expected reverter: {_format(expected.reverted_by)} != {_format(reverter)}")
+        raise CheatcodeFailure(
+            f"Reverter != expected reverter: {checksummed(expected.reverted_by)} != {checksummed(reverter)}"
+        )
     check_reason(expected.reason, expected.partial, outcome.output, reason_text, expected.cheatcode)
 
 
@@ -60,7 +62,7 @@ def _check_none(expected: ExpectedRevert, outcome: SubcallOutcome) -> None:
     same_reverter = reverter is not None and expected.reverted_by == reverter
     what = revert_text(unwrap_error(outcome.output))
     wanted = "" if reason is None else revert_text(reason)
-    reverter_text = "" if reverter is None else _format(reverter)
+    reverter_text = "" if reverter is None else checksummed(reverter)
     if same_reason and same_reverter:
         raise CheatcodeFailure(f"expected 0 reverts with reason: {wanted}, from address: {reverter_text}, but got one")
     if same_reason and reverter is None:
@@ -69,7 +71,7 @@ def _check_none(expected: ExpectedRevert, outcome: SubcallOutcome) -> None:
         raise CheatcodeFailure(f"expected 0 reverts from address: {reverter_text}, but got one")
     if reverter is None:
         raise CheatcodeFailure(f"call reverted with '{what}' when it was expected not to revert")
-    by = _format(expected.reverted_by or bytes(20))
+    by = checksummed(expected.reverted_by or bytes(20))
     but = (
         f"reverts with reason '{wanted}' from {reverter_text}"
         if reason is not None
@@ -93,7 +95,3 @@ def _acceptable(
     except CheatcodeFailure:
         return False
     return True
-
-
-def _format(address: bytes) -> str:
-    return checksummed(EthAddress(address))

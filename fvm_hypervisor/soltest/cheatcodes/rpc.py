@@ -33,7 +33,7 @@ def _active_url(context: Context) -> str:
     return context.state.forks.forks[active].url
 
 
-def _answer(context: Context, url: str, method: str, params: str) -> Any:
+def _request(context: Context, url: str, method: str, params: str) -> Any:
     try:
         arguments = parse_json(params)
     except ValueError as error:
@@ -55,22 +55,22 @@ def _answer(context: Context, url: str, method: str, params: str) -> Any:
 
 @cheatcode("rpc(string,string)", returns="bytes")
 def _rpc(context: Context, method: str, params: str) -> bytes:
-    return rpc_bytes(_answer(context, _active_url(context), method, params))
+    return rpc_bytes(_request(context, _active_url(context), method, params))
 
 
 @cheatcode("rpc(string,string,string)", returns="bytes")
 def _rpc_of(context: Context, name: str, method: str, params: str) -> bytes:
-    return rpc_bytes(_answer(context, endpoint_of(context, name), method, params))
+    return rpc_bytes(_request(context, endpoint_of(context, name), method, params))
 
 
 @cheatcode("rpcJson(string,string)", returns="string")
 def _rpc_json(context: Context, method: str, params: str) -> str:
-    return _json(_answer(context, _active_url(context), method, params))
+    return _json(_request(context, _active_url(context), method, params))
 
 
 @cheatcode("rpcJson(string,string,string)", returns="string")
 def _rpc_json_of(context: Context, name: str, method: str, params: str) -> str:
-    return _json(_answer(context, endpoint_of(context, name), method, params))
+    return _json(_request(context, endpoint_of(context, name), method, params))
 
 
 def _json(response: Any) -> str:

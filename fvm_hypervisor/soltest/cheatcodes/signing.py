@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from bridge import rlp
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
@@ -40,7 +40,7 @@ def _key_of(context: Context, signer: EthAddress | None) -> int:
             raise CheatcodeFailure("no wallets are available: remember a key first")
         return next(iter(keys.values()))
     if signer not in keys:
-        raise CheatcodeFailure(f"signer with address {context.shown(signer)} is not available")
+        raise CheatcodeFailure(f"signer with address {checksummed(signer)} is not available")
     return keys[signer]
 
 

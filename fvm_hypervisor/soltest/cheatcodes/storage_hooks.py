@@ -78,9 +78,9 @@ def call_hook(cheats: Cheats, host: EthereumHost, slot: int, before: int, word: 
         return
     account = host.address
     if word is None:
-        _call(cheats, hooks, host, hooks.loads.get(account), _words(account, slot, before))
+        _call(cheats, hooks, host, hooks.loads.get(account), _encode_words(account, slot, before))
     elif account in hooks.stores:
-        _call(cheats, hooks, host, hooks.stores[account], _words(account, slot, before, word))
+        _call(cheats, hooks, host, hooks.stores[account], _encode_words(account, slot, before, word))
     elif account in hooks.mappings:
         root, keys = _resolve(hooks, account, slot)
         if keys:
@@ -134,7 +134,7 @@ def _hidden(state: State) -> Iterator[None]:
             setattr(state, name, value)
 
 
-def _words(account: EthAddress, *words: int) -> bytes:
+def _encode_words(account: EthAddress, *words: int) -> bytes:
     return account.rjust(32, b"\0") + b"".join(map(_word, words))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
@@ -22,7 +22,7 @@ def _storage_slots(context: Context, target: EthAddress, name: str) -> Sequence[
     layout = None if found is None else context.settings.layouts.get((found.file, found.name))
     if layout is None:
         raise CheatcodeFailure(
-            f"Storage layout not available for contract at {context.shown(target)}. Try compiling contracts with "
+            f"Storage layout not available for contract at {checksummed(target)}. Try compiling contracts with "
             "`--extra-output storageLayout`"
         )
     variable = next((row for row in layout.get("storage") or () if row["label"].lower() == name.lower()), None)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.addresses import checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size, check_type
@@ -22,7 +22,7 @@ def show(kind: str, value: Any) -> str:
     if kind.endswith("[]"):
         return f"[{', '.join(show(kind[:-2], item) for item in value)}]"
     if kind == "address":
-        return checksummed(EthAddress(value))
+        return checksummed(value)
     if kind == "bool":
         return "true" if value else "false"
     if isinstance(value, bytes):
@@ -52,9 +52,9 @@ for _kind in ("address", "bytes", "bytes32", "bool", "uint256", "int256"):
 class _Malformed(ValueError):
     """A string that is not a valid value, and the position of the error."""
 
-    def __init__(self, why: str, at: int = 0) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, reason: str, at: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.at = at
 
 
@@ -64,7 +64,7 @@ def read_value(text: str, kind: str, shown: str | None = None) -> Any:
         return _read(text.strip(), kind)
     except _Malformed as error:
         name = f'"{text}"' if shown is None else shown
-        marked = f"parser error:\n{shown or text}\n{' ' * (0 if shown else error.at)}^\n{error.why}"
+        marked = f"parser error:\n{shown or text}\n{' ' * (0 if shown else error.at)}^\n{error.reason}"
         raise CheatcodeFailure(f"failed parsing {name} as type `{kind}`: {marked}") from None
     except ValueError as error:
         name = f'"{text}"' if shown is None else shown

@@ -85,12 +85,12 @@ def _exists(_context: Context, text: str, key: str) -> bool:
 
 
 @cheatcode("parseTomlType(string,string)", returns="bytes")
-def _typed(_context: Context, text: str, description: str) -> bytes:
+def _parse_type(_context: Context, text: str, description: str) -> bytes:
     return documents.encode_typed(_read(text), description)
 
 
 @cheatcode("parseTomlType(string,string,string)", returns="bytes")
-def _typed_at(_context: Context, text: str, key: str, description: str) -> bytes:
+def _parse_type_at(_context: Context, text: str, key: str, description: str) -> bytes:
     return documents.encode_typed(documents.at(_read(text), key), description)
 
 

@@ -82,7 +82,7 @@ class MutationRun:
         session = self._session(self.project, self.options, self.notify)
         self._baseline(session)
         sources = session.sources()
-        files = self.settings.files(self._own(sources.own))
+        files = self.settings.files(self._mutable_sources(sources.own))
         trees = syntax_trees(self.project, sources, files, session.solc(sources))
         tests = self._test_contracts(session.artifacts, files)
         mutants = [
@@ -113,7 +113,7 @@ class MutationRun:
         session.prepare()
         return session
 
-    def _own(self, names: Sequence[str] | frozenset[str]) -> list[str]:
+    def _mutable_sources(self, names: Sequence[str] | frozenset[str]) -> list[str]:
         """Return the sources that may be mutated: those in `src` that are no tests, mocks or scripts."""
         project = self.project
         excluded = tuple(f"{folder}/" for folder in (project.test, project.script) if folder != project.src)

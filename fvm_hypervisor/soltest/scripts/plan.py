@@ -145,7 +145,7 @@ class _ScriptRun:
         calls, keys = ((), {}) if broadcasts is None else (tuple(broadcasts.calls), dict(broadcasts.keys))
         unsendable = () if broadcasts is None else tuple(dict.fromkeys(broadcasts.unsendable))
         lines = tuple(executor.cheatcodes.console.lines)
-        planned = _Reader(self.artifacts).planned(calls) if outcome.success else ()
+        planned = _Reader(self.artifacts).plan(calls) if outcome.success else ()
         outside = executor.cheatcodes.outside
         viewed = self._view(base, outcome) if shows and not outside else None
         unseen = f"{_NO_TRACE} ({', '.join(f'vm.{name}' for name in sorted(outside))})" if shows and outside else ""
@@ -225,7 +225,7 @@ class _Reader:
     def __init__(self, artifacts: Artifacts) -> None:
         self._known = KnownCode(artifacts)
 
-    def planned(self, calls: Sequence[BroadcastCall]) -> tuple[PlannedTransaction, ...]:
+    def plan(self, calls: Sequence[BroadcastCall]) -> tuple[PlannedTransaction, ...]:
         return tuple(self._read(call) for call in calls)
 
     def _read(self, call: BroadcastCall) -> PlannedTransaction:
@@ -273,6 +273,6 @@ def _return_values(entry: Mapping[str, Any], output: bytes) -> dict[str, tuple[s
     }
 
 
-def shown(address: EthAddress | None) -> str | None:
+def address_text(address: EthAddress | None) -> str | None:
     """Return an address with its checksum, or None."""
     return None if address is None else checksummed(address)

@@ -46,10 +46,10 @@ class ScriptRecord:
     @property
     def latest(self) -> Path:
         """File of the latest run."""
-        return self._place / f"{self.name}-latest.json" if self.whole is None else self.whole.latest
+        return self._output_folder / f"{self.name}-latest.json" if self.whole is None else self.whole.latest
 
     @property
-    def _place(self) -> Path:
+    def _output_folder(self) -> Path:
         folder = self.root / self.folder / str(self.chain)
         return folder if self.is_sent else folder / "dry-run"
 
@@ -96,13 +96,13 @@ class ScriptRecord:
         if self.whole is not None:
             self.whole.write()
             return
-        _write(self.root, self.content(), (self.latest, self._place / f"{self.name}-{self.timestamp}.json"))
+        _write(self.root, self.content(), (self.latest, self._output_folder / f"{self.name}-{self.timestamp}.json"))
 
     @classmethod
     def read(cls, root: Path, folder: str, name: str, chain: int) -> ScriptRecord:
         """Read the latest run. Raises InvalidInput if there is none or it is malformed."""
         record = cls(root, folder, name, chain, 0)
-        others = record._others()
+        others = record._other_runs()
         if not record.latest.exists() and others:
             raise InvalidInput(
                 f"nothing to resume on chain {chain}: {record.latest} does not exist. {others[0]} exists: "
@@ -121,7 +121,7 @@ class ScriptRecord:
                     raise InvalidInput(f"{record.latest} is complete, {other} is a later run: {_how_to_resume(other)}")
         return record
 
-    def _others(self) -> list[Path]:
+    def _other_runs(self) -> list[Path]:
         """Return the latest runs of the same function elsewhere: over several networks, or on other chains."""
         base = self.root / self.folder
         folders = [base.parent / _MULTI / f"{base.name}-latest" / f"{self.name}.json"]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from bridge.addresses import EthAddress, checksummed
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan, shown
+from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan, address_text
 from fvm_hypervisor.soltest.scripts.record import ScriptRecord
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.printed import show_fil
@@ -71,7 +71,8 @@ def simulate(
         created = receipt.contract_address if call.to is None else None
         if call.to is None and created != one.address:
             raise SimulationFailed(
-                f"transaction {number} of the script creates {shown(created)}, but the script used {shown(one.address)}"
+                f"transaction {number} of the script creates {address_text(created)}, but the script used "
+                f"{address_text(one.address)}"
             )
         simulated.append(
             SimulatedTransaction(min(estimate * percent // 100, network.rules.limits.message_gas), receipt.gas_used)
@@ -106,7 +107,7 @@ def check_funds(
         if one.call.funds < one.call.value + fees[sender]:
             balance = request(quantity, "eth_getBalance", f"0x{sender.hex()}", "latest")
             raise SimulationFailed(
-                f"{shown(sender)} cannot pay for transaction {number} of the script, which may cost "
+                f"{address_text(sender)} cannot pay for transaction {number} of the script, which may cost "
                 f"{show_fil(TokenAmount(one.call.value + fee))} ({show_fil(TokenAmount(one.call.value))} plus gas): "
                 f"its balance is {show_fil(balance)}. No transaction was sent. Fund it, then continue with {by}"
             )
@@ -124,8 +125,8 @@ def check_order(planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
         if sender in last and nonce <= last[sender][1]:
             raise InvalidInput(
                 f"transactions {last[sender][0]} and {number} of the script use the nonces {last[sender][1]} and "
-                f"{nonce} of {shown(sender)} on one network. No transaction was sent. If the script creates two forks "
-                "of this network, create one and select it twice"
+                f"{nonce} of {address_text(sender)} on one network. No transaction was sent. If the script creates two "
+                "forks of this network, create one and select it twice"
             )
         last[sender] = number, nonce
 
@@ -141,8 +142,8 @@ def check_nonces(request: Request, planned: Iterable[tuple[int, PlannedTransacti
         seen.add(sender)
         if nonce < next_nonce:
             raise SimulationFailed(
-                f"transaction {number} of the script uses nonce {nonce} of {shown(sender)}, which is already used "
-                f"(the next one is {next_nonce}). No transaction was sent. Run the script at the newest block"
+                f"transaction {number} of the script uses nonce {nonce} of {address_text(sender)}, which is already "
+                f"used (the next one is {next_nonce}). No transaction was sent. Run the script at the newest block"
             )
 
 
@@ -173,7 +174,7 @@ def title(one: PlannedTransaction) -> str:
     """Return a short description of a transaction."""
     if one.kind != "CALL":
         return f"new {one.contract or 'contract'}"
-    called = one.contract or shown(one.address)
+    called = one.contract or address_text(one.address)
     return f"{called}.{one.function}" if one.function else f"a call of {called}"
 
 
@@ -227,7 +228,8 @@ class ScriptSender:
             check_sender(sender, self.keys)
             if not self.unlocked and sender not in self.keys:
                 raise InvalidInput(
-                    f"no key for {shown(sender)}: pass it with --private-key, or use --unlocked if the node has it"
+                    f"no key for {address_text(sender)}: pass it with --private-key, or use --unlocked if the node "
+                    "has it"
                 )
 
     def _check_receipt(self, receipt: dict[str, Any]) -> None:
@@ -264,8 +266,8 @@ class ScriptSender:
         next_nonce = self.request(quantity, "eth_getTransactionCount", sent["from"], "latest")
         if int(sent["nonce"], 16) < next_nonce:
             raise SimulationFailed(
-                f"nonce {int(sent['nonce'], 16)} of {shown(sender)} is already used (the next one is {next_nonce}): "
-                "run the script again without --resume"
+                f"nonce {int(sent['nonce'], 16)} of {address_text(sender)} is already used (the next one is "
+                f"{next_nonce}): run the script again without --resume"
             )
         price = fees(self.request, legacy=self.legacy, gas_price=self.gas_price, priority=self.priority)
         self._check_funds(row, price)
@@ -307,9 +309,9 @@ class ScriptSender:
         if balance < value + fee:
             number = self.before + self.record.transactions.index(row) + 1
             raise SimulationFailed(
-                f"{shown(_address(sent['from']))} cannot pay for transaction {number} of the script, which may cost "
-                f"{show_fil(value + fee)} ({show_fil(value)} plus gas): its balance is {show_fil(balance)}. Fund it, "
-                f"then continue with {self.record.resume_options}"
+                f"{address_text(_address(sent['from']))} cannot pay for transaction {number} of the script, which may "
+                f"cost {show_fil(value + fee)} ({show_fil(value)} plus gas): its balance is {show_fil(balance)}. "
+                f"Fund it, then continue with {self.record.resume_options}"
             )
 
     def _collect(self) -> None:

@@ -97,7 +97,7 @@ class EthereumInvocation:
     def _method(self, params: Block | None) -> Outcome:
         number = self._kernel.context.method
         if number == INVOKE_EVM:
-            return self._answer(self._invoke(b"" if params is None else calldata_of(params.codec, params.data)))
+            return self._outcome_of(self._invoke(b"" if params is None else calldata_of(params.codec, params.data)))
         if number == INVOKE_CONTRACT_DELEGATE:
             return self._delegate(params)
         if number == METHOD_CONSTRUCTOR:
@@ -122,7 +122,7 @@ class EthereumInvocation:
         codec, data = (0, b"") if params is None else (params.codec, params.data)
         ended = self._invoke(encode_method_calldata(self._kernel.context.method, codec, data))
         if ended.status is not Status.SUCCESS:
-            return self._answer(ended)
+            return self._outcome_of(ended)
         try:
             exit_code, returned_data = decode_method_return(ended.data)
         except (AbiError, BlockTooLarge) as error:
@@ -140,7 +140,7 @@ class EthereumInvocation:
             raise ActorExit(ExitCode.USR_FORBIDDEN, message="only the contract itself may call this method")
         call = DelegateCallParams.decode(params.data)
         code = self._codes.get(call.code, self._calls.accounts.code_block(call.code))
-        return self._answer(self._frame(code, call.calldata, call.caller, call.value))
+        return self._outcome_of(self._frame(code, call.calldata, call.caller, call.value))
 
     # --- construction -----------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class EthereumInvocation:
             caller, init_code = accounts.address_of(context.caller), b"" if params is None else params.data
         ended = self._frame(analyse(init_code), b"", caller, context.value)
         if ended.status is not Status.SUCCESS:
-            return self._answer(ended)
+            return self._outcome_of(ended)
         code, gas = ended.data, self._kernel.gas
         fork = self._calls.environment.fork
         if fork.reserves_0xef and code[:1] == bytes([_RESERVED_BYTE]):
@@ -219,7 +219,7 @@ class EthereumInvocation:
         host.gas.settle()
         return step
 
-    def _answer(self, ended: FrameOutcome) -> Outcome:
+    def _outcome_of(self, ended: FrameOutcome) -> Outcome:
         if ended.status in (Status.SUCCESS, Status.REVERT):
             return Outcome(ended.status, self._kernel.ipld.accept(return_block(ended.data)))
         return self._failure(ended.status, ended.status.name, is_plain=True)

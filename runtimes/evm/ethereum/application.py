@@ -250,7 +250,7 @@ class Application:
         used = self._after_refund(self._gas.used, self._refund(result))
         return used if used <= limit else 0
 
-    def billed(self, used: int) -> int:
+    def gas_bill(self, used: int) -> int:
         """Return the bill of a call that used this much gas, without the intrinsic gas."""
         intrinsic = self._required[0]
         return self._after_refund(used + intrinsic, self._accounts.refund) - intrinsic

@@ -51,12 +51,12 @@ def schedule_of(network: str) -> ForkSchedule:
     match = _TRANSITION.fullmatch(network)
     before = None if match is None else find_fork(match["before"])
     if match is None or before is None:
-        raise _unknown(network)
+        raise _unknown_network(network)
     kind, place = match["kind"], match["place"]
     is_dao = match["after"] == _DAO and not kind
     after = find_fork(match["after"])
     if after is None and not is_dao:
-        raise _unknown(network)
+        raise _unknown_network(network)
     try:
         if is_dao:
             return ForkSchedule(before, dao_block=int(place))
@@ -64,11 +64,11 @@ def schedule_of(network: str) -> ForkSchedule:
             return ForkSchedule(before, after, at_difficulty=int(place, 16))
         number = int(place.removesuffix("k")) * (1000 if place.endswith("k") else 1)
     except ValueError:
-        raise _unknown(network) from None
+        raise _unknown_network(network) from None
     return ForkSchedule(before, after, at_time=number) if kind else ForkSchedule(before, after, at_block=number)
 
 
-def _unknown(network: str) -> InvalidInput:
+def _unknown_network(network: str) -> InvalidInput:
     return InvalidInput(
         f"network '{network}' is not known: choose a transition such as BerlinToLondonAt5, ShanghaiToCancunAtTime15k or"
         f" HomesteadToDaoAt5, or one of {list_forks()}"

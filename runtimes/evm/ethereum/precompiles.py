@@ -126,7 +126,7 @@ def _point_evaluation(data: bytes) -> bytes:
 # --- prices ---------------------------------------------------------------------------------------------------------
 
 
-def _fixed(amount: int) -> Price:
+def _fixed_price(amount: int) -> Price:
     return lambda _gas, _data: amount
 
 
@@ -151,7 +151,7 @@ def _blake2f(_: GasTable, data: bytes) -> int:
 
 
 PRICES: Final[Mapping[str, Price]] = MappingProxyType({
-    "ecrecover": _fixed(3000),
+    "ecrecover": _fixed_price(3000),
     "sha256": _per_word(lambda gas: gas.sha256_base, lambda gas: gas.sha256_word),
     "ripemd160": _per_word(lambda gas: gas.ripemd160_base, lambda gas: gas.ripemd160_word),
     "identity": _per_word(lambda gas: gas.identity_base, lambda gas: gas.identity_word),
@@ -159,14 +159,14 @@ PRICES: Final[Mapping[str, Price]] = MappingProxyType({
     "bn254_mul": lambda gas, _: gas.bn254_mul,
     "bn254_pairing": lambda gas, data: gas.bn254_pairing_base + gas.bn254_pairing_pair * (len(data) // 192),
     "blake2f": _blake2f,
-    "point_evaluation": _fixed(50_000),
-    "bls12_g1add": _fixed(375),
+    "point_evaluation": _fixed_price(50_000),
+    "bls12_g1add": _fixed_price(375),
     "bls12_g1msm": _msm(_G1_MULTIPLY, _G1_DISCOUNTS, 160),
-    "bls12_g2add": _fixed(600),
+    "bls12_g2add": _fixed_price(600),
     "bls12_g2msm": _msm(_G2_MULTIPLY, _G2_DISCOUNTS, 288),
     "bls12_pairing_check": _per_item(37_700, 32_600, 384),
-    "bls12_map_fp_to_g1": _fixed(5500),
-    "bls12_map_fp2_to_g2": _fixed(23_800),
-    "p256_verify": _fixed(6900),
+    "bls12_map_fp_to_g1": _fixed_price(5500),
+    "bls12_map_fp2_to_g2": _fixed_price(23_800),
+    "p256_verify": _fixed_price(6900),
 })  # fmt: skip
 """Prices by precompile name; MODEXP is priced by `modexp_price`."""

@@ -64,7 +64,7 @@ class FastTable:
 
     def __init__(self, rules: EngineRules, tier: Tier = INTERPRETED) -> None:
         self.pool: Pool = pool(tier)
-        self.waits = tier.waits
+        self.synchronous = tier.synchronous
         self.rules = rules
         self.trees = Trees()
         self.features = features(rules)
@@ -119,7 +119,7 @@ class FastEngine:
             instance.features = table.features
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
             number = instance.code_number(code)
-            if table.waits:
+            if table.synchronous:
                 instance.prepare(number, rules)
             flags = TreeFlag.ALONE | TreeFlag.ASKS if host.listens else TreeFlag.ALONE  # its logs, even if it fails
             write_tree_start(instance, frame, host, rules, number, flags, found)
@@ -167,7 +167,7 @@ class FastEngine:
         try:
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
             code = instance.code_number(self._code)
-            if table.waits:
+            if table.synchronous:
                 instance.prepare(code, rules)
             tree_flags = table.trees.start_flags(self._code, host)
             if tree_flags is not None:
@@ -199,7 +199,7 @@ class FastEngine:
         if exit_code == GuestExit.LEFT:
             host.gas.remaining = gas
             host.gas.refill()  # in slices again, so that a long frame lets other threads run
-            self._table.trees.abandoned(self._code, host)
+            self._table.trees.record_abandoned(self._code, host)
             return None
         if host.meter is not None:
             take_state_gas(instance, host.meter)

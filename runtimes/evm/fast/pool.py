@@ -35,18 +35,18 @@ ALL_HOST_CALLS: Final = HostCalls(
 class Tier:
     """A compilation tier: code is compiled after `threshold` executed jumpdests (0: never).
 
-    With `waits`, the first frame waits for the compilation. `max_size` is the maximum estimated size of a region in
-    bytes of WASM.
+    If `synchronous`, the first frame waits for the compilation, otherwise a background thread compiles. `max_size` is
+    the maximum estimated size of a region in bytes of WASM.
     """
 
     threshold: int
-    waits: bool = False
+    synchronous: bool = False
     max_size: int = MAX_REGION_SIZE
 
 
 _REGIONS: Final = "regions"
 INTERPRETED: Final = Tier(threshold=0)
-COMPILED: Final = Tier(threshold=1, waits=True, max_size=96 << 10)
+COMPILED: Final = Tier(threshold=1, synchronous=True, max_size=96 << 10)
 TIERED: Final = Tier(threshold=20_000)
 
 
@@ -58,7 +58,7 @@ class Pool:
         self._threshold = tier.threshold
         folder = default_folder()
         modules = ModuleCache(None if folder is None else folder / _REGIONS)  # regions must not evict actors
-        self._compiler = RegionCompiler(engine, modules, tier.waits, tier.max_size) if tier.threshold else None
+        self._compiler = RegionCompiler(engine, modules, tier.synchronous, tier.max_size) if tier.threshold else None
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
         self._linker.define("host", "ask", b"", b"", HostFunction(self._execute_host_call))

@@ -105,7 +105,7 @@ class Trees:
         mode = host.tree_mode()
         return None if mode is None or mode is TreeMode.WHOLE else _MODE_FLAGS[mode]
 
-    def abandoned(self, code: bytes, host: TreeHost) -> None:
+    def record_abandoned(self, code: bytes, host: TreeHost) -> None:
         """Record a tree that was abandoned before its end."""
         self._skips.add(code)
         self._left[host.message] = self._left.get(host.message, 0) + 1

@@ -94,7 +94,7 @@ def _halves(pair: bytes, first: int) -> tuple[bool, bool]:
     return any(pair[:first]), any(pair[first:])
 
 
-def _fixed(price: int, length: int) -> Price:
+def _fixed_price(price: int, length: int) -> Price:
     return lambda data: price if len(data) == length else 0
 
 
@@ -158,8 +158,8 @@ PRICES: Final[Mapping[str, Price]] = MappingProxyType({
     "bls12_g2add": _bls12_add(4_400_000, 889_000, 512),
     "bls12_g2msm": _bls12_multiply(50_900_000, 168_000_000, 167_100_000, 99_000_000, 288),
     "bls12_pairing_check": _bls12_pairing,
-    "bls12_map_fp_to_g1": _fixed(35_560_000, 64),
-    "bls12_map_fp2_to_g2": _fixed(134_460_000, 128),
+    "bls12_map_fp_to_g1": _fixed_price(35_560_000, 64),
+    "bls12_map_fp2_to_g2": _fixed_price(134_460_000, 128),
     "p256_verify": _p256,
 })  # fmt: skip
 """Prices by the names that `Rules.precompiles` uses."""

@@ -21,7 +21,7 @@ def draw_chain_randomness(call: Caller, tag: int, epoch: int, offset: int, lengt
     # check
     entropy = call.memory.read(offset, length)
     # charge, do and return
-    return call.kernel.random.chain_drawn(tag, ChainEpoch(epoch), entropy)
+    return call.kernel.random.draw_chain_randomness(tag, ChainEpoch(epoch), entropy)
 
 
 def draw_beacon_randomness(call: Caller, tag: int, epoch: int, offset: int, length: int) -> bytes:
@@ -29,7 +29,7 @@ def draw_beacon_randomness(call: Caller, tag: int, epoch: int, offset: int, leng
     # check
     entropy = call.memory.read(offset, length)
     # charge, do and return
-    return call.kernel.random.beacon_drawn(tag, ChainEpoch(epoch), entropy)
+    return call.kernel.random.draw_beacon_randomness(tag, ChainEpoch(epoch), entropy)
 
 
 SYSCALLS = (

@@ -185,7 +185,7 @@ def _lax() -> None:
         try:
             return before(arguments, data, start)
         except NotCanonical as error:
-            if error.why != "trailing bytes after the last value":
+            if error.reason != "trailing bytes after the last value":
                 raise
             return before(arguments, data[: error.at], start)
 

@@ -21,7 +21,7 @@ from fvm_hypervisor.laboratory.profiles.rent import collect
 from fvm_hypervisor.laboratory.profiles.rent_actor import LOOK, METHODS, OPT_OUT, PAY, RENT, RESURRECT, RentState
 from fvm_hypervisor.laboratory.profiles.resurrection import proof_of
 from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED_CODE, archived
+from hypervisor.archived import ARCHIVED_CODE, archived_actor
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.message import Message
@@ -77,7 +77,7 @@ def _stage() -> Stage:
         collect(machine)
     proofs = []
     for actor in here.actors:
-        gone = archived(machine.store, machine.state_tree.existing(actor))
+        gone = archived_actor(machine.store, machine.state_tree.existing(actor))
         if gone is not None:
             proofs.append((actor, proof_of(machine.store, gone.root)))
     assert len(proofs) == 2

@@ -487,6 +487,6 @@ def test_omitted_storage_and_memory_are_reported(debug: Debug, monkeypatch: pyte
     assert terminal.execute("storage 0x7") == "0x7: 0x9"
     assert "0 to 2^256 - 1" in terminal.execute("storage -1")
     monkeypatch.setattr(variables, "_MAX_BYTES", 64)
-    rows = variables._words("calldata", bytes(100))
+    rows = variables._word_rows("calldata", bytes(100))
     assert [(each.name, each.value[:30]) for each in rows[2:]] == [("...", "36 bytes more: `calldata 64 36`"[:30])]
     assert terminal.execute("calldata 0 4").startswith("0x000000  ")

@@ -41,7 +41,7 @@ def run_suite(
         run = SuiteRun(executor, artifacts, job.project, suite, job.seed, viewer=viewer, collector=collector)
         results = list(run.run())
         if collector is not None and collected is not None:
-            collected.append(collector.collected())
+            collected.append(collector.collect())
         return results
     finally:
         executor.close()

@@ -74,15 +74,15 @@ def test_a_draw_binds_tag_epoch_and_entropy_as_on_the_network() -> None:
 def test_version_18_draws_in_host_and_charges_for_entropy(entropy: bytes) -> None:
     kernel, _ = kernel_of(18)
     price = (21_000 + 10 * (len(entropy) + 48)) * GAS
-    assert used(kernel, lambda: kernel.random.chain_drawn(5, ChainEpoch(7), entropy)) == price
-    assert used(kernel, lambda: kernel.random.beacon_drawn(5, ChainEpoch(7), entropy)) == price
-    assert kernel.random.chain_drawn(5, ChainEpoch(7), entropy) == draw(5, b"c" * 32, 7, entropy)
-    assert kernel.random.beacon_drawn(5, ChainEpoch(7), entropy) == draw(5, b"b" * 32, 7, entropy)
+    assert used(kernel, lambda: kernel.random.draw_chain_randomness(5, ChainEpoch(7), entropy)) == price
+    assert used(kernel, lambda: kernel.random.draw_beacon_randomness(5, ChainEpoch(7), entropy)) == price
+    assert kernel.random.draw_chain_randomness(5, ChainEpoch(7), entropy) == draw(5, b"c" * 32, 7, entropy)
+    assert kernel.random.draw_beacon_randomness(5, ChainEpoch(7), entropy) == draw(5, b"b" * 32, 7, entropy)
 
 
 def test_version_18_refuses_randomness_of_unknown_epoch() -> None:
     kernel, _ = kernel_of(18)
-    draw_chain, draw_beacon = kernel.random.chain_drawn, kernel.random.beacon_drawn
+    draw_chain, draw_beacon = kernel.random.draw_chain_randomness, kernel.random.draw_beacon_randomness
     unknown, price = ChainEpoch(404), (21_000 + 480) * GAS
     assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: draw_chain(5, unknown, b"")) == price
     assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: draw_beacon(5, unknown, b"")) == price
@@ -90,7 +90,12 @@ def test_version_18_refuses_randomness_of_unknown_epoch() -> None:
 
 def test_host_draws_no_randomness_since_version_21() -> None:
     kernel, chain = kernel_of()
-    assert refused(ErrorNumber.ILLEGAL_OPERATION, kernel, lambda: kernel.random.chain_drawn(5, ChainEpoch(7), b"")) == 0
+    assert (
+        refused(
+            ErrorNumber.ILLEGAL_OPERATION, kernel, lambda: kernel.random.draw_chain_randomness(5, ChainEpoch(7), b"")
+        )
+        == 0
+    )
     assert not chain.asked
 
 

@@ -69,7 +69,7 @@ def test_information_of_sectors(mined: tuple[Network, Miner], ask: Any) -> None:
     assert info == every[1]
     assert ask("StateSectorGetInfo", 9) is None
     assert sum(int(each["InitialPledge"]) for each in every) == mined[1].pledge()
-    expiration = mined[1]._ask(storageminer.get_nominal_sector_expiration(1))
+    expiration = mined[1]._call(storageminer.get_nominal_sector_expiration(1))
     assert (info["Expiration"], info["SealProof"]) == (expiration, 5)  # StackedDRG2KiBV1P1
     assert (info["DeprecatedDealIDs"], info["SectorKeyCID"]) == (None, None)
 

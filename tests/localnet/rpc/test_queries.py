@@ -341,7 +341,7 @@ def test_long_traces_take_turns_and_yield_to_requests(monkeypatch: MonkeyPatch) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["pass_on", "_give_way"])
+@pytest.mark.parametrize("where", ["pass_on", "_yield_to_others"])
 def test_interrupted_trace_releases_its_turn(where: str, monkeypatch: MonkeyPatch) -> None:
     """Check that an interrupt between any two instructions releases the turn."""
     monkeypatch.setattr(pace, "SHORT_EXECUTION", 0.0)

@@ -23,7 +23,7 @@ ANYTHING = st.recursive(
 )  # fmt: skip
 READERS = [
     values.quantity, values.number, values.word, values.data, values.address, values.hash32, values.boolean,
-    values.text, values.listed(values.quantity, 5), block, number_or_tag, transaction, log_request,
+    values.text, values.list_of(values.quantity, 5), block, number_or_tag, transaction, log_request,
 ]  # fmt: skip
 
 

@@ -136,7 +136,7 @@ class TestTransactions:
         assert receipt.succeeded
         assert network.send(alice.address, 3, sender=bob).gas_used == TRANSFER
         assert network.nonce(bob) == 2
-        assert receipt.trace.same
+        assert receipt.trace.reproduced
 
     def test_the_older_forks_know_no_delegations(self) -> None:
         with Network(rules="ethereum", hardfork="cancun") as network:

@@ -63,7 +63,7 @@ def third_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     added = EntryPoint("cheap", f"{__name__}:CHEAP_SET", ENTRY_POINT_GROUP)
     installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), added))
     for module in (names, rules):
-        monkeypatch.setattr(module, "registered", lambda **given: installed.select(**given))
+        monkeypatch.setattr(module, "entry_points_of", lambda **given: installed.select(**given))
     known: tuple[Any, ...] = (rule_set, executor_factory, rules_named)
     for function in known:
         function.cache_clear()
@@ -129,6 +129,6 @@ def test_an_installation_of_another_release_is_named(
 ) -> None:
     points = EntryPoints(EntryPoint(name, place, ENTRY_POINT_GROUP) for name, place in registered.items())
     for module in (names, rules):
-        monkeypatch.setattr(module, "registered", lambda **given: points.select(**given))
+        monkeypatch.setattr(module, "entry_points_of", lambda **given: points.select(**given))
     with pytest.raises(InvalidInput, match=words):
         rule_set("filecoin")

@@ -10,7 +10,7 @@ import pytest
 from hypervisor.deep_stack import ExecutionThread, large_stacks
 from hypervisor.gil import GIL_POLICY
 from hypervisor.machine import Hypervisor
-from hypervisor.profile import profiled
+from hypervisor.profile import profile_actors
 from tests.runtimes.wasm.guests import call, guest, install_actor
 
 ENDLESS = guest(
@@ -22,7 +22,7 @@ _SOON = 60.0
 
 
 def test_computing_guest_stops_soon_after_profile_is_cancelled() -> None:
-    with Hypervisor.open() as machine, profiled(machine) as recorder, GIL_POLICY.releasing():
+    with Hypervisor.open() as machine, profile_actors(machine) as recorder, GIL_POLICY.releasing():
         own, interrupted = ExecutionThread(), threading.Event()
         address = install_actor(machine, ENDLESS)
 

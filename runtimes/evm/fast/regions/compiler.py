@@ -60,12 +60,14 @@ class CodeRegions:
 
 
 class RegionCompiler:
-    """Compiles regions, on a thread of its own or, with `waits`, during the request."""
+    """Compiles regions, on a background thread or, if `synchronous`, during the request."""
 
-    def __init__(self, engine: WasmtimeEngine, modules: ModuleCache, waits: bool, limit: int = MAX_REGION_SIZE) -> None:
+    def __init__(
+        self, engine: WasmtimeEngine, modules: ModuleCache, synchronous: bool, limit: int = MAX_REGION_SIZE
+    ) -> None:
         self._engine = engine
         self._modules = modules
-        self.waits = waits
+        self.synchronous = synchronous
         self._limit = limit
         self._codes: OrderedDict[tuple[bytes, str], CodeRegions] = OrderedDict()
         self._lock = threading.Lock()
@@ -93,10 +95,12 @@ class RegionCompiler:
             if found.is_full or len(found.compiled) + len(found.rejected) >= _MAX_REGIONS:
                 return
             found.waiting += 1
-            if not self.waits and (self._thread is None or not self._thread.is_alive()):  # no thread survives a fork
+            if not self.synchronous and (
+                self._thread is None or not self._thread.is_alive()
+            ):  # no thread survives a fork
                 self._thread = threading.Thread(target=self._work, name="evm-regions", daemon=True)
                 self._thread.start()
-        if self.waits:
+        if self.synchronous:
             self._compile(found, code, rules, root)
         else:
             self._queue.put((found, code, rules, root))

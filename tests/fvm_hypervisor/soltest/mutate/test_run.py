@@ -256,7 +256,7 @@ def test_output_is_the_documented_one(tmp_path: Path) -> None:
 def test_sources_that_serve_tests_are_not_mutated(tmp_path: Path) -> None:
     run = MutationRun(load_project(copied(tmp_path)), WANTED, Options(), MutationSettings())
     names = ["src/A.sol", "src/test/B.sol", "src/a/mocks/C.sol", "src/mocked/D.sol", "src/E.t.sol", "test/F.sol"]
-    assert run._own(names) == ["src/A.sol", "src/mocked/D.sol"]
+    assert run._mutable_sources(names) == ["src/A.sol", "src/mocked/D.sol"]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def watch(artifacts: Artifacts, watched: list[SuiteCoverage]) -> Iterator[Watch]
         suite_run = SuiteRun(executor, artifacts, project, suite, 1, viewer=viewer, collector=collector)
         results = {test.signature: test for test in suite_run.run()}
         if collector is not None:
-            watched.append(collector.collected())
+            watched.append(collector.collect())
         return results
 
     yield run

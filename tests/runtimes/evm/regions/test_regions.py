@@ -177,7 +177,7 @@ AGAINST_ESTIMATES: Final = {
 def test_a_region_is_bounded(code: bytes) -> None:
     region = choose(code, [0], PRICES)
     assert sum(block.size for block in region.blocks) <= MAX_REGION_SIZE
-    compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
+    compiler = RegionCompiler(own_engine(), ModuleCache(None), synchronous=True)
     found = compiler.regions(code, RULES)
     compiler.request(found, code, RULES, 0)
     assert 0 < found.size <= 1.5 * MAX_REGION_SIZE

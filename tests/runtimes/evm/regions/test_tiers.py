@@ -85,7 +85,7 @@ def test_cold_code_stays_interpreted() -> None:
 
 
 def test_an_instance_that_has_reported_many_codes_is_given_up() -> None:
-    tier = Tier(threshold=1, waits=True, max_size=301)
+    tier = Tier(threshold=1, synchronous=True, max_size=301)
     seen = set[int]()
     for number in range(300):
         assert run(tier, assemble(f"{number + 256} POP " + _LOOP.format(3))) == 3
@@ -104,7 +104,7 @@ def test_each_tier_has_a_pool_of_its_own() -> None:
 def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
     """Every jumpdest requests a region, most of whose blocks belong to others too."""
     loops = b"".join(b"\x5b" + assemble("7 MUL " * 600 + f"0 {number} MSTORE") for number in range(60))
-    compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
+    compiler = RegionCompiler(own_engine(), ModuleCache(None), synchronous=True)
     found = compiler.regions(loops, RULES)
     for jumpdest in sorted(jumpdests_of(loops)):
         compiler.request(found, loops, RULES, jumpdest)
@@ -116,7 +116,7 @@ def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
 def test_all_codes_together_come_to_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known code grows, too: the least recently used code loses its regions."""
     codes = [assemble(f"{number + 256} POP " + _LOOP.format(3)) for number in range(6)]
-    compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
+    compiler = RegionCompiler(own_engine(), ModuleCache(None), synchronous=True)
     known = [compiler.regions(code, RULES) for code in codes]
     for code, found in zip(codes, known, strict=True):
         compiler.request(found, code, RULES, min(jumpdests_of(code)))
