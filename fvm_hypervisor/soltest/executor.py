@@ -106,7 +106,11 @@ class CallOutcome:
     error: str = ""
     reason: str = ""
     written: tuple[int, ...] = ()
-    """Words of slots that were read or written, if `TestExecutor.records_slots` is set under Ethereum's rules."""
+    """Words of slots that a call with `commit` read or wrote, if `TestExecutor.records_slots` is set under Ethereum's
+    rules.
+    """
+    may_change_state: bool = True
+    """False if the state after the call is known to be the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +258,16 @@ class TestExecutor:
         calls = self._contract_calls
         if calls is None:
             calls = self._contract_calls = ContractCalls(self.machine, self._accounts())
+        tree = self.machine.state_tree
+        before = tree.logged_writes
         result = calls.call(from_, to, data, self.setting.gas_limit if gas is None else gas, commit)
         if result is None:
             return None
-        slots = calls.accounts.slot_words() if self.records_slots else ()
-        return CallOutcome(result.success, result.output, result.gas_used, result.events, result.message, "", slots)
+        slots = calls.accounts.slot_words() if self.records_slots and commit else ()
+        has_written = before is None or tree.logged_writes != before
+        return CallOutcome(
+            result.success, result.output, result.gas_used, result.events, result.message, "", slots, has_written
+        )
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
         """Create a contract at the address that forge gives it; return None if the constructor failed.
@@ -312,7 +321,7 @@ class TestExecutor:
             raise
         tree.commit()
         text = "" if result.success else result.message or f"exit code {result.exit_code}"
-        slots = application.accounts.slot_words() if self.records_slots else ()
+        slots = application.accounts.slot_words() if self.records_slots and commit else ()
         outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, text, "", slots)
         return outcome, result.created
 

@@ -150,6 +150,8 @@ class InvariantRun:
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
     _corpus_folder: CorpusFolder | None = None
     _best: BestSequence[SequenceStep] | None = None
+    _holds: bool = False
+    """True if the invariant was checked in the current state, or in one that no call has changed since."""
     _last: list[SequenceStep] = field(default_factory=list)
     """Calls of the latest sequence that succeeded."""
 
@@ -184,7 +186,7 @@ class InvariantRun:
         if begun is not None:
             return begun
         while self.runs < self.settings.runs and not self._deadline.is_over():
-            stage.executor.restore(self.ready)
+            self._begin_sequence()
             self.dictionary.forget_runs()
             stage.executor.records_slots = self.dictionary.takes_storage
             calls = self.calls
@@ -315,11 +317,19 @@ class InvariantRun:
             sender = EthAddress(rng.randbytes(20))
         return SequenceStep(sender, target, tuple(values.arguments(target.entry["inputs"])))
 
+    def _begin_sequence(self) -> None:
+        """Restore the state after `setUp`, in which the invariant holds."""
+        self.stage.executor.restore(self.ready)
+        self._holds = True
+
     def _execute(self, step: SequenceStep) -> CallOutcome:
-        if self._corpus is not None:
+        if self._corpus is None:
+            outcome = self.stage.executor.call(step.sender, step.target.address, step.calldata)
+        else:
             with self._corpus.tracing():
-                return self.stage.executor.call(step.sender, step.target.address, step.calldata)
-        return self.stage.executor.call(step.sender, step.target.address, step.calldata)
+                outcome = self.stage.executor.call(step.sender, step.target.address, step.calldata)
+        self._holds = self._holds and not outcome.may_change_state
+        return outcome
 
     def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
         counts = self._metrics.setdefault((step.target.contract, str(step.target.entry["name"])), [0, 0, 0])
@@ -336,7 +346,11 @@ class InvariantRun:
             return _FAILED
         if is_maximizing(self.test):
             return None  # its return value or revert is not a failure
-        return self._check() if outcome.success else None  # as in forge, since a reverted call changes no state
+        if self._holds or not outcome.success:  # as in forge, since a reverted call changes no state
+            return None
+        why = self._check()
+        self._holds = why is None
+        return why
 
     def _check(self, name: str | None = None) -> str | None:
         """Return the reason if the invariant does not hold; the state stays unchanged."""
@@ -375,7 +389,7 @@ class InvariantRun:
 
         def reaches(steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
             nonlocal best
-            self.stage.executor.restore(self.ready)
+            self._begin_sequence()
             for number, step in enumerate(steps, 1):
                 outcome = self._execute(step)
                 value = self._value() if outcome.success and not self.stage.has_failed() else None
@@ -396,7 +410,7 @@ class InvariantRun:
 
     def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
         """Replay a sequence; return the number of steps until it fails and the reason, or None."""
-        self.stage.executor.restore(self.ready)
+        self._begin_sequence()
         for number, step in enumerate(steps, 1):
             outcome = self._execute(step)
             if is_rejected(outcome):

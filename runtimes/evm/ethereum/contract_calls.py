@@ -62,8 +62,8 @@ class ContractCalls:
     ) -> ContractCallResult | None:
         """Call a contract; return None if the call cannot run here. An unknown sender is created in both cases.
 
-        The gas limit includes the intrinsic gas. Unless `commit`, changes are written only partly, and the
-        caller must roll them back.
+        The gas limit includes the intrinsic gas. Unless `commit`, changes are written only partly, and the caller must
+        roll them back; `accounts` then lack the slots that the call touched.
         """
         machine = self._machine
         if machine.tracer is not None:
@@ -74,7 +74,7 @@ class ContractCalls:
         if message is None or (message.calls.frames is not None and message.calls.frames.is_armed):
             return None
         intrinsic, floor = call_gas(data, message.calls.environment.fork)
-        message.begin(sender, to, max(0, limit - intrinsic))
+        message.begin(sender, to, max(0, limit - intrinsic), commit)
         result = message.call(sender, to, data, commit)
         if result is None:
             return None
@@ -97,10 +97,11 @@ class _Message:
         coinbase = (block.coinbase,) if fork.warm_coinbase else ()
         self._warm = (*fork.precompiles, *calls.filecoin_precompiles, *coinbase)
 
-    def begin(self, sender: EthAddress, to: EthAddress, gas: int) -> None:
+    def begin(self, sender: EthAddress, to: EthAddress, gas: int, commit: bool) -> None:
         """Clear what an earlier message has left."""
         accounts = self.calls.accounts
         self.calls.begin_message(gas)
+        self.calls.keeps_changes = commit
         accounts.begin_message(self._warm)
         accounts.warm(sender)
         accounts.warm(to)
