@@ -106,9 +106,7 @@ class CallOutcome:
     error: str = ""
     reason: str = ""
     written: tuple[int, ...] = ()
-    """Words of slots that a call with `commit` read or wrote, if `TestExecutor.records_slots` is set under Ethereum's
-    rules.
-    """
+    """Words of slots that a committed call touched, if `TestExecutor.records_slots` is set under Ethereum's rules."""
     may_change_state: bool = True
     """False if the state after the call is known to be the one before it."""
 

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, checksummed
+from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, pass_time, random_delay
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
@@ -57,6 +58,8 @@ class SequenceStep:
     sender: EthAddress
     target: FuzzTarget
     arguments: tuple[Any, ...]
+    delay: BlockDelay = NO_DELAY
+    """Delay before the call."""
 
     @property
     def calldata(self) -> bytes:
@@ -73,7 +76,13 @@ class SequenceStep:
             checksummed(self.target.address),
             signature(self.target.entry),
             arguments_text(self.target.entry["inputs"], self.arguments, raw=True),
+            delay=self.delay,
         )
+
+    def after(self, removed: Sequence[SequenceStep]) -> SequenceStep:
+        """Return the step with the delays of removed ones added."""
+        delay = self.delay.after([step.delay for step in removed])
+        return self if delay == self.delay else replace(self, delay=delay)
 
 
 class SequencePrefixes:
@@ -110,6 +119,7 @@ def call_sequence(
     fails = False
     for step in steps:
         sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
+        pass_time(stage.executor.machine, step.delay)
         outcome = stage.executor.call(sender, address, step.calldata)
         ends = fails_on_revert or is_failed_assertion(outcome)
         fails = not outcome.success and ends
@@ -117,6 +127,10 @@ def call_sequence(
         if not stage.call(selector(name)).success or stage.has_failed():
             return True
     return fails
+
+
+def _join(removed: Sequence[SequenceStep], step: SequenceStep) -> SequenceStep:
+    return step.after(removed)
 
 
 def _has_end(stage: SuiteStage) -> bool:
@@ -219,7 +233,7 @@ class InvariantRun:
         folder = self._corpus_folder = CorpusFolder(self.root, settings, stage.artifact.name, self.test.signature)
 
         def write(steps: tuple[SequenceStep, ...]) -> None:
-            folder.write([StoredCall(step.sender, step.target.address, step.calldata) for step in steps])
+            folder.write([StoredCall(step.sender, step.target.address, step.calldata, step.delay) for step in steps])
 
         executor = stage.executor
         contract_of = executor.cheatcodes.settings.contracts
@@ -249,7 +263,7 @@ class InvariantRun:
                 arguments = tuple(decode_arguments(target.types, call.calldata[4:]))
             except CheatcodeFailure:
                 return []
-            steps.append(SequenceStep(EthAddress(call.sender), target, arguments))
+            steps.append(SequenceStep(EthAddress(call.sender), target, arguments, call.delay))
         return steps
 
     def _sequence(
@@ -315,7 +329,9 @@ class InvariantRun:
         sender = values.address() if rng.random() < self._new_sender_share else rng.choice(self._senders)
         while sender in excluded or not any(sender):
             sender = EthAddress(rng.randbytes(20))
-        return SequenceStep(sender, target, tuple(values.arguments(target.entry["inputs"])))
+        arguments = tuple(values.arguments(target.entry["inputs"]))
+        delay = random_delay(rng, self.settings.max_time_delay, self.settings.max_block_delay)
+        return SequenceStep(sender, target, arguments, delay)
 
     def _begin_sequence(self) -> None:
         """Restore the state after `setUp`, in which the invariant holds."""
@@ -323,12 +339,19 @@ class InvariantRun:
         self._holds = True
 
     def _execute(self, step: SequenceStep) -> CallOutcome:
+        executor = self.stage.executor
+        block = executor.machine.context
+        if step.delay != NO_DELAY:
+            pass_time(executor.machine, step.delay)
+            self._holds = False
         if self._corpus is None:
-            outcome = self.stage.executor.call(step.sender, step.target.address, step.calldata)
+            outcome = executor.call(step.sender, step.target.address, step.calldata)
         else:
             with self._corpus.tracing():
-                outcome = self.stage.executor.call(step.sender, step.target.address, step.calldata)
+                outcome = executor.call(step.sender, step.target.address, step.calldata)
         self._holds = self._holds and not outcome.may_change_state
+        if step.delay != NO_DELAY and is_rejected(outcome):
+            executor.machine.context = block  # a rejected call is not a step of the sequence, nor is its delay
         return outcome
 
     def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
@@ -398,14 +421,14 @@ class InvariantRun:
                     return number, ""
             return None
 
-        shorten(found.steps, "", reaches, self.settings.shrink_run_limit)
+        shorten(found.steps, "", reaches, self.settings.shrink_run_limit, _join)
         examples = tuple(step.example() for step in best.steps)
         return replace(self._result(CaseStatus.SUCCESS, None, examples, len(found.steps)), best=best.value)
 
     # --- a failure ----------------------------------------------------------------------------------------------
 
     def _failure(self, steps: list[SequenceStep], reason: str) -> TestResult:
-        best, why = shorten(steps, reason, self._replay, self.settings.shrink_run_limit)
+        best, why = shorten(steps, reason, self._replay, self.settings.shrink_run_limit, _join)
         return self._result(CaseStatus.FAILURE, why, tuple(step.example() for step in best), len(steps))
 
     def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:

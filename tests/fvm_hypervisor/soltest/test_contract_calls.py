@@ -69,7 +69,9 @@ def call(
     outcome = made.call(sender, to, data, gas=gas, commit=commit)
     if here is not None:
         made.drop(here)
-    return replace(outcome, error=outcome.error.partition(":")[0], may_change_state=True)  # each engine names other amounts of gas
+    return replace(
+        outcome, error=outcome.error.partition(":")[0], may_change_state=True
+    )  # each engine names other amounts of gas
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -94,6 +96,22 @@ def test_sequence_of_calls_is_that_of_separate_messages(seed: int) -> None:
     assert plain.settle() == fast.settle()
     plain.close()
     fast.close()
+
+
+def test_calls_report_exactly_those_that_keep_the_state() -> None:
+    made, kept = executor("fast"), 0
+    made.snapshot()
+    for number, name in enumerate(CODES):
+        for words in ((3, 9), (3, 9), (4, 0)):
+            before = made.machine.state_tree.current_root()
+            data = b"".join(word.to_bytes(32, "big") for word in words)
+            outcome = made.call(DEFAULT_SENDER, address(number), data, gas=100_000)
+            is_kept = made.machine.state_tree.current_root() == before
+            runs_as_tree = name not in ("origin", "halt", "warp")
+            assert outcome.may_change_state == (not (is_kept and runs_as_tree)), (name, words)
+            kept += is_kept
+    assert kept > len(CODES)
+    made.close()
 
 
 def test_calls_that_leave_their_tree_run_separately() -> None:

@@ -17,6 +17,7 @@ import pytest
 from bridge.addresses import EthAddress
 from bridge.evm_steps import EvmFrame
 from fvm_hypervisor.soltest import corpus, edges
+from fvm_hypervisor.soltest.block_delays import BlockDelay
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer
@@ -211,7 +212,10 @@ def test_files_are_of_forges_form(run_contracts: Run, tmp_path: Path) -> None:
 
 
 def calls(count: int) -> list[StoredCall]:
-    return [StoredCall(b"\x11" * 20, b"\x22" * 20, bytes([number]) * 40) for number in range(count)]
+    return [
+        StoredCall(b"\x11" * 20, b"\x22" * 20, bytes([number]) * 40, BlockDelay(number, 2 * number))
+        for number in range(count)
+    ]
 
 
 @pytest.mark.parametrize(("count", "gzips", "suffix"), [(5, True, ".json"), (60, True, ".gz"), (60, False, ".json")])
@@ -224,6 +228,7 @@ def test_long_inputs_are_compressed_unless_they_shall_not(tmp_path: Path, count:
     CorpusFolder(tmp_path, settings, "A", "testA(uint8)").write(calls(count))  # files count only if read
 
 
+LONG_DELAY = "`warp` or `roll` of call 1 is not a number below 2^64 in hex"
 ROW = {"sender": f"0x{'11' * 20}", "target": f"0x{'22' * 20}", "calldata": "0x01020304"}
 
 
@@ -235,6 +240,8 @@ ROW = {"sender": f"0x{'11' * 20}", "target": f"0x{'22' * 20}", "calldata": "0x01
      (NAME_OF_FORGE, [ROW, {**ROW, "sender": "0x11"}], "`sender` of call 2 is not an address of 20 bytes in hex"),
      (NAME_OF_FORGE, [{**ROW, "target": 5}], "`target` of call 1 is not an address of 20 bytes in hex"),
      (NAME_OF_FORGE, [{**ROW, "calldata": "0x1g"}], "`calldata` of call 1 is not bytes in hex"),
+     (NAME_OF_FORGE, [{**ROW, "warp": 5}], LONG_DELAY),
+     (NAME_OF_FORGE, [{**ROW, "roll": hex(1 << 64)}], LONG_DELAY),
      (f"{NAME_OF_FORGE}.gz", [ROW], "it is not a valid gzip file")],
 )  # fmt: skip
 def test_a_damaged_file_gets_a_notice(tmp_path: Path, name: str, rows: Any, defect: str) -> None:
