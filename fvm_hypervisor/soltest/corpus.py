@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Generic, TypeVar
 
-from fvm_hypervisor.soltest.edges import ContractOf, EdgeMap, EdgeTracer
+from fvm_hypervisor.soltest.edges import ContractOf, EdgeMap, EdgeTracer, PausingEdgeTracer
 from fvm_hypervisor.soltest.project import CorpusSettings
 from hypervisor.machine import Hypervisor
+from hypervisor.tracing import StepTracer
 
 INPUT_MUTATION_SHARE: Final = 0.7
 """Share of a fuzz test's inputs that are mutations of corpus inputs."""
@@ -64,7 +65,8 @@ class Corpus(Generic[Input]):
         """Trace executed instructions, in addition to the machine's current tracer."""
         before = self.machine.tracer
         if self._tracer is None:
-            self._tracer = EdgeTracer(self.contract_of, before)
+            kind = EdgeTracer if isinstance(before, StepTracer) else PausingEdgeTracer
+            self._tracer = kind(self.contract_of, before)
         self.machine.tracer = self._tracer
         try:
             yield

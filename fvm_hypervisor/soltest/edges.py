@@ -27,6 +27,9 @@ MAX_EDGES: Final = 1 << 18
 _MAX_CODES: Final = 256
 """Maximum number of entries in the cache from code to contract."""
 _JUMPS: Final = b"\x56\x57"
+_SEGMENT_ENDS: Final = b"\x56\x57\xf0\xf1\xf2\xf4\xf5\xfa"
+"""Opcodes after which the next instruction is shown: jumps, calls and creations."""
+_PUSH1, _PUSH32 = 0x60, 0x7F
 _CLASS_MINIMUMS: Final = (1, 2, 3, 4, 8, 16, 32, 128)
 """Lowest hit count of each class."""
 
@@ -119,6 +122,53 @@ class EdgeTracer:
                     found[number, left, right] += count
         del counters[:]
         parts[:] = [(0, *parts[-1][1:])] if parts else []
+
+
+class PausingEdgeTracer(EdgeTracer):
+    """A `PausingTracer` that records the same edges, and is shown only the instructions after jumps and calls.
+
+    It cannot forward instructions to another tracer.
+    """
+
+    def __init__(self, contract_of: ContractOf, other: Tracer | None = None) -> None:
+        super().__init__(contract_of, other)
+        self._segments_of: Callable[[bytes], dict[int, tuple[int, int]]] = lru_cache(_MAX_CODES)(lambda _: {})
+        self._code = b""
+        self._segments: dict[int, tuple[int, int]] = {}
+        """Segments of the running code by their first program counter."""
+
+    def pause(self, _number: int, counter: int, _look: Callable[[], RuntimeEvent], /) -> int:
+        """Record the first instruction of a segment, and the jump at its end; return the instructions to skip."""
+        segment = self._segments.get(counter)
+        if segment is None:
+            segment = self._segments[counter] = _segment(self._code, counter)
+        skipped, end = segment
+        self._note(counter)
+        if end > counter:
+            self._note(end)
+        return skipped
+
+    def frame_stopped(self, _number: int, _counter: int, /) -> None:
+        """Ignore the end or suspension of a frame."""
+
+    def _begin(self, number: int, code: bytes) -> None:
+        super()._begin(number, code)
+        self._code, self._segments = code, self._segments_of(code)
+
+
+def _segment(code: bytes, start: int) -> tuple[int, int]:
+    """Return the number of instructions from `start` to the next jump, call or end of the code, without the first one.
+
+    The second number is the jump's program counter, or -1 if the segment ends differently.
+    """
+    counter, count = start, 0
+    while counter < len(code):
+        opcode = code[counter]
+        if opcode in _SEGMENT_ENDS:
+            return count, counter if opcode in _JUMPS else -1
+        counter += opcode - _PUSH1 + 2 if _PUSH1 <= opcode <= _PUSH32 else 1
+        count += 1
+    return count, -1
 
 
 @dataclass(slots=True)
