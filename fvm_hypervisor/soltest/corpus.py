@@ -7,13 +7,14 @@ files: corpus_files.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Generic, TypeVar
 
-from fvm_hypervisor.soltest.edges import ContractOf, EdgeMap, EdgeTracer, PausingEdgeTracer
+from fvm_hypervisor.soltest.edges import ContractOf, EdgeMap, EdgeTracer, SkippingEdgeTracer
+from fvm_hypervisor.soltest.executor import CallOutcome
 from fvm_hypervisor.soltest.project import CorpusSettings
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import StepTracer
@@ -26,6 +27,11 @@ _NEWEST: Final = 0.5
 """Probability of choosing the newest input, which usually reaches deepest."""
 _MAX_INPUTS: Final = 1024
 """Maximum number of inputs in memory, unless `corpus_min_size` is larger."""
+
+_MAX_PATHS: Final = 1 << 16
+"""Maximum number of summaries of calls."""
+_REASON_BYTES: Final = 36
+"""Size in bytes of the revert data in a summary: a selector and a word, such as the code of a panic."""
 
 Input = TypeVar("Input")
 
@@ -51,6 +57,8 @@ class Corpus(Generic[Input]):
     edges: EdgeMap = field(default_factory=EdgeMap)
     _inputs: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
+    _paths: set[Hashable] = field(default_factory=set)
+    """Summaries of calls that were traced (`is_new_path`)."""
 
     @property
     def stores_inputs(self) -> bool:
@@ -65,13 +73,28 @@ class Corpus(Generic[Input]):
         """Trace executed instructions, in addition to the machine's current tracer."""
         before = self.machine.tracer
         if self._tracer is None:
-            kind = EdgeTracer if isinstance(before, StepTracer) else PausingEdgeTracer
+            kind = EdgeTracer if isinstance(before, StepTracer) else SkippingEdgeTracer
             self._tracer = kind(self.contract_of, before)
         self.machine.tracer = self._tracer
         try:
             yield
         finally:
             self.machine.tracer = before
+
+    def is_new_path(self, function: Hashable, outcome: CallOutcome) -> bool:
+        """Return True, once for each summary of a call, if the call of a function must be traced.
+
+        Calls with the same result and gas have almost always executed the same edges. Tracing takes several times as
+        long as the call itself, so a call is executed without a tracer first.
+        """
+        end = len(outcome.output) if outcome.success else outcome.output[:_REASON_BYTES]
+        path = function, outcome.success, outcome.execution_gas, len(outcome.events), end
+        if path in self._paths:
+            return False
+        if len(self._paths) >= _MAX_PATHS:
+            self._paths.clear()
+        self._paths.add(path)
+        return True
 
     def reached_new_edges(self) -> bool:
         """Return True if calls since the last check reached new edges."""

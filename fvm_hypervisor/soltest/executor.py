@@ -109,6 +109,8 @@ class CallOutcome:
     """Words of slots that a committed call touched, if `TestExecutor.records_slots` is set under Ethereum's rules."""
     may_change_state: bool = True
     """False if the state after the call is known to be the one before it."""
+    execution_gas: int = 0
+    """Gas before refunds, and without the minimum for the calldata (EIP-7623); 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,14 +260,13 @@ class TestExecutor:
             calls = self._contract_calls = ContractCalls(self.machine, self._accounts())
         tree = self.machine.state_tree
         before = tree.logged_writes
-        result = calls.call(from_, to, data, self.setting.gas_limit if gas is None else gas, commit)
-        if result is None:
+        found = calls.call(from_, to, data, self.setting.gas_limit if gas is None else gas, commit)
+        if found is None:
             return None
+        success, output, gas_used, events, message, execution_gas = found
         slots = calls.accounts.slot_words() if self.records_slots and commit else ()
         has_written = before is None or tree.logged_writes != before
-        return CallOutcome(
-            result.success, result.output, result.gas_used, result.events, result.message, "", slots, has_written
-        )
+        return CallOutcome(success, output, gas_used, events, message, "", slots, has_written, execution_gas)
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
         """Create a contract at the address that forge gives it; return None if the constructor failed.
@@ -320,7 +321,8 @@ class TestExecutor:
         tree.commit()
         text = "" if result.success else result.message or f"exit code {result.exit_code}"
         slots = application.accounts.slot_words() if self.records_slots and commit else ()
-        outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, text, "", slots)
+        output, gas = unwrap_return(result.output), result.gas_used
+        outcome = CallOutcome(result.success, output, gas_used, result.events, text, "", slots, True, gas)
         return outcome, result.created
 
     def intrinsic_gas(self, data: bytes) -> int:
@@ -356,8 +358,8 @@ class TestExecutor:
             raise result.fatal
         ok, returned = result.exit_code == 0, result.receipt.return_data
         error = "" if ok else result.message or f"exit code {result.exit_code}"
-        output, reason = unwrap_return(returned), "" if ok else result.reason
-        return CallOutcome(ok, output, result.gas_used, tuple(result.events), error, reason), returned
+        output, reason, gas = unwrap_return(returned), "" if ok else result.reason, result.gas_used
+        return CallOutcome(ok, output, gas, tuple(result.events), error, reason, execution_gas=gas), returned
 
     @contextmanager
     def _exempt(self, account: EthAddress) -> Iterator[None]:
@@ -484,6 +486,10 @@ class TestExecutor:
         self.machine.store.forget_after(snapshot.written)
         self.cheatcodes.restore(snapshot.cheatcodes, self.machine)
         self._nonces = dict(snapshot.nonces)
+
+    def keep(self) -> None:
+        """End the latest snapshot, and keep the state."""
+        self.machine.state_tree.commit()
 
     def settle(self) -> Cid:
         """Commit the current state as the initial one, and return its root; earlier snapshots become invalid."""

@@ -173,6 +173,12 @@ class FuzzRun:
         return None
 
     def _watched(self, corpus: Corpus[list[Any]], arguments: list[Any]) -> CallOutcome:
+        """Execute a run; repeat it with the tracer of edges if it may have reached new ones."""
+        cheatcodes = self.stage.executor.cheatcodes
+        before = cheatcodes.outside_calls
+        outcome = self._call(arguments)
+        if is_rejected(outcome) or cheatcodes.outside_calls != before or not corpus.is_new_path(None, outcome):
+            return outcome
         with corpus.tracing():
             return self._call(arguments)
 

@@ -347,12 +347,24 @@ class InvariantRun:
         if self._corpus is None:
             outcome = executor.call(step.sender, step.target.address, step.calldata)
         else:
-            with self._corpus.tracing():
-                outcome = executor.call(step.sender, step.target.address, step.calldata)
+            outcome = self._watched(self._corpus, step)
         self._holds = self._holds and not outcome.may_change_state
         if step.delay != NO_DELAY and is_rejected(outcome):
             executor.machine.context = block  # a rejected call is not a step of the sequence, nor is its delay
         return outcome
+
+    def _watched(self, corpus: Corpus[tuple[SequenceStep, ...]], step: SequenceStep) -> CallOutcome:
+        """Execute a call; repeat it with the tracer of edges if it may have reached new ones."""
+        executor, function = self.stage.executor, (step.target.address, step.target.selector)
+        before, here = executor.cheatcodes.outside_calls, executor.snapshot()
+        outcome = executor.call(step.sender, step.target.address, step.calldata)
+        has_outside_effects = executor.cheatcodes.outside_calls != before
+        if is_rejected(outcome) or has_outside_effects or not corpus.is_new_path(function, outcome):
+            executor.keep()
+            return outcome
+        executor.drop(here)
+        with corpus.tracing():
+            return executor.call(step.sender, step.target.address, step.calldata)
 
     def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
         counts = self._metrics.setdefault((step.target.contract, str(step.target.entry["name"])), [0, 0, 0])

@@ -13,7 +13,6 @@ from bridge.evm_steps import CodeBorrowed, EvmFault, EvmFrame, EvmStep
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.safe_memory import check_memory
 from fvm_hypervisor.soltest.cheatcodes.state import DebugRecording, DebugStep, State
-from fvm_hypervisor.soltest.edges import PausingEdgeTracer
 from hypervisor.call_manager import CallManager
 from hypervisor.errors import OutOfGas
 from hypervisor.tracing import CounterTracer, PausingTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
@@ -88,7 +87,7 @@ def watch(cheats: StateOwner, calls: CallManager, caller: EthAddress, depth: int
     """Start to trace a message's instructions. Raises CheatcodeFailure in the debugger, which traces them itself."""
     if isinstance(calls.tracer, StepWatch):
         return
-    if isinstance(calls.tracer, PausingTracer) and not isinstance(calls.tracer, PausingEdgeTracer):
+    if isinstance(calls.tracer, PausingTracer):
         raise CheatcodeFailure("instructions cannot be traced in the debugger: remove --debug")
     calls.tracer = watcher = StepWatch(cheats, calls)
     watcher.record_running_frame(caller, depth)

@@ -39,13 +39,17 @@ class _Unavailable(Exception):  # not an error: the call runs as usual
 
 
 class ContractCallResult(NamedTuple):
-    """Result of a call. `gas_used` is without the intrinsic gas, after refunds; `message` describes a failure."""
+    """Result of a call. `gas_used` is without the intrinsic gas, after refunds; `message` describes a failure.
+
+    `execution_gas` is the gas before refunds, and without the minimum for the calldata (EIP-7623).
+    """
 
     success: bool
     output: bytes
     gas_used: int
     events: tuple[StampedEvent, ...]
     message: str
+    execution_gas: int
 
 
 class ContractCalls:
@@ -84,7 +88,8 @@ class ContractCalls:
         block, success = result.block, result.exit_code == ExitCode.OK
         output = b"" if block is None else unwrap_return(block.data) if block.codec == CBOR else block.data
         text = "" if success else result.message or f"exit code {result.exit_code}"
-        return ContractCallResult(success, output, max(used, floor) - intrinsic, tuple(calls.events), text)
+        gas_used, execution_gas = max(used, floor) - intrinsic, calls.gas.used
+        return ContractCallResult(success, output, gas_used, tuple(calls.events), text, execution_gas)
 
 
 class _Message:
