@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Generic, TypeVar
 
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.edges import ContractOf, EdgeMap, EdgeTracer, SkippingEdgeTracer
-from fvm_hypervisor.soltest.executor import CallOutcome
 from fvm_hypervisor.soltest.project import CorpusSettings
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import StepTracer

@@ -20,6 +20,7 @@ from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
 from bridge.transactions import DYNAMIC_FEE, Transaction
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.forks.environment import block_context
@@ -28,7 +29,6 @@ from fvm_hypervisor.soltest.forks.tipset_origin import fork_at, reserve_actor_id
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.events import StampedEvent
 from hypervisor.journal import Journal
 from hypervisor.labs import install_labs
 from hypervisor.machine import Hypervisor
@@ -89,28 +89,6 @@ class ExecutorSettings:
     """Block number to fork at; None for the latest one."""
     precompiles: tuple[Precompile | str, ...] = ()
     """Custom precompiles, and the names of installed ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallOutcome:
-    """Outcome of a call. `output` is the return or revert data, without CBOR; gas is counted by the rules.
-
-    `error` is the machine's message about the call itself, `reason` the origin of its failure, if Filecoin's rules
-    report it and no contract does.
-    """
-
-    success: bool
-    output: bytes
-    gas_used: int
-    events: tuple[StampedEvent, ...]
-    error: str = ""
-    reason: str = ""
-    written: tuple[int, ...] = ()
-    """Words of slots that a committed call touched, if `TestExecutor.records_slots` is set under Ethereum's rules."""
-    may_change_state: bool = True
-    """False if the state after the call is known to be the one before it."""
-    execution_gas: int = 0
-    """Gas before refunds, and without the minimum for the calldata (EIP-7623); 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from random import Random
 from time import monotonic
 from typing import Any, Final
 
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
@@ -21,7 +22,7 @@ from fvm_hypervisor.soltest.corpus import INPUT_MUTATION_SHARE, Corpus, CorpusIn
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import TestFunction
-from fvm_hypervisor.soltest.executor import CallOutcome, ExecutorSnapshot
+from fvm_hypervisor.soltest.executor import ExecutorSnapshot
 from fvm_hypervisor.soltest.fixtures import find_fixtures
 from fvm_hypervisor.soltest.frames import FrameTracer, frames_by_end
 from fvm_hypervisor.soltest.mutations import mutate_arguments

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, pass_time, random_delay
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
@@ -21,7 +22,7 @@ from fvm_hypervisor.soltest.corpus import SEQUENCE_MUTATION_SHARE, Corpus, Corpu
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, signature
-from fvm_hypervisor.soltest.executor import CallOutcome, ExecutorSnapshot
+from fvm_hypervisor.soltest.executor import ExecutorSnapshot
 from fvm_hypervisor.soltest.fixtures import find_fixtures
 from fvm_hypervisor.soltest.fuzz import Deadline
 from fvm_hypervisor.soltest.invariant_targets import FuzzTarget, NoTargets, TargetFilters, find_targets
