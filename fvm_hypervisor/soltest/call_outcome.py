@@ -24,6 +24,6 @@ class CallOutcome:
     written: tuple[int, ...] = ()
     """Words of slots that a committed call touched, if `TestExecutor.records_slots` is set under Ethereum's rules."""
     may_change_state: bool = True
-    """False if the state after the call is known to be the one before it."""
+    """False if the state after the call, and the output shown, are known to be those before it."""
     execution_gas: int = 0
     """Gas before refunds, and without the minimum for the calldata (EIP-7623); 0 if unknown."""

@@ -209,15 +209,17 @@ class TestExecutor:
         value: int = 0,
         gas: int | None = None,
         commit: bool = True,
+        tried_as_tree: bool = False,
     ) -> CallOutcome:
         """Call a contract and apply its effects; an unknown sender is created.
 
-        Unless `commit`, the state is written only partly and the caller must restore an earlier one. The test's failure
-        slot is recorded nevertheless.
+        Unless `commit`, the state is written only partly and the caller must restore an earlier one, unless the outcome
+        says that the state is unchanged. The test's failure slot is recorded nevertheless. `tried_as_tree` is True if
+        `call_as_tree` has returned None for this call.
         """
         tried = self._is_ethereum and not value
-        if tried:
-            found = self._call_as_tree(from_, to, data, gas, commit)
+        if tried and not tried_as_tree:
+            found = self.call_as_tree(from_, to, data, gas, commit)
             if found is not None:
                 return found
         self.touch(from_)
@@ -225,26 +227,39 @@ class TestExecutor:
             return self._apply(from_, to, data, value, gas, commit=commit, allow_tree=not tried)[0]
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
-    def _call_as_tree(
-        self, from_: EthAddress, to: EthAddress, data: bytes, gas: int | None, commit: bool
+    def call_as_tree(
+        self, from_: EthAddress, to: EthAddress, data: bytes, gas: int | None = None, commit: bool = True
     ) -> CallOutcome | None:
         """Call a contract as `call` does, as one tree of the engine; return None if it cannot run so.
 
-        A tree never reaches the cheatcodes, so it cannot set the test's failure slot.
+        A tree never reaches the cheatcodes, so it cannot set the test's failure slot. Without `commit` the state stays
+        unchanged.
         """
+        if not self._is_ethereum:
+            return None
         self._known.trim()
         calls = self._contract_calls
         if calls is None:
             calls = self._contract_calls = ContractCalls(self.machine, self._accounts())
-        tree = self.machine.state_tree
-        before = tree.logged_writes
-        found = calls.call(from_, to, data, self.setting.gas_limit if gas is None else gas, commit)
+        tree, limit, shown = self.machine.state_tree, self.setting.gas_limit if gas is None else gas, self._shown()
+        before, stored = tree.logged_writes, len(self.machine.store.pending)
+        mark = None if commit else tree.begin()
+        try:
+            found = calls.call(from_, to, data, limit, commit)
+        finally:
+            if mark is not None:
+                tree.rollback(mark)
+                self.machine.store.forget_after(stored)
         if found is None:
             return None
         success, output, gas_used, events, message, execution_gas = found
         slots = calls.accounts.slot_words() if self.records_slots and commit else ()
-        has_written = before is None or tree.logged_writes != before
+        has_written = before is None or tree.logged_writes != before or self._shown() != shown
         return CallOutcome(success, output, gas_used, events, message, "", slots, has_written, execution_gas)
+
+    def _shown(self) -> int:
+        """Return the number of logs and lines of output so far."""
+        return len(self.cheatcodes.console.lines) + len(self.cheatcodes.console.logs)
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
         """Create a contract at the address that forge gives it; return None if the constructor failed.

@@ -81,6 +81,8 @@ class FuzzRun:
     """Intrinsic gas of the first counted run."""
     _corpus: Corpus[list[Any]] | None = None
     _corpus_folder: CorpusFolder | None = None
+    _is_ready: bool = False
+    """True if the current state is known to be that after `setUp`."""
     _selector: bytes = b""
     _types: tuple[str, ...] = ()
 
@@ -197,8 +199,12 @@ class FuzzRun:
         return self._selector + encode(self._types, arguments)
 
     def _call(self, arguments: list[Any]) -> CallOutcome:
-        self.stage.executor.restore(self.ready)
-        return self.stage.call(self.calldata(arguments), commit=False)
+        if not self._is_ready:
+            self.stage.executor.restore(self.ready)
+        self._is_ready = False
+        outcome = self.stage.call(self.calldata(arguments), commit=False)
+        self._is_ready = not outcome.may_change_state
+        return outcome
 
     def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[CaseStatus, str | None]:
         """Return the status of a run, which succeeds if another contract reverted first, unless `fail_on_revert`.

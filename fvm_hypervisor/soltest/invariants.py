@@ -390,14 +390,23 @@ class InvariantRun:
 
     def _check(self, name: str | None = None) -> str | None:
         """Return the reason if the invariant does not hold; the state stays unchanged."""
-        executor = self.stage.executor
+        stage, data = self.stage, selector(name or self.test.signature)
+        executor, console = stage.executor, stage.executor.cheatcodes.console
+        lines, logs = len(console.lines), len(console.logs)
+        outcome = executor.call_as_tree(stage.sender, stage.address, data, commit=False)
+        if outcome is not None:
+            del console.lines[lines:], console.logs[logs:]
+            return self._defect(outcome)
         here = executor.snapshot()
         try:
-            outcome = self.stage.call(selector(name or self.test.signature), commit=False)
-            status, reason = self.stage.verdict(outcome)
-            return reason or _FAILED if status is CaseStatus.FAILURE else None
+            return self._defect(executor.call(stage.sender, stage.address, data, commit=False, tried_as_tree=True))
         finally:
             executor.drop(here)
+
+    def _defect(self, outcome: CallOutcome) -> str | None:
+        """Return the reason if the outcome of a check is a failure."""
+        status, reason = self.stage.verdict(outcome)
+        return reason or _FAILED if status is CaseStatus.FAILURE else None
 
     def _check_after_invariant(self) -> str | None:
         """Call `afterInvariant` if the contract has it."""
