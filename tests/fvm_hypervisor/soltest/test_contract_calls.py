@@ -115,6 +115,18 @@ def test_calls_report_exactly_those_that_keep_the_state() -> None:
     made.close()
 
 
+def test_uncommitted_trees_leave_state_and_store_unchanged() -> None:
+    made = executor("fast")
+    made.snapshot()
+    before = made.machine.state_tree.current_root(), len(made.machine.store.pending)
+    for number in range(len(CODES)):
+        outcome = made.call_as_tree(EthAddress(bytes([number + 1]) * 20), address(number), bytes(64), commit=False)
+        if outcome is not None:
+            assert outcome.may_change_state == bool(outcome.events)
+            assert (made.machine.state_tree.current_root(), len(made.machine.store.pending)) == before
+    made.close()
+
+
 def test_calls_that_leave_their_tree_run_separately() -> None:
     made, data = executor("fast"), bytes(64)
     for number, name in enumerate(CODES):

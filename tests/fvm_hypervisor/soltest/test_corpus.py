@@ -13,11 +13,13 @@ from random import Random
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
 
 from bridge.addresses import EthAddress
 from bridge.evm_steps import EvmFrame
 from fvm_hypervisor.soltest import corpus, edges
 from fvm_hypervisor.soltest.block_delays import BlockDelay
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer
@@ -32,7 +34,7 @@ from hypervisor import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, MethodNumber, TokenAmount
-from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, counting_suite, runtime
+from tests.fvm_hypervisor.soltest.contracts import FAIL, artifact, assembled, counting_suite, runtime
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
@@ -350,6 +352,19 @@ def test_corpus_sequences_are_stored_and_replayed(run_contracts: Run, tmp_path: 
     assert [step.arguments for step in again.counterexample] == ["155, 61"]
 
 
+def test_calls_with_effects_outside_are_not_repeated_for_their_edges(run_contracts: Run, tmp_path: Path) -> None:
+    """`vm.writeLine` adds one line in each run."""
+    data = selector("writeLine(string,string)") + encode(["string", "string"], ["lines.txt", "x"])
+    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
+    stores = [f"7f{word}60{32 * place:02x}52" for place, word in enumerate(words)]
+    body = [*stores, f"5f5f60{len(data):02x}5f5f73{VM_ADDRESS.hex()}5af1", "@done", "57", *FAIL, "done:", "00"]
+    guided = replace(GUIDED, runs=5)
+    project = Project(tmp_path, fuzz=guided, fs_permissions=(("read-write", "."),))
+    test = run_contracts({"Suite": {"testFuzz(uint8)": body}}, project=project, evm="fast")["Suite"]["testFuzz(uint8)"]
+    assert (test.status, test.runs) == (CaseStatus.SUCCESS, 5)
+    assert (tmp_path / "lines.txt").read_text(encoding="utf-8") == "x\n" * 5
+
+
 # --- edges and mutations, by hand
 # --------------------------------------------------------------------------------------
 
@@ -417,7 +432,6 @@ KINDS = ["uint8", "int16", "bool", "address", "bytes4", "bytes", "string", "uint
 
 @pytest.mark.slow
 def test_changed_arguments_are_of_their_types() -> None:
-    from eth_abi.abi import encode
 
     rng = Random(1)  # repeatable
     values = Values(rng, Dictionary([7, 1 << 200], [42], ["text"]))
