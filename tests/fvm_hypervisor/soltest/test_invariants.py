@@ -84,17 +84,17 @@ def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> 
     assert f"addr=[test/T.t.sol:Counter]{address} calldata=up() " in test.counterexample[0].text()
 
 
-@pytest.mark.parametrize(("opcode", "settings"), [("42", {"max_time_delay": 100}), ("43", {"max_block_delay": 100})])
-def test_time_and_blocks_pass_between_calls(
-    run_contracts: Run, tmp_path: Path, opcode: str, settings: dict[str, int]
-) -> None:
+@pytest.mark.parametrize("opcode", ["42", "43"])
+def test_time_and_blocks_pass_between_calls(run_contracts: Run, tmp_path: Path, opcode: str) -> None:
     """As in forge 1.7.1, a removed call's delay is added to the next call: the last one then has the whole delay."""
     counter = artifact({"note()": [f"{opcode}5f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
     suite = {"Suite": counting_suite(counter, "6103e85f5110"), "Counter": counter}  # count() is less than 1,000
     frozen = Project(tmp_path, invariant=InvariantSettings(runs=4, depth=60))
     (test,) = run_contracts(suite, project=frozen)["Suite"].values()
     assert (test.status, test.calls) == (CaseStatus.SUCCESS, 240)
-    project = Project(tmp_path, invariant=InvariantSettings(runs=4, depth=60, **settings))
+    time, blocks = (100, 0) if opcode == "42" else (0, 100)
+    settings = InvariantSettings(runs=4, depth=60, max_time_delay=time, max_block_delay=blocks)
+    project = Project(tmp_path, invariant=settings)
     (test,) = run_contracts(suite, project=project)["Suite"].values()
     (step,) = test.counterexample
     assert (test.status, step.signature) == (CaseStatus.FAILURE, "note()")
@@ -107,6 +107,14 @@ def test_time_and_blocks_pass_between_calls(
     write_failures(project, [SuiteResult("test/T.t.sol", "Suite", [test])])
     (again,) = run_contracts(suite, project=project)["Suite"].values()
     assert (again.is_replayed, again.counterexample) == (True, test.counterexample)
+
+
+def test_an_invariant_of_the_time_is_checked_after_calls_that_write_nothing(run_contracts: Run, tmp_path: Path) -> None:
+    counter = artifact({"other()": PASS, "count()": ["425f5260205ff3"]})
+    suite = {"Suite": counting_suite(counter, "6103e85f5110"), "Counter": counter}  # the timestamp is less than 1,000
+    project = Project(tmp_path, invariant=InvariantSettings(runs=1, depth=3, max_time_delay=3000))
+    (test,) = run_contracts(suite, project=project, evm="fast")["Suite"].values()
+    assert (test.status, len(test.counterexample)) == (CaseStatus.FAILURE, 1)
 
 
 def test_delays_of_the_settings_are_not_reached(run_contracts: Run, tmp_path: Path) -> None:
