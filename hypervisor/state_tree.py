@@ -483,6 +483,11 @@ class StateTree:
         self._transactions += 1
         return self._actors.mark(), self._resolved.mark()
 
+    @property
+    def logged_writes(self) -> int | None:
+        """Number of actor writes that open transactions can undo, or None outside transactions."""
+        return self._actors.mark() if self._transactions else None
+
     def rollback(self, mark: tuple[int, int]) -> None:
         """Undo everything since the mark and close the transaction."""
         self._actors.rollback(mark[0])

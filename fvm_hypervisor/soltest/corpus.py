@@ -7,15 +7,17 @@ files: corpus_files.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Generic, TypeVar
 
-from fvm_hypervisor.soltest.edges import ContractOf, EdgeMap, EdgeTracer
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
+from fvm_hypervisor.soltest.edges import ContractOf, EdgeMap, EdgeTracer, SkippingEdgeTracer
 from fvm_hypervisor.soltest.project import CorpusSettings
 from hypervisor.machine import Hypervisor
+from hypervisor.tracing import StepTracer
 
 INPUT_MUTATION_SHARE: Final = 0.7
 """Share of a fuzz test's inputs that are mutations of corpus inputs."""
@@ -25,6 +27,12 @@ _NEWEST: Final = 0.5
 """Probability of choosing the newest input, which usually reaches deepest."""
 _MAX_INPUTS: Final = 1024
 """Maximum number of inputs in memory, unless `corpus_min_size` is larger."""
+
+_MAX_PATHS: Final = 1 << 16
+"""Maximum number of summaries of calls."""
+_MAX_SKIPPED: Final = 7
+_REASON_BYTES: Final = 36
+"""Size in bytes of the revert data in a summary: a selector and a word, such as the code of a panic."""
 
 Input = TypeVar("Input")
 
@@ -50,6 +58,12 @@ class Corpus(Generic[Input]):
     edges: EdgeMap = field(default_factory=EdgeMap)
     _inputs: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
+    _paths: set[Hashable] = field(default_factory=set)
+    """Summaries of calls that were traced (`is_new_path`)."""
+    _skipped: dict[Hashable, tuple[int, int]] = field(default_factory=dict)
+    """By function: new summaries skipped since the last traced one, and their limit."""
+    _traced: Hashable = None
+    """Function of the last traced call."""
 
     @property
     def stores_inputs(self) -> bool:
@@ -64,16 +78,42 @@ class Corpus(Generic[Input]):
         """Trace executed instructions, in addition to the machine's current tracer."""
         before = self.machine.tracer
         if self._tracer is None:
-            self._tracer = EdgeTracer(self.contract_of, before)
+            kind = EdgeTracer if isinstance(before, StepTracer) else SkippingEdgeTracer
+            self._tracer = kind(self.contract_of, before)
         self.machine.tracer = self._tracer
         try:
             yield
         finally:
             self.machine.tracer = before
 
+    def is_new_path(self, function: Hashable, outcome: CallOutcome) -> bool:
+        """Return True, once for each summary of a call, if the call of a function must be traced.
+
+        Calls with the same result and gas have almost always executed the same edges. Tracing takes several times as
+        long as the call itself, so a call is executed without a tracer first. While a function's new summaries lead to
+        no new edges, up to `_MAX_SKIPPED` of them are skipped after each traced one.
+        """
+        end = len(outcome.output) if outcome.success else outcome.output[:_REASON_BYTES]
+        path = function, outcome.success, outcome.execution_gas, len(outcome.events), end
+        if path in self._paths:
+            return False
+        skipped, limit = self._skipped.get(function, (0, 0))
+        if skipped < limit:
+            self._skipped[function] = skipped + 1, limit
+            return False
+        self._skipped[function] = 0, min(2 * limit + 1, _MAX_SKIPPED)
+        self._traced = function
+        if len(self._paths) >= _MAX_PATHS:
+            self._paths.clear()
+        self._paths.add(path)
+        return True
+
     def reached_new_edges(self) -> bool:
         """Return True if calls since the last check reached new edges."""
-        return self._tracer is not None and self.edges.add(self._tracer.take_edges())
+        if self._tracer is None or not self.edges.add(self._tracer.take_edges()):
+            return False
+        self._skipped.pop(self._traced, None)
+        return True
 
     def discard_edges(self) -> None:
         """Discard the calls since the last check."""

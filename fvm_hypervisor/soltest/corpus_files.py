@@ -19,6 +19,7 @@ from time import time
 from typing import Final
 from uuid import UUID
 
+from fvm_hypervisor.soltest.block_delays import read_delay
 from fvm_hypervisor.soltest.project import CorpusSettings
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.stored_failures import StoredCall, bare_name, hex_bytes
@@ -115,7 +116,10 @@ def _calls(file: Path) -> tuple[StoredCall, ...]:
             raise InvalidInput(f"`target` of call {number} is not an address of 20 bytes in hex")
         if calldata is None:
             raise InvalidInput(f"`calldata` of call {number} is not bytes in hex")
-        found.append(StoredCall(sender, target, calldata))
+        delay = read_delay(row)
+        if delay is None:
+            raise InvalidInput(f"`warp` or `roll` of call {number} is not a number below 2^64 in hex")
+        found.append(StoredCall(sender, target, calldata, delay))
     return tuple(found)
 
 
@@ -133,4 +137,5 @@ def _content(file: Path) -> bytes:
 
 def _row(call: StoredCall) -> dict[str, str]:
     parts = {"sender": call.sender, "target": call.address, "calldata": call.calldata}
-    return {name: f"0x{data.hex()}" for name, data in parts.items()}
+    delays = {name: text for name, text in call.delay.forge_json().items() if text is not None}
+    return delays | {name: f"0x{data.hex()}" for name, data in parts.items()}

@@ -14,7 +14,7 @@ from random import Random
 from typing import Final
 
 from bridge.events import entries_to_log
-from fvm_hypervisor.soltest.executor import CallOutcome
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.project import DictionarySettings
 
 MAX_WORDS: Final = 1 << 17

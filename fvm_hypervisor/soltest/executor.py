@@ -20,6 +20,7 @@ from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
 from bridge.transactions import DYNAMIC_FEE, Transaction
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.forks.environment import block_context
@@ -28,7 +29,6 @@ from fvm_hypervisor.soltest.forks.tipset_origin import fork_at, reserve_actor_id
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.events import StampedEvent
 from hypervisor.journal import Journal
 from hypervisor.labs import install_labs
 from hypervisor.machine import Hypervisor
@@ -89,24 +89,6 @@ class ExecutorSettings:
     """Block number to fork at; None for the latest one."""
     precompiles: tuple[Precompile | str, ...] = ()
     """Custom precompiles, and the names of installed ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallOutcome:
-    """Outcome of a call. `output` is the return or revert data, without CBOR; gas is counted by the rules.
-
-    `error` is the machine's message about the call itself, `reason` the origin of its failure, if Filecoin's rules
-    report it and no contract does.
-    """
-
-    success: bool
-    output: bytes
-    gas_used: int
-    events: tuple[StampedEvent, ...]
-    error: str = ""
-    reason: str = ""
-    written: tuple[int, ...] = ()
-    """Words of slots that were read or written, if `TestExecutor.records_slots` is set under Ethereum's rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,15 +209,17 @@ class TestExecutor:
         value: int = 0,
         gas: int | None = None,
         commit: bool = True,
+        tried_as_tree: bool = False,
     ) -> CallOutcome:
         """Call a contract and apply its effects; an unknown sender is created.
 
-        Unless `commit`, the state is written only partly and the caller must restore an earlier one. The test's failure
-        slot is recorded nevertheless.
+        Unless `commit`, the state is written only partly and the caller must restore an earlier one, unless the outcome
+        says that the state is unchanged. The test's failure slot is recorded nevertheless. `tried_as_tree` is True if
+        `call_as_tree` has returned None for this call.
         """
         tried = self._is_ethereum and not value
-        if tried:
-            found = self._call_as_tree(from_, to, data, gas, commit)
+        if tried and not tried_as_tree:
+            found = self.call_as_tree(from_, to, data, gas, commit)
             if found is not None:
                 return found
         self.touch(from_)
@@ -243,22 +227,39 @@ class TestExecutor:
             return self._apply(from_, to, data, value, gas, commit=commit, allow_tree=not tried)[0]
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
-    def _call_as_tree(
-        self, from_: EthAddress, to: EthAddress, data: bytes, gas: int | None, commit: bool
+    def call_as_tree(
+        self, from_: EthAddress, to: EthAddress, data: bytes, gas: int | None = None, commit: bool = True
     ) -> CallOutcome | None:
         """Call a contract as `call` does, as one tree of the engine; return None if it cannot run so.
 
-        A tree never reaches the cheatcodes, so it cannot set the test's failure slot.
+        A tree never reaches the cheatcodes, so it cannot set the test's failure slot. Without `commit` the state stays
+        unchanged.
         """
+        if not self._is_ethereum:
+            return None
         self._known.trim()
         calls = self._contract_calls
         if calls is None:
             calls = self._contract_calls = ContractCalls(self.machine, self._accounts())
-        result = calls.call(from_, to, data, self.setting.gas_limit if gas is None else gas, commit)
-        if result is None:
+        tree, limit, shown = self.machine.state_tree, self.setting.gas_limit if gas is None else gas, self._shown()
+        before, stored = tree.logged_writes, len(self.machine.store.pending)
+        mark = None if commit else tree.begin()
+        try:
+            found = calls.call(from_, to, data, limit, commit)
+        finally:
+            if mark is not None:
+                tree.rollback(mark)
+                self.machine.store.forget_after(stored)
+        if found is None:
             return None
-        slots = calls.accounts.slot_words() if self.records_slots else ()
-        return CallOutcome(result.success, result.output, result.gas_used, result.events, result.message, "", slots)
+        success, output, gas_used, events, message, execution_gas = found
+        slots = calls.accounts.slot_words() if self.records_slots and commit else ()
+        has_written = before is None or tree.logged_writes != before or self._shown() != shown
+        return CallOutcome(success, output, gas_used, events, message, "", slots, has_written, execution_gas)
+
+    def _shown(self) -> int:
+        """Return the number of logs and lines of output so far."""
+        return len(self.cheatcodes.console.lines) + len(self.cheatcodes.console.logs)
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
         """Create a contract at the address that forge gives it; return None if the constructor failed.
@@ -312,8 +313,9 @@ class TestExecutor:
             raise
         tree.commit()
         text = "" if result.success else result.message or f"exit code {result.exit_code}"
-        slots = application.accounts.slot_words() if self.records_slots else ()
-        outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, text, "", slots)
+        slots = application.accounts.slot_words() if self.records_slots and commit else ()
+        output, gas = unwrap_return(result.output), result.gas_used
+        outcome = CallOutcome(result.success, output, gas_used, result.events, text, "", slots, True, gas)
         return outcome, result.created
 
     def intrinsic_gas(self, data: bytes) -> int:
@@ -349,8 +351,8 @@ class TestExecutor:
             raise result.fatal
         ok, returned = result.exit_code == 0, result.receipt.return_data
         error = "" if ok else result.message or f"exit code {result.exit_code}"
-        output, reason = unwrap_return(returned), "" if ok else result.reason
-        return CallOutcome(ok, output, result.gas_used, tuple(result.events), error, reason), returned
+        output, reason, gas = unwrap_return(returned), "" if ok else result.reason, result.gas_used
+        return CallOutcome(ok, output, gas, tuple(result.events), error, reason, execution_gas=gas), returned
 
     @contextmanager
     def _exempt(self, account: EthAddress) -> Iterator[None]:
@@ -477,6 +479,10 @@ class TestExecutor:
         self.machine.store.forget_after(snapshot.written)
         self.cheatcodes.restore(snapshot.cheatcodes, self.machine)
         self._nonces = dict(snapshot.nonces)
+
+    def keep(self) -> None:
+        """End the latest snapshot, and keep the state."""
+        self.machine.state_tree.commit()
 
     def settle(self) -> Cid:
         """Commit the current state as the initial one, and return its root; earlier snapshots become invalid."""

@@ -64,8 +64,6 @@ NOT_READ: Final[Mapping[str, str]] = {
     "include_paths": "no: imports are resolved in the project, its libraries and its `node_modules`",
     "invariant.call_override": "no: contracts under test are only called externally",
     "invariant.check_interval": "no: the invariant is checked after each call",
-    "invariant.max_block_delay": "no: sequences run in one block; a handler calls `vm.roll`",
-    "invariant.max_time_delay": "no: sequences run at one time; a handler calls `vm.warp`",
     "invariant.sancov_edges": _COVERAGE,
     "invariant.sancov_trace_cmp": _COVERAGE,
     "invariant.show_solidity": "no: a sequence is printed call by call",

@@ -14,6 +14,7 @@ from random import Random
 from time import monotonic
 from typing import Any, Final
 
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
@@ -21,7 +22,7 @@ from fvm_hypervisor.soltest.corpus import INPUT_MUTATION_SHARE, Corpus, CorpusIn
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import TestFunction
-from fvm_hypervisor.soltest.executor import CallOutcome, ExecutorSnapshot
+from fvm_hypervisor.soltest.executor import ExecutorSnapshot
 from fvm_hypervisor.soltest.fixtures import find_fixtures
 from fvm_hypervisor.soltest.frames import FrameTracer, frames_by_end
 from fvm_hypervisor.soltest.mutations import mutate_arguments
@@ -80,6 +81,8 @@ class FuzzRun:
     """Intrinsic gas of the first counted run."""
     _corpus: Corpus[list[Any]] | None = None
     _corpus_folder: CorpusFolder | None = None
+    _is_ready: bool = False
+    """True if the current state is known to be that after `setUp`."""
     _selector: bytes = b""
     _types: tuple[str, ...] = ()
 
@@ -173,6 +176,12 @@ class FuzzRun:
         return None
 
     def _watched(self, corpus: Corpus[list[Any]], arguments: list[Any]) -> CallOutcome:
+        """Execute a run; repeat it with the tracer of edges if it may have reached new ones."""
+        cheatcodes = self.stage.executor.cheatcodes
+        before = cheatcodes.outside_calls
+        outcome = self._call(arguments)
+        if is_rejected(outcome) or cheatcodes.outside_calls != before or not corpus.is_new_path(None, outcome):
+            return outcome
         with corpus.tracing():
             return self._call(arguments)
 
@@ -190,8 +199,12 @@ class FuzzRun:
         return self._selector + encode(self._types, arguments)
 
     def _call(self, arguments: list[Any]) -> CallOutcome:
-        self.stage.executor.restore(self.ready)
-        return self.stage.call(self.calldata(arguments), commit=False)
+        if not self._is_ready:
+            self.stage.executor.restore(self.ready)
+        self._is_ready = False
+        outcome = self.stage.call(self.calldata(arguments), commit=False)
+        self._is_ready = not outcome.may_change_state
+        return outcome
 
     def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[CaseStatus, str | None]:
         """Return the status of a run, which succeeds if another contract reverted first, unless `fail_on_revert`.

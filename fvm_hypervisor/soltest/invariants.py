@@ -13,6 +13,8 @@ from random import Random
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, checksummed
+from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, pass_time, random_delay
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
@@ -20,7 +22,7 @@ from fvm_hypervisor.soltest.corpus import SEQUENCE_MUTATION_SHARE, Corpus, Corpu
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, signature
-from fvm_hypervisor.soltest.executor import CallOutcome, ExecutorSnapshot
+from fvm_hypervisor.soltest.executor import ExecutorSnapshot
 from fvm_hypervisor.soltest.fixtures import find_fixtures
 from fvm_hypervisor.soltest.fuzz import Deadline
 from fvm_hypervisor.soltest.invariant_targets import FuzzTarget, NoTargets, TargetFilters, find_targets
@@ -57,6 +59,8 @@ class SequenceStep:
     sender: EthAddress
     target: FuzzTarget
     arguments: tuple[Any, ...]
+    delay: BlockDelay = NO_DELAY
+    """Delay before the call."""
 
     @property
     def calldata(self) -> bytes:
@@ -73,7 +77,13 @@ class SequenceStep:
             checksummed(self.target.address),
             signature(self.target.entry),
             arguments_text(self.target.entry["inputs"], self.arguments, raw=True),
+            delay=self.delay,
         )
+
+    def after(self, removed: Sequence[SequenceStep]) -> SequenceStep:
+        """Return the step with the delays of removed ones added."""
+        delay = self.delay.after([step.delay for step in removed])
+        return self if delay == self.delay else replace(self, delay=delay)
 
 
 class SequencePrefixes:
@@ -110,6 +120,7 @@ def call_sequence(
     fails = False
     for step in steps:
         sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
+        pass_time(stage.executor.machine, step.delay)
         outcome = stage.executor.call(sender, address, step.calldata)
         ends = fails_on_revert or is_failed_assertion(outcome)
         fails = not outcome.success and ends
@@ -117,6 +128,10 @@ def call_sequence(
         if not stage.call(selector(name)).success or stage.has_failed():
             return True
     return fails
+
+
+def _join(removed: Sequence[SequenceStep], step: SequenceStep) -> SequenceStep:
+    return step.after(removed)
 
 
 def _has_end(stage: SuiteStage) -> bool:
@@ -150,6 +165,8 @@ class InvariantRun:
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
     _corpus_folder: CorpusFolder | None = None
     _best: BestSequence[SequenceStep] | None = None
+    _holds: bool = False
+    """True if the invariant was checked in the current state, or in one that no call has changed since."""
     _last: list[SequenceStep] = field(default_factory=list)
     """Calls of the latest sequence that succeeded."""
 
@@ -184,7 +201,7 @@ class InvariantRun:
         if begun is not None:
             return begun
         while self.runs < self.settings.runs and not self._deadline.is_over():
-            stage.executor.restore(self.ready)
+            self._begin_sequence()
             self.dictionary.forget_runs()
             stage.executor.records_slots = self.dictionary.takes_storage
             calls = self.calls
@@ -217,7 +234,7 @@ class InvariantRun:
         folder = self._corpus_folder = CorpusFolder(self.root, settings, stage.artifact.name, self.test.signature)
 
         def write(steps: tuple[SequenceStep, ...]) -> None:
-            folder.write([StoredCall(step.sender, step.target.address, step.calldata) for step in steps])
+            folder.write([StoredCall(step.sender, step.target.address, step.calldata, step.delay) for step in steps])
 
         executor = stage.executor
         contract_of = executor.cheatcodes.settings.contracts
@@ -247,7 +264,7 @@ class InvariantRun:
                 arguments = tuple(decode_arguments(target.types, call.calldata[4:]))
             except CheatcodeFailure:
                 return []
-            steps.append(SequenceStep(EthAddress(call.sender), target, arguments))
+            steps.append(SequenceStep(EthAddress(call.sender), target, arguments, call.delay))
         return steps
 
     def _sequence(
@@ -313,13 +330,42 @@ class InvariantRun:
         sender = values.address() if rng.random() < self._new_sender_share else rng.choice(self._senders)
         while sender in excluded or not any(sender):
             sender = EthAddress(rng.randbytes(20))
-        return SequenceStep(sender, target, tuple(values.arguments(target.entry["inputs"])))
+        arguments = tuple(values.arguments(target.entry["inputs"]))
+        delay = random_delay(rng, self.settings.max_time_delay, self.settings.max_block_delay)
+        return SequenceStep(sender, target, arguments, delay)
+
+    def _begin_sequence(self) -> None:
+        """Restore the state after `setUp`, in which the invariant holds."""
+        self.stage.executor.restore(self.ready)
+        self._holds = True
 
     def _execute(self, step: SequenceStep) -> CallOutcome:
-        if self._corpus is not None:
-            with self._corpus.tracing():
-                return self.stage.executor.call(step.sender, step.target.address, step.calldata)
-        return self.stage.executor.call(step.sender, step.target.address, step.calldata)
+        executor = self.stage.executor
+        block = executor.machine.context
+        if step.delay != NO_DELAY:
+            pass_time(executor.machine, step.delay)
+            self._holds = False
+        if self._corpus is None:
+            outcome = executor.call(step.sender, step.target.address, step.calldata)
+        else:
+            outcome = self._watched(self._corpus, step)
+        self._holds = self._holds and not outcome.may_change_state
+        if step.delay != NO_DELAY and is_rejected(outcome):
+            executor.machine.context = block  # a rejected call is not a step of the sequence, nor is its delay
+        return outcome
+
+    def _watched(self, corpus: Corpus[tuple[SequenceStep, ...]], step: SequenceStep) -> CallOutcome:
+        """Execute a call; repeat it with the tracer of edges if it may have reached new ones."""
+        executor, function = self.stage.executor, (step.target.address, step.target.selector)
+        before, here = executor.cheatcodes.outside_calls, executor.snapshot()
+        outcome = executor.call(step.sender, step.target.address, step.calldata)
+        has_outside_effects = executor.cheatcodes.outside_calls != before
+        if is_rejected(outcome) or has_outside_effects or not corpus.is_new_path(function, outcome):
+            executor.keep()
+            return outcome
+        executor.drop(here)
+        with corpus.tracing():
+            return executor.call(step.sender, step.target.address, step.calldata)
 
     def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
         counts = self._metrics.setdefault((step.target.contract, str(step.target.entry["name"])), [0, 0, 0])
@@ -336,18 +382,31 @@ class InvariantRun:
             return _FAILED
         if is_maximizing(self.test):
             return None  # its return value or revert is not a failure
-        return self._check() if outcome.success else None  # as in forge, since a reverted call changes no state
+        if self._holds or not outcome.success:  # as in forge, since a reverted call changes no state
+            return None
+        why = self._check()
+        self._holds = why is None
+        return why
 
     def _check(self, name: str | None = None) -> str | None:
         """Return the reason if the invariant does not hold; the state stays unchanged."""
-        executor = self.stage.executor
+        stage, data = self.stage, selector(name or self.test.signature)
+        executor, console = stage.executor, stage.executor.cheatcodes.console
+        lines, logs = len(console.lines), len(console.logs)
+        outcome = executor.call_as_tree(stage.sender, stage.address, data, commit=False)
+        if outcome is not None:
+            del console.lines[lines:], console.logs[logs:]
+            return self._defect(outcome)
         here = executor.snapshot()
         try:
-            outcome = self.stage.call(selector(name or self.test.signature), commit=False)
-            status, reason = self.stage.verdict(outcome)
-            return reason or _FAILED if status is CaseStatus.FAILURE else None
+            return self._defect(executor.call(stage.sender, stage.address, data, commit=False, tried_as_tree=True))
         finally:
             executor.drop(here)
+
+    def _defect(self, outcome: CallOutcome) -> str | None:
+        """Return the reason if the outcome of a check is a failure."""
+        status, reason = self.stage.verdict(outcome)
+        return reason or _FAILED if status is CaseStatus.FAILURE else None
 
     def _check_after_invariant(self) -> str | None:
         """Call `afterInvariant` if the contract has it."""
@@ -375,7 +434,7 @@ class InvariantRun:
 
         def reaches(steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
             nonlocal best
-            self.stage.executor.restore(self.ready)
+            self._begin_sequence()
             for number, step in enumerate(steps, 1):
                 outcome = self._execute(step)
                 value = self._value() if outcome.success and not self.stage.has_failed() else None
@@ -384,19 +443,19 @@ class InvariantRun:
                     return number, ""
             return None
 
-        shorten(found.steps, "", reaches, self.settings.shrink_run_limit)
+        shorten(found.steps, "", reaches, self.settings.shrink_run_limit, _join)
         examples = tuple(step.example() for step in best.steps)
         return replace(self._result(CaseStatus.SUCCESS, None, examples, len(found.steps)), best=best.value)
 
     # --- a failure ----------------------------------------------------------------------------------------------
 
     def _failure(self, steps: list[SequenceStep], reason: str) -> TestResult:
-        best, why = shorten(steps, reason, self._replay, self.settings.shrink_run_limit)
+        best, why = shorten(steps, reason, self._replay, self.settings.shrink_run_limit, _join)
         return self._result(CaseStatus.FAILURE, why, tuple(step.example() for step in best), len(steps))
 
     def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
         """Replay a sequence; return the number of steps until it fails and the reason, or None."""
-        self.stage.executor.restore(self.ready)
+        self._begin_sequence()
         for number, step in enumerate(steps, 1):
             outcome = self._execute(step)
             if is_rejected(outcome):

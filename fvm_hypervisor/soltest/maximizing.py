@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.discovery import TestFunction
-from fvm_hypervisor.soltest.executor import CallOutcome
 
 Step = TypeVar("Step")
 

@@ -95,6 +95,9 @@ class InvariantSettings(CorpusSettings):
     timeout: int | None = None
     failures: str = "cache/invariant"
     shows_metrics: bool = True
+    max_time_delay: int = 0
+    max_block_delay: int = 0
+    """Seconds and blocks between calls are less than these; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +395,8 @@ def _invariant(table: Table) -> InvariantSettings:
         timeout=table.number_or_none("timeout"),
         failures=table.text("failure_persist_dir", "cache/invariant"),
         shows_metrics=table.flag("show_metrics", True),
+        max_time_delay=table.number("max_time_delay", 0),
+        max_block_delay=table.number("max_block_delay", 0),
         **_dictionary(table),
     )
 

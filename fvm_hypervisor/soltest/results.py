@@ -9,6 +9,7 @@ from typing import Any
 
 from bridge.addresses import EthAddress
 from bridge.events import Log
+from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay
 from fvm_hypervisor.soltest.created_values import CreatedValues
 
 
@@ -46,12 +47,13 @@ class CounterExample:
     """Arguments without scientific notation, quotes or struct names."""
     created: CreatedValues = field(default_factory=CreatedValues)
     """Values that a symbolic test has created."""
+    delay: BlockDelay = NO_DELAY
+    """Delay before the call, in a sequence."""
 
     def forge_json(self) -> dict[str, str | None]:
         """Return the call in forge's format; fields that a fuzz input lacks are null."""
         return {
-            "warp": None,
-            "roll": None,
+            **self.delay.forge_json(),
             "sender": self.sender.lower() or None,
             "addr": self.address.lower() or None,
             "calldata": f"0x{self.calldata.hex()}",
@@ -66,7 +68,8 @@ class CounterExample:
         """Return the call in forge's format."""
         if self.contract:
             callee = f"[{self.contract}]{self.address}"
-            return f"\t\tsender={self.sender} addr={callee} calldata={self.signature} args=[{self.arguments}]"
+            delay = self.delay.text()
+            return f"\t\tsender={self.sender} addr={callee}{delay} calldata={self.signature} args=[{self.arguments}]"
         return f"calldata=0x{self.calldata.hex()} args=[{self.arguments}] {self.created.text}".rstrip()
 
 

@@ -15,12 +15,16 @@ Step = TypeVar("Step")
 
 
 def shorten(
-    steps: Sequence[Step], reason: str, fails: Callable[[Sequence[Step]], tuple[int, str] | None], limit: int
+    steps: Sequence[Step],
+    reason: str,
+    fails: Callable[[Sequence[Step]], tuple[int, str] | None],
+    limit: int,
+    join: Callable[[Sequence[Step], Step], Step] = lambda _, step: step,
 ) -> tuple[Sequence[Step], str]:
     """Return a shorter sequence that still fails, and the reason, within `limit` tries and a time limit.
 
     Given enough tries and time, no single step of it can be removed. `fails` returns the number of steps until a
-    sequence fails and the reason, or None.
+    sequence fails and the reason, or None. `join` returns the step that replaces the one after removed steps.
     """
     tries, end = 0, monotonic() + SHRINK_SECONDS
     size = len(steps) // 2
@@ -30,7 +34,8 @@ def shorten(
             if tries >= limit or monotonic() > end:
                 return steps, reason
             tries += 1
-            candidate = [*steps[:at], *steps[at + size :]]
+            removed, rest = steps[at : at + size], steps[at + size :]
+            candidate = [*steps[:at], *([join(removed, rest[0]), *rest[1:]] if rest else ())]
             failure = fails(candidate) if candidate else None
             if failure is None:
                 at += size

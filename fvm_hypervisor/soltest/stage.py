@@ -9,6 +9,7 @@ from bridge.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
 from bridge.evm_state import EvmState
 from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.console import writes_logs
 from fvm_hypervisor.soltest.cheatcodes.failures import (
     MAGIC_ASSUME,
@@ -24,7 +25,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, special_functions
 from fvm_hypervisor.soltest.errors import KnownErrors
-from fvm_hypervisor.soltest.executor import LIBRARY_DEPLOYER, CallOutcome, TestExecutor
+from fvm_hypervisor.soltest.executor import LIBRARY_DEPLOYER, TestExecutor
 from fvm_hypervisor.soltest.results import CaseStatus
 from fvm_hypervisor.soltest.set_up_tracer import SetUpTracer
 from hypervisor.address import Address

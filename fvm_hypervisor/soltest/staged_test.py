@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import Suite, TestFunction
-from fvm_hypervisor.soltest.executor import CallOutcome, ExecutorSnapshot, TestExecutor
+from fvm_hypervisor.soltest.executor import ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.fuzz import FuzzRun
 from fvm_hypervisor.soltest.inline import inline_settings, isolates
 from fvm_hypervisor.soltest.job import Job

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, read_delay
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
@@ -28,11 +29,12 @@ _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9_$]")
 
 @dataclass(frozen=True, slots=True)
 class StoredCall:
-    """A call of a failed sequence: caller, callee and calldata."""
+    """A call of a failed sequence: caller, callee and calldata, and the delay before it."""
 
     sender: bytes
     address: bytes
     calldata: bytes
+    delay: BlockDelay = NO_DELAY
 
 
 def failed_names(project: Project) -> str | None:
@@ -84,9 +86,12 @@ def load_failing_sequence(project: Project, contract: str, signature: str) -> tu
     found = []
     for row in rows:
         sender, address, calldata = (hex_bytes(row.get(name)) for name in ("sender", "addr", "calldata"))
+        delay = read_delay(row)
         if sender is None or address is None or calldata is None or len(sender) != 20 or len(address) != 20:
             return ()
-        found.append(StoredCall(sender, address, calldata))
+        if delay is None:
+            return ()
+        found.append(StoredCall(sender, address, calldata, delay))
     return tuple(found)
 
 

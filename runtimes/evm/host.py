@@ -9,7 +9,7 @@ from bridge.evm_steps import SlotWritten
 from hypervisor.call import LentCode
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
-from hypervisor.tracing import StepTracer
+from hypervisor.tracing import StepTracer, step_tracer
 from hypervisor.types import METHOD_SEND
 from runtimes.evm.contract import EvmContract
 from runtimes.evm.engine import TreeMode, TxContext
@@ -47,8 +47,7 @@ class FilecoinHost:
 
     @property
     def steps(self) -> StepTracer | None:
-        tracer = self.syscalls.kernel.tracer
-        return tracer if tracer is not None and isinstance(tracer, StepTracer) else None
+        return step_tracer(self.syscalls.kernel.tracer)
 
     def get_refund(self) -> int:
         """Return 0: Filecoin has no refunds."""

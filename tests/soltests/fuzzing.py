@@ -172,7 +172,8 @@ def build(name: str) -> None:
     done = subprocess.run(
         command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False
     )
-    if done.returncode:
+    # forge ends with 0 if the compiler's process fails
+    if done.returncode or not any((chosen.folder / "out").glob("**/Campaign.json")):
         raise OSError(f"{name} does not compile: {(done.stderr or done.stdout)[-2000:]}")
 
 

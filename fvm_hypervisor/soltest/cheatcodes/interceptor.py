@@ -168,6 +168,8 @@ class Cheatcodes:
         """True if the machine itself is a fork, under Filecoin's rules: number 0 of every test."""
         self.outside: set[str] = set()
         """Names of called cheatcodes that may have effects outside the machine."""
+        self.outside_calls = 0
+        """Number of their calls."""
         self.inputs: set[str] = set()
         """Kinds of data from outside the machine that tests used, such as `files`."""
         self.unused = 0
@@ -406,6 +408,7 @@ class Cheatcodes:
                 check_access(context)
             if entry.name in _OUTSIDE:
                 self.outside.add(entry.name)
+                self.outside_calls += 1
             if entry.name.startswith(_STORING):
                 check_size(self.state.stored_bytes + len(data), "the input that the test stores", MAX_STORED)
                 self.state.stored_bytes += len(data)

@@ -39,13 +39,17 @@ class _Unavailable(Exception):  # not an error: the call runs as usual
 
 
 class ContractCallResult(NamedTuple):
-    """Result of a call. `gas_used` is without the intrinsic gas, after refunds; `message` describes a failure."""
+    """Result of a call. `gas_used` is without the intrinsic gas, after refunds; `message` describes a failure.
+
+    `execution_gas` is the gas before refunds, and without the minimum for the calldata (EIP-7623).
+    """
 
     success: bool
     output: bytes
     gas_used: int
     events: tuple[StampedEvent, ...]
     message: str
+    execution_gas: int
 
 
 class ContractCalls:
@@ -62,8 +66,8 @@ class ContractCalls:
     ) -> ContractCallResult | None:
         """Call a contract; return None if the call cannot run here. An unknown sender is created in both cases.
 
-        The gas limit includes the intrinsic gas. Unless `commit`, changes are written only partly, and the
-        caller must roll them back.
+        The gas limit includes the intrinsic gas. Unless `commit`, changes are written only partly, and the caller must
+        roll them back; `accounts` then lack the slots that the call touched.
         """
         machine = self._machine
         if machine.tracer is not None:
@@ -74,7 +78,7 @@ class ContractCalls:
         if message is None or (message.calls.frames is not None and message.calls.frames.is_armed):
             return None
         intrinsic, floor = call_gas(data, message.calls.environment.fork)
-        message.begin(sender, to, max(0, limit - intrinsic))
+        message.begin(sender, to, max(0, limit - intrinsic), commit)
         result = message.call(sender, to, data, commit)
         if result is None:
             return None
@@ -84,7 +88,8 @@ class ContractCalls:
         block, success = result.block, result.exit_code == ExitCode.OK
         output = b"" if block is None else unwrap_return(block.data) if block.codec == CBOR else block.data
         text = "" if success else result.message or f"exit code {result.exit_code}"
-        return ContractCallResult(success, output, max(used, floor) - intrinsic, tuple(calls.events), text)
+        gas_used, execution_gas = max(used, floor) - intrinsic, calls.gas.used
+        return ContractCallResult(success, output, gas_used, tuple(calls.events), text, execution_gas)
 
 
 class _Message:
@@ -97,10 +102,11 @@ class _Message:
         coinbase = (block.coinbase,) if fork.warm_coinbase else ()
         self._warm = (*fork.precompiles, *calls.filecoin_precompiles, *coinbase)
 
-    def begin(self, sender: EthAddress, to: EthAddress, gas: int) -> None:
+    def begin(self, sender: EthAddress, to: EthAddress, gas: int, commit: bool) -> None:
         """Clear what an earlier message has left."""
         accounts = self.calls.accounts
         self.calls.begin_message(gas)
+        self.calls.keeps_changes = commit
         accounts.begin_message(self._warm)
         accounts.warm(sender)
         accounts.warm(to)

@@ -14,7 +14,7 @@ from bridge.gas import SLICE, GasBudget
 from hypervisor.errors import OutOfGas
 from hypervisor.externs import ExternError
 from hypervisor.kernel import Kernel
-from hypervisor.tracing import StepTracer
+from hypervisor.tracing import StepTracer, step_tracer
 from hypervisor.types import ChainEpoch
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import TreeMode, TxContext
@@ -54,8 +54,7 @@ class EthereumHost(EthereumTreeHost):
 
     @property
     def steps(self) -> StepTracer | None:
-        tracer = self.calls.tracer
-        return tracer if tracer is not None and isinstance(tracer, StepTracer) else None
+        return step_tracer(self.calls.tracer)
 
     def get_refund(self) -> int:
         """Return the transaction's refund counter."""

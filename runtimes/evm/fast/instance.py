@@ -91,6 +91,7 @@ class FastInstance:
         """Actors by address, as found during a tree."""
         self.before: int | None = None
         self.visit: Callable[[int], None] | None = None
+        self.skip_after: Callable[[int], int] | None = None
         self.pause: Callable[[int, Callable[[], RuntimeEvent]], int] | None = None
         self.features = (0, 0)
         self.waiting = 0

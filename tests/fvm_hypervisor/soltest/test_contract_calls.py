@@ -12,9 +12,10 @@ from typing import Final
 import pytest
 
 from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS
-from fvm_hypervisor.soltest.executor import CallOutcome, ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.stage import selector
 from runtimes.evm.ethereum import AllocAccount, install_alloc
 from tests.runtimes.evm.assembler import assemble
@@ -69,7 +70,9 @@ def call(
     outcome = made.call(sender, to, data, gas=gas, commit=commit)
     if here is not None:
         made.drop(here)
-    return replace(outcome, error=outcome.error.partition(":")[0])  # each engine names other amounts of gas
+    return replace(
+        outcome, error=outcome.error.partition(":")[0], may_change_state=True
+    )  # each engine names other amounts of gas
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -96,13 +99,41 @@ def test_sequence_of_calls_is_that_of_separate_messages(seed: int) -> None:
     fast.close()
 
 
+def test_calls_report_exactly_those_that_keep_the_state() -> None:
+    made, kept = executor("fast"), 0
+    made.snapshot()
+    for number, name in enumerate(CODES):
+        for words in ((3, 9), (3, 9), (4, 0)):
+            before = made.machine.state_tree.current_root()
+            data = b"".join(word.to_bytes(32, "big") for word in words)
+            outcome = made.call(DEFAULT_SENDER, address(number), data, gas=100_000)
+            is_kept = made.machine.state_tree.current_root() == before and not outcome.events  # logs are shown
+            runs_as_tree = name not in ("origin", "halt", "warp")
+            assert outcome.may_change_state == (not (is_kept and runs_as_tree)), (name, words)
+            kept += is_kept
+    assert kept > len(CODES)
+    made.close()
+
+
+def test_uncommitted_trees_leave_state_and_store_unchanged() -> None:
+    made = executor("fast")
+    made.snapshot()
+    before = made.machine.state_tree.current_root(), len(made.machine.store.pending)
+    for number in range(len(CODES)):
+        outcome = made.call_as_tree(EthAddress(bytes([number + 1]) * 20), address(number), bytes(64), commit=False)
+        if outcome is not None:
+            assert outcome.may_change_state == bool(outcome.events)
+            assert (made.machine.state_tree.current_root(), len(made.machine.store.pending)) == before
+    made.close()
+
+
 def test_calls_that_leave_their_tree_run_separately() -> None:
     made, data = executor("fast"), bytes(64)
     for number, name in enumerate(CODES):
-        outcome = made._call_as_tree(DEFAULT_SENDER, address(number), data, None, commit=True)
+        outcome = made.call_as_tree(DEFAULT_SENDER, address(number), data, None, commit=True)
         assert (outcome is None) == (name in ("origin", "halt", "warp")), name
     for to in (DEFAULT_SENDER, address(101), EthAddress((4).to_bytes(20, "big"))):
-        assert made._call_as_tree(DEFAULT_SENDER, to, data, None, commit=True) is None
+        assert made.call_as_tree(DEFAULT_SENDER, to, data, None, commit=True) is None
     made.close()
 
 

@@ -13,10 +13,13 @@ from random import Random
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
 
 from bridge.addresses import EthAddress
 from bridge.evm_steps import EvmFrame
 from fvm_hypervisor.soltest import corpus, edges
+from fvm_hypervisor.soltest.block_delays import BlockDelay
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer
@@ -31,7 +34,7 @@ from hypervisor import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, MethodNumber, TokenAmount
-from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, counting_suite, runtime
+from tests.fvm_hypervisor.soltest.contracts import FAIL, artifact, assembled, counting_suite, runtime
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
@@ -211,7 +214,10 @@ def test_files_are_of_forges_form(run_contracts: Run, tmp_path: Path) -> None:
 
 
 def calls(count: int) -> list[StoredCall]:
-    return [StoredCall(b"\x11" * 20, b"\x22" * 20, bytes([number]) * 40) for number in range(count)]
+    return [
+        StoredCall(b"\x11" * 20, b"\x22" * 20, bytes([number]) * 40, BlockDelay(number, 2 * number))
+        for number in range(count)
+    ]
 
 
 @pytest.mark.parametrize(("count", "gzips", "suffix"), [(5, True, ".json"), (60, True, ".gz"), (60, False, ".json")])
@@ -224,6 +230,7 @@ def test_long_inputs_are_compressed_unless_they_shall_not(tmp_path: Path, count:
     CorpusFolder(tmp_path, settings, "A", "testA(uint8)").write(calls(count))  # files count only if read
 
 
+LONG_DELAY = "`warp` or `roll` of call 1 is not a number below 2^64 in hex"
 ROW = {"sender": f"0x{'11' * 20}", "target": f"0x{'22' * 20}", "calldata": "0x01020304"}
 
 
@@ -235,6 +242,8 @@ ROW = {"sender": f"0x{'11' * 20}", "target": f"0x{'22' * 20}", "calldata": "0x01
      (NAME_OF_FORGE, [ROW, {**ROW, "sender": "0x11"}], "`sender` of call 2 is not an address of 20 bytes in hex"),
      (NAME_OF_FORGE, [{**ROW, "target": 5}], "`target` of call 1 is not an address of 20 bytes in hex"),
      (NAME_OF_FORGE, [{**ROW, "calldata": "0x1g"}], "`calldata` of call 1 is not bytes in hex"),
+     (NAME_OF_FORGE, [{**ROW, "warp": 5}], LONG_DELAY),
+     (NAME_OF_FORGE, [{**ROW, "roll": hex(1 << 64)}], LONG_DELAY),
      (f"{NAME_OF_FORGE}.gz", [ROW], "it is not a valid gzip file")],
 )  # fmt: skip
 def test_a_damaged_file_gets_a_notice(tmp_path: Path, name: str, rows: Any, defect: str) -> None:
@@ -343,6 +352,19 @@ def test_corpus_sequences_are_stored_and_replayed(run_contracts: Run, tmp_path: 
     assert [step.arguments for step in again.counterexample] == ["155, 61"]
 
 
+def test_calls_with_effects_outside_are_not_repeated_for_their_edges(run_contracts: Run, tmp_path: Path) -> None:
+    """`vm.writeLine` adds one line in each run."""
+    data = selector("writeLine(string,string)") + encode(["string", "string"], ["lines.txt", "x"])
+    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
+    stores = [f"7f{word}60{32 * place:02x}52" for place, word in enumerate(words)]
+    body = [*stores, f"5f5f60{len(data):02x}5f5f73{VM_ADDRESS.hex()}5af1", "@done", "57", *FAIL, "done:", "00"]
+    guided = replace(GUIDED, runs=5)
+    project = Project(tmp_path, fuzz=guided, fs_permissions=(("read-write", "."),))
+    test = run_contracts({"Suite": {"testFuzz(uint8)": body}}, project=project, evm="fast")["Suite"]["testFuzz(uint8)"]
+    assert (test.status, test.runs) == (CaseStatus.SUCCESS, 5)
+    assert (tmp_path / "lines.txt").read_text(encoding="utf-8") == "x\n" * 5
+
+
 # --- edges and mutations, by hand
 # --------------------------------------------------------------------------------------
 
@@ -410,7 +432,6 @@ KINDS = ["uint8", "int16", "bool", "address", "bytes4", "bytes", "string", "uint
 
 @pytest.mark.slow
 def test_changed_arguments_are_of_their_types() -> None:
-    from eth_abi.abi import encode
 
     rng = Random(1)  # repeatable
     values = Values(rng, Dictionary([7, 1 << 200], [42], ["text"]))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bridge.events import Log, log_to_entries
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.dictionary import Dictionary, SourceLiterals, StateWords
-from fvm_hypervisor.soltest.executor import CallOutcome
 from fvm_hypervisor.soltest.inline import with_settings
 from fvm_hypervisor.soltest.project import DictionarySettings, FuzzSettings, InvariantSettings, Project, load_project
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult

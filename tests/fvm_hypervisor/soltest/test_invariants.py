@@ -13,6 +13,7 @@ from fvm_hypervisor.soltest.json_report import json_report
 from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.stage import selector
+from fvm_hypervisor.soltest.stored_failures import write_failures
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, counting_suite
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -81,6 +82,49 @@ def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> 
     address = test.counterexample[0].address
     assert re.fullmatch("0x[0-9a-fA-F]{40}", address)
     assert f"addr=[test/T.t.sol:Counter]{address} calldata=up() " in test.counterexample[0].text()
+
+
+@pytest.mark.parametrize("opcode", ["42", "43"])
+def test_time_and_blocks_pass_between_calls(run_contracts: Run, tmp_path: Path, opcode: str) -> None:
+    """As in forge 1.7.1, a removed call's delay is added to the next call: the last one then has the whole delay."""
+    counter = artifact({"note()": [f"{opcode}5f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
+    suite = {"Suite": counting_suite(counter, "6103e85f5110"), "Counter": counter}  # count() is less than 1,000
+    frozen = Project(tmp_path, invariant=InvariantSettings(runs=4, depth=60))
+    (test,) = run_contracts(suite, project=frozen)["Suite"].values()
+    assert (test.status, test.calls) == (CaseStatus.SUCCESS, 240)
+    time, blocks = (100, 0) if opcode == "42" else (0, 100)
+    settings = InvariantSettings(runs=4, depth=60, max_time_delay=time, max_block_delay=blocks)
+    project = Project(tmp_path, invariant=settings)
+    (test,) = run_contracts(suite, project=project)["Suite"].values()
+    (step,) = test.counterexample
+    assert (test.status, step.signature) == (CaseStatus.FAILURE, "note()")
+    row = step.forge_json()
+    name, other = ("warp", "roll") if opcode == "42" else ("roll", "warp")
+    delay = int(row[name] or "0", 16)
+    assert 999 <= delay < 60 * 100  # the block's first timestamp and number are 1
+    assert row[other] is None
+    assert f"{step.address} {name}={delay} calldata=note() " in step.text()
+    write_failures(project, [SuiteResult("test/T.t.sol", "Suite", [test])])
+    (again,) = run_contracts(suite, project=project)["Suite"].values()
+    assert (again.is_replayed, again.counterexample) == (True, test.counterexample)
+
+
+def test_an_invariant_of_the_time_is_checked_after_calls_that_write_nothing(run_contracts: Run, tmp_path: Path) -> None:
+    counter = artifact({"other()": PASS, "count()": ["425f5260205ff3"]})
+    suite = {"Suite": counting_suite(counter, "6103e85f5110"), "Counter": counter}  # the timestamp is less than 1,000
+    project = Project(tmp_path, invariant=InvariantSettings(runs=1, depth=3, max_time_delay=3000))
+    (test,) = run_contracts(suite, project=project, evm="fast")["Suite"].values()
+    assert (test.status, len(test.counterexample)) == (CaseStatus.FAILURE, 1)
+
+
+def test_delays_of_the_settings_are_not_reached(run_contracts: Run, tmp_path: Path) -> None:
+    """As in forge, a delay is a random number modulo the setting."""
+    counter = artifact({"note()": ["425f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = {"Suite": counting_suite(counter, "60415f5110"), "Counter": counter}  # count() is less than 65
+    for limit, status in ((2, CaseStatus.SUCCESS), (3, CaseStatus.FAILURE)):
+        project = Project(tmp_path, invariant=InvariantSettings(runs=20, depth=60, max_time_delay=limit))
+        (test,) = run_contracts(suite, project=project)["Suite"].values()
+        assert test.status is status
 
 
 def test_invariant_sequences_start_from_set_up_state(run_contracts: Run) -> None:

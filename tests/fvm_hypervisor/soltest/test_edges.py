@@ -1,0 +1,62 @@
+"""Edges that are recorded from jumps only are those of all instructions, on the other engine."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
+from fvm_hypervisor.soltest.edges import Edges, EdgeTracer, SkippingEdgeTracer
+from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
+from runtimes.evm.ethereum import AllocAccount, install_alloc
+
+CALLED: Final = EthAddress(b"\xc0" * 20)
+CODE: Final = EthAddress(b"\xc1" * 20)
+CALLEE: Final = "5f35600657005b60085b60019003806008575000"
+"""Loops if the first word is not zero."""
+CALL: Final = f"60015f5260205f60205f5f73{CALLED.hex()}61fffff150"
+CODES: Final = {
+    "loop": "60055b6001900380600257 00",
+    "jump over data": "600456fe5b00",
+    "jump behind a push": "6006566001505b00",
+    "branch not taken": "5f600a57600160015001005b00",
+    "call": f"{CALL}600456{CALL}",
+    "call in a loop": f"60035b{CALL}6001900380600257{CALL}00",
+    "call of an account without code": "5f5f5f5f5f61beef5af1600f57005b5b5b00",
+    "call without funds": "5f5f5f5f600161beef5af1601057005b5b5b00",
+    "call of a precompile": "5f5f5f5f5f60045af1600e57005b5b00",
+    "static call and revert": f"5f5f5f5f73{CALLED.hex()}5afa6021575f5ffd5b5f5ffd",
+    "creation": "646003565b005f526005601b5ff05000",
+    "bad jump": "600356005b",
+    "jump to the end": "6003565b",
+    "out of gas in a loop": "5b5f56",
+    "self destruct": "600456fe5b5fff",
+}
+
+
+def edges_of(evm: str, kind: type[EdgeTracer], code: str) -> Edges:
+    made = TestExecutor(ExecutorSettings(evm=evm), Cheatcodes())
+    codes = {CODE: bytes.fromhex(code), CALLED: bytes.fromhex(CALLEE)}
+    install_alloc(made.machine, {address: AllocAccount(0, 1, data) for address, data in codes.items()})
+    tracer = kind(lambda code, creates: (code, creates))
+    made.machine.tracer = tracer
+    made.call(DEFAULT_SENDER, CODE, b"", gas=120_000)
+    found = tracer.take_edges()
+    made.close()
+    return found
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_edges_of_jumps_are_those_of_all_instructions(name: str) -> None:
+    found = edges_of("fast", SkippingEdgeTracer, CODES[name])
+    assert found == edges_of("py-evm", EdgeTracer, CODES[name])
+    assert found or name == "bad jump"
+
+
+def test_loop_has_the_edges_of_a_hand_count() -> None:
+    # the jump at 10 goes back to 2 four times, and on to 11 once
+    found = edges_of("fast", SkippingEdgeTracer, CODES["loop"])
+    assert {key[1:]: count for key, count in found.items()} == {(10, 2): 4, (10, 11): 1}
