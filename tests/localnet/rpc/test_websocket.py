@@ -409,7 +409,7 @@ class TestLimits:
         self, url: str, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # The client is given up while blocks are still made: on a slow machine the rest of them takes seconds.
-        monkeypatch.setattr("localnet.rpc.socket_protocol._LINGER", 60.0)
+        monkeypatch.setattr("localnet.rpc.socket_protocol._CLOSE_DELAY", 60.0)
         with raw_socket(url, receive_buffer=4096) as raw:
             for number in range(50):
                 raw.sendall(masked(json.dumps(subscribe_request(number)).encode()))
