@@ -303,8 +303,8 @@ def test_requests_are_throttled_after_rate_limit_refusal() -> None:
     """170 compute units per second allow ten requests."""
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(retries=1, backoff=0, compute_units=170)
-    answers = [*[(200, b'{"result": 7}', dict[str, str]())] * 3, (429, b"", {})]
-    with refusing_server(answers, seen) as url, NodeClient(url, options=options) as client:
+    results = [*[(200, b'{"result": 7}', dict[str, str]())] * 3, (429, b"", {})]
+    with refusing_server(results, seen) as url, NodeClient(url, options=options) as client:
         for _ in range(6):
             client.request("eth_chainId")
     times = [at for at, _ in seen]
