@@ -251,10 +251,10 @@ def _encode(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str
     try:
         return bytes(encode([_type(item) for item in items], list(values)))
     except (EncodingError, ParseError, TypeError, ValueError) as error:
-        raise AbiMismatch(_misfit(items, values, what) or f"{what}: {error}") from None
+        raise AbiMismatch(_mismatch_text(items, values, what) or f"{what}: {error}") from None
 
 
-def _misfit(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str) -> str:
+def _mismatch_text(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str) -> str:
     """Describe the first value that does not have its type; empty if each value is valid by itself."""
     from eth_abi.abi import is_encodable
     from eth_abi.exceptions import ParseError

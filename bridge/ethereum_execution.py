@@ -132,7 +132,7 @@ class EthereumExecution(Protocol):
         Pass `transaction` if the message does not contain all fields of the Ethereum transaction.
         """
 
-    def check(self, asked: Message | Transaction, base_fee: TokenAmount, sender: EthAddress) -> None:
+    def check(self, item: Message | Transaction, base_fee: TokenAmount, sender: EthAddress) -> None:
         """Check that a block with this base fee may include a message or transaction.
 
         The gas of a transaction may depend on its sender. Nonce and funds of the sender are not checked. Raises

@@ -348,9 +348,9 @@ class _Worker:
         self._is_alive = True
         self.taken = self.conflicts = 0
 
-    def take_result(self, number: int, patience: float) -> _WorkerResult | None:
-        """Return the worker's result for a message; None if it has none within `patience` seconds."""
-        deadline = monotonic() + patience
+    def take_result(self, number: int, timeout: float) -> _WorkerResult | None:
+        """Return the worker's result for a message; None if it has none within `timeout` seconds."""
+        deadline = monotonic() + timeout
         while number not in self._take_result:
             if not self._is_alive or not self._read(max(0.0, deadline - monotonic())):
                 return None

@@ -304,10 +304,10 @@ class Kamt:
     def _differences(
         self, left: _KamtNode, after: Kamt, right: _KamtNode, start: int, prefix: int
     ) -> Iterator[tuple[int, int, int]]:
-        olds = dict(zip(_set_bits(left.bitfield), left.pointers, strict=True))
-        news = dict(zip(_set_bits(right.bitfield), right.pointers, strict=True))
-        for slot in sorted(olds.keys() | news.keys()):
-            old, new = olds.get(slot), news.get(slot)
+        old_pointers = dict(zip(_set_bits(left.bitfield), left.pointers, strict=True))
+        new_pointers = dict(zip(_set_bits(right.bitfield), right.pointers, strict=True))
+        for slot in sorted(old_pointers.keys() | new_pointers.keys()):
+            old, new = old_pointers.get(slot), new_pointers.get(slot)
             if type(old) is _Link and type(new) is _Link and (old.length, old.path) == (new.length, new.path):
                 if not (isinstance(old.target, bytes) and old.target == new.target):
                     end = start + BIT_WIDTH + old.length

@@ -172,12 +172,12 @@ def create(
     from hypervisor.address import Address
 
     chain = _chain(state, rpc)
-    wanted, (values, cbor), money = parse_block_cid(code), _read_params(params), payment(value)
+    wanted, (values, cbor), amount = parse_block_cid(code), _read_params(params), payment(value)
     if isinstance(chain, str):
-        found = {**create_actor(chain, code, values, cbor, money), "code": code}
+        found = {**create_actor(chain, code, values, cbor, amount), "code": code}
     else:
         with open_chain(chain) as network:
-            actor = network.actors.create(wanted, values, value=money, cbor=cbor)
+            actor = network.actors.create(wanted, values, value=amount, cbor=cbor)
             number = network.machine.state_tree.lookup_id(actor.address)
             assert number is not None, "an actor that was created has an ID"
             found = {"id": str(Address.id(number)), "address": str(actor.address), "code": code}
@@ -236,13 +236,13 @@ def call(
     from fvm_hypervisor.cli.folders import open_chain
     from fvm_hypervisor.cli.node_actors import call_actor
 
-    chain, (values, cbor), money = _chain(state, rpc), _read_params(params), payment(value)
+    chain, (values, cbor), amount = _chain(state, rpc), _read_params(params), payment(value)
     wanted = int(method) if method.isascii() and method.isdigit() and len(method) <= _MAX_NUMBER_DIGITS else method
     if isinstance(chain, str):
-        found = call_actor(chain, address, wanted, values, money, account, dry_run, schema, cbor)
+        found = call_actor(chain, address, wanted, values, amount, account, dry_run, schema, cbor)
     else:
         with open_chain(chain) as network:
-            found = _call(network, address, wanted, values, cbor, money, network.accounts[account], dry_run, schema)
+            found = _call(network, address, wanted, values, cbor, amount, network.accounts[account], dry_run, schema)
     if as_json:
         typer.echo(json.dumps(found))
         return

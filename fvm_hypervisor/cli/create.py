@@ -70,7 +70,7 @@ def create(
     from localnet.contracts.named_interface import NamedInterface
 
     private_key = one_key(private_key, keystore or (), account or (), password or (), password_file or ())
-    payer, money = _sender(private_key, unlocked, sender), payment(value)
+    payer, amount = _sender(private_key, unlocked, sender), payment(value)
     texts = constructor_texts(constructor_args, constructor_args_path) or ()
     project, artifact = compiled_contract(
         context, root, contract, profile, use, url=rpc_url, solc_from_project=solc_from_project
@@ -78,19 +78,19 @@ def create(
     url = node_url(project, rpc_url) or URL
     known = NamedInterface(artifact.name, readable_interface(artifact.abi))
     init_code = init_code_of(known.interface, _creation_code(artifact), texts, ethereum(url))
-    _check_payable(artifact, money)
+    _check_payable(artifact, amount)
     sending = SendOptions(url, payer, private_key, gas_limit, timeout)
     folders = [project.root / project.out]
     if broadcast:
-        receipt = deploy_contract(sending, known, init_code, money, folders, as_json=as_json)
+        receipt = deploy_contract(sending, known, init_code, amount, folders, as_json=as_json)
         _print_receipt(receipt, as_json)
         return
     from fvm_hypervisor.cli.node_client import explain_revert
     from localnet.fork.node_client import NodeError
 
-    request = request_of(sending, None, init_code, money)
+    request = request_of(sending, None, init_code, amount)
     try:
-        transaction = prepared_transaction(sending, None, init_code, money, request)
+        transaction = prepared_transaction(sending, None, init_code, amount, request)
     except NodeError as error:
         raise explain_revert(error, known.interface, folders) from None
     fields = {
@@ -99,7 +99,7 @@ def create(
         "maxFeePerGas": hex(transaction.max_fee),
         "maxPriorityFeePerGas": hex(transaction.max_priority_fee),
         "gas": hex(transaction.gas_limit),
-        **({"value": hex(money)} if money else {}),
+        **({"value": hex(amount)} if amount else {}),
         "input": f"0x{init_code.hex()}",
         "nonce": hex(transaction.nonce),
         "chainId": hex(transaction.chain_id or 0),
@@ -148,11 +148,11 @@ def _creation_code(artifact: ContractArtifact) -> bytes:
     return artifact.creation.link({})
 
 
-def _check_payable(artifact: ContractArtifact, money: int) -> None:
+def _check_payable(artifact: ContractArtifact, amount: int) -> None:
     from hypervisor.errors import InvalidInput
 
     entries = (entry for entry in artifact.abi if entry.get("type") == "constructor")
-    if money and next((entry.get("stateMutability") for entry in entries), "") != "payable":
+    if amount and next((entry.get("stateMutability") for entry in entries), "") != "payable":
         raise InvalidInput(f"the constructor of {artifact.name} is not payable: omit --value")
 
 

@@ -51,13 +51,13 @@ def deploy(
     from localnet.contracts.artifacts import find_artifact
     from localnet.contracts.named_interface import NamedInterface
 
-    found, money = find_artifact(artifact, artifacts), payment(value)
+    found, amount = find_artifact(artifact, artifacts), payment(value)
     if wait:
         await_node(rpc_url, timeout)
     init_code = init_code_of(found.interface, found.bytecode, arguments or [], ethereum(rpc_url))
     sending = SendOptions(rpc_url, sender, private_key, gas_limit, timeout)
     contract = NamedInterface(found.name, found.interface)
-    receipt = deploy_contract(sending, contract, init_code, money, artifacts, as_json=as_json)
+    receipt = deploy_contract(sending, contract, init_code, amount, artifacts, as_json=as_json)
     address = str(receipt["contractAddress"])
     native = to_filecoin(eth_address(bytes.fromhex(address[2:])))
     print_outcome(rpc_url, receipt, (), as_json, contract=found.name, address=address, native=str(native))

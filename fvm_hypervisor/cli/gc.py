@@ -52,11 +52,11 @@ def gc(
 
     if (folder is None) == (rpc_url is None):
         raise InvalidInput("missing argument: pass a folder, or with --rpc-url the node that has it open")
-    with status_line("collecting") as say:
+    with status_line("collecting") as update_status:
 
         def progress(phase: str, kept: int, dropped: int) -> None:
-            if say is not None:
-                say(f"{phase}, {kept:,} kept, {dropped:,} dropped")
+            if update_status is not None:
+                update_status(f"{phase}, {kept:,} kept, {dropped:,} dropped")
 
         if folder is not None:
             done = _in_folder(folder, states, seconds, progress)

@@ -91,16 +91,16 @@ def send(
     elif function is not None:
         interface, name = interface_of(function, abi, artifacts)
         data = calldata_of(interface, name, arguments or [], read)
-    sending, money = SendOptions(rpc_url, sender, private_key, gas_limit, timeout), payment(value)
+    sending, amount = SendOptions(rpc_url, sender, private_key, gas_limit, timeout), payment(value)
     own = None if interface is None else NamedInterface(contract_name(abi), interface)
     receiver = read(address)
     if interface is not None and not force:
         _check_receiver(rpc_url, receiver, data)
     try:
-        receipt = send_transaction(sending, receiver, data, money)
+        receipt = send_transaction(sending, receiver, data, amount)
     except NodeError as error:
         if trace and error.answered and not as_json:
-            _print_refused_calls(sending, receiver, data, money, interfaces_with(own, artifacts))
+            _print_refused_calls(sending, receiver, data, amount, interfaces_with(own, artifacts))
         raise explain_revert(error, interface, artifacts) from None
     failure = []
     if int(receipt["status"], 16) != 1:

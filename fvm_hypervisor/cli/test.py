@@ -34,8 +34,12 @@ class CoverageKind(StrEnum):
 
 
 def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
-    noun = {"test": "tests whose name matches", "contract": "contracts whose name matches", "path": "files that match"}
-    effect = f"{'Skip' if name.startswith('no-') else 'Run only'} {noun[name.rpartition('-')[2]]}."
+    selected = {
+        "test": "tests whose name matches",
+        "contract": "contracts whose name matches",
+        "path": "files that match",
+    }
+    effect = f"{'Skip' if name.startswith('no-') else 'Run only'} {selected[name.rpartition('-')[2]]}."
     option: typer.models.OptionInfo = typer.Option(
         f"--{name}", f"--{short}", metavar=what, help=effect, rich_help_panel=_FILTERS, show_default=False
     )

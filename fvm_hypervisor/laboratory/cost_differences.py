@@ -31,7 +31,7 @@ class CostDifference:
 
 def first_cost_difference(one: list[MessageCost], other: list[MessageCost], names: CallNames) -> CostDifference | None:
     """Return the first difference between two executions of the same messages, or None."""
-    for mine, others in zip_longest(_moments(one), _moments(other)):
+    for mine, others in zip_longest(_call_boundaries(one), _call_boundaries(other)):
         if mine is None or others is None:
             call = (mine or others)[1]
             which = "A" if others is None else "B"
@@ -42,14 +42,14 @@ def first_cost_difference(one: list[MessageCost], other: list[MessageCost], name
     return None
 
 
-Moment = tuple[str, CallCost, tuple[CallCost, ...]]
+CallBoundary = tuple[str, CallCost, tuple[CallCost, ...]]
 """The start or the end of a call, the call, and its path from the outermost call."""
 
 
-def _moments(messages: list[MessageCost]) -> Iterator[Moment]:
+def _call_boundaries(messages: list[MessageCost]) -> Iterator[CallBoundary]:
     for message in messages:
         yield _END, message.head, (message.head,)
-        waiting: list[Moment] = [(_BEGIN, call, (call,)) for call in message.calls[::-1]]
+        waiting: list[CallBoundary] = [(_BEGIN, call, (call,)) for call in message.calls[::-1]]
         while waiting:
             kind, call, around = waiting.pop()
             yield kind, call, around
@@ -62,17 +62,17 @@ def _path(around: tuple[CallCost, ...], names: CallNames) -> tuple[str, ...]:
     return tuple(f"{call.to} {names.method(call)}" if call.to != "message" else names.method(call) for call in around)
 
 
-def _differences(mine: Moment, others: Moment, names: CallNames) -> list[str]:
+def _differences(mine: CallBoundary, others: CallBoundary, names: CallNames) -> list[str]:
     (kind, one, _), (other_kind, other, _) = mine, others
     if kind != other_kind:
         longer, which = (one, "A") if kind is _BEGIN else (other, "B")
         return [f"only {which} then calls {_call_text(longer, names)}", *_charges(one, other)]
     if kind is _BEGIN:
-        return _beginnings(one, other, names)
+        return _call_start_differences(one, other, names)
     return [*_charges(one, other), *_syscalls(one, other), *_events(one.events, other.events), *_ends(one, other)]
 
 
-def _beginnings(one: CallCost, other: CallCost, names: CallNames) -> list[str]:
+def _call_start_differences(one: CallCost, other: CallCost, names: CallNames) -> list[str]:
     lines = []
     if (one.to, one.method) != (other.to, other.method):
         lines.append(f"A calls {_call_text(one, names)}, B {_call_text(other, names)}")

@@ -208,7 +208,7 @@ class _Chains:
         externs, plain = ChainExterns(), OverlayStore(base)
         if side.changes_code:
             there = Hypervisor.at(plain, Cid(root), context, evm=evm)
-            plain = side.ground(base, there.manifest)
+            plain = side.base_store(base, there.manifest)
         machine = Hypervisor.at(plain, Cid(root), context, evm=evm, externs=externs, proofs=AcceptProofs())
         rules.settings.prepare(machine)
         # The folder of a fork stores the responses of its node, so re-execution sends no requests.
@@ -306,7 +306,7 @@ class VectorCase:
             machine.tracer = tracer
             return _VectorRun(self.variant, machine)
         machine = Hypervisor.at(
-            side.ground(there.base, there.manifest), there.root, context, evm=AUTO, externs=there.externs,
+            side.base_store(there.base, there.manifest), there.root, context, evm=AUTO, externs=there.externs,
             proofs=there.proofs, tracer=tracer,
         )  # fmt: skip
         return _VectorRun(self.variant, machine)

@@ -58,21 +58,21 @@ class Side:
         """True if the side runs other modules than the state's."""
         return self.bundle is not None or bool(self.actors)
 
-    def ground(self, base: Store, manifest: Manifest) -> OverlayStore:
+    def base_store(self, base: Store, manifest: Manifest) -> OverlayStore:
         """Return a store over `base`, which is not modified, with this side's modules under the state's code CIDs.
 
         Raises InvalidInput for a bundle with other state layouts, and for a module whose code CID no state contains.
         """
-        ground = OverlayStore(base)
+        base_store = OverlayStore(base)
         if self.bundle is not None:
             _check_layouts(manifest, self.bundle)
-            ground.put_many(self.bundle.modules_under(manifest))
+            base_store.put_many(self.bundle.modules_under(manifest))
         for name, module in self.actors:
             code = manifest.code(name) if name in ACTOR_NAMES else parse_cid(name)
             if name not in ACTOR_NAMES and not base.has(code):
                 raise InvalidInput(f"no module has the code CID {name} in these states")
-            ground.put(code, module)
-        return ground
+            base_store.put(code, module)
+        return base_store
 
 
 @lru_cache(64)

@@ -26,7 +26,7 @@ _TYPE: Final = re.compile(r"t_(uint|int|bytes)(\d+)|t_(address)(?:_payable)?")
 _LITERALS: Final = ("t_rational", "t_stringliteral")
 _BITS: Final = {"uint": 1, "int": 1, "bytes": 8}
 _WORD: Final = 256
-_JUNK: Final = 0x400
+_JUNK_SIZE: Final = 0x400
 """Bytes of junk in unallocated memory."""
 
 
@@ -94,7 +94,7 @@ def _dirty_memory(file: str, node: Node) -> Iterator[_Insertion]:
         start,
         f" /** @solidity memory-safe-assembly */ assembly {{"
         f" mstore(0x00, {words[0]:#x}) mstore(0x20, {words[1]:#x}) let junk_start := mload(0x40)"
-        f" mstore(junk_start, {words[2]:#x}) for {{ let junk_at := 0x20 }} lt(junk_at, {_JUNK:#x})"
+        f" mstore(junk_start, {words[2]:#x}) for {{ let junk_at := 0x20 }} lt(junk_at, {_JUNK_SIZE:#x})"
         " { junk_at := add(junk_at, 0x20) } { mstore(add(junk_start, junk_at),"
         " keccak256(add(junk_start, sub(junk_at, 0x20)), 0x20)) }"
         f" mstore(0x40, add(junk_start, {offset})) }} ",

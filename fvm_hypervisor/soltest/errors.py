@@ -19,7 +19,7 @@ class KnownErrors:
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
         self._near: dict[bytes, Mapping[str, Any]] = {}
-        self._far: dict[bytes, Mapping[str, Any]] | None = None
+        self._project_errors: dict[bytes, Mapping[str, Any]] | None = None
 
     def prefer(self, artifact: ContractArtifact) -> None:
         """Set the suite whose errors are tried first."""
@@ -40,14 +40,14 @@ class KnownErrors:
         return f"{entry['name']}({arguments_text(entry['inputs'], values)})"
 
     def _all(self) -> dict[bytes, Mapping[str, Any]]:
-        if self._far is None:
-            self._far = {}
+        if self._project_errors is None:
+            self._project_errors = {}
             for location in self._artifacts.locations:
                 try:
-                    self._far.update(_errors(self._artifacts.load(location)))
+                    self._project_errors.update(_errors(self._artifacts.load(location)))
                 except InvalidInput:
                     continue  # discovery reports corrupt artifacts
-        return self._far
+        return self._project_errors
 
 
 def _errors(artifact: ContractArtifact) -> dict[bytes, Mapping[str, Any]]:

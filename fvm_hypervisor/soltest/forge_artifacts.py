@@ -77,12 +77,12 @@ class _Out:
             metadata = content["metadata"]
             compiler = str(metadata["compiler"]["version"]).partition("+")[0]
             used = {str(path): str(found["keccak256"]) for path, found in metadata["sources"].items()}
-            agreed = self._version in (None, compiler) and _agree(
+            is_current = self._version in (None, compiler) and _agree(
                 self._project.compiler, metadata["settings"], compiler
             )
         except (KeyError, TypeError, AttributeError, ValueError):
             return False
-        if not agreed or not self._sources.closure([name]) <= used.keys():
+        if not is_current or not self._sources.closure([name]) <= used.keys():
             return False
         return all(self._hash(path) == known for path, known in used.items())
 

@@ -11,7 +11,7 @@ from hypervisor.errors import InvalidInput
 
 DEFAULT: Final = "default"
 _SECTIONS: Final = ("fuzz", "invariant", "mutation", "rpc_endpoints", "precompiles")
-_HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+_CAMEL_CASE_BOUNDARY: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
 def select_profile(content: Table, option: str | None, variable: str | None) -> tuple[str, tuple[str, ...]]:
@@ -53,5 +53,7 @@ def merge_profile(content: Table, name: str, *, falls_back: bool = True) -> dict
 
 
 def _in_snake_case(layer: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    rows = [(_HUMP.sub("_", name.replace("-", "_")).lower(), name, value) for name, value in layer.items()]
+    rows = [
+        (_CAMEL_CASE_BOUNDARY.sub("_", name.replace("-", "_")).lower(), name, value) for name, value in layer.items()
+    ]
     return [(key, value) for key, name, value in sorted(rows, key=lambda row: row[0] == row[1])]

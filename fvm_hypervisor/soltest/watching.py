@@ -11,7 +11,7 @@ from typing import Final
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import CONFIG_FILE
 
-BEAT: Final = 0.2
+INTERVAL: Final = 0.2
 """Seconds between two polls."""
 _SETTINGS: Final = (CONFIG_FILE, "remappings.txt")
 
@@ -58,7 +58,7 @@ def wait_for_change(project: Project, before: FileStates, paths: Sequence[Path] 
     while True:
         now = file_states(project, paths)
         if now != before:
-            sleep(BEAT / 2)
+            sleep(INTERVAL / 2)
             if file_states(project, paths) == now:
                 return changed_files(before, now)
-        sleep(BEAT)
+        sleep(INTERVAL)

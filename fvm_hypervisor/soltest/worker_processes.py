@@ -19,7 +19,7 @@ def prepare_workers() -> None:
     get_context("forkserver").set_forkserver_preload(["fvm_hypervisor.soltest.worker_modules"])
     with safe_module_path():
         resource_tracker.ensure_running()  # its own start unblocks the signal
-    with _deaf(), safe_module_path():
+    with _signals_blocked(), safe_module_path():
         forkserver.ensure_running()
 
 
@@ -29,12 +29,12 @@ def start_without_interrupt(process: ForkServerProcess) -> None:
     The fork server blocks the signal from its start, and its forks inherit that.
     """
     prepare_workers()
-    with _deaf():
+    with _signals_blocked():
         process.start()
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

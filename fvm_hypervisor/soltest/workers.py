@@ -29,7 +29,7 @@ from fvm_hypervisor.soltest.worker_processes import start_without_interrupt
 from hypervisor.errors import HypervisorError, InvalidInput
 
 Watch = Callable[[Sequence[tuple[str, float]]], None]
-BEAT: Final = 1.0
+REPORT_INTERVAL: Final = 1.0
 """Seconds after which a test is reported as running, and between two reports."""
 _START_SECONDS: Final = 60.0
 """Additional seconds for the first test of a new process."""
@@ -51,7 +51,7 @@ def run_suites(
     """
     todo = deque(sorted(suites, key=lambda suite: -len(suite.tests)))
     running: dict[Connection, SuiteWorker] = {}
-    report, beat = (_ignore_progress, inf) if watch is None else (watch, BEAT)
+    report, interval = (_ignore_progress, inf) if watch is None else (watch, REPORT_INTERVAL)
     try:
         while todo or any(worker.suite for worker in running.values()):
             while todo and len(running) < min(workers, len(suites)):
@@ -60,7 +60,7 @@ def run_suites(
             for worker in running.values():
                 if todo and worker.suite is None:
                     worker.start_suite(todo.popleft(), job)
-            for worker in _ready(running, job.options.timeout, beat):
+            for worker in _ready(running, job.options.timeout, interval):
                 for result in _handle_messages(worker, running, job):
                     report(())
                     yield result
@@ -102,7 +102,7 @@ def _long(workers: Iterable[SuiteWorker]) -> list[tuple[str, float]]:
     found = [
         (f"{suite.contract}.{worker.test or 'setUp()'}", seconds)
         for worker, suite, seconds in busy
-        if suite is not None and seconds >= BEAT
+        if suite is not None and seconds >= REPORT_INTERVAL
     ]
     return sorted(found, key=lambda one: -one[1])
 
@@ -112,9 +112,9 @@ def _ready(running: Mapping[Connection, SuiteWorker], timeout: float, longest: f
     busy = [worker for worker in running.values() if worker.suite is not None]
     now = monotonic()
     rest = max(0.0, min(longest, min((worker.deadline(timeout) - now for worker in busy), default=0.0)))
-    heard = {running[pipe] for pipe in wait([worker.pipe for worker in busy], rest)}  # type: ignore[index]  # ours
+    ready = {running[pipe] for pipe in wait([worker.pipe for worker in busy], rest)}  # type: ignore[index]  # ours
     late = {worker for worker in busy if worker.deadline(timeout) <= monotonic()}
-    return [*heard, *(late - heard)]
+    return [*ready, *(late - ready)]
 
 
 def _handle_messages(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
@@ -154,11 +154,11 @@ def _handle_messages(worker: SuiteWorker, running: dict[Connection, SuiteWorker]
             yield from _continue_suite(worker, running, job)
             return
         text = f"no end after {job.options.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
-        yield from _replace_worker(worker, running, job, text, is_late=True)
+        yield from _replace_worker(worker, running, job, text, timed_out=True)
 
 
 def _replace_worker(
-    worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job, reason: str, *, is_late: bool = False
+    worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job, reason: str, *, timed_out: bool = False
 ) -> Iterator[SuiteResult]:
     """Fail the test that ran, and continue its suite in another worker with the results so far.
 
@@ -172,8 +172,8 @@ def _replace_worker(
         return
     if job.options.ends_at_failure:
         raise WorkerLost(f"{suite.contract}.{worker.test or 'setUp()'}: {reason}")
-    blamed = next((test for test in suite.tests if test.signature == worker.test), None)
-    kind = CaseKind.UNIT if blamed is None else blamed.kind
+    running_test = next((test for test in suite.tests if test.signature == worker.test), None)
+    kind = CaseKind.UNIT if running_test is None else running_test.kind
     result = worker.result
     known = worker.known  # the test itself had ended; only its trace is lost
     begun = worker.progress or TestResult(worker.test or "setUp()", kind, CaseStatus.FAILURE)
@@ -182,16 +182,16 @@ def _replace_worker(
         if known is None
         else replace(known, stack=(f"unknown: the repetition of the test failed: {reason}",))
     )
-    looks = is_late and known is None and kind is CaseKind.UNIT
-    left = _remaining(suite, result) if blamed is not None else ()
-    if not left and not looks:
+    searches_loop = timed_out and known is None and kind is CaseKind.UNIT
+    left = _remaining(suite, result) if running_test is not None else ()
+    if not left and not searches_loop:
         yield result
         return
     again = SuiteWorker()
     running[again.pipe] = again
-    if looks:
+    if searches_loop:
         again.locate_loop(
-            suite if blamed is not None else replace(suite, tests=()), worker.test or "setUp()", job, result
+            suite if running_test is not None else replace(suite, tests=()), worker.test or "setUp()", job, result
         )
     else:
         again.start_suite(replace(suite, tests=left), job, result)

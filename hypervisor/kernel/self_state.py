@@ -80,12 +80,12 @@ class SelfOps:
             return
         # do
         if actor.balance != 0:
-            heir = self._calls.tree.lookup_id(beneficiary)
-            if heir is None:
+            beneficiary_id = self._calls.tree.lookup_id(beneficiary)
+            if beneficiary_id is None:
                 raise SyscallError(ErrorNumber.NOT_FOUND, f"beneficiary {beneficiary} does not exist")
-            if heir == self._context.receiver:
+            if beneficiary_id == self._context.receiver:
                 raise SyscallError(ErrorNumber.FORBIDDEN, "an actor cannot be its own beneficiary")
-            self._calls.transfer(self._context.receiver, heir, actor.balance)
+            self._calls.transfer(self._context.receiver, beneficiary_id, actor.balance)
         self._calls.delete_actor(self._context.receiver)
 
     def _require_actor(self) -> ActorState:

@@ -117,7 +117,7 @@ class SideStates:
 
     def __init__(self, chain: Chain, max_bytes: int = MAX_BYTES) -> None:
         self._chain, self._max_bytes = chain, max_bytes
-        self._ground: Hypervisor | None = None
+        self._base: Hypervisor | None = None
         self._held: dict[Cid, Tipset] = {}
         self._stored_bytes = 0
 
@@ -159,7 +159,7 @@ class SideStates:
         chain = self._chain
         tipset = chain.index.tipset_before(min(call.epoch, chain.head.height)) or chain.head
         try:
-            machine = self._own_ground().fork(call.state)
+            machine = self._fork_base().fork(call.state)
         except BlockNotFound:
             raise InvalidInput(
                 f"the state {show(call.state)} is not stored, or was dropped: start again from a block"
@@ -173,12 +173,12 @@ class SideStates:
         )
         return machine
 
-    def _own_ground(self) -> Hypervisor:
-        if self._ground is None or self._stored_bytes > self._max_bytes:
-            self._ground, self._stored_bytes = self._chain.machine.fork(), 0
+    def _fork_base(self) -> Hypervisor:
+        if self._base is None or self._stored_bytes > self._max_bytes:
+            self._base, self._stored_bytes = self._chain.machine.fork(), 0
             while self._held:
                 self._release_oldest()
-        return self._ground
+        return self._base
 
     def _hold(self, tipset: Tipset) -> None:
         """Store the state of a block, which later states share blocks with."""
@@ -193,7 +193,7 @@ class SideStates:
 
     def _keep(self, machine: Hypervisor, root: Cid) -> None:
         blocks = machine.store.reachable(root)
-        self._own_ground().base.put_many(blocks)
+        self._fork_base().base.put_many(blocks)
         self._stored_bytes += sum(len(data) for _, data in blocks)
 
 

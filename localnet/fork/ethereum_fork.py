@@ -142,7 +142,7 @@ def connect(
         source.options,
         file=None if folder is None else folder / FILE,
         chain_id=source.chain_id if point is None else point.chain_id,
-        waited=source.waited,
+        on_wait=source.on_wait,
     )
     try:
         if point is not None:

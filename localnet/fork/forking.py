@@ -38,7 +38,7 @@ from localnet.fork.response_values import (
     text,
     tipset_blocks,
 )
-from localnet.fork.timed_socket import Waited
+from localnet.fork.timed_socket import OnWait
 from localnet.ledger.blocks import tipset_key
 from localnet.ledger.index import first_entries
 from store.blockstore import Store
@@ -63,7 +63,7 @@ class ForkSource:
 
     url: str
     epoch: int | None = None
-    waited: Waited | None = field(default=None, compare=False)
+    on_wait: OnWait | None = field(default=None, compare=False)
     """Called with the seconds that a slow request has taken so far."""
     options: RequestOptions = field(default=FORK_REQUESTS, compare=False)
     caches: bool | None = field(default=None, compare=False)
@@ -220,7 +220,7 @@ def find_fork_point(requested: ForkSource) -> ForkPoint:
         )
     if requested.options.offline:
         return _cached_fork_point(requested)
-    with as_unfit_node(), NodeClient(requested.url, options=requested.options, waited=requested.waited) as client:
+    with as_unfit_node(), NodeClient(requested.url, options=requested.options, on_wait=requested.on_wait) as client:
         try:
             point = _read_fork_point(client, requested)
             _cache_fork_point(point, requested)

@@ -22,7 +22,7 @@ from hypervisor.errors import InvalidInput
 from localnet.errors import NodeError as NodeError
 from localnet.fork.request_options import RequestOptions, Retries, is_rate_limited, is_temporary, seconds_after
 from localnet.fork.response_cache import ResponseCache
-from localnet.fork.timed_socket import TimedSocket, Waited
+from localnet.fork.timed_socket import OnWait, TimedSocket
 from store.json_text import parse_json
 
 if TYPE_CHECKING:
@@ -117,15 +117,15 @@ class NodeClient:
         url: str,
         parse: Callable[[bytes], Any] = parse_json,
         options: RequestOptions = _DIRECT,
-        waited: Waited | None = None,
+        on_wait: OnWait | None = None,
     ) -> None:
-        """Create a client. `parse` decodes the JSON of responses; `waited` is called repeatedly during a long request.
+        """Create a client. `parse` decodes the JSON of responses; `on_wait` is called repeatedly during a long request.
 
         Raises InvalidInput for a text that is not a URL.
         """
         from http.client import HTTPConnection, HTTPSConnection, InvalidURL
 
-        self._options, self._waited = options, waited
+        self._options, self._on_wait = options, on_wait
         self.cache = ResponseCache()
         """Responses about blocks, set by the owner of a client that caches them."""
         self._retries = Retries(options)
@@ -237,7 +237,7 @@ class NodeClient:
     def _exchange(self, connection: HTTPConnection, body: str, began: float) -> bytes:
         if connection.sock is None:
             connection.connect()
-            connection.sock = TimedSocket(cast("socket", connection.sock), self._waited)
+            connection.sock = TimedSocket(cast("socket", connection.sock), self._on_wait)
         cast(TimedSocket, connection.sock).begin(began, self._options.timeout)
         own = {"content-type": "application/json", **dict(self._options.headers)}
         connection.request("POST", self._path, body, own)

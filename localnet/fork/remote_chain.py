@@ -24,7 +24,7 @@ from localnet.fork.node_client import NodeClient, NodeError, NotCached
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
 from localnet.fork.response_values import bytes_of, quantity, text, unsigned, word_of
-from localnet.fork.timed_socket import Waited
+from localnet.fork.timed_socket import OnWait
 from store.json_text import parse_json
 
 T = TypeVar("T")
@@ -77,13 +77,13 @@ class RemoteChain:
         *,
         file: Path | None = None,
         chain_id: int | None = None,
-        waited: Waited | None = None,
+        on_wait: OnWait | None = None,
     ) -> None:
         """Create the client. Responses are cached in `file`, and with `caches` in the user's cache folder.
 
         `chain_id` is that of the network, if it is known. Raises InvalidInput for a text that is not a URL.
         """
-        self.client = NodeClient(url, options=options, waited=waited)
+        self.client = NodeClient(url, options=options, on_wait=on_wait)
         self.url, self.options, self._caches, self._file = url, options, caches or options.offline, file
         self._pool = ThreadPoolExecutor(_AT_ONCE, "fork")
         self._chain_id = chain_id

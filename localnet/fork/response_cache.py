@@ -28,7 +28,7 @@ MAX_FILE_BYTES: Final = 256 << 20
 MAX_FOLDER_BYTES: Final = 1 << 30
 """Maximum bytes of all files in the user's cache folder. Opening a file deletes those that were used least recently."""
 _PAGE: Final = 4096
-_PATIENCE: Final = 5.0
+_LOCK_TIMEOUT: Final = 5.0
 """Time limit in seconds for the file lock of another process."""
 _DIGITS: Final = 32
 _USER: Final = re.compile(r"//[^/?#]*@")
@@ -109,7 +109,7 @@ class _CacheFile:
         mode = "ro" if self._read_only else "rwc"
         self._base = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={mode}",
-            timeout=_PATIENCE,
+            timeout=_LOCK_TIMEOUT,
             isolation_level=None,
             check_same_thread=False,
             uri=True,

@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-_PATIENCE: Final = 3.0
-"""Seconds without data after which `waited` is called, repeatedly."""
+_WAIT_INTERVAL: Final = 3.0
+"""Seconds without data after which `on_wait` is called, repeatedly."""
 
-Waited = Callable[[float], None]
+OnWait = Callable[[float], None]
 """Receives the seconds that a running exchange has taken so far."""
 
 
 class TimedSocket:
     """A socket with a deadline per exchange, set by `begin`; later operations raise TimeoutError."""
 
-    def __init__(self, inner: socket.socket, waited: Waited | None = None) -> None:
-        self._inner, self._waited = inner, waited
+    def __init__(self, inner: socket.socket, on_wait: OnWait | None = None) -> None:
+        self._inner, self._on_wait = inner, on_wait
         self._began = self._end = 0.0
         self._readers = 0
         self._closed = False
@@ -41,12 +41,12 @@ class TimedSocket:
         """Receive data within the remaining time."""
         while True:
             rest = self._remaining()
-            self._inner.settimeout(rest if self._waited is None else min(rest, _PATIENCE))
+            self._inner.settimeout(rest if self._on_wait is None else min(rest, _WAIT_INTERVAL))
             try:
                 return self._inner.recv_into(buffer)
             except TimeoutError:
-                if self._waited is not None:
-                    self._waited(time.monotonic() - self._began)
+                if self._on_wait is not None:
+                    self._on_wait(time.monotonic() - self._began)
 
     def makefile(self, mode: str, *_: Any) -> io.BufferedReader:
         """Return a reader of the response. Closing it leaves the socket open."""

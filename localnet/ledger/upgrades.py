@@ -113,7 +113,10 @@ class Upgrades:
         """Return the upgrade that introduces streams of the block reward; `overlay` may add a draft version."""
         versions = [self.first, *(upgrade.version for upgrade in self.planned)]
         passed = [streams_version(versions_between(*both, overlay)) for both in pairwise(versions)]
-        return next((upgrade for upgrade, anew in zip(self.planned, passed, strict=True) if anew is not None), None)
+        return next(
+            (upgrade for upgrade, row in zip(self.planned, passed, strict=True) if row is not None),
+            None,
+        )
 
     def at(self, epoch: int) -> Upgrade | None:
         """Return the upgrade at the end of an epoch."""
@@ -181,15 +184,15 @@ def _bundle_for(
     named: Bundle | str | Path | None, passed: Sequence[NetworkVersion], number: int, overlay: Overlay | None
 ) -> Bundle | None:
     """Return the bundle of an upgrade past some versions, up to `number`. Raises BundleError, InvalidInput."""
-    anew = streams_version(passed)
+    streams_row = streams_version(passed)
     if named is None:
-        return None if anew is None else Bundle.for_actors(anew.actors, anew.rules)
+        return None if streams_row is None else Bundle.for_actors(streams_row.actors, streams_row.rules)
     bundle = _open(named)
-    version, anew = actors_version(bundle.manifest), streams_version(versions_between(0, number, overlay))
-    if anew is not None and version is not None and version < anew.actors:
+    version, streams_row = actors_version(bundle.manifest), streams_version(versions_between(0, number, overlay))
+    if streams_row is not None and version is not None and version < streams_row.actors:
         raise InvalidInput(
-            f"the bundle has actors v{version}, which cannot read the states that nv{anew.number} writes: "
-            f"use actors v{anew.actors}, or omit the bundle for own-v{anew.actors}"
+            f"the bundle has actors v{version}, which cannot read the states that nv{streams_row.number} writes: "
+            f"use actors v{streams_row.actors}, or omit the bundle for own-v{streams_row.actors}"
         )
     check_not_ahead(bundle, number)
     return bundle

@@ -27,7 +27,7 @@ from localnet.rpc.errors import (
     LIMIT_EXCEEDED,
     METHOD_NOT_FOUND,
     PARSE_ERROR,
-    NotYet,
+    NotYetAvailable,
     RpcError,
     from_exception,
     invalid_params,
@@ -243,7 +243,7 @@ class Dispatcher:
         while True:
             try:
                 return await self._change(method, params, target, session)
-            except NotYet:
+            except NotYetAvailable:
                 if time.monotonic() >= end:
                     raise
             await asyncio.sleep(_ASK_AGAIN)

@@ -65,7 +65,7 @@ class RpcError(Exception):
         return error
 
 
-class NotYet(RpcError):
+class NotYetAvailable(RpcError):
     """Raised for a result that may become available with the next block. The dispatcher retries for a while."""
 
     def __init__(self, message: str) -> None:

@@ -19,7 +19,7 @@ from hypervisor.message import Message, Receipt
 from hypervisor.types import Gas
 from localnet.calls.pace import with_pace
 from localnet.ledger.records import Execution, TransactionReceipt
-from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
+from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYetAvailable, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.filecoin_state import id_of, machine_at
 from localnet.rpc.lotus_shapes import (
@@ -182,7 +182,7 @@ def state_wait_msg(
     receipt = receipt_of(node, wanted)
     if receipt is not None and not _is_older(node, receipt, limit):
         return _look_up(receipt, wanted)
-    raise NotYet(f"message {show(wanted)} has no block yet")
+    raise NotYetAvailable(f"message {show(wanted)} has no block yet")
 
 
 def state_list_messages(node: NodeReader, match: Any, key: TipsetKey, lowest: int) -> list[dict[str, str]]:

@@ -114,20 +114,20 @@ class Filters:
         kept_from = self._turn - len(self._reverted)
         if turn < kept_from:
             return None
-        gone: list[dict[str, Any]] = []
+        removed: list[dict[str, Any]] = []
         for reverted in islice(self._reverted, turn - kept_from, None):
             if found.seen <= reverted.head:
                 continue
             if reverted.logs is None:
                 return None
             last = found.seen if found.last is None else min(found.seen, found.last)
-            gone += [
+            removed += [
                 log
                 for height, emitted, log in reverted.logs
                 if found.first <= height <= last and found.wanted.matches(emitted)
             ]
             found.seen = reverted.head
-        return gone
+        return removed
 
     def report(self, found: InstalledFilter, waiting: set[bytes]) -> None:
         """Record the pending transactions that a filter has reported."""

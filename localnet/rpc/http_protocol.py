@@ -44,7 +44,7 @@ _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-le
 _LAST_HEAD: Final = _HEAD.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
 
 _REFUSAL: Final = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-_TOO_LATE: Final = (
+_TIMED_OUT: Final = (
     b"408 Request Timeout",
     b'{"error":"the request did not arrive as a whole: its bytes stopped coming"}',
 )
@@ -53,15 +53,18 @@ _TOO_LARGE: Final = (
     b"431 Request Header Fields Too Large",
     b'{"error":"the request line and headers are too long: use fewer or shorter headers"}',
 )
-_LINGER: Final = 2.0
+_CLOSE_DELAY: Final = 2.0
 """Seconds in which a client may read why its connection is closed."""
-_LINGERING: Final = 64
+_MAX_CLOSING: Final = 64
 """Maximum number of refused connections that wait for this (at most a quarter of the clients); the oldest is closed."""
-_CROWDED: Final = 2.0
-"""Maximum silence of a request in seconds while connections are refused; with `_LINGER`, a slot is free after 4 s."""
-_CROWDED_WHOLE: Final = 4.0
+_IDLE_LIMIT_WHEN_FULL: Final = 2.0
+"""Maximum silence of a request in seconds while connections are refused.
+
+With `_CLOSE_DELAY`, a slot is free after 4 s.
+"""
+_REQUEST_LIMIT_WHEN_FULL: Final = 4.0
 """Maximum total time of a request in seconds while connections are refused."""
-_BESIDE: Final = 8
+_MAX_FRAMING: Final = 8
 """Maximum framing bytes per byte of a body; a body in chunks of one byte has five."""
 
 
@@ -69,7 +72,7 @@ def http_protocol(
     respond: Respond, access: Access, limits: NodeLimits, unread: UnreadResponses
 ) -> Callable[..., HttpProtocol]:
     """Return the factory of each connection's protocol, for uvicorn."""
-    return partial(HttpProtocol, respond, access, limits, unread, _Crowd())
+    return partial(HttpProtocol, respond, access, limits, unread, _ConnectionLimits())
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -81,7 +84,7 @@ class HttpProtocol(HttpToolsProtocol):
         access: Access,
         limits: NodeLimits,
         unread: UnreadResponses,
-        crowd: _Crowd,
+        connection_limits: _ConnectionLimits,
         *args: Any,
         **kwargs: Any,
     ) -> None:
@@ -90,14 +93,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._access = access
         self._limits = limits
         self._unread = unread
-        self._crowd = crowd
+        self._connection_limits = connection_limits
         self._small = min(limits.body, _SMALL)
         self._plain = self._in_head = False
         self._body = b""
-        self._awaited = True
+        self._expects_request = True
         """True if a request, or the rest of one, is expected; False between requests."""
-        self._last_heard = self._began = 0.0
-        self._beside = 0
+        self._last_received = self._began = 0.0
+        self._overhead = 0
         """Bytes of a request besides its body, minus the allowed framing of the body."""
         self._refused = False
         """True if the client received an error for a request that is not read to its end."""
@@ -106,8 +109,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Accept the connection unless the limit is reached."""
         if len(self.connections) >= self._limits.clients:
-            self._crowd.refuse(transport, self.loop, min(_LINGERING, self._limits.clients // 4))
-            self._crowd.make_room(self.connections, self.loop)
+            self._connection_limits.refuse(transport, self.loop, min(_MAX_CLOSING, self._limits.clients // 4))
+            self._connection_limits.make_room(self.connections, self.loop)
             return
         super().connection_made(transport)
         self._began = self.loop.time()
@@ -119,7 +122,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._deadline.cancel()
         self._unread.go_on(self.transport)
         super().connection_lost(exc)
-        if isinstance(self.cycle, _Answering):
+        if isinstance(self.cycle, _PendingRequest):
             self.cycle.client.leave()
 
     def pause_writing(self) -> None:
@@ -136,11 +139,11 @@ class HttpProtocol(HttpToolsProtocol):
         """Process received bytes, with a deadline for the rest of an incomplete request."""
         if self._refused:
             return
-        self._beside += len(data)
+        self._overhead += len(data)
         super().data_received(data)
-        if not self._awaited:
-            self._beside = 0
-        elif self._beside > self._limits.head:
+        if not self._expects_request:
+            self._overhead = 0
+        elif self._overhead > self._limits.head:
             self._refuse(_TOO_LARGE)
         else:
             self._expect_more()
@@ -150,37 +153,37 @@ class HttpProtocol(HttpToolsProtocol):
         _refuse(self.transport, self.loop, refusal)
 
     def _expect_more(self) -> None:
-        self._last_heard = self.loop.time()
+        self._last_received = self.loop.time()
         if self._deadline is None:
-            self._deadline = self.loop.call_at(self._last_heard + self._limits.silence, self._look)
+            self._deadline = self.loop.call_at(self._last_received + self._limits.silence, self._check_deadline)
 
-    def _look(self) -> None:
+    def _check_deadline(self) -> None:
         """Close a connection without a complete request, or check again later if data arrived since."""
         self._deadline = None
-        if not self._awaited or self._refused or self.transport.is_closing():
+        if not self._expects_request or self._refused or self.transport.is_closing():
             return
         silence = self._limits.silence
         if self.flow.read_paused or self._is_answering():  # it is the client that waits
-            self._last_heard = self._began = self.loop.time()
-        end = min(self._last_heard + silence, self._began + 2 * silence)
+            self._last_received = self._began = self.loop.time()
+        end = min(self._last_received + silence, self._began + 2 * silence)
         if end > self.loop.time():
-            self._deadline = self.loop.call_at(end, self._look)
+            self._deadline = self.loop.call_at(end, self._check_deadline)
         elif self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.abort()  # a partial response cannot be followed by another one
         else:
-            self._refuse(_TOO_LATE)
+            self._refuse(_TIMED_OUT)
 
     def make_room(self, now: float) -> None:
         """Close the connection: with a response if a request is incomplete, silently if none arrived."""
         if self._refused or self.transport.is_closing() or self.flow.read_paused or self._is_answering():
             return
-        if not self._awaited:
-            if now > self._last_heard + _CROWDED and not self.flow.write_paused:
+        if not self._expects_request:
+            if now > self._last_received + _IDLE_LIMIT_WHEN_FULL and not self.flow.write_paused:
                 self.transport.close()
         elif self.cycle is not None and not self.cycle.response_complete and self.cycle.response_started:
             return
-        elif now > min(self._last_heard + _CROWDED, self._began + _CROWDED_WHOLE):
-            self._refuse(_TOO_LATE)
+        elif now > min(self._last_received + _IDLE_LIMIT_WHEN_FULL, self._began + _REQUEST_LIMIT_WHEN_FULL):
+            self._refuse(_TIMED_OUT)
 
     def _is_answering(self) -> bool:
         """Return True if an earlier request is still being processed."""
@@ -189,7 +192,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start a request; the application's objects are created after the headers."""
         self.url, self.headers, self._body = b"", [], b""
-        self._awaited = self._in_head = True
+        self._expects_request = self._in_head = True
         self._began = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -206,7 +209,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Append a part of a small body."""
-        self._beside = max(0, self._beside - (1 + _BESIDE) * len(body))
+        self._overhead = max(0, self._overhead - (1 + _MAX_FRAMING) * len(body))
         if self._plain:
             self._body += body
         else:
@@ -214,32 +217,32 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Handle the request, or pass it to the application."""
-        self._awaited = False
-        self._last_heard = self.loop.time()
+        self._expects_request = False
+        self._last_received = self.loop.time()
         if not self._plain:
             super().on_message_complete()
             return
         response = self._respond(self._body)
         if not isinstance(response, bytes):
-            answering = _Answering()
-            self.cycle = answering  # type: ignore[assignment]  # so uvicorn knows that one is being answered
-            task = self.loop.create_task(self._answer(answering, response))
+            request = _PendingRequest()
+            self.cycle = request  # type: ignore[assignment]  # so that uvicorn knows that a request is pending
+            task = self.loop.create_task(self._finish(request, response))
             self.tasks.add(task)
         else:
             self.transport.write(_HEAD % (len(response), response))
             self.on_response_complete()
 
-    async def _answer(self, answering: _Answering, awaited: Awaitable[bytes]) -> None:
-        """Answer a request that needs an executor; later requests of the connection wait."""
-        REQUESTING_CLIENT.set(answering.client)  # of this task
+    async def _finish(self, request: _PendingRequest, awaited: Awaitable[bytes]) -> None:
+        """Send the response of a request that needs an executor; later requests of the connection wait."""
+        REQUESTING_CLIENT.set(request.client)  # of this task
         try:
             response = await awaited
         finally:  # a callback of the task would cost another round of the loop
             self.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-        answering.response_complete = True
-        if answering.disconnected or self.transport.is_closing():
+        request.response_complete = True
+        if request.disconnected or self.transport.is_closing():
             return
-        if answering.keep_alive:
+        if request.keep_alive:
             self.transport.write(_HEAD % (len(response), response))
         else:
             self.transport.write(_LAST_HEAD % (len(response), response))
@@ -268,7 +271,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Create the objects that uvicorn creates at the start of a request."""
         url, headers = self.url, self.headers
         super().on_message_begin()
-        room = partial(self._crowd.make_room, self.connections, self.loop)
+        room = partial(self._connection_limits.make_room, self.connections, self.loop)
         cast("dict[str, Any]", self.scope)["extensions"] = {MAKE_ROOM: {"make": room}}
         super().on_url(url)
         for name, value in headers:
@@ -276,7 +279,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
 
-class _Answering:
+class _PendingRequest:
     """A request in progress without the application: the part of uvicorn's cycle that the connection uses.
 
     uvicorn clears `keep_alive` when the server shuts down, sets `disconnected` when the client disconnects, and holds
@@ -290,37 +293,37 @@ class _Answering:
         self.client = RequestingClient()
 
 
-class _Crowd:
+class _ConnectionLimits:
     """Limits on connections of a server: refused ones, and idle ones when the maximum is reached.
 
     For the event loop's thread.
     """
 
     def __init__(self) -> None:
-        self._lingering: dict[_RefusingProtocol, None] = {}
-        self._look: asyncio.TimerHandle | None = None
+        self._closing: dict[_RefusingProtocol, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def refuse(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, limit: int) -> None:
         """Send the reason of a close. At most `limit` connections linger to deliver it; then the oldest is closed."""
-        refusing = _RefusingProtocol(self._lingering, transport)
+        refusing = _RefusingProtocol(self._closing, transport)
         transport.set_protocol(refusing)
         if limit == 0:
             transport.abort()
             return
-        while len(self._lingering) >= limit:
-            first = next(iter(self._lingering))
-            del self._lingering[first]
+        while len(self._closing) >= limit:
+            first = next(iter(self._closing))
+            del self._closing[first]
             first.transport.abort()
-        self._lingering[refusing] = None
+        self._closing[refusing] = None
         _refuse(transport, loop, _TOO_MANY)
 
     def make_room(self, clients: set[Any], loop: asyncio.AbstractEventLoop) -> None:
         """Shorten the time limits of connections without requests, since others are being refused."""
-        if self._look is None:
-            self._look = loop.call_later(_CROWDED, self._close_idle, clients, loop)
+        if self._timer is None:
+            self._timer = loop.call_later(_IDLE_LIMIT_WHEN_FULL, self._close_idle, clients, loop)
 
     def _close_idle(self, clients: set[Any], loop: asyncio.AbstractEventLoop) -> None:
-        self._look = None
+        self._timer = None
         for client in list(clients):
             if isinstance(client, HttpProtocol):
                 client.make_room(loop.time())
@@ -343,4 +346,4 @@ def _refuse(transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, refus
     transport.write(_REFUSAL % (status, len(body), body))
     if transport.can_write_eof():
         transport.write_eof()
-    loop.call_later(_LINGER, transport.abort)
+    loop.call_later(_CLOSE_DELAY, transport.abort)

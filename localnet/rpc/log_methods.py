@@ -63,15 +63,15 @@ def uninstall_filter(node: Node, filter_id: bytes) -> bool:
 def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
     """Return the changes since the last poll: logs (also removed ones), block hashes or transaction hashes."""
     found, index = node.filters.get(filter_id), node.network.chain.index
-    gone = node.filters.removed_logs(found) if found.kind == LOGS else []
-    if gone is None:
+    removed = node.filters.removed_logs(found) if found.kind == LOGS else []
+    if removed is None:
         node.filters.remove(filter_id)
         raise RpcError(LIMIT_EXCEEDED, "the chain was reorganised below this filter's blocks: create a new filter")
     first, last = found.seen + 1, int(node.network.settled.height)
     found.seen = last
     if found.kind == LOGS:
         last = last if found.last is None else min(last, found.last)
-        return gone + _check_limit(node, logs_between(index, max(first, found.first), last, found.wanted), True)
+        return removed + _check_limit(node, logs_between(index, max(first, found.first), last, found.wanted), True)
     tipsets = [tipset for height in range(first, last + 1) if isinstance(tipset := index.at(height), Tipset)]
     if found.kind == BLOCKS:
         return [as_data(tipset.hash) for tipset in tipsets]

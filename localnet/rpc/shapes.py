@@ -93,8 +93,8 @@ def _index(receipt: TransactionReceipt) -> str | None:
 
 def pending_json(candidate: Candidate, chain_id: int) -> dict[str, Any]:
     """Return a transaction that waits for a block."""
-    nowhere = dict.fromkeys(("blockHash", "blockNumber", "blockTimestamp", "transactionIndex"))
-    return _transaction(candidate, chain_id, None, nowhere)
+    no_position = dict.fromkeys(("blockHash", "blockNumber", "blockTimestamp", "transactionIndex"))
+    return _transaction(candidate, chain_id, None, no_position)
 
 
 def unsigned_json(signed: SignedTransaction, sender: EthAddress) -> dict[str, Any]:

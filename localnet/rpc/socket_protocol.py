@@ -20,7 +20,7 @@ from localnet.rpc.unread_responses import UnreadResponses
 from localnet.rpc.websocket import CLOSE_NOW
 
 GOING_AWAY: Final = 1001
-_LINGER: Final = 2.0
+_CLOSE_DELAY: Final = 2.0
 """Seconds that a client has to read pending data before it is disconnected."""
 
 _READ: Final = 16 << 10
@@ -79,12 +79,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
         self.transport.close()
-        self.loop.call_later(_LINGER, self.transport.abort)
+        self.loop.call_later(_CLOSE_DELAY, self.transport.abort)
 
     def keepalive_timeout(self) -> None:
         """Drop a client that does not respond to a ping, with its pending data."""
         super().keepalive_timeout()
-        self.loop.call_later(_LINGER, self.transport.abort)
+        self.loop.call_later(_CLOSE_DELAY, self.transport.abort)
 
     def shutdown(self) -> None:
         """Close the connection when the server stops."""

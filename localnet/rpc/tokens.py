@@ -43,9 +43,9 @@ def _set(node: Node, token: EthAddress, calldata: bytes, amount: int, what: str)
     wanted = amount.to_bytes(_WORD, "big")
     slots = [(owner, slot) for owner, slots in access_list(machine, request) for slot in slots]
     for owner, slot in slots[:MAX_SLOTS]:
-        supposed = Overrides({owner: AccountOverride(state_diff={slot: amount})})
+        overrides = Overrides({owner: AccountOverride(state_diff={slot: amount})})
         try:
-            if simulate.call(machine, request, supposed) == wanted:
+            if simulate.call(machine, request, overrides) == wanted:
                 node.network.set_storage(owner, {slot: amount})
                 return
         except CallFailed:

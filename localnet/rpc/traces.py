@@ -73,8 +73,10 @@ def debug_trace_transaction(node: NodeReader, transaction_hash: bytes, options: 
 def call_trace_options(value: Any) -> tuple[TraceOptions, Overrides]:
     """Read geth's configuration of a call's trace, which includes the overrides."""
     request = fields(value, "trace configuration")
-    supposed = field(request, "stateOverrides", accounts) or NO_ACCOUNTS
-    return trace_options(value), Overrides(supposed, field(request, "blockOverrides", block_override) or SAME_BLOCK)
+    account_overrides = field(request, "stateOverrides", accounts) or NO_ACCOUNTS
+    return trace_options(value), Overrides(
+        account_overrides, field(request, "blockOverrides", block_override) or SAME_BLOCK
+    )
 
 
 def debug_trace_call(

@@ -31,9 +31,9 @@ class _Waiting:
 class UnreadResponses:
     """The connections with unread data."""
 
-    def __init__(self, limit: int, patience: float) -> None:
-        """Create the limits: `limit` unread bytes in total, and `patience` seconds without a read per connection."""
-        self._limit, self._patience = limit, patience
+    def __init__(self, limit: int, timeout: float) -> None:
+        """Create the limits: `limit` unread bytes in total, and `timeout` seconds without a read per connection."""
+        self._limit, self._timeout = limit, timeout
         self._waiting: dict[asyncio.Transport, _Waiting] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -55,7 +55,7 @@ class UnreadResponses:
             if size < waiting.size:
                 waiting.read = now
             waiting.size = size
-            if now > waiting.read + self._patience:
+            if now > waiting.read + self._timeout:
                 self.drop(transport)
             else:
                 total += size

@@ -47,11 +47,11 @@ class Connection:
         self._lock = threading.Lock()
         self._unsent: deque[bytes] = deque()
         self._size = 0
-        self._news = asyncio.Event()
+        self._has_output = asyncio.Event()
         self._notified = False
         self._numbers = count(1)
         self.given_up = ""
-        self.trouble = asyncio.Event()
+        self.aborted = asyncio.Event()
         self.closed = False
 
     @property
@@ -96,8 +96,8 @@ class Connection:
                     self._size -= len(text)
                     return text
                 self._notified = False
-                self._news.clear()
-            await self._news.wait()
+                self._has_output.clear()
+            await self._has_output.wait()
 
     def _grows(self, size: int) -> bool:
         """Account for a message; return False and abandon the connection if too much is pending.
@@ -115,13 +115,13 @@ class Connection:
         self.given_up = self.given_up or reason
         self._unsent.clear()
         self._size = 0
-        self._soon(self.trouble)
+        self._soon(self.aborted)
 
     def _wake(self) -> None:
         with self._lock:
             if not self._notified:
                 self._notified = True
-                self._soon(self._news)
+                self._soon(self._has_output)
 
     def _soon(self, event: asyncio.Event) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the connection with it
@@ -166,7 +166,7 @@ class Sockets:
         both: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(self._read(connection, receive)),
             asyncio.ensure_future(_write(connection, send)),
-            asyncio.ensure_future(connection.trouble.wait()),
+            asyncio.ensure_future(connection.aborted.wait()),
         ]
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)

@@ -56,7 +56,7 @@ class RequestThread:
         self._waiting = 0
         """Requests that are not answered yet."""
         self._counting = threading.Lock()
-        self._sought = False
+        self._scheduled = False
         """True if the thread is about to look for background work."""
         self._later: deque[Callable[[], None]] = deque(maxlen=MAX_LATER)
 
@@ -115,8 +115,8 @@ class RequestThread:
         """
         self._later.append(work)
         with self._counting:
-            if not self._sought and not self._ending and not self._stopping:
-                self._sought = True
+            if not self._scheduled and not self._ending and not self._stopping:
+                self._scheduled = True
                 self._thread.put(self._do_later)
 
     def should_yield(self) -> bool:
@@ -148,8 +148,8 @@ class RequestThread:
         if not self._waiting and not self._stopping:
             self._do_next()
         with self._counting:
-            self._sought = bool(self._later) and not self._ending and not self._stopping
-            if self._sought:
+            self._scheduled = bool(self._later) and not self._ending and not self._stopping
+            if self._scheduled:
                 self._thread.put(self._do_later)
 
     def _do_next(self) -> bool:

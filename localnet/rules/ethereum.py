@@ -270,8 +270,8 @@ class EthereumMessages:
         """Run the executor's checks."""
         sent = candidate.transaction
         try:
-            asked = candidate.bare if sent is None else sent.transaction
-            _execution(machine).check(asked, base_fee, candidate.sender)
+            item = candidate.bare if sent is None else sent.transaction
+            _execution(machine).check(item, base_fee, candidate.sender)
         except RefusedTransaction as error:
             raise _as_refused(error) from None
         except MessageError as error:

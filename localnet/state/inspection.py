@@ -155,13 +155,13 @@ class StateInspector:
 
     def _value_at(self, state: ActorState, steps: Sequence[str]) -> StateValue:
         """Resolve a path: the actor, `state`, and the steps below."""
-        gone = archived_actor(self._store, state)
-        if gone is None:
+        archived = archived_actor(self._store, state)
+        if archived is None:
             node = self.state_value(state)
         else:
-            node = StateValue(_plain(), ANY, _archived_fields(gone))
+            node = StateValue(_plain(), ANY, _archived_fields(archived))
             if any(step not in node.value for step in steps[2:3]):
-                raise PathNotFound(f"{steps[0]} is {gone}; its remaining fields are {_names(node.value)}")
+                raise PathNotFound(f"{steps[0]} is {archived}; its remaining fields are {_names(node.value)}")
         for number, step in enumerate(steps[2:], 3):
             try:
                 node = self._enter(node, step)
@@ -196,7 +196,7 @@ class StateInspector:
         return (self._manifest and self._manifest.name_of(code)) or show(code)
 
     def _describe(self, actor: ActorID, state: ActorState) -> dict[str, Any]:
-        gone = archived_actor(self._store, state)
+        archived = archived_actor(self._store, state)
         fields = {
             "id": str(Address.id(actor)),
             "type": self.type_of(state.code),
@@ -206,7 +206,7 @@ class StateInspector:
             "balance": str(state.balance),
             "delegated_address": None if state.delegated_address is None else str(state.delegated_address),
         }
-        return fields if gone is None else fields | {ARCHIVED: str(gone)}
+        return fields if archived is None else fields | {ARCHIVED: str(archived)}
 
     def interface(self, actor: str) -> Interface | None:
         """Return the known interface of an actor. Raises PathNotFound, InvalidInput."""
@@ -280,7 +280,7 @@ class StateInspector:
             if not step.isdecimal() or int(step) >= len(value):
                 raise PathNotFound(f"there is no entry {step} in a list of {len(value)}")
             return StateValue(node.schema, term_below(node.schema, node.term, step), value[int(step)])
-        raise PathNotFound(f"there is no '{step}' in {_article(kind_of(value))}")
+        raise PathNotFound(f"there is no '{step}' in {_with_article(kind_of(value))}")
 
     # --- values -----------------------------------------------------------------------------------------------
 
@@ -297,10 +297,16 @@ class StateInspector:
         return shown
 
 
-def _archived_fields(gone: ArchivedActor) -> dict[str, Any]:
+def _archived_fields(archived: ArchivedActor) -> dict[str, Any]:
     """Return the fields of an archived actor. The root is text, because its block may be missing."""
-    code = gone.name or show(gone.code)
-    return {"archived_since": gone.since, "code": code, "root": show(gone.root), "size": gone.size, "kept": gone.kept}
+    code = archived.name or show(archived.code)
+    return {
+        "archived_since": archived.since,
+        "code": code,
+        "root": show(archived.root),
+        "size": archived.size,
+        "kept": archived.kept,
+    }
 
 
 def _manifest_of(store: Blockstore, root: Cid) -> Manifest | None:
@@ -453,5 +459,5 @@ def _names(names: Mapping[str, Any] | list[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
-def _article(kind: str) -> str:
+def _with_article(kind: str) -> str:
     return {"bytes": kind, "null": kind, "int": "a number"}.get(kind, f"a {kind}")

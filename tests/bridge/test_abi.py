@@ -185,20 +185,20 @@ class TestCalls:
         first = interface.encode_call("get(uint8)", 1)
         second = interface.encode_call("get((uint8,string)[2])", [(1, "x"), (2, "y")])
         assert (first[:4], second[:4]) == (keccak(b"get(uint8)")[:4], keccak(b"get((uint8,string)[2])")[:4])
-        answer = abi_encode(["string"], ["text"])
+        result = abi_encode(["string"], ["text"])
         assert interface.decode_call_result(first, bytes(31) + b"\x07") == 7
-        assert interface.decode_call_result(second, answer) == interface.decode_result("get((uint8,string)[2])", answer)
-        assert interface.decode_call_result(second, answer) == "text"
+        assert interface.decode_call_result(second, result) == interface.decode_result("get((uint8,string)[2])", result)
+        assert interface.decode_call_result(second, result) == "text"
         both = r"'get' is overloaded: use one of get\(\(uint8,string\)\[2\]\), get\(uint8\)"
-        for refused in (lambda: interface.encode_call("get", 1), lambda: interface.decode_result("get", answer)):
+        for refused in (lambda: interface.encode_call("get", 1), lambda: interface.decode_result("get", result)):
             with pytest.raises(AbiMismatch, match=both):
                 refused()
         with pytest.raises(AbiMismatch, match=r"no function 'get' takes 2 arguments; the contract has get\(\(uint8"):
             interface.encode_call("get", 1, 2)
         with pytest.raises(AbiMismatch, match=r"no function 'put'; the contract has get\(\(uint8"):
-            interface.decode_result("put", answer)
+            interface.decode_result("put", result)
         with pytest.raises(AbiMismatch, match="no function has the selector 0xdeadbeef"):
-            interface.decode_call_result(b"\xde\xad\xbe\xef", answer)
+            interface.decode_call_result(b"\xde\xad\xbe\xef", result)
 
     def test_mismatching_calldata_is_refused(self) -> None:
         assert ALL.decode_call(b"") is None

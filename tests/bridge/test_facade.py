@@ -84,8 +84,8 @@ def test_null_and_choices_are_lists() -> None:
 def test_a_cid_is_its_bytes_without_the_zero() -> None:
     commitment = function("storagemarket", "getDealDataCommitment")
     cid = cid_of(b"piece", CBOR)
-    answer = commitment.encode_return(ME, encode([link(cid), 2048]))
-    assert answer == words(0x40, 2048, 0x20, len(cid)) + cid.ljust(64, b"\0")
+    result = commitment.encode_return(ME, encode([link(cid), 2048]))
+    assert result == words(0x40, 2048, 0x20, len(cid)) + cid.ljust(64, b"\0")
 
 
 BAD_ANSWERS: dict[str, tuple[str, str, bytes | None]] = {

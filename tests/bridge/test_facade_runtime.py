@@ -122,8 +122,8 @@ ODD: dict[str, tuple[Answer, str]] = {
 
 @pytest.mark.parametrize("case", ODD)
 def test_an_odd_answer_is_a_typed_error(tokens: Tokens, case: str) -> None:
-    answer, words = ODD[case]
-    assert error(tokens.call("totalSupply", answer=answer)).startswith(words)
+    result, words = ODD[case]
+    assert error(tokens.call("totalSupply", answer=result)).startswith(words)
 
 
 def test_an_answer_that_names_no_block_is_the_machine_s_exit(tokens: Tokens) -> None:

@@ -57,11 +57,11 @@ def test_the_address_managers_answer_is_read_from_golden_bytes() -> None:
     golden = bytes.fromhex(
         "831903e8550214a062719dfe62ca3974c864d7a261366b3003eb54289e418819eeb2c70d6134bc786a276a61cda6a0"
     )
-    answer = CreateReturn.decode(golden)
-    assert answer.actor == 1000
-    assert answer.robust_address == bytes.fromhex("0214a062719dfe62ca3974c864d7a261366b3003eb")
-    assert answer.eth_address.hex() == "289e418819eeb2c70d6134bc786a276a61cda6a0"
-    assert answer.encode() == golden
+    result = CreateReturn.decode(golden)
+    assert result.actor == 1000
+    assert result.robust_address == bytes.fromhex("0214a062719dfe62ca3974c864d7a261366b3003eb")
+    assert result.eth_address.hex() == "289e418819eeb2c70d6134bc786a276a61cda6a0"
+    assert result.encode() == golden
 
 
 @pytest.mark.parametrize("broken", ["8153" + "00" * 19, "825300", "8254" + "00" * 20 + "6161", "8254" + "00" * 20])

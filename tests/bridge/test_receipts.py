@@ -74,11 +74,11 @@ def creation(params: bytes = b"\x41\xfe") -> Message:
 
 
 def test_created_contract_address_is_from_manager_return() -> None:
-    answer = CreateReturn(ActorID(100), None, CONTRACT).encode()
-    assert created_contract(creation(), Receipt(0, answer, Gas(1))) == CONTRACT
-    assert created_contract(creation(), Receipt(33, answer, Gas(1))) is None
+    result = CreateReturn(ActorID(100), None, CONTRACT).encode()
+    assert created_contract(creation(), Receipt(0, result, Gas(1))) == CONTRACT
+    assert created_contract(creation(), Receipt(33, result, Gas(1))) is None
     assert created_contract(creation(), Receipt(0, b"\x00", Gas(1))) is None
-    assert created_contract(Message(Address.id(10), SENDER), Receipt(0, answer, Gas(1))) is None
+    assert created_contract(Message(Address.id(10), SENDER), Receipt(0, result, Gas(1))) is None
 
 
 def test_a_caller_sees_the_content_of_the_byte_string() -> None:

@@ -38,8 +38,8 @@ def wrong_pages(url: str) -> Iterator[str]:
 
 def _get(address: str) -> tuple[int, str]:
     try:
-        with urlopen(address) as answer:
-            return answer.status, answer.read().decode("utf-8", "replace")
+        with urlopen(address) as result:
+            return result.status, result.read().decode("utf-8", "replace")
     except HTTPError as error:
         with error:
             return error.code, error.read().decode("utf-8", "replace")

@@ -184,11 +184,11 @@ def test_otterscan_methods_match_anvil(tmp_path: Path) -> None:
             both.each("eth_getTransactionByBlockNumberAndIndex", hex(height), "0x0") for height in range(1, 5)
         ]  # fmt: skip
         for a, b in sent:
-            answers = (
+            responses = (
                 one.request("ots_getInternalOperations", a["hash"]),
                 other.request("ots_getInternalOperations", b["hash"]),
             )
-            assert answers[0] == answers[1]
+            assert responses[0] == responses[1]
             calls = (one.request("ots_traceTransaction", a["hash"]), other.request("ots_traceTransaction", b["hash"]))
             assert calls[0] == [call for call in calls[1] if not call["type"].startswith("CREATE")]  # anvil has none
             error = one.request("ots_getTransactionError", a["hash"])

@@ -54,7 +54,7 @@ def cast(clients: Path, node: NodeClient, file: Path, *options: str) -> str:
 
 
 def assert_equal_on_both(answers: tuple[Any, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    theirs, ours = ({name: answer.get(name) for name in names} for answer in answers)
+    theirs, ours = ({name: result.get(name) for name in names} for result in answers)
     assert ours == theirs
     return ours
 

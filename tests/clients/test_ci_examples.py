@@ -123,9 +123,9 @@ def run_job(name: str, project: Path, environment: Mapping[str, str]) -> str:
 
 def test_the_pytest_workflow_tests_a_project(tmp_path: Path, environment: dict[str, str]) -> None:
     project = _project(tmp_path / "project", {"test_network.py": PYTEST_PROJECT["test_network.py"]})
-    told = run_job("pytest.yml", project, environment)
-    assert "Successfully installed fvm-hypervisor" in told
-    assert "2 passed" in told
+    output = run_job("pytest.yml", project, environment)
+    assert "Successfully installed fvm-hypervisor" in output
+    assert "2 passed" in output
 
 
 def test_the_pytest_workflow_names_the_pythons_that_are_claimed() -> None:
@@ -141,9 +141,9 @@ def test_the_forge_workflow_deploys_a_project(tmp_path: Path, environment: dict[
         "PATH": os.pathsep.join([environment["PATH"].partition(os.pathsep)[0], search_path(clients)]),
         "CLIENTS": str(clients), "FOUNDRY_SOLC": str(EXAMPLE / "solc.mjs"), "FOUNDRY_OFFLINE": "true",
     }  # fmt: skip
-    told = run_job("forge.yml", project, environment)
-    assert "ONCHAIN EXECUTION COMPLETE & SUCCESSFUL" in told
-    assert re.search(r"^block 1  0x\w{64}  0x\w{40} -> new contract 0x\w{40}  ok  gas", told, re.MULTILINE)
+    output = run_job("forge.yml", project, environment)
+    assert "ONCHAIN EXECUTION COMPLETE & SUCCESSFUL" in output
+    assert re.search(r"^block 1  0x\w{64}  0x\w{40} -> new contract 0x\w{40}  ok  gas", output, re.MULTILINE)
 
 
 # --- the Dockerfile ---------------------------------------------------------------------------------------------------

@@ -86,8 +86,8 @@ ADVICE = "call eth_estimateGas to get the required limit; forge script does so w
 
 
 def test_script_gas_below_intrinsic_gas_reports_the_option(foundry: Foundry) -> None:
-    said = foundry.fails("script", "contracts/script/Simulated.s.sol:CreateLedger")
-    assert re.search(rf"intrinsic gas too low: have \d+, want \d+; {ADVICE}", said)
+    output = foundry.fails("script", "contracts/script/Simulated.s.sol:CreateLedger")
+    assert re.search(rf"intrinsic gas too low: have \d+, want \d+; {ADVICE}", output)
 
 
 def test_script_gas_too_low_to_execute_logs_the_option(
@@ -95,8 +95,8 @@ def test_script_gas_too_low_to_execute_logs_the_option(
 ) -> None:
     made = foundry.forge("create", "contracts/script/Simulated.s.sol:Ledger", "--json")
     call = ("contracts/script/Simulated.s.sol:FillLedger", "--sig", "run(address)", json.loads(made)["deployedTo"])
-    said = foundry.fails("script", *call)
-    (failed,) = re.findall(r"Transaction Failure: (0x[0-9a-f]{64})", said)
+    output = foundry.fails("script", *call)
+    (failed,) = re.findall(r"Transaction Failure: (0x[0-9a-f]{64})", output)
     foundry.forge("script", *call, "--skip-simulation")
     log = foundry.log.read_text(encoding="utf-8").partition(failed)[2]
     assert re.search(rf"its limit of [\d,]+ gas is too low: {ADVICE}\n", log)

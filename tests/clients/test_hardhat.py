@@ -59,10 +59,10 @@ def test_hardhat_template_tests_of_helpers_and_actors_pass(
 def test_hardhat_solidity_tests_reach_actors_only_on_a_fork(
     project: Project, record_property: Callable[[str, object], None]
 ) -> None:
-    said = run(project.clients, "hardhat", "test", "solidity", folder=project.folder, **project.environment())
-    passed = re.findall(r"✔ (\w+)", said)
+    output = run(project.clients, "hardhat", "test", "solidity", folder=project.folder, **project.environment())
+    passed = re.findall(r"✔ (\w+)", output)
     record_property("checks", len(passed))
-    assert passed == ["test_no_actor_answers", "test_an_actor_answers"], said
+    assert passed == ["test_no_actor_answers", "test_an_actor_answers"], output
 
 
 def test_the_documented_compiler_setting_is_the_tested_one() -> None:
@@ -73,11 +73,11 @@ def test_the_documented_compiler_setting_is_the_tested_one() -> None:
 
 
 def test_ignition_deploys_the_templates_module(project: Project) -> None:
-    said = run(
+    output = run(
         project.clients, "hardhat", "ignition", "deploy", "ignition/modules/Counter.ts", "--network", "localnet",
         folder=project.folder, **project.environment(),
     )  # fmt: skip
-    assert "successfully deployed" in said
+    assert "successfully deployed" in output
     record = project.folder / "ignition" / "deployments" / "chain-31415926" / "deployed_addresses.json"
     address = json.loads(record.read_text(encoding="utf-8"))["CounterModule#Counter"]
     assert run(project.clients, "cast", "call", address, "x()(uint256)", "--rpc-url", project.url) == "5\n"

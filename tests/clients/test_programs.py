@@ -27,11 +27,11 @@ def test_every_check_holds(
     client: str, clients: Path, node: str, record_property: Callable[[str, object], None]
 ) -> None:
     done = start(clients, "node", clients / "programs" / f"{PROGRAMS[client]}.mjs", node)
-    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    checks = [line for line in said if "check" in line]
+    output = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    checks = [line for line in output if "check" in line]
     failed = [line for line in checks if line["error"] is not None]
     record_property("checks", len(checks))
     record_property("failures", len(failed))
     assert not failed, "\n\n".join(f"{line['check']}: {line['error'][:2000]}" for line in failed)
     assert done.returncode == 0, done.stderr
-    assert said[-1] == {"done": len(checks)}, done.stderr
+    assert output[-1] == {"done": len(checks)}, done.stderr

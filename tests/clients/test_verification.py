@@ -80,8 +80,8 @@ class Project:
         return done.stdout + done.stderr
 
     def contract(self, address: str, fields: str = "abi") -> Any:
-        with urlopen(f"{self.url}/v2/contract/31415926/{address}?fields={fields}") as answer:
-            return json.load(answer)
+        with urlopen(f"{self.url}/v2/contract/31415926/{address}?fields={fields}") as result:
+            return json.load(result)
 
 
 @pytest.fixture
@@ -111,8 +111,8 @@ def test_forge_verifies_contracts(project: Project, tmp_path: Path) -> None:
         (factory, "Factory", ()),
         (child, "Child", ()),
     ):
-        said = project.verify(address, name, *options)
-        assert "Contract successfully verified:\nStatus: `exact_match`" in said
+        output = project.verify(address, name, *options)
+        assert "Contract successfully verified:\nStatus: `exact_match`" in output
         found = project.contract(address)
         with urlopen(f"{project.url}/actor/{address}/source") as page:
             assert "pragma solidity ^0.8.20" in page.read().decode()
@@ -147,8 +147,8 @@ def test_forge_reports_other_sources(project: Project) -> None:
     address = project.deploy("Child")
     file = project.folder / "src" / "Kept.sol"
     file.write_text(SOURCE.replace("number = 7", "number = 8"), encoding="utf-8")
-    assert "Status: `exact_match`" not in (said := project.verify(address, "Child"))
-    assert "Status: `match`" in said
+    assert "Status: `exact_match`" not in (output := project.verify(address, "Child"))
+    assert "Status: `match`" in output
     found = project.contract(address)
     assert (found["creationMatch"], found["runtimeMatch"]) == (None, "match")
     assert "Error Code: `bytecode_length_mismatch`" in project.verify(address, "Factory")

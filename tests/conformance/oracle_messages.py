@@ -121,17 +121,17 @@ class Run:
 
     def messages(self, count: int, seed: int, tally: Tally) -> None:
         """Compare at least `count` messages; stop early with too many findings."""
-        asked: list[tuple[MessageCase, Answers]] = []
+        requests: list[tuple[MessageCase, Answers]] = []
         index = drawn = 0
         while drawn < count and len(tally.findings) < MAX_FINDINGS and not self._is_ending:
             version = self.versions[index % len(self.versions)]
             cases = answered_cases(self.ground(version), f"{seed}:{index}")
-            self._compare(asked, tally)  # while this machine worked, so did the reference
+            self._compare(requests, tally)  # while this machine worked, so did the reference
             self.reference.ask(vector_of([case for case, _ in cases], f"{seed}:{index}"))
-            asked = cases
+            requests = cases
             drawn += sum(len(case.messages) for case, _ in cases)
             index += 1
-        self._compare(asked, tally)
+        self._compare(requests, tally)
 
     def _compare(self, asked: list[tuple[MessageCase, Answers]], tally: Tally) -> None:
         if not asked:
@@ -163,8 +163,8 @@ class Run:
     def their_answers(self, case: MessageCase) -> Answers:
         """Return the reference's results."""
         self.reference.ask(vector_of([case], case.name))
-        (answers,) = self.reference.answers()
-        return answers
+        (results,) = self.reference.answers()
+        return results
 
     def plant(self, name: str, count: int, seed: int) -> dict[str, int]:
         """Return the number of sequences that differ with an injected bug, by network version."""
@@ -196,11 +196,11 @@ def answered_cases(ground: Ground, name: str) -> list[tuple[MessageCase, Answers
             for _ in range(random.randint(1, LONGEST)):
                 drawn.append(messages.next())
                 receipts.append(receipt_of(world.machine, drawn[-1]))
-            answers = answers_of(receipts, world.machine.root)
+            results = answers_of(receipts, world.machine.root)
         except (HypervisorError, StoreError) as error:
-            answers = {"raised": f"{type(error).__name__}: {error}"}
+            results = {"raised": f"{type(error).__name__}: {error}"}
         cases.append(
-            (MessageCase(f"{name}:{number}", ground, base_fee, world.root, world.blocks, tuple(drawn)), answers)
+            (MessageCase(f"{name}:{number}", ground, base_fee, world.root, world.blocks, tuple(drawn)), results)
         )
     return cases
 

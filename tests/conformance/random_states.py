@@ -253,7 +253,7 @@ def relay() -> bytes:
 
     It returns the send's error number, its result and the first bytes of the return data.
     """
-    at, answer = 0x1000, 0x300
+    at, result = 0x1000, 0x300
     event = "".join(f"{chr(92)}{byte:02x}" for byte in struct.pack("<QQII", 3, RAW, 1, 4) + b"k")
     return wasm(f"""(module
         {
@@ -271,7 +271,7 @@ def relay() -> bytes:
         (memory (export "memory") 2)
         (data (i32.const 0x200) "{event}")
         (func $ask (param $block i32)
-            (i32.store (i32.const {answer}) (call $send (i32.const {answer + 8})
+            (i32.store (i32.const {result}) (call $send (i32.const {result + 8})
                 (i32.const {at + 32}) (i32.load8_u (i32.const {at})) (i64.load (i32.const {at + 8})) (local.get $block)
                 (i64.const 0) (i64.load (i32.const {at + 16})) (i64.load (i32.const {at + 24}))
                 (i64.load8_u (i32.const {at + 1})))))
@@ -287,12 +287,12 @@ def relay() -> bytes:
             (call $ask (local.get $block))
             (local.set $end (i32.load8_u (i32.const {at + 3})))
             (if (i32.eq (local.get $end) (i32.const 3)) (then (call $ask (local.get $block))))
-            (if (i32.load (i32.const {answer + 12})) (then
-                (drop (call $block_read (i32.const 0) (i32.load (i32.const {answer + 12})) (i32.const 0)
-                    (i32.const {answer + 40}) (i32.const 64)))))
-            (drop (call $block_create (i32.const 0x20) (i64.const {RAW}) (i32.const {answer}) (i32.const 104)))
+            (if (i32.load (i32.const {result + 12})) (then
+                (drop (call $block_read (i32.const 0) (i32.load (i32.const {result + 12})) (i32.const 0)
+                    (i32.const {result + 40}) (i32.const 64)))))
+            (drop (call $block_create (i32.const 0x20) (i64.const {RAW}) (i32.const {result}) (i32.const 104)))
             (if (i32.eq (local.get $end) (i32.const 1)) (then
-                (drop (call $exit (i32.add (i32.const 100) (i32.load (i32.const {answer}))) (i32.load (i32.const 0x20))
+                (drop (call $exit (i32.add (i32.const 100) (i32.load (i32.const {result}))) (i32.load (i32.const 0x20))
                     (i32.const 0x200) (i32.const 0)))))
             (if (i32.eq (local.get $end) (i32.const 2)) (then
                 (drop (call $block_link (i32.const 0x30) (i32.load (i32.const 0x20)) (i64.const 0xb220) (i32.const 32)
@@ -302,5 +302,5 @@ def relay() -> bytes:
             (if (i32.eq (local.get $end) (i32.const 5)) (then unreachable))
             (if (i32.eq (local.get $end) (i32.const 6)) (then
                 (drop (call $emit_event (i32.const 0x200) (i32.const 1) (i32.const 0x218) (i32.const 1)
-                    (i32.const {answer}) (i32.const 4)))))
+                    (i32.const {result}) (i32.const 4)))))
             (i32.load (i32.const 0x20))))""")

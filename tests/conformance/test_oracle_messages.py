@@ -138,7 +138,7 @@ def test_difference_only_on_used_machine_is_reported_as_such(run: Run, stand_in:
 def test_a_seed_draws_the_same_again(run: Run) -> None:
     first, again = (answered_cases(run.ground(28), "5:5") for _ in range(2))
     assert [case.messages for case, _ in first] == [case.messages for case, _ in again]
-    assert [answers for _, answers in first] == [answers for _, answers in again]
+    assert [results for _, results in first] == [results for _, results in again]
     other = answered_cases(run.ground(28), "5:6")
     assert [case.messages for case, _ in other] != [case.messages for case, _ in first]
 
@@ -157,8 +157,8 @@ def test_relay_makes_requested_call(run: Run) -> None:
         message = Message(
             Address.id(RELAY), ALICE, method=MethodNumber(2), params=asked.encode(), gas_limit=Gas(10**10)
         )
-        answer = machine.apply_implicit(message).return_data
-        assert (int.from_bytes(answer[:4], "little"), int.from_bytes(answer[8:12], "little")) == (error, code)
+        result = machine.apply_implicit(message).return_data
+        assert (int.from_bytes(result[:4], "little"), int.from_bytes(result[8:12], "little")) == (error, code)
 
 
 def test_missing_oracle_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -235,10 +235,10 @@ class Program:
         codec, data = self._random.choice(
             ((CBOR, b"\x05"), (CBOR, b"\x05"), (0, b""), (DAG_CBOR, b"\x05"), (0, b"\x05"))
         )
-        answer = encode_abi(["uint32", "uint64", "bytes"], [exit_code, codec, data])
+        result = encode_abi(["uint32", "uint64", "bytes"], [exit_code, codec, data])
         start = len(self._blob)
-        self._blob += answer
-        self._words.append(f"{len(answer)} {start} @data ADD 1 ADD {BLOB} CODECOPY {len(answer)} {BLOB} RETURN")
+        self._blob += result
+        self._words.append(f"{len(result)} {start} @data ADD 1 ADD {BLOB} CODECOPY {len(result)} {BLOB} RETURN")
 
     def assembled(self) -> bytes:
         """Return the code, followed by the data that it sends."""

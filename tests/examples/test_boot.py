@@ -62,8 +62,8 @@ def test_both_bundles_agree_over_a_thousand_epochs(boot: ModuleType, capsys: pyt
 def test_boot_difference_is_reported_with_exit_status_1(
     boot: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = iter([[("datacap.Transfer", 0, "80")], [("datacap.Transfer", 18, "")]])
-    monkeypatch.setattr(boot, "boot", lambda *_: next(answers))
+    results = iter([[("datacap.Transfer", 0, "80")], [("datacap.Transfer", 18, "")]])
+    monkeypatch.setattr(boot, "boot", lambda *_: next(results))
     assert boot.main(["--bundle", "own"]) == 1
     assert "different: ('datacap.Transfer', 0, '80') and ('datacap.Transfer', 18, '')" in capsys.readouterr().out
 

@@ -52,12 +52,12 @@ class BrowserPage:
         self._number += 1
         self._connection.send(json.dumps({"id": self._number, "method": method, "params": params}))
         while True:
-            answer = json.loads(self._connection.recv(_PATIENCE * slowness()))
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer["error"]
-                found: dict[str, Any] = answer["result"]
+            response = json.loads(self._connection.recv(_PATIENCE * slowness()))
+            if response.get("id") == self._number:
+                assert "error" not in response, response["error"]
+                found: dict[str, Any] = response["result"]
                 return found
-            self._note(answer)
+            self._note(response)
 
     def _note(self, event: dict[str, Any]) -> None:
         match event:
@@ -74,11 +74,11 @@ class BrowserPage:
 
     def run(self, script: str) -> Any:
         """Return the value of a JavaScript expression as JSON; a promise is awaited."""
-        answer = self.command(
+        result = self.command(
             "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True
         )
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
 
     def until(self, script: str) -> Any:
         """Wait until an expression is true and return its value."""
@@ -162,6 +162,6 @@ def _port(process: subprocess.Popen[bytes], file: Path) -> int:
 def _tab(port: int) -> str:
     from urllib.request import urlopen
 
-    with urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
-        tabs = json.load(answer)
+    with urlopen(f"http://127.0.0.1:{port}/json/list") as response:
+        tabs = json.load(response)
     return str(next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"))

@@ -56,10 +56,10 @@ def test_shadowing_package_is_reported_without_traceback(tmp_path: Path, name: s
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").write_text("ANOTHER = True\n")
     done = program(installation.HOME, tmp_path)
-    said = done.stdout + done.stderr
-    assert (done.returncode, "Traceback" in said) == (1, False), said
-    assert f"the package '{name}' is loaded from {tmp_path / name}" in said
-    assert "pip install --force-reinstall --no-deps fvm-hypervisor" in said
+    output = done.stdout + done.stderr
+    assert (done.returncode, "Traceback" in output) == (1, False), output
+    assert f"the package '{name}' is loaded from {tmp_path / name}" in output
+    assert "pip install --force-reinstall --no-deps fvm-hypervisor" in output
 
 
 def test_files_that_were_overwritten_or_removed_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

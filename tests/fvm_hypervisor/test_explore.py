@@ -38,12 +38,12 @@ def test_a_folders_chain_is_shown_until_a_signal_ends_it(tmp_path: Path) -> None
         line = program.stdout.readline()
         assert line.startswith("Explorer at http://127.0.0.1:")
         url = line.split()[2].rstrip("/")
-        with urlopen(f"{url}/tx/0x{sent}") as answer:
-            page = answer.read()
+        with urlopen(f"{url}/tx/0x{sent}") as result:
+            page = result.read()
         assert b"Succeeded" in page
         assert f"/tx/0x{sent}/vector.json".encode() in page
-        with urlopen(f"{url}/tx/0x{sent}/vector.json") as answer:
-            vector = answer.read()
+        with urlopen(f"{url}/tx/0x{sent}/vector.json") as result:
+            vector = result.read()
         program.send_signal(signal.SIGINT)
         _, errors = program.communicate(timeout=START)
     finally:
@@ -153,8 +153,8 @@ def test_folder_without_a_chain_is_refused(tmp_path: Path) -> None:
 def test_a_network_of_this_process_is_explored() -> None:
     with Network() as network, explore(network) as url:
         sent = network.chain.head.height
-        with urlopen(f"{url}/epoch/{sent}") as answer:
-            assert answer.status == 200
+        with urlopen(f"{url}/epoch/{sent}") as result:
+            assert result.status == 200
 
 
 @pytest.mark.parametrize(

@@ -227,8 +227,8 @@ def test_a_block_that_is_not_its_cids_is_refused_by_name(made: Made, tmp_path: P
             def without(link: dict[str, str]) -> str:
                 if link["/"] == show(lacking):
                     raise LookupError(f"blockstore get: ipld: could not find {show(lacking)}")
-                answer: str = read(link)
-                return answer
+                result: str = read(link)
+                return result
 
             node.methods["Filecoin.ChainReadObj"] = without
             found = run("extract", EPOCH, "--rpc-url", url, "--out", out, "--bundle-dir", bundle_folder())

@@ -115,8 +115,8 @@ def test_blocks_missing_on_node_are_reported_per_tipset(made: Path) -> None:
         def without(link: dict[str, str]) -> str:
             if link["/"] == show(state):
                 raise LookupError(f"blockstore get: ipld: could not find {show(state)}")
-            answer: str = read(link)
-            return answer
+            result: str = read(link)
+            return result
 
         node.methods["Filecoin.ChainReadObj"] = without
         with served(node) as url:

@@ -131,10 +131,10 @@ def test_strict_car_commands_accept_exports_refuse_noncanonical(chain: Path, tmp
 def test_import_prints_next_command(chain: Path, tmp_path: Path) -> None:
     car, other, root = tmp_path / "state.car", tmp_path / "other", root_of(chain)
     run("car", "export", chain, car)
-    told = run("car", "import", other, car).stdout.splitlines()
-    (after,) = [number for number, line in enumerate(told) if line.startswith("next")]
-    assert told[after].split() == ["next", "hypervisor", "inspect", str(other), "--root", root]
-    assert all(words in "".join(told[after + 1 :]) for words in ("--chain", "--load-state", "--dump-state"))
+    output = run("car", "import", other, car).stdout.splitlines()
+    (after,) = [number for number, line in enumerate(output) if line.startswith("next")]
+    assert output[after].split() == ["next", "hypervisor", "inspect", str(other), "--root", root]
+    assert all(words in "".join(output[after + 1 :]) for words in ("--chain", "--load-state", "--dump-state"))
     refused = run("inspect", other).stderr.rstrip()
     assert refused.endswith(f"contains no machine state: select one of its blocks with --root (pinned: state {root})")
 

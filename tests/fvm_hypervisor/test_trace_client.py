@@ -21,12 +21,12 @@ Answering = Callable[[Any], str]
 @pytest.fixture
 def node() -> Iterator[Answering]:
     """Return `node(answer)`, which serves this response to every request and returns the URL."""
-    answers: list[Any] = []
+    results: list[Any] = []
 
-    with replying(lambda _: {"jsonrpc": "2.0", "id": 1, "result": answers[-1]}) as url:
+    with replying(lambda _: {"jsonrpc": "2.0", "id": 1, "result": results[-1]}) as url:
 
         def answering(answer: Any) -> str:
-            answers.append(answer)
+            results.append(answer)
             return url
 
         yield answering
@@ -69,8 +69,8 @@ WRONG: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_call_with_a_wrong_field_is_refused_by_the_fields_name(node: Answering, good: str, case: str) -> None:
-    answer, (name, value) = json.loads(good), WRONG[case]
-    answer["calls"][0][name] = value
+    response, (name, value) = json.loads(good), WRONG[case]
+    response["calls"][0][name] = value
     with pytest.raises(NodeError, match="returned an invalid call tree: ") as refused:
-        request_trace(node(answer), HASH)
+        request_trace(node(response), HASH)
     assert str(refused.value).isprintable()

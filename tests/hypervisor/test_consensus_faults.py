@@ -65,14 +65,14 @@ GRINDING = (block(50), block(51, parents=[cid(block(50, weight=2))]), block(50, 
     ],
 )
 def test_headers_prove_a_fault(headers: tuple[bytes, bytes, bytes], kind: int, epoch: int) -> None:
-    asked: list[tuple[Address, int]] = []
+    requests: list[tuple[Address, int]] = []
 
     def key(miner: Address, at: ChainEpoch) -> Address:
-        asked.append((miner, at))
+        requests.append((miner, at))
         return WORKER
 
     assert find_fault(*headers, key) == ConsensusFault(ActorID(1000), ChainEpoch(epoch), kind)
-    assert asked == [(MINER, 50), (MINER, epoch)]
+    assert requests == [(MINER, 50), (MINER, epoch)]
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,9 @@ def test_a_slice_of_the_long_run_keeps_its_promises() -> None:
 @pytest.mark.slow
 def test_long_migration_visits_every_actor_and_reports_progress(machine: Hypervisor) -> None:
     add(machine, "storageminer")
-    told: list[int] = []
-    machine.upgrade(NV29, Bundle.embedded("v19").manifest, progress=told.append)
-    assert told == [10_000]
+    messages: list[int] = []
+    machine.upgrade(NV29, Bundle.embedded("v19").manifest, progress=messages.append)
+    assert messages == [10_000]
     code = Bundle.embedded("v19").manifest.code("storageminer")
     found = {actor: state for actor, state in machine.state_tree.actors() if actor >= FIRST}
     assert found == {ActorID(FIRST + n): ActorState(code, balance=TokenAmount(n)) for n in range(COUNT)}

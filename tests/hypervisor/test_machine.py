@@ -166,12 +166,12 @@ def test_machine_call_returns_message_result_and_keeps_no_state(machine: Hypervi
 
     runtime.codes[CODE] = script
     root, pending = machine.root, dict(machine.store.pending)
-    answer = machine.call(message_of_the_system(to))
-    assert (answer.exit_code, answer.return_data) == (0, b"answer")
+    result = machine.call(message_of_the_system(to))
+    assert (result.exit_code, result.return_data) == (0, b"answer")
     assert machine.call(message_of_the_system(to, 3)).exit_code == 33
     assert (machine.root, machine.store.pending) == (root, pending)
     applied = machine.apply_implicit(message_of_the_system(to))
-    assert (applied.receipt, machine.root != root) == (answer.receipt, True)
+    assert (applied.receipt, machine.root != root) == (result.receipt, True)
 
 
 def test_raising_call_leaves_state_unchanged(machine: Hypervisor, runtime: ScriptedRuntime) -> None:

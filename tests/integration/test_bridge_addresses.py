@@ -94,25 +94,25 @@ class AddressMachine:
 
     def ask(self, whom: EthAddress, data: bytes, value: int = 0) -> tuple[int, bytes]:
         """Return whether a contract's call succeeds, and its data."""
-        answer = self.call(ASK, word(whom) + data, value)
-        return int.from_bytes(answer[:32], "big"), answer[32:]
+        result = self.call(ASK, word(whom) + data, value)
+        return int.from_bytes(result[:32], "big"), result[32:]
 
     def resolve(self, address: Address) -> int | None:
         """Return the ID according to the precompile."""
-        success, answer = self.ask(RESOLVE, address.to_bytes())
+        success, response = self.ask(RESOLVE, address.to_bytes())
         assert success
-        return int.from_bytes(answer, "big") if answer else None
+        return int.from_bytes(response, "big") if response else None
 
     def delegated(self, actor: int) -> bytes:
         """Return the delegated address according to the precompile."""
-        success, answer = self.ask(DELEGATED, actor.to_bytes(32, "big"))
+        success, response = self.ask(DELEGATED, actor.to_bytes(32, "big"))
         assert success
-        return answer
+        return response
 
     def look(self, address: EthAddress) -> tuple[int, int, bytes]:
         """Return balance, code size and code hash of an address."""
-        answer = self.call(LOOK, word(address))
-        return int.from_bytes(answer[:32], "big"), int.from_bytes(answer[32:64], "big"), answer[64:]
+        result = self.call(LOOK, word(address))
+        return int.from_bytes(result[:32], "big"), int.from_bytes(result[32:64], "big"), result[64:]
 
 
 GAS_LIMIT: Final = Gas(10**9)
@@ -155,8 +155,8 @@ def test_bridge_addresses_of_new_contracts_match_prediction(place: AddressMachin
     for address in predicted:
         assert place.resolve(to_filecoin(address)) is None
         assert place.look(address) == (0, 0, NO_HASH)
-    answer = place.call(MAKE, code)
-    assert (answer[12:32], answer[44:64]) == predicted
+    result = place.call(MAKE, code)
+    assert (result[12:32], result[44:64]) == predicted
     for address in predicted:
         actor = place.resolve(to_filecoin(address))
         assert actor is not None
@@ -206,9 +206,9 @@ def test_bridge_addresses_of_one_contract_reach_same_f410_actor(place: AddressMa
     assert actor is not None
     by_sender = [place.call(address, value=3) for address in (WHO, masked_id(actor))]
     by_contract = [place.ask(address, b"", value=3)[1] for address in (WHO, masked_id(actor))]
-    for count, (answer, caller) in enumerate(zip(by_sender + by_contract, [SENDER] * 2 + [ASK] * 2, strict=True), 1):
+    for count, (result, caller) in enumerate(zip(by_sender + by_contract, [SENDER] * 2 + [ASK] * 2, strict=True), 1):
         expected = word(WHO) + word(caller) + count.to_bytes(32, "big") + (3 * count).to_bytes(32, "big")
-        assert answer == expected
+        assert result == expected
     assert place.look(WHO) == place.look(masked_id(actor))
 
 
@@ -219,8 +219,8 @@ def test_bridge_address_of_account_without_f410_is_masked_id(place: AddressMachi
     message = Message(
         to_filecoin(WHO), KEY_ACCOUNT, 0, TokenAmount(0), MethodNumber(INVOKE_EVM), b"", gas_limit=GAS_LIMIT
     )
-    answer: bytes = decode(place.machine.apply(message).return_data)
-    assert answer[32:64] == word(masked_id(actor))
+    result: bytes = decode(place.machine.apply(message).return_data)
+    assert result[32:64] == word(masked_id(actor))
 
 
 def test_bridge_f410_with_masked_payload_is_distinct_actor(place: AddressMachine) -> None:
@@ -240,8 +240,8 @@ def test_bridge_addresses_of_the_other_side_name_another_actor(place: AddressMac
     """The masked ID of an actor, wrapped as f410 by a contract, does not reach the actor."""
     actor = place.resolve(to_filecoin(WHO))
     assert actor is not None
-    success, answer = place.ask(RESOLVE, b"\x04\x0a" + masked_id(actor))
-    assert (success, answer) == NOTHING
+    success, response = place.ask(RESOLVE, b"\x04\x0a" + masked_id(actor))
+    assert (success, response) == NOTHING
     assert place.resolve(Address.delegated(10, WHO)) == actor
     assert place.resolve(Address.delegated(11, WHO)) is None
 

@@ -48,11 +48,11 @@ def forwarder(kind: str) -> bytes:
 
 def accounts() -> dict[EthAddress, AllocAccount]:
     """Return funded forwarders, and a contract that returns its parameters to native callers."""
-    answer = assemble(f"100 CALLDATALOAD {SELECTED} 0 CALLDATACOPY 100 CALLDATALOAD 0 RETURN")
+    result = assemble(f"100 CALLDATALOAD {SELECTED} 0 CALLDATACOPY 100 CALLDATALOAD 0 RETURN")
     return {
         SENDER: AllocAccount(10**24),
         **{address: AllocAccount(1000, 1, forwarder(kind)) for kind, address in FORWARDERS.items()},
-        ANSWERER: AllocAccount(0, 1, answer),
+        ANSWERER: AllocAccount(0, 1, result),
     }
 
 
@@ -113,12 +113,12 @@ def test_bridge_malformed_contract_returns_match_official(both: Stages, seed: in
     for _ in range(30):
         exit_code = random.choice((0, 0, 5, 16, 33, 1 << 31))
         codec = random.choice((0, CBOR, CBOR, RAW, DAG_CBOR, 1 << 40))
-        answer = encode_abi(
+        result = encode_abi(
             ["uint32", "uint64", "bytes"], [exit_code, codec, random.choice((b"", b"\x05", b"\x83\x01"))]
         )
         script = Script()
         script.store(b"\x81\x01")
-        script.send(to_filecoin(ANSWERER), method_number("Anything"), broken(answer, random), RAW)
+        script.send(to_filecoin(ANSWERER), method_number("Anything"), broken(result, random), RAW)
         calls.append(CallOf(SENDER, masked_id(PUPPETS[1]), script.raw().ljust(256, b"\0")))
     compare(both, calls)
 
@@ -126,15 +126,15 @@ def test_bridge_malformed_contract_returns_match_official(both: Stages, seed: in
 @pytest.mark.slow
 def test_bridge_malformed_native_returns_match_official(both: Stages) -> None:
     """Return data that is not a CBOR byte string is passed on unchanged."""
-    answers = (
+    results = (
         b"", b"\x40", b"\x41a", b"\x58\x20short", b"\x5f\x41a\xff", b"\x61a", b"\x80", b"\xff", b"\x41ab",
         b"\xd8\x2a\x41\0", bytes(60_000),
     )  # fmt: skip
     calls = []
-    for answer in answers:
+    for result in results:
         for exit_code in (0, 16, 33, 3):
             script = Script()
-            script.abort(exit_code, answer)
+            script.abort(exit_code, result)
             calls.append(CallOf(SENDER, FORWARDERS["CALL"], bytes(12) + masked_id(PUPPETS[2]) + script.raw()))
             head = (1024, 0, 0, CBOR, script.wrapped(), PUPPETS[2])
             data = encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], head)

@@ -64,8 +64,8 @@ class Hook:
         first = branches.pop(quiet, "")
         code = f"{first} CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 LOG0 {' '.join(branches.values())} STOP"
         blob = b""
-        for name, answer in answers.items():
-            data = encode_abi(["uint32", "uint64", "bytes"], answer)
+        for name, result in answers.items():
+            data = encode_abi(["uint32", "uint64", "bytes"], result)
             code += f" {name}: {len(data)} {len(blob)} @data ADD 1 ADD 0 CODECOPY {len(data)} 0 RETURN"
             blob += data
         runtime = assemble(f"{code} data:") + blob

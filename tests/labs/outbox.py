@@ -194,12 +194,12 @@ def _look_back(machine: Hypervisor, program: Program, played: Play, before: dict
     if any(count > 1 for count in ran.values()):
         played.findings.append("once: a message was delivered twice")
     messages = {number: entry for number, entry in played.posted.items() if entry.kind == MESSAGE}
-    answers = Counter(entry.about for entry in played.posted.values() if entry.kind == RECEIPT)
+    results = Counter(entry.about for entry in played.posted.values() if entry.kind == RECEIPT)
     ended = {entry.about: decode_strict(entry.params)[1] for entry in played.posted.values() if entry.kind == RECEIPT}
     order: dict[tuple[ActorID, bytes], list[int]] = {}
     for number, entry in messages.items():
         wanted = int(number in played.gone and entry.receipt_method != 0)
-        if answers[number] != wanted:
+        if results[number] != wanted:
             played.findings.append("receipt: a message has none, or more than one")
         tag = _tag(here, entry)
         expired = number in played.gone and played.gone[number] > entry.expiry

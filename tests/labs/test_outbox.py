@@ -318,9 +318,9 @@ def test_fatal_delivery_burns_its_budget_and_next_one_proceeds(stage: Stage) -> 
         )  # fmt: skip
     alice, bob = stage.machine.balance(stage.alice), machine.balance(stage.bob)
     stage.deliver()
-    answers = [decode_strict(entry.params) for _, entry in stage.waiting()]
-    assert answers[0] == [1, ExitCode.SYS_ASSERTION_FAILED, 10 * MILLION, b""]
-    assert answers[1][1] == ExitCode.OK
+    results = [decode_strict(entry.params) for _, entry in stage.waiting()]
+    assert results[0] == [1, ExitCode.SYS_ASSERTION_FAILED, 10 * MILLION, b""]
+    assert results[1][1] == ExitCode.OK
     assert machine.balance(stage.bob) == bob + 10**12
     assert alice + 10**12 <= machine.balance(stage.alice) < alice + 10**12 + 10 * MILLION * PRICE
     assert machine.balance(stage.relay) == FUNDS

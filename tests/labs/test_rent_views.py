@@ -74,8 +74,8 @@ def test_every_view_shows_archival_epoch_and_root(expired: tuple[Path, Address, 
         visit = Visitor(node)
         for actor in (address, native):
             for page in ("", "/state", "/call"):
-                answer = visit(f"/actor/{actor}{page}")
-                assert answer.status == 200, (page, answer.text)
+                result = visit(f"/actor/{actor}{page}")
+                assert result.status == 200, (page, result.text)
             assert "archived since epoch" in visit(f"/actor/{actor}").text
         assert "archived" in visit("/actors").text
 

@@ -61,8 +61,8 @@ class Client:
 
     async def ask_together(self, method: str, each: Iterable[Sequence[Any]]) -> list[Any]:
         """Return the results of one batch of requests of a method. Raises as `ask`."""
-        answers = await self._exchange([_request(method, params, number) for number, params in enumerate(each)])
-        return [_result(method, answer) for answer in sorted(answers, key=itemgetter("id"))]
+        responses = await self._exchange([_request(method, params, number) for number, params in enumerate(each)])
+        return [_result(method, result) for result in sorted(responses, key=itemgetter("id"))]
 
     async def _exchange(self, content: Any) -> Any:
         assert self._reader is not None
@@ -75,12 +75,12 @@ class Client:
         try:
             answer_head = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(answer_head.split("content-length:")[1].split("\r\n")[0])
-            answer = json.loads(await self._reader.readexactly(length))
+            response = json.loads(await self._reader.readexactly(length))
         except asyncio.IncompleteReadError as error:
             raise ConnectionError(str(error)) from None
         self._load.slowest = max(self._load.slowest, time.monotonic() - started)
         self._load.counts["requests"] += 1
-        return answer
+        return response
 
     async def transact(self) -> None:
         """Send a transfer, get its receipt, and send another request."""

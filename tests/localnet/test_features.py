@@ -66,11 +66,11 @@ def init_call_input(method: int, params: bytes) -> bytes:
 
 def call_init_from_contract(network: Network, contract: EthAddress, method: int, params: bytes) -> tuple[int, Any]:
     """Call the init actor from a contract in a transaction; return the exit code and the decoded result."""
-    exit_code, _codec, answer = decode_abi(
+    exit_code, _codec, result = decode_abi(
         ["int256", "uint64", "bytes"], network.call(contract, init_call_input(method, params))
     )
     network.send(contract, 0, init_call_input(method, params))
-    return exit_code, decode(answer) if answer else None
+    return exit_code, decode(result) if result else None
 
 
 @pytest.fixture

@@ -56,10 +56,10 @@ def test_network_starts_with_requested_genesis(kind: str, tmp_path: Path) -> Non
 
 def test_the_miners_have_power() -> None:
     with Network(genesis=GenesisOptions(miners=[1, 3]), clock=Clock()) as network:
-        answer = network.machine.call(
+        result = network.machine.call(
             Message(Address.id(POWER_ACTOR), NO_PRODUCER, method=method_number("NetworkRawPower"))
         )
-        assert decode_bigint(decode(answer.return_data)) == 4 * 2048
+        assert decode_bigint(decode(result.return_data)) == 4 * 2048
 
 
 @pytest.mark.parametrize("ends_at", [0, 1, 3])
@@ -121,6 +121,6 @@ def datacap(network: Network, holder: Address) -> int:
 
 
 def miners(network: Network) -> int:
-    answer = network.machine.call(Message(Address.id(POWER_ACTOR), NO_PRODUCER, method=method_number("MinerCount")))
-    count: int = decode(answer.return_data)
+    result = network.machine.call(Message(Address.id(POWER_ACTOR), NO_PRODUCER, method=method_number("MinerCount")))
+    count: int = decode(result.return_data)
     return count

@@ -48,8 +48,8 @@ class Stage:
         return status, location
 
     def is_still(self, sector: int, status: int, location: bytes) -> bool:
-        answer: bool = self.contract.call("isStill", self.miner.id, sector, status, location)
-        return answer
+        result: bool = self.contract.call("isStill", self.miner.id, sector, status, location)
+        return result
 
     def ask_at(self, epoch: int, function: str, *arguments: Any) -> Any:
         """Return the contract's result after the end of a deadline at a later epoch."""

@@ -142,8 +142,8 @@ def test_a_native_account_sends_messages(official: Network) -> None:
 def test_solidity_contract_calls_builtin_actor(official: Network) -> None:
     # DataCap's Name through the precompile call_actor_by_id: CBOR text "DataCap".
     bridge = official.deploy(ARTIFACTS / "Bridge.json")
-    exit_code, answer = bridge.call("callNative", 7, 48890204, b"")
-    assert (exit_code, answer) == (0, b"\x67DataCap")
+    exit_code, result = bridge.call("callNative", 7, 48890204, b"")
+    assert (exit_code, result) == (0, b"\x67DataCap")
 
 
 def test_an_address_is_given_in_any_form(network: Network) -> None:

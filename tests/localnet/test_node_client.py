@@ -189,11 +189,11 @@ def slow_server(seconds: float) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.05, 60.0], ids=["dripping", "silent"])
 def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timed_socket, "_PATIENCE", 0.02)
+    monkeypatch.setattr(timed_socket, "_WAIT_INTERVAL", 0.02)
     reports, began = list[float](), monotonic()
     with (
         slow_server(pause) as url,
-        NodeClient(url, options=RequestOptions(timeout=0.5), waited=reports.append) as client,
+        NodeClient(url, options=RequestOptions(timeout=0.5), on_wait=reports.append) as client,
         pytest.raises(NodeError, match=rf"{url} has not answered eth_chainId within 0\.5 s: see whether a node runs"),
     ):
         client.request("eth_chainId")
@@ -204,7 +204,7 @@ def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypat
 
 @pytest.mark.slow
 def test_fork_of_silent_server_reports_waiting_and_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timed_socket, "_PATIENCE", 0.1)
+    monkeypatch.setattr(timed_socket, "_WAIT_INTERVAL", 0.1)
     with slow_server(60) as url:
         result = run("node", "--fork-url", url, "--port", "0", "--timeout", "500")
     assert result.exit_code == 2
@@ -303,8 +303,8 @@ def test_requests_are_throttled_after_rate_limit_refusal() -> None:
     """170 compute units per second allow ten requests."""
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(retries=1, backoff=0, compute_units=170)
-    answers = [*[(200, b'{"result": 7}', dict[str, str]())] * 3, (429, b"", {})]
-    with refusing_server(answers, seen) as url, NodeClient(url, options=options) as client:
+    results = [*[(200, b'{"result": 7}', dict[str, str]())] * 3, (429, b"", {})]
+    with refusing_server(results, seen) as url, NodeClient(url, options=options) as client:
         for _ in range(6):
             client.request("eth_chainId")
     times = [at for at, _ in seen]

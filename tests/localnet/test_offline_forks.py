@@ -58,12 +58,12 @@ BALANCE = ("eth_getBalance", SOMEBODY, "latest")
 
 @pytest.mark.parametrize("block", [None, 7])
 def test_a_second_fork_sends_no_request(block: int | None) -> None:
-    asked: list[str] = []
-    with node(ANSWERS, asked) as url:
+    requests: list[str] = []
+    with node(ANSWERS, requests) as url:
         assert read(ForkSource(url, block, caches=True), SLOT, BALANCE) == [WORD, "0x7b"]
-        before = len(asked)
+        before = len(requests)
         assert read(offline(url, block), SLOT, BALANCE) == [WORD, "0x7b"]
-        assert len(asked) == before
+        assert len(requests) == before
     assert read(offline(url, block), SLOT, BALANCE) == [WORD, "0x7b"], "the node has stopped"
 
 
@@ -97,15 +97,15 @@ def test_a_folder_brings_its_own_responses(tmp_path: Path, cache_folder: Path) -
 
 
 def test_a_folder_and_the_users_cache_share_responses(tmp_path: Path) -> None:
-    asked: list[str] = []
-    with node(ANSWERS, asked) as url:
+    requests: list[str] = []
+    with node(ANSWERS, requests) as url:
         read(ForkSource(url, caches=True), SLOT)
         read(ForkSource(url, caches=True), SLOT, path=tmp_path / "chain")
-        assert asked.count("eth_getStorageAt") == 1
-    with node({**ANSWERS, "eth_getBlockByNumber": {**BLOCK, "hash": "0x" + "33" * 32}}, asked) as url:
+        assert requests.count("eth_getStorageAt") == 1
+    with node({**ANSWERS, "eth_getBlockByNumber": {**BLOCK, "hash": "0x" + "33" * 32}}, requests) as url:
         read(ForkSource(url, caches=True), SLOT, path=tmp_path / "other")
         read(ForkSource(url, caches=True), SLOT)
-        assert asked.count("eth_getStorageAt") == 2, "a block of another hash"
+        assert requests.count("eth_getStorageAt") == 2, "a block of another hash"
 
 
 def damage(cache_folder: Path, method: str) -> Path:
@@ -121,14 +121,14 @@ def damage(cache_folder: Path, method: str) -> Path:
 
 
 def test_a_damaged_entry_is_read_again_or_named(cache_folder: Path) -> None:
-    asked: list[str] = []
-    with node(ANSWERS, asked) as url:
+    requests: list[str] = []
+    with node(ANSWERS, requests) as url:
         read(ForkSource(url, caches=True), SLOT)
         file = damage(cache_folder, "eth_getStorageAt")
         with pytest.raises(Failed, match=rf"slot 0x3 of account .* is damaged in the cache file {file}"):
             read(offline(url), SLOT)
         assert read(ForkSource(url, caches=True), SLOT) == [WORD]
-        assert asked.count("eth_getStorageAt") == 2
+        assert requests.count("eth_getStorageAt") == 2
     assert read(offline(url), SLOT) == [WORD]
 
 
@@ -209,11 +209,11 @@ def test_an_uncached_block_of_state_is_named() -> None:
 
 
 def test_a_client_sends_nothing_offline() -> None:
-    asked: list[str] = []
+    requests: list[str] = []
     with (
-        node(ANSWERS, asked) as url,
+        node(ANSWERS, requests) as url,
         RemoteChain(url, options=OFFLINE) as chain,
         pytest.raises(NodeError, match="--offline prevents a request"),
     ):
         chain.client.request("eth_call", {})
-    assert asked == []
+    assert requests == []

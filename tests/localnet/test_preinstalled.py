@@ -30,8 +30,8 @@ def test_multicall3_aggregates_chain_id_query(either: Network) -> None:
         "82ad56cb" + f"{32:064x}{1:064x}{32:064x}" + MULTICALL3.hex().rjust(64, "0") + f"{0:064x}{96:064x}{4:064x}"
         "3408e470".ljust(64, "0")
     )  # fmt: skip
-    answer = either.call(MULTICALL3, data)
-    assert answer[-32:] == (31415926).to_bytes(32, "big")
+    result = either.call(MULTICALL3, data)
+    assert result[-32:] == (31415926).to_bytes(32, "big")
 
 
 def test_deployer_creates_at_create2_address(either: Network) -> None:

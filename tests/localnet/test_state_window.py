@@ -253,12 +253,12 @@ def test_questions_are_answered_while_the_chain_lets_states_go() -> None:
         pay(network, 3)
         node, target = Node(network), network.accounts[1].delegated
         node.published = network.chain.point()  # as a node does before its first query: `point` is for one thread
-        view, answers, failed, ended = NodeView(node), list[int](), list[Exception](), Event()
+        view, results, failed, ended = NodeView(node), list[int](), list[Exception](), Event()
 
         def ask() -> None:
             while not ended.is_set():
                 try:
-                    answers.append(view.run(lambda reader: reader.network.machine.balance(target)))
+                    results.append(view.run(lambda reader: reader.network.machine.balance(target)))
                 except ReorganisedDuringQuery:  # a node asks again
                     continue
                 except Exception as error:
@@ -278,5 +278,5 @@ def test_questions_are_answered_while_the_chain_lets_states_go() -> None:
             asking.join()
             sys.setswitchinterval(interval)
         assert failed == []
-        assert answers == sorted(answers)
-        assert all(answer % FIL == 0 for answer in answers)
+        assert results == sorted(results)
+        assert all(result % FIL == 0 for result in results)

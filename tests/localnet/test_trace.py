@@ -169,8 +169,8 @@ def native_call(actor: str, number: int, params: bytes = b"", answer: bytes = b"
 
 def test_native_method_values_are_shown_with_schema_names() -> None:
     params = encode([Address.id(7).to_bytes(), encode_bigint(10**18), b"\x01"])
-    answer = encode([encode_bigint(1), encode_bigint(2), b""])
-    words = describe(native_call("datacap", 80475954, params, answer), [])
+    result = encode([encode_bigint(1), encode_bigint(2), b""])
+    words = describe(native_call("datacap", 80475954, params, result), [])
     assert (words.callee, words.function) == ("datacap", "Transfer")
     assert words.arguments == "(to=f07, amount=1000000000000000000, operator_data=0x01)"
     assert words.result == "from_balance=1, to_balance=2, recipient_data=0x"
@@ -204,8 +204,8 @@ def test_unknown_function_calldata_is_shown_by_selector() -> None:
 
 def test_overloaded_function_result_is_decoded_by_its_own_type() -> None:
     abi: list[dict[str, Any]] = [
-        {"type": "function", "name": "get", "inputs": [{"name": "at", "type": kind}], "outputs": [{"type": answer}]}
-        for kind, answer in (("uint8", "uint256"), ("bool", "bool"))
+        {"type": "function", "name": "get", "inputs": [{"name": "at", "type": kind}], "outputs": [{"type": result}]}
+        for kind, result in (("uint8", "uint256"), ("bool", "bool"))
     ]
     interface = ContractInterface(abi)
     calldata = interface.encode_call("get(bool)", True)

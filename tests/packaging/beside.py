@@ -30,12 +30,12 @@ def main() -> int:
     with ThreadPoolExecutor() as workers:  # uv waits for the index most of the time
         beside = [workers.submit(resolve, ["pyproject.toml", "-"], PYTHONS[0], each) for each in FRAMEWORKS]
         alone = [workers.submit(resolve, ["pyproject.toml"], each, wheels_for=PLATFORM) for each in PYTHONS]
-    for framework, answer in zip(FRAMEWORKS, beside, strict=True):
-        chosen, explanation = answer.result()
+    for framework, result in zip(FRAMEWORKS, beside, strict=True):
+        chosen, explanation = result.result()
         conflicts += explanation != ""
         print(f"{framework}: {explanation or ', '.join(f'{name} {chosen[name]}' for name in SHARED)}", flush=True)
-    for python, answer in zip(PYTHONS, alone, strict=True):
-        chosen, explanation = answer.result()
+    for python, result in zip(PYTHONS, alone, strict=True):
+        chosen, explanation = result.result()
         conflicts += explanation != ""
         print(f"Python {python} on {PLATFORM}: {explanation or f'wheels of all {len(chosen)} packages'}", flush=True)
     return 1 if conflicts else 0

@@ -303,9 +303,9 @@ def test_wheel_without_compiled_modules_is_pure(project: Path, environment: dict
     done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", **environment)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (project / "dist").iterdir()] == ["two-1-py2.py3-none-any.whl"]
-    said = done.stdout + done.stderr
-    assert ("The modules are not compiled, so they run slower" in said) == bool(notice)
-    assert notice in said
+    output = done.stdout + done.stderr
+    assert ("The modules are not compiled, so they run slower" in output) == bool(notice)
+    assert notice in output
 
 
 @pytest.mark.slow

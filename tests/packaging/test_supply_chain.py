@@ -67,8 +67,8 @@ def test_supply_chain_command_reports_findings(
     components = [{"name": name} for name in Table.read().stated]
 
     def answered(command: list[Path], **_: Any) -> subprocess.CompletedProcess[str]:
-        answer = {"components": components} if command[0].name == "cyclonedx-py" else report
-        return subprocess.CompletedProcess(command, 0, "" if answer is None else json.dumps(answer), "")
+        result = {"components": components} if command[0].name == "cyclonedx-py" else report
+        return subprocess.CompletedProcess(command, 0, "" if result is None else json.dumps(result), "")
 
     monkeypatch.setattr(supply_chain, "run", answered)
     assert main() == status

@@ -78,10 +78,10 @@ def _stages(played: Play) -> list[str]:
 
 def _ask(plays: list[Play], tally: Tally) -> None:
     """Hold each state of the programs against the oracle's word; the last one of a program may be broken."""
-    answers = iter(oracle.ask([question[:3] for played in plays for question in played.asked]))
+    responses = iter(oracle.ask([question[:3] for played in plays for question in played.asked]))
     for played in plays:
         tally.asked += len(played.asked)
-        said = [next(answers) for _ in played.asked]
+        said = [next(responses) for _ in played.asked]
         differing = [words for words, (*_, owed) in zip(said, played.asked, strict=True) if words != f"valid {owed}"]
         if differing:
             tally.findings.append(f"{played.seed}: oracle: {differing[0]}")

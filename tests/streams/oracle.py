@@ -33,6 +33,6 @@ def ask(questions: Sequence[Question]) -> list[str]:
     """An answer for each: `valid` and what is owed in attoFIL, or `broken` and why."""
     lines = "".join(f"{epoch} {accrued.hex()} {streams.hex()}\n" for epoch, accrued, streams in questions)
     done = subprocess.run([_PROGRAM], input=lines, capture_output=True, text=True, check=True)
-    answers = done.stdout.splitlines()
-    assert len(answers) == len(questions), "an answer for each question"
-    return answers
+    results = done.stdout.splitlines()
+    assert len(results) == len(questions), "an answer for each question"
+    return results

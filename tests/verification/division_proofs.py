@@ -268,16 +268,16 @@ def _search(
     if not ends:
         return "no path reaches the end"
     for after in ends:
-        answers = []
+        results = []
         for claim in wrong(after):
             solver = z3.SolverFor("QF_UFBV")
             solver.set("timeout", _TIMEOUT)
             solver.add(*after.path, *division.facts, claim)
-            answers.append(solver.check())
-            if answers[-1] == z3.unsat:
+            results.append(solver.check())
+            if results[-1] == z3.unsat:
                 break
         else:
-            if z3.unknown in answers:
+            if z3.unknown in results:
                 raise TimeoutError(f"no answer of the solver: {solver.reason_unknown()}")
             found = solver.model()
             return "at " + ", ".join(f"0x{found.eval(each, model_completion=True).as_long():x}" for each in inputs)

@@ -197,10 +197,10 @@ def _differs(found: Any, meant: Any, a: Any, b: Any, *given: Any) -> str | None:
     solver = z3.SolverFor("QF_BV")
     solver.set("timeout", _LIMITS)
     solver.add(*given, found != meant)
-    answer = solver.check()
-    if answer == z3.unsat:
+    result = solver.check()
+    if result == z3.unsat:
         return None
-    if answer != z3.sat:
+    if result != z3.sat:
         raise Unproven(f"no answer in {_LIMITS // 1000} s: {solver.reason_unknown()}")
     model = solver.model()
     at = ", ".join(f"0x{model.eval(word, model_completion=True).as_long():x}" for word in (a, b))

@@ -73,7 +73,7 @@ CONTRACT: Final = "evm"
 """Name of the built-in actor that pays rent: contracts. Accounts, miners, multisigs and singletons are exempt."""
 EXEMPT: Final = frozenset(map(to_filecoin, (MULTICALL3, CREATE2_DEPLOYER)))
 """Preinstalled contracts, which pay no rent because tools depend on them."""
-UNBORN: Final = "placeholder"
+PLACEHOLDER: Final = "placeholder"
 """Name of the built-in actor that may become a contract. It is exempt, and is checked again every period."""
 
 EPOCH_ACTORS: Final = 200
@@ -433,7 +433,7 @@ class _Invocation:
             state = tree.get_actor(actor)
             if state is None or ledger.tenancy(actor) is not None:
                 continue
-            if pays_rent(manifest, actor, state) or manifest.name_of(state.code) == UNBORN:
+            if pays_rent(manifest, actor, state) or manifest.name_of(state.code) == PLACEHOLDER:
                 ledger.plan(actor, Tenancy(0, 0, self._epoch, graced=True))
         ledger.cursor = max(first, end)
         return EPOCH_ACTORS - (max(first, end) - first)
@@ -450,7 +450,7 @@ class _Invocation:
         if state is None:  # the actor has destroyed itself, so its deposit has no owner
             ledger.forget(actor)
             return tenancy.deposit, 0
-        if manifest.name_of(state.code) == UNBORN:
+        if manifest.name_of(state.code) == PLACEHOLDER:
             ledger.plan(actor, replace(tenancy, due=self._epoch + terms.period))
             return 0, 0
         if not pays_rent(manifest, actor, state):  # it has become an account

@@ -134,8 +134,8 @@ def first_difference(ours: Iterable[Any], theirs: Iterable[Any]) -> list[str]:
         i, j = i + steps[0], j + steps[1]
     if i == len(left) and j == len(right):
         return []
-    agreed = f"the first {i} charges agree" + (f", up to {left[i - 1]}" if i else "")
-    lines = [agreed]
+    heading = f"the first {i} charges agree" + (f", up to {left[i - 1]}" if i else "")
+    lines = [heading]
     for label, rest, number in (("ours", left, i), ("expected", right, j)):
         lines += [f"{label} {at + 1}: {rest[at]}" for at in range(number, min(number + _SHOWN, len(rest)))]
         if number == len(rest):

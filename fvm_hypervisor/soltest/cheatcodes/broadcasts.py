@@ -39,8 +39,8 @@ def collecting(
     """Return the operations that record the call as a transaction, and the sender that makes it."""
     if request.kind not in (CallKind.CALL, None):
         return operations, sender
-    doer = CREATE2_DEPLOYER if request.second else sender
-    return replace(operations, proceed=_recording(found, request, sender, operations)), doer
+    caller = CREATE2_DEPLOYER if request.second else sender
+    return replace(operations, proceed=_recording(found, request, sender, operations)), caller
 
 
 def _recording(

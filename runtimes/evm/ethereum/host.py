@@ -263,13 +263,15 @@ class EthereumHost(EthereumTreeHost):
             self.charge_new_account()
         accounts.touch(beneficiary)
         if balance:
-            heir = accounts.find(beneficiary)
-            if heir is None:
-                heir = accounts.create_account(beneficiary)
+            beneficiary_id = accounts.find(beneficiary)
+            if beneficiary_id is None:
+                beneficiary_id = accounts.create_account(beneficiary)
             accounts.add_balance(self.actor, -balance)
-            accounts.add_balance_wrapping(heir, balance)  # as in geth and revm, where only calls check for an overflow
-            if self.fork.transfer_logs and heir != self.actor:
-                self.calls.log_transfer(self.actor, heir, balance)
+            accounts.add_balance_wrapping(
+                beneficiary_id, balance
+            )  # as in geth and revm, where only calls check for an overflow
+            if self.fork.transfer_logs and beneficiary_id != self.actor:
+                self.calls.log_transfer(self.actor, beneficiary_id, balance)
         if not self.fork.destroys_new_only or accounts.was_created(self.actor):
             if not accounts.was_destroyed(self.actor):
                 accounts.add_refund(self.prices.destroy_refund)

@@ -114,14 +114,14 @@ def test_delegatecall_frame_targets_contract_of_queried_code() -> None:
 def creation(nonce: int, *inside: TraceEvent, exit_code: int = 0) -> tuple[TraceEvent, ...]:
     """Return the events of CREATE: address manager, init actor, and a constructor with the events `inside`."""
     address = create_address(ADDRESSES[ONE], nonce)
-    answer = CreateReturn(GONE, b"\2" + bytes(20), address).encode() if exit_code == 0 else b""
+    result = CreateReturn(GONE, b"\2" + bytes(20), address).encode() if exit_code == 0 else b""
     return (
         call(ONE, EAM, 2, CreateParams(INIT_CODE, nonce).encode(), CBOR, value=4),
         Dispatched(EAM_ACTOR, NATIVE, "wasm"),
         call(EAM_ACTOR, INIT, 3, encode([link(EVM), b"", address]), CBOR), Dispatched(INIT_ACTOR, NATIVE, "wasm"),
         call(INIT_ACTOR, Address.id(GONE), 1), Dispatched(GONE, EVM, "evm"), *inside,
         ended(exit_code, byte_string(b"why") if exit_code else b"", CBOR),
-        ended(exit_code), ended(exit_code, answer, CBOR),
+        ended(exit_code), ended(exit_code, result, CBOR),
     )  # fmt: skip
 
 
@@ -196,8 +196,8 @@ def test_failure_texts_are_those_of_filecoin_nodes(exit_code: int, words: str) -
 def construction(by: ActorID, address: EthAddress, exit_code: int = 0, data: bytes = b"") -> list[TraceEvent]:
     """Return the events of a creation under Ethereum's rules."""
     to = Address.delegated(EAM_NAMESPACE, address)
-    answer = (byte_string(data), CBOR) if data else (b"", 0)
-    return [call(by, to, 1, INIT_CODE, RAW), Dispatched(TWO, EVM, "evm"), ended(exit_code, *answer)]
+    result = (byte_string(data), CBOR) if data else (b"", 0)
+    return [call(by, to, 1, INIT_CODE, RAW), Dispatched(TWO, EVM, "evm"), ended(exit_code, *result)]
 
 
 def test_ethereum_rules_create_frame_is_the_constructor_call() -> None:

@@ -110,7 +110,7 @@ def differences(chain: ChainContents, exchange: Exchange) -> list[str]:
     snapshot = chain.rpc("evm_snapshot")
     response = chain.rpc.send(json.dumps(chain.own(exchange)).encode())
     chain.rpc("evm_revert", snapshot)
-    codes = [answer.get("error", {}).get("code") for answer in (exchange.response, response)]
+    codes = [result.get("error", {}).get("code") for result in (exchange.response, response)]
     if codes[0] != codes[1]:
         return [f"code {codes[1]}, expected {codes[0]}"]
     if codes[0] is not None or exchange.schema_only:

@@ -127,7 +127,7 @@ def differences(rpc: Client, exchange: Exchange) -> list[str]:
     snapshot = rpc("evm_snapshot")
     response = rpc.send(json.dumps(exchange.request).encode())
     rpc("evm_revert", snapshot)
-    codes = [answer.get("error", {}).get("code") for answer in (exchange.response, response)]
+    codes = [result.get("error", {}).get("code") for result in (exchange.response, response)]
     if codes[0] != codes[1]:
         return [f"code {codes[1]}, expected {codes[0]}"]
     if codes[0] is not None or exchange.schema_only:

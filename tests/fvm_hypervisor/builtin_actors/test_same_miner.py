@@ -234,8 +234,8 @@ def test_funds_are_free_from_the_epoch_after_theirs_on(miner: Miner) -> None:
 
 
 def vesting_epochs(miner: Miner) -> list[int]:
-    answer = miner.twins.send(miner.address, method_number("GetVestingFunds"), b"", 0, BOB)
-    return [epoch for epoch, _ in decode(answer.return_data)[0]]
+    result = miner.twins.send(miner.address, method_number("GetVestingFunds"), b"", 0, BOB)
+    return [epoch for epoch, _ in decode(result.return_data)[0]]
 
 
 @pytest.mark.parametrize("penalty", [0, 1, FIL, 3 * FIL, 7 * FIL, 50 * FIL])
@@ -339,5 +339,5 @@ def test_unsupported_methods_exit_with_22(miner: Miner) -> None:
     """The official actor has some of these methods; ours exits with 22 and changes nothing."""
     for number in ABSENT:
         before = miner.twins.own.root
-        answer = miner.twins.world().send_as(100, miner.address, number, packed([]))
-        assert (answer.exit_code, miner.twins.own.root) == (22, before)
+        result = miner.twins.world().send_as(100, miner.address, number, packed([]))
+        assert (result.exit_code, miner.twins.own.root) == (22, before)

@@ -62,16 +62,16 @@ class Sectors:
 
     def place(self, number: int) -> tuple[int, int]:
         """Return deadline and partition."""
-        answer = self.twins.world().send_as(
+        result = self.twins.world().send_as(
             100, self.miner.address, method_number("GenerateSectorLocation"), packed(number)
         )
-        assert answer.exit_code == 0
-        deadline, partition = decode(decode(answer.return_data)[1])
+        assert result.exit_code == 0
+        deadline, partition = decode(decode(result.return_data)[1])
         return deadline, partition
 
     def status(self, number: int) -> int:
-        answer = self.twins.send(self.miner.address, method_number("GenerateSectorLocation"), packed(number), 0, BOB)
-        return int(decode(answer.return_data)[0])
+        result = self.twins.send(self.miner.address, method_number("GenerateSectorLocation"), packed(number), 0, BOB)
+        return int(decode(result.return_data)[0])
 
     def look(self) -> None:
         """Call every getter of miner and sectors."""
@@ -145,8 +145,8 @@ def bring_in(machine: Hypervisor, miner: int, pieces: dict[int, Piece]) -> None:
     world = World(machine)
 
     def send(call: Call[object]) -> None:
-        answer = world.send_as(100, Address.id(miner), call.method, call.params)
-        assert answer.exit_code == 0, answer.message
+        result = world.send_as(100, Address.id(miner), call.method, call.params)
+        assert result.exit_code == 0, result.message
 
     sectors = [NewSector(number, pieces.get(number)) for number in range(SECTORS)]
     send(onboarding.pre_commit(miner, WINDOW_2K, sectors, COMMITTED, EXPIRATION))
@@ -154,8 +154,8 @@ def bring_in(machine: Hypervisor, miner: int, pieces: dict[int, Piece]) -> None:
     send(onboarding.prove_commit(sectors))
     start = int(world.state_of(miner)[10])
     method = method_number("GenerateSectorLocation")
-    answers = [world.send_as(100, Address.id(miner), method, packed(number)) for number in range(SECTORS)]
-    places = sorted({tuple(decode(decode(answer.return_data)[1])) for answer in answers})
+    results = [world.send_as(100, Address.id(miner), method, packed(number)) for number in range(SECTORS)]
+    places = sorted({tuple(decode(decode(result.return_data)[1])) for result in results})
     now = COMMITTED + 12
     opening = {place: onboarding.next_opening(start, place[0], now + 60) for place in places}
     for (deadline, partition), epoch in sorted(opening.items(), key=lambda item: item[1]):
@@ -209,8 +209,8 @@ def test_sectors_are_active_with_expected_power(sectors: Sectors) -> None:
 
 
 def claim_of(sectors: Sectors) -> Any:
-    answer = sectors.twins.send(Address.id(POWER_ACTOR), method_number("MinerPower"), encode(sectors.miner.id), 0, BOB)
-    return decode(answer.return_data)
+    result = sectors.twins.send(Address.id(POWER_ACTOR), method_number("MinerPower"), encode(sectors.miner.id), 0, BOB)
+    return decode(result.return_data)
 
 
 def test_a_missed_proof_makes_sectors_faulty(sectors: Sectors) -> None:
@@ -307,8 +307,8 @@ def first_development_sectors(first_twins: Twins) -> Sectors:
     def commit(machine: Hypervisor) -> None:
         params = packed(wanted, EXPIRATION)
         method = method_number("DevelopmentOnlyCommitSectors")
-        answer = World(machine).send_as(100, Address.id(registry.miner), method, params)
-        assert decode(answer.return_data) == list(range(SECTORS)), answer.message
+        result = World(machine).send_as(100, Address.id(registry.miner), method, params)
+        assert decode(result.return_data) == list(range(SECTORS)), result.message
         machine.advance(epoch=ChainEpoch(COMMITTED + 1))
 
     twins.only_own(commit)
@@ -359,8 +359,8 @@ def test_unfulfilled_pre_commit_forfeits_its_deposit(first_twins: Twins) -> None
     def promise(machine: Hypervisor) -> None:
         wanted = [NewSector(number) for number in (3, 4, 90)]
         call = onboarding.pre_commit(miner.id, WINDOW_2K, wanted, COMMITTED, EXPIRATION)
-        answer = World(machine).send_as(100, miner.address, call.method, call.params)
-        assert answer.exit_code == 0, answer.message
+        result = World(machine).send_as(100, miner.address, call.method, call.params)
+        assert result.exit_code == 0, result.message
 
     twins.only_official(promise)
     for epoch in (64, 3000, 30 * DAY, 31 * DAY, 31 * DAY + 60, 32 * DAY, 32 * DAY + 90):

@@ -66,9 +66,9 @@ class Network:
 
     def withdraw(self, miner: Address, owner: Address) -> int:
         """Withdraw the available balance and return it in attoFIL."""
-        answer = self.world.send(miner, method_number("WithdrawBalance"), packed(amount(10**30)), 0, owner)
-        assert answer.exit_code == 0, answer.message
-        return decode_bigint(decode(answer.return_data))
+        result = self.world.send(miner, method_number("WithdrawBalance"), packed(amount(10**30)), 0, owner)
+        assert result.exit_code == 0, result.message
+        return decode_bigint(decode(result.return_data))
 
 
 @pytest.fixture(scope="module")

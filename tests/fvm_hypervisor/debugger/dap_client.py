@@ -37,9 +37,9 @@ class DapClient:
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Return the body of a successful response."""
-        answer = self.answer(command, **arguments)
-        assert answer["success"], answer
-        body: dict[str, Any] = answer["body"]
+        result = self.answer(command, **arguments)
+        assert result["success"], result
+        body: dict[str, Any] = result["body"]
         return body
 
     def answer(self, command: str, **arguments: Any) -> dict[str, Any]:

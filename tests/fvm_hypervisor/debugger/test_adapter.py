@@ -123,9 +123,9 @@ def test_editor_debugs_solidity_call_to_failing_native_actor(
 def test_unanswerable_request_is_refused_and_session_continues(
     client: DapClient, command: str, arguments: dict[str, object], problem: str
 ) -> None:
-    answer = client.answer(command, **arguments)
-    assert not answer["success"]
-    assert problem in answer["message"]
+    response = client.answer(command, **arguments)
+    assert not response["success"]
+    assert problem in response["message"]
     assert client.ask("initialize")["supportsStepBack"]
 
 
@@ -169,8 +169,8 @@ def test_invalid_frame_is_refused_and_session_continues(client: DapClient, launc
     client.ask("configurationDone")
     client.event("stopped")
     for frame, problem in ((999, "there is no frame 999: expected 0 to 0"), (-1, "there is no frame -1")):
-        answer = client.answer("evaluate", expression="list", frameId=frame)
-        assert (answer["success"], problem in answer["message"]) == (False, True)
+        response = client.answer("evaluate", expression="list", frameId=frame)
+        assert (response["success"], problem in response["message"]) == (False, True)
     for command, arguments in (
         ("evaluate", {"expression": "list", "frameId": float("inf")}),  # JSON has it as 1e999
         ("scopes", {"frameId": float("inf")}),

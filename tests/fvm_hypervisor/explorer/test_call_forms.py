@@ -83,8 +83,8 @@ def test_a_native_method_is_sent_by_its_button(stage: Stage, visit: Visitor) -> 
     method, sent = request_of(page)
     assert method == "Filecoin.MpoolPushMessage"
     assert sent[0]["From"] == str(account.native)
-    answer = Client(visit.node)(method, *sent)
-    found = visit(f"/message/{answer['CID']['/']}")
+    response = Client(visit.node)(method, *sent)
+    found = visit(f"/message/{response['CID']['/']}")
     assert (found.status, "Succeeded" in found.text) == (200, True)
     assert "is not JSON" in visit(f"/actor/f07/call?f=Balance&a0={quote('{')}").text
     del params

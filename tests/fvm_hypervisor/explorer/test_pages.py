@@ -205,8 +205,8 @@ def test_explorer_pages_are_absent_from_plain_node() -> None:
 @pytest.mark.slow
 def test_a_page_that_takes_too_long_is_given_up() -> None:
     with Network() as network, serving(network, limits=NodeLimits(query=1e-9), pages=explorer()) as url:
-        answers = (request(url, "GET", "/") for _ in range(100))  # one may be made before the time is looked at
-        status, _, body = next(answer for answer in answers if answer[0] != 200)
+        responses = (request(url, "GET", "/") for _ in range(100))  # one may be made before the time is looked at
+        status, _, body = next(result for result in responses if result[0] != 200)
     assert (status, b"may take no longer" in body, b"--query-time" in body) == (503, True, True)
 
 

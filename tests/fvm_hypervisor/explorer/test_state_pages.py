@@ -65,9 +65,9 @@ def test_missing_path_returns_404_and_invalid_key_400(visit: Visitor, address: s
 
 
 def test_a_proof_has_the_blocks_from_the_root_to_the_place(stage: Stage, visit: Visitor) -> None:
-    answer = visit("/actor/f03/proof/entries")
-    assert answer.headers["content-type"] == "application/vnd.ipld.car"
-    car = read_car(io.BytesIO(answer.body))
+    result = visit("/actor/f03/proof/entries")
+    assert result.headers["content-type"] == "application/vnd.ipld.car"
+    car = read_car(io.BytesIO(result.body))
     network = stage.network
     found = dict(car)
     actor = network.machine.state_tree.get_actor(ActorID(3))

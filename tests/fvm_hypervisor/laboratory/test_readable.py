@@ -55,8 +55,8 @@ def test_official_messages_round_trip() -> None:
         assert encode_value(kind, value) == params
         receipt = vector["postconditions"]["receipts"][0]
         if receipt["exit_code"] == 0:
-            answer = b64decode(receipt["return"] or "")
-            assert encode_value(kind, decode_value(kind, answer, is_return_value=True), is_return_value=True) == answer
+            result = b64decode(receipt["return"] or "")
+            assert encode_value(kind, decode_value(kind, result, is_return_value=True), is_return_value=True) == result
         decoded.add(f"{actor}.{method}")
     assert decoded == {
         "multisig.Propose", "storagemarket.AddBalance", "storagemarket.PublishStorageDeals",

@@ -208,18 +208,18 @@ def test_an_invariant_test_has_no_picture(tmp_path: Path) -> None:
 
 
 def test_forge_artifacts_are_ignored_with_force(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
     monkeypatch.setattr(SolcChoice, "required_version", lambda _: "0.8.30")
 
     def of_forge(*_: object) -> dict[str, object]:
-        asked.append("forge's")
+        requests.append("forge's")
         return {}
 
     monkeypatch.setattr(session, "forge_artifacts", of_forge)
     usual, forced = (
         run_command("test", str(project), "--use", str(project / "none"), *options) for options in ([], ["--force"])
     )
-    assert asked == ["forge's"]
+    assert requests == ["forge's"]
     assert (forced.exit_code, forced.output) == (usual.exit_code, usual.output), "both come as far as the compiler"
     assert str(project / "none") in forced.output.replace("\n", "")
 

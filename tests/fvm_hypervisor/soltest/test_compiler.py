@@ -163,12 +163,12 @@ def test_npm_installs_solc_required_by_config_or_pragmas(tmp_path: Path, monkeyp
         lambda: dict.fromkeys(("0.8.1", "0.8.20", "0.8.37"), sha256(source).hexdigest()),
     )
     fake_npm(tmp_path, monkeypatch, f"cp {tarball(tmp_path / 'solc.tgz', source)} $(echo $2 | tr @ -).tgz")
-    told: list[str] = []
-    first = choose_solc(project(tmp_path / "project", "0.8.20"), notify=told.append)
-    assert (first.version, first.path.read_bytes(), told) == ("0.8.20", source, ["Installing Solc 0.8.20 from npm"])
-    assert choose_solc(project(tmp_path / "project"), notify=told.append, A="pragma solidity ^0.8.8;") == first
-    newer = choose_solc(project(tmp_path / "project"), notify=told.append, A="pragma solidity >=0.8.21;")
-    assert (newer.version, told[1:]) == ("0.8.37", ["Installing Solc 0.8.37 from npm"])
+    messages: list[str] = []
+    first = choose_solc(project(tmp_path / "project", "0.8.20"), notify=messages.append)
+    assert (first.version, first.path.read_bytes(), messages) == ("0.8.20", source, ["Installing Solc 0.8.20 from npm"])
+    assert choose_solc(project(tmp_path / "project"), notify=messages.append, A="pragma solidity ^0.8.8;") == first
+    newer = choose_solc(project(tmp_path / "project"), notify=messages.append, A="pragma solidity >=0.8.21;")
+    assert (newer.version, messages[1:]) == ("0.8.37", ["Installing Solc 0.8.37 from npm"])
 
 
 def test_offline_fetches_no_compiler_and_lists_installed(tmp_path: Path, cache: Path) -> None:
@@ -200,10 +200,10 @@ def test_npm_solc_release_is_installed_and_pinned(tmp_path: Path, cache: Path, m
         monkeypatch,
         f'ls -A; pwd > {tmp_path}/stood; echo "$@" > {tmp_path}/asked; cp {package_file} solc-0.8.999.tgz',
     )
-    told: list[str] = []
-    found = choose_solc(project(tmp_path / "project"), "0.8.999", told.append)
+    messages: list[str] = []
+    found = choose_solc(project(tmp_path / "project"), "0.8.999", messages.append)
     assert found == Solc("0.8.999", cache / "0.8.999" / "soljson.js", True, "npm")
-    assert (found.path.read_bytes(), told) == (source, ["Installing Solc 0.8.999 from npm"])
+    assert (found.path.read_bytes(), messages) == (source, ["Installing Solc 0.8.999 from npm"])
     assert (cache / "0.8.999" / "sha256").read_text() == sha256(source).hexdigest()
     assert sorted(place.name for place in (cache / "0.8.999").iterdir()) == ["sha256", "soljson.js"]
     assert (tmp_path / "asked").read_text() == "pack solc@0.8.999 --ignore-scripts --loglevel=error\n"

@@ -446,17 +446,17 @@ def test_compiler_settings_omit_defaults_for_old_solc(
 
 @pytest.mark.parametrize("damage", ["index.json", "0.json"])
 def test_compilation_is_cached_and_repeated_only_if_damaged(tmp_path: Path, damage: str) -> None:
-    answer = '{"contracts": {"test/A.t.sol": {"A": {"abi": []}}}, "sources": {"test/A.t.sol": {"id": 0}}}'
+    result = '{"contracts": {"test/A.t.sol": {"A": {"abi": []}}}, "sources": {"test/A.t.sol": {"id": 0}}}'
     program = tmp_path / "solc"
-    program.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\ncat > /dev/null\necho '{answer}'\n")
+    program.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\ncat > /dev/null\necho '{result}'\n")
     program.chmod(0o755)
     found = project(tmp_path, "", {"test/A.t.sol": "contract A {}"})
     sources, solc = read_sources(found, own_sources(found)), Solc("0.8.30", program, False)
 
-    told: list[str] = []
+    messages: list[str] = []
 
     def compiled() -> int:
-        artifacts = artifacts_of(tmp_path, compiled_sources(found, sources, sources.texts, solc, told.append))
+        artifacts = artifacts_of(tmp_path, compiled_sources(found, sources, sources.texts, solc, messages.append))
         assert [(place.file, place.name) for place in artifacts.locations] == [("test/A.t.sol", "A")]
         assert artifacts.get("test/A.t.sol", "A").abi == []
         return len((tmp_path / "asked").read_text().splitlines())
@@ -467,4 +467,4 @@ def test_compilation_is_cached_and_repeated_only_if_damaged(tmp_path: Path, dama
     assert (compiled(), compiled()) == (2, 2)
     kept.unlink()
     assert (compiled(), compiled()) == (3, 3)
-    assert told == ["Compiling 1 files with Solc 0.8.30"] * 3
+    assert messages == ["Compiling 1 files with Solc 0.8.30"] * 3

@@ -167,12 +167,12 @@ def listed(folder: Path, version: str, content: str, digest: str | None = None) 
 
 def test_listed_solc_is_downloaded_once_and_verified_per_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed(tmp_path / "site", "0.8.20", native("0.8.20"))
-    told: list[str] = []
+    messages: list[str] = []
     with served(tmp_path / "site") as url:
         monkeypatch.setenv("FVM_SOLC_BINARIES", url)
-        found = choose(project(tmp_path), notify=told.append, A="pragma solidity =0.8.20;")
+        found = choose(project(tmp_path), notify=messages.append, A="pragma solidity =0.8.20;")
     assert (found.version, found.is_javascript, found.origin) == ("0.8.20", False, "solc-bin")
-    assert told == [f"Installing Solc 0.8.20 for {PLATFORM}"]
+    assert messages == [f"Installing Solc 0.8.20 for {PLATFORM}"]
     assert "at" in found.start().compile({})
     assert choose(project(tmp_path, "0.8.20"), notify=pytest.fail) == found
     found.path.write_text(found.path.read_text() + f"touch {tmp_path}/ran\n")

@@ -27,8 +27,8 @@ class Compiler:
         self.project.root.mkdir()
         self._asked = folder / "asked"
         program = folder / "solc"
-        answer = json.dumps({"sources": {SOURCE: {"ast": tree}}})
-        program.write_text(f"#!/bin/sh\ncat >> {self._asked}\necho >> {self._asked}\necho '{answer}'\n")
+        result = json.dumps({"sources": {SOURCE: {"ast": tree}}})
+        program.write_text(f"#!/bin/sh\ncat >> {self._asked}\necho >> {self._asked}\necho '{result}'\n")
         program.chmod(0o755)
         self.solc = Solc("0.8.30", program, is_javascript=False)
 

@@ -82,10 +82,10 @@ def test_overloads_of_as_many_arguments_are_named_by_types(market: Market, netwo
 
 
 def test_several_named_answers_are_a_named_tuple(market: Market) -> None:
-    answer = assert_type(market.numbers(-(2**100), b"abcd").call(), NumbersResult)
-    assert (answer.twice, answer.same, answer.list_) == (-(2**101), b"abcd", (0, 7))
-    twice, _, _ = answer
-    assert twice == answer.twice
+    result = assert_type(market.numbers(-(2**100), b"abcd").call(), NumbersResult)
+    assert (result.twice, result.same, result.list_) == (-(2**101), b"abcd", (0, 7))
+    twice, _, _ = result
+    assert twice == result.twice
 
 
 def test_names_that_python_keeps_get_an_underscore(market: Market) -> None:

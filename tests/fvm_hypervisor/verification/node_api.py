@@ -37,17 +37,17 @@ class Api:
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
         with closing(connection):
             connection.request(method, path, content, headers or {})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
 
     def submit(self, address: str, data: Any = None, chain: Any = CHAIN) -> tuple[int, Any]:
         return self.ask("POST", f"/v2/verify/{chain}/{address}", body() if data is None else data)
 
     def verify(self, address: str, data: Any = None) -> Any:
         """Return the finished job of a submission."""
-        status, answer = self.submit(address, data)
-        assert status == 202, answer
-        return self.finished(answer["verificationId"])
+        status, result = self.submit(address, data)
+        assert status == 202, result
+        return self.finished(result["verificationId"])
 
     def finished(self, name: str) -> Any:
         deadline = time.monotonic() + 60

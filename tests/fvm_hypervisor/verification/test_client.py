@@ -32,8 +32,8 @@ def api(tmp_path: Path) -> Iterator[Api]:
         "metadata": compiled["rawMetadata"],
         "evm": {"bytecode": compiled["bytecode"], "deployedBytecode": compiled["deployedBytecode"]},
     }
-    answer = json.dumps({"contracts": {COUNTER: {"Counter": output}}})
-    script = f"import sys; open({str(tmp_path / 'asked')!r}, 'w').write(sys.stdin.read()); print({answer!r})"
+    result = json.dumps({"contracts": {COUNTER: {"Counter": output}}})
+    script = f"import sys; open({str(tmp_path / 'asked')!r}, 'w').write(sys.stdin.read()); print({result!r})"
     with Network() as network, served(network, running(tmp_path, script)) as found:
         yield found
 

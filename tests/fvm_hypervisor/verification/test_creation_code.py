@@ -95,9 +95,9 @@ CREATED = "0x" + "c0" * 20
 )
 def test_traces_without_the_creation(trace: Any) -> None:
     sent = {"to": f"0x{CREATE2_DEPLOYER.hex()}", "input": "0x" + "11" * 40}
-    answers = Answers(eth_getTransactionByHash=sent, debug_traceTransaction=trace)
+    results = Answers(eth_getTransactionByHash=sent, debug_traceTransaction=trace)
     with pytest.raises(NoCreationCode, match="the node has no trace of it"):
-        CreationCode(answers, CREATED).of_transaction("0x" + "12" * 32)  # type: ignore[arg-type]  # a stand-in
+        CreationCode(results, CREATED).of_transaction("0x" + "12" * 32)  # type: ignore[arg-type]  # a stand-in
 
 
 @pytest.mark.parametrize("kind", ["CREATE", "CREATE2"])
@@ -105,5 +105,5 @@ def test_deep_traces_are_searched(kind: str) -> None:
     trace: Any = {"type": kind, "to": CREATED, "input": "0x0123"}
     for _ in range(3000):
         trace = {"type": "CALL", "calls": [trace, {"type": "STATICCALL", "calls": []}]}
-    answers = Answers(eth_getTransactionByHash={"to": CREATED, "input": "0x"}, debug_traceTransaction=trace)
-    assert CreationCode(answers, CREATED).of_transaction("0x00") == b"\x01\x23"  # type: ignore[arg-type]  # a stand-in
+    results = Answers(eth_getTransactionByHash={"to": CREATED, "input": "0x"}, debug_traceTransaction=trace)
+    assert CreationCode(results, CREATED).of_transaction("0x00") == b"\x01\x23"  # type: ignore[arg-type]  # a stand-in

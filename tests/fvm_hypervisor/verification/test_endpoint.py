@@ -109,9 +109,9 @@ def test_fields_of_a_verified_contract(api: Api, kept: str) -> None:
 )
 def test_invalid_field_selectors(api: Api, kept: str, query: str, words: str) -> None:
     api.verify(kept)
-    status, answer = api.contract(kept, query)
-    assert (status, answer["customCode"]) == (400, "invalid_parameter")
-    assert words in answer["message"]
+    status, result = api.contract(kept, query)
+    assert (status, result["customCode"]) == (400, "invalid_parameter")
+    assert words in result["message"]
 
 
 def test_verified_contracts_are_verified_again_only_for_a_better_match(
@@ -125,8 +125,8 @@ def test_verified_contracts_are_verified_again_only_for_a_better_match(
     assert job["contract"]["match"] is None
     api.solc.pop()
     assert api.verify(kept)["contract"]["match"] == "exact_match"
-    status, answer = api.submit(kept)
-    assert (status, answer["customCode"]) == (409, "already_verified")
+    status, result = api.submit(kept)
+    assert (status, result["customCode"]) == (409, "already_verified")
 
 
 def test_the_creation_transaction_of_the_request_is_used(api: Api, kept: str) -> None:
@@ -206,17 +206,17 @@ def test_addresses_without_code(api: Api) -> None:
     ],
 )  # fmt: skip
 def test_invalid_requests(api: Api, method: str, path: str, data: Any, status: int, code: str, words: str) -> None:
-    found, answer = api.ask(method, path, data)
-    assert (found, answer["customCode"]) == (status, code)
-    assert words in answer["message"]
-    assert len(answer["message"]) < 400
+    found, response = api.ask(method, path, data)
+    assert (found, response["customCode"]) == (status, code)
+    assert words in response["message"]
+    assert len(response["message"]) < 400
 
 
 def test_requests_of_other_origins_are_refused(api: Api) -> None:
     for headers in ({"Origin": "https://example.org"}, {"Host": "example.org"}):
-        status, answer = api.ask("POST", f"/v2/verify/{CHAIN}/{NOBODY}", body(), headers)
+        status, response = api.ask("POST", f"/v2/verify/{CHAIN}/{NOBODY}", body(), headers)
         assert status == 403
-        assert "refused" in answer["error"]
+        assert "refused" in response["error"]
 
 
 def test_other_paths_go_to_the_pages(api: Api) -> None:
@@ -245,8 +245,8 @@ print({json.dumps(recorded_answer())!r})"""
     addresses = [f"0x{deploy(module_network, init_code('Child')).hex()}" for _ in range(5)]
     names = [api.submit(address, body("Child"))[1]["verificationId"] for address in addresses[:4]]
     assert api.submit(addresses[0], body("Child"))[0] == 429
-    status, answer = api.submit(addresses[4], body("Child"))
-    assert (status, answer["customCode"]) == (503, "too_many_requests")
+    status, result = api.submit(addresses[4], body("Child"))
+    assert (status, result["customCode"]) == (503, "too_many_requests")
     assert api.ask("GET", f"/v2/verify/{names[3]}")[1]["isJobCompleted"] is False
     assert len(list((tmp_path / "running").iterdir())) == jobs.WORKERS == 2
     (tmp_path / "go" / "now").touch()

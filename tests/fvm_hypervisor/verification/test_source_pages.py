@@ -33,8 +33,8 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 def page(api: Api, path: str, status: int = 200) -> str:
     try:
-        with urlopen(f"{api.url}{path}") as answer:
-            found, text = answer.status, answer.read().decode()
+        with urlopen(f"{api.url}{path}") as result:
+            found, text = result.status, result.read().decode()
     except HTTPError as error:
         with error:
             found, text = error.code, error.read().decode()
@@ -63,8 +63,8 @@ def test_pages_show_verified_sources_and_decode_with_their_abi(api: Api) -> None
     assert "exact_match" in text
     assert "solc 0.8.30+commit.73712a01" in text
     assert json.dumps(settings, indent=2) in text
-    with urlopen(f"{api.url}/actor/{address}/source?file={quote('../up & down.sol')}") as answer:
-        raw = answer.read().decode()
+    with urlopen(f"{api.url}/actor/{address}/source?file={quote('../up & down.sol')}") as result:
+        raw = result.read().decode()
     assert "&lt;/pre&gt;&lt;script&gt;" in raw
     assert "</pre><script>" not in raw
     assert "\x1b" not in raw

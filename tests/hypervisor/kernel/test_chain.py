@@ -135,12 +135,12 @@ def test_the_circulating_supply_is_the_contexts_and_free() -> None:
 
 def test_development_externs_vary_by_epoch_and_source() -> None:
     externs = DevelopmentExterns()
-    answers = [
+    results = [
         source(ChainEpoch(epoch))
         for source in (externs.chain_randomness, externs.beacon_randomness)
         for epoch in (-1, 0, 1, 1 << 62)
     ]
-    assert len(set(answers)) == 8
-    assert {len(answer) for answer in answers} == {32}
-    assert externs.chain_randomness(ChainEpoch(1)) == answers[2]
+    assert len(set(results)) == 8
+    assert {len(result) for result in results} == {32}
+    assert externs.chain_randomness(ChainEpoch(1)) == results[2]
     assert externs.tipset_cid(ChainEpoch(1)) != externs.tipset_cid(ChainEpoch(2))

@@ -134,8 +134,8 @@ def _compare_answers(case: Case, function: FacadeFunction, target: int, returned
         assert returned[4:] == error
         return
     values = abi_decode([part.coder.name for _, part in function.outputs], returned)
-    answer = decode(direct.return_data) if direct.return_data else []
-    expected = answer if function.returns_tuple or not direct.return_data else [answer]
+    result = decode(direct.return_data) if direct.return_data else []
+    expected = result if function.returns_tuple or not direct.return_data else [result]
     if case.new_actor:
         values, expected = values[:1], expected[:1]
     pairs = zip(expected, values, strict=False)

@@ -127,9 +127,9 @@ def test_accounts_and_contracts_take_calldata_as_ever(stage: Stage, typed: tuple
     assert relayed(stage, "call", masked_id(stage.id_of(BOB)), b"hello", 0) == (True, "")
     assert relayed(stage, "call", masked_id(stage.id_of(ETHEL)), b"hello", 0) == (True, "")
     calldata = typed[1].encode_call("addresses", 7, "0x" + "00" * 20)
-    succeeded, answer = relayed(stage, "call", masked_id(stage.id_of(typed[0])), calldata, 0)
+    succeeded, result = relayed(stage, "call", masked_id(stage.id_of(typed[0])), calldata, 0)
     assert succeeded
-    assert answer.startswith(masked_id(7).rjust(32, b"\0").hex())
+    assert result.startswith(masked_id(7).rjust(32, b"\0").hex())
 
 
 def test_call_without_data_matches_network(stage: Stage) -> None:

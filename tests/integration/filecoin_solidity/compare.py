@@ -86,8 +86,8 @@ def _through_library(stage: Stage, case: Case) -> Answer:
             return Answer(int(words[11:-1]), None, result.events, _actors(stage))
         return Answer(words, None, result.events, _actors(stage))
     assert result.exit_code == ExitCode.OK, result.message
-    answers = caller.interface.decode_result(caller.function(case.function), invoke_return(result.return_data))
-    values = list(answers) if len(outputs) > 1 else [answers] if outputs else []
+    results = caller.interface.decode_result(caller.function(case.function), invoke_return(result.return_data))
+    values = list(results) if len(outputs) > 1 else [results] if outputs else []
     exit_code = ExitCode.OK
     if outputs and _is_exit(outputs[0]):
         exit_code, values, outputs = values[0], values[1:], outputs[1:]

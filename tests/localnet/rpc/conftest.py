@@ -46,8 +46,8 @@ class Client:
 
     def send(self, body: bytes) -> Any:
         """Return the decoded response to any bytes; None for an empty one."""
-        answer = asyncio.run(self._dispatcher.dispatch(body))
-        return json.loads(answer) if answer else None
+        response = asyncio.run(self._dispatcher.dispatch(body))
+        return json.loads(response) if response else None
 
     def __call__(self, method: str, *params: Any) -> Any:
         """Return the result of a method. Raises Failed."""

@@ -48,8 +48,8 @@ def test_a_state_of_anvil_is_loaded_with_its_history(rpc: Client, packed: bytes)
     rpc("anvil_mine", "0x3")
     snapshot = rpc("evm_snapshot")
     assert rpc("anvil_loadState", f"0x{packed.hex()}") is True
-    for method, params, answer in ANSWERS:
-        assert compared(rpc(method, *params)) == compared(answer), (method, params)
+    for method, params, result in ANSWERS:
+        assert compared(rpc(method, *params)) == compared(result), (method, params)
     assert rpc("evm_revert", snapshot) is False
 
 
@@ -91,8 +91,8 @@ def test_a_loaded_state_outlives_the_process(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", clock=Clock()) as network:
         assert network.head == head
         client = Client(Node(network))
-        for method, params, answer in ANSWERS:
-            assert compared(client(method, *params)) == compared(answer), (method, params)
+        for method, params, result in ANSWERS:
+            assert compared(client(method, *params)) == compared(result), (method, params)
 
 
 def test_a_dump_of_a_loaded_state_holds_the_same(rpc: Client) -> None:

@@ -90,9 +90,9 @@ class TestBatches:
 
     def test_batch_responses_are_ordered_and_may_mix_errors(self, rpc: Client) -> None:
         batch = [CHAIN_ID, {**CHAIN_ID, "method": "eth_nothing", "id": 2}, 5, {**CHAIN_ID, "id": "three"}]
-        answers = rpc.send(json.dumps(batch).encode())
-        assert [answer["id"] for answer in answers] == [1, 2, None, "three"]
-        assert [answer.get("error", {}).get("code") for answer in answers] == [None, -32601, -32600, None]
+        responses = rpc.send(json.dumps(batch).encode())
+        assert [result["id"] for result in responses] == [1, 2, None, "three"]
+        assert [result.get("error", {}).get("code") for result in responses] == [None, -32601, -32600, None]
 
     def test_an_empty_batch_is_invalid(self, rpc: Client) -> None:
         assert error_of(rpc.send(b"[]")) == (-32600, None)
@@ -104,8 +104,8 @@ class TestBatches:
 
     def test_batch_request_sees_effects_of_earlier_requests(self, rpc: Client) -> None:
         mine, number = {**CHAIN_ID, "method": "evm_mine"}, {**CHAIN_ID, "method": "eth_blockNumber"}
-        answers = rpc.send(json.dumps([number, mine, number]).encode())
-        assert int(answers[2]["result"], 16) == int(answers[0]["result"], 16) + 1
+        responses = rpc.send(json.dumps([number, mine, number]).encode())
+        assert int(responses[2]["result"], 16) == int(responses[0]["result"], 16) + 1
 
     def test_a_batch_over_the_limit_is_refused_as_a_whole(self, narrow_rpc: Client) -> None:
         assert len(narrow_rpc.send(json.dumps([CHAIN_ID] * 3).encode())) == 3
@@ -122,9 +122,9 @@ class TestBatches:
 
     def test_an_answer_over_the_limit_is_replaced_by_an_error(self, narrow_rpc: Client) -> None:
         request = {**CHAIN_ID, "method": "eth_getBlockByNumber", "params": ["latest", False]}
-        answers = narrow_rpc.send(json.dumps([request] * 3).encode())
-        assert "result" in answers[0]
-        assert error_of(answers[2]) == (-32000, 1)
+        responses = narrow_rpc.send(json.dumps([request] * 3).encode())
+        assert "result" in responses[0]
+        assert error_of(responses[2]) == (-32000, 1)
 
     def test_concurrent_batches_share_response_size_limit(self, network: Network) -> None:
         request = {**CHAIN_ID, "method": "eth_getBlockByNumber", "params": ["latest", False]}
@@ -137,11 +137,11 @@ class TestBatches:
             return await asyncio.gather(dispatcher.dispatch(body), dispatcher.dispatch(body))
 
         first, second = map(json.loads, asyncio.run(both()))
-        refused = [answer["error"] for answer in [*first, *second] if "error" in answer]
+        refused = [result["error"] for result in [*first, *second] if "error" in result]
         assert [error["code"] for error in refused] == [-32000]
         assert f"exceed {4 * one} bytes: try again later" in refused[0]["message"]
         assert network.head.height == height + 1, "what is to be asked again was not done"
-        assert all("result" in answer for answer in json.loads(asyncio.run(dispatcher.dispatch(body)))), "room again"
+        assert all("result" in result for result in json.loads(asyncio.run(dispatcher.dispatch(body)))), "room again"
 
 
 async def _later(work: Callable[[], Any]) -> Any:

@@ -340,8 +340,8 @@ def test_a_fork_of_mainnet_has_the_blob_base_fee_of_bpo2() -> None:
 @pytest.mark.slow
 def test_known_chain_id_is_not_requested_from_node(tmp_path: Path) -> None:
     """Chain IDs as anvil 1.7's: --fork-chain-id is that of the fork, and --chain-id overrides it."""
-    asked: list[str] = []
-    with node({name: SOUND[name] for name in SOUND if name != "eth_chainId"}, asked) as url:
+    requests: list[str] = []
+    with node({name: SOUND[name] for name in SOUND if name != "eth_chainId"}, requests) as url:
         source = ForkSource(url, 7, chain_id=5)
         for chain_id, expected in ((None, 5), (9, 9)):
             with Network(rules="ethereum", fork=source, account_count=1, chain_id=chain_id) as network:
@@ -353,8 +353,8 @@ def test_known_chain_id_is_not_requested_from_node(tmp_path: Path) -> None:
         other = ForkSource(url, chain_id=6)
         with pytest.raises(InvalidInput, match="is a fork of chain ID 5, not 6: omit the fork's chain ID"):
             Network(tmp_path / "chain", fork=other)
-    assert "eth_getBlockByNumber" in asked
-    assert "eth_chainId" not in asked
+    assert "eth_getBlockByNumber" in requests
+    assert "eth_chainId" not in requests
 
 
 def test_the_chain_id_of_a_fork_selects_its_hardfork() -> None:
@@ -369,8 +369,8 @@ def test_the_chain_id_of_a_fork_selects_its_hardfork() -> None:
 @pytest.mark.slow
 def test_node_responses_are_cached_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    asked: list[str] = []
-    with node({**SOUND, "eth_getLogs": []}, asked) as url:
+    requests: list[str] = []
+    with node({**SOUND, "eth_getLogs": []}, requests) as url:
         for caches, expected in ((True, 1), (True, 1), (None, 2), (False, 3)):
             with Network(rules="ethereum", fork=ForkSource(url, caches=caches), account_count=1) as network:
                 rpc = Client(Node(network))
@@ -378,7 +378,7 @@ def test_node_responses_are_cached_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_
                 rpc("eth_getCode", NOBODY)
                 rpc("eth_getLogs", {"fromBlock": "0x1", "toBlock": "0x7"})
                 rpc.node.close()
-            counted = [asked.count(method) for method in ("eth_getStorageAt", "eth_getLogs")]
+            counted = [requests.count(method) for method in ("eth_getStorageAt", "eth_getLogs")]
             assert counted == [expected] * 2, caches
     (file,) = tmp_path.rglob("*.sqlite")
     assert file.parent.name == "1", "the chain's id"
@@ -415,13 +415,13 @@ _HOSTILE: list[tuple[str, Any, str, list[Any], str | None]] = [
 def test_a_hostile_answer_is_an_error_that_names_it(
     hostile: str, answer: Any, method: str, params: list[Any], words: str | None
 ) -> None:
-    answers = dict(SOUND)
-    with node(answers) as url:
+    results = dict(SOUND)
+    with node(results) as url:
         options = RequestOptions(retries=0)
         source = ForkSource(url, options=options)
         with Network(rules="ethereum", fork=source, account_count=1, evm="py-evm") as network:
             rpc = Client(Node(network))
-            answers[hostile] = answer
+            results[hostile] = answer
             if words is None:
                 assert rpc(method, *params) is None
             else:
@@ -433,18 +433,18 @@ def test_a_hostile_answer_is_an_error_that_names_it(
 
 def test_remote_failure_mid_transaction_leaves_chain_unchanged() -> None:
     """The node fails within a block; the next transaction succeeds once it responds again."""
-    answers = dict(SOUND)
+    results = dict(SOUND)
     with (
-        node(answers) as url,
+        node(results) as url,
         Network(rules="ethereum", fork=ForkSource(url, options=RequestOptions(retries=0)), account_count=1) as network,
     ):
         rpc, call = Client(Node(network)), {"from": DEV, "to": NOBODY, "gas": "0x20000"}
         rpc("anvil_setCode", DEV, "0x")  # this node says that every address has code
-        answers["eth_getStorageAt"] = 503
+        results["eth_getStorageAt"] = 503
         with pytest.raises(Failed, match="answered 503"):
             rpc("eth_sendTransaction", call)
         assert (rpc("eth_blockNumber"), rpc("eth_getTransactionCount", DEV)) == ("0x7", "0x1")
-        answers["eth_getStorageAt"] = SOUND["eth_getStorageAt"]
+        results["eth_getStorageAt"] = SOUND["eth_getStorageAt"]
         assert rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", call))["status"] == "0x1"
         rpc.node.close()
 

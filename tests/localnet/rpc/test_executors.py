@@ -76,7 +76,7 @@ def ask_together(executors: Executors, requests: list[tuple[str, list[Any]]]) ->
             *(executors.dispatcher.dispatch(body(method, *params)) for method, params in requests)
         )
 
-    return [json.loads(answer) for answer in asyncio.run(answers())]
+    return [json.loads(result) for result in asyncio.run(answers())]
 
 
 def test_a_transaction_is_answered_while_a_question_has_no_end(executors: Executors) -> None:
@@ -90,11 +90,11 @@ def test_a_transaction_is_answered_while_a_question_has_no_end(executors: Execut
         asked = asyncio.create_task(executors.query(endless))
         await asyncio.to_thread(begun.wait, SOON)
         transfer = body("eth_sendTransaction", {"from": ALICE, "to": ALICE})
-        answer = json.loads(await executors.dispatcher.dispatch(transfer))
+        response = json.loads(await executors.dispatcher.dispatch(transfer))
         assert not asked.done()
         go_on.set()
         await asked
-        return answer
+        return response
 
     assert "result" in asyncio.run(both())
 
@@ -111,7 +111,7 @@ def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -
         asked = [asyncio.create_task(executors.query(endless)) for _ in range(MAX_THREADS - 1)]
         for _ in asked:
             assert await asyncio.to_thread(begun.acquire, timeout=SOON)
-        answers = [
+        responses = [
             json.loads(await executors.dispatcher.dispatch(body(method, *params)))
             for method, params in (
                 ("eth_getTransactionCount", [ALICE, "latest"]),
@@ -122,9 +122,9 @@ def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -
         assert not any(task.done() for task in asked)
         go_on.set()
         await asyncio.gather(*asked)
-        return answers
+        return responses
 
-    assert all("result" in answer for answer in asyncio.run(beside()))
+    assert all("result" in result for result in asyncio.run(beside()))
 
 
 @pytest.mark.slow
@@ -196,14 +196,14 @@ def _compared(executors: Executors) -> None:
     ]
     ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY})  # the head is above the block from now on
     idle = [ask(executors, method, *params) for method, params in questions]
-    assert not any("error" in answer for answer in idle), idle
+    assert not any("error" in response for response in idle), idle
     mined, ended = 0, threading.Event()
 
     def mine() -> None:
         nonlocal mined
         while not ended.is_set():
-            answer = ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY})
-            assert "result" in answer, answer
+            response = ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY})
+            assert "result" in response, response
             mined += 1
 
     with ThreadPoolExecutor(1) as pool:
@@ -270,13 +270,13 @@ def test_execution_and_block_range_queries_run_beside_the_chain(network: Network
     ]
     table, node, beside = method_table(), executors.dispatcher._node, 0
     for method, params in questions:
-        answer = ask(executors, method, *params)
+        response = ask(executors, method, *params)
         try:
             expected = {"result": table[method].call(node, params)}
         except Exception as error:  # noqa: BLE001  # Ethereum's rules have not all of them
             expected = {"error": from_exception(error).as_json()}
-        beside += "result" in answer
-        assert answer == {"jsonrpc": "2.0", "id": 1, **json.loads(as_json(expected))}, method
+        beside += "result" in response
+        assert response == {"jsonrpc": "2.0", "id": 1, **json.loads(as_json(expected))}, method
         assert table[method].reads, method
     assert beside >= (len(questions) if network.rules.features.has_filecoin_blocks else 7)
 
@@ -321,13 +321,13 @@ def test_repeated_query_is_reported_once_with_its_own_head(
     network.mine()
     height = network.head.height
     name = "call" if method == "eth_call" else "estimate"
-    answer, changes = getattr(simulate, name), list[Callable[[], Any]]()
+    result, changes = getattr(simulate, name), list[Callable[[], Any]]()
     changes += [lambda: network.revert(snapshot), network.mine]
 
     def late(*given: Any, **options: Any) -> Any:
         if changes:
             on_the_chains_thread(executors, changes.pop(0))
-        return answer(*given, **options)
+        return result(*given, **options)
 
     monkeypatch.setattr(simulate, name, late)
     ask(executors, method, {"from": ALICE, "to": NOBODY})
@@ -474,10 +474,10 @@ def test_pending_query_keeps_its_plan_though_a_block_is_mined(
         monkeypatch.setattr(Node, "pending_plan", late)
         try:
             network.set_code(bytes.fromhex(NOBODY[2:]), bytes.fromhex("435f5260205ff3"))  # returns NUMBER
-            answer = ask(executors, "eth_call", {"to": NOBODY}, "pending")["result"]
+            response = ask(executors, "eth_call", {"to": NOBODY}, "pending")["result"]
         finally:
             executors.stop()
-    assert int(answer, 16) == 1
+    assert int(response, 16) == 1
 
 
 def test_receipt_belongs_to_requested_transaction_despite_reorg(monkeypatch: MonkeyPatch) -> None:

@@ -62,8 +62,8 @@ def test_the_calls_of_a_simulation_share_the_cap(rpc: Client) -> None:
     unlimited = {"blockOverrides": {"gasLimit": hex(MAX_GAS_LIMIT)}, "calls": [call]}
 
     def used(blocks: list[dict[str, Any]]) -> list[int]:
-        answer = rpc("eth_simulateV1", {"blockStateCalls": blocks}, "latest")
-        return [int(call["gasUsed"], 16) for block in answer for call in block["calls"]]
+        response = rpc("eth_simulateV1", {"blockStateCalls": blocks}, "latest")
+        return [int(call["gasUsed"], 16) for block in response for call in block["calls"]]
 
     assert used([unlimited, unlimited]) == [30_000_000, 20_000_000]
     with refusal(-38026, "used up the 50,000,000 gas of a request"):

@@ -77,9 +77,9 @@ def test_a_body_in_chunks_of_a_byte_is_no_large_head() -> None:
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
     with port_of(NodeLimits()) as port, connected(port) as client:
         client.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
-        ((status, answer),) = answers(client, 1)
+        ((status, response),) = answers(client, 1)
     assert status == 200
-    assert "result" in answer
+    assert "result" in response
 
 
 def test_a_request_that_drips_is_refused_when_it_should_be_whole() -> None:

@@ -81,9 +81,9 @@ def test_other_methods_and_paths_are_refused(url: str) -> None:
 
 def test_oversized_body_is_refused_and_next_request_answered(url: str) -> None:
     for headers, body in (({}, b" " * (10 << 20)), ({"transfer_encoding": "chunked"}, _chunked(3 * LIMIT))):
-        status, _, answer = request(url, "POST", "/", body, **headers)
+        status, _, response = request(url, "POST", "/", body, **headers)
         assert status == 413
-        assert json.loads(answer)["error"]["code"] == -32600
+        assert json.loads(response)["error"]["code"] == -32600
         assert ask(url, "eth_chainId") == "0x1df5e76"
 
 
@@ -299,7 +299,7 @@ def test_stopping_node_does_not_wait_for_running_loop() -> None:
 
 @pytest.mark.slow
 def test_stopped_node_aborts_block_in_progress_without_trace() -> None:
-    answers: list[bytes] = []
+    results: list[bytes] = []
     with Network(evm="py-evm") as network:
         contract = f"0x{'77' * 20}"
         with serving(network) as url:
@@ -308,13 +308,13 @@ def test_stopped_node_aborts_block_in_progress_without_trace() -> None:
             content = {"jsonrpc": "2.0", "id": 1, "method": "eth_sendTransaction", "params": [transaction]}
             head, root = network.head, network.machine.root
             body = json.dumps(content)
-            thread = threading.Thread(target=lambda: answers.append(request(url, "POST", "/", body)[2]))
+            thread = threading.Thread(target=lambda: results.append(request(url, "POST", "/", body)[2]))
             thread.start()
             _wait_until_it_executes()
             start = perf_counter()
         assert perf_counter() - start < 10 * slowness()
         thread.join()
-        assert [json.loads(answer)["error"]["message"] for answer in answers] == ["the node is stopping"]
+        assert [json.loads(result)["error"]["message"] for result in results] == ["the node is stopping"]
         assert (network.head, network.machine.root) == (head, root)
         assert network.send(network.accounts[1], 5).block_number == head.height + 1
 

@@ -137,9 +137,9 @@ def test_pending_response_at_shutdown_is_last_of_connection(
         taken = time.monotonic() - begun
         with connection:
             data = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-    head, _, answer = data.partition(b"\r\n\r\n")
+    head, _, result = data.partition(b"\r\n\r\n")
     assert b"connection: close" in head.split(b"\r\n")
-    assert json.loads(answer) == {"jsonrpc": "2.0", "id": 1, "result": None}
+    assert json.loads(result) == {"jsonrpc": "2.0", "id": 1, "result": None}
     assert network.block_number == 0x100
     assert taken < 8 * slowness(), "it waited for the connection, not for the answer"
 
@@ -147,8 +147,8 @@ def test_pending_response_at_shutdown_is_last_of_connection(
 @pytest.mark.parametrize(("body", "code"), [("", -32601), ("x", -32700)], ids=["a method that there is not", "no JSON"])
 def test_unanswerable_request_returns_error_code(connection: socket.socket, body: str, code: int) -> None:
     connection.sendall(post("eth_nothing", more=body))
-    ((status, answer),) = answers(connection, 1)
-    error = answer["error"]
+    ((status, result),) = answers(connection, 1)
+    error = result["error"]
     assert isinstance(error, dict)
     assert (status, error["code"]) == (200, code)
 

@@ -54,9 +54,9 @@ _REQUESTS: list[tuple[str, tuple[Any, ...]]] = [
 def test_transactions_before_fork_match_remote_node(
     method: str, params: tuple[Any, ...], rpc: Client, remote: NodeClient
 ) -> None:
-    answer = rpc(method, *params)
-    assert answer == remote.request(method, *params)
-    assert answer is not None
+    response = rpc(method, *params)
+    assert response == remote.request(method, *params)
+    assert response is not None
 
 
 def test_transactions_before_the_fork_are_the_nodes(rpc: Client, remote: NodeClient) -> None:

@@ -35,30 +35,30 @@ def exchange(server: Server, requests: list[tuple[Any, ...]]) -> list[dict[str, 
     with websockets.sync.client.connect(server.url.replace("http", "ws")) as client:
         for number, (method, *params) in enumerate(requests):
             client.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
-        answers = [json.loads(client.recv(60)) for _ in requests]
-    return sorted(answers, key=lambda answer: int(answer["id"]))
+        responses = [json.loads(client.recv(60)) for _ in requests]
+    return sorted(responses, key=lambda answer: int(answer["id"]))
 
 
 def test_send_sees_effects_of_previous_send(server: Server) -> None:
     """The second one's estimate would fail on the state before the first one."""
     sets = ("eth_sendTransaction", {"from": ALICE, "to": NOBODY})
     needs = ("eth_sendTransaction", {"from": BOB, "to": NOBODY, "data": "0x01"})
-    assert all("result" in answer for answer in exchange(server, [sets, needs]))
+    assert all("result" in result for result in exchange(server, [sets, needs]))
 
 
 def test_nonces_are_in_the_order_of_the_requests(server: Server) -> None:
     estimated = ("eth_sendTransaction", {"from": ALICE, "to": BOB})
     given = ("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
-    answers = exchange(server, [estimated, given, estimated, given])
+    results = exchange(server, [estimated, given, estimated, given])
     with NodeClient(server.url) as client:
-        sent = [client.request("eth_getTransactionByHash", answer["result"]) for answer in answers]
+        sent = [client.request("eth_getTransactionByHash", result["result"]) for result in results]
     assert [int(one["nonce"], 16) for one in sent] == [0, 1, 2, 3]
 
 
 def test_mined_block_includes_transactions_requested_before_it(server: Server) -> None:
     requests = [("evm_setAutomine", False), ("eth_sendTransaction", {"from": ALICE, "to": BOB}), ("evm_mine",)]
-    answers = exchange(server, requests)
-    assert answers[1]["result"] == "0x" + server.network.head.transactions[0].hex()
+    responses = exchange(server, requests)
+    assert responses[1]["result"] == "0x" + server.network.head.transactions[0].hex()
 
 
 def test_concurrent_sends_of_one_account_get_distinct_nonces(server: Server) -> None:

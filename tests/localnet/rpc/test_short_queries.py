@@ -73,9 +73,9 @@ def test_query_of_a_large_block_runs_on_a_query_thread(monkeypatch: MonkeyPatch)
                     ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
                 ask(executors, "evm_mine")
                 for method, params in (("eth_getBlockByNumber", ["latest"]), ("eth_gasPrice", [])):
-                    answer = executors.dispatcher.respond(body(method, *params))
-                    assert isinstance(answer, bytes) == is_inline, method
-                    found = answer if isinstance(answer, bytes) else asyncio.run(answer)
+                    response = executors.dispatcher.respond(body(method, *params))
+                    assert isinstance(response, bytes) == is_inline, method
+                    found = response if isinstance(response, bytes) else asyncio.run(response)
                     assert "result" in json.loads(found)
         finally:
             executors.stop()
@@ -90,9 +90,9 @@ def test_whole_transactions_are_printed_on_a_query_thread() -> None:
             block_hash = ask(executors, "eth_getBlockByNumber", "latest")["result"]["hash"]
             for method, block in (("eth_getBlockByNumber", "latest"), ("eth_getBlockByHash", block_hash)):
                 assert isinstance(executors.dispatcher.respond(body(method, block, False)), bytes)
-                answer = executors.dispatcher.respond(body(method, block, True))
-                assert inspect.iscoroutine(answer)
-                assert json.loads(asyncio.run(answer))["result"]["transactions"][0]["to"] == NOBODY
+                response = executors.dispatcher.respond(body(method, block, True))
+                assert inspect.iscoroutine(response)
+                assert json.loads(asyncio.run(response))["result"]["transactions"][0]["to"] == NOBODY
         finally:
             executors.stop()
 
@@ -144,9 +144,9 @@ def test_short_query_on_the_pending_block_runs_on_a_query_thread() -> None:
         try:
             ask(executors, "evm_setAutomine", False)
             ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "value": "0x5", "gas": hex(10**6)})
-            answer = executors.dispatcher.respond(body("eth_getBalance", NOBODY, "pending"))
-            assert inspect.iscoroutine(answer)
-            assert json.loads(asyncio.run(answer))["result"] == "0x5"
+            response = executors.dispatcher.respond(body("eth_getBalance", NOBODY, "pending"))
+            assert inspect.iscoroutine(response)
+            assert json.loads(asyncio.run(response))["result"] == "0x5"
             assert ask(executors, "eth_getBalance", NOBODY, "latest")["result"] == "0x0"
         finally:
             executors.stop()
@@ -203,10 +203,10 @@ def filecoin() -> Iterator[Executors]:
 
 def is_alone(executors: Executors, method: str, *params: Any) -> bool:
     """Return True if the event loop's thread answers; the answer must be that of a query thread, of any length."""
-    answer = executors.dispatcher.respond(body(method, *params))
+    response = executors.dispatcher.respond(body(method, *params))
     whole = asyncio.run(executors.dispatcher.dispatch(body(method, *params)))  # not alone in this form
-    assert (answer if isinstance(answer, bytes) else asyncio.run(answer)) == whole, method
-    return isinstance(answer, bytes)
+    assert (response if isinstance(response, bytes) else asyncio.run(response)) == whole, method
+    return isinstance(response, bytes)
 
 
 def end_pause(executors: Executors) -> None:
@@ -227,9 +227,9 @@ def test_short_calls_and_few_logs_run_on_the_thread_of_the_event_loop(node: Exec
 def test_call_on_the_thread_of_the_event_loop_sees_earlier_changes(node: Executors) -> None:
     for value in (8, 9):
         ask(node, "anvil_setStorageAt", NOBODY, "0x0", f"0x{value:064x}")
-        answer = node.dispatcher.respond(body("eth_call", {"to": NOBODY}))
-        assert isinstance(answer, bytes)
-        assert json.loads(answer)["result"] == f"0x{value:064x}"
+        response = node.dispatcher.respond(body("eth_call", {"to": NOBODY}))
+        assert isinstance(response, bytes)
+        assert json.loads(response)["result"] == f"0x{value:064x}"
 
 
 @pytest.mark.parametrize(
@@ -255,9 +255,9 @@ def test_calls_without_a_bound_run_on_a_query_thread(node: Executors, method: st
 def test_long_call_is_stopped_and_pauses_the_calls_on_this_thread(node: Executors) -> None:
     """The call ends with its gas on a query thread; a client that repeats it does not make each call run twice."""
     ask(node, "anvil_setCode", BOB, ENDLESS)
-    answer = node.dispatcher.respond(body("eth_call", {"to": BOB}))
-    assert inspect.iscoroutine(answer)
-    assert "out of gas" in json.loads(asyncio.run(answer))["error"]["message"]
+    response = node.dispatcher.respond(body("eth_call", {"to": BOB}))
+    assert inspect.iscoroutine(response)
+    assert "out of gas" in json.loads(asyncio.run(response))["error"]["message"]
     view = node._view
     assert view is not None
     view._short._resume = time.monotonic() + 60
@@ -310,9 +310,9 @@ CALLS_ITSELF = "0x5f5f5f5f5f305af100"
 )
 def test_frames_without_a_bound_are_stopped_under_filecoin_rules(filecoin: Executors, code: str) -> None:
     ask(filecoin, "anvil_setCode", BOB, code)
-    answer = filecoin.dispatcher.respond(body("eth_call", {"to": BOB}))
-    assert inspect.iscoroutine(answer)
-    asyncio.run(answer)
+    response = filecoin.dispatcher.respond(body("eth_call", {"to": BOB}))
+    assert inspect.iscoroutine(response)
+    asyncio.run(response)
     end_pause(filecoin)
     assert is_alone(filecoin, "eth_call", {"to": NOBODY})
 

@@ -24,8 +24,8 @@ def word(number: int) -> str:
 
 
 def simulated(rpc: Client, *blocks: dict[str, Any], **options: bool) -> list[dict[str, Any]]:
-    answer: list[dict[str, Any]] = rpc("eth_simulateV1", {"blockStateCalls": list(blocks), **options}, "latest")
-    return answer
+    response: list[dict[str, Any]] = rpc("eth_simulateV1", {"blockStateCalls": list(blocks), **options}, "latest")
+    return response
 
 
 def refused(rpc: Client, *blocks: dict[str, Any], **options: bool) -> tuple[int, str]:
@@ -124,8 +124,8 @@ class TestBlocks:
                 for place in places
             ),
         )
-        answers = [[int(call["returnData"], 16) for call in block["calls"]] for block in blocks]
-        assert answers == [
+        results = [[int(call["returnData"], 16) for call in block["calls"]] for block in blocks]
+        assert results == [
             [head.height + 10, head.timestamp + 1],
             [head.height + 11, head.timestamp + 500],
             [head.height + 12, head.timestamp + 501],

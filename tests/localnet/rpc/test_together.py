@@ -28,9 +28,9 @@ def batch(rpc: Client, *requests: tuple[str, list[Any]]) -> list[Any]:
     body = [
         {"jsonrpc": "2.0", "id": at, "method": name, "params": params} for at, (name, params) in enumerate(requests)
     ]
-    answers = rpc.send(json.dumps(body).encode())
-    assert [answer["id"] for answer in answers] == list(range(len(requests)))
-    return [answer["result"] if "result" in answer else answer["error"]["code"] for answer in answers]
+    responses = rpc.send(json.dumps(body).encode())
+    assert [result["id"] for result in responses] == list(range(len(requests)))
+    return [result["result"] if "result" in result else result["error"]["code"] for result in responses]
 
 
 def sends(raws: list[str]) -> list[tuple[str, list[Any]]]:

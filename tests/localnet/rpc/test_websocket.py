@@ -137,8 +137,8 @@ class TestRequests:
     def test_text_and_binary_messages_and_batches(self, client: Client) -> None:
         one = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}
         client.socket.send(json.dumps([one, {**one, "id": 2, "method": "eth_nothing"}]).encode())
-        answers = client.response()
-        assert [answer["id"] for answer in answers] == [1, 2]
+        responses = client.response()
+        assert [result["id"] for result in responses] == [1, 2]
 
     @pytest.mark.parametrize(("text", "code"), [("", -32700), ("{", -32700), ("[]", -32600), ("5", -32600)])
     def test_invalid_request_gets_error_and_next_one_is_answered(self, client: Client, text: str, code: int) -> None:
@@ -292,11 +292,11 @@ class TestSubscriptions:
                 assert "1000 subscriptions on a connection" in opened.error("eth_subscribe", "newHeads")["message"]
             for number in range(501):
                 clients[2].send("eth_subscribe", "syncing")
-                answer = clients[2].response()
+                response = clients[2].response()
                 if number < 500:
-                    assert "result" in answer
-            assert answer["error"]["code"] == -32000
-            assert "2500 subscriptions at a time" in answer["error"]["message"]
+                    assert "result" in response
+            assert response["error"]["code"] == -32000
+            assert "2500 subscriptions at a time" in response["error"]["message"]
             clients[0]("evm_mine")
             for opened in clients[:2]:
                 ids = {opened.notice()["params"]["subscription"] for _ in range(999)}
@@ -409,7 +409,7 @@ class TestLimits:
         self, url: str, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # The client is given up while blocks are still made: on a slow machine the rest of them takes seconds.
-        monkeypatch.setattr("localnet.rpc.socket_protocol._LINGER", 60.0)
+        monkeypatch.setattr("localnet.rpc.socket_protocol._CLOSE_DELAY", 60.0)
         with raw_socket(url, receive_buffer=4096) as raw:
             for number in range(50):
                 raw.sendall(masked(json.dumps(subscribe_request(number)).encode()))
@@ -507,8 +507,8 @@ def subscribe_request(number: int) -> dict[str, Any]:
 
 def answer_to(client: Client, method: str, *params: Any) -> dict[str, Any]:
     client.send(method, *params)
-    answer: dict[str, Any] = client.response()
-    return answer
+    response: dict[str, Any] = client.response()
+    return response
 
 
 def closed_with(client: Client, code: int) -> str:

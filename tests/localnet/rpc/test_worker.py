@@ -217,11 +217,11 @@ def test_an_execution_that_is_interrupted_ends_by_itself() -> None:
         seen.append("whole")
 
     async def ask() -> None:
-        answer = asyncio.create_task(worker.run(lambda: Stacks().run(execution, ended.set)))
+        result = asyncio.create_task(worker.run(lambda: Stacks().run(execution, ended.set)))
         await asyncio.to_thread(begun.wait, SOON)
         worker.interrupt()
         with pytest.raises(RpcError, match="stopping"):
-            await answer
+            await result
 
     seen = list[str]()
     asyncio.run(ask())
@@ -245,13 +245,13 @@ def test_an_interrupt_may_come_as_the_work_ends(monkeypatch: MonkeyPatch, delay:
         return False
 
     async def ask() -> str:
-        answer = asyncio.create_task(worker.run(work))
+        result = asyncio.create_task(worker.run(work))
         await asyncio.to_thread(begun.wait, SOON)
         monkeypatch.setattr(ExecutionThread, "is_executing", property(looked))
         worker.interrupt()
         worker.interrupt()  # a second one finds nothing that works
         try:
-            return str(await answer)
+            return str(await result)
         except RpcError as error:
             return error.message
 

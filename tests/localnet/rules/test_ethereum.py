@@ -79,8 +79,8 @@ class TestBlocks:
 
     def test_contracts_know_the_hashes_of_blocks(self, network: Network) -> None:
         network.mine(3)
-        answer = network.call(BLOCK_HASHES, (2).to_bytes(32, "big"))
-        assert answer == network.block(2).hash
+        result = network.call(BLOCK_HASHES, (2).to_bytes(32, "big"))
+        assert result == network.block(2).hash
         reader = deployed(network, "2 BLOCKHASH 0 MSTORE 32 0 RETURN")
         assert network.call(reader) == network.block(2).hash
 
@@ -112,8 +112,8 @@ class TestBlocks:
     def test_calls_suppose_another_block(self, network: Network) -> None:
         reader = deployed(network, "PREVRANDAO 0 MSTORE COINBASE 32 MSTORE GASLIMIT 64 MSTORE 96 0 RETURN")
         block = BlockOverride(gas_limit=Gas(77), coinbase=EthAddress(b"\x05" * 20), randomness=b"\x09" * 32)
-        answer = call(network.machine, CallRequest(reader, sender=network.accounts[0].address), Overrides(block=block))
-        assert answer == b"\x09" * 32 + bytes(12) + b"\x05" * 20 + (77).to_bytes(32, "big")
+        result = call(network.machine, CallRequest(reader, sender=network.accounts[0].address), Overrides(block=block))
+        assert result == b"\x09" * 32 + bytes(12) + b"\x05" * 20 + (77).to_bytes(32, "big")
         assert network.call(reader)[64:] == (30_000_000).to_bytes(32, "big")
 
 
@@ -206,8 +206,8 @@ class TestFilecoin:
             f"CALLDATASIZE 0 0 CALLDATACOPY 0 0 CALLDATASIZE 0 0 0xfe{1:038x} GAS CALL "
             "RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN",
         )
-        answer = network.call(asking, network.accounts[0].native.to_bytes())
-        assert int.from_bytes(answer, "big") == network.machine.state_tree.lookup_id(network.accounts[0].native)
+        result = network.call(asking, network.accounts[0].native.to_bytes())
+        assert int.from_bytes(result, "big") == network.machine.state_tree.lookup_id(network.accounts[0].native)
 
 
 class TestOpening:

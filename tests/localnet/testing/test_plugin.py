@@ -227,11 +227,11 @@ def test_without_a_network():
         "nv27,nv28",
     )
     assert "1 failed, 8 passed" in done.stdout.str(), done.stdout.str()
-    told = done.stdout.str().split("what changed: nv27 -> nv28")[1]
-    assert "test_it.py::test_clz: failed on nv27, passed on nv28" in told
-    assert "test_it.py::test_exit_codes[1]: exit codes [" in told
-    assert "test_it.py::test_exit_codes[2]: exit codes [" in told
-    assert "test_the_same" not in told
+    output = done.stdout.str().split("what changed: nv27 -> nv28")[1]
+    assert "test_it.py::test_clz: failed on nv27, passed on nv28" in output
+    assert "test_it.py::test_exit_codes[1]: exit codes [" in output
+    assert "test_it.py::test_exit_codes[2]: exit codes [" in output
+    assert "test_the_same" not in output
 
 
 def test_equal_versions_report_no_difference(pytester: pytest.Pytester) -> None:

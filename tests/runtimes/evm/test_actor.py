@@ -180,8 +180,8 @@ def test_oversized_length_claim_allocates_nothing(chain: Chain) -> None:
     head = abi_encode(["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], [0, 0, 0, CBOR, b"", 100])[:-32]
     for length, exit_code in ((1 << 30, 4), (1 << 31, 24)):
         assert chain.invoke(contract, head + length.to_bytes(32, "big")).exit_code == exit_code
-    answer = chain.call(contract, head + (1 << 22).to_bytes(32, "big"))
-    assert abi_decode(["int256", "uint64", "bytes"], answer) == (-3, 0, b"")
+    result = chain.call(contract, head + (1 << 22).to_bytes(32, "big"))
+    assert abi_decode(["int256", "uint64", "bytes"], result) == (-3, 0, b"")
 
 
 DEPTHS = [

@@ -167,18 +167,18 @@ def test_bn254_call_is_independent_of_previous_calls() -> None:
 
 
 def test_several_threads_have_the_same_answers() -> None:
-    answers: list[bytes] = []
+    results: list[bytes] = []
     wanted = [g1(1_000_003 * index) for index in range(1, 5)]
 
     def work(index: int) -> None:
-        answers.extend(bn254.multiply(words(1, 2, 1_000_003 * index)) for _ in range(20))
+        results.extend(bn254.multiply(words(1, 2, 1_000_003 * index)) for _ in range(20))
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(1, 5)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(answers) == sorted(wanted * 20)
+    assert sorted(results) == sorted(wanted * 20)
 
 
 def test_module_has_no_host_imports() -> None:

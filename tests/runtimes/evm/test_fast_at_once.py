@@ -31,7 +31,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """
     pool.cache_clear()
     counted: Counter[str] = Counter()
-    run_concurrently, tell, answer = FastEngine.run_tree, FastInstance.supply, FastInstance.execute_host_call
+    run_concurrently, tell, result = FastEngine.run_tree, FastInstance.supply, FastInstance.execute_host_call
 
     def watched(self: FastEngine, *given: Any) -> Any:
         assert threading.current_thread() is threading.main_thread()
@@ -48,7 +48,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     monkeypatch.setattr(FastEngine, "run_tree", watched)
     monkeypatch.setattr(FastInstance, "supply", counts("told", tell))
-    monkeypatch.setattr(FastInstance, "execute_host_call", counts("asked", answer))
+    monkeypatch.setattr(FastInstance, "execute_host_call", counts("asked", result))
     return counted
 
 

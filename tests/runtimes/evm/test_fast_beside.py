@@ -59,19 +59,19 @@ def both(monkeypatch: pytest.MonkeyPatch, rules: str, planted: Planted) -> tuple
             patched.setattr(FastEngine, "_start", watched)
             patched.setattr(FastInstance, "run", run_planted)
             try:
-                answer = chain.call(contract)
+                result = chain.call(contract)
             finally:
                 ended.set()
-            (answers,) = asked
-            answers.exception(_SOON)
-        return int.from_bytes(answer, "big"), answers.result
+            (results,) = asked
+            results.exception(_SOON)
+        return int.from_bytes(result, "big"), results.result
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_waiting_frame_resumes_beside_another_call(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
     in_time: list[bool] = []
-    answer, other = both(monkeypatch, rules, lambda _, ended: in_time.append(ended.wait(_SOON)))
-    assert (answer, other(), in_time) == (1, b"", [True])
+    result, other = both(monkeypatch, rules, lambda _, ended: in_time.append(ended.wait(_SOON)))
+    assert (result, other(), in_time) == (1, b"", [True])
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
@@ -79,8 +79,8 @@ def test_engine_failure_does_not_break_concurrent_message(monkeypatch: pytest.Mo
     def fail(instance: FastInstance, _: threading.Event) -> None:
         raise instance.failed(ValueError("a defect"))
 
-    answer, other = both(monkeypatch, rules, fail)
-    assert answer == 1
+    result, other = both(monkeypatch, rules, fail)
+    assert result == 1
     with pytest.raises(Fatal, match="a defect"):
         other()
     assert not any(instance.broken for instance in pool(TIERED)._instances)

@@ -123,14 +123,14 @@ def test_gas_is_the_plain_engines(fork: str, number: int, data: bytes, gas: int)
 def test_guest_computed_precompile_makes_no_host_call(
     asking: Asking, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    asked: list[int] = []
-    answer = FastInstance.execute_host_call
+    requests: list[int] = []
+    result = FastInstance.execute_host_call
 
     def watched(self: FastInstance) -> None:
-        asked.append(self._mail[1])
-        answer(self)
+        requests.append(self._mail[1])
+        result(self)
 
     monkeypatch.setattr(FastInstance, "execute_host_call", watched)
     data = {5: SHORT, 6: g1(1), 7: g1(1), 8: g1(1) + g2(1)}[number]
     assert asking(number, data) is not None
-    assert 29 not in asked  # PRECOMPILE, in guests/evm/src/tree.rs
+    assert 29 not in requests  # PRECOMPILE, in guests/evm/src/tree.rs

@@ -105,12 +105,12 @@ def test_missing_module_makes_engine_unavailable(monkeypatch: pytest.MonkeyPatch
 
 def trap(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
     """Make the guest trap at a host call from this position."""
-    answer, tell = FastInstance.execute_host_call, FastInstance.supply
+    result, tell = FastInstance.execute_host_call, FastInstance.supply
 
     def fail(instance: FastInstance, *host: Host) -> bool | None:
         if instance._mail[_POSITION] == place:
             raise ValueError("a defect")
-        return tell(instance, *host) if host else answer(instance)
+        return tell(instance, *host) if host else result(instance)
 
     monkeypatch.setattr(FastInstance, "execute_host_call", fail)
     monkeypatch.setattr(FastInstance, "supply", fail)

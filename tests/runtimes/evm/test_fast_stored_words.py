@@ -100,9 +100,9 @@ def test_storages_beyond_cache_limit_have_separate_slots(guest_responses: list[i
     first = 0xC0 << 152
     calls = f"32 0 0 0 0 DUP6 0x{first:040x} ADD GAS CALL POP 0 MLOAD 32 MLOAD ADD 32 MSTORE"
     caller = assemble(f"0 loop: {calls} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")
-    answers = assemble("1 SLOAD 0 MSTORE 32 0 RETURN")
+    results = assemble("1 SLOAD 0 MSTORE 32 0 RETURN")
     callees = {
-        EthAddress((first + number).to_bytes(20, "big")): AllocAccount(0, 1, answers, {1: number + 1})
+        EthAddress((first + number).to_bytes(20, "big")): AllocAccount(0, 1, results, {1: number + 1})
         for number in range(count)
     }
     assert sums({ONE: AllocAccount(0, 1, caller), **callees}) == [count * (count + 1) // 2] * 2

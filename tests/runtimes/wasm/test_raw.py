@@ -118,11 +118,11 @@ def test_rule_1_computing_guest_releases_gil_if_shared(shared: bool) -> None:
     thread.start()
     try:
         with GIL_POLICY.releasing() if shared else nullcontext():
-            start, answer, end = on_a_thread(lambda: (time.perf_counter(), enter_here(module), time.perf_counter()))
+            start, result, end = on_a_thread(lambda: (time.perf_counter(), enter_here(module), time.perf_counter()))
     finally:
         done.set()
         thread.join()
-    assert answer == 7
+    assert result == 7
     times = [start, *(at for at in ticks if start < at < end), end]
     silence = max(after - before for before, after in pairwise(times))
     assert (silence < (end - start) / 2) == shared, (
@@ -146,13 +146,13 @@ def test_rule_1_guests_sharing_gil_make_syscalls_on_busy_threads() -> None:
         thread.start()
     try:
         with GIL_POLICY.releasing(), GIL_POLICY.releasing():
-            answers = [enter(module, number) for number in range(50)]
+            results = [enter(module, number) for number in range(50)]
     finally:
         done.set()
         sys.setswitchinterval(before)
         for thread in busy:
             thread.join()
-    assert answers == calls == list(range(50))
+    assert results == calls == list(range(50))
 
 
 def test_rule_1_compiling_lets_other_threads_run() -> None:

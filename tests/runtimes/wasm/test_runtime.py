@@ -162,18 +162,18 @@ def test_machines_on_several_threads_do_not_meet() -> None:
         (br_if 0 (i32.lt_u (local.tee 1 (i32.add (local.get 1) (i32.const 1))) (i32.const 2000))))
         {EXIT.format(code="(i32.load (i32.const 0))")}"""
     module = guest(body, "vm.exit", "network.context", locals_="(local i32)")
-    answers: dict[int, list[int]] = {}
+    results: dict[int, list[int]] = {}
     with Hypervisor.open() as first:
         forks = {epoch: first.fork() for epoch in (101, 202, 303)}
 
         def work(epoch: int) -> None:
             machine = forks[epoch]
             machine.advance(epoch=ChainEpoch(epoch))
-            answers[epoch] = [install_and_call(machine, module).exit_code for _ in range(3)]
+            results[epoch] = [install_and_call(machine, module).exit_code for _ in range(3)]
 
         threads = [threading.Thread(target=work, args=(epoch,)) for epoch in forks]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert answers == {epoch: [epoch] * 3 for epoch in (101, 202, 303)}
+    assert results == {epoch: [epoch] * 3 for epoch in (101, 202, 303)}

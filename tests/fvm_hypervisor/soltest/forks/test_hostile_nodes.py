@@ -45,14 +45,14 @@ def node(answers: Mapping[str, Any], asked: list[str] | None = None) -> Abstract
             method = json.loads(self.posted())["method"]
             if asked is not None:
                 asked.append(method)
-            answer = answers[method]
-            if isinstance(answer, Event):
-                answer.wait()
-                answer = None
-            if isinstance(answer, int):
-                self.answer(b"elsewhere", answer)
+            result = answers[method]
+            if isinstance(result, Event):
+                result.wait()
+                result = None
+            if isinstance(result, int):
+                self.answer(b"elsewhere", result)
                 return
-            said = answer if isinstance(answer, dict) and "error" in answer else {"result": answer}
+            said = result if isinstance(result, dict) and "error" in result else {"result": result}
             self.answer(json.dumps({"jsonrpc": "2.0", "id": 1, **said}).encode())
 
     return serving(Node)
@@ -129,15 +129,19 @@ def test_a_local_node_is_known(url: str, local: bool) -> None:
 
 def test_remote_node_responses_are_cached_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    asked: list[str] = []
-    with node(SOUND, asked) as url:
+    requests: list[str] = []
+    with node(SOUND, requests) as url:
         for _ in range(2):
             with RemoteChain(url, caches=True) as chain:
                 state = chain.state(7)
                 account = state.account(_counter())
                 assert account is not None
                 assert (account.nonce, account.code, state.word(_counter(), 3)) == (1, _CODE, 0)
-    assert [asked.count(method) for method in ("eth_getCode", "eth_getStorageAt", "eth_getBlockByNumber")] == [1, 1, 2]
+    assert [requests.count(method) for method in ("eth_getCode", "eth_getStorageAt", "eth_getBlockByNumber")] == [
+        1,
+        1,
+        2,
+    ]
     (file,) = (tmp_path / "cache").rglob("*.sqlite")
     assert file.parent.name == "1"
 
@@ -153,7 +157,7 @@ def test_threads_that_keep_answers_at_once_lose_none(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(use, range(2_000)))
-    assert {answer for number, answer in enumerate(found) if answer not in (None, f"answer {number // 2}")} == set()
+    assert {result for number, result in enumerate(found) if result not in (None, f"answer {number // 2}")} == set()
     assert all(cache.get("block", f"question {number}") == f"answer {number}" for number in range(2_000))
     cache.close()
 
@@ -169,11 +173,11 @@ def test_another_nodes_answers_are_not_taken(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_a_block_of_another_hash_has_answers_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    answers = {**SOUND, "eth_getStorageAt": "0x01"}
-    with node(answers) as url:
+    results = {**SOUND, "eth_getStorageAt": "0x01"}
+    with node(results) as url:
         with RemoteChain(url, caches=True) as chain:
             assert chain.state(7).word(_counter(), 3) == 1
-        answers |= {"eth_getStorageAt": "0x02", "eth_getBlockByNumber": {**BLOCK, "hash": "0x" + "33" * 32}}
+        results |= {"eth_getStorageAt": "0x02", "eth_getBlockByNumber": {**BLOCK, "hash": "0x" + "33" * 32}}
         with RemoteChain(url, caches=True) as chain:
             assert chain.state(7).word(_counter(), 3) == 2
 
@@ -213,10 +217,10 @@ def test_a_chain_has_one_file_open_for_all_its_blocks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connections: type[_Connection]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    answers = dict(SOUND)
-    with node(answers) as url, RemoteChain(url, caches=True) as chain:
+    results = dict(SOUND)
+    with node(results) as url, RemoteChain(url, caches=True) as chain:
         for number in range(1, 8):
-            answers["eth_getBlockByNumber"] = {**BLOCK, "number": hex(number)}
+            results["eth_getBlockByNumber"] = {**BLOCK, "number": hex(number)}
             chain.state(number).account(_counter())
         chain.state()
         chain.state()

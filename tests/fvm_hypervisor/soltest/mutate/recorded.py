@@ -66,20 +66,20 @@ def mutated(
 @contextmanager
 def recording(record: Path) -> Iterator[None]:
     """Record the answers to all inputs of the block."""
-    answers: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     originals = {name: getattr(CompilerRun, name) for name in ("compile", "compile_next")}
 
     def recorded(name: str) -> Any:
         def run_and_record(run: CompilerRun, source_json: Any, seconds: float | None = None) -> dict[str, Any]:
-            answer: dict[str, Any] = originals[name](run, source_json, seconds)
-            answers[key(source_json)] = answer
-            return answer
+            result: dict[str, Any] = originals[name](run, source_json, seconds)
+            results[key(source_json)] = result
+            return result
 
         return patch.object(CompilerRun, name, run_and_record)
 
     with recorded("compile"), recorded("compile_next"):
         yield
-    record.write_bytes(lzma.compress(json.dumps(answers, sort_keys=True).encode(), preset=9))
+    record.write_bytes(lzma.compress(json.dumps(results, sort_keys=True).encode(), preset=9))
 
 
 def main() -> None:

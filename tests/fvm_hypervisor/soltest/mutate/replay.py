@@ -24,8 +24,8 @@ def key(compiler_input: dict[str, Any]) -> str:
 
 def answer_of(compiler_input: dict[str, Any], record: Path = RECORD) -> dict[str, Any]:
     """Return the recorded answer to an input."""
-    answers: dict[str, Any] = json.loads(lzma.decompress(record.read_bytes()))
-    found: dict[str, Any] = answers[key(compiler_input)]
+    responses: dict[str, Any] = json.loads(lzma.decompress(record.read_bytes()))
+    found: dict[str, Any] = responses[key(compiler_input)]
     return found
 
 

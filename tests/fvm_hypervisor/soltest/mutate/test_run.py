@@ -166,9 +166,9 @@ def test_json_lists_survivors_and_a_low_score_fails(tmp_path: Path) -> None:
     ]
     found = run_command(*arguments, "src/Vault.sol")
     assert found.exit_code == 1, found.stderr
-    answer = json.loads(found.stdout)
-    assert answer["summary"]["survived"] == len(GAPS)
-    shown = {(row["line"], row["original"], row["mutant"]) for row in answer["survived_mutants"]["src/Vault.sol"]}
+    response = json.loads(found.stdout)
+    assert response["summary"]["survived"] == len(GAPS)
+    shown = {(row["line"], row["original"], row["mutant"]) for row in response["survived_mutants"]["src/Vault.sol"]}
     assert shown == GAPS
 
 

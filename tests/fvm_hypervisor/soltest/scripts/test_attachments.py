@@ -37,9 +37,9 @@ def test_script_side_effects_happen_once(tmp_path: Path, end: str, options: list
     (tmp_path / "script").mkdir()
     (tmp_path / "script" / "Log.s.sol").write_text("contract Log {}", encoding="utf-8")
     forge_out(tmp_path, "script/Log.s.sol", "contract Log {}", {"Log": artifact({"run()": [call]})})
-    said = run(tmp_path, *options, status=status, file="Log.s.sol")
+    output = run(tmp_path, *options, status=status, file="Log.s.sol")
     assert (tmp_path / "log.txt").read_text(encoding="utf-8") == "x\n"
-    assert "would repeat the effects of the first (vm.writeLine)" in " ".join(said.split())
+    assert "would repeat the effects of the first (vm.writeLine)" in " ".join(output.split())
 
 
 DELEGATED = bytes.fromhex("dead".rjust(40, "0"))

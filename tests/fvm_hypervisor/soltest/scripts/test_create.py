@@ -274,8 +274,8 @@ def test_the_compiler_that_made_other_code_is_named(project: Path, url: str, dep
     changed(project, made_by((0, 8, 30)))
     assert "status partial" in verify(project, url, deployed)  # only the metadata differs
     changed(project, other_code)
-    said = verify(project, url, deployed, status=1)
-    assert said.count(words) == 2  # creation and runtime
+    output = verify(project, url, deployed, status=1)
+    assert output.count(words) == 2  # creation and runtime
     changed(project, made_by((0, 8, 37)))
     assert "compiled the code" not in verify(project, url, deployed, status=1)
 

@@ -98,9 +98,9 @@ def test_an_editor_is_told_which_tests_were_selected(project: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         client = DapClient(cast(BinaryIO, program.stdout), cast(BinaryIO, program.stdin))
         client.ask("initialize", adapterID="hypervisor")
-        answer = client.answer("launch")
-        assert not answer["success"]
-        assert "0 match" in answer["message"]
+        response = client.answer("launch")
+        assert not response["success"]
+        assert "0 match" in response["message"]
         client.ask("disconnect")
 
 

@@ -444,8 +444,8 @@ def changed_answers(monkeypatch: pytest.MonkeyPatch, method: str, change: Callab
     ask = NodeClient.request
 
     def other(client: NodeClient, asked: str, *params: Any) -> Any:
-        answer = ask(client, asked, *params)
-        return change(answer) if asked == method else answer
+        response = ask(client, asked, *params)
+        return change(response) if asked == method else response
 
     monkeypatch.setattr(NodeClient, "request", other)
 

@@ -185,10 +185,10 @@ def test_stopped_frame_line_names_the_evm_error(names: Names) -> None:
 
 def test_mock_answer_is_reported_to_tracer() -> None:
     """forge shows a mocked call without gas."""
-    told: list[SubcallOutcome] = []
+    messages: list[SubcallOutcome] = []
 
     def answered(answer: SubcallOutcome) -> SubcallOutcome:
-        told.append(answer)
+        messages.append(answer)
         return answer
 
     around = cast(CallOperations, SimpleNamespace(pay=lambda *_: True, answered=answered))
@@ -198,7 +198,7 @@ def test_mock_answer_is_reported_to_tracer() -> None:
     mock = _mock(state, what)
     assert mock is not None
     assert _answer_by_mock(mock, what, None, around) == SubcallOutcome(False, b"\2")
-    assert told == [SubcallOutcome(False, b"\2")]
+    assert messages == [SubcallOutcome(False, b"\2")]
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,8 @@ def test_transition_tool_reports_block_exception() -> None:
 @pytest.mark.parametrize(("given", "number"), [("0x0", 0), ("0x123", 0x123), ("0x" + "ab" * 32, int("ab" * 32, 16))])
 def test_the_transition_tool_takes_randomness_as_a_number(given: str, number: int) -> None:
     """geth's tool accepts a number of any length, too; the first contract returns PREVRANDAO."""
-    answers = assemble("PREVRANDAO 0 MSTORE 32 0 RETURN")
-    codes = {WITHDRAWAL_REQUESTS: answers, CONSOLIDATION_REQUESTS: assemble("STOP")}
+    results = assemble("PREVRANDAO 0 MSTORE 32 0 RETURN")
+    codes = {WITHDRAWAL_REQUESTS: results, CONSOLIDATION_REQUESTS: assemble("STOP")}
     env = {
         "currentNumber": "0x1", "currentTimestamp": "0x1", "currentCoinbase": "0x" + "00" * 20,
         "currentGasLimit": "0x1000000", "currentBaseFee": "0x7", "currentRandom": given, **NEEDED,
