@@ -39,7 +39,7 @@ SIGNED: Final[Mapping[str, int]] = MappingProxyType({"ChainEpoch": 64, "TxnID": 
 Any other `Int` may be any CBOR integer.
 """
 
-OWN_NUMBERS: Final = {
+FIXED_NUMBERS: Final = {
     "account": "2 PubkeyAddress",
     "cron": "2 EpochTick",
     "eam": "2 Create, 3 Create2, 4 CreateExternal",
@@ -106,13 +106,13 @@ def actor_method(actor: str, number: int) -> ActorMethod | None:
 @cache
 def methods(actor: str) -> dict[MethodNumber, ActorMethod]:
     """Return all methods of an actor by number, both by small number and by the hash of the name."""
-    return methods_of(actor_schema(actor).types, OWN_NUMBERS.get(actor, ""))
+    return methods_of(actor_schema(actor).types, FIXED_NUMBERS.get(actor, ""))
 
 
-def methods_of(types: Iterable[str], own_numbers: str = "") -> dict[MethodNumber, ActorMethod]:
-    """Return the methods that type names refer to, by number; `own_numbers` has the format of OWN_NUMBERS."""
+def methods_of(types: Iterable[str], fixed_numbers: str = "") -> dict[MethodNumber, ActorMethod]:
+    """Return the methods that type names refer to, by number; `fixed_numbers` has the format of FIXED_NUMBERS."""
     types = set(types)
-    own = [row.split() for row in own_numbers.split(", ") if row]
+    own = [row.split() for row in fixed_numbers.split(", ") if row]
     ends = ("Params", "Return")
     names = {name.removesuffix(end) for name in types for end in ends if name.endswith(end)} | {row[1] for row in own}
 

@@ -15,7 +15,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from bridge.actor_schemas import OWN_NUMBERS
+from bridge.actor_schemas import FIXED_NUMBERS
 from bridge.method_numbers import method_number
 from hypervisor.types import MethodNumber
 
@@ -92,7 +92,7 @@ class ExportedMethod:
 def exported_methods(actor: str) -> tuple[ExportedMethod, ...]:
     """Return the methods in an actor's interface; empty if it has none."""
     found = []
-    own = {name: int(number) for number, name in (row.split() for row in OWN_NUMBERS.get(actor, "0 -").split(", "))}
+    own = {name: int(number) for number, name in (row.split() for row in FIXED_NUMBERS.get(actor, "0 -").split(", "))}
     for row in filter(None, _METHODS.get(actor, "").split(", ")):
         name, _, mutability = row.partition(" ")
         number = MethodNumber(own[name]) if actor in SMALL_NUMBERS_ONLY else method_number(name)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.actor_schemas import AMOUNTS, OWN_NUMBERS, ActorMethod, actor_schema, meaning, methods_of, term_below
+from bridge.actor_schemas import AMOUNTS, FIXED_NUMBERS, ActorMethod, actor_schema, meaning, methods_of, term_below
 from bridge.addresses import eth_address, to_filecoin
 from bridge.method_numbers import MethodNameError
 from hypervisor.address import Address
@@ -32,8 +32,9 @@ from store.schema.types import Bytes, Link, List, Map, Simple, Struct, Term, Uni
 
 MAX_METHOD: Final = (1 << 64) - 1
 MAX_SCHEMA: Final = 1 << 18
+"""Maximum length of a schema in characters."""
 MAX_TYPES: Final = 200
-"""Limits of a schema: length in characters and number of types (the storage miner has 91)."""
+"""Maximum number of types of a schema (the storage miner has 91)."""
 
 _METHODS: Final = re.compile(r"^[ \t]*#[ \t]*methods:[ \t]*([0-9].*)$", re.MULTILINE)
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,19}")
@@ -66,7 +67,7 @@ class Interface:
             if not 1 <= len(types) <= MAX_TYPES:
                 raise InvalidInput(f"{name} declares {len(types) or 'no'} types: expected 1 to {MAX_TYPES}")
             own = Schema({**shared.types, **types}, tuple(dict.fromkeys((*shared.advanced, *advanced))))
-            return cls(own, _by_name(methods_of(types, _own_numbers(text, name))))
+            return cls(own, _by_name(methods_of(types, _fixed_numbers(text, name))))
         except (SchemaError, MethodNameError) as error:
             raise InvalidInput(f"{name} is not an interface: {error}") from None
 
@@ -74,7 +75,7 @@ class Interface:
     def built_in(cls, actor: str) -> Interface:
         schema, shared = actor_schema(actor), actor_schema("placeholder").types
         types = [name for name in schema.types if name not in shared or actor in _HOOKS.get(name, ())]
-        return cls(schema, _by_name(methods_of(types, OWN_NUMBERS.get(actor, ""))))
+        return cls(schema, _by_name(methods_of(types, FIXED_NUMBERS.get(actor, ""))))
 
     def number(self, method: str) -> MethodNumber:
         """Return the number of a method. Raises InvalidInput with the known methods."""
@@ -140,7 +141,7 @@ class Interface:
                 raise InvalidInput(f"return value of {method}: expected none, found {len(data)} bytes")
             return None
         try:
-            return typed(self.schema, term, self.schema.read(term, decode(data)))
+            return to_python(self.schema, term, self.schema.read(term, decode(data)))
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"return value of {method}: {error}") from None
 
@@ -190,15 +191,15 @@ UNKNOWN_INTERFACE: Final = Interface(actor_schema("placeholder"), {})
 """Interface of an unknown actor."""
 
 
-def typed(schema: Schema, term: Term, value: Any) -> Any:
+def to_python(schema: Schema, term: Term, value: Any) -> Any:
     """Convert a value returned by `Schema.read`, with amounts as integers and addresses as `Address`."""
     match value:
         case bytes():
             return meaning(schema, term, value)
         case dict():
-            return Record({key: typed(schema, _below(schema, term, key), item) for key, item in value.items()})
+            return Record({key: to_python(schema, _below(schema, term, key), item) for key, item in value.items()})
         case list():
-            return [typed(schema, term_below(schema, term, ""), item) for item in value]
+            return [to_python(schema, term_below(schema, term, ""), item) for item in value]
         case _:
             return unlink(value) if kind_of(value) == "link" else value
 
@@ -221,7 +222,7 @@ def as_json(schema: Schema, term: Term, value: Any) -> Any:
 
 
 def from_json(schema: Schema, term: Term, value: Any) -> Any:
-    """Convert Python or JSON values to the argument of `Schema.write`: the inverse of `as_json` and `typed`.
+    """Convert Python or JSON values to the argument of `Schema.write`: the inverse of `as_json` and `to_python`.
 
     Raises SchemaError, with the path.
     """
@@ -229,8 +230,8 @@ def from_json(schema: Schema, term: Term, value: Any) -> Any:
     return _to_value(schema, term, value)
 
 
-def _own_numbers(text: str, name: str) -> str:
-    """Return the rows of a schema's `# methods:` comments in the format of OWN_NUMBERS. Raises InvalidInput."""
+def _fixed_numbers(text: str, name: str) -> str:
+    """Return the rows of a schema's `# methods:` comments in the format of FIXED_NUMBERS. Raises InvalidInput."""
     lines = (line.split(",") for line in _METHODS.findall(text))
     rows = [" ".join(row.split()) for line in lines for row in line if row.strip()]
     for row in rows:

@@ -20,7 +20,7 @@ REMOVED_NUMBERS: Final = {
     " 25 PreCommitSectorBatch, 26 ProveCommitAggregate, 27 ProveReplicaUpdates, 29 ProveReplicaUpdates2",
     "storagepower": "8 SubmitPoRepForBulkVerify",
 }
-"""Methods by number that actors had since version 10 and lost in a later one, in the format of OWN_NUMBERS."""
+"""Methods by number that actors had since version 10 and lost in a later one, in the format of FIXED_NUMBERS."""
 
 _EXPORTED: Final = 1 << 24
 FALLBACKS: Final = {"evm": 1024, "account": _EXPORTED, "ethaccount": _EXPORTED, "multisig": _EXPORTED}

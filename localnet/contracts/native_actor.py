@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.interfaces import UNKNOWN_INTERFACE, Interface, typed
+from bridge.interfaces import UNKNOWN_INTERFACE, Interface, to_python
 from hypervisor.address import Address
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
@@ -141,7 +141,7 @@ class NativeActor:
         actor = existing_actor(machine, self.address)
         machine.state_tree.flush()
         try:
-            return typed(schema, "State", schema.read("State", get_object(machine.store, actor.head)))
+            return to_python(schema, "State", schema.read("State", get_object(machine.store, actor.head)))
         except SchemaError as error:
             raise InvalidInput(f"the state of {self.address}: {error}") from None
 

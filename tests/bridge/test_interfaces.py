@@ -181,7 +181,7 @@ def test_a_text_that_is_no_interface_is_refused(text: str, words: str) -> None:
 
 
 def test_a_comment_names_the_numbers_that_are_no_hashes() -> None:
-    """Compare with the built-in actors' numbers in the table `OWN_NUMBERS`."""
+    """Compare with the built-in actors' numbers in the table `FIXED_NUMBERS`."""
     found = Interface.parse(
         "# methods: 2 Post,  9  Take,\n# methods: 3 Look\n# methods: see there\n"
         "type PostParams struct {} type BidParams int"

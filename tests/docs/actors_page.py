@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.actor_schemas import OWN_NUMBERS, methods
+from bridge.actor_schemas import FIXED_NUMBERS, methods
 from bridge.method_numbers import FIRST_EXPORTED_METHOD, method_number
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.bundle import Bundle
@@ -194,7 +194,7 @@ def rows(official: Probe, own: Probe, later: Probe) -> Iterator[Row]:
 def numbers_of(actor: str, *probes: Probe) -> Iterator[int]:
     """Return the numbers that any of the actors handles; for actors that accept anything, the defined ones."""
     if actor in TAKES_ANYTHING:
-        named = {int(row.split()[0]) for row in OWN_NUMBERS.get(actor, "").split(", ") if row}
+        named = {int(row.split()[0]) for row in FIXED_NUMBERS.get(actor, "").split(", ") if row}
         yield from {1, *named} if actor != "placeholder" else ()
         yield from (method_number(name) for name in TAKES_ANYTHING[actor])
         return

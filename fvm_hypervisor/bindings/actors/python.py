@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from bridge.actor_schemas import OWN_NUMBERS, ActorMethod, methods
+from bridge.actor_schemas import FIXED_NUMBERS, ActorMethod, methods
 from bridge.binding import field_name
 from bridge.exported_methods import EXIT_CODES, SMALL_NUMBERS_ONLY, exported_methods
 from bridge.method_numbers import method_number
@@ -105,7 +105,7 @@ def _imports(actor: str, text: str) -> Iterator[str]:
 @cache
 def _actor_methods(actor: str) -> tuple[tuple[int, ActorMethod], ...]:
     known = {method.name: method for method in methods(actor).values()}
-    small = {name: int(number) for number, name in (row.split() for row in OWN_NUMBERS.get(actor, "0 -").split(", "))}
+    small = {name: int(number) for number, name in (row.split() for row in FIXED_NUMBERS.get(actor, "0 -").split(", "))}
     exported = () if actor in SMALL_NUMBERS_ONLY else exported_methods(actor)
     numbers = {"Constructor": 1} if actor != SHARED else {}
     declared = {
