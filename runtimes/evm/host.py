@@ -47,7 +47,8 @@ class FilecoinHost:
 
     @property
     def steps(self) -> StepTracer | None:
-        return step_tracer(self.syscalls.kernel.tracer)
+        tracer = self.syscalls.kernel.tracer
+        return None if tracer is None else step_tracer(tracer)
 
     def get_refund(self) -> int:
         """Return 0: Filecoin has no refunds."""

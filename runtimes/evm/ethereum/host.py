@@ -54,7 +54,8 @@ class EthereumHost(EthereumTreeHost):
 
     @property
     def steps(self) -> StepTracer | None:
-        return step_tracer(self.calls.tracer)
+        tracer = self.calls.tracer
+        return None if tracer is None else step_tracer(tracer)
 
     def get_refund(self) -> int:
         """Return the transaction's refund counter."""

@@ -271,8 +271,9 @@ class FastEngine:
 
     def _run(self, instance: FastInstance, host: Host, command: int) -> Step:
         instance.running, instance.names, instance.before = self._code, self._table.names, None
-        steps = host.steps
-        skipping, counting, pausing = skipping_tracer(steps), counter_tracer(steps), pausing_tracer(steps)
+        steps, skipping, counting, pausing = host.steps, None, None, None
+        if steps is not None:
+            skipping, counting, pausing = skipping_tracer(steps), counter_tracer(steps), pausing_tracer(steps)
         instance.skip_after = None if skipping is None else skipping.skip_after
         instance.visit = None if counting is None else counting.visit
         instance.pause = None if pausing is None else partial(self._pause, pausing)
