@@ -44,6 +44,8 @@ OTHERS: Final[dict[str, tuple[Callable[[Any, Any], Any], Callable[[int, int], in
     "product": (lambda a, b: a * b, lambda a, b: a * b % TOP),
     "high part of a product": (lambda a, b: z3.Extract(15, 8, z3.ZeroExt(8, a) * z3.ZeroExt(8, b)),
                                lambda a, b: a * b >> 8),
+    "product of joined parts": (lambda a, b: z3.Concat(z3.Extract(3, 0, a), z3.Extract(3, 0, b)) * b,
+                                lambda a, b: ((a & 15) << 4 | b & 15) * b % TOP),
     "product of a part": (lambda a, b: z3.ZeroExt(4, z3.Extract(3, 0, a)) * b, lambda a, b: (a & 15) * b % TOP),
     "multiple of a product": (lambda a, b: z3.BitVecVal(3, BITS) * a * b, lambda a, b: 3 * a * b % TOP),
     "and": (lambda a, b: a & b, lambda a, b: a & b),
@@ -183,6 +185,13 @@ def test_an_operation_has_its_result(name: str) -> None:
     assert all(found.holds_for(*pair, value(*pair)) for pair in PAIRS)
     if name in SUMS:
         assert not any(found.holds_for(*pair, (value(*pair) + 1) % TOP) for pair in PAIRS)
+
+
+def test_a_product_of_256_overflows_8_bits() -> None:
+    a, b, _ = INPUTS
+    overflows = z3.Not(z3.BVMulNoOverflow(a, b, signed=False))
+    assert is_satisfiable([a == 2, b == 128, a * b == 0, overflows])
+    assert not is_satisfiable([a == 2, b == 128, a * b == 0, z3.Not(overflows)])
 
 
 def test_a_product_is_within_its_bounds() -> None:
