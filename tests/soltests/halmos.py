@@ -1,6 +1,6 @@
 """Verdicts and processor time of halmos and `hypervisor test --symbolic` on halmos' examples (docs/symbolic-tests.md).
 
-`python -m tests.soltests.halmos` runs each test in a process of its own, with both programs in turn. HALMOS names
+`python -m tests.soltests.halmos` runs each test with both programs, in a process of its own. HALMOS names
 halmos' program, of version 0.3.3. Times are processor time with child processes, from the start of the program, with
 compiled contracts. A finding is a test with another verdict, or a suite that takes more than 1.5 times halmos' time.
 Known differences are listed in `DIFFERENCES` with the reason.

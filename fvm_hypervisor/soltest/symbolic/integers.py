@@ -205,7 +205,7 @@ def _without_leading_zeros(expression: Any) -> Any:
 
 
 def _is_zero(expression: Any) -> bool:
-    return z3.is_bv_value(expression) and expression.as_long() == 0
+    return bool(z3.is_bv_value(expression) and expression.as_long() == 0)
 
 
 def _factor(expression: Any) -> int | None:
