@@ -64,7 +64,9 @@ def test_a_slot_of_undetermined_offset_may_be_any_other_one() -> None:
 
 
 SEED: Final = bytes.fromhex("7d882553")
-TOKENS: Final = st.integers(0, 6) | st.sampled_from([2**32, 2**32 + 1, 2**62, 2**63, 2**128, 2**255 + 1, 2**255 + 5, TOP - 1])
+TOKENS: Final = st.integers(0, 6) | st.sampled_from(
+    [2**32, 2**32 + 1, 2**62, 2**63, 2**128, 2**255 + 1, 2**255 + 5, TOP - 1]
+)
 
 
 def preimage(token: int) -> bytes:
