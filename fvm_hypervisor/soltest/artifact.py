@@ -5,7 +5,7 @@ Artifacts are read from their files on demand, since a run uses few of a project
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -144,10 +144,10 @@ class Artifacts:
                 return self.load(location)
         raise InvalidInput(f"there is no compiled contract {file}:{name}")
 
-    def find(self, wanted: str) -> ContractArtifact | None:
+    def find(self, wanted: str, files: Container[str] | None = None) -> ContractArtifact | None:
         """Return the contract for `Name`, `File.sol`, `File.sol:Name` or `path/File.sol:Name`, or None.
 
-        None also means that several contracts match.
+        With `files`, only contracts of these sources are searched. None also means that several contracts match.
         """
         file, _, name = wanted.rpartition(":")
         if not file and name.endswith(".sol"):
@@ -155,11 +155,13 @@ class Artifacts:
         matching = [
             location for location in self._by_name.get(name, ()) if not file or f"/{location.file}".endswith(f"/{file}")
         ]
+        if files is not None:
+            matching = [location for location in matching if location.file in files]
         exact = [location for location in matching if location.file == file]
         chosen = exact or matching
         if not chosen and wanted.endswith(".json"):
             path = Path(wanted)
-            return self.find(f"{path.parent.name}:{path.stem}")
+            return self.find(f"{path.parent.name}:{path.stem}", files)
         return self.load(chosen[0]) if len(chosen) == 1 else None
 
     def all(self) -> Iterator[ContractArtifact]:

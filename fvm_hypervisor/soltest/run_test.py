@@ -298,7 +298,7 @@ class SuiteRun:
         if test.kind is CaseKind.SYMBOLIC:
             from fvm_hypervisor.soltest.symbolic.run import SymbolicRun  # z3 is optional
 
-            return lambda: SymbolicRun(stage, test, self.project.symbolic, ready).run()
+            return lambda: SymbolicRun(stage, test, self.project, ready).run()
         contract, name = self.suite.contract, test.signature
         used = fuzz if test.kind is CaseKind.FUZZ else invariant
         if used.timeout is not None:

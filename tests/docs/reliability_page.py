@@ -45,7 +45,7 @@ PROMISES: Final = {
     "soltests": "Public Solidity suites have forge's outcomes and gas.",
     "soltests-bugs": "Fuzzing finds planted bugs in at most forge's runs.",
     "fuzz-targets": "Bugs of public targets that fuzzing finds over time are counted beside forge's.",
-    "symbolic": "Symbolic tests of ERC20 tokens have halmos' verdicts, in at most 1.5 times its processor time.",
+    "symbolic": "Symbolic tests have halmos' verdicts on its examples, in at most 1.5 times its processor time.",
     "mutation": "Mutation tests list exactly the gaps of a suite.",
     "offline-forks": "A fork that was read once needs no network.",
     "explorer-load": "The explorer's pages do not depend on the length of the chain.",

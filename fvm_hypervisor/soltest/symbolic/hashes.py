@@ -168,12 +168,10 @@ class Hashes:
         hashed, offset = found
         if number < _LOWEST:
             return False
-        if isinstance(offset, int):
-            if number - offset in self.known:
-                return self._same_data(hashed, self._known(number - offset))
-            near = any(0 <= number - value < _DISTANCE for value in self.known)
-            return False if near else equal(hashed.hash, number - offset)
-        return equal(reduced(hashed.hash + offset), number)  # the number may be the sum of a hash that is not known
+        near = [value for value in self.known if 0 <= number - value < _DISTANCE]
+        if not near:  # the number may be the sum of a hash that is not known
+            return equal(reduced(hashed.hash + offset), number)
+        return _any(_both(self._same_data(hashed, self._known(value)), equal(offset, number - value)) for value in near)
 
     def _parts(self, key: Word) -> tuple[HashOf, Word] | None:
         """Return a key as a symbolic hash and an offset, or None.
@@ -216,3 +214,8 @@ def _both(one: Condition, other: Condition) -> Condition:
     if isinstance(one, bool) or isinstance(other, bool):
         return False if one is False or other is False else other if one is True else one
     return condition(z3.And(one, other))
+
+
+def _any(conditions: Iterable[Condition]) -> Condition:
+    found = [one for one in conditions if one is not False]
+    return True if True in found else condition(z3.Or(*found))

@@ -1,8 +1,9 @@
 """Constraints over bit vectors as constraints over integers, which z3 decides faster if they are sums and comparisons.
 
 Each bit vector becomes an integer below `2^width`. Sums, multiples, comparisons, choices, slices and concatenations are
-translated exactly: a sum gets an unknown number of overflows, `sum - 2^width * overflows`. A term that is not linear,
-such as a product of two unknown words or an element of an array, becomes an unknown number in its range, the same one
+translated exactly: a sum gets an unknown number of overflows, `sum - 2^width * overflows`. A product of two unknown
+words becomes an unknown number with bounds, such as `product >= left` unless `right` is 0; its overflows are unknown,
+too. Any other term, such as an element of an array, becomes an unknown number in its range. It is the same number
 wherever the term occurs.
 
 So each solution of the constraints gives a solution of the translation: if the translation has no solution, neither do
@@ -35,6 +36,8 @@ class Translation:
     _numbers: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     _sums: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     _booleans: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    _products: dict[tuple[int, int], tuple[Any, Any, Any]] = field(default_factory=dict)
+    """Factors without leading zeros, and their product, by the identities of the factors."""
 
     def add(self, constraints: Sequence[Any]) -> None:
         """Translate constraints. Raises TooLarge."""
@@ -63,6 +66,8 @@ class Translation:
             return _COMPARISONS[kind](*map(self._number, children))
         if kind in _SIGNED_COMPARISONS:
             return _SIGNED_COMPARISONS[kind](*map(self._signed, children))
+        if kind == z3.Z3_OP_BUMUL_NO_OVFL:
+            return self._product(*children) < 1 << children[0].size()
         return z3.FreshBool()
 
     # --- numbers ----------------------------------------------------------------------------------------------------
@@ -85,7 +90,7 @@ class Translation:
             return z3.IntVal(expression.as_long())
         if kind == z3.Z3_OP_ITE:
             return z3.If(self._boolean(children[0]), self._number(children[1]), self._number(children[2]))
-        if kind in _SUMS or _factor(expression) is not None:
+        if kind in _SUMS or _is_product(expression):
             return self._wrapped(self._sum(expression), size)
         if kind == z3.Z3_OP_CONCAT:
             return self._joined(children)
@@ -116,13 +121,33 @@ class Translation:
         kind, children = expression.decl().kind(), expression.children()
         if kind in _SUMS:
             return _SUMS[kind](*map(self._sum, children))
+        if not _is_product(expression):
+            return self._number(expression)
         factor = _factor(expression)
         if factor is None:
-            return self._number(expression)
+            return self._product(*children)
         product = children[1]
         for more in children[2:]:
             product = product * more
         return factor * self._sum(product)
+
+    def _product(self, left: Any, right: Any) -> Any:
+        """Return the product of two bit vectors, without overflow."""
+        one, other = sorted(map(_without_leading_zeros, (left, right)), key=lambda factor: int(factor.get_id()))
+        key = (one.get_id(), other.get_id())
+        if key not in self._products:
+            self._check_size()
+            made = self._unknown(1 << (one.size() + other.size()))
+            for factor, bits, second in (
+                (self._number(one), one.size(), self._number(other)),
+                (self._number(other), other.size(), self._number(one)),
+            ):
+                self.conditions += [
+                    z3.Implies(factor == 0, made == 0), z3.Implies(factor == 1, made == second),
+                    z3.Implies(factor >= 1, made >= second), made <= second * ((1 << bits) - 1),
+                ]  # fmt: skip
+            self._products[key] = (one, other, made)
+        return self._products[key][2]
 
     def _signed(self, expression: Any) -> Any:
         """Return the two's complement value of a bit vector."""
@@ -160,6 +185,27 @@ class Translation:
         made = z3.FreshInt()
         self.conditions += [made >= 0, made < limit]
         return made
+
+
+def _is_product(expression: Any) -> bool:
+    """Return True for a product of two bit vectors, or of a number and bit vectors."""
+    is_product = z3.is_app_of(expression, z3.Z3_OP_BMUL)
+    return is_product and (expression.num_args() == 2 or _factor(expression) is not None)
+
+
+def _without_leading_zeros(expression: Any) -> Any:
+    """Return the bit vector of which an expression is the extension by zeros."""
+    while True:
+        if z3.is_app_of(expression, z3.Z3_OP_ZERO_EXT):
+            expression = expression.arg(0)
+        elif z3.is_app_of(expression, z3.Z3_OP_CONCAT) and expression.num_args() == 2 and _is_zero(expression.arg(0)):
+            expression = expression.arg(1)
+        else:
+            return expression
+
+
+def _is_zero(expression: Any) -> bool:
+    return bool(z3.is_bv_value(expression) and expression.as_long() == 0)
 
 
 def _factor(expression: Any) -> int | None:

@@ -25,7 +25,9 @@ from fvm_hypervisor.soltest.created_values import SVM, CreatedValues
 from fvm_hypervisor.soltest.discovery import TestFunction
 from fvm_hypervisor.soltest.executor import ExecutorSnapshot
 from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.sources import read_sources
 from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, selector
 from fvm_hypervisor.soltest.symbolic.calls import Result
 from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS
@@ -41,6 +43,7 @@ from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import types
 from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.state.controls import set_code
 from runtimes.evm.ethereum import block_of, fork_named
@@ -69,7 +72,7 @@ class StartState:
 
     stage: SuiteStage
     ready: ExecutorSnapshot
-    settings: SymbolicSettings
+    project: Project
     _opcodes: Mapping[int, str] = field(default_factory=dict)
     _known: KnownCode | None = None
     _addresses: frozenset[int] | None = None
@@ -77,6 +80,11 @@ class StartState:
     def __post_init__(self) -> None:
         fork = fork_named(self.stage.executor.setting.fork)
         self._opcodes = {number: opcode.name for number, opcode in fork.opcodes.items() if number != 0xFE}
+
+    @property
+    def settings(self) -> SymbolicSettings:
+        """Bounds of the test."""
+        return self.project.symbolic
 
     @property
     def opcodes(self) -> Mapping[int, str]:
@@ -167,9 +175,19 @@ class StartState:
 
     def abi_named(self, name: str) -> Sequence[Mapping[str, Any]]:
         """Return the ABI of a contract, `Name` or `File.sol:Name`. Raises NotModelled."""
-        found = self.stage.artifacts.find(name)
+        artifacts, file = self.stage.artifacts, self.stage.artifact.file
+        found = artifacts.find(name)
         if found is None:
-            raise NotModelled(f"createCalldata of '{name}', which is not the name of exactly one contract")
+            try:
+                sources = read_sources(self.project, [file])
+            except InvalidInput as error:
+                raise NotModelled(f"createCalldata of '{name}': {error}") from None
+            imported = {file, *sources.imports[file]}
+            found = artifacts.find(name, imported) or artifacts.find(name, sources.texts)
+        if found is None:
+            raise NotModelled(
+                f"createCalldata of '{name}', which is not the name of exactly one contract that {file} imports"
+            )
         return found.abi
 
 
@@ -182,7 +200,7 @@ class SymbolicRun:
 
     stage: SuiteStage
     test: TestFunction
-    settings: SymbolicSettings
+    project: Project
     ready: ExecutorSnapshot
     progress: Callable[[TestResult], None] = lambda _: None
     _successes: int = 0
@@ -190,11 +208,16 @@ class SymbolicRun:
     _paths: int = 0
     _undecided: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def settings(self) -> SymbolicSettings:
+        """Bounds of the test."""
+        return self.project.symbolic
+
     def run(self) -> TestResult:
         """Explore all paths for all shapes of the inputs; stop at a counterexample that fails concretely."""
         try:
             self.stage.executor.restore(self.ready)
-            start = StartState(self.stage, self.ready, self.settings)
+            start = StartState(self.stage, self.ready, self.project)
             start.check()
             solver = Solver(self.settings.query_seconds, self.settings.seconds)
             self._undecided = solver.undecided

@@ -16,14 +16,17 @@ from fvm_hypervisor.soltest.symbolic.integers import TooLarge, Translation
 from fvm_hypervisor.soltest.symbolic.words import NotModelled, free_constants
 
 _MEMORY_MB: Final = 4096
-_QUICK_SECONDS: Final = 0.2
-"""Time for a query before it is translated to integers."""
+_QUICK_SECONDS: Final = 0.1
+"""Time for a query before it is translated to propositional logic."""
+_BIT_SECONDS: Final = 1.0
+"""Time for a query in propositional logic before it is translated to integers."""
 _INTEGER_SECONDS: Final = 2.0
 """Time for a query over integers before values are guessed."""
 _GUESS_SECONDS: Final = 0.1
 """Time for a query with guessed values."""
 _MAX_SLOWDOWN: Final = 8.0
 """Maximum elapsed time that z3 gets per processor time, since waiting looks like load."""
+_BIT_TACTICS: Final = ("simplify", "propagate-values", "solve-eqs", "elim-uncnstr", "simplify", "bit-blast", "sat")
 _GUESSES: Final = 500
 _MAX_GUESSED: Final = 8
 """Maximum number of inputs whose values are guessed."""
@@ -50,6 +53,7 @@ class Solver:
         self._end = self._processor + seconds
         self.constants = Constants()
         self.undecided: Counter[str] = Counter()
+        self._prefers_bits = False
         z3.set_param("memory_max_size", _MEMORY_MB)
 
     def check_time(self) -> None:
@@ -60,9 +64,13 @@ class Solver:
     def model(self, constraints: Sequence[Any]) -> Any:
         """Return a model, or None if there is none. Raises NotModelled if z3 cannot tell, OutOfBudget."""
         self.check_time()
-        for search, seconds in (self._check, _QUICK_SECONDS), (self._check_integers, _INTEGER_SECONDS):
+        quick, bits = (self._check, _QUICK_SECONDS), (self._check_bits, _BIT_SECONDS)
+        first, second = (bits, quick) if self._prefers_bits else (quick, bits)
+        for search, seconds in first, second, (self._check_integers, _INTEGER_SECONDS):
             found, model = search(constraints, seconds)
             if found != z3.unknown:
+                # queries of a test are similar: the next one begins with the search that decided this one
+                self._prefers_bits = search == self._check_bits
                 break
         if found == z3.unknown:
             found, model = self._guess(constraints)
@@ -79,9 +87,13 @@ class Solver:
         """Return the elapsed time per processor time, so that z3's limits do not depend on the machine's load."""
         return min(_MAX_SLOWDOWN, max(1.0, (monotonic() - self._wall) / max(0.1, process_time() - self._processor)))
 
-    def _check(self, constraints: Sequence[Any], seconds: float) -> tuple[Any, Any]:
-        # without preprocessing, which took 2 to 5 times as long on tokens and overflow checks
-        solver = z3.SimpleSolver()
+    def _check_bits(self, constraints: Sequence[Any], seconds: float) -> tuple[Any, Any]:
+        """Check the constraints in propositional logic; the result is unknown if they contain arrays."""
+        return self._check(constraints, seconds, z3.Then(*_BIT_TACTICS).solver())
+
+    def _check(self, constraints: Sequence[Any], seconds: float, solver: Any = None) -> tuple[Any, Any]:
+        if solver is None:  # without preprocessing, which takes longer than most queries
+            solver = z3.SimpleSolver()
         rest = max(0.1, min(seconds, self._query, self._end - process_time()))
         solver.set("timeout", int(rest * self._slowdown() * 1000))
         solver.add(*constraints)

@@ -37,17 +37,19 @@ class Staged:
     """A test contract after `setUp`."""
 
     stage: SuiteStage
+    project: Project
     tests: list[TestFunction]
     ready: ExecutorSnapshot
 
     def run(self, name: str, settings: SymbolicSettings = SETTINGS) -> TestResult:
         """Run a symbolic test."""
-        return SymbolicRun(self.stage, self._test(name), settings, self.ready).run()
+        return SymbolicRun(self.stage, self._test(name), replace(self.project, symbolic=settings), self.ready).run()
 
     def explore(self, name: str) -> tuple[Any, list[Path], Explorer]:
         """Return the calldata of a test with the first shape, and the paths that end."""
-        start, explorer = StartState(self.stage, self.ready, SETTINGS), Explorer(SETTINGS)
-        run = SymbolicRun(self.stage, self._test(name), SETTINGS, self.ready)
+        project = replace(self.project, symbolic=SETTINGS)
+        start, explorer = StartState(self.stage, self.ready, project), Explorer(SETTINGS)
+        run = SymbolicRun(self.stage, self._test(name), project, self.ready)
         path, calldata = run._start(start, Solver(20, 60), ())
         return calldata, list(explorer.run(path)), explorer
 
@@ -83,7 +85,7 @@ def staged_artifacts(
     try:
         stage = SuiteStage(executor, found, found.get(*name.split(":")))
         stage.prepare_symbolic()
-        yield Staged(stage, tests_of(stage.artifact, "fuzz"), executor.snapshot())
+        yield Staged(stage, project, tests_of(stage.artifact, "fuzz"), executor.snapshot())
     finally:
         executor.close()
 

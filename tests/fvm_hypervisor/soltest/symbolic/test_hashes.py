@@ -6,9 +6,13 @@ from typing import Any, Final
 
 import pytest
 import z3
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fvm_hypervisor.soltest.symbolic.data import words_data
 from fvm_hypervisor.soltest.symbolic.hashes import Hashes
+from fvm_hypervisor.soltest.symbolic.words import TOP, condition
+from store.keccak import keccak
 
 X, Y = z3.BitVecs("x y", 256)
 
@@ -57,3 +61,41 @@ def test_a_slot_of_undetermined_offset_may_be_any_other_one() -> None:
     other, _ = hashes.hash(words_data(X + 1))
     assert hashes.same(slot, other) is False
     assert not isinstance(hashes.same(slot + Y, other), bool)
+
+
+SEED: Final = bytes.fromhex("7d882553")
+TOKENS: Final = st.integers(0, 6) | st.sampled_from(
+    [2**32, 2**32 + 1, 2**62, 2**63, 2**128, 2**255 + 1, 2**255 + 5, TOP - 1]
+)
+
+
+def preimage(token: int) -> bytes:
+    """Return the data that Solady hashes for the slot of a token: the upper 224 bits of its ID, and a seed."""
+    return (token >> 32).to_bytes(28, "big") + SEED
+
+
+def real_slot(token: int) -> int:
+    """Return Solady's slot of a token."""
+    return (2 * token + int.from_bytes(keccak(preimage(token)), "big")) % TOP
+
+
+DATA: Final = z3.Concat(z3.Extract(255, 32, X), z3.BitVecVal(int.from_bytes(SEED, "big"), 32))
+HASHED: Final = Hashes()
+"""Hashes with that of token X; copies share the queries whether data determine an offset."""
+HASH: Final = HASHED.hash(words_data(DATA))[0]
+SLOTS: Final = [z3.simplify(HASH + 2 * X + low) for low in range(3)]
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@given(TOKENS, TOKENS, st.sets(TOKENS), st.integers(0, 2), st.integers(0, 2))
+def test_slots_compare_as_their_real_values(token: int, other: int, known: set[int], low: int, high: int) -> None:
+    hashes = HASHED.copy()
+    for one in known:
+        hashes.hash(list(preimage(one)))
+    number = (real_slot(other) + high) % TOP
+    holds = hashes.same(SLOTS[low], number)
+    if not isinstance(holds, bool):
+        real = int.from_bytes(keccak(preimage(token)), "big")
+        holds = condition(z3.substitute(holds, (X, z3.BitVecVal(token, 256)), (HASH, z3.BitVecVal(real, 256))))
+    assert holds is ((real_slot(token) + low) % TOP == number)

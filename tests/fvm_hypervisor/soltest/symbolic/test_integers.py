@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any, Final
 
 import pytest
@@ -41,6 +42,11 @@ SUMS: Final[dict[str, tuple[Callable[[Any, Any], Any], Callable[[int, int], int]
 }  # fmt: skip
 OTHERS: Final[dict[str, tuple[Callable[[Any, Any], Any], Callable[[int, int], int]]]] = {
     "product": (lambda a, b: a * b, lambda a, b: a * b % TOP),
+    "high part of a product": (lambda a, b: z3.Extract(15, 8, z3.ZeroExt(8, a) * z3.ZeroExt(8, b)),
+                               lambda a, b: a * b >> 8),
+    "product of joined parts": (lambda a, b: z3.Concat(z3.Extract(3, 0, a), z3.Extract(3, 0, b)) * b,
+                                lambda a, b: ((a & 15) << 4 | b & 15) * b % TOP),
+    "product of a part": (lambda a, b: z3.ZeroExt(4, z3.Extract(3, 0, a)) * b, lambda a, b: (a & 15) * b % TOP),
     "multiple of a product": (lambda a, b: z3.BitVecVal(3, BITS) * a * b, lambda a, b: 3 * a * b % TOP),
     "and": (lambda a, b: a & b, lambda a, b: a & b),
     "shift": (lambda a, b: z3.LShR(a, b), lambda a, b: a >> b if b < BITS else 0),
@@ -55,6 +61,9 @@ COMPARISONS: Final[dict[str, tuple[Callable[[Any, Any], Any], Callable[[int, int
     "signed at least": (lambda a, b: a >= b, lambda a, b: signed(a) >= signed(b)),
     "signed more": (lambda a, b: a > b, lambda a, b: signed(a) > signed(b)),
 }  # fmt: skip
+NO_OVERFLOW: Final[dict[str, tuple[Callable[[Any, Any], Any], Callable[[int, int], bool]]]] = {
+    "product without overflow": (lambda a, b: z3.BVMulNoOverflow(a, b, signed=False), lambda a, b: a * b < TOP),
+}  # fmt: skip
 CONNECTIVES: Final[dict[str, tuple[Callable[[Any, Any], Any], Callable[[bool, bool], bool]]]] = {
     "and": (z3.And, lambda a, b: a and b), "or": (z3.Or, lambda a, b: a or b),
     "implies": (z3.Implies, lambda a, b: b or not a), "xor": (z3.Xor, lambda a, b: a != b),
@@ -63,18 +72,19 @@ CONNECTIVES: Final[dict[str, tuple[Callable[[Any, Any], Any], Callable[[bool, bo
 }  # fmt: skip
 
 
-def conditions(terms: st.SearchStrategy[Term]) -> st.SearchStrategy[tuple[Any, bool]]:
+def conditions(terms: st.SearchStrategy[Term], is_linear: bool) -> st.SearchStrategy[tuple[Any, bool]]:
     """Return conditions on these terms, and whether they hold."""
+    comparisons = COMPARISONS if is_linear else {**COMPARISONS, **NO_OVERFLOW}
 
     def compared(drawn: tuple[str, Term, Term]) -> tuple[Any, bool]:
-        (term, value), (a, x), (b, y) = COMPARISONS[drawn[0]], *drawn[1:]
+        (term, value), (a, x), (b, y) = comparisons[drawn[0]], *drawn[1:]
         return term(a, b), value(x, y)
 
     def connected(drawn: tuple[str, tuple[Any, bool], tuple[Any, bool]]) -> tuple[Any, bool]:
         (term, value), (a, x), (b, y) = CONNECTIVES[drawn[0]], *drawn[1:]
         return term(a, b), value(x, y)
 
-    basic = st.tuples(st.sampled_from([*COMPARISONS]), terms, terms).map(compared)
+    basic = st.tuples(st.sampled_from([*comparisons]), terms, terms).map(compared)
     return basic | st.tuples(st.sampled_from([*CONNECTIVES]), basic, basic).map(connected)
 
 
@@ -84,7 +94,7 @@ def cases(draw: st.DrawFn, kinds: tuple[str, ...]) -> tuple[list[int], tuple[Any
     values = draw(
         st.lists(st.sampled_from([0, 1, 2, 127, 128, 254, 255]) | st.integers(0, 255), min_size=3, max_size=3)
     )
-    known = {**SUMS, **OTHERS}
+    known, is_linear = {**SUMS, **OTHERS}, set(kinds) <= {*SUMS}
 
     def made(drawn: tuple[str, Term, Term]) -> Term:
         (term, value), (a, x), (b, y) = known[drawn[0]], *drawn[1:]
@@ -96,8 +106,8 @@ def cases(draw: st.DrawFn, kinds: tuple[str, ...]) -> tuple[list[int], tuple[Any
 
     leaves = st.sampled_from([*zip(INPUTS, values, strict=True), (z3.BitVecVal(100, BITS), 100)])
     terms = st.recursive(leaves, lambda part: st.tuples(st.sampled_from(kinds), part, part).map(made)
-                         | st.tuples(conditions(part), part, part).map(chosen), max_leaves=6)  # fmt: skip
-    return values, draw(conditions(terms))
+                         | st.tuples(conditions(part, is_linear), part, part).map(chosen), max_leaves=6)  # fmt: skip
+    return values, draw(conditions(terms, is_linear))
 
 
 def is_satisfiable(constraints: list[Any], *, simplified: bool = True) -> bool:
@@ -113,6 +123,88 @@ def is_satisfiable(constraints: list[Any], *, simplified: bool = True) -> bool:
 
 def fixed(values: list[int]) -> list[Any]:
     return [word == value for word, value in zip(INPUTS, values, strict=True)]
+
+
+EDGES: Final = (0, 1, 2, 3, 126, 127, 128, 129, 254, 255)
+PAIRS: Final = frozenset(product(EDGES, EDGES))
+
+
+class Translated:
+    """The translation of a condition on the inputs."""
+
+    def __init__(self, condition: Any) -> None:
+        translation = Translation()
+        translation.add([condition, *(z3.ULE(word, TOP - 1) for word in INPUTS)])
+        numbers = {word.get_id(): number for word, number in translation.inputs}
+        self._numbers = [numbers[word.get_id()] for word in INPUTS]
+        self._solver = z3.SimpleSolver()
+        self._solver.add(*translation.conditions)
+
+    def holds_for(self, *values: int) -> bool:
+        """Return True if there is a solution with these values of the first inputs."""
+        self._solver.push()
+        self._solver.add(*(number == value for number, value in zip(self._numbers, values, strict=False)))
+        found = self._solver.check()
+        self._solver.pop()
+        assert found != z3.unknown
+        return bool(found == z3.sat)
+
+    def pairs(self) -> frozenset[tuple[int, int]]:
+        """Return the edge cases of the first two inputs for which there is a solution."""
+        return frozenset(pair for pair in PAIRS if self.holds_for(*pair))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*COMPARISONS, *NO_OVERFLOW])
+def test_a_comparison_holds_for_the_same_words(name: str) -> None:
+    term, value = {**COMPARISONS, **NO_OVERFLOW}[name]
+    wanted = frozenset(pair for pair in PAIRS if value(*pair))
+    found, negated = (Translated(one).pairs() for one in (term(*INPUTS[:2]), z3.Not(term(*INPUTS[:2]))))
+    if name in NO_OVERFLOW:  # the bounds of a product are not exact
+        assert found >= wanted
+        assert negated >= PAIRS - wanted
+    else:
+        assert (found, negated) == (wanted, PAIRS - wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONNECTIVES)
+def test_a_connective_holds_for_the_same_conditions(name: str) -> None:
+    term, value = CONNECTIVES[name]
+    condition = term(INPUTS[0] == 1, INPUTS[1] == 2)
+    wanted = {(x, y) for x, y in PAIRS if value(x == 1, y == 2)}
+    assert Translated(condition).pairs() == wanted
+    assert Translated(z3.Not(condition)).pairs() == PAIRS - wanted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*SUMS, *OTHERS])
+def test_an_operation_has_its_result(name: str) -> None:
+    term, value = {**SUMS, **OTHERS}[name]
+    found = Translated(term(*INPUTS[:2]) == INPUTS[2])
+    assert all(found.holds_for(*pair, value(*pair)) for pair in PAIRS)
+    if name in SUMS:
+        assert not any(found.holds_for(*pair, (value(*pair) + 1) % TOP) for pair in PAIRS)
+
+
+def test_a_product_of_256_overflows_8_bits() -> None:
+    a, b, _ = INPUTS
+    overflows = z3.Not(z3.BVMulNoOverflow(a, b, signed=False))
+    assert is_satisfiable([a == 2, b == 128, a * b == 0, overflows])
+    assert not is_satisfiable([a == 2, b == 128, a * b == 0, z3.Not(overflows)])
+
+
+def test_a_product_is_within_its_bounds() -> None:
+    """Factors 0 and 1 fix a product; otherwise it is at least each factor, before it overflows."""
+    a, b, _ = INPUTS
+    wide = z3.ZeroExt(8, a) * z3.ZeroExt(8, b)
+    for wrong in (
+        z3.And(a == 0, wide != 0), z3.And(b == 1, z3.ZeroExt(8, a) != wide),
+        z3.And(a != 0, z3.ULT(z3.Extract(15, 4, wide), z3.Extract(15, 4, z3.ZeroExt(8, b)))),
+        z3.And(a == 3, z3.UGT(wide, 3 * 255)), z3.And(a * b == 7, z3.Extract(7, 0, wide) == 8),
+    ):  # fmt: skip
+        assert not is_satisfiable([wrong])
+        assert not is_satisfiable([wrong], simplified=False)
 
 
 @pytest.mark.slow

@@ -87,6 +87,10 @@ BODIES = {
     "the next slot is no other token's": (PASS, asserting(stored([*token_slot(X), "600101"], token_slot(Y)))),
     "tokens without a factor share slots": (FAIL, asserting(
         stored([*token_slot(X, 1), "600101"], token_slot(Y, 1)))),
+    "a token's slot is that of its number": (FAIL, asserting(stored(token_slot(X), token_slot("6005")))),
+    "a token's slot is no other number's": (PASS, asserting(
+        [*stored(token_slot(X), token_slot("6005")), X, "6005", "14", "17"])),
+    "a token's next slot is no number's": (PASS, asserting(stored([*token_slot(X), "600101"], token_slot("6005")))),
     "an array without bounds may reach another slot": (UNDECIDED, asserting(
         [*stored([X, "5f52", "60205f20", Y, "01"], [Y, "5f52", "60205f20"]), X, Y, "14", "17"])),
     "a token's slot may be a number of the source": (UNDECIDED, asserting(
