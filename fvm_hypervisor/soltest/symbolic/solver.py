@@ -17,11 +17,11 @@ from fvm_hypervisor.soltest.symbolic.words import NotModelled, free_constants
 
 _MEMORY_MB: Final = 4096
 _QUICK_SECONDS: Final = 0.1
-"""Time for a query before it is translated to propositional logic."""
+"""Time for a query before the next search is tried."""
 _BIT_SECONDS: Final = 1.0
-"""Time for a query in propositional logic before it is translated to integers."""
+"""Time for a query in propositional logic before values are guessed."""
 _INTEGER_SECONDS: Final = 2.0
-"""Time for a query over integers before values are guessed."""
+"""Time for a query over integers before the next search is tried."""
 _GUESS_SECONDS: Final = 0.1
 """Time for a query with guessed values."""
 _MAX_SLOWDOWN: Final = 8.0
@@ -64,9 +64,11 @@ class Solver:
     def model(self, constraints: Sequence[Any]) -> Any:
         """Return a model, or None if there is none. Raises NotModelled if z3 cannot tell, OutOfBudget."""
         self.check_time()
-        quick, bits = (self._check, _QUICK_SECONDS), (self._check_bits, _BIT_SECONDS)
-        first, second = (bits, quick) if self._prefers_bits else (quick, bits)
-        for search, seconds in first, second, (self._check_integers, _INTEGER_SECONDS):
+        usual, bits = self._check, self._check_bits
+        for search, seconds in (
+            *((search, _QUICK_SECONDS) for search in ((bits, usual) if self._prefers_bits else (usual, bits))),
+            (self._check_integers, _INTEGER_SECONDS), (bits, _BIT_SECONDS),
+        ):  # fmt: skip
             found, model = search(constraints, seconds)
             if found != z3.unknown:
                 # queries of a test are similar: the next one begins with the search that decided this one
