@@ -56,7 +56,7 @@ def is_allowed(digest: str) -> bool:
 
 def run_draft_migration(digest: str, context: MigrationContext) -> None:
     """Run a migration. Raises InvalidInput if it fails, or if this process may not run it."""
-    file, function = _require_allowed(digest, context.version)
+    file, function = _find_allowed_migration(digest, context.version)
     try:
         function(context)
     except (InvalidInput, Fatal):
@@ -74,7 +74,7 @@ def _line(file: str, error: BaseException) -> str:
     return f" in line {lines[-1]}" if lines else ""
 
 
-def _require_allowed(digest: str, version: int) -> tuple[str, Migration]:
+def _find_allowed_migration(digest: str, version: int) -> tuple[str, Migration]:
     try:
         return _ALLOWED[digest]
     except KeyError:

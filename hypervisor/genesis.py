@@ -24,6 +24,7 @@ from hypervisor.types import (
     FIRST_DYNAMIC_ACTOR,
     INIT_ACTOR,
     MARKET_ACTOR,
+    MAX_BALANCE,
     POWER_ACTOR,
     REWARD_ACTOR,
     SYSTEM_ACTOR,
@@ -111,7 +112,7 @@ def build_genesis(
         head = put_object(store, [Address.id(actor).to_bytes()])
         tree.set_actor(actor, ActorState(manifest.code("account"), head, balance=balance))
     for address, balance in genesis.accounts.items():
-        amount = whole_number(balance, "a balance", None, unit="attoFIL")
+        amount = whole_number(balance, "a balance", 0, MAX_BALANCE, unit="attoFIL")
         _add_account(tree, manifest, address, TokenAmount(amount))
     return tree.flush()
 

@@ -343,7 +343,7 @@ class _Worker:
     def __init__(self, process: int, records: BinaryIO, pipe: int) -> None:
         self._process, self._records, self._pipe = process, records, pipe
         self._offset = 0
-        self._take_result: dict[int, _WorkerResult | None] = {}
+        self._results: dict[int, _WorkerResult | None] = {}
         self._blocks: list[tuple[bytes, bytes]] = []
         self._is_alive = True
         self.taken = self.conflicts = 0
@@ -351,10 +351,10 @@ class _Worker:
     def take_result(self, number: int, timeout: float) -> _WorkerResult | None:
         """Return the worker's result for a message; None if it has none within `timeout` seconds."""
         deadline = monotonic() + timeout
-        while number not in self._take_result:
+        while number not in self._results:
             if not self._is_alive or not self._read(max(0.0, deadline - monotonic())):
                 return None
-        return self._take_result.pop(number)
+        return self._results.pop(number)
 
     def blocks(self) -> list[tuple[bytes, bytes]]:
         """Return the blocks received since the last call, for all its messages, since later ones may depend on them."""
@@ -374,7 +374,7 @@ class _Worker:
             self._offset += _LENGTH + length
             number, blocks, *done = record
             self._blocks += blocks
-            self._take_result[number] = _WorkerResult(*done) if done else None
+            self._results[number] = _WorkerResult(*done) if done else None
         if not ready:
             self.end()
         return ready > 0
@@ -386,7 +386,7 @@ class _Worker:
                 os.kill(self._process, signal.SIGKILL)
             os.close(self._pipe)
             self._records.close()
-            self._take_result.clear()
+            self._results.clear()
             _ENDED.add(self._process)
 
 

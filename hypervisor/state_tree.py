@@ -101,9 +101,7 @@ class ActorState:
         return ActorState(self.code, head, self.nonce, self.balance, self.delegated_address)
 
 
-_PROGRESS = 10_000
-"""Number of actors between two progress reports."""
-_ACTOR_FIELDS = 5
+_PROGRESS = 10_000  # number of actors between two progress reports
 
 _UNREAD = ActorState(Cid(b""))
 """Marker for an actor that was not looked up yet."""
@@ -362,15 +360,15 @@ class StateTree:
             seen += 1
             if progress is not None and seen % _PROGRESS == 0:
                 progress(seen)
-            if type(fields) is not list or len(fields) != _ACTOR_FIELDS:
+            if type(fields) is not list or len(fields) != 5:
                 raise ValueError(f"{fields!r:.60} is not a tuple of five")
             return change(key, fields)
 
         try:
             actors = self._hamt.rewrite(changed)
-        except InvalidInput:
-            raise
         except _MALFORMED as error:
+            if isinstance(error, InvalidInput):
+                raise
             raise _unreadable("the actors of the state tree", error) from error
         self._root = put_object(self.store, [STATE_TREE_VERSION, link(actors), self._info])
         self._hamt = Hamt(self.store, actors, HAMT_BIT_WIDTH)

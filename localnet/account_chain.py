@@ -96,7 +96,8 @@ class AccountChain(DevelopmentChain):
 
     def know_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
         """Call `register_contract` (deprecated alias)."""
-        warn("Network.know_contract is now Network.register_contract, until 0.4.0", DeprecationWarning, stacklevel=2)
+        text = "Network.know_contract is deprecated and will be removed in 0.4.0: use register_contract"
+        warn(text, DeprecationWarning, stacklevel=2)
         self.register_contract(address, interface, name)
 
     @cached_property

@@ -8,7 +8,8 @@ def renamed(owner: str, old: str, new: str) -> Any:
     """Return a property that is a deprecated alias of the attribute `new` of the class `owner`."""
 
     def read(self: object) -> Any:
-        warn(f"{owner}.{old} is now {owner}.{new}, until 0.4.0", DeprecationWarning, stacklevel=2)
+        text = f"{owner}.{old} is deprecated and will be removed in 0.4.0: use {new}"
+        warn(text, DeprecationWarning, stacklevel=2)
         return getattr(self, new)
 
     return property(read, doc=f"Deprecated alias of `{new}`.")

@@ -55,8 +55,8 @@ MARKS: Final = "marks"
 BLOCK_CACHE: Final = 64 << 20
 """Default size in bytes of the cache for decompressed data, indices and filters."""
 WRITE_BUFFERS: Final = {BLOCKS: 64 << 20, METADATA: 4 << 20, CHAIN: 32 << 20, MARKS: 16 << 20}
-"""Size in bytes of the write buffer of each column family. All of them fill up on a node that runs for long: the index
-and the marks of the collections grow as fast as the blocks do.
+"""Size in bytes of the write buffer of each column family. On a long-running node all of them fill: the index and
+the marks of collections grow as fast as the blocks.
 """
 
 _PIECE: Final = 1000

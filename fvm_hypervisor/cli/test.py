@@ -221,7 +221,7 @@ def run_tests(
             "--command", "-x", metavar="COMMAND", help="With --debug: debugger command to run first; repeatable."
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Time limit per test in seconds.")] = 300.0,
+    timeout: Annotated[float, typer.Option(min=0.1, max=86_400, help="Time limit per test in seconds.")] = 300.0,
     ffi: Annotated[bool, typer.Option("--ffi", help="Allow tests to run programs.")] = False,
     real_filecoin: Annotated[
         bool, typer.Option("--real-filecoin", help="Ignore code that tests etch at Filecoin's precompiles.")

@@ -82,7 +82,7 @@ class ProofOps:
             _check_window_proof(randomness, [proof_type for proof_type, _ in proofs], sectors)
         except ValueError as error:
             raise _illegal(f"window proof: {error}") from None
-        return _query_extern("window proof", lambda: self._calls.machine.proofs.verify_window_post(info))
+        return _call_verifier("window proof", lambda: self._calls.machine.proofs.verify_window_post(info))
 
     def verify_aggregate_seals(self, info: bytes) -> bool:
         """Verify an aggregate of seals.
@@ -99,7 +99,7 @@ class ProofOps:
             _check_aggregate(seal_type, aggregate_type, sectors)
         except ValueError as error:
             raise _illegal(f"aggregate: {error}") from None
-        return _query_extern("aggregate", lambda: self._calls.machine.proofs.verify_aggregate_seals(info))
+        return _call_verifier("aggregate", lambda: self._calls.machine.proofs.verify_aggregate_seals(info))
 
     def verify_replica_update(self, info: bytes) -> bool:
         """Verify a replica update.
@@ -115,7 +115,7 @@ class ProofOps:
             _check_replica_update(update_type, old, new, data)
         except ValueError as error:
             raise _illegal(f"replica update: {error}") from None
-        return _query_extern("replica update", lambda: self._calls.machine.proofs.verify_replica_update(info))
+        return _call_verifier("replica update", lambda: self._calls.machine.proofs.verify_replica_update(info))
 
     def read_seals(self, infos: bytes) -> Seals:
         """Decode seal proofs; separate, since the guest's result buffer is checked before the charge."""
@@ -143,7 +143,7 @@ class ProofOps:
         # return
         verify = self._calls.machine.proofs.verify_consensus_fault
         try:
-            return _query_extern("consensus fault", lambda: verify(first, second, extra, self._worker_key))
+            return _call_verifier("consensus fault", lambda: verify(first, second, extra, self._worker_key))
         except NoFault as reason:
             self._calls.backtrace.set_cause(f"no consensus fault: {reason}")
             return None
@@ -225,7 +225,7 @@ def _check_randomness(randomness: bytes) -> None:
         raise ValueError(f"randomness has {len(randomness)} bytes, expected {_RANDOMNESS_LENGTH}")
 
 
-def _query_extern(what: str, ask: Callable[[], _Answer]) -> _Answer:
+def _call_verifier(what: str, ask: Callable[[], _Answer]) -> _Answer:
     try:
         return ask()
     except ExternError as error:

@@ -1,7 +1,8 @@
 """Time limit of a re-execution, and its cancellation when a request waits for the network.
 
 A tracer checks both at each event. Engines charge gas in batches, so loops produce events too. The limit is in
-processor time of the process, so that other programs do not shorten it.
+processor time of the process, all threads together, so that other programs do not shorten it. Waiting counts only
+against a second limit in wall time, ten times as long.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from localnet.chain.watching import Preempted
 
 SHORTEST: Final = 1.0
 """Minimum time limit in seconds for a re-execution."""
+_WALL: Final = 10
+"""Limit in wall time as a multiple of that in processor time."""
 
 
 class OutOfTime(HypervisorError):
@@ -44,22 +47,26 @@ class TimeLimit:
         """Create a limit. If `should_yield` returns True, the work stops, to restart later."""
         self.seconds = seconds
         self._rest = seconds
-        self._end = time.process_time() + seconds
+        self._start_clocks()
         self._should_yield = should_yield
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Count the time inside the block."""
-        self._end = time.process_time() + self._rest
+        self._start_clocks()
         try:
             yield
         finally:
-            self._rest = self._end - time.process_time()
+            self._rest = min(self._end - time.process_time(), (self._wall_end - time.monotonic()) / _WALL)
+
+    def _start_clocks(self) -> None:
+        self._end = time.process_time() + self._rest
+        self._wall_end = time.monotonic() + _WALL * self._rest
 
     @property
     def is_over(self) -> bool:
         """Return True if the time limit is exceeded."""
-        return time.process_time() > self._end
+        return time.process_time() > self._end or time.monotonic() > self._wall_end
 
     def check(self) -> None:
         """Raise OutOfTime if the time limit is exceeded, Preempted if the work must yield."""

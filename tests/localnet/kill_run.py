@@ -54,7 +54,7 @@ PAUSE = 1.0
 """Seconds for which a node is stopped by default."""
 STEP = 86_400
 """Seconds of the first step of the clock ahead, and of each step back; later ones ahead are longer."""
-ANSWER = 120.0
+RECEIPT_TIMEOUT = 120.0
 """Maximum seconds until every client has a receipt after a disturbance."""
 PLANTED_KILLS = 10
 LATE = 8
@@ -210,13 +210,13 @@ DISTURBANCES: Final[Mapping[int, Disturbance]] = {2: stop_for_a_while, 7: step_c
 
 async def _all_answered(run: Run, node: Node, load: Load) -> None:
     """Wait until every client has another receipt, or the node or a client has failed."""
-    before, end = len(load.receipts), time.monotonic() + ANSWER
+    before, end = len(load.receipts), time.monotonic() + RECEIPT_TIMEOUT
     while not load.failures and node.process.is_alive():
         answered = {receipt["from"] for receipt in islice(load.receipts.values(), before, None)}
         if len(answered) == run.clients:
             return
         if time.monotonic() > end:
-            load.failures.append(f"{run.clients - len(answered)} clients have no receipt after {ANSWER:g} s")
+            load.failures.append(f"{run.clients - len(answered)} clients have no receipt after {RECEIPT_TIMEOUT:g} s")
         await asyncio.sleep(0.005)
 
 
@@ -378,7 +378,9 @@ def main() -> int:
     """Return the exit code: 0 without losses, if each planted defect was found."""
     parser = options(__doc__, 50)
     parser.add_argument("--bundle", metavar="NAME", help="an official one of the test data (FVM_DATA)")
-    parser.add_argument("--pause", type=float, default=PAUSE, metavar="S", help=f"of stopped nodes; default: {PAUSE}")
+    parser.add_argument(
+        "--pause", type=float, default=PAUSE, metavar="S", help=f"seconds for which a node is stopped; default: {PAUSE}"
+    )
     chosen = parser.parse_args()
     bundle = official(chosen.bundle) if chosen.bundle else None
     started = time.monotonic()

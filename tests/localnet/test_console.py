@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -340,7 +341,9 @@ def test_an_explanation_ends_when_its_time_is_over(
             overrides = Overrides({OTHER: AccountOverride(code=LOOP)})
             listener.call_completed(network.machine, network.head, request, overrides, 0.0)
         capsys.readouterr()
-        monkeypatch.setattr(time_limit, "time", SimpleNamespace(process_time=lambda: next(looks) / 10))
+        monkeypatch.setattr(
+            time_limit, "time", SimpleNamespace(monotonic=time.monotonic, process_time=lambda: next(looks) / 10)
+        )
         for explain in background.work:
             explain()
     assert next(looks) < 20

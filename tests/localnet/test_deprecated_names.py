@@ -18,7 +18,7 @@ OWNER = EthAddress(bytes([0x11]) * 20)
 
 
 def assert_renamed(owner: Any, old: str, new: str) -> None:
-    text = f"{type(owner).__name__}.{old} is now {type(owner).__name__}.{new}, until 0.4.0"
+    text = f"{type(owner).__name__}.{old} is deprecated and will be removed in 0.4.0: use {new}"
     with pytest.warns(DeprecationWarning, match=re.escape(text)):
         assert getattr(owner, old) == getattr(owner, new)
 
@@ -33,7 +33,7 @@ def test_old_properties_of_networks_warn_and_return_the_new_ones(network: Networ
 
 def test_know_contract_warns_and_registers_the_contract(network: Network) -> None:
     interface = ContractInterface([])
-    with pytest.warns(DeprecationWarning, match=r"Network\.know_contract is now Network\.register_contract"):
+    with pytest.warns(DeprecationWarning, match=r"Network\.know_contract is deprecated .*: use register_contract"):
         network.know_contract(OWNER, interface, "Vault")
     assert [(known.name, known.interface) for known in network.interfaces] == [("Vault", interface)]
 

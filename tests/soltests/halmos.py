@@ -5,8 +5,8 @@ halmos' program, of version 0.3.3. Times are processor time with child processes
 compiled contracts. A finding is a test with another verdict, or a suite that takes more than 1.5 times halmos' time.
 Known differences are listed in `DIFFERENCES` with the reason.
 
-Results are kept below build/tests/soltests/halmos: those of halmos by the commit of the examples, the others by the
-commit of this project. So the next start of the same commit continues, and the next commit does not repeat halmos.
+Results are stored below build/tests/soltests/halmos by the commit of this project, so the next start of the same commit
+continues. Both programs run one after the other, so that the load of the machine affects both.
 The planted defect is a token of Solmate whose `transferFrom` leaves the allowance as it is.
 """
 
@@ -173,13 +173,12 @@ def run_halmos(where: Path, key: Key) -> str:
 
 def both(suite: str, key: Key) -> dict[str, Result]:
     """Return the results of a test with both programs."""
-    return {program: kept(program, version, suite, key)
-            for program, version in (("halmos", f"halmos-{_COMMIT}"), ("here", commit_of_code()))}  # fmt: skip
+    return {program: cached_result(program, suite, key) for program in ("halmos", "here")}
 
 
-def kept(program: str, version: str, suite: str, key: Key) -> Result:
-    """Return the result of a test with a version of a program; run the test if the result is not known yet."""
-    file = FOLDER / "results" / version / f"{suite.replace('/', '-')}-{key[1]}-{key[2]}.json"
+def cached_result(program: str, suite: str, key: Key) -> Result:
+    """Return the result of a test with a program; run the test if this commit has no result of it."""
+    file = FOLDER / "results" / commit_of_code() / f"{program}-{suite.replace('/', '-')}-{key[1]}-{key[2]}.json"
     if file.exists():
         return Result(**json.loads(file.read_text(encoding="utf-8")))
     found = timed(program, FOLDER / suite, key)

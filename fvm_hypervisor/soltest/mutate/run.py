@@ -98,7 +98,7 @@ class MutationRun:
         compiler = MutantCompiler(
             self.project, sources, session.solc(sources), session.artifacts, self.settings.seconds or _COMPILE_SECONDS
         )
-        self.notify(f"{len(mutants)} mutants of {len(files)} files")
+        self.notify(f"{len(mutants)} mutants of {len(files)} {'file' if len(files) == 1 else 'files'}")
         results = self._run_mutants(mutants, index, compiler, session)
         return MutationResult(results, sources.texts, monotonic() - begin, len(mutants) - len(results))
 

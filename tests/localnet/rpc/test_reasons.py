@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -69,7 +70,9 @@ def test_a_creators_silent_revert_has_the_reason_of_the_creation(network: Networ
 def test_revert_reason_search_is_time_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = itertools.count()
     with Network(rules="ethereum") as network:
-        monkeypatch.setattr(time_limit, "time", SimpleNamespace(process_time=lambda: next(looks)))
+        monkeypatch.setattr(
+            time_limit, "time", SimpleNamespace(monotonic=time.monotonic, process_time=lambda: next(looks))
+        )
         with pytest.raises(CallFailed) as failed:
             network.call(None, CREATING)
     assert str(failed.value) == "execution reverted"
