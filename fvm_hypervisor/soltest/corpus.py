@@ -14,8 +14,10 @@ from random import Random
 from typing import Final, Generic, TypeVar
 
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
-from fvm_hypervisor.soltest.edges import ContractOf, EdgeMap, EdgeTracer, SkippingEdgeTracer
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer, SkippingEdgeTracer
 from fvm_hypervisor.soltest.project import CorpusSettings
+from fvm_hypervisor.soltest.stage import is_rejected
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import StepTracer
 
@@ -47,19 +49,21 @@ class CorpusInput(Generic[Input]):
 
 @dataclass(slots=True)
 class Corpus(Generic[Input]):
-    """The corpus of one test. `write` stores an input on disk; `contract_of` returns the contract of a code."""
+    """The corpus of one test. `write` stores an input on disk."""
 
     settings: CorpusSettings
     machine: Hypervisor
     share: float
     """Share of inputs that are mutations of the corpus."""
     write: Callable[[Input], None]
-    contract_of: ContractOf
+    cheatcodes: Cheatcodes
     edges: EdgeMap = field(default_factory=EdgeMap)
     _inputs: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
     _paths: set[Hashable] = field(default_factory=set)
     """Summaries of calls that were traced (`is_new_path`)."""
+    _repeatable: set[Hashable] = field(default_factory=set)
+    """Functions whose calls have had no effects outside the machine, and so can be repeated."""
     _skipped: dict[Hashable, tuple[int, int]] = field(default_factory=dict)
     """By function: new summaries skipped since the last traced one, and their limit."""
     _traced: Hashable = None
@@ -79,12 +83,39 @@ class Corpus(Generic[Input]):
         before = self.machine.tracer
         if self._tracer is None:
             kind = EdgeTracer if isinstance(before, StepTracer) else SkippingEdgeTracer
-            self._tracer = kind(self.contract_of, before)
+            self._tracer = kind(self.cheatcodes.settings.contracts, before)
         self.machine.tracer = self._tracer
         try:
             yield
         finally:
             self.machine.tracer = before
+
+    def trace(
+        self, function: Hashable, call: Callable[[], CallOutcome], undo: Callable[[], None] = lambda: None
+    ) -> CallOutcome:
+        """Execute a call of a function, and record its edges if they may be new; return its outcome.
+
+        A call runs without a tracer first. If it is to be traced, `undo` restores the state, and the call is repeated.
+        The first call of a function is traced at once, because it could have effects outside the machine, such as
+        those of `vm.ffi`. Once a call of a function had any, each further one is traced at once.
+        """
+        before = self.cheatcodes.outside_calls
+        if function not in self._repeatable:
+            with self.tracing():
+                outcome = call()
+            if not is_rejected(outcome) and self.cheatcodes.outside_calls == before:
+                self._repeatable.add(function)
+                self.is_new_path(function, outcome)
+            return outcome
+        outcome = call()
+        if self.cheatcodes.outside_calls != before:
+            self._repeatable.remove(function)
+            return outcome
+        if is_rejected(outcome) or not self.is_new_path(function, outcome):
+            return outcome
+        undo()
+        with self.tracing():
+            return call()
 
     def is_new_path(self, function: Hashable, outcome: CallOutcome) -> bool:
         """Return True, once for each summary of a call, if the call of a function must be traced.

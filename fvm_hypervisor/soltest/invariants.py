@@ -237,8 +237,7 @@ class InvariantRun:
             folder.write([StoredCall(step.sender, step.target.address, step.calldata, step.delay) for step in steps])
 
         executor = stage.executor
-        contract_of = executor.cheatcodes.settings.contracts
-        corpus = self._corpus = Corpus(settings, executor.machine, SEQUENCE_MUTATION_SHARE, write, contract_of)
+        corpus = self._corpus = Corpus(settings, executor.machine, SEQUENCE_MUTATION_SHARE, write, executor.cheatcodes)
         for calls in folder.read():
             steps = self._steps_of(calls)[: settings.depth]
             if not steps:
@@ -355,17 +354,16 @@ class InvariantRun:
         return outcome
 
     def _watched(self, corpus: Corpus[tuple[SequenceStep, ...]], step: SequenceStep) -> CallOutcome:
-        """Execute a call; repeat it with the tracer of edges if it may have reached new ones."""
-        executor, function = self.stage.executor, (step.target.address, step.target.selector)
-        before, here = executor.cheatcodes.outside_calls, executor.snapshot()
-        outcome = executor.call(step.sender, step.target.address, step.calldata)
-        has_outside_effects = executor.cheatcodes.outside_calls != before
-        if is_rejected(outcome) or has_outside_effects or not corpus.is_new_path(function, outcome):
-            executor.keep()
-            return outcome
-        executor.drop(here)
-        with corpus.tracing():
-            return executor.call(step.sender, step.target.address, step.calldata)
+        """Execute a call, and record its edges if they may be new."""
+        executor = self.stage.executor
+        here = executor.snapshot()
+        outcome = corpus.trace(
+            (step.target.address, step.target.selector),
+            lambda: executor.call(step.sender, step.target.address, step.calldata),
+            lambda: executor.restore(here),
+        )
+        executor.keep()
+        return outcome
 
     def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
         counts = self._metrics.setdefault((step.target.contract, str(step.target.entry["name"])), [0, 0, 0])

@@ -19,7 +19,6 @@ from bridge.addresses import EthAddress
 from bridge.evm_steps import EvmFrame
 from fvm_hypervisor.soltest import corpus, edges
 from fvm_hypervisor.soltest.block_delays import BlockDelay
-from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer
@@ -34,7 +33,7 @@ from hypervisor import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, MethodNumber, TokenAmount
-from tests.fvm_hypervisor.soltest.contracts import FAIL, artifact, assembled, counting_suite, runtime
+from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, call_of_cheatcode, counting_suite, runtime
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
@@ -133,7 +132,7 @@ def test_stored_failure_that_passes_runs_before_corpus(run_contracts: Run, tmp_p
 def test_oldest_input_is_evicted_if_none_was_mutated_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "_MAX_INPUTS", 3)
     settings = CorpusSettings(corpus_dir="corpus", corpus_min_size=2, corpus_min_mutations=5)
-    full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, contract_of)  # type: ignore[arg-type]  # a stand-in
+    full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, None)  # type: ignore[arg-type]  # a stand-in
     for letter in "abcd":
         full.add(letter)
     assert [one.input for one in full._inputs] == ["b", "c", "d"]
@@ -352,17 +351,49 @@ def test_corpus_sequences_are_stored_and_replayed(run_contracts: Run, tmp_path: 
     assert [step.arguments for step in again.counterexample] == ["155, 61"]
 
 
+WRITE_LINE = call_of_cheatcode("writeLine(string,string)", "lines.txt", "x")
+WRITABLE = (("read-write", "."),)
+
+
 def test_calls_with_effects_outside_are_not_repeated_for_their_edges(run_contracts: Run, tmp_path: Path) -> None:
     """`vm.writeLine` adds one line in each run."""
-    data = selector("writeLine(string,string)") + encode(["string", "string"], ["lines.txt", "x"])
-    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
-    stores = [f"7f{word}60{32 * place:02x}52" for place, word in enumerate(words)]
-    body = [*stores, f"5f5f60{len(data):02x}5f5f73{VM_ADDRESS.hex()}5af1", "@done", "57", *FAIL, "done:", "00"]
-    guided = replace(GUIDED, runs=5)
-    project = Project(tmp_path, fuzz=guided, fs_permissions=(("read-write", "."),))
+    project = Project(tmp_path, fuzz=replace(GUIDED, runs=5), fs_permissions=WRITABLE)
+    body = [*WRITE_LINE, "00"]
     test = run_contracts({"Suite": {"testFuzz(uint8)": body}}, project=project, evm="fast")["Suite"]["testFuzz(uint8)"]
     assert (test.status, test.runs) == (CaseStatus.SUCCESS, 5)
     assert (tmp_path / "lines.txt").read_text(encoding="utf-8") == "x\n" * 5
+
+
+@pytest.mark.slow
+def test_calls_with_effects_outside_guide_the_search(run_contracts: Run, tmp_path: Path) -> None:
+    body = [*call_of_cheatcode("createDir(string,bool)", "made", True), *nested()]
+    project = Project(tmp_path, fuzz=GUIDED, fs_permissions=WRITABLE)
+    test = run_contracts({"Suite": {NESTED: body}}, project=project, evm="fast", seed=3)["Suite"][NESTED]
+    assert (test.status, test.counterexample[0].arguments) == (CaseStatus.FAILURE, "155, 61, 103")
+
+
+def test_edges_of_sequences_with_effects_outside_are_recorded(run_contracts: Run, tmp_path: Path) -> None:
+    counter = artifact({"write()": [*WRITE_LINE, "00"], "count()": ["5f5f5260205ff3"]})
+    settings = InvariantSettings(runs=2, depth=3, show_edge_coverage=True)
+    project = Project(tmp_path, invariant=settings, fs_permissions=WRITABLE)
+    contracts = {"Suite": counting_suite(counter, "5f5115"), "Counter": counter}
+    test = run_contracts(contracts, project=project, evm="fast")["Suite"]["invariantFew()"]
+    assert (test.status, test.calls) == (CaseStatus.SUCCESS, 6)
+    assert test.edges is not None
+    assert test.edges[0] == 4  # for each function, one edge of its own in the dispatcher, and one more
+    (writes,) = (row.calls for row in test.metrics if row.function == "write")
+    assert (tmp_path / "lines.txt").read_text(encoding="utf-8") == "x\n" * writes
+
+
+def test_stored_input_with_effects_outside_is_in_the_next_runs_corpus(run_contracts: Run, tmp_path: Path) -> None:
+    body = {"Suite": {"testFuzz(uint8)": [*WRITE_LINE, "00"]}}
+    settings = replace(GUIDED, runs=1, show_edge_coverage=True)
+    project = Project(tmp_path, fuzz=settings, fs_permissions=WRITABLE)
+    for _ in range(2):
+        test = run_contracts(body, project=project, evm="fast")["Suite"]["testFuzz(uint8)"]
+        assert test.edges is not None
+        assert test.edges[2] == 1
+    assert len(stored_inputs(tmp_path)) == 1
 
 
 # --- edges and mutations, by hand
