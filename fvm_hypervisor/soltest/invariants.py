@@ -339,30 +339,41 @@ class InvariantRun:
         self._holds = True
 
     def _execute(self, step: SequenceStep) -> CallOutcome:
-        executor = self.stage.executor
-        block = executor.machine.context
-        if step.delay != NO_DELAY:
-            pass_time(executor.machine, step.delay)
-            self._holds = False
-        if self._corpus is None:
-            outcome = executor.call(step.sender, step.target.address, step.calldata)
+        """Execute a step; a rejected one changes neither the state, nor the block, nor what cheatcodes set."""
+        machine = self.stage.executor.machine
+        block = machine.context
+        pass_time(machine, step.delay)
+        outcome = self._call(step)
+        if is_rejected(outcome):
+            machine.context = block
         else:
-            outcome = self._watched(self._corpus, step)
-        self._holds = self._holds and not outcome.may_change_state
-        if step.delay != NO_DELAY and is_rejected(outcome):
-            executor.machine.context = block  # a rejected call is not a step of the sequence, nor is its delay
+            self._holds = self._holds and step.delay == NO_DELAY and not outcome.may_change_state
         return outcome
 
-    def _watched(self, corpus: Corpus[tuple[SequenceStep, ...]], step: SequenceStep) -> CallOutcome:
-        """Execute a call, and record its edges if they may be new."""
-        executor = self.stage.executor
+    def _call(self, step: SequenceStep) -> CallOutcome:
+        """Execute a step's call, and record its edges for the corpus; if it is rejected, restore the state before it.
+
+        A call as one tree needs no snapshot, because it reaches no cheatcode.
+        """
+        executor, corpus = self.stage.executor, self._corpus
+        sender, address, calldata = step.sender, step.target.address, step.calldata
+        if corpus is None:
+            outcome = executor.call_as_tree(sender, address, calldata)
+            if outcome is not None:
+                return outcome
         here = executor.snapshot()
-        outcome = corpus.trace(
-            (step.target.address, step.target.selector),
-            lambda: executor.call(step.sender, step.target.address, step.calldata),
-            lambda: executor.restore(here),
-        )
-        executor.keep()
+        if corpus is None:
+            outcome = executor.call(sender, address, calldata, tried_as_tree=True)
+        else:
+            outcome = corpus.trace(
+                (address, step.target.selector),
+                lambda: executor.call(sender, address, calldata),
+                lambda: executor.restore(here),
+            )
+        if is_rejected(outcome):
+            executor.drop(here)
+        else:
+            executor.keep()
         return outcome
 
     def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
