@@ -32,7 +32,6 @@ _MAX_INPUTS: Final = 1024
 
 _MAX_PATHS: Final = 1 << 16
 """Maximum number of summaries of calls."""
-_MAX_SKIPPED: Final = 7
 _REASON_BYTES: Final = 36
 """Size in bytes of the revert data in a summary: a selector and a word, such as the code of a panic."""
 
@@ -64,10 +63,6 @@ class Corpus(Generic[Input]):
     """Summaries of calls that were traced (`is_new_path`)."""
     _repeatable: set[Hashable] = field(default_factory=set)
     """Functions whose calls have had no effects outside the machine, and so can be repeated."""
-    _skipped: dict[Hashable, tuple[int, int]] = field(default_factory=dict)
-    """By function: new summaries skipped since the last traced one, and their limit."""
-    _traced: Hashable = None
-    """Function of the last traced call."""
 
     @property
     def stores_inputs(self) -> bool:
@@ -121,19 +116,12 @@ class Corpus(Generic[Input]):
         """Return True, once for each summary of a call, if the call of a function must be traced.
 
         Calls with the same result and gas have almost always executed the same edges. Tracing takes several times as
-        long as the call itself, so a call is executed without a tracer first. While a function's new summaries lead to
-        no new edges, up to `_MAX_SKIPPED` of them are skipped after each traced one.
+        long as the call itself, so a call is executed without a tracer first.
         """
         end = len(outcome.output) if outcome.success else outcome.output[:_REASON_BYTES]
         path = function, outcome.success, outcome.execution_gas, len(outcome.events), end
         if path in self._paths:
             return False
-        skipped, limit = self._skipped.get(function, (0, 0))
-        if skipped < limit:
-            self._skipped[function] = skipped + 1, limit
-            return False
-        self._skipped[function] = 0, min(2 * limit + 1, _MAX_SKIPPED)
-        self._traced = function
         if len(self._paths) >= _MAX_PATHS:
             self._paths.clear()
         self._paths.add(path)
@@ -141,10 +129,7 @@ class Corpus(Generic[Input]):
 
     def reached_new_edges(self) -> bool:
         """Return True if calls since the last check reached new edges."""
-        if self._tracer is None or not self.edges.add(self._tracer.take_edges()):
-            return False
-        self._skipped.pop(self._traced, None)
-        return True
+        return self._tracer is not None and self.edges.add(self._tracer.take_edges())
 
     def discard_edges(self) -> None:
         """Discard the calls since the last check."""

@@ -19,6 +19,7 @@ from bridge.addresses import EthAddress
 from bridge.evm_steps import EvmFrame
 from fvm_hypervisor.soltest import corpus, edges
 from fvm_hypervisor.soltest.block_delays import BlockDelay
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer
@@ -139,6 +140,17 @@ def test_oldest_input_is_evicted_if_none_was_mutated_enough(monkeypatch: pytest.
     full._inputs[1].changes = 5
     full.add("e")
     assert [one.input for one in full._inputs] == ["b", "d", "e"]
+
+
+def test_each_new_combination_of_function_result_and_gas_is_traced_once() -> None:
+    made: corpus.Corpus[str] = corpus.Corpus(CorpusSettings(), None, 1.0, lambda _: None, None)  # type: ignore[arg-type]  # a stand-in
+    outcomes = [
+        CallOutcome(success, output, 0, (), execution_gas=gas)
+        for success, output in ((True, b""), (False, b""), (False, b"reason"))
+        for gas in range(20)
+    ]
+    assert all(made.is_new_path(function, outcome) for outcome in outcomes for function in "fg")
+    assert not any(made.is_new_path(function, outcome) for outcome in outcomes for function in "fg")
 
 
 def test_the_seed_and_the_folder_decide_every_run(run_contracts: Run, tmp_path: Path) -> None:
