@@ -6,6 +6,7 @@ sequence, its delay is added to that of the next one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -15,7 +16,7 @@ from hypervisor.types import ChainEpoch
 
 _MAX: Final = (1 << 64) - 1
 """Maximum delay in a file, and maximum timestamp and block number that delays lead to."""
-_HEX_DIGITS: Final = 2 + 16
+_HEX: Final = re.compile("0x[0-9a-fA-F]{1,16}")
 
 
 class BlockDelay(NamedTuple):
@@ -25,9 +26,8 @@ class BlockDelay(NamedTuple):
     blocks: int = 0
 
     def after(self, others: Sequence[BlockDelay]) -> BlockDelay:
-        """Return the sum of this delay and others."""
-        delays = (self, *others)
-        return BlockDelay(sum(delay.seconds for delay in delays), sum(delay.blocks for delay in delays))
+        """Return the sum of this delay and others, with each part at most 2^64 - 1, the maximum in a file."""
+        return BlockDelay(*(min(sum(parts), _MAX) for parts in zip(self, *others, strict=True)))
 
     def forge_json(self) -> dict[str, str | None]:
         """Return the delay in forge's format; parts that are 0 are null."""
@@ -56,12 +56,9 @@ def read_delay(row: Mapping[str, Any]) -> BlockDelay | None:
         text = row.get(name)
         if text is None:
             text = "0x0"
-        if not isinstance(text, str) or not text.startswith("0x") or len(text) > _HEX_DIGITS:
+        if not isinstance(text, str) or not _HEX.fullmatch(text):
             return None
-        try:
-            found.append(int(text, 16))
-        except ValueError:
-            return None
+        found.append(int(text, 16))
     return BlockDelay(*found)
 
 
