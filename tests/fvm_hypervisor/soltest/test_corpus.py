@@ -363,6 +363,23 @@ def test_corpus_sequences_are_stored_and_replayed(run_contracts: Run, tmp_path: 
     assert [step.arguments for step in again.counterexample] == ["155, 61"]
 
 
+def test_delays_of_stored_sequences_are_in_their_files(run_contracts: Run, tmp_path: Path) -> None:
+    """The call jumps only if the timestamp is above 1,000, which no single delay below 100 leads to."""
+    counter = artifact(
+        {"note()": ["6103e84211", "@late", "57", "00", "late:", "60015f5500"], "count()": ["5f545f5260205ff3"]}
+    )
+    settings = InvariantSettings(runs=4, depth=60, max_time_delay=100, corpus_dir="cache/corpus")
+    suite = {"Suite": counting_suite(counter, "60015f5110"), "Counter": counter}  # count() is less than 1
+    (test,) = run_contracts(suite, project=Project(tmp_path, invariant=settings), evm="fast")["Suite"].values()
+    assert test.status is CaseStatus.FAILURE
+    files = stored_inputs(tmp_path, "Suite", "invariantFew")
+    delays = [
+        [int(call.get("warp") or "0", 16) for call in json.loads(file.read_text(encoding="utf-8"))] for file in files
+    ]
+    assert max(map(sum, delays)) >= 1000
+    assert max(map(max, delays)) < 100
+
+
 WRITE_LINE = call_of_cheatcode("writeLine(string,string)", "lines.txt", "x")
 WRITABLE = (("read-write", "."),)
 

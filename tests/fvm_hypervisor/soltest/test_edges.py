@@ -7,10 +7,14 @@ from typing import Final
 import pytest
 
 from bridge.addresses import EthAddress
+from bridge.evm_steps import EvmFrame
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.edges import Edges, EdgeTracer, SkippingEdgeTracer
 from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
+from hypervisor import Address
+from hypervisor.tracing import CallStarted
+from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from runtimes.evm.ethereum import AllocAccount, install_alloc
 
 CALLED: Final = EthAddress(b"\xc0" * 20)
@@ -27,6 +31,9 @@ CODES: Final = {
     "call in a loop": f"60035b{CALL}6001900380600257{CALL}00",
     "call of an account without code": "5f5f5f5f5f61beef5af1600f57005b5b5b00",
     "call without funds": "5f5f5f5f600161beef5af1601057005b5b5b00",
+    "callcode without funds": "5f5f5f5f600161beef5af2600f57005b5b00",
+    "creation without funds": "5f5f6001f0600957005b5b00",
+    "creation at a salted address without funds": "5f5f5f6001f5600a57005b5b00",
     "call of a precompile": "5f5f5f5f5f60045af1600e57005b5b00",
     "static call and revert": f"5f5f5f5f73{CALLED.hex()}5afa6021575f5ffd5b5f5ffd",
     "creation": "646003565b005f526005601b5ff05000",
@@ -60,3 +67,12 @@ def test_loop_has_the_edges_of_a_hand_count() -> None:
     # the jump at 10 goes back to 2 four times, and on to 11 once
     found = edges_of("fast", SkippingEdgeTracer, CODES["loop"])
     assert {key[1:]: count for key, count in found.items()} == {(10, 2): 4, (10, 11): 1}
+
+
+@pytest.mark.parametrize("opcode", ["56", "57", "f0", "f1", "f2", "f4", "f5", "fa"])
+def test_instruction_after_a_jump_call_or_creation_is_shown(opcode: str) -> None:
+    """Of a push with two bytes of data, an addition and the opcode, the last two are skipped."""
+    tracer = SkippingEdgeTracer(lambda code, creates: (code, creates))
+    tracer.event(CallStarted(ActorID(1), Address.id(2), MethodNumber(3), TokenAmount(0), b"", 0, False, 0))
+    tracer.event(EvmFrame(CODE, bytes.fromhex(f"61f1f101{opcode}010156")))
+    assert tracer.skip_after(0) == 2

@@ -173,6 +173,17 @@ def test_broken_invariant_shows_sequence_trace_and_stack(run_contracts: Run) -> 
     assert found.stack == ("Suite.invariantFew",)
 
 
+def test_trace_of_a_failure_has_the_delays_of_its_calls(run_contracts: Run, tmp_path: Path) -> None:
+    """Without them the repeated sequence does not fail, and the result has no trace."""
+    counter = artifact({"note()": ["425f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = {"Suite": counting_suite(counter, "60c85f5110"), "Counter": counter}  # count() is less than 200
+    project = Project(tmp_path, invariant=InvariantSettings(runs=4, depth=20, max_time_delay=100))
+    (test,) = run_contracts(suite, project=project, verbosity=3)["Suite"].values()
+    assert test.status is CaseStatus.FAILURE
+    assert re.findall(r"^  \[\d+\] (\S+)$", test.trace, re.MULTILINE) == ["Counter::note()", "Suite::invariantFew()"]
+    assert test.stack == ("Suite.invariantFew",)
+
+
 def test_never_held_invariant_has_stack_without_sequence(run_contracts: Run) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     found = run_contracts({"Suite": counting_suite(counter, "5f"), "Counter": counter})["Suite"]["invariantFew()"]
