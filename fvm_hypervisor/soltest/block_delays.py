@@ -25,7 +25,7 @@ class BlockDelay(NamedTuple):
     seconds: int = 0
     blocks: int = 0
 
-    def after(self, others: Sequence[BlockDelay]) -> BlockDelay:
+    def plus(self, others: Sequence[BlockDelay]) -> BlockDelay:
         """Return the sum of this delay and others, with each part at most 2^64 - 1, the maximum in a file."""
         return BlockDelay(*(min(sum(parts), _MAX) for parts in zip(self, *others, strict=True)))
 
@@ -62,7 +62,7 @@ def read_delay(row: Mapping[str, Any]) -> BlockDelay | None:
     return BlockDelay(*found)
 
 
-def pass_time(machine: Hypervisor, delay: BlockDelay) -> None:
+def apply_delay(machine: Hypervisor, delay: BlockDelay) -> None:
     """Increase the block's timestamp and number by a delay, which does not lead beyond 2^64 - 1."""
     if delay != NO_DELAY:
         now = machine.context

@@ -60,7 +60,7 @@ class Corpus(Generic[Input]):
     _inputs: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
     _paths: set[Hashable] = field(default_factory=set)
-    """Summaries of calls that were traced (`is_new_path`)."""
+    """Summaries of calls that were traced (`should_trace`)."""
     _repeatable: set[Hashable] = field(default_factory=set)
     """Functions whose calls have had no effects outside the machine, and so can be repeated."""
 
@@ -100,20 +100,20 @@ class Corpus(Generic[Input]):
                 outcome = call()
             if not is_rejected(outcome) and self.cheatcodes.outside_calls == before:
                 self._repeatable.add(function)
-                self.is_new_path(function, outcome)
+                self.should_trace(function, outcome)
             return outcome
         outcome = call()
         if self.cheatcodes.outside_calls != before:
             self._repeatable.remove(function)
             return outcome
-        if is_rejected(outcome) or not self.is_new_path(function, outcome):
+        if is_rejected(outcome) or not self.should_trace(function, outcome):
             return outcome
         undo()
         with self.tracing():
             return call()
 
-    def is_new_path(self, function: Hashable, outcome: CallOutcome) -> bool:
-        """Return True, once for each summary of a call, if the call of a function must be traced.
+    def should_trace(self, function: Hashable, outcome: CallOutcome) -> bool:
+        """Return True if the call is to be traced, and record its summary.
 
         Calls with the same result and gas have almost always executed the same edges. Tracing takes several times as
         long as the call itself, so a call is executed without a tracer first.

@@ -1,6 +1,7 @@
-"""Invariant tests: random sequences of calls, with the invariant checked after each one.
+"""Invariant tests: random sequences of calls, with the invariant checked between them.
 
-Rules: forge's. By default (without `targetContracts` and the like) every state-changing function of every contract that
+Rules: forge's. The invariant is checked after each successful call that may have changed the state or that follows a
+delay. By default (without `targetContracts` and the like) every state-changing function of every contract that
 `setUp` created is called, by any sender. A sequence that breaks the invariant is shortened.
 """
 
@@ -13,7 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, checksummed
-from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, pass_time, random_delay
+from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, apply_delay, random_delay
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
@@ -82,7 +83,7 @@ class SequenceStep:
 
     def after(self, removed: Sequence[SequenceStep]) -> SequenceStep:
         """Return the step with the delays of removed ones added."""
-        delay = self.delay.after([step.delay for step in removed])
+        delay = self.delay.plus([step.delay for step in removed])
         return self if delay == self.delay else replace(self, delay=delay)
 
 
@@ -99,7 +100,7 @@ class SequencePrefixes:
     def add(self, rng: Random, steps: Sequence[SequenceStep], outcome: CallOutcome) -> None:
         """Store the calls, all of which succeeded, if the last one reached something new."""
         target = steps[-1].target
-        key = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.written))
+        key = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.touched_words))
         if key in self._seen or len(self._seen) == _MAX_SEEN:
             return
         self._seen.add(key)
@@ -120,7 +121,7 @@ def call_sequence(
     fails = False
     for step in steps:
         sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
-        pass_time(stage.executor.machine, step.delay)
+        apply_delay(stage.executor.machine, step.delay)
         outcome = stage.executor.call(sender, address, step.calldata)
         ends = fails_on_revert or is_failed_assertion(outcome)
         fails = not outcome.success and ends
@@ -342,7 +343,7 @@ class InvariantRun:
         """Execute a step; a rejected one changes neither the state, nor the block, nor what cheatcodes set."""
         machine = self.stage.executor.machine
         block = machine.context
-        pass_time(machine, step.delay)
+        apply_delay(machine, step.delay)
         outcome = self._call(step)
         if is_rejected(outcome):
             machine.context = block
@@ -356,24 +357,21 @@ class InvariantRun:
         A call as one tree needs no snapshot, because it reaches no cheatcode.
         """
         executor, corpus = self.stage.executor, self._corpus
-        sender, address, calldata = step.sender, step.target.address, step.calldata
+        call = step.sender, step.target.address, step.calldata
         if corpus is None:
-            outcome = executor.call_as_tree(sender, address, calldata)
+            outcome = executor.call_as_tree(*call)
             if outcome is not None:
                 return outcome
         here = executor.snapshot()
         if corpus is None:
-            outcome = executor.call(sender, address, calldata, tried_as_tree=True)
+            outcome = executor.call(*call, tried_as_tree=True)
         else:
-            outcome = corpus.trace(
-                (address, step.target.selector),
-                lambda: executor.call(sender, address, calldata),
-                lambda: executor.restore(here),
-            )
+            function = step.target.address, step.target.selector
+            outcome = corpus.trace(function, lambda: executor.call(*call), lambda: executor.restore(here))
         if is_rejected(outcome):
             executor.drop(here)
         else:
-            executor.keep()
+            executor.commit_snapshot()
         return outcome
 
     def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:

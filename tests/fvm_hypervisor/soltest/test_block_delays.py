@@ -10,8 +10,8 @@ LARGEST = (1 << 64) - 1
 
 
 def test_sum_of_delays_can_be_stored_and_read_again() -> None:
-    assert BlockDelay(1, 2).after([BlockDelay(10, 20), BlockDelay(100, 200)]) == BlockDelay(111, 222)
-    largest = BlockDelay(LARGEST, 5).after([BlockDelay(1, LARGEST)])
+    assert BlockDelay(1, 2).plus([BlockDelay(10, 20), BlockDelay(100, 200)]) == BlockDelay(111, 222)
+    largest = BlockDelay(LARGEST, 5).plus([BlockDelay(1, LARGEST)])
     assert largest == BlockDelay(LARGEST, LARGEST)
     assert read_delay(largest.forge_json()) == largest
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +14,11 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from bridge.addresses import EthAddress
-from bridge.evm_steps import EvmFrame
-from fvm_hypervisor.soltest import corpus, edges
+from fvm_hypervisor.soltest import corpus
 from fvm_hypervisor.soltest.block_delays import BlockDelay
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
-from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer
 from fvm_hypervisor.soltest.mutations import mutate_arguments, mutate_sequence
 from fvm_hypervisor.soltest.project import CorpusSettings, FuzzSettings, InvariantSettings, Project, load_project
 from fvm_hypervisor.soltest.report import lines_of
@@ -30,10 +26,7 @@ from fvm_hypervisor.soltest.results import CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.values import Values
-from hypervisor import Address
 from hypervisor.errors import InvalidInput
-from hypervisor.tracing import CallEnded, CallStarted
-from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, MethodNumber, TokenAmount
 from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, call_of_cheatcode, counting_suite, runtime
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -149,8 +142,8 @@ def test_each_new_combination_of_function_result_and_gas_is_traced_once() -> Non
         for success, output in ((True, b""), (False, b""), (False, b"reason"))
         for gas in range(20)
     ]
-    assert all(made.is_new_path(function, outcome) for outcome in outcomes for function in "fg")
-    assert not any(made.is_new_path(function, outcome) for outcome in outcomes for function in "fg")
+    assert all(made.should_trace(function, outcome) for outcome in outcomes for function in "fg")
+    assert not any(made.should_trace(function, outcome) for outcome in outcomes for function in "fg")
 
 
 def test_the_seed_and_the_folder_decide_every_run(run_contracts: Run, tmp_path: Path) -> None:
@@ -425,66 +418,7 @@ def test_stored_input_with_effects_outside_is_in_the_next_runs_corpus(run_contra
     assert len(stored_inputs(tmp_path)) == 1
 
 
-# --- edges and mutations, by hand
-# --------------------------------------------------------------------------------------
-
-
-JUMPS = bytes.fromhex("56") * 8
-
-
-def contract_of(code: bytes, creates: bool) -> str | None:
-    """Return the contract by the last letter; z is unknown."""
-    return None if code[-1:] == b"z" else code[-1:].decode() + "+" * creates
-
-
-def run_of(tracer: EdgeTracer, code: bytes, *counters: int, method: int = 3) -> None:
-    start = CallStarted(ActorID(1), Address.id(2), MethodNumber(method), TokenAmount(0), b"", 0, False, 0)
-    tracer.event(start)
-    tracer.event(EvmFrame(EthAddress(bytes(20)), code))
-    for counter in counters:
-        tracer.visit(counter)
-
-
-def test_edges_are_position_pairs_within_one_code_and_frame() -> None:
-    tracer = EdgeTracer(contract_of)
-    run_of(tracer, JUMPS + b"a", 0, 2)
-    run_of(tracer, JUMPS + b"b", 0, 5, 0, 5)
-    tracer.event(CallEnded(0, b"", 0, 0))
-    tracer.visit(3)
-    tracer.visit(4)
-    tracer.event(CallEnded(0, b"", 0, 0))
-    assert tracer.take_edges() == {(1, 0, 2): 1, (1, 3, 4): 1, (2, 0, 5): 2, (2, 5, 0): 1}
-    assert tracer.take_edges() == {}
-
-
-def test_edges_begin_with_a_jump_that_may_not_be_made() -> None:
-    tracer = EdgeTracer(contract_of)
-    run_of(tracer, bytes.fromhex("5f 5f 57 56 5b 5b") + b"a", 0, 1, 2, 3, 4, 5)
-    assert tracer.take_edges() == {(1, 2, 3): 1, (1, 3, 4): 1}
-
-
-def test_edge_coverage_distinguishes_code_by_contract() -> None:
-    tracer = EdgeTracer(contract_of)
-    for code in (JUMPS + b"1a", JUMPS + b"2a", JUMPS + b"1z", JUMPS + b"2z"):
-        run_of(tracer, code, 0, 1)
-    run_of(tracer, JUMPS + b"a", 0, 1, method=METHOD_CONSTRUCTOR)
-    assert tracer.take_edges() == {(1, 0, 1): 2, (0, 0, 1): 2, (2, 0, 1): 1}
-
-
-def test_edges_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edges, "MAX_EDGES", 2)
-    seen = EdgeMap()
-    assert [seen.add(Counter({(0, 1, place): 1})) for place in range(4)] == [True, True, False, False]
-    assert seen.add(Counter({(0, 1, 1): 2}))  # another class of a known edge
-    assert (len(seen.seen), seen.features) == (2, 3)
-
-
-def test_edge_hit_counts_fall_into_eight_classes() -> None:
-    # the classes of AFL: 1, 2, 3, 4-7, 8-15, 16-31, 32-127, 128 and more
-    seen = EdgeMap()
-    new = [count for count in range(1, 300) if seen.add(Counter({(0, 1, 2): count}))]
-    assert new == [1, 2, 3, 4, 8, 16, 32, 128]
-    assert (len(seen.seen), seen.features) == (1, 8)
+# --- mutations, by hand --------------------------------------------------------------------------------------------
 
 
 KINDS = ["uint8", "int16", "bool", "address", "bytes4", "bytes", "string", "uint256[]", "uint8[3]", "bytes[][2]"]
