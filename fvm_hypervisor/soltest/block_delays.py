@@ -6,6 +6,7 @@ sequence, its delay is added to that of the next one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _MAX: Final = (1 << 64) - 1
 """Maximum delay in a file, and maximum timestamp and block number that delays lead to."""
-_HEX_DIGITS: Final = 2 + 16
+_HEX: Final = re.compile("0x[0-9a-fA-F]{1,16}")
 
 
 class BlockDelay(NamedTuple):
@@ -26,10 +27,9 @@ class BlockDelay(NamedTuple):
     seconds: int = 0
     blocks: int = 0
 
-    def after(self, others: Sequence[BlockDelay]) -> BlockDelay:
-        """Return the sum of this delay and others."""
-        delays = (self, *others)
-        return BlockDelay(sum(delay.seconds for delay in delays), sum(delay.blocks for delay in delays))
+    def plus(self, others: Sequence[BlockDelay]) -> BlockDelay:
+        """Return the sum of this delay and others, with each part at most 2^64 - 1, the maximum in a file."""
+        return BlockDelay(*(min(sum(parts), _MAX) for parts in zip(self, *others, strict=True)))
 
     def forge_json(self) -> dict[str, str | None]:
         """Return the delay in forge's format; parts that are 0 are null."""
@@ -58,16 +58,13 @@ def read_delay(row: Mapping[str, Any]) -> BlockDelay | None:
         text = row.get(name)
         if text is None:
             text = "0x0"
-        if not isinstance(text, str) or not text.startswith("0x") or len(text) > _HEX_DIGITS:
+        if not isinstance(text, str) or not _HEX.fullmatch(text):
             return None
-        try:
-            found.append(int(text, 16))
-        except ValueError:
-            return None
+        found.append(int(text, 16))
     return BlockDelay(*found)
 
 
-def pass_time(machine: Hypervisor, delay: BlockDelay) -> None:
+def apply_delay(machine: Hypervisor, delay: BlockDelay) -> None:
     """Increase the block's timestamp and number by a delay, which does not lead beyond 2^64 - 1."""
     if delay != NO_DELAY:
         now = machine.context

@@ -21,9 +21,9 @@ class CallOutcome:
     events: tuple[StampedEvent, ...]
     error: str = ""
     reason: str = ""
-    written: tuple[int, ...] = ()
+    touched_words: tuple[int, ...] = ()
     """Words of slots that a committed call touched, if `TestExecutor.records_slots` is set under Ethereum's rules."""
     may_change_state: bool = True
-    """False if the state after the call, and the output shown, are known to be those before it."""
+    """False if the call is known to have changed neither the state nor the test's output."""
     execution_gas: int = 0
     """Gas before refunds, and without the minimum for the calldata (EIP-7623); 0 if unknown."""

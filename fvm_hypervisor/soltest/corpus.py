@@ -14,8 +14,10 @@ from random import Random
 from typing import Final, Generic, TypeVar
 
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
-from fvm_hypervisor.soltest.edges import ContractOf, EdgeMap, EdgeTracer, SkippingEdgeTracer
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer, SkippingEdgeTracer
 from fvm_hypervisor.soltest.project import CorpusSettings
+from fvm_hypervisor.soltest.stage import is_rejected
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import StepTracer
 
@@ -30,7 +32,6 @@ _MAX_INPUTS: Final = 1024
 
 _MAX_PATHS: Final = 1 << 16
 """Maximum number of summaries of calls."""
-_MAX_SKIPPED: Final = 7
 _REASON_BYTES: Final = 36
 """Size in bytes of the revert data in a summary: a selector and a word, such as the code of a panic."""
 
@@ -47,23 +48,21 @@ class CorpusInput(Generic[Input]):
 
 @dataclass(slots=True)
 class Corpus(Generic[Input]):
-    """The corpus of one test. `write` stores an input on disk; `contract_of` returns the contract of a code."""
+    """The corpus of one test. `write` stores an input on disk."""
 
     settings: CorpusSettings
     machine: Hypervisor
     share: float
     """Share of inputs that are mutations of the corpus."""
     write: Callable[[Input], None]
-    contract_of: ContractOf
+    cheatcodes: Cheatcodes
     edges: EdgeMap = field(default_factory=EdgeMap)
     _inputs: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
     _paths: set[Hashable] = field(default_factory=set)
-    """Summaries of calls that were traced (`is_new_path`)."""
-    _skipped: dict[Hashable, tuple[int, int]] = field(default_factory=dict)
-    """By function: new summaries skipped since the last traced one, and their limit."""
-    _traced: Hashable = None
-    """Function of the last traced call."""
+    """Summaries of calls that were traced (`should_trace`)."""
+    _repeatable: set[Hashable] = field(default_factory=set)
+    """Functions whose calls have had no effects outside the machine, and so can be repeated."""
 
     @property
     def stores_inputs(self) -> bool:
@@ -79,30 +78,50 @@ class Corpus(Generic[Input]):
         before = self.machine.tracer
         if self._tracer is None:
             kind = EdgeTracer if isinstance(before, StepTracer) else SkippingEdgeTracer
-            self._tracer = kind(self.contract_of, before)
+            self._tracer = kind(self.cheatcodes.settings.contracts, before)
         self.machine.tracer = self._tracer
         try:
             yield
         finally:
             self.machine.tracer = before
 
-    def is_new_path(self, function: Hashable, outcome: CallOutcome) -> bool:
-        """Return True, once for each summary of a call, if the call of a function must be traced.
+    def trace(
+        self, function: Hashable, call: Callable[[], CallOutcome], undo: Callable[[], None] = lambda: None
+    ) -> CallOutcome:
+        """Execute a call of a function, and record its edges if they may be new; return its outcome.
+
+        A call runs without a tracer first. If it is to be traced, `undo` restores the state, and the call is repeated.
+        The first call of a function is traced at once, because it could have effects outside the machine, such as
+        those of `vm.ffi`. Once a call of a function had any, each further one is traced at once.
+        """
+        before = self.cheatcodes.outside_calls
+        if function not in self._repeatable:
+            with self.tracing():
+                outcome = call()
+            if not is_rejected(outcome) and self.cheatcodes.outside_calls == before:
+                self._repeatable.add(function)
+                self.should_trace(function, outcome)
+            return outcome
+        outcome = call()
+        if self.cheatcodes.outside_calls != before:
+            self._repeatable.remove(function)
+            return outcome
+        if is_rejected(outcome) or not self.should_trace(function, outcome):
+            return outcome
+        undo()
+        with self.tracing():
+            return call()
+
+    def should_trace(self, function: Hashable, outcome: CallOutcome) -> bool:
+        """Return True if the call is to be traced, and record its summary.
 
         Calls with the same result and gas have almost always executed the same edges. Tracing takes several times as
-        long as the call itself, so a call is executed without a tracer first. While a function's new summaries lead to
-        no new edges, up to `_MAX_SKIPPED` of them are skipped after each traced one.
+        long as the call itself, so a call is executed without a tracer first.
         """
         end = len(outcome.output) if outcome.success else outcome.output[:_REASON_BYTES]
         path = function, outcome.success, outcome.execution_gas, len(outcome.events), end
         if path in self._paths:
             return False
-        skipped, limit = self._skipped.get(function, (0, 0))
-        if skipped < limit:
-            self._skipped[function] = skipped + 1, limit
-            return False
-        self._skipped[function] = 0, min(2 * limit + 1, _MAX_SKIPPED)
-        self._traced = function
         if len(self._paths) >= _MAX_PATHS:
             self._paths.clear()
         self._paths.add(path)
@@ -110,10 +129,7 @@ class Corpus(Generic[Input]):
 
     def reached_new_edges(self) -> bool:
         """Return True if calls since the last check reached new edges."""
-        if self._tracer is None or not self.edges.add(self._tracer.take_edges()):
-            return False
-        self._skipped.pop(self._traced, None)
-        return True
+        return self._tracer is not None and self.edges.add(self._tracer.take_edges())
 
     def discard_edges(self) -> None:
         """Discard the calls since the last check."""

@@ -128,7 +128,7 @@ class Dictionary:
                     self.add(int.from_bytes(topic, "big"))
                 self._add_data(log.data)
         if self.takes_storage:
-            for word in outcome.written:
+            for word in outcome.touched_words:
                 self.add(word)
 
     def _add_data(self, data: bytes) -> None:

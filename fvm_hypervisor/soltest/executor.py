@@ -213,9 +213,8 @@ class TestExecutor:
     ) -> CallOutcome:
         """Call a contract and apply its effects; an unknown sender is created.
 
-        Unless `commit`, the state is written only partly and the caller must restore an earlier one, unless the outcome
-        says that the state is unchanged. The test's failure slot is recorded nevertheless. `tried_as_tree` is True if
-        `call_as_tree` has returned None for this call.
+        Without `commit`, restore a snapshot afterwards if `may_change_state` is True. The test's failure slot is
+        recorded nevertheless. `tried_as_tree` is True if `call_as_tree` has returned None for this call.
         """
         tried = self._is_ethereum and not value
         if tried and not tried_as_tree:
@@ -230,7 +229,7 @@ class TestExecutor:
     def call_as_tree(
         self, from_: EthAddress, to: EthAddress, data: bytes, gas: int | None = None, commit: bool = True
     ) -> CallOutcome | None:
-        """Call a contract as `call` does, as one tree of the engine; return None if it cannot run so.
+        """Call a contract as `call` does, as one tree; return None if the engine cannot run it as one tree.
 
         A tree never reaches the cheatcodes, so it cannot set the test's failure slot. Without `commit` the state stays
         unchanged.
@@ -241,7 +240,8 @@ class TestExecutor:
         calls = self._contract_calls
         if calls is None:
             calls = self._contract_calls = ContractCalls(self.machine, self._accounts())
-        tree, limit, shown = self.machine.state_tree, self.setting.gas_limit if gas is None else gas, self._shown()
+        tree, output_count = self.machine.state_tree, self._output_count()
+        limit = self.setting.gas_limit if gas is None else gas
         before, stored = tree.logged_writes, len(self.machine.store.pending)
         mark = None if commit else tree.begin()
         try:
@@ -254,10 +254,10 @@ class TestExecutor:
             return None
         success, output, gas_used, events, message, execution_gas = found
         slots = calls.accounts.slot_words() if self.records_slots and commit else ()
-        has_written = before is None or tree.logged_writes != before or self._shown() != shown
+        has_written = before is None or tree.logged_writes != before or self._output_count() != output_count
         return CallOutcome(success, output, gas_used, events, message, "", slots, has_written, execution_gas)
 
-    def _shown(self) -> int:
+    def _output_count(self) -> int:
         """Return the number of logs and lines of output so far."""
         return len(self.cheatcodes.console.lines) + len(self.cheatcodes.console.logs)
 
@@ -480,7 +480,7 @@ class TestExecutor:
         self.cheatcodes.restore(snapshot.cheatcodes, self.machine)
         self._nonces = dict(snapshot.nonces)
 
-    def keep(self) -> None:
+    def commit_snapshot(self) -> None:
         """End the latest snapshot, and keep the state."""
         self.machine.state_tree.commit()
 

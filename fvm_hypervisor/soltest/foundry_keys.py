@@ -63,7 +63,7 @@ NOT_READ: Final[Mapping[str, str]] = {
     "ignored_warnings_from": _WARNINGS,
     "include_paths": "no: imports are resolved in the project, its libraries and its `node_modules`",
     "invariant.call_override": "no: contracts under test are only called externally",
-    "invariant.check_interval": "no: the invariant is checked after each call",
+    "invariant.check_interval": "no: the invariant is checked after each successful call that may change the state",
     "invariant.sancov_edges": _COVERAGE,
     "invariant.sancov_trace_cmp": _COVERAGE,
     "invariant.show_solidity": "no: a sequence is printed call by call",

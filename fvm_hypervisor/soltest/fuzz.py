@@ -156,8 +156,7 @@ class FuzzRun:
             folder.write([StoredCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
 
         executor = self.stage.executor
-        contract_of = executor.cheatcodes.settings.contracts
-        corpus = self._corpus = Corpus(settings, executor.machine, INPUT_MUTATION_SHARE, write, contract_of)
+        corpus = self._corpus = Corpus(settings, executor.machine, INPUT_MUTATION_SHARE, write, executor.cheatcodes)
         for calls in folder.read():
             arguments = self._arguments_of(calls[0].calldata) if len(calls) == 1 else None
             if arguments is None:
@@ -176,14 +175,8 @@ class FuzzRun:
         return None
 
     def _watched(self, corpus: Corpus[list[Any]], arguments: list[Any]) -> CallOutcome:
-        """Execute a run; repeat it with the tracer of edges if it may have reached new ones."""
-        cheatcodes = self.stage.executor.cheatcodes
-        before = cheatcodes.outside_calls
-        outcome = self._call(arguments)
-        if is_rejected(outcome) or cheatcodes.outside_calls != before or not corpus.is_new_path(None, outcome):
-            return outcome
-        with corpus.tracing():
-            return self._call(arguments)
+        """Execute a run, and record its edges if they may be new."""
+        return corpus.trace(None, lambda: self._call(arguments))
 
     def _arguments_of(self, data: bytes | None) -> list[Any] | None:
         """Return the inputs in earlier calldata, or None if there are none or the function is another one."""

@@ -1,6 +1,7 @@
-"""Invariant tests: random sequences of calls, with the invariant checked after each one.
+"""Invariant tests: random sequences of calls, with the invariant checked between them.
 
-Rules: forge's. By default (without `targetContracts` and the like) every state-changing function of every contract that
+Rules: forge's. The invariant is checked after each successful call that may have changed the state or that follows a
+delay. By default (without `targetContracts` and the like) every state-changing function of every contract that
 `setUp` created is called, by any sender. A sequence that breaks the invariant is shortened.
 """
 
@@ -13,7 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, checksummed
-from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, pass_time, random_delay
+from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, apply_delay, random_delay
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
@@ -82,7 +83,7 @@ class SequenceStep:
 
     def after(self, removed: Sequence[SequenceStep]) -> SequenceStep:
         """Return the step with the delays of removed ones added."""
-        delay = self.delay.after([step.delay for step in removed])
+        delay = self.delay.plus([step.delay for step in removed])
         return self if delay == self.delay else replace(self, delay=delay)
 
 
@@ -99,7 +100,7 @@ class SequencePrefixes:
     def add(self, rng: Random, steps: Sequence[SequenceStep], outcome: CallOutcome) -> None:
         """Store the calls, all of which succeeded, if the last one reached something new."""
         target = steps[-1].target
-        key = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.written))
+        key = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.touched_words))
         if key in self._seen or len(self._seen) == _MAX_SEEN:
             return
         self._seen.add(key)
@@ -120,7 +121,7 @@ def call_sequence(
     fails = False
     for step in steps:
         sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
-        pass_time(stage.executor.machine, step.delay)
+        apply_delay(stage.executor.machine, step.delay)
         outcome = stage.executor.call(sender, address, step.calldata)
         ends = fails_on_revert or is_failed_assertion(outcome)
         fails = not outcome.success and ends
@@ -237,8 +238,7 @@ class InvariantRun:
             folder.write([StoredCall(step.sender, step.target.address, step.calldata, step.delay) for step in steps])
 
         executor = stage.executor
-        contract_of = executor.cheatcodes.settings.contracts
-        corpus = self._corpus = Corpus(settings, executor.machine, SEQUENCE_MUTATION_SHARE, write, contract_of)
+        corpus = self._corpus = Corpus(settings, executor.machine, SEQUENCE_MUTATION_SHARE, write, executor.cheatcodes)
         for calls in folder.read():
             steps = self._steps_of(calls)[: settings.depth]
             if not steps:
@@ -340,32 +340,39 @@ class InvariantRun:
         self._holds = True
 
     def _execute(self, step: SequenceStep) -> CallOutcome:
-        executor = self.stage.executor
-        block = executor.machine.context
-        if step.delay != NO_DELAY:
-            pass_time(executor.machine, step.delay)
-            self._holds = False
-        if self._corpus is None:
-            outcome = executor.call(step.sender, step.target.address, step.calldata)
+        """Execute a step; a rejected one changes neither the state, nor the block, nor what cheatcodes set."""
+        machine = self.stage.executor.machine
+        block = machine.context
+        apply_delay(machine, step.delay)
+        outcome = self._call(step)
+        if is_rejected(outcome):
+            machine.context = block
         else:
-            outcome = self._watched(self._corpus, step)
-        self._holds = self._holds and not outcome.may_change_state
-        if step.delay != NO_DELAY and is_rejected(outcome):
-            executor.machine.context = block  # a rejected call is not a step of the sequence, nor is its delay
+            self._holds = self._holds and step.delay == NO_DELAY and not outcome.may_change_state
         return outcome
 
-    def _watched(self, corpus: Corpus[tuple[SequenceStep, ...]], step: SequenceStep) -> CallOutcome:
-        """Execute a call; repeat it with the tracer of edges if it may have reached new ones."""
-        executor, function = self.stage.executor, (step.target.address, step.target.selector)
-        before, here = executor.cheatcodes.outside_calls, executor.snapshot()
-        outcome = executor.call(step.sender, step.target.address, step.calldata)
-        has_outside_effects = executor.cheatcodes.outside_calls != before
-        if is_rejected(outcome) or has_outside_effects or not corpus.is_new_path(function, outcome):
-            executor.keep()
-            return outcome
-        executor.drop(here)
-        with corpus.tracing():
-            return executor.call(step.sender, step.target.address, step.calldata)
+    def _call(self, step: SequenceStep) -> CallOutcome:
+        """Execute a step's call, and record its edges for the corpus; if it is rejected, restore the state before it.
+
+        A call as one tree needs no snapshot, because it reaches no cheatcode.
+        """
+        executor, corpus = self.stage.executor, self._corpus
+        call = step.sender, step.target.address, step.calldata
+        if corpus is None:
+            outcome = executor.call_as_tree(*call)
+            if outcome is not None:
+                return outcome
+        here = executor.snapshot()
+        if corpus is None:
+            outcome = executor.call(*call, tried_as_tree=True)
+        else:
+            function = step.target.address, step.target.selector
+            outcome = corpus.trace(function, lambda: executor.call(*call), lambda: executor.restore(here))
+        if is_rejected(outcome):
+            executor.drop(here)
+        else:
+            executor.commit_snapshot()
+        return outcome
 
     def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
         counts = self._metrics.setdefault((step.target.contract, str(step.target.entry["name"])), [0, 0, 0])

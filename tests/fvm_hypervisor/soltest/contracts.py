@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eth_abi.abi import encode
+
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.stage import selector
 from store.keccak import keccak
 
@@ -103,6 +106,17 @@ def forge_out(root: Path, file: str, text: str, contracts: Mapping[str, Mapping[
         }
         made[name] = {**content, "metadata": metadata, "id": 0}
     return write(root / "out" / Path(file).name, made)
+
+
+def call_of_cheatcode(signature: str, *arguments: Any) -> list[str]:
+    """Return code that calls a cheatcode, and reverts with its revert data if it fails."""
+    name, _, types = signature.rstrip(")").partition("(")
+    data = selector(signature) + encode(types.split(","), arguments)
+    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
+    stores = [f"7f{word}61{32 * place:04x}52" for place, word in enumerate(words)]
+    done = f"{name}{data.hex()[:8]}"
+    call = f"5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1"
+    return [*stores, call, f"@{done}", "57", "3d5f5f3e3d5ffd", f"{done}:"]
 
 
 def counting_suite(counter: dict[str, Any], holds: str) -> dict[str, list[str]]:

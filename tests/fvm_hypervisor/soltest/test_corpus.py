@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +14,11 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from bridge.addresses import EthAddress
-from bridge.evm_steps import EvmFrame
-from fvm_hypervisor.soltest import corpus, edges
+from fvm_hypervisor.soltest import corpus
 from fvm_hypervisor.soltest.block_delays import BlockDelay
-from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
-from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer
 from fvm_hypervisor.soltest.mutations import mutate_arguments, mutate_sequence
 from fvm_hypervisor.soltest.project import CorpusSettings, FuzzSettings, InvariantSettings, Project, load_project
 from fvm_hypervisor.soltest.report import lines_of
@@ -30,11 +26,8 @@ from fvm_hypervisor.soltest.results import CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.values import Values
-from hypervisor import Address
 from hypervisor.errors import InvalidInput
-from hypervisor.tracing import CallEnded, CallStarted
-from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, MethodNumber, TokenAmount
-from tests.fvm_hypervisor.soltest.contracts import FAIL, artifact, assembled, counting_suite, runtime
+from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, call_of_cheatcode, counting_suite, runtime
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
@@ -133,13 +126,24 @@ def test_stored_failure_that_passes_runs_before_corpus(run_contracts: Run, tmp_p
 def test_oldest_input_is_evicted_if_none_was_mutated_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "_MAX_INPUTS", 3)
     settings = CorpusSettings(corpus_dir="corpus", corpus_min_size=2, corpus_min_mutations=5)
-    full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, contract_of)  # type: ignore[arg-type]  # a stand-in
+    full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, None)  # type: ignore[arg-type]  # a stand-in
     for letter in "abcd":
         full.add(letter)
     assert [one.input for one in full._inputs] == ["b", "c", "d"]
     full._inputs[1].changes = 5
     full.add("e")
     assert [one.input for one in full._inputs] == ["b", "d", "e"]
+
+
+def test_each_new_combination_of_function_result_and_gas_is_traced_once() -> None:
+    made: corpus.Corpus[str] = corpus.Corpus(CorpusSettings(), None, 1.0, lambda _: None, None)  # type: ignore[arg-type]  # a stand-in
+    outcomes = [
+        CallOutcome(success, output, 0, (), execution_gas=gas)
+        for success, output in ((True, b""), (False, b""), (False, b"reason"))
+        for gas in range(20)
+    ]
+    assert all(made.should_trace(function, outcome) for outcome in outcomes for function in "fg")
+    assert not any(made.should_trace(function, outcome) for outcome in outcomes for function in "fg")
 
 
 def test_the_seed_and_the_folder_decide_every_run(run_contracts: Run, tmp_path: Path) -> None:
@@ -352,79 +356,69 @@ def test_corpus_sequences_are_stored_and_replayed(run_contracts: Run, tmp_path: 
     assert [step.arguments for step in again.counterexample] == ["155, 61"]
 
 
+def test_delays_of_stored_sequences_are_in_their_files(run_contracts: Run, tmp_path: Path) -> None:
+    """The call jumps only if the timestamp is above 1,000, which no single delay below 100 leads to."""
+    counter = artifact(
+        {"note()": ["6103e84211", "@late", "57", "00", "late:", "60015f5500"], "count()": ["5f545f5260205ff3"]}
+    )
+    settings = InvariantSettings(runs=4, depth=60, max_time_delay=100, corpus_dir="cache/corpus")
+    suite = {"Suite": counting_suite(counter, "60015f5110"), "Counter": counter}  # count() is less than 1
+    (test,) = run_contracts(suite, project=Project(tmp_path, invariant=settings), evm="fast")["Suite"].values()
+    assert test.status is CaseStatus.FAILURE
+    files = stored_inputs(tmp_path, "Suite", "invariantFew")
+    delays = [
+        [int(call.get("warp") or "0", 16) for call in json.loads(file.read_text(encoding="utf-8"))] for file in files
+    ]
+    assert max(map(sum, delays)) >= 1000
+    assert max(map(max, delays)) < 100
+
+
+WRITE_LINE = call_of_cheatcode("writeLine(string,string)", "lines.txt", "x")
+WRITABLE = (("read-write", "."),)
+
+
 def test_calls_with_effects_outside_are_not_repeated_for_their_edges(run_contracts: Run, tmp_path: Path) -> None:
     """`vm.writeLine` adds one line in each run."""
-    data = selector("writeLine(string,string)") + encode(["string", "string"], ["lines.txt", "x"])
-    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
-    stores = [f"7f{word}60{32 * place:02x}52" for place, word in enumerate(words)]
-    body = [*stores, f"5f5f60{len(data):02x}5f5f73{VM_ADDRESS.hex()}5af1", "@done", "57", *FAIL, "done:", "00"]
-    guided = replace(GUIDED, runs=5)
-    project = Project(tmp_path, fuzz=guided, fs_permissions=(("read-write", "."),))
+    project = Project(tmp_path, fuzz=replace(GUIDED, runs=5), fs_permissions=WRITABLE)
+    body = [*WRITE_LINE, "00"]
     test = run_contracts({"Suite": {"testFuzz(uint8)": body}}, project=project, evm="fast")["Suite"]["testFuzz(uint8)"]
     assert (test.status, test.runs) == (CaseStatus.SUCCESS, 5)
     assert (tmp_path / "lines.txt").read_text(encoding="utf-8") == "x\n" * 5
 
 
-# --- edges and mutations, by hand
-# --------------------------------------------------------------------------------------
+@pytest.mark.slow
+def test_calls_with_effects_outside_guide_the_search(run_contracts: Run, tmp_path: Path) -> None:
+    body = [*call_of_cheatcode("createDir(string,bool)", "made", True), *nested()]
+    project = Project(tmp_path, fuzz=GUIDED, fs_permissions=WRITABLE)
+    test = run_contracts({"Suite": {NESTED: body}}, project=project, evm="fast", seed=3)["Suite"][NESTED]
+    assert (test.status, test.counterexample[0].arguments) == (CaseStatus.FAILURE, "155, 61, 103")
 
 
-JUMPS = bytes.fromhex("56") * 8
+def test_edges_of_sequences_with_effects_outside_are_recorded(run_contracts: Run, tmp_path: Path) -> None:
+    counter = artifact({"write()": [*WRITE_LINE, "00"], "count()": ["5f5f5260205ff3"]})
+    settings = InvariantSettings(runs=2, depth=3, show_edge_coverage=True)
+    project = Project(tmp_path, invariant=settings, fs_permissions=WRITABLE)
+    contracts = {"Suite": counting_suite(counter, "5f5115"), "Counter": counter}
+    test = run_contracts(contracts, project=project, evm="fast")["Suite"]["invariantFew()"]
+    assert (test.status, test.calls) == (CaseStatus.SUCCESS, 6)
+    assert test.edges is not None
+    assert test.edges[0] == 4  # for each function, one edge of its own in the dispatcher, and one more
+    (writes,) = (row.calls for row in test.metrics if row.function == "write")
+    assert (tmp_path / "lines.txt").read_text(encoding="utf-8") == "x\n" * writes
 
 
-def contract_of(code: bytes, creates: bool) -> str | None:
-    """Return the contract by the last letter; z is unknown."""
-    return None if code[-1:] == b"z" else code[-1:].decode() + "+" * creates
+def test_stored_input_with_effects_outside_is_in_the_next_runs_corpus(run_contracts: Run, tmp_path: Path) -> None:
+    body = {"Suite": {"testFuzz(uint8)": [*WRITE_LINE, "00"]}}
+    settings = replace(GUIDED, runs=1, show_edge_coverage=True)
+    project = Project(tmp_path, fuzz=settings, fs_permissions=WRITABLE)
+    for _ in range(2):
+        test = run_contracts(body, project=project, evm="fast")["Suite"]["testFuzz(uint8)"]
+        assert test.edges is not None
+        assert test.edges[2] == 1
+    assert len(stored_inputs(tmp_path)) == 1
 
 
-def run_of(tracer: EdgeTracer, code: bytes, *counters: int, method: int = 3) -> None:
-    start = CallStarted(ActorID(1), Address.id(2), MethodNumber(method), TokenAmount(0), b"", 0, False, 0)
-    tracer.event(start)
-    tracer.event(EvmFrame(EthAddress(bytes(20)), code))
-    for counter in counters:
-        tracer.visit(counter)
-
-
-def test_edges_are_position_pairs_within_one_code_and_frame() -> None:
-    tracer = EdgeTracer(contract_of)
-    run_of(tracer, JUMPS + b"a", 0, 2)
-    run_of(tracer, JUMPS + b"b", 0, 5, 0, 5)
-    tracer.event(CallEnded(0, b"", 0, 0))
-    tracer.visit(3)
-    tracer.visit(4)
-    tracer.event(CallEnded(0, b"", 0, 0))
-    assert tracer.take_edges() == {(1, 0, 2): 1, (1, 3, 4): 1, (2, 0, 5): 2, (2, 5, 0): 1}
-    assert tracer.take_edges() == {}
-
-
-def test_edges_begin_with_a_jump_that_may_not_be_made() -> None:
-    tracer = EdgeTracer(contract_of)
-    run_of(tracer, bytes.fromhex("5f 5f 57 56 5b 5b") + b"a", 0, 1, 2, 3, 4, 5)
-    assert tracer.take_edges() == {(1, 2, 3): 1, (1, 3, 4): 1}
-
-
-def test_edge_coverage_distinguishes_code_by_contract() -> None:
-    tracer = EdgeTracer(contract_of)
-    for code in (JUMPS + b"1a", JUMPS + b"2a", JUMPS + b"1z", JUMPS + b"2z"):
-        run_of(tracer, code, 0, 1)
-    run_of(tracer, JUMPS + b"a", 0, 1, method=METHOD_CONSTRUCTOR)
-    assert tracer.take_edges() == {(1, 0, 1): 2, (0, 0, 1): 2, (2, 0, 1): 1}
-
-
-def test_edges_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edges, "MAX_EDGES", 2)
-    seen = EdgeMap()
-    assert [seen.add(Counter({(0, 1, place): 1})) for place in range(4)] == [True, True, False, False]
-    assert seen.add(Counter({(0, 1, 1): 2}))  # another class of a known edge
-    assert (len(seen.seen), seen.features) == (2, 3)
-
-
-def test_edge_hit_counts_fall_into_eight_classes() -> None:
-    # the classes of AFL: 1, 2, 3, 4-7, 8-15, 16-31, 32-127, 128 and more
-    seen = EdgeMap()
-    new = [count for count in range(1, 300) if seen.add(Counter({(0, 1, 2): count}))]
-    assert new == [1, 2, 3, 4, 8, 16, 32, 128]
-    assert (len(seen.seen), seen.features) == (1, 8)
+# --- mutations, by hand --------------------------------------------------------------------------------------------
 
 
 KINDS = ["uint8", "int16", "bool", "address", "bytes4", "bytes", "string", "uint256[]", "uint8[3]", "bytes[][2]"]

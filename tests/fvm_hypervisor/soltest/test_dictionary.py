@@ -52,7 +52,7 @@ def test_fuzz_dictionary_matches_its_settings(settings: dict[str, Any], expected
 def outcome() -> CallOutcome:
     word = (2000).to_bytes(32, "big")
     log = Log(((1000).to_bytes(32, "big"), (3000).to_bytes(32, "big")), (4000).to_bytes(32, "big") + b"\1")
-    return CallOutcome(True, word, 0, (StampedEvent(ActorID(1), tuple(log_to_entries(log))),), written=(5000,))
+    return CallOutcome(True, word, 0, (StampedEvent(ActorID(1), tuple(log_to_entries(log))),), touched_words=(5000,))
 
 
 def test_dictionary_holds_run_values_until_forgotten() -> None:

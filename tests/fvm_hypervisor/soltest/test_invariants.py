@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Proj
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.stage import selector
 from fvm_hypervisor.soltest.stored_failures import write_failures
-from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, counting_suite
+from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, call_of_cheatcode, counting_suite
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
@@ -117,6 +117,35 @@ def test_an_invariant_of_the_time_is_checked_after_calls_that_write_nothing(run_
     assert (test.status, len(test.counterexample)) == (CaseStatus.FAILURE, 1)
 
 
+@pytest.mark.parametrize("opcode", ["42", "44"])
+@pytest.mark.parametrize("corpus_dir", [None, "corpus"])
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_rejected_calls_keep_no_effects_of_cheatcodes(
+    run_contracts: Run, tmp_path: Path, opcode: str, corpus_dir: str | None, evm: str
+) -> None:
+    """As in forge 1.7.1; count() is the timestamp or prevrandao, which the rejected calls set."""
+    setter = ("warp(uint256)", 1000) if opcode == "42" else ("prevrandao(uint256)", 1000)
+    body = [*call_of_cheatcode(*setter), *call_of_cheatcode("assume(bool)", False), "00"]
+    counter = artifact({"reject()": body, "write()": STORE_ONE, "count()": [f"{opcode}5f5260205ff3"]})
+    suite = {"Suite": counting_suite(counter, "6103e85f5110"), "Counter": counter}  # count() is less than 1,000
+    project = Project(tmp_path, invariant=InvariantSettings(runs=2, depth=8, corpus_dir=corpus_dir))
+    (test,) = run_contracts(suite, project=project, evm=evm)["Suite"].values()
+    assert (test.status, test.calls) == (CaseStatus.SUCCESS, 16)
+    assert sum(row.discards for row in test.metrics) > 0
+
+
+def test_rejected_calls_keep_neither_mocks_nor_delays(run_contracts: Run, tmp_path: Path) -> None:
+    """count() is the timestamp at which note() was called; at most 20 calls have delays of less than 10 seconds."""
+    mock = call_of_cheatcode("mockCall(address,bytes,bytes)", COUNTER, selector("count()"), (1000).to_bytes(32, "big"))
+    body = [*mock, *call_of_cheatcode("assume(bool)", False), "00"]
+    counter = artifact({"reject()": body, "note()": ["425f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = {"Suite": counting_suite(counter, "60b65f5110"), "Counter": counter}  # count() is less than 182
+    project = Project(tmp_path, invariant=InvariantSettings(runs=4, depth=20, max_time_delay=10))
+    (test,) = run_contracts(suite, project=project, evm="fast")["Suite"].values()
+    assert (test.status, test.calls) == (CaseStatus.SUCCESS, 80)
+    assert sum(row.discards for row in test.metrics) > 0
+
+
 def test_delays_of_the_settings_are_not_reached(run_contracts: Run, tmp_path: Path) -> None:
     """As in forge, a delay is a random number modulo the setting."""
     counter = artifact({"note()": ["425f5500"], "count()": ["5f545f5260205ff3"]})
@@ -142,6 +171,17 @@ def test_broken_invariant_shows_sequence_trace_and_stack(run_contracts: Run) -> 
     calls = re.findall(r"^  \[\d+\] (\S+)$", found.trace, re.MULTILINE)
     assert calls == ["Counter::up()", "Counter::up()", "Suite::invariantFew()"]
     assert found.stack == ("Suite.invariantFew",)
+
+
+def test_trace_of_a_failure_has_the_delays_of_its_calls(run_contracts: Run, tmp_path: Path) -> None:
+    """Without them the repeated sequence does not fail, and the result has no trace."""
+    counter = artifact({"note()": ["425f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = {"Suite": counting_suite(counter, "60c85f5110"), "Counter": counter}  # count() is less than 200
+    project = Project(tmp_path, invariant=InvariantSettings(runs=4, depth=20, max_time_delay=100))
+    (test,) = run_contracts(suite, project=project, verbosity=3)["Suite"].values()
+    assert test.status is CaseStatus.FAILURE
+    assert re.findall(r"^  \[\d+\] (\S+)$", test.trace, re.MULTILINE) == ["Counter::note()", "Suite::invariantFew()"]
+    assert test.stack == ("Suite.invariantFew",)
 
 
 def test_never_held_invariant_has_stack_without_sequence(run_contracts: Run) -> None:
