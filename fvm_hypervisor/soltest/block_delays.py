@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch
+
+if TYPE_CHECKING:
+    from hypervisor.machine import Hypervisor
 
 _MAX: Final = (1 << 64) - 1
 """Maximum delay in a file, and maximum timestamp and block number that delays lead to."""
