@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
-from warnings import warn
 
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, to_filecoin
@@ -25,6 +24,7 @@ from localnet.calls import simulate
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock
 from localnet.contracts.named_interface import NamedInterface
+from localnet.deprecation import renamed
 from localnet.development import DevelopmentChain
 from localnet.errors import CallFailed
 from localnet.ledger.records import TransactionReceipt
@@ -94,11 +94,7 @@ class AccountChain(DevelopmentChain):
         named = NamedInterface(name or "contract", interface, f"0x{address.hex()}")
         self._interfaces.add(EthAddress(bytes(address)), named)
 
-    def know_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
-        """Call `register_contract` (deprecated alias)."""
-        text = "Network.know_contract is deprecated and will be removed in 0.4.0: use register_contract"
-        warn(text, DeprecationWarning, stacklevel=2)
-        self.register_contract(address, interface, name)
+    know_contract = renamed("Network", "know_contract", "register_contract")
 
     @cached_property
     def _interfaces(self) -> StoredInterfaces:

@@ -73,7 +73,7 @@ def test_loop_has_the_edges_of_a_hand_count() -> None:
 
 @pytest.mark.parametrize("opcode", ["56", "57", "f0", "f1", "f2", "f4", "f5", "fa"])
 def test_instruction_after_a_jump_call_or_creation_is_shown(opcode: str) -> None:
-    """Of a push with two bytes of data, an addition and the opcode, the last two are skipped."""
+    """The last two of these are skipped: a push with two bytes of data, an addition, and the opcode."""
     tracer = SkippingEdgeTracer(lambda code, creates: (code, creates))
     tracer.event(CallStarted(ActorID(1), Address.id(2), MethodNumber(3), TokenAmount(0), b"", 0, False, 0))
     tracer.event(EvmFrame(CODE, bytes.fromhex(f"61f1f101{opcode}010156")))

@@ -86,7 +86,7 @@ def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> 
 
 @pytest.mark.parametrize("opcode", ["42", "43"])
 def test_time_and_blocks_pass_between_calls(run_contracts: Run, tmp_path: Path, opcode: str) -> None:
-    """As in forge 1.7.1, a removed call's delay is added to the next call: the last one then has the whole delay."""
+    """A removed call's delay is added to the next call, as in forge 1.7.1: the last one then has the whole delay."""
     counter = artifact({"note()": [f"{opcode}5f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
     suite = {"Suite": counting_suite(counter, "6103e85f5110"), "Counter": counter}  # count() is less than 1,000
     frozen = Project(tmp_path, invariant=InvariantSettings(runs=4, depth=60))
@@ -123,7 +123,7 @@ def test_an_invariant_of_the_time_is_checked_after_calls_that_write_nothing(run_
 def test_rejected_calls_keep_no_effects_of_cheatcodes(
     run_contracts: Run, tmp_path: Path, opcode: str, corpus_dir: str | None, evm: str
 ) -> None:
-    """As in forge 1.7.1; count() is the timestamp or prevrandao, which the rejected calls set."""
+    """The result is that of forge 1.7.1; count() is the timestamp or prevrandao, which the rejected calls set."""
     setter = ("warp(uint256)", 1000) if opcode == "42" else ("prevrandao(uint256)", 1000)
     body = [*call_of_cheatcode(*setter), *call_of_cheatcode("assume(bool)", False), "00"]
     counter = artifact({"reject()": body, "write()": STORE_ONE, "count()": [f"{opcode}5f5260205ff3"]})
@@ -147,7 +147,7 @@ def test_rejected_calls_keep_neither_mocks_nor_delays(run_contracts: Run, tmp_pa
 
 
 def test_delays_of_the_settings_are_not_reached(run_contracts: Run, tmp_path: Path) -> None:
-    """As in forge, a delay is a random number modulo the setting."""
+    """A delay is a random number modulo the setting, as in forge."""
     counter = artifact({"note()": ["425f5500"], "count()": ["5f545f5260205ff3"]})
     suite = {"Suite": counting_suite(counter, "60415f5110"), "Counter": counter}  # count() is less than 65
     for limit, status in ((2, CaseStatus.SUCCESS), (3, CaseStatus.FAILURE)):
