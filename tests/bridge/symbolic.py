@@ -16,6 +16,8 @@ import z3
 
 from hypervisor.errors import HypervisorError
 
+z3.Z3_enable_concurrent_dec_ref(z3.main_ctx().ref())  # for the reason in soltest/symbolic/words.py
+
 BITS = 264
 """Width of a word plus 8 bits, so that no carry is lost."""
 

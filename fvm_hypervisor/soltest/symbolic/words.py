@@ -16,6 +16,9 @@ Word: TypeAlias = Any
 Condition: TypeAlias = Any
 """A bool, or a z3 Boolean."""
 
+# Python may collect terms in another thread while this one is in z3, which releases the interpreter's lock
+z3.Z3_enable_concurrent_dec_ref(z3.main_ctx().ref())
+
 BITS: Final = 256
 TOP: Final = 1 << BITS
 MASK: Final = TOP - 1
