@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import z3
 
+z3.Z3_enable_concurrent_dec_ref(z3.main_ctx().ref())  # for the reason in soltest/symbolic/words.py
+
 BINARY: Final[dict[int, Callable[[Any, Any], Any]]] = {
     0x6A: lambda a, b: a + b,
     0x6B: lambda a, b: a - b,
