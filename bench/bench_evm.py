@@ -6,11 +6,8 @@ So the ratio of the frame shows the cost of dispatch by code CID, the actor's st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from statistics import median
-from time import perf_counter
-from typing import Any
 
 from eth.db.atomic import AtomicDB
 from eth.vm.execution_context import ExecutionContext
@@ -31,14 +28,11 @@ from fvm_hypervisor.demo.artifacts import contract
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.gas import GasTracker
 from hypervisor.network_versions import LATEST
-from hypervisor.types import EAM_ACTOR, MethodNumber, TokenAmount
-from runtimes.evm import actor
+from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber, TokenAmount
 from runtimes.evm.code import analyse
-from runtimes.evm.contract import EvmContract
 from runtimes.evm.engine import Frame
 from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
-from runtimes.evm.runtime import EvmRuntime
 
 CALLS = 300
 LOOP_ROUNDS = 20_000
@@ -54,9 +48,10 @@ def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
     counting = CountingComputation()
     call = seconds(counting.increment, calls=CALLS)
-    parts = counting.parts()
+    around = seconds(counting.send_nothing, calls=CALLS)
+    frame = (call - around) * 1e6
+    parts = {"the frame": frame, "the message around it": around * 1e6}
     yield Row("warm call of a Solidity contract (increment)", call * 1e6, "one explicit message", parts)
-    frame = sum(parts.values()) - parts["the message around it"]
     peer = PyEvmCalling(counting.code, counting.calldata)
     alone = seconds(peer.increment, calls=CALLS) * 1e6
     yield Row("a frame, state included", frame / alone, f"{frame:.0f} us, py-evm's call {alone:.0f} us")
@@ -96,24 +91,9 @@ class CountingComputation:
         """Send one message, with checks and fees."""
         self._send(to_filecoin(self.address), INVOKE_EVM, byte_string(self.calldata))
 
-    def parts(self) -> dict[str, float]:
-        """Return microseconds of one call by part."""
-        loading, running, writing, frame = Stopwatch(), Stopwatch(), Stopwatch(), Stopwatch()
-        with (
-            timed(EvmContract, "_load", loading),
-            timed(actor, "execute", running),
-            timed(EvmContract, "flush", writing),
-            timed(EvmRuntime, "invoke", frame),
-        ):
-            whole = seconds(self.increment, calls=CALLS)
-        load, run, write, total = (watch.best() * 1e6 for watch in (loading, running, writing, frame))
-        return {
-            "load the state": load,
-            "run the bytecode": run,
-            "write the state": write,
-            "the rest of the frame": total - load - run - write,
-            "the message around it": whole * 1e6 - total,
-        }
+    def send_nothing(self) -> None:
+        """Send one message without a contract's frame: to the sender itself."""
+        self._send(SENDER, METHOD_SEND, b"")
 
     def _send(self, to: Address, method: int, params: bytes) -> bytes:
         message = Message(to=to, from_=SENDER, nonce=self.nonce, method=MethodNumber(method), params=params)
@@ -181,33 +161,3 @@ def loop() -> None:
     caller = EthAddress(bytes(20))
     frame = Frame(_RULES, analyse(LOOP), b"", caller, caller, 0, static=False)
     PyEvmEngine(_TABLE).start(frame, _BareHost())  # type: ignore[arg-type]  # the loop needs gas alone
-
-
-class Stopwatch:
-    """Durations of the calls of one function."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def best(self) -> float:
-        """Return the lower quartile in seconds: a typical call without interference."""
-        return sorted(self.times)[len(self.times) // 4]
-
-
-@contextmanager
-def timed(owner: Any, name: str, watch: Stopwatch) -> Iterator[None]:
-    """Temporarily wrap a function to record its durations."""
-    original: Callable[..., Any] = getattr(owner, name)
-
-    def around(*args: Any, **kwargs: Any) -> Any:
-        start = perf_counter()
-        try:
-            return original(*args, **kwargs)
-        finally:
-            watch.times.append(perf_counter() - start)
-
-    setattr(owner, name, around)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)

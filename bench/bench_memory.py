@@ -17,15 +17,15 @@ WARM_UP, MESSAGES = 10_000, 100_000
 
 PROGRAM = f"""
 import os
-from bench.bench_machine import Counting
+from bench.bench_machine import EventCounter
 
-counting = Counting(None)
+counter = EventCounter(None)
 
 def resident(messages):
     for number in range(messages):
-        counting.count()
+        counter.count()
         if number % 100 == 0:
-            counting.machine.flush()
+            counter.machine.flush()
     with open("{STATUS}") as status:
         return int(status.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

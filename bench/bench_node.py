@@ -1,23 +1,17 @@
-"""The node: response times, and costs of requests and transactions, compared with anvil and Hardhat's node.
-
-It runs on the official bundle of the test data. The peers have their chains in memory, so they are compared with a node
-in memory; parts show the same costs with a folder and every block synced. `scripts/clients` installs the peers
-(`bench.peers`).
-"""
+"""The node on the official bundle: its start, response times beside other work, transfers, and snapshots."""
 
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from time import perf_counter, process_time
 
 from bench.data import BUNDLES
-from bench.peers import TRANSFERS, Costs, PeerConnection, Running, anvil, hardhat, titanoboa, transfer
+from bench.peers import TRANSFERS, PeerConnection, Running, Transactions, titanoboa, transfer
 from bench.rows import Row, seconds
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor.message import Message
@@ -31,18 +25,9 @@ BUNDLE = BUNDLES / "v18-testing-fake-proofs.car"
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 WAITING = "eth_chainId while a call runs, 99th percentile"
 WAITING_NATIVE = "eth_chainId while a native actor computes, 99th percentile"
-ETHEREUM = "a transfer under Ethereum's rules"
 IN_PROCESS = "a transfer and its receipt, in this process"
 ENDLESS = "0x5b5f56"
 """Code that jumps to itself."""
-
-ROWS = {
-    "chain_id": "eth_chainId",
-    "call": "eth_call of an empty function",
-    "transfer": "a transfer",
-    "batched": "a transfer of a batch",
-}
-"""Compared rows by the fields of `Costs`, without the receipt, for which anvil must be polled."""
 
 
 def rows() -> Iterator[Row]:
@@ -54,49 +39,13 @@ def rows() -> Iterator[Row]:
         state = Path(folder) / "chain"
         yield start_row(Path(folder), state)
         with node(Path(folder), state) as running:
-            stored = Costs.of(running)
-        with node(Path(folder)) as running:
-            ours = Costs.of(running)
-        with anvil() as peer:
-            theirs = Costs.of(peer) if peer else None
-        with hardhat(Path(folder)) as peer:
-            others = Costs.of(peer) if peer else None
-        yield from comparison_rows(ours, theirs, others, stored)
-        yield ethereum_row(Path(folder), ours, theirs)
+            connection = PeerConnection(running.port)
+            stored = Transactions(connection, running.processor_time).transfers(connection.send_with_receipts)
         yield waiting_row(Path(folder))
         yield waiting_row_native(Path(folder))
-    yield transfer_row(stored.receipt / 1e3)
+    yield transfer_row(stored / 1e3)
     yield in_process_row()
     yield snapshot_row()
-
-
-def comparison_rows(ours: "Costs", theirs: "Costs | None", others: "Costs | None", stored: "Costs") -> Iterator[Row]:
-    """Yield the costs of single requests as ratios to anvil's; the parts show microseconds."""
-    for name, row in ROWS.items():
-        cost = asdict(ours)[name]
-        parts = {"ours, us": cost, "in a folder, us": asdict(stored)[name]}
-        parts |= {"Hardhat's, us": asdict(others)[name]} if others else {}
-        if name == "batched":
-            parts |= {"anvil's, us": theirs.batched} if theirs else {}
-            yield Row(row, cost, note=f"{1e6 / cost:,.0f} a second, in batches of {TRANSFERS}", parts=parts)
-        elif theirs is None:
-            yield Row(row, None, note="anvil is not installed: run scripts/clients", parts=parts)
-        else:
-            peer = asdict(theirs)[name]
-            yield Row(row, cost / peer, parts=parts | {"anvil's, us": peer})
-
-
-def ethereum_row(folder: Path, filecoin: "Costs", theirs: "Costs | None") -> Row:
-    """Return a transfer under Ethereum's rules, without reward and cron, like anvil's."""
-    with node(folder, None, "--rules", "ethereum") as running:
-        ours = Costs.of(running)
-    with node(folder, folder / "ethereum", "--rules", "ethereum") as running:
-        stored = Costs.of(running)
-    parts = {"ours, us": ours.transfer, "in a folder, us": stored.transfer, "of a batch, us": ours.batched}
-    parts["Filecoin's rules, us"] = filecoin.transfer
-    if theirs is None:
-        return Row(ETHEREUM, None, note="anvil is not installed: run scripts/clients", parts=parts)
-    return Row(ETHEREUM, ours.transfer / theirs.transfer, parts=parts | {"anvil's, us": theirs.transfer})
 
 
 def waiting_row(folder: Path) -> Row:

@@ -1,4 +1,4 @@
-"""The native runtime: calls between Python and guests compared with wasmtime-py, and a warm call by parts."""
+"""The native runtime: calls between Python and guests compared with wasmtime-py, and a warm call."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ from bench.data import BUNDLES
 from bench.rows import Row, seconds
 from fvm_hypervisor.builtin_actors.loader import bundle_bytes
 from hypervisor.bundle import Bundle
-from runtimes.wasm import abi, boundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse_module
 from runtimes.wasm.modules import GuestModules
-from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import Linker, guest_engine
 from runtimes.wasmtime.raw import HostFunction, Instance, library
@@ -115,90 +113,7 @@ def _crossings(
 
 def warm_call() -> Row:
     """Return a message to the example counter, in microseconds."""
-    clock = Clock()
-    with clock.watching():
-        watched = EventCounter(None)
-        watched.count()
-        clock.clear()
-        for _ in range(CALLS):
-            watched.count()
-    whole = seconds(EventCounter(None).count, calls=CALLS) * 1e6
-    invoke, instances, inside, host = (clock.microseconds(part, CALLS) for part in Clock.PARTS)
-    parts = {
-        "make and drop the instance": instances,
-        "the guest's own code": inside - host,
-        "its syscalls, the kernel's work included": host,
-        "the rest of the invocation": invoke - instances - inside,
-        "the message around it": whole - invoke,
-    }
-    return Row("warm call of a native actor (counter)", whole, f"{clock.syscalls // CALLS} syscalls", parts)
-
-
-class Clock:
-    """Time by part of an invocation."""
-
-    PARTS = ("invoke", "instance", "enter", "syscall")
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self.taken = dict.fromkeys(self.PARTS, 0.0)
-        self.syscalls = 0
-
-    def microseconds(self, part: str, calls: int) -> float:
-        return self.taken[part] / calls * 1e6
-
-    def watching(self) -> _Watching:
-        """Measure the runtimes that are created in this context."""
-        return _Watching(
-            self.around("invoke", (WasmRuntime, "invoke")),
-            self.around("instance", (Instance, "__init__"), (Instance, "instantiate"), (Instance, "close")),
-            self.around("enter", (Instance, "enter")),
-            [(boundary, "syscall_runner", self._performer(abi.syscall_runner))],
-        )
-
-    def around(self, part: str, *places: tuple[Any, str]) -> list[tuple[Any, str, Any]]:
-        return [(owner, name, self._timed(part, getattr(owner, name))) for owner, name in places]
-
-    def _performer(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def syscall_runner(syscall: Any) -> Any:
-            perform = self._timed("syscall", original(syscall))
-
-            def counted(*arguments: Any) -> Any:
-                self.syscalls += 1
-                return perform(*arguments)
-
-            return counted
-
-        return syscall_runner
-
-    def _timed(self, part: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*arguments: Any, **named: Any) -> Any:
-            start = perf_counter()
-            try:
-                return original(*arguments, **named)
-            finally:
-                self.taken[part] += perf_counter() - start
-
-        return timed
-
-
-class _Watching:
-    """Replaces functions by measured ones, and restores them."""
-
-    def __init__(self, *replacements: list[tuple[Any, str, Any]]) -> None:
-        self._replacements = [item for group in replacements for item in group]
-        self._originals: list[tuple[Any, str, Any]] = []
-
-    def __enter__(self) -> None:
-        for owner, name, replacement in self._replacements:
-            self._originals.append((owner, name, getattr(owner, name)))
-            setattr(owner, name, replacement)
-
-    def __exit__(self, *_: object) -> None:
-        for owner, name, original in self._originals:
-            setattr(owner, name, original)
+    return Row("warm call of a native actor (counter)", seconds(EventCounter(None).count, calls=CALLS) * 1e6)
 
 
 def passes() -> Row:

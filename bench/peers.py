@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any, Self
 
 from bench.data import PROJECT
 from bench.rows import seconds
+from bridge.addresses import EthAddress
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from localnet.accounts import Account, accounts
+from tests.runtimes.evm.assembler import deployer
 
 ANVIL = PROJECT / "build" / "clients" / "node_modules" / "@foundry-rs"
 MODULES = PROJECT / "build" / "tests" / "clients" / "node_modules"
@@ -31,6 +34,16 @@ EMPTY = (
 )
 """`contract Empty { function nothing() external {} }`, by solc 0.8.37, optimised."""
 NOTHING = "0x448f30a3"
+WRITER = EthAddress(bytes(19) + b"\x98")
+SLOTS = 500
+WRITES = "0x5f356101f45b80820181905560019003806005575000"
+"""Code that writes 500 slots from the number of the input on."""
+MINED = 100
+"""Empty blocks that are mined together."""
+DEPLOYED = 20_000
+"""Bytes of code that is deployed."""
+_RECEIVER = accounts(count=2)[1].address
+_TRANSFER_GAS = 3_000_000
 
 
 class PeerConnection:
@@ -57,9 +70,25 @@ class PeerConnection:
         sent: str = self.ask("eth_sendRawTransaction", raw)
         return sent
 
+    def send_each(self, raw: list[str]) -> list[str]:
+        """Send transactions one by one; return their hashes."""
+        return [self.send(one) for one in raw]
+
+    def send_with_receipts(self, raw: list[str]) -> list[str]:
+        """Send transactions, and request the receipt of each before the next; return their hashes."""
+        return [self.receipt(self.send(one)) for one in raw]
+
     def send_all(self, raw: list[str]) -> list[str]:
         """Send transactions in a batch; return their hashes."""
         return [answer["result"] for answer in self._exchange([request("eth_sendRawTransaction", one) for one in raw])]
+
+    def send_in_one_block(self, raw: list[str]) -> list[str]:
+        """Send transactions one by one, and mine them together; return their hashes."""
+        self.ask("evm_setAutomine", False)
+        sent = [self.send(one) for one in raw]
+        self.ask("evm_mine")
+        self.ask("evm_setAutomine", True)
+        return sent
 
     def receipt(self, sent: str) -> str:
         """Poll for the receipt of a transaction; return the transaction's hash."""
@@ -125,7 +154,9 @@ class Running:
 class Costs:
     """Microseconds per request over a persistent connection, the best of several rounds.
 
-    `transfer` sends and mines a transaction, `receipt` also requests its receipt, `batched` is one transfer of a batch.
+    The node mines every transaction immediately. `transfer` sends and mines one, `receipt` also requests its receipt.
+    `batched` is one transfer of a batch request, `block` one of a block with a hundred, `mined` an empty one of a hundred.
+    `writes` is a transaction that writes 500 fresh slots, `deployment` one that deploys 20 KB, both with the receipt.
     """
 
     chain_id: float
@@ -133,44 +164,78 @@ class Costs:
     transfer: float
     receipt: float
     batched: float
+    block: float
+    mined: float
+    writes: float
+    deployment: float
 
     @classmethod
     def of(cls, node: "Running") -> Self:
-        """Return the costs of a node that mines every transaction immediately."""
+        """Return the costs of a node."""
         connection = PeerConnection(node.port)
         contract = {"to": f"0x{bytes(19).hex()}99", "data": NOTHING}
-        connection.ask("hardhat_setCode", contract["to"], EMPTY)
+        for address, code in ((contract["to"], EMPTY), (f"0x{WRITER.hex()}", WRITES)):
+            connection.ask("hardhat_setCode", address, code)
         assert connection.ask("eth_call", contract, "latest") == "0x"
-        call = partial(connection.ask, "eth_call", contract, "latest")
-        each = partial(_each, connection, node.processor_time)
-        each(connection.send_all)  # the peers' compilers warm up
+        transactions = Transactions(connection, node.processor_time)
+        transactions.transfers(connection.send_all)  # the peers' compilers warm up
+        each = partial(seconds, clock=node.processor_time)
         return cls(
-            chain_id=1e6 * seconds(lambda: connection.ask("eth_chainId"), calls=300, clock=node.processor_time),
-            call=1e6 * seconds(call, calls=100, clock=node.processor_time),
-            transfer=each(lambda raw: [connection.send(one) for one in raw]),
-            receipt=each(lambda raw: [connection.receipt(connection.send(one)) for one in raw]),
-            batched=each(connection.send_all),
+            chain_id=1e6 * each(lambda: connection.ask("eth_chainId"), calls=300),
+            call=1e6 * each(lambda: connection.ask("eth_call", contract, "latest"), calls=100),
+            transfer=transactions.transfers(connection.send_each),
+            receipt=transactions.transfers(connection.send_with_receipts),
+            batched=transactions.transfers(connection.send_all),
+            block=transactions.transfers(connection.send_in_one_block),
+            mined=1e6 * each(lambda: connection.ask("hardhat_mine", hex(MINED))) / MINED,
+            writes=transactions.calls(WRITER, (slot.to_bytes(32, "big") for slot in count(1 << 200, SLOTS))),
+            deployment=transactions.calls(None, repeat(deployer(bytes(at % 251 for at in range(DEPLOYED))))),
         )
 
 
-def _each(connection: PeerConnection, clock: Callable[[], float], send: Callable[[list[str]], list[str]]) -> float:
-    """Return microseconds for one of a hundred transfers sent by `send`, until the last one has its receipt."""
-    sender, best = accounts()[0], float("inf")
-    chain_id = int(connection.ask("eth_chainId"), 16)
-    for _ in range(ROUNDS):
-        nonce = int(connection.ask("eth_getTransactionCount", f"0x{sender.address.hex()}", "latest"), 16)
-        raw = [f"0x{transfer(sender, nonce + step, chain_id).hex()}" for step in range(TRANSFERS)]
-        start = clock()
-        connection.receipt(send(raw)[-1])
-        best = min(best, 1e6 * (clock() - start) / TRANSFERS)
-    return best
+class Transactions:
+    """Transactions of the first default account, and what they cost a node."""
+
+    def __init__(self, connection: PeerConnection, clock: Callable[[], float]) -> None:
+        self._connection, self._clock = connection, clock
+        self._chain_id = int(connection.ask("eth_chainId"), 16)
+        self._sender = accounts()[0]
+
+    def transfers(self, send: Callable[[list[str]], list[str]]) -> float:
+        """Return microseconds for one of a hundred transfers sent by `send`, until the last one has its receipt."""
+        return min(self._microseconds(send, [(_RECEIVER, b"")] * TRANSFERS) for _ in range(ROUNDS))
+
+    def calls(self, to: EthAddress | None, data: Iterator[bytes]) -> float:
+        """Return microseconds for a transaction with the next data, until it has its receipt."""
+        send = self._connection.send_all
+        return min(self._microseconds(send, [(to, next(data))]) for _ in range(ROUNDS))
+
+    def _microseconds(
+        self, send: Callable[[list[str]], list[str]], calls: list[tuple[EthAddress | None, bytes]]
+    ) -> float:
+        sender = f"0x{self._sender.address.hex()}"
+        nonce = int(self._connection.ask("eth_getTransactionCount", sender, "latest"), 16)
+        gas = self._gas(sender, *calls[0])
+        raw = [
+            f"0x{transfer(self._sender, nonce + step, self._chain_id, to, data, gas).hex()}"
+            for step, (to, data) in enumerate(calls)
+        ]
+        start = self._clock()
+        self._connection.receipt(send(raw)[-1])
+        return 1e6 * (self._clock() - start) / len(calls)
+
+    def _gas(self, sender: str, to: EthAddress | None, data: bytes) -> int:
+        fields = {"from": sender, "data": f"0x{data.hex()}"} | ({} if to is None else {"to": f"0x{to.hex()}"})
+        return int(self._connection.ask("eth_estimateGas", fields), 16)
 
 
-def transfer(sender: Account, nonce: int, chain_id: int) -> bytes:
-    """Return a signed transfer to the second default account, with fees that suffice on every node."""
-    receiver, fee = accounts(count=2)[1].address, 2 * 10**9
-    transaction = Transaction(DYNAMIC_FEE, chain_id, nonce, receiver, 1, b"", 3_000_000, fee, 10**5)
-    return sender.sign(transaction).raw()
+def transfer(
+    sender: Account, nonce: int, chain_id: int, to: EthAddress | None = _RECEIVER, data: bytes = b"",
+    gas: int = _TRANSFER_GAS,
+) -> bytes:  # fmt: skip
+    """Return a signed transaction, with fees that suffice on every node."""
+    value = 0 if data else 1
+    return sender.sign(Transaction(DYNAMIC_FEE, chain_id, nonce, to, value, data, gas, 2 * 10**9, 10**5)).raw()
 
 
 @contextmanager
