@@ -10,27 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.bench_machine import EventCounter
 from bench.rows import Row
 
 STATUS = Path("/proc/self/statm")
 WARM_UP, MESSAGES = 10_000, 100_000
-
-PROGRAM = f"""
-import os
-from bench.bench_machine import EventCounter
-
-counter = EventCounter(None)
-
-def resident(messages):
-    for number in range(messages):
-        counter.count()
-        if number % 100 == 0:
-            counter.machine.flush()
-    with open("{STATUS}") as status:
-        return int(status.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-print([resident({WARM_UP}), *(resident({MESSAGES} // 4) for _ in range(4))])
-"""
 
 
 def resident() -> int:
@@ -44,7 +28,22 @@ def rows() -> Iterator[Row]:
     if not STATUS.is_file():
         yield Row(name, None, "this system does not tell a process how much memory it holds")
         return
-    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True)
+    ran = subprocess.run([sys.executable, "-m", __name__], stdout=subprocess.PIPE, check=True)
     warm, *later = json.loads(ran.stdout)
     parts = {f"after {(step + 1) * MESSAGES // 4:,}": 100 * (size / warm - 1) for step, size in enumerate(later)}
     yield Row(name, 100 * (later[-1] / warm - 1), f"{warm / 1e6:.1f} MB when warm, {later[-1] / 1e6:.1f} MB", parts)
+
+
+def sizes() -> Iterator[int]:
+    """Yield the resident memory of this process when warm, and after each quarter of the messages."""
+    counter = EventCounter(None)
+    for messages in (WARM_UP, *[MESSAGES // 4] * 4):
+        for number in range(messages):
+            counter.count()
+            if number % 100 == 0:
+                counter.machine.flush()
+        yield resident()
+
+
+if __name__ == "__main__":
+    print(json.dumps(list(sizes())))
