@@ -155,8 +155,9 @@ class Costs:
     """Microseconds per request over a persistent connection, the best of several rounds.
 
     The node mines every transaction immediately. `transfer` sends and mines one, `receipt` also requests its receipt.
-    `batched` is one transfer of a batch request, `block` one of a block with a hundred, `mined` an empty
-    block of a hundred. `writes` is a transaction that writes 500 fresh slots, `deployment` one that deploys 20 KB, both with the receipt.
+    `batched` is one transfer of a batch request, `block` one of a block with a hundred, `mined` an empty block of a
+    hundred. `writes` is a transaction that writes 500 fresh slots, `deployment` one that deploys 20 KB, both with the
+    receipt.
     """
 
     chain_id: float
