@@ -138,7 +138,7 @@ class ScannedBlocks:
 
     __slots__ = ("_available", "_blocks")
 
-    MAX_BYTES: ClassVar = 32 << 20
+    MAX_BYTES: ClassVar = 4 << 20
     """Maximum size in bytes, including `_OVERHEAD` bytes per block."""
     _OVERHEAD: ClassVar = 512
 
