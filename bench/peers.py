@@ -40,30 +40,31 @@ class PeerConnection:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def ask(self, method: str, *params: Any) -> Any:
+    def request(self, method: str, *params: Any) -> Any:
         """Return the result of a method. Raises RuntimeError for an error response."""
-        answer = self.answer(method, *params)
-        if "result" not in answer:
-            raise RuntimeError(f"{method}: {answer['error']}")
-        return answer["result"]
+        response = self.response(method, *params)
+        if "result" not in response:
+            raise RuntimeError(f"{method}: {response['error']}")
+        return response["result"]
 
-    def answer(self, method: str, *params: Any) -> dict[str, Any]:
+    def response(self, method: str, *params: Any) -> dict[str, Any]:
         """Return the whole response to a request."""
-        answer: dict[str, Any] = self._exchange(request(method, *params))
-        return answer
+        response: dict[str, Any] = self._exchange(request_body(method, *params))
+        return response
 
     def send(self, raw: str) -> str:
         """Send a transaction; return its hash."""
-        sent: str = self.ask("eth_sendRawTransaction", raw)
+        sent: str = self.request("eth_sendRawTransaction", raw)
         return sent
 
     def send_all(self, raw: list[str]) -> list[str]:
         """Send transactions in a batch; return their hashes."""
-        return [answer["result"] for answer in self._exchange([request("eth_sendRawTransaction", one) for one in raw])]
+        bodies = [request_body("eth_sendRawTransaction", one) for one in raw]
+        return [response["result"] for response in self._exchange(bodies)]
 
     def receipt(self, sent: str) -> str:
         """Poll for the receipt of a transaction; return the transaction's hash."""
-        while (receipt := self.ask("eth_getTransactionReceipt", sent)) is None:
+        while (receipt := self.request("eth_getTransactionReceipt", sent)) is None:
             pass
         found: str = receipt["transactionHash"]
         return found
@@ -104,8 +105,8 @@ class PeerConnection:
         return data
 
 
-def request(method: str, *params: Any) -> dict[str, Any]:
-    """Return a request."""
+def request_body(method: str, *params: Any) -> dict[str, Any]:
+    """Return the JSON of a request."""
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
 
 
@@ -139,13 +140,13 @@ class Costs:
         """Return the costs of a node that mines every transaction immediately."""
         connection = PeerConnection(node.port)
         contract = {"to": f"0x{bytes(19).hex()}99", "data": NOTHING}
-        connection.ask("hardhat_setCode", contract["to"], EMPTY)
-        assert connection.ask("eth_call", contract, "latest") == "0x"
-        call = partial(connection.ask, "eth_call", contract, "latest")
+        connection.request("hardhat_setCode", contract["to"], EMPTY)
+        assert connection.request("eth_call", contract, "latest") == "0x"
+        call = partial(connection.request, "eth_call", contract, "latest")
         each = partial(_each, connection, node.processor_time)
         each(connection.send_all)  # the peers' compilers warm up
         return cls(
-            chain_id=1e6 * seconds(lambda: connection.ask("eth_chainId"), calls=300, clock=node.processor_time),
+            chain_id=1e6 * seconds(lambda: connection.request("eth_chainId"), calls=300, clock=node.processor_time),
             call=1e6 * seconds(call, calls=100, clock=node.processor_time),
             transfer=each(lambda raw: [connection.send(one) for one in raw]),
             receipt=each(lambda raw: [connection.receipt(connection.send(one)) for one in raw]),
@@ -156,9 +157,9 @@ class Costs:
 def _each(connection: PeerConnection, clock: Callable[[], float], send: Callable[[list[str]], list[str]]) -> float:
     """Return microseconds for one of a hundred transfers sent by `send`, until the last one has its receipt."""
     sender, best = accounts()[0], float("inf")
-    chain_id = int(connection.ask("eth_chainId"), 16)
+    chain_id = int(connection.request("eth_chainId"), 16)
     for _ in range(ROUNDS):
-        nonce = int(connection.ask("eth_getTransactionCount", f"0x{sender.address.hex()}", "latest"), 16)
+        nonce = int(connection.request("eth_getTransactionCount", f"0x{sender.address.hex()}", "latest"), 16)
         raw = [f"0x{transfer(sender, nonce + step, chain_id).hex()}" for step in range(TRANSFERS)]
         start = clock()
         connection.receipt(send(raw)[-1])
