@@ -51,7 +51,7 @@ class NodeSource:
         self,
         url: str,
         local: Store | None = None,
-        watch: Callable[[int], None] = lambda _asked: None,
+        watch: Callable[[int], None] = lambda _requested: None,
         options: RequestOptions = _REQUESTS,
         overlay: Overlay | None = None,
     ) -> None:
@@ -63,7 +63,7 @@ class NodeSource:
         self.store: Store = RemoteStore(self.local, self.blocks)
         self.name = self._read("Filecoin.StateNetworkName", text)
         self.chain_id = self._read("eth_chainId", quantity)
-        self._answers: dict[tuple[Any, ...], Any] = {}
+        self._responses: dict[tuple[Any, ...], Any] = {}
 
     # --- look-ups ---------------------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class NodeSource:
             reference,
         )
         if found is None:
-            raise InvalidInput(f"{self._client.name} knows no transaction {reference}")
+            raise InvalidInput(f"{self._client.name} has no transaction {reference}")
         return found
 
     def _holds(self, cids: Sequence[Cid], message: Cid) -> bool:
@@ -168,8 +168,8 @@ class NodeSource:
         """Return externs that query the node, as of the tipset."""
         return NodeExterns(self, tipset)
 
-    def ask_past(self, method: str, read: Callable[[Any], T], epoch: int, tipset: TipsetHeaders) -> T:
-        """Query the past of a tipset. Raises ExternError."""
+    def read_past(self, method: str, read: Callable[[Any], T], epoch: int, tipset: TipsetHeaders) -> T:
+        """Return a response about an epoch before a tipset, parsed by `read`. Raises ExternError."""
         try:
             return self._cached_response(method, read, epoch, _key(tipset))
         except NodeError as error:
@@ -184,9 +184,9 @@ class NodeSource:
 
     def _cached_response(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
         key = (method, repr(params))
-        if key not in self._answers:
-            self._answers[key] = self._read(method, read, *params)
-        known: T = self._answers[key]
+        if key not in self._responses:
+            self._responses[key] = self._read(method, read, *params)
+        known: T = self._responses[key]
         return known
 
     def _read(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
@@ -207,22 +207,22 @@ class NodeExterns:
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
         """Return the tickets' digest of an epoch. Raises ExternError."""
-        return self._randomness("Filecoin.StateGetRandomnessDigestFromTickets", digest, epoch)
+        return self._read_past("Filecoin.StateGetRandomnessDigestFromTickets", digest, epoch)
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
         """Return the beacon's digest of an epoch. Raises ExternError."""
-        return self._randomness("Filecoin.StateGetRandomnessDigestFromBeacon", digest, epoch)
+        return self._read_past("Filecoin.StateGetRandomnessDigestFromBeacon", digest, epoch)
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """Return the CID of the key of the tipset at an epoch or before it. Raises ExternError."""
-        return Cid(self._randomness("Filecoin.ChainGetTipSetByHeight", key_of, epoch))
+        return Cid(self._read_past("Filecoin.ChainGetTipSetByHeight", key_of, epoch))
 
     def state_root(self, epoch: ChainEpoch) -> Cid:
         """Return the state root after the tipset at an epoch or before it. Raises ExternError."""
-        return Cid(self._randomness("Filecoin.ChainGetTipSetAfterHeight", parent_state_of, ChainEpoch(epoch + 1)))
+        return Cid(self._read_past("Filecoin.ChainGetTipSetAfterHeight", parent_state_of, ChainEpoch(epoch + 1)))
 
-    def _randomness(self, method: str, read: Callable[[Any], Any], epoch: ChainEpoch) -> bytes:
-        return bytes(self._source.ask_past(method, read, epoch, self._tipset))
+    def _read_past(self, method: str, read: Callable[[Any], Any], epoch: ChainEpoch) -> bytes:
+        return bytes(self._source.read_past(method, read, epoch, self._tipset))
 
 
 def _height_and_blocks(tipset: Any) -> tuple[int, tuple[Cid, ...]]:

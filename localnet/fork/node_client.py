@@ -162,13 +162,13 @@ class NodeClient:
         while True:
             self._retries.wait_for_turn()
             try:
-                return self._ask(method, body)
+                return self._request_once(method, body)
             except _Busy as error:
                 if not self._retries.wait_for_retry(attempt, error.after, limited=error.limited):
                     raise error.final(attempt) from None
             attempt += 1
 
-    def _ask(self, method: str, body: str) -> Any:
+    def _request_once(self, method: str, body: str) -> Any:
         """Send one request. Raises NodeError; _Busy where another attempt may succeed."""
         from http.client import HTTPException
 
@@ -177,13 +177,13 @@ class NodeClient:
         except TimeoutError:
             self._connection.close()
             raise NodeError(
-                f"{self.name} has not answered {method} within {self._options.timeout:g} s: see whether a node runs "
-                "there that this machine can reach, then ask again, or name another one"
+                f"{self.name} did not respond to {method} within {self._options.timeout:g} s: check that the node "
+                "is running and reachable, or pass another URL"
             ) from None
         except (OSError, HTTPException, ValueError, RecursionError) as error:
             self._connection.close()
             failed = NodeError(
-                f"no node answers at {self.name} ({error}): check the URL, or start a node with `hypervisor node`"
+                f"no node responds at {self.name} ({error}): check the URL, or start a node with `hypervisor node`"
             )
             if isinstance(error, _DROPPED):
                 failed = _Busy(failed, limited=False)
@@ -191,7 +191,7 @@ class NodeClient:
         match answer:
             case {"error": {"message": str(words)} as error}:
                 refused = NodeError(
-                    f"{self.name} answered: {words}",
+                    f"{self.name} returned an error: {words}",
                     error.get("data"),
                     code=error.get("code"),
                     answered=True,

@@ -267,7 +267,7 @@ def test_fork_folder_reopens_without_its_node(tmp_path: Path) -> None:
         assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 86018
         assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}, "0x7"), 16) == 86016
         assert rpc("eth_getBlockByNumber", "0x6", True) == block
-        with pytest.raises(Failed, match="no node answers at"):
+        with pytest.raises(Failed, match="no node responds at"):
             rpc("eth_getBalance", NOBODY)
         head = network.block_number
         rpc.node.close()

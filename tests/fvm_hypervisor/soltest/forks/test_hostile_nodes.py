@@ -105,7 +105,7 @@ def test_a_node_that_hangs_has_its_time(monkeypatch: pytest.MonkeyPatch, tmp_pat
             hangs.set()
     finally:
         hangs.set()
-    assert "has not answered eth_getStorageAt within 0.3 s" in (found.reason or "")
+    assert "did not respond to eth_getStorageAt within 0.3 s" in (found.reason or "")
     assert monotonic() - begin < 15
 
 

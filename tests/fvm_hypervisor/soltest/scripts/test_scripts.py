@@ -91,7 +91,7 @@ def test_a_script_runs_on_a_cached_fork_without_a_node(
     config.write_text(text + '\nrpc_storage_caching = { chains = "all", endpoints = "all" }\n', encoding="utf-8")
     run(project, "--rpc-url", url, "--private-key", KEY)
     (project / "broadcast").rename(tmp_path / "broadcast")
-    monkeypatch.setattr(NodeClient, "_ask", lambda *_: pytest.fail("a request was sent"))
+    monkeypatch.setattr(NodeClient, "_request_once", lambda *_: pytest.fail("a request was sent"))
     found = run(project, "--rpc-url", url, "--private-key", KEY, "--offline")
     assert "Script ran successfully" in found
     assert not (project / "broadcast").exists(), "nothing is simulated"
