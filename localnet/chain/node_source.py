@@ -61,31 +61,31 @@ class NodeSource:
         self.blocks = NodeBlocks(self._client, watch)
         self.local = MemoryStore() if local is None else local
         self.store: Store = RemoteStore(self.local, self.blocks)
-        self.name = self._read("Filecoin.StateNetworkName", text)
-        self.chain_id = self._read("eth_chainId", quantity)
+        self.name = self._client.read(text, "Filecoin.StateNetworkName")
+        self.chain_id = self._client.read(quantity, "eth_chainId")
         self._responses: dict[tuple[Any, ...], Any] = {}
 
     # --- look-ups ---------------------------------------------------------------------------------------------
 
     def tipset_at(self, epoch: int) -> Sequence[Cid]:
         """Return the blocks of the tipset at an epoch."""
-        head = self._read("Filecoin.ChainHead", lambda tipset: number(tipset["Height"]))
+        head = self._client.read(lambda tipset: number(tipset["Height"]), "Filecoin.ChainHead")
         if not 0 <= epoch <= head:
             raise InvalidInput(f"{self._client.name} has no epoch {epoch}: its chain reaches from 0 to {head}")
-        height, cids = self._read("Filecoin.ChainGetTipSetByHeight", _height_and_blocks, epoch, None)
+        height, cids = self._client.read(_height_and_blocks, "Filecoin.ChainGetTipSetByHeight", epoch, None)
         if height != epoch:
             raise InvalidInput(f"epoch {epoch} is a null round: the tipset before it is at {height}")
         return cids
 
     def head(self) -> TipsetHeaders:
         """Return the node's newest tipset."""
-        _, cids = self._read("Filecoin.ChainHead", _height_and_blocks)
+        _, cids = self._client.read(_height_and_blocks, "Filecoin.ChainHead")
         return read_tipset(self.store, cids)
 
     def find_message(self, text: str) -> FoundMessage:
         """Find the message of a transaction hash or a CID."""
         cid = self._named_message(text)
-        found = self._read("Filecoin.StateSearchMsg", _looked_up, [], cid_json(cid), -1, True)
+        found = self._client.read(_looked_up, "Filecoin.StateSearchMsg", [], cid_json(cid), -1, True)
         if found is None:
             raise InvalidInput(
                 f"{self._client.name} has no receipt of the message {text}: it is pending, or not on the chain"
@@ -102,9 +102,9 @@ class NodeSource:
         named = parse_reference(reference)
         if named.cid is not None:
             return named.cid
-        found: Cid | None = self._read(
-            "Filecoin.EthGetMessageCidByTransactionHash",
+        found: Cid | None = self._client.read(
             lambda response: None if response is None else cid_of_json(response),
+            "Filecoin.EthGetMessageCidByTransactionHash",
             reference,
         )
         if found is None:
@@ -120,17 +120,19 @@ class NodeSource:
 
     def result_of(self, tipset: TipsetHeaders) -> ChainResult:
         """Return the result from the next tipset; for the head, computed by the node."""
-        head, cids = self._read("Filecoin.ChainHead", _height_and_blocks)
+        head, cids = self._client.read(_height_and_blocks, "Filecoin.ChainHead")
         if tipset.height >= head:
-            computed = self._read(
-                "Filecoin.StateCompute",
+            computed = self._client.read(
                 lambda response: cid_of_json(response["Root"]),
+                "Filecoin.StateCompute",
                 tipset.height,
                 None,
                 _key(tipset),
             )
             return ChainResult(computed, None)
-        _, after = self._read("Filecoin.ChainGetTipSetAfterHeight", _height_and_blocks, tipset.height + 1, _json(cids))
+        _, after = self._client.read(
+            _height_and_blocks, "Filecoin.ChainGetTipSetAfterHeight", tipset.height + 1, _json(cids)
+        )
         child = read_tipset(self.store, after)
         if set(child.parents) != set(tipset.cids):
             raise InvalidInput(
@@ -185,18 +187,9 @@ class NodeSource:
     def _cached_response(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
         key = (method, repr(params))
         if key not in self._responses:
-            self._responses[key] = self._read(method, read, *params)
+            self._responses[key] = self._client.read(read, method, *params)
         known: T = self._responses[key]
         return known
-
-    def _read(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
-        response = self._client.request(method, *params)
-        try:
-            return read(response)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise NodeError(
-                f"{self._client.name} returned a malformed result of {method} ({error!r:.200}): is it a Filecoin node?"
-            ) from None
 
 
 class NodeExterns:

@@ -173,7 +173,7 @@ class NodeClient:
         from http.client import HTTPException
 
         try:
-            answer = self._parse(self._post(self._connection, body))
+            response = self._parse(self._post(self._connection, body))
         except TimeoutError:
             self._connection.close()
             raise NodeError(
@@ -188,7 +188,7 @@ class NodeClient:
             if isinstance(error, _DROPPED):
                 failed = _Busy(failed, limited=False)
             raise failed from None
-        match answer:
+        match response:
             case {"error": {"message": str(words)} as error}:
                 refused = NodeError(
                     f"{self.name} returned an error: {words}",
@@ -204,12 +204,12 @@ class NodeClient:
 
     def read(self, reader: Callable[[Any], T], method: str, *params: Any) -> T:
         """Return the node's response, parsed. Raises NodeError, also for another shape."""
-        answer = self.request(method, *params)
+        response = self.request(method, *params)
         try:
-            return reader(answer)
-        except (KeyError, TypeError, ValueError) as error:
+            return reader(response)
+        except (LookupError, TypeError, ValueError) as error:
             raise NodeError(
-                f"{self.name} answered {method} with {answer!r:.80}, which is not its documented shape ({error})"
+                f"{self.name} returned a malformed result of {method}: {response!r:.80} ({error}); check the URL"
             ) from None
 
     @property
@@ -249,7 +249,7 @@ class NodeClient:
         if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
             words = data[:_MAX_WORDS].decode(errors="replace").strip()
             refused = NodeError(
-                f"{self.name} answered {response.status} {response.reason}: {words or 'without a body'}",
+                f"{self.name} returned HTTP {response.status} {response.reason}: {words or 'without a body'}",
                 answered=response.status in _NOT_OFFERED,
             )
             if not temporary:

@@ -81,10 +81,10 @@ def constant_server(status: int, body: bytes) -> Iterator[str]:
         (
             403,
             b'{"error": "refused: use --allow-host"}',
-            r'answered 403 Forbidden: \{"error": "refused: use --allow-host"\}$',
+            r'returned HTTP 403 Forbidden: \{"error": "refused: use --allow-host"\}$',
         ),
-        (403, b"go away", "answered 403 Forbidden: go away$"),
-        (429, b"", r"answered 429 Too Many Requests: without a body$"),
+        (403, b"go away", "returned HTTP 403 Forbidden: go away$"),
+        (429, b"", r"returned HTTP 429 Too Many Requests: without a body$"),
         (200, b"hello", "no node responds at"),
         (200, b"[" * 5_000 + b"]" * 5_000, "no node responds at"),
         (200, b"[1]", "returned a response that is not JSON-RPC"),
@@ -285,7 +285,7 @@ def test_last_refusal_reports_retry_count() -> None:
     with (
         refusing_server([(429, b"slow down", {})] * 5, seen) as url,
         NodeClient(url, options=options) as client,
-        pytest.raises(NodeError, match=r"answered 429 Too Many Requests: slow down \(after 2 retries\)$"),
+        pytest.raises(NodeError, match=r"returned HTTP 429 Too Many Requests: slow down \(after 2 retries\)$"),
     ):
         client.request("eth_chainId")
     assert len(seen) == 3
