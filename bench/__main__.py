@@ -67,7 +67,7 @@ def main() -> int:
     options.add_argument("--json", action="store_true", help="print one JSON object per row")
     chosen = options.parse_args()
     if unknown := set(chosen.areas) - set(areas()):
-        options.error(f"no area {', '.join(sorted(unknown))}: there are {', '.join(areas())}")
+        options.error(f"no area {', '.join(sorted(unknown))}: expected some of {', '.join(areas())}")
     outcomes = []
     for outcome in measure(chosen.areas or areas()):
         outcomes.append(outcome)

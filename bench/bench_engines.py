@@ -83,18 +83,18 @@ def _with_accounts(running: Running) -> tuple[Running, PeerConnection]:
     connection = PeerConnection(running.port)
     for address, account in accounts().items():
         place = f"0x{address.hex()}"
-        connection.ask("anvil_setBalance", place, hex(account.balance))
+        connection.request("anvil_setBalance", place, hex(account.balance))
         if account.code:
-            connection.ask("anvil_setCode", place, f"0x{account.code.hex()}")
+            connection.request("anvil_setCode", place, f"0x{account.code.hex()}")
         for slot, word in account.storage.items():
-            connection.ask("anvil_setStorageAt", place, f"0x{slot:064x}", f"0x{word:064x}")
+            connection.request("anvil_setStorageAt", place, f"0x{slot:064x}", f"0x{word:064x}")
     return running, connection
 
 
 def _call_seconds(running: Running, connection: PeerConnection, call: Call) -> float:
     assert call.to is not None
     fields = {"from": f"0x{SENDER.hex()}", "to": f"0x{call.to.hex()}", "data": f"0x{call.data.hex()}", "gas": _RPC_GAS}
-    return seconds(lambda: connection.ask("eth_call", fields, "latest"), clock=running.processor_time)
+    return seconds(lambda: connection.request("eth_call", fields, "latest"), clock=running.processor_time)
 
 
 def beside_py_evm(fast: TimedMachine) -> Row:

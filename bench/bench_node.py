@@ -67,13 +67,13 @@ def _latency_during_a_loop(state: Path, *options: str) -> float:
     """
     with node(state.parent, state, *options) as running:
         connection, contract = PeerConnection(running.port), f"0x{bytes(19).hex()}77"
-        connection.ask("anvil_setCode", contract, ENDLESS)
+        connection.request("anvil_setCode", contract, ENDLESS)
         over, failures = Event(), []
 
         def call() -> None:
             calls = PeerConnection(running.port)
             while not over.is_set():
-                failures.append(calls.answer("eth_call", {"to": contract}, "latest")["error"]["message"])
+                failures.append(calls.response("eth_call", {"to": contract}, "latest")["error"]["message"])
 
         calling = Thread(target=call)
         calling.start()
@@ -89,7 +89,7 @@ def _percentile_99(connection: "PeerConnection") -> float:
     taken = []
     for _ in range(100):
         start = perf_counter()
-        connection.ask("eth_chainId")
+        connection.request("eth_chainId")
         taken.append(1e3 * (perf_counter() - start))
         time.sleep(0.01)
     return sorted(taken)[98]

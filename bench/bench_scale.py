@@ -104,7 +104,7 @@ class LongChain:
         self._random = Random(1)  # selects the blocks to query
         self._written: list[int] = []
         self._emissions = [emission(number) for number in range(EMITTERS)]
-        self._ask = asking(network)
+        self._request = dispatcher_client(network)
         template = network.find_receipt(network.submit(self._transfer()))
         assert template is not None
         self._template = template.execution
@@ -167,12 +167,12 @@ class LongChain:
         costs = {}
         for name, (wanted, least) in filters.items():
             params = [span | wanted]
-            assert len(self._ask("eth_getLogs", params)) >= least
+            assert len(self._request("eth_getLogs", params)) >= least
             costs[f"eth_getLogs of 2,880 blocks, {name}"] = self._cost("eth_getLogs", partial(list, params), calls=1)
         return costs
 
     def _cost(self, method: str, params: Callable[[], list[Any]], calls: int = 50) -> float:
-        return 1e3 * seconds(lambda: self._ask(method, params()), calls=calls, rounds=7, clock=process_time)
+        return 1e3 * seconds(lambda: self._request(method, params()), calls=calls, rounds=7, clock=process_time)
 
     def _changes(self, action: Callable[[], object], calls: int) -> float:
         return 1e3 * seconds(action, calls=calls, rounds=7, clock=process_time)
@@ -214,7 +214,7 @@ def transaction_hash(height: int) -> bytes:
     return b"\xaa" * 24 + height.to_bytes(8, "big")
 
 
-def asking(network: Network) -> Callable[[str, list[Any]], Any]:
+def dispatcher_client(network: Network) -> Callable[[str, list[Any]], Any]:
     """Return a function that sends a request to the node's dispatcher, all in this thread, and returns the result."""
 
     async def here(work: Callable[[], Any]) -> Any:
@@ -222,12 +222,12 @@ def asking(network: Network) -> Callable[[str, list[Any]], Any]:
 
     dispatcher = Dispatcher(Node(network), here)
 
-    def ask(method: str, params: list[Any]) -> Any:
+    def request(method: str, params: list[Any]) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         try:
             dispatcher.dispatch(body).send(None)
         except StopIteration as done:
             return json.loads(done.value)["result"]
-        raise RuntimeError(f"{method} waits")
+        raise RuntimeError(f"{method} does not run inline")
 
-    return ask
+    return request

@@ -37,7 +37,7 @@ MEMORY = "memory of a worker, 33 tests"
 _STAGED = PROJECT / "build" / "tests" / "soltests" / "suites"
 _SUITES = {SOLADY: ("solady", 256), BRIEFLY: ("solady", 4)}
 """Fuzz runs: forge's default, which the suite itself uses, and hardly any."""
-_LOOK = 0.02
+_POLL_INTERVAL = 0.02
 """Interval in seconds for sampling the memory of processes."""
 
 
@@ -157,7 +157,7 @@ def peaks(
 
 
 def _watch(first: int, found: dict[int, int], has_ended: Event) -> None:
-    while not has_ended.wait(_LOOK):
+    while not has_ended.wait(_POLL_INTERVAL):
         family = {first}
         for place in sorted(Path("/proc").glob("[0-9]*"), key=lambda place: int(place.name)):
             try:

@@ -33,15 +33,15 @@ _STAGES = ("read from the node", "read again", "read offline")
 @contextmanager
 def counted() -> Iterator[Callable[[], int]]:
     """Count the requests of all clients."""
-    asked, ask = 0, NodeClient._ask
+    requests, send = 0, NodeClient._request_once
 
     def count(client: NodeClient, method: str, body: str) -> object:
-        nonlocal asked
-        asked += 1
-        return ask(client, method, body)
+        nonlocal requests
+        requests += 1
+        return send(client, method, body)
 
-    with patch.object(NodeClient, "_ask", count):
-        yield lambda: asked
+    with patch.object(NodeClient, "_request_once", count):
+        yield lambda: requests
 
 
 def read_all(source: ForkSource, rules: str | None, accounts: list[str]) -> list[str]:

@@ -53,21 +53,21 @@ class PeerConnection:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def ask(self, method: str, *params: Any) -> Any:
+    def request(self, method: str, *params: Any) -> Any:
         """Return the result of a method. Raises RuntimeError for an error response."""
-        answer = self.answer(method, *params)
-        if "result" not in answer:
-            raise RuntimeError(f"{method}: {answer['error']}")
-        return answer["result"]
+        response = self.response(method, *params)
+        if "result" not in response:
+            raise RuntimeError(f"{method}: {response['error']}")
+        return response["result"]
 
-    def answer(self, method: str, *params: Any) -> dict[str, Any]:
+    def response(self, method: str, *params: Any) -> dict[str, Any]:
         """Return the whole response to a request."""
-        answer: dict[str, Any] = self._exchange(request(method, *params))
-        return answer
+        response: dict[str, Any] = self._exchange(request_body(method, *params))
+        return response
 
     def send(self, raw: str) -> str:
         """Send a transaction; return its hash."""
-        sent: str = self.ask("eth_sendRawTransaction", raw)
+        sent: str = self.request("eth_sendRawTransaction", raw)
         return sent
 
     def send_each(self, raw: list[str]) -> list[str]:
@@ -80,19 +80,20 @@ class PeerConnection:
 
     def send_all(self, raw: list[str]) -> list[str]:
         """Send transactions in a batch; return their hashes."""
-        return [answer["result"] for answer in self._exchange([request("eth_sendRawTransaction", one) for one in raw])]
+        bodies = [request_body("eth_sendRawTransaction", one) for one in raw]
+        return [response["result"] for response in self._exchange(bodies)]
 
     def send_in_one_block(self, raw: list[str]) -> list[str]:
         """Send transactions one by one, and mine them together; return their hashes."""
-        self.ask("evm_setAutomine", False)
+        self.request("evm_setAutomine", False)
         sent = [self.send(one) for one in raw]
-        self.ask("evm_mine")
-        self.ask("evm_setAutomine", True)
+        self.request("evm_mine")
+        self.request("evm_setAutomine", True)
         return sent
 
     def receipt(self, sent: str) -> str:
         """Poll for the receipt of a transaction; return the transaction's hash."""
-        while (receipt := self.ask("eth_getTransactionReceipt", sent)) is None:
+        while (receipt := self.request("eth_getTransactionReceipt", sent)) is None:
             pass
         found: str = receipt["transactionHash"]
         return found
@@ -133,8 +134,8 @@ class PeerConnection:
         return data
 
 
-def request(method: str, *params: Any) -> dict[str, Any]:
-    """Return a request."""
+def request_body(method: str, *params: Any) -> dict[str, Any]:
+    """Return the JSON of a request."""
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
 
 
@@ -176,19 +177,19 @@ class Costs:
         connection = PeerConnection(node.port)
         contract = {"to": f"0x{bytes(19).hex()}99", "data": NOTHING}
         for address, code in ((contract["to"], EMPTY), (f"0x{WRITER.hex()}", WRITES)):
-            connection.ask("hardhat_setCode", address, code)
-        assert connection.ask("eth_call", contract, "latest") == "0x"
+            connection.request("hardhat_setCode", address, code)
+        assert connection.request("eth_call", contract, "latest") == "0x"
         transactions = Transactions(connection, node.processor_time)
         transactions.transfers(connection.send_all)  # the peers' compilers warm up
         each = partial(seconds, clock=node.processor_time)
         return cls(
-            chain_id=1e6 * each(lambda: connection.ask("eth_chainId"), calls=300),
-            call=1e6 * each(lambda: connection.ask("eth_call", contract, "latest"), calls=100),
+            chain_id=1e6 * each(lambda: connection.request("eth_chainId"), calls=300),
+            call=1e6 * each(lambda: connection.request("eth_call", contract, "latest"), calls=100),
             transfer=transactions.transfers(connection.send_each),
             receipt=transactions.transfers(connection.send_with_receipts),
             batched=transactions.transfers(connection.send_all),
             block=transactions.transfers(connection.send_in_one_block),
-            mined=1e6 * each(lambda: connection.ask("hardhat_mine", hex(MINED))) / MINED,
+            mined=1e6 * each(lambda: connection.request("hardhat_mine", hex(MINED))) / MINED,
             writes=transactions.calls(WRITER, (slot.to_bytes(32, "big") for slot in count(1 << 200, SLOTS))),
             deployment=transactions.calls(None, repeat(deployer(bytes(at % 251 for at in range(DEPLOYED))))),
         )
@@ -199,7 +200,7 @@ class Transactions:
 
     def __init__(self, connection: PeerConnection, clock: Callable[[], float]) -> None:
         self._connection, self._clock = connection, clock
-        self._chain_id = int(connection.ask("eth_chainId"), 16)
+        self._chain_id = int(connection.request("eth_chainId"), 16)
         self._sender = accounts()[0]
 
     def transfers(self, send: Callable[[list[str]], list[str]]) -> float:
@@ -215,7 +216,7 @@ class Transactions:
         self, send: Callable[[list[str]], list[str]], calls: list[tuple[EthAddress | None, bytes]]
     ) -> float:
         sender = f"0x{self._sender.address.hex()}"
-        nonce = int(self._connection.ask("eth_getTransactionCount", sender, "latest"), 16)
+        nonce = int(self._connection.request("eth_getTransactionCount", sender, "latest"), 16)
         gas = self._gas(sender, *calls[0])
         raw = [
             f"0x{transfer(self._sender, nonce + step, self._chain_id, to, data, gas).hex()}"
@@ -227,7 +228,7 @@ class Transactions:
 
     def _gas(self, sender: str, to: EthAddress | None, data: bytes) -> int:
         fields = {"from": sender, "data": f"0x{data.hex()}"} | ({} if to is None else {"to": f"0x{to.hex()}"})
-        return int(self._connection.ask("eth_estimateGas", fields), 16)
+        return int(self._connection.request("eth_estimateGas", fields), 16)
 
 
 def transfer(

@@ -278,7 +278,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default: all")
     chosen = parser.parse_args().names or names
     if unknown := set(chosen) - set(names):
-        parser.error(f"no record {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+        parser.error(f"no record {', '.join(sorted(unknown))}: expected some of {', '.join(names)}")
     failed = 0
     for name in chosen:
         start = time.monotonic()

@@ -29,8 +29,8 @@ class ArchivedActor:
     """The head of an archived actor.
 
     `since` is the epoch of archival; `name` the name of a built-in actor, else empty; `code` and `root` its original
-    code and state root; `size` the size of the state in bytes as counted by rent; `kept` is True if the state was too
-    large for a proof, so its blocks were retained.
+    code and state root; `size` the size of the state in bytes as counted by rent. `retained` is True if the state was
+    too large for a proof, so its blocks are retained.
     """
 
     since: int
@@ -38,15 +38,15 @@ class ArchivedActor:
     code: Cid
     root: Cid
     size: int
-    kept: bool
+    retained: bool
 
     def encode(self) -> bytes:
         """Encode as DAG-CBOR. The code is a link; the root is a link only if the blocks are retained."""
-        root = link(self.root) if self.kept else self.root
+        root = link(self.root) if self.retained else self.root
         return encode([self.since, self.name, link(self.code), root, self.size])
 
     def __str__(self) -> str:
-        blocks = "its blocks are kept" if self.kept else "its blocks may be gone"
+        blocks = "its blocks are kept" if self.retained else "its blocks may be gone"
         return f"archived since epoch {self.since}, root {show(self.root)} ({self.size} bytes; {blocks})"
 
 
@@ -55,5 +55,5 @@ def archived_actor(store: Blockstore, state: ActorState) -> ArchivedActor | None
     if state.code != ARCHIVED_CODE:
         return None
     since, name, code, root, size = get_object(store, state.head)
-    kept = not isinstance(root, bytes)
-    return ArchivedActor(since, name, unlink(code), unlink(root) if kept else root, size, kept)
+    retained = not isinstance(root, bytes)
+    return ArchivedActor(since, name, unlink(code), unlink(root) if retained else root, size, retained)

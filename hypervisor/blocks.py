@@ -98,11 +98,11 @@ class BlockRegistry:
         """Add a block. Raises LIMIT_EXCEEDED if the registry is full."""
         blocks = self._blocks
         if len(blocks) >= MAX_BLOCKS:
-            self.check_room()
+            self.check_capacity()
         blocks.append(block)
         return BlockId(len(blocks))
 
-    def check_room(self) -> None:
+    def check_capacity(self) -> None:
         """Raise LIMIT_EXCEEDED if the registry is full."""
         if len(self._blocks) >= MAX_BLOCKS:
             raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"the invocation has more than {MAX_BLOCKS} open blocks")

@@ -391,10 +391,10 @@ class ActorHead:
             expected = "none" if old is None else show(old)
             raise HeadMoved(f"the state of f0{self.actor}: expected {expected}, found {show(found)}")
 
-    def move(self, old: Cid | None, new: Cid, kept: Iterable[tuple[Cid, bytes]]) -> None:
+    def move(self, old: Cid | None, new: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Store the blocks and set the root."""
         self.check(old)
-        self.machine.store.put_many(kept)
+        self.machine.store.put_many(blocks)
         self.machine.state_tree.set_actor(self.actor, replace(self._state(), head=new))
 
     def _state(self) -> ActorState:

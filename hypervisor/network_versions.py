@@ -85,7 +85,7 @@ class Layouts(Enum):
     """Changes in the layout of actor states by a network upgrade."""
 
     UNKNOWN = "not known: a version without a migration yet"
-    KEPT = "unchanged"
+    UNCHANGED = "unchanged"
     REWRITTEN = "rewritten by the version's module, such as `hypervisor.migration_nv25`"
     STREAMS = "reward and market states rewritten (`hypervisor.migration_nv29`)"
 
@@ -146,7 +146,7 @@ NV18 = NetworkVersion(18, "Hygge", actors=10, prices=HYGGE, rules=MACHINE_V3)
 NV19 = NV18.successor(
     name="Lightning", actors=11, evm=frozenset({"STRICT_GETTERS", "PLAIN_BYTECODE"}), layouts=Layouts.REWRITTEN
 )
-NV20 = NV19.successor(name="Thunder", layouts=Layouts.KEPT)
+NV20 = NV19.successor(name="Thunder", layouts=Layouts.UNCHANGED)
 NV21 = NV20.successor(
     name="Watermelon",
     actors=12,
@@ -161,10 +161,10 @@ NV24 = NV23.successor(
     name="Tuktuk", actors=15, evm=NV23.evm | {"MCOPY", "BEACON_RANDOMNESS"}, layouts=Layouts.REWRITTEN
 )
 NV25 = NV24.successor(name="Teep", actors=16, prices=TEEP, evm=NV24.evm | {"TRANSIENT"}, layouts=Layouts.REWRITTEN)
-NV26 = NV25.successor(name="Tock", layouts=Layouts.KEPT)
-NV27 = NV26.successor(name="GoldenWeek", actors=17, evm=NV26.evm | {"BLS12_381"}, layouts=Layouts.KEPT)
+NV26 = NV25.successor(name="Tock", layouts=Layouts.UNCHANGED)
+NV27 = NV26.successor(name="GoldenWeek", actors=17, evm=NV26.evm | {"BLS12_381"}, layouts=Layouts.UNCHANGED)
 NV28 = NV27.successor(
-    name="FireHorse", actors=18, evm=NV27.evm | {"CLZ", "P256"}, base_fee=BaseFee.PREMIUM, layouts=Layouts.KEPT
+    name="FireHorse", actors=18, evm=NV27.evm | {"CLZ", "P256"}, base_fee=BaseFee.PREMIUM, layouts=Layouts.UNCHANGED
 )
 NV29 = NV28.successor(name="Solstice", actors=19, layouts=Layouts.STREAMS)
 
@@ -180,7 +180,7 @@ def known_versions(overlay: Overlay | None = None) -> Mapping[int, NetworkVersio
         return NETWORK_VERSIONS
     base = network_version_row(draft.base)
     rows = {number: row for number, row in NETWORK_VERSIONS.items() if number <= draft.base}
-    return {**rows, draft.number: replace(base, number=draft.number, name=overlay.name, layouts=Layouts.KEPT)}
+    return {**rows, draft.number: replace(base, number=draft.number, name=overlay.name, layouts=Layouts.UNCHANGED)}
 
 
 def network_version_row(number: int, overlay: Overlay | None = None) -> NetworkVersion:
@@ -223,7 +223,7 @@ def versions_after(number: int, overlay: Overlay | None = None) -> list[NetworkV
 def layouts_between(before: int, after: int) -> list[NetworkVersion]:
     """Return the rows that change state layouts after the actors version `before`, up to `after`."""
     rows = (row for row in NETWORK_VERSIONS.values() if before < row.actors <= after)
-    return [row for row in rows if row.layouts is not Layouts.KEPT]
+    return [row for row in rows if row.layouts is not Layouts.UNCHANGED]
 
 
 def layout_change_between(one: int, other: int) -> NetworkVersion | None:

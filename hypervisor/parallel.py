@@ -41,9 +41,9 @@ from hypervisor.speculation import (
     PackedResult,
     RecordingTree,
     WatchedExterns,
+    apply_effects,
     conflict_of,
     packed_result,
-    take_over,
     unpacked_result,
 )
 from hypervisor.tracing import Recorder, StepTracer, SyscallEntered, TraceEvent
@@ -80,18 +80,19 @@ class Parallel:
 
     workers: int
     adaptive: bool = True
-    """True if workers start only where that is estimated to pay off, and are hardly waited for.
+    """True if workers start only where a speedup is estimated, and this process waits for them only briefly.
 
-    Otherwise they start with every block, and their results are waited for: for comparisons with serial execution.
+    Otherwise they start with every block, and this process waits for their results, for comparisons with serial
+    execution.
     """
-    takes_part: bool = True
-    """True if this process executes a share of messages; otherwise it only repeats those with conflicts."""
+    executes_share: bool = True
+    """True if this process executes a share of messages; otherwise it only re-executes those with conflicts."""
     blocks: int = 0
     """Number of blocks for which workers were started."""
-    taken: int = 0
-    """Number of messages whose effects were taken from a worker."""
-    again: int = 0
-    """Number of messages executed again, because of a conflict or a worker's failure."""
+    accepted: int = 0
+    """Number of messages whose speculative results were accepted."""
+    reexecuted: int = 0
+    """Number of messages re-executed because of a conflict or a worker's failure."""
     conflicts: list[Conflict] = field(default_factory=list)
     """Conflicts of the current or last block."""
     conflicted: int = 0
@@ -110,9 +111,9 @@ class Parallel:
         """Return the statistics as a JSON object for the command line, with the conflicts of the last block."""
         return {
             "workers": self.workers,
-            "taken": self.taken,
+            "taken": self.accepted,
             "conflicts": [conflict.record() for conflict in self.conflicts],
-            "executed_again": self.again,
+            "executed_again": self.reexecuted,
         }
 
 
@@ -191,8 +192,8 @@ class ParallelBlock:
         self._measured, self._measured_at, self._next_estimate = now, number, 2 * number
 
     def _start_workers(self, first: int) -> None:
-        takes_part = self._parallel.takes_part
-        shares = shares_of(self._messages[first:], self._parallel.workers - (not takes_part))[takes_part:]
+        executes_share = self._parallel.executes_share
+        shares = shares_of(self._messages[first:], self._parallel.workers - (not executes_share))[executes_share:]
         self._started, self._base_root = monotonic(), self._machine.state_tree.flushed_root
         self._collects_again = gc.isenabled()
         gc.disable()  # a collection writes to all objects, which would copy the shared pages
@@ -224,7 +225,7 @@ class ParallelBlock:
             undo.pop_all()  # owned by the worker from here on
         if process == 0:
             os.close(read)
-            _live(self._machine, self._messages, share, records.fileno(), write)
+            _run_worker(self._machine, self._messages, share, records.fileno(), write)
         os.close(write)
         worker = _Worker(process, records, read)
         self._owners |= dict.fromkeys(share, worker)
@@ -241,13 +242,13 @@ class ParallelBlock:
         if done is not None:
             conflict = conflict_of(number, self._machine.state_tree, self._base_root, done.effects)
             if conflict is None:
-                return self._take(worker, done)
+                return self._accept(worker, done)
             worker.conflicts += 1
             self._parallel.conflicts.append(conflict)
             self._parallel.conflicted += 1
-            if worker.conflicts >= _MIN_CONFLICTS and worker.conflicts > worker.taken:
+            if worker.conflicts >= _MIN_CONFLICTS and worker.conflicts > worker.accepted:
                 worker.end()
-        self._parallel.again += 1
+        self._parallel.reexecuted += 1
         return self._messages[number].apply()
 
     def _take_result(self, worker: _Worker, number: int) -> _WorkerResult | None:
@@ -263,17 +264,17 @@ class ParallelBlock:
             worker.end()
         return done
 
-    def _take(self, worker: _Worker, done: _WorkerResult) -> ApplyResult:
+    def _accept(self, worker: _Worker, done: _WorkerResult) -> ApplyResult:
         tree = self._machine.state_tree
         tree.begin()
-        take_over(tree, done.effects)
+        apply_effects(tree, done.effects)
         tree.commit()
         tracer = self._machine.tracer
         if tracer is not None:
             for event in done.events():
                 tracer.event(event)
-        worker.taken += 1
-        self._parallel.taken += 1
+        worker.accepted += 1
+        self._parallel.accepted += 1
         return unpacked_result(done.result)
 
 
@@ -346,7 +347,7 @@ class _Worker:
         self._results: dict[int, _WorkerResult | None] = {}
         self._blocks: list[tuple[bytes, bytes]] = []
         self._is_alive = True
-        self.taken = self.conflicts = 0
+        self.accepted = self.conflicts = 0
 
     def take_result(self, number: int, timeout: float) -> _WorkerResult | None:
         """Return the worker's result for a message; None if it has none within `timeout` seconds."""
@@ -428,7 +429,7 @@ def _fork() -> int:
     return process
 
 
-def _live(
+def _run_worker(
     machine: MachineState, messages: Sequence[BlockMessage], share: Sequence[int], records: int, pipe: int
 ) -> NoReturn:
     """Run a worker and exit without running handlers, buffers or destructors of the parent."""
@@ -469,7 +470,7 @@ def _execute(
         done: tuple[Any, ...] = ()
         try:
             result = messages[number].apply()
-            if result.fatal is None and not tree.is_blurred:
+            if result.fatal is None and not tree.must_reexecute:
                 done = (
                     tree.effects(),
                     packed_result(result),

@@ -38,12 +38,12 @@ class RecordingTree(StateTree):
     def __init__(self, tree: StateTree) -> None:
         """Take over the contents of a tree, which must not be used afterwards."""
         self._become(tree)
-        self.is_blurred = False
-        """True if the message cannot be taken over.
+        self.must_reexecute = False
+        """True if the main process must execute the message again.
 
         Either it read or rolled back a credit, which therefore does not commute, or chain data was not available here.
         """
-        self._is_silent = False
+        self._is_paused = False
         self._reads: dict[ActorID, ActorState | None] = {}
         """Actors as first read by the message; includes those that it wrote."""
         self._lookups: dict[Address, ActorID | None] = {}
@@ -53,7 +53,7 @@ class RecordingTree(StateTree):
         """Actors written by previous messages in this process."""
 
     def start(self) -> None:
-        self.is_blurred = self._is_silent = False
+        self.must_reexecute = self._is_paused = False
         self._changed |= self._written
         self._changed.update(self._credits)
         self._reads, self._lookups, self._credits = {}, {}, {}
@@ -79,10 +79,10 @@ class RecordingTree(StateTree):
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
         state = super().get_actor(actor)
-        if actor not in self._reads and not self._is_silent:
+        if actor not in self._reads and not self._is_paused:
             self._reads[actor] = state
             if actor in self._credits:
-                self.is_blurred = True
+                self.must_reexecute = True
         return state
 
     def existing(self, actor: ActorID) -> ActorState:
@@ -106,11 +106,11 @@ class RecordingTree(StateTree):
         if actor in self._reads:
             self._written.add(actor)
             return super().credit(actor, amount)
-        self._is_silent = True
+        self._is_paused = True
         try:
             is_there = super().credit(actor, amount)
         finally:
-            self._is_silent = False
+            self._is_paused = False
         if is_there:
             self._credits[actor] = self._credits.get(actor, 0) + amount
         else:
@@ -118,25 +118,25 @@ class RecordingTree(StateTree):
         return is_there
 
     def lookup_id(self, address: Address) -> ActorID | None:
-        if address.protocol is Protocol.ID or self._is_silent:
+        if address.protocol is Protocol.ID or self._is_paused:
             return super().lookup_id(address)
-        self._is_silent = True
+        self._is_paused = True
         try:
             found = super().lookup_id(address)
         finally:
-            self._is_silent = False
+            self._is_paused = False
         if INIT_ACTOR not in self._reads:  # otherwise the init actor's state, with all addresses, is compared
             self._lookups[address] = found
         return found
 
     def rollback(self, mark: tuple[int, int]) -> None:
         if self._credits:
-            self.is_blurred = True
+            self.must_reexecute = True
         super().rollback(mark)
 
 
 class WatchedExterns:
-    """Chain data for a speculating process; marks the message as blurred if data is not available.
+    """Chain data for a speculating process; marks the message for re-execution if data is not available.
 
     A guest gets an error in this case, which it may handle. The main process may have the data, because it can query
     other nodes, which this process does not.
@@ -170,7 +170,7 @@ class WatchedExterns:
         try:
             yield
         except ExternError:
-            self._tree.is_blurred = True
+            self._tree.must_reexecute = True
             raise
 
 
@@ -190,7 +190,7 @@ changed them; otherwise the value is that at the start of the block.
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A conflict that prevents taking over a message: the first value it read that has changed.
+    """A conflict that invalidates a speculative result: the first value that the message read and that has changed.
 
     `fields` are the changed fields of the actor: code, state, nonce, balance; `address` is an address that resolves
     differently. If only the state differs, `heads` are the root that was read and the current one.
@@ -215,13 +215,13 @@ class Conflict:
         return {"message": self.message, "actor": f"f0{self.actor}", "fields": list(self.fields)}
 
 
-def conflict_of(message: int, tree: StateTree, begun: Cid, effects: PackedEffects) -> Conflict | None:
-    """Return the first conflict of a message with the current tree, or None if it can be taken over.
+def conflict_of(message: int, tree: StateTree, start_root: Cid, effects: PackedEffects) -> Conflict | None:
+    """Return the first conflict of a message with the current tree, or None if its effects can be applied.
 
-    `begun` is the last flushed root at the start of the block: values not written since need no check.
+    `start_root` is the last flushed root at the start of the block: values not written since need no check.
     """
     reads, lookups, have_changed, _, credited = effects
-    written = tree.changed_since(begun)
+    written = tree.changed_since(start_root)
     for actor, before, has_changed in reads:
         if has_changed or written is None or actor in written:
             now = packed_actor(tree.get_actor(ActorID(actor)))
@@ -247,7 +247,7 @@ def _conflict_at(message: int, actor: ActorID, before: PackedActor | None, now: 
     return Conflict(message, actor, fields, code=Cid(code), heads=(Cid(head), Cid(other_head)))
 
 
-def take_over(tree: StateTree, effects: PackedEffects) -> None:
+def apply_effects(tree: StateTree, effects: PackedEffects) -> None:
     """Apply the effects of a message without conflicts to the tree."""
     *_, writes, credited = effects
     for actor, packed in writes:

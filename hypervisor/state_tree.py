@@ -556,7 +556,7 @@ class StateTree:
             self._write()
             actors = CBORTag(LINK_TAG, b"\x00" + self._hamt.flush())
             self._root = put_object(self.store, [STATE_TREE_VERSION, actors, self._info])
-        if self._hamt.held + (self._address_map[1].held if self._address_map else 0) > MAX_CACHED_NODES:
+        if self._hamt.loaded_nodes + (self._address_map[1].loaded_nodes if self._address_map else 0) > MAX_CACHED_NODES:
             self._drop_caches()
         return self._root
 

@@ -302,11 +302,11 @@ class PausingTracer(StepTracer, Protocol):
     at full speed. Engines without support call `step` for every instruction.
     """
 
-    def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
+    def pause(self, number: int, counter: int, read_step: Callable[[], RuntimeEvent], /) -> int:
         """Receive the number (from 1) and program counter of an instruction that is about to run.
 
-        `look` returns the instruction's event. Return the number of instructions of this frame to skip; the instruction
-        after a call is never skipped.
+        `read_step` returns the event of the instruction. Return the number of instructions of this frame to skip; the
+        instruction after a call is never skipped.
         """
 
     def frame_stopped(self, number: int, counter: int, /) -> None:

@@ -294,7 +294,7 @@ class AccountChain(DevelopmentChain):
         except CallFailed as failure:
             from localnet.traces.failed_call import failed_call
 
-            failure.again = lambda failed: failed_call(self.machine, request, failed, self.interfaces)
+            failure.retrace = lambda failed: failed_call(self.machine, request, failed, self.interfaces)
             raise
 
     def _trace(self, receipt: TransactionReceipt) -> Trace:

@@ -119,7 +119,7 @@ class Account:
 
 def accounts(mnemonic: str = TEST_MNEMONIC, count: int = 10, path: str = DERIVATION_PATH) -> tuple[Account, ...]:
     """Return the first accounts of a mnemonic, derived below `path`. InvalidInput for an invalid mnemonic length."""
-    return tuple(Account.from_key(key) for key in _keys(mnemonic, count, read_path(path.removesuffix("/"))))
+    return tuple(Account.from_key(key) for key in _keys(mnemonic, count, parse_derivation_path(path.removesuffix("/"))))
 
 
 def derived_key(mnemonic: str, path: Iterable[int]) -> bytes:
@@ -130,7 +130,7 @@ def derived_key(mnemonic: str, path: Iterable[int]) -> bytes:
     return key
 
 
-def read_path(path: str) -> tuple[int, ...]:
+def parse_derivation_path(path: str) -> tuple[int, ...]:
     """Return the numbers of a path, `m/44'/60'/0'/0/0`. Raises InvalidInput."""
     parts = _PART.findall(path)
     if not _PATH.fullmatch(path) or any(int(number) >= HARDENED for number, _ in parts):

@@ -85,7 +85,7 @@ class CallFailed(NetworkError):
         self.exit_code = exit_code
         self.data = data
         self.error_message = error_message
-        self.again: Callable[[CallFailed], CallTree] | None = None
+        self.retrace: Callable[[CallFailed], CallTree] | None = None
 
     words = renamed("CallFailed", "words", "error_message")
 
@@ -96,7 +96,7 @@ class CallFailed(NetworkError):
     @property
     def trace(self) -> CallTree | None:
         """Call tree from a new execution on the current state; None unless `Network` made the call."""
-        return None if self.again is None else self.again(self)
+        return None if self.retrace is None else self.retrace(self)
 
 
 class AllowanceExceeded(CallFailed):

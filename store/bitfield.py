@@ -60,7 +60,7 @@ def decode(data: bytes) -> list[int]:
     if bits.take(2):
         raise BitfieldError("unknown version of RLE+")
     runs = [0] if bits.take(1) else []
-    while bits.left():
+    while bits.has_more():
         length = _run(bits)
         if not length:
             break
@@ -141,7 +141,7 @@ class _Bits:
         self._end = 8 * len(data)
         self._at = 0
 
-    def left(self) -> bool:
+    def has_more(self) -> bool:
         return self._at < self._end
 
     def take(self, count: int) -> int:

@@ -25,9 +25,9 @@ BATCH: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class CollectionResult:
-    """The result of a collection: blocks kept and dropped, folder size in bytes before and after."""
+    """The result of a collection: blocks retained and dropped, folder size in bytes before and after."""
 
-    kept: int
+    retained: int
     dropped: int
     size_before: int
     size_after: int
@@ -77,7 +77,7 @@ class GarbageCollector:
         """Discard the marks. RocksDB reclaims the space gradually during later writes."""
         last = self._collection
         self._store.end_collection()
-        return CollectionResult(last.kept, last.dropped, self._size, self._store.size())
+        return CollectionResult(last.retained, last.dropped, self._size, self._store.size())
 
     def finish(self) -> CollectionResult:
         """Discard the marks, and compact the database to reclaim the space immediately."""

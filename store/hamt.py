@@ -73,7 +73,7 @@ class Hamt:
         self._bit_width = bit_width
         self._levels = path_levels(bit_width)
         self._root = _HamtNode(0, [], [], None) if root is None else self._load(root, is_root=True)
-        self.held = 0
+        self.loaded_nodes = 0
         """Number of nodes below the root that were loaded or created."""
 
     def get(self, key: bytes) -> Any | None:
@@ -179,7 +179,7 @@ class Hamt:
     def _split(self, bucket: list[Any], level: int, path: int, key: bytes, value: Any) -> _HamtNode:
         """Return a child node with the entries of a full bucket and a new entry."""
         node = _HamtNode(0, [], [], None)
-        self.held += 1
+        self.loaded_nodes += 1
         for old_key, old_value in bucket:
             self._insert(node, level, _path(old_key), old_key, old_value)
         self._insert(node, level, path, key, value)
@@ -295,7 +295,7 @@ class Hamt:
 
     def _child(self, node: _HamtNode, index: int) -> _HamtNode:
         child = node.pointers[index] = self._load(cid_of_link(node.pointers[index]))
-        self.held += 1
+        self.loaded_nodes += 1
         return child
 
     def _load(self, cid: Cid, is_root: bool = False) -> _HamtNode:

@@ -96,7 +96,7 @@ class Kamt:
     def __init__(self, store: Blockstore, root: Cid | None = None) -> None:
         """Open the tree at `root`, or create an empty one. Raises KamtError and BlockNotFound."""
         self._store = store
-        self.held = 0
+        self.loaded_nodes = 0
         """Number of nodes loaded or written, an upper bound of the nodes in memory."""
         self._root = _KamtNode(0, [], None) if root is None else self._load(root, 0)
 
@@ -179,7 +179,7 @@ class Kamt:
         self._store.put_many(map(_block_of, written))
         for node, cid, _, parts in written:
             node.cid, node.changed, node.parts = cid, False, parts
-        self.held += len(written)
+        self.loaded_nodes += len(written)
         return root
 
     def _insert(self, key: int, value: int) -> None:
@@ -337,7 +337,7 @@ class Kamt:
         bitfield, pointers = read_bitfield_node(load_value(self._store, cid, KamtError), taken, KamtError)
         if start and not pointers:
             raise KamtError("invalid KAMT: empty node below the root")
-        self.held += 1
+        self.loaded_nodes += 1
         return _KamtNode(bitfield, [_read_pointer(pointer, start + taken) for pointer in pointers], cid)
 
     def _encode(self, node: _KamtNode, written: list[_Written]) -> Cid:

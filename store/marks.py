@@ -36,22 +36,22 @@ _BATCH: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Progress of a collection: phase, last block scanned by the sweep, blocks marked, kept and dropped."""
+    """Progress of a collection: phase, last block scanned by the sweep, blocks marked, retained and dropped."""
 
     phase: str = MARKING
     cursor: bytes = b""
     marked: int = 0
-    kept: int = 0
+    retained: int = 0
     dropped: int = 0
 
     def encode(self) -> bytes:
-        return encode([_VERSION, self.phase, self.cursor, self.marked, self.kept, self.dropped])
+        return encode([_VERSION, self.phase, self.cursor, self.marked, self.retained, self.dropped])
 
     @classmethod
     def decode(cls, data: bytes) -> Collection:
         """Decode the record written by `encode`."""
-        _, phase, cursor, marked, kept, dropped = decode(data)
-        return cls(phase, cursor, marked, kept, dropped)
+        _, phase, cursor, marked, retained, dropped = decode(data)
+        return cls(phase, cursor, marked, retained, dropped)
 
 
 class Marks:
@@ -142,7 +142,7 @@ class Marks:
             replace(
                 collection,
                 cursor=cursor,
-                kept=collection.kept + scanned - len(unmarked),
+                retained=collection.retained + scanned - len(unmarked),
                 dropped=collection.dropped + len(unmarked),
             ),
         )

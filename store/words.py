@@ -12,7 +12,7 @@ class StoredWords(Protocol):
     """A map from 256-bit keys to 256-bit words, zero where nothing is stored."""
 
     @property
-    def held(self) -> int:
+    def loaded_nodes(self) -> int:
         """Number of nodes in memory."""
 
     def get(self, slot: int) -> int:

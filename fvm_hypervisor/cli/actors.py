@@ -273,8 +273,8 @@ def inspect(
         schemas = StoredSchemas(store, store)
         inspector = StateInspector(store, head_of(store), lambda actor: declared or schemas(actor))
         interface, fault = inspector.interface(address), inspector.schema_fault(address)
-        found = inspector.look(address) | {
-            "state": inspector.look(f"{address}/state"),
+        found = inspector.read_path(address) | {
+            "state": inspector.read_path(f"{address}/state"),
             "methods": [] if interface is None else [interface.signature(name) for name in sorted(interface.methods)],
         }
     if fault:

@@ -24,7 +24,7 @@ def balance(
     """
     from bridge.addresses import from_delegated
     from fvm_hypervisor.cli.node_client import ethereum, request_of_actor
-    from fvm_hypervisor.cli.rpc_client import ask
+    from fvm_hypervisor.cli.rpc_client import rpc_request
     from hypervisor.errors import InvalidInput
     from hypervisor.printed import show_fil
     from localnet.addresses import filecoin_address
@@ -34,7 +34,7 @@ def balance(
         amount = int(request_of_actor(rpc_url, address, "Filecoin.WalletBalance", str(parsed)))
     elif block is None or (block.isascii() and block.isdigit() and len(block) < 20):
         height = "latest" if block is None else hex(int(block))
-        amount = int(ask(rpc_url, "eth_getBalance", ethereum(rpc_url)(address), height), 16)
+        amount = int(rpc_request(rpc_url, "eth_getBalance", ethereum(rpc_url)(address), height), 16)
     else:
         raise InvalidInput(f"{block!r:.60} is not a block's number")
     if as_json:

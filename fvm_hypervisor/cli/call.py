@@ -51,7 +51,7 @@ def call(
         request["from"] = read(sender)
     height = hex(int(block)) if block.isascii() and block.isdigit() and len(block) < 20 else block
     try:
-        raw = _ask_call(rpc_url, request, height)
+        raw = _request_call(rpc_url, request, height)
     except NodeError as error:
         raise explain_revert(error, interface, artifacts) from None
     outputs = _outputs(interface, data)
@@ -87,9 +87,9 @@ def contract_name(abi: str | None) -> str:
 
 def has_code(url: str, address: str, block: str = "latest") -> bool:
     """Return True if eth_getCode returns code at an address; built-in actors and precompiles have none."""
-    from fvm_hypervisor.cli.rpc_client import ask
+    from fvm_hypervisor.cli.rpc_client import rpc_request
 
-    return bool(ask(url, "eth_getCode", address, block) != "0x")
+    return bool(rpc_request(url, "eth_getCode", address, block) != "0x")
 
 
 def no_code_text(url: str, address: str) -> str:
@@ -99,12 +99,12 @@ def no_code_text(url: str, address: str) -> str:
     return f"there is no code at {address} on {redacted_url(url)}, so its functions cannot be called"
 
 
-def _ask_call(url: str, request: dict[str, str], block: str) -> str:
+def _request_call(url: str, request: dict[str, str], block: str) -> str:
     """Return the data that a call returned. Raises NodeError."""
-    from fvm_hypervisor.cli.rpc_client import ask
+    from fvm_hypervisor.cli.rpc_client import rpc_request
     from localnet.fork.node_client import NodeError, redacted_url
 
-    result = ask(url, "eth_call", request, block)
+    result = rpc_request(url, "eth_call", request, block)
     if result == "0x" and not has_code(url, request["to"], block):
         raise NodeError(no_code_text(url, request["to"]))
     if not isinstance(result, str) or not _HEX.fullmatch(result):

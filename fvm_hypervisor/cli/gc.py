@@ -54,9 +54,9 @@ def gc(
         raise InvalidInput("missing argument: pass a folder, or with --rpc-url the node that has it open")
     with status_line("collecting") as update_status:
 
-        def progress(phase: str, kept: int, dropped: int) -> None:
+        def progress(phase: str, retained: int, dropped: int) -> None:
             if update_status is not None:
-                update_status(f"{phase}, {kept:,} kept, {dropped:,} dropped")
+                update_status(f"{phase}, {retained:,} kept, {dropped:,} dropped")
 
         if folder is not None:
             done = _in_folder(folder, states, seconds, progress)
@@ -66,11 +66,11 @@ def gc(
         typer.echo("the time limit is reached: run the command again to continue", err=True)
         raise typer.Exit(_UNFINISHED)
     if as_json:
-        fields = ("kept", "dropped", "size_before", "size_after")
-        typer.echo(json.dumps({name: getattr(done, name) for name in fields}))
+        fields = {"kept": done.retained, "dropped": done.dropped}
+        typer.echo(json.dumps(fields | {"size_before": done.size_before, "size_after": done.size_after}))
         return
     typer.echo(
-        f"{done.kept:,} blocks kept, {done.dropped:,} dropped; {done.size_before:,} bytes before, "
+        f"{done.retained:,} blocks kept, {done.dropped:,} dropped; {done.size_before:,} bytes before, "
         f"{done.size_after:,} after"
     )
 
@@ -100,7 +100,7 @@ def _in_folder(
         if states is not None:
             forget_states(store, states)
         collector = GarbageCollector(store, lambda: chain_roots(store))
-        return collector.run(lambda found: progress(found.phase, found.kept, found.dropped), seconds)
+        return collector.run(lambda found: progress(found.phase, found.retained, found.dropped), seconds)
 
 
 def _at_node(
@@ -116,14 +116,14 @@ def _at_node(
             match client.request("hypervisor_collectGarbage", *params):
                 case {
                     "phase": "done",
-                    "kept": int(kept),
+                    "kept": int(retained),
                     "dropped": int(dropped),
                     "sizeBefore": int(before),
                     "sizeAfter": int(after),
                 }:
-                    return CollectionResult(kept, dropped, before, after)
-                case {"phase": str(phase), "kept": int(kept), "dropped": int(dropped)}:
-                    progress(phase, kept, dropped)
+                    return CollectionResult(retained, dropped, before, after)
+                case {"phase": str(phase), "kept": int(retained), "dropped": int(dropped)}:
+                    progress(phase, retained, dropped)
                     if phase == "compact":  # the node releases the disk space in the background
                         sleep(_COMPACTING)
                 case _:

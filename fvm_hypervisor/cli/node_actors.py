@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.interfaces import UNKNOWN_INTERFACE, Interface
-from fvm_hypervisor.cli.rpc_client import ask
+from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable
 from localnet.addresses import filecoin_address
@@ -19,13 +19,13 @@ from localnet.fork.node_client import NodeError, redacted_url
 def install_actor(url: str, module: bytes, schema: Path | None, name: str) -> str:
     """Install a module on a node and return its code CID. Raises InvalidInput, NodeError."""
     text = None if schema is None else read_schema(schema)
-    return _cid(url, ask(url, "hypervisor_installActor", b64encode(module).decode(), text, name))
+    return _cid(url, rpc_request(url, "hypervisor_installActor", b64encode(module).decode(), text, name))
 
 
 def create_actor(url: str, code: str, params: Any, cbor: bytes | None, value: int) -> dict[str, str]:
     """Create an actor on a node and return its addresses. Raises NodeError."""
     encoded = params if cbor is None else f"0x{cbor.hex()}"
-    found = ask(url, "hypervisor_createActor", {"/": code}, encoded, hex(value))
+    found = rpc_request(url, "hypervisor_createActor", {"/": code}, encoded, hex(value))
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("id", "address")):
         raise NodeError(f"{redacted_url(url)} did not return the addresses of the new actor: {found!r:.60}")
     return {name: printable(found[name]) for name in ("id", "address")}
@@ -33,7 +33,7 @@ def create_actor(url: str, code: str, params: Any, cbor: bytes | None, value: in
 
 def replace_actor(url: str, target: str, code: str) -> None:
     """Replace the code of an actor on a node. Raises NodeError."""
-    ask(url, "hypervisor_setActorCode", str(filecoin_address(target)), {"/": code})
+    rpc_request(url, "hypervisor_setActorCode", str(filecoin_address(target)), {"/": code})
 
 
 def call_actor(
@@ -62,10 +62,10 @@ def call_actor(
         "Params": b64encode(data).decode(),
     }
     if dry_run:
-        called = ask(url, "Filecoin.StateCall", request, None)
+        called = rpc_request(url, "Filecoin.StateCall", request, None)
         return {"answer": _decode_return(url, interface, method, called, "MsgRct")}
-    sent = ask(url, "Filecoin.MpoolPushMessage", request, None)
-    waited = ask(url, "Filecoin.StateWaitMsg", sent["CID"], 0, -1, True)
+    sent = rpc_request(url, "Filecoin.MpoolPushMessage", request, None)
+    waited = rpc_request(url, "Filecoin.StateWaitMsg", sent["CID"], 0, -1, True)
     return {"answer": _decode_return(url, interface, method, waited, "Receipt"), "message": sent["CID"]["/"]}
 
 
@@ -78,7 +78,7 @@ def _cid(url: str, found: Any) -> str:
 def _node_interface(url: str, address: str, by_number: bool) -> Interface:
     """Return the interface that a node has for an actor's code; with `by_number`, it may be empty."""
     try:
-        found = ask(url, "hypervisor_actorInterface", address)
+        found = rpc_request(url, "hypervisor_actorInterface", address)
     except NodeError as error:
         if not error.answered:
             raise
@@ -94,16 +94,16 @@ def _node_interface(url: str, address: str, by_number: bool) -> Interface:
 
 
 def _built_in(url: str, address: str) -> Interface:
-    code = ask(url, "Filecoin.StateGetActor", address, None)["Code"]
-    version = ask(url, "Filecoin.StateNetworkVersion", None)
-    names = [name for name, known in ask(url, "Filecoin.StateActorCodeCIDs", version).items() if known == code]
+    code = rpc_request(url, "Filecoin.StateGetActor", address, None)["Code"]
+    version = rpc_request(url, "Filecoin.StateNetworkVersion", None)
+    names = [name for name, known in rpc_request(url, "Filecoin.StateActorCodeCIDs", version).items() if known == code]
     if not names:
         raise InvalidInput(f"the interface of {address} is unknown: pass its schema with --schema")
     return Interface.built_in(names[0])
 
 
 def _sender(url: str, account: int) -> str:
-    native = [str(each) for each in ask(url, "Filecoin.WalletList") if str(each)[1:2] == "1"]
+    native = [str(each) for each in rpc_request(url, "Filecoin.WalletList") if str(each)[1:2] == "1"]
     if account >= len(native):
         raise InvalidInput(f"account {account} is out of range: {redacted_url(url)} has {len(native)} native accounts")
     return native[account]

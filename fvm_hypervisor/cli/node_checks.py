@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from fvm_hypervisor.cli.rpc_client import ask
+from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.labs import PREFIX
 from hypervisor.printable import printable
 from localnet.chain.streams import describe_streams
@@ -36,7 +36,7 @@ def node_checks(url: str) -> Iterator[tuple[str, Callable[[], str]]]:
 
     def answers() -> str:
         before = time.perf_counter()
-        reached.append(printable(str(ask(url, "web3_clientVersion"))))
+        reached.append(printable(str(rpc_request(url, "web3_clientVersion"))))
         return f"{reached[0]} in {(time.perf_counter() - before) * 1000:.0f} ms"
 
     yield "answers", answers
@@ -46,13 +46,13 @@ def node_checks(url: str) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _chain(url: str) -> str:
-    number = _number(ask(url, "eth_chainId"))
+    number = _number(rpc_request(url, "eth_chainId"))
     return f"{number} ({_NAMES[number]})" if number in _NAMES else str(number)
 
 
 def _rules(url: str) -> str:
     try:
-        name = ask(url, "hypervisor_rules")
+        name = rpc_request(url, "hypervisor_rules")
     except NodeError as error:
         if not error.answered:
             raise
@@ -66,7 +66,7 @@ def _rules(url: str) -> str:
 
 
 def _newest(url: str) -> str:
-    block = ask(url, "eth_getBlockByNumber", "latest", False)
+    block = rpc_request(url, "eth_getBlockByNumber", "latest", False)
     age = int(time.time()) - _number(block["timestamp"])
     return (
         f"{_number(block['number'])}, {age} seconds ago" if age >= 0 else f"{_number(block['number'])}, in the future"
@@ -74,13 +74,16 @@ def _newest(url: str) -> str:
 
 
 def _accounts(url: str) -> str:
-    count = len(ask(url, "eth_accounts"))
+    count = len(rpc_request(url, "eth_accounts"))
     return f"signs for {count}" if count else "the node signs for no account: use --private-key to sign locally"
 
 
 def _filecoin(url: str) -> str:
     try:
-        name, number = ask(url, "Filecoin.StateNetworkName"), ask(url, "Filecoin.StateNetworkVersion", None)
+        name, number = (
+            rpc_request(url, "Filecoin.StateNetworkName"),
+            rpc_request(url, "Filecoin.StateNetworkVersion", None),
+        )
     except NodeError as error:
         if not error.is_unknown_method:
             raise
@@ -90,11 +93,11 @@ def _filecoin(url: str) -> str:
 
 def _streams(url: str) -> str:
     """Return the streams of the block reward, read from the state of f02 of any Filecoin node."""
-    head = ask(url, "Filecoin.ChainHead")
-    actor = ask(url, "Filecoin.StateGetActor", "f02", head["Cids"])
+    head = rpc_request(url, "Filecoin.ChainHead")
+    actor = rpc_request(url, "Filecoin.StateGetActor", "f02", head["Cids"])
 
     def read(cid: Cid) -> Any:
-        return decode(b64decode(ask(url, "Filecoin.ChainReadObj", {"/": show(cid)})))
+        return decode(b64decode(rpc_request(url, "Filecoin.ChainReadObj", {"/": show(cid)})))
 
     try:
         return describe_streams(read(parse_cid(actor["Head"]["/"])), read, _number(head["Height"]))
@@ -104,7 +107,7 @@ def _streams(url: str) -> str:
 
 def _precompiles(url: str) -> str:
     try:
-        response = ask(url, "eth_call", {"data": _RESOLVE_F01}, "latest")
+        response = rpc_request(url, "eth_call", {"data": _RESOLVE_F01}, "latest")
     except NodeError as error:
         response = error.data
     if response != f"0x{1:064x}":
@@ -115,7 +118,7 @@ def _precompiles(url: str) -> str:
 
 
 def _multicall(url: str) -> str:
-    if ask(url, "eth_getCode", _MULTICALL3, "latest") == "0x":
+    if rpc_request(url, "eth_getCode", _MULTICALL3, "latest") == "0x":
         return "not deployed (`hypervisor node` deploys it unless --bare is given)"
     return f"at {_MULTICALL3}"
 
@@ -123,7 +126,7 @@ def _multicall(url: str) -> str:
 def _traces(url: str) -> str:
     request = {"from": _NOBODY, "to": _NOBODY}
     try:
-        ask(url, "debug_traceCall", request, "latest", {"tracer": "callTracer"})
+        rpc_request(url, "debug_traceCall", request, "latest", {"tracer": "callTracer"})
     except NodeError:
         return "no debug_traceCall (`hypervisor node` supports it)"
     return "debug_traceCall"

@@ -16,7 +16,7 @@ import typer
 from bridge.reverts import exit_error, revert_reason
 from fvm_hypervisor.cli.options import URL, URL_VARIABLE
 from fvm_hypervisor.cli.progress import status_line
-from fvm_hypervisor.cli.rpc_client import ask
+from fvm_hypervisor.cli.rpc_client import rpc_request
 from fvm_hypervisor.cli.trace_client import request_trace
 from hypervisor.errors import InvalidInput
 from localnet.fork.node_client import NodeError, redacted_url
@@ -66,7 +66,7 @@ def ethereum(url: str) -> Callable[[str], str]:
 def request_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
     """Return a node's response about an actor. Raises NodeError, also for a node without actors."""
     try:
-        return ask(url, method, *params)
+        return rpc_request(url, method, *params)
     except NodeError as error:
         if not error.is_unknown_method:
             raise
@@ -87,7 +87,7 @@ def await_node(url: str, timeout: float) -> None:
     deadline, pause, is_shown = time.monotonic() + timeout, _QUICK, False
     while True:
         try:
-            ask(url, "eth_chainId")
+            rpc_request(url, "eth_chainId")
             return
         except NodeError as error:
             if error.answered or time.monotonic() > deadline:
@@ -107,9 +107,9 @@ def send_transaction(sending: SendOptions, to: str | None, data: bytes, value: i
     """
     request = request_of(sending, to, data, value)
     if sending.key is None:
-        transaction = ask(sending.url, "eth_sendTransaction", request)
+        transaction = rpc_request(sending.url, "eth_sendTransaction", request)
     else:
-        transaction = ask(sending.url, "eth_sendRawTransaction", _sign(sending, to, data, value, request))
+        transaction = rpc_request(sending.url, "eth_sendRawTransaction", _sign(sending, to, data, value, request))
     return _wait_for_receipt(sending.url, str(transaction), sending.timeout)
 
 
@@ -128,7 +128,7 @@ def request_of(sending: SendOptions, to: str | None, data: bytes, value: int) ->
 def register_abi(url: str, abi: Sequence[Any], name: str, address: str | None = None) -> None:
     """Register a contract's name and ABI with a node for traces and pages. Nodes without the method are ignored."""
     with suppress(NodeError):
-        ask(url, "hypervisor_addAbi", list(abi), address, name)
+        rpc_request(url, "hypervisor_addAbi", list(abi), address, name)
 
 
 def failure_lines(url: str, transaction: str, interfaces: Sequence[Any] = ()) -> list[str]:
@@ -186,7 +186,7 @@ def account_of(key: str) -> Any:
 def _account(url: str, sender: str) -> str:
     if not sender.isdigit():
         return ethereum(url)(sender)
-    accounts = ask(url, "eth_accounts")
+    accounts = rpc_request(url, "eth_accounts")
     if int(sender) >= len(accounts):
         raise InvalidInput(
             f"{redacted_url(url)} has {len(accounts)} accounts, but no number {sender}: to sign here, "
@@ -212,14 +212,14 @@ def prepared_transaction(
     from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 
     url, sender = sending.url, request["from"]
-    priority = int(ask(url, "eth_maxPriorityFeePerGas"), 16)
-    gas = sending.gas_limit or int(ask(url, "eth_estimateGas", request), 16)
-    fee = 2 * int(ask(url, "eth_gasPrice"), 16) + priority
-    is_legacy = ask(url, "eth_getBlockByNumber", "latest", False).get("baseFeePerGas") is None  # before London
+    priority = int(rpc_request(url, "eth_maxPriorityFeePerGas"), 16)
+    gas = sending.gas_limit or int(rpc_request(url, "eth_estimateGas", request), 16)
+    fee = 2 * int(rpc_request(url, "eth_gasPrice"), 16) + priority
+    is_legacy = rpc_request(url, "eth_getBlockByNumber", "latest", False).get("baseFeePerGas") is None  # before London
     return Transaction(
         type=LEGACY if is_legacy else DYNAMIC_FEE,
-        chain_id=int(ask(url, "eth_chainId"), 16),
-        nonce=int(ask(url, "eth_getTransactionCount", sender, "pending"), 16),
+        chain_id=int(rpc_request(url, "eth_chainId"), 16),
+        nonce=int(rpc_request(url, "eth_getTransactionCount", sender, "pending"), 16),
         to=None if to is None else eth_address(bytes.fromhex(to[2:])),
         value=value,
         data=data,
@@ -233,7 +233,7 @@ def _wait_for_receipt(url: str, transaction: str, timeout: float) -> dict[str, A
     deadline, pause = time.monotonic() + timeout, _QUICK
     with status_line(f"{transaction} waits for a block"):
         while True:
-            found: dict[str, Any] | None = ask(url, "eth_getTransactionReceipt", transaction)
+            found: dict[str, Any] | None = rpc_request(url, "eth_getTransactionReceipt", transaction)
             if found is not None:
                 return found
             if time.monotonic() > deadline:

@@ -177,7 +177,7 @@ def load_draft(name: str | None, *, trust: bool) -> DraftVersion | None:
     return draft
 
 
-_OF_ANVIL = ("ethereum", "optimism", "tempo")
+_ANVIL_NETWORKS = ("ethereum", "optimism", "tempo")
 """Values of anvil's own `--network` (1.7.1)."""
 
 
@@ -188,6 +188,6 @@ def parsed_network(name: str) -> int:
 
     number = parse_version(name)
     if number is None:
-        hint = "; for anvil's --network, use --rules ethereum" if name in _OF_ANVIL else ""
+        hint = "; for anvil's --network, use --rules ethereum" if name in _ANVIL_NETWORKS else ""
         raise InvalidInput(f"'{name:.40}' is not a network version: expected nv29, for example{hint}")
     return number

@@ -54,12 +54,12 @@ def _of_folder(folder: Path, wanted: bytes | str) -> dict[str, Any]:
 
 
 def _of_node(url: str, wanted: bytes | str) -> dict[str, Any]:
-    from fvm_hypervisor.cli.rpc_client import ask
+    from fvm_hypervisor.cli.rpc_client import rpc_request
     from fvm_hypervisor.cli.trace import hash_at_node
     from localnet.fork.node_client import NodeError, redacted_url
     from localnet.traces.guest_profile import check_profile
 
-    found = ask(url, "hypervisor_profile", hash_at_node(url, wanted))
+    found = rpc_request(url, "hypervisor_profile", hash_at_node(url, wanted))
     try:
         return check_profile(found)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:

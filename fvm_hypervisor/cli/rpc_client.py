@@ -21,7 +21,7 @@ per level.
 """
 
 
-def ask(url: str, method: str, *params: Any) -> Any:
+def rpc_request(url: str, method: str, *params: Any) -> Any:
     """Return the node's response. Raises NodeError, and InvalidInput for an invalid URL."""
     with NodeClient(url, _parse) as client:
         return client.request(method, *params)

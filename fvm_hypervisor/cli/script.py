@@ -227,7 +227,7 @@ def script(
             job, fork = session.job(), None
             if main is not None:
                 if not offline:
-                    check_price(main.ask, with_gas_price)
+                    check_price(main.read, with_gas_price)
                 fork = None if selects_forks(artifact) else main.fork
                 job = job if fork is not None else replace(job, fork_url=url)
             try:

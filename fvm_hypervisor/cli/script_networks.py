@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fvm_hypervisor.cli.node_client import register_abi
-from fvm_hypervisor.cli.rpc_client import ask, request_parsed
+from fvm_hypervisor.cli.rpc_client import request_parsed, rpc_request
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord, returns_of, rows_of
 from fvm_hypervisor.soltest.scripts.sending import (
@@ -69,8 +69,8 @@ class ScriptNetwork:
 
     def __init__(self, source: ForkSource, stack: ExitStack, precompiles: tuple[Precompile | str, ...]) -> None:
         self.url, self._source = source.url, source
-        self.ask = partial(request_parsed, self.url)
-        self.chain = 0 if source.options.offline else self.ask(quantity, "eth_chainId")
+        self.read = partial(request_parsed, self.url)
+        self.chain = 0 if source.options.offline else self.read(quantity, "eth_chainId")
         self._stack, self._precompiles = stack, precompiles
 
     @cached_property
@@ -89,7 +89,7 @@ class ScriptNetwork:
         if self._source.options.offline:
             return has_cached_tipset(self._source)
         try:
-            version = str(ask(self.url, "anvil_nodeInfo").get("hardFork", ""))
+            version = str(rpc_request(self.url, "anvil_nodeInfo").get("hardFork", ""))
         except (NodeError, AttributeError) as error:
             if isinstance(error, NodeError) and not error.answered:
                 raise
@@ -98,7 +98,7 @@ class ScriptNetwork:
 
     def _has_method(self, method: str) -> bool:
         try:
-            ask(self.url, method)
+            rpc_request(self.url, method)
         except NodeError as error:
             return not error.is_unknown_method
         return True
@@ -192,7 +192,7 @@ class ScriptSending:
             )
         for node, network in nodes.items():
             if node != url:
-                check_price(network.ask, self.how.gas_price)
+                check_price(network.read, self.how.gas_price)
         for node, group in groupby(rows, lambda row: row[0]):
             assert node is not None, "each transaction has a network"
             self._add(nodes[node], [one for _, one in group], record)
@@ -225,7 +225,7 @@ class ScriptSending:
         assert fork is not None, "transactions are tried on forks"
         tried = simulate(fork, transactions, self.how.percent, before + 1)
         if not self.as_json and tried:
-            price = max_gas_price(fees(network.ask, **self.how.prices))
+            price = max_gas_price(fees(network.read, **self.how.prices))
             typer.echo(f"\n## Tried on a fork of chain {network.chain}, with its actors\n")
             for one, took in zip(transactions, tried, strict=True):
                 typer.echo(f"{title(one):<40} gas {took.gas_used:>14,}  limit {took.gas_limit:>14,}")
@@ -242,7 +242,7 @@ class ScriptSending:
                 f"{network.chain}: start the node of that chain there"
             )
         record.check_chain()
-        check_price(network.ask, self.how.gas_price)
+        check_price(network.read, self.how.gas_price)
         asks_for_limits = any(int(row["transaction"]["gas"], 16) == 0 for row in record.transactions)
         before, slow = sum(len(made.transactions) for made in self.records), self.how.slow or asks_for_limits
         self.parts.append(ScriptPart(network, (), [], record, before, slow))
@@ -261,7 +261,7 @@ class ScriptSending:
         how = self.how
         senders = [
             ScriptSender(
-                part.network.ask, part.record, self.keys, unlocked=how.unlocked, legacy=how.legacy, slow=part.slow,
+                part.network.read, part.record, self.keys, unlocked=how.unlocked, legacy=how.legacy, slow=part.slow,
                 gas_price=how.gas_price, priority=how.priority, timeout=how.timeout, notify=notify,
                 before=part.before,
             )
@@ -301,9 +301,9 @@ class ScriptSending:
             rows = [row for part in parts for row in part.number_transactions()]
             if not rows:
                 continue
-            check_nonces(network.ask, ((number, one) for number, one, _ in rows))
+            check_nonces(network.read, ((number, one) for number, one, _ in rows))
             check_funds(
-                network.ask, rows, max_gas_price(fees(network.ask, **self.how.prices)), parts[0].record.resume_options
+                network.read, rows, max_gas_price(fees(network.read, **self.how.prices)), parts[0].record.resume_options
             )
 
     def _by_chain(self) -> list[tuple[ScriptNetwork, list[ScriptPart]]]:

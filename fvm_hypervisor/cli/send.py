@@ -115,13 +115,13 @@ def send(
 def _check_receiver(url: str, receiver: str, data: bytes) -> None:
     """Raise NodeError if a function is called at an address without code, except for built-in actors."""
     from fvm_hypervisor.cli.call import has_code, no_code_text
-    from fvm_hypervisor.cli.rpc_client import ask
+    from fvm_hypervisor.cli.rpc_client import rpc_request
     from localnet.fork.node_client import NodeError
 
     if has_code(url, receiver):
         return
     try:
-        response = ask(url, "eth_call", {"to": receiver, "data": f"0x{data.hex()}"}, "latest")
+        response = rpc_request(url, "eth_call", {"to": receiver, "data": f"0x{data.hex()}"}, "latest")
     except NodeError:
         return  # sending reports the error
     if response == "0x":

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fvm_hypervisor.cli.rpc_client import ask
+from fvm_hypervisor.cli.rpc_client import rpc_request
 from localnet.fork.node_client import NodeError, redacted_url
 
 _MAX_NAME_LENGTH: Final = 200
@@ -19,7 +19,7 @@ Predicate = Callable[[Any], bool]
 
 def request_trace(url: str, transaction: str) -> dict[str, Any]:
     """Return the response of `hypervisor_trace`. Raises NodeError, also if it is not a call tree."""
-    return _check_response(url, ask(url, "hypervisor_trace", transaction), _TRACE)
+    return _check_response(url, rpc_request(url, "hypervisor_trace", transaction), _TRACE)
 
 
 def request_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -28,7 +28,7 @@ def request_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | No
     Raises NodeError if it is not a call tree.
     """
     try:
-        response = ask(url, "hypervisor_traceCall", request)
+        response = rpc_request(url, "hypervisor_traceCall", request)
     except NodeError as error:
         if error.answered:
             return None
@@ -38,7 +38,7 @@ def request_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | No
 
 def request_hash(url: str, message: str) -> str | None:
     """Return the transaction hash of a message CID; None if the node has no such message. Raises NodeError."""
-    response = ask(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
+    response = rpc_request(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
     if response is not None and not isinstance(response, str):
         raise NodeError(f"{redacted_url(url)} returned an invalid transaction hash")
     return response
@@ -46,7 +46,7 @@ def request_hash(url: str, message: str) -> str | None:
 
 def request_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
     """Return the response of `hypervisor_traceEpoch`. Raises NodeError, also if it is not a call tree."""
-    return _check_response(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
+    return _check_response(url, rpc_request(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
 
 
 def _check_response(url: str, response: Any, fields: Mapping[str, Predicate]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def request_places(url: str, transaction: str) -> dict[str, Any] | None:
     Raises NodeError if the response has another shape.
     """
     try:
-        response = ask(url, "hypervisor_tracePlaces", transaction)
+        response = rpc_request(url, "hypervisor_tracePlaces", transaction)
     except NodeError as error:
         if error.answered:
             return None

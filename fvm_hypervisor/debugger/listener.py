@@ -56,7 +56,7 @@ class OpenCall:
     """Program counter of the latest known instruction."""
     previous_counter: int = -1
     """Program counter of the previous instruction, if known."""
-    look: Callable[[], EvmStep] | None = None
+    read_step: Callable[[], EvmStep] | None = None
     """Returns the instruction that is about to run."""
     fault: str = ""
     syscall: SyscallEntered | None = None
@@ -186,12 +186,13 @@ class StepListener:
             case _:
                 pass
 
-    def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
+    def pause(self, number: int, counter: int, read_step: Callable[[], RuntimeEvent], /) -> int:
         """Handle an instruction and return the number of following instructions to skip. Raises Abandoned."""
         call = self.calls[-1]
-        call.started, call.previous_counter, call.counter, call.look = number, call.counter, counter, _cached_step(look)
+        call.started, call.previous_counter, call.counter = number, call.counter, counter
+        call.read_step = _cached_step(read_step)
         self._consult_plan(StopSite(Position(self.marks, number, call.number), call, None, counter))
-        call.look = None
+        call.read_step = None
         return max(0, self.plan.next_instruction(self, call, number) - number - 1)
 
     def frame_stopped(self, number: int, counter: int, /) -> None:
@@ -252,10 +253,10 @@ class StepListener:
     def used_at(self, site: StopSite) -> int:
         """Return the milligas used by the message at a position, including unsettled gas of the contract's frame."""
         call = site.call
-        if site.mark is not None or call.look is None:
+        if site.mark is not None or call.read_step is None:
             return self.used
         available = call.node.start.gas_available - (self.used - call.used_before)
-        return self.used + max(0, available // self._rate - call.look().gas) * self._rate
+        return self.used + max(0, available // self._rate - call.read_step().gas) * self._rate
 
     def _consult_plan(self, site: StopSite) -> None:
         if self.abandoned:
@@ -267,14 +268,14 @@ class StepListener:
             self.used_before = max(self.used_before, self.used_at(site))
 
 
-def _cached_step(look: Callable[[], RuntimeEvent]) -> Callable[[], EvmStep]:
+def _cached_step(read_step: Callable[[], RuntimeEvent]) -> Callable[[], EvmStep]:
     """Cache the data of an instruction on first use, since the next instruction overwrites it."""
     known: list[EvmStep] = []
 
     def cached() -> EvmStep:
         if not known:
-            step = look()
-            assert isinstance(step, EvmStep), "`look` returned an event that is not an EvmStep"
+            step = read_step()
+            assert isinstance(step, EvmStep), "`read_step` returned an event that is not an EvmStep"
             known.append(step)
         return known[0]
 

@@ -72,7 +72,7 @@ class Step(Protocol):
         """Return True if the step may end at any instruction of the frame."""
 
 
-class Forward:
+class RunForward:
     """Runs until a breakpoint matches or a step ends."""
 
     def __init__(
@@ -113,7 +113,7 @@ class Forward:
 
 
 @dataclass(slots=True)
-class Into:
+class StepInto:
     """Step into: stops at the next source line, syscall, or start or end of any call.
 
     Stops at every instruction if the code has no source lines.
@@ -132,7 +132,7 @@ class Into:
         return True
 
 
-class Over:
+class StepOver:
     """Step over: stops at the next line, syscall or end of the same call.
 
     Does not stop in internal functions or nested calls.
@@ -172,7 +172,7 @@ class Over:
 class RecordHits:
     """Records the positions at which `forward` would stop, and stops at `end`."""
 
-    def __init__(self, forward: Forward, end: Position | None) -> None:
+    def __init__(self, forward: RunForward, end: Position | None) -> None:
         """Create the plan; without `end` it runs to the end of the message."""
         self.first_mark = 0
         self.found: list[tuple[Position, str]] = []
@@ -209,9 +209,9 @@ class RecordWrites:
         call = site.call
         if self._end.stop(listener, site) is not None:
             return "here"
-        if site.mark is None and call.evm is not None and call.look is not None:
+        if site.mark is None and call.evm is not None and call.read_step is not None:
             if call.evm.code[site.counter : site.counter + 1] == b"\x55":
-                stack = call.look().stack
+                stack = call.read_step().stack
                 self._writes.append((call.number, call.node.actor, stack[-1], stack[-2]))
         elif site.mark is MarkKind.RETURN and not call.node.succeeded:
             self._writes = [write for write in self._writes if write[0] < call.number]

@@ -14,7 +14,16 @@ from fvm_hypervisor.debugger.breakpoints import Breakpoints
 from fvm_hypervisor.debugger.execution import DebuggedRun, End, Stop
 from fvm_hypervisor.debugger.listener import PAUSED, Abandoned, OpenCall, Plan, StepListener, StopSite
 from fvm_hypervisor.debugger.naming import CallNames
-from fvm_hypervisor.debugger.plans import Forward, Into, Over, RecordCounters, RecordHits, RecordWrites, RunTo, Step
+from fvm_hypervisor.debugger.plans import (
+    RecordCounters,
+    RecordHits,
+    RecordWrites,
+    RunForward,
+    RunTo,
+    Step,
+    StepInto,
+    StepOver,
+)
 from fvm_hypervisor.debugger.positions import MarkRecord, Position
 from fvm_hypervisor.debugger.sources import SourceLines
 from fvm_hypervisor.debugger.subjects import Subject
@@ -60,7 +69,7 @@ class Session:
 
     def step(self, *, by_instruction: bool = False) -> Stop | End:
         """Step to the next line, syscall, or call boundary, into nested calls."""
-        return self._forward(Into(lambda call: bool(self.sources.of(call).places), by_instruction))
+        return self._forward(StepInto(lambda call: bool(self.sources.of(call).places), by_instruction))
 
     def over(self, *, by_instruction: bool = False) -> Stop | End:
         """Step to the next line or syscall, skipping nested calls."""
@@ -78,17 +87,17 @@ class Session:
         """Continue to the next breakpoint, or to the end of the message."""
         return self._forward(None)
 
-    def _over(self, *, by_instruction: bool = False, out: bool = False) -> Over:
+    def _over(self, *, by_instruction: bool = False, out: bool = False) -> StepOver:
         """Return a step that stays in the current call, or in the caller of a call that ends."""
         call, calls = self.site.call, self.listener.calls
         if call.node.end is not None and len(calls) > 1:
             call = calls[-2]
         line = self.sources.of(call).line(call.counter)
-        return Over(call.number, self.sources, line, by_instruction=by_instruction, out=out)
+        return StepOver(call.number, self.sources, line, by_instruction=by_instruction, out=out)
 
     def _forward(self, step: Step | None) -> Stop | End:
         site = self.site
-        return self._resume(Forward(self.breakpoints, self.sources, step, site))
+        return self._resume(RunForward(self.breakpoints, self.sources, step, site))
 
     # --- backwards --------------------------------------------------------------------------------------------
 
@@ -120,7 +129,7 @@ class Session:
 
     def _reverse(self) -> Stop | End:
         end = self.site.position if isinstance(self.state, Stop) else None
-        hits = RecordHits(Forward(self.breakpoints, self.sources, None, None), end)
+        hits = RecordHits(RunForward(self.breakpoints, self.sources, None, None), end)
         counts = [point.hits for point in self.breakpoints.all]
         try:
             self._run_again(hits)
@@ -217,16 +226,16 @@ class Session:
         """
         if call.evm is None or not call.started:
             return None
-        if call.look is not None:
-            return call.look()
+        if call.read_step is not None:
+            return call.read_step()
         key = call.number, call.started
         if key not in self._instructions:
             with self._restore_position():
                 self._run_again(RunTo(self.record.of_instruction(*key, self.site.position.mark)))
                 caller = self.site.call
-                if caller.look is None:
+                if caller.read_step is None:
                     raise Fatal("re-execution did not reach an instruction that an earlier execution reached")
-                self._instructions[key] = caller.look()
+                self._instructions[key] = caller.read_step()
         return self._instructions[key]
 
     def written_words(self, call: OpenCall) -> dict[int, int]:
@@ -310,7 +319,7 @@ class Session:
     def _check_arrival(self, plan: Plan) -> Stop | End:
         self._check()
         target = plan.target if isinstance(plan, RunTo) else None
-        if isinstance(self.state, Stop) and self.state.reason == PAUSED and not isinstance(plan, Forward):
+        if isinstance(self.state, Stop) and self.state.reason == PAUSED and not isinstance(plan, RunForward):
             if not isinstance(plan, RunTo) or self.state.site.position != plan.target:
                 raise Interrupted
             self.state = Stop(self.state.site, plan.reason)  # paused exactly at the target

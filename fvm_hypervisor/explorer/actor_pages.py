@@ -64,21 +64,21 @@ class FoundActor:
 
 def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of one actor, by any of its addresses."""
-    actor = find_actor(reader.network.machine, request.named["address"])
+    actor = find_actor(reader.network.machine, request.path_params["address"])
     machine, rows = reader.network.machine, RowBuilder(site, reader)
     ethereum = from_delegated(actor.state.delegated_address) or masked_id(actor.id)
     keys = list(_key_of(machine, actor)) if actor.kind in _KINDS_WITH_KEY else []
     delegated = () if actor.state.delegated_address is None else (actor.state.delegated_address,)
     search = _ActivitySearch(reader, rows, actor, _ActorAddresses(ethereum, (actor.address, *delegated, *keys)))
-    below = request.number("below", reader.network.settled.height + 1)
-    found = search.activity(EventRows(site, rows), min(below - 1, reader.network.settled.height))
+    below = request.number("below", reader.network.executed_head.height + 1)
+    found = search.activity(EventRows(site, rows), min(below - 1, reader.network.executed_head.height))
     contract = contract_state(machine, actor.state) if actor.kind == "evm" else None
     return PageResponse(
         site.page(
             reader,
             "actor.html",
             actor=actor,
-            at=f"/actor/{quote(request.named['address'])}",
+            at=f"/actor/{quote(request.path_params['address'])}",
             title=rows.party(actor.address).name or _kind_of(machine, actor.state),
             forms=_address_rows(actor, ethereum, keys),
             contract=contract,
@@ -87,7 +87,7 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
             messages=found.messages,
             events=found.events[:_MAX_EVENTS],
             more_events=max(0, len(found.events) - _MAX_EVENTS),
-            below=None if below > reader.network.settled.height else below,
+            below=None if below > reader.network.executed_head.height else below,
             older=found.older,
             indexed=reader.addresses is not None,
             looked_at=MAX_TIPSETS,

@@ -53,7 +53,7 @@ class CallForm:
 class FormResult:
     """Result or error of a call, and the JSON-RPC request that repeats it, as JSON."""
 
-    answer: str
+    text: str
     failed: bool
     method: str
     params: str
@@ -61,7 +61,7 @@ class FormResult:
 
 def show_call_forms(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return an actor's call forms, with the result of the submitted one."""
-    machine, text = reader.network.machine, request.named["address"]
+    machine, text = reader.network.machine, request.path_params["address"]
     actor, query = find_actor(machine, text), request.query
     contract = _contract(site, machine, actor)
     forms = _functions(contract) if contract is not None else _methods(machine, actor)
@@ -72,9 +72,9 @@ def show_call_forms(site: Site, reader: NodeReader, request: PageRequest) -> Pag
             raise not_found(f"the actor has no function {quote_value(chosen)}")
         try:
             if contract is not None:
-                result = _ask_contract(machine, actor, contract, form, query)
+                result = _call_contract(machine, actor, contract, form, query)
             else:
-                result = _ask_native(site, reader, actor, form, query)
+                result = _call_native(site, reader, actor, form, query)
         except (InvalidInput, NetworkError, AbiMismatch) as error:
             refused = str(error)
     return PageResponse(
@@ -115,7 +115,7 @@ def _functions(interface: ContractInterface) -> list[CallForm]:
     return sorted(forms, key=lambda form: (not form.reads, form.name))
 
 
-def _ask_contract(
+def _call_contract(
     machine: Hypervisor, actor: FoundActor, interface: ContractInterface, form: CallForm, query: Mapping[str, str]
 ) -> FormResult:
     def address(text: str) -> str:
@@ -134,8 +134,8 @@ def _ask_contract(
         return FormResult(str(failure), True, "eth_sendTransaction", params)
     entry = interface.function(form.name)
     values = as_plain(list(interface.read_result(entry, data))) if entry.get("outputs") else []
-    answer = values[0] if len(values) == 1 else values
-    text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False) if values else "nothing"
+    result = values[0] if len(values) == 1 else values
+    text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False) if values else "nothing"
     return FormResult(text, False, "eth_sendTransaction", params)
 
 
@@ -166,7 +166,7 @@ def _methods(machine: Hypervisor, actor: FoundActor) -> list[CallForm]:
     return forms
 
 
-def _ask_native(
+def _call_native(
     site: Site, reader: NodeReader, actor: FoundActor, form: CallForm, query: Mapping[str, str]
 ) -> FormResult:
     machine = reader.network.machine
@@ -188,10 +188,10 @@ def _ask_native(
     except CallFailed as failure:
         return FormResult(str(failure), True, "Filecoin.MpoolPushMessage", request)
     try:
-        answer: Any = interface.return_as_json(form.name, data)
+        result: Any = interface.return_as_json(form.name, data)
     except HypervisorError:
-        answer = f"0x{data.hex()}"
-    text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        result = f"0x{data.hex()}"
+    text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
     return FormResult(text, False, "Filecoin.MpoolPushMessage", request)
 
 

@@ -36,7 +36,7 @@ class HeaderField:
 
 def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of the requested epoch."""
-    height = parse_number(request.named["epoch"], "the epoch")
+    height = parse_number(request.path_params["epoch"], "the epoch")
     index, head = reader.network.chain.index, reader.network.head.height
     if is_before_fork(reader, height):
         return forked_block_page(site, reader, request, height)
@@ -47,7 +47,7 @@ def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
         raise not_found(f"epoch {height} {where}")
     if isinstance(found, NullRound):
         after = index.tipset(found.after)
-        implicit = after.implicit if after.height <= reader.network.settled.height else ()
+        implicit = after.implicit if after.height <= reader.network.executed_head.height else ()
         cron = f"0x{implicit[height - found.before - 1].hex()}" if implicit else ""  # cron of null rounds comes first
         around = {"epoch": height, "before": found.before, "after": found.after, "cron": cron}
         return PageResponse(site.page(reader, "null_round.html", **around))
@@ -56,7 +56,7 @@ def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
 
 def show_block(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of the epoch with a block CID, or the content of any other block in the store."""
-    cid = read_cid(request.named["cid"])
+    cid = read_cid(request.path_params["cid"])
     tipset = reader.network.chain.index.by_hash(block_hash(tipset_key([cid])))
     if tipset is not None and tipset.block == cid:
         return _tipset_page(site, reader, request, tipset)
@@ -90,9 +90,9 @@ def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: T
     index, rows = network.chain.index, RowBuilder(site, reader)
     above = index.at(tipset.height + 1)
     after = above.after if isinstance(above, NullRound) else tipset.height + 1 if above is not None else None
-    settled = tipset.height <= network.settled.height
+    has_receipts = tipset.height <= network.executed_head.height
     first = min(request.number("from", 0), max(0, len(tipset.transactions) - 1))
-    places = range(first, min(first + _MESSAGES, len(tipset.transactions))) if settled else range(0)
+    places = range(first, min(first + _MESSAGES, len(tipset.transactions))) if has_receipts else range(0)
     return PageResponse(
         site.page(
             reader,
@@ -105,9 +105,11 @@ def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: T
             before=None if tipset.parent < index.first else tipset.parent,
             after=after,
             executed=tipset.parent != GENESIS_PARENT,
-            settled=settled,
+            has_receipts=has_receipts,
             messages=[rows.row(index.receipt_at(tipset, position)) for position in places],
-            implicit=[rows.row(receipt) for receipt in index.implicit_receipts(tipset, _MESSAGES)] if settled else [],
+            implicit=[rows.row(receipt) for receipt in index.implicit_receipts(tipset, _MESSAGES)]
+            if has_receipts
+            else [],
             first=first,
             more=None if places.stop >= len(tipset.transactions) else places.stop,
         )

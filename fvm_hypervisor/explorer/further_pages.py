@@ -63,7 +63,7 @@ def show_message_changes(site: Site, reader: NodeReader, request: PageRequest) -
 
 def show_epoch_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Render the state changes of an epoch, or of all epochs since another one."""
-    tipset = _tipset(reader, parse_number(request.named["epoch"], "the epoch"))
+    tipset = _tipset(reader, parse_number(request.path_params["epoch"], "the epoch"))
     text = request.query.get("since", "")
     if not text and tipset.parent != GENESIS_PARENT:
         before, since = tipset.before, None
@@ -125,12 +125,12 @@ class ControlField:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A method with its parameters; its result becomes the initial value of the input `keeps`."""
+    """A method with its parameters; its result becomes the initial value of the input `result_input`."""
 
     title: str
     method: str
     fields: tuple[ControlField, ...] = ()
-    keeps: str = ""
+    result_input: str = ""
 
 
 _CONTROLS: Final = (
@@ -138,7 +138,7 @@ _CONTROLS: Final = (
     Control("Mine after null rounds", "hypervisor_mineAfterNullRounds", (ControlField("null rounds", "number", "5"),)),
     Control("Increase the time", "evm_increaseTime", (ControlField("seconds", "number", "86400"),)),
     Control("Time of the next block", "evm_setNextBlockTimestamp", (ControlField("Unix seconds", "number"),)),
-    Control("Take a snapshot", "evm_snapshot", keeps="snapshot"),
+    Control("Take a snapshot", "evm_snapshot", result_input="snapshot"),
     Control("Revert to a snapshot", "evm_revert", (ControlField("snapshot", "text", "0x1"),)),
     Control("Set a balance", "anvil_setBalance", (ControlField("address", "text"), ControlField("FIL", "fil", "100"))),
     Control("Impersonate an address", "anvil_impersonateAccount", (ControlField("address", "text"),)),

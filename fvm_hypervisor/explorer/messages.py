@@ -17,7 +17,7 @@ from fvm_hypervisor.explorer.epochs import read_cid
 from fvm_hypervisor.explorer.forked_pages import forked_transaction_page
 from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, RowBuilder
 from fvm_hypervisor.explorer.responses import (
-    KEEPS_MORE,
+    COLLECTED_REMEDY,
     SVG,
     PageRequest,
     PageResponse,
@@ -51,7 +51,7 @@ _PLAIN: Final = "text/plain; charset=utf-8"
 
 def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of an executed or pending transaction by its hash."""
-    wanted = _hash(request.named["hash"])
+    wanted = _hash(request.path_params["hash"])
     receipt = reader.network.find_executed(wanted)
     if receipt is None:
         forked = None if reader.network.mempool.get(wanted) else forked_transaction_page(site, reader, wanted)
@@ -61,7 +61,7 @@ def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageRe
 
 def show_message_by_cid(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of a message by its CID."""
-    cid = read_cid(request.named["cid"])
+    cid = read_cid(request.path_params["cid"])
     receipt = receipt_of(reader, cid)
     if receipt is None:
         raise not_found(f"no executed message of this chain has the CID {show(cid)}")
@@ -77,14 +77,14 @@ def show_call(site: Site, reader: NodeReader, request: PageRequest) -> PageRespo
 def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the full parameters or return data of a call as plain text."""
     found = trace(reader.network.chain, _traced_receipt(reader, request))
-    return PageResponse(str(_call(found.calls, request)[request.named["what"]]).encode(), content_type=_PLAIN)
+    return PageResponse(str(_call(found.calls, request)[request.path_params["what"]]).encode(), content_type=_PLAIN)
 
 
 def show_copy_text(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Render the text that a copy button puts on the clipboard."""
-    text = reproduction(requested_receipt(reader, request), request.named["name"], request.url)
+    text = reproduction(requested_receipt(reader, request), request.path_params["name"], request.url)
     if text is None:
-        raise not_found(f"this message is not sent by {quote_value(request.named['name'])}")
+        raise not_found(f"this message is not sent by {quote_value(request.path_params['name'])}")
     return PageResponse(text.encode(), content_type=_PLAIN)
 
 
@@ -145,7 +145,7 @@ def _traced_receipt(reader: NodeReader, request: PageRequest) -> TransactionRece
 
     Raises PageError, UnknownTransaction.
     """
-    receipt = reader.network.executed(_hash(request.named["hash"]))
+    receipt = reader.network.executed(_hash(request.path_params["hash"]))
     _check_retained(reader, receipt.block_number)
     return receipt
 
@@ -185,7 +185,7 @@ def _report(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict
 
 
 def _cron_report(site: Site, reader: NodeReader, request: PageRequest) -> dict[str, Any]:
-    epoch = parse_number(request.named["epoch"], "the epoch")
+    epoch = parse_number(request.path_params["epoch"], "the epoch")
     _check_retained(reader, epoch)
     found = epoch_trace(reader.network.chain, reader.network.executed_at(epoch)).as_json()
     interfaces = called_interfaces(reader.network.machine, site.artifacts, found["calls"])
@@ -203,7 +203,7 @@ def _bound_first(called: Sequence[NamedInterface], known: Iterable[NamedInterfac
 
 
 def _call(calls: Sequence[Mapping[str, Any]], request: PageRequest) -> Mapping[str, Any]:
-    number, every = parse_number(request.named["number"], "the call's number"), calls_in_order(calls)
+    number, every = parse_number(request.path_params["number"], "the call's number"), calls_in_order(calls)
     if number >= len(every):
         raise not_found(f"there is no call {number}: the last one is {len(every) - 1}")
     return every[number][1]
@@ -250,7 +250,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
             caught=[] if report["why"] else caught(report["calls"]),
             reproduced=report["reproduced"],
             retained=None if has_state else retained,
-            keeps_more=KEEPS_MORE,
+            collected_remedy=COLLECTED_REMEDY,
             rows=calls,
             total=total,
             first=first,
@@ -281,7 +281,7 @@ def _call_page(
     charges = [(name, milligas // MILLIGAS_PER_GAS) for name, milligas in Counter(call["charges"]).most_common()]
     return PageResponse(
         site.page(
-            reader, "call.html", at=at, number=request.named["number"], call=call, failed=has_failed(call),
+            reader, "call.html", at=at, number=request.path_params["number"], call=call, failed=has_failed(call),
             words=call["words"], charges=charges, line=call.get("failedAt"),
         )
     )  # fmt: skip

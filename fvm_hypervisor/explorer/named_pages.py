@@ -65,8 +65,8 @@ def by_selector(site: Site, reader: NodeReader, selectors: set[bytes]) -> Iterat
                 yield FoundPage(
                     f"/actor/{each.address}/call", f"{each.name}.{function}", f"function 0x{selector.hex()}"
                 )
-    index, settled = reader.network.chain.index, reader.network.settled.height
-    every = (receipt for tipset in tipsets_back(index, settled) for receipt in receipts_back(index, tipset))
+    index, head = reader.network.chain.index, reader.network.executed_head.height
+    every = (receipt for tipset in tipsets_back(index, head) for receipt in receipts_back(index, tipset))
     calls = (each for each in every if _selector(each.execution.message.message) in selectors)
     for receipt in islice(calls, _MAX_MESSAGES):
         hash_ = f"0x{receipt.hash.hex()}"
@@ -78,7 +78,7 @@ def by_topic(reader: NodeReader, topic: bytes) -> Iterator[FoundPage]:
     network = reader.network
     index = network.chain.index
     filters = [LogFilter(topics=((),) * position + ((topic,),)) for position in range(_TOPICS)]
-    for tipset in TipsetSearch(index, reader.addresses, (topic_key(topic),)).back(network.settled.height):
+    for tipset in TipsetSearch(index, reader.addresses, (topic_key(topic),)).back(network.executed_head.height):
         for each in filters:
             for receipt, position, emitted in logs_in(index, tipset, each):
                 what = f"log {position} of 0x{emitted.address.hex()} at epoch {tipset.height}"

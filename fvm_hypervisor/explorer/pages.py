@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -40,7 +39,7 @@ from localnet.rpc.errors import RpcError
 from localnet.rpc.executors import RunQuery
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import NodeReader
-from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
+from localnet.rpc.requesting_client import cancel_on_disconnect
 from store.blockstore import StoreError
 
 _LOG = logging.getLogger(__name__)
@@ -87,29 +86,13 @@ class Pages:
             return
         if scope["path"] != _HOME_PATH and not self._routes:
             await self._load()
-        await _send(send, await self._cancel_on_disconnect(receive, self._respond(scope)), scope)
+        await _send(send, await cancel_on_disconnect(receive, self._respond(scope)), scope)
         if not self._routes and self._loading is None:
             self._loading = asyncio.create_task(self._load())  # import while the query thread reads
 
     async def _load(self) -> None:
         """Import the other pages outside the event loop."""
         self._routes = await asyncio.to_thread(_load_routes)
-
-    async def _cancel_on_disconnect(self, receive: Receive, response: Awaitable[PageResponse]) -> PageResponse:
-        """Return the response; cancel the query if the browser disconnects."""
-        client = RequestingClient()
-
-        async def leave() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            client.leave()
-
-        REQUESTING_CLIENT.set(client)  # visible to the task of this request
-        leaving = asyncio.ensure_future(leave())
-        try:
-            return await response
-        finally:
-            leaving.cancel()
 
     async def _respond(self, scope: Scope) -> PageResponse:
         try:
@@ -248,7 +231,9 @@ def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageRespo
     network = reader.network
     index, rows = network.chain.index, RowBuilder(site, reader)
     tipsets = [tipset_row(tipset, index.first) for tipset in tipsets_back(index, network.head.height, _TIPSETS)]
-    newest = (each for tipset in tipsets_back(index, network.settled.height) for each in receipts_back(index, tipset))
+    newest = (
+        each for tipset in tipsets_back(index, network.executed_head.height) for each in receipts_back(index, tipset)
+    )
     upgrades = [
         UpgradeRow(planned.epoch, planned.version, network_version_row(planned.version, network.overlay).name)
         for planned in network.chain.record.upgrades.planned

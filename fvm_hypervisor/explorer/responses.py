@@ -13,7 +13,7 @@ from localnet.rpc.node import NodeReader
 
 HTML: Final = "text/html; charset=utf-8"
 SVG: Final = "image/svg+xml"
-KEEPS_MORE: Final = "a node keeps more with --keep-states N, a Network with keep_states=N"
+COLLECTED_REMEDY: Final = "a node keeps more with --keep-states N, a Network with keep_states=N"
 """Remedy for a state that was collected."""
 
 
@@ -22,7 +22,7 @@ class PageRequest:
     """A page request: path parameters and query parameters. `url` is the node's URL as seen by the browser."""
 
     url: str
-    named: Mapping[str, str] = field(default_factory=dict)
+    path_params: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
 
     def number(self, name: str, otherwise: int, maximum: int = (1 << 63) - 1) -> int:
@@ -68,7 +68,7 @@ def malformed(text: str) -> PageError:
 
 def collected_text(epoch: int, retained: int) -> str:
     """Return the error text for a state that was collected, with the option that keeps more states."""
-    return f"the state of epoch {epoch} was collected: states are kept from epoch {retained} on ({KEEPS_MORE})"
+    return f"the state of epoch {epoch} was collected: states are kept from epoch {retained} on ({COLLECTED_REMEDY})"
 
 
 def parse_number(text: str, what: str, maximum: int = (1 << 63) - 1) -> int:

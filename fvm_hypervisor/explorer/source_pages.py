@@ -18,17 +18,17 @@ _MAX_TEXT: Final = 1_000_000
 def show_source(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
     """Return the page of the source that the query names, by default the one with the contract."""
     machine = reader.network.machine
-    actor = find_actor(machine, request.named["address"])
+    actor = find_actor(machine, request.path_params["address"])
     found = site.source_of(machine, actor.address)
     if found is None:
         raise not_found(
-            f"no sources of {quote_value(request.named['address'])} are verified: `forge verify-contract "
+            f"no sources of {quote_value(request.path_params['address'])} are verified: `forge verify-contract "
             "--verifier sourcify --verifier-url` sends them to this node"
         )
     file = request.query.get("file", found.file)
     if file not in found.sources:
         raise not_found(f"the verified sources have no file {quote_value(file)}")
-    at = f"/actor/{quote(request.named['address'])}"
+    at = f"/actor/{quote(request.path_params['address'])}"
     return PageResponse(
         site.page(
             reader,

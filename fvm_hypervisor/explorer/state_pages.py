@@ -84,10 +84,10 @@ def _read(reader: NodeReader, request: PageRequest) -> tuple[str, list[str], Tip
         raise not_found(f"epoch {height} is above the head, {network.head.height}")
     if tipset.height < index.retained:
         raise not_found(collected_text(height, index.retained))
-    steps = [unquote(step) for step in request.named["path"].split("/") if step]
+    steps = [unquote(step) for step in request.path_params["path"].split("/") if step]
     store = network.machine.store
     schemas = StoredSchemas.of_machine(network.machine)
-    return request.named["address"], steps, tipset, StateInspector(store, tipset.state, schemas)
+    return request.path_params["address"], steps, tipset, StateInspector(store, tipset.state, schemas)
 
 
 def _browse(browse: Callable[[], _T]) -> _T:

@@ -49,17 +49,17 @@ CallBoundary = tuple[str, CallCost, tuple[CallCost, ...]]
 def _call_boundaries(messages: list[MessageCost]) -> Iterator[CallBoundary]:
     for message in messages:
         yield _END, message.head, (message.head,)
-        waiting: list[CallBoundary] = [(_BEGIN, call, (call,)) for call in message.calls[::-1]]
-        while waiting:
-            kind, call, around = waiting.pop()
-            yield kind, call, around
+        stack: list[CallBoundary] = [(_BEGIN, call, (call,)) for call in message.calls[::-1]]
+        while stack:
+            kind, call, path = stack.pop()
+            yield kind, call, path
             if kind is _BEGIN:
-                waiting.append((_END, call, around))
-                waiting += [(_BEGIN, inner, (*around, inner)) for inner in call.calls[::-1]]
+                stack.append((_END, call, path))
+                stack += [(_BEGIN, inner, (*path, inner)) for inner in call.calls[::-1]]
 
 
-def _path(around: tuple[CallCost, ...], names: CallNames) -> tuple[str, ...]:
-    return tuple(f"{call.to} {names.method(call)}" if call.to != "message" else names.method(call) for call in around)
+def _path(path: tuple[CallCost, ...], names: CallNames) -> tuple[str, ...]:
+    return tuple(f"{call.to} {names.method(call)}" if call.to != "message" else names.method(call) for call in path)
 
 
 def _differences(mine: CallBoundary, others: CallBoundary, names: CallNames) -> list[str]:

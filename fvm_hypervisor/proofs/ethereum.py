@@ -51,7 +51,7 @@ def verify_account(response: Any, state_root: bytes, wanted: EthAddress | None =
         if not isinstance(response, Mapping):
             raise TypeError("expected a JSON object")
         if "error" in response:
-            raise InvalidProof(f"the node answered with an error: {response['error']!r:.200}")
+            raise InvalidProof(f"the node returned an error: {response['error']!r:.200}")
         address = EthAddress(_field("address", partial(word_of, response["address"], 20)))
         if wanted is not None and address != wanted:
             raise InvalidProof(f"address: the proof is for {checksummed(address)}, not for {checksummed(wanted)}")

@@ -87,7 +87,7 @@ def checked_blocks(blocks: Iterable[tuple[Cid, bytes]]) -> MemoryStore:
     return store
 
 
-def look(store: Blockstore, header: Cid, path: str, limit: int = _MAX_SHOWN) -> Any:
+def read_path(store: Blockstore, header: Cid, path: str, limit: int = _MAX_SHOWN) -> Any:
     """Return the value at a path as JSON; maps and lists have at most `limit` entries.
 
     Raises PathNotFound, InvalidInput and the errors of the store.
@@ -113,7 +113,7 @@ def inspect_file(file: Path, path: str, header: Cid | None = None, limit: int = 
     start, store = read_proof(file)
     start = header or start
     with proving(f"{file} does not prove the value at '{path:.80}' below the header {show(start)}"):
-        return start, look(store, start, path, limit)
+        return start, read_path(store, start, path, limit)
 
 
 def read_proof(file: Path) -> tuple[Cid, MemoryStore]:
@@ -133,9 +133,9 @@ def inspect_state(store: Blockstore, root: Cid, path: str, limit: int = _MAX_SHO
     names = Bundle.embedded().manifest
     actor = path.strip("/").partition("/")[0]
     if actor:
-        code = parse_cid(StateInspector(store, root, manifest=names).look(actor)["code"]["/"])
+        code = parse_cid(StateInspector(store, root, manifest=names).read_path(actor)["code"]["/"])
         names = manifest_with(code) or names
-    return StateInspector(store, root, manifest=names).look(path, limit)
+    return StateInspector(store, root, manifest=names).read_path(path, limit)
 
 
 def state_root(store: Blockstore, header: Cid) -> Cid:

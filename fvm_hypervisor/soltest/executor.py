@@ -302,7 +302,7 @@ class TestExecutor:
         try:
             application = Application(self.machine, transaction, from_, paid=False, accounts=self._accounts())
             result = application.apply_implicit(commit, allow_tree)
-            gas_used = application.gas_bill(result.gas_used)
+            gas_used = application.call_gas_used(result.gas_used)
             if not commit:
                 self._note_failure(application.accounts)
         except InvalidTransaction as error:

@@ -94,11 +94,11 @@ class FunctionFrameTracer(FrameTracer):
 
     # --- the tracer -------------------------------------------------------------------------------------------
 
-    def pause(self, _number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
+    def pause(self, _number: int, counter: int, read_step: Callable[[], RuntimeEvent], /) -> int:
         """Record the next instruction; return 0 to skip none."""
         if self._open:
             self._open[-1].note(counter)
-            self._walk(counter, look)
+            self._walk(counter, read_step)
         return 0
 
     def frame_stopped(self, _number: int, _counter: int, /) -> None:
@@ -141,7 +141,7 @@ class FunctionFrameTracer(FrameTracer):
             known = self._codes[key] = _Walk(spans, jumps, ends)
         return _Walk(known.spans, known.jumps, known.ends)
 
-    def _walk(self, counter: int, look: Callable[[], RuntimeEvent]) -> None:
+    def _walk(self, counter: int, read_step: Callable[[], RuntimeEvent]) -> None:
         self._until_clock -= 1
         if not self._until_clock:
             self._until_clock = _CLOCK
@@ -152,18 +152,18 @@ class FunctionFrameTracer(FrameTracer):
         if after is not None:
             here = walk.spans.get(counter)
             if here is not None and after.jump == "i":
-                self._enter(walk, after, here, look)
+                self._enter(walk, after, here, read_step)
             elif here is not None:
-                self._leave(walk, after, here, look)
+                self._leave(walk, after, here, read_step)
         elif counter in walk.ends and walk.entered:
-            step = look()
+            step = read_step()
             walk.gas = step.gas if isinstance(step, EvmStep) else 0
 
-    def _enter(self, walk: _Walk, jump: SourceSpan, here: SourceSpan, look: Callable[[], RuntimeEvent]) -> None:
+    def _enter(self, walk: _Walk, jump: SourceSpan, here: SourceSpan, read_step: Callable[[], RuntimeEvent]) -> None:
         if _is_same(jump, here):
             return  # the dispatcher's jump to a public function: the call itself
         function = self._function(here)
-        step = look() if function is not None else None
+        step = read_step() if function is not None else None
         if function is None or not isinstance(step, EvmStep):
             return
         frame, values = self._open[-1], tuple[TypedValue, ...]()
@@ -173,7 +173,7 @@ class FunctionFrameTracer(FrameTracer):
             _OpenFunction(function, jump, here, step.gas + _JUMP, len(frame.items), len(frame.functions), values)
         )  # fmt: skip
 
-    def _leave(self, walk: _Walk, jump: SourceSpan, here: SourceSpan, look: Callable[[], RuntimeEvent]) -> None:
+    def _leave(self, walk: _Walk, jump: SourceSpan, here: SourceSpan, read_step: Callable[[], RuntimeEvent]) -> None:
         for index in reversed(range(len(walk.entered))):
             one = walk.entered[index]
             if _is_same(one.caller, here) or _is_same(one.body, jump):
@@ -181,7 +181,7 @@ class FunctionFrameTracer(FrameTracer):
         else:
             return
         del walk.entered[index:]
-        step = look()
+        step = read_step()
         if isinstance(step, EvmStep):
             frame = self._open[-1]
             values = read_values(one.function.outputs, ValuePlace(step.stack, step.memory, frame.input))

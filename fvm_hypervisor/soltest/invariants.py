@@ -2,7 +2,7 @@
 
 Rules: forge's. The invariant is checked after each successful call that may have changed the state or that follows a
 delay. By default (without `targetContracts` and the like) every state-changing function of every contract that
-`setUp` created is called, by any sender. A sequence that breaks the invariant is shortened.
+`setUp` created is called, by any sender. A sequence that breaks the invariant is shrunk.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fvm_hypervisor.soltest.maximizing import BestSequence, is_maximizing, retur
 from fvm_hypervisor.soltest.mutations import mutate_arguments, mutate_sequence
 from fvm_hypervisor.soltest.project import InvariantSettings
 from fvm_hypervisor.soltest.results import CallMetrics, CaseKind, CaseStatus, CounterExample, TestResult
-from fvm_hypervisor.soltest.shrinking import shorten
+from fvm_hypervisor.soltest.shrinking import shrink
 from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, is_rejected, selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.value_text import arguments_text
@@ -81,8 +81,8 @@ class SequenceStep:
             delay=self.delay,
         )
 
-    def after(self, removed: Sequence[SequenceStep]) -> SequenceStep:
-        """Return the step with the delays of removed ones added."""
+    def with_delays_of(self, removed: Sequence[SequenceStep]) -> SequenceStep:
+        """Return the step with the delays of removed steps added to its own."""
         delay = self.delay.plus([step.delay for step in removed])
         return self if delay == self.delay else replace(self, delay=delay)
 
@@ -129,10 +129,6 @@ def call_sequence(
         if not stage.call(selector(name)).success or stage.has_failed():
             return True
     return fails
-
-
-def _join(removed: Sequence[SequenceStep], step: SequenceStep) -> SequenceStep:
-    return step.after(removed)
 
 
 def _has_end(stage: SuiteStage) -> bool:
@@ -450,14 +446,14 @@ class InvariantRun:
                     return number, ""
             return None
 
-        shorten(found.steps, "", reaches, self.settings.shrink_run_limit, _join)
+        shrink(found.steps, "", reaches, self.settings.shrink_run_limit, SequenceStep.with_delays_of)
         examples = tuple(step.example() for step in best.steps)
         return replace(self._result(CaseStatus.SUCCESS, None, examples, len(found.steps)), best=best.value)
 
     # --- a failure ----------------------------------------------------------------------------------------------
 
     def _failure(self, steps: list[SequenceStep], reason: str) -> TestResult:
-        best, why = shorten(steps, reason, self._replay, self.settings.shrink_run_limit, _join)
+        best, why = shrink(steps, reason, self._replay, self.settings.shrink_run_limit, SequenceStep.with_delays_of)
         return self._result(CaseStatus.FAILURE, why, tuple(step.example() for step in best), len(steps))
 
     def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:

@@ -1,4 +1,4 @@
-"""Shortening of failing call sequences by delta debugging: remove halves, then quarters, down to single calls.
+"""Shrinking of failing call sequences by delta debugging: remove halves, then quarters, down to single calls.
 
 After Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input" (2002).
 """
@@ -14,17 +14,17 @@ from fvm_hypervisor.soltest.fuzz import SHRINK_SECONDS
 Step = TypeVar("Step")
 
 
-def shorten(
+def shrink(
     steps: Sequence[Step],
     reason: str,
     fails: Callable[[Sequence[Step]], tuple[int, str] | None],
     limit: int,
-    join: Callable[[Sequence[Step], Step], Step] = lambda _, step: step,
+    merge: Callable[[Step, Sequence[Step]], Step] = lambda step, _: step,
 ) -> tuple[Sequence[Step], str]:
     """Return a shorter sequence that still fails, and the reason, within `limit` tries and a time limit.
 
     Given enough tries and time, no single step of it can be removed. `fails` returns the number of steps until a
-    sequence fails and the reason, or None. `join` returns the step that replaces the one after removed steps.
+    sequence fails and the reason, or None. `merge` returns the replacement of a step whose predecessors are removed.
     """
     tries, end = 0, monotonic() + SHRINK_SECONDS
     size = len(steps) // 2
@@ -35,7 +35,7 @@ def shorten(
                 return steps, reason
             tries += 1
             removed, rest = steps[at : at + size], steps[at + size :]
-            candidate = [*steps[:at], *([join(removed, rest[0]), *rest[1:]] if rest else ())]
+            candidate = [*steps[:at], *([merge(rest[0], removed), *rest[1:]] if rest else ())]
             failure = fails(candidate) if candidate else None
             if failure is None:
                 at += size

@@ -126,7 +126,7 @@ class VerificationService:
                 "`hypervisor node`, or name another service with --verifier-url"
             ) from None
         if not isinstance(found, dict):
-            raise InvalidInput(f"{redacted_url(self._url)} is not a verification service: it answered with other JSON")
+            raise InvalidInput(f"{redacted_url(self._url)} is not a verification service: it returned other JSON")
         return status, found
 
 

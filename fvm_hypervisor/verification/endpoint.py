@@ -220,7 +220,9 @@ def _select_fields(available: Mapping[str, Any], names: str) -> dict[str, Any]:
             continue
         whole = available.get(field)
         if field not in available or (part and not (isinstance(whole, Mapping) and part in whole)):
-            raise invalid_parameter(f"Field selector {name:.80} is not a valid field: there are {', '.join(available)}")
+            raise invalid_parameter(
+                f"Field selector {name:.80} is not a valid field: expected one of {', '.join(available)}"
+            )
         if part:
             assert isinstance(whole, Mapping)
             chosen[field] = {**chosen.get(field, {}), part: whole[part]}

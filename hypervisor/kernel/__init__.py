@@ -132,7 +132,7 @@ class Kernel:
         if read_only and value != 0:
             raise SyscallError(ErrorNumber.READ_ONLY, "a read-only call cannot carry value")
         block = self.ipld.find(params)
-        self.ipld.check_room()
+        self.ipld.check_capacity()
         # do
         if self.tracer is not None:
             self.tracer.event(KernelSend(self.context.receiver, to))
@@ -157,7 +157,7 @@ class Kernel:
         if _has_outer_call(self.calls.call_stack or [], context.receiver):
             raise SyscallError(ErrorNumber.FORBIDDEN, f"an outer call of f0{context.receiver} is still active")
         block = self.ipld.find(params)
-        self.ipld.check_room()
+        self.ipld.check_capacity()
         # charge and do
         receiver = context.receiver
         call = Call(context.caller, Address.id(receiver), METHOD_UPGRADE, block)

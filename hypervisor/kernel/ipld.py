@@ -33,9 +33,9 @@ class IpldBlockOps:
             self._reachable.update(block.scan.links)
         return self._registry.add(block)
 
-    def check_room(self) -> None:
+    def check_capacity(self) -> None:
         """Raise LIMIT_EXCEEDED if the invocation cannot register another block."""
-        self._registry.check_room()
+        self._registry.check_capacity()
 
     def find(self, block_id: int) -> Block | None:
         """Return the block of a handle without charge; None for 0. Errors: INVALID_HANDLE."""

@@ -86,7 +86,7 @@ class Pace:
         """End the traced execution at its next event."""
         self._ended = True
 
-    def look(self) -> None:
+    def checkpoint(self) -> None:
         """Wait for a slice, and yield to waiting executions. Raises Ended."""
         self._left -= 1
         if self._left > 0 and not self._ended:
@@ -138,12 +138,12 @@ def with_pace(machine: Hypervisor, tracer: Tracer) -> Tracer:
 
 class _PacedTracer:
     def __init__(self, pace: Pace, tracer: Tracer) -> None:
-        self._look, self._tracer = pace.look, tracer
+        self._checkpoint, self._tracer = pace.checkpoint, tracer
 
     def event(self, event: TraceEvent, /) -> None:
         self._tracer.event(event)
         if not isinstance(event, CallEnded):  # calls also end when the pace aborts them
-            self._look()
+            self._checkpoint()
 
 
 class _PacedSteps(_PacedTracer):
@@ -153,4 +153,4 @@ class _PacedSteps(_PacedTracer):
 
     def step(self, event: RuntimeEvent, /) -> None:
         self._steps.step(event)
-        self._look()
+        self._checkpoint()

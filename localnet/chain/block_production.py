@@ -165,7 +165,7 @@ class BlockProduction(NetworkReader):
         """Return a transaction that has no receipt yet: it is pending, or its execution is deferred."""
         waiting = self.mempool.get(transaction_hash)
         executed = self.chain.index.receipt(transaction_hash) if waiting is None else None
-        if executed is None or executed.block_number <= self.settled.height:
+        if executed is None or executed.block_number <= self.executed_head.height:
             return waiting
         return candidate_of(executed)
 

@@ -80,7 +80,7 @@ class Chain(ChainReader):
         self.machine = machine
         self.watchers: list[Watcher] = []
         self.deferred = False
-        """True if receipts are known one tipset later, as on the network; see `settled`."""
+        """True if receipts are known one tipset later, as on the network; see `executed_head`."""
         self.default_gas_limit = default_gas_limit
         """Default block gas limit of the node, which is not stored in the folder. None selects the rules' limit."""
         self.start_block: BlockStarter | None = None

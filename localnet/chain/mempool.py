@@ -62,7 +62,7 @@ class Mempool:
         self._by_hash: dict[bytes, Candidate] = {}
         self._class_of: dict[bytes, int] = {}
         """Message class at the head's state when the message arrived, by hash."""
-        self._waiting_of = Counter[int]()
+        self._class_sizes = Counter[int]()
         self._blob_gas = 0
         self.first_come = False
         """True if blocks take messages in order of arrival instead of by premium."""
@@ -90,8 +90,8 @@ class Mempool:
         if message.nonce > next_nonce + MAX_NONCE_GAP:
             raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")
         own, limit = (0, MAX_PENDING) if self._pool_class is None else self._pool_class(candidate, MAX_PENDING)
-        takes_place = other is None or self._class_of[other.hash] != own
-        if takes_place and self._waiting_of[own] >= limit:
+        adds_entry = other is None or self._class_of[other.hash] != own
+        if adds_entry and self._class_sizes[own] >= limit:
             raise TransactionRefused("full", f"txpool is full: {limit} transactions are pending")
         if candidate.kind == BLOB:
             self._check_blob_room(candidate, other)
@@ -101,7 +101,7 @@ class Mempool:
         self._by_sender.setdefault(message.from_, {})[message.nonce] = candidate
         self._by_hash[candidate.hash] = candidate
         self._class_of[candidate.hash] = own
-        self._waiting_of[own] += 1
+        self._class_sizes[own] += 1
         if candidate.kind == BLOB:
             self._blob_gas += candidate.blob_gas
 
@@ -119,7 +119,7 @@ class Mempool:
         """Remove a candidate from the lookup by hash, and return True if it was present."""
         if self._by_hash.pop(candidate.hash, None) is None:
             return False
-        self._waiting_of[self._class_of.pop(candidate.hash)] -= 1
+        self._class_sizes[self._class_of.pop(candidate.hash)] -= 1
         if candidate.kind == BLOB:
             self._blob_gas -= candidate.blob_gas
         return True
@@ -128,9 +128,9 @@ class Mempool:
         """Remove a candidate."""
         if self._forget(candidate):
             self.changes += 1
-            waiting = self._by_sender[candidate.bare.from_]
-            del waiting[candidate.bare.nonce]
-            if not waiting:
+            pending = self._by_sender[candidate.bare.from_]
+            del pending[candidate.bare.nonce]
+            if not pending:
                 del self._by_sender[candidate.bare.from_]
 
     def clear(self) -> None:
@@ -139,28 +139,28 @@ class Mempool:
         self._by_sender.clear()
         self._by_hash.clear()
         self._class_of.clear()
-        self._waiting_of.clear()
+        self._class_sizes.clear()
         self._blob_gas = 0
 
     def drop_passed(self, nonce_of: NonceOf) -> None:
         """Remove the candidates whose nonces the chain has passed."""
         for sender in list(self._by_sender):
-            next_nonce, waiting = nonce_of(sender), self._by_sender[sender]
-            for nonce in list(waiting):
+            next_nonce, pending = nonce_of(sender), self._by_sender[sender]
+            for nonce in list(pending):
                 if nonce < next_nonce:
-                    self.drop(waiting[nonce])
+                    self.drop(pending[nonce])
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
         """Return the first nonce that is missing from the sender's pending messages."""
-        waiting = self._by_sender.get(sender, {})
-        while next_nonce in waiting:
+        pending = self._by_sender.get(sender, {})
+        while next_nonce in pending:
             next_nonce += 1
         return next_nonce
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
         """Return the sender's pending messages before the first missing nonce, in order. For any thread."""
-        waiting, ready = self._by_sender.get(sender, {}), list[Candidate]()
-        while (candidate := waiting.get(next_nonce)) is not None:
+        pending, ready = self._by_sender.get(sender, {}), list[Candidate]()
+        while (candidate := pending.get(next_nonce)) is not None:
             ready.append(candidate)
             next_nonce += 1
         return ready
@@ -173,11 +173,13 @@ class Mempool:
         Their gas limits add up to at most `gas_limit`, and their blob gas to at most `blob_gas_limit`. A set of rules
         may select other messages, ranked by the same function.
         """
-        came = {hash_: index for index, hash_ in enumerate(self._by_hash)} if self.first_come else None
+        arrivals = {hash_: index for index, hash_ in enumerate(self._by_hash)} if self.first_come else None
         queues = [deque(self.ready_of(sender, nonce_of(sender))) for sender in self._by_sender]
         if self._choose is not None:
             affordable = [list(takewhile(lambda one: one.bare.gas_fee_cap >= base_fee, queue)) for queue in queues]
-            return self._choose(affordable, lambda one: came[one.hash] if came else -one.bare.gas_premium, gas_limit)
+            return self._choose(
+                affordable, lambda one: arrivals[one.hash] if arrivals else -one.bare.gas_premium, gas_limit
+            )
         chosen: list[Candidate] = []
         heads: list[tuple[int, int]] = []
         """The rank of each queue's first candidate, the least first, and the queue's place, to order equal fees."""
@@ -187,7 +189,7 @@ class Mempool:
             if head is None or (head.kind == BLOB and head.blob_fee_cap < blob_base_fee):
                 return
             if head.bare.gas_fee_cap >= base_fee:
-                heappush(heads, (came[head.hash] if came else -head.bare.gas_premium, index))
+                heappush(heads, (arrivals[head.hash] if arrivals else -head.bare.gas_premium, index))
 
         for index in range(len(queues)):
             push(index)

@@ -51,7 +51,7 @@ class NodeSource:
         self,
         url: str,
         local: Store | None = None,
-        watch: Callable[[int], None] = lambda _asked: None,
+        watch: Callable[[int], None] = lambda _requested: None,
         options: RequestOptions = _REQUESTS,
         overlay: Overlay | None = None,
     ) -> None:
@@ -61,31 +61,31 @@ class NodeSource:
         self.blocks = NodeBlocks(self._client, watch)
         self.local = MemoryStore() if local is None else local
         self.store: Store = RemoteStore(self.local, self.blocks)
-        self.name = self._read("Filecoin.StateNetworkName", text)
-        self.chain_id = self._read("eth_chainId", quantity)
-        self._answers: dict[tuple[Any, ...], Any] = {}
+        self.name = self._client.read(text, "Filecoin.StateNetworkName")
+        self.chain_id = self._client.read(quantity, "eth_chainId")
+        self._responses: dict[tuple[Any, ...], Any] = {}
 
     # --- look-ups ---------------------------------------------------------------------------------------------
 
     def tipset_at(self, epoch: int) -> Sequence[Cid]:
         """Return the blocks of the tipset at an epoch."""
-        head = self._read("Filecoin.ChainHead", lambda tipset: number(tipset["Height"]))
+        head = self._client.read(lambda tipset: number(tipset["Height"]), "Filecoin.ChainHead")
         if not 0 <= epoch <= head:
             raise InvalidInput(f"{self._client.name} has no epoch {epoch}: its chain reaches from 0 to {head}")
-        height, cids = self._read("Filecoin.ChainGetTipSetByHeight", _height_and_blocks, epoch, None)
+        height, cids = self._client.read(_height_and_blocks, "Filecoin.ChainGetTipSetByHeight", epoch, None)
         if height != epoch:
             raise InvalidInput(f"epoch {epoch} is a null round: the tipset before it is at {height}")
         return cids
 
     def head(self) -> TipsetHeaders:
         """Return the node's newest tipset."""
-        _, cids = self._read("Filecoin.ChainHead", _height_and_blocks)
+        _, cids = self._client.read(_height_and_blocks, "Filecoin.ChainHead")
         return read_tipset(self.store, cids)
 
     def find_message(self, text: str) -> FoundMessage:
         """Find the message of a transaction hash or a CID."""
         cid = self._named_message(text)
-        found = self._read("Filecoin.StateSearchMsg", _looked_up, [], cid_json(cid), -1, True)
+        found = self._client.read(_looked_up, "Filecoin.StateSearchMsg", [], cid_json(cid), -1, True)
         if found is None:
             raise InvalidInput(
                 f"{self._client.name} has no receipt of the message {text}: it is pending, or not on the chain"
@@ -102,13 +102,13 @@ class NodeSource:
         named = parse_reference(reference)
         if named.cid is not None:
             return named.cid
-        found: Cid | None = self._read(
-            "Filecoin.EthGetMessageCidByTransactionHash",
+        found: Cid | None = self._client.read(
             lambda response: None if response is None else cid_of_json(response),
+            "Filecoin.EthGetMessageCidByTransactionHash",
             reference,
         )
         if found is None:
-            raise InvalidInput(f"{self._client.name} knows no transaction {reference}")
+            raise InvalidInput(f"{self._client.name} has no transaction {reference}")
         return found
 
     def _holds(self, cids: Sequence[Cid], message: Cid) -> bool:
@@ -120,17 +120,19 @@ class NodeSource:
 
     def result_of(self, tipset: TipsetHeaders) -> ChainResult:
         """Return the result from the next tipset; for the head, computed by the node."""
-        head, cids = self._read("Filecoin.ChainHead", _height_and_blocks)
+        head, cids = self._client.read(_height_and_blocks, "Filecoin.ChainHead")
         if tipset.height >= head:
-            computed = self._read(
-                "Filecoin.StateCompute",
+            computed = self._client.read(
                 lambda response: cid_of_json(response["Root"]),
+                "Filecoin.StateCompute",
                 tipset.height,
                 None,
                 _key(tipset),
             )
             return ChainResult(computed, None)
-        _, after = self._read("Filecoin.ChainGetTipSetAfterHeight", _height_and_blocks, tipset.height + 1, _json(cids))
+        _, after = self._client.read(
+            _height_and_blocks, "Filecoin.ChainGetTipSetAfterHeight", tipset.height + 1, _json(cids)
+        )
         child = read_tipset(self.store, after)
         if set(child.parents) != set(tipset.cids):
             raise InvalidInput(
@@ -168,8 +170,8 @@ class NodeSource:
         """Return externs that query the node, as of the tipset."""
         return NodeExterns(self, tipset)
 
-    def ask_past(self, method: str, read: Callable[[Any], T], epoch: int, tipset: TipsetHeaders) -> T:
-        """Query the past of a tipset. Raises ExternError."""
+    def read_past(self, method: str, read: Callable[[Any], T], epoch: int, tipset: TipsetHeaders) -> T:
+        """Return a response about an epoch before a tipset, parsed by `read`. Raises ExternError."""
         try:
             return self._cached_response(method, read, epoch, _key(tipset))
         except NodeError as error:
@@ -184,19 +186,10 @@ class NodeSource:
 
     def _cached_response(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
         key = (method, repr(params))
-        if key not in self._answers:
-            self._answers[key] = self._read(method, read, *params)
-        known: T = self._answers[key]
+        if key not in self._responses:
+            self._responses[key] = self._client.read(read, method, *params)
+        known: T = self._responses[key]
         return known
-
-    def _read(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
-        response = self._client.request(method, *params)
-        try:
-            return read(response)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise NodeError(
-                f"{self._client.name} returned a malformed result of {method} ({error!r:.200}): is it a Filecoin node?"
-            ) from None
 
 
 class NodeExterns:
@@ -207,22 +200,22 @@ class NodeExterns:
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
         """Return the tickets' digest of an epoch. Raises ExternError."""
-        return self._randomness("Filecoin.StateGetRandomnessDigestFromTickets", digest, epoch)
+        return self._read_past("Filecoin.StateGetRandomnessDigestFromTickets", digest, epoch)
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
         """Return the beacon's digest of an epoch. Raises ExternError."""
-        return self._randomness("Filecoin.StateGetRandomnessDigestFromBeacon", digest, epoch)
+        return self._read_past("Filecoin.StateGetRandomnessDigestFromBeacon", digest, epoch)
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """Return the CID of the key of the tipset at an epoch or before it. Raises ExternError."""
-        return Cid(self._randomness("Filecoin.ChainGetTipSetByHeight", key_of, epoch))
+        return Cid(self._read_past("Filecoin.ChainGetTipSetByHeight", key_of, epoch))
 
     def state_root(self, epoch: ChainEpoch) -> Cid:
         """Return the state root after the tipset at an epoch or before it. Raises ExternError."""
-        return Cid(self._randomness("Filecoin.ChainGetTipSetAfterHeight", parent_state_of, ChainEpoch(epoch + 1)))
+        return Cid(self._read_past("Filecoin.ChainGetTipSetAfterHeight", parent_state_of, ChainEpoch(epoch + 1)))
 
-    def _randomness(self, method: str, read: Callable[[Any], Any], epoch: ChainEpoch) -> bytes:
-        return bytes(self._source.ask_past(method, read, epoch, self._tipset))
+    def _read_past(self, method: str, read: Callable[[Any], Any], epoch: ChainEpoch) -> bytes:
+        return bytes(self._source.read_past(method, read, epoch, self._tipset))
 
 
 def _height_and_blocks(tipset: Any) -> tuple[int, tuple[Cid, ...]]:

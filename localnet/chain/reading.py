@@ -53,13 +53,13 @@ class NetworkReader:
 
     @property
     def head(self) -> Tipset:
-        """Newest executed tipset."""
+        """Newest tipset."""
         return self.chain.head
 
     @property
-    def settled(self) -> Tipset:
-        """Newest tipset with receipts: the head, unless execution is deferred."""
-        return self.chain.settled
+    def executed_head(self) -> Tipset:
+        """Newest tipset with receipts: the head, or its parent if execution is deferred."""
+        return self.chain.executed_head
 
     @property
     def block_number(self) -> ChainEpoch:
@@ -104,6 +104,7 @@ class NetworkReader:
     least_fee = renamed("Network", "least_fee", "min_fee_cap")
     usual_premium = renamed("Network", "usual_premium", "default_premium")
     least_premium = renamed("Network", "least_premium", "min_premium")
+    settled = renamed("Network", "settled", "executed_head")
 
     @property
     def gas_price(self) -> TokenAmount:
@@ -133,7 +134,7 @@ class NetworkReader:
     def find_receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
         """Return the executed transaction, None if it has no receipt (yet)."""
         receipt = self.chain.index.receipt(transaction_hash)
-        return receipt if receipt is None or receipt.block_number <= self.settled.height else None
+        return receipt if receipt is None or receipt.block_number <= self.executed_head.height else None
 
     def find_executed(self, message_hash: bytes) -> TransactionReceipt | None:
         """Return the receipt of a mined transaction, or of a reward or cron; None if there is none (yet)."""
@@ -141,7 +142,7 @@ class NetworkReader:
         if found is not None:
             return found
         implicit = self.chain.index.implicit_receipt(message_hash)
-        return implicit if implicit is None or implicit.block_number <= self.settled.height else None
+        return implicit if implicit is None or implicit.block_number <= self.executed_head.height else None
 
     def executed(self, message_hash: bytes) -> TransactionReceipt:
         """Return the same as `find_executed`. Raises UnknownTransaction if there is no receipt."""

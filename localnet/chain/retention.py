@@ -86,10 +86,10 @@ def _tipsets(store: Store) -> Iterator[Tipset]:
 
 @dataclass(frozen=True, slots=True)
 class CollectionProgress:
-    """Progress of a collection: its phase, blocks kept and dropped so far, and its result at the end."""
+    """Progress of a collection: its phase, blocks retained and dropped so far, and its result at the end."""
 
     phase: str
-    kept: int
+    retained: int
     dropped: int
     done: CollectionResult | None = None
 
@@ -129,10 +129,10 @@ class FolderCollector:
             self._compaction = _Compaction(self._store, turn.done)
         compaction = self._compaction
         if not compaction.has_ended:
-            return CollectionProgress("compact", compaction.collected.kept, compaction.collected.dropped)
+            return CollectionProgress("compact", compaction.collected.retained, compaction.collected.dropped)
         self._compaction = None
         done = compaction.result()
-        return CollectionProgress("done", done.kept, done.dropped, done)
+        return CollectionProgress("done", done.retained, done.dropped, done)
 
     def turn(self, seconds: float) -> CollectionProgress | None:
         """Run the work that the retention policy requires now; return None if there is none.
@@ -165,9 +165,9 @@ class FolderCollector:
             if monotonic() >= until:
                 found = self._store.collection
                 assert found is not None, "a collection is in progress"
-                return CollectionProgress(found.phase, found.kept, found.dropped)
+                return CollectionProgress(found.phase, found.retained, found.dropped)
         done, self._collector = self._collector.end(), None
-        return CollectionProgress("done", done.kept, done.dropped, done)
+        return CollectionProgress("done", done.retained, done.dropped, done)
 
     def _forget(self, states: int | None) -> Iterator[None]:
         """Release the states of all but the newest tipsets for collection, a few tipsets at a time."""

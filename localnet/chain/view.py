@@ -48,7 +48,7 @@ class ChainReader:
     producer: Address
     """Block producer."""
     deferred: bool
-    """True if receipts are known one tipset later, as on mainnet; see `settled`."""
+    """True if receipts are known one tipset later, as on mainnet; see `executed_head`."""
     default_gas_limit: Gas | None
     """Default block gas limit of the node, which is not stored in the folder. None selects the rules' limit."""
     origin: Origin | EthereumFork | None
@@ -97,7 +97,7 @@ class ChainReader:
         return earlier_tipset(fork, fork.block(number), self.machine.context.chain_id, self.rules)
 
     @property
-    def settled(self) -> Tipset:
+    def executed_head(self) -> Tipset:
         """Newest tipset with known receipts: the head, or its parent if execution is deferred."""
         if not self.deferred or self.head.parent == GENESIS_PARENT:
             return self.head

@@ -196,7 +196,7 @@ class TypedContract:
             if len(parameters) == count and set(rest) == set(named):
                 return kind(self, function, *arguments, *(named[each] for each in rest))
         known = ", ".join(function for function, _, _ in self.overloads[name])
-        raise AbiMismatch(f"no function '{name}' takes these {count} arguments: there is {known}")
+        raise AbiMismatch(f"no overload of '{name}' accepts these {count} arguments: the contract has {known}")
 
     @classmethod
     def _deployed(

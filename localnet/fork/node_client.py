@@ -162,36 +162,36 @@ class NodeClient:
         while True:
             self._retries.wait_for_turn()
             try:
-                return self._ask(method, body)
+                return self._request_once(method, body)
             except _Busy as error:
                 if not self._retries.wait_for_retry(attempt, error.after, limited=error.limited):
                     raise error.final(attempt) from None
             attempt += 1
 
-    def _ask(self, method: str, body: str) -> Any:
+    def _request_once(self, method: str, body: str) -> Any:
         """Send one request. Raises NodeError; _Busy where another attempt may succeed."""
         from http.client import HTTPException
 
         try:
-            answer = self._parse(self._post(self._connection, body))
+            response = self._parse(self._post(self._connection, body))
         except TimeoutError:
             self._connection.close()
             raise NodeError(
-                f"{self.name} has not answered {method} within {self._options.timeout:g} s: see whether a node runs "
-                "there that this machine can reach, then ask again, or name another one"
+                f"{self.name} did not respond to {method} within {self._options.timeout:g} s: check that the node "
+                "is running and reachable, or pass another URL"
             ) from None
         except (OSError, HTTPException, ValueError, RecursionError) as error:
             self._connection.close()
             failed = NodeError(
-                f"no node answers at {self.name} ({error}): check the URL, or start a node with `hypervisor node`"
+                f"no node responds at {self.name} ({error}): check the URL, or start a node with `hypervisor node`"
             )
             if isinstance(error, _DROPPED):
                 failed = _Busy(failed, limited=False)
             raise failed from None
-        match answer:
+        match response:
             case {"error": {"message": str(words)} as error}:
                 refused = NodeError(
-                    f"{self.name} answered: {words}",
+                    f"{self.name} returned an error: {words}",
                     error.get("data"),
                     code=error.get("code"),
                     answered=True,
@@ -204,12 +204,12 @@ class NodeClient:
 
     def read(self, reader: Callable[[Any], T], method: str, *params: Any) -> T:
         """Return the node's response, parsed. Raises NodeError, also for another shape."""
-        answer = self.request(method, *params)
+        response = self.request(method, *params)
         try:
-            return reader(answer)
-        except (KeyError, TypeError, ValueError) as error:
+            return reader(response)
+        except (LookupError, TypeError, ValueError) as error:
             raise NodeError(
-                f"{self.name} answered {method} with {answer!r:.80}, which is not its documented shape ({error})"
+                f"{self.name} returned a malformed result of {method}: {response!r:.80} ({error}); check the URL"
             ) from None
 
     @property
@@ -249,7 +249,7 @@ class NodeClient:
         if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
             words = data[:_MAX_WORDS].decode(errors="replace").strip()
             refused = NodeError(
-                f"{self.name} answered {response.status} {response.reason}: {words or 'without a body'}",
+                f"{self.name} returned HTTP {response.status} {response.reason}: {words or 'without a body'}",
                 answered=response.status in _NOT_OFFERED,
             )
             if not temporary:

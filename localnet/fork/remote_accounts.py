@@ -65,9 +65,9 @@ class RemoteWords:
         self._written, self._cleared = (_open(store, unlink(root)) for root in (written, cleared))
 
     @property
-    def held(self) -> int:
+    def loaded_nodes(self) -> int:
         """Number of decoded nodes in memory."""
-        return self._written.held + self._cleared.held
+        return self._written.loaded_nodes + self._cleared.loaded_nodes
 
     def get(self, slot: int) -> int:
         """Return the word of a slot. Raises NodeError."""

@@ -89,7 +89,7 @@ class RemoteChain:
         self._chain_id = chain_id
         self._opening = Lock()
         self._states: dict[int, RemoteState] = {}
-        self._answers: ResponseCache | None = None
+        self._open_cache: ResponseCache | None = None
 
     @property
     def chain_id(self) -> int:
@@ -101,7 +101,7 @@ class RemoteChain:
                 self._chain_id = self.client.read(lambda response: unsigned(quantity(response)), "eth_chainId")
         return self._chain_id
 
-    def ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
+    def read(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
         """Return the node's response, parsed. Raises NodeError, also for another shape.
 
         The response is recorded for later use with `RequestOptions.offline`.
@@ -129,12 +129,12 @@ class RemoteChain:
 
     def block_number(self) -> int:
         """Return the number of the newest block. Raises NodeError."""
-        return self.ask(lambda response: unsigned(quantity(response)), "eth_blockNumber")
+        return self.read(lambda response: unsigned(quantity(response)), "eth_blockNumber")
 
     def block(self, number: int | None = None) -> RemoteBlock:
         """Return a block by its number, the newest one by default. Raises NodeError."""
         wanted = self.block_number() if number is None else number
-        found = self.ask(_block, "eth_getBlockByNumber", hex(wanted), False)
+        found = self.read(_block, "eth_getBlockByNumber", hex(wanted), False)
         if found is None:
             raise NodeError(f"failed to get block number: {wanted}; latest block number: {self.block_number()}")
         if found.number != wanted:
@@ -153,22 +153,22 @@ class RemoteChain:
         return self._states.setdefault(block.number, RemoteState(self, block, self._cache()))
 
     def _cache(self) -> ResponseCache:
-        """Return the cache file of this node's answers, opened when the first state is read."""
+        """Return the response cache of this node, opened when the first state is read."""
         with self._opening:
-            if self._answers is None:
+            if self._open_cache is None:
                 shared = cache_file(self.chain_id, self.url) if self._caches else None
-                self._answers = ResponseCache(self._file, shared, read_only=self.options.offline)
-            return self._answers
+                self._open_cache = ResponseCache(self._file, shared, read_only=self.options.offline)
+            return self._open_cache
 
-    def run_concurrently(self, *questions: Callable[[], T]) -> list[T]:
+    def run_concurrently(self, *requests: Callable[[], T]) -> list[T]:
         """Send requests concurrently and return their results."""
-        return list(self._pool.map(lambda question: question(), questions))
+        return list(self._pool.map(lambda request: request(), requests))
 
     def close(self) -> None:
         """Close connections and files."""
         self._pool.shutdown(cancel_futures=True)
-        if self._answers is not None:
-            self._answers.close()
+        if self._open_cache is not None:
+            self._open_cache.close()
         self.client.close()
 
     def __enter__(self) -> Self:
@@ -195,11 +195,11 @@ class RemoteState:
             text = f"0x{address.hex()}"
             what = f"account {text}"
             balance, nonce, code = self.chain.run_concurrently(
-                lambda: self._answer(quantity, what, "eth_getBalance", text),
-                lambda: self._answer(
+                lambda: self._read_part(quantity, what, "eth_getBalance", text),
+                lambda: self._read_part(
                     lambda response: unsigned(quantity(response)), what, "eth_getTransactionCount", text
                 ),
-                lambda: self._answer(_code, what, "eth_getCode", text),
+                lambda: self._read_part(_code, what, "eth_getCode", text),
             )
             assert isinstance(balance, int)
             assert isinstance(nonce, int)
@@ -214,7 +214,7 @@ class RemoteState:
         if key not in self._words:
             text = f"0x{address.hex()}"
             what = f"slot 0x{slot:x} of account {text}"
-            self._words[key] = self._answer(quantity, what, "eth_getStorageAt", text, f"0x{slot:064x}")
+            self._words[key] = self._read_part(quantity, what, "eth_getStorageAt", text, f"0x{slot:064x}")
         return self._words[key]
 
     def block_hash(self, number: int) -> bytes:
@@ -232,42 +232,42 @@ class RemoteState:
 
     def lookup(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
         """Return the node's response about blocks up to this one; responses are cached. Raises NodeError."""
-        question = f"{method} {json.dumps(params, sort_keys=True)}"
-        cached = self._cache.get(self._key, question)
+        request = f"{method} {json.dumps(params, sort_keys=True)}"
+        cached = self._cache.get(self._key, request)
         if cached is not None:
             try:
                 return read(parse_json(cached.encode()))
             except (KeyError, TypeError, ValueError):
                 pass  # the file is untrusted
-        self._require_requests(f"the response to {question:.100}", question)
+        self._require_requests(f"the response to {request:.100}", request)
 
         def checked(response: Any) -> T:
             found = read(response)
             if response is not None:
-                self._cache.put(self._key, question, json.dumps(response))
+                self._cache.put(self._key, request, json.dumps(response))
             return found
 
         return self.chain.client.read(checked, method, *params)
 
-    def _require_requests(self, what: str, question: str) -> None:
+    def _require_requests(self, what: str, request: str) -> None:
         """Raise NotCached with `RequestOptions.offline`."""
         if self.chain.options.offline:
             raise NotCached(
                 self.chain.client.name,
                 f"{what} at block {self.block.number} of chain {self.chain.chain_id}",
-                self._cache.missing(self._key, question),
+                self._cache.missing(self._key, request),
             )
 
-    def _answer(self, read: Callable[[Any], T], what: str, method: str, *params: str) -> T:
+    def _read_part(self, read: Callable[[Any], T], what: str, method: str, *params: str) -> T:
         """Return a part of the state, named `what` in errors. Raises NodeError."""
-        question = " ".join((method, *params))
-        cached = self._cache.get(self._key, question)
+        request = " ".join((method, *params))
+        cached = self._cache.get(self._key, request)
         if cached is not None:
             try:
                 return read(cached)
             except (TypeError, ValueError):
                 pass  # the file is untrusted
-        self._require_requests(what, question)
+        self._require_requests(what, request)
         raw = ""
 
         def checked(response: Any) -> T:
@@ -287,7 +287,7 @@ class RemoteState:
                 code=error.code,
                 answered=True,
             ) from None
-        self._cache.put(self._key, question, raw)
+        self._cache.put(self._key, request, raw)
         return found
 
 

@@ -93,11 +93,11 @@ def transactions_until(
 ) -> tuple[RemoteBlock, list[ReadTransaction], ReadTransaction]:
     """Return the block of a transaction, and its transactions up to this one, included. Raises NodeError."""
     name = f"0x{transaction.hex()}"
-    number = chain.ask(_block_of, "eth_getTransactionByHash", name)
+    number = chain.read(_block_of, "eth_getTransactionByHash", name)
     if number is None:
         raise NodeError(f"failed to get transaction {name}: could not get transaction {name}")
     block = chain.block(number)
-    all_of = chain.ask(_all_transactions, "eth_getBlockByNumber", hex(number), True)
+    all_of = chain.read(_all_transactions, "eth_getBlockByNumber", hex(number), True)
     earlier: list[ReadTransaction] = []
     for found in all_of:
         if found.hash == transaction:

@@ -15,7 +15,7 @@ from localnet.rpc.values import as_data, as_quantity, boolean, hash32
 
 def block_number(node: Node) -> str:
     """Return the height of the newest block."""
-    return as_quantity(node.network.settled.height)
+    return as_quantity(node.network.executed_head.height)
 
 
 def get_block_by_number(node: NodeReader, number: BlockRef, full: bool = False) -> dict[str, Any] | None:

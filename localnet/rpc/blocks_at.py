@@ -64,10 +64,10 @@ def find(network: NetworkReader, ref: BlockRef) -> Tipset | None:
     """
     if ref.hash is not None:
         by_hash = network.chain.index.by_hash(ref.hash)
-        return by_hash if by_hash is None or by_hash.height <= network.settled.height else None
+        return by_hash if by_hash is None or by_hash.height <= network.executed_head.height else None
     if ref.number is None:
         return _tagged(network, ref.tag)
-    found = network.chain.index.at(ref.number) if ref.number <= network.settled.height else None
+    found = network.chain.index.at(ref.number) if ref.number <= network.executed_head.height else None
     if isinstance(found, NullRound):
         raise RpcError(NULL_ROUND, f"requested epoch was a null round ({ref.number})", {"epoch": ref.number})
     return found
@@ -81,7 +81,7 @@ def resolve(network: NetworkReader, ref: BlockRef) -> Tipset:
     if found is None and ref.number is not None and ref.number < network.chain.index.first:
         raise RpcError(NOT_FOUND, f"block {ref.number} not found: this chain begins at {network.chain.index.first}")
     if found is None:
-        there = f"{ref.number} was requested, the head is {network.settled.height}"
+        there = f"{ref.number} was requested, the head is {network.executed_head.height}"
         raise RpcError(SERVER_ERROR, f"requested a future epoch (beyond 'latest'): {there}")
     return found
 
@@ -95,7 +95,7 @@ def history_number(network: NetworkReader, ref: BlockRef) -> int | None:
         return None
     number = ref.number
     if number is None:
-        head = network.settled.height
+        head = network.executed_head.height
         depth = {"latest": 0, "safe": SAFE_DEPTH, "finalized": FINAL_DEPTH}.get(ref.tag, head)
         number = max(0, head - depth)
     return number if number <= network.chain.index.first else None
@@ -115,7 +115,7 @@ def state_tipset(network: NetworkReader, ref: BlockRef) -> Tipset:
 def _tagged(network: NetworkReader, tag: str) -> Tipset:
     if tag == PENDING:
         return network.head
-    head = network.settled
+    head = network.executed_head
     if tag == "latest":
         return head
     depth = {"safe": SAFE_DEPTH, "finalized": FINAL_DEPTH}.get(tag, head.height)

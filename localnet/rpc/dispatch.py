@@ -94,7 +94,7 @@ class Dispatcher:
             request = orjson.loads(body)
         except ValueError as error:
             return _unreadable(error)
-        return await self._answer(request, session)
+        return await self._respond(request, session)
 
     def respond(self, body: bytes) -> bytes | Coroutine[Any, Any, bytes]:
         """Return the response to a small request body over HTTP, or an awaitable for it."""
@@ -107,7 +107,7 @@ class Dispatcher:
         if method is not None and (method.short or method.short_alone) and self._inline is not None:
             call = partial(self._call_short, self._inline, method)
         elif method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
-            return self._answer(request, None)
+            return self._respond(request, None)
         else:
             call = partial(method.call, self._node)
         try:
@@ -117,12 +117,12 @@ class Dispatcher:
         try:
             response = self._response(request, None, call(params))
         except NotInline:
-            return self._answer(request, None)
+            return self._respond(request, None)
         except Exception as error:  # noqa: BLE001  # as in `_one`
             response = self._response(request, error)
         return b"" if response is None else self._within_limit(_encode(response), request)
 
-    async def _answer(self, request: Any, session: SocketSession | None) -> bytes:
+    async def _respond(self, request: Any, session: SocketSession | None) -> bytes:
         if not isinstance(request, list):
             response = await self._one(request, session)
             return b"" if response is None else self._within_limit(_encode(response), request)
@@ -307,7 +307,7 @@ class Dispatcher:
 
 
 def _too_large(limit: int) -> RpcError:
-    return RpcError(LIMIT_EXCEEDED, f"response exceeds {limit} bytes: ask for less")
+    return RpcError(LIMIT_EXCEEDED, f"response exceeds {limit} bytes: request less data")
 
 
 def _unreadable(error: ValueError) -> bytes:

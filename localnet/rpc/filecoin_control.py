@@ -95,7 +95,7 @@ def collect_garbage(node: Node, states: int | None = None) -> dict[str, Any]:
     sizes = None if progress.done is None else (progress.done.size_before, progress.done.size_after)
     return {
         "phase": progress.phase,
-        "kept": progress.kept,
+        "kept": progress.retained,
         "dropped": progress.dropped,
         "sizeBefore": None if sizes is None else sizes[0],
         "sizeAfter": None if sizes is None else sizes[1],

@@ -69,7 +69,7 @@ def event_filter(value: Any) -> EventFilter:
 def actor_events(node: NodeReader, wanted: EventFilter = _EVERYTHING) -> list[dict[str, Any]]:
     """Return the events of actors over a range of heights or of a tipset, in order; by default those of the head."""
     network = node.network
-    last = found_tipset(network, wanted.key) if wanted.key.blocks else network.chain.settled
+    last = found_tipset(network, wanted.key) if wanted.key.blocks else network.chain.executed_head
     high = last.height if wanted.last is None or wanted.last < 0 else min(wanted.last, last.height)
     low = high if wanted.first is None or wanted.first < 0 else wanted.first
     if high - low > node.limits.log_span:

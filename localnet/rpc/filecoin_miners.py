@@ -82,7 +82,7 @@ def has_min_power(machine: Hypervisor, miner: Address) -> bool:
     """
     if _claims(machine).get(miner.to_bytes()) is None:
         return False
-    _, meets = _ask(machine, POWER_ACTOR, "MinerRawPower", encode(miner.actor_id()))
+    _, meets = _call_method(machine, POWER_ACTOR, "MinerRawPower", encode(miner.actor_id()))
     return bool(meets)
 
 
@@ -137,7 +137,7 @@ def state_market_balance(node: Node, owner: Address, key: TipsetKey = HEAD) -> d
     """Return an address's escrow for deals and its locked part, in attoFIL."""
     machine = machine_at(node, key)
     id_of(machine, owner)
-    balance, locked = _ask(machine, MARKET_ACTOR, "GetBalance", encode(owner.to_bytes()))
+    balance, locked = _call_method(machine, MARKET_ACTOR, "GetBalance", encode(owner.to_bytes()))
     return {"Escrow": str(decode_bigint(balance)), "Locked": str(decode_bigint(locked))}
 
 
@@ -145,7 +145,7 @@ def state_verified_client(node: Node, owner: Address, key: TipsetKey = HEAD) -> 
     """Return the DataCap of a verified client in bytes; null if it has none."""
     machine = machine_at(node, key)
     id_of(machine, owner)
-    units = decode_bigint(_ask(machine, DATACAP_ACTOR, "Balance", encode(owner.to_bytes())))
+    units = decode_bigint(_call_method(machine, DATACAP_ACTOR, "Balance", encode(owner.to_bytes())))
     return str(units // DATACAP_PER_BYTE) if units else None
 
 
@@ -173,7 +173,7 @@ def _power(raw: int, quality: int) -> dict[str, str]:
     return {"RawBytePower": str(raw), "QualityAdjPower": str(quality)}
 
 
-def _ask(machine: Hypervisor, actor: int, method: str, params: bytes) -> Any:
+def _call_method(machine: Hypervisor, actor: int, method: str, params: bytes) -> Any:
     """Return the result of an actor's method for the system actor. Raises RpcError 1 on failure."""
     request = Message(Address.id(actor), Address.id(SYSTEM_ACTOR), method=method_number(method), params=params)
     result = machine.call(request)

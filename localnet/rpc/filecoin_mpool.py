@@ -239,12 +239,12 @@ def _estimate(node: Node, request: Message) -> Callable[[NodeReader], Message] |
         return None
     accounts = _accounts(node)
 
-    def ask(reader: NodeReader) -> Message:
+    def prepare(reader: NodeReader) -> Message:
         if _find_account(reader, accounts, request.from_) is None:
             raise _no_key(request.from_)
         return _with_gas_limit(reader, request, HEAD)
 
-    return ask
+    return prepare
 
 
 def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:

@@ -169,7 +169,7 @@ def randomness_from_tickets(node: Node, tag: int, height: int, entropy: bytes, k
 def machine_at(node: NodeReader, key: TipsetKey) -> Hypervisor:
     """Return a machine at the state after a tipset; by default the newest with a known state. Raises RpcError 1."""
     chain = node.network.chain
-    return chain.machine_at(found_tipset(node.network, key) if key.blocks else chain.settled)
+    return chain.machine_at(found_tipset(node.network, key) if key.blocks else chain.executed_head)
 
 
 def id_of(machine: Hypervisor, owner: Address) -> ActorID:

@@ -183,7 +183,7 @@ def chain_get_receipts(node: NodeReader, chosen: TipsetSelector, include: str = 
 def _executed(node: NodeReader, chosen: TipsetSelector, include: str) -> list[TransactionReceipt]:
     """Return the executed messages of the selected tipset in order. Raises RpcError 1 if it has no receipts yet."""
     tipset, index = selected(node, chosen), node.network.chain.index
-    if tipset.height > node.network.settled.height:
+    if tipset.height > node.network.executed_head.height:
         raise RpcError(
             LOTUS_ERROR, f"the receipts of height {tipset.height} are known one tipset later: execution is deferred"
         )

@@ -152,7 +152,7 @@ class Filters:
         """Continue all filters at the head of a restarted chain."""
         self._forget(0)
         for found in self._filters.values():
-            found.seen, found.turn = self._network.settled.height, self._turn
+            found.seen, found.turn = self._network.executed_head.height, self._turn
             self.report(found, set())
 
     def _weigh(self, changed: InstalledFilter) -> None:

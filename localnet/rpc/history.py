@@ -151,7 +151,7 @@ def _logs(node: NodeReader, values: Mapping[str, Any], _params: list[Any]) -> An
     if last - first > limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {limits.log_span}")
     found = history.logs(first, min(last, index.first), wanted.addresses, wanted.topics)
-    own_logs = logs_between(index, index.first + 1, min(last, node.network.settled.height), wanted)
+    own_logs = logs_between(index, index.first + 1, min(last, node.network.executed_head.height), wanted)
     found += [log_json(*entry) for entry in own_logs]
     if len(found) > limits.logs:
         raise RpcError(LIMIT_EXCEEDED, f"more than {limits.logs} logs: request a smaller block range")

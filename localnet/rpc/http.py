@@ -11,7 +11,6 @@ A request that `localnet.rpc.access` refuses gets status 403.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import orjson
@@ -25,7 +24,7 @@ from localnet.rpc.access import Access
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from localnet.rpc.node import Node, NodeLimits
-from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
+from localnet.rpc.requesting_client import cancel_on_disconnect
 from localnet.rpc.websocket import Sockets
 
 PATHS: Final = ("/", "/rpc/v0", "/rpc/v1")
@@ -130,7 +129,7 @@ class _RpcEndpoint:
         try:
             refusal = await self._read(body, scope, receive)
             if refusal is None:
-                response, status = await self._answer(body, receive), 200
+                response, status = await cancel_on_disconnect(receive, self._dispatcher.dispatch(body)), 200
             else:
                 status, error = refusal
                 response = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error.as_json()})
@@ -141,21 +140,6 @@ class _RpcEndpoint:
             headers.append((b"connection", b"close"))  # the rest of a body is not read, beyond _READ_ON or at all
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": response})
-
-    async def _answer(self, body: bytearray, receive: Receive) -> bytes:
-        """Return the response; cancel the queries if the client disconnects."""
-        client = RequestingClient()
-
-        async def leave() -> None:
-            await receive()  # after a complete body, this message means that the client disconnected
-            client.leave()
-
-        REQUESTING_CLIENT.set(client)  # of this request's task
-        leaving = asyncio.ensure_future(leave())
-        try:
-            return await self._dispatcher.dispatch(body)
-        finally:
-            leaving.cancel()
 
     async def _read(self, body: bytearray, scope: Scope, receive: Receive) -> tuple[int, RpcError] | None:
         """Return the body, None if the client disconnects while sending, or a status and an error if it is rejected."""

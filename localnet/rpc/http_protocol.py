@@ -120,7 +120,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Mark the client as disconnected."""
         if self._deadline is not None:
             self._deadline.cancel()
-        self._unread.go_on(self.transport)
+        self._unread.remove(self.transport)
         super().connection_lost(exc)
         if isinstance(self.cycle, _PendingRequest):
             self.cycle.client.leave()
@@ -128,11 +128,11 @@ class HttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Pause until the client reads."""
         super().pause_writing()
-        self._unread.wait(self.transport)
+        self._unread.add(self.transport)
 
     def resume_writing(self) -> None:
         """Resume after the client has read."""
-        self._unread.go_on(self.transport)
+        self._unread.remove(self.transport)
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:

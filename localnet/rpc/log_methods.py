@@ -29,30 +29,30 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
         raise invalid_params(f"fromBlock {first} is above toBlock {last}")
     if last - first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
-    index, last_settled = network.chain.index, min(last, network.settled.height)
-    node.require_small_read(last_settled - first + 1)
-    node.require_few_logs(tipsets_between(index, first, last_settled))
-    found = logs_between(index, first, last_settled, request.wanted)
+    index, last_executed = network.chain.index, min(last, network.executed_head.height)
+    node.require_small_read(last_executed - first + 1)
+    node.require_few_logs(tipsets_between(index, first, last_executed))
+    found = logs_between(index, first, last_executed, request.wanted)
     return _check_limit(node, found, first != last)
 
 
 def new_filter(node: Node, request: LogRequest) -> str:
-    """Set a filter for logs; its id."""
+    """Install a filter for logs, and return its ID."""
     if request.block is not None:
         raise invalid_params("a filter has no blockHash: use eth_getLogs")
     last = None if request.last is None or request.last.tag else request.last.number
-    first = node.network.settled.height if request.first is None else _end(node, request.first)
-    return _install(node, InstalledFilter(LOGS, node.network.settled.height, request.wanted, first, last))
+    first = node.network.executed_head.height if request.first is None else _end(node, request.first)
+    return _install(node, InstalledFilter(LOGS, node.network.executed_head.height, request.wanted, first, last))
 
 
 def new_block_filter(node: Node) -> str:
-    """Set a filter for new blocks; its id."""
-    return _install(node, InstalledFilter(BLOCKS, node.network.settled.height))
+    """Install a filter for new blocks, and return its ID."""
+    return _install(node, InstalledFilter(BLOCKS, node.network.executed_head.height))
 
 
 def new_pending_transaction_filter(node: Node) -> str:
-    """Set a filter for new transactions; its id."""
-    return _install(node, InstalledFilter(TRANSACTIONS, node.network.settled.height))
+    """Install a filter for new transactions, and return its ID."""
+    return _install(node, InstalledFilter(TRANSACTIONS, node.network.executed_head.height))
 
 
 def uninstall_filter(node: Node, filter_id: bytes) -> bool:
@@ -67,7 +67,7 @@ def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
     if removed is None:
         node.filters.remove(filter_id)
         raise RpcError(LIMIT_EXCEEDED, "the chain was reorganised below this filter's blocks: create a new filter")
-    first, last = found.seen + 1, int(node.network.settled.height)
+    first, last = found.seen + 1, int(node.network.executed_head.height)
     found.seen = last
     if found.kind == LOGS:
         last = last if found.last is None else min(last, found.last)
@@ -87,8 +87,8 @@ def get_filter_logs(node: Node, filter_id: bytes) -> list[dict[str, Any]]:
     found, index = node.filters.get(filter_id), node.network.chain.index
     if found.kind != LOGS:
         raise invalid_params("only a filter for logs has logs")
-    settled = node.network.settled.height
-    last = settled if found.last is None else min(settled, found.last)
+    executed = node.network.executed_head.height
+    last = executed if found.last is None else min(executed, found.last)
     if last - found.first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range exceeds the limit of {node.limits.log_span}")
     history, first, earlier = node.network.chain.history, found.first, list[dict[str, Any]]()

@@ -194,7 +194,7 @@ class Node(NodeReader):
     pending: PendingBlocks = field(init=False)
     plans: PendingPlans = field(init=False)
     published: ChainPoint | None = field(init=False, default=None)
-    """The chain as its own thread has left it, where other threads ask for it (`localnet.rpc.executors`)."""
+    """Chain state last published by the chain's thread, for other threads (`localnet.rpc.executors`)."""
     _folder_collector: FolderCollector | None = field(init=False, default=None)
     _side_states: SideStates | None = field(init=False, default=None)
 

@@ -109,7 +109,7 @@ def get_transaction_error(node: NodeReader, transaction_hash: bytes) -> str:
 
 def search_before(node: NodeReader, owner: EthAddress, height: int, size: int) -> dict[str, Any]:
     """Return an address's transactions below a height (0: from the newest on), newest first, in whole blocks."""
-    size, head = _page_size(size), int(node.network.settled.height)
+    size, head = _page_size(size), int(node.network.executed_head.height)
     newest = head if height == 0 else min(height - 1, head)
     search = _search(node, (message_key(owner), emitter_key(owner)))
     found, is_whole = _take(search.back(newest) if newest >= 0 else iter(()), node, owner, size)
@@ -121,8 +121,8 @@ def search_after(node: NodeReader, owner: EthAddress, height: int, size: int) ->
     size, first = _page_size(size), node.network.chain.index.first
     oldest = first if height == 0 else max(height + 1, first)
     search = _search(node, (message_key(owner), emitter_key(owner)))
-    settled = node.network.settled.height
-    tipsets = takewhile(lambda tipset: tipset.height <= settled, search.forward(oldest))
+    head = node.network.executed_head.height
+    tipsets = takewhile(lambda tipset: tipset.height <= head, search.forward(oldest))
     found, is_whole = _take(tipsets, node, owner, size)
     return _found(node, found[::-1], first=is_whole, last=oldest <= first)
 
@@ -132,7 +132,7 @@ def by_sender_and_nonce(node: NodeReader, sender: EthAddress, nonce: int) -> str
     network = node.network
     if nonce >= nonce_of(network.machine, to_filecoin(sender)):
         return None
-    found = message_with_nonce(network.chain.index, node.addresses, sender, nonce, network.settled.height)
+    found = message_with_nonce(network.chain.index, node.addresses, sender, nonce, network.executed_head.height)
     return None if found is None else as_data(found.hash)
 
 
@@ -156,7 +156,7 @@ def _tipset(node: NodeReader, at: BlockRef) -> Tipset | None:
     """Return a block with known receipts; None for a null round, and above the head."""
     if at.number is None:
         return find(node.network, at)
-    found = node.network.chain.index.at(at.number) if at.number <= node.network.settled.height else None
+    found = node.network.chain.index.at(at.number) if at.number <= node.network.executed_head.height else None
     return None if isinstance(found, NullRound) else found
 
 
@@ -252,7 +252,7 @@ def _created_at(node: NodeReader, contract: EthAddress) -> Tipset | None:
 
 
 def _created_by_message(node: NodeReader, contract: EthAddress) -> Tipset | None:
-    for tipset in _search(node, (message_key(contract),)).back(node.network.settled.height):
+    for tipset in _search(node, (message_key(contract),)).back(node.network.executed_head.height):
         if any(each.contract_address == contract for each in node.network.chain.index.receipts(tipset)):
             return None if tipset.parent == GENESIS_PARENT else tipset
     return None

@@ -59,7 +59,7 @@ class QueryThread:
         self._view: NodeView | None = None
         self._pace = Pace(turns)
         self._thread = RequestThread("queries")
-        self._answer: asyncio.Future[Any] | None = None
+        self._response: asyncio.Future[Any] | None = None
         self._kind = QueryKind.QUERY
         self._seconds = 0.0
         self.since: float | None = None
@@ -78,13 +78,13 @@ class QueryThread:
         self._seconds = limits.trace if self._kind is QueryKind.TRACE else limits.query
         self.since = time.monotonic()
         self.due = self.since + self._seconds - query.spent
-        self._answer = self._thread.start(partial(self._execute, query))
-        return self._answer
+        self._response = self._thread.start(partial(self._execute, query))
+        return self._response
 
     def refuse(self, reason: str) -> None:
         """Fail the query with RpcError -32000 unless it is completed. Called on the event loop's thread."""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(RpcError(SERVER_ERROR, reason))
+        if self._response is not None and not self._response.done():
+            self._response.set_exception(RpcError(SERVER_ERROR, reason))
 
     def end_overdue(self, now: float) -> None:
         """Refuse the query if its deadline has passed. For the event loop's thread."""
@@ -94,7 +94,7 @@ class QueryThread:
 
     def release(self) -> None:
         """Mark the query as completed."""
-        self._answer, self.since, self.due = None, None, inf
+        self._response, self.since, self.due = None, None, inf
 
     def _execute(self, query: ReaderQuery) -> Any:
         """Execute a query on this thread. Raises its errors, and those of `NodeView.run`."""
@@ -163,7 +163,7 @@ class QueryPool:
             if client is not None:
                 client.give_up = partial(thread.refuse, _GONE)
             if self._timer is None or thread.due < self._timer.when() or self._loop is not asyncio.get_running_loop():
-                self._look_at(thread.due)
+                self._schedule_check(thread.due)
             return await response
         finally:
             if client is not None:
@@ -196,7 +196,7 @@ class QueryPool:
             raise RpcError(SERVER_ERROR, _limit_text(seconds, query.kind))
         return planned.result()
 
-    def _look_at(self, due: float) -> None:
+    def _schedule_check(self, due: float) -> None:
         """Schedule the check of time limits; one timer serves all queries."""
         if self._timer is not None:
             self._timer.cancel()
@@ -209,7 +209,7 @@ class QueryPool:
             thread.end_overdue(now)
         due = min((thread.due for thread in tuple(self.threads)), default=inf)
         if due < inf:
-            self._look_at(due)
+            self._schedule_check(due)
 
     def interrupt(self) -> None:
         """Abort running queries, and accept no more."""

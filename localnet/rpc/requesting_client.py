@@ -6,9 +6,15 @@ connection closes. Only queries are cancelled; a submitted change of the chain i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from starlette.types import Receive
+
+T = TypeVar("T")
 
 
 class RequestingClient:
@@ -27,3 +33,20 @@ class RequestingClient:
 
 
 REQUESTING_CLIENT: Final[ContextVar[RequestingClient | None]] = ContextVar("requesting_client", default=None)
+
+
+async def cancel_on_disconnect(receive: Receive, response: Awaitable[T]) -> T:
+    """Return the response to a request whose body was read; cancel its query if the client disconnects."""
+    client = RequestingClient()
+
+    async def leave() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        client.leave()
+
+    REQUESTING_CLIENT.set(client)  # visible to the task of this request
+    leaving = asyncio.ensure_future(leave())
+    try:
+        return await response
+    finally:
+        leaving.cancel()

@@ -206,7 +206,7 @@ def _input(request: dict[str, Any]) -> bytes:
     """Return the calldata, given as `input` or `data`."""
     newer, older = field(request, "input", data), field(request, "data", data)
     if newer is not None and older is not None and newer != older:
-        raise invalid_params("both data and input are there, and they differ: use input")
+        raise invalid_params("`data` and `input` are both set and differ: use `input`")
     return newer if newer is not None else older or b""
 
 

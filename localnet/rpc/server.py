@@ -52,23 +52,23 @@ _SWITCH_INTERVAL = 0.0005
 _ALLOCATIONS = 10_000
 """Threshold of the cyclic garbage collector. A block allocates some hundred objects and almost no cycles."""
 _GRACE = 1.0
-"""Seconds that running requests have to finish at shutdown."""
-_HOUSEKEEPING = 1.0
-"""Seconds between two looks for garbage."""
-_TURN = 0.005
+"""Seconds after which a shutdown interrupts running requests."""
+_COLLECTION_INTERVAL = 1.0
+"""Interval in seconds at which garbage collection is started."""
+_MAX_STEP = 0.005
 """Maximum duration in seconds of a garbage collection step, and so of the delay of a request."""
-_BETWEEN = 0.02
-"""Seconds from one turn to the next."""
+_STEP_PAUSE = 0.02
+"""Pause in seconds between two garbage collection steps."""
 _ACCEPTED = 8
 """Maximum number of connections accepted in one turn of the event loop; each one is an open file."""
-_WAITING = 2048
+_BACKLOG = 2048
 """Backlog of the listening socket; the system may use a smaller one."""
 _OTHER_FILES = 256
 """Number of open files reserved for the store, the process, and connections that will be refused."""
 _LAST_GRACE = 10
-"""Seconds in which it ends when it has been interrupted."""
-_LOOK = 0.002
-"""Seconds between two looks whether the last connection is closed."""
+"""Maximum duration in seconds of a shutdown; remaining requests are cancelled."""
+_POLL_INTERVAL = 0.002
+"""Interval in seconds at which the shutdown checks for open connections."""
 
 
 class Server:
@@ -183,12 +183,12 @@ class Server:
         """Collect garbage in short steps between requests. A repeated failure is logged once."""
         logged = ""
         while self._node.keep_states is not None:
-            await asyncio.sleep(_HOUSEKEEPING)
+            await asyncio.sleep(_COLLECTION_INTERVAL)
             try:
                 while (
-                    turn := await self._executors.chain.run(lambda: self._node.folder_collector.turn(_TURN))
+                    turn := await self._executors.chain.run(lambda: self._node.folder_collector.turn(_MAX_STEP))
                 ) and not turn.done:
-                    await asyncio.sleep(_BETWEEN)
+                    await asyncio.sleep(_STEP_PAUSE)
                 logged = ""
             except Exception as error:  # noqa: BLE001  # the network continues
                 text = f"{type(error).__name__}: {error}"
@@ -305,7 +305,7 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             for listening in sockets or ():
-                listening.listen(_WAITING)  # asyncio also uses its backlog as the number of accepts per turn
+                listening.listen(_BACKLOG)  # asyncio also uses its backlog as the number of accepts per turn
             self._task = asyncio.create_task(self.background())
             self.on_ready()
 
@@ -328,7 +328,7 @@ class _Uvicorn(uvicorn.Server):
         self._wake()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close listening sockets and idle connections; running requests get `_LAST_GRACE` seconds."""
+        """Close listening sockets and idle connections; cancel requests that still run after `_LAST_GRACE` seconds."""
         if self._task is not None:
             self._task.cancel()
         for listening in (*self.servers, *(sockets or ())):
@@ -339,7 +339,7 @@ class _Uvicorn(uvicorn.Server):
         overdue, end = loop.call_later(_GRACE, self.on_overdue), loop.time() + _LAST_GRACE
         try:
             while (state.connections or state.tasks) and not self.force_exit and loop.time() < end:
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_POLL_INTERVAL)
         finally:
             overdue.cancel()
         for task in state.tasks:

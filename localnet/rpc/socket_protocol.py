@@ -45,17 +45,17 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake up all waiting writers."""
-        self._unread.go_on(self.transport)
+        self._unread.remove(self.transport)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Pause until the client reads."""
         super().pause_writing()
-        self._unread.wait(self.transport, lambda: self._unsent())
+        self._unread.add(self.transport, lambda: self._unsent())
 
     def resume_writing(self) -> None:
         """Resume after the client has read."""
-        self._unread.go_on(self.transport)
+        self._unread.remove(self.transport)
         super().resume_writing()
 
     def count_unsent(self, unsent: Callable[[], int]) -> None:

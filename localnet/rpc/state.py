@@ -92,7 +92,7 @@ def estimate_gas(
     call_request = request.call(ZERO_ADDRESS, node.network.rules)
     network, sender, overrides = node.network, to_filecoin(call_request.sender), Overrides(state_overrides)
     is_pending = at.tag == PENDING and has_pending(network)
-    if is_pending or state_tipset(network, at) not in (network.settled, network.head):
+    if is_pending or state_tipset(network, at) not in (network.executed_head, network.head):
         machine = node.machine_at(at)
         elsewhere = partial(simulate.estimate, machine, call_request, (), overrides)
         return as_quantity(node.run_call(machine, call_request, overrides, elsewhere))

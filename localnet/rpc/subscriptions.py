@@ -138,10 +138,10 @@ class Subscriptions:
 
     def applied(self, tipset: Tipset) -> None:
         """Publish a new head: tipsets, messages no longer pending, the block with new receipts, and its logs."""
-        index, settled = self._network.chain.index, self._network.settled
+        index, executed_head = self._network.chain.index, self._network.executed_head
         if heads := self._of_kind(HEADS):
-            _notify(heads, as_json(block_json(index, settled, self._network.rules, full=True)))
-        self._notify_logs(settled, removed=False)
+            _notify(heads, as_json(block_json(index, executed_head, self._network.rules, full=True)))
+        self._notify_logs(executed_head, removed=False)
         if channels := self._of_kind(TIPSETS):
             _notify(channels, as_json([_change("apply", self._network, tipset)]))
         if channels := self._of_kind(MESSAGES):
@@ -153,7 +153,7 @@ class Subscriptions:
         channels, logs = self._of_kind(TIPSETS), self._of_kind(LOGS)
         if not channels and not logs:
             return
-        reported = self._network.settled.height
+        reported = self._network.executed_head.height
         for tipset in islice(tipsets, MAX_REVERTED):
             if tipset.height <= reported:
                 self._notify_logs(tipset, removed=True)

@@ -183,11 +183,11 @@ def _gas_limit(node: NodeReader, request: TransactionRequest, sender: EthAddress
 def _estimate(request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest]:
     """Return the query for a transaction's gas limit, and the transaction with it."""
 
-    def ask(node: NodeReader) -> TransactionRequest:
+    def prepare(node: NodeReader) -> TransactionRequest:
         request.check(node.network.rules)
         return replace(request, gas=_gas_limit(node, request, _sender(request)))
 
-    return ask
+    return prepare
 
 
 def _estimate_unsigned(_: Node, request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest] | None:

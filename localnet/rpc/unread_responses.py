@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
 
-_LOOK = 1.0
+_CHECK_INTERVAL = 1.0
 """Seconds between two checks of unread responses."""
 _SLOW = 10.0
 """Seconds after which a slow client may be disconnected if the limit is reached."""
@@ -37,13 +37,13 @@ class UnreadResponses:
         self._waiting: dict[asyncio.Transport, _Waiting] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def wait(self, transport: asyncio.Transport, more: Callable[[], int] = lambda: 0) -> None:
+    def add(self, transport: asyncio.Transport, more: Callable[[], int] = lambda: 0) -> None:
         """Register a connection with unread data; `more` bytes are queued outside the transport."""
         now = asyncio.get_running_loop().time()
         self._waiting[transport] = _Waiting(_size(transport, more), now, now, more)
         self._check(now)
 
-    def go_on(self, transport: asyncio.Transport) -> None:
+    def remove(self, transport: asyncio.Transport) -> None:
         """Unregister a connection whose client has read everything or disconnected."""
         self._waiting.pop(transport, None)
 
@@ -59,16 +59,18 @@ class UnreadResponses:
                 self.drop(transport)
             else:
                 total += size
-        silent = [(waiting.read + _LOOK, waiting.size, transport) for transport, waiting in self._waiting.items()]
+        silent = [
+            (waiting.read + _CHECK_INTERVAL, waiting.size, transport) for transport, waiting in self._waiting.items()
+        ]
         slow = [(waiting.began + _SLOW, waiting.size, transport) for transport, waiting in self._waiting.items()]
         for due, size, transport in (*sorted(silent, key=_DUE), *sorted(slow, key=_DUE)):
             if total > self._limit and due <= now and transport in self._waiting:
                 total -= size
                 self.drop(transport)
         if self._waiting and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look_again)
+            self._timer = asyncio.get_running_loop().call_later(_CHECK_INTERVAL, self._check_again)
 
-    def _look_again(self) -> None:
+    def _check_again(self) -> None:
         self._timer = None
         self._check(asyncio.get_running_loop().time())
 

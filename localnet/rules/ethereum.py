@@ -148,7 +148,7 @@ def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         settings=EthereumSettings(fork, limits),
         blocks=EthereumBlocks(limits, has_base_fee),
         messages=EthereumMessages(limits),
-        calls=EthereumCallRules(limits),
+        calls=EthereumStateCalls(limits),
         views=EthereumViews(blobs, fields),
         blobs=blobs,
         access_list=_access_list if "access_list_hash" in fields else None,
@@ -310,8 +310,8 @@ class EthereumMessages:
         return _apply_unpaid(machine, candidate.bare, None if sent is None else sent.transaction)
 
 
-class EthereumCallRules:
-    """Calls and tracers under Ethereum's rules (`CallRules`)."""
+class EthereumStateCalls:
+    """Calls and tracers under Ethereum's rules (`StateCallRules`)."""
 
     def __init__(self, limits: RuleLimits) -> None:
         self._limits = limits

@@ -115,7 +115,7 @@ def filecoin_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         settings=FilecoinSettings(),
         blocks=FilecoinBlocks(),
         messages=messages,
-        calls=FilecoinCallRules(messages),
+        calls=FilecoinStateCalls(messages),
         views=FilecoinViews(),
     )
 
@@ -236,8 +236,8 @@ class FilecoinMessages:
         return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate.bare)
 
 
-class FilecoinCallRules:
-    """Calls and tracers under Filecoin's rules (`CallRules`)."""
+class FilecoinStateCalls:
+    """Calls and tracers under Filecoin's rules (`StateCallRules`)."""
 
     def __init__(self, messages: MessageRules) -> None:
         self._messages = messages
@@ -245,7 +245,7 @@ class FilecoinCallRules:
     def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
         """Apply the message implicitly at the block gas limit, ignoring the request's gas and fees."""
         message = self._message(machine, request, limit or LIMITS.call_gas)
-        return _call_answer(message, machine.apply_implicit(message))
+        return _call_outcome(message, machine.apply_implicit(message))
 
     def call_as_message(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Execute the request as a block would, without fees."""
@@ -253,16 +253,16 @@ class FilecoinCallRules:
         length = message.chain_length()
         sender = machine.actor(message.from_)
         if sender is not None and self._messages.sender_info(machine, sender).sends:
-            return _call_answer(message, machine.apply(message, length))
+            return _call_outcome(message, machine.apply(message, length))
         # A contract or a built-in actor sends no messages: the same call without the sender's checks, and the price
         # of carrying it added.
         inclusion = inclusion_gas(machine, length)
         if limit <= inclusion:
-            return _call_answer(message, machine.apply(message, length))
+            return _call_outcome(message, machine.apply(message, length))
         set_nonce(machine, message.from_, message.nonce + 1)
         result = machine.apply_implicit(replace(message, gas_limit=Gas(limit - inclusion)))
         paid = replace(result, receipt=replace(result.receipt, gas_used=Gas(result.gas_used + inclusion)))
-        return _call_answer(message, paid)
+        return _call_outcome(message, paid)
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """Return the tracer unchanged."""
@@ -351,5 +351,5 @@ def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:
     return state
 
 
-def _call_answer(message: Message, result: ApplyResult) -> CallOutcome:
+def _call_outcome(message: Message, result: ApplyResult) -> CallOutcome:
     return CallOutcome(result, return_bytes(message, result.receipt))

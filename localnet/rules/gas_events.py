@@ -84,9 +84,9 @@ class ThousandthsPausingTracer(ThousandthsStepTracer):
         super().__init__(tracer)
         self._pausing = tracer
 
-    def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
+    def pause(self, number: int, counter: int, read_step: Callable[[], RuntimeEvent], /) -> int:
         """Forward an instruction and return the response."""
-        return self._pausing.pause(number, counter, look)
+        return self._pausing.pause(number, counter, read_step)
 
     def frame_stopped(self, number: int, counter: int, /) -> None:
         """Forward the end of a frame."""

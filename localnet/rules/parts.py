@@ -154,8 +154,8 @@ class BuildingRules(Protocol):
         """
 
 
-class CallRules(Protocol):
-    """Calls without effect, and tracers of executions."""
+class StateCallRules(Protocol):
+    """Calls without effect (`eth_call`, Lotus's StateCall), and tracers of executions."""
 
     def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
         """Execute a call; the caller discards its effects. Raises TransactionRefused if it cannot be made."""
@@ -206,7 +206,7 @@ class NetworkRules:
     settings: SettingRules
     blocks: BlockRules
     messages: MessageRules
-    calls: CallRules
+    calls: StateCallRules
     views: ViewRules
     building: BuildingRules | None = None
     """Selection of messages; None selects the highest premiums first (`localnet.chain.mempool`)."""

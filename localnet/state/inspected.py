@@ -27,18 +27,18 @@ class InspectedState:
     complete: bool = True
 
     @classmethod
-    def at(cls, machine: Hypervisor, path: str, most: int, schemas: ActorSchemas) -> InspectedState:
-        """Return the value at a path of the state, at most `most` entries. Raises PathNotFound, InvalidInput.
+    def at(cls, machine: Hypervisor, path: str, limit: int, schemas: ActorSchemas) -> InspectedState:
+        """Return the value at a path of the state, at most `limit` entries. Raises PathNotFound, InvalidInput.
 
         `schemas` returns those of users' actors.
         """
-        whole_number(most, "a number of entries", 1)
+        whole_number(limit, "a number of entries", 1)
         inspector = StateInspector(machine.store, machine.root, schemas)
-        found = inspector.look(path, most + 1)
-        long = isinstance(found, dict | list) and len(found) > most
+        found = inspector.read_path(path, limit + 1)
+        long = isinstance(found, dict | list) and len(found) > limit
         if isinstance(found, dict) and long:
-            found = {key: found[key] for key in list(found)[:most]}
-        return cls(path, found[:most] if isinstance(found, list) and long else found, not long)
+            found = {key: found[key] for key in list(found)[:limit]}
+        return cls(path, found[:limit] if isinstance(found, list) and long else found, not long)
 
     def __getitem__(self, step: str | int) -> Any:
         return self.value[step]

@@ -102,30 +102,32 @@ class StateInspector:
         self._tree = StateTree(self._store, root)
         self._manifest = manifest or _manifest_of(store, root)  # only for names, so it is not recorded for a proof
 
-    def look(self, path: str, most: int = 100) -> Any:
-        """Return the value at a path, ready for JSON; with at most `most` entries of a map or list over several blocks.
+    def read_path(self, path: str, limit: int = 100) -> Any:
+        """Return the value at a path, ready for JSON. Raises PathNotFound, InvalidInput.
 
-        Raises PathNotFound, InvalidInput.
+        A map or list over several blocks has at most `limit` entries.
         """
         steps = [step for step in path.split("/") if step]
         if not steps:
-            return self._actors(most)
+            return self._actors(limit)
         actor, state = self._actor(steps[0])
         if len(steps) == 1:
             return self._describe(actor, state)
         if steps[1] != "state":
             fields = self._describe(actor, state)
             if steps[1] not in fields or len(steps) > 2:
-                raise PathNotFound(f"an actor has no '{'/'.join(steps[1:])}': there are {_names([*fields, 'state'])}")
+                raise PathNotFound(
+                    f"an actor has no '{'/'.join(steps[1:])}': expected one of {_names([*fields, 'state'])}"
+                )
             return fields[steps[1]]
-        return self._render(self.follow_link(self._value_at(state, steps)), most)
+        return self._render(self.follow_link(self._value_at(state, steps)), limit)
 
-    def read_state_path(self, actor: str, state: ActorState, steps: Sequence[str], most: int = 100) -> Any:
-        """Return the value at a path in the given state of an actor, which may be uncommitted. Raises like `look`."""
-        return self._render(self.follow_link(self._value_at(state, [actor, "state", *steps])), most)
+    def read_state_path(self, actor: str, state: ActorState, steps: Sequence[str], limit: int = 100) -> Any:
+        """Return the value at a path in an actor's state, which may be uncommitted. Raises like `read_path`."""
+        return self._render(self.follow_link(self._value_at(state, [actor, "state", *steps])), limit)
 
-    def browse(self, actor: str, steps: Sequence[str], after: str = "", most: int = 100) -> StateView:
-        """Return one level below a path in an actor's state: up to `most` entries after the key `after`.
+    def browse(self, actor: str, steps: Sequence[str], after: str = "", limit: int = 100) -> StateView:
+        """Return one level below a path in an actor's state: up to `limit` entries after the key `after`.
 
         Raises PathNotFound, InvalidInput.
         """
@@ -137,7 +139,7 @@ class StateInspector:
         if node.layout is not None:
             assert isinstance(kind, Map | List)
             start = _key_from_text(node.schema, kind, after) if after else None
-            found = list(islice(Layout(node.layout).items(self._store, node.value, start), most + 1))
+            found = list(islice(Layout(node.layout).items(self._store, node.value, start), limit + 1))
             parts = [(key_text(node.schema, kind, key), value) for key, value in found]
             entries = [(key, value_of_entry(node.schema, kind, value)) for key, value in parts]
         elif isinstance(node.value, dict | list):
@@ -145,11 +147,11 @@ class StateInspector:
             start = int(after) + 1 if after.isdecimal() and isinstance(node.value, list) else 0
             entries = [
                 (str(key), StateValue(node.schema, child_term(node, str(key)), value))
-                for key, value in islice(pairs, start, start + most + 1 if isinstance(node.value, list) else None)
+                for key, value in islice(pairs, start, start + limit + 1 if isinstance(node.value, list) else None)
             ]
         else:
             return StateView(name, (), text=value_text(node), cid=cid)
-        shown = entries if isinstance(node.value, dict) and node.layout is None else entries[:most]
+        shown = entries if isinstance(node.value, dict) and node.layout is None else entries[:limit]
         last = shown[-1][0] if len(entries) > len(shown) else None
         return StateView(name, tuple(_part(*entry) for entry in shown), last, None, node.layout, cid)
 
@@ -175,9 +177,9 @@ class StateInspector:
 
     # --- actors -----------------------------------------------------------------------------------------------
 
-    def _actors(self, most: int) -> dict[str, Any]:
+    def _actors(self, limit: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
-        for actor, state in sorted(islice(self._tree.actors(), most)):
+        for actor, state in sorted(islice(self._tree.actors(), limit)):
             shown[str(Address.id(actor))] = {"type": self.type_of(state.code), "balance": str(state.balance)}
         return shown
 
@@ -284,12 +286,12 @@ class StateInspector:
 
     # --- values -----------------------------------------------------------------------------------------------
 
-    def _render(self, node: StateValue, most: int) -> Any:
+    def _render(self, node: StateValue, limit: int) -> Any:
         if node.layout is None:
             return as_json(node.schema, node.term, node.value)
         kind = node.schema.type_of(node.term)
         assert isinstance(kind, Map | List)
-        entries = islice(Layout(node.layout).items(self._store, node.value), most)
+        entries = islice(Layout(node.layout).items(self._store, node.value), limit)
         shown = {}
         for key, value in entries:
             entry = value_of_entry(node.schema, kind, value)
@@ -305,7 +307,7 @@ def _archived_fields(archived: ArchivedActor) -> dict[str, Any]:
         "code": code,
         "root": show(archived.root),
         "size": archived.size,
-        "kept": archived.kept,
+        "kept": archived.retained,
     }
 
 

@@ -78,7 +78,7 @@ class _EngineStop:
     error: HypervisorError | None
     left: int
 
-    def words(self) -> str:
+    def text(self) -> str:
         """Return the text to compare; for an error only its type, because messages differ between engines."""
         if isinstance(self.error, ActorExit):
             return f"exit {self.error.code} with {self.left} gas left"
@@ -118,7 +118,7 @@ class _RecordingHost:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         function = getattr(self._host, name)
 
-        def ask(*arguments: Any) -> Any:
+        def call(*arguments: Any) -> Any:
             before, plain = self.gas.left, _plain(arguments)
             try:
                 answer = function(*arguments)
@@ -128,7 +128,7 @@ class _RecordingHost:
             self.calls.append(_HostCall(name, plain, before, self.gas.left, answer))
             return answer
 
-        return ask
+        return call
 
 
 class _ReplayingHost:
@@ -146,7 +146,7 @@ class _ReplayingHost:
         self._calls, self._place = calls, 0
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        def ask(*arguments: Any) -> Any:
+        def call(*arguments: Any) -> Any:
             found = self._next(name, arguments)
             if found is None:
                 raise _Diverged(f"calls {_HostCall(name, arguments, self.gas.left, 0)}, the other {self.pending()}")
@@ -155,7 +155,7 @@ class _ReplayingHost:
                 raise found.error
             return found.answer
 
-        return ask
+        return call
 
     def tree_mode(self) -> None:
         """Return None: each frame runs on its own."""
@@ -213,9 +213,9 @@ class _TreeOutcome:
             return None
         if ended.step is None or ended.step.status is not Status.SUCCESS:
             reverted = ended.step is not None and ended.step.status is Status.REVERT
-            return cls(ended.words() if reverted else "failure")
+            return cls(ended.text() if reverted else "failure")
         entries = {key: value for key, value in calls.journal.items() if not _is_trivial(key, value)}
-        return cls(ended.words(), calls.tree.current_root(), entries, tuple(calls.events))
+        return cls(ended.text(), calls.tree.current_root(), entries, tuple(calls.events))
 
     def differences(self, other: "_TreeOutcome") -> str:
         """Describe the differences; for the journal, list the entries."""
@@ -274,8 +274,8 @@ class BothEngines:
         except _Diverged as error:
             raise self._differ(str(error)) from None
         check_stopped(self._host.gas)
-        if mine.words() != other.words():
-            raise self._differ(f"ends with {other.words():.600}, the other with {mine.words():.600}")
+        if mine.text() != other.text():
+            raise self._differ(f"ends with {other.text():.600}, the other with {mine.text():.600}")
         if not replaying.has_replayed_all():
             raise self._differ(f"makes no further host call, the other {replaying.pending()}")
         if recording.steps is not None and replaying.steps is not None:

@@ -44,13 +44,13 @@ class CallKind(Enum):
 
 
 class TreeMode(Enum):
-    """The ways a frame may run together with all nested calls (`runtimes.evm.tree_engine`)."""
+    """Modes of running a frame together with all nested calls (`runtimes.evm.tree_engine`)."""
 
     WHOLE = "whole"
     """The whole tree runs in the engine, or the frame runs on its own."""
     WAITING = "waiting"
     """The engine pauses at a call that is handled between frames."""
-    SEEN = "seen"
+    OBSERVED = "observed"
     """The engine pauses at every call, for a tracer or an interceptor."""
 
 

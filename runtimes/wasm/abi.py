@@ -105,7 +105,7 @@ class WasmInvocation:
     """Bytes of the guest's memory already counted against the message's memory limit."""
     failure: BaseException | None = None
     """The exception that ended the invocation inside a host function, raised again once the guest has unwound."""
-    around: WasmInvocation | None = None
+    outer: WasmInvocation | None = None
     """The enclosing invocation on the same thread, for boundaries that record it here."""
     profile: Any = None
     """Profiling data of this invocation (`profiling`)."""

@@ -49,7 +49,7 @@ class ResolvedModule(Protocol):
     def attach(self, invocation: WasmInvocation) -> None:
         """Make the invocation visible to host functions again."""
 
-    def stray(self, invocation: WasmInvocation) -> BaseException | None:
+    def take_detached_error(self, invocation: WasmInvocation) -> BaseException | None:
         """Return and clear the error of a host function that was called while no invocation was attached."""
 
 
@@ -72,15 +72,16 @@ class RawBoundary:
     """The boundary over `raw`; it follows the rules listed there.
 
     A host function finds its invocation by thread: at most one guest runs on a thread, and its callers wait. So one
-    linker serves all invocations on all threads. `live` holds the innermost invocation of each thread, and `strays` the
-    errors of host functions called without an attached invocation. A store may hold `memories` memories.
+    linker serves all invocations on all threads. `innermost` holds the innermost invocation of each thread, and
+    `detached_errors` the errors of host functions called without an attached invocation. A store may hold `memories`
+    memories.
     """
 
     def __init__(self, engine: WasmtimeEngine, revision: Revision, memories: int = 1) -> None:
         self.engine = engine
         self.memories = memories
-        self.live: dict[int, WasmInvocation | None] = {}
-        self.strays: dict[int, BaseException] = {}
+        self.innermost: dict[int, WasmInvocation | None] = {}
+        self.detached_errors: dict[int, BaseException] = {}
         self._callbacks = [(syscall, HostFunction(self._host_function(syscall))) for syscall in revision.values()]
         self._linkers: dict[int, Linker] = {}
         self._lock = threading.Lock()
@@ -102,19 +103,19 @@ class RawBoundary:
         return syscall_runner(syscall)
 
     def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
-        live, strays, new_trap = self.live, self.strays, self.engine.lib.trap_new
+        innermost, detached_errors, new_trap = self.innermost, self.detached_errors, self.engine.lib.trap_new
         arguments_of, unpack = _argument_reader(syscall)
         perform, put = self._syscall_function(syscall), _ERROR_NUMBER.pack_into
 
         def host_function(_environment: int, _caller: int, arguments: int, _count: int) -> int:
             invocation = None
             try:
-                invocation = live[get_ident()]
+                invocation = innermost[get_ident()]
                 slots = arguments_of(arguments)
-                put(slots, 0, perform(invocation, unpack(slots)))  # type: ignore[arg-type]  # None raises: a stray
+                put(slots, 0, perform(invocation, unpack(slots)))  # type: ignore[arg-type]  # None raises
             except BaseException as error:  # noqa: BLE001  # nothing may leave a callback: rule 2 of `raw`
                 if invocation is None:
-                    strays[get_ident()] = error
+                    detached_errors[get_ident()] = error
                 else:
                     invocation.failure = error
                 return new_trap(TRAP_UNREACHABLE)
@@ -129,7 +130,7 @@ class RawResolvedModule:
     def __init__(self, boundary: RawBoundary, module: CompiledModule) -> None:
         self._boundary = boundary
         self._module = module
-        self._live = boundary.live
+        self._innermost = boundary.innermost
         self._engine = module.engine
         self._linked = boundary.linker(module.engine).link(module)
         self._spare: LinkedModule | None = None
@@ -144,7 +145,8 @@ class RawResolvedModule:
             memories=self._boundary.memories,
         )  # fmt: skip
         thread, memory = get_ident(), GuestMemory(instance.memory)
-        invocation = self._live[thread] = WasmInvocation(kernel, instance, memory, around=self._live.get(thread))
+        outer = self._innermost.get(thread)
+        invocation = self._innermost[thread] = WasmInvocation(kernel, instance, memory, outer=outer)
         return invocation
 
     def instantiate(self, invocation: WasmInvocation) -> None:
@@ -162,22 +164,22 @@ class RawResolvedModule:
 
     def end(self, invocation: WasmInvocation) -> None:
         instance = _instance_of(invocation)
-        if invocation.around is None:
-            del self._live[get_ident()]
+        if invocation.outer is None:
+            del self._innermost[get_ident()]
         else:
-            self._live[get_ident()] = invocation.around
+            self._innermost[get_ident()] = invocation.outer
         instance.close()
         if instance.has_slot:
             self._engine.release_slot()
 
     def detach(self, invocation: WasmInvocation) -> None:
-        self._live[get_ident()] = None
+        self._innermost[get_ident()] = None
 
     def attach(self, invocation: WasmInvocation) -> None:
-        self._live[get_ident()] = invocation
+        self._innermost[get_ident()] = invocation
 
-    def stray(self, invocation: WasmInvocation) -> BaseException | None:
-        return self._boundary.strays.pop(get_ident(), None)
+    def take_detached_error(self, invocation: WasmInvocation) -> BaseException | None:
+        return self._boundary.detached_errors.pop(get_ident(), None)
 
 
 def _instance_of(invocation: WasmInvocation) -> Instance:

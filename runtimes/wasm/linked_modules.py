@@ -58,7 +58,7 @@ class LinkedProgram:
     """An actor's module linked with its libraries: the totals that a call needs.
 
     `linking` lists the charges for instantiation, in order. `pages` and `table_elements` are initial sizes,
-    `paid_elements` the elements of tables that are charged for. `set_aside` is the maximum size in bytes of the
+    `charged_elements` those of tables that are charged for. `library_memory` is the maximum size in bytes of the
     libraries' memories, `shared` that of the one that the actor imports as its own.
     """
 
@@ -67,8 +67,8 @@ class LinkedProgram:
     linking: tuple[Gas, ...]
     pages: int
     table_elements: int
-    paid_elements: int
-    set_aside: int
+    charged_elements: int
+    library_memory: int
     shared: int
 
 
@@ -78,17 +78,17 @@ class LinkedModules(GuestModules):
     def __init__(self, cache: ModuleCache) -> None:
         super().__init__(guest_engine().spare, cache)
         self._programs = _Programs(64 << 20)
-        self._read: BoundedCache[Cid, LinkableModule] = BoundedCache(64 << 20)
+        self._parsed: BoundedCache[Cid, LinkableModule] = BoundedCache(64 << 20)
         self._counters = Part(self._engine.compile(COUNTERS), ())
-        self._opened: dict[str, RawBoundary] = {}
-        self._opening = threading.Lock()
+        self._raw_boundaries: dict[str, RawBoundary] = {}
+        self._raw_lock = threading.Lock()
 
     def program(self, code: Cid, revision: str, prices: WasmPrices = NETWORK_PRICES) -> LinkedProgram | None:
         """Return the cached result of `link` for the module with this digest, or None."""
         return self._programs.get(_program_name(code, revision, prices))
 
     def resolve(self, code: Cid, wasm: bytes, load: Load, work: Work | None = None) -> list[LinkedUnit]:
-        """Resolve libraries as `libraries.resolve`, caching what was read of a module by the CID of its bytes."""
+        """Resolve libraries as `libraries.resolve`, caching parsed modules by the CIDs of their bytes."""
         return resolve(code, wasm, load, work, self._read_module)
 
     def link(
@@ -112,31 +112,31 @@ class LinkedModules(GuestModules):
             linking=tuple(linking),
             pages=sum(one.pages for one in facts),
             table_elements=sum(one.table_elements for one in facts),
-            paid_elements=sum(one.table_elements for one in facts if one.table_is_paid),
-            set_aside=PAGE_BYTES * sum(map(max_pages, libraries)),
+            charged_elements=sum(one.table_elements for one in facts if one.charges_table),
+            library_memory=PAGE_BYTES * sum(map(max_pages, libraries)),
             shared=0 if actor.module.memory or memory is None else PAGE_BYTES * (memory.maximum or 0),
         )
         name = _program_name(actor.digest, revision, prices)
         sizes = {priced_key(unit.digest, prices): len(unit.wasm) for unit in units}
         sizes[name] = _SOURCE_BYTES * sum(len(part.imports) for part in parts)
-        return self._programs.keep(name, program, sizes)
+        return self._programs.put(name, program, sizes)
 
     def compile_unit(self, unit: LinkedUnit) -> None:
         """Compile a module. Raises InvalidModule, also if its `invoke` has the wrong type."""
         check_entry(self.compile(unit.digest, unit.wasm).facts)
 
     def _read_module(self, digest: Cid, wasm: bytes) -> LinkableModule:
-        known = self._read.get(digest)
+        known = self._parsed.get(digest)
         if known is None:
             known = read_module(wasm)
-            self._read.setdefault(digest, known, known.cache_size)
+            self._parsed.setdefault(digest, known, known.cache_size)
         return known
 
     def _boundary_of(self, revision: str) -> RawBoundary:
-        with self._opening:
-            boundary = self._opened.get(revision)
+        with self._raw_lock:
+            boundary = self._raw_boundaries.get(revision)
             if boundary is None:
-                boundary = self._opened[revision] = RawBoundary(self._engine, revision_named(revision))
+                boundary = self._raw_boundaries[revision] = RawBoundary(self._engine, revision_named(revision))
         return boundary
 
     def _check(self, module: WasmModule) -> ModuleFacts:
@@ -155,7 +155,7 @@ class _Programs:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._entries: OrderedDict[bytes, tuple[LinkedProgram, Mapping[bytes, int]]] = OrderedDict()
-        self._users = Counter[bytes]()
+        self._references = Counter[bytes]()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -170,20 +170,20 @@ class _Programs:
             self._entries.move_to_end(name)
             return found[0]
 
-    def keep(self, name: bytes, program: LinkedProgram, sizes: Mapping[bytes, int]) -> LinkedProgram:
+    def put(self, name: bytes, program: LinkedProgram, sizes: Mapping[bytes, int]) -> LinkedProgram:
         """Store a program with the sizes of its parts, unless another thread has; return the stored one."""
         with self._lock:
             known = self._entries.get(name)
             if known is not None:
                 return known[0]
             self._entries[name] = program, sizes
-            self._max_bytes -= sum(size for part, size in sizes.items() if not self._users[part])
-            self._users.update(sizes.keys())
+            self._max_bytes -= sum(size for part, size in sizes.items() if not self._references[part])
+            self._references.update(sizes.keys())
             while self._max_bytes < 0 and len(self._entries) > 1:
                 dropped = self._entries.popitem(last=False)[1][1]
-                self._users.subtract(dropped.keys())
-                self._max_bytes += sum(size for part, size in dropped.items() if not self._users[part])
-                self._users = +self._users
+                self._references.subtract(dropped.keys())
+                self._max_bytes += sum(size for part, size in dropped.items() if not self._references[part])
+                self._references = +self._references
         return program
 
 
@@ -216,13 +216,13 @@ class _LinkedParts:
         self._parts = parts
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
-        engine, live, thread = self._boundary.engine, self._boundary.live, get_ident()
+        engine, innermost, thread = self._boundary.engine, self._boundary.innermost, get_ident()
         instance = LinkedInstance(
             engine.lib, engine.pointer, memory_bytes, table_elements, count=len(self._parts),
             library_bytes=_LIBRARY_BYTES,
         )  # fmt: skip
-        invocation = live[thread] = WasmInvocation(
-            kernel, instance, GuestMemory(instance.memory), around=live.get(thread)
+        invocation = innermost[thread] = WasmInvocation(
+            kernel, instance, GuestMemory(instance.memory), outer=innermost.get(thread)
         )
         return invocation
 
@@ -230,21 +230,21 @@ class _LinkedParts:
         _instance_of(invocation).instantiate_parts(self._parts, self._linker)
 
     def end(self, invocation: WasmInvocation) -> None:
-        live = self._boundary.live
-        if invocation.around is None:
-            del live[get_ident()]
+        innermost = self._boundary.innermost
+        if invocation.outer is None:
+            del innermost[get_ident()]
         else:
-            live[get_ident()] = invocation.around
+            innermost[get_ident()] = invocation.outer
         _instance_of(invocation).close()
 
     def detach(self, invocation: WasmInvocation) -> None:
-        self._boundary.live[get_ident()] = None
+        self._boundary.innermost[get_ident()] = None
 
     def attach(self, invocation: WasmInvocation) -> None:
-        self._boundary.live[get_ident()] = invocation
+        self._boundary.innermost[get_ident()] = invocation
 
-    def stray(self, invocation: WasmInvocation) -> BaseException | None:
-        return self._boundary.strays.pop(get_ident(), None)
+    def take_detached_error(self, invocation: WasmInvocation) -> BaseException | None:
+        return self._boundary.detached_errors.pop(get_ident(), None)
 
 
 def _instance_of(invocation: WasmInvocation) -> LinkedInstance:

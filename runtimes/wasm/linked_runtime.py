@@ -108,12 +108,12 @@ class LinkedRuntime:
             return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's code is a library, which cannot be run")
         prices = _code_prices(kernel.machine.context.network.prices)
         program = self._program(kernel, code, prices)
-        if program.paid_elements:
-            kernel.gas.charge("wasm_table_init", prices.table_entry * program.paid_elements)
+        if program.charged_elements:
+            kernel.gas.charge("wasm_table_init", prices.table_entry * program.charged_elements)
         kernel.gas.charge("wasm_memory_init", prices.page * program.pages)
         budget, facts = kernel.memory, program.actor.facts
-        reserved = TABLE_ELEMENT_BYTES * program.table_elements + program.set_aside
-        memory_limit = min(MAX_INSTANCE_MEMORY - program.set_aside, MAX_TOTAL_MEMORY - budget.used - reserved)
+        reserved = TABLE_ELEMENT_BYTES * program.table_elements + program.library_memory
+        memory_limit = min(MAX_INSTANCE_MEMORY - program.library_memory, MAX_TOTAL_MEMORY - budget.used - reserved)
         size = PAGE_BYTES * facts.pages
         if size > memory_limit or not budget.grow(0, reserved) or not budget.grow(0, size):
             return Outcome(
@@ -123,7 +123,7 @@ class LinkedRuntime:
         invocation = linked.begin(kernel, memory_limit, MAX_TABLE_ELEMENTS)
         try:
             invocation.counted = size or program.shared  # a library's memory counts with its maximum size
-            if invocation.around is None:
+            if invocation.outer is None:
                 self._trap_signals.restore()
             return run_guest(invocation, program.actor, code, params, info)
         finally:

@@ -97,9 +97,10 @@ class _PlainResolvedModule:
     def attach(self, invocation: WasmInvocation) -> None:
         _instance_of(invocation).detached = False
 
-    def stray(self, invocation: WasmInvocation) -> BaseException | None:
-        stray, _instance_of(invocation).stray = _instance_of(invocation).stray, None
-        return stray
+    def take_detached_error(self, invocation: WasmInvocation) -> BaseException | None:
+        instance = _instance_of(invocation)
+        error, instance.detached_error = instance.detached_error, None
+        return error
 
 
 def _instance_of(invocation: WasmInvocation) -> PlainInstance:
@@ -120,7 +121,8 @@ def _host_function(
 
     def host_function(*arguments: int) -> int:
         if instance.detached:
-            instance.stray = LookupError(f"{syscall.module}.{syscall.name} is called while no invocation is attached")
+            name = f"{syscall.module}.{syscall.name}"
+            instance.detached_error = LookupError(f"{name} is called while no invocation is attached")
             raise _InvocationStopped
         try:
             return perform(invocation, tuple(value & mask for value, mask in zip(arguments, masks, strict=True)))
@@ -154,7 +156,7 @@ class PlainInstance:
     def __init__(self, store: wasmtime.Store) -> None:
         self.store = store
         self.detached = False
-        self.stray: BaseException | None = None
+        self.detached_error: BaseException | None = None
         self._exports: wasmtime._instance.InstanceExports | dict[str, object] = {}
         self._memory: wasmtime.Memory | None = None
         self._gas: wasmtime.Global | None = None

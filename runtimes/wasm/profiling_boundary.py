@@ -57,7 +57,7 @@ class ProfilingBoundary(RawBoundary):
 
     def _check_at_tick(self, _context: int, _environment: int, ticks: int, _kind: int) -> int:
         ctypes.c_uint64.from_address(ticks).value = 1
-        invocation = self.live.get(get_ident())
+        invocation = self.innermost.get(get_ident())
         if invocation is not None and invocation.kernel.gas.stopped:
             invocation.instance.counter.value = -1
         return 0

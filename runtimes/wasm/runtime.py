@@ -76,7 +76,7 @@ class WasmRuntime:
         prices = self._code_prices(kernel.machine.context.network.prices)
         module = self._module(kernel, code, prices)
         facts = module.facts
-        if facts.table_is_paid:
+        if facts.charges_table:
             kernel.gas.charge("wasm_table_init", prices.table_entry * facts.table_elements)
         kernel.gas.charge("wasm_memory_init", prices.page * facts.pages)
         table_bytes = TABLE_ELEMENT_BYTES * facts.table_elements
@@ -87,7 +87,7 @@ class WasmRuntime:
         invocation = module.linked.begin(kernel, memory_limit, MAX_TABLE_ELEMENTS)
         try:
             invocation.counted = size
-            if invocation.around is None:  # not needed between two guests on one thread
+            if invocation.outer is None:  # not needed between two guests on one thread
                 self._trap_signals.restore()
             return run_guest(invocation, module, code, params, info)
         finally:
@@ -160,7 +160,7 @@ def run_guest(
         handle = instance.enter(params) if info is None else instance.enter_with(params, info)
     except Trap as caught:
         trap_ = caught
-    failure = invocation.failure or (module.linked.stray(invocation) if trap_ else None)
+    failure = invocation.failure or (module.linked.take_detached_error(invocation) if trap_ else None)
     if failure is not None and not isinstance(failure, ActorExit | OutOfGas | Fatal):
         raise failure  # a bug or an interrupt, not the guest's fault: raised whatever its gas
     invocation.charge_execution()
@@ -192,9 +192,9 @@ def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcom
         instance.start()
     except Trap as caught:
         trap = caught
-    stray = module.linked.stray(invocation) if trap else None
-    if stray is not None:
-        raise Fatal("an actor's start function makes a syscall, which crashes the network's machine") from stray
+    error = module.linked.take_detached_error(invocation) if trap else None
+    if error is not None:
+        raise Fatal("an actor's start function makes a syscall, which crashes the network's machine") from error
     module.linked.attach(invocation)
     invocation.charge_execution()
     if trap is None:

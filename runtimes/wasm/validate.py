@@ -34,7 +34,7 @@ class ModuleFacts:
 
     pages: int
     table_elements: int
-    table_is_paid: bool
+    charges_table: bool
     has_entry: bool
     has_start: bool = False
     has_wrong_entry: bool = False

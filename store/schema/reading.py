@@ -52,18 +52,18 @@ class SchemaReader:
 
     def __init__(self, types: Mapping[str, Type]) -> None:
         self._types = types
-        self._made: dict[str, Read] = {}
+        self._readers: dict[str, Read] = {}
 
     def named(self, name: str) -> Read:
         """Return the reader of a type. Raises SchemaError if the schema has no such type."""
-        made = self._made.get(name)
-        if made is None:
+        reader = self._readers.get(name)
+        if reader is None:
             if name not in self._types:
                 raise SchemaError(f"the schema has no type {name}")
             # a recursive type may refer to itself before its reader exists
-            self._made[name] = lambda data: self._made[name](data)
-            made = self._made[name] = self._make(self._types[name])
-        return made
+            self._readers[name] = lambda data: self._readers[name](data)
+            reader = self._readers[name] = self._make(self._types[name])
+        return reader
 
     def _term(self, term: Term, nullable: bool = False) -> Read:
         read = self.named(term) if isinstance(term, str) else self._make(term)
@@ -171,11 +171,11 @@ class SchemaReader:
 
 def _expect(data: Any, kind: str) -> Any:
     if kind_of(data) != kind:
-        raise SchemaError(f"expected {_a(kind)}, found {_a(kind_of(data))}")
+        raise SchemaError(f"expected {_with_article(kind)}, found {_with_article(kind_of(data))}")
     return data
 
 
-def _a(kind: str) -> str:
+def _with_article(kind: str) -> str:
     return {"bytes": "bytes", "int": "an integer", "null": "null"}.get(kind, f"a {kind}")
 
 
@@ -201,7 +201,7 @@ def _unit(representation: str) -> Read:
 
     def read(data: Any) -> None:
         if type(data) is not type(expected) or data != expected:
-            raise SchemaError(f"expected {representation}, found {_a(kind_of(data))}")
+            raise SchemaError(f"expected {representation}, found {_with_article(kind_of(data))}")
 
     return read
 
@@ -311,7 +311,7 @@ def _tuple(names: list[str], readers: list[Read], order: tuple[str, ...]) -> Rea
 
     def read(data: Any) -> Record:
         if type(data) is not list or len(data) != len(readers):
-            length = len(data) if type(data) is list else _a(kind_of(data))
+            length = len(data) if type(data) is list else _with_article(kind_of(data))
             raise SchemaError(f"expected a list of {len(readers)} values, found {length}")
         values = Record()
         try:
@@ -358,7 +358,9 @@ def _read_kinded(members: _Members) -> Read:
     def read(data: Any) -> Record:
         kind = kind_of(data)
         if kind not in members:
-            raise SchemaError(f"expected {' or '.join(_a(name) for name in members)}, found {_a(kind)}")
+            raise SchemaError(
+                f"expected {' or '.join(_with_article(name) for name in members)}, found {_with_article(kind)}"
+            )
         name, reader = members[kind]
         return Record({name: reader(data)})
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.cli.rpc_client import ask
+from fvm_hypervisor.cli.rpc_client import rpc_request
 from tests.clients.conftest import EXAMPLE, PROJECT, installed
 from tests.clients.test_anvil import ALICE, anvil
 from tests.clients.test_foundry import KEY
@@ -77,7 +77,7 @@ def test_forge_deployment_is_verified_as_project_bytecode(project: Path) -> None
         ours = json.loads(hypervisor(project, *common, *ARGUMENTS))
         assert list(ours) == list(theirs)
         assert ours["deployer"] == theirs["deployer"] == ALICE
-        codes = {ask(url, "eth_getCode", found["deployedTo"], "latest") for found in (ours, theirs)}
+        codes = {rpc_request(url, "eth_getCode", found["deployedTo"], "latest") for found in (ours, theirs)}
         assert len(codes) == 1
         where = (theirs["deployedTo"], "src/Kept.sol:Kept", "--rpc-url", url)
         both = "Creation code matched with status {0}\nRuntime code matched with status {0}\n"

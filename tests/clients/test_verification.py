@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from fvm_hypervisor.cli.rpc_client import ask
+from fvm_hypervisor.cli.rpc_client import rpc_request
 from store.keccak import keccak
 from tests.clients.conftest import EXAMPLE, start
 from tests.clients.nodes import node_process
@@ -103,7 +103,9 @@ def test_forge_verifies_contracts(project: Project, tmp_path: Path) -> None:
     factory = project.deploy("Factory")
     child = (
         "0x"
-        + ask(project.url, "eth_call", {"to": factory, "data": f"0x{keccak(b'child()')[:4].hex()}"}, "latest")[-40:]
+        + rpc_request(project.url, "eth_call", {"to": factory, "data": f"0x{keccak(b'child()')[:4].hex()}"}, "latest")[
+            -40:
+        ]
     )
     for address, name, options in (
         (library, "Doubling", ()),

@@ -98,7 +98,7 @@ def _history(folder: Path, commits: int, rng: random.Random, stride: int, plant:
     for state in range(1, commits + 1):
         if commit_next(store) != state:
             raise Unexpected(f"state {state} is not the next one")
-        synced.look()
+        synced.record_sizes()
         copy = copy_live(store, folder / f"state-{state}")
         yield [*_cuts(copy, state, rng), *_lost_tails(copy, state, synced.sizes)]
         if state % 8 == 0:
@@ -119,9 +119,9 @@ class _Synced:
         self._store = store
         self._count = 0
         self.sizes: dict[str, int] = {}
-        self.look()
+        self.record_sizes()
 
-    def look(self) -> None:
+    def record_sizes(self) -> None:
         count = self._store.counter("rocksdb.wal.synced")
         for log in self._store.path.glob("*.log"):
             if count > self._count:

@@ -14,7 +14,12 @@ from tests.docs.page_shell import run_page
 
 PROJECT = Path(__file__).resolve().parents[2]
 TEXT = (PROJECT / "docs" / "network-versions.md").read_text(encoding="utf-8")
-STATES = {Layouts.UNKNOWN: "unknown", Layouts.KEPT: "kept", Layouts.REWRITTEN: "rewritten", Layouts.STREAMS: "streams"}
+STATES = {
+    Layouts.UNKNOWN: "unknown",
+    Layouts.UNCHANGED: "unchanged",
+    Layouts.REWRITTEN: "rewritten",
+    Layouts.STREAMS: "streams",
+}
 
 
 def test_every_version_is_listed_as_its_row_is() -> None:

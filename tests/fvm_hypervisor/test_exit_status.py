@@ -204,14 +204,14 @@ def test_usage_error_exits_with_2_and_message(command: str, arguments: list[str]
 )
 def test_valid_command_that_fails_exits_with_1(arguments: list[str]) -> None:
     done = run_command(*arguments, "--rpc", NOBODY)
-    assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (1, True), done.output
+    assert (done.exit_code, f"no node responds at {NOBODY}" in done.stderr) == (1, True), done.output
 
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("arguments", [["node", "--port", "0"], ["replay", "--from", "3"]], ids=lambda given: given[0])
 def test_a_node_to_fork_that_does_not_answer_was_typed_wrongly(arguments: list[str]) -> None:
     done = run_command(*arguments, "--fork-url", NOBODY)
-    assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (2, True), done.output
+    assert (done.exit_code, f"no node responds at {NOBODY}" in done.stderr) == (2, True), done.output
 
 
 @pytest.mark.slow

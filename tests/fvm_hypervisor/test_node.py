@@ -19,7 +19,7 @@ import pytest
 from web3 import HTTPProvider, Web3
 
 from fvm_hypervisor.bindings.actors.solidity import abi
-from fvm_hypervisor.cli.rpc_client import ask
+from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.errors import InvalidInput
 from localnet.fork.node_client import NodeError
 from tests import prepared
@@ -67,8 +67,8 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_node_prints_accounts_and_stops_on_signal(tmp_path: Path, number: int) -> None:
     ready = tmp_path / "ready"
     with running(ready) as (url, process):
-        assert ask(url, "eth_chainId") == "0x1df5e76"
-        assert ask(url, "eth_getBalance", ALICE, "latest") == hex(10_000 * 10**18)
+        assert rpc_request(url, "eth_chainId") == "0x1df5e76"
+        assert rpc_request(url, "eth_getBalance", ALICE, "latest") == hex(10_000 * 10**18)
         process.send_signal(number)
         output, errors = process.communicate(timeout=START)
         assert (process.returncode, errors) == (0, "")
@@ -110,13 +110,13 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
     state, inbox = tmp_path / "chain", ARTIFACTS / "Inbox.json"
     bytecode = json.loads(inbox.read_text(encoding="utf-8"))["bytecode"]
     with running(tmp_path / "ready", "--state", str(state), "--silent") as (url, process):
-        sent = ask(url, "eth_sendTransaction", {"from": ALICE, "data": bytecode})
-        receipt = ask(url, "eth_getTransactionReceipt", sent)
+        sent = rpc_request(url, "eth_sendTransaction", {"from": ALICE, "data": bytecode})
+        receipt = rpc_request(url, "eth_getTransactionReceipt", sent)
         shown = run("trace", sent, "--rpc", url)
         assert shown.returncode == 0, shown.stderr
         assert "eam CreateExternal(" in shown.stdout
         assert re.search(r"gas [0-9,]+ \([a-z ]+ [0-9]+%, ", shown.stdout)
-        message = ask(url, "Filecoin.EthGetMessageCidByTransactionHash", sent)["/"]
+        message = rpc_request(url, "Filecoin.EthGetMessageCidByTransactionHash", sent)["/"]
         by_cid = run("trace", message, "--rpc", url)
         assert (by_cid.returncode, by_cid.stdout) == (0, shown.stdout), by_cid.stderr
         unknown = run("trace", NO_MESSAGE, "--rpc", url)
@@ -127,7 +127,7 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
             assert re.search(expected, behind.stdout, re.MULTILINE), behind.stdout
         assert terminated(process)[0] == ""
     with running(tmp_path / "ready", "--state", str(state)) as (url, process):
-        assert ask(url, "eth_getTransactionReceipt", sent) == receipt
+        assert rpc_request(url, "eth_getTransactionReceipt", sent) == receipt
         beside = run("trace", sent, "--state", state)  # a folder that a node has open is read, not written
         assert (beside.returncode, "eam CreateExternal(" in beside.stdout) == (0, True), beside.stderr
         collected = run("gc", state)
@@ -136,7 +136,7 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
             True,
         )
         data = "0xead710c4" + f"{32:064x}{2:064x}" + "6869".ljust(64, "0")  # greet("hi")
-        call = ask(url, "eth_sendTransaction", {"from": ALICE, "to": receipt["contractAddress"], "data": data})
+        call = rpc_request(url, "eth_sendTransaction", {"from": ALICE, "to": receipt["contractAddress"], "data": data})
         told = terminated(process)[0].splitlines()[-1]
         assert told.startswith(f"block 2  {call}  {ALICE} -> {receipt['contractAddress']}  ok  gas ")
     other = run("node", "--state", state, "--network", "nv27")
@@ -166,15 +166,15 @@ def test_a_node_upgrades_its_network_behind_the_planned_epoch(tmp_path: Path) ->
     with running(tmp_path / "ready", *options, "--upgrade", "nv28@2") as (url, process):
         for _ in range(3):
             with pytest.raises(NodeError, match="UNDEFINED_INSTRUCTION"):
-                ask(url, "eth_call", clz)
-            ask(url, "hardhat_mine", "0x1")
+                rpc_request(url, "eth_call", clz)
+            rpc_request(url, "hardhat_mine", "0x1")
         with pytest.raises(NodeError, match="revert"):
-            ask(url, "eth_call", clz)
+            rpc_request(url, "eth_call", clz)
         process.terminate()
         process.wait(START)
     with running(tmp_path / "ready", *options) as (url, process):
         with pytest.raises(NodeError, match="revert"):
-            ask(url, "eth_call", clz)
+            rpc_request(url, "eth_call", clz)
         process.terminate()
         process.wait(START)
 
@@ -184,7 +184,7 @@ def test_node_resumes_with_bundle_of_folder_and_refuses_others(tmp_path: Path) -
     state = ["--state", str(tmp_path / "chain")]
     for arguments in (["--bundle", "own-supply-share"], []):
         with running(tmp_path / "ready", *state, *arguments) as (url, process):
-            assert ask(url, "eth_chainId") == "0x1df5e76"
+            assert rpc_request(url, "eth_chainId") == "0x1df5e76"
             process.terminate()
             process.wait(START)
     for arguments, words in (
@@ -203,7 +203,7 @@ def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
-        assert ask(url, "eth_chainId") == "0x1df5e76"
+        assert rpc_request(url, "eth_chainId") == "0x1df5e76"
         assert terminated(process) == ("", "")
 
 
@@ -242,7 +242,7 @@ def test_node_startup_failure_reports_reason(tmp_path: Path, arguments: list[str
     [
         (["0x12"], 2, "'0x12' is not a transaction hash: expected 0x and 64 hex digits, or the CID of"),
         ([NO_HASH, "--rpc", "nowhere"], 2, "'nowhere' is not a URL of a node"),
-        ([NO_HASH, "--rpc", "http://127.0.0.1:1"], 1, "no node answers at http://127.0.0.1:1"),
+        ([NO_HASH, "--rpc", "http://127.0.0.1:1"], 1, "no node responds at http://127.0.0.1:1"),
         ([NO_HASH, "--state", "absent"], 2, "there is no folder absent"),
         ([NO_HASH, "--abi", "absent.json"], 2, "error: the artifact absent.json cannot be read: No such file"),
     ],
@@ -280,18 +280,18 @@ def test_non_json_rpc_server_is_reported(answer: bytes) -> None:
             self.answer(answer)
 
     with serving(Odd) as url, pytest.raises(NodeError, match="returned a response that is not JSON-RPC"):
-        ask(url, "eth_chainId")
+        rpc_request(url, "eth_chainId")
 
 
 @pytest.mark.slow
 def test_node_error_is_reported(tmp_path: Path) -> None:
     with running(tmp_path / "ready") as (url, _):
         with pytest.raises(NodeError, match="does not exist"):
-            ask(url, "eth_nothing")
+            rpc_request(url, "eth_nothing")
         done = run("trace", "0x" + "11" * 32, "--rpc", url)
         assert (done.returncode, "is not on this chain" in done.stderr) == (1, True)
     with pytest.raises(InvalidInput, match="is not a URL"):
-        ask("ftp://localhost", "eth_chainId")
+        rpc_request("ftp://localhost", "eth_chainId")
 
 
 @pytest.mark.slow

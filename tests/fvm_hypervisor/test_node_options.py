@@ -17,7 +17,7 @@ import pytest
 
 from fvm_hypervisor.cli.anvil_options import UNSUPPORTED
 from fvm_hypervisor.cli.node import allow_open_files
-from fvm_hypervisor.cli.rpc_client import ask
+from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.network_versions import NETWORK_VERSIONS
 from localnet.fork.node_client import NodeClient, NodeError
 from tests.command import run as run_command
@@ -39,11 +39,11 @@ OTHER_ADDRESS = "0x9858effd232b4033e47d90003d41ec34ecaeda94"  # its first accoun
 def test_node_options_set_accounts_chain_id_and_genesis(tmp_path: Path) -> None:
     options = ["-a", "2", "--balance", "5.5", "--chain-id", "31337", "--bare", "-m", OTHER_WORDS]
     with running(tmp_path / "ready", *options) as (url, process):
-        accounts = ask(url, "eth_accounts")
+        accounts = rpc_request(url, "eth_accounts")
         assert (len(accounts), accounts[0]) == (2, OTHER_ADDRESS)
-        assert ask(url, "eth_getBalance", OTHER_ADDRESS, "latest") == hex(55 * 10**17)
-        assert ask(url, "eth_chainId") == "0x7a69"
-        assert ask(url, "eth_getCode", MULTICALL3, "latest") == "0x"
+        assert rpc_request(url, "eth_getBalance", OTHER_ADDRESS, "latest") == hex(55 * 10**17)
+        assert rpc_request(url, "eth_chainId") == "0x7a69"
+        assert rpc_request(url, "eth_getCode", MULTICALL3, "latest") == "0x"
         output = terminated(process)[0]
     assert f"Mnemonic:        {OTHER_WORDS}" in output
     assert "0x9858EfFD232B4033E47d90003D41EC34EcaEda94 (5.5 FIL)" in output
@@ -52,7 +52,7 @@ def test_node_options_set_accounts_chain_id_and_genesis(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_question_may_take_as_long_as_the_options_say(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--query-time", "0.2", "--trace-time", "0.3") as (url, _):
-        ask(url, "anvil_setCode", BOB, "0x5b6201000060002050600056")  # hashes 64 KiB, without an end
+        rpc_request(url, "anvil_setCode", BOB, "0x5b6201000060002050600056")  # hashes 64 KiB, without an end
         for method, words in (("eth_call", "0.2s.*--query-time"), ("trace_call", "0.3s.*--trace-time")):
             params = [{"to": BOB}, ["trace"], "latest"] if method == "trace_call" else [{"to": BOB}, "latest"]
             with NodeClient(url) as client, pytest.raises(NodeError, match=words):
@@ -63,11 +63,11 @@ def test_a_question_may_take_as_long_as_the_options_say(tmp_path: Path) -> None:
 def test_time_base_fee_and_impersonation_match_options(tmp_path: Path) -> None:
     options = ["--timestamp", "1600000000", "--block-base-fee-per-gas", "12345", "--auto-impersonate"]
     with running(tmp_path / "ready", *options) as (url, _):
-        assert ask(url, "eth_getBlockByNumber", "0x0", False)["timestamp"] == hex(1_600_000_000)
-        ask(url, "anvil_setBalance", BOB, hex(10**18))
-        transaction = ask(url, "eth_sendTransaction", {"from": BOB, "to": ALICE, "value": "0x1"})
-        assert ask(url, "eth_getTransactionReceipt", transaction)["from"] == BOB  # without a key
-        block = ask(url, "eth_getBlockByNumber", "0x1", False)
+        assert rpc_request(url, "eth_getBlockByNumber", "0x0", False)["timestamp"] == hex(1_600_000_000)
+        rpc_request(url, "anvil_setBalance", BOB, hex(10**18))
+        transaction = rpc_request(url, "eth_sendTransaction", {"from": BOB, "to": ALICE, "value": "0x1"})
+        assert rpc_request(url, "eth_getTransactionReceipt", transaction)["from"] == BOB  # without a key
+        block = rpc_request(url, "eth_getBlockByNumber", "0x1", False)
         assert block["baseFeePerGas"] == hex(12_345)
         assert 0 < int(block["timestamp"], 16) - 1_600_000_000 < 3_600  # the clock goes on from there
 
@@ -87,7 +87,7 @@ def test_options_fixed_by_state_folder_are_refused(tmp_path: Path, option: list[
     assert (found.returncode, found.stdout) == (2, "")
     assert words in found.stderr
     with running(tmp_path / "two", "--state", str(tmp_path / "chain"), "--accounts", "3") as (url, _):
-        assert len(ask(url, "eth_accounts")) == 3
+        assert len(rpc_request(url, "eth_accounts")) == 3
 
 
 def test_a_time_that_no_block_can_have_is_refused() -> None:
@@ -138,9 +138,9 @@ def test_node_streams_match_options(tmp_path: Path) -> None:
         with running(tmp_path / "ready", *options) as (url, process):
             if later:
                 assert streams(url) == "none: miners receive the whole reward"
-                ask(url, "anvil_mine", hex(later))
+                rpc_request(url, "anvil_mine", hex(later))
             # By hand: 5 % at the first epoch, half a per cent more with each; the head's is what is told.
-            epoch, begin = int(ask(url, "eth_blockNumber"), 16), 3 if later else 1
+            epoch, begin = int(rpc_request(url, "eth_blockNumber"), 16), 3 if later else 1
             share = 5 + (epoch - begin) / 2 if later else 5
             found = streams(url)
             assert re.match(
@@ -162,9 +162,9 @@ def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
     chain = str(tmp_path / "chain")
     options = ["--rules", "ethereum", "--hardfork", "prague", "--state", chain]
     with running(tmp_path / "ready", *options) as (url, process):
-        sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
-        assert ask(url, "eth_getTransactionReceipt", sent)["gasUsed"] == "0x5208"
-        assert ask(url, "eth_chainId") == "0x7a69"
+        sent = rpc_request(url, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+        assert rpc_request(url, "eth_getTransactionReceipt", sent)["gasUsed"] == "0x5208"
+        assert rpc_request(url, "eth_chainId") == "0x7a69"
         output = terminated(process)[0]
     assert "Rules:           ethereum Prague" in output
     refused = run("node", "--state", chain, "--rules", "filecoin")
@@ -175,10 +175,10 @@ def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_no_mining_node_mines_blocks_on_request(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--no-mining", "--silent") as (url, _):
-        sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": ALICE, "value": "0x1"})
-        assert ask(url, "eth_getTransactionReceipt", sent) is None
-        ask(url, "evm_mine")
-        assert ask(url, "eth_getTransactionReceipt", sent)["blockNumber"] == "0x1"
+        sent = rpc_request(url, "eth_sendTransaction", {"from": ALICE, "to": ALICE, "value": "0x1"})
+        assert rpc_request(url, "eth_getTransactionReceipt", sent) is None
+        rpc_request(url, "evm_mine")
+        assert rpc_request(url, "eth_getTransactionReceipt", sent)["blockNumber"] == "0x1"
 
 
 @pytest.mark.slow
@@ -186,11 +186,11 @@ def test_no_mining_node_mines_blocks_on_request(tmp_path: Path) -> None:
 def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path, rules: str) -> None:
     file = tmp_path / "state"
     with running(tmp_path / "ready", "--rules", rules, "--dump-state", str(file), "--silent") as (url, process):
-        ask(url, "anvil_setBalance", OTHER_ADDRESS, "0x7")
+        rpc_request(url, "anvil_setBalance", OTHER_ADDRESS, "0x7")
         assert not file.exists()
         assert terminated(process) == ("", "")
     with running(tmp_path / "ready", "--rules", rules, "--load-state", str(file)) as (url, _):
-        assert ask(url, "eth_getBalance", OTHER_ADDRESS, "latest") == "0x7"
+        assert rpc_request(url, "eth_getBalance", OTHER_ADDRESS, "latest") == "0x7"
 
 
 @pytest.mark.slow
@@ -198,35 +198,35 @@ def test_non_loopback_node_signs_only_with_unlock(tmp_path: Path) -> None:
     transaction = {"from": ALICE, "to": ALICE, "value": "0x1"}
     with running(tmp_path / "ready", "--host", "0.0.0.0") as (url, process):
         here = url.replace("0.0.0.0", "127.0.0.1")
-        assert ask(here, "eth_accounts") == []
+        assert rpc_request(here, "eth_accounts") == []
         for method, parameters in (("eth_sendTransaction", [transaction]), ("eth_sign", [ALICE, "0x00"])):
             with pytest.raises(NodeError, match="signs for no account: start it with --unlock"):
-                ask(here, method, *parameters)
+                rpc_request(here, method, *parameters)
         assert "signs for no account (use --unlock to sign)" in terminated(process)[0]
     with running(tmp_path / "ready", "--host", "0.0.0.0", "--unlock", "--silent") as (url, _):
-        assert len(ask(url.replace("0.0.0.0", "127.0.0.1"), "eth_accounts")) == 10
+        assert len(rpc_request(url.replace("0.0.0.0", "127.0.0.1"), "eth_accounts")) == 10
 
 
 @pytest.mark.slow
 def test_forked_node_starts_from_origin_and_runs_without_it(tmp_path: Path) -> None:
     with running(tmp_path / "there", "--no-mining") as (there, _):
-        ask(there, "anvil_setBalance", BOB, "0x7b")
-        ask(there, "evm_mine")
-        ask(there, "evm_mine")
+        rpc_request(there, "anvil_setBalance", BOB, "0x7b")
+        rpc_request(there, "evm_mine")
+        rpc_request(there, "evm_mine")
         chain = ["--state", str(tmp_path / "fork")]
         with running(
             tmp_path / "here", *chain, "--fork-url", there, "--fork-block-number", "1", "--fork-chain-id", "777"
         ) as (here, _):
-            assert ask(here, "eth_blockNumber") == "0x1"
-            assert ask(here, "eth_getBalance", BOB, "latest") == "0x7b"
-            theirs = ask(there, "eth_getBlockByNumber", "0x1", False)
-            assert ask(here, "eth_chainId") == "0x309"
-            assert ask(here, "eth_getBlockByNumber", "latest", False)["hash"] == theirs["hash"]
-            ask(here, "anvil_setBalance", BOB, "0x7c")
-            ask(here, "evm_mine")
-            assert ask(there, "eth_getBalance", BOB, "latest") == "0x7b"
+            assert rpc_request(here, "eth_blockNumber") == "0x1"
+            assert rpc_request(here, "eth_getBalance", BOB, "latest") == "0x7b"
+            theirs = rpc_request(there, "eth_getBlockByNumber", "0x1", False)
+            assert rpc_request(here, "eth_chainId") == "0x309"
+            assert rpc_request(here, "eth_getBlockByNumber", "latest", False)["hash"] == theirs["hash"]
+            rpc_request(here, "anvil_setBalance", BOB, "0x7c")
+            rpc_request(here, "evm_mine")
+            assert rpc_request(there, "eth_getBalance", BOB, "latest") == "0x7b"
     with running(tmp_path / "again", *chain) as (again, _):
-        assert ask(again, "eth_getBalance", BOB, "latest") == "0x7c"
+        assert rpc_request(again, "eth_getBalance", BOB, "latest") == "0x7c"
     found = run("gc", tmp_path / "fork")
     assert found.returncode
     assert "contains a fork" in found.stderr
@@ -236,37 +236,37 @@ def test_forked_node_starts_from_origin_and_runs_without_it(tmp_path: Path) -> N
 def test_node_collects_folder_on_request_and_automatically(tmp_path: Path) -> None:
     chain = ["--state", str(tmp_path / "chain")]
     with running(tmp_path / "one", *chain) as (url, _):
-        ask(url, "anvil_mine", "0x14")
+        rpc_request(url, "anvil_mine", "0x14")
         done = json.loads(run("gc", "--rpc-url", url, "--states", "3", "--json").stdout)
         assert done["dropped"] > 0
-        ask(url, "evm_mine")
+        rpc_request(url, "evm_mine")
         with pytest.raises(NodeError, match="block 5 was collected: states are kept from block 18 on"):
-            ask(url, "eth_getBalance", BOB, "0x5")
-        assert int(ask(url, "eth_getBalance", ALICE, "0x12"), 16) > 0
+            rpc_request(url, "eth_getBalance", BOB, "0x5")
+        assert int(rpc_request(url, "eth_getBalance", ALICE, "0x12"), 16) > 0
     with running(tmp_path / "two", *chain, "--keep-states", "5") as (url, _):
-        ask(url, "anvil_mine", "0x14")
+        rpc_request(url, "anvil_mine", "0x14")
         until = monotonic() + 60
         while _balance_at(url, "0x14").startswith("0x"):
             assert monotonic() < until, "nothing was collected"
             sleep(0.1)
         assert "was collected: states are kept from block" in _balance_at(url, "0x14")
-        assert int(ask(url, "eth_getBalance", ALICE, "latest"), 16) > 0
+        assert int(rpc_request(url, "eth_getBalance", ALICE, "latest"), 16) > 0
 
 
 @pytest.mark.slow
 def test_in_memory_node_keeps_requested_number_of_states(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--keep-states", "5") as (url, _):
-        ask(url, "anvil_mine", "0x14")
+        rpc_request(url, "anvil_mine", "0x14")
         assert "was collected: states are kept from block 16 on" in _balance_at(url, "0xa")
         assert "a node keeps more with --keep-states N" in _balance_at(url, "0xa")
         assert _balance_at(url, "0x10") == "0x0"
-        assert ask(url, "eth_getBlockByNumber", "0x3", False)["number"] == "0x3"
+        assert rpc_request(url, "eth_getBlockByNumber", "0x3", False)["number"] == "0x3"
 
 
 def _balance_at(url: str, block: str) -> str:
     """Return a balance in a block, or the error text."""
     try:
-        return str(ask(url, "eth_getBalance", BOB, block))
+        return str(rpc_request(url, "eth_getBalance", BOB, block))
     except NodeError as error:
         return str(error)
 
@@ -275,12 +275,12 @@ def _balance_at(url: str, block: str) -> str:
 def test_a_failure_is_printed_with_names_and_the_line(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--artifacts", str(PROJECT / "out")) as (url, process):
         code = VAULT.interface.encode_constructor(VAULT.bytecode, 5)
-        deployed = ask(url, "eth_sendTransaction", {"from": ALICE, "data": f"0x{code.hex()}"})
-        vault = ask(url, "eth_getTransactionReceipt", deployed)["contractAddress"]
+        deployed = rpc_request(url, "eth_sendTransaction", {"from": ALICE, "data": f"0x{code.hex()}"})
+        vault = rpc_request(url, "eth_getTransactionReceipt", deployed)["contractAddress"]
         request = {"from": ALICE, "to": vault, "data": f"0x{VAULT.interface.encode_call('put', 6).hex()}"}
-        ask(url, "eth_sendTransaction", request | {"gas": hex(10**9)})
+        rpc_request(url, "eth_sendTransaction", request | {"gas": hex(10**9)})
         with pytest.raises(NodeError, match="revert"):
-            ask(url, "eth_sendTransaction", request)
+            rpc_request(url, "eth_sendTransaction", request)
         output, errors = terminated(process)
     assert errors == ""
     for begin in ("block 2  0x", "estimate  0x"):
@@ -316,7 +316,7 @@ def test_node_at_open_file_limit_refuses_clients_quietly(tmp_path: Path) -> None
                 sleep(0.5)
                 refused = sum(_heard(client).startswith(b"HTTP/1.1 503 ") for client in clients)
         begun = monotonic()
-        assert ask(url, "eth_chainId") == "0x1df5e76"
+        assert rpc_request(url, "eth_chainId") == "0x1df5e76"
         assert monotonic() - begun < 5 * slowness()
         assert terminated(process)[1] == ""
     assert refused
@@ -367,7 +367,7 @@ def _heard(client: socket.socket) -> bytes:
         (["--fork-epoch", "5"], 2, "needs a node: pass --fork-url"),
         (["--fork-chain-id", "5"], 2, "--fork-chain-id 5 is the chain ID of a forked network: pass --fork-url too"),
         (["--fork-url", "http://127.0.0.1:9", "--fork-chain-id", "0"], 2, "0 cannot be a chain id"),
-        (["--fork-url", "http://127.0.0.1:9"], 2, "no node answers at http://127.0.0.1:9"),
+        (["--fork-url", "http://127.0.0.1:9"], 2, "no node responds at http://127.0.0.1:9"),
         (["--keep-states", "0"], 2, "0 is not in the range x>=1"),
         (["--null-rate", "0.5"], 2, "--null-rate 0.5 needs blocks at intervals: pass --block-time too"),
         (["--dump-state", "absent/state"], 2, "the state cannot be written to absent/state"),
@@ -399,23 +399,25 @@ def test_gas_limit_order_path_and_config_follow_options(tmp_path: Path) -> None:
     options += ["--derivation-path", "m/44'/60'/1'/0/", "--config-out", str(out)]
     with running(tmp_path / "ready", *options) as (url, _):
         written = json.loads(out.read_text())
-        assert int(ask(url, "eth_getBlockByNumber", "0x0", False)["gasLimit"], 16) == 12_000_000  # anvil's, too
-        first, second = ask(url, "eth_accounts")
+        assert int(rpc_request(url, "eth_getBlockByNumber", "0x0", False)["gasLimit"], 16) == 12_000_000  # anvil's, too
+        first, second = rpc_request(url, "eth_accounts")
         assert written["available_accounts"] == [first, second]
         assert first == "0x8c8d35429f74ec245f8ef2f4fd1e551cff97d650"
         assert written["private_keys"][0] == "0x7797c0f3db8b946604ec2039dfd9763e4ffdc53174342a2ed9b14fa3eda666a5"
         assert written["wallet"]["derivation_path"] == "m/44'/60'/1'/0/"
         sent = [
-            ask(url, "eth_sendTransaction", {"from": sender, "to": ALICE, "maxPriorityFeePerGas": tip, "gas": "0x5208"})
+            rpc_request(
+                url, "eth_sendTransaction", {"from": sender, "to": ALICE, "maxPriorityFeePerGas": tip, "gas": "0x5208"}
+            )
             for sender, tip in ((first, hex(10**9)), (second, hex(2 * 10**9)))
         ]
-        ask(url, "evm_mine")
-        block = ask(url, "eth_getBlockByNumber", "latest", False)
+        rpc_request(url, "evm_mine")
+        block = rpc_request(url, "eth_getBlockByNumber", "latest", False)
         assert block["transactions"] == sent  # the dearer one came second
         assert int(block["gasLimit"], 16) == 12_000_000
-        ask(url, "anvil_reset")
-        ask(url, "evm_mine")
-        assert int(ask(url, "eth_getBlockByNumber", "latest", False)["gasLimit"], 16) == 12_000_000
+        rpc_request(url, "anvil_reset")
+        rpc_request(url, "evm_mine")
+        assert int(rpc_request(url, "eth_getBlockByNumber", "latest", False)["gasLimit"], 16) == 12_000_000
 
 
 @pytest.mark.slow
@@ -424,9 +426,9 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
         url,
         _,
     ):
-        alice = ask(url, "eth_accounts")[0]
-        transaction = ask(url, "eth_sendTransaction", {"from": alice, "to": BOB, "gas": hex(31_000_000)})
-        assert ask(url, "eth_getTransactionReceipt", transaction)["status"] == "0x1"
+        alice = rpc_request(url, "eth_accounts")[0]
+        transaction = rpc_request(url, "eth_sendTransaction", {"from": alice, "to": BOB, "gas": hex(31_000_000)})
+        assert rpc_request(url, "eth_getTransactionReceipt", transaction)["status"] == "0x1"
 
 
 @pytest.mark.parametrize(
@@ -488,13 +490,15 @@ def test_contracts_call_the_modules_that_a_file_names(tmp_path: Path, rules: str
     with running(tmp_path / "ready", *options) as (url, _):
         code = deployer(assemble(ANSWERS))
         request = {"from": ALICE, "data": f"0x{code.hex()}"}
-        made = ask(url, "eth_getTransactionReceipt", ask(url, "eth_sendTransaction", request))["contractAddress"]
+        made = rpc_request(url, "eth_getTransactionReceipt", rpc_request(url, "eth_sendTransaction", request))[
+            "contractAddress"
+        ]
         question = {"from": ALICE, "to": made, "data": f"0x{PLACE[2:].rjust(64, '0')}00ff0f"}
-        assert ask(url, "eth_call", question, "latest") == "0xff00f0"
-        sent = ask(url, "eth_sendTransaction", question)
-        receipt = ask(url, "eth_getTransactionReceipt", sent)
+        assert rpc_request(url, "eth_call", question, "latest") == "0xff00f0"
+        sent = rpc_request(url, "eth_sendTransaction", question)
+        receipt = rpc_request(url, "eth_getTransactionReceipt", sent)
         assert (receipt["status"], receipt["to"]) == ("0x1", made)
-        trace = ask(url, "hypervisor_trace", sent)
+        trace = rpc_request(url, "hypervisor_trace", sent)
         assert trace["reproduced"] is True
         assert trace["calls"][0]["calls"][-1]["precompile"] == {"name": "inverts", "signature": ""}
 

@@ -239,7 +239,7 @@ def test_ethereum_only_node_rejects_actor_addresses(monkeypatch: pytest.MonkeyPa
 
     def of_ethereum(self: NodeClient, method: str, *params: Any) -> Any:
         if method.startswith("Filecoin."):
-            raise NodeError(f"{self.name} answered: Method not found", code=-32601, answered=True)
+            raise NodeError(f"{self.name} returned an error: Method not found", code=-32601, answered=True)
         return {"eth_accounts": [ALICE], "eth_getBalance": "0x7"}[method]
 
     monkeypatch.setattr(NodeClient, "request", of_ethereum)
@@ -334,7 +334,7 @@ def test_a_deployment_waits_for_a_node_that_is_starting(project: Path) -> None:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
     late = run(f"http://127.0.0.1:{port}", "deploy", "Vault", "5", "--wait", "--timeout", "0.2")
-    assert (late.exit_code, "no node answers" in late.stderr) == (1, True)
+    assert (late.exit_code, "no node responds" in late.stderr) == (1, True)
     announced = rf"waiting for a node at http://127\.0\.0\.1:{port} until \d\d:\d\d:\d\d \(--timeout 0\.2\)"
     assert len(re.findall(announced, late.stderr)) == 1, late.stderr
 
@@ -349,7 +349,7 @@ def test_a_deployment_waits_for_a_node_that_is_starting(project: Path) -> None:
 def test_doctor_suggests_remedy_for_unreachable_node() -> None:
     done = run("", "doctor", "--rpc-url", "http://127.0.0.1:1")
     assert done.exit_code == 1
-    assert done.stdout.startswith("FAIL  answers: no node answers at http://127.0.0.1:1")
+    assert done.stdout.startswith("FAIL  answers: no node responds at http://127.0.0.1:1")
     assert "`hypervisor node`" in done.stdout
     assert done.stdout.count("\n") == 1
 

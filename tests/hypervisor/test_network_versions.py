@@ -47,7 +47,7 @@ def test_a_version_may_be_text(version: int | str) -> None:
 def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """A synthetic version with the base fee rule of full blocks and one opcode less; its state layout is unchanged."""
     newest = NETWORK_VERSIONS[max(NETWORK_VERSIONS)]
-    made_up = newest.successor(base_fee=BaseFee.FULLNESS, evm=newest.evm - {"CLZ"}, layouts=Layouts.KEPT)
+    made_up = newest.successor(base_fee=BaseFee.FULLNESS, evm=newest.evm - {"CLZ"}, layouts=Layouts.UNCHANGED)
     monkeypatch.setitem(NETWORK_VERSIONS, made_up.number, made_up)
     with Network(network=made_up.number, clock=Clock()) as network:
         assert network.version == made_up.number == newest.number + 1

@@ -86,7 +86,7 @@ def test_a_flushed_tree_holds_no_more_nodes_than_it_may() -> None:
             assert known.balance == number
             tree.set_actor(ActorID(number), known)
             assert tree.flush() == root
-            assert tree._hamt.held <= 20
+            assert tree._hamt.loaded_nodes <= 20
             assert len(list(tree._actors.items())) < 100, "of 415 that were looked at"
 
 

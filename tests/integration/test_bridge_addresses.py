@@ -109,7 +109,7 @@ class AddressMachine:
         assert success
         return response
 
-    def look(self, address: EthAddress) -> tuple[int, int, bytes]:
+    def inspect(self, address: EthAddress) -> tuple[int, int, bytes]:
         """Return balance, code size and code hash of an address."""
         result = self.call(LOOK, word(address))
         return int.from_bytes(result[:32], "big"), int.from_bytes(result[32:64], "big"), result[64:]
@@ -145,7 +145,7 @@ def test_bridge_addresses_resolve_from_the_first_money_on(place: AddressMachine,
     assert actor is not None
     assert place.resolve(address) == actor
     assert place.delegated(actor) == (address.to_bytes() if address == to_filecoin(NOBODY) else b"")
-    assert place.look(masked_id(actor)) == (5, 0, EMPTY_HASH)
+    assert place.inspect(masked_id(actor)) == (5, 0, EMPTY_HASH)
 
 
 def test_bridge_addresses_of_new_contracts_match_prediction(place: AddressMachine) -> None:
@@ -154,14 +154,14 @@ def test_bridge_addresses_of_new_contracts_match_prediction(place: AddressMachin
     predicted = (create2_address(MAKE, (7).to_bytes(32, "big"), code), create_address(MAKE, 1))
     for address in predicted:
         assert place.resolve(to_filecoin(address)) is None
-        assert place.look(address) == (0, 0, NO_HASH)
+        assert place.inspect(address) == (0, 0, NO_HASH)
     result = place.call(MAKE, code)
     assert (result[12:32], result[44:64]) == predicted
     for address in predicted:
         actor = place.resolve(to_filecoin(address))
         assert actor is not None
         assert place.delegated(actor) == to_filecoin(address).to_bytes()
-        assert place.look(address) == place.look(masked_id(actor)) == (0, len(runtime), keccak(runtime))
+        assert place.inspect(address) == place.inspect(masked_id(actor)) == (0, len(runtime), keccak(runtime))
 
 
 def test_bridge_address_of_contract_keeps_prior_balance(place: AddressMachine) -> None:
@@ -169,19 +169,19 @@ def test_bridge_address_of_contract_keeps_prior_balance(place: AddressMachine) -
     address = create_address(MAKE, 1)
     place.send(to_filecoin(address), value=9)
     before = place.resolve(to_filecoin(address))
-    assert place.look(address) == (9, 0, EMPTY_HASH)
+    assert place.inspect(address) == (9, 0, EMPTY_HASH)
     place.call(MAKE, code)
     assert place.resolve(to_filecoin(address)) == before
-    assert place.look(address)[0] == 9
-    assert place.look(address)[1] > 0
+    assert place.inspect(address)[0] == 9
+    assert place.inspect(address)[1] > 0
 
 
 def test_bridge_addresses_of_ids_resolve_without_actor(place: AddressMachine) -> None:
     for actor in (0, 1, 5, 99, 77_777, 2**64 - 1):
         assert place.resolve(Address.id(actor)) == actor
         assert place.delegated(actor) == b""
-    assert place.look(masked_id(MARKET_ACTOR)) == (0, 1, keccak(b"\xfe"))
-    assert place.look(masked_id(77_777)) == (0, 0, NO_HASH)
+    assert place.inspect(masked_id(MARKET_ACTOR)) == (0, 1, keccak(b"\xfe"))
+    assert place.inspect(masked_id(77_777)) == (0, 0, NO_HASH)
     assert place.ask(masked_id(77_777), b"anything") == NOTHING
 
 
@@ -209,7 +209,7 @@ def test_bridge_addresses_of_one_contract_reach_same_f410_actor(place: AddressMa
     for count, (result, caller) in enumerate(zip(by_sender + by_contract, [SENDER] * 2 + [ASK] * 2, strict=True), 1):
         expected = word(WHO) + word(caller) + count.to_bytes(32, "big") + (3 * count).to_bytes(32, "big")
         assert result == expected
-    assert place.look(WHO) == place.look(masked_id(actor))
+    assert place.inspect(WHO) == place.inspect(masked_id(actor))
 
 
 def test_bridge_address_of_account_without_f410_is_masked_id(place: AddressMachine) -> None:
@@ -232,8 +232,8 @@ def test_bridge_f410_with_masked_payload_is_distinct_actor(place: AddressMachine
     assert actor not in (None, MARKET_ACTOR)
     assert place.delegated(actor or 0) == forged.to_bytes()
     assert from_delegated(forged) is None
-    assert place.look(masked_id(actor or 0))[0] == 5
-    assert place.look(masked_id(MARKET_ACTOR))[0] == 0
+    assert place.inspect(masked_id(actor or 0))[0] == 5
+    assert place.inspect(masked_id(MARKET_ACTOR))[0] == 0
 
 
 def test_bridge_addresses_of_the_other_side_name_another_actor(place: AddressMachine) -> None:
@@ -250,7 +250,7 @@ def test_bridge_addresses_of_the_other_side_name_another_actor(place: AddressMac
 def test_bridge_precompile_addresses_hold_balance_like_accounts(place: AddressMachine, number: int) -> None:
     precompile = EthAddress(b"\xfe" + bytes(18) + bytes([number]))
     place.send(to_filecoin(precompile), value=4, method=0)
-    assert place.look(precompile)[0] == 4
+    assert place.inspect(precompile)[0] == 4
     assert place.resolve(to_filecoin(WHO)) == place.machine.state_tree.lookup_id(to_filecoin(WHO))
 
 
@@ -281,13 +281,13 @@ def test_bridge_addresses_match_actors_after_any_payments(place: AddressMachine,
         assert eth_address(address) == address
     for address in paid:
         there = tree.lookup_id(to_filecoin(address))
-        balance, _, code_hash = place.look(address)
+        balance, _, code_hash = place.inspect(address)
         assert place.resolve(to_filecoin(address)) == there
         if there is None or there not in known:
             assert (balance, code_hash) == (0, NO_HASH)
         else:
             assert balance >= 1
-            assert place.look(masked_id(there))[0] == balance
+            assert place.inspect(masked_id(there))[0] == balance
 
 
 def test_bridge_addresses_from_create_external_use_message_nonce(place: AddressMachine) -> None:

@@ -249,7 +249,7 @@ class Program:
 
     # --- the end of an epoch ----------------------------------------------------------------------------------
 
-    def look(self) -> None:
+    def compare_state(self) -> None:
         """Compare the rent actor's state, the balances and the archived actors with the ledger."""
         ledger, machine = self.ledger, self.machine
         state = machine.state_tree.get_actor(RENT)
@@ -311,7 +311,7 @@ def play(seed: int) -> Play:
             blocks.end_block(machine, Address.id(ActorID(0)), 0)
         else:
             blocks.null_round(machine)
-        program.look()
+        program.compare_state()
         if played.findings:
             return played
         played.archived |= {program.runtime(actor) for actor in program.ledger.gone}

@@ -25,7 +25,7 @@ from hypervisor.types import Gas
 from localnet import Network
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.call_request import CallRequest
-from localnet.rules.filecoin import FilecoinCallRules, FilecoinMessages, FilecoinSettings, FilecoinViews
+from localnet.rules.filecoin import FilecoinMessages, FilecoinSettings, FilecoinStateCalls, FilecoinViews
 from localnet.rules.installed import rules_named
 from localnet.rules.parts import CallOutcome, NetworkRules
 from tests.command import run
@@ -49,7 +49,7 @@ class OwnMessages(FilecoinMessages):
         return Gas(123_456_789)
 
 
-class OwnCallRules(FilecoinCallRules):
+class OwnStateCalls(FilecoinStateCalls):
     def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
         return replace(super().call(machine, request, limit), data=b"asked")
 
@@ -69,7 +69,7 @@ class OwnSettings(FilecoinSettings):
 
 def with_own_parts(rules: NetworkRules) -> NetworkRules:
     messages = OwnMessages()
-    return replace(rules, messages=messages, calls=OwnCallRules(messages), views=OwnViews(), settings=OwnSettings())
+    return replace(rules, messages=messages, calls=OwnStateCalls(messages), views=OwnViews(), settings=OwnSettings())
 
 
 def met(machine: MachineState) -> None:

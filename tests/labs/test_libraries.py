@@ -546,7 +546,7 @@ def reopened_with(library: bytes) -> Hypervisor:
     """Return a machine of a process without cached links, with a library installed."""
     machine = Hypervisor.open(rules="lab:libraries")
     machine.install(library)
-    linked_modules.linked_modules(default_folder())._read = BoundedCache(1 << 20)
+    linked_modules.linked_modules(default_folder())._parsed = BoundedCache(1 << 20)
     return machine
 
 

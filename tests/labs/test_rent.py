@@ -197,7 +197,7 @@ def test_unpaid_rent_gets_one_grace_and_deposit_refund(stage: Stage) -> None:
     collect(stage.machine)
     gone = stage.gone()
     assert gone is not None
-    assert (gone.since, gone.size, gone.kept) == (stage.epoch, tenancy.size, False)
+    assert (gone.since, gone.size, gone.retained) == (stage.epoch, tenancy.size, False)
     assert stage.machine.balance(Address.id(stage.tenant)) == before
     assert stage.machine.balance(Address.id(RENT)) == 0
     assert stage.tenancy() is None
@@ -245,7 +245,7 @@ def test_state_too_large_for_proof_is_kept_on_archival(stage: Stage) -> None:
     stage.keep(bytes(MAX_PROVEN))
     head = stage.state(stage.tenant).head
     gone = stage.archive()
-    assert (gone.kept, gone.root) == (True, head)
+    assert (gone.retained, gone.root) == (True, head)
     assert stage.keep(b"x") == ExitCode.SYS_ACTOR_ARCHIVED
     address, rent = Address.id(stage.tenant).to_bytes(), gone.size * RATE * PERIOD
     assert stage.ask(RESURRECT, address, b"proof", value=rent).exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
@@ -350,14 +350,14 @@ def test_inspect_reports_archived_actor(stage: Stage) -> None:
     machine = stage.machine
     inspector = StateInspector(machine.store, machine.state_tree.flush())
     actor = f"f0{stage.tenant}"
-    assert inspector.look("", most=10**6)[actor]["type"] == "archived"
-    shown = inspector.look(actor)
+    assert inspector.read_path("", limit=10**6)[actor]["type"] == "archived"
+    shown = inspector.read_path(actor)
     assert shown["type"] == "archived"
     assert shown["archived"] == str(gone)
-    assert inspector.look(f"{actor}/state")["archived_since"] == gone.since
-    assert inspector.look(f"{actor}/state/root") == show(gone.root)
+    assert inspector.read_path(f"{actor}/state")["archived_since"] == gone.since
+    assert inspector.read_path(f"{actor}/state/root") == show(gone.root)
     with pytest.raises(PathNotFound, match=rf"{actor} is archived since epoch {gone.since}, root bafy"):
-        inspector.look(f"{actor}/state/contract_state/0")
+        inspector.read_path(f"{actor}/state/contract_state/0")
 
 
 class TestEpochs:
@@ -482,7 +482,7 @@ def test_the_largest_proof_is_a_message_that_a_block_takes() -> None:
         network.mine(20)
         gone = archived_actor(network.machine.store, network.machine.state_tree.existing(tenant.actor_id() or RENT))
         assert gone is not None
-        assert (gone.kept, MAX_PROVEN - 2 < gone.size <= MAX_PROVEN) == (False, True), gone
+        assert (gone.retained, MAX_PROVEN - 2 < gone.size <= MAX_PROVEN) == (False, True), gone
         params = encode([tenant.to_bytes(), proof])
         sent = network.send_native(RENT_ADDRESS, RESURRECT, params, value=gone.size * 10_000, gas_limit=10**9)
         assert sent.succeeded

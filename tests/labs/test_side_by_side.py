@@ -34,7 +34,7 @@ NOTES = EthAddress(bytes([0xA0] * 20))
 
 def shared(network: Network) -> Parallel:
     """Make two workers execute each block of a network."""
-    parallel = Parallel(3, adaptive=False, takes_part=False)
+    parallel = Parallel(3, adaptive=False, executes_share=False)
     network.chain.start_block = partial(ParallelCandidates.start, parallel)
     return parallel
 
@@ -72,7 +72,7 @@ def posts(parallel: bool) -> list[Any]:
             network.mine()
         network.mine(3)
         if workers is not None:
-            assert (workers.blocks, workers.taken) == (2, 2 * 2 * USERS * OF_EACH)
+            assert (workers.blocks, workers.accepted) == (2, 2 * 2 * USERS * OF_EACH)
         return _blocks(network, 2 * 2 * USERS * OF_EACH)
 
 
@@ -102,7 +102,7 @@ def authorizations(variant: str, parallel: bool) -> list[Any]:
             assert storage_of(network.machine, signer.delegated, 1)[-20:] == caller
         if workers is not None:
             assert workers.blocks == 2
-            assert workers.taken >= 2
+            assert workers.accepted >= 2
             assert (workers.conflicted > 0) == (variant == "fip"), "own nonces are one actor's"
         return _blocks(network, 2 * USERS)
 

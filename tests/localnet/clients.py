@@ -46,7 +46,7 @@ class Client:
     async def open(self, port: int) -> None:
         """Connect, and request the next nonce."""
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
-        self._nonce = int(await self.ask("eth_getTransactionCount", as_data(self._account.address), "latest"), 16)
+        self._nonce = int(await self.request("eth_getTransactionCount", as_data(self._account.address), "latest"), 16)
         self.is_connected = True
 
     def close(self) -> None:
@@ -55,12 +55,12 @@ class Client:
         if self._writer is not None:
             self._writer.close()
 
-    async def ask(self, method: str, *params: Any) -> Any:
+    async def request(self, method: str, *params: Any) -> Any:
         """Return the result of a request. Raises ConnectionError without a node, RuntimeError for an error response."""
         return _result(method, await self._exchange(_request(method, params)))
 
-    async def ask_together(self, method: str, each: Iterable[Sequence[Any]]) -> list[Any]:
-        """Return the results of one batch of requests of a method. Raises as `ask`."""
+    async def request_batch(self, method: str, each: Iterable[Sequence[Any]]) -> list[Any]:
+        """Return the results of one batch of requests of a method. Raises as `request`."""
         responses = await self._exchange([_request(method, params, number) for number, params in enumerate(each)])
         return [_result(method, result) for result in sorted(responses, key=itemgetter("id"))]
 
@@ -89,8 +89,8 @@ class Client:
             DYNAMIC_FEE, DEVNET_CHAIN_ID, self._nonce, _TARGET, value, b"", 5_000_000, 10**9, 10**5
         )
         self._load.counts["sent"] += 1
-        sent = await self.ask("eth_sendRawTransaction", as_data(self._account.sign(transaction).raw()))
-        receipt = await self.ask("eth_getTransactionReceipt", sent)
+        sent = await self.request("eth_sendRawTransaction", as_data(self._account.sign(transaction).raw()))
+        receipt = await self.request("eth_getTransactionReceipt", sent)
         if receipt is None or receipt["status"] != "0x1":
             raise RuntimeError(f"transaction {sent} was taken and has the receipt {receipt}")
         self._load.receipts[sent] = receipt
@@ -101,15 +101,15 @@ class Client:
         address, block = as_data(self._account.address), receipt["blockNumber"]
         match self._random.choice(_ASIDE):
             case "balance":
-                await self.ask("eth_getBalance", address, "latest")
+                await self.request("eth_getBalance", address, "latest")
             case "logs":
-                await self.ask("eth_getLogs", {"fromBlock": block, "toBlock": block})
+                await self.request("eth_getLogs", {"fromBlock": block, "toBlock": block})
             case "call":
-                await self.ask("eth_call", {"from": address, "to": address}, "latest")
+                await self.request("eth_call", {"from": address, "to": address}, "latest")
             case "estimate":
-                await self.ask("eth_estimateGas", {"from": address, "to": address, "value": "0x1"})
+                await self.request("eth_estimateGas", {"from": address, "to": address, "value": "0x1"})
             case _:
-                found = await self.ask("eth_getBlockByNumber", block, False)
+                found = await self.request("eth_getBlockByNumber", block, False)
                 if receipt["transactionHash"] not in found["transactions"]:
                     raise RuntimeError(f"block {block} lacks transaction {receipt['transactionHash']}")
 

@@ -227,12 +227,12 @@ async def check(run: Run, port: int, account: Account, receipts: Mapping[str, An
     """Check that all receipts exist in a block of the chain; a lost one is reported once."""
     client = Client(Load(), account, random.Random(0))
     await client.open(port)
-    head = int(await client.ask("eth_blockNumber"), 16)
+    head = int(await client.request("eth_blockNumber"), 16)
     for hashes in batched(receipts):
-        found = await client.ask_together("eth_getTransactionReceipt", [(one,) for one in hashes])
+        found = await client.request_batch("eth_getTransactionReceipt", [(one,) for one in hashes])
         numbers = [*{receipt["blockNumber"]: None for receipt in found if receipt}]
         asked = [(one, False) for one in numbers]
-        blocks = await client.ask_together("eth_getBlockByNumber", asked) if asked else []
+        blocks = await client.request_batch("eth_getBlockByNumber", asked) if asked else []
         included = {number: set(block["transactions"]) for number, block in zip(numbers, blocks, strict=True) if block}
         for transaction, receipt in zip(hashes, found, strict=True):
             given, number = receipts[transaction], int(receipts[transaction]["blockNumber"], 16)
@@ -248,7 +248,7 @@ async def _check_times(run: Run, client: Client, head: int) -> None:
     """Check that each block since the last check is later than its parent."""
     times: list[int] = []
     for numbers in batched(range(run.checked, head + 1)):
-        blocks = await client.ask_together("eth_getBlockByNumber", [(hex(number), False) for number in numbers])
+        blocks = await client.request_batch("eth_getBlockByNumber", [(hex(number), False) for number in numbers])
         times += (int(block["timestamp"], 16) for block in blocks)
     run.losses += [
         f"block {number} has the time {later}, its parent {earlier}"

@@ -62,7 +62,7 @@ async def _lost(load: Load, port: int, account: Account) -> list[str]:
     await client.open(port)
     lost = []
     for transaction, receipt in load.receipts.items():
-        if await client.ask("eth_getTransactionReceipt", transaction) != receipt:
+        if await client.request("eth_getTransactionReceipt", transaction) != receipt:
             lost.append(f"{transaction} of block {int(receipt['blockNumber'], 16)}")
     client.close()
     return lost

@@ -74,11 +74,11 @@ class Traffic:
     async def open(self) -> None:
         """Connect and deploy the contract."""
         await self._http.open(self._port)
-        self._chain_id = int(await self._http.ask("eth_chainId"), 16)
+        self._chain_id = int(await self._http.request("eth_chainId"), 16)
         code = as_data(self._inbox.interface.encode_constructor(self._inbox.bytecode))
         self._contract = "0x" + "0" * 40
-        deployed = await self._http.ask("eth_sendRawTransaction", self._signed(None, bytes.fromhex(code[2:])))
-        self._contract = (await self._http.ask("eth_getTransactionReceipt", deployed))["contractAddress"]
+        deployed = await self._http.request("eth_sendRawTransaction", self._signed(None, bytes.fromhex(code[2:])))
+        self._contract = (await self._http.request("eth_getTransactionReceipt", deployed))["contractAddress"]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -88,7 +88,7 @@ class Traffic:
 
     async def next_hour(self) -> None:
         """Advance the network's time by an hour and reset the costs."""
-        await self._http.ask("evm_increaseTime", 3600)
+        await self._http.request("evm_increaseTime", 3600)
         self.costs.clear()
         self.waits.clear()
 
@@ -97,7 +97,7 @@ class Traffic:
         self._rounds += 1
         snapshot = None
         if self._rounds % _SNAPSHOT_EACH == 0:
-            snapshot = await self._timed("evm_snapshot", self._http.ask("evm_snapshot"))
+            snapshot = await self._timed("evm_snapshot", self._http.request("evm_snapshot"))
             self.snapshots += 1
         nonces, left = [*self._nonces], len(self._old)
         subscriber = await self._subscriber()
@@ -111,7 +111,7 @@ class Traffic:
         self.failures += subscriber.late
         subscriber.late.clear()
         if snapshot is not None and self.snapshots % _LEFT_EACH:
-            if not await self._timed("evm_revert", self._http.ask("evm_revert", snapshot)):
+            if not await self._timed("evm_revert", self._http.request("evm_revert", snapshot)):
                 self.failures.append(f"snapshot {snapshot} is not there")
             self._nonces = nonces
             del self._old[left:]
@@ -120,14 +120,14 @@ class Traffic:
         """Send the transactions of a round; return the hash of the last one, which has a receipt."""
         for number in range(_ALONE):
             raw = self._signed(*self._next(number))
-            sent = await self._timed("eth_sendRawTransaction", self._http.ask("eth_sendRawTransaction", raw))
+            sent = await self._timed("eth_sendRawTransaction", self._http.request("eth_sendRawTransaction", raw))
         half = (_ALONE + self._size) // 2
         for batch in (range(_ALONE, half), range(half, self._size)):
             together = [(self._signed(*self._next(number)),) for number in batch]
-            hashes = await self._timed("a batch", self._http.ask_together("eth_sendRawTransaction", together))
+            hashes = await self._timed("a batch", self._http.request_batch("eth_sendRawTransaction", together))
         self.sent += self._size
         for transaction in (sent, hashes[-1]):
-            receipt = await self._timed("a receipt", self._http.ask("eth_getTransactionReceipt", transaction))
+            receipt = await self._timed("a receipt", self._http.request("eth_getTransactionReceipt", transaction))
             if receipt is None or receipt["status"] != "0x1":
                 self.failures.append(f"transaction {transaction} was taken and has the receipt {receipt}")
         if len(self._old) < _OLD:
@@ -140,7 +140,7 @@ class Traffic:
         """Send one request of each kind."""
         sender = as_data(self._senders[self._random.randrange(len(self._senders))].address)
         call = {"from": sender, "to": self._contract, "data": as_data(self._inbox.interface.encode_call("greetings"))}
-        head = int(await self._timed("eth_blockNumber", self._http.ask("eth_blockNumber")), 16)
+        head = int(await self._timed("eth_blockNumber", self._http.request("eth_blockNumber")), 16)
         blocks = {"fromBlock": hex(max(0, head - _LOGS)), "toBlock": hex(head)}
         asked: list[tuple[str, str, tuple[Any, ...]]] = [
             ("eth_getBalance", "eth_getBalance", (sender, "latest")),
@@ -153,9 +153,9 @@ class Traffic:
         if self._rounds % _TRACE_EACH == 1:
             asked.append(("a trace", "debug_traceTransaction", (last, {"tracer": "callTracer"})))
         for kind, method, params in asked:
-            if await self._timed(kind, self._http.ask(method, *params)) is None:
+            if await self._timed(kind, self._http.request(method, *params)) is None:
                 self.failures.append(f"{kind}: {method} of {params} answered null")
-        old = self._http.ask("eth_getBlockByNumber", hex(self._random.randrange(head + 1)), True)
+        old = self._http.request("eth_getBlockByNumber", hex(self._random.randrange(head + 1)), True)
         if await self._timed(_kind_of_block, old) is None:
             self.failures.append("an old block: eth_getBlockByNumber answered null")
 

@@ -8,7 +8,7 @@ from eth_account.messages import encode_defunct
 
 from hypervisor.errors import InvalidInput
 from hypervisor.signatures import verify_secp256k1
-from localnet.accounts import HARDENED, TEST_MNEMONIC, Account, accounts, read_path
+from localnet.accounts import HARDENED, TEST_MNEMONIC, Account, accounts, parse_derivation_path
 
 # What anvil and Hardhat print when they start.
 PUBLISHED = [
@@ -55,7 +55,7 @@ def test_a_mnemonic_of_another_length_is_refused(words: str) -> None:
     ("path", "numbers"), [("m", ()), ("m/44'/60h/0", (44 + HARDENED, 60 + HARDENED, 0)), ("m/7/", (7,))]
 )
 def test_a_path_of_keys_is_numbers(path: str, numbers: tuple[int, ...]) -> None:
-    assert read_path(path) == numbers
+    assert parse_derivation_path(path) == numbers
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_path_of_keys_is_numbers(path: str, numbers: tuple[int, ...]) -> None:
 )
 def test_invalid_derivation_path_is_rejected(path: str) -> None:
     with pytest.raises(InvalidInput, match="is not a key path"):
-        read_path(path)
+        parse_derivation_path(path)
 
 
 def test_a_text_is_signed_as_wallets_do() -> None:

@@ -25,7 +25,12 @@ def assert_renamed(owner: Any, old: str, new: str) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("least_fee", "min_fee_cap"), ("usual_premium", "default_premium"), ("least_premium", "min_premium")],
+    [
+        ("least_fee", "min_fee_cap"),
+        ("usual_premium", "default_premium"),
+        ("least_premium", "min_premium"),
+        ("settled", "executed_head"),
+    ],
 )
 def test_old_properties_of_networks_warn_and_return_the_new_ones(network: Network, old: str, new: str) -> None:
     assert_renamed(network, old, new)

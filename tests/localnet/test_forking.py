@@ -196,7 +196,7 @@ def test_fork_folder_reopens_without_its_origin_network(tmp_path: Path) -> None:
         receipt = network.receipt(network.block(network.block_number - 1).transactions[0])
         assert len(receipt.trace.calls) == 1
         # nobody has touched this one before, and nobody is there to ask
-        with refusal(-32000, "is not stored here, and no node answers at"):
+        with refusal(-32000, "is not stored here, and no node responds at"):
             Client(Node(network))("Filecoin.ChainReadObj", {"/": show(cid_of(b"never read", RAW))})
         with pytest.raises((StoreError, NodeError)) as missing:
             network.machine.base.get(cid_of(b"never read", RAW))
@@ -330,7 +330,7 @@ def test_an_epoch_that_is_not_there_yet_is_named(other: Other) -> None:
 
 
 def test_unreachable_fork_node_error_names_url() -> None:
-    with pytest.raises(NodeError, match=r"no node answers at http://127\.0\.0\.1:9"):
+    with pytest.raises(NodeError, match=r"no node responds at http://127\.0\.0\.1:9"):
         Network.fork("http://127.0.0.1:9")
 
 
@@ -338,7 +338,7 @@ def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.M
     """The response is anvil's for an unknown method."""
 
     def ask(self: NodeClient, method: str, *params: Any) -> object:
-        raise NodeError(f"{self.name} answered: Method not found", None, code=-32601, answered=True)
+        raise NodeError(f"{self.name} returned an error: Method not found", None, code=-32601, answered=True)
 
     monkeypatch.setattr(NodeClient, "request", ask)
     with pytest.raises(NodeError, match=r"cannot be forked: it does not answer Filecoin\.ChainHead .*Method not found"):
@@ -430,7 +430,7 @@ def test_absent_remote_block_is_not_found_unlike_node_refusal(other: Other, monk
             network.machine.base.get(cid_of(b"nowhere", RAW))
 
         def refuse(self: NodeClient, asked: str, *params: Any) -> object:
-            raise NodeError(f"{self.url} answered: too many requests", answered=True)
+            raise NodeError(f"{self.url} returned an error: too many requests", answered=True)
 
         monkeypatch.setattr(NodeClient, "request", refuse)
         with pytest.raises(RemoteUnavailable, match="too many requests"):

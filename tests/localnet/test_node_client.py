@@ -14,7 +14,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from fvm_hypervisor.cli.rpc_client import ask
+from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.errors import InvalidInput
 from localnet.fork import timed_socket
 from localnet.fork.node_client import NodeClient, NodeError, redacted_url
@@ -81,15 +81,15 @@ def constant_server(status: int, body: bytes) -> Iterator[str]:
         (
             403,
             b'{"error": "refused: use --allow-host"}',
-            r'answered 403 Forbidden: \{"error": "refused: use --allow-host"\}$',
+            r'returned HTTP 403 Forbidden: \{"error": "refused: use --allow-host"\}$',
         ),
-        (403, b"go away", "answered 403 Forbidden: go away$"),
-        (429, b"", r"answered 429 Too Many Requests: without a body$"),
-        (200, b"hello", "no node answers at"),
-        (200, b"[" * 5_000 + b"]" * 5_000, "no node answers at"),
+        (403, b"go away", "returned HTTP 403 Forbidden: go away$"),
+        (429, b"", r"returned HTTP 429 Too Many Requests: without a body$"),
+        (200, b"hello", "no node responds at"),
+        (200, b"[" * 5_000 + b"]" * 5_000, "no node responds at"),
         (200, b"[1]", "returned a response that is not JSON-RPC"),
         (200, b'{"error": 5}', "returned a response that is not JSON-RPC"),
-        (500, b'{"jsonrpc": "2.0", "error": {"code": -1, "message": "too deep"}}', "answered: too deep$"),
+        (500, b'{"jsonrpc": "2.0", "error": {"code": -1, "message": "too deep"}}', "returned an error: too deep$"),
     ],
 )
 def test_unexpected_node_response_is_quoted(status: int, body: bytes, words: str) -> None:
@@ -158,7 +158,7 @@ def test_commands_read_answers_as_deep_as_calls_go() -> None:
     limit = sys.getrecursionlimit()
     try:
         with constant_server(200, b'{"result": ' + b'{"calls": [' * 1_050 + b"]}" * 1_050 + b"}") as url:
-            assert ask(url, "hypervisor_trace")
+            assert rpc_request(url, "hypervisor_trace")
     finally:
         sys.setrecursionlimit(limit)
 
@@ -194,7 +194,7 @@ def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypat
     with (
         slow_server(pause) as url,
         NodeClient(url, options=RequestOptions(timeout=0.5), on_wait=reports.append) as client,
-        pytest.raises(NodeError, match=rf"{url} has not answered eth_chainId within 0\.5 s: see whether a node runs"),
+        pytest.raises(NodeError, match=rf"{url} did not respond to eth_chainId within 0\.5 s: check that the node"),
     ):
         client.request("eth_chainId")
     assert 0.5 <= monotonic() - began < 5 * slowness()
@@ -209,7 +209,7 @@ def test_fork_of_silent_server_reports_waiting_and_times_out(monkeypatch: pytest
         result = run("node", "--fork-url", url, "--port", "0", "--timeout", "500")
     assert result.exit_code == 2
     assert f"waiting for {url} for 0 s" in result.stderr
-    assert re.search(r"has not answered Filecoin\.\w+ within 0\.5 s: see whether", " ".join(result.stderr.split()))
+    assert re.search(r"did not respond to Filecoin\.\w+ within 0\.5 s: check that", " ".join(result.stderr.split()))
 
 
 @contextmanager
@@ -285,7 +285,7 @@ def test_last_refusal_reports_retry_count() -> None:
     with (
         refusing_server([(429, b"slow down", {})] * 5, seen) as url,
         NodeClient(url, options=options) as client,
-        pytest.raises(NodeError, match=r"answered 429 Too Many Requests: slow down \(after 2 retries\)$"),
+        pytest.raises(NodeError, match=r"returned HTTP 429 Too Many Requests: slow down \(after 2 retries\)$"),
     ):
         client.request("eth_chainId")
     assert len(seen) == 3

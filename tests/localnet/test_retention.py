@@ -72,7 +72,7 @@ def test_states_before_window_are_dropped_but_history_remains(folder: Path) -> N
     whole = collect(folder)
     window = collect(folder, states=2)
     assert window.dropped > 0
-    assert window.kept == whole.kept - window.dropped
+    assert window.retained == whole.retained - window.dropped
     with Network(folder) as network:
         first, oldest = network.block(1), network.block(4)
         assert network.trace(oldest.transactions[0]).as_json()["reproduced"]
@@ -127,13 +127,13 @@ def test_second_collection_drops_nothing(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_reverted_blocks_are_collected(folder: Path) -> None:
-    before = collect(folder).kept
+    before = collect(folder).retained
     with Network(folder) as network:
         snapshot = network.snapshot()
         network.send(network.accounts[2].address, value=FIL)
         network.revert(snapshot)
     after = collect(folder)
-    assert after.kept == before
+    assert after.retained == before
     assert after.dropped > 0
 
 
@@ -172,7 +172,7 @@ def test_a_network_collects_its_own_folder_between_its_blocks(folder: Path) -> N
     whole = collect(folder)
     with Network(folder) as network:
         assert network.balance(network.accounts[1].address) == 10_005 * FIL
-    assert whole.kept == collect(folder).kept
+    assert whole.retained == collect(folder).retained
 
 
 @pytest.mark.slow
@@ -230,7 +230,7 @@ def test_network_continues_during_folder_compaction(folder: Path, monkeypatch: p
         assert folder_collector.turn(0) is None
         may_end.set()
         done = finished(folder_collector, 2)
-        assert (done.kept, done.dropped) == (turn.kept, turn.dropped)
+        assert (done.retained, done.dropped) == (turn.retained, turn.dropped)
         assert done.dropped > 0
         assert finished(folder_collector, 2).dropped > 0  # of the block that was made meanwhile
 

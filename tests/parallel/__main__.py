@@ -43,10 +43,10 @@ def main() -> int:
     stages, totals, findings = Counter[str](), Counter[str](), list[str]()
     for seed, played in plays(chosen.seed, chosen.count):
         parallel = played.parallel
-        passed = (parallel.blocks > 0, parallel.taken > 0, parallel.again > 0)
+        passed = (parallel.blocks > 0, parallel.accepted > 0, parallel.reexecuted > 0)
         stages.update(name for place, name in enumerate(STAGES) if all(passed[: place + 1]))
         totals.update(messages=played.messages, failed=played.failed)
-        totals.update(taken_over=parallel.taken, executed_again=parallel.again, conflicts=parallel.conflicted)
+        totals.update(taken_over=parallel.accepted, executed_again=parallel.reexecuted, conflicts=parallel.conflicted)
         if played.difference:
             findings.append(f"block {seed}: {played.difference}")
     found = {

@@ -227,7 +227,7 @@ def played(content: Random, manner: Random) -> Played:
     """Execute a block with these messages both ways."""
     on, messages = block(content)
     traced = manner.random() < 0.2
-    parallel = Parallel(manner.choice((2, 2, 3)), adaptive=manner.random() < 0.3, takes_part=manner.random() < 0.7)
+    parallel = Parallel(manner.choice((2, 2, 3)), adaptive=manner.random() < 0.3, executes_share=manner.random() < 0.7)
     serial = execute(on, messages, traced=traced)
     # adaptive workers start after two messages, however short these are
     with patch.object(room, "_MIN_REMAINING_SECONDS", 0.0), patch.object(room, "MIN_MESSAGES", 2):

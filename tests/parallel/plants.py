@@ -11,18 +11,18 @@ from hypervisor.speculation import PackedEffects
 from hypervisor.state_tree import StateTree
 
 
-def _lose_a_write(take_over: Callable[..., None]) -> Callable[..., None]:
+def _lose_a_write(apply_effects: Callable[..., None]) -> Callable[..., None]:
     def lost(tree: StateTree, effects: PackedEffects) -> None:
         reads, lookups, have_changed, writes, credited = effects
-        take_over(tree, (reads, lookups, have_changed, writes[:-1], credited))
+        apply_effects(tree, (reads, lookups, have_changed, writes[:-1], credited))
 
     return lost
 
 
-def _lose_a_credit(take_over: Callable[..., None]) -> Callable[..., None]:
+def _lose_a_credit(apply_effects: Callable[..., None]) -> Callable[..., None]:
     def lost(tree: StateTree, effects: PackedEffects) -> None:
         reads, lookups, have_changed, writes, credited = effects
-        take_over(tree, (reads, lookups, have_changed, writes, credited[:-1]))
+        apply_effects(tree, (reads, lookups, have_changed, writes, credited[:-1]))
 
     return lost
 
@@ -43,8 +43,8 @@ def _look_at_no_change(conflict_of: Callable[..., Any]) -> Callable[..., Any]:
 
 
 PLANTS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
-    "a write is lost": ("take_over", _lose_a_write),
-    "a fee is lost": ("take_over", _lose_a_credit),
+    "a write is lost": ("apply_effects", _lose_a_write),
+    "a fee is lost": ("apply_effects", _lose_a_credit),
     "no conflict is seen": ("conflict_of", _see_no_conflict),
     "changes by other messages are not seen": ("conflict_of", _look_at_no_change),
 }

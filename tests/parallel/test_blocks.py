@@ -43,9 +43,9 @@ from tests.patience import slowness
 HERE = os.getpid()
 
 
-def fresh(workers: int = 2, *, takes_part: bool = True) -> Parallel:
+def fresh(workers: int = 2, *, executes_share: bool = True) -> Parallel:
     """Return an initial state for blocks of any length."""
-    return Parallel(workers, adaptive=False, takes_part=takes_part)
+    return Parallel(workers, adaptive=False, executes_share=executes_share)
 
 
 @pytest.mark.slow
@@ -112,20 +112,20 @@ def test_messages_that_kill_the_actor_of_others() -> None:
     kill, again = called(1, KILL, heir), called(1, KILL, heir, nonce=1)
     parallel = fresh()
     execute_both_ways([kill, called(2, COUNT), called(3, COUNT), again, called(4, COUNT)], parallel)
-    assert parallel.again
+    assert parallel.reexecuted
 
 
 def test_the_fees_of_messages_are_no_conflict() -> None:
     parallel = fresh()
     execute_both_ways([payment(sender, Address.id(1), 0) for sender in range(1, 5)], parallel)
-    assert (parallel.conflicts, parallel.again, parallel.taken) == ([], 0, 2)
+    assert (parallel.conflicts, parallel.reexecuted, parallel.accepted) == ([], 0, 2)
 
 
 def test_messages_of_one_sender_follow_each_other_in_one_worker() -> None:
     one = [payment(1, Address.id(1), 1, nonce) for nonce in range(4)]
-    parallel = fresh(takes_part=False)
+    parallel = fresh(executes_share=False)
     execute_both_ways([*one, payment(2, Address.id(1), 1)], parallel)
-    assert parallel.taken == 5
+    assert parallel.accepted == 5
 
 
 # --- workers that do not do it ----------------------------------------------------------------------------------------
@@ -148,9 +148,9 @@ def test_dying_worker_loses_no_messages() -> None:
             os._exit(3)
         return apply()
 
-    parallel = fresh(takes_part=False)
+    parallel = fresh(executes_share=False)
     assert executed(dying, parallel) == 4
-    assert (parallel.taken, parallel.again) == (0, 4)
+    assert (parallel.accepted, parallel.reexecuted) == (0, 4)
 
 
 def test_a_worker_that_hangs_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,9 +161,9 @@ def test_a_worker_that_hangs_is_waited_for_a_while(monkeypatch: pytest.MonkeyPat
             time.sleep(600)
         return apply()
 
-    parallel, began = fresh(takes_part=False), time.monotonic()
+    parallel, began = fresh(executes_share=False), time.monotonic()
     assert executed(hanging, parallel) == 4
-    assert parallel.again == 4
+    assert parallel.reexecuted == 4
     assert time.monotonic() - began < 60
 
 
@@ -183,7 +183,7 @@ def test_hanging_workers_are_not_awaited_sequentially(monkeypatch: pytest.Monkey
             time.sleep(600)
         return apply()
 
-    assert executed(hanging, fresh(4, takes_part=False)) == 4
+    assert executed(hanging, fresh(4, executes_share=False)) == 4
     assert len(waits) == 4
     # Nine times the first one's second, if each were waited for twice as long as the others had been.
     assert max(waits) < 3 * slowness()
@@ -209,10 +209,10 @@ def test_worker_message_with_unanswered_extern_is_rerun_locally() -> None:
 
     messages = [payment(sender, Address.id(1), 0) for sender in range(1, 5)]
     block = [BlockMessage(partial(apply, message), message.from_, message.to) for message in messages]
-    parallel = fresh(takes_part=False)
+    parallel = fresh(executes_share=False)
     with ParallelBlock(machine, block, parallel) as started:
         assert not any(started.apply(number).exit_code for number in range(4))
-    assert (parallel.taken, parallel.again) == (0, 4)
+    assert (parallel.accepted, parallel.reexecuted) == (0, 4)
 
 
 def test_worker_cannot_write_store_or_query_node(tmp_path: Path) -> None:
@@ -241,9 +241,9 @@ def test_a_block_is_executed_by_a_process_with_many_open_files() -> None:
         with ExitStack() as files:
             for _ in range(1_100):
                 files.enter_context(open(os.devnull, "rb"))
-            parallel = fresh(takes_part=False)
+            parallel = fresh(executes_share=False)
             assert executed(lambda apply: apply(), parallel) == 4
-            assert parallel.taken == 4
+            assert parallel.accepted == 4
     finally:
         setrlimit(RLIMIT_NOFILE, (soft, hard))
 
@@ -258,9 +258,9 @@ def test_worker_without_temporary_file_is_not_started(monkeypatch: pytest.Monkey
         return TemporaryFile()
 
     monkeypatch.setattr(room, "TemporaryFile", once)
-    parallel = fresh(3, takes_part=False)
+    parallel = fresh(3, executes_share=False)
     assert executed(lambda apply: apply(), parallel) == 4
-    assert 0 < parallel.taken < 4
+    assert 0 < parallel.accepted < 4
     assert gc.isenabled()
 
 
@@ -275,7 +275,7 @@ def test_interrupted_start_leaves_no_workers(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(room, "TemporaryFile", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        executed(lambda apply: apply(), fresh(3, takes_part=False))
+        executed(lambda apply: apply(), fresh(3, executes_share=False))
     assert gc.isenabled()
     end = time.monotonic() + 60
     while room.has_ended_workers() and time.monotonic() < end:
@@ -289,9 +289,9 @@ def test_message_raising_in_worker_is_executed_in_main_process() -> None:
             raise RuntimeError
         return apply()
 
-    parallel = fresh(takes_part=False)
+    parallel = fresh(executes_share=False)
     assert executed(raising, parallel) == 4
-    assert parallel.again == 4
+    assert parallel.reexecuted == 4
 
 
 def test_fork_failure_falls_back_to_serial_execution(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +301,7 @@ def test_fork_failure_falls_back_to_serial_execution(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "fork", refused)
     parallel = fresh()
     assert executed(lambda apply: apply(), parallel) == 4
-    assert (parallel.blocks, parallel.again) == (0, 0)
+    assert (parallel.blocks, parallel.reexecuted) == (0, 0)
 
 
 def test_worker_with_only_conflicts_is_stopped() -> None:
@@ -315,7 +315,7 @@ def test_worker_with_only_conflicts_is_stopped() -> None:
     with ParallelBlock(machine, block, parallel) as started:
         results = [started.apply(number) for number in range(40)]
     assert not any(result.exit_code for result in results)
-    assert (parallel.taken, parallel.again, parallel.conflicted) == (0, 20, room._MIN_CONFLICTS)
+    assert (parallel.accepted, parallel.reexecuted, parallel.conflicted) == (0, 20, room._MIN_CONFLICTS)
 
 
 # --- what workers cost ------------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def test_workers_do_not_start_for_cheap_messages(monkeypatch: pytest.MonkeyPatch
     parallel = Parallel(2)
     # 56 messages of 4 ms remain after eight: 0.224 seconds
     assert Ticking(monkeypatch).counting(64, lambda number: 0.004, parallel) == []
-    assert (parallel.blocks, parallel.taken, parallel.again, parallel.conflicted) == (0, 0, 0, 0)
+    assert (parallel.blocks, parallel.accepted, parallel.reexecuted, parallel.conflicted) == (0, 0, 0, 0)
 
 
 def test_workers_start_after_first_messages_if_rest_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +360,7 @@ def test_workers_start_after_first_messages_if_rest_is_slow(monkeypatch: pytest.
     # 56 messages of 5 ms remain after eight: 0.28 seconds
     assert Ticking(monkeypatch).counting(64, lambda number: 0.005, parallel) == [8]
     assert parallel.conflicted <= room._MIN_CONFLICTS
-    assert (parallel.taken, parallel.again) == (0, 28)  # half of the 56 were a worker's
+    assert (parallel.accepted, parallel.reexecuted) == (0, 28)  # half of the 56 were a worker's
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_workers_that_are_late_are_not_waited_for(monkeypatch: pytest.MonkeyPatc
     parallel, began = Parallel(2), time.monotonic()
     with ParallelBlock(machine, block, parallel) as running:
         assert not any(running.apply(number).exit_code for number in range(len(block)))
-    assert (parallel.blocks, parallel.taken, parallel.again) == (1, 0, len(waits))
+    assert (parallel.blocks, parallel.accepted, parallel.reexecuted) == (1, 0, len(waits))
     assert sum(waits) <= 0.06 * (time.monotonic() - began) + 0.01
 
 

@@ -67,7 +67,7 @@ def test_collection_keeps_blocks_reachable_from_head(store: RocksStore, batch: i
     assert len(garbage) > 100
     done = collect(store, batch=batch)
     assert stored(store) == live
-    assert (done.kept, done.dropped) == (len(live), len(garbage))
+    assert (done.retained, done.dropped) == (len(live), len(garbage))
     assert dict(Hamt(store, root).items())
     assert store.collection is None
     assert collect(store).dropped == 0

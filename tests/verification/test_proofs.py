@@ -18,7 +18,7 @@ class ForgetsTheCarry(WordEmitter):
 
     def add(self, a: Limbs, b: Limbs) -> Limbs:
         low, second, third, _ = super().add(a, b)
-        return low, second, third, self.low_add(a[3], b[3])
+        return low, second, third, self.add_limbs(a[3], b[3])
 
 
 class ComparesUnsigned(WordEmitter):

@@ -181,7 +181,7 @@ main.addEventListener("submit", async (event) => {
   event.preventDefault();
   const params = () => [...form.querySelectorAll("[data-kind]")].map((each) => WRITTEN[each.dataset.kind](each.value));
   const result = await send(form.dataset.rpc, params, form.querySelector("output"));
-  const next = form.dataset.keeps && document.querySelector("form[data-rpc=evm_revert] input");
+  const next = form.dataset.resultInput && document.querySelector("form[data-rpc=evm_revert] input");
   if (next && typeof result === "string") next.value = result;
 });
 

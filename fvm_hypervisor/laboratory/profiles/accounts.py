@@ -32,13 +32,13 @@ from hypervisor.types import Gas, TokenAmount
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.call_request import CallRequest
-from localnet.rules.filecoin import FilecoinCallRules
+from localnet.rules.filecoin import FilecoinStateCalls
 from localnet.rules.parts import (
     CallOutcome,
-    CallRules,
     MessageRules,
     NetworkRules,
     SenderInfo,
+    StateCallRules,
     ViewRules,
 )
 from localnet.state.contract_state import nonce_of
@@ -67,7 +67,7 @@ def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
             has_official_evm=False,
         ),
         messages=messages,
-        calls=AccountCallRules(rules.calls, messages),
+        calls=AccountStateCalls(rules.calls, messages),
         views=AccountViews(rules.views),
         code=(*rules.code, NONCES_CODE),
     )
@@ -120,12 +120,12 @@ class AccountMessages:
         return self._inner.apply_simulated(machine, candidate)
 
 
-class AccountCallRules:
-    """Call rules that wrap another set's. A call with authorizations has the outcome of the call that it carries."""
+class AccountStateCalls:
+    """State calls that wrap another set's. A call with authorizations has the outcome of the call that it carries."""
 
-    def __init__(self, inner: CallRules, messages: MessageRules) -> None:
+    def __init__(self, inner: StateCallRules, messages: MessageRules) -> None:
         self._inner = inner
-        self._authorized = FilecoinCallRules(messages)
+        self._authorized = FilecoinStateCalls(messages)
 
     def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
         """Delegate to the wrapped rules, or to Filecoin's for a call with authorizations."""

@@ -392,7 +392,7 @@ class _Invocation:
         gas, prices = self._kernel.gas, self._kernel.prices
         gas.charge("OnRentProof", to_milligas(_PROOF_GAS_PER_BYTE * len(proof)))
         try:
-            if not gone.kept:
+            if not gone.retained:
                 return proven_blocks(gone.root, proof, lambda size: gas.charge("OnBlockLink", prices.block_link(size)))
             if proof:
                 raise ProofRefused("the state's blocks are stored here: omit the proof")
@@ -468,7 +468,7 @@ class _Invocation:
             return 0, found.blocks
         ledger.forget(actor)
         name = manifest.name_of(state.code) or ""
-        gone = ArchivedActor(self._epoch, name, state.code, state.head, found.size, kept=not found.is_provable)
+        gone = ArchivedActor(self._epoch, name, state.code, state.head, found.size, retained=not found.is_provable)
         head = put_cbor(self._store, gone.encode())
         self._store.put(ARCHIVED_CODE, ARCHIVED_BLOCK)  # flush after each one, since unreachable blocks are not stored
         self._calls.set_actor(actor, replace(state, code=ARCHIVED_CODE, head=head))

@@ -294,7 +294,7 @@ def run_variant(variant: VectorVariant, workers: int = 1) -> VectorResult:
 
     With several workers, messages are executed in worker processes where possible, even a single message.
     """
-    parallel = None if workers <= 1 else Parallel(workers, adaptive=False, takes_part=False)
+    parallel = None if workers <= 1 else Parallel(workers, adaptive=False, executes_share=False)
     found = [*(_apply_tipsets(variant, parallel) if variant.tipsets else _apply_messages(variant, parallel))]
     differences = [difference for *_, differing in found for difference in differing]
     root = variant.machine.root

@@ -249,7 +249,7 @@ def _read_state(context: Context, path: str) -> str:
     """Return the state at a path as JSON, like `hypervisor inspect`."""
     machine = context.machine
     try:
-        found = StateInspector(machine.store, _root_now(context), StoredSchemas.of_machine(machine)).look(path)
+        found = StateInspector(machine.store, _root_now(context), StoredSchemas.of_machine(machine)).read_path(path)
     except HypervisorError as error:
         raise CheatcodeFailure(str(error)) from None
     return found if isinstance(found, str) else json.dumps(found, separators=(",", ":"), ensure_ascii=False)

@@ -82,9 +82,9 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs,
         host.gas.refill()
         return SubcallOutcome(False)
     accounts.continue_after(part.slots, part.addresses)
-    calls.gas.charge("OnTransaction", part.bill if part.result.exit_code in _RETURNING else limit)
+    calls.gas.charge("OnTransaction", part.gas_used if part.result.exit_code in _RETURNING else limit)
     accounts.add_refund(part.refund)
-    cheats.state.note_frame(CallGas(limit, part.bill, part.refund), creates=to is None)
+    cheats.state.note_frame(CallGas(limit, part.gas_used, part.refund), creates=to is None)
     if machine.context is not context:
         cheats.renew(calls)
     host.gas.refill()

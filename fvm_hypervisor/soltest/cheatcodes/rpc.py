@@ -91,7 +91,7 @@ def _logs(context: Context, first: int, last: int, target: EthAddress, topics: S
     }
     chain = context.cheats.remotes.chain(_active_url(context))
     try:
-        return chain.ask(_read_logs, "eth_getLogs", wanted)
+        return chain.read(_read_logs, "eth_getLogs", wanted)
     except NodeError as error:
         raise CheatcodeFailure(f"failed to get logs: {error}") from None
 

@@ -12,7 +12,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.errors import InvalidInput
 from hypervisor.signatures import secp256k1_public_key
-from localnet.accounts import DERIVATION_PATH, HARDENED, Account, derived_key, read_path
+from localnet.accounts import DERIVATION_PATH, HARDENED, Account, derived_key, parse_derivation_path
 from store.keccak import keccak
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -152,7 +152,7 @@ def _derive(mnemonic: str, path: str, index: int) -> int:
     if index >= HARDENED:
         raise CheatcodeFailure(f"index {index} is out of range (less than {HARDENED})")
     try:
-        numbers = (*read_path(path), index)
+        numbers = (*parse_derivation_path(path), index)
         return int.from_bytes(derived_key(mnemonic, numbers), "big")
     except InvalidInput as error:
         raise CheatcodeFailure(str(error)) from None

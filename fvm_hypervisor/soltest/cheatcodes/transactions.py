@@ -68,6 +68,6 @@ def _header(context: Context, number: int) -> bytes:
         raise CheatcodeFailure("no active fork")
     chain = context.cheats.remotes.chain(context.state.forks.forks[active].url)
     try:
-        return chain.ask(read_header, "eth_getBlockByNumber", hex(number), False)
+        return chain.read(read_header, "eth_getBlockByNumber", hex(number), False)
     except NodeError as error:
         raise CheatcodeFailure(f"failed to get block: {error}") from None

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
+from bridge.strict_abi import join_parts
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import MAX_BYTES, check_values
 from fvm_hypervisor.soltest.cheatcodes.texts import read_text, write_text
@@ -113,8 +114,8 @@ def _word(kind: str, value: Any) -> bytes | None:
     return None
 
 
-def _part(kind: str, value: Any) -> tuple[bytes, bool] | None:
-    """Return the encoding of words, strings and arrays, and True if it is dynamic; None if it needs checking."""
+def _part(kind: str, value: Any) -> tuple[bool, bytes] | None:
+    """Return True if a value of words, strings and arrays is dynamic, and its encoding; None if it needs checking."""
     if kind.endswith("]") and isinstance(value, list | tuple):
         inner, _, size = kind[:-1].rpartition("[")
         if size and int(size) != len(value):
@@ -124,30 +125,20 @@ def _part(kind: str, value: Any) -> tuple[bytes, bool] | None:
             words = [_word(inner, item) for item in value]
             if None in words:
                 return None
-            return head + b"".join(word for word in words if word is not None), not size
+            return not size, head + b"".join(word for word in words if word is not None)
         if not value:
-            return None if size else (head, True)
+            return None if size else (True, head)
         parts = [_part(inner, item) for item in value]
         if None in parts:
             return None
         known = [part for part in parts if part is not None]
-        return head + _join(known), not size or known[0][1]
+        return not size or known[0][0], head + _join(known)
     if (kind == "bytes" and isinstance(value, bytes)) or (kind == "string" and isinstance(value, str)):
         data = value.encode() if isinstance(value, str) else value
-        return write_text(data), True
+        return True, write_text(data)
     word = _word(kind, value)
-    return None if word is None else (word, False)
+    return None if word is None else (False, word)
 
 
-def _join(parts: Sequence[tuple[bytes, bool]]) -> bytes:
-    """Return parts concatenated by the ABI's rules: offsets first, dynamic content at the end."""
-    tail = sum(_WORD if has_offset else len(data) for data, has_offset in parts)
-    heads, tails = [], []
-    for data, has_offset in parts:
-        if has_offset:
-            heads.append(tail.to_bytes(_WORD, "big"))
-            tails.append(data)
-            tail += len(data)
-        else:
-            heads.append(data)
-    return b"".join((*heads, *tails))
+def _join(parts: Sequence[tuple[bool, bytes]]) -> bytes:
+    return join_parts(sum(_WORD if is_dynamic else len(data) for is_dynamic, data in parts), parts)

@@ -101,13 +101,13 @@ class TransactionResult:
 
 @dataclass(frozen=True, slots=True)
 class TransactionPart:
-    """Result of an inner transaction of a message: its billed gas after refunds, and its effects.
+    """Result of an inner transaction of a message: its gas after refunds, and its effects.
 
     `slots` and `addresses` are those it touched; addresses with whether they are still warm.
     """
 
     result: CallResult
-    bill: int
+    gas_used: int
     refund: int
     slots: Sequence[TouchedSlot]
     addresses: Mapping[EthAddress, bool]
@@ -210,10 +210,10 @@ class Application:
     def apply_inner(self, around: EthereumCalls, actor: ActorID, limit: int) -> TransactionPart:
         """Execute as a separate transaction within a message, at its depth, in its block, without fees.
 
-        Its bill counts as gas of a call with this gas limit; it is 0 if it exceeds the limit, as in forge. The sender
-        is any actor; a call increments its nonce here, a creation already did when it was requested. The changes of the
-        message so far must have been written back. Raises InvalidTransaction if the gas does not cover the intrinsic
-        gas.
+        Its gas after refunds counts as that of a call with gas limit `limit`; as in forge, it is 0 if it exceeds the
+        limit. The sender is any actor. A call increments its nonce here; a creation already did when it was requested.
+        The changes of the message so far must have been written back. Raises InvalidTransaction if the gas does not
+        cover the intrinsic gas.
         """
         transaction, calls, accounts = self._transaction, self._calls, self._accounts
         own = max(self._required)
@@ -221,7 +221,7 @@ class Application:
             words = f"gas limit {transaction.gas_limit} is below the intrinsic gas {own}"
             raise InvalidTransaction(RejectionReason.INTRINSIC_GAS_TOO_LOW, words)
         calls.depth = calls.first_depth = around.depth
-        calls.origin, calls.bill = around.origin, lambda result: self._bill(result, limit)
+        calls.origin, calls.inner_gas_used = around.origin, lambda result: self._inner_gas_used(result, limit)
         context = replace(around.environment.context, gas_price=0, base_fee=0)
         calls.environment = replace(around.environment, context=context)
         if transaction.to is not None:
@@ -231,7 +231,7 @@ class Application:
         result, _ = self._call(actor)
         part = TransactionPart(
             result,
-            self._bill(result, limit),
+            self._inner_gas_used(result, limit),
             self._refund(result),
             accounts.touched_slots(),
             accounts.touched_addresses(),
@@ -244,14 +244,14 @@ class Application:
         counted = self._accounts.refund if result.exit_code == ExitCode.OK else 0
         return min(self._gas.used // self._fork.refund_quotient, counted)
 
-    def _bill(self, result: CallResult | None, limit: int) -> int:
+    def _inner_gas_used(self, result: CallResult | None, limit: int) -> int:
         if result is None or result.exit_code not in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED):
             return 0
         used = self._after_refund(self._gas.used, self._refund(result))
         return used if used <= limit else 0
 
-    def gas_bill(self, used: int) -> int:
-        """Return the bill of a call that used this much gas, without the intrinsic gas."""
+    def call_gas_used(self, used: int) -> int:
+        """Return the gas of a call that used `used`, after refunds and without the intrinsic gas."""
         intrinsic = self._required[0]
         return self._after_refund(used + intrinsic, self._accounts.refund) - intrinsic
 

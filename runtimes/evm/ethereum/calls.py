@@ -156,8 +156,8 @@ class EthereumCalls(CallManager):
         self.allow_tree = True
         """True if the first call may run as one tree (`first_call`)."""
         self.frames = self.interceptor if intercepts_frames(self.interceptor) else None
-        self.bill: Callable[[CallResult | None], int] | None = None
-        """Returns the bill of the first call if it is an inner transaction of another message."""
+        self.inner_gas_used: Callable[[CallResult | None], int] | None = None
+        """Returns the gas used by the first call, after refunds, if it is an inner transaction of another message."""
         self.filecoin_precompiles = _NONE
         if filecoin_addresses:
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.evm)
@@ -219,9 +219,9 @@ class EthereumCalls(CallManager):
         return call
 
     def used_by(self, result: CallResult | None, before: int) -> int:
-        """Return the gas used since `before`; for the first call of an inner transaction, its bill."""
-        if self.bill is not None and self.depth == self.first_depth:
-            return self.bill(result)
+        """Return the gas used since `before`; for the first call of an inner transaction, after refunds."""
+        if self.inner_gas_used is not None and self.depth == self.first_depth:
+            return self.inner_gas_used(result)
         return self.gas.used - before
 
     def exhaust(self) -> None:

@@ -35,7 +35,7 @@ _MAX_STATES: Final = 4096
 _MAX_STORAGES: Final = 32
 _MAX_NODES: Final = 8192
 """Maximum numbers of cached states, storages, and nodes of all storages together."""
-_HELD: Final = attrgetter("held")
+_LOADED_NODES: Final = attrgetter("loaded_nodes")
 
 
 def may_send(code: bytes, fork: Fork) -> bool:
@@ -58,7 +58,7 @@ class ContractCache:
         """Drop old storages, and everything above a limit. Called between messages."""
         while len(self.trees) > _MAX_STORAGES:
             del self.trees[next(iter(self.trees))]
-        if len(self.states) > _MAX_STATES or sum(map(_HELD, self.trees.values())) > _MAX_NODES:
+        if len(self.states) > _MAX_STATES or sum(map(_LOADED_NODES, self.trees.values())) > _MAX_NODES:
             self.forget()
 
     def forget(self) -> None:

@@ -76,7 +76,7 @@ class EthereumHost(EthereumTreeHost):
         if frames is not None:
             if frames.watches or self.leaves_tree(self.address):
                 return None
-            return TreeMode.SEEN if is_traced or frames.sees(calls.depth) else TreeMode.WAITING
+            return TreeMode.OBSERVED if is_traced or frames.sees(calls.depth) else TreeMode.WAITING
         if is_traced or (calls.interceptor is not None and calls.interceptor.is_armed):
             return None
         return TreeMode.WHOLE

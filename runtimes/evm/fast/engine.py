@@ -29,7 +29,7 @@ from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.instance import FastInstance, address_of
 from runtimes.evm.fast.numbers import GuestCommand, GuestExit, TreeFlag
 from runtimes.evm.fast.pool import INTERPRETED, Pool, Tier, pool
-from runtimes.evm.fast.tree import Trees, features, take_state_gas, write_outcome, write_tree_start
+from runtimes.evm.fast.tree import TreeSelection, features, take_state_gas, write_outcome, write_tree_start
 from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
 from store.blockstore import StoreError
 
@@ -66,7 +66,7 @@ class FastTable:
         self.pool: Pool = pool(tier)
         self.synchronous = tier.synchronous
         self.rules = rules
-        self.trees = Trees()
+        self.trees = TreeSelection()
         self.features = features(rules)
         self.names = {number: opcode.name for number, opcode in rules.opcodes.items()}
         # either a price per word, or a number of bytes per gas
@@ -295,8 +295,8 @@ class FastEngine:
         self._trace_cost(instance, host)
         return self._read_subcall(instance, host)
 
-    def _pause(self, tracer: PausingTracer, counter: int, look: Callable[[], RuntimeEvent]) -> int:
-        left_out = min(tracer.pause(self._shown_next, counter, look), _MAX_SKIPPED)
+    def _pause(self, tracer: PausingTracer, counter: int, read_step: Callable[[], RuntimeEvent]) -> int:
+        left_out = min(tracer.pause(self._shown_next, counter, read_step), _MAX_SKIPPED)
         self._shown_next += 1 + left_out
         return left_out
 

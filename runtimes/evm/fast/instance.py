@@ -53,7 +53,7 @@ class HostCalls:
     """The host calls that the guest may make, by number."""
 
     functions: tuple[Callable[["FastInstance", Host], None], ...]
-    answerable: frozenset[int]
+    prefetchable: frozenset[int]
     """Numbers of the host calls whose results can be supplied before a tree continues."""
     account_code: int
     """Number of the host call that returns code."""
@@ -294,7 +294,7 @@ class FastInstance:
         Return False if the host call cannot be executed in advance.
         """
         number = self._mail[1]
-        if number not in self._host_calls.answerable:
+        if number not in self._host_calls.prefetchable:
             return False
         self._functions[number](self, host)
         if number == self._host_calls.account_code:
@@ -323,7 +323,7 @@ class FastInstance:
     def update_regions(self) -> None:
         """Request hot regions and install compiled ones; called between runs, or when the guest draws gas."""
         if self.regions is not None:
-            self.regions.look(self._instance.enter_alone, self._rule_sets)
+            self.regions.update(self._instance.enter_alone, self._rule_sets)
 
     def prepare(self, code: int, rules: int) -> None:
         """Compile a code that is about to run, if compilation is forced."""

@@ -17,7 +17,7 @@ from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW, TX_CONTEXT
 from runtimes.evm.fast.instance import FastInstance, HostCalls
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
 from runtimes.evm.fast.regions.compiler import RegionCompiler
-from runtimes.evm.fast.tree import TICK, TREE_ANSWERABLE, TREE_HOST_CALLS
+from runtimes.evm.fast.tree import PREFETCHABLE_CALLS, TICK, TREE_HOST_CALLS
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.cached_modules import load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
@@ -25,8 +25,8 @@ from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, WasmtimeUnusab
 
 ALL_HOST_CALLS: Final = HostCalls(
     functions=HOST_CALLS + TREE_HOST_CALLS,
-    answerable=frozenset({TX_CONTEXT} | {len(HOST_CALLS) + number for number in TREE_ANSWERABLE}),
-    account_code=len(HOST_CALLS) + TREE_ANSWERABLE[-1],
+    prefetchable=frozenset({TX_CONTEXT} | {len(HOST_CALLS) + number for number in PREFETCHABLE_CALLS}),
+    account_code=len(HOST_CALLS) + PREFETCHABLE_CALLS[-1],
     infrequent=frozenset({OVERDRAW, len(HOST_CALLS) + TICK}),
 )
 

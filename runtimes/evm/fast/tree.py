@@ -26,12 +26,12 @@ from store.kamt import EMPTY_KAMT
 
 _ANY_CODE: Final = 1 << 24
 """Value that means that code size is not limited."""
-_BEGINNING: Final = Struct("<7QQ20s4xQ20s4xQ32s4Q32s32s32s32s")
+_START_LAYOUT: Final = Struct("<7QQ20s4xQ20s4xQ32s4Q32s32s32s32s")
 """Layout of the mailbox at a tree's start: the numbers, the program counter, and the words.
 
 The first word is followed by the state gas that is left, the second by the spilled execution gas.
 """
-_ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
+_ACCOUNT_LAYOUT: Final = Struct("<7QQ32s32s32s20s12x32s")
 """Layout of the mailbox with an account."""
 _ZERO: Final = bytes(32)
 _NO_STATE_GAS: Final = StateGas()
@@ -39,7 +39,7 @@ _AccountFields = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
 """Fields of an account: flags, nonce, code size; then, in the guest's byte order, balance, code hash, code key,
 delegate, storage root.
 """
-_NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
+_ABSENT_ACCOUNT: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
 """The fields after the flags for an address without an actor."""
 _MAX_ABANDONED: Final = 8
 """Number of abandoned trees after which a message tries no further tree."""
@@ -47,7 +47,7 @@ _SKIPS: Final = 63
 """Number of calls for which code whose tree was abandoned runs frame by frame."""
 _CODES: Final = 4096
 _LOW: Final = 64
-"""The guest has a bit for each address below this that tells whether it is a precompile."""
+"""Number of low addresses for which the guest has a bit that marks precompiles."""
 
 
 class Backoff:
@@ -74,11 +74,11 @@ class Backoff:
 _MODE_FLAGS: Final = {
     TreeMode.WHOLE: 0,
     TreeMode.WAITING: TreeFlag.MAY_WAIT,
-    TreeMode.SEEN: TreeFlag.MAY_WAIT | TreeFlag.ASKS,
+    TreeMode.OBSERVED: TreeFlag.MAY_WAIT | TreeFlag.ASKS,
 }
 
 
-class Trees:
+class TreeSelection:
     """Chooses the frames to run as trees; affects performance only."""
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ def write_tree_start(
 ) -> None:
     """Write a tree's start to the mailbox, except the gas, including the first frame's account."""
     words = frame.address[::-1], frame.caller[::-1], frame.value.to_bytes(32, "little")
-    _put(
+    _write_start(
         guest,
         host,
         (rules, code),
@@ -140,7 +140,7 @@ def write_outcome(
 
     `frame` is the guest's number of the frame.
     """
-    _put(
+    _write_start(
         guest,
         host,
         (frame, outcome.success),
@@ -150,7 +150,7 @@ def write_outcome(
     )
 
 
-def _put(
+def _write_start(
     guest: FastInstance, host: TreeHost, head: tuple[int, int], data: bytes, words: tuple[bytes, bytes, bytes],
     tree_flags: int, found: AccountView | None = None,
 ) -> None:  # fmt: skip
@@ -164,7 +164,7 @@ def _put(
         flags |= TreeFlag.TOLD
     state = _NO_STATE_GAS if host.meter is None else host.meter.current
     guest.put_all(
-        _BEGINNING,
+        _START_LAYOUT,
         *(*head, len(data), size, host.depth_left, precompiles, flags | tree_flags, 0),
         *(words[0], state.reservoir, words[1], state.spilled, words[2]),
         *(host.memory_used, limits, account, nonce, balance, code_hash, key, root),
@@ -172,7 +172,7 @@ def _put(
 
 
 def take_state_gas(guest: FastInstance, meter: StateGasMeter) -> None:
-    """Record the state gas of a tree that ended or stopped, before its changes are kept or rolled back."""
+    """Record the state gas of a tree that ended or stopped, before its changes are committed or rolled back."""
     left, used, borrowed = guest.state_gas()
     meter.current = StateGas(left, meter.current.used + used, borrowed)
 
@@ -212,7 +212,7 @@ def _tick(_: FastInstance, host: TreeHost) -> None:
 
 def _account(guest: FastInstance, host: TreeHost) -> None:
     flags, nonce, size, *words = _account_fields(guest, guest.address(0), host)
-    guest.put_all(_ACCOUNT, flags, nonce, size, 0, 0, 0, 0, guest.position, *words)
+    guest.put_all(_ACCOUNT_LAYOUT, flags, nonce, size, 0, 0, 0, 0, guest.position, *words)
 
 
 def _account_fields(
@@ -221,7 +221,7 @@ def _account_fields(
     """Return an account's fields for the guest; `found` if it was read already."""
     accounts = host.accounts
     if host.leaves_tree(address):
-        return AccountFlag.LEAVE, *_NOBODY
+        return AccountFlag.LEAVE, *_ABSENT_ACCOUNT
     actor = _owner(guest, address, host)
     flags = AccountFlag.WARM if accounts.is_warm(address) else 0
     if host.is_watched(address):
@@ -230,10 +230,10 @@ def _account_fields(
     if is_touched:
         flags |= AccountFlag.HAS_SLOTS
     if actor is None:
-        return flags, *_NOBODY
+        return flags, *_ABSENT_ACCOUNT
     found = found or accounts.view(actor)
     if found is None:
-        return AccountFlag.LEAVE, *_NOBODY
+        return AccountFlag.LEAVE, *_ABSENT_ACCOUNT
     flags |= AccountFlag.EXISTS | (AccountFlag.CREATED if found.was_created else 0)
     if accounts.was_destroyed(actor):
         flags |= AccountFlag.DESTROYED
@@ -243,11 +243,11 @@ def _account_fields(
         if not is_touched and found.storage.startswith(CBOR_CID_PREFIX):
             flags |= AccountFlag.UNTOUCHED
             root = found.storage[:-33:-1]
-    size, lent = accounts.code_size_and_delegate(found.code)
+    size, target = accounts.code_size_and_delegate(found.code)
     delegate = _ZERO[:20]
-    if lent is not None and guest.features[1] & TreeFlag.DELEGATIONS:
+    if target is not None and guest.features[1] & TreeFlag.DELEGATIONS:
         flags |= AccountFlag.DELEGATES
-        delegate = lent[::-1]
+        delegate = target[::-1]
     balance = found.balance.to_bytes(32, "little")
     return flags, found.nonce, size, balance, found.code_hash[::-1], found.code[:-33:-1], delegate, root
 
@@ -296,7 +296,7 @@ TREE_HOST_CALLS: Final = cast(
 )
 """Host calls of trees by number, following those of `host_calls`."""
 TICK: Final = TREE_HOST_CALLS.index(cast(Any, _tick))
-TREE_ANSWERABLE: Final = tuple(
+PREFETCHABLE_CALLS: Final = tuple(
     TREE_HOST_CALLS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code)
 )
-"""Host calls that can be answered before a tree starts."""
+"""Numbers of the host calls whose results can be supplied before a tree continues."""

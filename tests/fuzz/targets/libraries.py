@@ -215,12 +215,12 @@ def _read_again() -> None:
 
 def _counted_for_each() -> None:
     """Count all parts of a program, even if shared."""
-    keep = linked_modules._Programs.keep
+    keep = linked_modules._Programs.put
 
     def alone(self: Any, name: bytes, program: LinkedProgram, sizes: dict[bytes, int]) -> LinkedProgram:
         return keep(self, name, program, {name + part: size for part, size in sizes.items()})
 
-    replace_attribute(linked_modules._Programs, "keep", alone)
+    replace_attribute(linked_modules._Programs, "put", alone)
 
 
 TARGET = Target(

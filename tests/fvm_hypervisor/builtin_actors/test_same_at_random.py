@@ -195,8 +195,8 @@ class Miners(Sequences):
         self.twins.send_as(POWER_ACTOR, self.miner.address, EVENT, event)
 
     @rule()
-    def look(self) -> None:
-        self.miner.look()
+    def call_getters(self) -> None:
+        self.miner.call_getters()
 
 
 def run(machine: type[Sequences], first: Twins, examples: int) -> None:

@@ -110,7 +110,7 @@ class Market:
         self.twins.change(lambda machine: _skip(machine, epoch - 100))
         assert self.twins.send_as(CRON_ACTOR, MARKET, CRON_TICK).exit_code == 0
 
-    def look(self, *deals: int) -> None:
+    def call_getters(self, *deals: int) -> None:
         for deal in deals:
             for name in GETTERS:
                 self.twins.send(MARKET, method_number(name), encode(deal), 0, DAVE)
@@ -204,7 +204,7 @@ def test_deals_are_published_by_the_provider(market: Market, method: int) -> Non
     assert ids_of(market.publish(market.deal(), method=method)) == [0]
     assert market.publish(market.deal(), method=method).exit_code == 16  # a double
     assert ids_of(market.publish(market.deal(label=b"bytes"), sender=WORKER, method=method)) == [1]
-    market.look(0, 1, 2, 2**64 - 1)
+    market.call_getters(0, 1, 2, 2**64 - 1)
     market.balances()
     assert market.publish(replace(market.deal(), provider=BOB)).exit_code == 16
     assert market.publish(replace(market.deal(), provider=STRANGER)).exit_code == 17
@@ -269,7 +269,7 @@ def test_clients_that_are_no_accounts(market: Market, twins: Twins) -> None:
 @pytest.mark.slow
 def test_activation_puts_deals_into_sectors(market: Market, twins: Twins) -> None:
     market.publish(*[market.deal(label=str(number), size=256 << number % 3) for number in range(10)])
-    market.look(0)
+    market.call_getters(0)
     assert twins.send(MARKET, ACTIVATE, packed([], False), 0, ALICE).exit_code == 18
     assert twins.send(MARKET, VERIFY, packed([]), 0, ALICE).exit_code == 18
     expiry = 1000 + 200 * DAY
@@ -295,7 +295,7 @@ def test_activation_puts_deals_into_sectors(market: Market, twins: Twins) -> Non
     twins.advance(epoch=1001)
     market.activate([8])
     market.activate([0])
-    market.look(*range(10))
+    market.call_getters(*range(10))
 
 
 def _with(market: Market, twins: Twins) -> Market:
@@ -317,7 +317,7 @@ def test_content_changes_activate_deals_one_by_one(market: Market, twins: Twins)
         [2, expiry - 1, [change(1)]], [3, expiry, []], [1, expiry, [change(2), change(0)]],
     ]))  # fmt: skip
     assert decode(result.return_data) == [[True, False, False, False, False, False], [False], [], [True, False]]
-    market.look(0, 1, 2)
+    market.call_getters(0, 1, 2)
     twins.advance(epoch=1001)
     market.as_miner(CONTENT_CHANGED, encode([[1, expiry, [change(3)]]]))
     assert market.as_miner(CONTENT_CHANGED, encode([[1, expiry, [change(2**64 - 1, 1)]]])).exit_code == 20
@@ -338,7 +338,7 @@ def test_payments_run_to_the_end(market: Market, twins: Twins, paid_often: bool)
             market.settle()
         market.balances()
         market.cron(epoch)
-        market.look(0, 1, 2)
+        market.call_getters(0, 1, 2)
     market.settle(0, 1, 2, 5)
 
 
@@ -353,12 +353,12 @@ def test_cron_looks_at_each_deal_in_its_epoch(market: Market, twins: Twins) -> N
     market.settle(1, 2, 5, 0)
     for epoch in (1, 2, 3, 4, 5, 11, 30 * DAY, 30 * DAY + 1, 30 * DAY + 5, 30 * DAY + 9, 60 * DAY + 7):
         market.cron(epoch)
-        market.look(*range(8))
+        market.call_getters(*range(8))
         market.balances()
     market.settle(4)
     for epoch in (240 * DAY + 2, 240 * DAY + 10, 270 * DAY, 270 * DAY + 50):
         market.cron(epoch)
-        market.look(*range(8))
+        market.call_getters(*range(8))
         market.balances()
 
 
@@ -374,7 +374,7 @@ def test_termination_cuts_deals_short(market: Market, twins: Twins, epoch: int) 
     for sectors in ((), (7,), (1, 2, 9), (1,), (3,)):
         market.terminate(epoch, *sectors)
         market.balances()
-    market.look(*range(5))
+    market.call_getters(*range(5))
     market.cron(epoch)
     market.cron(250 * DAY)
 
@@ -397,7 +397,7 @@ def test_verified_deals_spend_datacap(market: Market, twins: Twins) -> None:
     market.activate([0, 1, 2, 4], 7)
     twins.send(DATACAP, method_number("Balance"), encode(raw(BOB)), 0, DAVE)
     market.cron(100 * DAY)
-    market.look(*range(8))
+    market.call_getters(*range(8))
 
 
 @pytest.mark.slow

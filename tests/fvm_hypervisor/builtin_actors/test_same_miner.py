@@ -52,7 +52,7 @@ class Miner:
         number = method_number(method) if isinstance(method, str) else method
         return int(self.twins.send(self.address, number, params, value, sender).exit_code)
 
-    def look(self) -> None:
+    def call_getters(self) -> None:
         """Call every getter that works without sectors."""
         for name in GETTERS:
             assert self.send(BOB, name) == 0
@@ -78,7 +78,7 @@ def pledge_something(twins: Twins, miner: int) -> None:
 
 
 def test_getters_match(miner: Miner) -> None:
-    miner.look()
+    miner.call_getters()
     for name in (*GETTERS, "MaxTerminationFee", "IsControllingAddress", "GetNominalSectorExpiration"):
         miner.send(BOB, name, encode([]))
     for who in (ALICE, WORKER, BOB, STRANGER, ETHEL, Address.id(100), Address.id(9_999), miner.address):
@@ -92,13 +92,13 @@ def test_getters_match(miner: Miner) -> None:
 def test_proving_periods_and_deposits_of_new_miners(twins: Twins, epoch: int, supply: int) -> None:
     twins.advance(epoch=epoch, circulating_supply=TokenAmount(supply))
     for proof in (10, 11, 12, 13, 14):
-        Miner(twins, proof=proof).look()
+        Miner(twins, proof=proof).call_getters()
 
 
 def test_the_deposit_is_the_least_that_a_miner_brings(twins: Twins) -> None:
     """5,937,181,320 attoFIL on a fresh chain: actors.md 8.4."""
     assert create_miner(twins, value=5_937_181_319).exit_code == 19
-    Miner(twins, value=5_937_181_320).look()
+    Miner(twins, value=5_937_181_320).call_getters()
 
 
 def test_the_constructor_is_inits(miner: Miner) -> None:
@@ -111,7 +111,7 @@ def test_workers_come_into_office_after_a_delay(miner: Miner) -> None:
     for by in (WORKER, BOB, CAROL):
         assert miner.send(by, CHANGE_WORKER, change) == 18
     assert miner.send(ALICE, CHANGE_WORKER, change) == 0
-    miner.look()
+    miner.call_getters()
     assert miner.send(ALICE, "ChangeWorkerAddress", packed(raw(WORKER), [])) == 0
     assert miner.send(ALICE, CHANGE_WORKER, packed(raw(WORKER), [raw(DAVE)] * 10)) == 0
     assert miner.send(ALICE, CHANGE_WORKER, packed(raw(WORKER), [raw(DAVE)] * 11)) == 16
@@ -122,7 +122,7 @@ def test_workers_come_into_office_after_a_delay(miner: Miner) -> None:
         miner.twins.advance(epoch=epoch)
         assert miner.send(BOB, CONFIRM_WORKER) == 18
         assert miner.send(ALICE, CONFIRM_WORKER if epoch % 2 else "ConfirmChangeWorkerAddress") == 0
-        miner.look()
+        miner.call_getters()
     assert miner.send(OTHER_WORKER, CHANGE_PEER, packed(b"mine")) == 0
     assert miner.send(WORKER, CHANGE_PEER, packed(b"mine")) == 18
 
@@ -134,7 +134,7 @@ def test_peer_and_multiaddrs(miner: Miner) -> None:
             assert miner.send(by, method, packed(b"peer of " + raw(by))) == code
         for method in (CHANGE_MULTIADDRS, "ChangeMultiaddrs"):
             assert miner.send(by, method, packed([raw(by), b"x"])) == code
-        miner.look()
+        miner.call_getters()
     for peer, code in ((bytes(128), 0), (bytes(129), 16), (b"", 0), ("text", 21)):
         assert miner.send(ALICE, CHANGE_PEER, packed(peer)) == code
     for addresses, code in (([bytes(1024)], 0), ([bytes(1000), bytes(25)], 16), ([b"", b"x"], 16), ([], 0)):
@@ -146,7 +146,7 @@ def test_a_new_owner_has_to_agree(miner: Miner) -> None:
     assert miner.send(ALICE, CHANGE_OWNER, encode(raw(BOB))) == 16
     assert miner.send(BOB, CHANGE_OWNER, encode(raw(bob))) == 18
     assert miner.send(ALICE, CHANGE_OWNER, encode(raw(bob))) == 0
-    miner.look()
+    miner.call_getters()
     assert miner.send(CAROL, CHANGE_OWNER, encode(raw(bob))) == 18
     assert miner.send(BOB, CHANGE_OWNER, encode(raw(carol))) == 16
     assert miner.send(ALICE, "ChangeOwnerAddress", encode(raw(Address.id(100)))) == 0
@@ -154,7 +154,7 @@ def test_a_new_owner_has_to_agree(miner: Miner) -> None:
     assert miner.send(ALICE, CHANGE_BENEFICIARY, packed(raw(CAROL), amount(FIL), 5000)) == 0
     assert miner.send(ALICE, CHANGE_OWNER, encode(raw(bob))) == 0
     assert miner.send(BOB, "ChangeOwnerAddress", encode(raw(bob))) == 0
-    miner.look()
+    miner.call_getters()
     assert miner.send(ALICE, WITHDRAW, packed(amount(1))) == 18
     assert miner.send(BOB, WITHDRAW, packed(amount(1))) == 0
 
@@ -162,7 +162,7 @@ def test_a_new_owner_has_to_agree(miner: Miner) -> None:
 def test_a_beneficiary_is_agreed_on(miner: Miner) -> None:
     def change(by: Address, to: Address, quota: int, until: int, method: int | str = CHANGE_BENEFICIARY) -> int:
         code = miner.send(by, method, packed(raw(to), amount(quota), until))
-        miner.look()
+        miner.call_getters()
         return code
 
     for to, quota, until in ((BOB, 0, 5), (BOB, -1, 5), (ALICE, 1, 0), (ALICE, 0, 1), (STRANGER, 1, 5)):
@@ -195,7 +195,7 @@ def test_a_beneficiary_is_agreed_on(miner: Miner) -> None:
 def test_withdrawals_match(miner: Miner) -> None:
     for wanted, code in ((-1, 16), (0, 0), (FIL, 0), (10**30, 0), (1, 0)):
         assert miner.send(ALICE, WITHDRAW, packed(amount(wanted))) == code
-        miner.look()
+        miner.call_getters()
     assert miner.send(WORKER, WITHDRAW, packed(amount(1))) == 18
 
 
@@ -205,14 +205,14 @@ def test_rewards_vest_over_half_a_year(miner: Miner) -> None:
         epoch += step
         miner.twins.advance(epoch=epoch)
         miner.award(wins, penalty=wins * 10**15, gas=10**12)
-        miner.look()
+        miner.call_getters()
         assert miner.send(ALICE, WITHDRAW, packed(amount(FIL // 3))) == 0
     for step in (300, 1, DAY, 100 * DAY, 100 * DAY):
         epoch += step
         miner.twins.advance(epoch=epoch)
         assert miner.send(ALICE, REPAY) == 0
         assert miner.send(ALICE, "WithdrawBalance", packed(amount(10**30))) == 0
-        miner.look()
+        miner.call_getters()
 
 
 def test_funds_are_free_from_the_epoch_after_theirs_on(miner: Miner) -> None:
@@ -222,15 +222,15 @@ def test_funds_are_free_from_the_epoch_after_theirs_on(miner: Miner) -> None:
     for epoch in (epochs[1], epochs[1] + 1, epochs[2], epochs[3] + 1, epochs[5]):
         miner.twins.advance(epoch=epoch)
         assert miner.send(ALICE, WITHDRAW, packed(amount(10**30))) == 0
-        miner.look()
+        miner.call_getters()
     for epoch in (epochs[8], epochs[8], epochs[9] + 1):
         miner.twins.advance(epoch=epoch)
         miner.award(1, penalty=10**15)
-        miner.look()
+        miner.call_getters()
     for epoch in (epochs[12], epochs[12] + 1, epochs[14]):
         miner.twins.advance(epoch=epoch)
         miner.award(1, penalty=30 * FIL)
-        miner.look()
+        miner.call_getters()
 
 
 def vesting_epochs(miner: Miner) -> list[int]:
@@ -243,15 +243,15 @@ def test_penalties_are_paid_from_earliest_vesting_funds(miner: Miner, penalty: i
     for epoch in (6, 3000, 9000):
         miner.twins.advance(epoch=epoch)
         miner.award(1, penalty=penalty)
-        miner.look()
+        miner.call_getters()
         miner.send(ALICE, WITHDRAW, packed(amount(FIL)))
     assert miner.send(BOB, REPAY) == 18
     for epoch in (9001, 20_000, 60_000):
         miner.twins.advance(epoch=epoch)
         assert miner.send(WORKER, "RepayDebt") == 0
-        miner.look()
+        miner.call_getters()
     assert miner.send(WORKER, REPAY, value=1000 * FIL) == 0
-    miner.look()
+    miner.call_getters()
     assert miner.send(ALICE, WITHDRAW, packed(amount(10**30))) == 0
 
 
@@ -272,7 +272,7 @@ def test_a_reward_while_another_is_owed(twins: Twins) -> None:
     miner.award(1, penalty=100 * FIL)
     assert miner.send(ALICE, REPAY) in (0, 20)
     assert miner.send(ALICE, WITHDRAW, packed(amount(1))) in (19, 20)
-    miner.look()
+    miner.call_getters()
 
 
 @pytest.mark.slow
@@ -286,7 +286,7 @@ def test_events_without_sectors(miner: Miner) -> None:
         for payload in (packed(1), packed(2), packed(0), packed(99), packed(-1), b"", b"\xff", encode(1)):
             code = miner.twins.send_as(POWER_ACTOR, miner.address, EVENT, packed(payload, *rates)).exit_code
             assert code == (0 if payload[:1] == b"\x81" else 20)
-        miner.look()
+        miner.call_getters()
 
 
 @pytest.mark.slow
@@ -297,7 +297,7 @@ def test_events_that_power_brings(miner: Miner) -> None:
     miner.twins.shakes = 0
     for epoch in (*range(59, 70), 500, 3000, 3001, 3100, 10_000):
         tick(miner.twins, epoch)
-        miner.look()
+        miner.call_getters()
 
 
 def test_contract_owner_calls_miner_methods(twins: Twins) -> None:
@@ -316,7 +316,7 @@ def test_contract_owner_calls_miner_methods(twins: Twins) -> None:
         contract.call(miner.id, method_number("ChangeWorkerAddress"), packed(raw(OTHER_WORKER), []), flags)
         contract.call(miner.id, method_number("RepayDebt"), b"", flags)
         contract.call(miner.id, method_number("GenerateSectorLocation"), packed(3), flags)
-    miner.look()
+    miner.call_getters()
 
 
 @pytest.mark.slow

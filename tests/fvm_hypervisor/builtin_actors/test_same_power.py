@@ -37,7 +37,7 @@ def miner_of(result: Any) -> int:
     return int(actor)
 
 
-def look(twins: Twins, *miners: int) -> None:
+def call_getters(twins: Twins, *miners: int) -> None:
     """Call every getter."""
     for name in GETTERS:
         twins.send(POWER, method_number(name), b"", 0, BOB)
@@ -58,7 +58,7 @@ def tick(twins: Twins, epoch: int) -> None:
 
 @pytest.mark.parametrize("method", [CREATE_MINER, method_number("CreateMiner")])
 def test_anybody_creates_miners(twins: Twins, method: int) -> None:
-    look(twins, miner_of(create_miner(twins, method=method)))
+    call_getters(twins, miner_of(create_miner(twins, method=method)))
     refused: tuple[dict[str, Any], ...] = (
         {"proof": 5}, {"proof": 99}, {"proof": -1}, {"peer": bytes(129)}, {"peer": "text"}, {"multiaddrs": [b""]},
         {"multiaddrs": [bytes(1025)]}, {"worker": raw(ALICE)}, {"worker": raw(STRANGER)}, {"multiaddrs": []},
@@ -91,7 +91,7 @@ def test_claims_below_and_above_the_minimum(twins: Twins) -> None:
         (4, -5000, -4, 0), (2, -2048, -10_000, 0), (2, -1, 0, 20), (3, -(1 << 40), -(10 << 40), 0), (0, 0, 0, 0),
     ]):  # fmt: skip
         assert claim(twins, miners[place], power, quality) == expected, step
-        look(twins, *miners)
+        call_getters(twins, *miners)
         tick(twins, step + 1)
 
 
@@ -106,7 +106,7 @@ def test_unknown_miner_can_enroll_cron_but_not_claim_power(twins: Twins) -> None
     assert claim(twins, 700, 1, 1) == 17
     assert twins.send_as(700, POWER, UPDATE_PLEDGE, encode(amount(1))).exit_code == 18
     assert twins.send_as(700, POWER, ENROLL, packed(3, b"")).exit_code == 0
-    look(twins, 700, 2**64 - 1)
+    call_getters(twins, 700, 2**64 - 1)
     tick(twins, 5)
 
 
@@ -116,7 +116,7 @@ def test_pledges_add_up(twins: Twins) -> None:
         assert twins.send_as(miner, POWER, UPDATE_PLEDGE, encode(amount(change))).exit_code == expected
     assert twins.send(POWER, UPDATE_PLEDGE, encode(amount(1)), 0, ALICE).exit_code == 18
     tick(twins, 1)
-    look(twins, miner)
+    call_getters(twins, miner)
 
 
 @pytest.mark.slow
@@ -133,7 +133,7 @@ def test_cron_events_run_in_order_and_failing_miners_lose_claims(twins: Twins) -
         twins.send_as(miners[miner], POWER, ENROLL, packed(epoch, payload))
     for epoch in (1, 2, 4, 5, 6, 7, 19, 20, 21, 700):
         tick(twins, epoch)
-        look(twins, *miners)
+        call_getters(twins, *miners)
     assert claim(twins, miners[2], 1, 1) == 17
 
 

@@ -29,7 +29,7 @@ from tests.fvm_hypervisor.builtin_actors.test_same_miner import (
     Miner,
     pledge_something,
 )
-from tests.fvm_hypervisor.builtin_actors.test_same_power import look, tick
+from tests.fvm_hypervisor.builtin_actors.test_same_power import call_getters, tick
 from tests.fvm_hypervisor.builtin_actors.test_same_registry import Registry, piece
 from tests.fvm_hypervisor.builtin_actors.twins import Twins
 from tests.fvm_hypervisor.builtin_actors.world import World
@@ -73,10 +73,10 @@ class Sectors:
         result = self.twins.send(self.miner.address, method_number("GenerateSectorLocation"), packed(number), 0, BOB)
         return int(decode(result.return_data)[0])
 
-    def look(self) -> None:
+    def call_getters(self) -> None:
         """Call every getter of miner and sectors."""
-        self.miner.look()
-        look(self.twins, self.miner.id)
+        self.miner.call_getters()
+        call_getters(self.twins, self.miner.id)
         for number in range(SECTORS + 1):
             self.status(number)
             self.miner.send(BOB, PROVEN, packed(number))
@@ -200,7 +200,7 @@ def now(sectors: Sectors) -> int:
 
 def test_sectors_are_active_with_expected_power(sectors: Sectors) -> None:
     """2048 bytes of raw power each, of verified clients tenfold."""
-    sectors.look()
+    sectors.call_getters()
     world = sectors.twins.world()
     raw_power, quality = (int.from_bytes(part, "big") for part in claim_of(sectors))
     assert (raw_power, quality) == (SECTORS * 2048, 5 * 2048 + 2 * 20480)
@@ -215,7 +215,7 @@ def claim_of(sectors: Sectors) -> Any:
 
 def test_a_missed_proof_makes_sectors_faulty(sectors: Sectors) -> None:
     sectors.pass_deadlines(now(sectors), 1)
-    sectors.look()
+    sectors.call_getters()
     assert all(sectors.status(number) == 2 for number in range(SECTORS))
     assert claim_of(sectors) == [b"", b""]
 
@@ -228,12 +228,12 @@ def test_faults_are_declared(sectors: Sectors) -> None:
     assert [sectors.status(number) for number in (0, 1, 2, 3)] == [2, 1, 1, 2]
     assert sectors.declare(0, 1, 6, by=WORKER) == 0
     assert sectors.declare(*range(SECTORS)) == 0
-    sectors.look()
+    sectors.call_getters()
     place = sectors.places[0]
     for faults in ([[*place, bitfield(2)]], [[place[0], 9, bitfield(0)]], [[48, 0, bitfield(0)]], [[*place, b""]]):
         sectors.miner.send(ALICE, DECLARE_FAULTS, packed(faults))
     sectors.pass_deadlines(now(sectors), 2)
-    sectors.look()
+    sectors.call_getters()
 
 
 @pytest.mark.slow
@@ -243,7 +243,7 @@ def test_fault_declaration_fails_after_cutoff_before_deadline(sectors: Sectors) 
     for epoch, code in ((end - 59 - 71, 0), (end - 59 - 70, 16), (end - 59, 16), (end, 16), (end + 1, 0)):
         sectors.twins.advance(epoch=epoch)
         assert sectors.declare(0) == code
-        sectors.look()
+        sectors.call_getters()
 
 
 @pytest.mark.slow
@@ -252,11 +252,11 @@ def test_sectors_that_stay_faulty_are_terminated(sectors: Sectors) -> None:
     sectors.twins.shakes = 0
     sectors.declare(0, 5)
     since = sectors.pass_deadlines(now(sectors), 3)
-    sectors.look()
+    sectors.call_getters()
     since = sectors.pass_deadlines(since + 35 * DAY, 8)
-    sectors.look()
+    sectors.call_getters()
     sectors.pass_deadlines(since, 4)
-    sectors.look()
+    sectors.call_getters()
     assert {sectors.status(number) for number in range(SECTORS)} == {0}
     assert sectors.miner.send(ALICE, WITHDRAW, packed(amount(FIL))) == 0
 
@@ -266,15 +266,15 @@ def test_sectors_expire(sectors: Sectors) -> None:
     sectors.twins.shakes = 0
     end = EXPIRATION - EXPIRATION % DAY - DAY
     since = sectors.pass_deadlines(end, 1)
-    sectors.look()
+    sectors.call_getters()
     sectors.declare(*range(3))
     since = sectors.pass_deadlines(since, 3)
-    sectors.look()
+    sectors.call_getters()
     assert {sectors.status(number) for number in range(SECTORS)} == {0}
     assert claim_of(sectors) == [b"", b""]
     assert sectors.miner.send(BOB, "InitialPledge") == 0
     sectors.pass_deadlines(since, 2)
-    sectors.look()
+    sectors.call_getters()
 
 
 @pytest.mark.slow
@@ -288,7 +288,7 @@ def test_money_of_a_miner_with_sectors(sectors: Sectors) -> None:
         sectors.miner.send(WORKER, REPAY)
         sectors.miner.send(ALICE, CONFIRM_WORKER)
         sectors.pass_deadlines(epoch, 1)
-        sectors.look()
+        sectors.call_getters()
 
 
 @pytest.fixture(scope="module")
@@ -330,20 +330,20 @@ def test_development_sectors_match_official_actor_sectors(development_sectors: S
 
 @pytest.mark.slow
 def test_official_actor_continues_with_development_sectors(development_sectors: Sectors) -> None:
-    development_sectors.look()
+    development_sectors.call_getters()
     assert all(development_sectors.status(number) == 1 for number in range(SECTORS))
     assert development_sectors.declare(0, 6) == 0
     since = development_sectors.pass_deadlines(now(development_sectors), 2)
-    development_sectors.look()
+    development_sectors.call_getters()
     development_sectors.miner.award(2, penalty=FIL)
     development_sectors.pass_deadlines(since + 43 * DAY, 3)
-    development_sectors.look()
+    development_sectors.call_getters()
     assert {development_sectors.status(number) for number in range(SECTORS)} == {0}
 
 
 def test_development_sectors_expire_on_the_official_actor(development_sectors: Sectors) -> None:
     since = development_sectors.pass_deadlines(EXPIRATION - DAY, 3)
-    development_sectors.look()
+    development_sectors.call_getters()
     assert {development_sectors.status(number) for number in range(SECTORS)} == {0}
     development_sectors.pass_deadlines(since, 1)
     assert development_sectors.miner.send(ALICE, WITHDRAW, packed(amount(FIL))) == 0
@@ -366,7 +366,7 @@ def test_unfulfilled_pre_commit_forfeits_its_deposit(first_twins: Twins) -> None
     for epoch in (64, 3000, 30 * DAY, 31 * DAY, 31 * DAY + 60, 32 * DAY, 32 * DAY + 90):
         end_deadline(miner, epoch)
         assert miner.send(WORKER, REPAY) == 0
-        miner.look()
+        miner.call_getters()
 
 
 def test_rewards_keep_power_and_pledge_in_step(sectors: Sectors) -> None:
@@ -379,7 +379,7 @@ def test_rewards_keep_power_and_pledge_in_step(sectors: Sectors) -> None:
         params = packed(raw(sectors.miner.address), amount(step * 10**17), amount(5), step + 1)
         assert sectors.twins.send_as(SYSTEM_ACTOR, Address.id(REWARD_ACTOR), 2, params).exit_code == 0
         tick(sectors.twins, epoch)
-    sectors.look()
+    sectors.call_getters()
 
 
 class Lives(Sequences):
@@ -409,8 +409,8 @@ class Lives(Sequences):
         self.sectors.miner.send(ALICE, WITHDRAW, packed(amount(wanted)))
 
     @rule()
-    def look(self) -> None:
-        self.sectors.look()
+    def call_getters(self) -> None:
+        self.sectors.call_getters()
 
 
 @pytest.mark.slow

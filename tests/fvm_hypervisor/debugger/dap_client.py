@@ -17,8 +17,8 @@ class DapClient:
     def send(self, command: str, **arguments: Any) -> int:
         """Send a request and return its number."""
         self._number += 1
-        request = {"seq": self._number, "type": "request", "command": command, "arguments": arguments}
-        data = json.dumps(request).replace("Infinity", "1e999").encode()
+        message = {"seq": self._number, "type": "request", "command": command, "arguments": arguments}
+        data = json.dumps(message).replace("Infinity", "1e999").encode()
         self._writer.write(f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
         self._writer.flush()
         return self._number
@@ -35,19 +35,19 @@ class DapClient:
         message: dict[str, Any] = json.loads(self._reader.read(length))
         return message
 
-    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+    def request(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Return the body of a successful response."""
-        result = self.answer(command, **arguments)
+        result = self.response(command, **arguments)
         assert result["success"], result
         body: dict[str, Any] = result["body"]
         return body
 
-    def answer(self, command: str, **arguments: Any) -> dict[str, Any]:
+    def response(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Return the response to a request."""
         number = self.send(command, **arguments)
         while True:
             message = self.read()
-            assert message is not None, f"no answer to {command}"
+            assert message is not None, f"no response to {command}"
             if message["type"] == "response" and message["request_seq"] == number:
                 assert message["command"] == command
                 return message
@@ -67,15 +67,15 @@ class DapClient:
 
     def launch(self, **arguments: Any) -> None:
         """Initialize and launch, up to the setting of breakpoints."""
-        assert self.ask("initialize", adapterID="hypervisor")["supportsStepBack"]
-        self.ask("launch", **arguments)
+        assert self.request("initialize", adapterID="hypervisor")["supportsStepBack"]
+        self.request("launch", **arguments)
         self.event("initialized")
 
     def variables(self, reference: int) -> dict[str, dict[str, Any]]:
         """Return variables by name."""
-        return {each["name"]: each for each in self.ask("variables", variablesReference=reference)["variables"]}
+        return {each["name"]: each for each in self.request("variables", variablesReference=reference)["variables"]}
 
     def scope(self, frame: int, name: str) -> dict[str, dict[str, Any]]:
         """Return the variables of a frame's scope by name."""
-        scopes = self.ask("scopes", frameId=frame)["scopes"]
+        scopes = self.request("scopes", frameId=frame)["scopes"]
         return self.variables(next(each["variablesReference"] for each in scopes if each["name"] == name))

@@ -50,23 +50,23 @@ def test_editor_debugs_solidity_call_to_failing_native_actor(
 ) -> None:
     _, stage = chain
     client.launch(**launch)
-    found = client.ask("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[{"line": 26}])
+    found = client.request("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[{"line": 26}])
     assert [each["verified"] for each in found["breakpoints"]] == [True]
-    client.ask("setExceptionBreakpoints", filters=["exit"])
-    client.ask("configurationDone")
+    client.request("setExceptionBreakpoints", filters=["exit"])
+    client.request("configurationDone")
     assert client.event("stopped")["description"] == "the message begins"
-    assert client.ask("threads")["threads"] == [{"id": 1, "name": "message"}]
+    assert client.request("threads")["threads"] == [{"id": 1, "name": "message"}]
 
-    client.ask("continue", threadId=1)
+    client.request("continue", threadId=1)
     assert client.event("stopped")["reason"] == "breakpoint"
-    (frame,) = client.ask("stackTrace", threadId=1)["stackFrames"]
+    (frame,) = client.request("stackTrace", threadId=1)["stackFrames"]
     assert (frame["line"], frame["source"]["path"]) == (26, str(SOURCE))
     assert "DELEGATECALL" not in client.scope(0, "Stack")["pc"]["value"]
     assert client.scope(0, "Storage") == {"0x0": {"name": "0x0", "value": "0x1", "variablesReference": 0}}
 
-    client.ask("continue", threadId=1)
+    client.request("continue", threadId=1)
     assert client.event("stopped")["description"].endswith("exit any")
-    native, contract = client.ask("stackTrace", threadId=1)["stackFrames"]
+    native, contract = client.request("stackTrace", threadId=1)["stackFrames"]
     assert "Fail" in native["name"]
     assert WORDS in native["name"]
     assert contract["line"] == 26
@@ -74,38 +74,38 @@ def test_editor_debugs_solidity_call_to_failing_native_actor(
     assert client.scope(1, "Stack")["pc"]["value"].endswith("DELEGATECALL")
     offset = int(client.scope(0, "Syscall")["now"]["value"].partition("offset=")[2].partition(",")[0])
     word = client.scope(1, "Memory")["0x40"]
-    found = client.ask("readMemory", memoryReference=word["memoryReference"], count=32)
+    found = client.request("readMemory", memoryReference=word["memoryReference"], count=32)
     assert (found["address"], base64.b64decode(found["data"]).hex()) == ("0x40", word["value"][2:])
-    before = client.answer("readMemory", memoryReference="0:0", offset=-1, count=1)
+    before = client.response("readMemory", memoryReference="0:0", offset=-1, count=1)
     assert "memory offset -1 is out of range" in before["message"]
-    memory = client.ask("readMemory", memoryReference=f"0:{offset}", count=len(WORDS))
+    memory = client.request("readMemory", memoryReference=f"0:{offset}", count=len(WORDS))
     assert base64.b64decode(memory["data"]) == WORDS.encode()
-    assert f"f0{stage.counter}" in client.ask("evaluate", expression="where")["result"]
+    assert f"f0{stage.counter}" in client.request("evaluate", expression="where")["result"]
 
-    client.ask("stepBack", threadId=1)
+    client.request("stepBack", threadId=1)
     client.event("stopped")
-    assert "emit_event" in client.ask("stackTrace", threadId=1)["stackFrames"][0]["name"]
-    client.ask("setExceptionBreakpoints", filters=[])
-    client.ask("stepOut", threadId=1)
+    assert "emit_event" in client.request("stackTrace", threadId=1)["stackFrames"][0]["name"]
+    client.request("setExceptionBreakpoints", filters=[])
+    client.request("stepOut", threadId=1)
     client.event("stopped")
-    client.ask("next", threadId=1, granularity="instruction")
+    client.request("next", threadId=1, granularity="instruction")
     client.event("stopped")
-    assert client.ask("stackTrace", threadId=1)["totalFrames"] == 1
-    client.ask("reverseContinue", threadId=1)
+    assert client.request("stackTrace", threadId=1)["totalFrames"] == 1
+    client.request("reverseContinue", threadId=1)
     assert client.event("stopped")["reason"] == "breakpoint"
-    client.ask("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[])
+    client.request("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[])
 
-    client.ask("continue", threadId=1)
+    client.request("continue", threadId=1)
     assert "exit 33" in client.event("stopped")["description"]
-    client.ask("stepBack", threadId=1)
+    client.request("stepBack", threadId=1)
     client.event("stopped")
-    assert client.ask("stackTrace", threadId=1)["stackFrames"][0]["line"] == 19
-    client.ask("continue", threadId=1)
+    assert client.request("stackTrace", threadId=1)["stackFrames"][0]["line"] == 19
+    client.request("continue", threadId=1)
     client.event("stopped")
-    client.ask("continue", threadId=1)
+    client.request("continue", threadId=1)
     assert client.event("exited") == {"exitCode": 33}
     client.event("terminated")
-    client.ask("disconnect")
+    client.request("disconnect")
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,10 @@ def test_editor_debugs_solidity_call_to_failing_native_actor(
 def test_unanswerable_request_is_refused_and_session_continues(
     client: DapClient, command: str, arguments: dict[str, object], problem: str
 ) -> None:
-    response = client.answer(command, **arguments)
+    response = client.response(command, **arguments)
     assert not response["success"]
     assert problem in response["message"]
-    assert client.ask("initialize")["supportsStepBack"]
+    assert client.request("initialize")["supportsStepBack"]
 
 
 def test_editor_disconnect_mid_step_leaves_no_lock(chain: tuple[Path, Stage], launch: dict[str, object]) -> None:
@@ -145,10 +145,10 @@ def test_editor_disconnect_mid_step_leaves_no_lock(chain: tuple[Path, Stage], la
             with socket.create_connection(("127.0.0.1", port)) as connection:
                 client = DapClient(connection.makefile("rb"), cast(BinaryIO, connection.makefile("wb")))
                 client.launch(**given)
-                client.ask("setFunctionBreakpoints", breakpoints=[{"name": "pc 999999"}])
-                client.ask("configurationDone")
+                client.request("setFunctionBreakpoints", breakpoints=[{"name": "pc 999999"}])
+                client.request("configurationDone")
                 client.event("stopped")
-                client.ask("continue", threadId=1)  # a minute, with each instruction looked at
+                client.request("continue", threadId=1)  # a minute, with each instruction looked at
         assert program.poll() is None
     finally:
         program.kill()
@@ -166,18 +166,18 @@ def test_invalid_framing_ends_the_session_with_an_error_message(client: DapClien
 
 def test_invalid_frame_is_refused_and_session_continues(client: DapClient, launch: dict[str, object]) -> None:
     client.launch(**launch)
-    client.ask("configurationDone")
+    client.request("configurationDone")
     client.event("stopped")
     for frame, problem in ((999, "there is no frame 999: expected 0 to 0"), (-1, "there is no frame -1")):
-        response = client.answer("evaluate", expression="list", frameId=frame)
+        response = client.response("evaluate", expression="list", frameId=frame)
         assert (response["success"], problem in response["message"]) == (False, True)
     for command, arguments in (
         ("evaluate", {"expression": "list", "frameId": float("inf")}),  # JSON has it as 1e999
         ("scopes", {"frameId": float("inf")}),
         ("stackTrace", {"levels": float("inf")}),
     ):
-        assert "does not follow the Debug Adapter Protocol" in client.answer(command, **arguments)["message"]
-    assert "begins" in client.ask("evaluate", expression="where", frameId=0)["result"]
+        assert "does not follow the Debug Adapter Protocol" in client.response(command, **arguments)["message"]
+    assert "begins" in client.request("evaluate", expression="where", frameId=0)["result"]
 
 
 def nested(depth: int) -> bytes:
@@ -223,13 +223,13 @@ def test_a_defect_ends_one_conversation_only(
 def test_editor_breakpoints_keep_launch_breakpoints(client: DapClient, launch: dict[str, object]) -> None:
     """Editors send all three breakpoint requests before the message starts, often empty ones."""
     client.launch(**launch, breakpoints=["exit any"])
-    client.ask("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[])
-    client.ask("setFunctionBreakpoints", breakpoints=[{"name": "syscall vm::exit"}])
-    client.ask("setFunctionBreakpoints", breakpoints=[])
-    client.ask("setExceptionBreakpoints", filters=[])
-    client.ask("configurationDone")
+    client.request("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[])
+    client.request("setFunctionBreakpoints", breakpoints=[{"name": "syscall vm::exit"}])
+    client.request("setFunctionBreakpoints", breakpoints=[])
+    client.request("setExceptionBreakpoints", filters=[])
+    client.request("configurationDone")
     client.event("stopped")
-    client.ask("continue", threadId=1)
+    client.request("continue", threadId=1)
     assert client.event("stopped")["description"].endswith("exit any")
 
 
@@ -249,27 +249,27 @@ def test_pause_stops_running_program_and_is_not_remembered(
     _, stage = chain
     spin = {**launch, "what": f"0x{stage.teller.address.hex()}", "function": "spin(uint256)", "arguments": ["90000"]}
     client.launch(**spin)
-    client.ask("setFunctionBreakpoints", breakpoints=[{"name": "pc 999999"}])
-    client.ask("configurationDone")
+    client.request("setFunctionBreakpoints", breakpoints=[{"name": "pc 999999"}])
+    client.request("configurationDone")
     client.event("stopped")
-    client.ask("pause", threadId=1)  # nothing runs
-    client.ask("continue", threadId=1)  # a minute, with each instruction looked at
-    client.ask("pause", threadId=1)
+    client.request("pause", threadId=1)  # nothing runs
+    client.request("continue", threadId=1)  # a minute, with each instruction looked at
+    client.request("pause", threadId=1)
     assert client.event("stopped")["reason"] == "pause"
-    client.ask("setFunctionBreakpoints", breakpoints=[])
-    client.ask("pause", threadId=1)
-    client.ask("continue", threadId=1)
+    client.request("setFunctionBreakpoints", breakpoints=[])
+    client.request("pause", threadId=1)
+    client.request("continue", threadId=1)
     assert "the message has ended: exit 0" in client.event("stopped")["description"]
 
 
 def test_a_pause_right_after_a_request_is_for_that_one(client: DapClient, launch: dict[str, object]) -> None:
     """Both are sent together, so the pause may be read before the request starts: the message stops or ends."""
     client.launch(**launch)
-    client.ask("configurationDone")
+    client.request("configurationDone")
     client.event("stopped")
     for command in ("stepBack", "next"):
         client.send(command, threadId=1)
-        client.ask("pause", threadId=1)
+        client.request("pause", threadId=1)
         client.event("stopped")
-    client.ask("continue", threadId=1)
+    client.request("continue", threadId=1)
     assert "exit 33" in client.event("stopped")["description"]

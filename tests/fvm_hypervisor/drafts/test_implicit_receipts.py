@@ -475,10 +475,10 @@ def test_chain_is_replayed_and_extracted(tmp_path: Path) -> None:
 def test_receipts_are_proved_by_their_place_in_the_order_of_execution(network: Network) -> None:
     tipset = draft_tipset(network)
     head = network.mine().block
-    look = partial(filecoin.look, path="receipts/2")
-    proof = filecoin.proof_of(network.machine.store, head, look)
+    read = partial(filecoin.read_path, path="receipts/2")
+    proof = filecoin.proof_of(network.machine.store, head, read)
     *_, cron = stored(network, tipset)
-    found = filecoin.proven(proof, head, look)
+    found = filecoin.proven(proof, head, read)
     assert found["gasUsed"] == cron.gas_used
     assert (found["ipldCodec"], found["message"]) == (None, {"/": str(cid_of(implicit(CRON, tipset.height)))})
 

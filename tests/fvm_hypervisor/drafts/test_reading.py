@@ -57,7 +57,7 @@ def test_new_draft_is_its_base_version_under_another_number(tmp_path: Path) -> N
     draft = read_draft(new_draft("nv30-draft", 29, tmp_path))
     assert (draft.number, draft.base, draft.epoch, draft.bundle) == (30, 29, 0, None)
     row = network_version(30, draft.overlay)
-    assert row == replace(NV29, number=30, name="nv30-draft", layouts=Layouts.KEPT, overlay=draft.overlay)
+    assert row == replace(NV29, number=30, name="nv30-draft", layouts=Layouts.UNCHANGED, overlay=draft.overlay)
 
 
 def test_every_example_in_the_template_is_valid(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_command_requires_account_and_slots(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        ({"error": {"code": -32000, "message": "missing trie node"}}, "the node answered with an error: .*trie node"),
+        ({"error": {"code": -32000, "message": "missing trie node"}}, "the node returned an error: .*trie node"),
         ({**CONTRACT, "address": "0x11"}, "address: expected 20 bytes, found 1"),
         ({**CONTRACT, "nonce": "1"}, "nonce: expected a hex quantity, found '1'"),
         ({**CONTRACT, "storageProof": None}, "storageProof: expected a list of at most 1024 slots"),

@@ -54,11 +54,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 def read(path: str) -> Any:
-    return partial(_look, path)
+    return partial(_read_path, path)
 
 
-def _look(path: str, store: Blockstore, header: Cid) -> Any:
-    return filecoin.look(store, header, path)
+def _read_path(path: str, store: Blockstore, header: Cid) -> Any:
+    return filecoin.read_path(store, header, path)
 
 
 def test_event_is_proven(source: Source) -> None:
@@ -107,7 +107,7 @@ def test_every_missing_or_altered_node_is_refused(source: Source, path: str) -> 
 )
 def test_path_that_leads_nowhere(source: Source, path: str, error: type[Exception], text: str) -> None:
     with Network(source.folder) as network, pytest.raises(error, match=text):
-        filecoin.look(network.machine.store, source.header, path)
+        filecoin.read_path(network.machine.store, source.header, path)
 
 
 @pytest.mark.parametrize("value", [[], {}, [0] * 16, [None] * 15, b"x"])

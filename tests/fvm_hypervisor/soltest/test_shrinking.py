@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from fvm_hypervisor.soltest.shrinking import shorten
+from fvm_hypervisor.soltest.shrinking import shrink
 
 
 def needs(*wanted: int) -> tuple[list[int], list[int]]:
@@ -20,7 +20,7 @@ def needs(*wanted: int) -> tuple[list[int], list[int]]:
             return None
         return len(steps) - len(list(found)), "why"
 
-    best, reason = shorten(list(range(500)), "why", fails, 5000)
+    best, reason = shrink(list(range(500)), "why", fails, 5000)
     assert reason == "why"
     return list(best), tries
 
@@ -37,7 +37,7 @@ def test_shrinking_drops_steps_needed_only_by_removed_ones() -> None:
         pairs = all((2 * pair in steps) == (2 * pair + 1 in steps) or 2 * pair not in steps for pair in range(4))
         return (len(steps), "why") if 9 in steps and pairs else None  # an even step needs the next
 
-    assert shorten(list(range(10)), "why", fails, 5000)[0] == [9]
+    assert shrink(list(range(10)), "why", fails, 5000)[0] == [9]
 
 
 def test_the_tries_are_bounded() -> None:
@@ -47,5 +47,5 @@ def test_the_tries_are_bounded() -> None:
         tries.append(len(steps))
         return None
 
-    assert shorten(list(range(500)), "why", fails, 7) == (list(range(500)), "why")
+    assert shrink(list(range(500)), "why", fails, 7) == (list(range(500)), "why")
     assert len(tries) == 7

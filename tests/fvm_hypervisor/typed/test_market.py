@@ -72,7 +72,7 @@ def test_overloads_go_by_the_number_of_their_arguments(market: Market, offer: Of
     market.list_([offer], close=True).send()
     assert market.phase().call() == CLOSED
     market.list_(offer=offer).send()
-    with pytest.raises(AbiMismatch, match=r"no function 'list_' takes these 3 arguments"):
+    with pytest.raises(AbiMismatch, match=r"no overload of 'list_' accepts these 3 arguments"):
         market.list_([offer], True, 3)  # type: ignore[call-overload]  # wrong on purpose
 
 

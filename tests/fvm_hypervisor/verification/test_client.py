@@ -148,7 +148,7 @@ ACCEPTED = (202, b'{"verificationId": "a-1"}')
         ([(202, b'{"verificationId": "../x"}')], InvalidInput, "refused the request with status 202"),
         ([(403, b'{"error": "refused: host"}')], InvalidInput, "refused: host"),
         ([(200, b"<html>")], InvalidInput, "no verification service answers"),
-        ([(200, b"[]")], InvalidInput, "answered with other JSON"),
+        ([(200, b"[]")], InvalidInput, "returned other JSON"),
         ([(200, b'"' + b"x" * (2 << 20) + b'"')], InvalidInput, "no verification service answers"),
         ([ACCEPTED, (200, b'{"isJobCompleted": true}')], NotVerified, "no reason is given"),
         ([ACCEPTED, (200, b'{"isJobCompleted": true, "error": {"customCode": "\\u001b"}}')], NotVerified, r"\\x1b: N"),

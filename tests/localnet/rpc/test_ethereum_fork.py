@@ -267,7 +267,7 @@ def test_fork_folder_reopens_without_its_node(tmp_path: Path) -> None:
         assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 86018
         assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}, "0x7"), 16) == 86016
         assert rpc("eth_getBlockByNumber", "0x6", True) == block
-        with pytest.raises(Failed, match="no node answers at"):
+        with pytest.raises(Failed, match="no node responds at"):
             rpc("eth_getBalance", NOBODY)
         head = network.block_number
         rpc.node.close()
@@ -385,16 +385,16 @@ def test_node_responses_are_cached_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 _HOSTILE: list[tuple[str, Any, str, list[Any], str | None]] = [
-    ("eth_getBalance", "0x" + "f" * 65, "eth_getBalance", [NOBODY], "eth_getBalance with"),
-    ("eth_getBalance", [], "eth_getBalance", [NOBODY], r"eth_getBalance with \[\]"),
+    ("eth_getBalance", "0x" + "f" * 65, "eth_getBalance", [NOBODY], "eth_getBalance: "),
+    ("eth_getBalance", [], "eth_getBalance", [NOBODY], r"eth_getBalance: \[\]"),
     ("eth_getTransactionCount", "0x1" + "0" * 16, "eth_getTransactionCount", [NOBODY], "number of 64 bits"),
     ("eth_getCode", "0x123", "eth_getCode", [NOBODY], "expected 0x and pairs of hex digits"),
     (
         "eth_getCode", "0x" + "00" * (MAX_CODE_BYTES + 1), "eth_call", [{"to": NOBODY}],
         f"expected at most {MAX_CODE_BYTES} bytes",
     ),
-    ("eth_getStorageAt", "0x" + "00" * 33, "eth_call", [{"to": NOBODY}], "eth_getStorageAt with"),
-    ("eth_getStorageAt", 503, "eth_call", [{"to": NOBODY}], "answered 503"),
+    ("eth_getStorageAt", "0x" + "00" * 33, "eth_call", [{"to": NOBODY}], "eth_getStorageAt: "),
+    ("eth_getStorageAt", 503, "eth_call", [{"to": NOBODY}], "returned HTTP 503"),
     ("eth_getBlockByNumber", [], "eth_getBlockByNumber", ["0x5", False], "it is not an object"),
     ("eth_getBlockByNumber", {**BLOCK, "number": "0x6"}, "eth_getBlockByNumber", ["0x5", False], "block 6 instead"),
     ("eth_getBlockByNumber", {**BLOCK, "number": "0x5"}, "eth_getBlockByNumber", ["0x5", True], "list of transactions"),
@@ -441,7 +441,7 @@ def test_remote_failure_mid_transaction_leaves_chain_unchanged() -> None:
         rpc, call = Client(Node(network)), {"from": DEV, "to": NOBODY, "gas": "0x20000"}
         rpc("anvil_setCode", DEV, "0x")  # this node says that every address has code
         results["eth_getStorageAt"] = 503
-        with pytest.raises(Failed, match="answered 503"):
+        with pytest.raises(Failed, match="returned HTTP 503"):
             rpc("eth_sendTransaction", call)
         assert (rpc("eth_blockNumber"), rpc("eth_getTransactionCount", DEV)) == ("0x7", "0x1")
         results["eth_getStorageAt"] = SOUND["eth_getStorageAt"]

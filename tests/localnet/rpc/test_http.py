@@ -379,7 +379,7 @@ def test_repeated_housekeeping_failure_is_logged_once(
             raise OSError(words)
 
     monkeypatch.setattr(FolderCollector, "turn", turn)
-    monkeypatch.setattr("localnet.rpc.server._HOUSEKEEPING", 0.01)
+    monkeypatch.setattr("localnet.rpc.server._COLLECTION_INTERVAL", 0.01)
     with Network(tmp_path / "chain") as network:
         server = Server(network, 0, keep_states=5)
         thread = threading.Thread(target=server.run)

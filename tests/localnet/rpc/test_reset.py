@@ -184,7 +184,7 @@ def test_folder_continues_from_its_reset_state(tmp_path: Path, urls: tuple[str, 
 
 def test_resets_from_python_name_the_node_that_is_missing() -> None:
     with Network(rules="ethereum") as network:
-        with pytest.raises(UnfitNode, match=r"no node answers at http://127\.0\.0\.1:1"):
+        with pytest.raises(UnfitNode, match=r"no node responds at http://127\.0\.0\.1:1"):
             network.reset(ForkSource("http://127.0.0.1:1"))
         assert network.block_number == 0
 

@@ -124,7 +124,7 @@ class TestTransactionObjects:
     def test_calldata_has_two_names(self) -> None:
         assert transaction({"data": "0x01"}).data == b"\x01"
         assert transaction({"data": "0x01", "input": "0x01"}).data == b"\x01"
-        with pytest.raises(RpcError, match="both data and input are there, and they differ"):
+        with pytest.raises(RpcError, match="`data` and `input` are both set and differ"):
             transaction({"data": "0x01", "input": "0x02"})
 
     def test_gas_price_fields_determine_transaction_type(self) -> None:

@@ -287,7 +287,7 @@ class _Emitter(RegionOperations):
             return
         leaves = destination is None or destination not in self._region.jumpdests
         if known_condition is None:
-            self._words.any_bits(condition)
+            self._words.push_nonzero(condition)
             code += wasm.i64(0) + wasm.I64_NE + wasm.IF
         else:
             code += wasm.BLOCK

@@ -59,7 +59,7 @@ class InstanceRegions:
         self.compiled: list[CompiledRegion] = []
         """Modules whose functions are in the table."""
 
-    def look(self, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
+    def update(self, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
         """Request hot regions and install those compiled meanwhile. `command` calls the guest."""
         count = self.hot[0]
         if count:

@@ -53,14 +53,14 @@ class RegionOperations(RegionStack):
         self._words.push(start[0])
         code += wasm.get(SIZE if length == 1 else ROOM) + wasm.I64_GE_U
         if upper:
-            self._words.any_bits(start[1:])
+            self._words.push_nonzero(start[1:])
             code += wasm.i64(0) + wasm.I64_NE + wasm.I32_OR
         code += wasm.IF
         code += wasm.get(RUNNING)
         self._words.push(start[0])
         if upper:
             code += wasm.i64(-1)
-            self._words.any_bits(start[1:])
+            self._words.push_nonzero(start[1:])
             code += wasm.I64_EQZ + wasm.SELECT
         own, later = instruction.price, self._rest - instruction.price
         code += wasm.i64(length) + wasm.get(GAS) + wasm.i64(later) + wasm.I64_ADD + wasm.i64(later)
@@ -90,9 +90,9 @@ class RegionOperations(RegionStack):
         for offset in (16, 0):
             code += wasm.get(AT) + wasm.load_v128(offset) + wasm.tee(VECTOR) + wasm.get(VECTOR) + wasm.REVERSE
             code += wasm.tee(VECTOR) + wasm.lane_i64(0)
-            limbs.append(self._words.take())
+            limbs.append(self._words.pop())
             code += wasm.get(VECTOR) + wasm.lane_i64(1)
-            limbs.append(self._words.take())
+            limbs.append(self._words.pop())
         return limbs[0], limbs[1], limbs[2], limbs[3]
 
     def _write_reversed(self, limbs: Limbs) -> None:
@@ -137,10 +137,10 @@ class RegionOperations(RegionStack):
             self._push(constant(instruction.pc))
         elif opcode == 0x59:
             code += wasm.get(SIZE)
-            self._push((self._words.take(), 0, 0, 0))
+            self._push((self._words.pop(), 0, 0, 0))
         elif opcode in (0x36, 0x3D):
             code += wasm.get(RUNNING) + wasm.load_i64_32(FRAME_OPCODES[opcode])
-            self._push((self._words.take(), 0, 0, 0))
+            self._push((self._words.pop(), 0, 0, 0))
         else:
             code += wasm.get(RUNNING) + wasm.load_i32(FRAME_OPCODES[opcode]) + wasm.put(AT)
             self._push(self._read())
@@ -223,14 +223,14 @@ class RegionOperations(RegionStack):
             words.push(b[0])
             code += operation
             del stack[-2:]
-            self._push((words.take(), 0, 0, 0))
+            self._push((words.pop(), 0, 0, 0))
             return
         upper, lower = stack.pop(), stack.pop()
         index = len(stack) - self._bottom
         for at in (index, index + 1):
             self._claim(at, [upper, lower])
         result = words.local(), words.local(), words.local(), words.local()
-        words.any_bits((*a[1:], *b[1:]))
+        words.push_nonzero((*a[1:], *b[1:]))
         code += wasm.i64(0) + wasm.I64_NE
         words.push(b[0])
         code += wasm.I64_EQZ + wasm.I32_OR + wasm.IF

@@ -117,7 +117,7 @@ class RegionStack:
         read: list[Limb] = []
         for limb in range(4):
             self._code += wasm.get(AT) + wasm.load_i64(offset + 8 * limb)
-            read.append(self._words.take())
+            read.append(self._words.pop())
         return read[0], read[1], read[2], read[3]
 
     def _store(self, limbs: Limbs, index: int) -> None:

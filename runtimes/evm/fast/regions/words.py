@@ -63,7 +63,7 @@ class WordEmitter:
         """Push a limb on WASM's stack."""
         self.code += wasm.i64(limb) if isinstance(limb, int) else wasm.get(limb[0])
 
-    def take(self) -> tuple[Local]:
+    def pop(self) -> tuple[Local]:
         """Pop a limb from WASM's stack into a new local."""
         local = self.local()
         self.code += wasm.put(local)
@@ -87,7 +87,7 @@ class WordEmitter:
             else:
                 limb, carry = self._add_with_carry(left, right, carry)
             limbs.append(limb)
-        limbs.append(self.low_add(self.low_add(a[3], b[3]), carry))
+        limbs.append(self.add_limbs(self.add_limbs(a[3], b[3]), carry))
         return limbs[0], limbs[1], limbs[2], limbs[3]
 
     def _add_with_carry(self, left: Limb, right: Limb, carry: Limb) -> tuple[Limb, Limb]:
@@ -97,8 +97,8 @@ class WordEmitter:
         if carry != 0:
             self._wide(carry, 0)
             self.code += wasm.ADD128
-        high = self.take()
-        return self.take(), high
+        high = self.pop()
+        return self.pop(), high
 
     def subtract(self, a: Limbs, b: Limbs) -> Limbs:
         """Encode a - b."""
@@ -118,11 +118,11 @@ class WordEmitter:
                 if borrow != 0:
                     self._wide(borrow, borrow)
                     self.code += wasm.ADD128
-                borrow = self.take()
-                limb = self.take()
+                borrow = self.pop()
+                limb = self.pop()
             limbs.append(limb)
         difference_limb = a[3] if b[3] == 0 else self._limb(wasm.I64_SUB, a[3], b[3], lambda x, y: x - y)
-        limbs.append(self.low_add(difference_limb, borrow))
+        limbs.append(self.add_limbs(difference_limb, borrow))
         return limbs[0], limbs[1], limbs[2], limbs[3]
 
     def multiply(self, a: Limbs, b: Limbs) -> Limbs:
@@ -138,7 +138,7 @@ class WordEmitter:
         for limb in (*a, *b):
             self.push(limb)
         self.code += wasm.call(self._multiply)
-        limbs = [self.take() for _ in range(4)]
+        limbs = [self.pop() for _ in range(4)]
         return limbs[3], limbs[2], limbs[1], limbs[0]
 
     def _multiply_short(self, a: Limbs, b: Limb) -> Limbs:
@@ -155,10 +155,10 @@ class WordEmitter:
             if carry != 0:
                 self._wide(carry, 0)
                 self.code += wasm.ADD128
-            carry = self.take()
-            limbs.append(self.take())
+            carry = self.pop()
+            limbs.append(self.pop())
         last = 0 if a[3] == 0 else self._limb(wasm.I64_MUL, a[3], b, lambda x, y: x * y)
-        limbs.append(self.low_add(last, carry))
+        limbs.append(self.add_limbs(last, carry))
         return limbs[0], limbs[1], limbs[2], limbs[3]
 
     def add_row(self, sums: Limbs, a: Limbs, b: Limb, row: int) -> Limbs:
@@ -173,13 +173,13 @@ class WordEmitter:
                 if more != 0:
                     self._wide(more, 0)
                     self.code += wasm.ADD128
-            carry = self.take()
-            added[at] = self.take()
+            carry = self.pop()
+            added[at] = self.pop()
         last = self._limb(wasm.I64_MUL, a[3 - row], b, lambda x, y: x * y)
-        added[3] = self.low_add(self.low_add(last, sums[3]), carry)
+        added[3] = self.add_limbs(self.add_limbs(last, sums[3]), carry)
         return added[0], added[1], added[2], added[3]
 
-    def low_add(self, a: Limb, b: Limb) -> Limb:
+    def add_limbs(self, a: Limb, b: Limb) -> Limb:
         """Encode the sum of two limbs modulo 2^64."""
         if a == 0:
             return b
@@ -195,7 +195,7 @@ class WordEmitter:
         self.push(a)
         self.push(b)
         self.code += opcode
-        return self.take()
+        return self.pop()
 
     # --- bits -------------------------------------------------------------------------------------------------
 
@@ -212,8 +212,8 @@ class WordEmitter:
         return self._each(a, b, self._xor)
 
     @staticmethod
-    def _each(a: Limbs, b: Limbs, of: Callable[[Limb, Limb], Limb]) -> Limbs:
-        return of(a[0], b[0]), of(a[1], b[1]), of(a[2], b[2]), of(a[3], b[3])
+    def _each(a: Limbs, b: Limbs, operation: Callable[[Limb, Limb], Limb]) -> Limbs:
+        return operation(a[0], b[0]), operation(a[1], b[1]), operation(a[2], b[2]), operation(a[3], b[3])
 
     def _and(self, a: Limb, b: Limb) -> Limb:
         if 0 in (a, b):
@@ -263,7 +263,7 @@ class WordEmitter:
         return found[0], found[1], found[2], found[3]
 
     def byte(self, a: Limbs, position: int) -> Limbs:
-        """Encode the byte at a constant position, counted from the most significant one."""
+        """Encode the byte at a constant position, unknown from the most significant one."""
         if position >= 32:
             return ZERO
         limb, byte = divmod(31 - position, 8)
@@ -271,7 +271,7 @@ class WordEmitter:
         return self._and(moved, 0xFF), 0, 0, 0
 
     def sign_extend(self, a: Limbs, last: int) -> Limbs:
-        """Encode SIGNEXTEND: extend the sign bit of byte `last`, a constant counted from the least significant one."""
+        """Encode SIGNEXTEND: extend the sign bit of byte `last`, a constant unknown from the least significant one."""
         if last >= 31:
             return a
         index, bit = divmod(8 * last + 7, 64)
@@ -299,7 +299,7 @@ class WordEmitter:
             # if these limbs are equal, select the comparison of the lower limbs
             self.code += wasm.SELECT
         self.code += wasm.EXTEND_U
-        return self.take(), 0, 0, 0
+        return self.pop(), 0, 0, 0
 
     def equal(self, a: Limbs, b: Limbs) -> Limbs:
         """Encode a == b."""
@@ -311,15 +311,15 @@ class WordEmitter:
             return ZERO
         if constant_value(a) == 0:
             return 1, 0, 0, 0
-        self.any_bits(a)
+        self.push_nonzero(a)
         self.code += wasm.I64_EQZ + wasm.EXTEND_U
-        return self.take(), 0, 0, 0
+        return self.pop(), 0, 0, 0
 
-    def any_bits(self, limbs: tuple[Limb, ...]) -> None:
+    def push_nonzero(self, limbs: tuple[Limb, ...]) -> None:
         """Push a number on WASM's stack that is zero if all of these limbs are."""
-        counted = [limb for limb in limbs if limb != 0] or [0]
-        self.push(counted[0])
-        for limb in counted[1:]:
+        unknown = [limb for limb in limbs if limb != 0] or [0]
+        self.push(unknown[0])
+        for limb in unknown[1:]:
             self.push(limb)
             self.code += wasm.I64_OR
 

@@ -13,8 +13,8 @@ from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 
 REFUSED = {
     "testNobodyToMintFor()": "vm.mintFil: there is no actor f01234, and none can be created at this kind of address",
-    "testNoSuchPath()": "vm.readActorState: an actor has no 'zzz': there are id, type, code, head, nonce, balance, "
-    "delegated_address, state",
+    "testNoSuchPath()": "vm.readActorState: an actor has no 'zzz': expected one of id, type, code, head, nonce, "
+    "balance, delegated_address, state",
     "testTooManyEpochs()": "vm.advanceEpochs: 1000000 epochs exceed the limit of 100000 per call",
 }
 

@@ -78,7 +78,7 @@ def test_every_gas_that_differs_belongs_to_a_test() -> None:
 
 def test_intentional_differences_from_forge(networks: Mapping[str, str], tmp_path: Path) -> None:
     reasons = {name: test.reason or "" for name, test in run(tmp_path, "^OwnForks$", networks)["OwnForks"].items()}
-    assert reasons.pop("test_deadNode()").startswith("vm.createSelectFork: no node answers at http://127.0.0.1:9 ")
+    assert reasons.pop("test_deadNode()").startswith("vm.createSelectFork: no node responds at http://127.0.0.1:9 ")
     assert "the parameters are not JSON" in reasons.pop("test_badParameters()")
     assert "the parameters are not a JSON array" in reasons.pop("test_noArray()")
     assert "the block was changed, or the network's headers differ" in reasons.pop("test_header()")

@@ -61,21 +61,21 @@ def node(answers: Mapping[str, Any], asked: list[str] | None = None) -> Abstract
 _CODE: Final = bytes.fromhex("60005460005260206000f3")
 """Code that returns slot 0."""
 _WRONG: Final[list[tuple[str, Any, str]]] = [
-    ("eth_chainId", "one", "eth_chainId with 'one'"),
+    ("eth_chainId", "one", "eth_chainId: 'one'"),
     ("eth_chainId", "0x" + "f" * 64, "number of 64 bits"),
-    ("eth_blockNumber", None, "eth_blockNumber with None"),
+    ("eth_blockNumber", None, "eth_blockNumber: None"),
     ("eth_blockNumber", 302, "302"),
     ("eth_getBlockByNumber", [], "expected an object"),
     ("eth_getBlockByNumber", {**BLOCK, "number": "0x8"}, "returned block 8 instead of 7"),
     ("eth_getBlockByNumber", {**BLOCK, "hash": "0x11"}, "expected 32 bytes, found 1"),
     ("eth_getBlockByNumber", {"number": "0x7"}, "hash"),
     ("eth_getBlockByNumber", None, "failed to get block number: 7; latest block number: 7"),
-    ("eth_getBalance", "-0x1", "eth_getBalance with '-0x1'"),
-    ("eth_getBalance", {"a": 1}, "eth_getBalance with {'a': 1}"),
+    ("eth_getBalance", "-0x1", "eth_getBalance: '-0x1'"),
+    ("eth_getBalance", {"a": 1}, "eth_getBalance: {'a': 1}"),
     ("eth_getTransactionCount", "0x1" + "0" * 16, "number of 64 bits"),
     ("eth_getCode", "0x1", "expected 0x and pairs of hex digits"),
     ("eth_getCode", "0x" + "00" * (MAX_CODE_BYTES + 1), f"expected at most {MAX_CODE_BYTES} bytes"),
-    ("eth_getStorageAt", "0x" + "00" * 33, "eth_getStorageAt with"),
+    ("eth_getStorageAt", "0x" + "00" * 33, "eth_getStorageAt: "),
     ("eth_getStorageAt", {"error": {"code": -32000, "message": "missing trie node 12"}}, "use an archive node"),
 ]
 
@@ -105,7 +105,7 @@ def test_a_node_that_hangs_has_its_time(monkeypatch: pytest.MonkeyPatch, tmp_pat
             hangs.set()
     finally:
         hangs.set()
-    assert "has not answered eth_getStorageAt within 0.3 s" in (found.reason or "")
+    assert "did not respond to eth_getStorageAt within 0.3 s" in (found.reason or "")
     assert monotonic() - begin < 15
 
 

@@ -87,7 +87,7 @@ OTHER_WORDS: Final = {
     "test_rpcError()": 'vm.rpc: "eth_nothing": server returned an error response: error code -32601: the method '
     "'eth_nothing' does not exist or is not available",
     # it looks for a message, not a transaction
-    "test_transactUnknown()": f"vm.transact: FIRST_URL knows no transaction 0x{5:064x}",
+    "test_transactUnknown()": f"vm.transact: FIRST_URL has no transaction 0x{5:064x}",
 }
 """Tests that fail with other messages than in forge."""
 OTHER_LOGS: Final = {"test_remotePersistent()": ["n 86017", "seen 86010"]}

@@ -256,7 +256,7 @@ def test_impossible_bytecode_verification_is_reported(
 
 
 def test_verify_without_node_compares_nothing(project: Path) -> None:
-    assert "no node answers at" in verify(project, "http://127.0.0.1:1", FIRST, status=2)
+    assert "no node responds at" in verify(project, "http://127.0.0.1:1", FIRST, status=2)
 
 
 def made_by(release: tuple[int, int, int]) -> Any:

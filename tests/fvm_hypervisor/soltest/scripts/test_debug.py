@@ -79,16 +79,16 @@ def test_an_editor_debugs_a_test(project: Path) -> None:
         client = DapClient(cast(BinaryIO, program.stdout), cast(BinaryIO, program.stdin))
         client.launch(breakpoints=["exit 33"])
         source = {"path": str(project / "test" / "Counter.t.sol")}
-        found = client.ask("setBreakpoints", source=source, breakpoints=[{"line": LINE}])
+        found = client.request("setBreakpoints", source=source, breakpoints=[{"line": LINE}])
         assert [each["verified"] for each in found["breakpoints"]] == [True]
-        client.ask("configurationDone")
+        client.request("configurationDone")
         client.event("stopped")
-        client.ask("continue", threadId=1)
+        client.request("continue", threadId=1)
         assert client.event("stopped")["reason"] == "breakpoint"
-        assert client.ask("stackTrace", threadId=1)["stackFrames"][0]["line"] == LINE
-        client.ask("continue", threadId=1)
+        assert client.request("stackTrace", threadId=1)["stackFrames"][0]["line"] == LINE
+        client.request("continue", threadId=1)
         assert "exit 33" in client.event("stopped")["description"]
-        client.ask("disconnect")
+        client.request("disconnect")
         assert program.wait(60) == 0
 
 
@@ -97,11 +97,11 @@ def test_an_editor_is_told_which_tests_were_selected(project: Path) -> None:
     command: list[str | Path] = [HYPERVISOR, "test", project, "--debug", "--dap", "--match-test", "nothing"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         client = DapClient(cast(BinaryIO, program.stdout), cast(BinaryIO, program.stdin))
-        client.ask("initialize", adapterID="hypervisor")
-        response = client.answer("launch")
+        client.request("initialize", adapterID="hypervisor")
+        response = client.response("launch")
         assert not response["success"]
         assert "0 match" in response["message"]
-        client.ask("disconnect")
+        client.request("disconnect")
 
 
 @pytest.mark.parametrize("more", [("--command", "step"), ()])

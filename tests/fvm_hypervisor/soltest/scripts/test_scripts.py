@@ -91,7 +91,7 @@ def test_a_script_runs_on_a_cached_fork_without_a_node(
     config.write_text(text + '\nrpc_storage_caching = { chains = "all", endpoints = "all" }\n', encoding="utf-8")
     run(project, "--rpc-url", url, "--private-key", KEY)
     (project / "broadcast").rename(tmp_path / "broadcast")
-    monkeypatch.setattr(NodeClient, "_ask", lambda *_: pytest.fail("a request was sent"))
+    monkeypatch.setattr(NodeClient, "_request_once", lambda *_: pytest.fail("a request was sent"))
     found = run(project, "--rpc-url", url, "--private-key", KEY, "--offline")
     assert "Script ran successfully" in found
     assert not (project / "broadcast").exists(), "nothing is simulated"
@@ -458,10 +458,10 @@ def without_hash(receipt: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("method", "change", "words"),
     [
-        ("eth_chainId", lambda _: None, "eth_chainId with None"),
-        ("eth_gasPrice", lambda _: None, "eth_gasPrice with None"),
-        ("eth_maxPriorityFeePerGas", lambda _: [], "eth_maxPriorityFeePerGas with []"),
-        ("eth_getTransactionCount", lambda _: None, "eth_getTransactionCount with None"),
+        ("eth_chainId", lambda _: None, "eth_chainId: None"),
+        ("eth_gasPrice", lambda _: None, "eth_gasPrice: None"),
+        ("eth_maxPriorityFeePerGas", lambda _: [], "eth_maxPriorityFeePerGas: []"),
+        ("eth_getTransactionCount", lambda _: None, "eth_getTransactionCount: None"),
         ("eth_sendRawTransaction", lambda _: "0x" + "11" * 32, "the transaction's hash is 0x"),
         ("eth_getTransactionReceipt", lambda _: [], "expected an object"),
         ("eth_getTransactionReceipt", without_hash, "transactionHash"),
@@ -474,7 +474,7 @@ def test_an_answer_of_another_shape_is_named(
 ) -> None:
     changed_answers(monkeypatch, method, change)
     found = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", status=1)
-    assert f"answered {method} with" in found
+    assert f"returned a malformed result of {method}: " in found
     assert words in found
 
 

@@ -53,10 +53,10 @@ def test_hot_code_is_compiled_in_background_and_installed() -> None:
 
 def test_a_frame_changes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """At a loop's head, where the frame asks for its next slice of gas."""
-    look, seen, before = FastInstance.update_regions, list[tuple[bool, int]](), 0
+    update, seen, before = FastInstance.update_regions, list[tuple[bool, int]](), 0
 
     def watched(instance: FastInstance) -> None:
-        look(instance)
+        update(instance)
         regions = instance.regions
         seen.append((instance.host is not None, 0 if regions is None else len(regions.compiled) - before))
 
