@@ -139,7 +139,7 @@ class Hypervisor(MachineState):
         InvalidInput) if the bundle is not available, `store.blockstore.StoreError` if the folder cannot be opened, and
         TypeError for arguments of other types.
         """
-        check_types(path, bundle, network, rules, evm, genesis, context)
+        check_types(path, bundle, network, overlay, rules, evm, genesis, context)
         registry = registry_factory(evm, options or {})
         over = load_overlay(overlay)
         if isinstance(bundle, str | Path):

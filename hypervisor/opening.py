@@ -44,12 +44,20 @@ _RECORDED_NUMBERS = ("network", "epoch", "timestamp", "chain_id")
 
 
 def check_types(
-    path: object, bundle: object, network: object, rules: object, evm: object, genesis: object, context: object
+    path: object,
+    bundle: object,
+    network: object,
+    overlay: object,
+    rules: object,
+    evm: object,
+    genesis: object,
+    context: object,
 ) -> None:
     """Raise TypeError for arguments of `Hypervisor.open` that have other types than its annotations."""
     check_type(path, (str, PathLike), "path", f"a path as text or as a Path, or '{IN_MEMORY}'")
     check_type(bundle, (Bundle, str, Path, NoneType), "bundle", "a Bundle, or its name or path")
     check_type(network, (int, NoneType), "network", "a number, such as 28")
+    check_type(overlay, (Overlay, str, Path, NoneType), "overlay", "an Overlay, or the path of its file")
     check_type(rules, (str, NoneType), "rules", "a name, such as 'filecoin'")
     check_type(evm, str, "evm", f"a name: one of {', '.join(EVM_ENGINES)}")
     check_type(genesis, (Genesis, NoneType), "genesis", "a Genesis, such as Genesis(accounts={address: fil(1)})")

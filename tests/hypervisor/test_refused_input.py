@@ -47,6 +47,7 @@ new_machine: Any = Hypervisor.open
         (lambda: new_machine(7), "path has the type int: expected a path"),
         (lambda: new_machine(bundle=18), "bundle has the type int: expected a Bundle"),
         (lambda: new_machine(network="nv28"), "network has the type str: expected a number, such as 28"),
+        (lambda: new_machine(overlay={"transfer": 1}), "overlay has the type dict: expected an Overlay"),
         (lambda: new_machine(rules=1), "rules has the type int: expected a name"),
         (lambda: new_machine(evm=None), "evm has the type NoneType: expected a name: one of py-evm"),
         (lambda: new_machine(genesis={ALICE: 1}), "genesis has the type dict: expected a Genesis"),
