@@ -38,8 +38,10 @@ def mute_node() -> Iterator[str]:
         ["call", SOMEBODY, "f()"],
         ["trace", HASH],
         ["profile", HASH],
+        ["actor", "call", "f0101", "1"],
+        ["actor", "create", "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"],
     ],
-    ids=lambda arguments: arguments[0],
+    ids=lambda arguments: " ".join(arguments[:2]),
 )
 def test_command_stops_waiting_after_its_timeout(mute_node: str, arguments: list[str]) -> None:
     started = time.monotonic()
