@@ -45,6 +45,12 @@ def octets(value: Any, what: str) -> bytes:
     raise InvalidInput(f"{_format(value)} cannot be {what}: expected bytes{hint}")
 
 
+def check_type(value: Any, kinds: type | tuple[type, ...], parameter: str, expected: str) -> None:
+    """Raise TypeError if a caller's argument has none of the types `kinds`, instead of a later error deep inside."""
+    if not isinstance(value, kinds):
+        raise TypeError(f"{parameter} has the type {type(value).__name__}: expected {expected}")
+
+
 def _bounds(minimum: int | None, maximum: int | None) -> str:
     if maximum is None:
         return "" if minimum is None else f", {minimum} or more"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hypervisor.address import Address, Protocol, is_eth_namespace
-from hypervisor.argument_checks import whole_number
+from hypervisor.argument_checks import check_type, whole_number
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.manifest import Manifest
@@ -34,7 +34,7 @@ from hypervisor.types import (
 )
 from store.blockstore import put_object
 from store.buffered import BufferedStore
-from store.cid import EMPTY_ARRAY_CID, Cid
+from store.cid import EMPTY_ARRAY_CID, Cid, cid_of
 from store.codec import encode, link
 from store.hamt import Hamt
 
@@ -51,7 +51,7 @@ class Genesis:
     """Parameters of an initial state: the network's name, and accounts with their balances in attoFIL.
 
     Accounts are f1 or f3 addresses (account actors) or f410 addresses (Ethereum accounts); their IDs count up from 100.
-    `Hypervisor.open` raises InvalidInput for other addresses.
+    `Hypervisor.open` raises InvalidInput for other addresses. Arguments of other types raise TypeError.
 
     >>> from hypervisor import Address, Genesis, Hypervisor, fil
     >>> bob = Address.delegated(10, bytes.fromhex("b0b0000000000000000000000000000000000002"))
@@ -62,6 +62,17 @@ class Genesis:
 
     network_name: str = "localnet"
     accounts: Mapping[Address, TokenAmount] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_type(self.network_name, str, "network_name", "text")
+        check_type(self.accounts, Mapping, "accounts", "a mapping from addresses to amounts in attoFIL")
+        for address in self.accounts:
+            check_type(address, Address, "an address of accounts", "an Address; Address.parse reads text")
+
+    def record(self) -> bytes:
+        """Return the folder's record of its genesis: the text that it prints as, and the CID of all its values."""
+        accounts = [[address.to_bytes(), encode_bigint(int(balance))] for address, balance in self.accounts.items()]
+        return encode([repr(self), link(cid_of(encode([self.network_name, accounts])))])
 
     def __repr__(self) -> str:
         funds = show_fil(sum(self.accounts.values()))

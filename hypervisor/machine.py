@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypervisor.address import Address
-from hypervisor.argument_checks import whole_number
+from hypervisor.argument_checks import check_type, whole_number
 from hypervisor.bundle import Bundle
 from hypervisor.constructed import store_constructed_state
 from hypervisor.context import MachineContext
@@ -25,8 +25,11 @@ from hypervisor.manifest import Manifest
 from hypervisor.message import Message, SignedMessage
 from hypervisor.names import OWN_EVM
 from hypervisor.opening import (
+    GENESIS,
     IN_MEMORY,
     check_bundle,
+    check_genesis,
+    check_types,
     choose_context,
     first_state,
     installed_codes,
@@ -129,12 +132,14 @@ class Hypervisor(MachineState):
         - `rules`: `filecoin` (the default) or an installed set.
         - `evm`: executor of contracts: `py-evm`, `fast` or `both` (this project's EVM runtime on those engines),
           `official` (the bundle's EVM actor) or `auto` (that one if the bundle has it).
-        - `genesis`: applies to new states only.
+        - `genesis`: initial state of a new folder (default: no accounts); an existing one must have begun with it.
         - `store`: an open store to use instead of the path; it is closed with the machine.
 
-        Raises InvalidInput for a folder with other rules, another overlay or another bundle, BundleError (an
-        InvalidInput) if the bundle is not available, and `store.blockstore.StoreError` if the folder cannot be opened.
+        Raises InvalidInput for a folder with other rules, or another overlay, bundle or genesis, BundleError (an
+        InvalidInput) if the bundle is not available, `store.blockstore.StoreError` if the folder cannot be opened, and
+        TypeError for arguments of other types.
         """
+        check_types(path, bundle, network, overlay, rules, evm, genesis, context)
         registry = registry_factory(evm, options or {})
         over = load_overlay(overlay)
         if isinstance(bundle, str | Path):
@@ -159,9 +164,10 @@ class Hypervisor(MachineState):
             machine = cls(base, root, initial, settings)
             if head is None:
                 machine._construct_singletons(first)
-                machine.flush()
+                machine.flush(metadata={GENESIS: first.record()})
             else:
                 check_bundle(bundle, machine.manifest)
+                check_genesis(base, genesis, machine.state_tree.init_state().network_name)
         except BaseException:
             base.close()
             raise
@@ -231,7 +237,8 @@ class Hypervisor(MachineState):
         return Hypervisor(base, root, context, settings)
 
     def close(self) -> None:
-        """Close the store and end the pooled threads. Unflushed changes are lost."""
+        """Close the store and end the pooled threads. Unflushed changes are lost; later messages raise StoreClosed."""
+        self._is_closed = True
         self.stacks.dismiss()
         self.base.close()
 
@@ -265,19 +272,23 @@ class Hypervisor(MachineState):
         `raw_length` is its length on chain in bytes; by default the CBOR length, plus a 65-byte signature for senders
         whose signatures are stored on chain. Raises MessageError for invalid fields. If execution could not continue,
         the receipt has exit code 10 and `fatal` of the result has the error: callers must check it.
+        Raises TypeError for anything but a message, and StoreClosed if the machine is closed.
         """
         if isinstance(message, SignedMessage):
             raw_length = message.chain_length() if raw_length is None else raw_length
             message = message.message
+        check_type(message, Message, "message", "a Message or a SignedMessage")
         message.check()
         return self._execute_message(message, message.chain_length() if raw_length is None else raw_length)
 
     def apply_implicit(self, message: Message) -> ApplyResult:
         """Apply a message of the system itself, without sender checks, fees and nonce."""
+        check_type(message, Message, "message", "a Message")
         message.check()
         return self._execute_message(message, 0, implicit=True)
 
     def _execute_message(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
+        self._check_open()
         if self.context.rules != self._rules:
             raise InvalidInput(
                 f"the machine was opened under the rules '{self._rules}', but its context has '{self.context.rules}'"

@@ -31,7 +31,7 @@ from hypervisor.state_tree import ActorState, StateOrigin, StateTree
 from hypervisor.stream_settings import StreamSettings
 from hypervisor.tracing import Flushed, Tracer
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
-from store.blockstore import NOTHING, Blockstore, HeadMoved, SpillStore, Store
+from store.blockstore import NOTHING, Blockstore, HeadMoved, SpillStore, Store, StoreClosed
 from store.buffered import BufferedStore
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
 from store.roots import HEAD, INSTALLED, SPILLED
@@ -89,7 +89,7 @@ class MachineState:
         self.short: ShortExecutions | None = None
         """Limit of the executions; None permits all of them."""
         self.actor_debugging = settings.actor_debugging
-        self._is_quiet = False
+        self._is_quiet = self._is_closed = False
         if settings.actor_debugging:
             actor_log.listen()
         self.blocks = ScannedBlocks()
@@ -188,12 +188,23 @@ class MachineState:
 
     # --- writing ----------------------------------------------------------------------------------------------
 
-    def flush(self, chain: Iterable[tuple[Cid, bytes]] = (), index: Mapping[bytes, bytes | None] = NOTHING) -> Cid:
+    def _check_open(self) -> None:
+        """Raise StoreClosed if the machine is closed: a store in memory would still accept its changes."""
+        if self._is_closed:
+            raise StoreClosed("the machine is closed: open its folder again, or another machine")
+
+    def flush(
+        self,
+        chain: Iterable[tuple[Cid, bytes]] = (),
+        index: Mapping[bytes, bytes | None] = NOTHING,
+        metadata: Mapping[bytes, bytes | None] = NOTHING,
+    ) -> Cid:
         """Commit the state: the blocks reachable from the new root, and the root as head, in one durable step.
 
         `chain` and `index` are further blocks (headers, messages, receipts) and index changes of a chain to commit in
-        the same step.
+        the same step, `metadata` further entries of the folder. Raises StoreClosed if the machine is closed.
         """
+        self._check_open()
         root = self.state_tree.flush()
         blocks = dict(self.store.reachable(root))
         blocks.update(chain)
@@ -209,6 +220,7 @@ class MachineState:
                 MACHINE: machine_record(self.context),
                 INSTALLED: installed_record(self._installed),
                 **({SPILLED: None} if self._has_spilled else {}),
+                **metadata,
             },
             index,
         )

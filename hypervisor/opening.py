@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
+from types import NoneType
 
+from hypervisor.argument_checks import check_type
 from hypervisor.bundle import Bundle, runtime_marker
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
@@ -32,10 +35,33 @@ from store.roots import INSTALLED
 IN_MEMORY = ":memory:"
 EVM_ENGINES = ("py-evm", "fast", "fast:interpret", "fast:compile", "both", OFFICIAL_EVM, AUTO)
 MACHINE = b"machine"
+GENESIS = b"genesis"
+"""Metadata entry of the genesis that the folder's state began with."""
 _INSTALLS = b"install_actor"
 """Import of an init actor that installs code."""
 
 _RECORDED_NUMBERS = ("network", "epoch", "timestamp", "chain_id")
+
+
+def check_types(
+    path: object,
+    bundle: object,
+    network: object,
+    overlay: object,
+    rules: object,
+    evm: object,
+    genesis: object,
+    context: object,
+) -> None:
+    """Raise TypeError for arguments of `Hypervisor.open` that have other types than its annotations."""
+    check_type(path, (str, PathLike), "path", f"a path as text or as a Path, or '{IN_MEMORY}'")
+    check_type(bundle, (Bundle, str, Path, NoneType), "bundle", "a Bundle, or its name or path")
+    check_type(network, (int, NoneType), "network", "a number, such as 28")
+    check_type(overlay, (Overlay, str, Path, NoneType), "overlay", "an Overlay, or the path of its file")
+    check_type(rules, (str, NoneType), "rules", "a name, such as 'filecoin'")
+    check_type(evm, str, "evm", f"a name: one of {', '.join(EVM_ENGINES)}")
+    check_type(genesis, (Genesis, NoneType), "genesis", "a Genesis, such as Genesis(accounts={address: fil(1)})")
+    check_type(context, (MachineContext, NoneType), "context", "a MachineContext")
 
 
 def open_store(path: str | Path) -> Store:
@@ -118,27 +144,36 @@ def check_same_overlay(recorded: Overlay | None, named: Overlay | None) -> None:
     """Raise InvalidInput if a folder's states were created with a different overlay than the given one."""
     if recorded == named:
         return
-    if recorded is None:
+    if recorded is None and named is not None:
+        draft = "" if named.draft is None else f"the draft nv{named.draft.number}, "
         raise InvalidInput(
-            f"the folder's states were made without an overlay, not with {named}: omit the overlay, or use "
-            "another folder"
+            f"the folder's states were made without an overlay, not with {draft}{named}: omit it "
+            f"({_options_of(named)}), or use another folder"
         )
+    assert recorded is not None, "they differ"
     if recorded.draft is not None:
         other = "but none was given" if named is None else f"not with {named}"
         if named is not None and named.name == recorded.name:
             other = f"and its file or its migration has changed: {named}"
         raise InvalidInput(
             f"the folder's states were made with the draft nv{recorded.draft.number}, {recorded}, {other}: pass the "
-            "same one (--network FILE.toml), or use another folder"
+            f"same one ({_options_of(recorded)}), or use another folder"
         )
     other = "but none was given" if named is None else f"not with {named}"
-    features = features_of(recorded)
-    is_features = bool(features) and with_features(features) == recorded
-    options = " ".join(f"--feature {name}" for name in features) if is_features else "--overlay FILE"
     raise InvalidInput(
-        f"the folder's states were made with the overlay {recorded}, {other}: pass the same one ({options}, or "
-        "overlay=...), or use another folder"
+        f"the folder's states were made with the overlay {recorded}, {other}: pass the same one "
+        f"({_options_of(recorded)}), or use another folder"
     )
+
+
+def _options_of(overlay: Overlay) -> str:
+    """Return the options of commands, and of functions, that an overlay is passed with."""
+    if overlay.draft is not None:
+        return "--network FILE.toml"
+    features = features_of(overlay)
+    is_features = bool(features) and with_features(features) == overlay
+    options = " ".join(f"--feature {name}" for name in features) if is_features else "--overlay FILE"
+    return f"{options}, or overlay=..."
 
 
 def default_network(bundle: Bundle | None) -> NetworkVersion:
@@ -176,6 +211,33 @@ def check_bundle(bundle: Bundle | None, manifest: Manifest) -> None:
             f"the folder's state was made with the bundle of manifest data {show(manifest.data)}, not with "
             f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): omit the bundle, or use another folder"
         )
+
+
+def check_genesis(base: Store, genesis: Genesis | None, name: str) -> None:
+    """Raise InvalidInput if the caller's genesis is not that of an existing state.
+
+    Folders of older programs, imports and forks have no record of a genesis: for them only the network's `name` is
+    compared.
+    """
+    if genesis is None:
+        return
+    recorded, remedy = base.metadata(GENESIS), "omit the genesis, or use another folder"
+    if recorded is None:
+        if genesis.network_name != name:
+            raise InvalidInput(
+                f"the folder's state is that of the network '{name}', not of '{genesis.network_name}': {remedy}"
+            )
+        return
+    if recorded == (record := genesis.record()):
+        return
+    try:
+        (found, found_cid), (wanted, wanted_cid) = decode_strict(recorded), decode_strict(record)
+        began = f"{found} ({show(unlink(found_cid))})"
+    except (CodecError, TypeError, ValueError) as error:
+        raise InvalidInput(f"the folder's record of its genesis cannot be read: {error}") from None
+    raise InvalidInput(
+        f"the folder's state began with {began}, not with {wanted} ({show(unlink(wanted_cid))}): {remedy}"
+    )
 
 
 @lru_cache(1)

@@ -213,10 +213,10 @@ class Network(AccountChain):
     ) -> Miner:
         """Create a storage miner for an account (default: the first) with `sectors` live sectors, power and pledge.
 
-        `sector_size` is in bytes: 2 KiB, 8 MiB, 512 MiB, 32 GiB or 64 GiB, if the bundle's actors accept it. With
-        `claims` each sector contains a verified client's piece. `expiration` is an epoch. Sectors are not sealed (see
-        `localnet.miners.miner`). With an official bundle this mines up to two days of null rounds. Raises
-        InvalidInput, TransactionFailed, TransactionRefused.
+        A call adds at most 10,000 sectors; `Miner.commit` adds more. `sector_size` is in bytes: 2 KiB, 8 MiB, 512 MiB,
+        32 GiB or 64 GiB, if the bundle's actors accept it. With `claims` each sector contains a verified client's
+        piece. `expiration` is an epoch. Sectors are not sealed (see `localnet.miners.miner`). With an official bundle
+        this mines up to two days of null rounds. Raises InvalidInput, TransactionFailed, TransactionRefused.
         """
         from localnet.miners.miner import create_miner
 

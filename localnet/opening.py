@@ -42,6 +42,7 @@ from localnet.ledger.genesis import (
 from localnet.ledger.index import ChainIndex, miners_entries
 from localnet.ledger.records import Execution, Tipset
 from localnet.ledger.upgrades import Upgrades, check_not_ahead
+from localnet.miners.policy import MAX_SECTORS, MORE_SECTORS
 from localnet.preinstalled import preinstall
 from localnet.rules.installed import rules_named, rules_of
 from localnet.rules.parts import NetworkRules
@@ -52,6 +53,7 @@ from store.blockstore import Blockstore, Store
 from store.bounded import BoundedStore
 from store.overlay import OverlayStore
 from store.remote import RemoteStore
+from store.roots import HEAD
 
 if TYPE_CHECKING:
     from localnet.fork.account_origin import AccountBlocks
@@ -77,6 +79,8 @@ class Opening:
         count = 10
         if settings.account_count is not None:
             count = whole_number(settings.account_count, "a number of accounts", 1, MAX_ACCOUNTS)
+        for sectors in settings.genesis.miners:
+            whole_number(sectors, "a miner's number of sectors", 0, MAX_SECTORS, reason=MORE_SECTORS)
         unlocked = accounts(settings.mnemonic, count, settings.derivation_path)
         rules = None if settings.rules is None else canonical_rules(settings.rules)
         return cls(path, settings, unlocked, rules, load_overlay(settings.overlay))
@@ -315,7 +319,7 @@ class Opening:
             overlay=self.overlay,
             rules=rules.name,
             evm=evm,
-            genesis=genesis,
+            genesis=genesis if store.metadata(HEAD) is None else None,  # the folder's record is compared above
             externs=externs,
             proofs=self.settings.proofs or AcceptProofs(),
             actor_debugging=self.settings.actor_debugging,

@@ -5,7 +5,7 @@
     ├── StoreCorrupt      stored data is malformed
     │   ├── BlockCorrupt  a block does not match the hash in its CID
     │   └── TreeNodeError a block is not a valid node (HamtError, AmtError, KamtError)
-    ├── StoreFormatError  the folder has another program's format or an unsupported version
+    ├── StoreFormatError  the path is not a folder, or one of another program or an unsupported version
     ├── StoreLocked       another process has the folder open for writing
     ├── StoreReadOnly     a write to a store opened for reading, or on a read-only file system
     ├── StoreIOError      an input/output error of the disk
@@ -70,7 +70,7 @@ class TreeNodeError(StoreCorrupt):
 
 
 class StoreFormatError(StoreError):
-    """Raised when a folder has another program's format or an unsupported format version."""
+    """Raised when a path cannot be a folder, or a folder has another program's format or an unsupported version."""
 
 
 class StoreLocked(StoreError):

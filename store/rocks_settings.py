@@ -91,7 +91,7 @@ def store_error(error: Exception, folder: Path) -> StoreError:
     if text.startswith("IO error") and "lock" in text.lower() and "LOCK" in text:
         return StoreLocked(f"the store in {folder} is open in another process (or twice in this one); close it first")
     if isinstance(error, FileNotFoundError | NotADirectoryError) and not folder.is_dir():
-        return StoreIOError(f"cannot create the folder {folder} of a store: {error.strerror}; pass another one")
+        return StoreFormatError(f"cannot create the folder {folder} of a store: {error.strerror}; pass another one")
     is_io_error = "Input/output error" in text
     if text.startswith("Corruption") or (not is_io_error and ("CURRENT" in text or "No such file" in text)):
         return StoreCorrupt(f"the store in {folder} is corrupt: {text}; restore the folder from a copy")

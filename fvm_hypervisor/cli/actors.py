@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fvm_hypervisor.cli.options import URL_VARIABLE
+from fvm_hypervisor.cli.options import RESPONSE_TIME, URL_VARIABLE, ResponseTimeout
 from localnet.contracts.amounts import payment
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def install(
     wasm: Annotated[Path, typer.Argument(metavar="WASM", help="Compiled actor (WASM module).", show_default=False)],
     state: _State = None,
     rpc: _Rpc = None,
+    timeout: ResponseTimeout = RESPONSE_TIME,
     schema: Annotated[
         Path | None, typer.Option(metavar="FILE", help="IPLD schema of its interface, stored with the code.")
     ] = None,
@@ -158,6 +159,7 @@ def create(
     params: _Params = "",
     state: _State = None,
     rpc: _Rpc = None,
+    timeout: ResponseTimeout = RESPONSE_TIME,
     value: Annotated[str, typer.Option(metavar="AMOUNT", help="Initial balance, newly minted.")] = "0",
     as_json: _AsJson = False,
 ) -> None:
@@ -190,6 +192,7 @@ def replace(
     code: Annotated[str, typer.Argument(metavar="CODE", help="Code CID printed by `install`.", show_default=False)],
     state: _State = None,
     rpc: _Rpc = None,
+    timeout: ResponseTimeout = RESPONSE_TIME,
     as_json: _AsJson = False,
 ) -> None:
     """Replace the code of an actor by installed code, or by that of a built-in actor. State, balance and nonce remain.
@@ -217,6 +220,7 @@ def call(
     params: _Params = "",
     state: _State = None,
     rpc: _Rpc = None,
+    timeout: ResponseTimeout = RESPONSE_TIME,
     value: _Value = "0",
     account: Annotated[int, typer.Option(min=0, max=9, help="Index of the sending account (0 to 9).")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Simulate the call without storing changes.")] = False,

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from fvm_hypervisor.cli.options import URL, Address, AsJson, RpcUrl
+from fvm_hypervisor.cli.options import RESPONSE_TIME, URL, Address, AsJson, ResponseTimeout, RpcUrl
 
 
 def balance(
     address: Address,
     block: Annotated[str | None, typer.Option(metavar="BLOCK", help="Block number (not for f1, f2, f3).")] = None,
     rpc_url: RpcUrl = URL,
+    timeout: ResponseTimeout = RESPONSE_TIME,
     as_json: AsJson = False,
 ) -> None:
     """Show the balance of an account, a contract or a built-in actor.

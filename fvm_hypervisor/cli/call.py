@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fvm_hypervisor.cli.options import URL, Abi, Address, Arguments, Artifacts, AsJson, Function, RpcUrl, Value
+from fvm_hypervisor.cli.options import (
+    RESPONSE_TIME,
+    URL,
+    Abi,
+    Address,
+    Arguments,
+    Artifacts,
+    AsJson,
+    Function,
+    ResponseTimeout,
+    RpcUrl,
+    Value,
+)
 
 if TYPE_CHECKING:
     from bridge.abi import ContractInterface
@@ -27,6 +39,7 @@ def call(
     sender: Annotated[str | None, typer.Option("--from", metavar="ADDRESS", help="Caller address.")] = None,
     block: Annotated[str, typer.Option(metavar="BLOCK", help="Block number, or latest.")] = "latest",
     rpc_url: RpcUrl = URL,
+    timeout: ResponseTimeout = RESPONSE_TIME,
     as_json: AsJson = False,
 ) -> None:
     """Call a function of a contract without a transaction, and print each return value on a line.

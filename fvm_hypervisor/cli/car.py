@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -43,7 +45,7 @@ def verify(car: _File, strict: _Strict = False, as_json: _AsJson = False) -> Non
     from fvm_hypervisor.cli.progress import bytes_bar
     from store.transfer import verify_car
 
-    with bytes_bar("verifying", car.stat().st_size) as progress:
+    with _naming(car), bytes_bar("verifying", car.stat().st_size) as progress:
         summary = verify_car(car, strict=strict, progress=progress)
     _report(summary, as_json)
     if summary.missing:
@@ -136,7 +138,7 @@ def import_(
     from store.roots import PIN_PREFIX
     from store.transfer import import_car
 
-    with car.open("rb") as file:
+    with _naming(car), car.open("rb") as file:
         roots = read_car(file).roots
     if not roots:
         raise InvalidInput(f"{car} has no root to pin: omit --pin")
@@ -146,12 +148,25 @@ def import_(
     with RocksStore.open(folder) as store, bytes_bar("importing", car.stat().st_size) as progress:
         if chain:
             check_empty(store)
-        summary = import_car(store, car, names, partial=partial or chain, strict=strict, progress=progress)
+        with _naming(car):
+            summary = import_car(store, car, names, partial=partial or chain, strict=strict, progress=progress)
         if chain:
             _begin(store, summary, network)
     _report(summary, as_json)
     if not as_json:
         typer.echo(f"next         {_AFTER_CHAIN if chain else _AFTER_STATE}".format(folder=folder, root=show(roots[0])))
+
+
+@contextmanager
+def _naming(car: Path) -> Iterator[None]:
+    """Name the file in errors about its content."""
+    from store.car import CarError
+
+    try:
+        yield
+    except CarError as error:
+        text = str(error)
+        raise CarError(text if text.startswith(f"{car}: ") else f"{car}: {text}") from None
 
 
 def _begin(store: RocksStore, summary: CarSummary, network: str | None) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from fvm_hypervisor.cli.options import AsJson
+from fvm_hypervisor.cli.options import RESPONSE_TIME, AsJson, ResponseTimeout
 
 _PYTHONS = ((3, 11), (3, 13))
 
@@ -25,6 +25,7 @@ def doctor(
     rpc_url: Annotated[
         str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="Same as the argument.", show_default=False)
     ] = None,
+    timeout: ResponseTimeout = RESPONSE_TIME,
     as_json: AsJson = False,
 ) -> None:
     """Check the installation or a running node, and suggest a remedy for each problem.

@@ -27,6 +27,8 @@ def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
 
     if not folder.is_dir():
         raise InvalidInput(f"there is no folder {folder}")
+    if not any(folder.iterdir()):  # opening it for writing would create a store
+        raise InvalidInput(f"{folder} is empty: expected the folder of a machine or chain")
     return RocksStore.open(folder, read_only=read_only)
 
 

@@ -38,6 +38,11 @@ class ErrorReportingGroup(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
+        except typer.BadParameter as error:
+            from fvm_hypervisor.cli.parameter_errors import state_limits
+
+            state_limits(error)
+            raise
         except (InvalidInput, CarError, StoreFormatError) as error:
             _end([str(error)], MISUSED)
         except (HypervisorError, StoreError, CodecError) as error:

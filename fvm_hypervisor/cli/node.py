@@ -113,7 +113,7 @@ def node(
         typer.Option(metavar="FILE", rich_help_panel=_SERVER, help="Write accounts and keys to this file as JSON."),
     ] = None,
     silent: Annotated[
-        bool, typer.Option("--silent", "--quiet", "-q", rich_help_panel=_SERVER, help="Print nothing.")
+        bool, typer.Option("--silent", "--quiet", "-q", rich_help_panel=_SERVER, help="Print errors only.")
     ] = False,
     state: Annotated[Path | None, typer.Option(metavar="DIR", rich_help_panel=_CHAIN, help=_FOLDER)] = None,
     dump_state: Annotated[
@@ -378,8 +378,8 @@ def node(
     with opened:
         if timestamp is not None and opened.chain.is_new_fork:
             opened.set_time(timestamp)
-        if loaded is not None:
-            opened.load_state(loaded, load_state_limit << 20)
+        if load_state is not None and loaded is not None:
+            _load(opened, load_state, loaded, load_state_limit << 20)
         if block_base_fee_per_gas is not None:
             opened.set_next_base_fee(block_base_fee_per_gas)
         opened.mempool.first_come = order == "fifo"
@@ -413,6 +413,16 @@ def node(
 
             of_anvil = opened.rules.name == ETHEREUM
             _write(dump_state, anvil_state(opened) if of_anvil else opened.dump_state())
+
+
+def _load(network: Network, file: Path, data: bytes, limit: int) -> None:
+    """Load a state file; an error names the file."""
+    from hypervisor.errors import InvalidInput
+
+    try:
+        network.load_state(data, limit)
+    except InvalidInput as error:
+        raise InvalidInput(f"--load-state {file}: {error}") from None
 
 
 def _print_actor_logs() -> None:

@@ -54,6 +54,29 @@ Key = Annotated[
 Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Value to send: 1.5fil, 20wei, ...")]
 GasLimit = Annotated[int | None, typer.Option("--gas-limit", min=1, help="Gas limit (default: the node's estimate).")]
 Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for the receipt.")]
+
+
+def limit_responses(context: typer.Context, seconds: float) -> float:
+    """Limit the seconds to wait for each response of a node while the command runs."""
+    from fvm_hypervisor.cli.rpc_client import RESPONSE_TIMEOUT
+
+    token = RESPONSE_TIMEOUT.set(seconds)
+    context.call_on_close(lambda: RESPONSE_TIMEOUT.reset(token))
+    return seconds
+
+
+RESPONSE_TIME: Final = 120.0
+"""Default of `ResponseTimeout` in seconds. Its callback sets the limit, so commands need not read the value."""
+ResponseTimeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        min=0.001,
+        max=86_400,
+        callback=limit_responses,
+        help="Seconds to wait for each response of the node.",
+    ),
+]
 OverlayFile = Annotated[
     Path | None,
     typer.Option(

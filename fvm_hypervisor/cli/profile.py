@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fvm_hypervisor.cli.options import URL, AsJson, RpcUrl
+from fvm_hypervisor.cli.options import RESPONSE_TIME, URL, AsJson, ResponseTimeout, RpcUrl
 
 
 def profile(
@@ -16,6 +16,7 @@ def profile(
         str, typer.Argument(metavar="TXHASH", help="Transaction hash or message CID.", show_default=False)
     ],
     rpc: RpcUrl = URL,
+    timeout: ResponseTimeout = RESPONSE_TIME,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of a chain, instead of a node.")] = None,
     flame: Annotated[
         Path | None,

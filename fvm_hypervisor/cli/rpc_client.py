@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import replace
 from json.decoder import JSONArray, JSONObject  # type: ignore[attr-defined]  # no types are published
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]  # likewise
 from typing import Any, Final, TypeVar
 
-from localnet.fork.node_client import NodeClient
+from localnet.fork.node_client import DIRECT, NodeClient
 
 T = TypeVar("T")
+
+RESPONSE_TIMEOUT: Final = ContextVar("RESPONSE_TIMEOUT", default=DIRECT.timeout)
+"""Seconds to wait for each response of a node: the command's `--timeout`."""
 
 _DEEP: Final = 10_000
 """Recursion limit while a response is parsed.
@@ -23,19 +28,19 @@ per level.
 
 def rpc_request(url: str, method: str, *params: Any) -> Any:
     """Return the node's response. Raises NodeError, and InvalidInput for an invalid URL."""
-    with NodeClient(url, _parse) as client:
+    with node_client(url) as client:
         return client.request(method, *params)
 
 
 def request_parsed(url: str, read: Callable[[Any], T], method: str, *params: Any) -> T:
     """Return the node's response, parsed. Raises NodeError, also for another shape, and InvalidInput."""
-    with NodeClient(url, _parse) as client:
+    with node_client(url) as client:
         return client.read(read, method, *params)
 
 
 def node_client(url: str) -> NodeClient:
     """Return a client for several requests. Raises InvalidInput for an invalid URL."""
-    return NodeClient(url, _parse)
+    return NodeClient(url, _parse, replace(DIRECT, timeout=RESPONSE_TIMEOUT.get()))
 
 
 def _parse(data: bytes) -> Any:

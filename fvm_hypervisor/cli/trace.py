@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvm_hypervisor.cli.options import URL, Artifacts, Engines, RpcUrl, available_engine
+from fvm_hypervisor.cli.options import (
+    RESPONSE_TIME,
+    URL,
+    Artifacts,
+    Engines,
+    ResponseTimeout,
+    RpcUrl,
+    available_engine,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -37,6 +45,7 @@ def trace(
         ),
     ],
     rpc: RpcUrl = URL,
+    timeout: ResponseTimeout = RESPONSE_TIME,
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of a chain, instead of a node. No node may have it open.")
     ] = None,

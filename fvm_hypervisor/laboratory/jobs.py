@@ -47,6 +47,7 @@ from localnet.rules.installed import rules_named
 from localnet.traces.trace import Replay
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import Cid
+from store.folder import FORMAT_FILE
 from store.overlay import OverlayStore, ReadOnlyStore
 from store.rocks import RocksStore
 from store.roots import HEAD
@@ -118,8 +119,8 @@ _A_JOB: Final = 16
 
 
 def is_chain(path: Path) -> bool:
-    """Return True if the path is the folder of a chain, or of a machine without one."""
-    return path.is_dir() and (path / "CURRENT").is_file()
+    """Return True if the path is the folder of a chain, or of a machine without one; also if it is damaged."""
+    return any((path / name).is_file() for name in (FORMAT_FILE, "CURRENT"))
 
 
 def chain_jobs(folder: Path, first: int | None, last: int | None) -> list[CaseJob]:
@@ -241,12 +242,10 @@ _PARTS: Final = 4
 def jobs_of(paths: Iterable[Path], bundles: Path, first: int | None, last: int | None, workers: int) -> list[CaseJob]:
     """Return the jobs of chain folders, vector files and folders of vector files.
 
-    Raises InvalidInput for any other or unreadable file, and if there is nothing to execute.
+    Raises InvalidInput for any other or unreadable file, and if there is nothing to execute, and StoreError for a
+    folder that cannot be read.
     """
-    try:
-        jobs = [job for path in paths for job in _jobs_of(path, bundles, first, last, workers)]
-    except StoreError as error:
-        raise InvalidInput(str(error)) from None
+    jobs = [job for path in paths for job in _jobs_of(path, bundles, first, last, workers)]
     if not jobs:
         raise InvalidInput(f"nothing to execute: {_EXPECTED}")
     return jobs

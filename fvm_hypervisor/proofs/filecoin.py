@@ -24,7 +24,7 @@ from localnet.state.inspection import StateInspector
 from store.amt import Amt
 from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt
 from store.buffered import BufferedStore
-from store.car import read_car
+from store.car import CarError, read_car
 from store.cid import Cid, cid_of, has_digest, parse_cid, show
 from store.codec import CodecError, encode, unlink
 from store.memory import MemoryStore
@@ -119,10 +119,13 @@ def inspect_file(file: Path, path: str, header: Cid | None = None, limit: int = 
 def read_proof(file: Path) -> tuple[Cid, MemoryStore]:
     """Return the root of a proof in a CAR file, and its checked blocks. Raises ProofError, InvalidInput, CarError."""
     with file.open("rb") as stream:
-        reader = read_car(stream)
-        if len(reader.roots) != 1:
-            raise InvalidInput(f"{file} is not a proof: it has {len(reader.roots)} roots, expected 1")
-        return reader.roots[0], checked_blocks(reader)
+        try:
+            reader = read_car(stream)
+            if len(reader.roots) != 1:
+                raise InvalidInput(f"{file} is not a proof: it has {len(reader.roots)} roots, expected 1")
+            return reader.roots[0], checked_blocks(reader)
+        except CarError as error:
+            raise CarError(f"{file}: {error}") from None
 
 
 def inspect_state(store: Blockstore, root: Cid, path: str, limit: int = _MAX_SHOWN) -> Any:

@@ -107,7 +107,8 @@ def compiled_sources(
     """Return the contracts of these sources by source, compiled now or cached.
 
     `notify` is called with a line of text before anything is compiled. `waiting` is a process that is already started;
-    `runs` is the maximum number of concurrent processes. Raises CompileError with the compiler's messages.
+    `runs` is the maximum number of concurrent processes. Raises CompileError with the compiler's messages, and
+    InvalidInput if the cache cannot be written: the tests read the contracts from it.
     """
     settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
     keys = source_keys(solc.version, settings, sources, names)
@@ -120,12 +121,22 @@ def compiled_sources(
         parts = shares(sources, stale, runs)
         for part, output in zip(parts, _outputs(solc, compiler_input, parts, waiting), strict=True):
             for name in part:
-                cache.put(name, keys[name], output, sources.closure([name]))
+                _store(cache, name, keys[name], output, sources)
                 found[name] = cache.get(name, keys[name])
     whole = {name: there for name, there in found.items() if there is not None}
     if len(whole) < len(found):
         raise InvalidInput(f"{cache.folder} lost files that were just written; check that the disk is not full")
     return whole
+
+
+def _store(cache: CompiledCache, name: str, key: str, output: Mapping[str, Any], sources: Sources) -> None:
+    try:
+        cache.put(name, key, output, sources.closure([name]))
+    except OSError as error:
+        raise InvalidInput(
+            f"compiled contracts cannot be written to {cache.folder}: {error.strerror}; make the folder writable and"
+            " free space, or set cache_path in foundry.toml to another folder of the project"
+        ) from None
 
 
 def shares(sources: Sources, names: Sequence[str], runs: int) -> list[list[str]]:

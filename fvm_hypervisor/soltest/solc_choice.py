@@ -26,6 +26,7 @@ from store.json_text import parse_json
 Texts = Iterable[tuple[str, str]]
 """Sources by name, for their pragmas."""
 NPM: Final = "npm"
+_OF_PROJECT: Final = "solc of foundry.toml"
 _OLDEST: Final = "0.5.0"
 """Oldest supported release; earlier ones lack standard JSON."""
 
@@ -59,7 +60,7 @@ class SolcChoice:
         """Return the compiler if it is installed. Raises InvalidInput for one that cannot be used."""
         named = self._use or self._project.compiler.version
         if named is not None and not VERSION.fullmatch(named):
-            return _require_supported(_solc_at(Path(named)) if self._use else self._named_by_project(named))
+            return _require_supported(_solc_at(Path(named), "--use") if self._use else self._named_by_project(named))
         if named is not None:
             _check_age(named)
             return self._of_release(named)
@@ -72,9 +73,15 @@ class SolcChoice:
         return None
 
     def required_version(self) -> str | None:
-        """Return the release set by name, or None if the pragmas decide. Raises InvalidInput."""
+        """Return the release set by name; None if the pragmas decide, or a program that foundry.toml names.
+
+        Raises InvalidInput, also if that program does not exist.
+        """
         if self._use is not None and not VERSION.fullmatch(self._use):
-            return _solc_at(Path(self._use)).version
+            return _solc_at(Path(self._use), "--use").version
+        named = self._use or self._project.compiler.version
+        if named is not None and not VERSION.fullmatch(named):
+            self._place_in_project(named)  # results of earlier runs must not hide that the compiler is missing
         return self._version()
 
     def _version(self) -> str | None:
@@ -125,9 +132,20 @@ class SolcChoice:
         self._notify(f"Installing Solc {version} from npm")
         return Solc(version, install(version), True, NPM)
 
+    def _place_in_project(self, path: str) -> Path:
+        """Return the path of the compiler that foundry.toml names. Raises InvalidInput if nothing is there."""
+        place = self._project.root / path
+        if not place.exists():
+            raise InvalidInput(
+                f"{_OF_PROJECT} is {path}, but there is no {place}: correct the path, name a version such as 0.8.37, or"
+                " pass --use"
+            )
+        return place
+
     def _named_by_project(self, path: str) -> Solc:
+        place = self._place_in_project(path)
         self._project.consent.require(Consent.SOLC, f"the project has the compiler {path}, a program of its choice")
-        return _solc_at(self._project.root / path)
+        return _solc_at(place, _OF_PROJECT)
 
 
 def _check_age(version: str) -> None:
@@ -141,19 +159,19 @@ def _require_supported(solc: Solc) -> Solc:
     return solc
 
 
-def _solc_at(path: Path) -> Solc:
-    """Return the compiler at a path: the folder of npm's package, or a program."""
+def _solc_at(path: Path, option: str) -> Solc:
+    """Return the compiler at a path that `option` names: the folder of npm's package, or a program."""
     if (path / "package.json").is_file():
         return _package(path)
     if not path.is_file():
         raise InvalidInput(
-            f"--use {path}: no such folder or program, and not a version with three numbers, such as 0.8.37"
+            f"{option} {path}: no such folder or program, and not a version with three numbers, such as 0.8.37"
         )
     program = path.resolve()
     done = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False)
     found = VERSION.search(done.stdout)
     if found is None:
-        raise InvalidInput(f"--use {path}: the program does not report its version")
+        raise InvalidInput(f"{option} {path}: the program does not report its version")
     return Solc(found.group(), program, False)
 
 

@@ -102,19 +102,23 @@ class BlockProduction(NetworkReader):
                 try:
                     answers.append(self.submit(raw))
                 except TransactionRefused as refused:
-                    answers.append(self._retry_after_block(raw, refused, failed) if automine else refused)
+                    answers.append(self._retry_after_block(raw, refused, answers, failed) if automine else refused)
             if automine:
-                self._mine_all(failed)
+                self._mine_all(answers, failed)
                 failed |= self._newly_refused(answers)
         finally:
             self.automine = automine
         return [failed.get(outcome, outcome) if isinstance(outcome, bytes) else outcome for outcome in answers]
 
+    def _pending(self, answers: Iterable[bytes | Exception]) -> list[Candidate]:
+        """Return the messages of a batch that are pending."""
+        waiting = (self.mempool.get(outcome) for outcome in answers if isinstance(outcome, bytes))
+        return [candidate for candidate in waiting if candidate is not None]
+
     def _newly_refused(self, answers: Iterable[bytes | Exception]) -> dict[bytes, Exception]:
         """Drop pending messages that new blocks invalidate, and return them with the reasons."""
         refused: dict[bytes, Exception] = {}
-        waiting = [self.mempool.get(outcome) for outcome in answers if isinstance(outcome, bytes)]
-        for candidate in filter(None, waiting):
+        for candidate in self._pending(answers):
             try:
                 admission.check(self.machine, candidate, self.base_fee)
                 admission.check_price(candidate, self.chain.head.next_settings.min_gas_price)
@@ -123,17 +127,23 @@ class BlockProduction(NetworkReader):
                 self.mempool.drop(candidate)
         return refused
 
-    def _retry_after_block(self, raw: bytes, refused: Exception, failed: dict[bytes, Exception]) -> bytes | Exception:
-        """Submit a transaction again after a block of the pending ones; raise `refused` if that does not help."""
-        if not self._mine_all(failed):
+    def _retry_after_block(
+        self, raw: bytes, refused: Exception, answers: list[bytes | Exception], failed: dict[bytes, Exception]
+    ) -> bytes | Exception:
+        """Submit a transaction again after a block of the pending ones; return `refused` if there is no such block."""
+        if not self._mine_all(answers, failed):
             return refused
         try:
             return self.submit(raw)
         except TransactionRefused as again:
             return again
 
-    def _mine_all(self, failed: dict[bytes, Exception]) -> bool:
-        """Mine blocks until no pending message can be executed; return True if any was. Records failed executions."""
+    def _mine_all(self, answers: list[bytes | Exception], failed: dict[bytes, Exception]) -> bool:
+        """Mine blocks until no pending message can be executed; return True if any was.
+
+        Records failed executions. If a block cannot be committed, for example on a full disk, the batch's pending
+        messages are dropped and recorded with the error, because their client gets no hash.
+        """
         made = False
         while True:
             chosen = self.chosen()
@@ -143,10 +153,13 @@ class BlockProduction(NetworkReader):
                 if not self._produce(chosen).transactions:
                     return True
                 made = True
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # reported to the client of each transaction
                 broken = self.chain.executing  # no longer in the mempool
                 if broken is None:
-                    raise
+                    for candidate in self._pending(answers):
+                        self.mempool.drop(candidate)
+                        failed[candidate.hash] = error
+                    return made
                 failed[broken.hash] = error
 
     def submit_native(self, signed: SignedMessage) -> bytes:
@@ -178,7 +191,11 @@ class BlockProduction(NetworkReader):
         for watcher in tuple(self.chain.watchers):
             watcher.accepted(candidate)
         if self.automine:
-            self._mine_ready(candidate.bare.from_, sender)
+            try:
+                self._mine_ready(candidate.bare.from_, sender)
+            except BaseException:
+                self.mempool.drop(candidate)  # the client gets the error, so no later block may include it
+                raise
         return candidate.hash
 
     def _mine_ready(self, address: Address, sender: SenderInfo | None) -> None:
@@ -192,11 +209,7 @@ class BlockProduction(NetworkReader):
             covers_fees = is_executable(sender, candidate, self.min_fee_cap)
             if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
                 return
-            try:
-                self._produce([candidate])
-            except BaseException:
-                self.mempool.drop(candidate)
-                raise
+            self._produce([candidate])
 
     # --- blocks -----------------------------------------------------------------------------------------------
 

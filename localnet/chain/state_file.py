@@ -83,7 +83,7 @@ def load_state(chain: Chain, packed: bytes, limit: int = MAX_UNPACKED_BYTES) -> 
     except InvalidInput:
         raise
     except (CarError, BlockNotFound, StoreCorrupt, CodecError, TypeError, ValueError) as error:
-        raise InvalidInput(f"the file is not a state dump of a network: {error}") from None
+        raise _not_a_dump(error) from None
     return chain.adopt(state, blocks.pending, ChainEpoch(height), timestamp)
 
 
@@ -91,11 +91,18 @@ def _unpack(packed: bytes, limit: int) -> bytes:
     if is_json(packed):
         return packed
     if not packed.startswith(_GZIP_MARK):
-        raise InvalidInput("the file is not a state dump of a network: it is not compressed with gzip")
+        raise _not_a_dump("it is not compressed with gzip")
     try:
         return gunzip(packed, limit)
     except CompressionError as error:
-        raise InvalidInput(f"the file is not a state dump of a network: {error}") from None
+        raise _not_a_dump(error) from None
+
+
+def _not_a_dump(reason: object) -> InvalidInput:
+    return InvalidInput(
+        f"the file is not a state dump of a network: {reason}; expected a file of `hypervisor node --dump-state` or "
+        "`anvil_dumpState`, or under Ethereum's rules a state file of anvil (JSON)"
+    )
 
 
 def is_json(data: bytes) -> bool:

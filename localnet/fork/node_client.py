@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_DIRECT: Final = RequestOptions(timeout=120, retries=0, compute_units=None)
+DIRECT: Final = RequestOptions(timeout=120, retries=0, compute_units=None)
 """Request options of interactive commands, which send a single request."""
 _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 _DROPPED: Final = (ConnectionResetError, BrokenPipeError)
@@ -116,7 +116,7 @@ class NodeClient:
         self,
         url: str,
         parse: Callable[[bytes], Any] = parse_json,
-        options: RequestOptions = _DIRECT,
+        options: RequestOptions = DIRECT,
         on_wait: OnWait | None = None,
     ) -> None:
         """Create a client. `parse` decodes the JSON of responses; `on_wait` is called repeatedly during a long request.

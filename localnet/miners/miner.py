@@ -27,7 +27,7 @@ from localnet.miners import onboarding
 from localnet.miners.datacap import allocate
 from localnet.miners.network import MinerNetwork
 from localnet.miners.onboarding import NewSector, Piece
-from localnet.miners.policy import DEADLINE, PROVING_PERIOD
+from localnet.miners.policy import DEADLINE, MAX_SECTORS, MORE_SECTORS, PROVING_PERIOD
 from store import bitfield
 from store.blockstore import get_object
 from store.codec import encode
@@ -57,7 +57,7 @@ _PERIOD_START: Final = 10
 _MAX_PARTITIONS: Final = 3
 """Maximum number of partitions in one proof."""
 
-_MAX_SECTORS: Final = 256
+_MESSAGE_SECTORS: Final = 256
 """Maximum number of sectors in one message (builtin-actors miner, policy)."""
 
 
@@ -154,13 +154,14 @@ class Miner:
         """Add sectors with power; with `claims` each contains a verified piece of the owner.
 
         `expiration` is an epoch; official actors accept 180 to 1278 days from now. With an official bundle this mines
-        until each sector is proven, at most a day. Raises InvalidInput if `count` is below 1.
+        until each sector is proven, at most a day. Raises InvalidInput unless `count` is 1 to 10,000.
         """
-        if whole_number(count, "a number of sectors", None) < 1:
-            raise InvalidInput(f"{count} sectors cannot be committed: expected 1 or more")
+        whole_number(count, "a number of sectors", 1, MAX_SECTORS, reason=MORE_SECTORS)
         until = self.network.block_number + LIFETIME if expiration is None else expiration
         whole_number(until, "the epoch at which sectors expire", None)
-        groups = [self._pieces(min(_MAX_SECTORS, count - done), claims) for done in range(0, count, _MAX_SECTORS)]
+        groups = [
+            self._pieces(min(_MESSAGE_SECTORS, count - done), claims) for done in range(0, count, _MESSAGE_SECTORS)
+        ]
         if not self._has(storageminer.DEVELOPMENT_ONLY_COMMIT_SECTORS):
             self._onboard(groups, until)
             return
@@ -228,7 +229,7 @@ def create_miner(
     expiration: int | None = None,
 ) -> Miner:
     """Create a miner of an account, with N sectors. Raises TransactionFailed, TransactionRefused, InvalidInput."""
-    whole_number(sectors, "a number of sectors")
+    whole_number(sectors, "a number of sectors", 0, MAX_SECTORS, reason=MORE_SECTORS)
     if whole_number(sector_size, "a sector size") not in WINDOW_PROOFS:
         sizes = ", ".join(map(str, WINDOW_PROOFS))
         raise InvalidInput(f"{sector_size} bytes is not a sector size: expected one of {sizes}")

@@ -9,5 +9,10 @@ PROVING_PERIOD: Final = 2880
 DEADLINE: Final = 60
 """Epochs per deadline: sectors are proven once per proving period, in one of its 48 deadlines."""
 
+MAX_SECTORS: Final = 10_000
+"""Maximum number of sectors that one call adds to a miner. This limit is the project's own: it bounds the time."""
+MORE_SECTORS: Final = "add more with Miner.commit"
+"""Remedy for too many sectors in one call."""
+
 DATACAP_PER_BYTE: Final = 10**18
 """Units of the DataCap token for each byte."""

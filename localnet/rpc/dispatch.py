@@ -217,7 +217,7 @@ class Dispatcher:
             if known.message.startswith("internal error"):
                 _LOG.error("%s failed", request["method"], exc_info=error)
             elif isinstance(error, StoreError):
-                _LOG.error("%s failed: %s", request["method"], error)
+                _LOG.error("%s failed: %s", request["method"], known.message)
             return None if "id" not in request else _error_response(request["id"], known)
         return None if "id" not in request else {"jsonrpc": "2.0", "id": request["id"], "result": result}
 

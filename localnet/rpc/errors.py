@@ -48,6 +48,9 @@ EIP-1474's -32005 is not used, because alloy (cast, forge) and viem treat it as 
 """
 
 
+_RESTART: Final = "restart the node"
+
+
 class RpcError(Exception):
     """An error in a response; `data` is any JSON value."""
 
@@ -77,6 +80,12 @@ def invalid_params(message: str) -> RpcError:
     return RpcError(INVALID_PARAMS, f"invalid params: {message}")
 
 
+def _disk_error(error: StoreError) -> str:
+    """Return the text of a disk's error, with the remedy for a node: RocksDB refuses writes until it is reopened."""
+    text = str(error)
+    return text if _RESTART in text else f"{text}; {_RESTART} to reopen its folder"
+
+
 def from_exception(error: Exception) -> RpcError:
     """Return the JSON-RPC error of an exception; the details of an internal defect are not included."""
     match error:
@@ -103,7 +112,7 @@ def from_exception(error: Exception) -> RpcError:
         case RemoteUnavailable() | RemoteHashMismatch():  # the forked node, under Filecoin's rules
             return RpcError(SERVER_ERROR, str(error))
         case StoreIOError() | StoreReadOnly():  # the disk is full, removed or failing
-            return RpcError(SERVER_ERROR, str(error))
+            return RpcError(SERVER_ERROR, _disk_error(error))
         case HypervisorError() | StoreError():
             return RpcError(INTERNAL_ERROR, f"internal error: {error}")
         case _:

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
+from localnet.rpc.errors import from_exception
+from store.blockstore import StoreError
 
 _LOG = logging.getLogger(__name__)
 _MAX_SECONDS: Final = 1 << 31
@@ -58,6 +60,8 @@ class BlockTimer:
             try:
                 await mine(null_rounds)
                 null_rounds = 0
+            except StoreError as error:  # such as a full disk
+                _LOG.error("no block was made: %s", from_exception(error).message)
             except Exception:  # noqa: BLE001  # the next block may succeed
                 _LOG.exception("no block was made")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import typer.main
 from fvm_hypervisor.cli.main import app
 from localnet import Network
 from store.cid import cid_of, show
+from store.rocks import RocksStore
 from store.transfer import write_blocks
 from tests.command import run as run_command
 from tests.fvm_hypervisor.test_node import run
@@ -205,6 +207,81 @@ def test_usage_error_exits_with_2_and_message(command: str, arguments: list[str]
 def test_valid_command_that_fails_exits_with_1(arguments: list[str]) -> None:
     done = run_command(*arguments, "--rpc", NOBODY)
     assert (done.exit_code, f"no node responds at {NOBODY}" in done.stderr) == (1, True), done.output
+
+
+ON_A_FOLDER: dict[str, list[str]] = {
+    "inspect": ["inspect", "DIR"],
+    "gc": ["gc", "DIR"],
+    "replay": ["replay", "DIR"],
+    "car export": ["car", "export", "DIR", "x.car"],
+    "car import": ["car", "import", "DIR", "good.car"],
+    "compare": ["compare", "DIR", "--price", "syscall=1"],
+    "gas": ["gas", "DIR"],
+    "trace": ["trace", HASH, "--state", "DIR"],
+    "step": ["step", HASH, "--state", "DIR"],
+    "extract": ["extract", "1", "--state", "DIR", "--out", "x.json"],
+    "actor call": ["actor", "call", "f0101", "1", "--state", "DIR"],
+    "node": ["node", "--port", "0", "--state", "DIR"],
+}
+CREATES = ("car import", "node")
+"""Commands that create a missing or empty folder."""
+READS = ("inspect", "replay", "car export", "compare", "gas", "trace", "step", "extract")
+"""Commands that may read a folder while another process has it open."""
+
+
+@pytest.fixture(scope="module")
+def small_chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create the folder of a chain with one block, and a CAR file beside it."""
+    folder = tmp_path_factory.mktemp("small") / "chain"
+    with Network(folder) as network:
+        network.mine()
+    assert run_command("car", "export", folder, folder.with_name("good.car")).exit_code == 0
+    return folder
+
+
+def status_at(folder: Path, command: str, small_chain: Path) -> tuple[int, str]:
+    words = {"DIR": str(folder), "good.car": str(small_chain.with_name("good.car"))}
+    done = run_command(*(words.get(word, word) for word in ON_A_FOLDER[command]))
+    return done.exit_code, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ON_A_FOLDER)
+def test_wrong_state_folder_exits_with_2(
+    tmp_path: Path, small_chain: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/cli.md: 2 if another folder must be passed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("something else", encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "something").touch()
+    shutil.copytree(small_chain, tmp_path / "newer")
+    (tmp_path / "newer" / "FORMAT").write_text("hypervisor store, format 99\n", encoding="ascii")
+    names = ["file", "file/below", "other", "newer", *(() if command in CREATES else ("empty", "absent"))]
+    found = {name: status_at(tmp_path / name, command, small_chain) for name in names}
+    assert {name: status for name, (status, _) in found.items()} == dict.fromkeys(names, 2), found
+    assert all(str(tmp_path / name) in error for name, (_, error) in found.items())
+    assert not any((tmp_path / "empty").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ON_A_FOLDER)
+def test_right_state_folder_that_cannot_be_used_exits_with_1(
+    tmp_path: Path, small_chain: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/cli.md: 1 if the folder is damaged, or in use by another process."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("no-current", "rubbish", "used"):
+        shutil.copytree(small_chain, tmp_path / name)
+    (tmp_path / "no-current" / "CURRENT").unlink()
+    (tmp_path / "rubbish" / "CURRENT").write_text("rubbish\n", encoding="ascii")
+    found = {name: status_at(tmp_path / name, command, small_chain) for name in ("no-current", "rubbish")}
+    if command not in READS:
+        with RocksStore.open(tmp_path / "used"):
+            found["used"] = status_at(tmp_path / "used", command, small_chain)
+    assert {name: status for name, (status, _) in found.items()} == dict.fromkeys(found, 1), found
+    assert all(str(tmp_path / name) in error for name, (_, error) in found.items())
 
 
 @pytest.mark.usefixtures("here")

@@ -158,6 +158,22 @@ def test_a_selector_exports_a_part(chain: Path, tmp_path: Path) -> None:
     assert run("car", "import", tmp_path / "part", tmp_path / "part.car", "--partial").exit_code == 0
 
 
+@pytest.mark.parametrize("command", [["verify"], ["import", "chain"]], ids=lambda command: command[0])
+@pytest.mark.parametrize("content", [b"", b"something else", b"\x01\xa0"], ids=["empty", "text", "no header"])
+def test_error_about_a_car_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], content: bytes
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.car").write_bytes(content)
+    refused = run("car", *command, "bad.car")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: bad.car: ")
+    assert not Path("chain").exists()
+    refused = run("inspect", "f04", "--verify", "bad.car")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: bad.car: ")
+
+
 @pytest.mark.slow
 def test_damaged_car_is_refused_and_failed_export_leaves_no_file(chain: Path, tmp_path: Path) -> None:
     car = tmp_path / "state.car"
@@ -167,6 +183,7 @@ def test_damaged_car_is_refused_and_failed_export_leaves_no_file(chain: Path, tm
     car.write_bytes(data)
     verified = run("car", "verify", car)
     assert (verified.exit_code, "does not match its hash" in verified.stderr) == (2, True)
+    assert verified.stderr.startswith(f"error: {car}: CAR block ")
     absent = "bafy2bzaceamp42wmmgr2g2ymg46euououzfyck7szknvfacqscohrvaikwfaa"
     assert run("car", "export", chain, tmp_path / "none.car", "--root", absent).exit_code == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state.car"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
+from hypervisor.genesis import Genesis
 from hypervisor.kernel import Kernel
 from hypervisor.machine import CreationFailed, Hypervisor
+from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.types import (
     ActorID,
@@ -20,7 +23,7 @@ from hypervisor.types import (
     Gas,
     TokenAmount,
 )
-from store.blockstore import BlockNotFound, StoreFormatError, StoreLocked
+from store.blockstore import BlockNotFound, StoreClosed, StoreFormatError, StoreLocked
 from store.cid import cid_of
 from store.codec import encode
 from store.rocks import RocksStore
@@ -158,6 +161,69 @@ def test_a_genesis_that_fails_leaves_a_folder_that_opens_afresh(
     runtime.actors.clear()
     with Hypervisor.open(tmp_path / "state", bundle=bundle, genesis=GENESIS) as machine:
         assert balance(machine, SENDER) == SENDER_BALANCE
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(GENESIS, network_name="other"),
+        replace(GENESIS, accounts={SENDER: TokenAmount(1)}),
+        replace(GENESIS, accounts={NEW_KEY: SENDER_BALANCE}),
+        replace(GENESIS, accounts={**GENESIS.accounts, NEW_KEY: TokenAmount(0)}),
+    ],
+    ids=["name", "balance", "address", "account"],
+)
+def test_folder_with_another_genesis_is_refused(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle, other: Genesis
+) -> None:
+    folder = tmp_path / "state"
+    with Hypervisor.open(folder, bundle=bundle, genesis=GENESIS) as machine:
+        send(machine, NEW_ETH, value=5)
+        root = machine.flush()
+    with pytest.raises(InvalidInput, match=r"the folder's state began with Genesis.*, not with Genesis") as refused:
+        Hypervisor.open(folder, genesis=other)
+    for text in (repr(GENESIS), repr(other), "omit the genesis, or use another folder"):
+        assert text in str(refused.value)
+    with Hypervisor.open(folder, genesis=GENESIS) as again:  # the folder is not locked, and the state is that of before
+        assert again.root == root
+
+
+def test_order_of_genesis_accounts_matters(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
+    """Accounts get their IDs in this order, so another order is another state."""
+    funds = {SENDER: TokenAmount(1), NEW_KEY: TokenAmount(1)}
+    Hypervisor.open(tmp_path / "state", bundle=bundle, genesis=Genesis(accounts=funds)).close()
+    with pytest.raises(InvalidInput, match="the folder's state began with"):
+        Hypervisor.open(tmp_path / "state", genesis=Genesis(accounts=dict(reversed(funds.items()))))
+
+
+def test_folder_without_a_genesis_record_is_compared_by_name(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
+) -> None:
+    """Folders of older programs, and those that an import began, have no record."""
+    folder = tmp_path / "state"
+    with Hypervisor.open(folder, bundle=bundle, genesis=GENESIS) as machine:
+        machine.base.commit((), {b"genesis": None})
+    with pytest.raises(InvalidInput, match=f"is that of the network '{GENESIS.network_name}', not of 'other'"):
+        Hypervisor.open(folder, genesis=replace(GENESIS, network_name="other"))
+    Hypervisor.open(folder, genesis=GENESIS).close()
+    rewrite(folder, b"\xff", b"genesis")
+    with pytest.raises(InvalidInput, match="record of its genesis cannot be read"):
+        Hypervisor.open(folder, genesis=GENESIS)
+
+
+@pytest.mark.parametrize("path", [":memory:", "state"])
+def test_closed_machine_applies_no_messages(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle, path: str
+) -> None:
+    machine = Hypervisor.open(path if path == ":memory:" else tmp_path / path, bundle=bundle, genesis=GENESIS)
+    machine.close()
+    message = Message(NEW_ETH, SENDER, value=TokenAmount(1))
+    for use in (machine.apply, machine.apply_implicit, machine.call):
+        with pytest.raises(StoreClosed, match="the machine is closed: open its folder again, or another machine"):
+            use(message)
+    with pytest.raises(StoreClosed, match="the machine is closed"):
+        machine.flush()
+    machine.close()
 
 
 def test_a_fork_of_a_folder_leaves_the_folder_alone(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:

@@ -34,6 +34,38 @@ def machine() -> Hypervisor:
     return Hypervisor.open(genesis=Genesis(accounts={ALICE: TokenAmount(10**30)}))
 
 
+new_genesis: Any = Genesis
+new_machine: Any = Hypervisor.open
+
+
+@pytest.mark.parametrize(
+    ("create", "words"),
+    [
+        (lambda: new_genesis(network_name=7), "network_name has the type int: expected text"),
+        (lambda: new_genesis(accounts=[ALICE]), "accounts has the type list: expected a mapping"),
+        (lambda: new_genesis(accounts={str(ALICE): 1}), "an address of accounts has the type str: expected an Address"),
+        (lambda: new_machine(7), "path has the type int: expected a path"),
+        (lambda: new_machine(bundle=18), "bundle has the type int: expected a Bundle"),
+        (lambda: new_machine(network="nv28"), "network has the type str: expected a number, such as 28"),
+        (lambda: new_machine(overlay={"transfer": 1}), "overlay has the type dict: expected an Overlay"),
+        (lambda: new_machine(rules=1), "rules has the type int: expected a name"),
+        (lambda: new_machine(evm=None), "evm has the type NoneType: expected a name: one of py-evm"),
+        (lambda: new_machine(genesis={ALICE: 1}), "genesis has the type dict: expected a Genesis"),
+        (lambda: new_machine(context=28), "context has the type int: expected a MachineContext"),
+    ],
+)
+def test_argument_of_another_type_is_named(create: Callable[[], Any], words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        create()
+
+
+@pytest.mark.parametrize("message", [None, "0x00", b"", {"to": ALICE}])
+def test_only_messages_are_applied(machine: Hypervisor, message: Any) -> None:
+    for apply in (machine.apply, machine.apply_implicit, machine.call):
+        with pytest.raises(TypeError, match=f"message has the type {type(message).__name__}: expected a Message"):
+            apply(message)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

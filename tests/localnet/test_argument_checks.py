@@ -108,7 +108,7 @@ def test_text_is_no_code_and_no_data(network: Network) -> None:
 
 def test_a_miner_has_no_fewer_sectors_than_none(network: Network) -> None:
     height = network.block_number
-    with pytest.raises(InvalidInput, match="-1 cannot be a number of sectors: expected a whole number, 0 or more"):
+    with pytest.raises(InvalidInput, match="-1 cannot be a number of sectors: expected a whole number, 0 to 10000"):
         network.create_miner(sectors=-1)
     assert network.block_number == height  # no miner was made for it
     assert network.create_miner(sectors=0).sectors == ()

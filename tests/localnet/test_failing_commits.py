@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bridge.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
@@ -106,6 +107,49 @@ def _check_nothing_changes(
     assert network.balance(network.accounts[1]) == BEFORE + 1
     action(network)
     assert network.machine.root == network.head.state
+
+
+class TestPendingTransactions:
+    """A client that gets an error has no hash, so no later block may include its transaction."""
+
+    def raw(self, network: Network, nonce: int) -> bytes:
+        return (
+            network.accounts[0]
+            .sign(
+                Transaction(
+                    DYNAMIC_FEE, network.chain_id, nonce, network.accounts[1].address, 1, b"", 10_000_000, 10**9, 1
+                )
+            )
+            .raw()
+        )
+
+    def test_no_transaction_of_a_batch_stays_pending(self, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(network.machine.base, "commit", full_disk)
+            outcomes = network.submit_together([self.raw(network, nonce) for nonce in range(3)])
+        assert [type(outcome) for outcome in outcomes] == [StoreFull] * 3
+        assert len(network.mempool) == 0
+        network.mine()
+        assert not network.head.transactions
+
+    def test_transaction_with_an_older_one_before_it_does_not_stay(
+        self, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The older one was accepted before the disk was full, so it stays pending."""
+        network.automine = False
+        accepted = network.submit(self.raw(network, 0))
+        network.automine = True
+        with monkeypatch.context() as broken:
+            broken.setattr(network.machine.base, "commit", full_disk)
+            with pytest.raises(StoreFull):
+                network.submit(self.raw(network, 1))
+        assert [candidate.hash for candidate in network.mempool] == [accepted]
+        assert network.mine().transactions == (accepted,)
+
+
+def full_disk(*_: object) -> None:
+    """Raise the error of a commit on a full disk."""
+    raise StoreFull("no space left")
 
 
 def test_watchers_hear_of_going_back_once_it_is_done(network: Network) -> None:

@@ -146,6 +146,11 @@ def test_a_folder_has_its_features_for_good(tmp_path: Path) -> None:
     options = "--feature m2-native --feature upgrade-actor"
     with pytest.raises(InvalidInput, match=f"made with the overlay 'm2-native and upgrade-actor' .*{options}, or over"):
         Network(tmp_path)
+    Network(tmp_path / "without").close()
+    with pytest.raises(
+        InvalidInput, match=rf"made without an overlay, not with 'm2-native .*omit it \({options}, or over"
+    ):
+        Network(tmp_path / "without", overlay=both)
 
 
 @pytest.mark.parametrize("version", [21, 28, 29])

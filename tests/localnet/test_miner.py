@@ -15,7 +15,7 @@ from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, POWER_ACTOR, ChainEpoch, MethodNumber
-from localnet import CallFailed, Contract, Network, TransactionFailed
+from localnet import CallFailed, Contract, GenesisOptions, Network, TransactionFailed
 from localnet.calls.simulate import call
 from localnet.miners.miner import Miner, SectorState
 from localnet.miners.policy import PROVING_PERIOD
@@ -194,7 +194,7 @@ def test_sectors_stay_well_while_they_are_proven(network: Network) -> None:
 
 @pytest.mark.parametrize("bundle", [None, pytest.param(BUNDLE, marks=pytest.mark.long)], ids=["own", "official"])
 def test_more_sectors_than_a_message_holds_come_in_several(bundle: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.miners.miner._MAX_SECTORS", 2)
+    monkeypatch.setattr("localnet.miners.miner._MESSAGE_SECTORS", 2)
     with Network(bundle=bundle and data_file(bundle), network=28, clock=Clock()) as network:
         miner = network.create_miner(sectors=5, claims=True)
         assert miner.sectors == (0, 1, 2, 3, 4)
@@ -207,6 +207,19 @@ def test_nonexistent_sectors_are_reported(network: Network) -> None:
         network.create_miner(sectors=-1)
     with pytest.raises(InvalidInput, match="has no sector 7"):
         network.create_miner(sectors=1).declare_faults(0, 7)
+
+
+def test_number_of_sectors_is_limited(network: Network) -> None:
+    """Ten million sectors would occupy the chain for hours. The limit is documented at `Network.create_miner`."""
+    head = network.block_number
+    limit = "10000001 cannot be a number of sectors: expected a whole number, 0 to 10000; add more with Miner.commit"
+    with pytest.raises(InvalidInput, match=limit):
+        network.create_miner(sectors=10_000_001)
+    assert network.block_number == head
+    with pytest.raises(InvalidInput, match="10001 cannot be a number of sectors: expected a whole number, 1 to 10000"):
+        network.create_miner(sectors=0).commit(10_001)
+    with pytest.raises(InvalidInput, match="10001 cannot be a miner's number of sectors"):
+        Network(genesis=GenesisOptions(miners=[1, 10_001]))
 
 
 def test_unknown_miner_is_reported(network: Network) -> None:

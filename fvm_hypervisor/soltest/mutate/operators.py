@@ -25,9 +25,10 @@ _BINARY: Final[Mapping[str, Sequence[str]]] = {
 }  # fmt: skip
 _ORDERED: Final[Mapping[str, Sequence[str]]] = {"==": ("<=", ">="), "!=": ("<", ">")}
 """Further replacements for numbers."""
-_SAME_BEFORE_ZERO: Final = {">": "!=", "!=": ">", "==": "<=", "<=": "=="}
-"""Operators with the same result for an unsigned number on the left, and 0 on the right."""
-_SAME_AFTER_ZERO: Final = {"<": "!=", "!=": "<", "==": ">=", ">=": "=="}
+_SAME_ABOVE: Final = {">": "!=", "!=": ">", "==": "<=", "<=": "=="}
+"""Operators with the same result if the left number is never below the right one, such as an unsigned one and 0."""
+_SAME_BELOW: Final = {"<": "!=", "!=": "<", "==": ">=", ">=": "=="}
+"""Operators with the same result if the left number is never above the right one, such as `type(uint256).max`."""
 _ASSIGNMENT: Final[Mapping[str, Sequence[str]]] = {
     "+=": ("-=", "="), "-=": ("+=", "="), "*=": ("/=", "="), "/=": ("*=", "="), "%=": ("*=", "="),
     "<<=": (">>=",), ">>=": ("<<=",), "&=": ("|=", "="), "|=": ("&=", "="), "^=": ("&=", "="),
@@ -43,6 +44,10 @@ _DELETED: Final = ("EmitStatement", "RevertStatement", "Break", "Continue")
 _DELETED_YUL: Final = ("YulExpressionStatement", "YulAssignment")
 _LOOPS: Final = ("ForStatement", "WhileStatement", "DoWhileStatement")
 _NUMBER: Final = re.compile(r"t_u?int\d+$")
+_INTEGER: Final = re.compile(r"(?:t_magic_meta_type_)?t_(u?)int(\d+)$")
+"""Identifiers of integer types, and of `type(T)` for one."""
+_WHOLE: Final = re.compile(r"t_rational_(minus_)?(\d+)_by_1$")
+"""Identifiers of the types of constant whole numbers."""
 _HEX: Final = re.compile(r"0x[0-9a-fA-F_]+$")
 _ADDRESS_DIGITS: Final = 40
 _NOT_CODE: Final = (
@@ -211,16 +216,38 @@ def _skip_space(source: bytes, position: int) -> int:
 
 
 def _equivalent(node: Node, is_loop: bool) -> str:
-    """Return the operator that is equivalent in a comparison of an unsigned number with 0, or in a loop; empty if none.
+    """Return the operator that is equivalent in a comparison with a limit of a type, or in a loop; empty if none.
 
     In the condition of a loop, `!=` is almost always equivalent to `<`.
     """
     operator, left, right = node["operator"], node["leftExpression"], node["rightExpression"]
-    if type_of_node(left).startswith("t_uint") and right.get("value") == "0":
-        return _SAME_BEFORE_ZERO.get(operator, "")
-    if type_of_node(right).startswith("t_uint") and left.get("value") == "0":
-        return _SAME_AFTER_ZERO.get(operator, "")
+    (left_low, left_high), (right_low, right_high) = _bounds(left), _bounds(right)
+    if left_low is not None and right_high is not None and left_low >= right_high:
+        return _SAME_ABOVE.get(operator, "")
+    if left_high is not None and right_low is not None and left_high <= right_low:
+        return _SAME_BELOW.get(operator, "")
     return "!=" if is_loop and operator != "==" else ""
+
+
+def _bounds(node: Node) -> tuple[int | None, int | None]:
+    """Return the least and the largest value of an expression, equal for a constant; None if they are not known."""
+    while node["nodeType"] == "TupleExpression" and len(node["components"]) == 1:
+        node = node["components"][0]
+    if node["nodeType"] == "Literal" and node.get("value") == "0":
+        return 0, 0
+    whole = _WHOLE.match(type_of_node(node))
+    if whole is not None:
+        number = -int(whole[2]) if whole[1] else int(whole[2])
+        return number, number
+    is_limit = node["nodeType"] == "MemberAccess" and node["memberName"] in ("min", "max")
+    kind = _INTEGER.match(type_of_node(node["expression"] if is_limit else node))
+    if kind is None:
+        return None, None
+    bits = int(kind[2])
+    low, high = (0, (1 << bits) - 1) if kind[1] else (-1 << bits - 1, (1 << bits - 1) - 1)
+    if is_limit and type_of_node(node["expression"]).startswith("t_magic"):
+        return (low, low) if node["memberName"] == "min" else (high, high)
+    return low, high
 
 
 def _binary(node: Node, source: bytes, is_loop: bool) -> Iterator[Change]:

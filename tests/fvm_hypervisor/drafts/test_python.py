@@ -59,6 +59,16 @@ def test_folder_upgrades_and_is_opened_again(tmp_path: Path) -> None:
         Network(folder, clock=Clock(), network=written(tmp_path, f"[prices]\ntransfer = {NV29.prices.transfer}\n"))
 
 
+def test_draft_is_refused_for_a_folder_without_one(tmp_path: Path) -> None:
+    folder = tmp_path / "chain"
+    Network(folder, clock=Clock()).close()
+    with pytest.raises(
+        InvalidInput,
+        match=r"made without an overlay, not with the draft nv30, 'nv30.*: omit it \(--network FILE\.toml\), or use",
+    ):
+        Network(folder, network=written(tmp_path, head="epoch = 0"), clock=Clock())
+
+
 def test_folder_refuses_another_draft_by_its_name(tmp_path: Path) -> None:
     folder, first = tmp_path / "chain", written(tmp_path, head="epoch = 0")
     Network(folder, network=first, clock=Clock()).close()

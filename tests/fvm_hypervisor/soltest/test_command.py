@@ -77,8 +77,8 @@ def test_the_official_evm_is_refused_where_rules_are_ethereums(tmp_path: Path) -
     ("seconds", "reason"),
     [
         ("nan", "--timeout nan is not a number of seconds"),
-        ("inf", "inf is not in the range 0.1<=x<=86400"),
-        ("86401", "86401.0 is not in the range 0.1<=x<=86400"),
+        ("inf", "inf is out of range (0.1 to 86400)"),
+        ("86401", "86401 is out of range (0.1 to 86400)"),
     ],
 )
 def test_a_timeout_beyond_a_day_is_refused(tmp_path: Path, seconds: str, reason: str) -> None:
@@ -229,6 +229,16 @@ def test_forge_artifacts_are_ignored_with_force(project: Path, monkeypatch: pyte
     assert requests == ["forge's"]
     assert (forced.exit_code, forced.output) == (usual.exit_code, usual.output), "both come as far as the compiler"
     assert str(project / "none") in forced.output.replace("\n", "")
+
+
+def test_missing_compiler_of_foundry_toml_is_named_although_all_is_compiled(project: Path) -> None:
+    (project / "foundry.toml").write_text('[profile.default]\nsolc = "./missing"\n', encoding="utf-8")
+    done = run_command("test", str(project), "--workers", "1")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: solc of foundry.toml is ./missing, but there is no {project / 'missing'}: correct the path, name a "
+        "version such as 0.8.37, or pass --use\n"
+    )
 
 
 @pytest.mark.slow

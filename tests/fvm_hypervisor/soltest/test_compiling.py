@@ -235,3 +235,11 @@ def test_a_process_that_cannot_be_started_leaves_none_behind(
 )
 def test_solc_evm_version_matches_forge(wanted: str | None, solc: str, expected: str) -> None:
     assert evm_version(wanted, solc) == expected
+
+
+def test_cache_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A file in place of the folder also stops a privileged user, whom permissions do not."""
+    made = Compiled(tmp_path)
+    (tmp_path / "cache").write_text("a file", encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"cannot be written to .*cache.*set cache_path in foundry\.toml"):
+        made.runs()

@@ -19,6 +19,7 @@ from localnet.ledger.records import Tipset
 from localnet.rpc.interval import BlockTimer
 from localnet.rpc.node import Node
 from localnet.rpc.server import Server
+from store.blockstore import StoreFull
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, INBOX, calldata
 from tests.localnet.rpc.conftest import Client, Failed, refusal
@@ -159,6 +160,27 @@ class TestIntervals:
 
         asyncio.run(scenario())
         assert "no block was made" in caplog.text
+
+    def test_full_disk_is_reported_in_one_line(self, caplog: pytest.LogCaptureFixture) -> None:
+        calls: list[int] = []
+
+        async def mine(null_rounds: int) -> None:
+            calls.append(null_rounds)
+            if len(calls) == 1:
+                raise StoreFull("no space left for the store in chain")
+
+        async def scenario() -> None:
+            task = asyncio.create_task(BlockTimer(0.01).run(mine))
+            while len(calls) < 2:
+                await asyncio.sleep(0.01)
+            task.cancel()
+
+        asyncio.run(scenario())
+        (record,) = caplog.records
+        assert record.exc_info is None
+        assert record.getMessage() == (
+            "no block was made: no space left for the store in chain; restart the node to reopen its folder"
+        )
 
     def test_interval_is_set_over_rpc(self, rpc: Client) -> None:
         assert rpc("anvil_getIntervalMining") is None

@@ -84,17 +84,54 @@ def test_a_contract_is_named_and_free_functions_have_none(mutants: list[Mutant])
         ("x == 0", "t_int256", {"!=", ">=", "<="}),
         ("x > 0", "t_int256", {">=", "!="}),
         ("x == 1", "t_uint256", {"!=", ">=", "<="}),
+        ("x < type(uint256).max", "t_uint256", {"<="}),  # x != max is the same
+        ("x >= type(uint256).max", "t_uint256", {">"}),
+        ("x == type(uint256).max", "t_uint256", {"!=", "<="}),
+        ("x != type(uint256).max", "t_uint256", {"==", ">"}),
+        ("type(uint256).max > x", "t_uint256", {">="}),
+        ("type(uint256).max <= x", "t_uint256", {"<"}),
+        ("x > type(int64).min", "t_int64", {">="}),
+        ("x < type(int64).max", "t_int64", {"<="}),
+        ("x < type(uint256).max", "t_uint8", {"<="}),
+        ("x < type(uint8).max", "t_uint256", {"<=", "!="}),  # 256 is larger
+        ("x > type(uint256).max", "t_uint256", {">=", "!="}),
+        ("x > type(int64).max", "t_int64", {">=", "!="}),
+        ("x < 255", "t_uint8", {"<="}),
+        ("x < 254", "t_uint8", {"<=", "!="}),
+        ("x < (255)", "t_uint8", {"<="}),
     ],
 )
-def test_comparisons_with_zero_have_no_equivalent_mutants(text: str, kind: str, expected: set[str]) -> None:
+def test_comparisons_with_limits_of_types_have_no_equivalent_mutants(text: str, kind: str, expected: set[str]) -> None:
+    """The sets follow from the ranges of Solidity's types."""
     left, operator, right = text.split(" ")
     places = {left: (0, len(left)), right: (len(text) - len(right), len(right))}
 
+    def limit(name: str) -> dict[str, object]:
+        """Return the node of `type(T).max`, with the types that solc 0.8.30 names."""
+        of, _, member = name.removeprefix("type(").partition(").")
+        return {
+            "nodeType": "MemberAccess", "memberName": member, "src": f"{places[name][0]}:{places[name][1]}:0",
+            "typeDescriptions": {"typeIdentifier": f"t_{of}"},
+            "expression": {
+                "nodeType": "FunctionCall", "kind": "functionCall", "src": "0:0:0", "arguments": [],
+                "expression": {"nodeType": "Identifier", "name": "type", "src": "0:0:0"},
+                "typeDescriptions": {"typeIdentifier": f"t_magic_meta_type_t_{of}"},
+            },
+        }  # fmt: skip
+
     def side(name: str) -> dict[str, object]:
+        if name.startswith("type("):
+            return limit(name)
+        if name.startswith("("):
+            places[name[1:-1]] = places[name][0] + 1, places[name][1] - 2
+            return {
+                "nodeType": "TupleExpression", "src": f"{places[name][0]}:{places[name][1]}:0",
+                "components": [side(name[1:-1])],
+            }  # fmt: skip
         literal = name.isdigit()
         return {
             "nodeType": "Literal" if literal else "Identifier", "src": f"{places[name][0]}:{places[name][1]}:0",
-            "typeDescriptions": {"typeIdentifier": "t_rational_by_1" if literal else kind},
+            "typeDescriptions": {"typeIdentifier": f"t_rational_{name}_by_1" if literal else kind},
             **({"kind": "number", "value": name} if literal else {"name": name}),
         }  # fmt: skip
 
