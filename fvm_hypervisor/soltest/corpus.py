@@ -11,15 +11,19 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer, SkippingEdgeTracer
+from fvm_hypervisor.soltest.jump_coverage import JumpCoverage
 from fvm_hypervisor.soltest.project import CorpusSettings
 from fvm_hypervisor.soltest.stage import is_rejected
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import StepTracer
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.executor import TestExecutor
 
 INPUT_MUTATION_SHARE: Final = 0.7
 """Share of a fuzz test's inputs that are mutations of corpus inputs."""
@@ -56,6 +60,8 @@ class Corpus(Generic[Input]):
     """Share of inputs that are mutations of the corpus."""
     write: Callable[[Input], None]
     cheatcodes: Cheatcodes
+    jumps: JumpCoverage | None = None
+    """Recorded jumps, which decide which calls are traced; without them, results and gas do."""
     edges: EdgeMap = field(default_factory=EdgeMap)
     _inputs: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
@@ -63,6 +69,14 @@ class Corpus(Generic[Input]):
     """Summaries of calls that were traced (`should_trace`)."""
     _repeatable: set[Hashable] = field(default_factory=set)
     """Functions whose calls have had no effects outside the machine, and so can be repeated."""
+
+    @classmethod
+    def of(
+        cls, settings: CorpusSettings, executor: TestExecutor, share: float, write: Callable[[Input], None]
+    ) -> Corpus[Input]:
+        """Return an empty corpus for calls on an executor."""
+        jumps = JumpCoverage.of(executor.machine)
+        return cls(settings, executor.machine, share, write, executor.cheatcodes, jumps)
 
     @property
     def stores_inputs(self) -> bool:
@@ -95,6 +109,8 @@ class Corpus(Generic[Input]):
         those of `vm.ffi`. Once a call of a function had any, each further one is traced at once.
         """
         before = self.cheatcodes.outside_calls
+        if self.jumps is not None:
+            self.jumps.begin_call()
         if function not in self._repeatable:
             with self.tracing():
                 outcome = call()
@@ -115,13 +131,16 @@ class Corpus(Generic[Input]):
     def should_trace(self, function: Hashable, outcome: CallOutcome) -> bool:
         """Return True if the call is to be traced, and record its summary.
 
-        Calls with the same result and gas have almost always executed the same edges. Tracing takes several times as
-        long as the call itself, so a call is executed without a tracer first.
+        Calls with the same result and gas have almost always executed the same edges, and so have those without new
+        pairs of jumps. Tracing takes several times as long as the call itself, so a call is executed without a tracer
+        first.
         """
+        is_new = None if self.jumps is None else self.jumps.reached_new_pairs()
         end = len(outcome.output) if outcome.success else outcome.output[:_REASON_BYTES]
-        path = function, outcome.success, outcome.execution_gas, len(outcome.events), end
+        gas = outcome.execution_gas if is_new is None else 0
+        path = function, outcome.success, gas, len(outcome.events), end
         if path in self._paths:
-            return False
+            return bool(is_new)
         if len(self._paths) >= _MAX_PATHS:
             self._paths.clear()
         self._paths.add(path)

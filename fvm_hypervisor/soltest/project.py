@@ -59,6 +59,11 @@ class CorpusSettings(DictionarySettings):
     corpus_min_size: int = 0
     show_edge_coverage: bool = False
 
+    @property
+    def collects_edges(self) -> bool:
+        """True if edges of calls are counted."""
+        return self.corpus_dir is not None or self.show_edge_coverage
+
 
 @dataclass(frozen=True, slots=True)
 class FuzzSettings(CorpusSettings):
