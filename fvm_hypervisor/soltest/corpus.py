@@ -61,12 +61,13 @@ class Corpus(Generic[Input]):
     write: Callable[[Input], None]
     cheatcodes: Cheatcodes
     jumps: JumpCoverage | None = None
-    """Recorded jumps, which decide which calls are traced; without them, results and gas do."""
+    """Coverage of recorded jumps, which is used instead of traced edges."""
     edges: EdgeMap = field(default_factory=EdgeMap)
     _inputs: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
     _paths: set[Hashable] = field(default_factory=set)
     """Summaries of calls that were traced (`should_trace`)."""
+    _has_new_jumps: bool = False
     _repeatable: set[Hashable] = field(default_factory=set)
     """Functions whose calls have had no effects outside the machine, and so can be repeated."""
 
@@ -75,7 +76,8 @@ class Corpus(Generic[Input]):
         cls, settings: CorpusSettings, executor: TestExecutor, share: float, write: Callable[[Input], None]
     ) -> Corpus[Input]:
         """Return an empty corpus for calls on an executor."""
-        jumps = JumpCoverage.of(executor.machine)
+        shown, contracts = settings.show_edge_coverage, executor.cheatcodes.settings.contracts
+        jumps = None if shown else JumpCoverage.of(executor.machine, contracts)
         return cls(settings, executor.machine, share, write, executor.cheatcodes, jumps)
 
     @property
@@ -104,13 +106,17 @@ class Corpus(Generic[Input]):
     ) -> CallOutcome:
         """Execute a call of a function, and record its edges if they may be new; return its outcome.
 
-        A call runs without a tracer first. If it is to be traced, `undo` restores the state, and the call is repeated.
+        Recorded jumps need no tracer. Otherwise a call runs without a tracer first. If it is to be traced, `undo` restores the state, and the call is repeated.
         The first call of a function is traced at once, because it could have effects outside the machine, such as
         those of `vm.ffi`. Once a call of a function had any, each further one is traced at once.
         """
-        before = self.cheatcodes.outside_calls
         if self.jumps is not None:
             self.jumps.begin_call()
+            outcome = call()
+            if not is_rejected(outcome) and self.jumps.reached_new_pairs():
+                self._has_new_jumps = True
+            return outcome
+        before = self.cheatcodes.outside_calls
         if function not in self._repeatable:
             with self.tracing():
                 outcome = call()
@@ -131,23 +137,23 @@ class Corpus(Generic[Input]):
     def should_trace(self, function: Hashable, outcome: CallOutcome) -> bool:
         """Return True if the call is to be traced, and record its summary.
 
-        Calls with the same result and gas have almost always executed the same edges, and so have those without new
-        pairs of jumps. Tracing takes several times as long as the call itself, so a call is executed without a tracer
-        first.
+        Calls with the same result and gas have almost always executed the same edges. Tracing takes several times as
+        long as the call itself, so a call is executed without a tracer first.
         """
-        is_new = None if self.jumps is None else self.jumps.reached_new_pairs()
         end = len(outcome.output) if outcome.success else outcome.output[:_REASON_BYTES]
-        gas = outcome.execution_gas if is_new is None else 0
-        path = function, outcome.success, gas, len(outcome.events), end
+        path = function, outcome.success, outcome.execution_gas, len(outcome.events), end
         if path in self._paths:
-            return bool(is_new)
+            return False
         if len(self._paths) >= _MAX_PATHS:
             self._paths.clear()
         self._paths.add(path)
         return True
 
     def reached_new_edges(self) -> bool:
-        """Return True if calls since the last check reached new edges."""
+        """Return True if calls since the last check reached new edges, or new pairs of jumps."""
+        if self.jumps is not None:
+            found, self._has_new_jumps = self._has_new_jumps, False
+            return found
         return self._tracer is not None and self.edges.add(self._tracer.take_edges())
 
     def discard_edges(self) -> None:

@@ -195,6 +195,11 @@ class EdgeMap:
 
 def hit_count_class(count: int) -> int:
     """Return the bit of a hit count's class."""
-    if count < 4:
-        return 1 << (count - 1)
-    return 1 << (sum(count >= least for least in _CLASS_MINIMUMS) - 1)
+    return _CLASS_BITS[count if count < _MAX_CLASS else _MAX_CLASS]
+
+
+_MAX_CLASS: Final = _CLASS_MINIMUMS[-1]
+_CLASS_BITS: Final = tuple(
+    1 << max(0, sum(count >= least for least in _CLASS_MINIMUMS) - 1) for count in range(_MAX_CLASS + 1)
+)
+"""Bits by hit count, up to the lowest count of the last class."""

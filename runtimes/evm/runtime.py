@@ -79,6 +79,11 @@ class EvmRuntime:
         """
         return jump_pool().take_jumps() if self.records_jumps else b""
 
+    def recorded_code(self, number: int) -> bytes | None:
+        """Return the code of a number in the record; None if too many others have run since."""
+        recorder = jump_pool().jump_recorder
+        return None if recorder is None else recorder.code(number)
+
     def forget_jumps(self) -> None:
         """Clear the record, and what is known about codes, so that later records do not depend on earlier calls."""
         if self.records_jumps:

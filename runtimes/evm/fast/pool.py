@@ -65,8 +65,9 @@ class Pool:
         folder = default_folder()
         modules = ModuleCache(None if folder is None else folder / _REGIONS)  # regions must not evict actors
         self._regions_of: Callable[[FastInstance, Instance, memoryview], Regions] | None = None
+        self.jump_recorder: JumpRecorder | None = None
         if tier.records_jumps:
-            recorder = JumpRecorder(engine, modules)
+            recorder = self.jump_recorder = JumpRecorder(engine)
             self._regions_of = lambda guest, instance, hot: JumpLog(guest, instance, recorder, hot)
         elif tier.threshold:
             compiler = RegionCompiler(engine, modules, tier.synchronous, tier.max_size)

@@ -1,4 +1,4 @@
-"""Recorded jumps decide which calls are traced: new pairs and new classes of hit counts are new."""
+"""Recorded jumps are new if a pair, or the class of its hit count, is new; no call is traced for them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ class RecordingRuntime:
     def forget_jumps(self) -> None:
         self.log = b""
 
+    def recorded_code(self, number: int) -> bytes | None:
+        """Return codes of two contracts in turn; number 9 is forgotten."""
+        return None if number == 9 else b"\x5b" + bytes((number % 2, number))
+
     def take_jumps(self) -> bytes:
         taken, self.log = self.log, b""
         return taken
@@ -31,7 +35,7 @@ class RecordingRuntime:
 
 def coverage() -> tuple[JumpCoverage, RecordingRuntime]:
     runtime = RecordingRuntime()
-    return JumpCoverage(cast(Any, runtime)), runtime
+    return JumpCoverage(cast(Any, runtime), lambda code, _: code[:2]), runtime
 
 
 def log(*jumps: int) -> bytes:
@@ -47,7 +51,16 @@ def test_new_pairs_and_new_classes_of_hit_counts_are_new() -> None:
     assert not made.add(log(5))
     # the pair (3, 3): classes 1, 2, 3, 4-7 and 8-15
     assert [count for count in range(2, 14) if made.add(log(*[3] * count))] == [2, 3, 4, 5, 9]
-    assert made.add(log(1 << 32 | 3))  # another code
+
+
+def test_pairs_are_those_of_contracts() -> None:
+    made, _ = coverage()
+    jumps = 3, 5, 3
+    assert made.add(log(*jumps))
+    assert made.add(log(*(1 << 32 | jump for jump in jumps)))
+    assert not made.add(log(*(2 << 32 | jump for jump in jumps)))
+    assert made.add(log(*(9 << 32 | jump for jump in jumps)))  # unknown code
+    assert not made.add(log(*(9 << 32 | jump for jump in jumps)))
 
 
 def test_pairs_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,13 +75,14 @@ def test_jumps_of_earlier_calls_do_not_count() -> None:
     made, runtime = coverage()
     runtime.log = log(3)
     made.begin_call()
-    assert made.reached_new_pairs() is None
+    assert made.reached_new_pairs()  # a call without jumps
+    assert not made.reached_new_pairs()
     runtime.log = log(3)
-    assert made.reached_new_pairs() is True
+    assert made.reached_new_pairs()
 
 
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
-def test_calls_with_new_gas_on_known_paths_are_not_traced(
+def test_calls_whose_jumps_are_recorded_are_not_traced(
     run_contracts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evm: str
 ) -> None:
     """Each call of up() hashes 64 more bytes of memory than the one before, so its gas is new; the jumps are the same."""
@@ -89,8 +103,8 @@ def test_calls_with_new_gas_on_known_paths_are_not_traced(
     assert found.status is CaseStatus.SUCCESS
     calls = {row.function: row.calls for row in found.metrics}
     assert calls["up"] > 5
-    # the first call of a function, and the first one that is not traced at once; without recorded jumps, each new gas
-    assert tracings == (4 if evm == "fast" else calls["up"] + 1)
+    # without recorded jumps, the first call of a function, and each with new gas
+    assert tracings == (0 if evm == "fast" else calls["up"] + 1)
 
 
 def test_a_corpus_without_folder_and_figures_records_no_jumps() -> None:

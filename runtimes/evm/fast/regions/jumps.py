@@ -20,15 +20,13 @@ from runtimes.evm.fast.regions import shared, wasm
 from runtimes.evm.fast.regions.blocks import JUMPDEST, jumpdests_of
 from runtimes.evm.fast.regions.emitter import ENTRY
 from runtimes.evm.fast.regions.installed import MAX_CODES, MAX_INSTANCES, RegionGuest
-from runtimes.wasmtime.cache import ModuleCache
-from runtimes.wasmtime.cached_modules import load_or_compile
 from runtimes.wasmtime.encoding import name, section, vector
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.raw import EXTERN_MEMORY, Instance
 
 MAX_LOG_BYTES: Final = 1 << 20
 """Maximum size of a log; further jumps are not recorded. A jump takes eight bytes."""
-_MAX_MODULES: Final = 1024
+_MAX_CODES: Final = 1024
 _PAGE: Final = 1 << 16
 _PAGES: Final = MAX_LOG_BYTES // _PAGE + 1
 _SIZE, _IS_SECOND, _LOG = 0, 4, 8
@@ -48,19 +46,29 @@ class LogGuest(RegionGuest, Protocol):
 class JumpRecorder:
     """Numbers the codes of the process, and compiles their regions."""
 
-    def __init__(self, engine: WasmtimeEngine, modules: ModuleCache) -> None:
+    def __init__(self, engine: WasmtimeEngine) -> None:
         self._numbers: dict[bytes, int] = {}
-        self._compile = lru_cache(_MAX_MODULES)(
-            lambda number, price, address: load_or_compile(
-                engine, emit_jump(number, price, address), modules, "log of jumps"
-            )
+        self._codes: dict[int, bytes] = {}
+        self._next = 0
+        self._compile = lru_cache(_MAX_CODES)(
+            lambda number, price, address: engine.compile(emit_jump(number, price, address))
         )
 
     def region(self, code: bytes, price: int, address: int) -> CompiledModule:
         """Return the region of a code's jump destinations; `address` is that of the log, `price` that of a JUMPDEST."""
-        if len(self._numbers) >= _MAX_MODULES and code not in self._numbers:
-            self._numbers.clear()
-        return self._compile(self._numbers.setdefault(code, len(self._numbers)), price, address)
+        number = self._numbers.get(code)
+        if number is None:
+            number = self._numbers[code] = self._next
+            self._codes[number] = code
+            self._next += 1
+            if len(self._codes) > _MAX_CODES:
+                del self._numbers[self._codes.pop(next(iter(self._codes)))]
+        module: CompiledModule = self._compile(number, price, address)
+        return module
+
+    def code(self, number: int) -> bytes | None:
+        """Return the code of a number, or None if it is one of long ago."""
+        return self._codes.get(number)
 
 
 class JumpLog:
