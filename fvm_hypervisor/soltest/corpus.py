@@ -106,9 +106,10 @@ class Corpus(Generic[Input]):
     ) -> CallOutcome:
         """Execute a call of a function, and record its edges if they may be new; return its outcome.
 
-        Recorded jumps need no tracer. Otherwise a call runs without a tracer first. If it is to be traced, `undo` restores the state, and the call is repeated.
-        The first call of a function is traced at once, because it could have effects outside the machine, such as
-        those of `vm.ffi`. Once a call of a function had any, each further one is traced at once.
+        Recorded jumps need no tracer. Otherwise a call runs without a tracer first. If it is to be traced, `undo`
+        restores the state, and the call is repeated. The first call of a function is traced at once, because it could
+        have effects outside the machine, such as those of `vm.ffi`. Once a call of a function had any, each further one
+        is traced at once.
         """
         if self.jumps is not None:
             self.jumps.begin_call()

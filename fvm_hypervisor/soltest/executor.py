@@ -22,7 +22,7 @@ from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, u
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, CheatcodeSnapshot
-from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from fvm_hypervisor.soltest.forks.environment import block_context
 from fvm_hypervisor.soltest.forks.fork_records import NetworkFork
@@ -34,7 +34,6 @@ from hypervisor.journal import Journal
 from hypervisor.labs import install_labs
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.precompiles import Precompile
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.contracts.registered_precompiles import offer_precompiles

@@ -85,7 +85,7 @@ def test_jumps_of_earlier_calls_do_not_count() -> None:
 def test_calls_whose_jumps_are_recorded_are_not_traced(
     run_contracts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evm: str
 ) -> None:
-    """Each call of up() hashes 64 more bytes of memory than the one before, so its gas is new; the jumps are the same."""
+    """Each call of up() hashes 64 more bytes of memory than the one before, so its gas is new."""
     tracings = 0
     tracing = corpus.Corpus.tracing
 

@@ -4,8 +4,8 @@ Instead of compiled code, each jump destination of a code gets the same small re
 the program counter to a log in the guest's memory, charges for the JUMPDEST, and returns to the interpreter after it.
 So calls run as trees without a tracer, and nothing of Python runs while they do.
 
-The guest removes regions that use little gas (`note_entry` in guests/evm/src/frame.rs). This region is therefore entered
-twice: first it takes more gas than it needs, then it returns the difference.
+The guest removes regions that use little gas (`note_entry` in guests/evm/src/frame.rs). This region is therefore
+entered twice: first it takes more gas than it needs, then it returns the difference.
 """
 
 from __future__ import annotations
@@ -124,9 +124,7 @@ class JumpLog:
         module = self._recorder.region(code, rules.opcodes[JUMPDEST].gas, self._address)
         slot = self._slots.get(module.pointer)
         if slot is None:
-            slot = self._instance.add_function(
-                module.pointer, ENTRY.encode(), ((b"memory", EXTERN_MEMORY),), _TABLE
-            )
+            slot = self._instance.add_function(module.pointer, ENTRY.encode(), ((b"memory", EXTERN_MEMORY),), _TABLE)
             self._slots[module.pointer] = slot
             self._modules.append(module)
         self._guest.pass_in(b"".join(entry.to_bytes(4, "little") for entry in entries))
