@@ -56,6 +56,7 @@ def destinations(executor: TestExecutor, gas: int = 10_000_000) -> list[int]:
     for jump in array("Q", jump_pool().take_jumps()):
         number = numbers.setdefault(jump >> 32, len(numbers))
         found.append((number * 0xC000) + (jump & 0xFFFF_FFFF))
+    assert not jump_pool().take_jumps()
     return found
 
 
