@@ -163,6 +163,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         rpc_cache=project.rpc_cache,
         forks_offline=project.forks_offline,
         evm_version=_evm_version(project),
+        assertions_revert=project.assertions_revert,
     )
 
 
