@@ -48,7 +48,7 @@ def install(executor: TestExecutor, code: str) -> None:
 
 
 def destinations(executor: TestExecutor, gas: int = 10_000_000) -> list[int]:
-    """Call the code, and return the program counters of the recorded jumps; CALLED is told by 0xc000."""
+    """Call the code, and return the program counters of the recorded jumps; those of CALLED plus 0xC000."""
     jump_pool().take_jumps()
     executor.call(DEFAULT_SENDER, CODE, b"", gas=gas)
     numbers: dict[int, int] = {}
