@@ -17,7 +17,7 @@ from hypervisor.errors import RuntimeUnavailable
 
 if TYPE_CHECKING:
     from runtimes.evm.engine import EngineFactory, EngineRules
-    from runtimes.evm.fast import Pool
+    from runtimes.evm.fast.pool import Pool
 
 
 @contextmanager
@@ -66,8 +66,8 @@ def recording_factory(rules: EngineRules) -> EngineFactory:
 
 def jump_pool() -> Pool:
     """Return the pool of the instances that record jumps."""
-    package = import_module(_FAST_PACKAGE)
-    return cast("Pool", package.pool(package.RECORDED))
+    module = import_module(f"{_FAST_PACKAGE}.pool")
+    return cast("Pool", module.pool(module.RECORDED))
 
 
 def _both_engines(rules: EngineRules) -> EngineFactory:
