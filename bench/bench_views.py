@@ -13,7 +13,8 @@ from bench.bench_evm import LOOP
 from bench.rows import Row, seconds
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.collecting import VisitTracer
-from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from fvm_hypervisor.soltest.frames import CounterFrameTracer, FrameTracer
 from hypervisor.tracing import Tracer
 

@@ -11,15 +11,19 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer, SkippingEdgeTracer
+from fvm_hypervisor.soltest.jump_coverage import JumpCoverage
 from fvm_hypervisor.soltest.project import CorpusSettings
 from fvm_hypervisor.soltest.stage import is_rejected
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import StepTracer
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.executor import TestExecutor
 
 INPUT_MUTATION_SHARE: Final = 0.7
 """Share of a fuzz test's inputs that are mutations of corpus inputs."""
@@ -56,13 +60,25 @@ class Corpus(Generic[Input]):
     """Share of inputs that are mutations of the corpus."""
     write: Callable[[Input], None]
     cheatcodes: Cheatcodes
+    jumps: JumpCoverage | None = None
+    """Coverage of recorded jumps, which is used instead of traced edges."""
     edges: EdgeMap = field(default_factory=EdgeMap)
     _inputs: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
     _paths: set[Hashable] = field(default_factory=set)
     """Summaries of calls that were traced (`should_trace`)."""
+    _has_new_jumps: bool = False
     _repeatable: set[Hashable] = field(default_factory=set)
     """Functions whose calls have had no effects outside the machine, and so can be repeated."""
+
+    @classmethod
+    def of(
+        cls, settings: CorpusSettings, executor: TestExecutor, share: float, write: Callable[[Input], None]
+    ) -> Corpus[Input]:
+        """Return an empty corpus for calls on an executor."""
+        shown, contracts = settings.show_edge_coverage, executor.cheatcodes.settings.contracts
+        jumps = None if shown else JumpCoverage.of(executor.machine, contracts)
+        return cls(settings, executor.machine, share, write, executor.cheatcodes, jumps)
 
     @property
     def stores_inputs(self) -> bool:
@@ -90,10 +106,17 @@ class Corpus(Generic[Input]):
     ) -> CallOutcome:
         """Execute a call of a function, and record its edges if they may be new; return its outcome.
 
-        A call runs without a tracer first. If it is to be traced, `undo` restores the state, and the call is repeated.
-        The first call of a function is traced at once, because it could have effects outside the machine, such as
-        those of `vm.ffi`. Once a call of a function had any, each further one is traced at once.
+        Recorded jumps need no tracer. Otherwise a call runs without a tracer first. If it is to be traced, `undo`
+        restores the state, and the call is repeated. The first call of a function is traced at once, because it could
+        have effects outside the machine, such as those of `vm.ffi`. Once a call of a function had any, each further one
+        is traced at once.
         """
+        if self.jumps is not None:
+            self.jumps.begin_call()
+            outcome = call()
+            if not is_rejected(outcome) and self.jumps.reached_new_pairs():
+                self._has_new_jumps = True
+            return outcome
         before = self.cheatcodes.outside_calls
         if function not in self._repeatable:
             with self.tracing():
@@ -128,7 +151,10 @@ class Corpus(Generic[Input]):
         return True
 
     def reached_new_edges(self) -> bool:
-        """Return True if calls since the last check reached new edges."""
+        """Return True if calls since the last check reached new edges, or new pairs of jumps."""
+        if self.jumps is not None:
+            found, self._has_new_jumps = self._has_new_jumps, False
+            return found
         return self._tracer is not None and self.edges.add(self._tracer.take_edges())
 
     def discard_edges(self) -> None:

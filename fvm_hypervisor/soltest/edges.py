@@ -185,7 +185,7 @@ class EdgeMap:
         before = self.features
         seen = self.seen
         for edge, count in found.items():
-            bit = _bit(count)
+            bit = hit_count_class(count)
             known = seen.get(edge, 0)
             if not known & bit and (known or len(seen) < MAX_EDGES):
                 seen[edge] = known | bit
@@ -193,7 +193,13 @@ class EdgeMap:
         return self.features > before
 
 
-def _bit(count: int) -> int:
-    if count < 4:
-        return 1 << (count - 1)
-    return 1 << (sum(count >= least for least in _CLASS_MINIMUMS) - 1)
+def hit_count_class(count: int) -> int:
+    """Return the bit of a hit count's class."""
+    return _CLASS_BITS[count if count < _MAX_CLASS else _MAX_CLASS]
+
+
+_MAX_CLASS: Final = _CLASS_MINIMUMS[-1]
+_CLASS_BITS: Final = tuple(
+    1 << max(0, sum(count >= least for least in _CLASS_MINIMUMS) - 1) for count in range(_MAX_CLASS + 1)
+)
+"""Bits by hit count, up to the lowest count of the last class."""

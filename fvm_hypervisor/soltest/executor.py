@@ -22,7 +22,8 @@ from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, u
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, CheatcodeSnapshot
-from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from fvm_hypervisor.soltest.forks.environment import block_context
 from fvm_hypervisor.soltest.forks.fork_records import NetworkFork
 from fvm_hypervisor.soltest.forks.tipset_origin import fork_at, reserve_actor_ids
@@ -33,7 +34,6 @@ from hypervisor.journal import Journal
 from hypervisor.labs import install_labs
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.precompiles import Precompile
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.contracts.registered_precompiles import offer_precompiles
@@ -63,32 +63,6 @@ _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
 
 
 _RESERVED: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the library deployer"}
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutorSettings:
-    """Environment of tests: rules, network version, fork of Ethereum, engine; block and balance as in forge."""
-
-    rules: str = ETHEREUM
-    network: int | None = None
-    evm: str = "py-evm"
-    fork: str = ""
-    bundle: str | None = None
-    gas_limit: int = 1 << 30
-    code_limit: int | None = None
-    number: int = 1
-    timestamp: int = 1
-    chain_id: int = 31337
-    base_fee: int = 0
-    coinbase: EthAddress = ZERO_ADDRESS
-    sender: EthAddress = DEFAULT_SENDER
-    balance: int = (1 << 96) - 1
-    fork_url: str | None = None
-    """Node to fork from."""
-    fork_number: int | None = None
-    """Block number to fork at; None for the latest one."""
-    precompiles: tuple[Precompile | str, ...] = ()
-    """Custom precompiles, and the names of installed ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +99,9 @@ class TestExecutor:
             machine = self._open_fork(setting.fork_url)
         if machine is None:
             machine = Hypervisor.open(
-                network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
-            )
+                network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle,
+                options=setting.runtime_options,
+            )  # fmt: skip
             install_labs(machine, setting.rules)
         self.machine = machine
         self._create_accounts()
@@ -171,8 +146,9 @@ class TestExecutor:
         point = nodes.point(url, setting.fork_number)
         begin_fork(store, point)
         machine = Hypervisor.open(
-            store=RemoteStore(store, nodes), rules=point.rules, evm=setting.evm, externs=nodes.externs(point)
-        )
+            store=RemoteStore(store, nodes), rules=point.rules, evm=setting.evm, externs=nodes.externs(point),
+            options=setting.runtime_options,
+        )  # fmt: skip
         machine.advance(base_fee=point.base_fee, circulating_supply=point.vested, block=CodeLimit(setting.code_limit))
         cheats.is_forked = True
         cheats.state.forks.forks.append(fork_at(cheats.state.forks, point))

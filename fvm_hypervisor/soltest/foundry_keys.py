@@ -24,7 +24,6 @@ NOT_READ: Final[Mapping[str, str]] = {
     "additional_compiler_profiles": _PROFILES,
     "allow_paths": "no: imports are resolved in the project, its libraries and its `node_modules`",
     "always_use_create_2_factory": "no: CREATE2 is executed as the contract calls it",
-    "assertions_revert": "no: assertions revert, as by default",
     "ast": _OUTPUT,
     "auto_detect_solc": "no: without `solc` and `--use` the pragmas choose the compiler",
     "block_difficulty": "no: does not exist since the merge",

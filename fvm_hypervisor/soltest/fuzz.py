@@ -148,15 +148,14 @@ class FuzzRun:
     def _begin_corpus(self, deadline: Deadline) -> TestResult | None:
         """Run the corpus, which does not count as runs; return a result if one of its inputs fails."""
         settings, artifact = self.settings, self.stage.artifact
-        if settings.corpus_dir is None and not settings.show_edge_coverage:
+        if not settings.collects_edges:
             return None
         folder = self._corpus_folder = CorpusFolder(self.root, settings, artifact.name, self.test.signature)
 
         def write(arguments: list[Any]) -> None:
             folder.write([StoredCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
 
-        executor = self.stage.executor
-        corpus = self._corpus = Corpus(settings, executor.machine, INPUT_MUTATION_SHARE, write, executor.cheatcodes)
+        corpus = self._corpus = Corpus.of(settings, self.stage.executor, INPUT_MUTATION_SHARE, write)
         for calls in folder.read():
             arguments = self._arguments_of(calls[0].calldata) if len(calls) == 1 else None
             if arguments is None:

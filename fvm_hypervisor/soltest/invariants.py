@@ -226,15 +226,14 @@ class InvariantRun:
     def _begin_corpus(self) -> TestResult | None:
         """Run the corpus, which does not count as runs; return a result if a sequence fails."""
         settings, stage = self.settings, self.stage
-        if settings.corpus_dir is None and not settings.show_edge_coverage:
+        if not settings.collects_edges:
             return None
         folder = self._corpus_folder = CorpusFolder(self.root, settings, stage.artifact.name, self.test.signature)
 
         def write(steps: tuple[SequenceStep, ...]) -> None:
             folder.write([StoredCall(step.sender, step.target.address, step.calldata, step.delay) for step in steps])
 
-        executor = stage.executor
-        corpus = self._corpus = Corpus(settings, executor.machine, SEQUENCE_MUTATION_SHARE, write, executor.cheatcodes)
+        corpus = self._corpus = Corpus.of(settings, stage.executor, SEQUENCE_MUTATION_SHARE, write)
         for calls in folder.read():
             steps = self._steps_of(calls)[: settings.depth]
             if not steps:

@@ -59,6 +59,11 @@ class CorpusSettings(DictionarySettings):
     corpus_min_size: int = 0
     show_edge_coverage: bool = False
 
+    @property
+    def collects_edges(self) -> bool:
+        """True if edges of calls are counted."""
+        return self.corpus_dir is not None or self.show_edge_coverage
+
 
 @dataclass(frozen=True, slots=True)
 class FuzzSettings(CorpusSettings):
@@ -147,6 +152,7 @@ class Project:
     consent: Grant = field(default_factory=Grant)
     """Permissions granted by the user; not set by foundry.toml."""
     allow_internal_expect_revert: bool = False
+    assertions_revert: bool = True
     allow_test_fail: bool = False
     """True if `testFail*` are tests that must fail, as in forge before 1.0."""
     isolate: bool = False
@@ -304,6 +310,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         ffi=table.flag("ffi", False),
         offline=table.flag("offline", False),
         allow_internal_expect_revert=table.flag("allow_internal_expect_revert", False),
+        assertions_revert=table.flag("assertions_revert", True),
         isolate=table.flag("isolate", False),
         gas_limit=min(table.number("gas_limit", 1 << 30, U64), U64 >> 1),
         snapshots=table.text("snapshots", "snapshots"),

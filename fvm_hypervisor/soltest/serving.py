@@ -16,7 +16,8 @@ from fvm_hypervisor.soltest.cheatcodes.emits import ReadLog
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.discovery import Suite
 from fvm_hypervisor.soltest.evm_versions import DEFAULT, evm_version, rules_of
-from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.project import Project
@@ -162,6 +163,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         rpc_cache=project.rpc_cache,
         forks_offline=project.forks_offline,
         evm_version=_evm_version(project),
+        assertions_revert=project.assertions_revert,
     )
 
 
@@ -186,6 +188,7 @@ def executor_settings_of(job: Job) -> ExecutorSettings:
         fork_url=job.fork_url,
         fork_number=job.fork_number,
         precompiles=(*project.precompiles, *job.options.precompiles),
+        records_jumps=any(settings.collects_edges for settings in (project.fuzz, project.invariant)),
     )
 
 

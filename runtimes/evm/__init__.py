@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from runtimes.evm.filecoin_rules import filecoin_evm_rules
     from runtimes.evm.opcodes import OPCODE_NUMBERS
     from runtimes.evm.rules import CodeLimit
-    from runtimes.evm.runtime import ENGINE_OPTION, EvmRuntime
+    from runtimes.evm.runtime import ENGINE_OPTION, JUMPS_OPTION, EvmRuntime
 
 __all__ = [
     "CODE_TOO_LONG",
     "ENGINE_OPTION",
     "INVOKE_CONTRACT_DELEGATE",
+    "JUMPS_OPTION",
     "OPCODE_NUMBERS",
     "PLAIN_ENGINE",
     "CallInputs",
@@ -46,6 +47,7 @@ _MODULES: Final = {
     "EvmRuntime": "runtimes.evm.runtime",
     "FrameStopped": "runtimes.evm.engine",
     "INVOKE_CONTRACT_DELEGATE": "runtimes.evm.calls",
+    "JUMPS_OPTION": "runtimes.evm.runtime",
     "OPCODE_NUMBERS": "runtimes.evm.opcodes",
     "PLAIN_ENGINE": "runtimes.evm.engines",
     "SubcallInputs": "runtimes.evm.engine",

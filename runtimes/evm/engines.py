@@ -17,6 +17,7 @@ from hypervisor.errors import RuntimeUnavailable
 
 if TYPE_CHECKING:
     from runtimes.evm.engine import EngineFactory, EngineRules
+    from runtimes.evm.fast.pool import Pool
 
 
 @contextmanager
@@ -55,6 +56,18 @@ def _fast(tier: str) -> Callable[[EngineRules], EngineFactory]:
         return cast("EngineFactory", table.engine)
 
     return make
+
+
+def recording_factory(rules: EngineRules) -> EngineFactory:
+    """Return a factory of fast engines that record jumps (`jump_pool`)."""
+    package = import_module(_FAST_PACKAGE)
+    return cast("EngineFactory", package.FastTable(rules, package.RECORDED).engine)
+
+
+def jump_pool() -> Pool:
+    """Return the pool of the instances that record jumps."""
+    module = import_module(f"{_FAST_PACKAGE}.pool")
+    return cast("Pool", module.pool(module.RECORDED))
 
 
 def _both_engines(rules: EngineRules) -> EngineFactory:

@@ -16,7 +16,7 @@ from hypervisor.types import BlockId
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
-from runtimes.evm.engines import FAST, check_engine, engine_factory
+from runtimes.evm.engines import FAST, check_engine, engine_factory, jump_pool, recording_factory
 from runtimes.evm.filecoin_rules import filecoin_evm_rules, rules_with
 from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
@@ -24,6 +24,8 @@ from runtimes.evm.tree_engine import TreeEngine
 from store.cid import Cid
 
 ENGINE_OPTION: Final = "evm"
+JUMPS_OPTION: Final = "records-jumps"
+"""Option, with any value: the fast engine records jumps (`EvmRuntime.take_jumps`), and compiles nothing."""
 
 
 class EvmRuntime:
@@ -35,6 +37,7 @@ class EvmRuntime:
     def __init__(self, services: RuntimeServices) -> None:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
         check_engine(self._name)
+        self.records_jumps = self._name == FAST and JUMPS_OPTION in services.options
         self.codes = CodeCache()
         self._rules: dict[tuple[int, Overlay | None, PrecompileTable | None], EvmRules] = {}
         self._engines: dict[str, EngineFactory] = {}
@@ -68,6 +71,23 @@ class EvmRuntime:
     def tree_engine(self, rules: EngineRules) -> TreeEngine | None:
         """Return the fast engine if it is selected, else None (`runtimes.evm.tree_engine.TreeRuntime`)."""
         return cast(TreeEngine, self._engine(rules)) if self._name == FAST else None
+
+    def take_jumps(self) -> bytes:
+        """Return the jumps recorded since the last call: 64-bit numbers, with the code's number in the higher half.
+
+        The first call of a code by another contract is not recorded. Empty unless `records_jumps`.
+        """
+        return jump_pool().take_jumps() if self.records_jumps else b""
+
+    def recorded_code(self, number: int) -> bytes | None:
+        """Return the code of a number in the record; None if too many others have run since."""
+        recorder = jump_pool().jump_recorder
+        return None if recorder is None else recorder.code(number)
+
+    def forget_jumps(self) -> None:
+        """Clear the record, and what is known about codes, so that later records do not depend on earlier calls."""
+        if self.records_jumps:
+            jump_pool().close_instances()
 
     def prepare(
         self,
@@ -103,5 +123,6 @@ class EvmRuntime:
     def _engine(self, rules: EngineRules) -> Engine:
         factory = self._engines.get(rules.name)
         if factory is None:
-            factory = self._engines[rules.name] = engine_factory(self._name, rules)
+            factory = recording_factory(rules) if self.records_jumps else engine_factory(self._name, rules)
+            self._engines[rules.name] = factory
         return factory()

@@ -441,6 +441,16 @@ class Instance:
         item = c_size_t(self.context), c_size_t(self._at + 8 + 8 * self._MEMORY)
         return self._lib.memory_data(*item), self._lib.memory_size(*item)
 
+    def grow_memory(self, pages: int) -> int:
+        """Add pages to the guest's memory, which its own allocator never uses; return the number of pages before."""
+        before = c_size_t()
+        grow = self._lib.bind("wasmtime_memory_grow", *(c_size_t,) * 5)
+        error = grow(self.context, self._at + 8 + 8 * self._MEMORY, pages, ctypes.addressof(before))
+        failure = self._lib.take_failure(error, 0)
+        if failure is not None:
+            raise failure
+        return before.value
+
     def enter(self, argument: int) -> int:
         """Call the located function, (i32) -> i32; raises Trap. Both numbers are unsigned."""
         if threading.get_ident() == threading.main_thread().ident:

@@ -17,7 +17,8 @@ from bridge.params import invoke_params
 from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, POST_SELECTOR, entries, post_params
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.scripts.plan import _machine
 from hypervisor.address import Address

@@ -10,7 +10,8 @@ import pytest
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from hypervisor.names import FILECOIN
 from localnet import Network
 from localnet.contracts.contract import Contract

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.strings import show, units
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
@@ -17,33 +18,41 @@ _NUMBERS: Final = ("uint256", "int256")
 _PERCENT: Final = 18
 
 
-def _fail(text: str, message: str | None) -> None:
-    raise CheatcodeFailure(f"{_FAILED if message is None else message}: {text}", named=False)
+def _fail(context: Context, text: str, message: str | None) -> None:
+    _report(context, f"{_FAILED if message is None else message}: {text}")
+
+
+def _report(context: Context, text: str) -> None:
+    """Raise CheatcodeFailure. If the project's assertions do not revert, print a line and mark the test as failed."""
+    if context.settings.assertions_revert:
+        raise CheatcodeFailure(text, named=False)
+    context.cheats.console.write_line(text)
+    context.ledger.store(VM_ADDRESS, FAILED_SLOT, 1)
 
 
 @cheatcode("assertTrue(bool)")
-def _true(_context: Context, condition: bool) -> None:
-    _hold(condition, _FAILED)
+def _true(context: Context, condition: bool) -> None:
+    _hold(context, condition, _FAILED)
 
 
 @cheatcode("assertTrue(bool,string)")
-def _true_or(_context: Context, condition: bool, message: str) -> None:
-    _hold(condition, message)
+def _true_or(context: Context, condition: bool, message: str) -> None:
+    _hold(context, condition, message)
 
 
 @cheatcode("assertFalse(bool)")
-def _false(_context: Context, condition: bool) -> None:
-    _hold(not condition, _FAILED)
+def _false(context: Context, condition: bool) -> None:
+    _hold(context, not condition, _FAILED)
 
 
 @cheatcode("assertFalse(bool,string)")
-def _false_or(_context: Context, condition: bool, message: str) -> None:
-    _hold(not condition, message)
+def _false_or(context: Context, condition: bool, message: str) -> None:
+    _hold(context, not condition, message)
 
 
-def _hold(condition: bool, message: str) -> None:
+def _hold(context: Context, condition: bool, message: str) -> None:
     if not condition:
-        raise CheatcodeFailure(message, named=False)
+        _report(context, message)
 
 
 # --- comparisons, each over types, with and without a message ------------------------------------------------------
@@ -61,9 +70,9 @@ _COMPARISONS: Final[dict[str, tuple[Callable[[Any, Any], bool], str]]] = {
 def _comparison(name: str, kind: str) -> None:
     holds, sign = _COMPARISONS[name]
 
-    def compare(_context: Context, left: Any, right: Any, message: str | None = None) -> None:
+    def compare(context: Context, left: Any, right: Any, message: str | None = None) -> None:
         if not holds(left, right):
-            _fail(f"{show(kind, left)} {sign} {show(kind, right)}", message)
+            _fail(context, f"{show(kind, left)} {sign} {show(kind, right)}", message)
 
     cheatcode(f"assert{name}({kind},{kind})", f"assert{name}({kind},{kind},string)")(compare)
 
@@ -71,9 +80,9 @@ def _comparison(name: str, kind: str) -> None:
 def _decimal_comparison(name: str, kind: str) -> None:
     holds, sign = _COMPARISONS[name]
 
-    def compare(_context: Context, left: int, right: int, decimals: int, message: str | None = None) -> None:
+    def compare(context: Context, left: int, right: int, decimals: int, message: str | None = None) -> None:
         if not holds(left, right):
-            _fail(f"{units(left, decimals)} {sign} {units(right, decimals)}", message)
+            _fail(context, f"{units(left, decimals)} {sign} {units(right, decimals)}", message)
 
     cheatcode(f"assert{name}Decimal({kind},{kind},uint256)", f"assert{name}Decimal({kind},{kind},uint256,string)")(
         compare
@@ -93,21 +102,21 @@ for _name, _kind in product(_COMPARISONS, _NUMBERS):
 
 
 def _approximately(kind: str) -> None:
-    def absolute(_context: Context, left: int, right: int, max_delta: int, message: str | None = None) -> None:
-        _check_absolute(left, right, max_delta, str, message)
+    def absolute(context: Context, left: int, right: int, max_delta: int, message: str | None = None) -> None:
+        _check_absolute(context, left, right, max_delta, str, message)
 
     def absolute_decimal(
-        _context: Context, left: int, right: int, max_delta: int, decimals: int, message: str | None = None
+        context: Context, left: int, right: int, max_delta: int, decimals: int, message: str | None = None
     ) -> None:
-        _check_absolute(left, right, max_delta, lambda number: units(number, decimals), message)
+        _check_absolute(context, left, right, max_delta, lambda number: units(number, decimals), message)
 
-    def relative(_context: Context, left: int, right: int, max_delta: int, message: str | None = None) -> None:
-        _check_relative(left, right, max_delta, str, message)
+    def relative(context: Context, left: int, right: int, max_delta: int, message: str | None = None) -> None:
+        _check_relative(context, left, right, max_delta, str, message)
 
     def relative_decimal(
-        _context: Context, left: int, right: int, max_delta: int, decimals: int, message: str | None = None
+        context: Context, left: int, right: int, max_delta: int, decimals: int, message: str | None = None
     ) -> None:
-        _check_relative(left, right, max_delta, lambda number: units(number, decimals), message)
+        _check_relative(context, left, right, max_delta, lambda number: units(number, decimals), message)
 
     for name, handler, more in (
         ("Abs", absolute, ()), ("AbsDecimal", absolute_decimal, ("uint256",)),
@@ -118,13 +127,21 @@ def _approximately(kind: str) -> None:
         cheatcode(f"{start})", f"{start},string)")(handler)
 
 
-def _check_absolute(left: int, right: int, max_delta: int, text: Callable[[int], str], message: str | None) -> None:
+def _check_absolute(
+    context: Context, left: int, right: int, max_delta: int, text: Callable[[int], str], message: str | None
+) -> None:
     delta = abs(left - right)
     if delta > max_delta:
-        _fail(f"{text(left)} !~= {text(right)} (max delta: {text(max_delta)}, real delta: {text(delta)})", message)
+        _fail(
+            context,
+            f"{text(left)} !~= {text(right)} (max delta: {text(max_delta)}, real delta: {text(delta)})",
+            message,
+        )
 
 
-def _check_relative(left: int, right: int, max_delta: int, text: Callable[[int], str], message: str | None) -> None:
+def _check_relative(
+    context: Context, left: int, right: int, max_delta: int, text: Callable[[int], str], message: str | None
+) -> None:
     if right == 0:
         if left == 0:
             return
@@ -132,11 +149,12 @@ def _check_relative(left: int, right: int, max_delta: int, text: Callable[[int],
     else:
         delta = abs(left - right) * 10**_PERCENT // abs(right)
         if delta >= 1 << 256:
-            _fail("overflow in delta calculation", message)
+            _fail(context, "overflow in delta calculation", message)
+            return
         if delta <= max_delta:
             return
         real = _percent(delta)
-    _fail(f"{text(left)} !~= {text(right)} (max delta: {_percent(max_delta)}, real delta: {real})", message)
+    _fail(context, f"{text(left)} !~= {text(right)} (max delta: {_percent(max_delta)}, real delta: {real})", message)
 
 
 def _percent(delta: int) -> str:

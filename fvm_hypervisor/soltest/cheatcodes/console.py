@@ -46,8 +46,12 @@ class LogConsole:
     def write(self, data: bytes) -> None:
         """Append the lines in a call's data; forge skips empty ones."""
         for line in log_text(data).splitlines():
-            self._append(line)
-            self._record(CONSOLE, _line_log(line))
+            self.write_line(line)
+
+    def write_line(self, line: str) -> None:
+        """Append a line."""
+        self._append(line)
+        self._record(CONSOLE, _line_log(line))
 
     def write_log(self, emitter: EthAddress, log: Log) -> None:
         """Record a log, and append its lines if it is one of DSTest's events."""

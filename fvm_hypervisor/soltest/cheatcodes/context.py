@@ -79,6 +79,8 @@ class Settings:
     """EVM version that the project's tests run on; empty for that of the fork's rules."""
     internal_reverts: bool = False
     """True if `expectRevert` also matches reverts in the test itself (`allow_internal_expect_revert`)."""
+    assertions_revert: bool = True
+    """False if a failed assertion does not revert, but marks the test as failed."""
     isolates: bool = False
     """True if each call of the test contract is a separate transaction (`isolate`)."""
     has_network: bool = False

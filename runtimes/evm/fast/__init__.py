@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Final
 
 from runtimes.evm.fast.engine import FastEngine, FastTable
-from runtimes.evm.fast.pool import COMPILED, INTERPRETED, TIERED, Tier
+from runtimes.evm.fast.pool import COMPILED, INTERPRETED, RECORDED, TIERED, Tier
 
 TIERS: Final[Mapping[str, Tier]] = MappingProxyType(
     {"fast": TIERED, "fast:interpret": INTERPRETED, "fast:compile": COMPILED}
 )
 """Tiers by engine name."""
 
-__all__ = ["TIERS", "FastEngine", "FastTable", "Tier"]
+__all__ = ["RECORDED", "TIERS", "FastEngine", "FastTable", "Tier"]

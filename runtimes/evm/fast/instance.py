@@ -21,8 +21,8 @@ from hypervisor.tracing import RuntimeEvent
 from hypervisor.types import ActorID
 from runtimes.evm.engine import EngineRules, Host
 from runtimes.evm.fast.numbers import EXCHANGE, GuestCommand
-from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.evm.fast.regions.installed import MAX_INSTANCES, InstanceRegions
+from runtimes.evm.fast.regions.jumps import JumpLog
 from runtimes.wasmtime.engine import LinkedModule
 from runtimes.wasmtime.raw import Instance, Trap
 
@@ -41,6 +41,7 @@ _SEED_BYTES: Final = 80
 _HOT_BYTES: Final = 8 * (1 + 3 * 8)
 """Size of the report of hot jumpdests: their count, and an entry for each (`Mailbox` in guests/evm/src/host.rs)."""
 _NO_OPCODE: Final = (1 << 64) - 1
+Regions = InstanceRegions | JumpLog
 MAX_REUSED_MEMORY: Final = 16 << 20
 """Maximum memory in bytes of a reused instance; a larger one is closed when none of its frames waits."""
 _MAX_REUSED_PAGES: Final = MAX_REUSED_MEMORY >> 16
@@ -75,9 +76,12 @@ class FastInstance:
         live: "dict[int, FastInstance]",
         host_calls: HostCalls,
         threshold: int = 0,
-        compiler: RegionCompiler | None = None,
+        regions_of: "Callable[[FastInstance, Instance, memoryview], Regions] | None" = None,
     ) -> None:
-        """`threshold` is the number of executed jumpdests after which `compiler` compiles a code."""
+        """`threshold` is the number of executed jumpdests after which a code is reported to the result of `regions_of`.
+
+        The arguments of `regions_of` are this object, its instance, and the guest's report.
+        """
         engine = linked.linker.engine
         self._host_calls = host_calls
         self._functions = host_calls.functions
@@ -119,7 +123,7 @@ class FastInstance:
         self._exchange = words + (_WORDS + 1) * _WORD
         hot = self._exchange + EXCHANGE + 8
         reported = self._view[hot : hot + _HOT_BYTES].cast("Q")
-        self.regions = None if compiler is None else InstanceRegions(self, self._instance, compiler, reported)
+        self.regions = None if regions_of is None else regions_of(self, self._instance, reported)
         self.numbers[0] = threshold
         self._instance.enter_alone(GuestCommand.HEAT)
         self.pass_in(os.urandom(_SEED_BYTES))  # seeds the guest's maps; results do not depend on their order

@@ -4,6 +4,7 @@ A frame never runs on an instance where frames of another message wait. Otherwis
 memory, and lose them if the engine fails.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,14 +15,16 @@ from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
 from hypervisor.once import once
 from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW, TX_CONTEXT
-from runtimes.evm.fast.instance import FastInstance, HostCalls
+from runtimes.evm.fast.instance import FastInstance, HostCalls, Regions
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
 from runtimes.evm.fast.regions.compiler import RegionCompiler
+from runtimes.evm.fast.regions.installed import InstanceRegions
+from runtimes.evm.fast.regions.jumps import JumpLog, JumpRecorder
 from runtimes.evm.fast.tree import PREFETCHABLE_CALLS, TICK, TREE_HOST_CALLS
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.cached_modules import load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
-from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, WasmtimeUnusable
+from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, WasmtimeUnusable
 
 ALL_HOST_CALLS: Final = HostCalls(
     functions=HOST_CALLS + TREE_HOST_CALLS,
@@ -36,18 +39,21 @@ class Tier:
     """A compilation tier: code is compiled after `threshold` executed jumpdests (0: never).
 
     If `synchronous`, the first frame waits for the compilation, otherwise a background thread compiles. `max_size` is
-    the maximum estimated size of a region in bytes of WASM.
+    the maximum estimated size of a region in bytes of WASM. If `records_jumps`, jumps are recorded instead.
     """
 
     threshold: int
     synchronous: bool = False
     max_size: int = MAX_REGION_SIZE
+    records_jumps: bool = False
 
 
 _REGIONS: Final = "regions"
 INTERPRETED: Final = Tier(threshold=0)
 COMPILED: Final = Tier(threshold=1, synchronous=True, max_size=96 << 10)
 TIERED: Final = Tier(threshold=20_000)
+RECORDED: Final = Tier(threshold=1, synchronous=True, records_jumps=True)
+"""Code is interpreted, and jumps are recorded (`regions.jumps`)."""
 
 
 class Pool:
@@ -58,7 +64,14 @@ class Pool:
         self._threshold = tier.threshold
         folder = default_folder()
         modules = ModuleCache(None if folder is None else folder / _REGIONS)  # regions must not evict actors
-        self._compiler = RegionCompiler(engine, modules, tier.synchronous, tier.max_size) if tier.threshold else None
+        self._regions_of: Callable[[FastInstance, Instance, memoryview], Regions] | None = None
+        self.jump_recorder: JumpRecorder | None = None
+        if tier.records_jumps:
+            recorder = self.jump_recorder = JumpRecorder(engine)
+            self._regions_of = lambda guest, instance, hot: JumpLog(guest, instance, recorder, hot)
+        elif tier.threshold:
+            compiler = RegionCompiler(engine, modules, tier.synchronous, tier.max_size)
+            self._regions_of = lambda guest, instance, hot: InstanceRegions(guest, instance, compiler, hot)
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
         self._linker.define("host", "ask", b"", b"", HostFunction(self._execute_host_call))
@@ -93,10 +106,24 @@ class Pool:
         return self._new()
 
     def _new(self) -> FastInstance:
-        instance = FastInstance(self._linked, self._live, ALL_HOST_CALLS, self._threshold, self._compiler)
+        instance = FastInstance(self._linked, self._live, ALL_HOST_CALLS, self._threshold, self._regions_of)
         instance.lock.acquire()
         self._instances.append(instance)
         return instance
+
+    def take_jumps(self) -> bytes:
+        """Return the jumps recorded by all instances, and clear the logs (`JumpLog.take`); none may be running."""
+        logs = [instance.regions for instance in self._instances if isinstance(instance.regions, JumpLog)]
+        return b"".join(log.take() for log in logs)
+
+    def close_instances(self) -> None:
+        """Close the instances without waiting frames, so that the next message begins with a new one."""
+        for instance in tuple(self._instances):
+            with instance.lock:
+                if not instance.waiting:
+                    instance.broken = True
+                    self._instances.remove(instance)
+                    instance.close()
 
     def reacquire(self, instance: FastInstance) -> None:
         """Lock the instance on which a frame waits; raises Fatal if it has failed meanwhile."""

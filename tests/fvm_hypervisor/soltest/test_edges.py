@@ -13,7 +13,8 @@ from fvm_hypervisor.soltest import edges
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.edges import EdgeMap, Edges, EdgeTracer, SkippingEdgeTracer
-from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from hypervisor import Address
 from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, MethodNumber, TokenAmount

@@ -9,7 +9,8 @@ import pytest
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, BlockValues, State
-from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from hypervisor.names import FILECOIN
 
 CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")

@@ -11,7 +11,8 @@ from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources, standard_json
-from fvm_hypervisor.soltest.executor import ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from fvm_hypervisor.soltest.mutation_settings import OPERATORS
 from fvm_hypervisor.soltest.project import Project, find_root, load_project
 from fvm_hypervisor.soltest.remappings import Remapping, resolve

@@ -15,7 +15,7 @@ from runtimes.wasmtime.raw import EXTERN_FUNCTION, EXTERN_MEMORY, Instance
 _IMPORTS: Final = ((b"memory", EXTERN_MEMORY), (b"lengthen", EXTERN_FUNCTION), (b"operate", EXTERN_FUNCTION))
 """A region's imports, in order."""
 _TABLE: Final = b"__indirect_function_table"
-_MAX_CODES: Final = 240
+MAX_CODES: Final = 240
 """Number of codes an instance may report before it is retired: the guest has 256 numbers."""
 MAX_INSTANCES: Final = 256
 """Maximum number of instances in a store: regions, and the guest itself."""
@@ -89,7 +89,7 @@ class InstanceRegions:
         known = self._codes.get((number, which))
         if known is None:
             known = self._codes[number, which] = _HotCode(number, which, self._compiler.regions(data, rules))
-            self.is_full = self.is_full or len(self._codes) >= _MAX_CODES
+            self.is_full = self.is_full or len(self._codes) >= MAX_CODES
         return known
 
     def _data(self, number: int, command: Callable[[int], int]) -> bytes:

@@ -14,6 +14,7 @@ from runtimes.evm.fast.pool import INTERPRETED, TIERED, Pool, Tier, pool
 from runtimes.evm.fast.regions import compiler as compiler_module
 from runtimes.evm.fast.regions.blocks import jumpdests_of
 from runtimes.evm.fast.regions.compiler import RegionCompiler
+from runtimes.evm.fast.regions.installed import InstanceRegions
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
 from tests.engines.frames import PricedHost
@@ -39,7 +40,12 @@ def run(tier: Tier, code: bytes, gas: int = 10**9) -> int:
 
 def put_in(tier: Tier) -> int:
     """Return the number of regions installed in the instances of a tier."""
-    return sum(0 if instance.regions is None else len(instance.regions.compiled) for instance in pool(tier)._instances)
+    return sum(region_count(instance) for instance in pool(tier)._instances)
+
+
+def region_count(instance: FastInstance) -> int:
+    """Return the number of regions installed in an instance."""
+    return len(instance.regions.compiled) if isinstance(instance.regions, InstanceRegions) else 0
 
 
 def test_hot_code_is_compiled_in_background_and_installed() -> None:
@@ -57,8 +63,8 @@ def test_a_frame_changes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> 
 
     def watched(instance: FastInstance) -> None:
         update(instance)
-        regions = instance.regions
-        seen.append((instance.host is not None, 0 if regions is None else len(regions.compiled) - before))
+        count = region_count(instance) - before if instance.regions is not None else 0
+        seen.append((instance.host is not None, count))
 
     monkeypatch.setattr(FastInstance, "update_regions", watched)
     end, number = time.monotonic() + 30 * slowness(), 0
