@@ -1,7 +1,5 @@
 """The state tuple, compared byte for byte."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

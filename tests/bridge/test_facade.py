@@ -1,7 +1,5 @@
 """Solidity functions of built-in actors, without a machine: selectors, parameters, return values."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The facade around the native runtime: which calls pass it, and actors with invalid return values."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Interfaces as data: methods of a schema, and conversion of values to and from CBOR."""
 
-from __future__ import annotations
-
 import json
 import re
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Parameters and return values of the EVM actor and the address manager, compared with bytes of official actors."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

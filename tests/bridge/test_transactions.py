@@ -1,7 +1,5 @@
 """Conversion of Ethereum transactions to messages, with eth-account's signatures and test cases of Filecoin nodes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

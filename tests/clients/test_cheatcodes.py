@@ -1,7 +1,5 @@
 """Recorded results of forge for the cheatcode tests (`golden.json.xz`) equal those of the installed forge."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

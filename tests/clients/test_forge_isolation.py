@@ -1,7 +1,5 @@
 """Recorded results of forge with `isolate = true` (`golden.json.xz`) equal those of the installed forge."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

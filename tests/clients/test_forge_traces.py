@@ -1,7 +1,5 @@
 """Recorded traces (`tests/fvm_hypervisor/soltest/json_traces`) equal the JSON of the installed forge."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

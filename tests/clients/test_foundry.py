@@ -1,7 +1,5 @@
 """Commands of forge and cast on a fresh node."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

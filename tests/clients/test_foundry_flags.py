@@ -1,7 +1,5 @@
 """Recorded names of forge's options and keys equal those of npm's forge."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

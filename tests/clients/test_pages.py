@@ -1,7 +1,5 @@
 """Commands of documentation pages that need Foundry, executed unchanged."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

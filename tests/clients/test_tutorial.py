@@ -1,7 +1,5 @@
 """docs/tutorial.md with its Foundry part, executed step by step."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

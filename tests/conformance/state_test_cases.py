@@ -4,8 +4,6 @@ They replace the official ones without the test data, under the same names (test
 from py-evm's own virtual machine and trie; only one of our engines shares code with it, the instructions.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A fixed sample runs each time; `make statetest` runs all. Without the test data,
 expected results are those of py-evm (state_test_cases.py).
 """
 
-from __future__ import annotations
-
 import copy
 import json
 from pathlib import Path

@@ -4,8 +4,6 @@ A shorter run repeats them with planted defects in the bridge, which must be fou
 a number: `python -m tests.crossing --tree SEED:NUMBER` shows one.
 """
 
-from __future__ import annotations
-
 import sys
 from time import monotonic
 

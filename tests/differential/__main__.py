@@ -4,8 +4,6 @@ A shorter run repeats them with planted defects in the EVM runtime, which must b
 seed and a number: `python -m tests.differential --case SEED:NUMBER` shows one.
 """
 
-from __future__ import annotations
-
 import sys
 from time import monotonic
 

@@ -1,7 +1,5 @@
 """Comparison of generated cases by worker processes, which import this module."""
 
-from __future__ import annotations
-
 import sys
 from functools import lru_cache, partial
 

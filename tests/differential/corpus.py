@@ -4,8 +4,6 @@
 results differ, or if a scenario's messages do not succeed or fail as intended.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Derived gas of the EVM runtime is within a tenth of the official actor's, for transactions and opcode classes."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import pytest

@@ -3,8 +3,6 @@
 Methods without parameters need none. `$NAMES` are placeholders for the chain's hashes, CIDs and addresses.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Methods of docs/json-rpc.md, from the code, other nodes' method lists, and executed examples."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

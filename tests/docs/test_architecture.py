@@ -1,7 +1,5 @@
 """Tests of docs/architecture.md: its functions exist."""
 
-from __future__ import annotations
-
 import re
 from importlib import import_module
 from pathlib import Path

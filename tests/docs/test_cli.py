@@ -1,7 +1,5 @@
 """Help of each command has an example; unsupported options of anvil have a table."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """The tables of docs/foundry-flags.md list all options and keys of forge, each with its support."""
 
-from __future__ import annotations
-
 import re
 
 from fvm_hypervisor.cli.forge_options import ALIASES, UNSUPPORTED

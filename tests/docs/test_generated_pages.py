@@ -1,7 +1,5 @@
 """Committed tables of pages equal their generators; pages include each part that `make docs` generates once."""
 
-from __future__ import annotations
-
 import re
 from types import ModuleType
 

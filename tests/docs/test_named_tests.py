@@ -1,7 +1,5 @@
 """Tests that the documentation names exist."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

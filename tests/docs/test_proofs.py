@@ -1,7 +1,5 @@
 """The commands and the Python of docs/proofs.md work."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The first example of docs/vectors.md works: a vector is extracted from a new chain, and passes."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

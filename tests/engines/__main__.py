@@ -6,8 +6,6 @@ SEED:BATCH:PROGRAM:GAS; `--case SEED:BATCH:PROGRAM:GAS` runs it on both engines 
 difference.
 """
 
-from __future__ import annotations
-
 import sys
 from math import inf
 from time import monotonic

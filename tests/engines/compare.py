@@ -3,8 +3,6 @@
 A short gas limit is the exact gas used, one less, or any amount below, so that runs end within any instruction.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 from functools import cache, partial

@@ -6,8 +6,6 @@ arguments, the gas at it, each call that leaves the frame, and the frame's end m
 compares whole transactions; these frames are smaller and more numerous.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 from collections.abc import Iterator, Sequence

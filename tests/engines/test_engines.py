@@ -1,7 +1,5 @@
 """Short runs of generated programs on the engines, with planted defects; `python -m tests.engines` is long."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from random import Random
 

@@ -1,7 +1,5 @@
 """Lines of calls, and amounts of money to the last attoFIL."""
 
-from __future__ import annotations
-
 from decimal import Decimal, localcontext
 from typing import Any
 

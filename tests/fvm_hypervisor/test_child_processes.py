@@ -1,7 +1,5 @@
 """Child processes load no modules from the working folder, since it may be an untrusted project."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

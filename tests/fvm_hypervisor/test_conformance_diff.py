@@ -1,7 +1,5 @@
 """Output of `conformance --diff` for a failing vector: a difference of one gas is reported by charge and position."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Callable, Iterator

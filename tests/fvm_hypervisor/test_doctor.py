@@ -1,7 +1,5 @@
 """`hypervisor doctor` without a node: checks of the installation."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Fixtures: a machine over a synthetic bundle, in which all actors run on one scripted runtime."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.bundle import Bundle

@@ -1,7 +1,5 @@
 """Addresses, compared with test values of go-address and ref-fvm, and invalid addresses."""
 
-from __future__ import annotations
-
 from base64 import b32encode
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Depth of nested calls, their threads, interrupts, and memory of active calls."""
 
-from __future__ import annotations
-
 import signal
 import threading
 import time

@@ -3,8 +3,6 @@
 Refusals and charges from network version 21 on are those of the reference in tests/golden/send.jsonl.gz.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.exit_codes import ErrorNumber

@@ -1,7 +1,5 @@
 """The blocks that a commit writes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 

@@ -6,8 +6,6 @@ update of the new actor.
 Errors and charges from network version 21 on are those of the reference in tests/golden (send, fees).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

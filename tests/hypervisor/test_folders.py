@@ -1,7 +1,5 @@
 """State folders: records, and folders that are rejected."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

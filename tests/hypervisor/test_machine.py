@@ -1,7 +1,5 @@
 """The machine: opening, trials, user code, forks, snapshots, commits."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -3,8 +3,6 @@
 Expected bytes and CIDs are from the network's serialization vectors and the test vectors of Zondax' signing tools.
 """
 
-from __future__ import annotations
-
 from base64 import b64decode
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The CBOR decoder of proof syscalls: round trips and arbitrary bytes; tests/golden/decoder.jsonl.gz has the rest."""
 
-from __future__ import annotations
-
 from hypothesis import given
 from hypothesis import strategies as st
 

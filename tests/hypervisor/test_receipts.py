@@ -3,8 +3,6 @@
 Refusals and charges from network version 21 on are those of the reference in tests/golden/fees.jsonl.gz.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """CommD: commitments of zero pieces from go-commp-utils, and a sector sealed on the main network."""
 
-from __future__ import annotations
-
 import hashlib
 
 import pytest

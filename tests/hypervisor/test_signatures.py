@@ -4,8 +4,6 @@ From the network's serialization vectors, Zondax' signing tools, Ethereum's reco
 storage clients signed on the main network (in the official vectors).
 """
 
-from __future__ import annotations
-
 import json
 from base64 import b64decode
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 The extension itself is tested by `make proofs-extension`, with real proofs; here a recorder stands in for it.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from contextlib import suppress

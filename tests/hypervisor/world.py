@@ -4,8 +4,6 @@
 kernel and the handle of the parameters, like a guest, and returns an `Outcome` (None stands for exit code 0).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -6,8 +6,6 @@ failing receivers. After each epoch the invariants of docs/labs/async.md are che
 relays' own records and all balances. A shorter run repeats this with planted defects.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Lab `libraries`: valid and refused links, and ends of calls in libraries."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Lab `rent`: invariants over random programs, and each documented rule."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from io import BytesIO

@@ -1,7 +1,5 @@
 """Encoding and decoding of index entries."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

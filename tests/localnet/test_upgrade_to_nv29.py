@@ -3,8 +3,6 @@
 Expected results are the table of docs/network-versions.md, and states computed by hand from the layouts of actors v19.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

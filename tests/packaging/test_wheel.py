@@ -1,7 +1,5 @@
 """Contents of the wheel: the packages and their data, without repository-only files."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

@@ -5,8 +5,6 @@ burn, forward value, create each other at the same addresses, delete themselves,
 and gas limits are sometimes wrong. A block's result on several processes must equal its result on one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial

@@ -1,7 +1,5 @@
 """Parallel execution of blocks equals serial execution, also with failing, hanging or limited workers."""
 
-from __future__ import annotations
-
 import gc
 import os
 import re

@@ -1,7 +1,5 @@
 """Known differences from forge in the outcome or gas of public suites' tests, with reasons."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

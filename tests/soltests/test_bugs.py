@@ -1,7 +1,5 @@
 """The planted bugs are thirty, and what looks for them says where it cannot run, and counts as both programs do."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Bookkeeping of campaigns; the campaigns themselves need forge and the targets (`make bench-fuzz`)."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path

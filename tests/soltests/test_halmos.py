@@ -1,7 +1,5 @@
 """Verdicts that the comparison with halmos reports as different."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.soltests.halmos import DIFFERENCES, Result, different

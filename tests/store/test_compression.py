@@ -1,7 +1,5 @@
 """Bounded gzip decompression: oversized data is rejected before memory is allocated."""
 
-from __future__ import annotations
-
 import gzip
 import tracemalloc
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Export, verification and import of CARs: equal roots, malformed files and interruptions."""
 
-from __future__ import annotations
-
 import io
 import random
 from collections.abc import Iterable, Mapping

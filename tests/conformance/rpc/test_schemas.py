@@ -1,7 +1,5 @@
 """Results of the methods compared with their schemas in the execution-apis."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any

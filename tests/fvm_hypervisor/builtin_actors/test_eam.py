@@ -1,7 +1,5 @@
 """The EAM: allowed callers and contract addresses, which are Ethereum's; the official cases cover deployment."""
 
-from __future__ import annotations
-
 import pytest
 import rlp
 

@@ -1,7 +1,5 @@
 """The EVM actor of our own bundle is a marker: contracts run in the EVM runtime."""
 
-from __future__ import annotations
-
 from hypervisor import Address
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID

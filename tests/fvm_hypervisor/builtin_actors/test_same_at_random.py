@@ -1,7 +1,5 @@
 """Random message sequences per actor, on our actors and the official ones: all results must be equal."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

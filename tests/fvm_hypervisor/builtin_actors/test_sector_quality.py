@@ -1,7 +1,5 @@
 """Sectors at network version 29: quality is tenfold for new ones, and for older ones after the miner's method 37."""
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.bindings import storageminer

@@ -1,7 +1,5 @@
 """Draft files: the written template, each table's effect on the version's row, and refused files."""
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Decoding and encoding by kind. Bytes come from official vectors, from EIP-155 and from hand-written CBOR."""
 
-from __future__ import annotations
-
 import json
 import sys
 from base64 import b64decode

@@ -1,7 +1,5 @@
 """Proofs of accounts and slots, recorded from anvil 1.7.1 (`anvil.json`, examples/ethereum-proof), and altered."""
 
-from __future__ import annotations
-
 import json
 from copy import deepcopy
 from pathlib import Path

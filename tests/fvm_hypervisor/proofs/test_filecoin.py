@@ -1,7 +1,5 @@
 """Proofs of the state and of events of a network of this project, below a certified block header."""
 
-from __future__ import annotations
-
 import json
 from base64 import b64encode
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Differences that `hypervisor test --network nv27,nv28` reports between results."""
 
-from __future__ import annotations
-
 from fvm_hypervisor.soltest.compare import column, compare_lines, differences
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 

@@ -1,7 +1,5 @@
 """Choice of the compiler: a pinned release, downloaded if missing, and nothing of the checkout without consent."""
 
-from __future__ import annotations
-
 import io
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Tests that cover a span of a source."""
 
-from __future__ import annotations
-
 from fvm_hypervisor.soltest.coverage_by_test import CoverageIndex, SuiteCoverageByTest
 
 A, B, C = (("t.sol", "T", name) for name in ("a()", "b()", "c()"))

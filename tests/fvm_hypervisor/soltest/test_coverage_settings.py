@@ -1,7 +1,5 @@
 """The compiler settings for coverage are those of `forge coverage` 1.7.1."""
 
-from __future__ import annotations
-
 import pytest
 
 from fvm_hypervisor.soltest.coverage_settings import coverage_settings

@@ -1,7 +1,5 @@
 """Files under `snapshots/` equal forge's byte for byte, and differences are reported in its words."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

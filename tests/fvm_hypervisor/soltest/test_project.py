@@ -1,7 +1,5 @@
 """foundry.toml as forge reads it: profiles, sections, defaults, remappings; errors name the key."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The text report of Solidity tests."""
 
-from __future__ import annotations
-
 from fvm_hypervisor.soltest.report import summary_lines
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 

@@ -3,8 +3,6 @@
 Errors and charges from network version 21 on are those of the reference in tests/golden/crypto.jsonl.gz.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from tests.hypervisor.test_signatures import (

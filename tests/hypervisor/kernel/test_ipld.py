@@ -6,8 +6,6 @@ Version 3 (network version 18): none of that.
 Errors and charges from network version 21 on are those of the reference in tests/golden/ipld.jsonl.gz.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.errors import Fatal

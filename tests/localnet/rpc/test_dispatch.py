@@ -1,7 +1,5 @@
 """JSON-RPC 2.0: errors, batches, notifications, limits."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable

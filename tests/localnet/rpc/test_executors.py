@@ -1,7 +1,5 @@
 """Queries beside the chain's thread: none delays a block, and each gets the result of an idle node."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import json

@@ -1,7 +1,5 @@
 """Filecoin's methods about multisigs, on our own actors and the official ones."""
 
-from __future__ import annotations
-
 from base64 import b64decode, b64encode
 from typing import Any
 

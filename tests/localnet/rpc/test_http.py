@@ -1,7 +1,5 @@
 """The HTTP server over a real socket."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Inline and queued responses look the same to a client over real sockets."""
 
-from __future__ import annotations
-
 import json
 import socket
 import time

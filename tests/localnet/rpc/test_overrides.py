@@ -1,7 +1,5 @@
 """Calls with overridden accounts and blocks, and access lists."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Simulated blocks of calls. The cases are those of the execution-apis, with Filecoin's gas."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """eth-tester's backend test suite, and a comparison with its `PyEVMBackend`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Messages to native actors in tests: results, changes, and nested calls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The EVM actor on the machine: methods, limits, hostile contracts. (The golden cases cover the rest.)"""
 
-from __future__ import annotations
-
 import pytest
 from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode

@@ -1,7 +1,5 @@
 """The curve of precompiles 6, 7 and 8, compared with py-evm on py_ecc, and with EIP-196 and EIP-197."""
 
-from __future__ import annotations
-
 import itertools
 import threading
 from typing import Any

@@ -1,7 +1,5 @@
 """Two engines side by side: equal runs pass, and every kind of difference is reported with the instructions."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator

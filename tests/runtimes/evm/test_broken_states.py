@@ -4,8 +4,6 @@ No actor can write such a state, but an imported file could contain one. Every r
 and, if the test data are available, to the official EVM actor.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any

@@ -3,8 +3,6 @@
 Expected: the plain engine's results.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from typing import Any

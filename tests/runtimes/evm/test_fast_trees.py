@@ -3,8 +3,6 @@
 Expected: the plain engine's results, the host's own hashes, and hashlib's and eth_hash's.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Malformed and hostile modules: each a sentence, none a crash, a hang or a heap of memory."""
 
-from __future__ import annotations
-
 import time
 from contextlib import suppress
 from random import Random

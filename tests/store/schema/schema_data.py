@@ -1,7 +1,5 @@
 """Schemas as data (the DMT of the specification), in which the specification's examples state the parsed types."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from store.schema import Schema

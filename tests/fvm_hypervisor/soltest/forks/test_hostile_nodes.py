@@ -1,7 +1,5 @@
 """Nodes with malformed responses: the test fails, naming the node, the method and the value, within limits."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Mutation tests of a project with seeded gaps, compiled by recorded answers of solc."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -3,8 +3,6 @@
 Expected: the lines of forge 1.7.1 for a contract whose code was etched, called by an interface that has no code.
 """
 
-from __future__ import annotations
-
 import json
 from collections import deque
 from pathlib import Path
