@@ -35,7 +35,7 @@ def main() -> int:
         planted_defect={name: planted(name, chosen.seed, chosen.count) for name in PLANTS if name != NONE},
         details={
             "messages by exit code": {str(code): count for code, count in sorted(tally.exits.items())},
-            "sums": dict(sorted(tally.sums.items())),
+            "sums": dict(sorted(tally.counts.items())),
             "trees that gas decided": tally.gas_decided,
         },
     )
