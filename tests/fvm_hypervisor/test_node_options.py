@@ -1,7 +1,5 @@
 """Options of `hypervisor node` that it shares with anvil."""
 
-from __future__ import annotations
-
 import json
 import re
 import socket
@@ -170,15 +168,6 @@ def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
     refused = run("node", "--state", chain, "--rules", "filecoin")
     assert refused.returncode
     assert "under the rules 'ethereum', not 'filecoin': omit the rules" in " ".join(refused.stderr.split())
-
-
-@pytest.mark.slow
-def test_no_mining_node_mines_blocks_on_request(tmp_path: Path) -> None:
-    with running(tmp_path / "ready", "--no-mining", "--silent") as (url, _):
-        sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": ALICE, "value": "0x1"})
-        assert ask(url, "eth_getTransactionReceipt", sent) is None
-        ask(url, "evm_mine")
-        assert ask(url, "eth_getTransactionReceipt", sent)["blockNumber"] == "0x1"
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """Selection of the runtime for a code CID, and missing runtimes."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -91,11 +89,6 @@ def test_missing_runtime_error_names_what_to_install() -> None:
         match=f"runtime 'jvm', required by code {show(CODE)}, is not installed.*hypervisor.runtimes",
     ):
         registry.runtime_for(CODE)
-
-
-def test_the_installed_runtimes_are_found_by_their_entry_points() -> None:
-    registry = Registry(RuntimeServices({"evm": "py-evm"}), {MARKED: "evm"})
-    assert [type(registry.runtime_for(code)[1]).__name__ for code in (CODE, MARKED)] == ["WasmRuntime", "EvmRuntime"]
 
 
 def test_message_to_code_without_runtime_is_reverted() -> None:

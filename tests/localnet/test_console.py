@@ -1,7 +1,5 @@
 """Console output of a node: failures with calls and lines, contracts' logs, and nothing else."""
 
-from __future__ import annotations
-
 import itertools
 import sys
 import time
@@ -118,12 +116,6 @@ def test_printed_line_is_of_innermost_contract(network: Network, capsys: pytest.
     assert "  console.log: put 6\n" in output
     assert " Caller put(amount=6)" in output
     assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
-
-
-def test_a_constructor_has_lines_too(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
-    with printing(network, PROJECT / "out"):
-        failed(network, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
-    assert capsys.readouterr().out.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
 
 
 def test_official_bundle_shows_same_names_and_lines(official: Network, capsys: pytest.CaptureFixture[str]) -> None:
