@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
-from operator import iadd
 from typing import Self
 
 
@@ -19,4 +18,6 @@ class Tally:
     def merge(self, other: Self) -> None:
         """Add another tally's sums."""
         for each in fields(self):
-            setattr(self, each.name, iadd(getattr(self, each.name), getattr(other, each.name)))
+            total = getattr(self, each.name)
+            total += getattr(other, each.name)
+            setattr(self, each.name, total)

@@ -213,13 +213,6 @@ def addresses() -> st.SearchStrategy[Address]:
     )
 
 
-@given(addresses())
-def test_every_address_survives_bytes_and_text(address: Address) -> None:
-    assert Address.from_bytes(address.to_bytes()) == address
-    assert Address.parse(str(address)) == address
-    assert 2 <= len(address.to_bytes()) <= 65
-
-
 @given(addresses(), st.data())
 def test_one_changed_letter_never_passes_the_checksum(address: Address, data: st.DataObject) -> None:
     text = str(address)

@@ -147,14 +147,6 @@ async def _later(work: Callable[[], Any]) -> Any:
     return work()
 
 
-@pytest.mark.slow
-@given(st.binary(max_size=60))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_bytes_get_an_answer_and_the_next_request_too(rpc: Client, body: bytes) -> None:
-    rpc.send(body)
-    assert rpc("eth_chainId") == "0x1df5e76"
-
-
 PARAMS = st.recursive(
     st.none() | st.booleans() | st.integers(-10, 10) | st.sampled_from(["latest", "0x", "0x1", "0x" + "11" * 20, "0x" + "11" * 32, "é"]),  # noqa: E501  # a list of cases
     lambda items: st.lists(items, max_size=2) | st.dictionaries(st.sampled_from(["from", "to", "data", "value", "topics", "address", "fromBlock", "blockHash", "gas"]), items, max_size=3),  # noqa: E501  # a list of cases

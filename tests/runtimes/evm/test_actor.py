@@ -217,26 +217,6 @@ def test_runtime_code_is_limited(chain: Chain, code: bytes, exit_code: int) -> N
     assert result.exit_code == exit_code
 
 
-def test_junk_as_code_never_breaks_the_machine(chain: Chain) -> None:
-    seed = b"junk"
-    for _ in range(40):
-        seed = bytes(Address.actor(seed).payload) * 3
-        contract = chain.deploy(seed)
-        assert chain.invoke(contract, seed, gas_limit=Gas(100_000_000)).exit_code in {
-            0,
-            4,
-            7,
-            24,
-            33,
-            34,
-            35,
-            36,
-            37,
-            38,
-            39,
-        }
-
-
 # --- the machine around it -----------------------------------------------------------------------------------------
 
 
