@@ -6,11 +6,7 @@ from hypervisor.bundle import Bundle
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from tests.hypervisor.test_bundle import car
-from tests.hypervisor.world import (
-    SENDER,
-    SENDER_BALANCE,
-    ScriptedRuntime,
-)
+from tests.hypervisor.world import SENDER, SENDER_BALANCE, ScriptedRuntime
 
 GENESIS = Genesis("test", {SENDER: SENDER_BALANCE})
 

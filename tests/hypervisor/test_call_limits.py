@@ -5,10 +5,7 @@ Errors and charges from network version 21 on are those of the reference in test
 
 from hypervisor.kernel import Kernel
 from hypervisor.types import BlockId, ChainEpoch, MethodNumber
-from tests.hypervisor.world import (
-    Notes,
-    World,
-)
+from tests.hypervisor.world import Notes, World
 
 METHOD = MethodNumber(2)
 

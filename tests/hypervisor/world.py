@@ -29,7 +29,7 @@ from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.proofs import ProofVerifier
 from hypervisor.registry import Registry
-from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
+from hypervisor.runtime import InstallServices, Outcome, Runtime, RuntimeServices
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.tracing import GasCharged, Recorder, TraceEvent, Tracer
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount
@@ -93,6 +93,27 @@ class ScriptedRuntime:
     ) -> None:
         if any(module.startswith(b"bad") for module in modules.values()):
             raise InvalidModule("the module starts with 'bad'")
+
+
+@dataclass
+class ForwardingRuntime:
+    """A runtime that wraps another one; its subclasses change some of the calls."""
+
+    behind: Runtime
+
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        services: InstallServices | None = None,
+    ) -> None:
+        self.behind.prepare(modules, features, services)
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        return self.behind.upgrade(kernel, code, params, info)
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        return self.behind.invoke(kernel, code, params)
 
 
 class IgnoringTracer:

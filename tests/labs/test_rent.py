@@ -27,13 +27,7 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
     RentTerms,
     Tenancy,
 )
-from fvm_hypervisor.laboratory.profiles.resurrection import (
-    BLOCK_BYTES,
-    MAX_PROVEN,
-    proof_of,
-    proven_blocks,
-    size_of,
-)
+from fvm_hypervisor.laboratory.profiles.resurrection import BLOCK_BYTES, MAX_PROVEN, proof_of, proven_blocks, size_of
 from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED_CODE, ArchivedActor, archived_actor
 from hypervisor.bigint import decode_bigint, encode_bigint

@@ -11,14 +11,7 @@ import pytest
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
-from store.cid import (
-    CBOR,
-    DAG_CBOR,
-    DAG_PB,
-    RAW,
-    Cid,
-    cid_of,
-)
+from store.cid import CBOR, DAG_CBOR, DAG_PB, RAW, Cid, cid_of
 from store.codec import encode, link
 from tests.hypervisor.world import GAS, World, refused, used
 
