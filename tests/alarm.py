@@ -1,7 +1,5 @@
 """Delivery of SIGALRM to the main thread, for tests that interrupt it."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

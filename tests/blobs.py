@@ -1,7 +1,5 @@
 """Blobs with commitments and proofs by c-kzg (`ckzg`), and signed transactions of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache

@@ -1,7 +1,5 @@
 """Runs of `hypervisor` commands in the process of the test."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

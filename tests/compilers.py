@@ -1,7 +1,5 @@
 """Available compilers for actors: `make templates` installs them into build/compilers."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -5,8 +5,6 @@ tests for both kinds take their parameters from `kinds`. Tests that need the dat
 (`data_file`), and the report counts them.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

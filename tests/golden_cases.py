@@ -1,7 +1,5 @@
 """Recorded results of go-ethereum, in tests/golden/ethereum."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from functools import cache

@@ -1,7 +1,5 @@
 """Deselection of the tests listed in `interpreted_only.toml` if modules run compiled."""
 
-from __future__ import annotations
-
 import tomllib
 from functools import cache
 from pathlib import Path

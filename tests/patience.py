@@ -1,7 +1,5 @@
 """Time limits scaled by the current speed of the machine."""
 
-from __future__ import annotations
-
 from time import perf_counter
 from typing import Final
 

@@ -4,8 +4,6 @@ It has its own arguments, environment, folder, pipes, signals and exit status. T
 meanwhile) start the program from its file.
 """
 
-from __future__ import annotations
-
 import atexit
 import gc
 import json

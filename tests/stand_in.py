@@ -4,8 +4,6 @@ Each WASM module gets a custom section, which engines ignore, so all CIDs and th
 unchanged. Tests use it to check that an added release is offered wherever official ones are.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from hypervisor.bundle import Bundle

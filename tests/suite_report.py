@@ -4,8 +4,6 @@ A test skipped for want of data that are there would hide a moved file, or a sea
 MAX_SKIPPED skipped tests fail a run without data: a clone alone must be worth testing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 
 import pytest

@@ -1,7 +1,5 @@
 """A web server on this machine that answers as a test's handler does."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

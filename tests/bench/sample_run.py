@@ -1,7 +1,5 @@
 """A recorded run for the tests of slices: the inputs are numbers, and the seed `--defect` fails."""
 
-from __future__ import annotations
-
 import sys
 import time
 

@@ -1,7 +1,5 @@
 """Call counts of the standard code paths stay within the limits of bench/hops.toml, and an excess is detected."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench import hops

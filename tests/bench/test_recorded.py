@@ -1,7 +1,5 @@
 """Records of long runs: required fields, and the differences that `make records` reports."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The reference as a peer process, which responds to each input line and may print other output."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import stat

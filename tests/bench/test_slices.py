@@ -1,7 +1,5 @@
 """Continuation of recorded runs in slices: sums, seeds, and the stop at a finding."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from dataclasses import replace

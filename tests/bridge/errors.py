@@ -1,7 +1,5 @@
 """Revert data of Solidity errors, encoded with eth-abi."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from eth_abi.abi import encode as abi_encode

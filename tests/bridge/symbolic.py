@@ -5,8 +5,6 @@ claim that holds at the end of every path therefore holds for every input. The f
 built-in types that require concrete values are replaced (`exchanged`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
@@ -102,37 +100,37 @@ class Number:
     def _of(self, other: Any) -> Any:
         return plain(other)
 
-    def __add__(self, other: Any) -> Number:
+    def __add__(self, other: Any) -> "Number":
         return Number(self.term + self._of(other))
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Number:
+    def __sub__(self, other: Any) -> "Number":
         return Number(self.term - self._of(other))
 
-    def __rsub__(self, other: Any) -> Number:
+    def __rsub__(self, other: Any) -> "Number":
         return Number(self._of(other) - self.term)
 
-    def __mul__(self, other: Any) -> Number:
+    def __mul__(self, other: Any) -> "Number":
         return Number(self.term * self._of(other))
 
     __rmul__ = __mul__
 
-    def __floordiv__(self, other: Any) -> Number:
+    def __floordiv__(self, other: Any) -> "Number":
         return Number(z3.UDiv(self.term, self._of(other)) if self._sized else self.term / self._of(other))
 
-    def __and__(self, other: Any) -> Number:
+    def __and__(self, other: Any) -> "Number":
         return Number(self.term & self._of(other))
 
-    def __or__(self, other: Any) -> Number:
+    def __or__(self, other: Any) -> "Number":
         return Number(self.term | self._of(other))
 
     __ror__ = __or__
 
-    def __lshift__(self, places: int) -> Number:
+    def __lshift__(self, places: int) -> "Number":
         return Number(self.term << places)
 
-    def __rshift__(self, places: int) -> Number:
+    def __rshift__(self, places: int) -> "Number":
         return Number(z3.LShR(self.term, places))
 
     def __lt__(self, other: Any) -> Truth:
@@ -153,7 +151,7 @@ class Number:
     def __bool__(self) -> bool:
         return bool(Truth(self.term != 0))
 
-    def to_bytes(self, length: int, order: str) -> Bytes:
+    def to_bytes(self, length: int, order: str) -> "Bytes":
         """Convert to big-endian bytes, or raise OverflowError, like `int.to_bytes`."""
         assert order == "big"
         if self >= 1 << 8 * length:
@@ -180,10 +178,10 @@ class Bytes:
     def __iter__(self) -> Iterator[Any]:
         return (self[place] for place in range(len(self)))
 
-    def __add__(self, other: Any) -> Bytes:
+    def __add__(self, other: Any) -> "Bytes":
         return Bytes([*self.parts, *Bytes(other).parts])
 
-    def __radd__(self, other: bytes) -> Bytes:
+    def __radd__(self, other: bytes) -> "Bytes":
         return Bytes([*other, *self.parts])
 
     def __eq__(self, other: object) -> Any:

@@ -1,7 +1,5 @@
 """Solidity interfaces: calls, return values, logs and reverts, compared with the ABI standard, eth-abi and web3."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

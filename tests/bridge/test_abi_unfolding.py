@@ -1,7 +1,5 @@
 """Rejection of ABI data whose decoded size far exceeds its encoded size, before decoding; other data is accepted."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Events of native actors: kinds, and values by the schema. The entries are written by hand from FIP-0118."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

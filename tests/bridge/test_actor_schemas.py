@@ -1,7 +1,5 @@
 """Methods of the built-in actors by number, and the interpretation of byte strings by schema."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """Ethereum addresses: masked IDs, f410, and the addresses of contracts made by CREATE and CREATE2."""
 
-from __future__ import annotations
-
 import pytest
 from eth_utils.crypto import keccak
 from hypothesis import given

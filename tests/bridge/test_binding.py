@@ -1,7 +1,5 @@
 """The generated Python modules: encoding of parameters for the actors, and decoding of return values."""
 
-from __future__ import annotations
-
 import dataclasses
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Blob transactions in the network form: decoding, and the checks of a sidecar; proofs are made by c-kzg."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Block-level access lists (EIP-7928): the encoding, the JSON form, and the first difference of two lists."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

@@ -1,7 +1,5 @@
 """The lenient decoder of parameters: encodings that official actors accept and reject."""
 
-from __future__ import annotations
-
 import cbor2
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """Conversion between events and logs."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

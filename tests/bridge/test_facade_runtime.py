@@ -1,8 +1,6 @@
 """The facade around the native runtime: which calls pass it, and actors with invalid return values."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
@@ -19,13 +17,14 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.registry import NATIVE
-from hypervisor.runtime import InstallServices, Outcome, Runtime
+from hypervisor.runtime import Outcome, Runtime
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 from store.codec import encode
 from tests.fvm_hypervisor.builtin_actors.people import ALICE, GENESIS
+from tests.hypervisor.world import ForwardingRuntime
 
 DATACAP = Address.id(DATACAP_ACTOR)
 TOKEN = ContractInterface(abi("datacap"))
@@ -33,23 +32,11 @@ Answer = Callable[[Kernel], Outcome]
 
 
 @dataclass
-class Impostor:
+class Impostor(ForwardingRuntime):
     """A native runtime in which a test determines the return value of the token actor."""
 
-    behind: Runtime
     answer: Answer | None = None
     entered: int = 0
-
-    def prepare(
-        self,
-        modules: Mapping[Cid, bytes],
-        features: Collection[str] | None = None,
-        services: InstallServices | None = None,
-    ) -> None:
-        self.behind.prepare(modules, features, services)
-
-    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        return self.behind.upgrade(kernel, code, params, info)
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         if self.answer is None or kernel.context.receiver != DATACAP_ACTOR:

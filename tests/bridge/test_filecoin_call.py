@@ -1,7 +1,5 @@
 """Headers of call_actor and handle_filecoin_method, with eth-abi as the encoder of contracts."""
 
-from __future__ import annotations
-
 import pytest
 from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode

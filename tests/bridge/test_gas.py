@@ -1,7 +1,5 @@
 """EVM gas as a derived budget: no drift, no double charges."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

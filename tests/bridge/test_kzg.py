@@ -1,7 +1,5 @@
 """KZG proofs, verified as c-kzg (`ckzg`) makes and verifies them."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 from random import Random
 from typing import Any

@@ -1,7 +1,5 @@
 """Parameters and return values of the EVM actor and the address manager, compared with bytes of official actors."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,10 +14,8 @@ from bridge.params import (
     DelegateCallParams,
     calldata_of,
     invoke_params,
-    invoke_return,
     storage_key,
     storage_value,
-    unwrap_return,
 )
 from hypervisor.types import TokenAmount
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
@@ -85,12 +81,6 @@ def test_a_transactions_data_are_message_params(calldata: bytes) -> None:
     params = invoke_params(calldata)
     assert bool(params) == bool(calldata)
     assert calldata == (calldata_of(CBOR, params) if params else b"")
-
-
-@given(st.binary(max_size=100))
-def test_unwrapping_never_fails(data: bytes) -> None:
-    unwrapped = unwrap_return(data)
-    assert unwrapped == data or invoke_return(data) == unwrapped
 
 
 def test_storage_keys_may_be_shortened_and_values_are() -> None:

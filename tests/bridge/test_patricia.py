@@ -1,7 +1,5 @@
 """Merkle Patricia roots, compared with py-trie, an independent implementation, and the yellow paper's empty root."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Ethereum data of receipts: blooms compared with eth-bloom, reverts with the Solidity ABI."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from eth_abi.abi import encode as abi_encode

@@ -1,7 +1,5 @@
 """Formatting of revert data without the contract's interface."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """RLP compared with the `rlp` library: the same bytes, values and errors."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

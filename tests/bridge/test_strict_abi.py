@@ -1,7 +1,5 @@
 """The canonical form of Solidity's ABI: exactly the output of eth-abi."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Address and gas conversions for every input at once: round trips, injectivity, no gas created or lost."""
 
-from __future__ import annotations
-
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Raw transactions, compared with the official fixtures' `txbytes` and with eth-account."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import replace

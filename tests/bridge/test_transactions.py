@@ -1,7 +1,5 @@
 """Conversion of Ethereum transactions to messages, with eth-account's signatures and test cases of Filecoin nodes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -15,14 +13,7 @@ from bridge.addresses import EthAddress, masked_id
 from bridge.method_numbers import INVOKE_EVM
 from bridge.transaction_messages import envelope_message, from_signed_message, message_of, signed_message
 from bridge.transaction_parsing import parse_transaction
-from bridge.transactions import (
-    ACCESS_LIST,
-    DYNAMIC_FEE,
-    LEGACY,
-    SET_CODE,
-    Transaction,
-    TransactionError,
-)
+from bridge.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, SET_CODE, Transaction, TransactionError
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage

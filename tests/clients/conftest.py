@@ -4,8 +4,6 @@
 set, as by `make clients`; then they fail.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -142,7 +140,7 @@ class Tally(NamedTuple):
     failed: int = 0
     deselected: int = 0
 
-    def plus(self, run: int = 0, failed: int = 0, deselected: int = 0) -> Tally:
+    def plus(self, run: int = 0, failed: int = 0, deselected: int = 0) -> "Tally":
         return Tally(self.run + run, self.failed + failed, self.deselected + deselected)
 
 

@@ -1,7 +1,5 @@
 """Coverage of a project by `hypervisor test` and by `forge coverage`, as records of lines and of functions."""
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

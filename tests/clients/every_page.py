@@ -1,7 +1,5 @@
 """Check of all explorer pages of a chain: each exists, and re-executed messages match their records."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Final

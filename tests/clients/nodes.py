@@ -1,7 +1,5 @@
 """A node process started by its command line, with a free port and a ready file."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

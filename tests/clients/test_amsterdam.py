@@ -1,7 +1,5 @@
 """viem, ethers, forge and cast on a node under the rules of Ethereum's fork Amsterdam."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

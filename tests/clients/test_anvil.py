@@ -1,7 +1,5 @@
 """Control methods compared with anvil: the same requests must give the same responses."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 import time

@@ -1,7 +1,5 @@
 """Forks and state files compared with anvil: both fork the same anvil node, and each loads the other's state."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`hypervisor bindings` for contracts compiled by solc: mypy accepts all wrappers, and their calls work."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import subprocess

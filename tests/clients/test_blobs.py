@@ -1,7 +1,5 @@
 """`cast send --blob` on a node under Ethereum's rules and on anvil: equal receipts, blocks, fees and blobs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Unavailable parts are replaced: the package index by a folder with this reposito
 dependencies, `foundry-toolchain` by npm's foundry, and port 8545 by a free one.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """`hypervisor create` and `verify-bytecode` compared with forge on anvil, for a project compiled by both."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """A node under Ethereum's rules compared with anvil: equal transactions, gas, fees, blocks and responses."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """`make first-node`, with the project's own bundle and with one stored by `hypervisor bundle add`."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Coverage of a project of our own compared with `forge coverage`: equal lines, functions and hits."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

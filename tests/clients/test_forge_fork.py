@@ -1,7 +1,5 @@
 """forge's tests and scripts on a fork of a node: contracts run in forge, actors on the node (`FilecoinFork.sol`)."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

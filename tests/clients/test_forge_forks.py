@@ -1,7 +1,5 @@
 """Recorded results of forge for tests on forks of anvil (`golden.json.xz`) equal those of the installed forge."""
 
-from __future__ import annotations
-
 import json
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """`hypervisor test` in a project created by `forge init`, for a new user without a compiler."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Sizes of fuzz inputs compared with forge's, by the mean gas of the tests."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

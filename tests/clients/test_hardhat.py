@@ -1,7 +1,5 @@
 """Hardhat 3: its project template on a fresh node, tests and deployment; its Solidity tests on a fork of the node."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

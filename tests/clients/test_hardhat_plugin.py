@@ -1,7 +1,5 @@
 """The Hardhat plugin (integrations/hardhat): its example and Hardhat's project template on the node that it starts."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys

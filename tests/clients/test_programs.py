@@ -1,7 +1,5 @@
 """Quick start of each client library on a fresh node: programs of named checks."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

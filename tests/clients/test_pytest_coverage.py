@@ -1,7 +1,5 @@
 """The project of docs/pytest.md: coverage by pytest compared with `forge coverage` of the same calls."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Tests that forge and `hypervisor test` can use each other's artifacts."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """examples/solstice in Solidity: a council and the real f02, under Filecoin's rules."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

@@ -1,8 +1,7 @@
-"""docs/tutorial.md with its Foundry part, executed step by step."""
-
-from __future__ import annotations
+"""docs/tutorial.md with its Foundry part and docs/coming-from-foundry.md, executed step by step."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +37,16 @@ def test_page_commands_produce_documented_output_in_one_shell(tmp_path: Path) ->
     log = (tmp_path / "page" / "node.log").read_text(encoding="utf-8")
     for line in TOLD[0].splitlines():
         assert line in log
+
+
+def test_coming_from_foundry(tmp_path: Path) -> None:
+    clients = installed(INSTALLED, HERE)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{search_path(clients)}",
+        "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+    }
+    page = (PROJECT / "docs" / "coming-from-foundry.md").read_text(encoding="utf-8")
+    every = run_page(page, tmp_path / "page", environment)
+    assert len(every) == 6
+    for ran in every:
+        ran.check()

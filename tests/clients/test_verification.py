@@ -1,7 +1,5 @@
 """Sources of contracts verified at a fresh node by forge, which takes it for Sourcify (docs/source-verification.md)."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The VS Code extension (integrations/vscode): commands, package, and a test debugged by VS Code's own client."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """web3.py on a fresh node."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """Small contracts in bytecode for test vectors: each uses one instruction or group of instructions."""
 
-from __future__ import annotations
-
 from typing import Final
 
 _INPUT: Final = "6020360360205f37"

@@ -4,8 +4,6 @@ Each case is a contract and the calldata of its messages. The EVM actor of an of
 are stored in fevm/own.json, so that tests without official bundles can compare with them.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

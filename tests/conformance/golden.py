@@ -1,7 +1,5 @@
 """Golden vectors: their files and network versions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from hypervisor.network_versions import NETWORK_VERSIONS

@@ -1,7 +1,5 @@
 """Message sequences on a state, executed by this machine and the reference, compared, and minimized if they differ."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import io

@@ -5,8 +5,6 @@ with the committed one, including its initial state. The exit code is 1 on a dif
 the official bundles are missing.
 """
 
-from __future__ import annotations
-
 import argparse
 import random
 import subprocess

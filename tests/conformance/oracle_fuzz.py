@@ -6,8 +6,6 @@ messages are repeated with a price that is one gas too high and must differ, and
 Needs Rust and the official bundles, like `make oracle-diff`; ends with exit code 1 on a difference, 2 if nothing ran.
 """
 
-from __future__ import annotations
-
 import argparse
 import base64
 import copy

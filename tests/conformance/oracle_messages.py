@@ -10,8 +10,6 @@ must be found. Ctrl-C ends the run after the current state, and the record state
 or the official bundles it prints NOT RUN and returns exit code 2.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

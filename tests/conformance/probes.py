@@ -4,8 +4,6 @@ Inputs are well-formed ones, changed a little: heads of CBOR, lengths, digests, 
 of memory. `module_of` creates a guest that makes the calls in order and returns every error number and result.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -11,8 +11,6 @@ For each network version from 21 on it runs three chains on the official actors 
 generated archive with the existing one instead of writing it.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -5,8 +5,6 @@ nested: a contract passes one to a precompile, a multisig proposes one, a user's
 contracts, users' actors and built-in actors are mixed, including reentrant calls.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random

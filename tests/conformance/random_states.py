@@ -4,8 +4,6 @@ Every state has accounts of each kind of key, a placeholder, multisigs with one 
 channel, DataCap, two actors of users' code, and contracts with fixed (call-forwarding) and random code.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 from copy import copy
@@ -126,7 +124,7 @@ class Ground:
         root = machine.flush()
         return World(machine, root, self._own_blocks(machine), tuple(accounts), self.places)
 
-    def at(self, network: NetworkVersion) -> Ground:
+    def at(self, network: NetworkVersion) -> "Ground":
         """Return the same state at another network version."""
         other = copy(self)
         other.network = network

@@ -4,8 +4,6 @@ They replace the official ones without the test data, under the same names (test
 from py-evm's own virtual machine and trie; only one of our engines shares code with it, the instructions.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -119,11 +117,7 @@ def _places(case: Written) -> list[tuple[int, int, int]]:
 
 
 def _accounts(case: Written) -> dict[str, tuple[int, int, bytes]]:
-    return {
-        SENDER: (BALANCE, 1, b""),
-        CONTRACT: (BALANCE, 1, assemble(case.code)),
-        OTHER: (0, 1, assemble(case.other)),
-    }
+    return {SENDER: (BALANCE, 1, b""), CONTRACT: (BALANCE, 1, assemble(case.code)), OTHER: (0, 1, assemble(case.other))}
 
 
 def _authorizations(case: Written) -> list[Any]:

@@ -4,8 +4,6 @@ The recorded cases are part of the test data. Those computed by hand follow FIP-
 the miners, one with two recipients, and a block reward of 4 to 12 attoFIL.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 from pathlib import Path

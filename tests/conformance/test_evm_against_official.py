@@ -3,8 +3,6 @@
 `tests/differential` compares the results of contracts.
 """
 
-from __future__ import annotations
-
 from statistics import median
 
 import pytest

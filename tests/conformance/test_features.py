@@ -1,7 +1,5 @@
 """Features m2-native and upgrade-actor of the reference, which no network enables, compared vector by vector."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 

@@ -3,8 +3,6 @@
 They are part of the test data; without it, the cases recorded by fevm_cases.py are used.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Golden vectors of message execution, compared with the reference implementation's results."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Iterable, Iterator

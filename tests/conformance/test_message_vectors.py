@@ -3,8 +3,6 @@
 Without the test data, the first golden vectors of each file replace them.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Comparison with the reference: selection of vectors, descriptions of differences, and missing prerequisites."""
 
-from __future__ import annotations
-
 import copy
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Comparison by random syscalls, with this machine in place of the reference: detected differences and their texts."""
 
-from __future__ import annotations
-
 import base64
 import json
 import sys

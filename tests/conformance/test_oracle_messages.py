@@ -1,7 +1,5 @@
 """Comparison by whole messages, with this machine in place of the reference, and with the reference itself."""
 
-from __future__ import annotations
-
 import base64
 import json
 import sys

@@ -3,8 +3,6 @@
 `make vectors ARGS=--reference` generates all of it and compares it with ref-fvm.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import json
@@ -186,7 +184,7 @@ class Planted:
     def __init__(self) -> None:
         self.asked = 0
 
-    def __enter__(self) -> Planted:
+    def __enter__(self) -> "Planted":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,8 +3,6 @@
 `make oracle-vectors` regenerates it with the reference's results.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections import Counter

@@ -6,8 +6,6 @@ oracle-vectors`). With `--write` it writes the files. Committed results are thos
 official bundles it prints NOT RUN and returns exit code 2.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import gzip

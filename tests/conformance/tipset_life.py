@@ -6,8 +6,6 @@ There are null rounds, rising fees, and messages that fail in every layer. All m
 block production.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

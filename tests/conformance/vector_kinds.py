@@ -1,7 +1,5 @@
 """Named messages to and from native actors, for test vectors (`Scenario`), and messages that fail."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from bridge.bindings import (

@@ -1,7 +1,5 @@
 """Named messages to and from contracts and Ethereum accounts, for test vectors (`Scenario`)."""
 
-from __future__ import annotations
-
 import json
 from typing import Final
 

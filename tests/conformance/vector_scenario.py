@@ -4,8 +4,6 @@
 message passes the network's mempool, except those of `refused`, which the mempool would reject.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

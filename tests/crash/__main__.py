@@ -4,8 +4,6 @@ The run consists of kills, faults below RocksDB, and failing writes. A shorter r
 sync and on one without the batch; each defect must be found. The result is a record (bench.recorded).
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -7,8 +7,6 @@ folder. A shorter run on a store that does not mark blocks committed during a co
 record (bench.recorded).
 """
 
-from __future__ import annotations
-
 import random
 import sys
 from collections.abc import Iterator
@@ -69,7 +67,7 @@ def check(place: Path, count: int, seed: int, plant: str = "none") -> RunRecord:
 
 def _compared(
     store: RocksStore,
-    writer: Writer,
+    writer: "Writer",
     first: CollectionResult | None,
     second: CollectionResult | None,
     place: Path,

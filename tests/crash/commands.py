@@ -16,8 +16,6 @@ Shorter runs with planted defects must find each of them: files that are written
 written with its next change. The result is a record (bench.recorded).
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random

@@ -10,8 +10,6 @@ reported one, and each run must end with the uninterrupted chain, tipset for tip
 the folders are in memory if possible. The result is a record (bench.recorded).
 """
 
-from __future__ import annotations
-
 import random
 import shutil
 import sys

@@ -4,8 +4,6 @@ After the failure, the program continues with the same store or reopens the fold
 state is present, the work can be finished, and the failed write leaves no data.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -6,8 +6,6 @@ Each line of standard input is a case and a folder. The process of a case commit
 folder (RUNS), and continues after errors. It prints what it acknowledged and each error.
 """
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os
@@ -128,7 +126,7 @@ class Case:
         return shlex.join([self.run, str(self.end), self.fault, str(self.at), self.plant, str(folder)])
 
     @classmethod
-    def from_line(cls, line: str) -> tuple[Case, Path]:
+    def from_line(cls, line: str) -> "tuple[Case, Path]":
         """Return the case and the folder of a line."""
         run, end, fault, at, plant, folder = shlex.split(line)
         return cls(run, int(end), fault, int(at), plant), Path(folder)

@@ -4,8 +4,6 @@ Whatever it was doing, the folder must reopen at the last state that it acknowle
 committing, with every block.
 """
 
-from __future__ import annotations
-
 import random
 import shutil
 from dataclasses import dataclass, field

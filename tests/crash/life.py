@@ -3,8 +3,6 @@
 A network that was killed and continues must therefore produce the same tipsets as an uninterrupted one.
 """
 
-from __future__ import annotations
-
 import hashlib
 from multiprocessing.connection import Connection
 from pathlib import Path

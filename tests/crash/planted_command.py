@@ -3,8 +3,6 @@
 python -m tests.crash.planted_command DEFECT ARGUMENTS...
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterable

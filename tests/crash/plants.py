@@ -3,8 +3,6 @@
 The defects are: no sync, no batch, no marks of a commit, and ignored errors.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 

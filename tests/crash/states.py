@@ -1,7 +1,5 @@
 """Numbered states of a deterministic history, so that the content of a store with state n is known."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterable
 

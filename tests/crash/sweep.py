@@ -6,8 +6,6 @@ acknowledged state with every block, or with a typed error. If the count of comm
 log is truncated, it must reopen at an earlier acknowledged state.
 """
 
-from __future__ import annotations
-
 import random
 import shutil
 import signal

@@ -11,8 +11,6 @@ Shorter runs with planted defects must fail. A library that is loaded with LD_PR
 (system_faults.c), so this needs Linux and a C compiler.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import shutil

@@ -1,7 +1,5 @@
 """Killed commands continue; planted defects of their files are detected."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

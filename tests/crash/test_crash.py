@@ -1,7 +1,5 @@
 """Short crash tests; `make crash` runs them in full."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Short tests of failing system calls; `make crash-faults` runs them in full."""
 
-from __future__ import annotations
-
 import random
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """A network killed during its upgrade to network version 29 has either completed the upgrade or not started it."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

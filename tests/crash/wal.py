@@ -1,7 +1,5 @@
 """Parser for the ends of records in a RocksDB log."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from store.rocks_logs import FULL, LAST, pieces

@@ -4,8 +4,6 @@ A shorter run repeats them with planted defects in the bridge, which must be fou
 a number: `python -m tests.crossing --tree SEED:NUMBER` shows one.
 """
 
-from __future__ import annotations
-
 import sys
 from time import monotonic
 
@@ -37,7 +35,7 @@ def main() -> int:
         planted_defect={name: planted(name, chosen.seed, chosen.count) for name in PLANTS if name != NONE},
         details={
             "messages by exit code": {str(code): count for code, count in sorted(tally.exits.items())},
-            "sums": dict(sorted(tally.sums.items())),
+            "sums": dict(sorted(tally.counts.items())),
             "trees that gas decided": tally.gas_decided,
         },
     )

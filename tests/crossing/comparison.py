@@ -1,7 +1,5 @@
 """Comparison of many trees by worker processes, optionally with a planted defect in the bridge."""
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +19,7 @@ from tests.crossing.trees import Tree
 from tests.crossing.twins import BELOW, CROSSED, Stages, stages
 from tests.differential import plants
 from tests.differential.comparison import BUNDLE
+from tests.tally import Tally
 
 CHUNK = 100
 
@@ -55,30 +54,17 @@ PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = Mappin
 )
 
 
-@dataclass(slots=True)
-class Tally:
-    """Sums over trees: findings by kind of tree (`found`); calls, calls across runtimes and refusals (`sums`)."""
+@dataclass
+class TreeTally(Tally):
+    """Sums over trees; `counts` holds calls, calls across runtimes and refusals."""
 
-    count: int = 0
-    stages: Counter[str] = field(default_factory=Counter)
-    sums: Counter[str] = field(default_factory=Counter)
     exits: Counter[int] = field(default_factory=Counter)
-    found: Counter[str] = field(default_factory=Counter)
-    findings: list[str] = field(default_factory=list)
     gas_decided: int = 0
 
-    def merge(self, other: Tally) -> None:
-        """Add another tally's sums."""
-        self.count += other.count
-        self.gas_decided += other.gas_decided
-        self.findings += other.findings
-        for name in ("stages", "sums", "exits", "found"):
-            getattr(self, name).update(getattr(other, name))
 
-
-def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
+def compare(seed: int, count: int, workers: int, plant: str = NONE) -> TreeTally:
     """Compare the first `count` trees of a seed."""
-    total = Tally()
+    total = TreeTally()
     work = partial(compare_some, seed, count, plant)
     for part in run_all(work, range(0, count, CHUNK), workers, "chunks of trees"):
         total.merge(part)
@@ -87,9 +73,9 @@ def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
     return total
 
 
-def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
+def compare_some(seed: int, count: int, plant: str, start: int) -> TreeTally:
     """Compare one chunk of the trees in a worker."""
-    tally = Tally()
+    tally = TreeTally()
     with PLANTS[plant]():
         both = machines(plant)
         for number in range(start, min(start + CHUNK, count)):
@@ -98,7 +84,7 @@ def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
             passed = stages(found)
             tally.count += 1
             tally.stages.update(passed)
-            tally.sums.update({name: found[name] for name in ("calls", "crossings", "refused below")})
+            tally.counts.update({name: found[name] for name in ("calls", "crossings", "refused below")})
             tally.exits.update(outcome.exit_code for outcome in compared.official)
             tally.gas_decided += compared.gas_decided
             if compared.difference:  # enough gas for all: none may be decided by it

@@ -4,8 +4,6 @@ A script is a sequence of steps (see `Script`); as CBOR it is wrapped in a byte 
 returns the results of its sends for comparison.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Final
 

@@ -6,8 +6,6 @@ tree. Called without calldata, as by reentrant calls, a contract counts, logs an
 call gets all remaining gas.
 """
 
-from __future__ import annotations
-
 from random import Random
 from typing import Any, Final
 
@@ -82,7 +80,7 @@ class Tree:
         self.accounts[address] = AllocAccount(FUNDS, 1, program.assembled(), {1: 7})
         return address
 
-    def _effects(self, program: Program) -> None:
+    def _effects(self, program: "Program") -> None:
         draw = self.random.random()
         if draw < 0.45:
             program.line(f"{self.random.randrange(1, 99)} {self.random.choice((0, 1, 2, 1 << 128))} SSTORE")
@@ -92,7 +90,7 @@ class Tree:
             topics = " ".join(str(self.random.randrange(1, 99)) for _ in range(self.random.randrange(5)))
             program.line(f"{topics} 32 0 LOG{len(topics.split())}")
 
-    def _call(self, program: Program, depth: int, caller: EthAddress) -> None:
+    def _call(self, program: "Program", depth: int, caller: EthAddress) -> None:
         """Draw one of the ways in which a contract calls another actor."""
         draw, value = self.random.random(), self.random.choice(VALUES)
         if draw < 0.30:
@@ -112,7 +110,7 @@ class Tree:
         else:
             program.call("CALL", LOOKUP, self.random.choice((*PUPPETS, 100, 101)).to_bytes(32, "big"), 0)
 
-    def _native_child(self, program: Program, depth: int, value: int) -> None:
+    def _native_child(self, program: "Program", depth: int, value: int) -> None:
         self.nodes += 1
         actor, script = self.random.choice(PUPPETS), self._script(depth)
         if self.random.random() < 0.25:
@@ -121,7 +119,7 @@ class Tree:
         else:
             program.call_actor(self.random, actor, self.random.choice(METHODS), script.wrapped(), value)
 
-    def _contract_child(self, program: Program, depth: int, value: int) -> None:
+    def _contract_child(self, program: "Program", depth: int, value: int) -> None:
         to, data = self._contract(depth), self.random.randbytes(8)
         draw = self.random.random()
         if draw < 0.6:

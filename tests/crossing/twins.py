@@ -1,7 +1,5 @@
 """Two machines with the native actors, and the observable result of a tree's execution."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ A shorter run repeats them with planted defects in the EVM runtime, which must b
 seed and a number: `python -m tests.differential --case SEED:NUMBER` shows one.
 """
 
-from __future__ import annotations
-
 import sys
 from time import monotonic
 
@@ -47,7 +45,7 @@ def main() -> int:
 def planted(name: str, seed: int, count: int, workers: int) -> dict[str, int]:
     """Return the number of cases of a shorter run in which an injected bug is found, by class."""
     tally = compare(seed, max(count // 50, 600), workers, name)
-    return dict(sorted(tally.found_by_theme.items()))
+    return dict(sorted(tally.found.items()))
 
 
 if __name__ == "__main__":

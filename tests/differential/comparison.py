@@ -1,7 +1,5 @@
 """Comparison of generated cases by worker processes, which import this module."""
 
-from __future__ import annotations
-
 import sys
 from functools import lru_cache, partial
 
@@ -10,16 +8,16 @@ from hypervisor.bundle import Bundle
 from tests.conftest import fvm_data, newest_bundle
 from tests.differential.generator import generate
 from tests.differential.plants import NONE, PLANTS
-from tests.differential.tally import Tally, run
+from tests.differential.tally import CaseTally, run
 from tests.differential.twins import ENGINES, RUNNERS, Twins
 
 BUNDLE = "bundles/v18-devnet.car"
 CHUNK = 250
 
 
-def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
+def compare(seed: int, count: int, workers: int, plant: str = NONE) -> CaseTally:
     """Compare the first `count` cases of a seed."""
-    total = Tally()
+    total = CaseTally()
     starts = range(0, count, CHUNK)
     work = partial(compare_some, seed, count, plant)
     for number, part in enumerate(run_all(work, starts, workers, "chunks of cases"), 1):
@@ -31,7 +29,7 @@ def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
     return total
 
 
-def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
+def compare_some(seed: int, count: int, plant: str, start: int) -> CaseTally:
     """Compare one chunk of the cases in a worker."""
     with PLANTS[plant]():
         return run(twins(plant), (generate(seed, number) for number in range(start, min(start + CHUNK, count))))

@@ -4,8 +4,6 @@
 results differ, or if a scenario's messages do not succeed or fail as intended.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ from tests.differential.fillers import SOURCES
 from tests.differential.fillers import read_file as read_fillers
 from tests.differential.plants import NONE
 from tests.differential.scenarios import SCENARIOS, Artifacts, Script
-from tests.differential.tally import Tally, run
+from tests.differential.tally import CaseTally, run
 
 
 def main() -> int:
@@ -29,14 +27,14 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
     chosen = parser.parse_args()
     official_actor()
-    solidity = Tally()
+    solidity = CaseTally()
     broken = []
     for name in SCENARIOS:
         tally, unexpected = run_scenario(chosen.artifacts, name)
         solidity.merge(tally)
         broken += unexpected
     files = sorted(path for source in SOURCES for path in ((fvm_data() or Path()) / source).rglob("*.json"))
-    fillers = Tally()
+    fillers = CaseTally()
     for part in run_all(run_fillers, files[:: chosen.every], chosen.workers, "files of state tests"):
         fillers.merge(part)
     sys.stdout.writelines(f"{line}\n" for line in (*summary("Solidity", solidity), *summary("state tests", fillers)))
@@ -44,12 +42,12 @@ def main() -> int:
     return int(bool(solidity.findings or fillers.findings or broken or not fillers.count))
 
 
-def run_scenario(artifacts: Path, name: str) -> tuple[Tally, list[str]]:
+def run_scenario(artifacts: Path, name: str) -> tuple[CaseTally, list[str]]:
     """Run a scenario on both machines; return the messages that did not succeed or fail as intended."""
     script = Script(Artifacts(artifacts))
     SCENARIOS[name](script)
     compared = twins(NONE).compare(script.case(name))
-    tally = Tally()
+    tally = CaseTally()
     tally.add(compared)
     return tally, [
         f"{name}, message {number}: exit {outcome.exit_code}, return 0x{outcome.return_data.hex()}"
@@ -58,12 +56,12 @@ def run_scenario(artifacts: Path, name: str) -> tuple[Tally, list[str]]:
     ]
 
 
-def run_fillers(path: Path) -> Tally:
+def run_fillers(path: Path) -> CaseTally:
     """Run one file of state tests in a worker."""
     return run(twins(NONE), read_fillers(path))
 
 
-def summary(what: str, tally: Tally) -> Iterator[str]:
+def summary(what: str, tally: CaseTally) -> Iterator[str]:
     """Return the results of a part for display."""
     messages = sum(tally.exits.values())
     yield f"{what}: {tally.count} cases, {messages} messages, {len(tally.findings)} differ"

@@ -4,8 +4,6 @@ Their expected results are Ethereum's and are ignored; both machines must agree.
 no authorizations.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

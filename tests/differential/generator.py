@@ -1,7 +1,5 @@
 """Random cases for the two machines, from a seed: two generated contracts, some fixed ones, and messages to them."""
 
-from __future__ import annotations
-
 from functools import cache
 from random import Random
 from typing import Final

@@ -4,8 +4,6 @@ So most programs end by themselves, and their results are visible in memory, slo
 stack. All randomness comes from one seeded generator: the same seed makes the same program.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from random import Random
 from types import MappingProxyType

@@ -4,8 +4,6 @@ An opcode's table row does not state its inputs, so the plain engine is run with
 not underflow. A new opcode in a table of rules is therefore drawn by the grammars at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType

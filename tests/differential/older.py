@@ -4,8 +4,6 @@
 the dispatch of v11 and v12 (parameters and codecs).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from random import Random
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """Planted defects of the EVM runtime, which a run must find."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace

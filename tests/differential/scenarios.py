@@ -1,7 +1,5 @@
 """Deployments and calls of the corpus of Solidity contracts: one scenario for each kind of contract."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Display of one case: contracts as mnemonics, messages, and the end of each call on both machines."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from hypervisor.tracing import CallEnded, Recorder

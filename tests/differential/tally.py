@@ -1,8 +1,6 @@
 """Totals of a run of cases: stages, findings, exit codes, and gas ratios by class."""
 
-from __future__ import annotations
-
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
@@ -10,6 +8,7 @@ from typing import Any, Final
 
 from hypervisor.exit_codes import ExitCode
 from tests.differential.twins import LOOKED, RAN_OUT, Case, Compared, Outcome, Twins
+from tests.tally import Tally
 
 RAN, FINISHED, LEFT = "ran on both", "came to an end of its own", "left something to see"
 STAGES: Final = (RAN, FINISHED, LEFT)
@@ -18,17 +17,13 @@ _EMPTY: Final = (b"", b"\x40")
 """Return data without information: none, or an empty byte string in CBOR."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """Sums over cases. `gas` holds, by class, the EVM runtime's and the official actor's gas of every message."""
+@dataclass
+class CaseTally(Tally):
+    """Sums over cases; `gas` holds the class of each message, and its gas on the EVM runtime and the official actor."""
 
-    count: int = 0
-    stages: Counter[str] = field(default_factory=Counter)
-    findings: list[str] = field(default_factory=list)
-    found_by_theme: Counter[str] = field(default_factory=Counter)
     by_gas: Counter[str] = field(default_factory=Counter)
     exits: Counter[int] = field(default_factory=Counter)
-    gas: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    gas: list[tuple[str, int, int]] = field(default_factory=list)
 
     def add(self, compared: Compared) -> None:
         """Count one case."""
@@ -38,23 +33,12 @@ class Tally:
             self.by_gas[compared.by_gas] += 1
         elif compared.difference:
             self.findings.append(f"{case.theme} {case.name}: {compared.difference}")
-            self.found_by_theme[case.theme] += 1
+            self.found[case.theme] += 1
         self.stages.update(_stages(compared.official))
         for ours, official in zip(compared.ours, compared.official, strict=True):
             self.exits[official.exit_code] += 1
             if ours.exit_code == official.exit_code != ExitCode.SYS_OUT_OF_GAS:
-                self.gas[case.theme].append((ours.gas, official.gas))
-
-    def merge(self, other: Tally) -> None:
-        """Add another tally's sums."""
-        self.count += other.count
-        self.stages.update(other.stages)
-        self.findings += other.findings
-        self.found_by_theme.update(other.found_by_theme)
-        self.by_gas.update(other.by_gas)
-        self.exits.update(other.exits)
-        for theme, pairs in other.gas.items():
-            self.gas[theme] += pairs
+                self.gas.append((case.theme, ours.gas, official.gas))
 
     @property
     def gas_decided(self) -> int:
@@ -63,7 +47,10 @@ class Tally:
 
     def ratios(self) -> dict[str, dict[str, float]]:
         """Return, by class, the ratio of total gas to the official actor's, and quantiles of single messages."""
-        return {theme: _ratios(pairs) for theme, pairs in sorted(self.gas.items()) if pairs}
+        pairs: dict[str, list[tuple[int, int]]] = {}
+        for theme, ours, official in self.gas:
+            pairs.setdefault(theme, []).append((ours, official))
+        return {theme: _ratios(pairs[theme]) for theme in sorted(pairs)}
 
     def details(self) -> dict[str, Any]:
         """Return the record's details, besides stages and findings."""
@@ -74,9 +61,9 @@ class Tally:
         }
 
 
-def run(twins: Twins, cases: Iterable[Case]) -> Tally:
+def run(twins: Twins, cases: Iterable[Case]) -> CaseTally:
     """Compare every case and return the totals."""
-    tally = Tally()
+    tally = CaseTally()
     for case in cases:
         tally.add(twins.compare(case))
     return tally

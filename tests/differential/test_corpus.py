@@ -1,7 +1,5 @@
 """Every scenario of the Solidity corpus on both machines, and a part of the state tests' contracts."""
 
-from __future__ import annotations
-
 import subprocess
 from functools import cache
 from pathlib import Path

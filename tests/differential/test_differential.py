@@ -1,7 +1,5 @@
 """Regressions found by generated cases, a short run of generated cases, and detection of planted defects."""
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.addresses import EthAddress, to_filecoin

@@ -1,7 +1,5 @@
 """Derived gas of the EVM runtime is within a tenth of the official actor's, for transactions and opcode classes."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import pytest
@@ -15,7 +13,7 @@ from tests.differential.generator import SENDER
 from tests.differential.grammar import THEMES
 from tests.differential.plants import NONE
 from tests.differential.scenarios import Artifacts
-from tests.differential.tally import Tally
+from tests.differential.tally import CaseTally
 from tests.differential.test_corpus import artifacts
 from tests.differential.twins import CallOf, Case
 from tests.differential.workloads import WORKLOADS, cost
@@ -56,7 +54,7 @@ def test_a_loop_costs_about_the_same() -> None:
 
 
 @cache
-def generated() -> Tally:
+def generated() -> CaseTally:
     return compare(seed=7, count=250, workers=1)
 
 

@@ -3,8 +3,6 @@
 The test data has no bundle of v11: nv19 and nv20 are compared if its release is installed (`hypervisor bundle fetch`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import lru_cache

@@ -3,8 +3,6 @@
 Without an official bundle, the two engines of the EVM runtime are compared over our own bundle.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -87,7 +85,7 @@ class Outcome:
     codec: int | None = None
     """Codec of the return data, if the message names a method."""
 
-    def differences(self, other: Outcome) -> Iterator[str]:
+    def differences(self, other: "Outcome") -> Iterator[str]:
         """Return the names of the fields that differ."""
         for name in ("exit_code", "return_data", "events", "root", "codec"):
             if getattr(self, name) != getattr(other, name):

@@ -3,8 +3,6 @@
 `python -m tests.differential.workloads ARTIFACTS`, with the contracts compiled by scripts/corpus.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

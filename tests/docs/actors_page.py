@@ -7,8 +7,6 @@ with 22, and a frozen one with 18 for every caller. The official actors of v18 a
 methods is missing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

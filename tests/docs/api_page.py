@@ -3,8 +3,6 @@
 Everything is read from the sources, so that the page does not depend on compiled modules.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import re

@@ -1,7 +1,5 @@
 """Table of docs/cheatcodes.md, from the code's table and the list of missing cheatcodes."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 

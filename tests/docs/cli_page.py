@@ -1,7 +1,5 @@
 """Commands of docs/cli.md, from the output of `--help`, and anvil's options that the node refuses."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cache

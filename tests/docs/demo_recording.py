@@ -1,7 +1,5 @@
 """Generator of docs/demo.svg (`make recording`): terminal output of three steps of `hypervisor demo`."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -3,8 +3,6 @@
 python -m tests.docs.forge_names FORGE > tests/docs/forge_names.toml     for another release: `FORGE` is its program
 """
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

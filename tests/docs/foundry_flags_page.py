@@ -3,8 +3,6 @@
 An option is supported if `hypervisor test --help` lists it, and a key if an invalid value is refused.
 """
 
-from __future__ import annotations
-
 import re
 import tempfile
 from collections.abc import Iterable, Mapping

@@ -3,8 +3,6 @@
 Each part is a file in build/docs-parts. A file is written only if its text changed, so Sphinx reads only changed pages.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -3,8 +3,6 @@
 Methods without parameters need none. `$NAMES` are placeholders for the chain's hashes, CIDs and addresses.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -269,7 +267,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
             "Epoch": _LATER + 1,
             "Timestamp": 1700000000,
             "WinningPoStProof": [],
-        },
+        }
     ],
     "Filecoin.StateMinerInitialPledgeForSector": [1_555_200, 2048, 2048, None],
     **{

@@ -1,7 +1,5 @@
 """Methods of docs/json-rpc.md, from the code, other nodes' method lists, and executed examples."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass
@@ -80,10 +78,7 @@ MISSING: Final = (
     (r"Filecoin\.(Sync|NodeStatus)", "there are no peers to synchronise with"),
     (r"Filecoin\.(Chain|CreateBackup)", "use `hypervisor gc` and `hypervisor car` for the store"),
     (r"Filecoin\.Wallet", "the keys are those of the mnemonic"),
-    (
-        r"Filecoin\.State(Miner|Sector|AllMiner)",
-        "ask the miner actor: `Filecoin.StateReadState`, `StateCall`",
-    ),
+    (r"Filecoin\.State(Miner|Sector|AllMiner)", "ask the miner actor: `Filecoin.StateReadState`, `StateCall`"),
     (r"Filecoin\.State(Market|Deal|Get|Verifier)", "read their actors: `Filecoin.StateReadState`, `StateCall`"),
     (r"", "not offered yet"),
 )

@@ -9,8 +9,6 @@ of the page. The next command waits for it.
 - `REPLACED` lists commands that are not executed, with their replacements.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

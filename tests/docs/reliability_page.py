@@ -3,8 +3,6 @@
 python -m tests.docs.reliability_page     regenerate them (`make reliability-page`)
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final

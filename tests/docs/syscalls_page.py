@@ -3,8 +3,6 @@
 python -m tests.docs.syscalls_page     regenerate both (`make syscalls-page`)
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final

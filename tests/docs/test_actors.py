@@ -1,7 +1,5 @@
 """docs/actors.md: its table matches the actors, its tests exist, and its Python runs."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -10,7 +8,6 @@ import pytest
 from bridge.method_numbers import method_number
 from tests.docs.actors_page import BEGIN, END, HELD, PAGE, Row, found_rows, table
 
-TESTS = Path(__file__).resolve().parent.parent
 TEXT = PAGE.read_text(encoding="utf-8")
 
 

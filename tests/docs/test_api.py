@@ -1,7 +1,5 @@
 """`help` of every public name states units and errors and has a working example; docs/api.md includes them."""
 
-from __future__ import annotations
-
 import doctest
 import pydoc
 import re

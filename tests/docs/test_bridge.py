@@ -1,7 +1,5 @@
 """docs/bridge.md: its Python runs on the contracts of the examples."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

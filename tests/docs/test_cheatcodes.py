@@ -1,7 +1,5 @@
 """Each cheatcode of forge is implemented, or listed as missing."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

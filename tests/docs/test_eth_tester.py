@@ -1,7 +1,5 @@
 """The example of the eth-tester page prints the documented output."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

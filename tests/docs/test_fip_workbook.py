@@ -1,7 +1,5 @@
 """The FIP workbook: its commands have the documented output, and its tables add up."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

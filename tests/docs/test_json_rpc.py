@@ -1,7 +1,5 @@
 """docs/json-rpc.md: its commands run, the methods that it names exist, and each method has an example."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

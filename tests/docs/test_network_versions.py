@@ -1,7 +1,5 @@
 """docs/network-versions.md: its tables equal the network version rows, its Python runs, and its files exist."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

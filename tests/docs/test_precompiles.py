@@ -1,7 +1,5 @@
 """Tests of docs/precompiles.md: its code, limits and tables."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -1,6 +1,4 @@
-"""The commands and the Python of docs/proofs.md work."""
-
-from __future__ import annotations
+"""The commands and the Python of docs/proofs.md work, and the first example of docs/vectors.md."""
 
 import re
 from pathlib import Path
@@ -28,3 +26,12 @@ def test_python_of_the_page_runs(at: int, name: str) -> None:
     names: dict[str, object] = {}
     exec(blocks[at].replace('"examples/', f'"{ROOT}/examples/'), names)
     assert name in names
+
+
+def test_vector_of_a_new_chain_passes(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "vectors.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^## Create a vector\n(.*?^```console\n.*?^```\n)", page, re.MULTILINE | re.DOTALL)
+    ran = list(run_page(example, tmp_path / "page"))
+    assert len(ran) == 3
+    for command in ran:
+        command.check()

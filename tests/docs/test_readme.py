@@ -1,7 +1,5 @@
 """Tests of the README: its commands and its Python run, and its recording equals the demo's output."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The documentation site: its navigation lists every page, and a dead link fails the build."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 import shutil

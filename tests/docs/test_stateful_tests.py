@@ -1,7 +1,5 @@
 """The page about stateful tests: its test finds the planted bug and prints the documented sequence."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

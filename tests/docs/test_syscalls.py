@@ -1,7 +1,5 @@
 """docs/syscalls.md and the C header equal the syscall table, and the header equals the network's ABI."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from pathlib import Path

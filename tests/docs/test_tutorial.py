@@ -1,7 +1,5 @@
 """The tutorial's tests run unchanged in a separate folder."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

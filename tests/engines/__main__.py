@@ -6,8 +6,6 @@ SEED:BATCH:PROGRAM:GAS; `--case SEED:BATCH:PROGRAM:GAS` runs it on both engines 
 difference.
 """
 
-from __future__ import annotations
-
 import sys
 from math import inf
 from time import monotonic
@@ -37,9 +35,7 @@ def main() -> int:
         print("pyrevm is not compared: there is none for this Python", file=sys.stderr)
     tally = compare(chosen.seed, chosen.count, chosen.workers, seconds=chosen.seconds)
     planted = {
-        name: dict(
-            compare(chosen.seed, max(min(chosen.count // 100, _MAX_PLANTED), 1000), chosen.workers, name).found_by_rules
-        )
+        name: dict(compare(chosen.seed, max(min(chosen.count // 100, _MAX_PLANTED), 1000), chosen.workers, name).found)
         for name in PLANTS
         if name != NONE
     }

@@ -3,8 +3,6 @@
 A short gas limit is the exact gas used, one less, or any amount below, so that runs end within any instruction.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 from functools import cache, partial
@@ -19,8 +17,8 @@ from hypervisor.exit_codes import ExitCode
 from tests.engines import revm
 from tests.engines.plants import NONE, PLANTS
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
-from tests.engines.tally import Tally
 from tests.engines.worlds import EngineMachine, EthereumMachine, Outcome, machine_for
+from tests.tally import Tally
 
 ENGINES: Final = ("py-evm", "fast")
 RAN, FINISHED = "ran on both engines", "came to an end of their own"
@@ -135,7 +133,7 @@ class Comparison:
     def _found(self, number: int, gas_limit: int, what: str) -> None:
         name = f"{self._batch.name}:{number}:{gas_limit}"
         self._tally.findings.append(f"{self._batch.rules} {name}: {what}")
-        self._tally.found_by_rules[self._batch.rules] += 1
+        self._tally.found[self._batch.rules] += 1
 
 
 def watched(seed: int, number: int, program: int, gas_limit: int) -> str:

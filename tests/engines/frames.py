@@ -6,8 +6,6 @@ arguments, the gas at it, each call that leaves the frame, and the frame's end m
 compares whole transactions; these frames are smaller and more numerous.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,9 +31,9 @@ from tests.differential.newer_opcodes import known_only
 from tests.engines.grammar import EngineGrammar
 from tests.engines.plants import dearer
 from tests.engines.scenes import ETHEREUM, FILECOIN, rules_by_name
-from tests.engines.tally import Tally
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost
+from tests.tally import Tally
 
 RULES: Final = (*ETHEREUM, *FILECOIN)
 PAIRS: Final = {"engines": (PLAIN_ENGINE, FAST), "tiers": (INTERPRET, COMPILE)}
@@ -177,7 +175,7 @@ def _compare_some(seed: int, count: int, plant: str, pair: str, start: int) -> T
         except HypervisorError as error:
             words = str(error) if isinstance(error, EnginesDiffer) else f"{type(error).__name__}: {error}"
             tally.findings.append(f"{name}, program {start + number} of seed {seed}, {code.hex()}: {words}")
-            tally.found_by_rules[name] += 1
+            tally.found[name] += 1
             continue
         tally.stages[RAN] += 1
         tally.stages[FINISHED] += end in (Status.SUCCESS.name, Status.REVERT.name)
@@ -220,7 +218,7 @@ def main() -> int:
     started = monotonic()
     tally = compare(chosen.seed, chosen.count, chosen.workers, pair=chosen.pair, seconds=chosen.seconds)
     planted = {
-        name: dict(compare(chosen.seed, 10_000, chosen.workers, name, chosen.pair).found_by_rules)
+        name: dict(compare(chosen.seed, 10_000, chosen.workers, name, chosen.pair).found)
         for name, (engine, _) in PLANTS.items()
         if engine in PAIRS[chosen.pair]
     }

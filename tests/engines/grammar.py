@@ -4,8 +4,6 @@ It omits programs that read the remaining gas, since derived gas may differ from
 Ethereum's rules only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from random import Random
 from typing import Final

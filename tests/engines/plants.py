@@ -1,7 +1,5 @@
 """Planted defects: one additional unit of gas in one engine, or call trees with missing information."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace

@@ -4,8 +4,6 @@ Sources: the curves' generators, examples of EIP-152 and EIP-198, EIP-4844's tri
 signature; addresses and actor IDs in builtin-actors' form for Filecoin's precompiles.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from random import Random
 from types import MappingProxyType

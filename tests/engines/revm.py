@@ -4,8 +4,6 @@ It charges no fees and leaves the sender's nonce unchanged, so these are not com
 omitted.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Everything is drawn from the seed and the batch's number. Every transaction starts from the batch's initial state.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Short runs of generated programs on the engines, with planted defects; `python -m tests.engines` is long."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from random import Random
 
@@ -65,14 +63,14 @@ def test_new_fork_opcode_is_generated_but_omitted_on_older_forks() -> None:
 @pytest.mark.parametrize("defect", [name for name in PLANTS if MARK in name])
 @pytest.mark.oracle
 def test_extra_gas_in_engine_is_found_under_every_ruleset(defect: str) -> None:
-    found = compare(seed=1, count=2 * len(RULES) * SIZE, workers=1, plant=defect).found_by_rules
+    found = compare(seed=1, count=2 * len(RULES) * SIZE, workers=1, plant=defect).found
     assert set(found) == set(RULES)
 
 
 @pytest.mark.parametrize("defect", [name for name in PLANTS if "trees" in name])
 @pytest.mark.oracle
 def test_call_tree_defects_are_found_under_rules_with_trees(defect: str) -> None:
-    found = compare(seed=1, count=4 * len(RULES) * SIZE, workers=1, plant=defect).found_by_rules
+    found = compare(seed=1, count=4 * len(RULES) * SIZE, workers=1, plant=defect).found
     assert found
     assert set(found) <= set(ETHEREUM)
 

@@ -1,7 +1,5 @@
 """EIP-3155 traces of state tests are byte for byte equal on both engines."""
 
-from __future__ import annotations
-
 import io
 
 import pytest

@@ -1,7 +1,5 @@
 """Machines on one engine that execute a batch's transactions and report the effects."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
@@ -58,7 +56,7 @@ class Outcome:
     state: tuple[Any, ...]
     reported: tuple[Any, ...] = ()
 
-    def differences(self, other: Outcome) -> list[str]:
+    def differences(self, other: "Outcome") -> list[str]:
         """Return the fields that differ, with both values."""
         return [
             f"{name} {_shown(getattr(self, name))} and {_shown(getattr(other, name))}"

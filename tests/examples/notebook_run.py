@@ -5,8 +5,6 @@ python -m tests.examples.notebook_run NOTEBOOK FOLDER      FOLDER (with a short 
 It is a separate process because nbclient leaves sockets open, which causes a warning and thus a test failure.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tests of the examples' compiled contracts."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import subprocess

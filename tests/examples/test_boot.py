@@ -1,7 +1,5 @@
 """examples/boot.py in its short form: equal steps on our own actors and the official ones."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The FRC-46 token from the published crates: built by cargo if available, and tested on a network."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

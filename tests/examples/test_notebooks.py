@@ -1,7 +1,5 @@
 """The notebooks of examples/notebooks run completely in a kernel with the documented output."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

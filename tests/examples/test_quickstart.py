@@ -1,7 +1,5 @@
 """Tests of the quick start, and of the workflows to copy."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -4,8 +4,6 @@ Protocol: https://chromedevtools.github.io/devtools-protocol/. A page records co
 requests, so that tests can check for errors and requests to other hosts.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import os

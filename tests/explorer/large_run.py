@@ -10,8 +10,6 @@ execution and are only recorded. The first page of a new process is also timed. 
 chain must be found.
 """
 
-from __future__ import annotations
-
 import random
 import subprocess
 import sys

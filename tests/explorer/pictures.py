@@ -1,14 +1,10 @@
 """Pictures of the explorer's pages in docs/explorer.md: each page once, wide or 390 pixels wide, light or dark."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Final
 
 from tests.explorer.stage import Stage
 
 NARROW, WIDE = 390, 1280
-FOLDER: Final = Path(__file__).parents[2] / "docs" / "explorer"
 LARGEST: Final = 80_000
 
 PICTURES: Final = {

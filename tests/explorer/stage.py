@@ -1,7 +1,5 @@
 """A network with content for all pages: the demo's contracts and native actor, and failures of each kind."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

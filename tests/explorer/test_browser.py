@@ -4,8 +4,6 @@
 build/explorer.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

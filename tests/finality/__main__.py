@@ -4,8 +4,6 @@ go-f3 makes and judges the chains (tests/oracle/f3, needs Go). A shorter run rep
 must be found. `go run ./tests/oracle/f3 SEED NUMBER 1` shows one chain.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Chains of certificates as go-f3 wrote and judged them, and our verdict on them."""
 
-from __future__ import annotations
-
 import re
 from base64 import b64decode
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ With `--saturate` a target ends as soon as it is saturated (`coverage`): new inp
 The record says which targets were not within their limits, and has the curve of each.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -7,8 +7,6 @@ two.
 A target is saturated if the last nine tenths of its inputs, and of at least `LEAST`, reached no new edge.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """Random EVM bytecode: instructions with about as many operands as they take."""
 
-from __future__ import annotations
-
 from random import Random
 
 from bridge.addresses import masked_id

@@ -4,8 +4,6 @@ An input is DAG-CBOR: [number, nodes, operations]. A link leads to the node whos
 whatever the hash, so that a mutation of one byte rewires the tree; an honest store would need a hash collision.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any

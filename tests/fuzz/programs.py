@@ -4,8 +4,6 @@ A program is a sequence of instructions: one byte, then eight bytes for each arg
 input costs a message but no compilation.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from random import Random

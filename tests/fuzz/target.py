@@ -5,8 +5,6 @@ it was decoded. Documented errors are expected. Any other exception is a finding
 use above the worker's limit (`worker`).
 """
 
-from __future__ import annotations
-
 import gzip
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping

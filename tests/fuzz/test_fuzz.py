@@ -1,7 +1,5 @@
 """Short fuzzing tests: stored, changed and random inputs without atheris, and a short run with a planted defect."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """Mutations of data model values and of bytes, used by all targets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from random import Random
 from typing import Any

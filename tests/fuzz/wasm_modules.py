@@ -1,7 +1,5 @@
 """Random valid WASM modules: functions of random expressions, written in binary."""
 
-from __future__ import annotations
-
 from random import Random
 
 from runtimes.wasm.module import I32, I64, MAGIC

@@ -6,8 +6,6 @@ libFuzzer's output in the file `LOG`, and writes its result. On a crash, a hang 
 the input to the folder of FILE, where `__main__` finds it.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

@@ -4,8 +4,6 @@ Response shapes follow the Lotus documentation (documentation/en/api-v1-unstable
 our node, a message look-up names the tipset after that of the message, and a missing block is a blockstore error.
 """
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable

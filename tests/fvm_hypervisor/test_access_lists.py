@@ -3,8 +3,6 @@
 The lists of go-ethereum are recorded by `python -m tests.oracle.access_lists`.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from functools import cache

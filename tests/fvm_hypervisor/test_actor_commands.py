@@ -1,7 +1,5 @@
 """`hypervisor actor` commands: a new project, installed code, a created actor, calls, and inspection."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

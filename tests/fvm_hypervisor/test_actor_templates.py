@@ -1,7 +1,5 @@
 """Projects of `hypervisor actor new`, built and tested if their compilers are available."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

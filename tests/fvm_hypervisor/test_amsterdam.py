@@ -3,8 +3,6 @@
 Each planted defect, a missing proposal or another number, must make a difference to one of these blocks.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The committed files equal those generated from the schemas, and the Python bindings exist for every actor."""
 
-from __future__ import annotations
-
 import pytest
 
 from fvm_hypervisor.bindings.actors import schemas

@@ -3,8 +3,6 @@
 The chains are made and checked by `python -m tests.oracle.blocktests`.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Callable

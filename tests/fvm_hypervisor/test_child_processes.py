@@ -1,7 +1,5 @@
 """Child processes load no modules from the working folder, since it may be an untrusted project."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -28,10 +26,7 @@ MODULES = ("signal", "selectors", "socket", "struct", "multiprocessing", "fvm_hy
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [("hypervisor test", "True\nTrue\n"), ("hypervisor replay", "1\n2\n")],
-)
+@pytest.mark.parametrize(("command", "said"), [("hypervisor test", "True\nTrue\n"), ("hypervisor replay", "1\n2\n")])
 def test_a_module_of_the_working_folder_is_not_run(command: str, said: str, tmp_path: Path) -> None:
     program, project, ran = tmp_path / "program" / "main.py", tmp_path / "project", tmp_path / "ran"
     program.parent.mkdir()

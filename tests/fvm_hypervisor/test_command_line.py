@@ -1,7 +1,5 @@
 """`hypervisor` without arguments: version, help, and missing data files."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tomllib

@@ -1,7 +1,5 @@
 """Output of `conformance --diff` for a failing vector: a difference of one gas is reported by charge and position."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Callable, Iterator
@@ -96,9 +94,7 @@ def error(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("error")
-def test_diff_names_possible_charges_without_expected_charges(
-    run: Callable[..., Record],
-) -> None:
+def test_diff_names_possible_charges_without_expected_charges(run: Callable[..., Record]) -> None:
     record = run(diff=True)
     assert not record["pass"]
     by_name = record["diff"][: record["diff"].index("charges in order, with the sum so far:")]

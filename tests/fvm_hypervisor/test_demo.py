@@ -1,7 +1,5 @@
 """The demo's steps, checked in its JSON output."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Downloads from a faulty server: complete files, resumed parts, and rejected responses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

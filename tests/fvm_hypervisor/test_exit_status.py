@@ -1,7 +1,5 @@
 """The exit status of every command: 2 for a usage error, 1 for a failure."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

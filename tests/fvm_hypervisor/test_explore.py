@@ -1,7 +1,5 @@
 """`hypervisor explore`: a folder's pages, the page of a transaction, a node without pages."""
 
-from __future__ import annotations
-
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape

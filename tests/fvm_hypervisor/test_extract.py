@@ -1,7 +1,5 @@
 """`hypervisor extract`: vectors of messages and tipsets from a folder, our node, and a simulated Lotus node."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import io

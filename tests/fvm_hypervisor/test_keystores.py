@@ -1,7 +1,5 @@
 """Encrypted keys: the two test vectors of the Web3 Secret Storage definition, and malformed files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, Final

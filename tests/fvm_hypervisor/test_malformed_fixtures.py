@@ -1,7 +1,5 @@
 """State tests and transitions with a defect at any place: an error message or a failed case, but no crash."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Damaged files of message vectors: each is a failed record with a reason, and the run continues."""
 
-from __future__ import annotations
-
 import base64
 import copy
 import gzip

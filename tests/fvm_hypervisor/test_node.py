@@ -1,7 +1,5 @@
 """`hypervisor node` and `hypervisor trace` as processes."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal
@@ -157,42 +155,6 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
     assert (tree["transactionHash"], tree["reproduced"], len(tree["calls"])) == (call, True, 1)
     assert (tree["why"], tree["calls"][0]["decoded"]["arguments"]) == (None, '(text="hi")')
     assert "Inbox.greet(text=&quot;hi&quot;)" in flame.read_text(encoding="utf-8")
-
-
-@pytest.mark.slow
-def test_a_node_upgrades_its_network_behind_the_planned_epoch(tmp_path: Path) -> None:
-    options = ["--network", "nv27", "--state", str(tmp_path / "chain")]
-    clz = {"data": "0x60011e5f5260205ffd"}  # PUSH1 1, CLZ, and revert with the word
-    with running(tmp_path / "ready", *options, "--upgrade", "nv28@2") as (url, process):
-        for _ in range(3):
-            with pytest.raises(NodeError, match="UNDEFINED_INSTRUCTION"):
-                rpc_request(url, "eth_call", clz)
-            rpc_request(url, "hardhat_mine", "0x1")
-        with pytest.raises(NodeError, match="revert"):
-            rpc_request(url, "eth_call", clz)
-        process.terminate()
-        process.wait(START)
-    with running(tmp_path / "ready", *options) as (url, process):
-        with pytest.raises(NodeError, match="revert"):
-            rpc_request(url, "eth_call", clz)
-        process.terminate()
-        process.wait(START)
-
-
-@pytest.mark.slow
-def test_node_resumes_with_bundle_of_folder_and_refuses_others(tmp_path: Path) -> None:
-    state = ["--state", str(tmp_path / "chain")]
-    for arguments in (["--bundle", "own-supply-share"], []):
-        with running(tmp_path / "ready", *state, *arguments) as (url, process):
-            assert rpc_request(url, "eth_chainId") == "0x1df5e76"
-            process.terminate()
-            process.wait(START)
-    for arguments, words in (
-        (["--bundle", "own"], "omit the bundle"),
-        (["--evm", "official"], "contracts are run by 'fast', not by 'official'"),
-    ):
-        refused = run("node", *state, *arguments)
-        assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
 
 
 @pytest.mark.slow

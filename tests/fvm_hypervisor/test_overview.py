@@ -1,7 +1,5 @@
 """The output of `hypervisor --help`: typer's text, without the modules that typer's renderer loads."""
 
-from __future__ import annotations
-
 import inspect
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Progress of long operations: one line on a terminal, which is then cleared; no output elsewhere."""
 
-from __future__ import annotations
-
 import io
 
 import pytest

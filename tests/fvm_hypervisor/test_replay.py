@@ -1,7 +1,5 @@
 """`hypervisor replay`, and execution distributed with Dask."""
 
-from __future__ import annotations
-
 import json
 import socket
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """`hypervisor replay` of external chains: snapshots in a folder, and ranges of a node's chain."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`hypervisor solidity`: the written files, and forge's remapping for FilecoinVm.sol."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

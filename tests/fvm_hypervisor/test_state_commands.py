@@ -1,7 +1,5 @@
 """`hypervisor inspect`, `car` and `gc` commands."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

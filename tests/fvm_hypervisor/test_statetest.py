@@ -1,7 +1,5 @@
 """`hypervisor statetest` and `hypervisor t8n`: records, exit codes, bad input, traces."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Malformed traces from a node: a one-line error without terminal escape sequences."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from typing import Any

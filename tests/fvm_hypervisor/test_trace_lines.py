@@ -1,7 +1,5 @@
 """`hypervisor trace` with compiled contracts: names, source lines of calls, the line of a failure."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 The inputs and go-ethereum's output are recorded by `python -m tests.oracle.transitions`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

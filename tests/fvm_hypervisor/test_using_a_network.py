@@ -1,7 +1,5 @@
 """`deploy`, `call`, `send`, `balance`, `wallet` and `doctor` in this process, on a node in a thread."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -134,12 +132,6 @@ def test_result_of_function_without_outputs_is_shown_as_bytes(url: str, vault: s
     done = run(url, "send", vault, "most()", "--trace", "--artifacts", str(tmp_path / "empty"))
     assert done.exit_code == 0, done.output
     assert f"0x{5:064x}" in done.stdout
-
-
-def test_a_trace_names_contracts_by_their_code(url: str, vault: str) -> None:
-    done = run(url, "send", vault, "put(uint256)", "3", "--trace")
-    assert done.exit_code == 0, done.output
-    assert "Vault put(amount=3)" in done.stdout
 
 
 def test_explorer_shows_names_of_deployed_contracts(url: str, vault: str, tmp_path: Path) -> None:
@@ -352,8 +344,3 @@ def test_doctor_suggests_remedy_for_unreachable_node() -> None:
     assert done.stdout.startswith("FAIL  answers: no node responds at http://127.0.0.1:1")
     assert "`hypervisor node`" in done.stdout
     assert done.stdout.count("\n") == 1
-
-
-@pytest.mark.parametrize("command", ["deploy", "call", "send", "balance", "node", "doctor"])
-def test_each_command_has_an_example(command: str) -> None:
-    assert f"Example: hypervisor {command}" in run("", command, "--help").output

@@ -1,7 +1,5 @@
 """The verifier of storage proofs that a node or a local network is opened with."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,18 +1,12 @@
 """Fixtures: a machine over a synthetic bundle, in which all actors run on one scripted runtime."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.bundle import Bundle
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from tests.hypervisor.test_bundle import car
-from tests.hypervisor.world import (
-    SENDER,
-    SENDER_BALANCE,
-    ScriptedRuntime,
-)
+from tests.hypervisor.world import SENDER, SENDER_BALANCE, ScriptedRuntime
 
 GENESIS = Genesis("test", {SENDER: SENDER_BALANCE})
 

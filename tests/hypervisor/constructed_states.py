@@ -1,7 +1,5 @@
 """Record the states that the constructors of the embedded bundles write; `make bundle` runs this after a build."""
 
-from __future__ import annotations
-
 import json
 import sys
 from importlib.resources import files

@@ -6,8 +6,6 @@ items; every thousand is rolled back. After a warm-up, the process may grow by a
 that leaks failures must be detected. The result is a record (bench.recorded) that names the form.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator

@@ -7,8 +7,6 @@ of memory plus some bytes per actor, for the store's caches. Afterwards each act
 shorter run with a migration that skips some actors must be detected. The result is a record (bench.recorded).
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

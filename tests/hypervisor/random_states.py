@@ -3,8 +3,6 @@
 Layouts: the crates `fil_actor_*_state`. The states are decodable but not consistent: a claim may belong to no miner.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

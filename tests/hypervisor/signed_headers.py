@@ -1,7 +1,5 @@
 """Block headers signed with BLS keys."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -7,8 +7,6 @@ code than expected, or if the process needs more memory than a fixed amount plus
 caches. The result is a record (bench.recorded).
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Attribution of failures: sequences of calls by contracts and native actors, written by hand."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.address import Address

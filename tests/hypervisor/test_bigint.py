@@ -1,7 +1,5 @@
 """Big integers in chain encoding: a sign byte and a magnitude (ref-fvm shared/src/bigint)."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

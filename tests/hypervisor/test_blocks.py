@@ -3,8 +3,6 @@
 The counts of fields and CIDs in the first tests are from ref-fvm's tests of the scan.
 """
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """A thread-safe LRU cache."""
 
-from __future__ import annotations
-
 from hypervisor.bounded_cache import BoundedCache
 
 

@@ -1,7 +1,5 @@
 """Bundles: valid manifests, incomplete CARs, official bundles and marker sections."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Bundles by name: release names, pinned manifest roots, and errors for missing bundles."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

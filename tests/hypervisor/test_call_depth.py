@@ -1,7 +1,5 @@
 """Depth of nested calls, their threads, interrupts, and memory of active calls."""
 
-from __future__ import annotations
-
 import signal
 import threading
 import time
@@ -20,14 +18,7 @@ from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY, MemoryBudge
 from hypervisor.runtime import Outcome
 from hypervisor.types import METHOD_SEND, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from store.cid import CBOR, RAW
-from tests.hypervisor.world import (
-    SENDER,
-    Notes,
-    Script,
-    World,
-    refused,
-    returning,
-)
+from tests.hypervisor.world import SENDER, Notes, Script, World, refused, returning
 
 METHOD = MethodNumber(2)
 

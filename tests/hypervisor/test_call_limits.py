@@ -3,14 +3,9 @@
 Errors and charges from network version 21 on are those of the reference in tests/golden/send.jsonl.gz.
 """
 
-from __future__ import annotations
-
 from hypervisor.kernel import Kernel
 from hypervisor.types import BlockId, ChainEpoch, MethodNumber
-from tests.hypervisor.world import (
-    Notes,
-    World,
-)
+from tests.hypervisor.world import Notes, World
 
 METHOD = MethodNumber(2)
 

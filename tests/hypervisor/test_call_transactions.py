@@ -1,7 +1,5 @@
 """State that a failed call rolls back, and state that it does not."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.address import Address

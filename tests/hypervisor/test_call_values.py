@@ -3,8 +3,6 @@
 Refusals and charges from network version 21 on are those of the reference in tests/golden/send.jsonl.gz.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.exit_codes import ErrorNumber
@@ -14,15 +12,7 @@ from hypervisor.tracing import Recorder
 from hypervisor.types import BlockId, MethodNumber, TokenAmount
 from store.cid import DAG_CBOR, RAW, cid_of
 from store.codec import encode, link
-from tests.hypervisor.world import (
-    GAS,
-    Notes,
-    World,
-    charges,
-    refused,
-    returning,
-    sends,
-)
+from tests.hypervisor.world import GAS, Notes, World, charges, refused, returning, sends
 
 METHOD = MethodNumber(2)
 LOOKUP, UPDATE, INVOKE, TRANSFER = 500_000 * GAS, 475_000 * GAS, 75_000 * GAS, 6_000 * GAS

@@ -1,7 +1,5 @@
 """The blocks that a commit writes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -13,23 +11,14 @@ from hypervisor.kernel import Kernel
 from hypervisor.machine import Hypervisor
 from hypervisor.runtime import Outcome
 from hypervisor.tracing import Flushed, Recorder
-from hypervisor.types import (
-    METHOD_SEND,
-    BlockId,
-    ChainEpoch,
-    TokenAmount,
-)
+from hypervisor.types import METHOD_SEND, BlockId, ChainEpoch, TokenAmount
 from store.blockstore import NOTHING, StoreError
 from store.cid import DAG_CBOR, Cid, cid_of
 from store.codec import encode, link
 from store.memory import MemoryStore
 from tests.hypervisor.conftest import GENESIS
 from tests.hypervisor.test_machine import CODE, MODULE, STATE, send, writing
-from tests.hypervisor.world import (
-    NEW_KEY,
-    ScriptedRuntime,
-    World,
-)
+from tests.hypervisor.world import NEW_KEY, ScriptedRuntime, World
 
 
 def test_flush_writes_only_blocks_linked_from_root(machine: Hypervisor, runtime: ScriptedRuntime) -> None:

@@ -1,7 +1,5 @@
 """Consensus faults by block headers signed with a BLS key; the rules are those of lotus chain/vm/fvm.go."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Recorded states of singletons: the same state roots as with the constructors, and no stale record."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

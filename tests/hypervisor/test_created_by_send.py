@@ -6,8 +6,6 @@ update of the new actor.
 Errors and charges from network version 21 on are those of the reference in tests/golden (send, fees).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -20,16 +18,7 @@ from hypervisor.tracing import ActorCreated, Recorder
 from hypervisor.types import METHOD_SEND, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
 from store.cid import CBOR, EMPTY_ARRAY_CID
 from store.codec import encode
-from tests.hypervisor.world import (
-    GAS,
-    NEW_BLS,
-    NEW_ETH,
-    NEW_KEY,
-    World,
-    charges,
-    exiting,
-    returning,
-)
+from tests.hypervisor.world import GAS, NEW_BLS, NEW_ETH, NEW_KEY, World, charges, exiting, returning
 
 CREATE, LOOKUP, UPDATE, INVOKE, TRANSFER = 2_700_000, 500_000, 475_000, 75_000, 6_000
 FIRST_NEW = ActorID(101)  # f0100 is the sender

@@ -1,7 +1,5 @@
 """Work on threads with large stacks: results, errors, interrupts, and cleanup."""
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import os

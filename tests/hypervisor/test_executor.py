@@ -3,8 +3,6 @@
 Refusals and charges from network version 21 on are those of the reference in tests/golden/fees.jsonl.gz.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -15,19 +13,8 @@ from hypervisor.errors import Fatal, MessageError
 from hypervisor.executor import ApplyResult
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
-from hypervisor.types import (
-    BURNT_FUNDS_ACTOR,
-    METHOD_SEND,
-    REWARD_ACTOR,
-    ActorID,
-    ChainEpoch,
-    Gas,
-    TokenAmount,
-)
-from tests.hypervisor.world import (
-    SENDER,
-    World,
-)
+from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, REWARD_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
+from tests.hypervisor.world import SENDER, World
 
 BASE_FEE = 100
 LENGTH = 100

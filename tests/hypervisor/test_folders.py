@@ -1,7 +1,5 @@
 """State folders: records, and folders that are rejected."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,27 +14,14 @@ from hypervisor.kernel import Kernel
 from hypervisor.machine import CreationFailed, Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
-from hypervisor.types import (
-    ActorID,
-    BlockId,
-    ChainEpoch,
-    Gas,
-    TokenAmount,
-)
+from hypervisor.types import ActorID, BlockId, ChainEpoch, Gas, TokenAmount
 from store.blockstore import BlockNotFound, StoreClosed, StoreFormatError, StoreLocked
 from store.cid import cid_of
 from store.codec import encode
 from store.rocks import RocksStore
 from tests.hypervisor.conftest import GENESIS
 from tests.hypervisor.test_machine import CODE, MODULE, balance, send
-from tests.hypervisor.world import (
-    NEW_ETH,
-    NEW_KEY,
-    SENDER,
-    SENDER_BALANCE,
-    ScriptedRuntime,
-    exiting,
-)
+from tests.hypervisor.world import NEW_ETH, NEW_KEY, SENDER, SENDER_BALANCE, ScriptedRuntime, exiting
 
 
 def test_folder_stores_state_network_epoch_and_installed_code(

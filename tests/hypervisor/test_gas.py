@@ -1,7 +1,5 @@
 """The gas tracker: saturating unsigned 64-bit milligas, frames, and state after running out of gas."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

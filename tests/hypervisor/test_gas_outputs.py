@@ -1,7 +1,5 @@
 """Distribution of prepaid gas: tables of ref-fvm's and lotus' tests, and conservation of the total."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

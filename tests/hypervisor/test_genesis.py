@@ -1,7 +1,5 @@
 """The initial state: singletons, system accounts, requested accounts, and the constructors' parameters."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.address import Address

@@ -1,7 +1,5 @@
 """Interceptors: the calls they see, and how they respond to or change them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 

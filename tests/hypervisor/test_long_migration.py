@@ -3,8 +3,6 @@
 `make migration` does the same with a million actors.
 """
 
-from __future__ import annotations
-
 import tracemalloc
 from collections.abc import Iterator
 

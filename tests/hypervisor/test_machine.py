@@ -1,7 +1,5 @@
 """The machine: opening, trials, user code, forks, snapshots, commits."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -16,15 +14,7 @@ from hypervisor.machine import CreationFailed, Hypervisor
 from hypervisor.message import Message
 from hypervisor.runtime import Outcome
 from hypervisor.state_tree import ActorState
-from hypervisor.types import (
-    INIT_ACTOR,
-    METHOD_SEND,
-    SYSTEM_ACTOR,
-    ActorID,
-    BlockId,
-    MethodNumber,
-    TokenAmount,
-)
+from hypervisor.types import INIT_ACTOR, METHOD_SEND, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
 from store.cid import DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import decode, encode
 from store.memory import MemoryStore

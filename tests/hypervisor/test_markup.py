@@ -1,7 +1,5 @@
 """HTML views for notebooks: escaping, folding and truncation."""
 
-from __future__ import annotations
-
 from html.parser import HTMLParser
 
 import pytest

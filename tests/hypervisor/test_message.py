@@ -3,15 +3,11 @@
 Expected bytes and CIDs are from the network's serialization vectors and the test vectors of Zondax' signing tools.
 """
 
-from __future__ import annotations
-
 from base64 import b64decode
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hypervisor.address import Address
 from hypervisor.errors import MessageError
@@ -178,26 +174,6 @@ def test_bytes_that_are_no_canonical_message_are_refused(data: bytes) -> None:
 def test_a_signed_message_of_the_wrong_shape_is_refused(fields: Any) -> None:
     with pytest.raises(MessageError):
         SignedMessage.from_cbor(encode(fields(decode(GOOD))))
-
-
-@settings(deadline=None)
-@given(
-    st.builds(
-        Message,
-        to=st.builds(Address.id, st.integers(0, 2**64 - 1)),
-        from_=st.builds(Address.actor, st.binary()),
-        nonce=st.integers(0, 2**64 - 1),
-        value=st.integers(-(2**100), 2**100),
-        method=st.integers(0, 2**64 - 1),
-        params=st.binary(max_size=300),
-        gas_limit=st.integers(0, 2**64 - 1),
-        gas_fee_cap=st.integers(0, 2**100),
-        gas_premium=st.integers(0, 2**100),
-        version=st.integers(0, 2**64 - 1),
-    )
-)
-def test_every_message_survives_its_bytes(message: Message) -> None:
-    assert Message.from_cbor(message.to_cbor()) == message
 
 
 def test_a_receipt_is_a_tuple_of_four() -> None:

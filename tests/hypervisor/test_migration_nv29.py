@@ -1,7 +1,5 @@
 """The migration to network version 29: resulting states of reward and market, and rejected states."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any

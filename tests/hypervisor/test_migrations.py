@@ -1,7 +1,5 @@
 """Migrations to network versions 19 to 29: roots of forest, single fields by hand, and states that are refused."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Network versions are rows: no other module compares version numbers, and a new row defines a new version."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """`once` computes a value a single time, even with concurrent callers."""
 
-from __future__ import annotations
-
 import threading
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,7 +1,5 @@
 """Overlays: valid files, errors and their messages, and isolation from other price lists."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from pathlib import Path
 

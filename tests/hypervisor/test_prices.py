@@ -1,7 +1,5 @@
 """Price lists: values of ref-fvm's three lists, written out by hand in gas, and the list of each network version."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.errors import InvalidInput

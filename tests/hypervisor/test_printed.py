@@ -1,7 +1,5 @@
 """String forms of values, length limits of `repr`, and conversion of printing types to plain numbers."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass

@@ -3,8 +3,6 @@
 Refusals and charges from network version 21 on are those of the reference in tests/golden/fees.jsonl.gz.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,29 +17,11 @@ from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.runtime import Outcome
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import MessageEnded, MessageStarted, Recorder
-from hypervisor.types import (
-    METHOD_SEND,
-    REWARD_ACTOR,
-    SYSTEM_ACTOR,
-    BlockId,
-    Gas,
-    MethodNumber,
-    TokenAmount,
-)
+from hypervisor.types import METHOD_SEND, REWARD_ACTOR, SYSTEM_ACTOR, BlockId, Gas, MethodNumber, TokenAmount
 from store.blockstore import StoreError
 from store.cid import CBOR, Cid
 from tests.hypervisor.test_executor import BASE_FEE, UPDATE, apply, priced, world_at
-from tests.hypervisor.world import (
-    FIL,
-    GAS,
-    NEW_KEY,
-    SENDER,
-    SENDER_BALANCE,
-    SENDER_ID,
-    charging,
-    exiting,
-    returning,
-)
+from tests.hypervisor.world import FIL, GAS, NEW_KEY, SENDER, SENDER_BALANCE, SENDER_ID, charging, exiting, returning
 
 # --- receipts ---------------------------------------------------------------------------------------------------------
 

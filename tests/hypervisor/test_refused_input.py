@@ -1,7 +1,5 @@
 """Malformed messages and states: rejected with an error, and without any change."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

@@ -1,20 +1,15 @@
 """Selection of the runtime for a code CID, and missing runtimes."""
 
-from __future__ import annotations
-
 import threading
-from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from hypervisor.errors import RuntimeUnavailable
-from hypervisor.kernel import Kernel
 from hypervisor.registry import Registry
-from hypervisor.runtime import InstallServices, Outcome, Runtime, RuntimeServices
-from hypervisor.types import BlockId
-from store.cid import RAW, Cid, cid_of, show
-from tests.hypervisor.world import NEW_KEY, ScriptedRuntime, World
+from hypervisor.runtime import Runtime, RuntimeServices
+from store.cid import RAW, cid_of, show
+from tests.hypervisor.world import NEW_KEY, ForwardingRuntime, ScriptedRuntime, World
 
 CODE, MARKED = cid_of(b"code", RAW), cid_of(b"marked", RAW)
 
@@ -46,56 +41,29 @@ def test_runtime_is_built_lazily_once_with_machine_options() -> None:
     assert built == [services]
 
 
-class Before:
-    """A runtime that wraps another one."""
-
-    def __init__(self, behind: Runtime) -> None:
-        self.behind = behind
-
-    def prepare(
-        self,
-        modules: Mapping[Cid, bytes],
-        features: Collection[str] | None = None,
-        services: InstallServices | None = None,
-    ) -> None:
-        self.behind.prepare(modules, features, services)
-
-    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        return self.behind.upgrade(kernel, code, params, info)
-
-    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
-        return self.behind.invoke(kernel, code, params)
-
-
 @pytest.mark.parametrize("loaded", [False, True])
 def test_a_runtime_is_put_before_another_one_under_its_name(loaded: bool) -> None:
     behind = ScriptedRuntime()
     registry = Registry(RuntimeServices(), {}, {"wasm": lambda _: behind})
     if loaded:
         assert registry.runtime_for(CODE) == ("wasm", behind)
-    registry.wrap("wasm", Before)
+    registry.wrap("wasm", ForwardingRuntime)
     name, first = registry.runtime_for(CODE)
     assert name == "wasm"
-    assert isinstance(first, Before)
+    assert isinstance(first, ForwardingRuntime)
     assert first.behind is behind
-    registry.wrap("wasm", Before)
+    registry.wrap("wasm", ForwardingRuntime)
     _, second = registry.runtime_for(CODE)
-    assert isinstance(second, Before)
+    assert isinstance(second, ForwardingRuntime)
     assert second.behind is first
 
 
 def test_missing_runtime_error_names_what_to_install() -> None:
     registry = Registry(RuntimeServices(), {CODE: "jvm"})
     with pytest.raises(
-        RuntimeUnavailable,
-        match=f"runtime 'jvm', required by code {show(CODE)}, is not installed.*hypervisor.runtimes",
+        RuntimeUnavailable, match=f"runtime 'jvm', required by code {show(CODE)}, is not installed.*hypervisor.runtimes"
     ):
         registry.runtime_for(CODE)
-
-
-def test_the_installed_runtimes_are_found_by_their_entry_points() -> None:
-    registry = Registry(RuntimeServices({"evm": "py-evm"}), {MARKED: "evm"})
-    assert [type(registry.runtime_for(code)[1]).__name__ for code in (CODE, MARKED)] == ["WasmRuntime", "EvmRuntime"]
 
 
 def test_message_to_code_without_runtime_is_reverted() -> None:

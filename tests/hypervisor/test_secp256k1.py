@@ -1,7 +1,5 @@
 """Comparison of hypervisor.secp256k1 with coincurve, another binding of the same library."""
 
-from __future__ import annotations
-
 import coincurve
 import pytest
 from hypothesis import example, given, settings

@@ -4,8 +4,6 @@ The prover is the network's own (`filecoin-proofs-api`, integrations/proofs/exam
 are generated for these tests: two sectors of 2 KiB, a window and a winning proof, an update, and an aggregate.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

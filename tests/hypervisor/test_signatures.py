@@ -1,10 +1,9 @@
 """Signatures by other implementations.
 
 From the network's serialization vectors, Zondax' signing tools, Ethereum's recovery test, py_ecc, and the deals that
-storage clients signed on the main network (in the official vectors).
+storage clients signed on the main network (in the official vectors). In the kernel, the golden file of crypto has the
+errors, and the charges from network version 21 on.
 """
-
-from __future__ import annotations
 
 import json
 from base64 import b64decode
@@ -15,18 +14,13 @@ import pytest
 
 from hypervisor.address import Address
 from hypervisor.message import Message, signing_digest
-from hypervisor.signatures import (
-    recover_secp256k1,
-    sign_secp256k1,
-    verify_bls,
-    verify_bls_aggregate,
-    verify_secp256k1,
-)
+from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls, verify_bls_aggregate, verify_secp256k1
 from hypervisor.types import Gas, TokenAmount
 from store.cid import parse_cid
 from store.codec import decode, encode
 from store.keccak import keccak
 from tests.conftest import data_file
+from tests.hypervisor.world import GAS, World, used
 
 SECP_KEY = b64decode("8VcW07ADswS4BV2cxi5rnIadVsyTDDhY1NfDH19T8Uo=")
 SECP_SIGNER = Address.parse("t1d2xrzcslx7xlbbylc5c3d5lvandqw4iwl6epxba")
@@ -209,3 +203,14 @@ def test_deals_signed_on_mainnet_verify() -> None:
         assert signature[0] == 1, name
         assert verify_secp256k1(signature[1:], client, proposal), name
         assert not verify_secp256k1(signature[1:], client, proposal[:-1]), name
+
+
+@pytest.mark.parametrize("network", [18, 21, 28])
+def test_a_secp256k1_signature_is_verified_for_its_price(network: int) -> None:
+    kernel, text = World(network).kernel(), SECP_MESSAGE.cid()
+    price = (1_637_292 + 10 * len(text)) * GAS
+    verify = kernel.crypto.verify_signature
+    secp256k1 = 1
+    assert used(kernel, lambda: verify(secp256k1, SECP_SIGNATURE, SECP_SIGNER, text)) == price
+    assert verify(secp256k1, SECP_SIGNATURE, SECP_SIGNER, text)
+    assert not verify(secp256k1, SECP_SIGNATURE[:-1], SECP_SIGNER, text)

@@ -3,8 +3,6 @@
 The machine reports progress every ten thousand actors, and stores the blocks then; here it is every few actors.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path

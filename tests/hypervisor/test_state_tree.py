@@ -1,7 +1,5 @@
 """The state tree: transactions, flushing, the address map, and real state roots of the main network."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

@@ -3,8 +3,6 @@
 The extension itself is tested by `make proofs-extension`, with real proofs; here a recorder stands in for it.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from contextlib import suppress
@@ -123,8 +121,7 @@ def test_a_proof_that_is_none_is_an_illegal_argument_and_a_false_seal(kernel: Ke
 
 
 @pytest.mark.parametrize(
-    ("seal_type", "count", "size"),
-    [(8, 819, 5), (5, 819, 5), (8, 2, 81_960), (18, 65, 5), (19, 65, 5), (8, 66, 5)],
+    ("seal_type", "count", "size"), [(8, 819, 5), (5, 819, 5), (8, 2, 81_960), (18, 65, 5), (19, 65, 5), (8, 66, 5)]
 )
 def test_largest_aggregates_reach_the_extension(
     kernel: Kernel, extension: Recorder, seal_type: int, count: int, size: int

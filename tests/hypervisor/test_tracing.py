@@ -1,7 +1,5 @@
 """The event stream, and the call tree built from it."""
 
-from __future__ import annotations
-
 from hypervisor.address import Address
 from hypervisor.errors import Fatal
 from hypervisor.events import EventEntry

@@ -1,7 +1,5 @@
 """The undo log, and the journal and access levels built on it."""
 
-from __future__ import annotations
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,7 +1,5 @@
 """User folders according to each system's conventions, and bounded reading of files."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

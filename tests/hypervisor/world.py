@@ -4,8 +4,6 @@
 kernel and the handle of the parameters, like a guest, and returns an `Outcome` (None stands for exit code 0).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,7 +29,7 @@ from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.proofs import ProofVerifier
 from hypervisor.registry import Registry
-from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
+from hypervisor.runtime import InstallServices, Outcome, Runtime, RuntimeServices
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.tracing import GasCharged, Recorder, TraceEvent, Tracer
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount
@@ -95,6 +93,27 @@ class ScriptedRuntime:
     ) -> None:
         if any(module.startswith(b"bad") for module in modules.values()):
             raise InvalidModule("the module starts with 'bad'")
+
+
+@dataclass
+class ForwardingRuntime:
+    """A runtime that wraps another one; its subclasses change some of the calls."""
+
+    behind: Runtime
+
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        services: InstallServices | None = None,
+    ) -> None:
+        self.behind.prepare(modules, features, services)
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        return self.behind.upgrade(kernel, code, params, info)
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        return self.behind.invoke(kernel, code, params)
 
 
 class IgnoringTracer:

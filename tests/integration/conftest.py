@@ -1,7 +1,5 @@
 """The two machines that the bridge tests compare."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

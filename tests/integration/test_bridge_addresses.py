@@ -3,8 +3,6 @@
 The expected results are those of the official EVM actor with the same contracts and bundle.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -70,7 +68,7 @@ class AddressMachine:
         install_alloc(self.machine, accounts)
         self._start = self.machine.snapshot()
 
-    def again(self) -> AddressMachine:
+    def again(self) -> "AddressMachine":
         """Return a fresh copy."""
         self.machine.restore(self._start)
         return self

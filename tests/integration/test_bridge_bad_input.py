@@ -4,8 +4,6 @@ Inputs of the precompiles are damaged in every field: numbers beyond their width
 bytes. So are return values of contracts to native actors, and those of native actors, with codecs of any kind.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from random import Random
 from typing import Final

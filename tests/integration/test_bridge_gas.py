@@ -1,7 +1,5 @@
 """Gas of calls between runtimes: charges add up to the receipt; out-of-gas at any charge leaves a consistent state."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 

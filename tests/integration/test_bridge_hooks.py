@@ -4,8 +4,6 @@ The contract returns a fixed value from every such call and logs its calldata. F
 built-in actors specify the parameters and the handling of return values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final

@@ -3,8 +3,6 @@
 The model is a dictionary. If the native actor calls back and then fails, the writes below it are reverted.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from eth_abi.abi import encode as encode_abi

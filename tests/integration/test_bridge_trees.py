@@ -1,7 +1,5 @@
 """Call trees across runtimes: equal results on the EVM runtime and under the official EVM actor."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.conftest import with_data

@@ -1,10 +1,7 @@
 """Call depth of 1,024 and one more: native only, contracts only, and alternating."""
 
-from __future__ import annotations
-
 from _thread import start_new_thread
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +12,6 @@ from bridge.params import invoke_params, invoke_return
 from fvm_hypervisor.demo.artifacts import contract
 from fvm_hypervisor.demo.scenario import DemoStage
 from hypervisor import Address, Message, deep_stack
-from hypervisor.errors import HypervisorError
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.types import Gas, MethodNumber
@@ -94,22 +90,6 @@ def test_recursion_ends_out_of_gas_before_depth_limit(stage: DemoStage) -> None:
     result = native(stage, LIMIT, Gas(50_000_000))
     assert result.exit_code == ExitCode.SYS_OUT_OF_GAS
     assert result.gas_used == 50_000_000
-
-
-def test_an_unknown_method_is_refused_by_either_runtime(stage: DemoStage) -> None:
-    unknown = method_number("NoSuchMethod")
-    assert run(stage, Address.id(stage.counter), unknown, b"").exit_code == ExitCode.USR_UNHANDLED_MESSAGE
-    contract_address = to_filecoin(stage.contracts["Recursion"])
-    assert run(stage, contract_address, MethodNumber(7), b"").exit_code == ExitCode.USR_UNHANDLED_MESSAGE
-    assert run(stage, contract_address, unknown, b"").exit_code == ExitCode.EVM_CONTRACT_REVERTED
-
-
-def test_a_state_folder_cannot_be_opened_twice(stage: DemoStage) -> None:
-    from store.blockstore import StoreLocked
-
-    with pytest.raises(StoreLocked, match=str(Path(stage.folder).name)):
-        DemoStage(stage.folder)
-    assert not issubclass(StoreLocked, HypervisorError)
 
 
 def test_thread_exhaustion_reverts_the_message(stage: DemoStage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,5 @@
 """Solidity libraries for built-in actors, unmodified: `make bridge` runs all cases, `make test` those without npm."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Iterator

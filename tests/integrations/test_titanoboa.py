@@ -1,7 +1,5 @@
 """Vyper contracts in titanoboa, on a network in this process and on a node (`make integrations`)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -7,8 +7,6 @@ balances, nonces, logs and results must be equal. In the variant `fip`, delegate
 and EIP-7702 differ. A shorter run repeats this with planted defects.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

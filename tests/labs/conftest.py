@@ -1,7 +1,5 @@
 """Networks of the lab `accounts`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(params=["fip", "eip"])
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest) -> "Iterator[Stage]":
     from tests.labs.test_accounts import Stage
 
     found = Stage(request.param)

@@ -6,8 +6,6 @@ that no message becomes too cheap. The miner's proof is sent once, when its dead
 the end of the flood, which is the planted defect.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ The invariants of docs/labs/lanes.md are checked for each block, and the block i
 of the rule. The planted defects are other block builders, which must be found.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -6,8 +6,6 @@ modules, which a third form of the program counts, and the cost of linking. With
 defects are in the linking.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -100,7 +98,7 @@ class End:
     gas_used: int
 
     @classmethod
-    def of(cls, machine: Hypervisor, module: bytes, gas: int = GAS) -> End:
+    def of(cls, machine: Hypervisor, module: bytes, gas: int = GAS) -> "End":
         """Install an actor with a module and call it; the state is reverted."""
         start = machine.snapshot()
         result: ApplyResult = call(machine, install_actor(machine, module), gas_limit=gas)

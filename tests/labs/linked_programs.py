@@ -6,8 +6,6 @@ instructions except for constants and imported functions. The static form, on a 
 defines the expected result. A third form logs each call between modules for counting.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,7 +36,7 @@ class LibraryFunction:
     params: tuple[str, ...]
     result: str
     body: str = ""
-    called: list[LibraryFunction] = field(default_factory=list)
+    called: "list[LibraryFunction]" = field(default_factory=list)
 
     @property
     def name(self) -> str:

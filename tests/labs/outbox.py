@@ -6,8 +6,6 @@ failing receivers. After each epoch the invariants of docs/labs/async.md are che
 relays' own records and all balances. A shorter run repeats this with planted defects.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -30,15 +28,7 @@ from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.types import (
-    BURNT_FUNDS_ACTOR,
-    METHOD_SEND,
-    ActorID,
-    ChainEpoch,
-    Gas,
-    MethodNumber,
-    TokenAmount,
-)
+from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
 from tests.labs.random_programs import RandomPrograms, Shown

@@ -1,7 +1,5 @@
 """Random programs of a lab on several processes, and with planted defects, as a recorded run."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor

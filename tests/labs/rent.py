@@ -7,8 +7,6 @@ docs/labs/rent.md. After each epoch the rent actor's state, all balances and the
 shorter run repeats this with planted defects.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator

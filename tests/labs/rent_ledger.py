@@ -1,7 +1,5 @@
 """Simple ledger for the random programs of the lab `rent` (`rent.py`), according to its documentation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from typing import Final

@@ -8,8 +8,6 @@ actor's head. It is not a forecast: rate, sizes and lifetimes are assumptions of
 python -m tests.labs.rent_simulation --write docs/labs/rent.svg
 """
 
-from __future__ import annotations
-
 import sys
 from argparse import ArgumentParser
 from dataclasses import dataclass

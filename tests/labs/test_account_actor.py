@@ -4,8 +4,6 @@ Expected values: EIP-7702, the tests and texts of builtin-actors pull request 17
 ref-fvm pull request 2227 (fvm/tests), or encoding by hand.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from hashlib import blake2b

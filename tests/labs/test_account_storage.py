@@ -1,7 +1,5 @@
 """Lab `accounts`: storage of delegating accounts, which the node shows, proves and changes."""
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.delegations import DELEGATION_PREFIX

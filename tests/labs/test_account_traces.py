@@ -1,7 +1,5 @@
 """Traces of type 4 transactions (lab `accounts`) in geth's and Filecoin nodes' forms."""
 
-from __future__ import annotations
-
 import pytest
 
 from localnet.rpc.node import Node

@@ -1,7 +1,5 @@
 """Lab `accounts`: effects of authorizations, execution in an account's name, and the node's methods."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Forks, tests and scripts on networks with labs: the labs' actors exist and their rules apply."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path

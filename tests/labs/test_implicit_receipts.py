@@ -1,7 +1,5 @@
 """Traces of implicit messages that have receipts (FIP-0107), if a lab executes further messages between them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, post_params

@@ -1,7 +1,5 @@
 """Labs: enabled by name, part of the rules' name, and without effect if disabled."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

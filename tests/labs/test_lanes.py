@@ -1,7 +1,5 @@
 """Lab `lanes`: invariants over random mempools, and a miner's proof in a flood."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

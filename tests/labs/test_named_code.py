@@ -1,7 +1,5 @@
 """Actors of labs by name: methods, parameters and states, typed by schemas that the network stores."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import astuple
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lab `async`: the outbox's invariants over random programs, and each documented rule."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """An outbox with a million entries: posting and delivering cost the documented amounts (lab `async`)."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

@@ -1,7 +1,5 @@
 """Lab `rent`: invariants over random programs, and each documented rule."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from io import BytesIO
@@ -29,13 +27,7 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
     RentTerms,
     Tenancy,
 )
-from fvm_hypervisor.laboratory.profiles.resurrection import (
-    BLOCK_BYTES,
-    MAX_PROVEN,
-    proof_of,
-    proven_blocks,
-    size_of,
-)
+from fvm_hypervisor.laboratory.profiles.resurrection import BLOCK_BYTES, MAX_PROVEN, proof_of, proven_blocks, size_of
 from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED_CODE, ArchivedActor, archived_actor
 from hypervisor.bigint import decode_bigint, encode_bigint
@@ -568,12 +560,7 @@ NESTED = b"\x81" * 300 + b"\x00"
         (PAY, encode([7]), 21, "a field that is not bytes"),
         (INVOKE_EVM, invoke_params(bytes(70_000)), 16, "calldata: 70005 bytes of parameters, at most 62208"),
         (INVOKE_EVM, invoke_params(rent_actor.METHODS[PAY].selector + bytes(600)), 16, "at most 512"),
-        (
-            INVOKE_EVM,
-            b"\x5f" + b"\x40" * 300 + b"\xff",
-            21,
-            "chunked byte strings are not supported",
-        ),
+        (INVOKE_EVM, b"\x5f" + b"\x40" * 300 + b"\xff", 21, "chunked byte strings are not supported"),
     ],
 )
 def test_invalid_rent_params_are_rejected_early(

@@ -1,7 +1,5 @@
 """Failing refunds (lab `rent`): the debt stays with the rent actor."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

@@ -1,7 +1,5 @@
 """Lab `rent`: valid and invalid proofs of a state, and sizes of states."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from io import BytesIO
 

@@ -1,7 +1,5 @@
 """Archived actors in the explorer, JSON-RPC and the command line, before and after their blocks are collected."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

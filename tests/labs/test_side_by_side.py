@@ -4,8 +4,6 @@ Workers execute all messages, and the test's process repeats those that conflict
 are detected under any load.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The network of the labs' random programs: two contracts, two native actors, and an account."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ The exit codes are those of the reference (official actors and golden vectors). 
 and equally on both bundles.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -34,7 +32,7 @@ Exits = list[list[int]]
 Attack = Callable[[Stage], Exits]
 
 OK, GAS, TRAPPED, LYING = 0, ExitCode.SYS_OUT_OF_GAS, ExitCode.SYS_ILLEGAL_INSTRUCTION, ExitCode.SYS_MISSING_RETURN
-FORBIDDEN, REVERTED = ExitCode.USR_FORBIDDEN, ExitCode.EVM_CONTRACT_REVERTED
+FORBIDDEN = ExitCode.USR_FORBIDDEN
 FIL = 10**18
 INIT, EAM, DATACAP = Address.id(INIT_ACTOR), Address.id(EAM_ACTOR), Address.id(DATACAP_ACTOR)
 REGISTRY, SYSTEM = Address.id(VERIFIED_REGISTRY_ACTOR), Address.id(SYSTEM_ACTOR)
@@ -168,11 +166,7 @@ def answers_of_a_mebibyte(stage: Stage) -> Exits:
 
 
 def events_flood_the_receipts(stage: Stage) -> Exits:
-    endless, many, contract = (
-        stage.place(guests.flood()),
-        stage.place(guests.deluge()),
-        stage.contract(guests.FLOOD),
-    )
+    endless, many, contract = (stage.place(guests.flood()), stage.place(guests.deluge()), stage.contract(guests.FLOOD))
     stage.fire(endless, gas=3_000_000_000)
     stage.fire(many, gas=5_000_000_000)
     stage.shoot(contract, gas=1_000_000_000)

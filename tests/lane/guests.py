@@ -1,7 +1,5 @@
 """Hostile code: native modules as text, contracts as bytes."""
 
-from __future__ import annotations
-
 from functools import cache
 
 from hypervisor.address import Address

@@ -4,8 +4,6 @@ The block producer has a deadline that ends in the third epoch from the start, s
 effective cron event. The results without an attack are recorded beforehand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 `make lane` runs all attacks on both bundles; `make test` runs a few on our own actors.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache

@@ -1,7 +1,5 @@
 """Concurrent clients of a node, each with its own connection and account, for runs that kill the node."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import random

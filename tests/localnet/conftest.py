@@ -1,7 +1,5 @@
 """Networks for tests, made once per bundle; each test starts from a snapshot."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

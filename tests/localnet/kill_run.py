@@ -13,8 +13,6 @@ runs on nodes with planted defects (`DEFECTS`) must have findings. The result is
 the first part after the current kill, and the record states the number.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import random
@@ -75,7 +73,7 @@ class Run:
     with_receipt: int = 0
     kills: int = 0
     pause: float = PAUSE
-    disturbances: Mapping[int, Disturbance] = field(default_factory=dict)
+    disturbances: "Mapping[int, Disturbance]" = field(default_factory=dict)
     """Disturbances by the last digit of their round's number."""
     steps: int = 0
     """Number of clock steps ahead."""
@@ -157,7 +155,7 @@ async def _killed(
     load: Load,
     clients: list[Client],
     randomness: random.Random,
-    disturbance: Disturbance | None = None,
+    disturbance: "Disturbance | None" = None,
     *,
     at_any_moment: bool,
 ) -> None:

@@ -8,8 +8,6 @@ last tenth the node is killed (SIGKILL), restarted on its folder, and asked for 
 shorter run on a node that delays writes (the defect of `tests.localnet.kill_run`) must find a loss.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import sys

@@ -1,7 +1,5 @@
 """Imports of every module that a serving node loads, for a process from which nodes are forked."""
 
-from __future__ import annotations
-
 import gc
 from importlib import import_module
 

@@ -1,7 +1,5 @@
 """The node of `tests.localnet.long_life_run`, with its planted defects."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable, Mapping

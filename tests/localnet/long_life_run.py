@@ -21,8 +21,6 @@ which fill up in the first two hours of a full run, is allowed (`FILLING`). Ctrl
 record states how far it came.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import os

@@ -7,8 +7,6 @@ of the node's process, so that other programs do not count. Blocks with one tran
 separate kinds: their costs differ so much that the median of both together would depend on the few blocks selected.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import random
@@ -168,7 +166,7 @@ class Traffic:
         self.waits.append(time.monotonic() - began)
         return answer
 
-    async def _subscriber(self) -> Subscriber:
+    async def _subscriber(self) -> "Subscriber":
         """Return the connection for subscriptions, sometimes a new one."""
         if self._socket is not None and self._rounds % _CONNECTION == 0:
             await self._socket.close()

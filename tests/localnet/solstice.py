@@ -1,7 +1,5 @@
 """A network of version 28 with all that FIP-0118 changes, and calls of its actors before and after the upgrade."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +53,7 @@ class Question:
     sender: Address
 
     @classmethod
-    def of(cls, name: str, to: Address, call: Call[Any], sender: Address) -> Question:
+    def of(cls, name: str, to: Address, call: Call[Any], sender: Address) -> "Question":
         return cls(name, to, call.method, call.params, sender)
 
 

@@ -1,10 +1,7 @@
 """Accounts of development nodes, compared with their published keys and eth-account's derivation."""
 
-from __future__ import annotations
-
 import pytest
 from eth_account import Account as Oracle
-from eth_account.messages import encode_defunct
 
 from hypervisor.errors import InvalidInput
 from hypervisor.signatures import verify_secp256k1
@@ -64,12 +61,6 @@ def test_a_path_of_keys_is_numbers(path: str, numbers: tuple[int, ...]) -> None:
 def test_invalid_derivation_path_is_rejected(path: str) -> None:
     with pytest.raises(InvalidInput, match="is not a key path"):
         parse_derivation_path(path)
-
-
-def test_a_text_is_signed_as_wallets_do() -> None:
-    account = accounts(count=1)[0]
-    signed = Oracle.sign_message(encode_defunct(b"hello"), account.private_key)
-    assert account.sign_text(b"hello") == bytes(signed.signature)
 
 
 def test_native_message_is_signed_with_native_address_key() -> None:

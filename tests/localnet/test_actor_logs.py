@@ -1,7 +1,5 @@
 """Logs of native actors: in Python's log, in traces, and in the node's output."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

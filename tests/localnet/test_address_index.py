@@ -1,7 +1,5 @@
 """The address index: equal to a scan of the whole chain, and verified against it."""
 
-from __future__ import annotations
-
 import random
 import sqlite3
 from collections.abc import Iterator

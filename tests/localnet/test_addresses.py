@@ -1,7 +1,5 @@
 """Addresses in user input: an error names both valid forms."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

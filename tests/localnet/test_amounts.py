@@ -1,7 +1,5 @@
 """Amounts of money in user input."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.errors import InvalidInput

@@ -1,7 +1,5 @@
 """Numbers and bytes of wrong types raise a clear error and leave the network unchanged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Functions and arguments in user input, compared with the Solidity ABI's examples and eth-abi."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Any
 

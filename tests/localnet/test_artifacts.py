@@ -1,7 +1,5 @@
 """Compiled contracts by name, code and line in Foundry's and Hardhat's layouts; malformed ones are ignored."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

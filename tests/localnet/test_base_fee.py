@@ -1,7 +1,5 @@
 """The base fee: examples of FIP-0115, and the previous rule."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.network_versions import NV27, NV28, NV29, BaseFee

@@ -1,7 +1,5 @@
 """Block headers and lists in the network's encoding."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.address import Address

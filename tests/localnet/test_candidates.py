@@ -1,7 +1,5 @@
 """The transaction of a message is decoded once, before its block and on re-execution."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

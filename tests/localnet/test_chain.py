@@ -1,14 +1,11 @@
 """Tipsets: contents, effects of an epoch, and reverts."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 
 import pytest
 
 from hypervisor.address import Address, Protocol
-from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
@@ -87,12 +84,6 @@ def test_a_null_rounds_ticket_is_that_of_the_tipset_after_it(network: Network) -
     assert externs.chain_randomness(ChainEpoch(height)) not in tickets
     beacons = {externs.beacon_randomness(ChainEpoch(height + step)) for step in range(4)}
     assert len(beacons) == 4
-
-
-def test_tipset_base_fee_follows_from_parent(network: Network) -> None:
-    parent = network.head
-    network.mine()
-    assert network.head.base_fee == parent.next_base_fee == 100
 
 
 def test_the_future_and_the_time_before_genesis_have_no_answers(network: Network) -> None:
@@ -268,18 +259,6 @@ class TestTime:
 class TestWaiting:
     """The mempool with manual mining."""
 
-    def test_messages_wait_for_a_block(self, network: Network) -> None:
-        network.automine = False
-        sender, height = network.accounts[0], network.block_number
-        hashes = [network.submit(_transfer(network, nonce)) for nonce in range(3)]
-        assert network.block_number == height
-        assert (network.nonce(sender), network.pending_nonce(sender.delegated)) == (0, 3)
-        with pytest.raises(UnknownTransaction, match="is pending"):
-            network.receipt(hashes[0])
-        network.mine()
-        assert network.head.transactions == tuple(hashes)
-        assert len(network.mempool) == 0
-
     def test_send_reports_pending_transaction(self, network: Network) -> None:
         network.automine = False
         with pytest.raises(UnknownTransaction, match="is pending"):
@@ -448,11 +427,6 @@ class TestFolders:
         with Network(tmp_path / "chain", clock=Clock()) as network:
             assert network.head == before
             assert network.head.state == network.machine.root
-
-    def test_a_folder_of_another_bundle_is_refused(self, tmp_path: Path) -> None:
-        Network(tmp_path / "chain").close()
-        with pytest.raises(InvalidInput, match="was made with the bundle"):
-            Network(tmp_path / "chain", bundle=Bundle.embedded("supply-share"))
 
     def test_a_folder_of_another_network_version_is_refused(self, tmp_path: Path) -> None:
         Network(tmp_path / "chain", network=27).close()

@@ -1,7 +1,5 @@
 """Chain snapshots in both forms of Filecoin's nodes, and networks that start from them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Conflict reports: actors, a contract's slots, and a chart."""
 
-from __future__ import annotations
-
 from functools import partial
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Consensus faults reported to the official miner actor; amounts by hand from builtin-actors miner/src/monies.rs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

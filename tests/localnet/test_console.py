@@ -1,7 +1,5 @@
 """Console output of a node: failures with calls and lines, contracts' logs, and nothing else."""
 
-from __future__ import annotations
-
 import itertools
 import sys
 import time
@@ -120,12 +118,6 @@ def test_printed_line_is_of_innermost_contract(network: Network, capsys: pytest.
     assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
 
 
-def test_a_constructor_has_lines_too(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
-    with printing(network, PROJECT / "out"):
-        failed(network, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
-    assert capsys.readouterr().out.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
-
-
 def test_official_bundle_shows_same_names_and_lines(official: Network, capsys: pytest.CaptureFixture[str]) -> None:
     with printing(official, PROJECT / "out"):
         contract = official.send(None, 0, CALLER.bytecode).contract_address
@@ -184,9 +176,7 @@ def test_code_that_was_given_by_hand_may_log(capsys: pytest.CaptureFixture[str])
     assert "console.log: put 2\n" in capsys.readouterr().out
 
 
-def test_reexecution_depends_on_contents_of_older_chain(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_reexecution_depends_on_contents_of_older_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     with Network() as network:
         network.send(network.accounts[1].address, 1)
         network.set_balance(OTHER, 5)

@@ -1,7 +1,5 @@
 """Lines of `console.log`, for every signature of forge-std's library."""
 
-from __future__ import annotations
-
 import re
 from itertools import product
 

@@ -3,8 +3,6 @@
 Expected code and storage are those of an ordinarily deployed contract.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 from collections.abc import Callable
@@ -27,7 +25,7 @@ from store.cid import cid_of
 from store.codec import decode, encode
 from store.keccak import keccak
 from store.transfer import write_blocks
-from tests.localnet.conftest import ARTIFACTS, START, Clock
+from tests.localnet.conftest import ARTIFACTS, Clock
 
 COUNTER = ARTIFACTS / "Counter.json"
 NOBODY = EthAddress(b"\x99" * 20)
@@ -303,26 +301,11 @@ class TestStateFiles:
 class TestTimeAndFees:
     """Time and fees of the next blocks."""
 
-    def test_next_base_fee_can_be_set(self, network: Network) -> None:
-        network.set_next_base_fee(12_345)
-        assert network.mine().base_fee == 12_345
-
     def test_zero_base_fee_burns_nothing(self, network: Network) -> None:
         network.set_next_base_fee(0)
         receipt = network.send(NOBODY, 1)
         assert receipt.tipset.base_fee == 0
         assert receipt.execution.paid < 10**5 * receipt.execution.message.message.gas_limit + 1
-
-    def test_mined_blocks_have_requested_interval(self, network: Network) -> None:
-        network.set_block_interval(30)
-        times = [network.mine().timestamp for _ in range(3)]
-        assert times[1] - times[0] == times[2] - times[1] == 30
-        network.set_block_interval(None)
-        assert network.mine().timestamp == times[2] + 1
-
-    def test_time_of_next_block_can_be_set(self, network: Network) -> None:
-        assert network.set_time(START + 500) == 500
-        assert network.mine().timestamp == START + 500
 
     def test_uncreatable_address_is_refused(self, network: Network) -> None:
         for change in (network.set_balance, network.set_nonce):

@@ -1,7 +1,5 @@
 """Names of the public API that version 0.4.0 removes: the new names have the same results."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Traces of an epoch's implicit messages: awards of nv29 with their streams' events, and cron."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

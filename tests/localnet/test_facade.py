@@ -1,7 +1,5 @@
 """Networks with Solidity interfaces of built-in actors, and calls of actors by their bindings."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

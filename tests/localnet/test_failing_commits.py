@@ -1,7 +1,5 @@
 """Failing commits (a full disk, an interrupt) leave the chain, its machine and its snapshots unchanged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

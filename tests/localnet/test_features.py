@@ -1,7 +1,5 @@
 """Networks with features that no public network has: users' code installation, and upgrades of actors."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

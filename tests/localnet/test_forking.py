@@ -1,7 +1,5 @@
 """Forks of Filecoin networks. The forked one is a second network, accessed over HTTP like any node."""
 
-from __future__ import annotations
-
 import json
 from base64 import b64encode
 from collections.abc import Iterator
@@ -202,12 +200,6 @@ def test_fork_folder_reopens_without_its_origin_network(tmp_path: Path) -> None:
             network.machine.base.get(cid_of(b"never read", RAW))
         assert isinstance(missing.value, RemoteUnavailable)
         assert url in str(missing.value)
-
-
-def test_a_fork_may_have_a_chain_id_of_its_own(other: Other) -> None:
-    with Network.fork(other.url, clock=Clock(START + 100), chain_id=77) as network:
-        assert network.chain_id == 77 != other.network.chain_id
-        assert network.send(network.accounts[1], 1).succeeded
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """Forks of a node that only supports Lotus's methods, in the documented shapes (lotus_node.py)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path

@@ -1,7 +1,5 @@
 """State of a new network, with the project's own bundle and an official one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

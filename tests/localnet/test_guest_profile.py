@@ -1,7 +1,5 @@
 """Gas by function of native actors, compared with the charges of the same message and with counts by hand."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

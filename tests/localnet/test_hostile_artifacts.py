@@ -1,7 +1,5 @@
 """Untrusted ABIs, source maps, logs and build infos are read or ignored, and raise no other error."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Concurrent reads of a chain's index."""
 
-from __future__ import annotations
-
 import sys
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,7 +1,5 @@
 """Paths into state, by the names of the actors' schemas."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

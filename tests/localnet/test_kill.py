@@ -1,7 +1,5 @@
 """A killed node keeps every receipt that it returned; a late write is detected."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Search for logs."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +8,7 @@ from bridge.addresses import EthAddress
 from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom, bloom_bits
 from localnet import Contract, Network
-from localnet.chain.logs import LogFilter, logs_between, logs_in
+from localnet.chain.logs import LogFilter, logs_between
 from localnet.ledger.log_cache import LogCache
 from localnet.ledger.records import Execution, decode_height
 from store.keccak import keccak
@@ -66,33 +64,6 @@ def test_logs_are_found_across_null_rounds_in_the_chains_order(network: Network,
     events = [inbox.interface.decode_log(log.log) for _, _, log in found]
     assert [event and event.arguments["text"] for event in events] == ["one", "two", "three"]
     assert [receipt.first_log + place for receipt, place, _ in found] == [0, 0, 0]
-
-
-def test_a_range_has_both_of_its_ends(network: Network, inbox: Contract) -> None:
-    first, last = network.block_number - 4, network.block_number
-    assert len(list(logs_between(network.chain.index, first, last, LogFilter()))) == 2
-    assert len(list(logs_between(network.chain.index, first, first, LogFilter()))) == 1
-    assert len(list(logs_between(network.chain.index, -5, 10_000, LogFilter((inbox.address,))))) == 3
-    assert list(logs_between(network.chain.index, 0, last, LogFilter((EthAddress(bytes(20)),)))) == []
-
-
-def test_a_tipset_is_searched_alone(network: Network, inbox: Contract) -> None:
-    assert len(list(logs_in(network.chain.index, network.head, LogFilter((inbox.address,))))) == 1
-
-
-def test_log_indices_count_through_the_tipset(network: Network, inbox: Contract) -> None:
-    network.automine = False
-    from bridge.transactions import DYNAMIC_FEE, Transaction
-
-    for nonce in range(2):
-        data = inbox.interface.encode_call("greet", "x")
-        transaction = Transaction(
-            DYNAMIC_FEE, network.chain_id, nonce, inbox.address, 0, data, 90_000_000, 10**6, 10**5
-        )
-        network.submit(network.accounts[5].sign(transaction).raw())
-    network.mine()
-    found = list(logs_in(network.chain.index, network.head, LogFilter()))
-    assert [receipt.first_log + place for receipt, place, _ in found] == [0, 1]
 
 
 class Counted:

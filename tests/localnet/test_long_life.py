@@ -1,7 +1,5 @@
 """The simulated day of a node: detected problems in synthetic hours, and short runs."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

@@ -1,7 +1,5 @@
 """The mempool: selection of pending messages for a block."""
 
-from __future__ import annotations
-
 import time
 from random import Random
 

@@ -1,7 +1,5 @@
 """A storage miner with sectors, on the own and an official bundle, and its view from Solidity."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

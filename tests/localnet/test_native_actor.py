@@ -1,7 +1,5 @@
 """Users' actors on a network: code with its interface, creation, and calls by name with typed values."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The Python API of a network: accounts, contracts, transactions, on our own bundle and an official one."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -205,11 +203,6 @@ def test_set_balance_accepts_key_addresses_and_existing_actors(network: Network)
     for nobody in ("f0987654", Address.actor(b"nobody")):
         with pytest.raises(AddressError, match="none can be created at this kind of address"):
             network.set_balance(nobody, 9)
-
-
-def test_absent_account_has_no_balance_nonce_or_code(network: Network) -> None:
-    nobody = b"\x99" * 20
-    assert (network.balance(nobody), network.nonce(nobody), network.call(nobody, b"\x01")) == (0, 0, b"")
 
 
 def test_a_destroyed_contract_has_no_code_nonce_or_storage(either: Network) -> None:

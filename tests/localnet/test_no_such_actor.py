@@ -1,7 +1,5 @@
 """A payment from a contract to a nonexistent actor ID: the call succeeds without moving value, as on the network."""
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.addresses import masked_id

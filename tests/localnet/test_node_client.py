@@ -1,7 +1,5 @@
 """The node client: invalid URLs, and servers that do not speak JSON-RPC."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Notebook views: one line, or a small table that states what it omits."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

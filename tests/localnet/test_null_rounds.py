@@ -1,7 +1,5 @@
 """Null rounds before a tipset of an untrusted chain are limited, since each one is executed."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

@@ -4,8 +4,6 @@ Expected values of Ethereum forks are the fixed responses of a stub node; those 
 forked network itself.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A network's folder written by release 0.1.0 opens and continues."""
 
-from __future__ import annotations
-
 import tarfile
 from pathlib import Path
 

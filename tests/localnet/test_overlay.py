@@ -1,7 +1,5 @@
 """A network under an overlay: gas, folder, upgrades; caches do not mix two price lists."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Expected: costs and effects of the network's own precompiles, hashlib's SHA-256, sums computed by hand.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Contracts of genesis: their code equals that on every chain; and the chain ID."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

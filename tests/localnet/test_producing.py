@@ -1,7 +1,5 @@
 """Block producers and rewards."""
 
-from __future__ import annotations
-
 import signal
 from pathlib import Path
 from types import FrameType

@@ -1,7 +1,5 @@
 """Account and storage proofs, verified with only the state root."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Re-executed chains: each tipset has the receipts and the state of the chain."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

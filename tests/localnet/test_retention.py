@@ -1,7 +1,5 @@
 """Blocks that a garbage collection keeps."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from threading import Event
 

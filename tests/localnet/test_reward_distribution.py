@@ -3,8 +3,6 @@
 See its `shim/actors/builtin/reward/award_distribution/tests.rs`. The second part compares with balances on a network.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Schemas in the code of actors: decoded values on every chain that has the code, without configuration."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Schemas that an actor links from its state: decoded values on every chain that has it, without configuration."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """State differences by actor and path, compared with the known effects of messages."""
 
-from __future__ import annotations
-
 from bridge.addresses import EthAddress, to_filecoin
 from hypervisor.types import ActorID
 from localnet import Network

@@ -1,7 +1,5 @@
 """State retention in memory: newest blocks, snapshots, and the whole history."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """Block reward streams at genesis, and at the upgrade to network version 29."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """The circulating supply: vested and mined minus burnt and pledged."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.address import Address

@@ -1,7 +1,5 @@
 """Shared networks are restored after each test."""
 
-from __future__ import annotations
-
 import pytest
 
 from localnet import Network

@@ -1,7 +1,5 @@
 """Call trees and their text."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from hypervisor.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, call_tree
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 from localnet import CallFailed, Network, TransactionFailed
-from localnet.contracts.contract import Artifact
 from localnet.contracts.named_interface import NamedInterface
 from localnet.traces.decoded_calls import describe
 from localnet.traces.trace import Trace, call_json
@@ -23,10 +20,7 @@ from store.codec import encode, link
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, BUNDLE
 
-BRIDGE = Artifact.load(ARTIFACTS / "Bridge.json")
-BRIDGE_WORDS = [NamedInterface("Bridge", BRIDGE.interface)]
 MINER_FACTS = ARTIFACTS.parent.parent / "miner-facts" / "MinerFacts.json"
-DATACAP, NAME = 7, 48890204
 
 
 def all_calls(trace: Trace) -> list[dict[str, Any]]:
@@ -37,21 +31,6 @@ def all_calls(trace: Trace) -> list[dict[str, Any]]:
         found.append(call)
         todo = call["calls"] + todo
     return found
-
-
-def test_contract_call_to_native_actor_is_described_in_trace(official: Network) -> None:
-    bridge = official.deploy(BRIDGE)
-    receipt = bridge.send("callNative", DATACAP, NAME, b"")
-    trace = official.trace(receipt.hash)
-    assert trace.reproduced
-    outer, inner = all_calls(trace)
-    words = describe(outer, BRIDGE_WORDS)
-    assert (words.callee, words.function) == ("Bridge", "callNative")
-    assert words.arguments == f"(actor=7, method={NAME}, params=)"
-    words = describe(inner, BRIDGE_WORDS)
-    assert (words.callee, words.function, words.arguments, words.result) == ("datacap", "Name", "()", '"DataCap"')
-    assert inner["from"] == outer["to"]
-    assert inner["to"] == "f07"
 
 
 def test_both_runtimes_are_named(network: Network) -> None:

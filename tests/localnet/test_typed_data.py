@@ -1,7 +1,5 @@
 """EIP-712: digests and signatures, compared with eth-account's."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A network that begins at version 18 on official actors v10 and is upgraded through every version, to 29."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

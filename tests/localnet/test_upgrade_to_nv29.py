@@ -3,8 +3,6 @@
 Expected results are the table of docs/network-versions.md, and states computed by hand from the layouts of actors v19.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,17 +28,7 @@ from store.cid import Cid
 from store.codec import encode, unlink
 from tests.conftest import data_file, newer_rows, with_data
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
-from tests.localnet.solstice import (
-    DATACAP,
-    MARKET,
-    REWARD,
-    SIZE,
-    Life,
-    answers,
-    fields_of,
-    total,
-    waiting_allocations,
-)
+from tests.localnet.solstice import DATACAP, MARKET, REWARD, SIZE, Life, answers, fields_of, total, waiting_allocations
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "network-versions.md"
 ROW = re.compile(r"\| `([a-z]+\.[^`]+)` \| (\d+) \| (\d+) \| (the same|another|none) \|")

@@ -1,7 +1,5 @@
 """Upgrades of a network: rules, actors' code, folders, and earlier states."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

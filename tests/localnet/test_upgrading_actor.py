@@ -1,7 +1,5 @@
 """The template's tip jar upgrades its own code: its two versions, as built in the tutorial."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

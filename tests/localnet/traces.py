@@ -1,7 +1,5 @@
 """Manual call trees in the form of `localnet.traces.trace`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

@@ -5,8 +5,6 @@
 FILE is written as gzip over JSON. EVM is go-ethereum's `evm` (`make geth`).
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import sys

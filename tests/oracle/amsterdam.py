@@ -5,8 +5,6 @@
 FILE is written as gzip over JSON. EVM is go-ethereum's `evm` (`make geth`).
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import sys
@@ -95,11 +93,7 @@ def refunds() -> dict[str, Any]:
     whole = proposals()
     clears = {**whole["alloc"][_PLACES["slots"]], "code": f"0x{assemble('0 2 SSTORE').hex()}"}
     call = next(each for each in whole["txs"] if each["to"] == _PLACES["slots"])
-    return {
-        **whole,
-        "alloc": {**whole["alloc"], _PLACES["slots"]: clears},
-        "txs": [{**call, "nonce": "0x0"}],
-    }
+    return {**whole, "alloc": {**whole["alloc"], _PLACES["slots"]: clears}, "txs": [{**call, "nonce": "0x0"}]}
 
 
 def _keys(count: int) -> list[str]:

@@ -6,8 +6,6 @@ FILE is written as gzip over JSON. EVM is go-ethereum's `evm`, built from tests/
 must pass its `blocktest`.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import subprocess

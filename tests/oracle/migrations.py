@@ -10,8 +10,6 @@ FOREST is a folder with the sources of the crate `forest-filecoin` 0.39.0, built
 --record writes forest's roots of the first states to FILE, as `tests/hypervisor/test_migrations.py` reads them.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import re

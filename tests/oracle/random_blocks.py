@@ -5,8 +5,6 @@
 EVM is go-ethereum's `evm`, built from tests/oracle/geth (`make geth`).
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

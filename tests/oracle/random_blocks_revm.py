@@ -5,8 +5,6 @@
 REVM is the program in tests/oracle/revm (`make revm`). The blocks are those of `tests.oracle.random_blocks`.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """The code of Ethereum's system contracts, as in their proposals: EIP-4788, 2935, 7002, 7251 and 8282."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 SYSTEM_CONTRACTS: Final = {

@@ -5,8 +5,6 @@
 FILE is written as gzip over JSON. EVM is go-ethereum's `evm` (see `tests.oracle.blocktests`).
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import subprocess

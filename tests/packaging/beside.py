@@ -4,8 +4,6 @@ uv resolves them from the package index and installs nothing. It prints one line
 of the shared packages. Exit status: 0 if all resolve, else 1 with uv's explanation.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Fixtures of the packaging tests: the wheel, built once."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

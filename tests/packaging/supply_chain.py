@@ -6,8 +6,6 @@ exit status is 0 without findings, else 1 with a line for each. If the package i
 says that advisories were NOT RUN.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys
@@ -43,7 +41,7 @@ class Table:
     stated: Mapping[str, str]
 
     @classmethod
-    def read(cls, path: Path = _TABLE) -> Table:
+    def read(cls, path: Path = _TABLE) -> "Table":
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         return cls(frozenset(table["allowed"]), table["stated"])
 

@@ -1,7 +1,5 @@
 """The bench driver reports missed targets, unmeasured rows, and rows without a target."""
 
-from __future__ import annotations
-
 import json
 import sys
 from types import ModuleType

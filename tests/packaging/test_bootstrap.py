@@ -1,7 +1,5 @@
 """The script that creates the environment: supported Pythons, and error messages."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

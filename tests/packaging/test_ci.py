@@ -1,7 +1,5 @@
 """The clone of `.ci/run` follows the README, and sees no data of the current user."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

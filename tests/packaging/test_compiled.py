@@ -1,8 +1,5 @@
 """Modules compiled by `hatch_build.py`, and the refusal of unusable ones."""
 
-from __future__ import annotations
-
-import ast
 import dataclasses
 import json
 import os
@@ -13,7 +10,6 @@ import sys
 import tomllib
 from hashlib import sha256
 from importlib import import_module
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import FunctionType
 
@@ -21,9 +17,9 @@ import pytest
 
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hatch_build import BUILD_REQUIREMENTS, SUFFIX, lacking, modules, take_back_outdated
-from store.compiled import SHARED, UnfitCompiledModule, check_compiled, compiled_modules, form
+from store.compiled import SHARED, UnfitCompiledModule, check_compiled, compiled_modules
 from tests.interpreted_only import interpreted_only
-from tests.packaging.project import PACKAGES, PROJECT
+from tests.packaging.project import PROJECT
 
 TABLE = tomllib.loads((PROJECT / "compiled.toml").read_text(encoding="utf-8"))
 NEEDS_COMPILER = pytest.mark.skipif(bool(lacking()), reason=lacking() or "nothing is lacking")
@@ -34,52 +30,10 @@ CHECKOUT = "run `make compiled` to compile them, or `make interpreted` to go bac
 # --- the list --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_package_modules_are_compiled_or_excluded_with_reason() -> None:
-    assert set(TABLE["packages"]) <= set(PACKAGES) | {"runtimes/wasm", "runtimes/evm"}
-    every = {
-        path.relative_to(PROJECT).as_posix()
-        for package in TABLE["packages"]
-        for path in (PROJECT / package).rglob("*.py")
-    }
-    left = every - set(modules(PROJECT))
-    unnamed = {
-        path for path in left if not any(path == name or path.startswith(f"{name}/") for name in TABLE["interpreted"])
-    }
-    assert {Path(path).name for path in unnamed} == {"__init__.py"}
-    assert all(len(reason) > 10 for reason in TABLE["interpreted"].values())
-
-
 def test_a_name_in_the_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "compiled.toml").write_text('packages = ["gone"]\nfiles = []\n[interpreted]\n')
     with pytest.raises(ValueError, match=r"compiled\.toml names gone, which does not exist"):
         modules(tmp_path)
-
-
-@pytest.mark.slow
-def test_modules_unfit_for_mypyc_stay_interpreted() -> None:
-    """The examples are classes that mypyc rejects or compiles differently, according to its documentation."""
-    unfit = [path for path in modules(PROJECT) for why in _unfit(PROJECT / path) if why]
-    assert unfit == []
-
-
-def _unfit(path: Path) -> list[str]:
-    found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.AsyncFunctionDef):
-            found.append(f"{node.name} is a coroutine")
-        if "cached_property" in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None)):
-            found.append("a cached property, which mypyc takes for one that is made anew each time")
-        if not isinstance(node, ast.ClassDef):
-            continue
-        bases = {ast.unparse(base) for base in node.bases}
-        if bases & {"bytes", "str", "int", "threading.local"}:
-            found.append(f"{node.name} inherits from {bases}")
-        if any(isinstance(part, ast.ClassDef) for part in node.body):
-            found.append(f"{node.name} has a class within")
-        if node.keywords and {word.arg for word in node.keywords} - {"metaclass"}:
-            found.append(f"{node.name} hands arguments on to its class")
-    return found
 
 
 @pytest.mark.slow
@@ -221,11 +175,6 @@ def test_compiled_check_ignores_sources_of_installed_wheel(checkout: Path) -> No
     _record(checkout, {SUFFIX: {"store/cid.py": None}})
     (checkout / "store/cid.py").write_text("changed by an installer\n")
     check_compiled(checkout)
-
-
-def test_the_form_is_a_word() -> None:
-    assert form() == ("compiled" if compiled_modules() else "interpreted")
-    assert EXTENSION_SUFFIXES[0] == SUFFIX
 
 
 # --- the build, on a project of two modules ---------------------------------------------------------------------

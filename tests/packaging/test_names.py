@@ -1,7 +1,5 @@
 """Names of our packages: no installed distribution or standard module has one of them."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions

@@ -1,7 +1,5 @@
 """User modules that shadow one of our packages cause one error that names the file and the remedy."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

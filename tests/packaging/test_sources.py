@@ -1,7 +1,5 @@
 """Tests of every file: its length, and no machine paths."""
 
-from __future__ import annotations
-
 import re
 from functools import cache
 
@@ -11,8 +9,6 @@ from tests.packaging.project import PROJECT, own_files
 
 LONGEST = 600
 BINARY = (".car", ".wasm", ".gz", ".png", ".webp", ".xz")
-
-ONE_DOOR = "tests/conftest.py"  # to the test data outside the project
 
 # The home of a user or the work folder of a machine. A device, a temporary file, a system's own tool may be named.
 MACHINE_PATH = re.compile(r"(?<![\w.~$}*-])/(?:home|root|Users|work|opt|mnt)/\w+")
@@ -38,9 +34,3 @@ def test_sources_contain_no_machine_paths() -> None:
 
 def test_the_lock_of_the_packages_names_no_index() -> None:
     assert "://" not in texts("requirements.lock")["requirements.lock"]
-
-
-def test_tests_reach_the_data_outside_the_project_by_one_door() -> None:
-    read = re.compile(r"""environ(\.get\(|\[)["']FVM_DATA""")
-    readers = [name for name, text in texts("tests/*.py").items() if read.search(text)]
-    assert readers == [ONE_DOOR], "use its data_file"

@@ -1,7 +1,5 @@
 """Skipped tests: skips for missing data fail the run if the data exists, and so do too many skips without data."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

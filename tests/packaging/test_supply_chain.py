@@ -1,7 +1,5 @@
 """`make supply-chain`: findings for disallowed or unknown licences and known vulnerabilities."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Public names of `hypervisor`, and the cost of importing them."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from importlib import import_module

@@ -1,18 +1,15 @@
 """Contents of the wheel: the packages and their data, without repository-only files."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from fvm_hypervisor.builtin_actors.schemas import NAMES
-from tests.packaging.project import PACKAGES, PROJECT
+from tests.packaging.project import PACKAGES, PROJECT, own_files
 
 TEMPLATES = "fvm_hypervisor/builtin_actors/template/"
 """Projects that `hypervisor actor new` copies, with sources and tests."""
-TEMPLATE = f"{TEMPLATES}tip_jar/"
 IMPORTED = {"fvm_hypervisor/soltest/solidity/FilecoinVm.sol", "localnet/solidity/FilecoinFork.sol"}
 """Solidity files that `hypervisor test` and `hypervisor solidity` provide."""
 PAGES = PROJECT / "fvm_hypervisor" / "explorer"
@@ -20,37 +17,9 @@ DATA = {
     "fvm_hypervisor/builtin_actors/include/fvm.h",
     "fvm_hypervisor/builtin_actors/releases.json",
     *(
-        f"{TEMPLATE}{name}"
-        for name in (
-            ".cargo/config.toml",
-            ".gitignore",
-            "Cargo.lock",
-            "Cargo.toml",
-            "README.md",
-            "interface-upgradable.ipldsch",
-            "interface-v2.ipldsch",
-            "interface.ipldsch",
-            "rust-toolchain.toml",
-            "rustfmt.toml",
-            "src/lib.rs",
-            "src/upgrade.rs",
-            "src/vm.rs",
-        )
-    ),
-    *(
-        f"fvm_hypervisor/builtin_actors/template/c/tally/{name}"
-        for name in (".gitignore", "Makefile", "README.md", "interface.ipldsch", "src/actor.c")
-    ),
-    *(
-        f"fvm_hypervisor/builtin_actors/template/assemblyscript/tally/{name}"
-        for name in (
-            ".gitignore",
-            "README.md",
-            "assembly/actor.ts",
-            "assembly/fvm.ts",
-            "interface.ipldsch",
-            "package.json",
-        )
+        path.relative_to(PROJECT).as_posix()
+        for path in own_files(f"{TEMPLATES}*")
+        if path.suffix not in (".py", ".wasm") and path.name != "tip_jar.json"
     ),
     "fvm_hypervisor/builtin_actors/bundle.car",
     "fvm_hypervisor/builtin_actors/bundle.json",

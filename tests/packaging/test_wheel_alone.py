@@ -4,8 +4,6 @@ The environment contains the wheel and links to the distributions that its metad
 but none of the development group. No network is needed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

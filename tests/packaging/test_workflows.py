@@ -1,7 +1,5 @@
 """CI workflows use existing targets, and cover the Python versions that the package declares."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import tomllib

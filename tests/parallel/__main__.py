@@ -4,8 +4,6 @@ Receipts, gas, events, traced events and the state must be equal. A shorter run 
 merge of workers' results, which must be found. A finding names its block: `--block SEED` executes one.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -54,12 +52,7 @@ def main() -> int:
         for name in PLANTS
     }
     record = RunRecord(
-        chosen.seed,
-        chosen.count,
-        {name: stages[name] for name in STAGES},
-        findings[:MAX_FINDINGS],
-        found,
-        dict(totals),
+        chosen.seed, chosen.count, {name: stages[name] for name in STAGES}, findings[:MAX_FINDINGS], found, dict(totals)
     )
     return finish(record, chosen, started)
 

@@ -5,8 +5,6 @@ burn, forward value, create each other at the same addresses, delete themselves,
 and gas limits are sometimes wrong. A block's result on several processes must equal its result on one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -158,12 +156,7 @@ Outcome = tuple[list[ApplyResult | str], Cid, list[Any]]
 
 
 def execute(
-    on: Stage,
-    messages: list[Message],
-    parallel: Parallel | None = None,
-    *,
-    traced: bool = False,
-    foresees: bool = True,
+    on: Stage, messages: list[Message], parallel: Parallel | None = None, *, traced: bool = False, foresees: bool = True
 ) -> Outcome:
     """Execute a block on a fork of its initial state, in parallel if requested.
 

@@ -1,7 +1,5 @@
 """Planted defects in the merge of workers' results, which a comparison with serial execution finds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final

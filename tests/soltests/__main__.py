@@ -4,8 +4,6 @@ Both get the same sources, compiler (npm's), number of fuzz runs and seed. An in
 or for some suites a gas figure, that differs from forge's and is not listed in differences.py.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -4,8 +4,6 @@ Nothing in `make test` needs it. `python -m tests.soltests.folder [NAME...]` say
 folder or one of the suites is missing: the Makefile asks before it runs what needs them.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable, Mapping

@@ -9,8 +9,6 @@ function is then no longer called, or the invariant no longer checked, and the c
 the campaigns without compilation. A finding is a bug that forge finds with each seed, and this project with none.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Comparison of a suite's gas with forge's: unit tests, `.gas-snapshot`, and `--gas-report` as JSON and as tables."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -10,8 +10,6 @@ continues. Both programs run one after the other, so that the load of the machin
 The planted defect is a token of Solmate whose `transferFrom` leaves the allowance as it is.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import resource
@@ -77,7 +75,7 @@ class Result:
     verdict: str
     seconds: float
 
-    def agrees(self, other: Result) -> bool:
+    def agrees(self, other: "Result") -> bool:
         """Return True if both verdicts are the same, whatever the reasons."""
         return self.verdict.partition(":")[0] == other.verdict.partition(":")[0]
 

@@ -1,7 +1,5 @@
 """A defect for the comparison to find: every comparison by GT in the test contracts is one by LT."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The two runners of a staged suite, each answering with its tests' ends by contract and signature."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -5,8 +5,6 @@ whatever commit is checked out; others are copied as they are. Submodules may be
 too.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Coverage of fvm-solidity beside `forge coverage`: the same lines, the same functions. Needs FVM_SUITES."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Profiles and variables of the environment beside `forge config`: `pytest -m long tests/soltests`."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

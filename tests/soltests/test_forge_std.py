@@ -1,7 +1,5 @@
 """Assumptions of other tests about forge-std's interfaces match its source: needs forge-std in FVM_SUITES."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Whole projects through `hypervisor test`, with forge from npm as the oracle: `pytest -m long tests/soltests`."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Copies of a store's folder while its writer has it open, as after a crash."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A store that counts reads and writes, to test lazy loading and minimal flushes without timing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from store.cid import Cid

@@ -3,8 +3,6 @@
 Prints one line per operation: `committed N`, the name of an error, or `found N` for a number read.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import resource

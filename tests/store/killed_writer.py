@@ -4,8 +4,6 @@ Prints each number after its commit has returned. State n is a HAMT of the numbe
 most of its blocks come from earlier commits.
 """
 
-from __future__ import annotations
-
 import itertools
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Nodes matched by a selector, as listed in the specification's examples; CAR export does not need the matches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final

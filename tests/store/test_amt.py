@@ -3,8 +3,6 @@
 Its encoding is compared with the network's in test_goldens.py and test_recorded_states.py.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """RLE+ bitfields. The encodings were executed on the official actors; the others follow from the specification."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

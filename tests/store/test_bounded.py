@@ -1,7 +1,5 @@
 """The bounded in-memory store drops exactly the states that are not held."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 

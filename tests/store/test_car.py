@@ -1,7 +1,5 @@
 """CAR files: official bundles, fixtures of other implementations, and malformed files."""
 
-from __future__ import annotations
-
 import io
 import tracemalloc
 from collections.abc import Callable

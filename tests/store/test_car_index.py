@@ -1,7 +1,5 @@
 """CAR version 2 with its index: byte equality with go-car's files, lookups by index, and malformed indices."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 from pathlib import Path

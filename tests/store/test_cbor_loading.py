@@ -1,7 +1,5 @@
 """Checks for input that cbor2 5 accepts and cbor2 6 rejects; `make lowest` runs the codec's tests with cbor2 5."""
 
-from __future__ import annotations
-
 import pytest
 from cbor2 import CBORDecodeError, dumps
 from hypothesis import given, settings

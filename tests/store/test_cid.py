@@ -1,7 +1,5 @@
 """CIDs and varints, with `multiformats` as the oracle."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """The codec, compared with `dag-cbor`, the public implementation: both accept and produce the same encodings."""
 
-from __future__ import annotations
-
 import struct
 from enum import IntEnum
 from typing import Any

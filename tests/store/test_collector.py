@@ -1,7 +1,5 @@
 """Garbage collection: which blocks survive, which are dropped, and what may happen in between."""
 
-from __future__ import annotations
-
 import random
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """DAG-JSON: the specification's forms, other implementations' numbers, and invalid input."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Failures below the store: corrupt blocks, lost logs, full and failing disks, older folder formats."""
 
-from __future__ import annotations
-
 import random
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Golden CIDs from the constructors of the built-in actors (`bafy...` texts known on every network)."""
 
-from __future__ import annotations
-
 import pytest
 
 from store.amt import Amt

@@ -3,8 +3,6 @@
 Its encoding is compared with the network's in test_goldens.py and test_recorded_states.py.
 """
 
-from __future__ import annotations
-
 from hashlib import sha256
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Untrusted JSON: accepted and rejected input, and bounded recursion."""
 
-from __future__ import annotations
-
 import json
 import sys
 

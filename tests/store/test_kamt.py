@@ -1,7 +1,5 @@
 """The KAMT, compared with trees of the official EVM actor, with a dict, and with malformed nodes."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Layouts by name: iteration after a key continues a walk, and two roots differ like two maps."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -3,8 +3,6 @@
 test_recorded_states.py compares the scan with the decoder on blocks of the network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from unittest.mock import patch
 

@@ -1,7 +1,5 @@
 """Nodes read without a decoder: the same result as with one, and no encoding reused that is not canonical."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dag_cbor

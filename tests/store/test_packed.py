@@ -1,7 +1,5 @@
 """The storage format of blocks: every block is restored, and nodes of links take less space."""
 
-from __future__ import annotations
-
 from hashlib import blake2b
 from pathlib import Path
 

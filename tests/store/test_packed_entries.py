@@ -1,7 +1,5 @@
 """Packed entries: the last value put is found, recent or packed."""
 
-from __future__ import annotations
-
 import gc
 import os
 import sys

@@ -1,7 +1,5 @@
 """Paths through a state and their proofs, verified with the root alone."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

@@ -3,8 +3,6 @@
 Without the test data, the golden vectors written by the reference implementation are used.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import io

@@ -1,7 +1,5 @@
 """Blocks fetched from a remote: verified, stored, and fetched once."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The store on disk: durability, a single writer, untrusted folders and corruption."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import pickle

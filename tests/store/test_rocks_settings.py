@@ -1,7 +1,5 @@
 """RocksDB's errors become errors of the store that name the cause and the remedy."""
 
-from __future__ import annotations
-
 import errno
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Two strict decoders: a block is rejected if either rejects it or if their results differ."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Selectors: the specification's fixtures, walks through links and layouts, limits, and invalid selectors."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

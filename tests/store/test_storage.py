@@ -1,7 +1,5 @@
 """The `Storage` interface, following the VM Interpreter document sentence by sentence."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The common contract of all stores: the same tests for each of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Walks along links: order, limits, cycles, and missing or malformed blocks."""
 
-from __future__ import annotations
-
 import pytest
 
 from store.blockstore import BlockNotFound, StoreCorrupt, put_object

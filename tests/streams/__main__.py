@@ -5,12 +5,8 @@ must say the same, where there is Rust to ask it. Then the same, shorter, with d
 be found. A finding names its program: `--program SEED` plays one.
 """
 
-from __future__ import annotations
-
 import sys
-from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
@@ -18,6 +14,7 @@ from bench.recorded import RunRecord, finish, options
 from tests.streams import oracle
 from tests.streams.plants import PLANTS
 from tests.streams.programs import Play, play
+from tests.tally import Tally
 
 STAGES: Final = ("ended", "a stream got something", "a recipient was paid")
 MAX_FINDINGS: Final = 20
@@ -26,26 +23,11 @@ _APART: Final = 1 << 32
 """Programs of one run have seeds that no other run's have."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """The results of programs. `found`: findings by kind."""
-
-    stages: Counter[str] = field(default_factory=Counter)
-    findings: list[str] = field(default_factory=list)
-    found: Counter[str] = field(default_factory=Counter)
-    exits: Counter[str] = field(default_factory=Counter)
-    asked: int = 0
-
-    def add(self, other: Tally) -> None:
-        """Take another one's, too."""
-        for mine, theirs in ((self.stages, other.stages), (self.found, other.found), (self.exits, other.exits)):
-            mine.update(theirs)
-        self.findings += other.findings
-        self.asked += other.asked
-
-
 def compare(seed: int, count: int, workers: int, *, plant: str | None = None, ask: bool = True) -> Tally:
-    """Run `count` programs, each with the planted defect if any, and compare with the oracle if `ask` is True."""
+    """Run `count` programs, each with the planted defect if any, and compare with the oracle if `ask` is True.
+
+    The tally's `counts` are messages by method and exit code, its `count` the states that the oracle was asked about.
+    """
     batches = [
         (range(seed * _APART + first, seed * _APART + min(count, first + _BATCH)), plant, ask)
         for first in range(0, count, _BATCH)
@@ -53,7 +35,7 @@ def compare(seed: int, count: int, workers: int, *, plant: str | None = None, as
     tally = Tally()
     with ProcessPoolExecutor(workers) as pool:
         for part in pool.map(_batch, batches):
-            tally.add(part)
+            tally.merge(part)
     return tally
 
 
@@ -62,7 +44,7 @@ def _batch(task: tuple[range, str | None, bool]) -> Tally:
     tally = Tally()
     plays = [play(seed, None if plant is None else PLANTS[plant]) for seed in seeds]
     for played in plays:
-        tally.exits.update(played.exits)
+        tally.counts.update(played.exits)
         tally.stages.update(_stages(played))
         tally.findings += [f"{played.seed}: {words}" for words in played.findings]
         tally.found.update({words.partition(":")[0] for words in played.findings})
@@ -80,7 +62,7 @@ def _ask(plays: list[Play], tally: Tally) -> None:
     """Hold each state of the programs against the oracle's word; the last one of a program may be broken."""
     responses = iter(oracle.ask([question[:3] for played in plays for question in played.asked]))
     for played in plays:
-        tally.asked += len(played.asked)
+        tally.count += len(played.asked)
         said = [next(responses) for _ in played.asked]
         differing = [words for words, (*_, owed) in zip(said, played.asked, strict=True) if words != f"valid {owed}"]
         if differing:
@@ -109,8 +91,8 @@ def main() -> int:
         for name in PLANTS
     }
     details = {
-        "messages by method and exit code": dict(sorted(tally.exits.items())),
-        "states that the published crate was asked about": tally.asked,
+        "messages by method and exit code": dict(sorted(tally.counts.items())),
+        "states that the published crate was asked about": tally.count,
     }
     stages = {name: tally.stages[name] for name in STAGES}
     return finish(

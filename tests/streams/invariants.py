@@ -4,8 +4,6 @@
 encoding: lists, with amounts and addresses as byte strings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final

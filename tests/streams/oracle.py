@@ -4,8 +4,6 @@ It is built where there is Rust, and says of a block of streams with its accrual
 epoch, and what is owed.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Planted defects of the reward actor with streams, applied to its state after a message. A run must find each."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import replace
 from typing import Final

@@ -6,8 +6,6 @@ came or went (minted = miners + burnt + owed + paid), a refusal that changed som
 may have.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A machine of network version 29 whose reward actor is put into any state by hand, and messages to it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """States of the streams: random ones that keep every invariant, and what breaks each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Input that f02 must refuse, and with which exit code: FIP-0118 and docs/actors.md. A refusal changes nothing."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import pytest

@@ -4,8 +4,6 @@ A broken structure or accounting ends explicit methods with 20 and an award with
 ends awards so, and no claim (FIP-0118, 2.4.8).
 """
 
-from __future__ import annotations
-
 from random import Random
 from typing import Any, Final
 

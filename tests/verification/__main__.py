@@ -1,7 +1,5 @@
 """Proves the arithmetic of compiled regions and prints the duration: `make verify`."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from itertools import chain

@@ -8,8 +8,6 @@ Quotients and remainders are functions of which the solver only knows the facts 
 of any size. So a proof does not depend on the width of words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path

@@ -4,8 +4,6 @@ Each proof generates a region's code for one operation on words of unknown or bo
 and queries the solver for an input with a different result.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

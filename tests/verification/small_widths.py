@@ -7,8 +7,6 @@ limbs of the dividend and the two upper limbs of the divisor, by the divisor's r
 The compiled code is tested with limbs at the bounds, where corrections happen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from itertools import product
@@ -22,7 +20,6 @@ from tests.verification.wasm_code import Module
 
 _BITS: Final = 256
 _WORD: Final = (1 << _BITS) - 1
-_SIGN: Final = 1 << (_BITS - 1)
 _PAGE: Final = 1 << 16
 EXP: Final = 0x0A
 LIMBS: Final = (0, 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)

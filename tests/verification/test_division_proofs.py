@@ -1,7 +1,5 @@
 """Defects planted in regions, in the interpreter's code and in the algorithms are found, each with an input."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

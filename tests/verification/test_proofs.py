@@ -1,7 +1,5 @@
 """The proofs of compiled regions' arithmetic hold, and what is wrong is found, with an input that shows it."""
 
-from __future__ import annotations
-
 import pytest
 
 from runtimes.evm.fast.regions import wasm

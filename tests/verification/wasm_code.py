@@ -3,8 +3,6 @@
 Sections that arithmetic does not need are skipped. An unknown instruction is an error.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Final
 

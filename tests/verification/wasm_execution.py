@@ -5,8 +5,6 @@ contract: its effect in one step. `Divisions` defines the division instructions.
 ValueError.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -63,7 +61,7 @@ class World:
     path: tuple[Any, ...] = ()
     bits: int = LIMB
 
-    def copy(self) -> World:
+    def copy(self) -> "World":
         return World(dict(self.memory), dict(self.globals), self.path, self.bits)
 
     def read(self, address: int, size: int) -> Any:
@@ -115,7 +113,7 @@ class _Frame:
     place: int = 0
     labels: list[tuple[int, int]] = field(default_factory=list)
 
-    def copy(self) -> _Frame:
+    def copy(self) -> "_Frame":
         model = Model(dict(self.model.locals), self.model.product, list(self.model.stack), self.model.bits)
         return _Frame(model, self.world.copy(), self.place, list(self.labels))
 

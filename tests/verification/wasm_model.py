@@ -4,8 +4,6 @@ The bytes are decoded here according to the tables of the specification, indepen
 opcode that is encoded wrongly therefore has another meaning here, as it has for wasmtime. Unknown opcodes are errors.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final

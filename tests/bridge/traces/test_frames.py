@@ -1,7 +1,5 @@
 """Frames built from manual event streams, compared with those of Filecoin nodes (lotus node/impl/eth/trace.go)."""
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.addresses import EthAddress, create_address, masked_id

@@ -1,7 +1,5 @@
 """Struct logs compared with geth's for the chain of the execution-apis, instruction by instruction."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -3,8 +3,6 @@
 `make clients-foc` installs the dependencies. The contract sources are those of FVM_SUITES (tests/soltests/folder.py).
 """
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A chain with the height and age of the request files' chain, and a mapping from its hashes to ours."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

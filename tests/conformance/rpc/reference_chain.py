@@ -10,8 +10,6 @@ fees. Differences from the reference:
 - Miners get no reward.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -5,8 +5,6 @@ lines of `>>` requests and `<<` responses of a reference client; `speconly` in i
 the response is compared.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from functools import cache

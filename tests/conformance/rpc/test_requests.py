@@ -4,8 +4,6 @@ The chain is not the reference chain, so only shapes are compared, and hashes ar
 with reasons; a listed difference that no longer exists fails the test.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

@@ -5,8 +5,6 @@ depend on the block encoding (hashes, roots, sizes). Known differences are liste
 no longer exists fails the test. anvil.json holds anvil 1.7.1's responses on a fresh chain.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import closing

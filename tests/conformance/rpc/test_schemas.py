@@ -1,7 +1,5 @@
 """Results of the methods compared with their schemas in the execution-apis."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -30,10 +28,7 @@ DIFFERENT = {
 }
 """Methods whose results have another shape."""
 
-EXTENDED = {
-    "eth_getBlockReceipts": "blockTimestamp",
-    "eth_getTransactionReceipt": "blockTimestamp",
-}
+EXTENDED = {"eth_getBlockReceipts": "blockTimestamp", "eth_getTransactionReceipt": "blockTimestamp"}
 """Additional fields of other nodes' results: those of anvil's receipts."""
 
 

@@ -1,7 +1,5 @@
 """ABI-encoded calls, results, logs and reverts, by a contract's interface."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache

@@ -3,8 +3,6 @@
 The sum of all balances never changes, except for paid and burnt amounts, which stay in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from random import Random

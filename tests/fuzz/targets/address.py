@@ -1,7 +1,5 @@
 """Addresses as bytes and text: decoded addresses encode to an equivalent form."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from random import Random
 

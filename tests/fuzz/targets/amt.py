@@ -1,7 +1,5 @@
 """AMT nodes with arbitrary links: changes and walks end with a value or an AMT error."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any

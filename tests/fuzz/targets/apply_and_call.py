@@ -4,8 +4,6 @@ The first byte selects the variant. The sum of all balances never changes, non-a
 parameters re-encode to the same meaning.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache

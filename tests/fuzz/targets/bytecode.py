@@ -1,7 +1,5 @@
 """EVM bytecode: any program and input end with an exit code within their gas; failures leave the state unchanged."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from random import Random

@@ -1,7 +1,5 @@
 """CARs of version 1 and 2: decoded files re-encode, and every block matches its hash."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from io import BytesIO
 from random import Random

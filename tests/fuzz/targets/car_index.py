@@ -1,7 +1,5 @@
 """Index of CARs of version 2: whatever it contains, a block that is found matches its hash."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from io import BytesIO

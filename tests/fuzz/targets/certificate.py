@@ -1,7 +1,5 @@
 """Finality certificates, power tables and their RLE+ bitfields: decoded ones re-encode to the same meaning."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from random import Random
 from typing import Any

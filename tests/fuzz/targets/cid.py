@@ -1,7 +1,5 @@
 """CIDs: conversion between bytes and text is reversible."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from random import Random

@@ -1,7 +1,5 @@
 """Strict DAG-CBOR: accepted data has one encoding, and both link scanners agree."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any

@@ -1,7 +1,5 @@
 """DAG-JSON: decoded data has one canonical form with the same value."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from random import Random

@@ -4,8 +4,6 @@ An input is DAG-CBOR, a list of texts (or bytes, which need not be UTF-8): calle
 outcome of the call, reason, name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import cache
 from html.parser import HTMLParser

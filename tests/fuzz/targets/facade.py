@@ -1,7 +1,5 @@
 """Calldata and return values of built-in actors through the facade, and the same values through the Python bindings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache

@@ -1,7 +1,5 @@
 """HAMT nodes with arbitrary links: changes and walks end with an entry or a HAMT error."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any

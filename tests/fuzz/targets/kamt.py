@@ -1,7 +1,5 @@
 """KAMT nodes with arbitrary links: changes and walks end with a word or a KAMT error."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any

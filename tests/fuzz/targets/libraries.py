@@ -5,8 +5,6 @@ kept, and has no code. A module may be padded, so that programs exceed the size 
 same libraries run in turn: modules linked for one are neither read nor linked again because another one ran.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache

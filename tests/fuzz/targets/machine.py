@@ -4,8 +4,6 @@ A message ends with an exit code within its gas, and a failing one leaves the st
 restores the state.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from random import Random

@@ -3,8 +3,6 @@
 The bytes may differ: as on the network, amounts and numbers in addresses have several valid forms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from random import Random

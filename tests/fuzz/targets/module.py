@@ -1,7 +1,5 @@
 """WASM modules: parsed, checked and instrumented; what wasmtime accepts stays acceptable, and runs to an end."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b

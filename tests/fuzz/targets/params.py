@@ -1,7 +1,5 @@
 """Parameters and results between contracts and actors: CBOR of fixed shapes, ABI of fixed calls."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any

@@ -4,8 +4,6 @@ The first byte selects the method. A refused message changes nothing, the sum of
 rent actor holds the deposits. A resurrected actor has its former state, whatever bytes were accepted as its proof.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """RLP: accepted data has one encoding, and Ethereum's own library accepts the same."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from random import Random

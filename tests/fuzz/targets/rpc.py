@@ -1,7 +1,5 @@
 """Bodies of JSON-RPC requests: every one gets a response, and none reports an internal error."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The schema language, and data read and written by its types."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Selectors, and their walks over a small state."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from random import Random

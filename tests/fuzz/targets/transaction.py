@@ -1,7 +1,5 @@
 """Ethereum transactions: decoded ones have one encoding, and their message converts back to it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Ethereum blocks: any accounts, environment and transactions lead to a state or an error that names a field."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from random import Random

@@ -5,8 +5,6 @@ actor of it, and a guest that executes its parameters (`programs`) upgrades itse
 an exit code within its gas, and a failing one leaves the state unchanged. The plain boundary has the same results.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache

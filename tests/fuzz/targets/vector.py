@@ -4,8 +4,6 @@ The seeds are our own vectors over the embedded bundle: a transfer, a call of a 
 Their expected results do not matter: a difference is a result.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import io

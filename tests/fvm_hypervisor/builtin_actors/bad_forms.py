@@ -5,8 +5,6 @@ type: amounts that are negative or above 2^256, unassigned addresses, reordered 
 out of range, other CBOR types. The encoding as a whole is truncated, extended, or not strict.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """Machines with accounts on the embedded bundle, forked for each test."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

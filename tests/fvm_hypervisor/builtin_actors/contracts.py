@@ -1,7 +1,5 @@
 """Small contracts in opcodes: a forwarder to any actor, a logger of its calldata, and one that makes a fixed call."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from eth_abi.abi import encode as encode_abi

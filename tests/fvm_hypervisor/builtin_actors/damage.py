@@ -1,7 +1,5 @@
 """Slightly invalid parameters: one place of a CBOR value replaced, or the bytes truncated, extended or flipped."""
 
-from __future__ import annotations
-
 from random import Random
 from typing import Any
 

@@ -5,8 +5,6 @@ numbers) apply to every method and are only listed for a rule of the method itse
 builtin-actors v18.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 _ROWS: Final = {

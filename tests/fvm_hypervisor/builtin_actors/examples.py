@@ -4,8 +4,6 @@ The tests of callers and of bad parameters derive their calls from these, and do
 numbers are those of the official actors, with the names of the schemas.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Final
 

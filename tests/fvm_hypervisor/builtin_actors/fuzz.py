@@ -9,8 +9,6 @@ return the same, and a failing call must not change the state. The planted defec
 bytes.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections import Counter

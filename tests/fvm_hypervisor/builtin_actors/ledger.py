@@ -6,8 +6,6 @@ A step is one message executed on both sides; it counts as differing if any effe
 properties of a whole run: there were enough steps, and every documented exit code was reached.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections import Counter
@@ -103,7 +101,7 @@ class Ledger:
         return json.dumps([[[*key, value] for key, value in table.items()] for table in tables])
 
     @classmethod
-    def from_json(cls, text: str) -> Ledger:
+    def from_json(cls, text: str) -> "Ledger":
         tables: list[dict[Any, Any]] = [{tuple(key): value for *key, value in rows} for rows in json.loads(text)]
         compared, differing, exits, gas = tables
         return cls(Counter(compared), Counter(differing), Counter(exits), gas)

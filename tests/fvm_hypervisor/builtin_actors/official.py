@@ -5,8 +5,6 @@ There are two builds of actors v18 with other constants, and earlier versions. I
 docs/fidelity.md.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Accounts of the differential tests, and their signatures."""
 
-from __future__ import annotations
-
 import hashlib
 
 import coincurve

@@ -5,8 +5,6 @@ open payment channel and a collectable one, a contract, a placeholder, a user's 
 each kind. The examples of `tests.fvm_hypervisor.builtin_actors.examples` are calls in it.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin

@@ -1,7 +1,5 @@
 """Accounts: the key address, signatures, and the response to unknown exported methods."""
 
-from __future__ import annotations
-
 import hashlib
 
 import coincurve
@@ -26,10 +24,6 @@ BLS_ACCOUNT = Address.bls(G2Basic.SkToPk(BLS_KEY))
 def secp256k1_signature(message: bytes) -> bytes:
     digest = hashlib.blake2b(message, digest_size=32).digest()
     return coincurve.PrivateKey(SECRET_KEY).sign_recoverable(digest, hasher=None)
-
-
-def test_the_number_of_authenticate_message_is_the_official_one() -> None:
-    assert AUTHENTICATE == 2643134072
 
 
 @pytest.mark.parametrize("account", [KEY_ACCOUNT, BLS_ACCOUNT], ids=["f1", "f3"])

@@ -1,7 +1,5 @@
 """The build tool without a compiler, and its output formats."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The embedded bundle, decoded with other CBOR and CID libraries and compared with the official one."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from operator import attrgetter

@@ -4,8 +4,6 @@ Expected results follow FIP-0054; the called contract is `examples/solidity/cont
 run, too, and their expected values are compared with the bridge.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The example contracts, compiled by solc: calls between contracts and native actors."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 
@@ -167,12 +165,6 @@ def test_contract_and_actor_call_each_other_to_and_fro(counting: World, depth: i
     recursion = counting.deploy("Recursion")
     assert tuple(counting.ask(recursion, "Recursion", "ping", counting.counter, depth)) == (depth + 1, 0)
     assert answer(counting.call_counter("PingPong", recursion, depth)) == [depth + 1, 0]
-
-
-@pytest.mark.slow
-def test_to_and_fro_ends_at_the_1025th_frame(counting: World) -> None:
-    recursion = counting.deploy("Recursion")
-    assert answer(counting.call_counter("PingPong", recursion, 2_000)) == [1024, -3]
 
 
 def test_ping_pong_ends_at_missing_actor(counting: World) -> None:

@@ -1,16 +1,12 @@
 """The example actor: features available to users' native code, and its failures."""
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.addresses import masked_id
-from bridge.method_numbers import method_number
-from hypervisor import Address, Message
+from hypervisor import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.events import StampedEvent
 from hypervisor.machine import CreationFailed
-from hypervisor.types import Gas
 from store.codec import decode, encode
 from tests.fvm_hypervisor.builtin_actors.world import KEY_ACCOUNT, World, answer
 
@@ -77,20 +73,6 @@ def test_a_panic_is_exit_24(counting: World) -> None:
     assert answer(counting.call_counter("Get")) == U64_MAX
 
 
-def test_a_trap_is_exit_4(counting: World) -> None:
-    assert counting.call_counter("Trap").exit_code == 4
-
-
-def test_an_endless_loop_ends_with_the_gas(counting: World) -> None:
-    limit = Gas(50_000_000)
-    account = counting.machine.actor(KEY_ACCOUNT)
-    assert account is not None
-    counter = Address.id(counting.counter)
-    message = Message(counter, KEY_ACCOUNT, account.nonce, method=method_number("Spin"), gas_limit=limit)
-    result = counting.machine.apply(message)
-    assert (result.exit_code, result.gas_used) == (7, limit)
-
-
 @pytest.mark.parametrize(
     ("method", "params", "exit_code"),
     [("Increment", (), 16), ("Increment", (b"5",), 21), ("Get", (1,), 16), ("NoSuchMethod", (), 22)],
@@ -118,12 +100,6 @@ def test_a_constructor_that_refuses_leaves_no_actor(world: World) -> None:
 def test_counter_recurses_to_requested_depth(counting: World) -> None:
     assert answer(counting.call_counter("Recurse", 0)) == [1, 0]
     assert answer(counting.call_counter("Recurse", 40)) == [41, 0]
-
-
-@pytest.mark.slow
-def test_the_1025th_level_is_refused_with_limit_exceeded(counting: World) -> None:
-    assert answer(counting.call_counter("Recurse", 1023)) == [1024, 0]
-    assert answer(counting.call_counter("Recurse", 2000)) == [1024, -3]
 
 
 def test_call_to_account_as_contract_returns_empty_success(counting: World) -> None:

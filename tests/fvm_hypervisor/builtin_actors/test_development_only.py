@@ -1,7 +1,5 @@
 """The two development-only methods of our miner: bad parameters and unauthorized callers change nothing."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

@@ -1,6 +1,7 @@
-"""The EAM: allowed callers and contract addresses, which are Ethereum's; the official cases cover deployment."""
+"""The EAM: allowed callers and contract addresses, which are Ethereum's; the official cases cover deployment.
 
-from __future__ import annotations
+The EVM actor of our own bundle is a marker: contracts run in the EVM runtime.
+"""
 
 import pytest
 import rlp
@@ -129,3 +130,16 @@ def test_a_constructor_that_reverts_is_reported_with_its_data(world: World) -> N
     revert_with_one_byte = bytes.fromhex("60ab5f5360015ffd")  # MSTORE8(0, 0xab) REVERT(0, 1)
     result = world.send(EAM, CREATE_EXTERNAL_METHOD, encode(revert_with_one_byte), sender=ETH_ACCOUNT)
     assert (result.exit_code, result.return_data) == (33, encode(b"\xab"))
+
+
+def test_evm_marker_run_natively_aborts_with_a_message(world: World) -> None:
+    """The module runs under another code CID, since a marked one would run in the EVM runtime."""
+    contract = world.machine.manifest.code("evm")
+    unmarked = world.machine.store.get(contract).replace(b"hypervisor.runtime", b"some other section")
+    code = world.machine.install(unmarked)
+    assert code != contract
+    actor = ActorID(700)
+    world.machine.state_tree.set_actor(actor, ActorState(code))
+    result = world.send(Address.id(actor), 1 << 24)
+    assert result.exit_code == 24
+    assert "EVM runtime" in result.message

@@ -1,7 +1,5 @@
 """Checks of a whole run of the comparison with official actors."""
 
-from __future__ import annotations
-
 from bridge.actor_schemas import methods
 from tests.fvm_hypervisor.builtin_actors.documented import EXITS
 from tests.fvm_hypervisor.builtin_actors.examples import EXAMPLES

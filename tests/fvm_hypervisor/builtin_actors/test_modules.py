@@ -1,7 +1,5 @@
 """Every module is valid under the network's rules and imports only syscalls that official actors import."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

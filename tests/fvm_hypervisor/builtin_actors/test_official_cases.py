@@ -6,8 +6,6 @@ are installed under them. Without the test data the cases are those recorded by 
 own bundle.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

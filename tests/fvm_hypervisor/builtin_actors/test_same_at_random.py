@@ -1,7 +1,5 @@
 """Random message sequences per actor, on our actors and the official ones: all results must be equal."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -214,9 +212,7 @@ def run(machine: type[Sequences], first: Twins, examples: int) -> None:
 
 
 machines = pytest.mark.parametrize(
-    "machine",
-    [Multisigs, Channels, Tokens, Miners],
-    ids=["multisig", "paymentchannel", "datacap", "storageminer"],
+    "machine", [Multisigs, Channels, Tokens, Miners], ids=["multisig", "paymentchannel", "datacap", "storageminer"]
 )
 
 

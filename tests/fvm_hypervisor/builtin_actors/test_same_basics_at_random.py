@@ -1,7 +1,5 @@
 """Random message sequences for the actors of every genesis: system, init, accounts, cron, EAM."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

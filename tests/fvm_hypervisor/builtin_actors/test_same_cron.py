@@ -1,7 +1,5 @@
 """Cron: our actor compared with the official one."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor import Address, Hypervisor

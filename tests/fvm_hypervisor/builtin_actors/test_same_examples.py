@@ -1,7 +1,5 @@
 """Every method compared with the official actor: its example by every caller, and every bad form of parameters."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

@@ -1,7 +1,5 @@
 """The storage market: our actor compared with the official one, from deposits to settlement."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

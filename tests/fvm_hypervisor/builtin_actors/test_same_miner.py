@@ -1,7 +1,5 @@
 """The storage miner without sectors: our actor compared with the official one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

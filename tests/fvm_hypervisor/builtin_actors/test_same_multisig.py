@@ -1,7 +1,5 @@
 """Multisigs: our actor compared with the official one."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

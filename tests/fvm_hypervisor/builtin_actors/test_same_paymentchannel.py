@@ -1,7 +1,5 @@
 """Payment channels: our actor compared with the official one."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, replace
 from typing import Any

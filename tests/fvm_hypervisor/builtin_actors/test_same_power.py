@@ -1,7 +1,5 @@
 """Power: our actor compared with the official one, with miners of the same code on both sides."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Contracts that call back into a waiting actor: token hooks, signatures, notifications, multisig payments."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final
 

@@ -1,7 +1,5 @@
 """The verified registry with the DataCap token: our actors compared with the official ones."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

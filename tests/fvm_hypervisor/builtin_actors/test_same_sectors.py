@@ -1,7 +1,5 @@
 """Sectors of a miner: committed by the official actor, then handled by ours and the official one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -57,7 +55,7 @@ class Sectors:
         self.period_start = int(twins.world().state_of(miner)[10])
         self.places = {number: self.place(number) for number in range(SECTORS)}
 
-    def fork(self, shakes: int) -> Sectors:
+    def fork(self, shakes: int) -> "Sectors":
         return Sectors(self.twins.fork(shakes), self.miner.id)
 
     def place(self, number: int) -> tuple[int, int]:

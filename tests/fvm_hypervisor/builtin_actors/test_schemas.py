@@ -1,7 +1,5 @@
 """Schemas of the actors: constructor states of the official actors, main network states, method numbers."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Sectors at network version 29: quality is tenfold for new ones, and for older ones after the miner's method 37."""
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.bindings import storageminer
@@ -104,9 +102,7 @@ def test_only_its_people_upgrade_a_miners_sectors(miner: Miner) -> None:
     wanted = storageminer.SectorQualityUpgrade(place.deadline, place.partition, encode_members([0]), None)
     with pytest.raises(TransactionFailed, match="18"):
         miner.network.invoke(
-            miner.address,
-            storageminer.upgrade_sector_quality([wanted]),
-            sender=miner.network.accounts[3],
+            miner.address, storageminer.upgrade_sector_quality([wanted]), sender=miner.network.accounts[3]
         )
 
 

@@ -1,7 +1,5 @@
 """State of an actor from Python (`Hypervisor.storage`): commits are visible to the actor, and vice versa."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import dag_cbor

@@ -3,8 +3,6 @@
 1,000,000 FIL are available; all miners hold 200,000 FIL by power and 50,000 FIL in equal parts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -4,8 +4,6 @@ Our modules are installed under the official code CIDs, so the two states must b
 goes to both; exit code, return value, events and state root must be equal, or the step fails with the differences.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from random import Random
@@ -44,7 +42,7 @@ class Twins:
         assert official.root == own.root, "the two first states differ"
 
     @classmethod
-    def at_genesis(cls, genesis: Genesis, of: Official = V18) -> Twins:
+    def at_genesis(cls, genesis: Genesis, of: Official = V18) -> "Twins":
         """Return both machines at genesis, with our modules under the official CIDs."""
         if of.alone:
             ours = Bundle.embedded(of.own)
@@ -55,7 +53,7 @@ class Twins:
         own = _machine(in_place_of(bundle, Bundle.embedded(of.own), of.shared), genesis, of)
         return cls(of, official, own)
 
-    def fork(self, shakes: int = 0, kind: str = "script") -> Twins:
+    def fork(self, shakes: int = 0, kind: str = "script") -> "Twins":
         """Return a copy whose messages are counted as a kind of `ledger.KINDS`."""
         copy = Twins(self.of, self.official.fork(), self.own.fork(), shakes)
         copy.kind = kind

@@ -1,7 +1,5 @@
 """Helpers of the actors' tests: send messages, deploy the example contracts, create the example actor."""
 
-from __future__ import annotations
-
 import json
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A local web server for one file, with configurable misbehaviour."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

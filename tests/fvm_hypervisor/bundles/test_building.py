@@ -1,7 +1,5 @@
 """`hypervisor bundle build`: a bundle with some code replaced, and its name."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

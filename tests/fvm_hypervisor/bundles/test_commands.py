@@ -1,7 +1,5 @@
 """`hypervisor bundle` from the command line."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

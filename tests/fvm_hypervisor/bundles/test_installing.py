@@ -1,7 +1,5 @@
 """The user's bundle folder: only complete releases with the pinned manifest are stored, and no partial files remain."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Iterator

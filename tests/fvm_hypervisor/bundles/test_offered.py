@@ -4,8 +4,6 @@ The test data has no bundle of v19, so v18 under other code CIDs replaces it (`t
 tests is checked.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The debugged network, created once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

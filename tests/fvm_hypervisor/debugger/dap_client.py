@@ -1,7 +1,5 @@
 """A small client of the Debug Adapter Protocol: messages with a Content-Length header over two streams."""
 
-from __future__ import annotations
-
 import json
 from typing import Any, BinaryIO
 

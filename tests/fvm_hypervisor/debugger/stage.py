@@ -3,8 +3,6 @@
 `project/out` was compiled with solc 0.8 of npm from `project/src`, without the optimizer, in forge's layout.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

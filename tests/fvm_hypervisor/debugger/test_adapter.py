@@ -1,7 +1,5 @@
 """The debugger for editors: a client of the Debug Adapter Protocol over standard streams and a port."""
 
-from __future__ import annotations
-
 import base64
 import socket
 import subprocess

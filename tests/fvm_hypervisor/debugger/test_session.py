@@ -1,7 +1,5 @@
 """A debugged message: a Solidity call of a failing native actor, stepped forwards and backwards."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Subjects of the debugger: messages of nodes, of vectors, and of networks under other rules."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """`hypervisor step` as a program: through a pseudo-terminal, and with commands as lines of the input."""
 
-from __future__ import annotations
-
 import os
 import pty
 import re

@@ -4,8 +4,6 @@ Expected results: ref-fvm fvm/src/engine/mod.rs, where an import that the linker
 fvm/src/executor/default.rs, where a fatal error exits with 10 and uses the whole gas limit.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -3,8 +3,6 @@
 Expected CIDs and receipts are encoded here with dag-cbor and multiformats, from the structures in the FIP's text.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from base64 import b64decode

@@ -1,7 +1,5 @@
 """Draft versions opened from Python: `Network(network=FILE)` chooses what `hypervisor node --network FILE` chooses."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

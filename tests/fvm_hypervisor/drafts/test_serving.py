@@ -1,7 +1,5 @@
 """The explorer and the RPC of a network with a draft version: its name, its vectors, an upgrade on request."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

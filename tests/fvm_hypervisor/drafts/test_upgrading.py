@@ -1,7 +1,5 @@
 """A network that starts with a draft version, or upgrades to one while it runs; its migration, replay and vectors."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,7 @@ from hypervisor.network_versions import NV29
 from localnet import Network
 from localnet.chain.streams import has_streams
 from localnet.errors import TransactionFailed
-from localnet.fork.forking import ForkSource
 from localnet.rpc.filecoin_network import heights
-from localnet.rpc.server import serving
 from tests.command import run
 from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, NAME, SmallActor
 from tests.localnet.conftest import Clock
@@ -76,12 +72,6 @@ def sent(network: Network) -> int:
     return network.send_native(bob.native, value=1, sender=alice.native).gas_used
 
 
-def test_network_starts_with_the_draft(tmp_path: Path) -> None:
-    with Network(clock=Clock()) as plain, opened(written(tmp_path, head="epoch = 0")) as network:
-        assert (network.version, plain.version) == (30, 29)
-        assert sent(network) == sent(plain) + 7  # by hand: one transfer, 7 gas more
-
-
 def test_edited_price_applies_from_the_activation_epoch_on(tmp_path: Path) -> None:
     with Network(clock=Clock()) as plain, opened(written(tmp_path)) as network:
         before = [(sent(plain), sent(network)) for _ in range(EPOCH)]  # blocks 1 to EPOCH
@@ -131,18 +121,6 @@ def test_draft_from_nv28_does_not_pass_nv29(tmp_path: Path, actors: str) -> None
         assert (network.version, has_streams(network.machine)) == (30, False)
         with pytest.raises(InvalidInput, match="nv29 is not known: choose one of nv18 to nv28, nv30"):
             network.upgrade(29)
-
-
-def test_fork_upgrades_to_the_draft(tmp_path: Path) -> None:
-    with Network(clock=Clock()) as origin:
-        plain = sent(origin)
-        with serving(origin) as url:
-            epoch = origin.block_number + 2
-            options = network_options(str(written(tmp_path, head=f"epoch = {epoch}")), None, None, None, False, True)
-            with Network(clock=Clock(), fork=ForkSource(url), **options) as network:
-                assert (network.version, sent(network)) == (29, plain)
-                network.mine(epoch + 1 - network.block_number)
-                assert (network.version, sent(network)) == (30, plain + 7)
 
 
 def test_running_network_upgrades_to_its_draft_on_request(tmp_path: Path) -> None:
@@ -256,14 +234,6 @@ def chain(tmp_path: Path) -> tuple[Path, Path]:
             sent(network)
         assert network.version == 30
     return draft, folder
-
-
-def test_chain_is_opened_again_with_the_draft_only(chain: tuple[Path, Path]) -> None:
-    draft, folder = chain
-    with opened(draft, folder, trust=True) as network:
-        assert network.version == 30
-    with pytest.raises(InvalidInput, match="made with the draft nv30"):
-        Network(folder)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

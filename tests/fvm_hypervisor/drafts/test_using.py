@@ -1,7 +1,5 @@
 """Draft versions in `compare`, `gas` and `conformance`: the edited price is the only difference."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A client of the pages in this process, without sockets, which parses responses like a browser."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

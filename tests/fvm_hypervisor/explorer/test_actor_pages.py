@@ -1,7 +1,5 @@
 """The page of an actor: found under each of its addresses, with its messages."""
 
-from __future__ import annotations
-
 from contextlib import closing
 
 import pytest

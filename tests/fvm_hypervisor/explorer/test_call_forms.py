@@ -1,7 +1,5 @@
 """Forms from an actor's interface: their results and the requests that they send; the page of controls."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 from urllib.parse import quote, urlencode

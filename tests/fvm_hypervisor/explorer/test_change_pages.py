@@ -1,7 +1,5 @@
 """Pages of state changes: by a message, by an epoch, and between epochs."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.explorer.stage import FIL, Stage

@@ -1,7 +1,5 @@
 """Pages of a fork of an Ethereum network for blocks and transactions before the fork, compared with the forked node."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any

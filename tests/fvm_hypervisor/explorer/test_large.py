@@ -1,7 +1,5 @@
 """Large pages: deep trees, many calls, maps of many entries, a miner with sectors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

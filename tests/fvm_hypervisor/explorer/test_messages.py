@@ -1,7 +1,5 @@
 """The page of a message: failure reasons, calls, untrusted text, and copied code."""
 
-from __future__ import annotations
-
 import ast
 from html.parser import HTMLParser
 from pathlib import Path

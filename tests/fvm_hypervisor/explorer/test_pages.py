@@ -1,10 +1,6 @@
 """The pages' common frame: addresses, errors, headers, browser permissions."""
 
-from __future__ import annotations
-
 import json
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -243,17 +239,6 @@ def test_a_message_that_waits_has_a_page(stage: Stage, visit: Visitor) -> None:
     assert "It waits for a block" in visit(f"/tx/0x{waiting.hex()}").text
     network.mine()
     assert "Succeeded" in visit(f"/tx/0x{waiting.hex()}").text
-
-
-@pytest.mark.slow
-def test_node_starts_without_importing_explorer_or_templates() -> None:
-    program = "import fvm_hypervisor.explorer.application, localnet.rpc.server, sys\n"
-    program += "assert not {'jinja2', 'fvm_hypervisor.explorer.pages'} & {*sys.modules}\n"
-    program += "import fvm_hypervisor.explorer.pages\n"
-    program += "assert not {'jinja2', 'rich', 'fvm_hypervisor.explorer.messages'} & {*sys.modules}\n"
-    program += "from fvm_hypervisor.explorer.rendering import render\nrender('bare.html', title='t', text='w')\n"
-    program += "assert 'jinja2' in sys.modules"
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_search_finds_a_contract_by_its_own_name(stage: Stage, visit: Visitor) -> None:

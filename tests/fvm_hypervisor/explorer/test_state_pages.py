@@ -1,7 +1,5 @@
 """The state of actors as a tree: schema names, paging, proofs."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Three planted failures, found from the home page by links only: cause and location within three clicks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

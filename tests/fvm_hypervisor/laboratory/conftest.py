@@ -1,7 +1,5 @@
 """Fixtures of the laboratory's tests: chains that are made once."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -4,8 +4,6 @@ Each call runs a loop, writes blocks to the state, emits an event and returns no
 written as text in the machine's instructions and syscalls.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

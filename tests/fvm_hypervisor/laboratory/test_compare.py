@@ -1,7 +1,5 @@
 """`hypervisor compare`: sources and sides, equal and different results, and refused input."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import sys

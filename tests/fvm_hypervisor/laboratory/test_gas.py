@@ -1,7 +1,5 @@
 """`hypervisor gas`: sums that add up to the receipts, histograms, tables and plots for other tools."""
 
-from __future__ import annotations
-
 import csv
 import json
 import sys

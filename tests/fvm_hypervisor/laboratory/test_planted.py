@@ -1,7 +1,5 @@
 """Three changes planted in a bundle; the output of `compare` identifies and locates each."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Decoding and encoding by kind. Bytes come from official vectors, from EIP-155 and from hand-written CBOR."""
 
-from __future__ import annotations
-
 import json
 import sys
 from base64 import b64decode
@@ -170,13 +168,7 @@ def test_a_schema_file_or_a_module_describes_users_actors(tmp_path: Path) -> Non
 
 
 def test_parameters_by_name_number_and_address() -> None:
-    value = {
-        "owner": "f0100",
-        "worker": "f0101",
-        "window_post_proof_type": 5,
-        "peer": "0x01",
-        "multiaddrs": ["0x02"],
-    }
+    value = {"owner": "f0100", "worker": "f0101", "window_post_proof_type": 5, "peer": "0x01", "multiaddrs": ["0x02"]}
     for kind in ("storagepower.CreateMiner", "power.2", "f04.CreateMiner", "power.CreateMinerParams"):
         assert decode_value(kind, CREATE_MINER) == value
         assert encode_value(kind, value) == CREATE_MINER

@@ -1,7 +1,5 @@
 """Archives of vectors: the same bytes each time, and a check of each file against the manifest."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

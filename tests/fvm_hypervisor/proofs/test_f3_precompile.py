@@ -1,7 +1,5 @@
 """The precompile that verifies an event of another network by finality certificates."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path

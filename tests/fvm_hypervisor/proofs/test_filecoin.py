@@ -1,7 +1,5 @@
 """Proofs of the state and of events of a network of this project, below a certified block header."""
 
-from __future__ import annotations
-
 import json
 from base64 import b64encode
 from dataclasses import dataclass
@@ -144,6 +142,11 @@ def certified(tmp_path: Path, source: Source) -> tuple[Path, Path]:
     return tmp_path / "certificate.cbor", tmp_path / "table.json"
 
 
+def verify_arguments(certified: tuple[Path, Path], proof: Path, path: str) -> tuple[str | Path, ...]:
+    file, table = certified
+    return "verify-proof", "f3", file, "--power-table", table, "--network", "source", "--proof", proof, "--path", path
+
+
 def test_commands_carry_an_event_from_one_network_to_another(
     tmp_path: Path, source: Source, certified: tuple[Path, Path]
 ) -> None:
@@ -161,15 +164,14 @@ def test_commands_carry_an_event_from_one_network_to_another(
         )
     other = run("inspect", EVENT, "--verify", proof, "--block", show(cid_of(b"another header")))
     assert (other.exit_code, other.stdout, "does not prove the value" in other.stderr) == (1, "", True)
-    file, table = certified
-    options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", EVENT)
-    found = run("verify-proof", "f3", file, *options, "--json")
+    options = verify_arguments(certified, proof, EVENT)
+    found = run(*options, "--json")
     assert found.exit_code == 0, found.output
     shown = json.loads(found.stdout)
     assert (shown["block"], shown["epoch"], shown["value"]) == (header, source.epoch, json.loads(written.stdout))
     assert shown["value"]["emitter"] == f"f0{source.contract}"
-    assert f"epoch: {source.epoch}\n" in run("verify-proof", "f3", file, *options).stdout
-    elsewhere = run("verify-proof", "f3", file, *options[:-1], "receipts/0/events/7")
+    assert f"epoch: {source.epoch}\n" in run(*options).stdout
+    elsewhere = run(*verify_arguments(certified, proof, "receipts/0/events/7"))
     assert (elsewhere.exit_code, elsewhere.stdout) == (2, "")
 
 
@@ -180,9 +182,7 @@ def test_block_that_no_certificate_finalizes_is_not_proven(
     with Network(source.folder) as network:
         other = show(network.chain.index.tipset(source.epoch - 1).block)
     assert run("inspect", source.folder, STATE, "--block", other, "--proof", proof).exit_code == 0
-    file, table = certified
-    options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", STATE)
-    found = run("verify-proof", "f3", file, *options)
+    found = run(*verify_arguments(certified, proof, STATE))
     assert (found.exit_code, found.stdout) == (1, "")
     assert f"block {other} is not in a tipset that the certificates finalize" in found.stderr
 
@@ -192,9 +192,7 @@ def test_damaged_proof_is_invalid_input(tmp_path: Path, source: Source, certifie
     assert run("inspect", source.folder, EVENT, "--block", show(source.header), "--proof", proof).exit_code == 0
     data = proof.read_bytes()
     proof.write_bytes(data[:-1] + bytes((data[-1] ^ 1,)))
-    file, table = certified
-    options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", EVENT)
-    found = run("verify-proof", "f3", file, *options)
+    found = run(*verify_arguments(certified, proof, EVENT))
     assert (found.exit_code, found.stdout) == (2, ""), found.stderr
     assert "does not match its hash" in found.stderr
 
@@ -203,8 +201,6 @@ def test_proof_of_another_value_is_not_proven(tmp_path: Path, source: Source, ce
     proof = tmp_path / "state.car"
     made = run("inspect", source.folder, "f00/code", "--block", show(source.header), "--proof", proof)
     assert made.exit_code == 0, made.output
-    file, table = certified
-    options = ("--power-table", table, "--network", "source", "--proof", proof, "--path", EVENT)
-    found = run("verify-proof", "f3", file, *options)
+    found = run(*verify_arguments(certified, proof, EVENT))
     assert (found.exit_code, found.stdout) == (1, ""), found.stderr
     assert found.stderr.startswith("not proven for the network 'source': "), found.stderr

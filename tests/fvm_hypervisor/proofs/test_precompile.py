@@ -1,7 +1,5 @@
 """The precompile for Merkle Patricia proofs, with proofs recorded from anvil."""
 
-from __future__ import annotations
-
 import tracemalloc
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Execution of compiled test contracts without a compiler, in this process or in workers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

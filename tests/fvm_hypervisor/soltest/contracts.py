@@ -4,8 +4,6 @@ A body is a list of opcodes in hex, of `@name` for the place of a label (PUSH2) 
 function begins with the stack that holds its selector; a body that ends with `00` succeeds.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

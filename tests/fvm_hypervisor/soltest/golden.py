@@ -5,8 +5,6 @@
 `make clients` runs forge again and compares.
 """
 
-from __future__ import annotations
-
 import json
 import lzma
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Execution of compiled suites in this process."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

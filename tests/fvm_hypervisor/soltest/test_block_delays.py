@@ -1,7 +1,5 @@
 """Delays between the calls of an invariant test's sequence: their sum, and their form in files."""
 
-from __future__ import annotations
-
 import pytest
 
 from fvm_hypervisor.soltest.block_delays import BlockDelay, read_delay

@@ -1,7 +1,5 @@
 """`hypervisor test`: messages and exit status, also for invalid input; the documented JSON."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

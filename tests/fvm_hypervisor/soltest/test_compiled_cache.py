@@ -1,7 +1,5 @@
 """Compiled sources are cached for the next run; other processes may read the cache at any moment."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

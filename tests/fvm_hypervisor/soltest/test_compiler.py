@@ -1,7 +1,5 @@
 """Choice of the compiler: a pinned release, downloaded if missing, and nothing of the checkout without consent."""
 
-from __future__ import annotations
-
 import io
 import os
 import shutil
@@ -38,10 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def choose_solc(
-    wanted: Project,
-    use: str | None = None,
-    notify: Callable[[str], None] = lambda _: None,
-    **texts: str,
+    wanted: Project, use: str | None = None, notify: Callable[[str], None] = lambda _: None, **texts: str
 ) -> Solc:
     return SolcChoice(wanted, use, notify).solc(texts.items())
 

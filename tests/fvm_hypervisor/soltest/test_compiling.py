@@ -1,7 +1,5 @@
 """The compiler generates code for changed sources only, and does not run if nothing has changed."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """Project settings beyond the sandbox need consent; without it the run stops and names the key."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

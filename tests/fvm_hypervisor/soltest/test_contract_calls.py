@@ -3,8 +3,6 @@
 Each call of a sequence begins with cold slots and addresses, no refund, empty transient storage and no logs.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from random import Random
 from typing import Final

@@ -1,7 +1,5 @@
 """Corpora: inputs that reach new edges are stored in forge's format, run again, and mutated."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

@@ -1,7 +1,5 @@
 """The fuzz dictionary: slots, return data, events and pushed words, as the settings include them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from random import Random

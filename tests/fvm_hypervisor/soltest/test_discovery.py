@@ -1,7 +1,5 @@
 """Discovery of suites and tests, filters, and inline settings, compared with forge."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

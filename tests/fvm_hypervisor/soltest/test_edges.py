@@ -1,7 +1,5 @@
 """Edges that are recorded from jumps only are those of all instructions, and edges of a hand count."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Final
 

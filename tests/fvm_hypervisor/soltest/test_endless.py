@@ -1,7 +1,5 @@
 """Tests that never end: they are located, Ctrl-C stops them with a result, and no process remains."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

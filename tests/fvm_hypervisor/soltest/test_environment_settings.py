@@ -3,8 +3,6 @@
 `make soltests` asks it (tests/soltests/test_environment.py).
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

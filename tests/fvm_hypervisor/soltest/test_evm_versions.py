@@ -1,7 +1,5 @@
 """EVM version of tests: foundry.toml's, or the latest one that its solc supports, as in forge 1.7.1."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

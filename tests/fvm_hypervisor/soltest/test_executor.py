@@ -1,7 +1,5 @@
 """State of Solidity tests: changes made for one deployment are reverted after it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

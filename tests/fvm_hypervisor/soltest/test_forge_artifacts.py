@@ -1,7 +1,5 @@
 """Forge's artifacts replace compilation only if those of a source are complete, intact and current."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files written for forge equal forge's own; its files of other settings are not changed."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Options of `forge test` (1.7.1) that `hypervisor test` supports, and messages about the others."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

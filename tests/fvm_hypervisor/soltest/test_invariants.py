@@ -1,7 +1,5 @@
 """Invariants: call sequences from the state after setUp, the shortest that breaks one, and their targets."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

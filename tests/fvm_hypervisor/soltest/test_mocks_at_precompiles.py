@@ -1,7 +1,5 @@
 """Code and mocks at addresses of precompiles: if they would have no effect, the cheatcode fails."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

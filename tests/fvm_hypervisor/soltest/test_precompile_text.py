@@ -1,7 +1,5 @@
 """Text of precompile calls in traces equals forge's. Expected: forge 1.7.1's output for these calls."""
 
-from __future__ import annotations
-
 import pytest
 
 from fvm_hypervisor.soltest.precompile_text import precompile_arguments, precompile_result

@@ -1,7 +1,5 @@
 """Untrusted projects: the files that a test run writes, and its output."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`pytest --sol-coverage`, in runs of pytest of its own. The contracts are those of `views`, compiled."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 

@@ -3,8 +3,6 @@
 Expected: sums done by hand, forge's words for precompiles in traces.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

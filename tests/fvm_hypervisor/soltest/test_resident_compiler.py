@@ -1,7 +1,5 @@
 """npm's compiler as a process that several compilations share; the compilers count their calls."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Suites run to their end whatever their tests do, and each result names the cause. Messages are forge's."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

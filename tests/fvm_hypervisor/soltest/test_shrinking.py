@@ -1,7 +1,5 @@
 """Sequences are shortened by delta debugging (Zeller and Hildebrandt), long ones in few tries."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pytest

@@ -1,7 +1,5 @@
 """Native compilers: Foundry's, the user's own outside the project, those of the official list by SHA-256."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 That slots are forge's is shown in cheatcodes/test_beside_forge.py. The form is that of the Solidity documentation.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ class AskedSolc:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
 
-    def start(self) -> AskedSolc:
+    def start(self) -> "AskedSolc":
         return self
 
     def compile(self, asked: dict[str, Any]) -> dict[str, Any]:

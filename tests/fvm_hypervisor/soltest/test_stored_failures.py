@@ -1,7 +1,5 @@
 """Failures stored by forge 1.7.1 are replayed, and malformed files are ignored."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

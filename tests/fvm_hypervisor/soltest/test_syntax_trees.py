@@ -1,7 +1,5 @@
 """Syntax trees are compiled once for the same sources; cached trees of other sources are not used."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

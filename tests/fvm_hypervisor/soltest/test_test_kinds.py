@@ -3,8 +3,6 @@
 `make soltests` runs the same kinds, compiled from Solidity, by both (tests/soltests/projects/kinds).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`--evm both`: tests end as on each engine alone, whose messages are expected."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

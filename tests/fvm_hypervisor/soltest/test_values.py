@@ -1,7 +1,5 @@
 """Fuzz inputs match their types, are repeatable, and are simplified; forge prints them in the same way."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from random import Random
 from typing import Any

@@ -3,8 +3,6 @@
 Expectations come from npm's semver 7, and for two comparisons without a blank, which it does not take, from solc.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from fvm_hypervisor.soltest.version_pragmas import Pragmas, version_pragmas

@@ -1,8 +1,4 @@
-"""Typed use of Market's wrapper: mypy checks this file, so the types in it are those of the wrapper."""
-
-from __future__ import annotations
-
-from typing import assert_type
+"""Use of Market's generated wrapper; `test_contract_bindings` checks its types with mypy."""
 
 import pytest
 from web3 import Web3
@@ -20,7 +16,6 @@ from tests.fvm_hypervisor.typed.market import (
     Marked,
     Market,
     MoneyOffer,
-    NumbersResult,
     Offer,
     Phased,
     Seller,
@@ -50,10 +45,10 @@ def offer(network: Network) -> Offer:
 
 
 def test_a_deployment_takes_typed_arguments_and_a_value(market: Market, network: Network) -> None:
-    assert assert_type(market.treasury().call(), EthAddress) == network.accounts[3].address
-    assert assert_type(market.fee().call(), int) == 5
+    assert market.treasury().call() == network.accounts[3].address
+    assert market.fee().call() == 5
     assert network.balance(market) == 11
-    assert assert_type(market.pair().call(), tuple[EthAddress, int]) == (network.accounts[3].address, 5)
+    assert market.pair().call() == (network.accounts[3].address, 5)
 
 
 def test_deployed_contract_is_bound_by_its_address(market: Market, chain: Chain) -> None:
@@ -63,7 +58,7 @@ def test_deployed_contract_is_bound_by_its_address(market: Market, chain: Chain)
 
 def test_structs_within_structs_come_back_as_they_went(market: Market, offer: Offer) -> None:
     market.list_(offer).send()
-    assert assert_type(market.look("free").call(), Offer) == offer
+    assert market.look("free").call() == offer
     assert market.look("other").call().seller == Seller(EthAddress(bytes(20)), "")
 
 
@@ -73,7 +68,7 @@ def test_overloads_go_by_the_number_of_their_arguments(market: Market, offer: Of
     assert market.phase().call() == CLOSED
     market.list_(offer=offer).send()
     with pytest.raises(AbiMismatch, match=r"no overload of 'list_' accepts these 3 arguments"):
-        market.list_([offer], True, 3)  # type: ignore[call-overload]  # wrong on purpose
+        market.list_([offer], True, 3)
 
 
 def test_overloads_of_as_many_arguments_are_named_by_types(market: Market, network: Network) -> None:
@@ -82,7 +77,7 @@ def test_overloads_of_as_many_arguments_are_named_by_types(market: Market, netwo
 
 
 def test_several_named_answers_are_a_named_tuple(market: Market) -> None:
-    result = assert_type(market.numbers(-(2**100), b"abcd").call(), NumbersResult)
+    result = market.numbers(-(2**100), b"abcd").call()
     assert (result.twice, result.same, result.list_) == (-(2**101), b"abcd", (0, 7))
     twice, _, _ = result
     assert twice == result.twice
@@ -103,7 +98,7 @@ def test_events_are_objects_in_their_order(market: Market, offer: Offer, network
     market.list_(offer).send()
     receipt = market.buy("free").send(value=100, sender=network.accounts[2])
     word = bytes(Web3.keccak(text="free"))  # an indexed text is its hash
-    (sold,) = assert_type(market.events(receipt, Sold), list[Sold])
+    (sold,) = market.events(receipt, Sold)
     assert sold == Sold(from_=network.accounts[1].address, word=word, name="free", price=100)
     assert market.owner_of(word).call() == network.accounts[2].address
     phased = market.set_phase(CLOSED).send()
@@ -150,7 +145,7 @@ def test_mismatched_arguments_are_reported_before_sending(market: Market, value:
     with pytest.raises(AbiMismatch):
         market.show_uint256(value)
     with pytest.raises(AbiMismatch, match=r"expected a Market\.Offer, not 7"):
-        market.list_(7)  # type: ignore[call-overload]  # wrong on purpose
+        market.list_(7)
 
 
 def test_addresses_of_filecoin_are_read_too(market: Market, network: Network) -> None:

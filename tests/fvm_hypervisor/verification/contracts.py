@@ -5,8 +5,6 @@ line; with `metadata.bytecodeHash` "none"; with `metadata.appendCBOR` false; and
 The optimizer is enabled, with 200 runs.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """A node that verifies contracts with a given compiler, and a client of its API."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import time

@@ -1,7 +1,5 @@
 """`hypervisor verify-contract` against a node; tests/clients runs it with a compiler."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path

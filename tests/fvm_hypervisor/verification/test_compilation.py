@@ -1,7 +1,5 @@
 """Submissions and their compilation: malformed requests, compilers that fail, and limits."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

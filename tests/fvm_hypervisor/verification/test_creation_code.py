@@ -1,7 +1,5 @@
 """Creation code of contracts that transactions and other contracts created."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The API of a node: requests, responses, jobs and stored contracts. tests/clients uses it with forge."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import socket

@@ -1,7 +1,5 @@
 """Verdicts of `verification.matching` on contracts of a network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

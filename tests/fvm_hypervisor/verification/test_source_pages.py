@@ -1,7 +1,5 @@
 """The explorer's pages of verified contracts: sources, names of functions and of variables."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Errors and charges from network version 21 on are those of the reference in tests/golden/actor.jsonl.gz.
 """
 
-from __future__ import annotations
-
 import json
 from base64 import b64decode
 

@@ -3,8 +3,6 @@
 Errors and charges from network version 21 on are those of the reference in tests/golden/events.jsonl.gz.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 import pytest
@@ -21,7 +19,7 @@ from store.cid import CBOR, DAG_CBOR, RAW
 from store.codec import encode
 from tests.hypervisor.world import GAS, World, refused, used
 
-ILLEGAL, LIMIT, CODEC = ErrorNumber.ILLEGAL_ARGUMENT, ErrorNumber.LIMIT_EXCEEDED, ErrorNumber.ILLEGAL_CODEC
+ILLEGAL, CODEC = ErrorNumber.ILLEGAL_ARGUMENT, ErrorNumber.ILLEGAL_CODEC
 
 
 def emit(kernel: Kernel, headers: list[EntryHeader], keys: bytes, values: bytes) -> None:

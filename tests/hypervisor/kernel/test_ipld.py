@@ -6,21 +6,12 @@ Version 3 (network version 18): none of that.
 Errors and charges from network version 21 on are those of the reference in tests/golden/ipld.jsonl.gz.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
-from store.cid import (
-    CBOR,
-    DAG_CBOR,
-    DAG_PB,
-    RAW,
-    Cid,
-    cid_of,
-)
+from store.cid import CBOR, DAG_CBOR, DAG_PB, RAW, Cid, cid_of
 from store.codec import encode, link
 from tests.hypervisor.world import GAS, World, refused, used
 

@@ -4,8 +4,6 @@ Errors and charges from network version 21 on are those of the reference in test
 decoder.jsonl.gz.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import pytest

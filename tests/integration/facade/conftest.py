@@ -1,7 +1,5 @@
 """Machines of the facade tests, for each of our bundles and each runner of contracts."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """A machine with the facade and the state that methods need, and helpers of the facade tests."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

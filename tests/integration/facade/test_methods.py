@@ -1,7 +1,5 @@
 """Every method by its Solidity interface, compared with the native call; contracts and wallets that use interfaces."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Errors of the facade: rejected calls, and calls that it passes on."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

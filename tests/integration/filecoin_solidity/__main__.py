@@ -1,7 +1,5 @@
 """Comparison of every function of the Solidity libraries on both bundles with docs/bridge.md; `--write` updates it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -4,8 +4,6 @@ A case gives the function's arguments and, independently of the library, the equ
 CBOR according to the actors' specification. Expected exit codes are the documented ones of the built-in actors.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final

@@ -4,8 +4,6 @@ Exit code, result, every actor's state and the events must be equal. Results are
 in the library's ABI.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final

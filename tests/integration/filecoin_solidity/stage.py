@@ -4,8 +4,6 @@ The callers are deployed and funded; each gets what its API needs, such as its o
 made before that case.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ the result of the native call, `missing` if the actor has no such method, and `l
 return value, also with the official EVM actor.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Setup of the method tests: the first accounts, two contracts, and calls of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from localnet.contracts.contract import Artifact

@@ -1,7 +1,5 @@
 """A client of the dispatcher in this process, without sockets."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Requests to the executors of a node in this process, and a node that serves on a thread."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import threading

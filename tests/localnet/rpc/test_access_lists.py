@@ -1,7 +1,5 @@
 """`eth_getBlockAccessList` (EIP-7928): the accounts and slots of a block, compared with its transactions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

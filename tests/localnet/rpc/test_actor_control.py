@@ -1,7 +1,5 @@
 """Users' native actors on a running node: code, new actors, and replacement of code."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from pathlib import Path
 

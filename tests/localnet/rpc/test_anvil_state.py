@@ -1,7 +1,5 @@
 """anvil's state files. `anvil_state.json.gz` holds one of anvil 1.7 with anvil's responses to requests."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Methods about blobs under Ethereum's rules, and their refusal under Filecoin's; computed by hand from EIP-4844."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any

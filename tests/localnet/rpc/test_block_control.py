@@ -4,8 +4,6 @@ anvil's results are the same for coinbase, gas limit and chain ID, also in calls
 ID.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from pathlib import Path

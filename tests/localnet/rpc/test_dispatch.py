@@ -1,7 +1,5 @@
 """JSON-RPC 2.0: errors, batches, notifications, limits."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable
@@ -147,14 +145,6 @@ class TestBatches:
 async def _later(work: Callable[[], Any]) -> Any:
     await asyncio.sleep(0)
     return work()
-
-
-@pytest.mark.slow
-@given(st.binary(max_size=60))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_bytes_get_an_answer_and_the_next_request_too(rpc: Client, body: bytes) -> None:
-    rpc.send(body)
-    assert rpc("eth_chainId") == "0x1df5e76"
 
 
 PARAMS = st.recursive(

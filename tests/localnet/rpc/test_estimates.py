@@ -4,8 +4,6 @@ The figures are anvil's, whose search may stop one gas above the minimum. By han
 each authorization, 5,000 for a cleared slot, refunds of 12,500 and 4,800.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

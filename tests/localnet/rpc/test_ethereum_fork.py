@@ -1,7 +1,5 @@
 """Forks of an Ethereum network; the forked node is this program's own, under Ethereum's rules."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

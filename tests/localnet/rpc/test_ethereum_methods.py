@@ -4,8 +4,6 @@ Figures are anvil's (1.7.1) for the same requests, except that fork IDs are of t
 no system contracts of a consensus layer. anvil has neither tracer: their rules are go-ethereum's.
 """
 
-from __future__ import annotations
-
 import zlib
 
 import pytest

@@ -4,8 +4,6 @@ cast takes the median reward of the last ten blocks as its tip, or 1 wei if all 
 anvil only if the rewards equal anvil's.
 """
 
-from __future__ import annotations
-
 from localnet import Network
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock

@@ -1,7 +1,5 @@
 """Filecoin's methods: shapes from lotus' OpenRPC document, values from the chain and other libraries."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

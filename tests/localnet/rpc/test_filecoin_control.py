@@ -1,7 +1,5 @@
 """Upgrades, miners, DataCap and producers over RPC."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

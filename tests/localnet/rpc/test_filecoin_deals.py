@@ -1,7 +1,5 @@
 """Claims, allocations, verifiers and deals, compared with the actors' own methods and with what was sent to them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Methods for block producers. Expected values: by hand from rust-fil-proofs and lotus; rules of consensus faults."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from typing import Any

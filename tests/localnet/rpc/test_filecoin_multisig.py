@@ -1,7 +1,5 @@
 """Filecoin's methods about multisigs, on our own actors and the official ones."""
 
-from __future__ import annotations
-
 from base64 import b64decode, b64encode
 from typing import Any
 
@@ -83,13 +81,7 @@ def test_params_are_encoded_by_field_names(rpc: Client) -> None:
             lotus(rpc, "StateDecodeParams", shared, method, params, None)
 
 
-CREATE_MINER = {
-    "Owner": "t0100",
-    "Worker": "t0101",
-    "WindowPostProofType": 5,
-    "Peer": "AQ==",
-    "Multiaddrs": ["Ag=="],
-}
+CREATE_MINER = {"Owner": "t0100", "Worker": "t0101", "WindowPostProofType": 5, "Peer": "AQ==", "Multiaddrs": ["Ag=="]}
 
 
 def test_parameters_from_their_names(rpc: Client) -> None:

@@ -1,7 +1,5 @@
 """StateGetNetworkParams: names and order of heights as on lotus' development networks."""
 
-from __future__ import annotations
-
 from localnet import Network
 from localnet.rpc.node import Node
 from tests.localnet.conftest import START, Clock

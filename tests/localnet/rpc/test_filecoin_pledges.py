@@ -1,7 +1,5 @@
 """StateMinerInitialPledgeForSector: a tenth more than the miner actor's pledge for the sector, on any network."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.bigint import decode_bigint, encode_bigint

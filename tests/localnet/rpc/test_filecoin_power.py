@@ -3,8 +3,6 @@
 Rules: builtin-actors power `miner_nominal_power_meets_consensus_minimum`, Forest `rpc/methods/f3.rs`, FIP-0077.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pytest

@@ -3,8 +3,6 @@
 The network's miners have two sectors in a partition, so three sectors are in two partitions of a deadline.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

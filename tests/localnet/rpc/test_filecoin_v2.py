@@ -3,8 +3,6 @@
 Semantics: lotus chain/types/tipset_selector.go and its documentation.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

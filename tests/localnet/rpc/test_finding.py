@@ -1,7 +1,5 @@
 """Search for traces and events by address and range, compared with traces of transactions and logs of receipts."""
 
-from __future__ import annotations
-
 from base64 import b64decode, b64encode
 from typing import Any
 

@@ -3,8 +3,6 @@
 The cap is geth's (`--rpc.gascap`, 50,000,000 by default); counted gas is computed by hand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

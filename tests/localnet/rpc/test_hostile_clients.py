@@ -1,7 +1,5 @@
 """Hostile clients that send endlessly, never finish, or never read: others are served, and memory is bounded."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

@@ -1,7 +1,5 @@
 """Senders without keys: impersonated accounts and contracts, and their nonces."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """A node's address index follows its chain beside the requests, and is closed with it."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Balances and values of 256 bits under Ethereum's rules, as in anvil, and Filecoin's smaller limits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

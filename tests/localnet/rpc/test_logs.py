@@ -1,7 +1,5 @@
 """eth_getLogs and filters."""
 
-from __future__ import annotations
-
 import pytest
 
 from localnet import Network

@@ -3,8 +3,6 @@
 `reference_traces.jsonl.gz` contains the output of `tests/oracle run --trace` (ref-fvm 4.8.4) for the named vectors.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """JSON-RPC methods."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -153,13 +151,6 @@ class TestCalls:
         with refusal(-32602, r"is not a block: expected latest, .*, a hash or an object"):
             rpc("eth_call", {"to": NOBODY}, at)
 
-    def test_an_estimate_suffices(self, rpc: Client) -> None:
-        inbox = deploy(rpc, INBOX)
-        request = {"from": ALICE, "to": inbox, "data": calldata(INBOX, "greet", "x")}
-        gas = rpc("eth_estimateGas", request)
-        receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {**request, "gas": gas}))
-        assert receipt["status"] == "0x1"
-
     def test_gas_estimate_includes_pending_transactions(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         rpc("evm_setAutomine", False)
@@ -210,10 +201,7 @@ class TestTransactions:
         assert rpc("personal_sign", "0x68656c6c6f", ALICE) == expected
 
     def test_a_stranger_cannot_sign(self, rpc: Client) -> None:
-        for method, params in (
-            ("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]),
-            ("eth_sign", [NOBODY, "0x"]),
-        ):
+        for method, params in (("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]), ("eth_sign", [NOBODY, "0x"])):
             with refusal(-32000, "the node has no private key"):
                 rpc(method, *params)
         with refusal(-32602, "from is missing"):
@@ -441,17 +429,6 @@ class TestControls:
         assert [(call["to"], call["method"]) for call in found["calls"]] == [("f02", 2), ("f03", 2)]
         with pytest.raises(Failed, match="no tipset was executed at epoch"):
             rpc("hypervisor_traceEpoch", network.head.height + 1)
-
-    def test_a_call_tree_of_a_recursion_down_to_the_last_gas(self, rpc: Client) -> None:
-        # Calls itself with all gas, which the rule of 63/64 ends after some 290 calls.
-        runtime = "5f5f5f5f5f305af100"
-        created = rpc("eth_sendTransaction", {"from": ALICE, "data": f"0x68{runtime}5f5260096017f3"})
-        contract = rpc("eth_getTransactionReceipt", created)["contractAddress"]
-        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": contract, "gas": hex(10_000_000_000)})
-        calls, depth = rpc("hypervisor_trace", sent)["calls"], 0
-        while calls:
-            calls, depth = calls[0]["calls"], depth + 1
-        assert depth > 250
 
     def test_addresses_of_both_worlds(self, rpc: Client, network: Network) -> None:
         account = network.accounts[0]

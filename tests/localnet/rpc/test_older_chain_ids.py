@@ -3,8 +3,6 @@
 The signed bytes come from eth_account, so the node's output is compared with independent bytes.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Otterscan's methods: anvil 1.7's responses for the same transactions, and pages of an address's history."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

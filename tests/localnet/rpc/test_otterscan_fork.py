@@ -1,7 +1,5 @@
 """Otterscan's methods and the explorer on a fork, for blocks before the fork: equal to the forked node's responses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

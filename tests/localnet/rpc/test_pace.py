@@ -4,8 +4,6 @@ Expected results of deferred execution are lotus': `latest` is the newest tipset
 newest tipset.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time

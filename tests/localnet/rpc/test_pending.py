@@ -1,7 +1,5 @@
 """The tag `pending`: the next block under Ethereum's rules, as in anvil; the head under Filecoin's, as in Lotus."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

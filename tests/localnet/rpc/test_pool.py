@@ -1,7 +1,5 @@
 """Pending transactions, raw transactions, headers, uncles, and methods without a Filecoin equivalent."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """`eth_getProof`: proofs that are IPLD blocks."""
 
-from __future__ import annotations
-
 import pytest
 
 from localnet import Network

@@ -3,8 +3,6 @@
 The error text is geth's (internal/ethapi/api.go `execution aborted (timeout = %v)`), followed by the option.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

@@ -1,7 +1,5 @@
 """The innermost failure reason is in the message of the JSON-RPC error, under both rules."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Iterator

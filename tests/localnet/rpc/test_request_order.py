@@ -1,7 +1,5 @@
 """Order of a client's pipelined requests, while estimates run beside the chain's thread."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

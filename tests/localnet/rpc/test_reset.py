@@ -1,7 +1,5 @@
 """`anvil_reset` under Ethereum's rules: to another block, to another node, and to a new network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

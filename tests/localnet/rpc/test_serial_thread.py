@@ -1,7 +1,5 @@
 """Sequential jobs on a thread: after any outcome of a job, the next one runs."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import threading

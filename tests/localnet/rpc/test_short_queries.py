@@ -1,7 +1,5 @@
 """Short queries run on the event loop's thread, unless they may take long."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import json
@@ -62,39 +60,29 @@ def test_short_queries_are_answered_while_no_thread_is_free(executors: Executors
     assert {method.name for method in method_table().values() if method.short} == {name for name, _ in SHORT}
 
 
-def test_query_of_a_large_block_runs_on_a_query_thread(monkeypatch: MonkeyPatch) -> None:
+def test_query_of_a_large_block_runs_on_a_query_thread(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", 1)
-    with Network(rules="ethereum") as network:
-        executors = Executors(Node(network))
-        try:
-            for count, is_inline in ((1, True), (2, False)):
-                ask(executors, "evm_setAutomine", False)
-                for _ in range(count):
-                    ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
-                ask(executors, "evm_mine")
-                for method, params in (("eth_getBlockByNumber", ["latest"]), ("eth_gasPrice", [])):
-                    response = executors.dispatcher.respond(body(method, *params))
-                    assert isinstance(response, bytes) == is_inline, method
-                    found = response if isinstance(response, bytes) else asyncio.run(response)
-                    assert "result" in json.loads(found)
-        finally:
-            executors.stop()
+    for count, is_inline in ((1, True), (2, False)):
+        ask(ethereum, "evm_setAutomine", False)
+        for _ in range(count):
+            ask(ethereum, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
+        ask(ethereum, "evm_mine")
+        for method, params in (("eth_getBlockByNumber", ["latest"]), ("eth_gasPrice", [])):
+            response = ethereum.dispatcher.respond(body(method, *params))
+            assert isinstance(response, bytes) == is_inline, method
+            found = response if isinstance(response, bytes) else asyncio.run(response)
+            assert "result" in json.loads(found)
 
 
-def test_whole_transactions_are_printed_on_a_query_thread() -> None:
+def test_whole_transactions_are_printed_on_a_query_thread(ethereum: Executors) -> None:
     """The size of a printed transaction is that of its calldata."""
-    with Network(rules="ethereum") as network:
-        executors = Executors(Node(network))
-        try:
-            ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
-            block_hash = ask(executors, "eth_getBlockByNumber", "latest")["result"]["hash"]
-            for method, block in (("eth_getBlockByNumber", "latest"), ("eth_getBlockByHash", block_hash)):
-                assert isinstance(executors.dispatcher.respond(body(method, block, False)), bytes)
-                response = executors.dispatcher.respond(body(method, block, True))
-                assert inspect.iscoroutine(response)
-                assert json.loads(asyncio.run(response))["result"]["transactions"][0]["to"] == NOBODY
-        finally:
-            executors.stop()
+    ask(ethereum, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
+    block_hash = ask(ethereum, "eth_getBlockByNumber", "latest")["result"]["hash"]
+    for method, block in (("eth_getBlockByNumber", "latest"), ("eth_getBlockByHash", block_hash)):
+        assert isinstance(ethereum.dispatcher.respond(body(method, block, False)), bytes)
+        response = ethereum.dispatcher.respond(body(method, block, True))
+        assert inspect.iscoroutine(response)
+        assert json.loads(asyncio.run(response))["result"]["transactions"][0]["to"] == NOBODY
 
 
 async def _thread_of(executors: Executors) -> int:
@@ -137,19 +125,14 @@ def test_short_query_of_a_fork_runs_on_a_query_thread(executors: Executors) -> N
         executors.query_inline(lambda reader: reader.network.block_number)
 
 
-def test_short_query_on_the_pending_block_runs_on_a_query_thread() -> None:
+def test_short_query_on_the_pending_block_runs_on_a_query_thread(ethereum: Executors) -> None:
     """The pending block is executed, which may take long."""
-    with Network(rules="ethereum") as network:
-        executors = Executors(Node(network))
-        try:
-            ask(executors, "evm_setAutomine", False)
-            ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "value": "0x5", "gas": hex(10**6)})
-            response = executors.dispatcher.respond(body("eth_getBalance", NOBODY, "pending"))
-            assert inspect.iscoroutine(response)
-            assert json.loads(asyncio.run(response))["result"] == "0x5"
-            assert ask(executors, "eth_getBalance", NOBODY, "latest")["result"] == "0x0"
-        finally:
-            executors.stop()
+    ask(ethereum, "evm_setAutomine", False)
+    ask(ethereum, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5", "gas": hex(10**6)})
+    balance = int(ask(ethereum, "eth_getBalance", BOB, "latest")["result"], 16)
+    response = ethereum.dispatcher.respond(body("eth_getBalance", BOB, "pending"))
+    assert inspect.iscoroutine(response)
+    assert int(json.loads(asyncio.run(response))["result"], 16) == balance + 5
 
 
 READS = "0x5f545f5260205ff3"
@@ -177,28 +160,27 @@ def longer_limit(monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setattr(short_executions, "SECONDS", 0.01)
 
 
-@pytest.fixture(params=["filecoin", "ethereum"])
-def node(request: pytest.FixtureRequest) -> Iterator[Executors]:
-    with Network(rules=request.param) as network:
+def node_of(rules: str) -> Iterator[Executors]:
+    """Yield the executors of a node after the first call, and stop them."""
+    with Network(rules=rules) as network:
         executors = started(network)
         yield executors
         executors.stop()
+
+
+@pytest.fixture(params=["filecoin", "ethereum"])
+def node(request: pytest.FixtureRequest) -> Iterator[Executors]:
+    yield from node_of(request.param)
 
 
 @pytest.fixture
 def ethereum() -> Iterator[Executors]:
-    with Network(rules="ethereum") as network:
-        executors = started(network)
-        yield executors
-        executors.stop()
+    yield from node_of("ethereum")
 
 
 @pytest.fixture
 def filecoin() -> Iterator[Executors]:
-    with Network() as network:
-        executors = started(network)
-        yield executors
-        executors.stop()
+    yield from node_of("filecoin")
 
 
 def is_alone(executors: Executors, method: str, *params: Any) -> bool:

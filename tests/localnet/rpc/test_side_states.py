@@ -1,7 +1,5 @@
 """Precompiles called for contracts that run elsewhere: named states, transfers, responses of contracts."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Simulated blocks of calls. The cases are those of the execution-apis, with Filecoin's gas."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -49,10 +47,7 @@ class TestCalls:
                 ],
             },
             {
-                "stateOverrides": {
-                    THIRD: {"balance": "0x1388"},
-                    NOBODY: {"code": f"0x73{FOURTH[2:]}315f5260205ff3"},
-                },
+                "stateOverrides": {THIRD: {"balance": "0x1388"}, NOBODY: {"code": f"0x73{FOURTH[2:]}315f5260205ff3"}},
                 "calls": [
                     {"from": SECOND, "to": FOURTH, "value": "0x3e8"},
                     {"from": THIRD, "to": FOURTH, "value": "0x3e8"},

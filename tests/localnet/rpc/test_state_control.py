@@ -1,7 +1,5 @@
 """Manual state changes over RPC, and senders without keys."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Transactions of one batch share blocks, with the results of separate requests."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

@@ -4,8 +4,6 @@ Cases of accounts: those of Forest `eth/trace/state_diff.rs` under Filecoin's ru
 module and reth under Ethereum's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -4,8 +4,6 @@ Shapes follow geth's page on built-in tracers, the execution-apis, and Filecoin'
 calldata of handle_filecoin_method for a native call, 0xfe for created code.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Signatures of typed data, compared with eth-account's."""
 
-from __future__ import annotations
-
 import copy
 import json
 

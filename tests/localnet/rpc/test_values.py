@@ -1,7 +1,5 @@
 """JSON values: accepted forms, and those refused with -32602."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """WebSockets over a real socket, with another library as client."""
 
-from __future__ import annotations
-
 import json
 import random
 import socket

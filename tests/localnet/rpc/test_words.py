@@ -1,7 +1,5 @@
 """Failure texts for clients and the node's log, under both rules; Ethereum's are those of anvil 1.7.1."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

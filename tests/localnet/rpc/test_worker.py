@@ -1,7 +1,5 @@
 """The thread of a network: requests have priority over background work."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import logging

@@ -1,7 +1,5 @@
 """A local network under Amsterdam, a draft; expected gas by hand from the numbers of the proposals."""
 
-from __future__ import annotations
-
 import pytest
 
 from localnet import Network

@@ -3,8 +3,6 @@
 Figures are computed by hand from EIP-4844, EIP-7691 and EIP-7918.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

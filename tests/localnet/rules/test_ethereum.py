@@ -4,8 +4,6 @@ Gas is computed by hand from the yellow paper and the EIPs; tests/clients compar
 with geth.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

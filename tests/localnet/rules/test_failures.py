@@ -3,8 +3,6 @@
 Ethereum's are those of anvil for the same calls (`execution reverted: not today`), and geth's `out of gas`.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.bindings import storagepower

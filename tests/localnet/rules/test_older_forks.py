@@ -1,7 +1,5 @@
 """A network of a fork before London: transactions of type 0 and 1, and blocks without a base fee."""
 
-from __future__ import annotations
-
 import pytest
 
 from localnet import Network

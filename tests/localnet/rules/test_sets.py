@@ -1,7 +1,5 @@
 """A rule set is registered once, with its machine part and network part, and is then selectable everywhere."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

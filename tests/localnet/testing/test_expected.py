@@ -1,7 +1,5 @@
 """Expected failures in tests."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.exit_codes import ExitCode

@@ -1,7 +1,5 @@
 """The pytest plugin, in separate runs of pytest."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from urllib.request import urlopen

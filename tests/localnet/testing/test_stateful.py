@@ -1,7 +1,5 @@
 """Stateful tests on a network, and strategies for a contract's arguments."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """web3.py on a network in this process."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Assembler for test programs: bytecode from mnemonics."""
 
-from __future__ import annotations
-
 from runtimes.evm.ethereum.forks import LATEST_FORK
 from runtimes.evm.opcodes import OPCODE_NUMBERS as FILECOIN
 

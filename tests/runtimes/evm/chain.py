@@ -1,7 +1,5 @@
 """A machine with an Ethereum account, and helpers to deploy and call contracts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Fixtures shared by tests of the EVM runtime."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """A host in memory, for tests of an engine alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress

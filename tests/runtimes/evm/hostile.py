@@ -4,8 +4,6 @@ Prints one JSON object: the end of each program, the process's peak memory (MiB)
 recursion limit is unchanged.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import resource

@@ -4,8 +4,6 @@ Gas and balances are those of pyrevm for the same accounts and code, except that
 that fails with `OverflowPayment` to the caller. geth would wrap the receiver's balance around instead.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.addresses import EthAddress, create_address

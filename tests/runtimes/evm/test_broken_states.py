@@ -4,8 +4,6 @@ No actor can write such a state, but an imported file could contain one. Every r
 and, if the test data are available, to the official EVM actor.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -114,7 +112,7 @@ READABLE: dict[str, Callable[[list[Any], Put], object]] = {
     ],
 }  # fmt: skip
 NO_CODE: dict[str, Callable[[list[Any], Put], object]] = {
-    "code in a block that cannot be opened": _with(BYTECODE, link(cid_of(CODE, DAG_CBOR))),
+    "code in a block that cannot be opened": _with(BYTECODE, link(cid_of(CODE, DAG_CBOR)))
 }
 
 ROWS: list[tuple[str, Callable[[list[Any], Put], object], int, bytes, int]] = [

@@ -1,7 +1,5 @@
 """Charges of a contract's kernel operations: made together, they cost as much as one by one under a tracer."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.executor import ApplyResult

@@ -1,7 +1,5 @@
 """Jump destinations and their cache."""
 
-from __future__ import annotations
-
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor

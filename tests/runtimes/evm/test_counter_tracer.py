@@ -1,7 +1,5 @@
 """A tracer of program counters receives those of every instruction, from every engine, at the same gas."""
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.evm_steps import EvmStep

@@ -1,7 +1,5 @@
 """The py-evm engine alone: how frames end, the calls they make, and their host calls."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Engines by name: all commands report a missing one in one line."""
 
-from __future__ import annotations
-
 import pytest
 
 from fvm_hypervisor.cli.options import OWN_ENGINE

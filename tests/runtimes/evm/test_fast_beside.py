@@ -3,8 +3,6 @@
 While a frame of the first message waits for its callee, a frame of the second starts.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -3,8 +3,6 @@
 Expected: Python's own power, py-evm's precompiles on py_ecc, and the plain engine's gas.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The fast engine with damaged artifacts, modules and instances, and in many threads."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path

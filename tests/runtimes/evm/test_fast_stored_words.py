@@ -3,8 +3,6 @@
 Expected: the plain engine's results.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -4,8 +4,6 @@ Each scenario runs once as one tree, and once with an abandoned first frame, so 
 Expected: the plain engine's results, and values by hand from the EIPs.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.addresses import EthAddress, masked_id

@@ -3,8 +3,6 @@
 The expected receipt, state root and order of logs are those of the plain engine, which makes each host call itself.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field

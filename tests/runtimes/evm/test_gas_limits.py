@@ -4,8 +4,6 @@ Expected: Ethereum's transaction tests (ttGasLimit: a limit of 2^64 is GASLIMIT_
 limit is a signed 64-bit number.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -4,8 +4,6 @@ Expected ends follow the yellow paper, EIP-170 and EIP-6780 under Ethereum's rul
 actor, which runs the same programs if its bundle is available.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

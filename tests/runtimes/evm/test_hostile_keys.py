@@ -3,8 +3,6 @@
 Times are compared with the same program on random slots; counted work, with one call more.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from time import process_time

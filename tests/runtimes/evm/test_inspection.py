@@ -1,7 +1,5 @@
 """Inspection of a contract that does not respond correctly."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 

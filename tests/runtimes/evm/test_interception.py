@@ -3,8 +3,6 @@
 Expected: the execution specifications for a call, delegate call or creation by the account in whose name it is made.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Ctrl-C while a contract runs: the frame ends soon, and the machine is as it was."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

@@ -1,7 +1,5 @@
 """Ethereum's precompiles, compared with py-evm, eth-keys, py_ecc and Python; `test_bn254` covers that curve."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """The tables: opcodes and precompiles by network version."""
 
-from __future__ import annotations
-
 import pytest
 from eth.vm import mnemonics, opcode_values
 from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES

@@ -3,8 +3,6 @@
 Expected: the result of the same call as a transaction.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import pytest

@@ -1,7 +1,5 @@
 """Storage of a contract between head block and memory: when it is written and reread. One test per rule."""
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.addresses import EthAddress, to_filecoin

@@ -1,7 +1,5 @@
 """Two machines under Ethereum's rules, on the plain and the fast engine, whose results must be equal."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Fixtures of the native runtime's tests: a machine on each boundary."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

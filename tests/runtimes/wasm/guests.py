@@ -1,7 +1,5 @@
 """Guests for the tests, written as text, and machines to run them on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

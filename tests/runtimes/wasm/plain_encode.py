@@ -4,8 +4,6 @@ The oracle of `runtimes.wasm.encode`, which writes different code with the same 
 or convert ours back into this form (`read_back`).
 """
 
-from __future__ import annotations
-
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.module import ExternKind, Section, WasmModule
 from runtimes.wasmtime.encoding import encode_signed, name, section, u32, vector

@@ -4,8 +4,6 @@ The oracle of `runtimes.wasm.instrument`; it only shares the parser of sections.
 two-byte one has the opcode 0xFC and its second byte as the first operand.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from runtimes.wasm.module import ExternKind, FunctionType, WasmModule

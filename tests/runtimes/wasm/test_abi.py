@@ -1,7 +1,5 @@
 """The steps around every syscall: charges counted by hand, bad pointers, and both revisions of the ABI."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace

@@ -3,8 +3,6 @@
 The fixture `machine` is over both, so the other files of this folder test each; here is what only a comparison shows.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.errors import InvalidInput, InvalidModule

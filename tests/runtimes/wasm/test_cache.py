@@ -1,7 +1,5 @@
 """Compiled modules on disk: what is doubtful is compiled again, and never run."""
 
-from __future__ import annotations
-
 import os
 import stat
 import threading

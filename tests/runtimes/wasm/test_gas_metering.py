@@ -1,7 +1,5 @@
 """Positions of gas charges: the published fixture, and ref-fvm's missing branch target of br_table."""
 
-from __future__ import annotations
-
 import pytest
 
 from runtimes.wasm import gas_metering

@@ -1,7 +1,5 @@
 """The two passes together, against the plain ones and on the official bundles."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pytest

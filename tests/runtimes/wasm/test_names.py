@@ -1,7 +1,5 @@
 """The names of functions, and where a guest trapped in their words."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.machine import Hypervisor

@@ -3,8 +3,6 @@
 That a guest cannot tell is shown beside the plain boundary, whose engine has no slots.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Overhead of recording the call tree, counted in instructions of the profiled modules."""
 
-from __future__ import annotations
-
 import pytest
 from wasmtime import Config, Engine, Func, Global, Instance, Memory, Module, Store
 

@@ -1,7 +1,5 @@
 """Profiled guests, and their end when the profile is cancelled."""
 
-from __future__ import annotations
-
 import threading
 import time
 

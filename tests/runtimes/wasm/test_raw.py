@@ -1,7 +1,5 @@
 """The rules of the raw boundary, one test each (the list is at the top of `runtimes.wasmtime.raw`)."""
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import os

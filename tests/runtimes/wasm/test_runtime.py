@@ -3,8 +3,6 @@
 Errors, memory and charges from network version 21 on are those of the reference in tests/golden/modules.jsonl.gz.
 """
 
-from __future__ import annotations
-
 import threading
 
 import pytest

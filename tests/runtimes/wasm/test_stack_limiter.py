@@ -1,7 +1,5 @@
 """Stack costs of calls. The expected heights are those of the reference's own small programs."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.errors import InvalidModule

@@ -1,7 +1,5 @@
 """Error texts of `vm.exit`; the golden vectors cover all other results of syscalls."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.machine import Hypervisor

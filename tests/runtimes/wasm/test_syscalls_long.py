@@ -3,8 +3,6 @@
 A copy of that size takes a tenth of a second, and a refusal costs a syscall's price.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """A trap stays an exit code after other code replaced the process's signal handlers. Each in a separate process."""
 
-from __future__ import annotations
-
 import ctypes
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Modules that the rules reject although they are valid: one sentence for each."""
 
-from __future__ import annotations
-
 import pytest
 
 from hypervisor.errors import InvalidModule

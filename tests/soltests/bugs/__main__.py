@@ -6,8 +6,6 @@ counts with all runs. A finding of this comparison is a bug that forge finds wit
 none.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Schemas as data (the DMT of the specification), in which the specification's examples state the parsed types."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from store.schema import Schema
@@ -142,10 +140,6 @@ def _union(union: Union) -> dict[str, Any]:
             representation = {"inline": {"discriminantKey": discriminant, "discriminantTable": members}}
         case Envelope(discriminant, content):
             representation = {
-                "envelope": {
-                    "discriminantKey": discriminant,
-                    "contentKey": content,
-                    "discriminantTable": members,
-                }
+                "envelope": {"discriminantKey": discriminant, "contentKey": content, "discriminantTable": members}
             }
     return {"members": list(members.values()), "representation": representation}

@@ -1,7 +1,5 @@
 """Data by schema: accepted and rejected data for each representation, error paths, and writing as the inverse."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

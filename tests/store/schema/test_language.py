@@ -1,7 +1,5 @@
 """The schema language: declarations and their data model form from the specification, and invalid schemas."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

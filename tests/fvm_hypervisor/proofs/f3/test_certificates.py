@@ -3,8 +3,6 @@
 `python -m tests.finality` compares larger numbers of chains with go-f3.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from base64 import b64decode

@@ -1,7 +1,5 @@
 """`hypervisor verify-proof f3` on the example and on altered files."""
 
-from __future__ import annotations
-
 import json
 from base64 import b64decode
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Single rules of go-f3 at their limits, on certificates of a committee with known keys."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -3,8 +3,6 @@
 python -m tests.fvm_hypervisor.soltest.brutalize.recorded     record it (needs a compiler)
 """
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Final

@@ -1,7 +1,5 @@
 """Dirty bits and memory: correct code keeps its results, and code that relies on clean ones fails."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

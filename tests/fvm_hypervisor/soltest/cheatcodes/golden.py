@@ -4,8 +4,6 @@ The folder holds `forge0.json` and `forge1.json` (`forge test --json -vvv`, with
 forge's `out`.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Final

@@ -1,7 +1,5 @@
 """Execution of the compiled contracts' tests in this process."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

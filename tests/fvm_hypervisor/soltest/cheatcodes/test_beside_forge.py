@@ -3,8 +3,6 @@
 Expected values are the output of forge (`golden.json.xz`); `make clients` compares them with forge again.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Final

@@ -1,7 +1,5 @@
 """A debug recording is limited by instructions and the memory that they read, and reports that it was cut."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -4,8 +4,6 @@ Expected: the actors' exit codes (USR_FORBIDDEN, no such method), thirty seconds
 for, as the actors' own state has them; in words here what is refused.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from fvm_hypervisor.soltest.collected import SuiteCoverage

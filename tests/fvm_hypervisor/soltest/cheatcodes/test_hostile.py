@@ -1,7 +1,5 @@
 """Cheatcodes with excessive or malformed input: the test fails with a message, and the others continue."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

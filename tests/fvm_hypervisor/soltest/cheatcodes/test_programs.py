@@ -1,7 +1,5 @@
 """Programs that tests run with `ffi` end with all their children, and their output is limited."""
 
-from __future__ import annotations
-
 import subprocess
 import time
 from pathlib import Path

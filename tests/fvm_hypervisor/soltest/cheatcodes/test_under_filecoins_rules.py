@@ -1,7 +1,5 @@
 """The same tests under Filecoin's rules end as in forge, except for features of Ethereum only."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final
 

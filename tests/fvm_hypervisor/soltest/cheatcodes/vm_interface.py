@@ -1,7 +1,5 @@
 """The signatures of forge-std's `Vm.sol`, with canonical types."""
 
-from __future__ import annotations
-
 import re
 
 _STRUCT = re.compile(r"struct (\w+) \{(.*?)\}", re.DOTALL)

@@ -3,8 +3,6 @@
 The same transactions are sent to any node of Ethereum's rules with anvil's accounts: to anvil, and to this project's.
 """
 
-from __future__ import annotations
-
 from time import monotonic, sleep
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """The two networks, served by this project's node under Ethereum's rules."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType

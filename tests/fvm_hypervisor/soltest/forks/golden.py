@@ -4,8 +4,6 @@ The folder holds `forge.json` and `url.json` (`forge test --json`, the second wi
 anvil) and forge's `out`.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Final

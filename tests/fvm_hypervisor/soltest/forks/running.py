@@ -1,7 +1,5 @@
 """Execution of the contracts' tests on forks, in this process."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Expected values are the output of forge (`golden.json.xz`); `make clients` compa
 The networks here are this project's own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final

@@ -4,8 +4,6 @@ Tests that forge runs on forks of anvil must give the same results, except for f
 values of native actors come from the forked networks themselves.
 """
 
-from __future__ import annotations
-
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace

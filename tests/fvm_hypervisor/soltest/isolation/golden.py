@@ -4,8 +4,6 @@ The folder holds `forge.json` (`forge test --json -vv`), `gas.json` (`forge test
 and forge's `out`.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any, Final

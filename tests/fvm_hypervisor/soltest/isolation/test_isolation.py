@@ -3,8 +3,6 @@
 Expected values are the output of forge (`golden.json.xz`); `make clients` compares them with forge again.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ Compiled modules execute no lines that a trace can count; for an installation wi
 other modules are counted.
 """
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 The folder holds `forge.json` (`forge test --json -vvvvv`) and forge's `out`.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any, Final

@@ -3,8 +3,6 @@
 Expected values are the output of forge 1.7.1 (`golden.json.xz`); `make clients` compares them with forge again.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

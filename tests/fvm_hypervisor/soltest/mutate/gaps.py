@@ -6,8 +6,6 @@ removed is a gap. An input is a set of removed tests. solc's answers are recorde
 python -m tests.fvm_hypervisor.soltest.mutate.gaps --count 20 --seed 1
 """
 
-from __future__ import annotations
-
 import random
 import sys
 import time

@@ -3,8 +3,6 @@
 python -m tests.fvm_hypervisor.soltest.mutate.recorded     record them (needs a compiler)
 """
 
-from __future__ import annotations
-
 import json
 import lzma
 import shlex

@@ -4,8 +4,6 @@ The first argument names the file with the answers, and those after the third ar
 the second argument it ends without an answer, with that of the third it does not end; empty texts are ignored.
 """
 
-from __future__ import annotations
-
 import json
 import lzma
 import sys

@@ -1,7 +1,5 @@
 """Compilation of mutants: what is compiled, which code counts as different, and failing compilers."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess

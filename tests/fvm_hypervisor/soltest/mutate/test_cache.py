@@ -1,7 +1,5 @@
 """Cached results of mutants. Their keys depend on sources, settings, options and tests only."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Mutants of sources, from the compiler's syntax trees; the expected ones are written by hand."""
 
-from __future__ import annotations
-
 import pytest
 
 from fvm_hypervisor.soltest.mutate.operators import Mutant, mutants_of

@@ -1,7 +1,5 @@
 """Output of mutation runs: text by verbosity, and JSON in forge's form."""
 
-from __future__ import annotations
-
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import (
     MutantResult,

@@ -1,7 +1,5 @@
 """Workers that run several mutants in turn, and end at the first failure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

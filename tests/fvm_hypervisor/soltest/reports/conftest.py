@@ -1,7 +1,5 @@
 """Runs of the project in this folder, shared by all tests."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 

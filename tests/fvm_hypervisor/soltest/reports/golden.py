@@ -3,8 +3,6 @@
 python -m tests.fvm_hypervisor.soltest.reports.golden PROFILE     keep the artifacts of forge's `out` as the profile's
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import sys

@@ -1,7 +1,5 @@
 """The gas report equals forge's, as tables and as JSON. Expected: `forge test --gas-report` of forge 1.7.1."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

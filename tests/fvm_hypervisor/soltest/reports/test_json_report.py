@@ -1,7 +1,5 @@
 """The JSON of results equals forge's, field by field. Expected: `forge test --json -vvvv` of forge 1.7.1."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

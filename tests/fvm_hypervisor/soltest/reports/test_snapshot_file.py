@@ -1,7 +1,5 @@
 """`.gas-snapshot` has the lines of forge's. Expected: `forge snapshot --allow-failure` of forge 1.7.1."""
 
-from __future__ import annotations
-
 from fvm_hypervisor.soltest.gas_snapshot_file import entries_of, text_of
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from tests.fvm_hypervisor.soltest.reports.conftest import Runs

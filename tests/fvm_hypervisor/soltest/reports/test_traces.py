@@ -1,7 +1,5 @@
 """Traces of proxies, libraries, factories and reverts equal forge's text. Expected: forge 1.7.1."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """The project of scripts, compiled (`record.sh`), and a node to send them to."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterator, Mapping

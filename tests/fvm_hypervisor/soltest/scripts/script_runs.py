@@ -1,7 +1,5 @@
 """Helpers to run `hypervisor script` and read its records; scripts assembled from bytecode."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tests of script effects outside of transactions, and of attachments that a transaction would lose."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

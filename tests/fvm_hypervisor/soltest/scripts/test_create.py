@@ -1,7 +1,5 @@
 """`hypervisor create` and `verify-bytecode` on a project compiled by forge; tests/clients compares with forge."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`hypervisor test --debug`: one test in the debugger, forwards and backwards, over lines and native calls."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A script's libraries: deployed first, at the addresses and with the nonces of forge 1.7.1 (`linked.json`)."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Scripts with transactions on several networks: equal to those of forge 1.7.1, in its format (`multi.json`)."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """`hypervisor script`: compared with forge 1.7.1's records of the same script, and its transactions' effects."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from functools import reduce

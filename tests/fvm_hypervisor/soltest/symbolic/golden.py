@@ -3,8 +3,6 @@
 python -m tests.fvm_hypervisor.soltest.symbolic.golden     compile and record them (needs a compiler)
 """
 
-from __future__ import annotations
-
 import json
 import lzma
 import re

@@ -1,7 +1,5 @@
 """Symbolic and concrete runs of one function of a compiled contract."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace

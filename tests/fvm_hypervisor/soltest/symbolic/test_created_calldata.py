@@ -1,7 +1,5 @@
 """Contracts that `createCalldata` means by a name which several contracts of the project have."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Offsets of storage slots that hashed data determine."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import pytest

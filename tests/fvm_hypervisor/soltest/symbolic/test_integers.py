@@ -1,7 +1,5 @@
 """Translated constraints have all solutions of the constraints; those of linear terms have no others."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import product
 from typing import Any, Final

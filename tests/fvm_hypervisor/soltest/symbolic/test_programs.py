@@ -1,7 +1,5 @@
 """Symbolic execution of random programs: for each concrete input, the result of the concrete engine."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from random import Random
 

@@ -1,7 +1,5 @@
 """Symbolic tests after a `setUp` that writes mappings or creates symbolic values."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Verdicts on compiled Solidity: proofs, failures, and forty planted bugs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

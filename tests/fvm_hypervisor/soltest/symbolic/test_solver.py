@@ -1,7 +1,5 @@
 """Searches of the solver: each result agrees with the values that a constraint has."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

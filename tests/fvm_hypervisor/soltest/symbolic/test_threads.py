@@ -1,7 +1,5 @@
 """Terms that another thread collects while this one is in z3."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from typing import Final

@@ -1,7 +1,5 @@
 """Verdicts of symbolic tests: a pass is a proof, and everything that is not modelled is named."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

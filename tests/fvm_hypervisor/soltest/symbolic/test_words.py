@@ -1,7 +1,5 @@
 """Rewritten terms: proofs that they are equal to the originals."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Final
 

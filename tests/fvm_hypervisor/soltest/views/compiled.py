@@ -3,8 +3,6 @@
 python -m tests.fvm_hypervisor.soltest.views.compiled FOLDER     with npm's solc of that folder
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import replace

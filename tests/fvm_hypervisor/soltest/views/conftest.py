@@ -1,7 +1,5 @@
 """One run of the project of this folder in this process, with any viewer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import cache
 

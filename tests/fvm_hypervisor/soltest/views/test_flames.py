@@ -1,7 +1,5 @@
 """Flame graphs of a test's gas: forge's figures, internal functions, native actors; merged in a graph."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 Expected: forge 1.7.1 names `new <unknown>` for the clone, in a project with this library and `bytecode_hash = "none"`.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Internal functions in traces equal forge's, including those in which a call fails; values by hand."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from time import process_time

@@ -1,7 +1,5 @@
 """Coverage has forge's lines with forge's counts."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Call trees equal forge's text; stacks have forge's lines and more functions."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

@@ -1,9 +1,6 @@
 """Forks of Ethereum are table rows: a new row works everywhere."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +11,6 @@ from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.rules.installed import rules_named
 from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, fork_named, fork_names
-
-PROJECT = Path(__file__).resolve().parents[4]
 
 
 def test_later_forks_than_default_only_change_blobs() -> None:

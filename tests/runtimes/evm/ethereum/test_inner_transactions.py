@@ -1,7 +1,5 @@
 """Accounts of a message around inner transactions; expected results by hand from EIP-2929 and EIP-3529."""
 
-from __future__ import annotations
-
 from bridge.addresses import EthAddress
 from hypervisor.journal import Journal
 from runtimes.evm.ethereum.accounts import Accounts

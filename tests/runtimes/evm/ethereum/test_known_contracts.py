@@ -3,8 +3,6 @@
 Expected: the results of executors without a cache.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from typing import Any

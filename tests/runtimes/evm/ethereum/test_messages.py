@@ -1,35 +1,23 @@
 """Filecoin messages under Ethereum's rules: forbidden operations on contracts and accounts of others."""
 
-from __future__ import annotations
-
 import pytest
-from eth_abi.abi import decode as decode_abi
-from eth_abi.abi import encode as encode_abi
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string, read_byte_string
-from bridge.method_numbers import INVOKE_EVM
+from bridge.cbor import byte_string
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor.address import Address
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, METHOD_CONSTRUCTOR, Gas, MethodNumber
+from hypervisor.types import EAM_ACTOR, METHOD_CONSTRUCTOR, Gas, MethodNumber
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
-from store.cid import CBOR
-from store.codec import encode
-from tests.fvm_hypervisor.builtin_actors.contracts import FORWARDER
 from tests.runtimes.evm.assembler import assemble, deployer
 
 SENDER, CONTRACT, OWNED = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
 RUNTIME = assemble("1 0 MSTORE 32 0 RETURN")
 TO_THE_SENDER = assemble("CALLER SELFDESTRUCT")
-PRE = {
-    SENDER: AllocAccount(10**20),
-    CONTRACT: AllocAccount(10**18, 1, RUNTIME, {5: 7}),
-    OWNED: AllocAccount(10**18),
-}
+PRE = {SENDER: AllocAccount(10**20), CONTRACT: AllocAccount(10**18, 1, RUNTIME, {5: 7}), OWNED: AllocAccount(10**18)}
 
 
 @pytest.fixture
@@ -77,15 +65,3 @@ def test_a_message_to_the_address_manager_makes_a_contract(machine: Hypervisor) 
     assert result.exit_code == 0, result.message
     created = CreateReturn.decode(result.return_data).eth_address
     assert dict(read_alloc(machine))[created] == AllocAccount(0, 1, RUNTIME)
-
-
-def test_a_contract_calls_a_built_in_actor(machine: Hypervisor) -> None:
-    name, nothing = 48890204, 0  # DataCap's Name
-    calldata = encode_abi(
-        ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], [name, 0, 0, nothing, b"", DATACAP_ACTOR]
-    )
-    install_alloc(machine, {**PRE, CONTRACT: AllocAccount(0, 1, FORWARDER, {})})
-    result = send(machine, to_filecoin(CONTRACT), INVOKE_EVM, byte_string(calldata))
-    assert result.exit_code == 0, result.message
-    exit_code, codec, answer = decode_abi(["int256", "uint64", "bytes"], read_byte_string(result.return_data))
-    assert (exit_code, codec, answer) == (0, CBOR, encode("DataCap"))

@@ -5,8 +5,6 @@ side, the network's milligas on the other, 444,000 of these per unit of gas, rou
 Filecoin's rules).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import pytest

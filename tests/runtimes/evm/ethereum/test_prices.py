@@ -1,7 +1,5 @@
 """Gas computed by hand from the proposals' tables, and compared with py-evm."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Sources of the names: execution-spec-tests, ethereum_test_exceptions and the tes
 (test_invalid_tx_blob_count), eip7594_peerdas (test_invalid_max_blobs_per_tx), eip7623, eip7702, eip7825, eip3860.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

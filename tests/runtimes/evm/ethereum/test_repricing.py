@@ -1,7 +1,5 @@
 """A price is a number in one row: changing it changes the charge of every engine; expected sums by hand."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import fields, replace
 from typing import Final

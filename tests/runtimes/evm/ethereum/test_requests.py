@@ -3,8 +3,6 @@
 Expected: the EIPs ("the corresponding block MUST be marked invalid"), and EIP-7685's list format.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from bridge.addresses import EthAddress

@@ -1,7 +1,5 @@
 """Compiled regions compared with the interpreter: same ends and gas for every gas limit, and what is not compiled."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Tiers: code is compiled to a region after a number of executed jumpdests, on a thread, while the frame continues."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

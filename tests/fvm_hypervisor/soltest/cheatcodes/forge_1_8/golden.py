@@ -4,8 +4,6 @@ hypervisor test --force     in a project with `contracts/` as its `test/`, Solid
 python -m tests.fvm_hypervisor.soltest.cheatcodes.forge_1_8.golden FOLDER     make the file from that project
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Final

@@ -1,7 +1,5 @@
 """Cheatcodes of forge 1.8: each test of `contracts/` passes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

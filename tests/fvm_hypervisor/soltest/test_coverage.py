@@ -1,9 +1,12 @@
-"""Tests that cover a span of a source."""
+"""Coverage of Solidity: the compiler settings of `forge coverage` 1.7.1, and the tests that cover a span."""
 
-from __future__ import annotations
+import pytest
 
 from fvm_hypervisor.soltest.coverage_by_test import CoverageIndex, SuiteCoverageByTest
+from fvm_hypervisor.soltest.coverage_settings import coverage_settings
+from fvm_hypervisor.soltest.project import CompilerSettings
 
+OWN = CompilerSettings(version="0.8.30", optimizer=True, runs=9999, via_ir=True, optimizer_details={"yul": True})
 A, B, C = (("t.sol", "T", name) for name in ("a()", "b()", "c()"))
 KNOWN = {"s.sol": {(10, 12), (14, 15), (30, 40)}}
 
@@ -35,3 +38,21 @@ def test_what_was_not_traced_to_its_end_covers_everything() -> None:
     found = index_of(SuiteCoverageByTest(tests, {}, frozenset({"a()"})))
     assert found.tests("s.sol", [(10, 12)]) == {A, C}  # c() has no record: its worker was replaced
     assert index_of(SuiteCoverageByTest(tests, {}, frozenset({"setUp()"}))).tests("s.sol", [(10, 12)]) == {A, B, C}
+
+
+def test_coverage_is_measured_without_the_optimizer_and_the_ir() -> None:
+    found = coverage_settings(OWN, ir_minimum=False)
+    assert (found.optimizer, found.runs, found.via_ir, found.optimizer_details) == (False, 200, False, None)
+    assert found.version == "0.8.30"
+
+
+@pytest.mark.parametrize(
+    ("version", "has_inliner"), [("0.8.30", True), ("0.8.5", True), ("0.8.4", False), (None, False)]
+)
+def test_the_least_of_the_ir_keeps_the_projects_optimizer(version: str | None, has_inliner: bool) -> None:
+    own = CompilerSettings(version=version, optimizer=True, runs=9999)
+    found = coverage_settings(own, ir_minimum=True)
+    assert (found.optimizer, found.runs, found.via_ir) == (True, 9999, True)
+    assert found.optimizer_details is not None
+    assert ("inliner" in found.optimizer_details) == has_inliner
+    assert found.optimizer_details["yulDetails"] == {"stackAllocation": True, "optimizerSteps": "u"}

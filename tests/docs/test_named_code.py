@@ -1,6 +1,4 @@
-"""Tests of docs/architecture.md: its functions exist."""
-
-from __future__ import annotations
+"""The functions that docs/architecture.md names and the tests that the documentation names exist."""
 
 import re
 from importlib import import_module
@@ -9,13 +7,13 @@ from typing import Any
 
 import pytest
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "architecture.md"
+ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (\w+) \| .* \| `([\w/.]+)` \| `([\w.]+)` \|$", re.MULTILINE)
 
 
 def arrows() -> list[tuple[str, str, str]]:
     """Return (number, file, function) of each row of the page's table."""
-    return ROW.findall(PAGE.read_text(encoding="utf-8"))
+    return ROW.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
 
 
 def resolve(file: str, function: str) -> Any:
@@ -33,3 +31,13 @@ def test_table_has_rows() -> None:
 @pytest.mark.parametrize(("number", "file", "function"), arrows())
 def test_every_arrow_names_a_function_that_exists(number: str, file: str, function: str) -> None:
     assert callable(resolve(file, function)), number
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    missing = [
+        f"{page.name}: {file}::{name}"
+        for page in (ROOT / "docs").rglob("*.md")
+        for file, name in re.findall(r"`(?:tests/)?([\w/]+\.py)::(test_\w+)", page.read_text(encoding="utf-8"))
+        if f"def {name}(" not in (ROOT / "tests" / file).read_text(encoding="utf-8")
+    ]
+    assert not missing
