@@ -51,13 +51,13 @@ def fresh(workers: int = 2, *, executes_share: bool = True) -> Parallel:
 def test_random_blocks_come_out_as_serially() -> None:
     played = {seed: play(seed) for seed in range(samples(160))}
     assert {seed: each.difference for seed, each in played.items() if each.difference} == {}
-    for met in ("taken", "again", "conflicted"):
-        assert sum(getattr(each.parallel, met) for each in played.values()) > len(played) // 2
+    for counter in ("accepted", "reexecuted", "conflicted"):
+        assert sum(getattr(each.parallel, counter) for each in played.values()) > len(played) // 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS)
-def test_a_defect_in_taking_over_is_found(plant: str) -> None:
+def test_a_defect_in_applying_effects_is_found(plant: str) -> None:
     assert any(played.difference for _, played in plays(1, 40, plant))
 
 
