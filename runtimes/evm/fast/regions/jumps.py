@@ -91,7 +91,7 @@ class JumpLog:
         """True if the guest cannot report further codes, or cannot hold further regions."""
         return len(self._codes) >= MAX_CODES or len(self._modules) >= MAX_INSTANCES - 1
 
-    def look(self, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
+    def update(self, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
         """Record the jumps of codes that the guest has reported. `command` calls the guest."""
         count, self.hot[0] = self.hot[0], 0
         for index in range(count):
