@@ -75,7 +75,8 @@ class EvmRuntime:
     def take_jumps(self) -> bytes:
         """Return the jumps recorded since the last call: 64-bit numbers, with the code's number in the higher half.
 
-        The first call of a code by another contract is not recorded. Empty unless `records_jumps`.
+        The first call of a code by another contract is not recorded, nor is a contract in the message that creates it.
+        Empty unless `records_jumps`.
         """
         return jump_pool().take_jumps() if self.records_jumps else b""
 

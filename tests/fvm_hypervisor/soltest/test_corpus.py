@@ -109,6 +109,17 @@ def test_constructor_arguments_add_no_edges(run_contracts: Run, tmp_path: Path, 
 
 
 @pytest.mark.slow
+def test_many_deployments_store_no_inputs(run_contracts: Run, tmp_path: Path) -> None:
+    """A run reports two new codes to the engine, which closes an instance after 240."""
+    made, test = with_argument(), "testFuzz(uint8)"
+    contracts = {"Suite": {test: creating(made)}, "Made": made}
+    project = Project(tmp_path, fuzz=replace(GUIDED, runs=600))
+    found = run_contracts(contracts, project=project, evm="fast")["Suite"][test]
+    assert (found.status, found.runs) == (CaseStatus.SUCCESS, 600)
+    assert len(stored_inputs(tmp_path)) <= 2  # a contract is not recorded in the call that creates it
+
+
+@pytest.mark.slow
 def test_stored_failure_that_passes_runs_before_corpus(run_contracts: Run, tmp_path: Path) -> None:
     calldata = selector(NESTED) + bytes(96)
     file = tmp_path / "cache" / "fuzz" / "failures" / "Suite" / "testFuzz"
