@@ -55,7 +55,10 @@ def test_the_older_form_has_no_transient_data(state: EvmState) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("value", [None, [], [1] * 6, [1, b"", 2, 3, 4, 5], "text"])
+@pytest.mark.parametrize(
+    "value",
+    [None, [], [1] * 6, [1, b"", 2, 3, 4, 5], "text"],
+)
 def test_other_blocks_are_refused(value: object) -> None:
     with pytest.raises(CodecError):
         EvmState.decode(encode(value))

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode as abi_encode
 from eth_utils.abi import function_abi_to_4byte_selector
+from hypothesis import given
+from hypothesis import strategies as st
+from web3 import Web3
 
 from bridge.exported_methods import INTERFACES, SMALL_NUMBERS_ONLY, exported_methods
-from bridge.facade import FacadeFunction, FacadeRefusal, facade
+from bridge.facade import ERRORS, FacadeFunction, FacadeRefusal, facade
 from bridge.facade_types import SolidityTypes
 from bridge.method_numbers import method_number
 from hypervisor.types import ActorID
 from store.cid import CBOR, cid_of
-from store.codec import encode, link
+from store.codec import decode, encode, link
 
 FOLDER = Path(__file__).parents[2] / "bridge" / "solidity"
 ME = ActorID(5)
@@ -128,6 +131,28 @@ def test_invalid_utf8_and_invalid_cids_are_refused() -> None:
         calldata = publish.selector + abi_encode([name], [[(proposal, b"")]])
         with pytest.raises(FacadeRefusal, match="BadCalldata"):
             publish.params(calldata)
+
+
+@given(st.sampled_from(sorted(INTERFACES)), st.data(), st.binary(max_size=200))
+def test_any_calldata_is_translated_faithfully_or_refused(actor: str, data: Any, tail: bytes) -> None:
+    chosen = data.draw(st.sampled_from(sorted(facade(actor))))
+    call = facade(actor)[chosen]
+    try:
+        params = call.params(chosen + tail)
+    except FacadeRefusal as refused:
+        refusal: FacadeRefusal | None = refused
+    else:
+        refusal = None
+    if refusal is not None:
+        assert refusal.data[:4] in {Web3.keccak(text=signature(name))[:4] for name in ERRORS}
+        return
+    values = decode(params) if params else []
+    again = values if call.takes_tuple or not params else [values]
+    assert chosen + call.arguments.write(again) == chosen + tail
+
+
+def signature(error: str) -> str:
+    return f"{error}({','.join(coder.name for coder, _ in ERRORS[error])})"
 
 
 def test_a_type_that_no_method_has_is_no_type_of_solidity() -> None:

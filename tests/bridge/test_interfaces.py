@@ -131,7 +131,11 @@ def test_hooks_are_methods_of_built_in_actors_handling_them() -> None:
         ("Pay", {"to": 5}, "to: expected an address, found int"),
         ("Pay", ["f0100", 1, "", "zz", []], "memo: 'zz' is not valid bytes"),
         ("Pay", ["f0100", 1, "", None, [{"name": "a", "link": {"/": "?"}}]], "parts/0/link"),
-        ("Pay", {"to": "f0100", "amount": 1, "note": "", "memo": None, "parts": [], "more": 1}, "unknown field 'more'"),
+        (
+            "Pay",
+            {"to": "f0100", "amount": 1, "note": "", "memo": None, "parts": [], "more": 1},
+            "unknown field 'more'",
+        ),
     ],
 )
 def test_mismatching_params_are_refused_with_path(shapes: Interface, method: str, value: Any, words: str) -> None:

@@ -88,7 +88,9 @@ def test_script_gas_below_intrinsic_gas_reports_the_option(foundry: Foundry) -> 
     assert re.search(rf"intrinsic gas too low: have \d+, want \d+; {ADVICE}", output)
 
 
-def test_script_gas_too_low_to_execute_logs_the_option(foundry: Foundry) -> None:
+def test_script_gas_too_low_to_execute_logs_the_option(
+    foundry: Foundry,
+) -> None:
     made = foundry.forge("create", "contracts/script/Simulated.s.sol:Ledger", "--json")
     call = ("contracts/script/Simulated.s.sol:FillLedger", "--sig", "run(address)", json.loads(made)["deployedTo"])
     output = foundry.fails("script", *call)
@@ -123,7 +125,9 @@ def test_cast_sends_fil_to_a_masked_id(foundry: Foundry) -> None:
 
 
 def test_an_unlocked_account_needs_no_key(foundry: Foundry) -> None:
-    receipt = json.loads(foundry.cast("send", MASKED, "--value", "1", "--unlocked", "--from", SENDER, "--json"))
+    receipt = json.loads(
+        foundry.cast("send", MASKED, "--value", "1", "--unlocked", "--from", SENDER, "--json"),
+    )
     assert receipt["status"] == "0x1"
 
 

@@ -117,7 +117,11 @@ def _places(case: Written) -> list[tuple[int, int, int]]:
 
 
 def _accounts(case: Written) -> dict[str, tuple[int, int, bytes]]:
-    return {SENDER: (BALANCE, 1, b""), CONTRACT: (BALANCE, 1, assemble(case.code)), OTHER: (0, 1, assemble(case.other))}
+    return {
+        SENDER: (BALANCE, 1, b""),
+        CONTRACT: (BALANCE, 1, assemble(case.code)),
+        OTHER: (0, 1, assemble(case.other)),
+    }
 
 
 def _authorizations(case: Written) -> list[Any]:

@@ -89,7 +89,11 @@ def test_untouched_files_pass(file: str) -> None:
         (EXAMPLE, {"logs": "0x" + "22" * 32}, "logs hash"),
         (EXAMPLE, {"expectException": "TransactionException.NONCE_IS_MAX"}, "transaction: valid"),
         (REFUSED, {"expectException": None}, "INTRINSIC_GAS_TOO_LOW, expected valid"),
-        (REFUSED, {"expectException": "TransactionException.NONCE_IS_MAX"}, "NONCE_IS_MAX"),
+        (
+            REFUSED,
+            {"expectException": "TransactionException.NONCE_IS_MAX"},
+            "NONCE_IS_MAX",
+        ),
     ],
 )
 def test_an_altered_expectation_is_noticed(file: str, change: dict[str, Any], words: str) -> None:

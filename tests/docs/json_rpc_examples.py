@@ -267,7 +267,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
             "Epoch": _LATER + 1,
             "Timestamp": 1700000000,
             "WinningPoStProof": [],
-        }
+        },
     ],
     "Filecoin.StateMinerInitialPledgeForSector": [1_555_200, 2048, 2048, None],
     **{

@@ -78,7 +78,10 @@ MISSING: Final = (
     (r"Filecoin\.(Sync|NodeStatus)", "there are no peers to synchronise with"),
     (r"Filecoin\.(Chain|CreateBackup)", "use `hypervisor gc` and `hypervisor car` for the store"),
     (r"Filecoin\.Wallet", "the keys are those of the mnemonic"),
-    (r"Filecoin\.State(Miner|Sector|AllMiner)", "ask the miner actor: `Filecoin.StateReadState`, `StateCall`"),
+    (
+        r"Filecoin\.State(Miner|Sector|AllMiner)",
+        "ask the miner actor: `Filecoin.StateReadState`, `StateCall`",
+    ),
     (r"Filecoin\.State(Market|Deal|Get|Verifier)", "read their actors: `Filecoin.StateReadState`, `StateCall`"),
     (r"", "not offered yet"),
 )

@@ -69,7 +69,9 @@ def test_deep_call_tree_is_shown_completely(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.slow
-def test_call_tree_shows_first_calls_and_counts_omitted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_call_tree_shows_first_calls_and_counts_omitted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     inner = plain_call(calls=[plain_call()])
     lines = shown([plain_call(calls=[inner] * MAX_CALLS)], capsys)
     assert len(lines) == MAX_CALLS + 1

@@ -26,7 +26,10 @@ MODULES = ("signal", "selectors", "socket", "struct", "multiprocessing", "fvm_hy
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("command", "said"), [("hypervisor test", "True\nTrue\n"), ("hypervisor replay", "1\n2\n")])
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("hypervisor test", "True\nTrue\n"), ("hypervisor replay", "1\n2\n")],
+)
 def test_a_module_of_the_working_folder_is_not_run(command: str, said: str, tmp_path: Path) -> None:
     program, project, ran = tmp_path / "program" / "main.py", tmp_path / "project", tmp_path / "ran"
     program.parent.mkdir()

@@ -94,7 +94,9 @@ def error(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("error")
-def test_diff_names_possible_charges_without_expected_charges(run: Callable[..., Record]) -> None:
+def test_diff_names_possible_charges_without_expected_charges(
+    run: Callable[..., Record],
+) -> None:
     record = run(diff=True)
     assert not record["pass"]
     by_name = record["diff"][: record["diff"].index("charges in order, with the sum so far:")]

@@ -26,7 +26,8 @@ def test_the_installation_is_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("has_sources", "remedy"), [(True, "`make compiled` makes the compiled form"), (False, "install a compiled wheel")]
+    ("has_sources", "remedy"),
+    [(True, "`make compiled` makes the compiled form"), (False, "install a compiled wheel")],
 )
 def test_interpreted_install_explains_how_to_get_compiled_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_sources: bool, remedy: str

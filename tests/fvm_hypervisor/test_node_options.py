@@ -105,7 +105,10 @@ def test_own_actors_are_refused_on_unsupported_network_version() -> None:
 @pytest.mark.parametrize(
     ("actors", "warning"),
     [
-        ("v18", "nv27 runs actors v17 on the network, not v18: use --bundle v17-testing-fake-proofs"),
+        (
+            "v18",
+            "nv27 runs actors v17 on the network, not v18: use --bundle v17-testing-fake-proofs, or another --network",
+        ),
         ("v17", "nv28 runs actors v18 on the network, not v17: use --upgrade nv28@50=v18-testing-fake-proofs"),
     ],
 )

@@ -13,7 +13,7 @@ PIECES = [(InputKind.UNSIGNED, InputKind.LINK)]
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, (1 << 64) - 1), st.integers(-(1 << 63), (1 << 63) - 1), st.binary(max_size=40)))
+    st.lists(st.tuples(st.integers(0, (1 << 64) - 1), st.integers(-(1 << 63), (1 << 63) - 1), st.binary(max_size=40))),
 )
 def test_canonical_cbor_is_read_as_it_was_written(rows: list[tuple[int, int, bytes]]) -> None:
     shape = [(InputKind.UNSIGNED, InputKind.SIGNED, InputKind.BYTES, InputKind.LINK)]

@@ -61,7 +61,8 @@ def test_a_runtime_is_put_before_another_one_under_its_name(loaded: bool) -> Non
 def test_missing_runtime_error_names_what_to_install() -> None:
     registry = Registry(RuntimeServices(), {CODE: "jvm"})
     with pytest.raises(
-        RuntimeUnavailable, match=f"runtime 'jvm', required by code {show(CODE)}, is not installed.*hypervisor.runtimes"
+        RuntimeUnavailable,
+        match=f"runtime 'jvm', required by code {show(CODE)}, is not installed.*hypervisor.runtimes",
     ):
         registry.runtime_for(CODE)
 

@@ -121,7 +121,8 @@ def test_a_proof_that_is_none_is_an_illegal_argument_and_a_false_seal(kernel: Ke
 
 
 @pytest.mark.parametrize(
-    ("seal_type", "count", "size"), [(8, 819, 5), (5, 819, 5), (8, 2, 81_960), (18, 65, 5), (19, 65, 5), (8, 66, 5)]
+    ("seal_type", "count", "size"),
+    [(8, 819, 5), (5, 819, 5), (8, 2, 81_960), (18, 65, 5), (19, 65, 5), (8, 66, 5)],
 )
 def test_largest_aggregates_reach_the_extension(
     kernel: Kernel, extension: Recorder, seal_type: int, count: int, size: int

@@ -268,7 +268,10 @@ class TestRefused:
         [
             ('(func (export "f")) (start 0)', "the library has a start function"),
             ('(memory 1) (func (export "f"))', "the library's memory has no maximum, the limit is 256"),
-            ('(memory 1 257) (func (export "f"))', "a maximum of 257 pages, the limit is 256: link it with --max"),
+            (
+                '(memory 1 257) (func (export "f"))',
+                "a maximum of 257 pages, the limit is 256: link it with --max",
+            ),
             ('(table 20001 funcref) (func (export "f"))', "has 20001 elements, at most 20000"),
             ("(memory 1 1)", "the library has no code"),
             ('(func (export "\\00gas"))', "exports a name that is reserved"),

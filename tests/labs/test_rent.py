@@ -560,7 +560,12 @@ NESTED = b"\x81" * 300 + b"\x00"
         (PAY, encode([7]), 21, "a field that is not bytes"),
         (INVOKE_EVM, invoke_params(bytes(70_000)), 16, "calldata: 70005 bytes of parameters, at most 62208"),
         (INVOKE_EVM, invoke_params(rent_actor.METHODS[PAY].selector + bytes(600)), 16, "at most 512"),
-        (INVOKE_EVM, b"\x5f" + b"\x40" * 300 + b"\xff", 21, "chunked byte strings are not supported"),
+        (
+            INVOKE_EVM,
+            b"\x5f" + b"\x40" * 300 + b"\xff",
+            21,
+            "chunked byte strings are not supported",
+        ),
     ],
 )
 def test_invalid_rent_params_are_rejected_early(

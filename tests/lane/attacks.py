@@ -166,7 +166,11 @@ def answers_of_a_mebibyte(stage: Stage) -> Exits:
 
 
 def events_flood_the_receipts(stage: Stage) -> Exits:
-    endless, many, contract = (stage.place(guests.flood()), stage.place(guests.deluge()), stage.contract(guests.FLOOD))
+    endless, many, contract = (
+        stage.place(guests.flood()),
+        stage.place(guests.deluge()),
+        stage.contract(guests.FLOOD),
+    )
     stage.fire(endless, gas=3_000_000_000)
     stage.fire(many, gas=5_000_000_000)
     stage.shoot(contract, gas=1_000_000_000)

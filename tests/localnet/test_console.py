@@ -176,7 +176,9 @@ def test_code_that_was_given_by_hand_may_log(capsys: pytest.CaptureFixture[str])
     assert "console.log: put 2\n" in capsys.readouterr().out
 
 
-def test_reexecution_depends_on_contents_of_older_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reexecution_depends_on_contents_of_older_chain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Network() as network:
         network.send(network.accounts[1].address, 1)
         network.set_balance(OTHER, 5)

@@ -67,7 +67,11 @@ def test_record_round_trips_overlay_and_keeps_format_without_it() -> None:
 
 @pytest.mark.parametrize(
     ("version", "fields"),
-    [(1, ["localnet", b""]), (2, ["localnet", b"", 28, [], "fast", link(cid_of(b"first"))]), (5, [])],
+    [
+        (1, ["localnet", b""]),
+        (2, ["localnet", b"", 28, [], "fast", link(cid_of(b"first"))]),
+        (5, []),
+    ],
 )
 def test_record_of_other_format_names_both_and_a_remedy(version: int, fields: list[Any]) -> None:
     said = (

@@ -93,7 +93,11 @@ def refunds() -> dict[str, Any]:
     whole = proposals()
     clears = {**whole["alloc"][_PLACES["slots"]], "code": f"0x{assemble('0 2 SSTORE').hex()}"}
     call = next(each for each in whole["txs"] if each["to"] == _PLACES["slots"])
-    return {**whole, "alloc": {**whole["alloc"], _PLACES["slots"]: clears}, "txs": [{**call, "nonce": "0x0"}]}
+    return {
+        **whole,
+        "alloc": {**whole["alloc"], _PLACES["slots"]: clears},
+        "txs": [{**call, "nonce": "0x0"}],
+    }
 
 
 def _keys(count: int) -> list[str]:

@@ -52,7 +52,12 @@ def main() -> int:
         for name in PLANTS
     }
     record = RunRecord(
-        chosen.seed, chosen.count, {name: stages[name] for name in STAGES}, findings[:MAX_FINDINGS], found, dict(totals)
+        chosen.seed,
+        chosen.count,
+        {name: stages[name] for name in STAGES},
+        findings[:MAX_FINDINGS],
+        found,
+        dict(totals),
     )
     return finish(record, chosen, started)
 

@@ -156,7 +156,12 @@ Outcome = tuple[list[ApplyResult | str], Cid, list[Any]]
 
 
 def execute(
-    on: Stage, messages: list[Message], parallel: Parallel | None = None, *, traced: bool = False, foresees: bool = True
+    on: Stage,
+    messages: list[Message],
+    parallel: Parallel | None = None,
+    *,
+    traced: bool = False,
+    foresees: bool = True,
 ) -> Outcome:
     """Execute a block on a fork of its initial state, in parallel if requested.
 

@@ -363,7 +363,10 @@ def test_workers_start_after_first_messages_if_rest_is_slow(monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(lambda number: 1.0 if number < 4 else 0.001, []), (lambda number: 0.001 if number < 20 else 0.02, [32])],
+    [
+        (lambda number: 1.0 if number < 4 else 0.001, []),
+        (lambda number: 0.001 if number < 20 else 0.02, [32]),
+    ],
     ids=["what is loaded first does not count", "messages become longer"],
 )
 def test_the_estimate_follows_the_messages(

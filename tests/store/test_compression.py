@@ -57,7 +57,11 @@ def test_a_bomb_takes_no_more_memory_than_the_limit_allows(read: Read, tmp_path:
 @BOTH
 @pytest.mark.parametrize(
     "packed",
-    [gzip.compress(b"whole", mtime=0)[:-9], gzip.compress(b"whole", mtime=0) + b"no member", b"\x1f\x8b\x08 nothing"],
+    [
+        gzip.compress(b"whole", mtime=0)[:-9],
+        gzip.compress(b"whole", mtime=0) + b"no member",
+        b"\x1f\x8b\x08 nothing",
+    ],
     ids=["truncated", "no member", "no stream"],
 )
 def test_truncated_or_malformed_compressed_data_raises(read: Read, packed: bytes, tmp_path: Path) -> None:

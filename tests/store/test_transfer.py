@@ -101,7 +101,12 @@ def test_car_summary_counts_duplicate_and_unreferenced_blocks(tmp_path: Path) ->
     leaf, missing, lonely = cid_of(b"leaf", RAW), cid_of(b"missing", RAW), cid_of(b"lonely", RAW, SHA2_256)
     other = cid_of(b"not followed", DAG_PB)
     top = encode([link(leaf), link(missing)])
-    blocks = [(cid_of(top), top), *[(leaf, b"leaf")] * 3, (lonely, b"lonely"), (other, b"not followed")]
+    blocks = [
+        (cid_of(top), top),
+        *[(leaf, b"leaf")] * 3,
+        (lonely, b"lonely"),
+        (other, b"not followed"),
+    ]
     summary = verify_car(write(tmp_path / "odd.car", [cid_of(top)], blocks))
     assert (summary.blocks, summary.duplicates, summary.unreferenced) == (6, 2, 2)
     assert summary.missing == {missing}

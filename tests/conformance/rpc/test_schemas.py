@@ -28,7 +28,10 @@ DIFFERENT = {
 }
 """Methods whose results have another shape."""
 
-EXTENDED = {"eth_getBlockReceipts": "blockTimestamp", "eth_getTransactionReceipt": "blockTimestamp"}
+EXTENDED = {
+    "eth_getBlockReceipts": "blockTimestamp",
+    "eth_getTransactionReceipt": "blockTimestamp",
+}
 """Additional fields of other nodes' results: those of anvil's receipts."""
 
 

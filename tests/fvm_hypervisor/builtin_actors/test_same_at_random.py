@@ -212,7 +212,9 @@ def run(machine: type[Sequences], first: Twins, examples: int) -> None:
 
 
 machines = pytest.mark.parametrize(
-    "machine", [Multisigs, Channels, Tokens, Miners], ids=["multisig", "paymentchannel", "datacap", "storageminer"]
+    "machine",
+    [Multisigs, Channels, Tokens, Miners],
+    ids=["multisig", "paymentchannel", "datacap", "storageminer"],
 )
 
 

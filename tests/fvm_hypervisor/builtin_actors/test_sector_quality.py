@@ -102,7 +102,9 @@ def test_only_its_people_upgrade_a_miners_sectors(miner: Miner) -> None:
     wanted = storageminer.SectorQualityUpgrade(place.deadline, place.partition, encode_members([0]), None)
     with pytest.raises(TransactionFailed, match="18"):
         miner.network.invoke(
-            miner.address, storageminer.upgrade_sector_quality([wanted]), sender=miner.network.accounts[3]
+            miner.address,
+            storageminer.upgrade_sector_quality([wanted]),
+            sender=miner.network.accounts[3],
         )
 
 

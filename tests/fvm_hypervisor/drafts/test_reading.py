@@ -196,7 +196,10 @@ def test_module_replaces_one_actor_of_the_base_versions_bundle(tmp_path: Path) -
         (f"{HEAD}[syscalls]\nadd = ['upgrade-actor']", r"\[syscalls\] has no 'add': expected one of enable"),
         (f"{HEAD}[syscalls]\nenable = ['upgrade']", "has no 'upgrade': did you mean upgrade-actor"),
         (f"{HEAD}[syscalls]\nenable = 'upgrade-actor'", "expected a list of names"),
-        (f"{HEAD}epoch = 9\n[syscalls]\nenable = ['m2-native']", "m2-native needs .*: set epoch = 0, or name"),
+        (
+            f"{HEAD}epoch = 9\n[syscalls]\nenable = ['m2-native']",
+            "m2-native needs .*: set epoch = 0, or name",
+        ),
         (f"{HEAD}[opcodes]\nadd = ['P256']", r"\[opcodes\] has no 'P256'"),
         (f"{HEAD}[opcodes]\nadd = 'CLZ'", "expected a list of names"),
         (f"{HEAD}[opcodes]\nadd = ['CLZ']\nremove = ['CLZ']", r"\[opcodes\] adds and removes CLZ"),

@@ -168,7 +168,13 @@ def test_a_schema_file_or_a_module_describes_users_actors(tmp_path: Path) -> Non
 
 
 def test_parameters_by_name_number_and_address() -> None:
-    value = {"owner": "f0100", "worker": "f0101", "window_post_proof_type": 5, "peer": "0x01", "multiaddrs": ["0x02"]}
+    value = {
+        "owner": "f0100",
+        "worker": "f0101",
+        "window_post_proof_type": 5,
+        "peer": "0x01",
+        "multiaddrs": ["0x02"],
+    }
     for kind in ("storagepower.CreateMiner", "power.2", "f04.CreateMiner", "power.CreateMinerParams"):
         assert decode_value(kind, CREATE_MINER) == value
         assert encode_value(kind, value) == CREATE_MINER

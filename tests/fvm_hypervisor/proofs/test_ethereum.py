@@ -140,7 +140,10 @@ def test_command_requires_account_and_slots(tmp_path: Path) -> None:
     assert (
         other.exit_code,
         "address: the proof is for 0x5FbDB2315678afecb367f032d93F642f64180aa3" in other.stderr,
-    ) == (1, True)
+    ) == (
+        1,
+        True,
+    )
     absent = run(*command, *mine, "--slot", "2")
     assert (absent.exit_code, absent.stderr) == (1, "not proven: storageProof: there is no proof of slot 0x2\n")
 

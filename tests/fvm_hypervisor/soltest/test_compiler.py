@@ -36,7 +36,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def choose_solc(
-    wanted: Project, use: str | None = None, notify: Callable[[str], None] = lambda _: None, **texts: str
+    wanted: Project,
+    use: str | None = None,
+    notify: Callable[[str], None] = lambda _: None,
+    **texts: str,
 ) -> Solc:
     return SolcChoice(wanted, use, notify).solc(texts.items())
 

@@ -36,7 +36,11 @@ def test_no_measurement_creates_no_folder(tmp_path: Path) -> None:
 def test_differing_values_are_reported_and_new_ones_are_not(tmp_path: Path) -> None:
     write(measurements(suites(b=14, first=1)), tmp_path)
     found = list(differences(measurements(suites(b=13, first=27278, new=1)), tmp_path))
-    assert found == ["\n[MeteringTest] Failed to match snapshots:", "- [b] 14 → 13", "- [first] 1 → 27278"]
+    assert found == [
+        "\n[MeteringTest] Failed to match snapshots:",
+        "- [b] 14 → 13",
+        "- [first] 1 → 27278",
+    ]
     assert list(differences(measurements(suites(b=14)), tmp_path)) == []
 
 

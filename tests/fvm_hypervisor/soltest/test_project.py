@@ -432,7 +432,9 @@ def test_missing_library_is_reported_with_install_command(tmp_path: Path, import
         assert "lib/forge-std/src/Test.sol" in read_sources(again, own_sources(again)).texts
 
 
-def test_compiler_settings_omit_defaults_for_old_solc(tmp_path: Path) -> None:
+def test_compiler_settings_omit_defaults_for_old_solc(
+    tmp_path: Path,
+) -> None:
     """`appendCBOR` came with solc 0.8.18: 0.7.6 fails with 'Unknown key "appendCBOR"'."""
     found = project(tmp_path, "[profile.default]\n", {"src/A.sol": "contract A {}"})
     assert standard_json(found, read_sources(found, ["src/A.sol"]), "0.7.6")["settings"]["metadata"] == {}

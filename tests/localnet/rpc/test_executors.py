@@ -292,7 +292,12 @@ class Reports:
         self.heads.append(("failed", head.height))
 
     def call_completed(
-        self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, run: float
+        self,
+        machine: Hypervisor,
+        head: Tipset | None,
+        request: CallRequest,
+        overrides: Overrides,
+        run: float,
     ) -> None:
         self.heads.append(("called", None if head is None else head.height))
 
@@ -450,7 +455,9 @@ def test_questions_about_the_block_to_come_hold_up_no_block(rules: str, threads:
     assert seen == threads
 
 
-def test_pending_query_keeps_its_plan_though_a_block_is_mined(monkeypatch: MonkeyPatch) -> None:
+def test_pending_query_keeps_its_plan_though_a_block_is_mined(
+    monkeypatch: MonkeyPatch,
+) -> None:
     """The block in question is the head's successor, whatever head the plan was made at."""
     with Network(rules="ethereum") as network:
         executors = Executors(Node(network))

@@ -81,7 +81,13 @@ def test_params_are_encoded_by_field_names(rpc: Client) -> None:
             lotus(rpc, "StateDecodeParams", shared, method, params, None)
 
 
-CREATE_MINER = {"Owner": "t0100", "Worker": "t0101", "WindowPostProofType": 5, "Peer": "AQ==", "Multiaddrs": ["Ag=="]}
+CREATE_MINER = {
+    "Owner": "t0100",
+    "Worker": "t0101",
+    "WindowPostProofType": 5,
+    "Peer": "AQ==",
+    "Multiaddrs": ["Ag=="],
+}
 
 
 def test_parameters_from_their_names(rpc: Client) -> None:

@@ -152,7 +152,8 @@ def test_another_host_is_refused(url: str, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://localhost:3000", "http://127.0.0.1", "chrome-extension://abc", "https://[::1]:1", "Titanoboa"]
+    "origin",
+    ["http://localhost:3000", "http://127.0.0.1", "chrome-extension://abc", "https://[::1]:1", "Titanoboa"],
 )
 def test_local_origins_and_extensions_are_allowed(url: str, origin: str) -> None:
     assert is_own_origin(origin)

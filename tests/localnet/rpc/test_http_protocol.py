@@ -118,7 +118,9 @@ def test_connection_is_closed_on_request(connection: socket.socket, request_: by
     assert CHAIN_ID.encode() in data
 
 
-def test_pending_response_at_shutdown_is_last_of_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pending_response_at_shutdown_is_last_of_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("localnet.rpc.server._GRACE", 60.0)  # a slow machine may take seconds for the blocks
     with Network() as network:
         with serving(network) as url:

@@ -201,7 +201,10 @@ class TestTransactions:
         assert rpc("personal_sign", "0x68656c6c6f", ALICE) == expected
 
     def test_a_stranger_cannot_sign(self, rpc: Client) -> None:
-        for method, params in (("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]), ("eth_sign", [NOBODY, "0x"])):
+        for method, params in (
+            ("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]),
+            ("eth_sign", [NOBODY, "0x"]),
+        ):
             with refusal(-32000, "the node has no private key"):
                 rpc(method, *params)
         with refusal(-32602, "from is missing"):

@@ -43,7 +43,12 @@ class TestAccounts:
 
     def test_overrides_do_not_persist(self, rpc: Client) -> None:
         before = (rpc.node.network.machine.root, rpc("eth_getBalance", ALICE))
-        rpc("eth_call", {"to": NOBODY}, "latest", {ALICE: {"balance": "0x0", "nonce": "0x9"}, NOBODY: {"code": NUMBER}})
+        rpc(
+            "eth_call",
+            {"to": NOBODY},
+            "latest",
+            {ALICE: {"balance": "0x0", "nonce": "0x9"}, NOBODY: {"code": NUMBER}},
+        )
         assert (rpc.node.network.machine.root, rpc("eth_getBalance", ALICE)) == before
         assert rpc("eth_getCode", NOBODY) == "0x"
 

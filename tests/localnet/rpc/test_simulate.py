@@ -47,7 +47,10 @@ class TestCalls:
                 ],
             },
             {
-                "stateOverrides": {THIRD: {"balance": "0x1388"}, NOBODY: {"code": f"0x73{FOURTH[2:]}315f5260205ff3"}},
+                "stateOverrides": {
+                    THIRD: {"balance": "0x1388"},
+                    NOBODY: {"code": f"0x73{FOURTH[2:]}315f5260205ff3"},
+                },
                 "calls": [
                     {"from": SECOND, "to": FOURTH, "value": "0x3e8"},
                     {"from": THIRD, "to": FOURTH, "value": "0x3e8"},

@@ -19,7 +19,14 @@ DYNAMIC = {"max_fee_per_gas": 3 * 10**9, "max_priority_fee_per_gas": 10**9}
 SIGNED = Account.sign_authorization({"chainId": CHAIN_ID, "address": DEAD, "nonce": 0}, (2).to_bytes(32))
 AUTHORIZATION = {
     "authorization_list": (
-        {"chain_id": CHAIN_ID, "address": DEAD, "nonce": 0, "y_parity": SIGNED.y_parity, "r": SIGNED.r, "s": SIGNED.s},
+        {
+            "chain_id": CHAIN_ID,
+            "address": DEAD,
+            "nonce": 0,
+            "y_parity": SIGNED.y_parity,
+            "r": SIGNED.r,
+            "s": SIGNED.s,
+        },
     )
 }
 KINDS: dict[str, dict[str, Any]] = {

@@ -48,7 +48,10 @@ def test_the_expected_calls_are_those_that_it_makes(vm: MessageTester, jar: Nati
     for wrong, words in (
         (ExpectedMessage(jar, "Total"), r"the message calls method \d+, expected \d+"),
         (ExpectedMessage(giver, 0), r"the message goes to \d+, expected \d+"),
-        (ExpectedMessage(jar, "Withdraw", exit_code=18), "the message exits with 0, expected 18"),
+        (
+            ExpectedMessage(jar, "Withdraw", exit_code=18),
+            "the message exits with 0, expected 18",
+        ),
         (ExpectedMessage(jar, "Withdraw", calls=[]), r"the message makes 1 calls \(f0\d+ method 0\), expected 0"),
         (
             ExpectedMessage(jar, "Withdraw", calls=[ExpectedMessage(owner, 0, value=6)]),

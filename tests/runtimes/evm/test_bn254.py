@@ -115,7 +115,11 @@ def test_many_pairs_are_worked_through_in_batches(count: int) -> None:
 
 @pytest.mark.parametrize(
     ("point", "twist"),
-    [(g1(1), INFINITY_2), (INFINITY, g2(1)), (INFINITY, INFINITY_2)],
+    [
+        (g1(1), INFINITY_2),
+        (INFINITY, g2(1)),
+        (INFINITY, INFINITY_2),
+    ],
     ids=["of a point and infinity", "of infinity and a point", "of infinities"],
 )
 def test_a_pairing_with_infinity_is_one(point: bytes, twist: bytes) -> None:

@@ -118,7 +118,8 @@ def test_missing_host_call_of_other_engine_is_found(program: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [FrameOutcome(Status.REVERT), FrameOutcome(Status.SUCCESS, b"\x01"), CreateInputs(0, b"", None)]
+    "end",
+    [FrameOutcome(Status.REVERT), FrameOutcome(Status.SUCCESS, b"\x01"), CreateInputs(0, b"", None)],
 )
 def test_another_end_is_found(end: Step) -> None:
     with pytest.raises(EnginesDiffer, match="ends with"):

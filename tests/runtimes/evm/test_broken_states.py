@@ -112,7 +112,7 @@ READABLE: dict[str, Callable[[list[Any], Put], object]] = {
     ],
 }  # fmt: skip
 NO_CODE: dict[str, Callable[[list[Any], Put], object]] = {
-    "code in a block that cannot be opened": _with(BYTECODE, link(cid_of(CODE, DAG_CBOR)))
+    "code in a block that cannot be opened": _with(BYTECODE, link(cid_of(CODE, DAG_CBOR))),
 }
 
 ROWS: list[tuple[str, Callable[[list[Any], Put], object], int, bytes, int]] = [

@@ -118,7 +118,9 @@ def test_a_tracer_sees_every_frame(done: Counter[str]) -> None:
     assert done["at once"] == 0
 
 
-def test_exception_between_parts_keeps_state_and_engine_intact(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exception_between_parts_keeps_state_and_engine_intact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Rung(BaseException):
         """Exception raised by the alarm."""
 

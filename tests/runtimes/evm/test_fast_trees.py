@@ -116,7 +116,8 @@ class Watching:
 
 
 @pytest.mark.parametrize(
-    ("watching", "seen"), [(Watching(False), 1), (Watching(True), 2), (Watching(False, frozenset({CALLEE})), 2)]
+    ("watching", "seen"),
+    [(Watching(False), 1), (Watching(True), 2), (Watching(False, frozenset({CALLEE})), 2)],
 )
 def test_interceptor_sees_watched_calls(trees: Counter[str], watching: Watching, seen: int) -> None:
     with machine(CALL_CALLEE, "STOP") as made:
@@ -193,7 +194,9 @@ def test_hashes_of_the_guest_are_the_libraries(asking: Callable[[int, bytes], by
     assert asking(4, data) == data
 
 
-def test_two_word_hash_cache_returns_exact_hashes(asking: Callable[[int, bytes], bytes | None]) -> None:
+def test_two_word_hash_cache_returns_exact_hashes(
+    asking: Callable[[int, bytes], bytes | None],
+) -> None:
     """There are more pairs than cache entries, some of them differing in one byte; all are hashed twice."""
     pairs = [bytes(31) + bytes([key]) + bytes(31) + bytes([slot]) for key in range(20) for slot in range(20)]
     pairs += [bytes(place) + b"\x01" + bytes(63 - place) for place in range(64)]

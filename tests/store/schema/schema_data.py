@@ -140,6 +140,10 @@ def _union(union: Union) -> dict[str, Any]:
             representation = {"inline": {"discriminantKey": discriminant, "discriminantTable": members}}
         case Envelope(discriminant, content):
             representation = {
-                "envelope": {"discriminantKey": discriminant, "contentKey": content, "discriminantTable": members}
+                "envelope": {
+                    "discriminantKey": discriminant,
+                    "contentKey": content,
+                    "discriminantTable": members,
+                }
             }
     return {"members": list(members.values()), "representation": representation}

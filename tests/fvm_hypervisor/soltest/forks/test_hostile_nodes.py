@@ -256,7 +256,10 @@ def test_a_second_run_needs_no_node(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_tests_read_what_a_network_has_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with node(SOUND) as url, Network(rules="ethereum", fork=ForkSource(url, caches=True), account_count=1) as network:
+    with (
+        node(SOUND) as url,
+        Network(rules="ethereum", fork=ForkSource(url, caches=True), account_count=1) as network,
+    ):
         address = network.address(COUNTER)
         assert network.nonce(address) == 1
     missing = _word(tmp_path / "missing", url, forks_offline=True)

@@ -173,7 +173,11 @@ def test_json_lists_survivors_and_a_low_score_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["--mutate", "--mutate-contract", "Nope"], 2, "no contract of the mutated sources matches"),
+        (
+            ["--mutate", "--mutate-contract", "Nope"],
+            2,
+            "no contract of the mutated sources matches",
+        ),
         (["--mutate", "lib"], 2, "no such source or folder in {root}; pass the project's folder before --mutate"),
         (["--mutate", "/"], 2, "no such source or folder in {root}; pass the project's folder before --mutate"),
         (["--mutate", "test"], 2, "--mutate test names no source of the project that can be mutated"),

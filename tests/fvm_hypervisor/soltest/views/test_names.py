@@ -242,4 +242,7 @@ def test_keys_and_variables_are_withheld(
     tracer.event(CallStarted(ActorID(1), to, INVOKE_EVM, TokenAmount(0), byte_string(data), CBOR, False, 0))
     output = b"" if returns is None else encode(["uint256"] * len(returns), returns)
     tracer.event(CallEnded(ExitCode.OK, byte_string(output), CBOR, 0))
-    assert trace_text(tracer.roots, names).splitlines() == [f"  [0] VM::{call}", f"    └─ ← [Return] {answer}".rstrip()]
+    assert trace_text(tracer.roots, names).splitlines() == [
+        f"  [0] VM::{call}",
+        f"    └─ ← [Return] {answer}".rstrip(),
+    ]

@@ -17,7 +17,11 @@ from tests.runtimes.evm.assembler import assemble, deployer
 SENDER, CONTRACT, OWNED = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
 RUNTIME = assemble("1 0 MSTORE 32 0 RETURN")
 TO_THE_SENDER = assemble("CALLER SELFDESTRUCT")
-PRE = {SENDER: AllocAccount(10**20), CONTRACT: AllocAccount(10**18, 1, RUNTIME, {5: 7}), OWNED: AllocAccount(10**18)}
+PRE = {
+    SENDER: AllocAccount(10**20),
+    CONTRACT: AllocAccount(10**18, 1, RUNTIME, {5: 7}),
+    OWNED: AllocAccount(10**18),
+}
 
 
 @pytest.fixture
