@@ -7,29 +7,19 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from functools import partial
+from itertools import count, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.bench_node import node
 from bench.data import PROJECT
-from bench.peers import Costs, Running, anvil, hardhat
-from bench.rows import Row
+from bench.peers import PeerConnection, Running, Transactions, anvil, hardhat
+from bench.rows import Row, seconds
+from bridge.addresses import EthAddress
+from tests.runtimes.evm.assembler import deployer
 
-COSTS: Final = {
-    "chain_id": "eth_chainId",
-    "call": "eth_call of an empty function",
-    "transfer": "a transfer",
-    "receipt": "a transfer and its receipt",
-    "batched": "a transfer of a batch",
-    "block": "a transfer of a block of 100",
-    "mined": "an empty block",
-    "writes": "a transaction with 500 fresh slots",
-    "deployment": "a deployment of 20 KB",
-}
-"""Rows by the fields of `Costs`."""
 VIEM: Final = {
     "transfer": "a transfer by viem",
     "estimateGas": "estimateGas by viem",
@@ -42,6 +32,17 @@ _VIEM: Final = PROJECT / "build" / "clients" / "node_modules" / "viem" / "_esm" 
 
 Microseconds = dict[str, float]
 """Microseconds by request."""
+_EMPTY, _WRITER = (EthAddress(bytes(19) + last) for last in (b"\x99", b"\x98"))
+_EMPTY_CODE: Final = (
+    "0x6080604052348015600e575f5ffd5b50600436106026575f3560e01c8063448f30a314602a575b5f5ffd5b00fea26469706673582212"
+    "20a045034d901a4b9885069dcc056db509b1e408babaa9cf8dedf56a5e13c1f88a64736f6c63430008250033"
+)
+"""`contract Empty { function nothing() external {} }`, by solc 0.8.37, optimised."""
+_NOTHING: Final = "0x448f30a3"
+_SLOTS: Final = 500
+_WRITER_CODE: Final = "0x5f356101f45b80820181905560019003806005575000"
+"""Code that writes 500 slots from the number of the input on."""
+
 StartedNode = Callable[[], AbstractContextManager[Running | None]]
 
 
@@ -49,40 +50,104 @@ def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
     with TemporaryDirectory() as folder:
         ethereum, filecoin = (partial(node, Path(folder), None, "--rules", rules) for rules in ("ethereum", "filecoin"))
-        hardhat_node = partial(hardhat, Path(folder))
-        for names, measure in ((COSTS, _costs), (VIEM, _durations)):
-            peers = {"anvil": measure(anvil), "Hardhat": measure(hardhat_node)}
-            yield from beside_anvil(names, "Ethereum's rules", measure(ethereum), peers)
-            yield from beside_anvil(names, "Filecoin's rules", measure(filecoin), peers)
+        for measure in (_costs, _durations):
+            peers = {"anvil": measure(anvil), "Hardhat": measure(hardhat)}
+            yield from beside_anvil("Ethereum's rules", measure(ethereum), peers)
+            yield from beside_anvil("Filecoin's rules", measure(filecoin), peers)
 
 
-def beside_anvil(
-    names: dict[str, str], rules: str, ours: Microseconds | None, peers: dict[str, Microseconds | None]
-) -> Iterator[Row]:
+def beside_anvil(rules: str, ours: Microseconds, peers: dict[str, Microseconds]) -> Iterator[Row]:
     """Yield our microseconds as multiples of anvil's; the parts show all nodes' microseconds."""
-    theirs = peers["anvil"]
-    for key, name in names.items():
-        if ours is None or theirs is None:
+    for name, microseconds in ours.items():
+        theirs = peers["anvil"].get(name)
+        if not microseconds or not theirs:
             yield Row(f"{name}, {rules}", None, "anvil or viem is not installed: run scripts/clients")
             continue
-        parts = {"ours, us": ours[key]} | {f"{peer}, us": found[key] for peer, found in peers.items() if found}
-        yield Row(f"{name}, {rules}", ours[key] / theirs[key], parts=parts)
+        parts = {"ours, us": microseconds} | {f"{peer}, us": found[name] for peer, found in peers.items() if found}
+        yield Row(f"{name}, {rules}", microseconds / theirs, parts=parts)
 
 
-def _costs(start: StartedNode) -> Microseconds | None:
-    """Return the fields of `Costs`, or None without the node."""
+class RequestCosts:
+    """Microseconds of processor time per request over a persistent connection, the best of several rounds.
+
+    The node mines every transaction immediately.
+    """
+
+    def __init__(self, running: Running) -> None:
+        self._connection, self._clock = PeerConnection(running.port), running.processor_time
+        self._transactions = Transactions(self._connection, self._clock)
+        for address, code in ((_EMPTY, _EMPTY_CODE), (_WRITER, _WRITER_CODE)):
+            self._connection.request("hardhat_setCode", f"0x{address.hex()}", code)
+
+    def chain_id(self) -> float:
+        """Return the cost of the chain ID, the smallest request."""
+        return self._each(300, "eth_chainId")
+
+    def call(self) -> float:
+        """Return the cost of a call of an empty function."""
+        return self._each(100, "eth_call", {"to": f"0x{_EMPTY.hex()}", "data": _NOTHING}, "latest")
+
+    def transfer(self) -> float:
+        """Return the cost of sending and mining a transfer."""
+        return self._transactions.transfers(self._connection.send_each)
+
+    def receipt(self) -> float:
+        """Return the cost of a transfer whose receipt is requested before the next one."""
+        return self._transactions.transfers(self._connection.send_with_receipts)
+
+    def batched(self) -> float:
+        """Return the cost of a transfer of a batch request."""
+        return self._transactions.transfers(self._connection.send_all)
+
+    def in_one_block(self) -> float:
+        """Return the cost of a transfer of a block with a hundred."""
+        return self._transactions.transfers(self._connection.send_in_one_block)
+
+    def mined(self) -> float:
+        """Return the cost of an empty block."""
+        return self._each(50, "evm_mine")
+
+    def writes(self) -> float:
+        """Return the cost of a transaction that writes 500 fresh slots, and its receipt."""
+        return self._transactions.calls(_WRITER, (slot.to_bytes(32, "big") for slot in count(1 << 200, _SLOTS)))
+
+    def deployment(self) -> float:
+        """Return the cost of a transaction that deploys 20 KB, and its receipt."""
+        return self._transactions.calls(None, repeat(deployer(bytes(at % 251 for at in range(20_000)))))
+
+    def _each(self, calls: int, method: str, *params: object) -> float:
+        return 1e6 * seconds(lambda: self._connection.request(method, *params), calls=calls, clock=self._clock)
+
+
+COSTS: Final[dict[str, Callable[[RequestCosts], float]]] = {
+    "eth_chainId": RequestCosts.chain_id,
+    "eth_call of an empty function": RequestCosts.call,
+    "a transfer": RequestCosts.transfer,
+    "a transfer and its receipt": RequestCosts.receipt,
+    "a transfer of a batch": RequestCosts.batched,
+    "a transfer of a block of 100": RequestCosts.in_one_block,
+    "an empty block": RequestCosts.mined,
+    "a transaction with 500 fresh slots": RequestCosts.writes,
+    "a deployment of 20 KB": RequestCosts.deployment,
+}
+"""Rows of single requests."""
+
+
+def _costs(start: StartedNode) -> Microseconds:
+    """Return the cost of each request to a fresh node, 0 without the node; anvil stores old states after 500 blocks."""
+    found = {}
+    for name, measure in COSTS.items():
+        with start() as running:
+            found[name] = 0.0 if running is None else measure(RequestCosts(running))
+    return found
+
+
+def _durations(start: StartedNode) -> Microseconds:
+    """Return microseconds by the requests of viem, 0 without the node or viem."""
     with start() as running:
-        return None if running is None else asdict(Costs.of(running))
-
-
-def _durations(start: StartedNode) -> Microseconds | None:
-    """Return microseconds by the requests of viem, or None without the node or viem."""
-    if not _VIEM.is_file():
-        return None
-    with start() as running:
-        if running is None:
-            return None
+        if running is None or not _VIEM.is_file():
+            return dict.fromkeys(VIEM.values(), 0.0)
         command = ["node", str(_PROGRAM), str(_VIEM), f"http://127.0.0.1:{running.port}"]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: Microseconds = json.loads(done.stdout)
-    return found
+    found = json.loads(done.stdout)
+    return {name: found[key] for key, name in VIEM.items()}

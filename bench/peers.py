@@ -12,36 +12,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import count, repeat
 from pathlib import Path
-from typing import Any, Self
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from bench.data import PROJECT
-from bench.rows import seconds
 from bridge.addresses import EthAddress
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from localnet.accounts import Account, accounts
-from tests.runtimes.evm.assembler import deployer
 
 ANVIL = PROJECT / "build" / "clients" / "node_modules" / "@foundry-rs"
 MODULES = PROJECT / "build" / "tests" / "clients" / "node_modules"
 TRANSFERS = 100
 ROUNDS = 4
-EMPTY = (
-    "0x6080604052348015600e575f5ffd5b50600436106026575f3560e01c8063448f30a314602a575b5f5ffd5b00fea26469706673582212"
-    "20a045034d901a4b9885069dcc056db509b1e408babaa9cf8dedf56a5e13c1f88a64736f6c63430008250033"
-)
-"""`contract Empty { function nothing() external {} }`, by solc 0.8.37, optimised."""
-NOTHING = "0x448f30a3"
-WRITER = EthAddress(bytes(19) + b"\x98")
-SLOTS = 500
-WRITES = "0x5f356101f45b80820181905560019003806005575000"
-"""Code that writes 500 slots from the number of the input on."""
-MINED = 100
-"""Empty blocks that are mined together."""
-DEPLOYED = 20_000
-"""Bytes of code that is deployed."""
 _RECEIVER = accounts(count=2)[1].address
 _TRANSFER_GAS = 3_000_000
 
@@ -151,50 +134,6 @@ class Running:
         return time.clock_gettime(~self.process << 3 | 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """Microseconds per request over a persistent connection, the best of several rounds.
-
-    The node mines every transaction immediately. `transfer` sends and mines one, `receipt` also requests its receipt.
-    `batched` is one transfer of a batch request, `block` one of a block with a hundred, `mined` an empty block of a
-    hundred. `writes` is a transaction that writes 500 fresh slots, `deployment` one that deploys 20 KB, both with the
-    receipt.
-    """
-
-    chain_id: float
-    call: float
-    transfer: float
-    receipt: float
-    batched: float
-    block: float
-    mined: float
-    writes: float
-    deployment: float
-
-    @classmethod
-    def of(cls, node: "Running") -> Self:
-        """Return the costs of a node."""
-        connection = PeerConnection(node.port)
-        contract = {"to": f"0x{bytes(19).hex()}99", "data": NOTHING}
-        for address, code in ((contract["to"], EMPTY), (f"0x{WRITER.hex()}", WRITES)):
-            connection.request("hardhat_setCode", address, code)
-        assert connection.request("eth_call", contract, "latest") == "0x"
-        transactions = Transactions(connection, node.processor_time)
-        transactions.transfers(connection.send_all)  # the peers' compilers warm up
-        each = partial(seconds, clock=node.processor_time)
-        return cls(
-            chain_id=1e6 * each(lambda: connection.request("eth_chainId"), calls=300),
-            call=1e6 * each(lambda: connection.request("eth_call", contract, "latest"), calls=100),
-            transfer=transactions.transfers(connection.send_each),
-            receipt=transactions.transfers(connection.send_with_receipts),
-            batched=transactions.transfers(connection.send_all),
-            block=transactions.transfers(connection.send_in_one_block),
-            mined=1e6 * each(lambda: connection.request("hardhat_mine", hex(MINED))) / MINED,
-            writes=transactions.calls(WRITER, (slot.to_bytes(32, "big") for slot in count(1 << 200, SLOTS))),
-            deployment=transactions.calls(None, repeat(deployer(bytes(at % 251 for at in range(DEPLOYED))))),
-        )
-
-
 class Transactions:
     """Transactions of the first default account, and what they cost a node."""
 
@@ -263,18 +202,19 @@ def titanoboa() -> float | None:
 
 
 @contextmanager
-def hardhat(folder: Path) -> Iterator[Running | None]:
-    """Run Hardhat's node in a folder; None if it is not installed."""
+def hardhat() -> Iterator[Running | None]:
+    """Run Hardhat's node; None if it is not installed."""
     program = MODULES / ".bin" / "hardhat"
     if not program.exists():
         yield None
         return
-    (folder / "package.json").write_text('{"type": "module"}')
-    (folder / "hardhat.config.js").write_text("export default {};")
-    (folder / "node_modules").symlink_to(MODULES)
-    port = free_port()
-    with _running([program, "node", "--hostname", "127.0.0.1", "--port", str(port)], port, folder) as node:
-        yield node
+    with TemporaryDirectory() as name:
+        folder, port = Path(name), free_port()
+        (folder / "package.json").write_text('{"type": "module"}')
+        (folder / "hardhat.config.js").write_text("export default {};")
+        (folder / "node_modules").symlink_to(MODULES)
+        with _running([program, "node", "--hostname", "127.0.0.1", "--port", str(port)], port, folder) as node:
+            yield node
 
 
 @contextmanager
