@@ -277,18 +277,21 @@ class Hypervisor(MachineState):
         if isinstance(message, SignedMessage):
             raw_length = message.chain_length() if raw_length is None else raw_length
             message = message.message
-        check_type(message, Message, "message", "a Message or a SignedMessage")
+        if not isinstance(message, Message):
+            check_type(message, Message, "message", "a Message or a SignedMessage")
         message.check()
         return self._execute_message(message, message.chain_length() if raw_length is None else raw_length)
 
     def apply_implicit(self, message: Message) -> ApplyResult:
         """Apply a message of the system itself, without sender checks, fees and nonce."""
-        check_type(message, Message, "message", "a Message")
+        if not isinstance(message, Message):
+            check_type(message, Message, "message", "a Message")
         message.check()
         return self._execute_message(message, 0, implicit=True)
 
     def _execute_message(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
-        self._check_open()
+        if self._is_closed:
+            self._check_open()
         if self.context.rules != self._rules:
             raise InvalidInput(
                 f"the machine was opened under the rules '{self._rules}', but its context has '{self.context.rules}'"

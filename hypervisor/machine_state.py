@@ -204,7 +204,8 @@ class MachineState:
         `chain` and `index` are further blocks (headers, messages, receipts) and index changes of a chain to commit in
         the same step, `metadata` further entries of the folder. Raises StoreClosed if the machine is closed.
         """
-        self._check_open()
+        if self._is_closed:
+            self._check_open()
         root = self.state_tree.flush()
         blocks = dict(self.store.reachable(root))
         blocks.update(chain)
