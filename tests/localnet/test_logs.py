@@ -68,7 +68,13 @@ def test_logs_are_found_across_null_rounds_in_the_chains_order(network: Network,
 
 @pytest.mark.parametrize(
     ("first", "last", "count"),
-    [(-4, 0, 2), (-4, -4, 1), (0, 0, 1), (-100, 100, 3)],  # relative to the head: "two" is four heights below it
+    [
+        (-4, 0, 2),
+        (-4, -4, 1),
+        (0, 0, 1),
+        (-(2**62), 0, 3),
+        (0, 2**62, 1),
+    ],  # relative to the head: "two" is four heights below it
 )
 def test_log_range_includes_both_ends_and_may_exceed_chain(
     network: Network, inbox: Contract, first: int, last: int, count: int
