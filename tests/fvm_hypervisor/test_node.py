@@ -167,9 +167,9 @@ def test_node_upgrades_after_planned_epoch_and_reopens_without_option(tmp_path: 
             with pytest.raises(NodeError, match="UNDEFINED_INSTRUCTION"):
                 rpc_request(url, "eth_call", clz)
             rpc_request(url, "hardhat_mine", "0x1")
-        with pytest.raises(NodeError, match="revert"):
+        with pytest.raises(NodeError, match="CONTRACT_REVERTED"):
             rpc_request(url, "eth_call", clz)
-    with running(tmp_path / "again", *options) as (url, _), pytest.raises(NodeError, match="revert"):
+    with running(tmp_path / "again", *options) as (url, _), pytest.raises(NodeError, match="CONTRACT_REVERTED"):
         rpc_request(url, "eth_call", clz)
 
 
