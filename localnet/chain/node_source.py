@@ -170,10 +170,10 @@ class NodeSource:
         """Return externs that query the node, as of the tipset."""
         return NodeExterns(self, tipset)
 
-    def read_past(self, method: str, read: Callable[[Any], T], epoch: int, tipset: TipsetHeaders) -> T:
-        """Return a response about an epoch before a tipset, parsed by `read`. Raises ExternError."""
+    def read_past(self, method: str, parse: Callable[[Any], T], epoch: int, tipset: TipsetHeaders) -> T:
+        """Return a response about an epoch before a tipset, parsed by `parse`. Raises ExternError."""
         try:
-            return self._cached_response(method, read, epoch, _key(tipset))
+            return self._cached_response(method, parse, epoch, _key(tipset))
         except NodeError as error:
             if error.answered:
                 raise ExternError(f"the node returned no result for epoch {epoch}: {error}") from None
@@ -184,10 +184,10 @@ class NodeSource:
         self.store.close()
         self._client.close()
 
-    def _cached_response(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
+    def _cached_response(self, method: str, parse: Callable[[Any], T], *params: Any) -> T:
         key = (method, repr(params))
         if key not in self._responses:
-            self._responses[key] = self._client.read(read, method, *params)
+            self._responses[key] = self._client.read(parse, method, *params)
         known: T = self._responses[key]
         return known
 

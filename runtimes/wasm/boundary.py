@@ -49,7 +49,7 @@ class ResolvedModule(Protocol):
     def attach(self, invocation: WasmInvocation) -> None:
         """Make the invocation visible to host functions again."""
 
-    def take_detached_error(self, invocation: WasmInvocation) -> BaseException | None:
+    def take_unattached_call_error(self, invocation: WasmInvocation) -> BaseException | None:
         """Return and clear the error of a host function that was called while no invocation was attached."""
 
 
@@ -73,15 +73,15 @@ class RawBoundary:
 
     A host function finds its invocation by thread: at most one guest runs on a thread, and its callers wait. So one
     linker serves all invocations on all threads. `innermost` holds the innermost invocation of each thread, and
-    `detached_errors` the errors of host functions called without an attached invocation. A store may hold `memories`
-    memories.
+    `unattached_call_errors` the errors of host functions called without an attached invocation. A store may hold
+    `memories` memories.
     """
 
     def __init__(self, engine: WasmtimeEngine, revision: Revision, memories: int = 1) -> None:
         self.engine = engine
         self.memories = memories
         self.innermost: dict[int, WasmInvocation | None] = {}
-        self.detached_errors: dict[int, BaseException] = {}
+        self.unattached_call_errors: dict[int, BaseException] = {}
         self._callbacks = [(syscall, HostFunction(self._host_function(syscall))) for syscall in revision.values()]
         self._linkers: dict[int, Linker] = {}
         self._lock = threading.Lock()
@@ -103,7 +103,7 @@ class RawBoundary:
         return syscall_runner(syscall)
 
     def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
-        innermost, detached_errors, new_trap = self.innermost, self.detached_errors, self.engine.lib.trap_new
+        innermost, errors, new_trap = self.innermost, self.unattached_call_errors, self.engine.lib.trap_new
         arguments_of, unpack = _argument_reader(syscall)
         perform, put = self._syscall_function(syscall), _ERROR_NUMBER.pack_into
 
@@ -115,7 +115,7 @@ class RawBoundary:
                 put(slots, 0, perform(invocation, unpack(slots)))  # type: ignore[arg-type]  # None raises
             except BaseException as error:  # noqa: BLE001  # nothing may leave a callback: rule 2 of `raw`
                 if invocation is None:
-                    detached_errors[get_ident()] = error
+                    errors[get_ident()] = error
                 else:
                     invocation.failure = error
                 return new_trap(TRAP_UNREACHABLE)
@@ -178,8 +178,8 @@ class RawResolvedModule:
     def attach(self, invocation: WasmInvocation) -> None:
         self._innermost[get_ident()] = invocation
 
-    def take_detached_error(self, invocation: WasmInvocation) -> BaseException | None:
-        return self._boundary.detached_errors.pop(get_ident(), None)
+    def take_unattached_call_error(self, invocation: WasmInvocation) -> BaseException | None:
+        return self._boundary.unattached_call_errors.pop(get_ident(), None)
 
 
 def _instance_of(invocation: WasmInvocation) -> Instance:

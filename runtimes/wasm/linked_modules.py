@@ -243,8 +243,8 @@ class _LinkedParts:
     def attach(self, invocation: WasmInvocation) -> None:
         self._boundary.innermost[get_ident()] = invocation
 
-    def take_detached_error(self, invocation: WasmInvocation) -> BaseException | None:
-        return self._boundary.detached_errors.pop(get_ident(), None)
+    def take_unattached_call_error(self, invocation: WasmInvocation) -> BaseException | None:
+        return self._boundary.unattached_call_errors.pop(get_ident(), None)
 
 
 def _instance_of(invocation: WasmInvocation) -> LinkedInstance:

@@ -97,9 +97,9 @@ class _PlainResolvedModule:
     def attach(self, invocation: WasmInvocation) -> None:
         _instance_of(invocation).detached = False
 
-    def take_detached_error(self, invocation: WasmInvocation) -> BaseException | None:
+    def take_unattached_call_error(self, invocation: WasmInvocation) -> BaseException | None:
         instance = _instance_of(invocation)
-        error, instance.detached_error = instance.detached_error, None
+        error, instance.unattached_call_error = instance.unattached_call_error, None
         return error
 
 
@@ -122,7 +122,7 @@ def _host_function(
     def host_function(*arguments: int) -> int:
         if instance.detached:
             name = f"{syscall.module}.{syscall.name}"
-            instance.detached_error = LookupError(f"{name} is called while no invocation is attached")
+            instance.unattached_call_error = LookupError(f"{name} is called while no invocation is attached")
             raise _InvocationStopped
         try:
             return perform(invocation, tuple(value & mask for value, mask in zip(arguments, masks, strict=True)))
@@ -156,7 +156,7 @@ class PlainInstance:
     def __init__(self, store: wasmtime.Store) -> None:
         self.store = store
         self.detached = False
-        self.detached_error: BaseException | None = None
+        self.unattached_call_error: BaseException | None = None
         self._exports: wasmtime._instance.InstanceExports | dict[str, object] = {}
         self._memory: wasmtime.Memory | None = None
         self._gas: wasmtime.Global | None = None

@@ -58,7 +58,8 @@ class _ProfiledModule:
         self._recorder = recorder
         self._code = code
         self._labels = labels
-        self.detach, self.attach, self.take_detached_error = linked.detach, linked.attach, linked.take_detached_error
+        self.detach, self.attach = linked.detach, linked.attach
+        self.take_unattached_call_error = linked.take_unattached_call_error
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
         # The limit applies to each memory of the instance, so it must admit the profile's. `instantiate` then sets the

@@ -160,7 +160,7 @@ def run_guest(
         handle = instance.enter(params) if info is None else instance.enter_with(params, info)
     except Trap as caught:
         trap_ = caught
-    failure = invocation.failure or (module.linked.take_detached_error(invocation) if trap_ else None)
+    failure = invocation.failure or (module.linked.take_unattached_call_error(invocation) if trap_ else None)
     if failure is not None and not isinstance(failure, ActorExit | OutOfGas | Fatal):
         raise failure  # a bug or an interrupt, not the guest's fault: raised whatever its gas
     invocation.charge_execution()
@@ -192,7 +192,7 @@ def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcom
         instance.start()
     except Trap as caught:
         trap = caught
-    error = module.linked.take_detached_error(invocation) if trap else None
+    error = module.linked.take_unattached_call_error(invocation) if trap else None
     if error is not None:
         raise Fatal("an actor's start function makes a syscall, which crashes the network's machine") from error
     module.linked.attach(invocation)

@@ -15,7 +15,7 @@ from tests.fuzz.coverage import Coverage, read_coverage
 from tests.fuzz.target import DECODER, load, names, stored_inputs
 
 LARGEST = 4000
-"""Maximum length; longer seeds (modules of real actors) only run in long runs."""
+"""Maximum length of the seeds that all targets run; `test_changed_real_actors_yield_no_finding` has longer ones."""
 
 
 @pytest.mark.parametrize("name", names())
@@ -35,6 +35,21 @@ def test_changed_and_random_inputs_yield_no_finding(name: str) -> None:
         target.run(rng.randbytes(rng.randrange(120)))
         target.run(trees.scrambled(data, rng))
         target.run(target.mutate(data, rng))
+
+
+@pytest.mark.slow
+def test_changed_real_actors_yield_no_finding() -> None:
+    target, rng = load("module"), Random(1)
+    actors = [data for data in target.seeds() if len(data) > LARGEST]
+    accepted = 0
+    for _ in range(samples(400)):
+        data = rng.choice(actors)
+        target.run(trees.scrambled(data, rng))
+        changed = bytearray(data)
+        for _ in range(rng.randrange(1, 5)):
+            changed[rng.randrange(8, len(data))] = rng.randrange(256)
+        accepted += target.run(bytes(changed))
+    assert accepted
 
 
 @pytest.mark.parametrize("name", names())

@@ -158,6 +158,22 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_node_upgrades_after_planned_epoch_and_reopens_without_option(tmp_path: Path) -> None:
+    """CLZ (EIP-7939) is an instruction of contracts from nv28 on."""
+    options = ["--network", "nv27", "--state", str(tmp_path / "chain")]
+    clz = {"data": "0x60011e5f5260205ffd"}  # PUSH1 1, CLZ, and revert with the word
+    with running(tmp_path / "ready", *options, "--upgrade", "nv28@2") as (url, _):
+        for _ in range(3):
+            with pytest.raises(NodeError, match="UNDEFINED_INSTRUCTION"):
+                rpc_request(url, "eth_call", clz)
+            rpc_request(url, "hardhat_mine", "0x1")
+        with pytest.raises(NodeError, match="CONTRACT_REVERTED"):
+            rpc_request(url, "eth_call", clz)
+    with running(tmp_path / "again", *options) as (url, _), pytest.raises(NodeError, match="CONTRACT_REVERTED"):
+        rpc_request(url, "eth_call", clz)
+
+
+@pytest.mark.slow
 def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--silent") as (url, process):
         port = urlsplit(url).port

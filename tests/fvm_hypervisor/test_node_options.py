@@ -170,6 +170,29 @@ def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_node_reopens_folder_with_its_bundle_and_refuses_other_options(tmp_path: Path) -> None:
+    state = ["--state", str(tmp_path / "chain")]
+    for place, options in (("one", ["--bundle", "own-supply-share"]), ("two", [])):
+        with running(tmp_path / place, *state, *options) as (url, _):
+            assert rpc_request(url, "eth_chainId") == "0x1df5e76"
+    for options, words in (
+        (["--bundle", "own"], "omit the bundle"),
+        (["--evm", "official"], "contracts are run by 'fast', not by 'official'"),
+    ):
+        refused = run("node", *state, *options)
+        assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
+
+
+@pytest.mark.slow
+def test_no_mining_node_mines_blocks_only_on_request(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--no-mining", "--silent") as (url, _):
+        sent = rpc_request(url, "eth_sendTransaction", {"from": ALICE, "to": ALICE, "value": "0x1"})
+        assert rpc_request(url, "eth_getTransactionReceipt", sent) is None
+        rpc_request(url, "evm_mine")
+        assert rpc_request(url, "eth_getTransactionReceipt", sent)["blockNumber"] == "0x1"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path, rules: str) -> None:
     file = tmp_path / "state"

@@ -118,6 +118,12 @@ def test_printed_line_is_of_innermost_contract(network: Network, capsys: pytest.
     assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
 
 
+def test_failed_constructor_is_printed_with_its_line(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+    with printing(network, PROJECT / "out"):
+        failed(network, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
+    assert capsys.readouterr().out.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
+
+
 def test_official_bundle_shows_same_names_and_lines(official: Network, capsys: pytest.CaptureFixture[str]) -> None:
     with printing(official, PROJECT / "out"):
         contract = official.send(None, 0, CALLER.bytecode).contract_address

@@ -80,6 +80,12 @@ def test_a_fork_answers_as_the_other_network_does(other: Other) -> None:
         assert network.chain.record == there.chain.record
 
 
+def test_fork_with_its_own_chain_id_runs_transactions(other: Other) -> None:
+    with Network.fork(other.url, clock=Clock(START + 100), chain_id=77) as network:
+        assert network.chain_id == 77 != other.network.chain_id
+        assert network.send(network.accounts[1], 1).succeeded
+
+
 def test_a_fork_has_the_chain_id_that_is_passed(tmp_path: Path) -> None:
     with Network(clock=Clock()) as there, serving(there) as url:
         with Network(tmp_path / "chain", fork=ForkSource(url, chain_id=5), clock=Clock()) as network:

@@ -66,6 +66,28 @@ def test_logs_are_found_across_null_rounds_in_the_chains_order(network: Network,
     assert [receipt.first_log + place for receipt, place, _ in found] == [0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "count"),
+    [
+        (-4, 0, 2),
+        (-4, -4, 1),
+        (0, 0, 1),
+        (-(2**62), 0, 3),
+        (0, 2**62, 1),
+    ],  # relative to the head: "two" is four heights below it
+)
+def test_log_range_includes_both_ends_and_may_exceed_chain(
+    network: Network, inbox: Contract, first: int, last: int, count: int
+) -> None:
+    head, greeted = network.block_number, LogFilter((inbox.address,), ((GREETED,),))
+    assert len(list(logs_between(network.chain.index, head + first, head + last, greeted))) == count
+
+
+def test_no_log_matches_another_address(network: Network, inbox: Contract) -> None:
+    nobody = LogFilter((EthAddress(bytes(20)),))
+    assert list(logs_between(network.chain.index, 0, network.block_number, nobody)) == []
+
+
 class Counted:
     """Counts calls of a module's functions."""
 

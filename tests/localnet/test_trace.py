@@ -11,7 +11,7 @@ from hypervisor.bigint import encode_bigint
 from hypervisor.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, call_tree
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
-from localnet import CallFailed, Network, TransactionFailed
+from localnet import Artifact, CallFailed, Network, TransactionFailed
 from localnet.contracts.named_interface import NamedInterface
 from localnet.traces.decoded_calls import describe
 from localnet.traces.trace import Trace, call_json
@@ -31,6 +31,22 @@ def all_calls(trace: Trace) -> list[dict[str, Any]]:
         found.append(call)
         todo = call["calls"] + todo
     return found
+
+
+def test_contract_call_to_builtin_actor_is_described(official: Network) -> None:
+    """Method numbers follow FRC-42; the datacap actor's `Name` returns the token's name."""
+    artifact = Artifact.load(ARTIFACTS / "Bridge.json")
+    name_method = 48890204
+    trace = official.trace(official.deploy(artifact).send("callNative", 7, name_method, b"").hash)
+    assert trace.reproduced
+    outer, inner = all_calls(trace)
+    described = [describe(call, [NamedInterface("Bridge", artifact.interface)]) for call in (outer, inner)]
+    assert [(each.callee, each.function, each.arguments) for each in described] == [
+        ("Bridge", "callNative", f"(actor=7, method={name_method}, params=)"),
+        ("datacap", "Name", "()"),
+    ]
+    assert described[1].result == '"DataCap"'
+    assert (inner["from"], inner["to"]) == (outer["to"], "f07")
 
 
 def test_both_runtimes_are_named(network: Network) -> None:

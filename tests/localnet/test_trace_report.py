@@ -11,11 +11,12 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.data import PROJECT
 from bridge.traces.flame import MAX_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable
 from localnet import Network, TransactionFailed
-from localnet.traces.trace_report import explain_trace, flame, gas_summary
+from localnet.traces.trace_report import PART_OF, explain_trace, flame, gas_summary
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.traces import found, plain_call
 from tests.patience import slowness
@@ -87,6 +88,17 @@ def test_the_gas_of_a_call_that_ran_out_is_no_more_than_it_had(network: Network)
 
 
 # --- why it failed ----------------------------------------------------------------------------------------------------
+
+
+def test_every_named_gas_charge_belongs_to_a_part() -> None:
+    """The names are read from the source; the charge for the message itself lies outside its calls."""
+    names: set[str] = set()
+    for package in ("hypervisor", "runtimes", "bridge"):
+        for file in (PROJECT / package).rglob("*.py"):
+            if not file.is_relative_to(PROJECT / "runtimes" / "evm" / "ethereum"):
+                names.update(re.findall(r'charge\(\s*"(\w+)"', file.read_text(encoding="utf-8")))
+    assert len(names) > 30
+    assert names - {"OnChainMessage"} <= set(PART_OF)
 
 
 def test_a_failure_below_the_border_is_pointed_to_across_it(network: Network) -> None:

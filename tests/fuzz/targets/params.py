@@ -6,7 +6,15 @@ from typing import Any
 
 from bridge.cbor import ParamsError, byte_string, read_byte_string
 from bridge.filecoin_call import AbiError, BlockTooLarge, decode_call, decode_method_return
-from bridge.params import ConstructorParams, CreateReturn, DelegateCallParams, calldata_of, storage_key, unwrap_return
+from bridge.params import (
+    ConstructorParams,
+    CreateReturn,
+    DelegateCallParams,
+    calldata_of,
+    invoke_return,
+    storage_key,
+    unwrap_return,
+)
 from bridge.reverts import error_text, revert_reason
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import MessageError
@@ -19,11 +27,20 @@ _WORD = 32
 
 
 def run(data: bytes) -> bool:
-    unwrap_return(data)
+    _unwrapped(data)
     revert_reason(data)
     error_text(data)
     assert calldata_of(RAW, data) == data
     return any([_shapes(data), _calls(data)])
+
+
+def _unwrapped(data: bytes) -> None:
+    unwrapped = unwrap_return(data)
+    try:
+        assert unwrapped == invoke_return(data)
+    except ParamsError:
+        assert unwrapped == data
+    assert unwrap_return(byte_string(data)) == data
 
 
 def _shapes(data: bytes) -> bool:

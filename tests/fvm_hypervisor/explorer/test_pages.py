@@ -1,6 +1,8 @@
 """The pages' common frame: addresses, errors, headers, browser permissions."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -192,6 +194,21 @@ def test_node_serves_pages_beside_rpc_and_keeps_its_checks() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_a_node_imports_pages_and_templates_on_first_use() -> None:
+    program = """
+import sys
+import fvm_hypervisor.explorer.application, localnet.rpc.server
+assert not {"jinja2", "fvm_hypervisor.explorer.pages"} & {*sys.modules}
+import fvm_hypervisor.explorer.pages
+assert not {"jinja2", "rich", "fvm_hypervisor.explorer.messages"} & {*sys.modules}
+from fvm_hypervisor.explorer.rendering import render
+render("bare.html", title="t", text="w")
+assert "jinja2" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_explorer_pages_are_absent_from_plain_node() -> None:
     with Network() as network, serving(network) as url:
         assert request(url, "GET", "/")[0] == 405

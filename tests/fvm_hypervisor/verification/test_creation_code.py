@@ -68,9 +68,9 @@ class Answers:
     def request(self, method: str, *_: Any) -> Any:
         return self._answers[method]
 
-    def read(self, read: Any, method: str, *_: Any) -> Any:
+    def read(self, parse: Any, method: str, *_: Any) -> Any:
         try:
-            return read(self._answers[method])
+            return parse(self._answers[method])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise NodeError(f"{method}: {error}", answered=True) from None
 

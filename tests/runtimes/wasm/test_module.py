@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from runtimes.wasm.validate import validate_module
 from runtimes.wasmtime.encoding import encode_signed, section, u32
 from runtimes.wasmtime.engine import guest_engine
 from tests.patience import slowness
-from tests.runtimes.wasm.guests import wasm
+from tests.runtimes.wasm.guests import install_and_call, wasm
 
 SMALL = wasm(
     """(module (import "vm" "exit" (func $exit (param i32 i32 i32 i32) (result i32)))
@@ -219,6 +220,34 @@ def test_machine_runs_messages_after_a_refused_module(machine: Hypervisor) -> No
         with pytest.raises(InvalidModule):
             machine.install(data)
     assert machine.install(SMALL)
+
+
+ARITHMETIC = bytes(range(0x46, 0x50)) + bytes(range(0x6A, 0x79))
+"""Opcodes with two i32 operands and one i32 result."""
+
+
+def changed_code(random: Random) -> bytes:
+    """Return the small module with one byte of its code changed; most other changes would make it invalid."""
+    body = parse_module(SMALL).bodies[0]
+    changed = bytearray(SMALL)
+    position = random.randrange(body.code_at, body.end)
+    changed[position] = random.choice(ARITHMETIC) if changed[position] in ARITHMETIC else random.randrange(8)
+    return bytes(changed)
+
+
+@pytest.mark.slow
+def test_changed_code_is_refused_or_ends_with_an_exit_code(machine: Hypervisor) -> None:
+    """Exit codes 0 to 15 are the system's; a guest may end with these of them, and with any later one."""
+    random, executed, drawn = Random(18), 0, 0
+    while executed < 200:
+        changed = changed_code(random)
+        drawn += 1
+        with suppress(InvalidModule):
+            prepare(changed)
+            executed += 1
+            exit_code = install_and_call(machine, changed, gas_limit=1_000_000).exit_code
+            assert exit_code in (0, 4, 5, 7, 9, 10, 11) or exit_code >= 16
+    assert drawn < 2000
 
 
 @given(st.integers(0, (1 << 32) - 1))

@@ -485,7 +485,7 @@ def test_live_invocations_are_forgotten(machine: Hypervisor) -> None:
     for boundary in runtime._modules._boundaries.values():
         assert isinstance(boundary, RawBoundary)
         assert boundary.innermost == {}
-        assert boundary.detached_errors == {}
+        assert boundary.unattached_call_errors == {}
 
 
 def test_an_error_in_another_guest_is_not_taken_for_ones_own(machine: Hypervisor) -> None:
@@ -496,9 +496,9 @@ def test_an_error_in_another_guest_is_not_taken_for_ones_own(machine: Hypervisor
     assert isinstance(runtime, WasmRuntime)
     boundary = runtime._modules._boundaries[machine.context.network.rules.abi]
     assert isinstance(boundary, RawBoundary)
-    boundary.detached_errors[1] = LookupError("of a start function on another thread")
+    boundary.unattached_call_errors[1] = LookupError("of a start function on another thread")
     try:
         assert install_and_call(machine, trapping).exit_code == 4
-        assert boundary.detached_errors.keys() == {1}
+        assert boundary.unattached_call_errors.keys() == {1}
     finally:
-        del boundary.detached_errors[1]  # all machines of this process share it
+        del boundary.unattached_call_errors[1]  # all machines of this process share it
