@@ -263,7 +263,7 @@ class WordEmitter:
         return found[0], found[1], found[2], found[3]
 
     def byte(self, a: Limbs, position: int) -> Limbs:
-        """Encode the byte at a constant position, unknown from the most significant one."""
+        """Encode the byte at a constant position, counted from the most significant one."""
         if position >= 32:
             return ZERO
         limb, byte = divmod(31 - position, 8)
@@ -271,7 +271,7 @@ class WordEmitter:
         return self._and(moved, 0xFF), 0, 0, 0
 
     def sign_extend(self, a: Limbs, last: int) -> Limbs:
-        """Encode SIGNEXTEND: extend the sign bit of byte `last`, a constant unknown from the least significant one."""
+        """Encode SIGNEXTEND: extend the sign bit of byte `last`, a constant counted from the least significant one."""
         if last >= 31:
             return a
         index, bit = divmod(8 * last + 7, 64)
@@ -317,9 +317,9 @@ class WordEmitter:
 
     def push_nonzero(self, limbs: tuple[Limb, ...]) -> None:
         """Push a number on WASM's stack that is zero if all of these limbs are."""
-        unknown = [limb for limb in limbs if limb != 0] or [0]
-        self.push(unknown[0])
-        for limb in unknown[1:]:
+        nonzero = [limb for limb in limbs if limb != 0] or [0]
+        self.push(nonzero[0])
+        for limb in nonzero[1:]:
             self.push(limb)
             self.code += wasm.I64_OR
 
