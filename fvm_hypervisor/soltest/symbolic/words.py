@@ -16,7 +16,7 @@ Word: TypeAlias = Any
 Condition: TypeAlias = Any
 """A bool, or a z3 Boolean."""
 
-# Python may collect terms in another thread while this one is in z3, which releases the interpreter's lock
+# z3 calls release the GIL, so another thread may collect terms meanwhile
 z3.Z3_enable_concurrent_dec_ref(z3.main_ctx().ref())
 
 BITS: Final = 256
