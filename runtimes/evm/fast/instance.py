@@ -266,7 +266,8 @@ class FastInstance:
             raise self.failed(trap) from (self.failure or trap)
         finally:
             self.host = None
-        self._before_host_call(None)
+        if self._log is not None:
+            self._before_host_call(None, self._log)
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
@@ -297,7 +298,8 @@ class FastInstance:
         except Trap as trap:
             raise self.failed(trap) from trap
         left = self._mail[0]
-        self._before_host_call(None)
+        if self._log is not None:
+            self._before_host_call(None, self._log)
         return exit_code, left
 
     def supply(self, host: Host) -> bool:
@@ -308,7 +310,8 @@ class FastInstance:
         number = self._mail[1]
         if number not in self._host_calls.prefetchable:
             return False
-        self._before_host_call(number)
+        if self._log is not None:
+            self._before_host_call(number, self._log)
         self._functions[number](self, host)
         if number == self._host_calls.account_code:
             self.pass_in(self.code)
@@ -324,7 +327,8 @@ class FastInstance:
             gas = host.gas
             gas.remaining = mail[0]
             number = mail[1]
-            self._before_host_call(number)
+            if self._log is not None:
+                self._before_host_call(number, self._log)
             self._functions[number](self, host)
             regions = self.regions
             if regions is not None and (regions.hot[0] or regions.awaited) and number in self._host_calls.infrequent:
@@ -334,12 +338,11 @@ class FastInstance:
             self.failure = error
             mail[2] = 1
 
-    def _before_host_call(self, number: int | None) -> None:
+    def _before_host_call(self, number: int | None, log: JumpLog) -> None:
         """Update the log of jumps before a host call, or at the end of a run (None)."""
-        if self._log is not None:
-            calls = self._host_calls
-            self._fetches_code = number == calls.account_code or (self._fetches_code and number == calls.take)
-            self._log.before_host_call(self._fetches_code, self._instance.enter_alone, self._rule_sets)
+        calls = self._host_calls
+        self._fetches_code = number == calls.account_code or (self._fetches_code and number == calls.take)
+        log.before_host_call(self._fetches_code, self._instance.enter_alone, self._rule_sets)
 
     def update_regions(self) -> None:
         """Request hot regions and install compiled ones; called between runs, or when the guest draws gas."""

@@ -124,7 +124,7 @@ def test_constructor_arguments_add_no_edges(run_contracts: Run, tmp_path: Path, 
 
 @pytest.mark.slow
 def test_many_deployments_store_no_inputs(run_contracts: Run, tmp_path: Path) -> None:
-    """A run reports two new codes to the engine, which closes an instance after 240."""
+    """Each run creates two new codes: init code with the argument, and the contract."""
     made, test = with_argument(), "testFuzz(uint8)"
     contracts = {"Suite": {test: creating(made)}, "Made": made}
     project = Project(tmp_path, fuzz=replace(GUIDED, runs=600))
