@@ -5,15 +5,16 @@ Rules: forge 1.7.1, crates/cheatcodes/src/test/assert.rs; it prints the message 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.project import InvariantSettings, Project, load_project
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
-from tests.fvm_hypervisor.soltest.contracts import artifact, call_of_cheatcode, counting_suite, selector
+from tests.fvm_hypervisor.soltest.contracts import artifact, call_of_cheatcode, counting_suite
 from tests.fvm_hypervisor.soltest.symbolic.staged import staged
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -70,7 +71,7 @@ def test_a_failed_assertion_in_an_ignored_call_fails_a_symbolic_test(
 ) -> None:
     """With the default the call reverts, which the test ignores."""
     call_inner = f"63{selector('inner(uint256)').hex()}60e01b5f52" + "5f5f60245f5f305af150" + "00"
-    bodies = {
+    bodies: dict[str, Sequence[str]] = {
         "testFuzzFails(uint256)": [call_inner],
         "testFuzzHolds(uint256)": [*call_of_cheatcode("assertTrue(bool)", True), "00"],
         "inner(uint256)": [*call_of_cheatcode(*assertion), "00"],
