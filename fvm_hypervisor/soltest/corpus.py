@@ -75,10 +75,14 @@ class Corpus(Generic[Input]):
     def of(
         cls, settings: CorpusSettings, executor: TestExecutor, share: float, write: Callable[[Input], None]
     ) -> Corpus[Input]:
-        """Return an empty corpus for calls on an executor."""
-        shown, contracts = settings.show_edge_coverage, executor.cheatcodes.settings.contracts
-        jumps = None if shown else JumpCoverage.of(executor.machine, contracts)
-        return cls(settings, executor.machine, share, write, executor.cheatcodes, jumps)
+        """Return an empty corpus for calls on an executor.
+
+        Jumps are recorded only in calls whose instructions are not traced: not with shown edges, or a `StepTracer`.
+        """
+        machine, contracts = executor.machine, executor.cheatcodes.settings.contracts
+        is_traced = settings.show_edge_coverage or isinstance(machine.tracer, StepTracer)
+        jumps = None if is_traced else JumpCoverage.of(machine, contracts)
+        return cls(settings, machine, share, write, executor.cheatcodes, jumps)
 
     @property
     def stores_inputs(self) -> bool:
@@ -106,10 +110,10 @@ class Corpus(Generic[Input]):
     ) -> CallOutcome:
         """Execute a call of a function, and record its edges if they may be new; return its outcome.
 
-        Recorded jumps need no tracer. Otherwise a call runs without a tracer first. If it is to be traced, `undo`
-        restores the state, and the call is repeated. The first call of a function is traced at once, because it could
-        have effects outside the machine, such as those of `vm.ffi`. Once a call of a function had any, each further one
-        is traced at once.
+        If jumps are recorded, the call runs once, without a tracer. Otherwise it runs without a tracer first. If it is
+        to be traced, `undo` restores the state, and the call is repeated. The first call of a function is traced at
+        once, because it could have effects outside the machine, such as those of `vm.ffi`. Once a call of a function
+        had any, each further one is traced at once.
         """
         if self.jumps is not None:
             self.jumps.begin_call()

@@ -39,14 +39,14 @@ class JumpCoverage:
         self._recorded: dict[tuple[int, int], int] = {}
         """Bit mask of hit count classes by pair, with the numbers of codes."""
         self._pairs: dict[tuple[int, int], int] = {}
-        """The same with the numbers of contracts, which decides."""
+        """Bit mask by pair of contract numbers; a pair is new if its bit is not set here."""
         self._logs: set[int] = set()
         """Hashes of logs that were added."""
-        runtime.forget_jumps()
+        runtime.reset_jump_recording()
 
     @classmethod
     def of(cls, machine: Hypervisor, contract_of: ContractOf) -> JumpCoverage | None:
-        """Return an empty coverage, or None if the machine's runtime of contracts does not record jumps."""
+        """Return an empty coverage, or None if the machine's EVM runtime does not record jumps."""
         runtime = machine.registry.runtime_for(machine.manifest.code("evm"))[1]
         return cls(runtime, contract_of) if isinstance(runtime, EvmRuntime) and runtime.records_jumps else None
 

@@ -26,7 +26,7 @@ from store.json_text import parse_json
 Texts = Iterable[tuple[str, str]]
 """Sources by name, for their pragmas."""
 NPM: Final = "npm"
-_OF_PROJECT: Final = "solc of foundry.toml"
+_FOUNDRY_SOLC: Final = "solc of foundry.toml"
 _OLDEST: Final = "0.5.0"
 """Oldest supported release; earlier ones lack standard JSON."""
 
@@ -137,15 +137,15 @@ class SolcChoice:
         place = self._project.root / path
         if not place.exists():
             raise InvalidInput(
-                f"{_OF_PROJECT} is {path}, but there is no {place}: correct the path, name a version such as 0.8.37, or"
-                " pass --use"
+                f"{_FOUNDRY_SOLC} is {path}, but there is no {place}: correct the path, name a version such as 0.8.37,"
+                " or pass --use"
             )
         return place
 
     def _named_by_project(self, path: str) -> Solc:
         place = self._place_in_project(path)
         self._project.consent.require(Consent.SOLC, f"the project has the compiler {path}, a program of its choice")
-        return _solc_at(place, _OF_PROJECT)
+        return _solc_at(place, _FOUNDRY_SOLC)
 
 
 def _check_age(version: str) -> None:

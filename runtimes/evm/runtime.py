@@ -73,7 +73,7 @@ class EvmRuntime:
         return cast(TreeEngine, self._engine(rules)) if self._name == FAST else None
 
     def take_jumps(self) -> bytes:
-        """Return the jumps recorded since the last call: 64-bit numbers, with the code's number in the higher half.
+        """Return the jumps recorded since the last call (`JumpLog.take`).
 
         The first call of a code by another contract is not recorded, nor is a contract in the message that creates it.
         Empty unless `records_jumps`.
@@ -85,8 +85,8 @@ class EvmRuntime:
         recorder = jump_pool().jump_recorder
         return None if recorder is None else recorder.code(number)
 
-    def forget_jumps(self) -> None:
-        """Clear the record, and what is known about codes, so that later records do not depend on earlier calls."""
+    def reset_jump_recording(self) -> None:
+        """Clear the record, and close the instances, so that later records do not depend on earlier calls."""
         if self.records_jumps:
             jump_pool().close_instances()
 

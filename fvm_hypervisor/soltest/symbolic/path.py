@@ -182,7 +182,11 @@ class Start(Protocol):
         """Return success and output of a precompile that depends on nothing but its input."""
 
     def run_cheatcode(self, data: bytes) -> tuple[bool, bytes]:
-        """Return success and output of a cheatcode that depends on nothing but its input."""
+        """Return success and output of a cheatcode that depends on nothing but its input; failed assertions revert."""
+
+    @property
+    def assertions_revert(self) -> bool:
+        """True if a failed assertion of the test reverts (`assertions_revert` in foundry.toml)."""
 
     @property
     def settings(self) -> SymbolicSettings:

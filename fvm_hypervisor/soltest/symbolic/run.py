@@ -87,6 +87,11 @@ class StartState:
         return self.project.symbolic
 
     @property
+    def assertions_revert(self) -> bool:
+        """True if a failed assertion of the test reverts."""
+        return self.project.assertions_revert
+
+    @property
     def opcodes(self) -> Mapping[int, str]:
         """Names of the fork's opcodes by number."""
         return self._opcodes
@@ -159,9 +164,17 @@ class StartState:
         return outcome.success, outcome.output
 
     def run_cheatcode(self, data: bytes) -> tuple[bool, bytes]:
-        """Return success and output of a cheatcode, called by a contract that passes its calldata on."""
+        """Return success and output of a cheatcode, called by a contract that passes its calldata on.
+
+        A failed assertion reverts, whatever the project's `assertions_revert`.
+        """
         set_code(self.stage.executor.machine, Address.delegated(EAM_NAMESPACE, SVM), _RELAY)
-        return self.run_precompile(SVM_ADDRESS, data)
+        cheats = self.stage.executor.cheatcodes
+        before, cheats.settings = cheats.settings, replace(cheats.settings, assertions_revert=True)
+        try:
+            return self.run_precompile(SVM_ADDRESS, data)
+        finally:
+            cheats.settings = before
 
     def abi_at(self, code: Code) -> Sequence[Mapping[str, Any]]:
         """Return the ABI of the contract with this code. Raises NotModelled."""

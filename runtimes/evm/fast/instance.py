@@ -57,7 +57,9 @@ class HostCalls:
     prefetchable: frozenset[int]
     """Numbers of the host calls whose results can be supplied before a tree continues."""
     account_code: int
-    """Number of the host call that returns code."""
+    """Number of the host call that finds an account's code."""
+    take: int
+    """Number of the host call that copies this code to the guest."""
     infrequent: frozenset[int]
     """Infrequent calls whose results are not in the mailbox numbers."""
 
@@ -124,6 +126,8 @@ class FastInstance:
         hot = self._exchange + EXCHANGE + 8
         reported = self._view[hot : hot + _HOT_BYTES].cast("Q")
         self.regions = None if regions_of is None else regions_of(self, self._instance, reported)
+        self._log = self.regions if isinstance(self.regions, JumpLog) else None
+        self._fetches_code = False
         self.numbers[0] = threshold
         self._instance.enter_alone(GuestCommand.HEAT)
         self.pass_in(os.urandom(_SEED_BYTES))  # seeds the guest's maps; results do not depend on their order
@@ -262,6 +266,8 @@ class FastInstance:
             raise self.failed(trap) from (self.failure or trap)
         finally:
             self.host = None
+        if self._log is not None:
+            self._before_host_call(None, self._log)
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
@@ -288,9 +294,13 @@ class FastInstance:
         """Run a tree until it ends or needs data; return the guest's exit and the remaining gas."""
         self._mail[0] = gas
         try:
-            return self._instance.enter_alone(command), self._mail[0]
+            exit_code = self._instance.enter_alone(command)
         except Trap as trap:
             raise self.failed(trap) from trap
+        left = self._mail[0]
+        if self._log is not None:
+            self._before_host_call(None, self._log)
+        return exit_code, left
 
     def supply(self, host: Host) -> bool:
         """Store the data that a tree was missing, for its next run.
@@ -300,6 +310,8 @@ class FastInstance:
         number = self._mail[1]
         if number not in self._host_calls.prefetchable:
             return False
+        if self._log is not None:
+            self._before_host_call(number, self._log)
         self._functions[number](self, host)
         if number == self._host_calls.account_code:
             self.pass_in(self.code)
@@ -315,6 +327,8 @@ class FastInstance:
             gas = host.gas
             gas.remaining = mail[0]
             number = mail[1]
+            if self._log is not None:
+                self._before_host_call(number, self._log)
             self._functions[number](self, host)
             regions = self.regions
             if regions is not None and (regions.hot[0] or regions.awaited) and number in self._host_calls.infrequent:
@@ -323,6 +337,12 @@ class FastInstance:
         except BaseException as error:  # noqa: BLE001  # nothing may leave a callback
             self.failure = error
             mail[2] = 1
+
+    def _before_host_call(self, number: int | None, log: JumpLog) -> None:
+        """Update the log of jumps before a host call, or at the end of a run (None)."""
+        calls = self._host_calls
+        self._fetches_code = number == calls.account_code or (self._fetches_code and number == calls.take)
+        log.before_host_call(self._fetches_code, self._instance.enter_alone, self._rule_sets)
 
     def update_regions(self) -> None:
         """Request hot regions and install compiled ones; called between runs, or when the guest draws gas."""

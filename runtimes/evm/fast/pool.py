@@ -19,8 +19,8 @@ from runtimes.evm.fast.instance import FastInstance, HostCalls, Regions
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
 from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.evm.fast.regions.installed import InstanceRegions
-from runtimes.evm.fast.regions.jumps import JumpLog, JumpRecorder
-from runtimes.evm.fast.tree import PREFETCHABLE_CALLS, TICK, TREE_HOST_CALLS
+from runtimes.evm.fast.regions.jumps import MAX_LOG_BYTES, JumpLog, JumpRecorder
+from runtimes.evm.fast.tree import PREFETCHABLE_CALLS, TAKE, TICK, TREE_HOST_CALLS
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.cached_modules import load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
@@ -30,6 +30,7 @@ ALL_HOST_CALLS: Final = HostCalls(
     functions=HOST_CALLS + TREE_HOST_CALLS,
     prefetchable=frozenset({TX_CONTEXT} | {len(HOST_CALLS) + number for number in PREFETCHABLE_CALLS}),
     account_code=len(HOST_CALLS) + PREFETCHABLE_CALLS[-1],
+    take=len(HOST_CALLS) + TAKE,
     infrequent=frozenset({OVERDRAW, len(HOST_CALLS) + TICK}),
 )
 
@@ -39,7 +40,8 @@ class Tier:
     """A compilation tier: code is compiled after `threshold` executed jumpdests (0: never).
 
     If `synchronous`, the first frame waits for the compilation, otherwise a background thread compiles. `max_size` is
-    the maximum estimated size of a region in bytes of WASM. If `records_jumps`, jumps are recorded instead.
+    the maximum estimated size of a region in bytes of WASM. If `records_jumps`, nothing is compiled, and jumps are
+    recorded instead (`regions.jumps`).
     """
 
     threshold: int
@@ -52,8 +54,7 @@ _REGIONS: Final = "regions"
 INTERPRETED: Final = Tier(threshold=0)
 COMPILED: Final = Tier(threshold=1, synchronous=True, max_size=96 << 10)
 TIERED: Final = Tier(threshold=20_000)
-RECORDED: Final = Tier(threshold=1, synchronous=True, records_jumps=True)
-"""Code is interpreted, and jumps are recorded (`regions.jumps`)."""
+RECORDED: Final = Tier(threshold=0, synchronous=True, records_jumps=True)
 
 
 class Pool:
@@ -72,6 +73,8 @@ class Pool:
         elif tier.threshold:
             compiler = RegionCompiler(engine, modules, tier.synchronous, tier.max_size)
             self._regions_of = lambda guest, instance, hot: InstanceRegions(guest, instance, compiler, hot)
+        self._logs_of_closed = b""
+        """Jumps recorded by instances that were closed since `take_jumps`."""
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
         self._linker.define("host", "ask", b"", b"", HostFunction(self._execute_host_call))
@@ -113,11 +116,13 @@ class Pool:
 
     def take_jumps(self) -> bytes:
         """Return the jumps recorded by all instances, and clear the logs (`JumpLog.take`); none may be running."""
+        closed, self._logs_of_closed = self._logs_of_closed, b""
         logs = [instance.regions for instance in self._instances if isinstance(instance.regions, JumpLog)]
-        return b"".join(log.take() for log in logs)
+        return b"".join((closed, *(log.take() for log in logs)))
 
     def close_instances(self) -> None:
-        """Close the instances without waiting frames, so that the next message begins with a new one."""
+        """Close the instances without waiting frames, with their logs; the next message begins with a new one."""
+        self._logs_of_closed = b""
         for instance in tuple(self._instances):
             with instance.lock:
                 if not instance.waiting:
@@ -141,6 +146,8 @@ class Pool:
             instance.update_regions()
         is_full = regions is not None and regions.is_full
         if instance.broken or (instance.waiting == 0 and (is_full or instance.is_large)):
+            if isinstance(regions, JumpLog) and not instance.broken:
+                self._logs_of_closed = (self._logs_of_closed + regions.take())[:MAX_LOG_BYTES]
             instance.broken = True
             if instance in self._instances:
                 self._instances.remove(instance)

@@ -296,6 +296,7 @@ TREE_HOST_CALLS: Final = cast(
 )
 """Host calls of trees by number, following those of `host_calls`."""
 TICK: Final = TREE_HOST_CALLS.index(cast(Any, _tick))
+TAKE: Final = TREE_HOST_CALLS.index(cast(Any, _take))
 PREFETCHABLE_CALLS: Final = tuple(
     TREE_HOST_CALLS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code)
 )

@@ -5,15 +5,17 @@ Rules: forge 1.7.1, crates/cheatcodes/src/test/assert.rs; it prints the message 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.project import InvariantSettings, Project, load_project
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
 from tests.fvm_hypervisor.soltest.contracts import artifact, call_of_cheatcode, counting_suite
+from tests.fvm_hypervisor.soltest.symbolic.staged import staged
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 FAILING = call_of_cheatcode("assertTrue(bool,string)", False, "some reason")
@@ -56,6 +58,31 @@ def test_a_failed_assertion_in_a_handler_fails_the_invariant(run_contracts: Run,
     passed = found(Project(tmp_path, invariant=settings))
     assert passed.status is CaseStatus.SUCCESS
     assert passed.reverts > 0
+
+
+@pytest.mark.parametrize("reverts", [True, False])
+@pytest.mark.parametrize(
+    "assertion",
+    [("assertTrue(bool)", False), ("assertEqDecimal(uint256,uint256,uint256)", 1, 2, 0)],
+    ids=["modelled", "run concretely"],
+)
+def test_a_failed_assertion_in_an_ignored_call_fails_a_symbolic_test(
+    tmp_path: Path, reverts: bool, assertion: tuple[Any, ...]
+) -> None:
+    """With the default the call reverts, which the test ignores."""
+    call_inner = f"63{selector('inner(uint256)').hex()}60e01b5f52" + "5f5f60245f5f305af150" + "00"
+    bodies: dict[str, Sequence[str]] = {
+        "testFuzzFails(uint256)": [call_inner],
+        "testFuzzHolds(uint256)": [*call_of_cheatcode("assertTrue(bool)", True), "00"],
+        "inner(uint256)": [*call_of_cheatcode(*assertion), "00"],
+    }
+    with staged(tmp_path, bodies, assertions_revert=reverts) as suite:
+        failed, held = suite.run("testFuzzFails"), suite.run("testFuzzHolds")
+        suite.stage.executor.restore(suite.ready)
+        outcome = suite.stage.call(selector("testFuzzFails(uint256)") + bytes(32), commit=True)
+        concrete, _ = suite.stage.verdict(outcome)
+    assert failed.status is concrete is (CaseStatus.SUCCESS if reverts else CaseStatus.FAILURE)
+    assert held.status is CaseStatus.SUCCESS
 
 
 @pytest.mark.parametrize(("text", "reverts"), [("", True), ("assertions_revert = false", False)])

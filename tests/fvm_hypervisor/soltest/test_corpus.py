@@ -72,6 +72,20 @@ def test_corpus_guided_fuzzing_finds_nested_bytes_blind_misses(run_contracts: Ru
     assert (again.status, again.runs) == (CaseStatus.FAILURE, 0)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("report", ["coverage", "coverage-by-test"])
+def test_corpus_grows_with_a_report_that_traces_each_instruction(
+    run_contracts: Run, tmp_path: Path, report: str
+) -> None:
+    """The engine records no jumps while instructions are traced; then edges are traced, as with py-evm."""
+    stored = []
+    for evm in ("fast", "py-evm"):
+        project = Project(tmp_path / evm, fuzz=replace(GUIDED, runs=1500))
+        run_contracts({"Suite": {NESTED: nested()}}, project=project, evm=evm, seed=3, report=report)
+        stored.append(len(stored_inputs(tmp_path / evm)))
+    assert stored[0] == stored[1] > 1
+
+
 def with_argument() -> dict[str, Any]:
     """Return a contract whose constructor sets its argument as an immutable, and jumps."""
     code = runtime({"value()": [f"7f{bytes(32).hex()}", "5f5260205ff3"]})
@@ -110,7 +124,7 @@ def test_constructor_arguments_add_no_edges(run_contracts: Run, tmp_path: Path, 
 
 @pytest.mark.slow
 def test_many_deployments_store_no_inputs(run_contracts: Run, tmp_path: Path) -> None:
-    """A run reports two new codes to the engine, which closes an instance after 240."""
+    """Each run creates two new codes: init code with the argument, and the contract."""
     made, test = with_argument(), "testFuzz(uint8)"
     contracts = {"Suite": {test: creating(made)}, "Made": made}
     project = Project(tmp_path, fuzz=replace(GUIDED, runs=600))

@@ -21,7 +21,7 @@ class RecordingRuntime:
     def __init__(self) -> None:
         self.log = b""
 
-    def forget_jumps(self) -> None:
+    def reset_jump_recording(self) -> None:
         self.log = b""
 
     def recorded_code(self, number: int) -> bytes | None:

@@ -2,10 +2,13 @@
 
 Instead of compiled code, each jump destination of a code gets the same small region: it appends the code's number and
 the program counter to a log in the guest's memory, charges for the JUMPDEST, and returns to the interpreter after it.
-So calls run as trees without a tracer, and nothing of Python runs while they do.
+So calls run as trees without a tracer, and no Python code runs per jump.
+
+The guest makes at most eight reports of codes that jump between two updates, and remembers 256 codes. Code that a call
+creates is new in each call and would use up both, so only code the guest fetches is reported (`before_host_call`).
 
 The guest removes regions that use little gas (`note_entry` in guests/evm/src/frame.rs). This region is therefore
-entered twice: first it takes more gas than it needs, then it returns the difference.
+entered twice: first it adds gas, which counts as no use, then it takes the added gas back and charges for the JUMPDEST.
 """
 
 from __future__ import annotations
@@ -26,13 +29,13 @@ from runtimes.wasmtime.raw import EXTERN_MEMORY, Instance
 
 MAX_LOG_BYTES: Final = 1 << 20
 """Maximum size of a log; further jumps are not recorded. A jump takes eight bytes."""
-_MAX_CODES: Final = 1024
+_MAX_REMEMBERED_CODES: Final = 1024
 _PAGE: Final = 1 << 16
 _PAGES: Final = MAX_LOG_BYTES // _PAGE + 1
-_SIZE, _IS_SECOND, _LOG = 0, 4, 8
-"""Offsets: size of the log in bytes, 1 while a region is entered again, and the log."""
-_TAKEN_GAS: Final = 30
-"""Gas that the first entry takes: twice what the guest expects of an entry (`GAS_OF_AN_ENTRY`)."""
+_SIZE, _ENTRY, _LOG = 0, 4, 8
+"""Offsets of: the log's size in bytes; the number of the next entry of a region (`emit_jump`); the log."""
+_LENT_GAS: Final = 1 << 20
+"""Gas that the first entry adds, at least the guest's limit of a region's credit (`MOST_CREDIT`)."""
 _TABLE: Final = b"__indirect_function_table"
 
 
@@ -50,7 +53,7 @@ class JumpRecorder:
         self._numbers: dict[bytes, int] = {}
         self._codes: dict[int, bytes] = {}
         self._next = 0
-        self._compile = lru_cache(_MAX_CODES)(
+        self._compile = lru_cache(_MAX_REMEMBERED_CODES)(
             lambda number, price, address: engine.compile(emit_jump(number, price, address))
         )
 
@@ -61,13 +64,13 @@ class JumpRecorder:
             number = self._numbers[code] = self._next
             self._codes[number] = code
             self._next += 1
-            if len(self._codes) > _MAX_CODES:
+            if len(self._codes) > _MAX_REMEMBERED_CODES:
                 del self._numbers[self._codes.pop(next(iter(self._codes)))]
         module: CompiledModule = self._compile(number, price, address)
         return module
 
     def code(self, number: int) -> bytes | None:
-        """Return the code of a number, or None if it is one of long ago."""
+        """Return the code of a number, or None if it was evicted."""
         return self._codes.get(number)
 
 
@@ -80,6 +83,7 @@ class JumpLog:
         self._recorder = recorder
         self.hot = hot
         self.awaited: tuple[()] = ()
+        self._reports_jumps = False
         self._codes: set[tuple[int, int]] = set()
         self._slots: dict[int, int] = {}
         self._modules: list[CompiledModule] = []
@@ -98,6 +102,23 @@ class JumpLog:
             number, _, which = self.hot[3 * index + 1 : 3 * index + 4]
             self._record(number, which, command, rules[which])
 
+    def before_host_call(self, fetches_code: bool, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
+        """Record reported codes. Code that the guest creates from now on is reported only if `fetches_code`.
+
+        The mailbox's numbers, which are arguments or results, do not change.
+        """
+        if fetches_code == self._reports_jumps and not self.hot[0]:
+            return
+        numbers = self._guest.numbers
+        values = numbers.tolist()
+        self.update(command, rules)
+        if fetches_code != self._reports_jumps:
+            self._reports_jumps = fetches_code
+            numbers[0] = fetches_code
+            command(GuestCommand.HEAT)
+        for index, value in enumerate(values):
+            numbers[index] = value
+
     def compile_now(self, number: int, which: int, command: Callable[[int], int], rules: EngineRules) -> None:
         """Record the jumps of a code that is about to run."""
         self._guest.numbers[0] = number
@@ -105,7 +126,10 @@ class JumpLog:
             self._record(self._guest.numbers[0], which, command, rules)
 
     def take(self) -> bytes:
-        """Return the log, and clear it: for each jump a number of 64 bits, the higher half of which is the code's."""
+        """Return the log, and clear it.
+
+        It holds one 64-bit integer per jump: code number (upper 32 bits), program counter (lower 32).
+        """
         guest, address = self._guest, self._address
         size = int.from_bytes(guest.read(address + _SIZE, 4), "little")
         found = guest.read(address + _LOG, size)
@@ -133,25 +157,34 @@ class JumpLog:
 
 
 def emit_jump(number: int, price: int, address: int) -> bytes:
-    """Return the WASM module of the region that records jumps in code `number`."""
+    """Return the WASM module of the region that records jumps in code `number`.
+
+    Entry 0 appends to the log and adds gas. Entry 1 takes it back, and charges for the JUMPDEST. If too little gas is
+    left for that, the guest makes entry 2, which changes nothing, so that the interpreter executes the JUMPDEST.
+    """
     running, size = 0, 1
-    zero, gas = wasm.i32(0), wasm.get(running) + wasm.load_i64(shared.GAS)
+    zero, gas, entry = wasm.i32(0), wasm.get(running) + wasm.load_i64(shared.GAS), address + _ENTRY
     function = b"".join((
-        zero, wasm.load_i32(address + _IS_SECOND), wasm.IF,
-        zero, zero, wasm.store_i32(address + _IS_SECOND),
-        wasm.get(running), gas, wasm.i64(_TAKEN_GAS - price), wasm.I64_ADD, wasm.store_i64(shared.GAS),
+        zero, wasm.load_i32(entry), wasm.IF,
+        zero, wasm.load_i32(entry), wasm.i32(2), wasm.I32_EQ, wasm.IF,
+        zero, zero, wasm.store_i32(entry),
+        wasm.RETURN, wasm.END,
+        wasm.get(running), gas, wasm.i64(_LENT_GAS), wasm.I64_SUB, wasm.store_i64(shared.GAS),
+        zero, wasm.i32(2), wasm.store_i32(entry),
+        gas, wasm.i64(price), wasm.I64_GE_U, wasm.IF,
+        zero, zero, wasm.store_i32(entry),
+        wasm.get(running), gas, wasm.i64(price), wasm.I64_SUB, wasm.store_i64(shared.GAS),
         wasm.get(running), wasm.get(running), wasm.load_i32(shared.PC), wasm.i32(1), wasm.I32_ADD,
         wasm.store_i32(shared.PC),
+        wasm.END,
         wasm.RETURN, wasm.END,
         zero, wasm.load_i32(address + _SIZE), wasm.tee(size), wasm.i32(MAX_LOG_BYTES), wasm.I32_LT_U, wasm.IF,
         wasm.get(size), wasm.get(running), wasm.load_i64_32(shared.PC), wasm.i64(number << 32), wasm.I64_OR,
         wasm.store_i64(address + _LOG),
         zero, wasm.get(size), wasm.i32(8), wasm.I32_ADD, wasm.store_i32(address + _SIZE),
         wasm.END,
-        gas, wasm.i64(_TAKEN_GAS), wasm.I64_GE_U, wasm.IF,  # otherwise the interpreter executes the JUMPDEST
-        zero, wasm.i32(1), wasm.store_i32(address + _IS_SECOND),
-        wasm.get(running), gas, wasm.i64(_TAKEN_GAS), wasm.I64_SUB, wasm.store_i64(shared.GAS),
-        wasm.END,
+        zero, wasm.i32(1), wasm.store_i32(entry),
+        wasm.get(running), gas, wasm.i64(_LENT_GAS), wasm.I64_ADD, wasm.store_i64(shared.GAS),
     ))  # fmt: skip
     return b"".join((
         b"\0asm\1\0\0\0",

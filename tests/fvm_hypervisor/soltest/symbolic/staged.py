@@ -63,20 +63,29 @@ class Staged:
 
 
 @contextmanager
-def staged(folder: Folder, functions: dict[str, Sequence[str]], evm_version: str = "osaka") -> Iterator[Staged]:
+def staged(
+    folder: Folder, functions: dict[str, Sequence[str]], evm_version: str = "osaka", *, assertions_revert: bool = True
+) -> Iterator[Staged]:
     """Deploy a contract of function bodies (`contracts.runtime`), and call its `setUp`."""
-    with staged_artifacts(folder, {"test/T.t.sol:T": artifact(functions)}, "test/T.t.sol:T", evm_version) as found:
+    name = "test/T.t.sol:T"
+    artifacts = {name: artifact(functions)}
+    with staged_artifacts(folder, artifacts, name, evm_version, assertions_revert=assertions_revert) as found:
         yield found
 
 
 @contextmanager
 def staged_artifacts(
-    folder: Folder, artifacts: Mapping[str, Mapping[str, Any]], name: str, evm_version: str
+    folder: Folder,
+    artifacts: Mapping[str, Mapping[str, Any]],
+    name: str,
+    evm_version: str,
+    *,
+    assertions_revert: bool = True,
 ) -> Iterator[Staged]:
     """Deploy one of these contracts, named `SOURCE:NAME`, and call its `setUp`."""
     folder.mkdir(parents=True, exist_ok=True)
     places = written(folder, artifacts)
-    found, project = Artifacts(folder, places, {}), Project(folder)
+    found, project = Artifacts(folder, places, {}), Project(folder, assertions_revert=assertions_revert)
     project = replace(project, compiler=replace(project.compiler, evm_version=evm_version))
     job = Job(project, places, {})
     executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, found)))
