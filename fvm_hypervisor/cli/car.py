@@ -45,7 +45,7 @@ def verify(car: _File, strict: _Strict = False, as_json: _AsJson = False) -> Non
     from fvm_hypervisor.cli.progress import bytes_bar
     from store.transfer import verify_car
 
-    with _naming(car), bytes_bar("verifying", car.stat().st_size) as progress:
+    with _name_file_in_errors(car), bytes_bar("verifying", car.stat().st_size) as progress:
         summary = verify_car(car, strict=strict, progress=progress)
     _report(summary, as_json)
     if summary.missing:
@@ -138,7 +138,7 @@ def import_(
     from store.roots import PIN_PREFIX
     from store.transfer import import_car
 
-    with _naming(car), car.open("rb") as file:
+    with _name_file_in_errors(car), car.open("rb") as file:
         roots = read_car(file).roots
     if not roots:
         raise InvalidInput(f"{car} has no root to pin: omit --pin")
@@ -148,7 +148,7 @@ def import_(
     with RocksStore.open(folder) as store, bytes_bar("importing", car.stat().st_size) as progress:
         if chain:
             check_empty(store)
-        with _naming(car):
+        with _name_file_in_errors(car):
             summary = import_car(store, car, names, partial=partial or chain, strict=strict, progress=progress)
         if chain:
             _begin(store, summary, network)
@@ -158,7 +158,7 @@ def import_(
 
 
 @contextmanager
-def _naming(car: Path) -> Iterator[None]:
+def _name_file_in_errors(car: Path) -> Iterator[None]:
     """Name the file in errors about its content."""
     from store.car import CarError
 

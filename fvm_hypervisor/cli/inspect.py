@@ -100,7 +100,7 @@ def _inspect_folder(
 ) -> Any:
     """Return the value at the path, and write the blocks that prove it to `proof`."""
     from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
-    from fvm_hypervisor.proofs.filecoin import read_path
+    from fvm_hypervisor.proofs.filecoin import read_proven_path
     from hypervisor.user_files import check_output
     from localnet.state.actor_interfaces import StoredSchemas
     from localnet.state.inspection import StateInspector
@@ -113,7 +113,7 @@ def _inspect_folder(
         if block is not None:
             start = parse_block_cid(block)
             recorder = RecordingBlockstore(store)
-            found, take = read_path(recorder, start, path, limit), recorder.take
+            found, take = read_proven_path(recorder, start, path, limit), recorder.take
         else:
             start = head_of(store) if root is None else parse_block_cid(root)
             inspector = StateInspector(store, start, StoredSchemas(store, store))

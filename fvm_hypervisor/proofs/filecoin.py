@@ -87,7 +87,7 @@ def checked_blocks(blocks: Iterable[tuple[Cid, bytes]]) -> MemoryStore:
     return store
 
 
-def read_path(store: Blockstore, header: Cid, path: str, limit: int = _MAX_SHOWN) -> Any:
+def read_proven_path(store: Blockstore, header: Cid, path: str, limit: int = _MAX_SHOWN) -> Any:
     """Return the value at a path as JSON; maps and lists have at most `limit` entries.
 
     Raises PathNotFound, InvalidInput and the errors of the store.
@@ -113,7 +113,7 @@ def inspect_file(file: Path, path: str, header: Cid | None = None, limit: int = 
     start, store = read_proof(file)
     start = header or start
     with proving(f"{file} does not prove the value at '{path:.80}' below the header {show(start)}"):
-        return start, read_path(store, start, path, limit)
+        return start, read_proven_path(store, start, path, limit)
 
 
 def read_proof(file: Path) -> tuple[Cid, MemoryStore]:

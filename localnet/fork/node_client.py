@@ -202,11 +202,11 @@ class NodeClient:
                 return result
         raise NodeError(f"{self.name} returned a response that is not JSON-RPC: is it a node?")
 
-    def read(self, reader: Callable[[Any], T], method: str, *params: Any) -> T:
+    def read(self, parse: Callable[[Any], T], method: str, *params: Any) -> T:
         """Return the node's response, parsed. Raises NodeError, also for another shape."""
         response = self.request(method, *params)
         try:
-            return reader(response)
+            return parse(response)
         except (LookupError, TypeError, ValueError) as error:
             raise NodeError(
                 f"{self.name} returned a malformed result of {method}: {response!r:.80} ({error}); check the URL"

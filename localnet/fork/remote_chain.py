@@ -101,13 +101,13 @@ class RemoteChain:
                 self._chain_id = self.client.read(lambda response: unsigned(quantity(response)), "eth_chainId")
         return self._chain_id
 
-    def read(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
+    def read(self, parse: Callable[[Any], T], method: str, *params: Any) -> T:
         """Return the node's response, parsed. Raises NodeError, also for another shape.
 
         The response is recorded for later use with `RequestOptions.offline`.
         """
         if not self._caches and self._file is None:
-            return self.client.read(read, method, *params)
+            return self.client.read(parse, method, *params)
         request = f"{method} {json.dumps(params, sort_keys=True)}"
         if self.options.offline:
             recorded = self._cache().get(NODE, request)
@@ -115,15 +115,15 @@ class RemoteChain:
                 raise NotCached(
                     self.client.name, f"the response to {request:.100}", self._cache().missing(NODE, request)
                 )
-            return read(parse_json(recorded.encode()))
+            return parse(parse_json(recorded.encode()))
         response: Any = None
 
-        def read_and_record(found: Any) -> T:
+        def parse_and_record(found: Any) -> T:
             nonlocal response
             response = found
-            return read(found)
+            return parse(found)
 
-        found = self.client.read(read_and_record, method, *params)
+        found = self.client.read(parse_and_record, method, *params)
         self._cache().put(NODE, request, json.dumps(response))
         return found
 

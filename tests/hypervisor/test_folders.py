@@ -200,7 +200,7 @@ def test_folder_of_a_version_that_prints_genesis_otherwise_is_opened(
 def test_opening_does_not_read_the_state_of_the_init_actor(
     tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle, genesis: Genesis | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a fork this block may be at another node, which may be unreachable."""
+    """A fork may have to fetch this block from another node, which may be unreachable."""
     folder = tmp_path / "state"
     with Hypervisor.open(folder, bundle=bundle, genesis=GENESIS) as machine:
         init = machine.state_tree.existing(INIT_ACTOR).head

@@ -152,7 +152,7 @@ class TestPendingTransactions:
         block_gas = network.chain.rules.limits.block_gas  # does not fit into the block of the first one
         waiting = network.submit(self.raw(network, 1, block_gas))
         commit = network.machine.base.commit
-        commits = iter([commit, full_disk])
+        commits: Iterator[Callable[..., None]] = iter([commit, full_disk])
         with monkeypatch.context() as broken:
             broken.setattr(network.machine.base, "commit", lambda *given: next(commits)(*given))
             raw = self.raw(network, 0)
@@ -169,7 +169,7 @@ class TestPendingTransactions:
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
 
-        commits = iter([commit, interrupt])
+        commits: Iterator[Callable[..., None]] = iter([commit, interrupt])
         with monkeypatch.context() as broken:
             broken.setattr(network.machine.base, "commit", lambda *given: next(commits)(*given))
             with pytest.raises(KeyboardInterrupt):

@@ -473,7 +473,7 @@ def test_chain_is_replayed_and_extracted(tmp_path: Path) -> None:
 def test_receipts_are_proved_by_their_place_in_the_order_of_execution(network: Network) -> None:
     tipset = draft_tipset(network)
     head = network.mine().block
-    read = partial(filecoin.read_path, path="receipts/2")
+    read = partial(filecoin.read_proven_path, path="receipts/2")
     proof = filecoin.proof_of(network.machine.store, head, read)
     *_, cron = stored(network, tipset)
     found = filecoin.proven(proof, head, read)

@@ -56,7 +56,7 @@ def read(path: str) -> Any:
 
 
 def _read_path(path: str, store: Blockstore, header: Cid) -> Any:
-    return filecoin.read_path(store, header, path)
+    return filecoin.read_proven_path(store, header, path)
 
 
 def test_event_is_proven(source: Source) -> None:
@@ -105,7 +105,7 @@ def test_every_missing_or_altered_node_is_refused(source: Source, path: str) -> 
 )
 def test_path_that_leads_nowhere(source: Source, path: str, error: type[Exception], text: str) -> None:
     with Network(source.folder) as network, pytest.raises(error, match=text):
-        filecoin.read_path(network.machine.store, source.header, path)
+        filecoin.read_proven_path(network.machine.store, source.header, path)
 
 
 @pytest.mark.parametrize("value", [[], {}, [0] * 16, [None] * 15, b"x"])
