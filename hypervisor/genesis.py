@@ -51,7 +51,8 @@ class Genesis:
     """Parameters of an initial state: the network's name, and accounts with their balances in attoFIL.
 
     Accounts are f1 or f3 addresses (account actors) or f410 addresses (Ethereum accounts); their IDs count up from 100.
-    `Hypervisor.open` raises InvalidInput for other addresses. Arguments of other types raise TypeError.
+    `Hypervisor.open` raises InvalidInput for other addresses, and for balances below 0 or above 2^256 - 1 attoFIL.
+    Arguments of other types raise TypeError.
 
     >>> from hypervisor import Address, Genesis, Hypervisor, fil
     >>> bob = Address.delegated(10, bytes.fromhex("b0b0000000000000000000000000000000000002"))
@@ -66,13 +67,18 @@ class Genesis:
     def __post_init__(self) -> None:
         check_type(self.network_name, str, "network_name", "text")
         check_type(self.accounts, Mapping, "accounts", "a mapping from addresses to amounts in attoFIL")
-        for address in self.accounts:
+        for address, balance in self.accounts.items():
             check_type(address, Address, "an address of accounts", "an Address; Address.parse reads text")
+            check_type(balance, int, "a balance of accounts", "a whole number of attoFIL; fil(1) is 1 FIL")
+
+    def cid(self) -> Cid:
+        """Return the CID of the name and the accounts, which identifies the genesis in a folder's record."""
+        accounts = [[address.to_bytes(), encode_bigint(int(balance))] for address, balance in self.accounts.items()]
+        return cid_of(encode([self.network_name, accounts]))
 
     def record(self) -> bytes:
-        """Return the folder's record of its genesis: the text that it prints as, and the CID of all its values."""
-        accounts = [[address.to_bytes(), encode_bigint(int(balance))] for address, balance in self.accounts.items()]
-        return encode([repr(self), link(cid_of(encode([self.network_name, accounts])))])
+        """Return the folder's record of its genesis: its repr, for error messages, and its CID."""
+        return encode([repr(self), link(self.cid())])
 
     def __repr__(self) -> str:
         funds = show_fil(sum(self.accounts.values()))

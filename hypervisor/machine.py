@@ -167,7 +167,7 @@ class Hypervisor(MachineState):
                 machine.flush(metadata={GENESIS: first.record()})
             else:
                 check_bundle(bundle, machine.manifest)
-                check_genesis(base, genesis, machine.state_tree.init_state().network_name)
+                check_genesis(base, genesis, machine.state_tree)
         except BaseException:
             base.close()
             raise

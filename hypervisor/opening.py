@@ -24,6 +24,7 @@ from hypervisor.network_versions import LATEST, NetworkVersion, network_version,
 from hypervisor.overlay import Overlay
 from hypervisor.registry import Registry
 from hypervisor.runtime import RuntimeServices
+from hypervisor.state_tree import StateTree
 from hypervisor.types import ChainEpoch
 from store.blockstore import BlockNotFound, Blockstore, Store
 from store.buffered import BufferedStore
@@ -213,31 +214,32 @@ def check_bundle(bundle: Bundle | None, manifest: Manifest) -> None:
         )
 
 
-def check_genesis(base: Store, genesis: Genesis | None, name: str) -> None:
+def check_genesis(base: Store, genesis: Genesis | None, tree: StateTree) -> None:
     """Raise InvalidInput if the caller's genesis is not that of an existing state.
 
-    Folders of older programs, imports and forks have no record of a genesis: for them only the network's `name` is
-    compared.
+    Folders of older programs, imports and forks have no record of a genesis: for them only the network's name is
+    compared, which is read from the state `tree`.
     """
     if genesis is None:
         return
     recorded, remedy = base.metadata(GENESIS), "omit the genesis, or use another folder"
     if recorded is None:
+        name = tree.init_state().network_name
         if genesis.network_name != name:
             raise InvalidInput(
                 f"the folder's state is that of the network '{name}', not of '{genesis.network_name}': {remedy}"
             )
         return
-    if recorded == (record := genesis.record()):
-        return
     try:
-        (found, found_cid), (wanted, wanted_cid) = decode_strict(recorded), decode_strict(record)
-        began = f"{found} ({show(unlink(found_cid))})"
+        found, found_link = decode_strict(recorded)
+        found_cid = unlink(found_link)
     except (CodecError, TypeError, ValueError) as error:
         raise InvalidInput(f"the folder's record of its genesis cannot be read: {error}") from None
-    raise InvalidInput(
-        f"the folder's state began with {began}, not with {wanted} ({show(unlink(wanted_cid))}): {remedy}"
-    )
+    if found_cid != genesis.cid():  # the text is for this message only: another version may print another one
+        raise InvalidInput(
+            f"the folder's state began with {found} ({show(found_cid)}), not with {genesis} ({show(genesis.cid())}): "
+            f"{remedy}"
+        )
 
 
 @lru_cache(1)

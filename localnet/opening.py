@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +43,7 @@ from localnet.ledger.genesis import (
 from localnet.ledger.index import ChainIndex, miners_entries
 from localnet.ledger.records import Execution, Tipset
 from localnet.ledger.upgrades import Upgrades, check_not_ahead
-from localnet.miners.policy import MAX_SECTORS, MORE_SECTORS
+from localnet.miners.policy import MAX_SECTORS, SECTORS_REMEDY
 from localnet.preinstalled import preinstall
 from localnet.rules.installed import rules_named, rules_of
 from localnet.rules.parts import NetworkRules
@@ -79,8 +80,6 @@ class Opening:
         count = 10
         if settings.account_count is not None:
             count = whole_number(settings.account_count, "a number of accounts", 1, MAX_ACCOUNTS)
-        for sectors in settings.genesis.miners:
-            whole_number(sectors, "a miner's number of sectors", 0, MAX_SECTORS, reason=MORE_SECTORS)
         unlocked = accounts(settings.mnemonic, count, settings.derivation_path)
         rules = None if settings.rules is None else canonical_rules(settings.rules)
         return cls(path, settings, unlocked, rules, load_overlay(settings.overlay))
@@ -103,9 +102,7 @@ class Opening:
             undo.callback(store.close)
             if self.settings.read_only and index.head < 0:
                 raise InvalidInput(f"{self.path} holds no chain: omit read_only to create one there")
-            miners = self.settings.genesis.miners if index.head < 0 else index.planned_miners()
-            if len(miners) > len(self.accounts):
-                raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
+            miners = self._first_miners(index)
             machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs, origin))
             if index.head < 0:
                 store.commit((), {}, miners_entries(miners))
@@ -142,6 +139,22 @@ class Opening:
             plan_upgrades(chain, self.settings.upgrades, self.settings.streams)
             undo.pop_all()
         return chain
+
+    def _first_miners(self, index: ChainIndex) -> Sequence[int]:
+        """Return the numbers of sectors of the chain's first miners: those of the settings, or a folder's missing ones.
+
+        Raises InvalidInput for too many miners or sectors. The settings of an existing folder are not checked: an
+        older program may have created it with more sectors.
+        """
+        if index.head >= 0:
+            miners: Sequence[int] = index.planned_miners()
+        else:
+            miners = self.settings.genesis.miners
+            for sectors in miners:
+                whole_number(sectors, "a miner's number of sectors", 0, MAX_SECTORS, reason=SECTORS_REMEDY)
+        if len(miners) > len(self.accounts):
+            raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
+        return miners
 
     def _open(self) -> tuple[Store, StateWindow]:
         """Open the store at the path, and its state window."""

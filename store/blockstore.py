@@ -5,7 +5,8 @@
     ├── StoreCorrupt      stored data is malformed
     │   ├── BlockCorrupt  a block does not match the hash in its CID
     │   └── TreeNodeError a block is not a valid node (HamtError, AmtError, KamtError)
-    ├── StoreFormatError  the path is not a folder, or one of another program or an unsupported version
+    ├── StoreFormatError  the path is not a folder, or the folder belongs to another program or has an
+    │                     unsupported version
     ├── StoreLocked       another process has the folder open for writing
     ├── StoreReadOnly     a write to a store opened for reading, or on a read-only file system
     ├── StoreIOError      an input/output error of the disk

@@ -79,7 +79,8 @@ def store_error(error: Exception, folder: Path) -> StoreError:
         )
     if any(part in text for part in _READ_ONLY):
         return StoreReadOnly(
-            f"the store in {folder} is on a read-only file system: {text}; remount it, or open it for reading"
+            f"the store in {folder} is on a read-only file system: {text}; remount it and reopen the store, "
+            "or open it for reading"
         )
     if any(part in text for part in _DENIED):
         return StoreDenied(f"the store in {folder}: {text}; check the permissions of the folder and its files")

@@ -83,14 +83,14 @@ def extract(
 @contextmanager
 def _source(url: str | None, folder: Path | None, overlay: Overlay | None) -> Iterator[TipsetSource]:
     """Open the chain that the options name; a folder takes precedence over the environment's node."""
+    from fvm_hypervisor.cli.folders import check_folder
     from fvm_hypervisor.cli.options import URL
     from fvm_hypervisor.cli.progress import status_line
-    from hypervisor.errors import InvalidInput
     from localnet.chain.folder_source import FolderSource
     from localnet.chain.node_source import NodeSource
 
-    if folder is not None and not folder.is_dir():
-        raise InvalidInput(f"there is no folder {folder}")
+    if folder is not None:
+        check_folder(folder)
     with status_line("executing") as progress:
         watch = (lambda _: None) if progress is None else (lambda count: progress(f"{count:,} blocks fetched"))
         source: TipsetSource = (

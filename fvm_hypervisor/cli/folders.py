@@ -20,13 +20,23 @@ _SOME: Final = 5
 """Maximum number of pins listed in an error."""
 
 
+def check_folder(folder: Path) -> None:
+    """Raise InvalidInput unless the path is a folder."""
+    from hypervisor.errors import InvalidInput
+
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise InvalidInput(f"{folder} is a file, not a folder: pass the folder of a machine or chain")
+    raise InvalidInput(f"there is no folder {folder}")
+
+
 def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
     """Open the store in an existing folder; a read-only store may be opened while a node uses it."""
     from hypervisor.errors import InvalidInput
     from store.rocks import RocksStore
 
-    if not folder.is_dir():
-        raise InvalidInput(f"there is no folder {folder}")
+    check_folder(folder)
     if not any(folder.iterdir()):  # opening it for writing would create a store
         raise InvalidInput(f"{folder} is empty: expected the folder of a machine or chain")
     return RocksStore.open(folder, read_only=read_only)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fvm_hypervisor.cli.options import refuse_nan
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,7 +32,9 @@ def gc(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="Stop after this many seconds; the next run continues.", show_default=False),
+        typer.Option(
+            min=0, callback=refuse_nan, help="Stop after this many seconds; the next run continues.", show_default=False
+        ),
     ] = None,
     rpc_url: Annotated[
         str | None,

@@ -36,6 +36,7 @@ from fvm_hypervisor.cli.options import (
     parse_precompiles,
     parse_rules_name,
     proof_verifier,
+    refuse_nan,
     rules_of_options,
 )
 
@@ -98,11 +99,15 @@ def node(
         typer.Option(metavar="URL", rich_help_panel=_SERVER, help="Additional CORS origin; * allows any."),
     ] = None,
     query_time: Annotated[
-        float | None, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUERY_TIME)
+        float | None,
+        typer.Option(min=0.001, callback=refuse_nan, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUERY_TIME),
     ] = None,
-    question_time: Annotated[float | None, typer.Option(min=0.001, hidden=True)] = None,  # alias until 0.4.0
+    question_time: Annotated[
+        float | None, typer.Option(min=0.001, callback=refuse_nan, hidden=True)
+    ] = None,  # alias until 0.4.0
     trace_time: Annotated[
-        float, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_TRACE_TIME)
+        float,
+        typer.Option(min=0.001, callback=refuse_nan, metavar="SECONDS", rich_help_panel=_SERVER, help=_TRACE_TIME),
     ] = 30.0,
     no_cors: Annotated[
         bool,

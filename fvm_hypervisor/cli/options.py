@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -53,13 +54,23 @@ Key = Annotated[
 ]
 Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Value to send: 1.5fil, 20wei, ...")]
 GasLimit = Annotated[int | None, typer.Option("--gas-limit", min=1, help="Gas limit (default: the node's estimate).")]
-Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for the receipt.")]
+
+
+def refuse_nan(seconds: float | None) -> float | None:
+    """Return the value of an option with limits. Raises BadParameter for NaN, which passes both comparisons."""
+    if seconds is not None and isnan(seconds):
+        raise typer.BadParameter(f"'{seconds}' is not a valid float range.")  # `state_limits` adds the limits
+    return seconds
+
+
+Timeout = Annotated[float, typer.Option(min=0.0, callback=refuse_nan, help="Seconds to wait for the receipt.")]
 
 
 def limit_responses(context: typer.Context, seconds: float) -> float:
     """Limit the seconds to wait for each response of a node while the command runs."""
     from fvm_hypervisor.cli.rpc_client import RESPONSE_TIMEOUT
 
+    refuse_nan(seconds)
     token = RESPONSE_TIMEOUT.set(seconds)
     context.call_on_close(lambda: RESPONSE_TIMEOUT.reset(token))
     return seconds

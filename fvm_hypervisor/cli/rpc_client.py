@@ -32,10 +32,10 @@ def rpc_request(url: str, method: str, *params: Any) -> Any:
         return client.request(method, *params)
 
 
-def request_parsed(url: str, read: Callable[[Any], T], method: str, *params: Any) -> T:
+def request_parsed(url: str, parse: Callable[[Any], T], method: str, *params: Any) -> T:
     """Return the node's response, parsed. Raises NodeError, also for another shape, and InvalidInput."""
     with node_client(url) as client:
-        return client.read(read, method, *params)
+        return client.read(parse, method, *params)
 
 
 def node_client(url: str) -> NodeClient:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fvm_hypervisor.cli.keystores import KeystoreAccounts, Keystores, PasswordFiles, Passwords, keystore_keys
-from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, parse_precompiles
+from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, parse_precompiles, refuse_nan
 from fvm_hypervisor.cli.project_options import SolcFromProject
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ def script(
         typer.Option(min=0, metavar="ATTOFIL", help="Maximum priority fee per gas.", rich_help_panel=_SENDING),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.0, help="Seconds to wait for a receipt.", rich_help_panel=_SENDING)
+        float,
+        typer.Option(min=0.0, callback=refuse_nan, help="Seconds to wait for a receipt.", rich_help_panel=_SENDING),
     ] = 120.0,
 ) -> None:
     """Run a Foundry script on a fork of a node's network, with its actors, and optionally send its transactions.

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fvm_hypervisor.cli.options import URL, AsJson
+from fvm_hypervisor.cli.options import URL, AsJson, refuse_nan
 from fvm_hypervisor.cli.project_options import (
     ProjectContract,
     ProjectNode,
@@ -43,7 +43,10 @@ def verify_contract(
             help="Hash of the creation transaction (default: found by the service).",
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Time to wait for the result.")] = 180.0,
+    timeout: Annotated[
+        float,
+        typer.Option(min=0, callback=refuse_nan, metavar="SECONDS", help="Time to wait for the result."),
+    ] = 180.0,
     root: ProjectRoot = Path(),
     rpc_url: ProjectNode = None,
     use: ProjectSolc = None,

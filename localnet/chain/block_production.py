@@ -18,7 +18,7 @@ from bridge.transactions import BLOB, GAS_PER_BLOB
 from hypervisor.address import Address
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.bundle import Bundle
-from hypervisor.errors import InvalidInput
+from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.message import Message, SignedMessage
 from hypervisor.stream_settings import StreamSettings
 from localnet.addresses import Target, filecoin_address
@@ -36,6 +36,7 @@ from localnet.ledger.records import Tipset
 from localnet.ledger.upgrades import Upgrades
 from localnet.rules.parts import SenderInfo
 from localnet.state.contract_state import nonce_of
+from store.blockstore import StoreError
 
 _LOG = logging.getLogger(__name__)
 
@@ -156,7 +157,10 @@ class BlockProduction(NetworkReader):
             except Exception as error:  # noqa: BLE001  # reported to the client of each transaction
                 broken = self.chain.executing  # no longer in the mempool
                 if broken is None:
-                    for candidate in self._pending(answers):
+                    pending = self._pending(answers)
+                    if not pending:  # a block of other clients' messages, so no client gets the error
+                        _log_failed_block(error)
+                    for candidate in pending:
                         self.mempool.drop(candidate)
                         failed[candidate.hash] = error
                     return made
@@ -193,7 +197,11 @@ class BlockProduction(NetworkReader):
         if self.automine:
             try:
                 self._mine_ready(candidate.bare.from_, sender)
-            except BaseException:
+            except BaseException as error:
+                # A later block may have failed, whose message waited for this one.
+                if isinstance(error, Exception) and self.chain.index.receipt(candidate.hash) is not None:
+                    _log_failed_block(error)
+                    return candidate.hash
                 self.mempool.drop(candidate)  # the client gets the error, so no later block may include it
                 raise
         return candidate.hash
@@ -333,6 +341,12 @@ class BlockProduction(NetworkReader):
         """Delete all snapshots but the first `left`."""
         while len(self._snapshots) > left:
             self.chain.states.release(self._snapshots.pop().tipset)
+
+
+def _log_failed_block(error: Exception) -> None:
+    """Log the error of a block that no client gets, with a traceback if it is a defect."""
+    is_defect = not isinstance(error, HypervisorError | StoreError)
+    _LOG.error("no further block was made: %s", error, exc_info=error if is_defect else None)
 
 
 def _mempool(chain: Chain) -> Mempool:

@@ -27,7 +27,7 @@ from localnet.miners import onboarding
 from localnet.miners.datacap import allocate
 from localnet.miners.network import MinerNetwork
 from localnet.miners.onboarding import NewSector, Piece
-from localnet.miners.policy import DEADLINE, MAX_SECTORS, MORE_SECTORS, PROVING_PERIOD
+from localnet.miners.policy import DEADLINE, MAX_SECTORS, PROVING_PERIOD, SECTORS_REMEDY
 from store import bitfield
 from store.blockstore import get_object
 from store.codec import encode
@@ -156,7 +156,8 @@ class Miner:
         `expiration` is an epoch; official actors accept 180 to 1278 days from now. With an official bundle this mines
         until each sector is proven, at most a day. Raises InvalidInput unless `count` is 1 to 10,000.
         """
-        whole_number(count, "a number of sectors", 1, MAX_SECTORS, reason=MORE_SECTORS)
+        remedy = f"commit at most {MAX_SECTORS:,} sectors per call"
+        whole_number(count, "a number of sectors", 1, MAX_SECTORS, reason=remedy)
         until = self.network.block_number + LIFETIME if expiration is None else expiration
         whole_number(until, "the epoch at which sectors expire", None)
         groups = [
@@ -229,7 +230,7 @@ def create_miner(
     expiration: int | None = None,
 ) -> Miner:
     """Create a miner of an account, with N sectors. Raises TransactionFailed, TransactionRefused, InvalidInput."""
-    whole_number(sectors, "a number of sectors", 0, MAX_SECTORS, reason=MORE_SECTORS)
+    whole_number(sectors, "a number of sectors", 0, MAX_SECTORS, reason=SECTORS_REMEDY)
     if whole_number(sector_size, "a sector size") not in WINDOW_PROOFS:
         sizes = ", ".join(map(str, WINDOW_PROOFS))
         raise InvalidInput(f"{sector_size} bytes is not a sector size: expected one of {sizes}")

@@ -11,8 +11,8 @@ DEADLINE: Final = 60
 
 MAX_SECTORS: Final = 10_000
 """Maximum number of sectors that one call adds to a miner. This limit is the project's own: it bounds the time."""
-MORE_SECTORS: Final = "add more with Miner.commit"
-"""Remedy for too many sectors in one call."""
+SECTORS_REMEDY: Final = "add more with Miner.commit"
+"""Remedy for a new miner with too many sectors."""
 
 DATACAP_PER_BYTE: Final = 10**18
 """Units of the DataCap token for each byte."""

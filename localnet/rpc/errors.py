@@ -80,7 +80,7 @@ def invalid_params(message: str) -> RpcError:
     return RpcError(INVALID_PARAMS, f"invalid params: {message}")
 
 
-def _disk_error(error: StoreError) -> str:
+def _disk_error(error: StoreIOError) -> str:
     """Return the text of a disk's error, with the remedy for a node: RocksDB refuses writes until it is reopened."""
     text = str(error)
     return text if _RESTART in text else f"{text}; {_RESTART} to reopen its folder"
@@ -111,8 +111,10 @@ def from_exception(error: Exception) -> RpcError:
             return RpcError(SERVER_ERROR, str(error))
         case RemoteUnavailable() | RemoteHashMismatch():  # the forked node, under Filecoin's rules
             return RpcError(SERVER_ERROR, str(error))
-        case StoreIOError() | StoreReadOnly():  # the disk is full, removed or failing
+        case StoreIOError():  # the disk is full, removed or failing
             return RpcError(SERVER_ERROR, _disk_error(error))
+        case StoreReadOnly():  # its text has the remedy: a store opened for reading stays read-only after a restart
+            return RpcError(SERVER_ERROR, str(error))
         case HypervisorError() | StoreError():
             return RpcError(INTERNAL_ERROR, f"internal error: {error}")
         case _:

@@ -54,11 +54,11 @@ _ALLOCATIONS = 10_000
 _GRACE = 1.0
 """Seconds after which a shutdown interrupts running requests."""
 _COLLECTION_INTERVAL = 1.0
-"""Interval in seconds at which a collection of old states is started."""
+"""Interval in seconds at which the collection of old states is started."""
 _MAX_STEP = 0.005
-"""Maximum duration in seconds of one step of a collection, and so of the delay of a request."""
+"""Maximum duration in seconds of a step of that collection, and so of the delay of a request."""
 _STEP_PAUSE = 0.02
-"""Pause in seconds between two steps of a collection."""
+"""Pause in seconds between two steps of that collection."""
 _ACCEPTED = 8
 """Maximum number of connections accepted in one turn of the event loop; each one is an open file."""
 _BACKLOG = 2048

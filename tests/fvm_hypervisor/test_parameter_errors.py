@@ -17,6 +17,10 @@ from tests.command import run
         (["wallet", "list", "--count", "1.5"], "'1.5' is not a whole number; expected 1 to 1000"),
         (["node", "--query-time", "0"], "0 is out of range (0.001 or more); pass a larger number"),
         (["node", "--query-time", "long"], "'long' is not a number; expected 0.001 or more"),
+        (["node", "--query-time", "nan"], "'nan' is not a number; expected 0.001 or more"),
+        (["gc", "DIR", "--seconds", "nan"], "'nan' is not a number; expected 0 or more"),
+        (["balance", "f01", "--timeout", "nan"], "'nan' is not a number; expected 0.001 to 86400"),
+        (["deploy", "C", "--timeout", "-nan"], "'nan' is not a number; expected 0 or more"),
         (["node", "--port", "-1"], "-1 is out of range (0 to 65535); pass a larger number"),
     ],
 )

@@ -207,6 +207,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         assert (found.exit_code, "there is no folder" in found.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "command", [["gc"], ["inspect"], ["extract", "3", "--out", "x.json", "--state"]], ids=lambda words: words[0]
+)
+def test_file_instead_of_a_folder_is_named(tmp_path: Path, command: list[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    found = run(*command, file)
+    assert (found.exit_code, "is a file, not a folder" in found.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("command", [("inspect",), ("car", "export")])
 def test_invalid_root_cid_is_reported(chain: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
     car = [tmp_path / "x.car"] if command[0] == "car" else []

@@ -14,10 +14,10 @@ from hypervisor.kernel import Kernel
 from hypervisor.machine import CreationFailed, Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
-from hypervisor.types import ActorID, BlockId, ChainEpoch, Gas, TokenAmount
+from hypervisor.types import INIT_ACTOR, ActorID, BlockId, ChainEpoch, Gas, TokenAmount
 from store.blockstore import BlockNotFound, StoreClosed, StoreFormatError, StoreLocked
-from store.cid import cid_of
-from store.codec import encode
+from store.cid import Cid, cid_of
+from store.codec import decode_strict, encode
 from store.rocks import RocksStore
 from tests.hypervisor.conftest import GENESIS
 from tests.hypervisor.test_machine import CODE, MODULE, balance, send
@@ -179,6 +179,41 @@ def test_order_of_genesis_accounts_matters(tmp_path: Path, runtime: ScriptedRunt
     Hypervisor.open(tmp_path / "state", bundle=bundle, genesis=Genesis(accounts=funds)).close()
     with pytest.raises(InvalidInput, match="the folder's state began with"):
         Hypervisor.open(tmp_path / "state", genesis=Genesis(accounts=dict(reversed(funds.items()))))
+
+
+def test_folder_of_a_version_that_prints_genesis_otherwise_is_opened(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
+) -> None:
+    folder = tmp_path / "state"
+    Hypervisor.open(folder, bundle=bundle, genesis=GENESIS).close()
+    with RocksStore.open(folder) as store:
+        recorded = store.metadata(b"genesis")
+    assert recorded is not None
+    _, genesis_cid = decode_strict(recorded)
+    rewrite(folder, encode(["Genesis in other words", genesis_cid]), b"genesis")
+    Hypervisor.open(folder, genesis=GENESIS).close()
+    with pytest.raises(InvalidInput, match="the folder's state began with Genesis in other words"):
+        Hypervisor.open(folder, genesis=replace(GENESIS, network_name="other"))
+
+
+@pytest.mark.parametrize("genesis", [None, GENESIS], ids=["without a genesis", "with the recorded one"])
+def test_opening_does_not_read_the_state_of_the_init_actor(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle, genesis: Genesis | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork may have to fetch this block from another node, which may be unreachable."""
+    folder = tmp_path / "state"
+    with Hypervisor.open(folder, bundle=bundle, genesis=GENESIS) as machine:
+        init = machine.state_tree.existing(INIT_ACTOR).head
+    read = RocksStore.get
+
+    def get(store: RocksStore, cid: Cid) -> bytes:
+        if cid == init:
+            raise BlockNotFound(cid)
+        return read(store, cid)
+
+    monkeypatch.setattr(RocksStore, "get", get)
+    with Hypervisor.open(folder, genesis=genesis) as machine:
+        assert balance(machine, Address.id(100)) == SENDER_BALANCE
 
 
 def test_folder_without_a_genesis_record_is_compared_by_name(

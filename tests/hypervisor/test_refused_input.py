@@ -42,6 +42,7 @@ new_machine: Any = Hypervisor.open
         (lambda: new_genesis(network_name=7), "network_name has the type int: expected text"),
         (lambda: new_genesis(accounts=[ALICE]), "accounts has the type list: expected a mapping"),
         (lambda: new_genesis(accounts={str(ALICE): 1}), "an address of accounts has the type str: expected an Address"),
+        (lambda: new_genesis(accounts={ALICE: "5"}), "a balance of accounts has the type str: expected a whole number"),
         (lambda: new_machine(7), "path has the type int: expected a path"),
         (lambda: new_machine(bundle=18), "bundle has the type int: expected a Bundle"),
         (lambda: new_machine(network="nv28"), "network has the type str: expected a number, such as 28"),

@@ -110,12 +110,12 @@ def _check_nothing_changes(
 class TestPendingTransactions:
     """A client that gets an error has no hash, so no later block may include its transaction."""
 
-    def raw(self, network: Network, nonce: int) -> bytes:
+    def raw(self, network: Network, nonce: int, gas_limit: int = 10_000_000) -> bytes:
         return (
             network.accounts[0]
             .sign(
                 Transaction(
-                    DYNAMIC_FEE, network.chain_id, nonce, network.accounts[1].address, 1, b"", 10_000_000, 10**9, 1
+                    DYNAMIC_FEE, network.chain_id, nonce, network.accounts[1].address, 1, b"", gas_limit, 10**9, 1
                 )
             )
             .raw()
@@ -143,6 +143,38 @@ class TestPendingTransactions:
                 network.submit(self.raw(network, 1))
         assert [candidate.hash for candidate in network.mempool] == [accepted]
         assert network.mine().transactions == (accepted,)
+
+    @pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
+    def test_included_transaction_has_no_error_if_the_next_block_fails(
+        self, network: Network, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, batch: bool
+    ) -> None:
+        """The next block contains an older transaction of the sender, which waited for this one."""
+        block_gas = network.chain.rules.limits.block_gas  # does not fit into the block of the first one
+        waiting = network.submit(self.raw(network, 1, block_gas))
+        commit = network.machine.base.commit
+        commits: Iterator[Callable[..., None]] = iter([commit, full_disk])
+        with monkeypatch.context() as broken:
+            broken.setattr(network.machine.base, "commit", lambda *given: next(commits)(*given))
+            raw = self.raw(network, 0)
+            (included,) = network.submit_together([raw]) if batch else [network.submit(raw)]
+        assert network.head.transactions == (included,)
+        assert "no further block was made: no space left" in caplog.text
+        assert [candidate.hash for candidate in network.mempool] == [waiting]
+        assert network.mine().transactions == (waiting,)
+
+    def test_interrupt_after_inclusion_is_raised(self, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+        network.submit(self.raw(network, 1))
+        before, commit = network.block_number, network.machine.base.commit
+
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        commits: Iterator[Callable[..., None]] = iter([commit, interrupt])
+        with monkeypatch.context() as broken:
+            broken.setattr(network.machine.base, "commit", lambda *given: next(commits)(*given))
+            with pytest.raises(KeyboardInterrupt):
+                network.submit(self.raw(network, 0))
+        assert network.block_number == before + 1
 
 
 def full_disk(*_: object) -> None:

@@ -60,6 +60,20 @@ def test_the_miners_have_power() -> None:
         assert decode_bigint(decode(result.return_data)) == 4 * 2048
 
 
+def test_existing_folder_is_not_subject_to_the_limit_of_sectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older programs had no limit. Callers pass the same options whenever they open a folder."""
+    genesis = GenesisOptions(miners=[2])
+    with Network(tmp_path, genesis=genesis, clock=Clock()) as network:
+        head = network.head
+    monkeypatch.setattr("localnet.opening.MAX_SECTORS", 1)
+    with Network(tmp_path, genesis=genesis, clock=Clock()) as network:
+        assert (network.head, miners(network)) == (head, 1)
+    with pytest.raises(InvalidInput, match="2 cannot be a miner's number of sectors"):
+        Network(genesis=genesis)
+
+
 @pytest.mark.parametrize("ends_at", [0, 1, 3])
 def test_unfinished_genesis_miners_are_created_by_next_process(
     ends_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

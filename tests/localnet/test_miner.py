@@ -214,7 +214,11 @@ def test_number_of_sectors_is_limited(network: Network) -> None:
     with pytest.raises(InvalidInput, match=limit):
         network.create_miner(sectors=10_000_001)
     assert network.block_number == head
-    with pytest.raises(InvalidInput, match="10001 cannot be a number of sectors: expected a whole number, 1 to 10000"):
+    with pytest.raises(
+        InvalidInput,
+        match="10001 cannot be a number of sectors: expected a whole number, 1 to 10000"
+        "; commit at most 10,000 sectors per call",
+    ):
         network.create_miner(sectors=0).commit(10_001)
     with pytest.raises(InvalidInput, match="10001 cannot be a miner's number of sectors"):
         Network(genesis=GenesisOptions(miners=[1, 10_001]))

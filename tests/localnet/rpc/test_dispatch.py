@@ -14,7 +14,7 @@ from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import from_exception
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeLimits
-from store.blockstore import StoreFull
+from store.blockstore import StoreFull, StoreReadOnly
 from tests.conftest import samples
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 
@@ -203,6 +203,15 @@ def test_full_disk_is_reported_in_one_line_without_traceback(
     (record,) = caplog.records
     assert (record.getMessage(), record.exc_info) == (f"evm_mine failed: {FULL}", None)
     rpc("evm_mine")
+
+
+def test_restart_is_not_the_remedy_for_a_store_opened_for_reading(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreReadOnly("chain was opened for reading")
+
+    monkeypatch.setattr(rpc.node.network.machine.base, "commit", refuse)
+    with pytest.raises(Failed, match=r"-32000: chain was opened for reading$"):
+        rpc("evm_mine")
 
 
 def test_a_result_that_json_cannot_hold_is_an_internal_error(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
