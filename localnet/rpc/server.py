@@ -170,14 +170,17 @@ class Server:
         await asyncio.gather(load, self._node.interval.run(self._mine), self._collect_garbage())
 
     def _load_remaining_methods(self) -> None:
-        """Load the other methods, and the runtime of native actors, which the first block of most networks calls."""
-        self._executors.dispatcher.methods.load_all(lambda: self._server.should_exit)
+        """Load the other methods, and the runtime of native actors, which the first block of most networks calls.
+
+        Nothing depends on it: what cannot be loaded now, such as at the limit of open files, is loaded on first use.
+        """
         machine = self.network.machine
-        if not self._server.should_exit:
-            try:
+        try:
+            self._executors.dispatcher.methods.load_all(lambda: self._server.should_exit)
+            if not self._server.should_exit:
                 machine.registry.runtime_for(machine.manifest.code("cron"))
-            except Exception:  # noqa: BLE001  # the first call of a native actor reports it
-                _LOG.debug("the runtime of native actors is not loaded in advance", exc_info=True)
+        except Exception:  # noqa: BLE001  # the request that needs it reports it
+            _LOG.debug("not everything is loaded in advance", exc_info=True)
 
     async def _collect_garbage(self) -> None:
         """Collect garbage in short steps between requests. A repeated failure is logged once."""

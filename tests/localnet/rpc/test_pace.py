@@ -5,6 +5,7 @@ newest tipset.
 """
 
 import asyncio
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.ledger.records import Tipset
 from localnet.rpc.interval import BlockTimer
+from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node
 from localnet.rpc.server import Server
 from store.blockstore import StoreFull
@@ -108,6 +110,18 @@ class TestIntervals:
             server = Server(network, 0, interval=BlockTimer(0.05))
             _run_until(server, lambda: network.block_number >= 4)
             assert network.block_number >= 4
+
+    def test_modules_that_cannot_be_loaded_in_advance_are_left_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The limit of open files may be reached before the server has loaded them."""
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(MethodTable, "load_all", refuse)
+        with Network() as network:
+            server = Server(network, 0)
+            server._load_remaining_methods()
+            _run_until(server, lambda: True)
 
     @pytest.mark.slow
     def test_null_round_probability_makes_null_rounds(self) -> None:
