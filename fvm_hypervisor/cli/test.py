@@ -482,10 +482,12 @@ def _root(folder: Path) -> Path:
 
 
 def _file(path: Path) -> Path:
+    from fvm_hypervisor.soltest.stored_failures import read_input
     from hypervisor.errors import InvalidInput
 
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}: --fuzz-input-file names a stored failure")
+    read_input(path)  # a damaged file would be skipped by the tests
     return path.resolve()
 
 
