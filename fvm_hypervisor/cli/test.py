@@ -442,6 +442,7 @@ def run_tests(
         no_path=no_match_path or match.get("no_match_path"),
         inside=None if resolved == home else resolved.relative_to(home).as_posix(),
         symbolic="fuzz" if symbolic_fuzz else "checks" if symbolic else "",
+        is_rerun=failed is not None and not match_test,
     )
     options = Options(
         rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,

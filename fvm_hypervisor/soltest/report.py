@@ -12,6 +12,7 @@ from hypervisor.printable import printable
 
 _MAX_WORDS: Final = 10_000
 """Maximum number of characters of a line from a contract or project; unprintable ones are escaped."""
+_SYMBOLIC_OPTIONS: Final = {"checks": "--symbolic ", "fuzz": "--symbolic-fuzz "}
 _STATUSES: Final = (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
 _TAGS: Final = {
     CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIPPED: "SKIP",
@@ -101,8 +102,8 @@ def summary_table(suites: Sequence[SuiteResult], *, detailed: bool = False) -> l
     return ["", *table(head, rows, left=True)]
 
 
-def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str]:
-    """Yield the last lines: the totals of all suites, and the failures again."""
+def summary_lines(suites: Sequence[SuiteResult], seconds: float, symbolic: str = "") -> Iterator[str]:
+    """Yield the last lines: the totals of all suites, and the failures again; `symbolic` as in `SuiteFilter`."""
     passed, failed, skipped = (sum(suite.count(status) for suite in suites) for status in _STATUSES)
     undecided = sum(suite.count(CaseStatus.UNDECIDED) for suite in suites)
     total = passed + failed + skipped + undecided
@@ -121,7 +122,8 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
     yield "Failing tests:"
     yield from _repeated_lines(suites, CaseStatus.FAILURE, "failing")
     yield f"Encountered a total of {failed} failing tests, {passed} tests succeeded"
-    yield f"\nTip: Run `hypervisor test --rerun` to retry only the {failed} failed test{'' if failed == 1 else 's'}"
+    command = f"hypervisor test {_SYMBOLIC_OPTIONS.get(symbolic, '')}--rerun"
+    yield f"\nTip: Run `{command}` to retry only the {failed} failed test{'' if failed == 1 else 's'}"
     yield from seed_lines([test for suite in suites for test in suite.tests])
 
 
