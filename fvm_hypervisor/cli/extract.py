@@ -90,7 +90,7 @@ def _source(url: str | None, folder: Path | None, overlay: Overlay | None) -> It
     from localnet.chain.node_source import NodeSource
 
     if folder is not None and not folder.is_dir():
-        raise InvalidInput(f"there is no folder {folder}")
+        raise InvalidInput(f"there is no folder {folder}; pass the folder of a machine or chain")
     with status_line("executing") as progress:
         watch = (lambda _: None) if progress is None else (lambda count: progress(f"{count:,} blocks fetched"))
         source: TipsetSource = (

@@ -26,7 +26,7 @@ def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
     from store.rocks import RocksStore
 
     if not folder.is_dir():
-        raise InvalidInput(f"there is no folder {folder}")
+        raise InvalidInput(f"there is no folder {folder}; pass the folder of a machine or chain")
     if not any(folder.iterdir()):  # opening it for writing would create a store
         raise InvalidInput(f"{folder} is empty: expected the folder of a machine or chain")
     return RocksStore.open(folder, read_only=read_only)

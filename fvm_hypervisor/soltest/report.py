@@ -31,7 +31,8 @@ def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
         yield from ("", *_metrics_lines(test), "")
     if test.edges is not None:
         edges, features, inputs = test.edges
-        yield f"Edge coverage: {edges:,} edges, {features:,} features, {inputs:,} inputs in the corpus"
+        corpus = f"{inputs:,} input{'' if inputs == 1 else 's'} in the corpus"
+        yield f"Edge coverage: {edges:,} edges, {features:,} features, {corpus}"
     if verbosity >= 2 and test.logs:
         yield "Logs:"
         yield from (f"  {line}" for line in test.logs)
