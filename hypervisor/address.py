@@ -12,6 +12,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
+from hypervisor.argument_checks import check_type
 from hypervisor.errors import AddressError
 from hypervisor.leb128 import decode_uleb128, encode_uleb128
 from hypervisor.types import EAM_NAMESPACE, ActorID
@@ -66,6 +67,8 @@ class Address:
     @classmethod
     def id(cls, actor: int) -> "Address":
         """Return the ID address f0<actor>."""
+        if not isinstance(actor, int) or actor is True or actor is False:
+            raise TypeError(f"actor has the type {type(actor).__name__}: expected a whole number, such as 1000")
         if not 0 <= actor < 1 << 64:
             raise AddressError(f"actor ID {actor} is out of range (0 to 2^64 - 1)")
         return cls(Protocol.ID, encode_uleb128(actor))
@@ -90,6 +93,10 @@ class Address:
     @classmethod
     def delegated(cls, namespace: int, subaddress: bytes) -> "Address":
         """Return the f4 address of a subaddress (at most 54 bytes) in an address manager's namespace."""
+        if not isinstance(namespace, int) or namespace is True or namespace is False:
+            raise TypeError(f"namespace has the type {type(namespace).__name__}: expected a whole number, such as 10")
+        if not isinstance(subaddress, bytes):
+            check_type(subaddress, (bytearray, memoryview), "subaddress", "bytes; bytes.fromhex reads hex digits")
         if len(subaddress) > MAX_SUBADDRESS:
             raise AddressError(f"a subaddress has at most {MAX_SUBADDRESS} bytes, not {len(subaddress)}")
         if not 0 <= namespace < 1 << 64:
@@ -107,6 +114,8 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> "Address":
         """Parse the text form (f... or t...). Raises AddressError."""
+        if not isinstance(text, str):
+            check_type(text, str, "text", "text, such as 'f01000'")
         if not 3 <= len(text) <= _MAX_TEXT or text[0] not in "ft" or not "0" <= text[1] <= "4":
             raise AddressError(f"'{text[:_MAX_TEXT]}' is not an address: expected f0... to f4... (or t...)")
         protocol, rest = Protocol(int(text[1])), text[2:]

@@ -237,7 +237,11 @@ class Hypervisor(MachineState):
         return Hypervisor(base, root, context, settings)
 
     def close(self) -> None:
-        """Close the store and end the pooled threads. Unflushed changes are lost; later messages raise StoreClosed."""
+        """Close the store and end the pooled threads. Unflushed changes are lost; later messages raise StoreClosed.
+
+        Reads of cached state (`balance`, `actor`, `storage`, `root`, `snapshot`) may still return values that were
+        never stored.
+        """
         self._is_closed = True
         self.stacks.dismiss()
         self.base.close()

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from hypervisor import actor_log
 from hypervisor.address import Address
+from hypervisor.argument_checks import check_type
 from hypervisor.blocks import ScannedBlocks
 from hypervisor.context import MachineContext
 from hypervisor.deep_stack import Stacks
@@ -124,6 +125,8 @@ class MachineState:
 
     def actor(self, address: Address) -> ActorState | None:
         """Return the state of the actor at an address, or None."""
+        if not isinstance(address, Address):
+            check_type(address, Address, "address", "an Address; Address.parse reads text")
         actor = self.state_tree.lookup_id(address)
         return None if actor is None else self.state_tree.get_actor(actor)
 
@@ -158,6 +161,8 @@ class MachineState:
         >>> number, decode(storage.get(unlink(link)))
         (7, {'name': 'Alice'})
         """
+        if not isinstance(address, Address):
+            check_type(address, Address, "address", "an Address; Address.parse reads text")
         return Storage(self.store, ActorHead.of(self, address))
 
     @property
@@ -273,6 +278,7 @@ class MachineState:
 
         The new blocks of a large state are moved to a store in a folder at intervals, which bounds their memory.
         """
+        check_type(network, NetworkVersion, "network", "a NetworkVersion, such as network_version(29)")
         before, epoch, tree = self.context.network, self.context.epoch, self.state_tree
 
         def spilling(actors: int) -> None:
@@ -342,6 +348,8 @@ class MachineState:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Restore the state of a snapshot; the context (epoch, base fee) is unchanged."""
+        if not isinstance(snapshot, Snapshot):
+            check_type(snapshot, Snapshot, "snapshot", "a Snapshot, as snapshot() returns it")
         self.store.clear()
         self._hold(snapshot.pending)
         self.state_tree = self._tree(snapshot.root)

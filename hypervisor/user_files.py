@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from hypervisor.errors import InvalidInput
+from hypervisor.errors import HypervisorError, InvalidInput
 
 MAX_ARTIFACT_BYTES: Final = 16 << 20
 """Maximum size of a compiled contract's JSON file."""
+_UNSUITABLE: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+"""Errors of a path that cannot name an output file."""
 _FOLDER: Final = "fvm-hypervisor"
 _LIBRARY: Final = {"data": "Application Support", "cache": "Caches"}
 _XDG: Final = {"data": ("XDG_DATA_HOME", ".local/share"), "cache": ("XDG_CACHE_HOME", ".cache")}
@@ -56,6 +61,22 @@ def path_inside(folder: Path, file: str, where: str) -> Path:
     if not is_inside:
         raise InvalidInput(f"{where} {file!r:.200} is {path}, outside of {folder}: move the file into that folder")
     return path
+
+
+@contextmanager
+def writing(path: Path, what: str) -> Iterator[None]:
+    """Name the output file `path` in the system's errors of writing it, or a partial file beside it.
+
+    Raises InvalidInput if the path is unsuitable, HypervisorError for other errors, such as a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename not in (None, str(path), f"{path}.part"):
+            raise
+        kind = InvalidInput if isinstance(error, _UNSUITABLE) else HypervisorError
+        remedy = "free space, or pass another path" if error.errno == errno.ENOSPC else "pass another path"
+        raise kind(f"{what} {path} cannot be written: {error.strerror}; {remedy}") from None
 
 
 def check_output(path: Path | None, what: str) -> None:

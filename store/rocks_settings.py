@@ -68,7 +68,7 @@ def family_options(cache: Cache, write_buffer: int) -> Options:
 
 def store_error(error: Exception, folder: Path) -> StoreError:
     """Translate an exception of rocksdict, according to RocksDB's status text, or of the operating system."""
-    text = str(error)
+    text = str(error).rstrip(".")
     if isinstance(error, StoreError):
         return error
     if isinstance(error, DbClosedError):
@@ -80,7 +80,7 @@ def store_error(error: Exception, folder: Path) -> StoreError:
     if any(part in text for part in _READ_ONLY):
         return StoreReadOnly(
             f"the store in {folder} is on a read-only file system: {text}; remount it and reopen the store, "
-            "or open it for reading"
+            "or only read it: Network(read_only=True)"
         )
     if any(part in text for part in _DENIED):
         return StoreDenied(f"the store in {folder}: {text}; check the permissions of the folder and its files")

@@ -72,13 +72,14 @@ def export(
     from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
     from fvm_hypervisor.cli.progress import bytes_bar
     from hypervisor.errors import InvalidInput
+    from hypervisor.user_files import writing
     from store.cid import show
     from store.dag_json import decode_json
     from store.selection import selected_blocks
     from store.selectors import SelectorError, parse_selector
     from store.transfer import export_car, write_blocks
 
-    with reading(folder) as store, bytes_bar("exporting") as progress:
+    with reading(folder) as store, bytes_bar("exporting") as progress, writing(car, "the CAR file"):
         roots = [parse_block_cid(text) for text in root or ()] or [head_of(store)]
         partial = car.with_name(car.name + ".part")
         try:

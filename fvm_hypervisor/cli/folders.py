@@ -28,7 +28,7 @@ def check_folder(folder: Path) -> None:
         return
     if folder.exists():
         raise InvalidInput(f"{folder} is a file, not a folder: pass the folder of a machine or chain")
-    raise InvalidInput(f"there is no folder {folder}")
+    raise InvalidInput(f"there is no folder {folder}: pass the folder of a machine or chain")
 
 
 def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:

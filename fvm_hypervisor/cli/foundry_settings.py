@@ -134,7 +134,7 @@ def check_folders(context: Any, root: Path) -> None:
     """Raise InvalidInput if an option names a folder that does not exist in the project."""
     for option, name in context.meta.get(_FOLDERS, ()):
         if not (root / name).is_dir():
-            raise InvalidInput(f"there is no folder {name} in {root}: {option} names folders of the project")
+            raise InvalidInput(f"there is no folder {name} in {root}: {option} names folders of the project; create it")
 
 
 def _as_list(value: Any) -> Sequence[str]:

@@ -105,7 +105,8 @@ def _built_in(url: str, address: str) -> Interface:
 def _sender(url: str, account: int) -> str:
     native = [str(each) for each in rpc_request(url, "Filecoin.WalletList") if str(each)[1:2] == "1"]
     if account >= len(native):
-        raise InvalidInput(f"account {account} is out of range: {redacted_url(url)} has {len(native)} native accounts")
+        count = f"{len(native)} native account{'' if len(native) == 1 else 's'}"
+        raise InvalidInput(f"account {account} is out of range: {redacted_url(url)} has {count}")
     return native[account]
 
 

@@ -189,8 +189,8 @@ def _account(url: str, sender: str) -> str:
     accounts = rpc_request(url, "eth_accounts")
     if int(sender) >= len(accounts):
         raise InvalidInput(
-            f"{redacted_url(url)} has {len(accounts)} accounts, but no number {sender}: to sign here, "
-            "pass --private-key"
+            f"{redacted_url(url)} has {len(accounts)} account{'' if len(accounts) == 1 else 's'}, but no number "
+            f"{sender}: to sign here, pass --private-key"
         )
     return str(accounts[int(sender)])
 

@@ -154,7 +154,7 @@ class SuiteRuns:
                     typer.echo("\n".join(report.suite_lines(suite, self.options.verbosity)))
             if reports.summary:
                 typer.echo("\n".join(report.summary_table(suites, detailed=reports.detailed)))
-            typer.echo("\n".join(report.summary_lines(suites, seconds)))
+            typer.echo("\n".join(report.summary_lines(suites, seconds, session.wanted.symbolic)))
 
     # --- what is written --------------------------------------------------------------------------------------------
 
@@ -322,9 +322,12 @@ def _store_failures(project: Project, suites: list[SuiteResult]) -> None:
 
 
 def _with_filter(session: SuiteSession) -> str:
-    text = session.wanted.text()
-    hint = "; a test's name is that of its signature, test_a(uint256)" if session.wanted.test else ""
-    return f" by {text}{hint}" if text else ""
+    wanted = session.wanted
+    text = wanted.text()
+    hint = "; a test's name is that of its signature, test_a(uint256)" if wanted.test and not wanted.is_rerun else ""
+    if session.has_symbolic_tests:
+        hint = "; to run check_* and prove_* tests, add --symbolic"
+    return f" by {text}{hint}" if text else hint
 
 
 def _json(found: Any) -> str:

@@ -442,6 +442,7 @@ def run_tests(
         no_path=no_match_path or match.get("no_match_path"),
         inside=None if resolved == home else resolved.relative_to(home).as_posix(),
         symbolic="fuzz" if symbolic_fuzz else "checks" if symbolic else "",
+        is_rerun=failed is not None and not match_test,
     )
     options = Options(
         rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,
@@ -482,10 +483,12 @@ def _root(folder: Path) -> Path:
 
 
 def _file(path: Path) -> Path:
+    from fvm_hypervisor.soltest.stored_failures import read_input
     from hypervisor.errors import InvalidInput
 
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}: --fuzz-input-file names a stored failure")
+    read_input(path)  # a damaged file would be skipped by the tests
     return path.resolve()
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from bridge.addresses import eth_address, to_filecoin
 from fvm_hypervisor.explorer.forked_pages import find_forked
 from fvm_hypervisor.explorer.named_pages import MAX_ACTORS, FoundPage, by_name, by_selector, by_topic
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, quote_value
+from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
@@ -77,7 +77,7 @@ def _address(text: str) -> Iterator[FoundPage]:
     try:
         address = Address.parse(text)
     except AddressError as error:
-        raise malformed(f"{quote_value(text)} is not an address: {error}") from None
+        raise malformed(f"invalid address: {error}") from None
     yield FoundPage(f"/actor/{address}", str(address), "actor")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from fvm_hypervisor.soltest.project_files import CONFIG_FILE
+from fvm_hypervisor.soltest.project_files import CONFIG_FILE, read_config
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded, user_folder
 from store.json_text import parse_json
@@ -89,10 +88,7 @@ def is_on_this_machine(url: str) -> bool:
 def consent_keys(root: Path) -> list[tuple[str, str, Any]]:
     """Return the keys of a project's foundry.toml that need consent: profile (or empty), key, value."""
     file = Path(os.environ.get("FOUNDRY_CONFIG", root / CONFIG_FILE))
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{file}: {error}") from None
+    content = read_config(file)
     known, profiles = {_plain(key): key for key in KEYS}, content.get("profile")
     tables = {"": content, **(profiles if isinstance(profiles, Mapping) else {})}
     return [

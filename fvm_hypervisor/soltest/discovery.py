@@ -49,6 +49,8 @@ class SuiteFilter:
     """A test file, or a folder of tests."""
     symbolic: Literal["", "checks", "fuzz"] = ""
     """Symbolic tests, without or with fuzz tests, instead of all others."""
+    is_rerun: bool = False
+    """True if `test` selects the tests that failed in the last run."""
 
     def check(self) -> None:
         """Raise InvalidInput for an invalid regular expression."""
@@ -61,13 +63,14 @@ class SuiteFilter:
     def text(self) -> str:
         """Return the filters as command-line options; empty without filters."""
         options = {
-            "--match-test": self.test, "--no-match-test": self.no_test,
+            "--match-test": None if self.is_rerun else self.test, "--no-match-test": self.no_test,
             "--match-contract": self.contract, "--no-match-contract": self.no_contract,
             "--match-path": self.path, "--no-match-path": self.no_path,
         }  # fmt: skip
         return " ".join(
             [
                 *([self.inside] if self.inside else []),
+                *(["--rerun"] if self.is_rerun else []),
                 *(f"{key} '{pattern}'" for key, pattern in options.items() if pattern),
             ]
         )

@@ -7,7 +7,6 @@ the Foundry book's configuration reference.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -20,7 +19,7 @@ from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
 from fvm_hypervisor.soltest.foundry_keys import unknown_keys, unknown_variables
 from fvm_hypervisor.soltest.foundry_profiles import merge_profile, select_profile
 from fvm_hypervisor.soltest.mutation_settings import MutationConfig, select_operators
-from fvm_hypervisor.soltest.project_files import CONFIG_FILE, check_inside
+from fvm_hypervisor.soltest.project_files import CONFIG_FILE, check_inside, read_config
 from fvm_hypervisor.soltest.remappings import Remapping, all_remappings
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from fvm_hypervisor.soltest.toml_table import U32, U64, U256, Table
@@ -223,12 +222,7 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
     """
     environment = environment_settings(os.environ)
     file = root / CONFIG_FILE if environment.config is None else Path(environment.config)
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{file}: {error}") from None
-    except OSError as error:
-        raise InvalidInput(f"{file}: {error.strerror}") from None
+    content = read_config(file)
     try:
         name, missing = select_profile(Table(content), profile, environment.profile)
         table = Table(merge_profile(Table(content), name))

@@ -1,14 +1,36 @@
-"""Safe writing of files into a project: complete files, never outside the project, even through links."""
+"""Files of a project: reading of its foundry.toml, and safe writing.
+
+Files are written completely or not at all, and never outside the project, even through links.
+"""
 
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
 
 CONFIG_FILE: Final = "foundry.toml"
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """Return the content of a foundry.toml. Raises InvalidInput, naming the file."""
+    try:
+        return tomllib.loads(read_utf8(file))
+    except (ValueError, RecursionError, InvalidInput) as error:
+        raise InvalidInput(f"{file}: {error}") from None
+    except OSError as error:
+        raise InvalidInput(f"{file}: {error.strerror}") from None
+
+
+def read_utf8(file: Path) -> str:
+    """Return a file's text. Raises OSError, and InvalidInput without the file's name if it is not UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"invalid UTF-8 at byte {error.start:,}; save the file as UTF-8") from None
 
 
 def check_inside(root: Path, path: Path, what: str) -> None:

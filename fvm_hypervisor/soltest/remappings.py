@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from fvm_hypervisor.soltest.library_remappings import find_libraries
+from fvm_hypervisor.soltest.project_files import read_utf8
 from hypervisor.errors import InvalidInput
 
 _CODE_FOLDERS: Final = ("src", "contracts")
@@ -95,9 +96,9 @@ def _of_file(folder: Path) -> list[Remapping]:
     if not file.is_file():
         return []
     try:
-        lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+        lines = (line.strip() for line in read_utf8(file).splitlines())
         return [Remapping.parse(line) for line in lines if line and not line.startswith("#")]
-    except (UnicodeDecodeError, InvalidInput) as error:
+    except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror}") from None
@@ -150,11 +151,11 @@ def _of_project(root: Path, path: str) -> list[Remapping]:
     folder = root / path
     file = folder / "foundry.toml"
     try:
-        profile = tomllib.loads(file.read_text(encoding="utf-8")).get("profile", {}).get("default", {})
+        profile = tomllib.loads(read_utf8(file)).get("profile", {}).get("default", {})
         configured = [Remapping.parse(text) for text in profile.get("remappings", ())]
         src, libs = profile.get("src"), tuple(str(lib) for lib in profile.get("libs", ("lib",)))
         automatic = profile.get("auto_detect_remappings", True)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, TypeError, InvalidInput) as error:
+    except (tomllib.TOMLDecodeError, AttributeError, TypeError, InvalidInput) as error:
         raise InvalidInput(f"{file}: {error}") from None
     inside = [lib for lib in libs if (folder / lib).resolve() not in (root.resolve(), *root.resolve().parents)]
     found = list(all_remappings(folder, (), configured, inside, automatic))

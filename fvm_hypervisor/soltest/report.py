@@ -12,6 +12,7 @@ from hypervisor.printable import printable
 
 _MAX_WORDS: Final = 10_000
 """Maximum number of characters of a line from a contract or project; unprintable ones are escaped."""
+_SYMBOLIC_OPTIONS: Final = {"checks": "--symbolic ", "fuzz": "--symbolic-fuzz "}
 _STATUSES: Final = (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
 _TAGS: Final = {
     CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIPPED: "SKIP",
@@ -30,7 +31,8 @@ def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
         yield from ("", *_metrics_lines(test), "")
     if test.edges is not None:
         edges, features, inputs = test.edges
-        yield f"Edge coverage: {edges:,} edges, {features:,} features, {inputs:,} inputs in the corpus"
+        corpus = f"{inputs:,} input{'' if inputs == 1 else 's'} in the corpus"
+        yield f"Edge coverage: {edges:,} edges, {features:,} features, {corpus}"
     if verbosity >= 2 and test.logs:
         yield "Logs:"
         yield from (f"  {line}" for line in test.logs)
@@ -101,8 +103,8 @@ def summary_table(suites: Sequence[SuiteResult], *, detailed: bool = False) -> l
     return ["", *table(head, rows, left=True)]
 
 
-def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str]:
-    """Yield the last lines: the totals of all suites, and the failures again."""
+def summary_lines(suites: Sequence[SuiteResult], seconds: float, symbolic: str = "") -> Iterator[str]:
+    """Yield the last lines: the totals of all suites, and the failures again; `symbolic` as in `SuiteFilter`."""
     passed, failed, skipped = (sum(suite.count(status) for suite in suites) for status in _STATUSES)
     undecided = sum(suite.count(CaseStatus.UNDECIDED) for suite in suites)
     total = passed + failed + skipped + undecided
@@ -121,7 +123,8 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
     yield "Failing tests:"
     yield from _repeated_lines(suites, CaseStatus.FAILURE, "failing")
     yield f"Encountered a total of {failed} failing tests, {passed} tests succeeded"
-    yield f"\nTip: Run `hypervisor test --rerun` to retry only the {failed} failed test{'' if failed == 1 else 's'}"
+    command = f"hypervisor test {_SYMBOLIC_OPTIONS.get(symbolic, '')}--rerun"
+    yield f"\nTip: Run `{command}` to retry only the {failed} failed test{'' if failed == 1 else 's'}"
     yield from seed_lines([test for suite in suites for test in suite.tests])
 
 

@@ -25,7 +25,7 @@ from fvm_hypervisor.soltest.literals import own_literals
 from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, is_skip, selector
-from fvm_hypervisor.soltest.stored_failures import load_failing_input, load_failing_sequence
+from fvm_hypervisor.soltest.stored_failures import StoredCall, load_failing_input, load_failing_sequence
 from fvm_hypervisor.soltest.table_tests import TableRun
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import Tracer
@@ -305,17 +305,28 @@ class SuiteRun:
             self.executor.cheatcodes.inputs.add("time limits")
         if used.corpus_dir is not None:
             self.executor.cheatcodes.inputs.add("files")
-        if test.kind is CaseKind.FUZZ:
-            stored = load_failing_input(self.project, contract, name)
-            return lambda: FuzzRun(
-                stage, test, fuzz, self.seed, ready, Dictionary.of(fuzz, state, sources), self.progress, stored,
-                self.project.root,
-            ).run()  # fmt: skip
-        sequence = load_failing_sequence(self.project, contract, name)
-        return lambda: InvariantRun(
-            stage, test, invariant, self.seed, ready, Dictionary.of(invariant, state, sources), self.progress, sequence,
-            self.project.root,
-        ).run()  # fmt: skip
+        stored: bytes | None = None
+        sequence: tuple[StoredCall, ...] = ()
+        notices: tuple[str, ...] = ()
+        try:
+            if test.kind is CaseKind.FUZZ:
+                stored = load_failing_input(self.project, contract, name)
+            else:
+                sequence = load_failing_sequence(self.project, contract, name)
+        except InvalidInput as damaged:  # only a replay is lost
+            notices = (str(damaged),)
+
+        def run() -> TestResult:
+            dictionary = Dictionary.of(used, state, sources)
+            common = (self.seed, ready, dictionary, self.progress)
+            result = (
+                FuzzRun(stage, test, fuzz, *common, stored, self.project.root).run()
+                if test.kind is CaseKind.FUZZ
+                else InvariantRun(stage, test, invariant, *common, sequence, self.project.root).run()
+            )
+            return replace(result, notices=(*notices, *result.notices)) if notices else result
+
+        return run
 
     def _unit(self, stage: SuiteStage, test: TestFunction) -> TestResult:
         outcome = stage.call(selector(test.signature))

@@ -53,6 +53,8 @@ class SuiteSession:
     """Compiler process that stays alive after the session."""
     suites: list[Suite] = field(default_factory=list)
     corrupt: list[tuple[str, str, str]] = field(default_factory=list)
+    has_symbolic_tests: bool = False
+    """True if only symbolic tests match the filter, and the run is not symbolic."""
     seed: int = 0
     artifacts: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}))
     _layouts: Layouts = field(default_factory=dict)
@@ -81,7 +83,10 @@ class SuiteSession:
         finally:
             if waiting is not None and not waiting.repeats:
                 waiting.discard()
-        self.suites, self.corrupt = find_suites(self.artifacts, self.outside_libraries(sources), self.wanted)
+        own = self.outside_libraries(sources)
+        self.suites, self.corrupt = find_suites(self.artifacts, own, self.wanted)
+        if not self.suites and not self.wanted.symbolic:
+            self.has_symbolic_tests = bool(find_suites(self.artifacts, own, replace(self.wanted, symbolic="checks"))[0])
 
     def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
         """Start npm's compiler while imports are read, if one of these sources appears to have changed."""

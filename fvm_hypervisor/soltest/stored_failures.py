@@ -2,7 +2,7 @@
 
 `cache/test-failures` has the names for `--rerun`; `<failure_persist_dir>/failures/<contract>/<test>` has the failing
 input, with which the test's next run begins. Files of forge are read; forge reads the names and inputs written here but
-ignores the sequences (it expects the test's settings in them). Malformed files are ignored: only a replay is lost.
+ignores the sequences (it expects the test's settings in them). A damaged file is skipped with a notice.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor.errors import InvalidInput
+from hypervisor.printable import printable
 from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
 _MAX_FILE_BYTES: Final = 16 << 20
 """Maximum size of a file in bytes."""
+_MAX_PATH: Final = 4096
+"""Maximum number of characters of a path in an error."""
 _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9_$]")
 
 
@@ -71,26 +74,42 @@ def failure_file(project: Project, kind: CaseKind, contract: str, signature: str
 
 
 def load_failing_input(project: Project, contract: str, signature: str) -> bytes | None:
-    """Return the calldata of a fuzz test's earlier failure, or that of `--fuzz-input-file` if given."""
+    """Return the calldata of a fuzz test's earlier failure, or that of `--fuzz-input-file` if given.
+
+    None without a file. Raises InvalidInput if it is damaged.
+    """
     file = project.fuzz.input_file
-    content = _read(failure_file(project, CaseKind.FUZZ, contract, signature) if file is None else Path(file))
-    return None if content is None else hex_bytes(content.get("calldata"))
+    path = failure_file(project, CaseKind.FUZZ, contract, signature) if file is None else Path(file)
+    return read_input(path) if _exists(path) else None
+
+
+def read_input(file: Path) -> bytes:
+    """Return the calldata in a fuzz test's stored failure. Raises InvalidInput if it is damaged."""
+    calldata = hex_bytes(_read(file).get("calldata"))
+    if calldata is None:
+        raise _damaged(file, "its `calldata` is not bytes in hex")
+    return calldata
 
 
 def load_failing_sequence(project: Project, contract: str, signature: str) -> tuple[StoredCall, ...]:
-    """Return the calls of an invariant test's earlier failure; empty if unknown."""
-    content = _read(failure_file(project, CaseKind.INVARIANT, contract, signature))
-    rows = None if content is None else content.get("call_sequence")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    """Return the calls of an invariant test's earlier failure; empty without a file.
+
+    Raises InvalidInput if the file is damaged.
+    """
+    file = failure_file(project, CaseKind.INVARIANT, contract, signature)
+    if not _exists(file):
         return ()
+    rows = _read(file).get("call_sequence")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _damaged(file, "its `call_sequence` is not a list of calls")
     found = []
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         sender, address, calldata = (hex_bytes(row.get(name)) for name in ("sender", "addr", "calldata"))
         delay = read_delay(row)
         if sender is None or address is None or calldata is None or len(sender) != 20 or len(address) != 20:
-            return ()
+            raise _damaged(file, f"`sender`, `addr` or `calldata` of call {number} is not hex of the right length")
         if delay is None:
-            return ()
+            raise _damaged(file, f"`warp` or `roll` of call {number} is not a number below 2^64 in hex")
         found.append(StoredCall(sender, address, calldata, delay))
     return tuple(found)
 
@@ -100,12 +119,33 @@ def bare_name(signature: str) -> str:
     return _NOT_A_NAME.sub("_", signature.partition("(")[0])
 
 
-def _read(file: Path) -> Mapping[str, Any] | None:
+def _exists(file: Path) -> bool:
+    """Return True unless there is no such file; an unreadable one is an error of `_read`."""
     try:
-        content = parse_json(read_bounded(file, _MAX_FILE_BYTES, "the file"))
-    except (OSError, ValueError, InvalidInput):
-        return None
-    return content if isinstance(content, dict) else None
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        pass
+    return True
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """Return the object in a file. Raises InvalidInput."""
+    data = read_bounded(file, _MAX_FILE_BYTES, "the stored failure")
+    try:
+        content = parse_json(data)
+    except ValueError:
+        raise _damaged(file, "it is not valid JSON") from None
+    if not isinstance(content, dict):
+        raise _damaged(file, "it is not a JSON object")
+    return content
+
+
+def _damaged(file: Path, defect: str) -> InvalidInput:
+    return InvalidInput(
+        f"the stored failure {printable(str(file), _MAX_PATH)} cannot be used: {defect}; repair or remove it"
+    )
 
 
 def hex_bytes(text: object) -> bytes | None:

@@ -167,5 +167,8 @@ def parse_reference(text: str) -> MessageReference:
         return MessageReference(hash=bytes.fromhex(text[2:]))
     try:
         return MessageReference(parse_cid(text))
-    except CidError as error:
-        raise InvalidInput(f"'{text}' is not an epoch, a transaction hash (0x...) or a CID: {error}") from None
+    except CidError:
+        kind = "an epoch, not" if text.isascii() and text.isdigit() else "not"
+        raise InvalidInput(
+            f"'{text:.200}' is {kind} a transaction's hash or a message's CID; pass 0x and 64 hex digits, or a CID"
+        ) from None

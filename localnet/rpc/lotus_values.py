@@ -36,7 +36,7 @@ def filecoin_address(value: Any) -> Address:
     try:
         return Address.parse(value)
     except AddressError as error:
-        raise invalid_params(f"{format_value(value)} is not an address: {error}") from None
+        raise invalid_params(f"invalid address: {error}") from None
 
 
 def cid(value: Any) -> Cid:

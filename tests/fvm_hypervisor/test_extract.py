@@ -185,7 +185,7 @@ def test_missing_epoch_or_message_is_one_error_and_no_file(made: Made, tmp_path:
         "99": f"has no epoch 99: it reaches from 0 to {made.head}",
         "0": "epoch 0 is the chain's first, where nothing is executed: name a later epoch",
         "0x" + "11" * 32: f"no message 0x{'11' * 32} was executed on the chain in",
-        "nothing": "'nothing' is not an epoch, a transaction hash (0x...) or a CID",
+        "nothing": "'nothing' is not a transaction's hash or a message's CID; pass 0x and 64 hex digits, or a CID",
     }
     with made.open() as network:
         node = LotusNode(network)

@@ -184,6 +184,9 @@ def test_damaged_car_is_refused_and_failed_export_leaves_no_file(chain: Path, tm
     assert verified.stderr.startswith(f"error: {car}: CAR block ")
     absent = "bafy2bzaceamp42wmmgr2g2ymg46euououzfyck7szknvfacqscohrvaikwfaa"
     assert run("car", "export", chain, tmp_path / "none.car", "--root", absent).exit_code == 1
+    refused = run("car", "export", chain, tmp_path / "no" / "a.car")
+    words = f"the CAR file {tmp_path / 'no' / 'a.car'} cannot be written: No such file or directory; pass another path"
+    assert (refused.exit_code, refused.stderr) == (2, f"error: {words}\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state.car"]
 
 

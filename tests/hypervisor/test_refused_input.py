@@ -58,6 +58,32 @@ def test_argument_of_another_type_is_named(create: Callable[[], Any], words: str
         create()
 
 
+untyped: Any = Address
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda machine: machine.balance("f0100"), "address has the type str: expected an Address; Address.parse"),
+        (lambda machine: machine.actor("f0100"), "address has the type str: expected an Address; Address.parse"),
+        (lambda machine: machine.storage("f0100"), "address has the type str: expected an Address; Address.parse"),
+        (lambda machine: machine.restore("x"), "snapshot has the type str: expected a Snapshot"),
+        (lambda machine: machine.upgrade(29), "network has the type int: expected a NetworkVersion"),
+        (lambda _: untyped.id("5"), "actor has the type str: expected a whole number"),
+        (lambda _: untyped.id(True), "actor has the type bool: expected a whole number"),
+        (lambda _: untyped.delegated("10", b""), "namespace has the type str: expected a whole number"),
+        (lambda _: untyped.delegated(True, b""), "namespace has the type bool: expected a whole number"),
+        (lambda _: untyped.delegated(10, "0x" + "aa" * 20), "subaddress has the type str: expected bytes"),
+        (lambda _: untyped.parse(None), "text has the type NoneType: expected text"),
+    ],
+)
+def test_method_argument_of_another_type_is_named(machine: Hypervisor, use: Callable[[Any], Any], words: str) -> None:
+    before = machine.root
+    with pytest.raises(TypeError, match=words):
+        use(machine)
+    assert machine.root == before
+
+
 @pytest.mark.parametrize("message", [None, "0x00", b"", {"to": ALICE}])
 def test_only_messages_are_applied(machine: Hypervisor, message: Any) -> None:
     for apply in (machine.apply, machine.apply_implicit, machine.call):

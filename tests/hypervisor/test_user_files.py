@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.user_files import check_output, read_bounded, user_folder
+from hypervisor.errors import BundleError, HypervisorError, InvalidInput
+from hypervisor.user_files import check_output, read_bounded, user_folder, writing
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,22 @@ def test_unwritable_output_file_is_refused_before_the_work(tmp_path: Path, monke
         check_output(Path("no/costs.csv"), "the table")
     with pytest.raises(InvalidInput, match=r"the table .* is a folder: pass a file"):
         check_output(tmp_path, "the table")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which only Linux has")
+def test_full_disk_error_names_file_and_remedy() -> None:
+    file = Path("/dev/full")
+    words = "the CAR file /dev/full cannot be written: No space left on device; free space, or pass another path"
+    with pytest.raises(HypervisorError, match=words) as raised, writing(file, "the CAR file"):
+        file.write_bytes(b"1")
+    assert not isinstance(raised.value, InvalidInput)
+
+
+def test_error_of_writing_leaves_other_files_alone(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InvalidInput, match=r"vector .*/no/x cannot be written: No such file or directory; pass another"),
+        writing(tmp_path / "no" / "x", "the vector"),
+    ):
+        (tmp_path / "no" / "x.part").write_bytes(b"1")
+    with pytest.raises(FileNotFoundError), writing(tmp_path / "x", "the vector"):
+        (tmp_path / "input").read_bytes()

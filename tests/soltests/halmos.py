@@ -134,9 +134,11 @@ def stage(name: str) -> list[Key]:
 def session_of(where: Path, key: Key | None = None) -> SuiteSession:
     """Return a session with the symbolic tests of a folder, or with one of them."""
     solc = INSTALLED / "node_modules" / suite_of("").solc
-    one = {} if key is None else {"path": key[0], "contract": f"^{key[1]}$", "test": rf"^{key[2]}\("}
+    wanted = SuiteFilter(symbolic="checks")
+    if key is not None:
+        wanted = replace(wanted, path=key[0], contract=f"^{key[1]}$", test=rf"^{key[2]}\(")
     project = replace(load_project(where), symbolic=SymbolicSettings(loop=LOOPS))
-    session = SuiteSession(project, SuiteFilter(symbolic="checks", **one), Options(use=str(solc)))
+    session = SuiteSession(project, wanted, Options(use=str(solc)))
     session.prepare()
     return session
 

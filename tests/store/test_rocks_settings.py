@@ -31,8 +31,13 @@ def test_write_buffers_of_an_open_folder_are_bounded(tmp_path: Path) -> None:
         ("Input/output error (os error 5)", StoreIOError, "check the disk and reopen it"),
         ("IO error: While renaming a file to CURRENT: Input/output error", StoreIOError, "check the disk"),
         ("IO error: While open a file: 000017.sst: Too many open files", StoreIOError, "ulimit -n"),
-        ("IO error: While open a file: Read-only file system", StoreReadOnly, "remount it and reopen the store"),
+        (
+            "IO error: While open a file: Read-only file system",
+            StoreReadOnly,
+            "remount it and reopen the store, or only read it: Network(read_only=True)",
+        ),
         ("Corruption: checksum mismatch", StoreCorrupt, "is corrupt"),
+        ("Corruption: may be corrupted.", StoreCorrupt, "corrupted; restore the folder from a copy"),
         ("IO error: No such file or directory: CURRENT", StoreCorrupt, "is corrupt"),
     ],
 )

@@ -20,6 +20,7 @@ from hypervisor.context import MachineContext
 from hypervisor.executor import ApplyResult
 from hypervisor.externs import ExternError, Externs
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.user_files import writing
 from localnet.chain.tipset_execution import TipsetOutcome, TipsetWork
 from localnet.ledger.headers import IncludedMessage
 from store.blockstore import NOTHING, Blockstore, Store
@@ -201,13 +202,14 @@ def car_text(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> str:
 
 
 def write_vector(path: Path, vector: Vector) -> None:
-    """Write a vector file atomically."""
+    """Write a vector file atomically. Raises InvalidInput or HypervisorError if it cannot be written."""
     draft = path.with_name(path.name + ".part")
-    try:
-        draft.write_text(json.dumps(vector, indent=2) + "\n", encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with writing(path, "the vector"):
+        try:
+            draft.write_text(json.dumps(vector, indent=2) + "\n", encoding="utf-8")
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def _link(cid: Cid) -> dict[str, str]:

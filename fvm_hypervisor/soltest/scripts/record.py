@@ -250,9 +250,15 @@ def _write(root: Path, content: dict[str, Any], files: Iterable[Path]) -> None:
 
 
 def _no_record(file: Path, error: Exception) -> InvalidInput:
-    lacking = isinstance(error, KeyError)
-    text = f"the field {error.args[0]!r} is missing" if lacking else f"{error!r:.200}"
-    return InvalidInput(f"{file} is not a record of a script's run: {text}")
+    if isinstance(error, KeyError):
+        text = f"the field {error.args[0]!r} is missing"
+    elif isinstance(error, json.JSONDecodeError):
+        text = "it is not valid JSON"
+    elif isinstance(error, TypeError | AttributeError):
+        text = "a value has another type"
+    else:
+        text = f"{error!s:.200}"
+    return InvalidInput(f"{file} is not a record of a script's run: {text}; repair it, or run without --resume")
 
 
 def _check(row: dict[str, Any]) -> None:

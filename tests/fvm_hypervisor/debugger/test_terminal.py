@@ -109,7 +109,8 @@ def test_commands_are_lines_of_the_input_without_a_terminal(chain: tuple[Path, S
     ("arguments", "problem"),
     [
         ([], "missing argument: pass a transaction's hash"),
-        (["0x12", "--state", "CHAIN"], "not an epoch, a transaction hash"),
+        (["0x12", "--state", "CHAIN"], "'0x12' is not a transaction's hash or a message's CID; pass 0x and 64 hex"),
+        (["1", "--state", "CHAIN"], "'1' is an epoch, not a transaction's hash or a message's CID; pass 0x and"),
         (["0x" + "12" * 32, "--state", "CHAIN"], "is not on this chain"),
         (["0x" + "12" * 32, "--state", "/nowhere"], "there is no folder"),
         (["f0100", "f()"], "needs the folder of a chain: pass --state"),

@@ -85,7 +85,7 @@ def test_missing_page_has_status_404(visit: Visitor, address: str, words: str) -
         ("/tx/<script>", "64 hex digits"),
         ("/message/bafy", "is not a CID"),
         ("/block/Qm", "is not a CID"),
-        ("/search?q=f1zzz", "is not an address"),
+        ("/search?q=f1zzz", "invalid address: "),
         ("/search?q=" + "a" * 300, "the limit is 200"),
         ("/epoch/1?from=x", "expected a number"),
         ("/?" + "&".join(f"a{number}=1" for number in range(30)), "more than 20 fields"),

@@ -58,6 +58,19 @@ def test_filters_that_leave_no_source_find_no_test(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_symbolic_tests_alone_need_the_option(project: Path) -> None:
+    text = "pragma solidity ^0.8.0; contract Only { function check_a(uint8) public {} }"
+    (project / "test" / "Only.t.sol").write_text(text)
+    words = "; to run check_* and prove_* tests, add --symbolic\n"
+    found = run_command("test", str(project), "--mc", "Only")
+    assert found.stderr.endswith(f"no tests found in the project by --match-contract 'Only'{words}")
+    (project / "cache").mkdir(exist_ok=True)
+    (project / "cache" / "test-failures").write_text("check_a")
+    found = run_command("test", str(project), "--rerun")
+    assert (found.exit_code, found.stderr) == (0, f"no tests found in the project by --rerun{words}")
+
+
+@pytest.mark.slow
 def test_unmatched_test_filter_explains_signature_matching(project: Path) -> None:
     found = run_command("test", str(project), "--mc", "Good", "--mt", "testFine$")
     words = "by --match-test 'testFine$' --match-contract 'Good'; a test's name is that of its signature"

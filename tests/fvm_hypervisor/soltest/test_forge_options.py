@@ -218,6 +218,7 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
         (["--sender", "0x12"], "command line: sender is '0x12', expected an address"),
         (["--out", "../elsewhere"], "command line"),
         (["--fuzz-input-file", "nowhere"], "there is no file nowhere"),
+        (["--fuzz-input-file", __file__], "test_forge_options.py cannot be used: it is not valid JSON; repair or"),
         (["--snapshot", "check"], "there is no gas snapshot"),
         (["--snap", "gas"], "--snap names the file of --snapshot: add --snapshot write, check or diff"),
         (["--tolerance", "3", "--snapshot", "diff"], "--tolerance applies to --snapshot check"),

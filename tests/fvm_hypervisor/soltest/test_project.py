@@ -343,7 +343,8 @@ def test_library_foundry_toml_defines_its_remappings(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("remappings.txt", b"a/=b/\nnonsense\n", "'nonsense' is not a remapping: expected prefix=target"),
-        ("remappings.txt", b"\xff=b/\n", "can't decode byte 0xff"),
+        ("remappings.txt", b"\xff=b/\n", "invalid UTF-8 at byte 0; save the file as UTF-8"),
+        ("foundry.toml", b"\xff", "invalid UTF-8 at byte 0; save the file as UTF-8"),
         ("foundry.toml", b"[profile.default]\nremappings = ['nonsense']", "'nonsense' is not a remapping: expected"),
     ],
 )

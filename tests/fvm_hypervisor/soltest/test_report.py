@@ -40,7 +40,8 @@ def test_the_same_failure_with_the_same_words_is_no_difference() -> None:
 def test_summary_repeats_tests_that_failed_or_are_not_decided() -> None:
     statuses = {"check_a()": CaseStatus.UNDECIDED, "check_b()": CaseStatus.FAILURE, "check_c()": CaseStatus.SUCCESS}
     tests = [TestResult(name, CaseKind.SYMBOLIC, status, "why") for name, status in statuses.items()]
-    lines = list(summary_lines([SuiteResult("test/A.t.sol", "A", tests)], 1.0))
+    lines = list(summary_lines([SuiteResult("test/A.t.sol", "A", tests)], 1.0, "checks"))
+    assert any("`hypervisor test --symbolic --rerun`" in line for line in lines)
     undecided = lines.index("Tests that are not decided:")
     assert lines[undecided + 2] == "[NOT DECIDED: why] check_a() (paths: 0)"
     assert lines[lines.index("Failing tests:") + 2] == "[FAIL: why] check_b() (paths: 0)"

@@ -1,15 +1,17 @@
-"""Failures stored by forge 1.7.1 are replayed, and malformed files are ignored."""
+"""Failures stored by forge 1.7.1 are replayed, and damaged files are named."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.project import InvariantSettings, Project
+from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import selector
 from fvm_hypervisor.soltest.stored_failures import failed_names, load_failing_input, load_failing_sequence
+from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.contracts import artifact, counting_suite
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -44,12 +46,37 @@ def test_stored_forge_failure_input_is_read(tmp_path: Path) -> None:
     assert load_failing_input(Project(tmp_path), "CounterTest", "testFuzz_other(uint64)") is None
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"calldata": 5}', '{"calldata": "0xzz"}', "[" * 100_000])
-def test_invalid_stored_failure_is_skipped(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[1]", '{"calldata": 5}', '{"calldata": "0xzz"}', "[" * 100_000, OF_A_FUZZ_TEST[:90], "\x00\x1f"],
+)
+def test_damaged_stored_failure_is_named(tmp_path: Path, content: str) -> None:
     kept(tmp_path, "fuzz/failures/A/testA", content)
     kept(tmp_path, "invariant/failures/A/invariantA", content)
-    assert load_failing_input(Project(tmp_path), "A", "testA(uint256)") is None
-    assert load_failing_sequence(Project(tmp_path), "A", "invariantA()") == ()
+    fuzz, invariant = (
+        tmp_path / "cache" / name for name in ("fuzz/failures/A/testA", "invariant/failures/A/invariantA")
+    )
+    with pytest.raises(InvalidInput, match=rf"{re.escape(str(fuzz))} cannot be used: .*; repair or remove it$"):
+        load_failing_input(Project(tmp_path), "A", "testA(uint256)")
+    with pytest.raises(InvalidInput, match=rf"{re.escape(str(invariant))} cannot be used: .*; repair or remove it$"):
+        load_failing_sequence(Project(tmp_path), "A", "invariantA()")
+
+
+def test_results_name_a_damaged_stored_failure(run_contracts: Run, tmp_path: Path) -> None:
+    kept(tmp_path, "fuzz/failures/Suite/testFuzz", "{")
+    kept(tmp_path, "invariant/failures/Suite/invariantFew", "{")
+    project = Project(tmp_path, fuzz=FuzzSettings(runs=2), invariant=InvariantSettings(runs=1, depth=2))
+    suite = artifact({"testFuzz(uint256)": ["00"], "invariantFew()": ["00"], "up()": ["00"]})
+    found = run_contracts({"Suite": suite}, project=project)["Suite"]
+    files = {
+        "testFuzz(uint256)": "fuzz/failures/Suite/testFuzz",
+        "invariantFew()": "invariant/failures/Suite/invariantFew",
+    }
+    for name, file in files.items():
+        path = tmp_path / "cache" / file
+        assert found[name].notices == (
+            f"the stored failure {path} cannot be used: it is not valid JSON; repair or remove it",
+        )
 
 
 def test_a_name_leads_to_no_other_folder(tmp_path: Path) -> None:

@@ -413,13 +413,24 @@ def test_transactions_offer_at_most_displayed_amount(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("content", ["", "[]", '{"transactions": [5]}', '{"transactions": [], "receipts": 5}'])
-def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "it is not valid JSON"),
+        ('{"transactions": [', "it is not valid JSON"),
+        ("[]", "a value has another type"),
+        ('{"transactions": [5]}', "the field 'receipts' is missing"),
+        ('{"transactions": [], "receipts": 5}', "the field 'timestamp' is missing"),
+    ],
+)
+def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str, words: str) -> None:
     file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
     assert "nothing to resume" in run(project, "--rpc-url", url, "--resume", status=2)
     file.parent.mkdir(parents=True)
     file.write_text(content, encoding="utf-8")
-    assert "is not a record of a script's run" in run(project, "--rpc-url", url, "--resume", status=2)
+    remedy = "repair it, or run without --resume"
+    expected = f"{file} is not a record of a script's run: {words}; {remedy}"
+    assert expected in run(project, "--rpc-url", url, "--resume", status=2)
 
 
 @pytest.mark.slow
