@@ -67,8 +67,9 @@ class Both:
     def send(self, **request: str) -> str:
         """Send a transaction of the first account to both nodes; return the contract address in the receipt."""
         hashes = self.each("eth_sendTransaction", {"from": ALICE, **request})
-        pairs = zip((self.theirs, self.ours), hashes, strict=True)
-        theirs, ours = (client.request("eth_getTransactionReceipt", sent) for client, sent in pairs)
+        while (theirs := self.theirs.request("eth_getTransactionReceipt", hashes[0])) is None:
+            time.sleep(0.01)  # anvil answers before it mines
+        ours = self.ours.request("eth_getTransactionReceipt", hashes[1])
         assert (theirs["status"], theirs["contractAddress"]) == (ours["status"], ours["contractAddress"])
         return str(ours["contractAddress"])
 
