@@ -67,7 +67,7 @@ class Address:
     @classmethod
     def id(cls, actor: int) -> "Address":
         """Return the ID address f0<actor>."""
-        if not isinstance(actor, int) or actor is True or actor is False:
+        if not isinstance(actor, int):
             raise TypeError(f"actor has the type {type(actor).__name__}: expected a whole number, such as 1000")
         if not 0 <= actor < 1 << 64:
             raise AddressError(f"actor ID {actor} is out of range (0 to 2^64 - 1)")
@@ -93,7 +93,7 @@ class Address:
     @classmethod
     def delegated(cls, namespace: int, subaddress: bytes) -> "Address":
         """Return the f4 address of a subaddress (at most 54 bytes) in an address manager's namespace."""
-        if not isinstance(namespace, int) or namespace is True or namespace is False:
+        if not isinstance(namespace, int):
             raise TypeError(f"namespace has the type {type(namespace).__name__}: expected a whole number, such as 10")
         if not isinstance(subaddress, bytes):
             check_type(subaddress, (bytearray, memoryview), "subaddress", "bytes; bytes.fromhex reads hex digits")
