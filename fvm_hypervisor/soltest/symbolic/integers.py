@@ -20,10 +20,12 @@ import z3
 
 _MAX_TERMS: Final = 20_000
 """Maximum number of terms that are translated; larger constraints are not."""
+_MAX_DEPTH: Final = 200
+"""Maximum nesting of translated terms. A RecursionError in z3's constructors would release a term that is in use."""
 
 
 class TooLarge(Exception):
-    """Raised if constraints have more than `_MAX_TERMS` terms."""
+    """Raised if constraints have more than `_MAX_TERMS` terms, or deeper ones than `_MAX_DEPTH`."""
 
 
 @dataclass(slots=True)
@@ -38,6 +40,7 @@ class Translation:
     _booleans: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     _products: dict[tuple[int, int], tuple[Any, Any, Any]] = field(default_factory=dict)
     """Factors without leading zeros, and their product, by the identities of the factors."""
+    _depth: int = 0
 
     def add(self, constraints: Sequence[Any]) -> None:
         """Translate constraints. Raises TooLarge."""
@@ -48,8 +51,9 @@ class Translation:
     def _boolean(self, expression: Any) -> Any:
         found = self._booleans.get(expression.get_id())
         if found is None:
-            self._check_size()
+            self._descend()
             found = self._booleans[expression.get_id()] = (expression, self._new_boolean(expression))
+            self._depth -= 1
         return found[1]
 
     def _new_boolean(self, expression: Any) -> Any:
@@ -76,12 +80,15 @@ class Translation:
         """Return the integer of a bit vector."""
         found = self._numbers.get(expression.get_id())
         if found is None:
-            self._check_size()
+            self._descend()
             found = self._numbers[expression.get_id()] = (expression, self._new_number(expression))
+            self._depth -= 1
         return found[1]
 
-    def _check_size(self) -> None:
-        if len(self._numbers) + len(self._sums) + len(self._booleans) >= _MAX_TERMS:
+    def _descend(self) -> None:
+        self._depth += 1
+        size = len(self._numbers) + len(self._sums) + len(self._booleans)
+        if size >= _MAX_TERMS or self._depth > _MAX_DEPTH:
             raise TooLarge
 
     def _new_number(self, expression: Any) -> Any:
@@ -113,8 +120,9 @@ class Translation:
         """Return an integer that is congruent to a bit vector modulo `2^width`."""
         found = self._sums.get(expression.get_id())
         if found is None:
-            self._check_size()
+            self._descend()
             found = self._sums[expression.get_id()] = (expression, self._new_sum(expression))
+            self._depth -= 1
         return found[1]
 
     def _new_sum(self, expression: Any) -> Any:
@@ -136,7 +144,6 @@ class Translation:
         one, other = sorted(map(_without_leading_zeros, (left, right)), key=lambda factor: int(factor.get_id()))
         key = (one.get_id(), other.get_id())
         if key not in self._products:
-            self._check_size()
             made = self._unknown(1 << (one.size() + other.size()))
             for factor, bits, second in (
                 (self._number(one), one.size(), self._number(other)),

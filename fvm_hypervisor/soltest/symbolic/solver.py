@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from ctypes import ArgumentError
 from random import Random
 from time import monotonic, process_time
 from typing import Any, Final
@@ -110,7 +109,7 @@ class Solver:
         translation = Translation()
         try:
             translation.add(constraints)
-        except (TooLarge, RecursionError, ArgumentError):  # a deeply nested term; ctypes wraps a RecursionError
+        except TooLarge:
             return z3.unknown, None
         found, model = self._check(translation.conditions, seconds)
         if found != z3.sat:
