@@ -11,7 +11,7 @@ from threading import Event, Thread
 from time import perf_counter, process_time
 
 from bench.data import BUNDLES
-from bench.peers import TRANSFERS, PeerConnection, Running, Transactions, titanoboa, transfer
+from bench.peers import TRANSFERS, PeerConnection, Running, Transactions, signed_transaction, titanoboa
 from bench.rows import Row, seconds
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor.message import Message
@@ -231,4 +231,4 @@ def signed_transfers(network: Network) -> list[bytes]:
     """Return the transfers of a round, from the first account's next nonce on."""
     sender = network.accounts[0]
     nonce = network.nonce(sender)
-    return [transfer(sender, nonce + step, network.chain_id) for step in range(TRANSFERS)]
+    return [signed_transaction(sender, nonce + step, network.chain_id) for step in range(TRANSFERS)]

@@ -158,7 +158,7 @@ class Transactions:
         nonce = int(self._connection.request("eth_getTransactionCount", sender, "latest"), 16)
         gas = self._gas(sender, *calls[0])
         raw = [
-            f"0x{transfer(self._sender, nonce + step, self._chain_id, to, data, gas).hex()}"
+            f"0x{signed_transaction(self._sender, nonce + step, self._chain_id, to, data, gas).hex()}"
             for step, (to, data) in enumerate(calls)
         ]
         start = self._clock()
@@ -170,7 +170,7 @@ class Transactions:
         return int(self._connection.request("eth_estimateGas", fields), 16)
 
 
-def transfer(
+def signed_transaction(
     sender: Account, nonce: int, chain_id: int, to: EthAddress | None = _RECEIVER, data: bytes = b"",
     gas: int = _TRANSFER_GAS,
 ) -> bytes:  # fmt: skip

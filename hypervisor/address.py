@@ -68,7 +68,7 @@ class Address:
     def id(cls, actor: int) -> "Address":
         """Return the ID address f0<actor>."""
         if not isinstance(actor, int):
-            raise TypeError(f"actor has the type {type(actor).__name__}: expected a whole number, such as 1000")
+            check_type(actor, int, "actor", "a whole number, such as 1000")
         if not 0 <= actor < 1 << 64:
             raise AddressError(f"actor ID {actor} is out of range (0 to 2^64 - 1)")
         return cls(Protocol.ID, encode_uleb128(actor))
@@ -94,7 +94,7 @@ class Address:
     def delegated(cls, namespace: int, subaddress: bytes) -> "Address":
         """Return the f4 address of a subaddress (at most 54 bytes) in an address manager's namespace."""
         if not isinstance(namespace, int):
-            raise TypeError(f"namespace has the type {type(namespace).__name__}: expected a whole number, such as 10")
+            check_type(namespace, int, "namespace", "a whole number, such as 10")
         if not isinstance(subaddress, bytes):
             check_type(subaddress, (bytearray, memoryview), "subaddress", "bytes; bytes.fromhex reads hex digits")
         if len(subaddress) > MAX_SUBADDRESS:

@@ -14,7 +14,7 @@ from tests.fvm_hypervisor.soltest.symbolic.test_integers import INPUTS, OTHERS, 
 
 @pytest.mark.slow
 def test_each_search_agrees_with_the_values() -> None:
-    """In a new process: z3's terms belong to the whole process, and other tests may have damaged them."""
+    """The check runs in a new process, because other tests of this one may have damaged z3's terms."""
     program = f"from {__name__} import searches_agree; searches_agree()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
