@@ -2,10 +2,10 @@
 
 python -m tests.localnet.long_life_run --count 1000000 --seed 1 [--record FILE]
 
-The run simulates twenty-four hours of mixed traffic (`tests.localnet.long_life_traffic`) with `--count` transactions,
-first on a folder with `--keep-states 1000` under Ethereum's rules, then in memory under Filecoin's. After each hour it
-reads the resident memory of the node's process (/proc, so only on Linux) and the median CPU time of each kind of
-request. Limits:
+The run simulates twenty-four hours of mixed traffic (`tests.localnet.long_life_traffic`) with `--count` transactions on
+each of two nodes at once: on a folder with `--keep-states 1000` under Ethereum's rules, and in memory under Filecoin's.
+After each hour it reads the resident memory of the node's process (/proc, so only on Linux) and the median CPU time of
+each kind of request. Limits:
 
 - No hour may end with more than 1.2 times the memory of the second one, which ends before the first tenth of the
 transactions.
@@ -28,6 +28,7 @@ import signal
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
@@ -232,9 +233,8 @@ def recorded(count: int, seed: int) -> RunRecord:
 
     before = signal.signal(signal.SIGINT, end)
     try:
-        for day in days.values():
-            if not any(each.is_ending for each in lives):
-                live(day)
+        with ThreadPoolExecutor(len(days)) as pool:
+            list(pool.map(live, days.values()))
         findings = [words for day in days.values() for words in day.findings()]
         stopped = [day for day in days.values() if day.sent < day.count]
         findings += [f"{day.where}: the day ended after {day.sent} of {day.count} transactions" for day in stopped]
