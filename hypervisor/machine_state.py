@@ -21,7 +21,6 @@ from hypervisor.errors import BundleError, Fatal, InvalidInput
 from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.interception import Interceptor
 from hypervisor.manifest import Manifest
-from hypervisor.migration import migrate_draft, migrate_state, migrates_draft
 from hypervisor.network_versions import NetworkVersion
 from hypervisor.opening import MACHINE, installed_record, machine_record, register_actors
 from hypervisor.printed import PrintedAmount, PrintedCid
@@ -278,6 +277,8 @@ class MachineState:
 
         The new blocks of a large state are moved to a store in a folder at intervals, which bounds their memory.
         """
+        from hypervisor.migration import migrate_draft, migrate_state, migrates_draft  # most machines are not upgraded
+
         check_type(network, NetworkVersion, "network", "a NetworkVersion, such as network_version(29)")
         before, epoch, tree = self.context.network, self.context.epoch, self.state_tree
 

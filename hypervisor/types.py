@@ -23,6 +23,9 @@ True
 """
 setattr(TokenAmount, "__doc__", _OF_AMOUNTS)  # noqa: B010  # mypyc rejects direct assignment on a class
 
+MAX_FILECOIN_BALANCE = TokenAmount((1 << 127) - 1)
+"""Maximum balance in attoFIL under Filecoin's rules: its actors use signed 128-bit amounts."""
+
 MAX_BALANCE = TokenAmount((1 << 256) - 1)
 """Maximum balance of an actor, reached under Ethereum's rules only, in which balances are 256-bit numbers."""
 

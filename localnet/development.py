@@ -14,12 +14,12 @@ from bridge.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.types import Gas, TokenAmount
+from hypervisor.types import MAX_FILECOIN_BALANCE, Gas, TokenAmount
 from localnet.addresses import Target, filecoin_address, parse_target
 from localnet.chain.block_production import BlockProduction
 from localnet.ledger.block_settings import LEAST_GAS_LIMIT, MAX_GAS_LIMIT, BlockSettings
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.genesis import MAX_BALANCE, MAX_CHAIN_ID
+from localnet.ledger.genesis import MAX_CHAIN_ID
 from localnet.ledger.records import Tipset
 from localnet.state import controls
 from store.compression import MAX_UNPACKED_BYTES
@@ -108,7 +108,7 @@ class DevelopmentChain(BlockProduction):
 
     def set_next_base_fee(self, base_fee: int) -> None:
         """Set the next block's base fee in attoFIL per gas; it continues from there. Raises InvalidInput."""
-        whole_number(base_fee, "a base fee", 0, MAX_BALANCE, unit="attoFIL")
+        whole_number(base_fee, "a base fee", 0, MAX_FILECOIN_BALANCE, unit="attoFIL")
         self.chain.set_next_base_fee(TokenAmount(base_fee))
 
     # --- blocks under Ethereum's rules ------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class DevelopmentChain(BlockProduction):
 
     def set_min_gas_price(self, price: int) -> None:
         """Set the minimum fee cap of later transactions, in attoFIL per gas. Raises InvalidInput."""
-        whole_number(price, "a gas price", 0, MAX_BALANCE, unit="attoFIL")
+        whole_number(price, "a gas price", 0, MAX_FILECOIN_BALANCE, unit="attoFIL")
         self._set(min_gas_price=TokenAmount(price))
 
     def set_next_randomness(self, randomness: bytes) -> None:

@@ -7,11 +7,13 @@ extra work.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hypervisor.errors import HypervisorError
-from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import Tipset
+
+if TYPE_CHECKING:
+    from localnet.ledger.candidates import Candidate
+    from localnet.ledger.records import Tipset
 
 
 class Preempted(HypervisorError):

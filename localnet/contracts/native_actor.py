@@ -23,12 +23,11 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.printable import printable
 from hypervisor.state_tree import ActorState
-from hypervisor.types import TokenAmount
+from hypervisor.types import MAX_FILECOIN_BALANCE, TokenAmount
 from hypervisor.user_files import read_bounded
 from localnet.accounts import Account
 from localnet.addresses import Target, filecoin_address
 from localnet.contracts.network import Messages
-from localnet.ledger.genesis import MAX_BALANCE
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.failures import native_output_of
 from localnet.state.actor_interfaces import StoredSchemas
@@ -207,7 +206,7 @@ class NativeActors:
                 f"the interface of {show(code)} is not known: install its module on this chain with its schema, as "
                 "`hypervisor actor install WASM --schema FILE` does, or with a section ipld.schema"
             )
-        whole_number(value, "a balance", 0, MAX_BALANCE, unit="attoFIL")
+        whole_number(value, "a balance", 0, MAX_FILECOIN_BALANCE, unit="attoFIL")
         created = machine.create(code, data, TokenAmount(value))
         self._network.chain.keep_changes()
         return self.unknown(created.address)

@@ -20,7 +20,7 @@ from hypervisor.names import FILECOIN, OFFICIAL_EVM
 from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from hypervisor.overlay import Overlay
 from hypervisor.printed import one_line
-from hypervisor.types import ATTO_PER_FIL, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, MAX_FILECOIN_BALANCE, TokenAmount
 from localnet.accounts import Account
 from localnet.ledger.upgrades import Upgrade, Upgrades
 from store.cid import Cid, show
@@ -28,9 +28,6 @@ from store.codec import CodecError, decode_strict, encode, link, unlink
 
 NETWORK_NAME: Final = "localnet"
 DEFAULT_BALANCE: Final = TokenAmount(10_000 * ATTO_PER_FIL)
-MAX_BALANCE: Final = TokenAmount((1 << 127) - 1)
-"""Maximum balance in attoFIL: actors use signed 128-bit amounts."""
-
 MAX_CHAIN_ID: Final = (1 << 53) - 1
 """Largest chain ID, limited by the safe integers of JavaScript tools."""
 
@@ -93,7 +90,7 @@ def network_genesis(
     for amount in funds.values():
         whole_number(amount, "a balance", None, unit="attoFIL")
     supply = TokenAmount(sum(funds.values()))
-    if min(funds.values()) < 0 or supply > MAX_BALANCE:
+    if min(funds.values()) < 0 or supply > MAX_FILECOIN_BALANCE:
         raise InvalidInput(
             f"{len(funds)} addresses of accounts cannot have {supply} attoFIL together: expected 0 or more each, and "
             "at most 2^127 - 1"

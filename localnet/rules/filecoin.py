@@ -30,6 +30,7 @@ from hypervisor.tracing import Tracer
 from hypervisor.types import (
     ATTO_PER_FIL,
     CRON_ACTOR,
+    MAX_FILECOIN_BALANCE,
     REWARD_ACTOR,
     SYSTEM_ACTOR,
     ActorID,
@@ -40,7 +41,6 @@ from hypervisor.types import (
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.genesis import MAX_BALANCE
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.rules.call_request import BlockOverride, CallRequest
@@ -67,7 +67,7 @@ LIMITS: Final = RuleLimits(
     message_gas=Gas(BLOCK_GAS_LIMIT // 10),
     large_message_gas=Gas(BLOCK_GAS_LIMIT // 2),
     transaction_bytes=2 * MAX_MESSAGE_BYTES,
-    balance=MAX_BALANCE,
+    balance=MAX_FILECOIN_BALANCE,
     value=TokenAmount(2_000_000_000 * ATTO_PER_FIL),
     batch=100,
     gas_advice="call eth_estimateGas to get the required limit; forge script does so with --skip-simulation",

@@ -16,8 +16,7 @@ from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
-from hypervisor.types import ActorID, TokenAmount
-from localnet.ledger.genesis import MAX_BALANCE
+from hypervisor.types import MAX_FILECOIN_BALANCE, ActorID, TokenAmount
 from localnet.state.contract_state import ContractState, contract_state, put_contract_state, state_with_storage
 from store.blockstore import put_object
 from store.cid import Cid, show
@@ -35,13 +34,15 @@ Owner = EthAddress | Address
 """An actor by its Ethereum or Filecoin address; errors show the address in this form."""
 
 
-def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount, limit: TokenAmount = MAX_BALANCE) -> None:
+def set_balance(
+    machine: Hypervisor, owner: Owner, amount: TokenAmount, limit: TokenAmount = MAX_FILECOIN_BALANCE
+) -> None:
     """Set the balance of the actor at an address, in attoFIL; `limit` is the rules' `RuleLimits.balance`.
 
     Raises AddressError for an f0 or f2 address without an actor, InvalidInput for an amount that actors cannot hold.
     """
     checked = whole_number(
-        amount, "a balance", 0, limit, unit="attoFIL", reason=_SIGNED_128_BIT if limit == MAX_BALANCE else ""
+        amount, "a balance", 0, limit, unit="attoFIL", reason=_SIGNED_128_BIT if limit == MAX_FILECOIN_BALANCE else ""
     )
     _change(machine, owner, lambda actor: actor.with_balance(checked))
 
