@@ -1,8 +1,10 @@
 """Ethereum's rules over the machine's actors: its transactions, gas, refunds, access lists and forks.
 
 The machine loads `EthereumExecutor` through the entry point `ethereum`. Packages above the runtimes import the names
-below, and none of the modules.
+below, and none of the modules. Names for whole blocks are loaded on first use: calls and tests need none of them.
 """
+
+from typing import TYPE_CHECKING
 
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.addresses import delegated_address, ethereum_address
@@ -10,14 +12,10 @@ from runtimes.evm.ethereum.alloc import AllocAccount, StateRoots, install_alloc,
 from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock
-from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
 from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
 from runtimes.evm.ethereum.contract_calls import ContractCalls
 from runtimes.evm.ethereum.contract_states import ContractCache
-from runtimes.evm.ethereum.dao import move_dao_balances
 from runtimes.evm.ethereum.executor import EthereumExecutor
-from runtimes.evm.ethereum.fork_schedule import ForkSchedule, schedule_of
 from runtimes.evm.ethereum.forks import (
     ALIASES,
     FORKS,
@@ -29,12 +27,37 @@ from runtimes.evm.ethereum.forks import (
     list_forks,
     with_case,
 )
-from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE, block_difficulty
-from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, block_hash_cid, parse_block
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th
 from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
 from runtimes.evm.ethereum.validation import InvalidTransaction, floor_gas, gas_price, intrinsic_gas
+
+if TYPE_CHECKING:
+    from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
+    from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
+    from runtimes.evm.ethereum.dao import move_dao_balances
+    from runtimes.evm.ethereum.fork_schedule import ForkSchedule, schedule_of
+    from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE, block_difficulty
+    from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, block_hash_cid, parse_block
+
+_HOMES = {
+    "AppliedTransaction": "runtimes.evm.ethereum.block_run",
+    "BlockRun": "runtimes.evm.ethereum.block_run",
+    "ChainImport": "runtimes.evm.ethereum.chain_import",
+    "EMPTY_OMMERS": "runtimes.evm.ethereum.headers",
+    "FIRST_BASE_FEE": "runtimes.evm.ethereum.header_rules",
+    "ForkSchedule": "runtimes.evm.ethereum.fork_schedule",
+    "Header": "runtimes.evm.ethereum.headers",
+    "ImportedBlock": "runtimes.evm.ethereum.chain_import",
+    "Withdrawal": "runtimes.evm.ethereum.block_run",
+    "block_difficulty": "runtimes.evm.ethereum.header_rules",
+    "block_hash_cid": "runtimes.evm.ethereum.headers",
+    "logs_hash": "runtimes.evm.ethereum.block_run",
+    "move_dao_balances": "runtimes.evm.ethereum.dao",
+    "parse_block": "runtimes.evm.ethereum.headers",
+    "requests_hash": "runtimes.evm.ethereum.block_run",
+    "schedule_of": "runtimes.evm.ethereum.fork_schedule",
+}
 
 __all__ = [
     "ALIASES",
@@ -91,3 +114,14 @@ __all__ = [
     "state_root",
     "with_case",
 ]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'runtimes.evm.ethereum' has no attribute '{name}'")
+    from importlib import import_module
+
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
