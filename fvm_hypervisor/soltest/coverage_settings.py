@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.project import CompilerSettings
-from fvm_hypervisor.soltest.solc_packages import VERSION
+from fvm_hypervisor.soltest.version_pragmas import VERSION
 
 _LEAST: Final[dict[str, Any]] = {
     "peephole": False,

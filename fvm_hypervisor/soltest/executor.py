@@ -24,9 +24,6 @@ from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
-from fvm_hypervisor.soltest.forks.environment import block_context
-from fvm_hypervisor.soltest.forks.fork_records import NetworkFork
-from fvm_hypervisor.soltest.forks.tipset_origin import fork_at, reserve_actor_ids
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
@@ -121,6 +118,9 @@ class TestExecutor:
 
     def _begin_at(self, url: str, number: int | None) -> None:
         """Begin with the state of a node's network, as fork 0 of every test. Raises NodeError."""
+        from fvm_hypervisor.soltest.forks.environment import block_context
+        from fvm_hypervisor.soltest.forks.fork_records import NetworkFork
+
         cheats, machine = self.cheatcodes, self.machine
         origin, chain = cheats.require_origin(), cheats.remotes.chain(url)
         block = chain.state(number).block
@@ -136,6 +136,7 @@ class TestExecutor:
 
         Blocks are read on demand. Raises NodeError, InvalidInput.
         """
+        from fvm_hypervisor.soltest.forks.tipset_origin import fork_at
         from localnet.fork.forking import begin_fork
 
         setting, cheats = self.setting, self.cheatcodes
@@ -160,6 +161,8 @@ class TestExecutor:
         Not needed under Ethereum's rules.
         """
         if not self._is_ethereum:
+            from fvm_hypervisor.soltest.forks.tipset_origin import reserve_actor_ids
+
             self.cheatcodes.state.uses_fork_cheatcodes = True
             reserve_actor_ids(self.machine, (self.setting.sender, LIBRARY_DEPLOYER, VM_ADDRESS, CREATE2_DEPLOYER))
 
@@ -471,4 +474,4 @@ class TestExecutor:
     def close(self) -> None:
         """Close the machine and the nodes of forks."""
         self.machine.close()
-        self.cheatcodes.remotes.close()
+        self.cheatcodes.close()

@@ -43,7 +43,6 @@ from hypervisor.tracing import (
 )
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID, TokenAmount
 from localnet.calls.time_limit import TimeLimit
-from localnet.rules.installed import rules_named
 from store.cid import RAW, Cid
 
 MAX_COUNTERS: Final = 2_000_000
@@ -343,6 +342,8 @@ class FrameTracer:
     """A tracer that builds frames under a set of rules; `roots` has one frame per message."""
 
     def __init__(self, rules: str) -> None:
+        from localnet.rules.installed import rules_named  # loads slowly, and most tests are not traced
+
         self.roots: list[CallFrame] = []
         self._open: list[CallFrame] = []
         self._frame_count = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from statistics import mean, median
 from typing import Any
 
 from bridge.addresses import EthAddress
@@ -135,6 +134,8 @@ class TestResult:
     def figures(self) -> str:
         """Return the figures in forge's format."""
         if self.kind in (CaseKind.FUZZ, CaseKind.TABLE):
+            from statistics import mean, median  # imported on use, with decimal and fractions
+
             gases = self.gases or (0,)
             return f"(runs: {self.runs}, μ: {int(mean(gases))}, ~: {int(median(gases))})"
         if self.kind is CaseKind.SYMBOLIC:

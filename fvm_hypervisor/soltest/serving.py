@@ -23,8 +23,8 @@ from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import TestResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.solc_packages import VERSION
 from fvm_hypervisor.soltest.value_text import value_text
+from fvm_hypervisor.soltest.version_pragmas import VERSION
 from fvm_hypervisor.soltest.viewer import TestViewer
 from hypervisor.errors import HypervisorError, InvalidInput
 

@@ -23,10 +23,10 @@ from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
-from fvm_hypervisor.soltest.solc_packages import VERSION
 from fvm_hypervisor.soltest.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
 from fvm_hypervisor.soltest.storage_layouts import Layouts, storage_layouts, uses_storage_slots
 from fvm_hypervisor.soltest.syntax_trees import syntax_trees
+from fvm_hypervisor.soltest.version_pragmas import VERSION
 from fvm_hypervisor.soltest.worker_processes import prepare_workers
 from fvm_hypervisor.soltest.workers import Watch, run_suites
 from hypervisor.errors import InvalidInput

@@ -18,8 +18,8 @@ from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.soltest.consent import Consent
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.solc_natives import OFFICIAL, check_native, native_programs
-from fvm_hypervisor.soltest.solc_packages import ABSENT, VERSION, cached_file, cached_versions, install, known_releases
-from fvm_hypervisor.soltest.version_pragmas import Pragmas, parse_release
+from fvm_hypervisor.soltest.solc_packages import ABSENT, cached_file, cached_versions, install, known_releases
+from fvm_hypervisor.soltest.version_pragmas import VERSION, Pragmas, parse_release
 from hypervisor.errors import InvalidInput
 from store.json_text import parse_json
 

@@ -8,7 +8,6 @@ The file is hashed again each time before Node.js runs it.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import tarfile
@@ -18,11 +17,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.soltest.version_pragmas import parse_release
+from fvm_hypervisor.soltest.version_pragmas import VERSION, parse_release
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded, user_folder
 
-VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
 _PACKAGE: Final = {"0.8.7": "0.8.7-fixed"}
 """Mapping from release to npm package version where they differ: package 0.8.7 contains compiler 0.7.5."""
 ABSENT: Final = {"0.8.1": "0.8.0"}

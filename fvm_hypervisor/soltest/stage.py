@@ -18,10 +18,12 @@ from fvm_hypervisor.soltest.cheatcodes.failures import (
     is_assertion,
     revert_text,
 )
-from fvm_hypervisor.soltest.cheatcodes.files import uses_code_cheatcodes
-from fvm_hypervisor.soltest.cheatcodes.forks import uses_fork_cheatcodes
-from fvm_hypervisor.soltest.cheatcodes.metering import uses_last_call_gas
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.used_cheatcodes import (
+    uses_code_cheatcodes,
+    uses_fork_cheatcodes,
+    uses_last_call_gas,
+)
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, special_functions
 from fvm_hypervisor.soltest.errors import KnownErrors

@@ -17,6 +17,9 @@ from hypervisor.errors import InvalidInput
 Release = tuple[int, int, int]
 """Major, minor and patch number of a release."""
 
+VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
+"""Form of a release, as text."""
+
 _PRAGMA: Final = re.compile(r"\bpragma\s+solidity\b([^;]*);")
 _COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _PART: Final = r"(\d{1,6}|[xX*])"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +22,7 @@ from localnet.errors import NodeError as NodeError
 from localnet.fork.request_options import RequestOptions, Retries, is_rate_limited, is_temporary, seconds_after
 from localnet.fork.response_cache import ResponseCache
 from localnet.fork.timed_socket import OnWait, TimedSocket
+from localnet.fork.urls import redacted_url as redacted_url
 from store.json_text import parse_json
 
 if TYPE_CHECKING:
@@ -41,22 +41,6 @@ _NOT_OFFERED: Final = frozenset({400, 403, 404, 405, 501})
 """HTTP statuses by which gateways refuse methods without a JSON-RPC error."""
 _MAX_WORDS: Final = 400
 """Maximum number of bytes of a node's error message that are shown."""
-
-
-_PLACE: Final = re.compile(
-    r"((?:[a-z][a-z0-9+.-]*:)?//)?(?:[^/?#]*@)?(\[[0-9a-f:.]*\]?|[^:/?#]*)(:\d*(?=[/?#]|$)|:\w*$)?", re.IGNORECASE
-)
-"""Scheme, host and port of a URL."""
-
-
-def redacted_url(url: str) -> str:
-    """Return a URL for people and logs: scheme, host and port. The rest may hold a user, a password or a token."""
-    found = _PLACE.match(url)
-    assert found is not None, "each part may be missing"
-    scheme, host, port = (part or "" for part in found.groups())
-    user = "***@" if "@" in found[0] else ""
-    rest = "/***" if url[found.end() :].strip("/") else url[found.end() :]
-    return f"{scheme}{user}{host}{port}{rest}"
 
 
 class NotCached(NodeError):

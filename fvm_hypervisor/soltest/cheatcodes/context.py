@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.artifact import ArtifactLocation
@@ -16,15 +16,17 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, KnownEr
 from fvm_hypervisor.soltest.cheatcodes.ledger import Ledger
 from fvm_hypervisor.soltest.cheatcodes.state import State
 from fvm_hypervisor.soltest.consent import Grant
-from fvm_hypervisor.soltest.forks.origin import ForkOrigin
-from fvm_hypervisor.soltest.forks.remotes import Remotes
-from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin
 from hypervisor.address import Address
 from hypervisor.call_manager import CallManager
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ActorID
 from runtimes.evm import CreateInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import EthereumCalls, EthereumHost
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.forks.origin import ForkOrigin
+    from fvm_hypervisor.soltest.forks.remotes import Remotes
+    from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin
 
 Libraries = Mapping[tuple[str, str], bytes]
 """Addresses of libraries by file and name."""
@@ -97,8 +99,11 @@ class Cheats(Protocol):
     test: Address | None
     unused: int
     origin: ForkOrigin | TipsetOrigin | None
-    remotes: Remotes
     inputs: set[str]
+
+    @property
+    def remotes(self) -> Remotes:
+        """Connections to nodes."""
 
     def require_origin(self) -> ForkOrigin | TipsetOrigin:
         """Return the origin, which assigns actors to forks' accounts; created with the first fork."""

@@ -1,16 +1,24 @@
-"""Ed25519 cheatcodes; the signed message is prefixed by a namespace."""
+"""Ed25519 cheatcodes; the signed message is prefixed by a namespace. The library is loaded by their first call."""
 
 from __future__ import annotations
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing import TYPE_CHECKING
 
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+def _private(key: bytes) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(key)
+
 
 def _public(key: bytes) -> bytes:
-    return Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
+    return _private(key).public_key().public_bytes_raw()
 
 
 @cheatcode("createEd25519Key(bytes32)", returns="bytes32,bytes32")
@@ -25,11 +33,14 @@ def _public_key(_context: Context, key: bytes) -> bytes:
 
 @cheatcode("signEd25519(bytes,bytes,bytes32)", returns="bytes")
 def _sign(_context: Context, namespace: bytes, message: bytes, key: bytes) -> bytes:
-    return Ed25519PrivateKey.from_private_bytes(key).sign(namespace + message)
+    return _private(key).sign(namespace + message)
 
 
 @cheatcode("verifyEd25519(bytes,bytes,bytes,bytes32)", returns="bool")
 def _verify(_context: Context, signature: bytes, namespace: bytes, message: bytes, key: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, namespace + message)
     except (InvalidSignature, ValueError):

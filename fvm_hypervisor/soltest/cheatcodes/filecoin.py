@@ -1,7 +1,8 @@
 """Filecoin's cheatcodes: epochs with cron, balances of any address, built-in actors, miners, DataCap, state, gas.
 
 They share the address of forge's cheatcodes; the interface is `FilecoinVm.sol` in this package. Messages that they send
-are implicit ones outside the current message: they cost no gas and are ignored by pranks and expectations.
+are implicit ones outside the current message: they cost no gas and are ignored by pranks and expectations. Modules of
+single cheatcodes are imported on use, since every worker whose tests call any cheatcode loads this module.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-from bridge.actor_schemas import actor_schema
 from bridge.addresses import EthAddress, address_of_actor, masked_id, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
@@ -30,15 +30,11 @@ from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, Chain
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
-from localnet.rules.filecoin import FilecoinBlocks
-from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.controls import set_balance
-from localnet.state.inspection import StateInspector
 from runtimes.evm import CodeLimit
 from runtimes.evm.ethereum import EthereumCalls, block_of
 from store.blockstore import get_object, put_object
 from store.cid import CBOR, Cid
-from store.schema import SchemaError
 
 EPOCH_SECONDS: Final = 30
 MAX_EPOCHS: Final = 100_000
@@ -80,6 +76,8 @@ def _advance_mining(context: Context, count: int, miner: int) -> None:
 
 
 def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
+    from localnet.rules.filecoin import FilecoinBlocks
+
     if count > MAX_EPOCHS:
         raise CheatcodeFailure(f"{count} epochs exceed the limit of {MAX_EPOCHS} per call")
     blocks = FilecoinBlocks()
@@ -212,6 +210,9 @@ def _grant_datacap(context: Context, client: Address, size: int) -> None:
 @cheatcode("governStreams(address,uint64)", filecoin=True)
 def _govern(context: Context, authority: EthAddress, timelock: int) -> None:
     """Let an address govern the streams of the block reward; its changes take effect after `timelock` epochs."""
+    from bridge.actor_schemas import actor_schema
+    from store.schema import SchemaError
+
     context.ledger.touch(authority)
     schema = actor_schema("reward")
     if timelock > _MAX_TIMELOCK:
@@ -247,6 +248,9 @@ def _send_message(
 @cheatcode("readActorState(string)", returns="string", filecoin=True)
 def _read_state(context: Context, path: str) -> str:
     """Return the state at a path as JSON, like `hypervisor inspect`."""
+    from localnet.state.actor_interfaces import StoredSchemas
+    from localnet.state.inspection import StateInspector
+
     machine = context.machine
     try:
         found = StateInspector(machine.store, _root_now(context), StoredSchemas.of_machine(machine)).read_path(path)

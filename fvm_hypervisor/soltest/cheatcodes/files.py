@@ -14,7 +14,7 @@ from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
-from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, overloads, selector
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.consent import Consent
 
 MAX_FILE_BYTES: Final = 64 << 20
@@ -236,23 +236,6 @@ def _entries(context: Context, path: str, depth: int) -> list[Any]:
 
 
 # --- contracts of the project --------------------------------------------------------------------------------------
-
-
-_SIGNATURE_SELECTORS: Final = tuple(
-    selector(signature).hex()
-    for signature in (
-        *overloads("getCode", ("string",)),
-        *overloads("getDeployedCode", ("string",)),
-        *overloads("deployCode", ("string",), ("string", "bytes"), ("string", "uint256"), ("string", "bytes32")),
-        *overloads("deployCode", ("string", "bytes", "uint256"), ("string", "bytes", "bytes32")),
-        *overloads("deployCode", ("string", "uint256", "bytes32"), ("string", "bytes", "uint256", "bytes32")),
-    )
-)
-
-
-def uses_code_cheatcodes(code: str) -> bool:
-    """Return True if code, in hex, contains a cheatcode that returns a contract's code, which may need libraries."""
-    return any(found in code for found in _SIGNATURE_SELECTORS)
 
 
 def _artifact(context: Context, name: str) -> tuple[bytes, bytes]:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from bridge.addresses import EthAddress
-from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
+from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.fork_undo import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.consent import ConsentNeeded
 from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
 from fvm_hypervisor.soltest.forks.fork_records import NetworkFork
-from hypervisor.call_manager import CallManager
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.state_tree import ActorState
-from localnet.fork.node_client import NodeError, redacted_url
+from localnet.errors import NodeError
+from localnet.fork.urls import redacted_url
 from runtimes.evm.ethereum import ethereum_address
 from store.blockstore import StoreError
 
@@ -80,18 +80,6 @@ def fork_change(context: Context) -> Iterator[None]:
         undo_reverted(context.cheats, calls)
         raise
     calls.tree.commit()
-
-
-def undo_reverted(cheats: Cheats, calls: CallManager) -> None:
-    """Revert the block and the fork records to the state tree, after a failed call."""
-    records = cheats.state.forks
-    if not records.changes or cheats.origin is None:
-        return
-    undone = records.undo_after(cheats.origin.last_change)
-    if undone is not None:
-        cheats.machine.context = undone.context
-        cheats.state.block = replace(cheats.state.block, prevrandao=undone.randomness, hashes=undone.hashes)
-        cheats.renew(calls)
 
 
 def persistent_accounts(context: Context) -> set[EthAddress]:

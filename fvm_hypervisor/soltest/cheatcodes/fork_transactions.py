@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.forks.environment import block_context
-from localnet.fork.remote_chain import RemoteBlock
-from localnet.fork.remote_transactions import ReadTransaction
 from runtimes.evm.ethereum import Application, InvalidTransaction
+
+if TYPE_CHECKING:
+    from localnet.fork.remote_chain import RemoteBlock
+    from localnet.fork.remote_transactions import ReadTransaction
 
 T = TypeVar("T")
 
@@ -27,6 +28,8 @@ def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -
     Raises CheatcodeFailure.
     """
     if block is not None:
+        from fvm_hypervisor.soltest.forks.environment import block_context
+
         context.machine.context = block_context(context.machine.context, block, context.machine.context.chain_id)
         context.cheats.renew(context.calls)
     try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, endpoint_of, fork_change, fork_of, node_errors
-from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, overloads, selector
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.forks.fork_records import NetworkFork, Pending, SavedForkState
 from runtimes.evm.ethereum import EthereumCalls
 
@@ -52,21 +52,6 @@ def _rules(context: Context) -> ForkRules:
     from fvm_hypervisor.soltest.cheatcodes.tipset_forks import TipsetForks
 
     return TipsetForks()
-
-
-_SIGNATURE_SELECTORS: Final = tuple(
-    selector(signature).hex()
-    for signature in (
-        *overloads("createFork", ("string",), ("string", "uint256"), ("string", "bytes32")),
-        *overloads("createSelectFork", ("string",), ("string", "uint256"), ("string", "bytes32")),
-        *overloads("rollFork", ("uint256",), ("uint256", "uint256"), ("bytes32",), ("uint256", "bytes32")),
-    )
-)
-
-
-def uses_fork_cheatcodes(code: str) -> bool:
-    """Return True if code, in hex, contains a cheatcode that may change to another network's state."""
-    return any(found in code for found in _SIGNATURE_SELECTORS)
 
 
 # --- creation --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, checksummed
 from bridge.cbor import byte_string
@@ -24,7 +24,7 @@ from fvm_hypervisor.soltest.cheatcodes.diffs import note_slot
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied
 from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_on_fork
-from fvm_hypervisor.soltest.cheatcodes.fork_states import undo_reverted
+from fvm_hypervisor.soltest.cheatcodes.fork_undo import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.frames import call_operations, call_request, trace_cost, trace_mocked_call
 from fvm_hypervisor.soltest.cheatcodes.interception import check_revert, intercept_call
 from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send, make_cold
@@ -45,9 +45,6 @@ from fvm_hypervisor.soltest.cheatcodes.step_watch import StepWatch, watch
 from fvm_hypervisor.soltest.cheatcodes.storage_hooks import call_hook, note_hash
 from fvm_hypervisor.soltest.cheatcodes.table import table
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
-from fvm_hypervisor.soltest.forks.origin import ForkOrigin
-from fvm_hypervisor.soltest.forks.remotes import Remotes
-from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin
 from hypervisor.address import Address
 from hypervisor.blocks import Block as DataBlock
 from hypervisor.call import Call, CallResult
@@ -69,6 +66,11 @@ from runtimes.evm.ethereum import (
 )
 from store.cid import CBOR, Cid, cid_of
 from store.keccak import keccak
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.forks.origin import ForkOrigin
+    from fvm_hypervisor.soltest.forks.remotes import Remotes
+    from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin
 
 _RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _STORING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")
@@ -134,7 +136,7 @@ class TestExterns:
     @property
     def _fork(self) -> Externs | None:
         origin = self._cheats.origin
-        return origin.externs if isinstance(origin, TipsetOrigin) else None
+        return None if origin is None else origin.externs
 
 
 _OUTSIDE: Final = frozenset((
@@ -162,7 +164,7 @@ class Cheatcodes:
         self._is_isolated = False
         self.test: Address | None = None
         """Address of the test contract."""
-        self.remotes = Remotes(self.settings.rpc_cache, self.settings.forks_offline)
+        self._remotes: Remotes | None = None
         self.origin: ForkOrigin | TipsetOrigin | None = None
         self.is_forked = False
         """True if the machine itself is a fork, under Filecoin's rules: number 0 of every test."""
@@ -204,9 +206,23 @@ class Cheatcodes:
         if self.origin is not None:
             self.origin.records = self.state.forks
         machine.context = snapshot.context
-        if isinstance(self.origin, TipsetOrigin):
+        if self.origin is not None and machine.context.rules != ETHEREUM:
             machine.follow_manifest()
         self.console.lines, self.console.logs = list(snapshot.lines), list(snapshot.logs)
+
+    @property
+    def remotes(self) -> Remotes:
+        """Connections to nodes. Created on first use, since most tests need none and their modules load slowly."""
+        if self._remotes is None:
+            from fvm_hypervisor.soltest.forks.remotes import Remotes
+
+            self._remotes = Remotes(self.settings.rpc_cache, self.settings.forks_offline)
+        return self._remotes
+
+    def close(self) -> None:
+        """Close the connections to nodes."""
+        if self._remotes is not None:
+            self._remotes.close()
 
     def require_origin(self) -> ForkOrigin | TipsetOrigin:
         """Return the origin, which assigns actors to forks' accounts; created on first use. Raises CheatcodeFailure."""
@@ -214,9 +230,13 @@ class Cheatcodes:
             raise CheatcodeFailure(_ON_NETWORK)
         if self.origin is None:
             if self.machine.context.rules == ETHEREUM:
+                from fvm_hypervisor.soltest.forks.origin import ForkOrigin
+
                 self.origin = ForkOrigin(self.machine, self.remotes)
                 self.machine.state_tree.read_from(self.origin)
             else:
+                from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin
+
                 self.origin = TipsetOrigin(self.machine, self.remotes, self.is_forked)
             self.origin.records = self.state.forks
         return self.origin
@@ -473,7 +493,7 @@ class Cheatcodes:
         if isinstance(calls, EthereumCalls):
             calls.renew_block()
             self._suppose(calls)
-        elif isinstance(self.origin, TipsetOrigin):
+        elif self.origin is not None:
             self.machine.follow_manifest()
             calls.prices = self.machine.context.network.prices
 

@@ -7,7 +7,7 @@ from typing import Final
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import CallGas, GasMeter
-from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, selector
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
 _OWN_COST: Final = 171
 """Gas that forge attributes to starting a measurement."""
@@ -156,20 +156,6 @@ def _snapshot_last_frame_group(context: Context, group: str, name: str) -> int:
 
 def _fields(found: CallGas) -> tuple[int, int, int, int, int]:
     return found.limit, found.used, 0, found.refunded, found.limit - found.used
-
-
-_SIGNATURE_SELECTORS: Final = tuple(
-    selector(signature).hex()
-    for signature in (
-        *("lastCallGas()", "snapshotGasLastCall(string)", "snapshotGasLastCall(string,string)"),
-        *("lastFrameGas()", "snapshotGasLastFrame(string)", "snapshotGasLastFrame(string,string)"),
-    )
-)
-
-
-def uses_last_call_gas(code: str) -> bool:
-    """Return True if code, in hex, contains a cheatcode that needs the gas of the last call."""
-    return any(found in code for found in _SIGNATURE_SELECTORS)
 
 
 def _last(context: Context) -> CallGas:

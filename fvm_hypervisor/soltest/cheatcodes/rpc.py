@@ -14,8 +14,7 @@ from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.rpc_values import rpc_bytes
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.errors import InvalidInput
-from localnet.fork.node_client import NodeError
-from localnet.fork.response_values import bytes_of, quantity, word_of
+from localnet.errors import NodeError
 from store.json_text import parse_json
 
 _NO_FORK_URL: Final = "no active fork URL found"
@@ -97,6 +96,8 @@ def _logs(context: Context, first: int, last: int, target: EthAddress, topics: S
 
 
 def _read_logs(response: Any) -> list[Any]:
+    from localnet.fork.response_values import bytes_of, quantity, word_of
+
     if not isinstance(response, list):
         raise TypeError("no list")
     size, found = 0, []

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from fvm_hypervisor.soltest.cheatcodes.context import Context
-from fvm_hypervisor.soltest.cheatcodes.fork_states import undo_reverted
+from fvm_hypervisor.soltest.cheatcodes.fork_undo import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, StateSnapshot
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 

@@ -15,8 +15,7 @@ from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork
 from fvm_hypervisor.soltest.cheatcodes.fork_transactions import execute_nested
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import TokenAmount
-from localnet.fork.ethereum_header import read_header
-from localnet.fork.node_client import NodeError
+from localnet.errors import NodeError
 from runtimes.evm.ethereum import Application, InvalidTransaction, TransactionResult
 
 
@@ -63,6 +62,8 @@ def _apply(context: Context, signed: SignedTransaction, transaction: Any) -> Tra
 
 @cheatcode("getRawBlockHeader(uint256)", returns="bytes")
 def _header(context: Context, number: int) -> bytes:
+    from localnet.fork.ethereum_header import read_header
+
     active = active_fork(context)
     if active is None:
         raise CheatcodeFailure("no active fork")

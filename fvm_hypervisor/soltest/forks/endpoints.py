@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hypervisor.errors import InvalidInput
-from localnet.fork.node_client import redacted_url
+from localnet.fork.urls import redacted_url
 
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 

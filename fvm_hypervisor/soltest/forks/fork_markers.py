@@ -11,6 +11,7 @@ from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.forks.fork_records import ForkRecords, SavedForkState
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.address import Address
+from hypervisor.externs import Externs
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, ActorID, TokenAmount
@@ -38,6 +39,11 @@ class ForkMarkers:
 
         self.first: int | None = None
         """Active fork if the tree stores none: that of a machine created on a fork, at the first base."""
+
+    @property
+    def externs(self) -> Externs | None:
+        """Chain history from the node of the active fork; None under Ethereum's rules or without a fork."""
+        return None
 
     @property
     def active(self) -> int | None:

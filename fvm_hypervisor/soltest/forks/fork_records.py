@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
 from hypervisor.context import MachineContext
 from hypervisor.journal import Journal
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID
-from localnet.fork.forking import ForkPoint
-from localnet.fork.remote_chain import RemoteBlock
-from localnet.fork.remote_transactions import ReadTransaction
 
-Pending = tuple[ReadTransaction, ...] | PendingTipset
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
+    from localnet.fork.forking import ForkPoint
+    from localnet.fork.remote_chain import RemoteBlock
+    from localnet.fork.remote_transactions import ReadTransaction
+
+Pending: TypeAlias = "tuple[ReadTransaction, ...] | PendingTipset"
 """Work to execute before a fork is first used, under either set of rules."""
 
 

@@ -15,9 +15,9 @@ from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.forks import uses_fork_cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
+from fvm_hypervisor.soltest.cheatcodes.used_cheatcodes import uses_fork_cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.discovery import signature
 from fvm_hypervisor.soltest.executor import TestExecutor

@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.compiler import CompileError, Solc
 from fvm_hypervisor.soltest.consent import Consent, ConsentNeeded, Grant
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
-from fvm_hypervisor.soltest.version_pragmas import parse_release
+from fvm_hypervisor.soltest.version_pragmas import VERSION, parse_release
 from hypervisor.errors import InvalidInput
 
 NODE = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
@@ -293,5 +293,5 @@ def test_the_table_is_of_releases_from_the_oldest_on() -> None:
     known = solc_packages.known_releases()
     assert known["0.8.9"] == "5b25f987aae32a0275fdc6c1be36cc47cf126024a04dafd8e4be39a1d1d1422c"  # as in solc-bin's list
     assert known["0.7.6"] == "b94e69dfb056b3e26080f805ab43b668afbc0ac70bf124bfb7391ecfc0172ad2"
-    assert all(solc_packages.VERSION.fullmatch(name) and len(bytes.fromhex(pin)) == 32 for name, pin in known.items())
+    assert all(VERSION.fullmatch(name) and len(bytes.fromhex(pin)) == 32 for name, pin in known.items())
     assert min(map(parse_release, known)) == (0, 5, 0)
