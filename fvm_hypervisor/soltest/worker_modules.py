@@ -1,17 +1,34 @@
-"""Modules that the process that forks workers preloads.
+"""Modules that the process that forks workers preloads, and data that each worker would otherwise read again.
 
-They are permanent, so garbage collection is off while they load, and they are frozen: a collection in a worker would
-copy shared pages.
+Both are permanent, so garbage collection is off while they load, and they are frozen: a collection in a worker would
+copy shared pages. Runtimes of native actors and the clients of nodes are not among the modules: most tests need
+neither.
 """
 
 import gc
+from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
-MODULES: Final = ("fvm_hypervisor.soltest.serving", "runtimes.evm.fast.engine", "runtimes.wasm.runtime")
+MODULES: Final = ("fvm_hypervisor.soltest.serving", "runtimes.evm.fast.engine")
+
+
+def _read_data() -> None:
+    """Read the installed packages' entry points, and the built-in actors. A worker reports errors."""
+    from bridge.ethereum_block import ETHEREUM
+    from hypervisor.bundle import Bundle
+    from hypervisor.errors import HypervisorError
+    from hypervisor.network_versions import LATEST
+    from hypervisor.rules import rule_set
+
+    with suppress(HypervisorError):
+        rule_set(ETHEREUM)
+        Bundle.for_actors(LATEST.actors, LATEST.rules)
+
 
 gc.disable()
 for module in MODULES:
     import_module(module)
+_read_data()
 gc.freeze()
 gc.enable()

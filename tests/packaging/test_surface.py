@@ -122,6 +122,30 @@ def test_solidity_tests_start_without_rarely_used_modules(module: str) -> None:
     assert not loaded_after(f"import {module}") & {"eth_abi", "pydantic", "eth_account", "http.client"}
 
 
+NOT_OF_A_PLAIN_SOLIDITY_TEST = {
+    "forks": {"localnet.fork.node_client", "localnet.fork.forking", "sqlite3"},
+    "blocks and upgrades": {"runtimes.evm.ethereum.block_run", "localnet.ledger", "hypervisor.migration"},
+    "native actors": {"runtimes.wasm", "bridge.actor_schemas", "store.schema"},
+    "single cheatcodes": {"cryptography", "localnet.rules.filecoin"},
+}
+"""Modules that a worker loads on first use, by what needs them."""
+
+
+@pytest.mark.parametrize("what", NOT_OF_A_PLAIN_SOLIDITY_TEST)
+def test_cheatcodes_load_without_these_modules(what: str, cheatcodes: set[str]) -> None:
+    assert "fvm_hypervisor.soltest.cheatcodes.filecoin" in cheatcodes
+    assert not cheatcodes & NOT_OF_A_PLAIN_SOLIDITY_TEST[what]
+
+
+@pytest.fixture(scope="module")
+def cheatcodes() -> set[str]:
+    """Modules of a worker whose test has called a cheatcode."""
+    return loaded_after(
+        "import fvm_hypervisor.soltest.worker_modules\n"
+        "from fvm_hypervisor.soltest.cheatcodes.table import table\ntable()"
+    )
+
+
 @pytest.mark.slow
 def test_the_process_that_runs_no_test_loads_no_machine(tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").touch()
