@@ -126,6 +126,32 @@ class Kamt:
             target = pointer.target
             node = target if type(target) is _KamtNode else self._child(pointer, start)
 
+    def absent_bits(self, slot: int) -> int:
+        """Return the largest n such that no slot that differs from `slot` only in its lowest n bits has a word.
+
+        0 if `slot` itself has one.
+        """
+        node, start = self._root, 0
+        while True:
+            shift, bit = _step(slot, start)
+            if not node.bitfield & bit:
+                place, size = bit.bit_length() - 1, 0
+                while size < BIT_WIDTH:  # the largest aligned group of empty slots of the node
+                    width = 1 << size + 1
+                    if node.bitfield >> (place & -width) & ((1 << width) - 1):
+                        break
+                    size += 1
+                return shift + size
+            pointer = node.pointers[(node.bitfield & (bit - 1)).bit_count()]
+            if type(pointer) is tuple:
+                return max(0, (pointer[0] ^ slot).bit_length() - 1)
+            assert type(pointer) is _Link
+            start = PATH_BITS - shift + pointer.length
+            other = _bits(slot, start, pointer.length) ^ pointer.path
+            if other:
+                return PATH_BITS - start + other.bit_length() - 1
+            node = self._child(pointer, start)
+
     def set(self, slot: int, value: int) -> None:
         """Set a storage slot, 0 <= slot, value < 2^256; zero deletes it."""
         if not 0 <= slot <= _MAX_KEY or not 0 <= value <= _MAX_KEY:

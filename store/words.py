@@ -18,6 +18,12 @@ class StoredWords(Protocol):
     def get(self, slot: int) -> int:
         """Return the word of a slot."""
 
+    def absent_bits(self, slot: int) -> int:
+        """Return n such that no slot that differs from `slot` only in its lowest n bits has a word.
+
+        0 if `slot` has one, or if nothing is known about other slots.
+        """
+
     def set(self, slot: int, value: int) -> None:
         """Set the word of a slot."""
 

@@ -76,6 +76,10 @@ class RemoteWords:
             return word
         return self._state_at(self._base).word(self._address, slot)
 
+    def absent_bits(self, slot: int) -> int:
+        """Return 0: nothing is known about slots that were not read."""
+        return 0
+
     def set(self, slot: int, value: int) -> None:
         """Write a slot."""
         self._written.set(slot, value)

@@ -65,6 +65,9 @@ class TreeAccounts(Protocol):
     def slot_state(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
         """Return a slot's original word, current word, and whether it is warm, without touching it."""
 
+    def absent_bits(self, actor: ActorID, slot: int) -> int:
+        """Return n such that slots that differ from `slot` only in the lowest n bits are zero like it in the state."""
+
     def load_transient(self, actor: ActorID, slot: int) -> int:
         """Return the word in a transient slot."""
 

@@ -70,6 +70,43 @@ def test_known_trees_have_the_networks_roots(slots: dict[int, int], text: str) -
     assert dict(tree.items()) == slots
 
 
+@pytest.mark.parametrize(
+    ("stored", "slot", "bits"),
+    [
+        ((), 7, 256),
+        ((7,), 7, 0),
+        ((7,), 6, 0),
+        ((7,), 4, 1),
+        ((0,), 1 << 255, 255),
+        ((0,), 1 << 250, 250),
+        (range(500), 500, 2),  # 500 to 503
+        (range(500), 512, 9),  # 512 to 1023
+        (range(512, 1000), 5, 9),  # 0 to 511
+        ((1 << 200, (1 << 200) + 1), 5, 200),  # a link with an extension
+    ],
+)
+def test_absent_bits_span_the_gap_around_a_slot(stored: Any, slot: int, bits: int) -> None:
+    tree = Kamt(MemoryStore())
+    tree.set_all([(each, 1) for each in stored])
+    assert tree.absent_bits(slot) == bits
+
+
+@given(st.sets(WORDS, max_size=60), WORDS, st.booleans())
+@settings(max_examples=samples(300), deadline=None)
+def test_a_gap_is_empty_and_its_neighbourhood_is_not(stored: set[int], slot: int, reopen: bool) -> None:
+    store = MemoryStore()
+    tree = Kamt(store)
+    tree.set_all([(each, 1) for each in stored])
+    if reopen:
+        tree = Kamt(store, tree.flush())
+    bits = tree.absent_bits(slot)
+    if slot in stored:
+        assert bits == 0
+    else:
+        assert slot >> bits not in {each >> bits for each in stored}
+        assert not stored or slot >> bits + 1 in {each >> bits + 1 for each in stored}
+
+
 @given(st.lists(st.tuples(WORDS, st.one_of(st.just(0), VALUES), st.booleans()), max_size=60), st.randoms())
 @settings(max_examples=samples(150), deadline=None)
 def test_the_root_depends_on_the_content_alone(writes: list[tuple[int, int, bool]], random: Any) -> None:

@@ -333,6 +333,14 @@ class Accounts:
         is_warm = self._pre_warmed and self._journal.get((WARM, address, slot_key(slot))) is not None
         return original, original, is_warm
 
+    def absent_bits(self, actor: ActorID, slot: int) -> int:
+        """Return n such that slots that differ from `slot` only in the lowest n bits are zero like it in the state."""
+        state = self._tree.existing(actor)
+        if state.code != self.evm_code:
+            return 0
+        root = self._contracts.of(state).storage
+        return 0 if root == EMPTY_KAMT else self._contracts.storage(root).absent_bits(slot)
+
     def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
         return self._journal.get((SLOTS, actor)) is not None or self._journal.get((SLOTS, address)) is not None
 

@@ -260,11 +260,13 @@ def _owner(guest: FastInstance, address: EthAddress, host: TreeHost) -> ActorID 
 
 
 def _slot(guest: FastInstance, host: TreeHost) -> None:
-    address = guest.address(0)
-    original, current, is_warm = host.accounts.slot_state(_owner(guest, address, host), address, guest.word(1))
+    address, slot = guest.address(0), guest.word(1)
+    actor = _owner(guest, address, host)
+    original, current, is_warm = host.accounts.slot_state(actor, address, slot)
     guest.put(original, 0)
     guest.put(current, 1)
     guest.numbers[0] = is_warm
+    guest.numbers[1] = 0 if original or actor is None else host.accounts.absent_bits(actor, slot)
 
 
 def _transient(guest: FastInstance, host: TreeHost) -> None:

@@ -59,7 +59,7 @@ def test_storage_word_is_fetched_once_per_storage(guest_responses: list[int]) ->
     alike(made, Call(ONE, b"", 0, _GAS))
     assert len(guest_responses) == 4
     alike(made, Call(OTHER, b"", 0, _GAS))  # the same slots of another storage
-    assert len(guest_responses) == 8
+    assert len(guest_responses) == 7  # 2 and 3 are one range of absent slots there
 
 
 def test_the_same_slots_of_two_storages_are_apart(guest_responses: list[int]) -> None:
@@ -90,6 +90,31 @@ def test_a_storage_that_changed_has_its_new_words(guest_responses: list[int]) ->
     known = len(guest_responses)
     alike(made, Call(ONE, b"", 0, _GAS))
     assert len(guest_responses) > known
+
+
+@pytest.mark.parametrize(
+    ("first", "fetched"),
+    # 30 or 10 stored slots, and ranges of 2^n absent ones: in the first case from 1000, 1008, 1024, 1088, 1120, 1128,
+    # 1160, 1168 and 1184 on; in the second from 1160, 1168, 1184, 1216 and 1280 on
+    [(1000, 30 + 9), (1150, 10 + 5), (1 << 200, 1)],
+    ids=["around stored slots", "after stored slots", "far from stored slots"],
+)
+def test_absent_slots_are_fetched_by_ranges(guest_responses: list[int], first: int, fetched: int) -> None:
+    count = 200
+    write = f"DUP1 {first} ADD DUP1 SLOAD 1 ADD SWAP1 SSTORE"
+    code = assemble(f"0 loop: {write} 1 ADD DUP1 {count} GT @loop JUMPI")
+    stored = dict.fromkeys((*range(700, 1000), *range(1130, 1160)), 9)
+    made = [EthereumMachine(engine, "Osaka") for engine in ("py-evm", "fast")]
+    for world in made:
+        contract = AllocAccount(0, 1, code, stored)
+        world.begin(Batch("ranges", "Osaka", False, {SENDER: AllocAccount(10**20), ONE: contract}, ()))
+    gas = 10_000_000
+    plain, fast = (world.attempt(Call(ONE, b"", 0, gas), gas) for world in made)
+    assert fast == plain
+    assert fast.exit_code == 0
+    assert len(guest_responses) == fetched
+    accounts = [world.after(Call(ONE, b"", 0, gas), gas) for world in made]
+    assert accounts[0] == accounts[1]
 
 
 @pytest.mark.slow

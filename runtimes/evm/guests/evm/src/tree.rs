@@ -26,6 +26,8 @@ use stored::Stored;
 /// Gas that a frame uses before the host is looked at: a few milliseconds. Alone it ends there: it may have to begin anew.
 const SLICE: u64 = 2_000_000;
 const SLICE_ALONE: u64 = 100_000;
+/// Gas of a slice that reading or writing a slot uses at most.
+const SLICE_OF_SLOT: u64 = 100;
 
 const RESERVED_BYTE: u8 = 0xef;
 
@@ -378,6 +380,14 @@ impl Tree {
     /// Give the running frame the state gas of a new account back.
     fn refund_new_account(&mut self) {
         self.rest += self.journal.refund_state(self.prices.account_bytes * self.prices.state_byte);
+    }
+
+    /// Charge the price of a slot. All but `SLICE_OF_SLOT` is taken from what is beyond the slice: the slice bounds time,
+    /// and a slot takes much less of it than its price says.
+    fn charge_slot(&mut self, frame: &mut Frame, amount: u64) -> Answer<()> {
+        let beyond = amount.saturating_sub(SLICE_OF_SLOT).min(self.rest);
+        self.rest -= beyond;
+        self.charge(frame, amount - beyond)
     }
 
     fn charge(&mut self, frame: &mut Frame, amount: u64) -> Answer<()> {

@@ -161,10 +161,14 @@ impl Tree {
     /// Take a slot over from the mailbox.
     pub(super) fn add_slot(&mut self, account: u32, key: U256) -> u32 {
         let [original, current, ..] = mailbox().words;
+        let [is_warm, absent_bits, ..] = mailbox().numbers;
         if let Some(storage) = self.journal.at(account).storage {
             self.stored.keep(storage, key, original);
+            if absent_bits > 0 {
+                self.stored.keep_absent(storage, key, absent_bits as usize);
+            }
         }
-        self.keep_slot(Slot { account, key, original, current, warm: mailbox().numbers[0] != 0 })
+        self.keep_slot(Slot { account, key, original, current, warm: is_warm != 0 })
     }
 
     fn keep_slot(&mut self, slot: Slot) -> u32 {

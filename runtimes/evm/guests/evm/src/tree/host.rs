@@ -76,7 +76,7 @@ impl Host for Tree {
     fn get_storage(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256> {
         let at = self.slot(frame, key)?;
         let price = if self.journal.warm_slot(at) { self.prices.warm } else { self.prices.cold_slot };
-        self.charge(frame, price)?;
+        self.charge_slot(frame, price)?;
         Ok(self.journal.slots[at as usize].current)
     }
 
@@ -91,7 +91,7 @@ impl Host for Tree {
         let changes = !words::equal(&slot.current, value);
         let (was_zero, is_zero) = (words::is_zero(&slot.current), words::is_zero(value));
         let grows = words::is_zero(&slot.original) && was_zero != is_zero;
-        self.charge(frame, price + cold)?;
+        self.charge_slot(frame, price + cold)?;
         if grows && was_zero {
             self.charge_state(frame, self.prices.slot_bytes * self.prices.state_byte)?;
         } else if grows {

@@ -2,17 +2,37 @@
 //! trees as well.
 
 use crate::keyed::{Key, Map};
+use crate::words::ZERO;
 use revm_primitives::U256;
 
 /// So many words, or roots, are kept; then all are forgotten.
 const MOST_WORDS: usize = 1 << 14;
 const MOST_ROOTS: usize = 1 << 10;
+/// The number of ranges of absent keys that are kept, the newest ones.
+const RANGES: usize = 8;
+
+/// The keys of a storage that equal `first` in the bits of `mask`: none of them has a word.
+struct Absent {
+    storage: u32,
+    first: U256,
+    mask: U256,
+}
+
+impl Absent {
+    fn includes(&self, storage: u32, key: &U256) -> bool {
+        let (key, first, mask) = (key.as_limbs(), self.first.as_limbs(), self.mask.as_limbs());
+        storage == self.storage && (0..4).all(|at| (key[at] ^ first[at]) & mask[at] == 0)
+    }
+}
 
 /// Storages have numbers here, which are not given twice.
 #[derive(Default)]
 pub struct Stored {
     numbers: Map<Key, u32>,
     words: Map<(u32, Key), U256>,
+    absent: Vec<Absent>,
+    /// The range to replace next.
+    oldest: usize,
     next: u32,
 }
 
@@ -32,7 +52,8 @@ impl Stored {
     }
 
     pub fn get(&self, storage: u32, key: U256) -> Option<U256> {
-        self.words.get(&(storage, Key(key))).copied()
+        let word = self.words.get(&(storage, Key(key))).copied();
+        word.or_else(|| self.absent.iter().any(|range| range.includes(storage, &key)).then_some(ZERO))
     }
 
     pub fn keep(&mut self, storage: u32, key: U256, word: U256) {
@@ -40,6 +61,17 @@ impl Stored {
             self.forget();
         }
         self.words.insert((storage, Key(key)), word);
+    }
+
+    /// Keep that no key that differs from `key` only in its lowest `bits` bits has a word.
+    pub fn keep_absent(&mut self, storage: u32, key: U256, bits: usize) {
+        let range = Absent { storage, first: key, mask: U256::MAX << bits };
+        if self.absent.len() < RANGES {
+            self.absent.push(range);
+        } else {
+            self.absent[self.oldest] = range;
+            self.oldest = (self.oldest + 1) % RANGES;
+        }
     }
 
     fn forget(&mut self) {
