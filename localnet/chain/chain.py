@@ -297,6 +297,7 @@ class Chain(ChainReader):
             entries.update(blob_entries(sidecars))
         self.machine.flush(blocks.pending.items(), entries)
         self.states.add(tipset)
+        self.index.cache_head(tipset, executions, entries)
         self.head, self.index.head = tipset, height
         self._enter(tipset)
         return tipset

@@ -19,7 +19,7 @@ and reverting costs the same at any depth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -51,6 +51,11 @@ _FIRST_IMPLICIT_POSITION: Final = 1 << 31
 """Place of the first implicit message of a tipset, above those of its block's messages."""
 
 _Decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]]
+MAX_EXECUTIONS: Final = 4 << 20
+"""Maximum size in bytes of cached executions: about 1,300 transfers."""
+_Executed = tuple[Execution, int, int]
+"""An execution, and the numbers of logs and of gas before it in its tipset."""
+_Executions = BoundedCache[bytes, tuple[bytes, _Executed]]
 
 _HEAD = b"head"
 _FIRST = b"first"
@@ -69,6 +74,8 @@ class ChainIndex:
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
         self._decoded: _Decoded = _Decoded(MAX_DECODED) if shared is None else shared._decoded
+        self._executions: _Executions = _Executions(MAX_EXECUTIONS) if shared is None else shared._executions
+        """Executions of new heads with their entries, since clients request the receipt of what they have just sent."""
         self._logs = LogCache()
         self.first = int.from_bytes(store.index(_FIRST) or b"", "big")
         """The height of the first tipset."""
@@ -162,11 +169,26 @@ class ChainIndex:
 
     def receipt_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
         """Return the execution at an index of a tipset."""
-        data = self._store.index(_execution_key(tipset.height, position))
+        key = _execution_key(tipset.height, position)
+        data = self._store.index(key)
         if data is None:
             raise StoreCorrupt(f"the chain's index has no execution {position} of height {tipset.height}")
-        execution, first_log, gas_before = Execution.decode(data)
+        cached = self._executions.get(key)
+        if cached is None or cached[0] != data:  # compare contents, as in `at`
+            cached = data, Execution.decode(data)
+        execution, first_log, gas_before = cached[1]
         return TransactionReceipt(execution, tipset, position, first_log, self.chain_id_of(tipset), gas_before)
+
+    def cache_head(
+        self, tipset: Tipset, executions: Sequence[Execution], entries: Mapping[bytes, bytes | None]
+    ) -> None:
+        """Cache a tipset and its executions, whose `entries` were committed."""
+        data = entries[_height_key(tipset.height)] or b""
+        self._decoded.put(tipset.height, (data, tipset), _OBJECTS + _DECODED * len(data))
+        for position, executed in _placed(executions):
+            key = _execution_key(tipset.height, position)
+            data = entries[key] or b""
+            self._executions.put(key, (data, executed), _OBJECTS + _DECODED * len(data))
 
     def _implicit_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
         return replace(self.receipt_at(tipset, _FIRST_IMPLICIT_POSITION + position), index=position)
@@ -252,13 +274,21 @@ def tipset_entries(
     if tipset.parent != GENESIS_PARENT and tipset.height > tipset.parent + 1:
         null = NullRound(tipset.parent, tipset.height).encode()
         entries.update((_height_key(height), null) for height in range(tipset.parent + 1, tipset.height))
-    logs = gas = 0
-    for position, execution in (*enumerate(executions), *enumerate(implicit, _FIRST_IMPLICIT_POSITION)):
+    for position, (execution, logs, gas) in _placed(executions, implicit):
         entries[_execution_key(tipset.height, position)] = execution.encode(logs, gas)
         entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + position.to_bytes(4, "big")
+    return entries
+
+
+def _placed(executions: Sequence[Execution], implicit: Sequence[Execution] = ()) -> list[tuple[int, _Executed]]:
+    """Return each execution of a tipset with its place, and the numbers of logs and of gas before it."""
+    placed: list[tuple[int, _Executed]] = []
+    logs = gas = 0
+    for position, execution in (*enumerate(executions), *enumerate(implicit, _FIRST_IMPLICIT_POSITION)):
+        placed.append((position, (execution, logs, gas)))
         logs += len(execution.logs()) if execution.events else 0
         gas += execution.receipt.gas_used
-    return entries
+    return placed
 
 
 def blob_entries(sidecars: Iterable[BlobSidecar]) -> dict[bytes, bytes | None]:

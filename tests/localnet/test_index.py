@@ -1,13 +1,17 @@
-"""Concurrent reads of a chain's index."""
+"""Reads of a chain's index: cached entries, and concurrent reads."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bridge.addresses import EthAddress
+from bridge.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network
 from localnet.ledger import index
-from localnet.ledger.index import ChainIndex
+from localnet.ledger.index import ChainIndex, tipset_entries
+from localnet.ledger.records import Execution, Tipset
+from tests.runtimes.evm.assembler import assemble, deployer
 
 
 @pytest.mark.slow
@@ -25,3 +29,45 @@ def test_threads_read_heights_at_the_same_time(monkeypatch: pytest.MonkeyPatch) 
                 assert [read.result() for read in reads] == [heights * 100] * 4
         finally:
             sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_cached_head_equals_the_stored_one(rules: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Network(rules=rules) as network:
+        sender = network.accounts[0]
+        logger = network.send(None, 0, deployer(assemble("7 0 0 LOG1 0 0 LOG0"))).contract_address
+        network.automine = False
+        hashes = [network.submit(sender.sign(transfer(network, nonce, logger)).raw()) for nonce in range(1, 4)]
+        network.mine()
+        stored = [stored_index(network).receipt(each) for each in hashes]
+        assert [each is not None and each.first_log for each in stored] == [0, 2, 4]
+        for decoder in (Execution, Tipset):
+            monkeypatch.delattr(decoder, "decode" if decoder is Execution else "from_fields")
+        assert [network.chain.index.receipt(each) for each in hashes] == stored
+
+
+def test_height_that_is_built_again_has_its_new_receipts() -> None:
+    with Network(rules="ethereum") as network:
+        sender, snapshot = network.accounts[0], network.snapshot()
+        first, second = (sender.sign(transfer(network, 0, b"\x11" * 20, value)).raw() for value in (1, 2))
+        before = network.submit(first)
+        found = network.chain.index.receipt(before)
+        network.revert(snapshot)
+        after = network.submit(second)
+        assert found is not None
+        stale = tipset_entries(found.tipset, [found.execution])
+        network.chain.index.cache_head(found.tipset, [found.execution], stale)
+        assert network.chain.index.receipt(before) is None
+        assert network.chain.index.receipt(after) == stored_index(network).receipt(after)
+
+
+def stored_index(network: Network) -> ChainIndex:
+    """Return another index over the same store, without cached entries."""
+    found = ChainIndex(network.machine.base)
+    found.chain_ids = network.chain.index.chain_ids
+    return found
+
+
+def transfer(network: Network, nonce: int, to: bytes | None, value: int = 0) -> Transaction:
+    receiver = None if to is None else EthAddress(to)
+    return Transaction(DYNAMIC_FEE, network.chain_id, nonce, receiver, value, b"", 10_000_000, 2 * 10**9, 10**5)
