@@ -38,7 +38,7 @@ from hypervisor import Address, Hypervisor, Message, deep_stack
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from localnet import Network
-from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.dispatch import Change, Dispatcher
 from localnet.rpc.executors import Executors
 from localnet.rpc.node import Node, NodeLimits
 from store.cid import RAW, cid_of
@@ -317,9 +317,16 @@ def _loop() -> asyncio.Runner:
 def _respond(dispatcher: Dispatcher, body: bytes) -> None:
     """Respond like the server: immediately if possible, else on the network's thread."""
     found = dispatcher.respond(body)
-    answer = found if isinstance(found, bytes) else _loop().run(found)
+    answer = found if isinstance(found, bytes) else _loop().run(_result(found) if isinstance(found, Change) else found)
     if "result" not in json.loads(answer):
         raise RuntimeError(answer.decode())
+
+
+async def _result(change: Change) -> bytes:
+    """Return the response of a change."""
+    response: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    change.start(response.set_result)
+    return await response
 
 
 # --- the report -------------------------------------------------------------------------------------------------------

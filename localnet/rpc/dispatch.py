@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from contextlib import suppress
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -46,6 +47,10 @@ from store.blockstore import StoreError
 
 RunOnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
+CallOnOwner = Callable[[Callable[[], bytes], Callable[[Any, BaseException | None], None]], None]
+"""Runs a function on the thread that owns the network, and passes its result or its error to another function, which
+the event loop calls.
+"""
 RunOnReader = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
 """Runs a query on a query thread with a `NodeReader`."""
 Inline = Callable[[Callable[[NodeReader], Any], bool], Any]
@@ -66,16 +71,22 @@ class Dispatcher:
     """Processes requests. Requests that need the network run on its thread, one at a time.
 
     Queries are executed by `on_reader`, short ones by `inline` if possible. If `on_reader` is None, they also run on
-    the network's thread.
+    the network's thread. `call_owner` starts changes that need no task.
     """
 
     def __init__(
-        self, node: Node, on_owner: RunOnOwner, on_reader: RunOnReader | None = None, inline: Inline | None = None
+        self,
+        node: Node,
+        on_owner: RunOnOwner,
+        on_reader: RunOnReader | None = None,
+        inline: Inline | None = None,
+        call_owner: CallOnOwner | None = None,
     ) -> None:
         self._node = node
         self._on_owner = on_owner
         self._on_reader = on_reader
         self._inline = inline
+        self._call_owner = call_owner
         self.methods = MethodTable()
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
         """Lock of each sender, while one of its HTTP requests is processed."""
@@ -96,8 +107,8 @@ class Dispatcher:
             return _unreadable(error)
         return await self._respond(request, session)
 
-    def respond(self, body: bytes) -> bytes | Coroutine[Any, Any, bytes]:
-        """Return the response to a small request body over HTTP, or an awaitable for it."""
+    def respond(self, body: bytes) -> bytes | Change | Coroutine[Any, Any, bytes]:
+        """Return the response to a small request body over HTTP, or a change or a coroutine that returns it."""
         try:
             request = orjson.loads(body)
         except ValueError as error:
@@ -107,7 +118,8 @@ class Dispatcher:
         if method is not None and (method.short or method.short_alone) and self._inline is not None:
             call = partial(self._call_short, self._inline, method)
         elif method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
-            return self._respond(request, None)
+            change = None if method is None else self._change_of(method, request)
+            return self._respond(request, None) if change is None else change
         else:
             call = partial(method.call, self._node)
         try:
@@ -120,6 +132,33 @@ class Dispatcher:
             return self._respond(request, None)
         except Exception as error:  # noqa: BLE001  # as in `_one`
             response = self._response(request, error)
+        return b"" if response is None else self._within_limit(_encode(response), request)
+
+    def _change_of(self, method: Method, request: dict[str, Any]) -> Change | None:
+        """Return a request that one function on the owner's thread executes; None for others, and for invalid ones."""
+        if self._call_owner is None or method.reads or method.inline or method.on_socket or method.waits:
+            return None
+        if method.name in HANDLERS and has_history(self._node):
+            return None
+        try:
+            values = method.read(_read(request)[1])
+        except RpcError:
+            return None
+        if method.preparation is not None and method.preparation.applies(values["request"]):
+            return None
+        execute = partial(method.handler, self._node, **values)
+        return Change(self._call_owner, partial(self._changed, request, execute), partial(self._failed, request))
+
+    def _changed(self, request: dict[str, Any], execute: Callable[[], Any]) -> bytes:
+        """Execute a change on the owner's thread, and return the response."""
+        try:
+            response = self._response(request, None, execute())
+        except Exception as error:  # noqa: BLE001  # as in `_one`
+            return self._failed(request, error)
+        return b"" if response is None else self._within_limit(_encode(response), request)
+
+    def _failed(self, request: dict[str, Any], error: Exception) -> bytes:
+        response = self._response(request, error)
         return b"" if response is None else self._within_limit(_encode(response), request)
 
     async def _respond(self, request: Any, session: SocketSession | None) -> bytes:
@@ -304,6 +343,33 @@ class Dispatcher:
     def _within_limit(self, response: bytes, request: Any) -> bytes:
         limit = self._node.limits.response
         return response if len(response) <= limit else _encode(_error_response(_id(request), _too_large(limit)))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the network that needs neither a query nor a task: one function on the owner's thread executes it.
+
+    Two iterations of the event loop process it, one for the request and one for the response.
+    """
+
+    call_owner: CallOnOwner
+    execute: Callable[[], bytes]
+    """Executes the change and returns the response."""
+    fail: Callable[[Exception], bytes]
+    """Returns the response for an error outside of `execute`."""
+
+    def start(self, respond: Callable[[bytes], None]) -> None:
+        """Start the change. The event loop calls `respond` with the response."""
+
+        def done(response: Any, error: BaseException | None) -> None:
+            if error is not None:
+                response = self.fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            respond(response)
+
+        try:
+            self.call_owner(self.execute, done)
+        except RuntimeError as error:  # the thread has ended
+            respond(self.fail(error))
 
 
 def _too_large(limit: int) -> RpcError:

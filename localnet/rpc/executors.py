@@ -54,7 +54,7 @@ class Executors:
         self.chain = RequestThread("network", self._publish)
         self.queries = QueryPool(node, self.chain.should_yield)
         self._view: InlineView | None = None
-        self.dispatcher = Dispatcher(node, self.chain.start, self.query, self.query_inline)
+        self.dispatcher = Dispatcher(node, self.chain.start, self.query, self.query_inline, self.chain.call)
 
     def _publish(self) -> None:
         """Publish the chain's current state to new queries. Runs on the chain's thread."""

@@ -283,6 +283,11 @@ METHODS = (
         (any_value, optional(any_value), optional(epoch), optional(boolean)),
         state_search_msg,
     ),
-    Method("Filecoin.StateWaitMsg", (cid, optional(unsigned), optional(epoch), optional(boolean)), state_wait_msg),
+    Method(
+        "Filecoin.StateWaitMsg",
+        (cid, optional(unsigned), optional(epoch), optional(boolean)),
+        state_wait_msg,
+        waits=True,
+    ),
     Method("Filecoin.StateListMessages", (any_value, tipset, epoch), state_list_messages, reads=True),
 )

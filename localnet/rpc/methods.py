@@ -65,6 +65,7 @@ class Method:
       messages (`NodeReader.require_small_read`). If it is `short_alone`, this only holds for small requests outside
       of batches and WebSockets, because it may take some milliseconds. If it also `executes` a call, the call has a
       time limit (`hypervisor.short_executions`).
+    - `waits`: its handler may raise NotYetAvailable, and is called again later.
     - `preparation`: a query that runs before it.
     - `on_socket`: needs a WebSocket. Its handler gets the session in place of the node
       (`localnet.rpc.socket_methods`).
@@ -80,6 +81,7 @@ class Method:
     short_alone: bool = False
     executes: bool = False
     on_socket: bool = False
+    waits: bool = False
     preparation: Preparation | None = None
     aliases: tuple[str, ...] = ()
     parameters: tuple[str, ...] = field(init=False)

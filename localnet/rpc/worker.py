@@ -27,6 +27,9 @@ from localnet.rpc.serial_thread import SerialThread
 MAX_LATER: Final = 100
 """Maximum number of queued background jobs; above it, the oldest is dropped."""
 
+Done = Callable[[Any, BaseException | None], None]
+"""Function that gets the result of work, or its error."""
+
 _LAST_WORK: Final = 1.0
 """Seconds that background jobs have to finish at shutdown."""
 _YIELDING: Final = 0.25
@@ -66,16 +69,24 @@ class RequestThread:
 
     def start(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
         """Return the future of `run`. The caller may settle it earlier; the work continues."""
+        response: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.call(work, partial(_settle, response), response.done)
+        return response
+
+    def call(self, work: Callable[[], Any], done: Done, is_cancelled: Callable[[], bool] | None = None) -> None:
+        """Execute `work`, and then call `done` on the event loop, unless `is_cancelled` returns True before.
+
+        `done` gets the result and None, or None and the error: RpcError -32000 if the work was stopped. Raises
+        RuntimeError once the thread is stopping.
+        """
         loop = asyncio.get_running_loop()
-        response: asyncio.Future[Any] = loop.create_future()
         with self._counting:
             self._waiting += 1
         try:
-            self._thread.put(partial(self._execute, loop, response, work))
+            self._thread.put(partial(self._execute, loop, work, done, is_cancelled))
         except BaseException:
             self._count_answered()
             raise
-        return response
 
     def interrupt(self) -> None:
         """Abort the running function, and accept no more; an aborted message has no effect."""
@@ -173,18 +184,24 @@ class RequestThread:
         with self._counting:
             self._waiting -= 1
 
-    def _execute(self, loop: asyncio.AbstractEventLoop, response: asyncio.Future[Any], work: Callable[[], Any]) -> None:
+    def _execute(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        work: Callable[[], Any],
+        done: Done,
+        is_cancelled: Callable[[], bool] | None,
+    ) -> None:
         """Execute a request unless its client has disconnected, and notify the event loop."""
         settle: Callable[[], None] | None = None
         try:
-            if not response.done():
+            if is_cancelled is None or not is_cancelled():
                 if self._stopping:
                     raise KeyboardInterrupt
-                settle = partial(_settle, response, self._do(work), None)
+                settle = partial(done, self._do(work), None)
         except KeyboardInterrupt:
-            settle = partial(_settle, response, None, RpcError(SERVER_ERROR, "the node is stopping"))
+            settle = partial(done, None, RpcError(SERVER_ERROR, "the node is stopping"))
         except BaseException as error:  # noqa: BLE001  # carried over to the event loop
-            settle = partial(_settle, response, None, error)
+            settle = partial(done, None, error)
         finally:
             self._count_answered()
         if settle is not None:

@@ -1,0 +1,96 @@
+"""Changes of the network that one function executes, without a task. Expected: the responses of the general path."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bridge.addresses import EthAddress
+from bridge.transactions import BLOB, DYNAMIC_FEE, Transaction
+from localnet import Network
+from localnet.rpc.dispatch import Change
+from localnet.rpc.executors import Executors
+from localnet.rpc.node import Node
+from store.keccak import keccak
+from tests.localnet.rpc.asking import ALICE, NOBODY
+from tests.localnet.rpc.executing import body
+
+
+@pytest.fixture
+def executors() -> Iterator[Executors]:
+    with Network(rules="ethereum") as network:
+        executors = Executors(Node(network))
+        yield executors
+        executors.stop()
+
+
+def transfer(network: Network, nonce: int) -> bytes:
+    receiver = EthAddress(bytes.fromhex(NOBODY[2:]))
+    sent = Transaction(DYNAMIC_FEE, network.chain_id, nonce, receiver, 1, b"", 100_000, 2 * 10**9, 10**5)
+    return network.accounts[0].sign(sent).raw()
+
+
+def changed(executors: Executors, request: bytes) -> Any:
+    """Return the response to a request that must be a change."""
+    found = executors.dispatcher.respond(request)
+    assert isinstance(found, Change)
+
+    async def started() -> bytes:
+        response: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        found.start(response.set_result)
+        return await response
+
+    return json.loads(asyncio.run(started()))
+
+
+def dispatched(executors: Executors, request: bytes) -> Any:
+    """Return the response of the general path."""
+    return json.loads(asyncio.run(executors.dispatcher.dispatch(request)))
+
+
+def test_sent_transaction_is_executed_and_visible(executors: Executors) -> None:
+    raw = transfer(executors._node.network, 0)
+    response = changed(executors, body("eth_sendRawTransaction", f"0x{raw.hex()}"))
+    assert response["result"] == f"0x{keccak(raw).hex()}"
+    assert changed(executors, body("evm_mine"))["result"] == "0x0"
+    receipt = dispatched(executors, body("eth_getTransactionReceipt", response["result"]))["result"]
+    assert (receipt["status"], receipt["blockNumber"]) == ("0x1", "0x1")
+
+
+@pytest.mark.parametrize("nonce", [7000, None], ids=["nonce too high", "malformed"])
+def test_refused_transaction_has_the_error_of_the_general_path(executors: Executors, nonce: int | None) -> None:
+    raw = b"\x02\xc0" if nonce is None else transfer(executors._node.network, nonce)
+    request = body("eth_sendRawTransaction", f"0x{raw.hex()}")
+    assert changed(executors, request) == dispatched(executors, request)
+    assert "error" in changed(executors, request)
+
+
+def test_requests_that_need_more_than_one_step_are_no_changes(executors: Executors) -> None:
+    others: list[tuple[str, list[Any]]] = [
+        ("eth_sendRawTransaction", [f"0x{BLOB:02x}c0"]),  # its blobs are verified first
+        ("eth_sendTransaction", [{"from": ALICE, "to": NOBODY}]),  # its gas is estimated first
+        ("Filecoin.StateWaitMsg", [{"/": "bafy2bzaceamp42wmmgr2g2ymg46euououzfyck7szknvfacqscohrvaikwfay"}, 0]),
+        ("debug_traceTransaction", [f"0x{bytes(32).hex()}"]),  # a query
+        ("eth_sendRawTransaction", []),  # a parameter is missing
+        ("eth_subscribe", ["newHeads"]),
+        ("no_method", []),
+    ]
+    for method, params in others:
+        found = executors.dispatcher.respond(body(method, *params))
+        assert asyncio.iscoroutine(found), method
+        found.close()
+
+
+def test_change_after_the_end_of_the_thread_gets_an_error(executors: Executors) -> None:
+    executors.stop()
+    request = body("evm_mine")
+    assert changed(executors, request) == dispatched(executors, request)
+    assert "error" in changed(executors, request)
+
+
+def test_interrupted_change_gets_an_error(executors: Executors) -> None:
+    executors.chain._ending = True
+    assert changed(executors, body("evm_mine"))["error"] == {"code": -32000, "message": "the node is stopping"}
+    executors.chain._ending = False
