@@ -8,7 +8,7 @@ depth 0). Source: ref-fvm `ipld/kamt`; builtin-actors `evm/src/interpreter/syste
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import Any, Final
@@ -246,10 +246,11 @@ class Kamt:
         is_changed = False
         after = min(start + BIT_WIDTH, PATH_BITS)
         shift, mask = PATH_BITS - after, (1 << (after - start)) - 1
-        groups: dict[int, list[_Entry]] = {}
-        for entry in entries:
-            groups.setdefault(1 << (entry[0] >> shift & mask), []).append(entry)
-        for bit, group in groups.items():
+        first, count = 0, len(entries)
+        while first < count:
+            prefix = entries[first][0] >> shift
+            last = bisect_left(entries, ((prefix + 1) << shift, 0), first)  # the next slot's first entry
+            bit, group, first = 1 << (prefix & mask), entries[first:last], last
             index = (node.bitfield & (bit - 1)).bit_count()
             if not node.bitfield & bit:
                 node.bitfield |= bit
@@ -277,11 +278,14 @@ class Kamt:
             return True
         assert type(pointer) is _Link
         end = start + pointer.length
-        for entry in entries:
-            if pointer.length and _bits(entry[0], end, pointer.length) != pointer.path:
-                node.pointers[index] = _split(pointer, entry, start)
-                self._merge_pointer(node, index, start, [other for other in entries if other is not entry])
-                return True
+        if pointer.length:
+            for place in (0, -1):  # entries between two with the same path also have it
+                if _bits(entries[place][0], end, pointer.length) != pointer.path:
+                    entry = entries.pop(place)
+                    node.pointers[index] = _split(pointer, entry, start)
+                    if entries:
+                        self._merge_pointer(node, index, start, entries)
+                    return True
         return self._merge(self._child(pointer, end), end, entries)
 
     def _delete(self, node: _KamtNode, start: int, key: int) -> bool:
