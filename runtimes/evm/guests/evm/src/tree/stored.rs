@@ -51,9 +51,13 @@ impl Stored {
         number
     }
 
-    pub fn get(&self, storage: u32, key: U256) -> Option<U256> {
+    pub fn get(&mut self, storage: u32, key: U256) -> Option<U256> {
         let word = self.words.get(&(storage, Key(key))).copied();
-        word.or_else(|| self.absent.iter().any(|range| range.includes(storage, &key)).then_some(ZERO))
+        if word.is_none() && self.absent.iter().any(|range| range.includes(storage, &key)) {
+            self.keep(storage, key, ZERO); // the range may have been replaced when a later tree looks at the slot
+            return Some(ZERO);
+        }
+        word
     }
 
     pub fn keep(&mut self, storage: u32, key: U256, word: U256) {
