@@ -252,6 +252,7 @@ class BlockProduction(NetworkReader):
             self.mempool.drop(candidate)
             _LOG.warning("transaction 0x%s is dropped: %s", candidate.hash.hex(), refused)
         self._clock.record_block(tipset.timestamp)
+        self.mempool.drop_executed(tipset.transactions)
         self.mempool.drop_passed(partial(nonce_of, self.chain.machine))
         if _LOG.isEnabledFor(logging.INFO):
             for receipt in self.chain.index.receipts(tipset):

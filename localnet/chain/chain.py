@@ -292,12 +292,11 @@ class Chain(ChainReader):
         for execution in (*executions, *implicit):
             if execution.events:
                 put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
-        entries = {**tipset_entries(tipset, executions, implicit), **self.states.entries_with(height)}
+        entries = {**tipset_entries(tipset, executions, implicit, self.index), **self.states.entries_with(height)}
         if sidecars:
             entries.update(blob_entries(sidecars))
         self.machine.flush(blocks.pending.items(), entries)
         self.states.add(tipset)
-        self.index.cache_head(tipset, executions, entries)
         self.head, self.index.head = tipset, height
         self._enter(tipset)
         return tipset

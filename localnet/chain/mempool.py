@@ -11,7 +11,7 @@ Source: lotus chain/messagepool.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import takewhile
 from typing import Final, Protocol
@@ -141,6 +141,13 @@ class Mempool:
         self._class_of.clear()
         self._class_sizes.clear()
         self._blob_gas = 0
+
+    def drop_executed(self, hashes: Iterable[bytes]) -> None:
+        """Remove the candidates with these hashes, which a block has executed."""
+        for executed in hashes:
+            candidate = self._by_hash.get(executed)
+            if candidate is not None:
+                self.drop(candidate)
 
     def drop_passed(self, nonce_of: NonceOf) -> None:
         """Remove the candidates whose nonces the chain has passed."""

@@ -19,7 +19,7 @@ and reverting costs the same at any depth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -179,17 +179,6 @@ class ChainIndex:
         execution, first_log, gas_before = cached[1]
         return TransactionReceipt(execution, tipset, position, first_log, self.chain_id_of(tipset), gas_before)
 
-    def cache_head(
-        self, tipset: Tipset, executions: Sequence[Execution], entries: Mapping[bytes, bytes | None]
-    ) -> None:
-        """Cache a tipset and its executions, whose `entries` were committed."""
-        data = entries[_height_key(tipset.height)] or b""
-        self._decoded.put(tipset.height, (data, tipset), _OBJECTS + _DECODED * len(data))
-        for position, executed in _placed(executions):
-            key = _execution_key(tipset.height, position)
-            data = entries[key] or b""
-            self._executions.put(key, (data, executed), _OBJECTS + _DECODED * len(data))
-
     def _implicit_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
         return replace(self.receipt_at(tipset, _FIRST_IMPLICIT_POSITION + position), index=position)
 
@@ -263,32 +252,34 @@ def retained_entries(height: int) -> dict[bytes, bytes | None]:
 
 
 def tipset_entries(
-    tipset: Tipset, executions: Sequence[Execution], implicit: Sequence[Execution] = ()
+    tipset: Tipset,
+    executions: Sequence[Execution],
+    implicit: Sequence[Execution] = (),
+    index: ChainIndex | None = None,
 ) -> dict[bytes, bytes | None]:
     """Return the index entries of a new head: itself, the null rounds before it, its executions, and their hashes.
 
-    `implicit` are the executions of implicit messages that have receipts.
+    `implicit` are the executions of implicit messages that have receipts. `index` caches the tipset and the executions
+    of its block; they are ignored unless their entries are committed.
     """
-    entries = {**head_entries(tipset.height), _height_key(tipset.height): tipset.encode()}
+    encoded = tipset.encode()
+    entries = {**head_entries(tipset.height), _height_key(tipset.height): encoded}
     entries[b"b" + tipset.hash] = tipset.height.to_bytes(8, "big")
+    if index is not None:
+        index._decoded.put(tipset.height, (encoded, tipset), _OBJECTS + _DECODED * len(encoded))
     if tipset.parent != GENESIS_PARENT and tipset.height > tipset.parent + 1:
         null = NullRound(tipset.parent, tipset.height).encode()
         entries.update((_height_key(height), null) for height in range(tipset.parent + 1, tipset.height))
-    for position, (execution, logs, gas) in _placed(executions, implicit):
-        entries[_execution_key(tipset.height, position)] = execution.encode(logs, gas)
-        entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + position.to_bytes(4, "big")
-    return entries
-
-
-def _placed(executions: Sequence[Execution], implicit: Sequence[Execution] = ()) -> list[tuple[int, _Executed]]:
-    """Return each execution of a tipset with its place, and the numbers of logs and of gas before it."""
-    placed: list[tuple[int, _Executed]] = []
     logs = gas = 0
     for position, execution in (*enumerate(executions), *enumerate(implicit, _FIRST_IMPLICIT_POSITION)):
-        placed.append((position, (execution, logs, gas)))
+        key, encoded = _execution_key(tipset.height, position), execution.encode(logs, gas)
+        entries[key] = encoded
+        entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + position.to_bytes(4, "big")
+        if index is not None and position < _FIRST_IMPLICIT_POSITION:
+            index._executions.put(key, (encoded, (execution, logs, gas)), _OBJECTS + _DECODED * len(encoded))
         logs += len(execution.logs()) if execution.events else 0
         gas += execution.receipt.gas_used
-    return placed
+    return entries
 
 
 def blob_entries(sidecars: Iterable[BlobSidecar]) -> dict[bytes, bytes | None]:
