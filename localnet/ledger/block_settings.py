@@ -43,9 +43,10 @@ class BlockSettings:
 
         `default_chain_id` is the rules' own.
         """
+        if self in (DEFAULT_SETTINGS, BlockSettings(default_chain_id)):
+            return b""
         chain_id = None if self.chain_id == default_chain_id else self.chain_id
-        unusual = replace(self, chain_id=chain_id)
-        return b"" if unusual == DEFAULT_SETTINGS else encode(unusual.fields())
+        return encode(replace(self, chain_id=chain_id).fields())
 
     def fields(self) -> list[Any]:
         """Return the fields as stored in a tipset's entry."""

@@ -195,17 +195,15 @@ class EthereumSettings:
         """Set gas limit, fee recipient and randomness. The minimum gas price only affects pending transactions."""
         limit = BLOCK_GAS_LIMIT if settings.gas_limit is None else settings.gas_limit
         coinbase = settings.coinbase or ZERO_ADDRESS
+        randomness, excess = settings.randomness, settings.excess_blob_gas
         now = _block(machine)
-        changed = replace(
-            now,
-            coinbase=coinbase,
-            gas_limit=limit,
-            randomness=settings.randomness,
-            excess_blob_gas=settings.excess_blob_gas,
-            blob_base_fee=None,
+        known = now.coinbase, now.gas_limit, now.randomness, now.excess_blob_gas, now.blob_base_fee
+        if known == (coinbase, limit, randomness, excess, None):
+            return
+        block = replace(
+            now, coinbase=coinbase, gas_limit=limit, randomness=randomness, excess_blob_gas=excess, blob_base_fee=None
         )
-        if changed != now:
-            machine.advance(block=changed)
+        machine.advance(block=block)
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
         """Return the configured gas limit."""

@@ -590,7 +590,7 @@ class Accounts:
         code, code_hash = self._journal.get((CODE, actor)) or (before.bytecode, before.bytecode_hash)
         nonce = self._journal.get((NONCE, actor))
         nonce = before.nonce if nonce is None else nonce
-        after = replace(before, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=nonce)
+        after = EvmState(code, code_hash, storage, before.transient, nonce, before.tombstone)
         if after != before or state.head == EMPTY_ARRAY_CID:
             self._tree.set_actor(actor, form(after, state))
 

@@ -379,7 +379,10 @@ class BlockHashes:
         if contract.bytecode != _CONTRACT_CODE:
             return False
         slots.set((machine.context.epoch - 1) % BLOCK_HASH_COUNT, int.from_bytes(parent_hash, "big"))
-        contract = replace(contract, storage=slots.flush())
+        contract = EvmState(
+            contract.bytecode, contract.bytecode_hash, slots.flush(), contract.transient, contract.nonce,
+            contract.tombstone,
+        )  # fmt: skip
         data = contract.encode()
         head = cid_of(data)
         machine.store.put(head, data)
