@@ -23,7 +23,8 @@ from runtimes.wasm.module import parse_module
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import Linker, guest_engine
-from runtimes.wasmtime.raw import HostFunction, Instance, library
+from runtimes.wasmtime.instance import Instance
+from runtimes.wasmtime.raw import HostFunction, library
 
 T = TypeVar("T")
 CALLS = 300

@@ -29,7 +29,7 @@ from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.precompiles import bls12_381
 from runtimes.wasmtime.engine import Linker, own_engine
-from runtimes.wasmtime.raw import Instance
+from runtimes.wasmtime.instance import Instance
 
 GUEST: Final = Path(__file__).parent / "guests" / "precompiles"
 BUILD: Final = PROJECT / "build" / "precompiles"

@@ -21,7 +21,7 @@ from hypervisor.tracing import SyscallEntered, SyscallLeft
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.syscalls import actor, crypto, debug, event, gas, ipld, network, rand, self_, send, vm
 from runtimes.wasm.syscalls.table import Syscall
-from runtimes.wasmtime.raw import Counter
+from runtimes.wasmtime.instance import Counter
 
 MAX_COUNTER = (1 << 63) - 1
 

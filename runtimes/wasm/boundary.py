@@ -21,7 +21,8 @@ from runtimes.wasm.abi import Revision, WasmInvocation, syscall_runner
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, LinkedModule, Linker, WasmtimeEngine
-from runtimes.wasmtime.raw import TRAP_UNREACHABLE, ContextOffsets, HostFunction, Instance
+from runtimes.wasmtime.instance import ContextOffsets, Instance
+from runtimes.wasmtime.raw import TRAP_INTERRUPT, HostFunction
 
 RAW, PLAIN = "raw", "plain"
 ENVIRONMENT = "FVM_BOUNDARY"
@@ -118,7 +119,7 @@ class RawBoundary:
                     errors[get_ident()] = error
                 else:
                     invocation.failure = error
-                return new_trap(TRAP_UNREACHABLE)
+                return new_trap(TRAP_INTERRUPT)
             return 0
 
         return host_function

@@ -24,7 +24,7 @@ from runtimes.wasm.opcodes import PAGE_BYTES, WasmPrices
 from runtimes.wasm.profile_encode import HEAD, NODE, PAGES, PROFILE_EXPORT, ROOT
 from runtimes.wasm.profiled_modules import ProfiledModules
 from runtimes.wasm.runtime import WasmRuntime
-from runtimes.wasmtime.raw import Instance
+from runtimes.wasmtime.instance import Instance
 from store.cid import Cid
 
 _PROFILE: Final = PROFILE_EXPORT.encode()

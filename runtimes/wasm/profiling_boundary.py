@@ -17,7 +17,8 @@ from runtimes.wasm.abi import Revision, WasmInvocation, syscall_runner
 from runtimes.wasm.boundary import RawBoundary, RawResolvedModule, ResolvedModule
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
-from runtimes.wasmtime.raw import EpochCallback, Instance
+from runtimes.wasmtime.instance import Instance
+from runtimes.wasmtime.raw import EpochCallback
 from runtimes.wasmtime.ticks import Ticks
 
 

@@ -11,16 +11,11 @@ from functools import cache
 from typing import Any
 
 from hypervisor.gil import GIL_POLICY
-from runtimes.wasmtime.raw import Instance, Library, Trap
+from runtimes.wasmtime.instance import CALL, FUNCTION, TRAP, Instance
+from runtimes.wasmtime.raw import Library, Trap, ValueTypes
 
 _WASM_I32 = 0x7F
 """Code of i32 in a module; the codes of the other types descend, while wasmtime numbers its kinds upwards from 0."""
-
-
-class _Types(ctypes.Structure):
-    """wasm_valtype_vec_t."""
-
-    _fields_ = (("size", c_size_t), ("data", ctypes.POINTER(c_size_t)))
 
 
 @cache
@@ -30,8 +25,8 @@ def _bind(lib: Library) -> dict[str, Any]:
         "set": lib.bind("wasmtime_context_set_fuel", c_size_t, c_size_t, c_uint64),
         "get": lib.bind("wasmtime_context_get_fuel", c_size_t, c_size_t, c_void_p),
         "type": lib.bind("wasmtime_func_type", c_size_t, c_size_t, c_size_t),
-        "parameters": lib.bind("wasm_functype_params", ctypes.POINTER(_Types), c_size_t),
-        "results": lib.bind("wasm_functype_results", ctypes.POINTER(_Types), c_size_t),
+        "parameters": lib.bind("wasm_functype_params", ctypes.POINTER(ValueTypes), c_size_t),
+        "results": lib.bind("wasm_functype_results", ctypes.POINTER(ValueTypes), c_size_t),
         "kind": lib.bind("wasm_valtype_kind", c_uint8, c_size_t),
         "delete": lib.bind("wasm_functype_delete", None, c_size_t),
     }
@@ -61,7 +56,7 @@ class FueledInstance(Instance):
         if not self.find_function(name):
             return None
         functions = _bind(self._lib)
-        found = functions["type"](self.context, self._at + 8 * self._FUNCTION + 8)
+        found = functions["type"](self.context, self._at + 8 * FUNCTION + 8)
         try:
             parts = [functions[part](found).contents for part in ("parameters", "results")]
             encoded = [bytes(_WASM_I32 - functions["kind"](part.data[at]) for at in range(part.size)) for part in parts]
@@ -80,14 +75,14 @@ class FueledInstance(Instance):
             raise Trap(None, f"no function {name.decode()}")
         words, at = self._words, self._at
         for index, argument in enumerate(arguments):
-            words[self._CALL + 2 * index] = argument
-        words[self._TRAP] = 0
+            words[CALL + 2 * index] = argument
+        words[TRAP] = 0
         call = self._lib.call_released if GIL_POLICY.releases else self._lib.call
-        call_at, slots = at + 8 * self._CALL, max(1, len(arguments))
-        error = call(self.context, at + 8 * self._FUNCTION + 8, call_at, slots, at + 8 * self._TRAP)
-        if error or words[self._TRAP]:
-            failure = self._lib.take_failure(error, words[self._TRAP])
+        call_at, slots = at + 8 * CALL, max(1, len(arguments))
+        error = call(self.context, at + 8 * FUNCTION + 8, call_at, slots, at + 8 * TRAP)
+        if error or words[TRAP]:
+            failure = self._lib.take_failure(error, words[TRAP])
             if failure is not None:
                 raise failure
-        result: int = words[self._CALL] & (1 << 64) - 1
+        result: int = words[CALL] & (1 << 64) - 1
         return result

@@ -13,7 +13,8 @@ from functools import cache
 from typing import Final
 
 from runtimes.wasmtime.engine import CompiledModule, Linker
-from runtimes.wasmtime.raw import Extern, Instance, Library, Trap
+from runtimes.wasmtime.instance import Instance
+from runtimes.wasmtime.raw import Extern, Library, Trap
 
 HOST: Final = -1
 """Value of `ImportSource.instance_index` for an import that is a host function."""

@@ -24,7 +24,8 @@ from runtimes.evm.fast.numbers import EXCHANGE, GuestCommand
 from runtimes.evm.fast.regions.installed import MAX_INSTANCES, InstanceRegions
 from runtimes.evm.fast.regions.jumps import JumpLog
 from runtimes.wasmtime.engine import LinkedModule
-from runtimes.wasmtime.raw import Instance, Trap
+from runtimes.wasmtime.instance import Instance
+from runtimes.wasmtime.raw import Trap
 
 _MEMORY: Final = (1 << 32) - (1 << 16)
 _HEAD: Final = 11  # gas, host call, failed, seven numbers, position

@@ -24,7 +24,8 @@ from runtimes.evm.fast.tree import PREFETCHABLE_CALLS, TAKE, TICK, TREE_HOST_CAL
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.cached_modules import load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
-from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, WasmtimeUnusable
+from runtimes.wasmtime.instance import Instance
+from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, WasmtimeUnusable
 
 ALL_HOST_CALLS: Final = HostCalls(
     functions=HOST_CALLS + TREE_HOST_CALLS,

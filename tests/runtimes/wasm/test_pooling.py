@@ -24,7 +24,8 @@ from runtimes.wasm.module import parse_module
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import GUEST_SETTINGS, POOL_SIZE, CompiledModule, WasmtimeEngine, can_reserve
-from runtimes.wasmtime.raw import Instance, library
+from runtimes.wasmtime.instance import Instance
+from runtimes.wasmtime.raw import library
 from tests.runtimes.wasm.guests import guest, install_and_call, wasm
 from tests.runtimes.wasm.test_raw import on_a_thread
 

@@ -27,7 +27,8 @@ from runtimes.wasm.module import parse_module
 from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasmtime import raw
 from runtimes.wasmtime.engine import LinkedModule, Linker, WasmtimeEngine, guest_engine, own_engine
-from runtimes.wasmtime.raw import HostFunction, Instance, Trap, WasmtimeUnusable, check_version, library
+from runtimes.wasmtime.instance import GLOBAL, MEMORY, VALUE, ApiCounter, ContextOffsets, Instance
+from runtimes.wasmtime.raw import HostFunction, Trap, WasmtimeUnusable, check_version, library
 from store.cid import RAW, cid_of
 from tests.runtimes.wasm.guests import call as call_actor
 from tests.runtimes.wasm.guests import guest, imports, install_actor, install_and_call, probe, wasm
@@ -334,6 +335,9 @@ def test_rule_8_traps_and_errors_are_distinguished_and_freed() -> None:
     assert error is not None
     assert (error.code, str(error), freed) == (None, "words", ["trap", "error"])
     assert counting.take_failure(0, 0) is None
+    ended = counting.take_failure(0, lib.trap_new(raw.TRAP_INTERRUPT))
+    assert ended is not None
+    assert (ended.code, str(ended), freed) == (None, "a host function ended the guest", ["trap", "error", "trap"])
 
 
 def test_rule_8_a_trap_of_a_host_function_comes_back_as_a_trap() -> None:
@@ -384,15 +388,15 @@ def test_rule_10_gas_counter_matches_wasmtime_api(text: str, used: bool) -> None
         seen.append(instance.counter.value)
         return 0
 
-    module, offsets, before = linked(text, host), raw.ContextOffsets(), 10**15
+    module, offsets, before = linked(text, host), ContextOffsets(), 10**15
     for _ in range(2):  # the second one is not searched
         instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000, offsets=offsets)
         instance.instantiate(module.pointer)
         assert instance.find_function(b"invoke")
         assert instance.find_gas(GAS_EXPORT.encode())
-        assert instance.export(GAS_EXPORT.encode(), 1, instance._GLOBAL)
-        told = raw._ApiCounter(library(), instance.context, instance._at + 8 + 8 * instance._GLOBAL, instance._words)
-        instance._words[instance._VALUE] = 1  # the kind of an i64
+        assert instance.export(GAS_EXPORT.encode(), 1, GLOBAL)
+        told = ApiCounter(library(), instance.context, instance._at + 8 + 8 * GLOBAL, instance._words)
+        instance._words[VALUE] = 1  # the kind of an i64
         instance.counter.value = before
         assert told.value == before
         on_a_thread(partial(instance.enter, 0))
@@ -417,14 +421,14 @@ def test_rule_10_memory_matches_wasmtime_api(text: str, grown: int, used: bool) 
         seen.extend((instance.memory(), instance._api_memory()))
         return 0
 
-    module, offsets = linked(text, host), raw.ContextOffsets()
+    module, offsets = linked(text, host), ContextOffsets()
     for _ in range(2):  # the second one is not searched
         instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000, offsets=offsets)
         instance.instantiate(module.pointer)
         assert instance.find_function(b"invoke")
         assert instance.find_gas(GAS_EXPORT.encode())
         assert instance.find_memory()
-        assert instance.export(b"memory", 3, instance._MEMORY)
+        assert instance.export(b"memory", 3, MEMORY)
         before = instance.memory()
         instance.counter.value = 10**15
         on_a_thread(partial(instance.enter, 5))

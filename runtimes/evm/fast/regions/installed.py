@@ -10,7 +10,8 @@ from runtimes.evm.engine import EngineRules
 from runtimes.evm.fast.numbers import GuestCommand
 from runtimes.evm.fast.regions.compiler import CodeRegions, CompiledRegion, RegionCompiler
 from runtimes.evm.fast.regions.emitter import ENTRY
-from runtimes.wasmtime.raw import EXTERN_FUNCTION, EXTERN_MEMORY, Instance
+from runtimes.wasmtime.instance import Instance
+from runtimes.wasmtime.raw import EXTERN_FUNCTION, EXTERN_MEMORY
 
 _IMPORTS: Final = ((b"memory", EXTERN_MEMORY), (b"lengthen", EXTERN_FUNCTION), (b"operate", EXTERN_FUNCTION))
 """A region's imports, in order."""

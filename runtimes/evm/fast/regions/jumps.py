@@ -25,7 +25,8 @@ from runtimes.evm.fast.regions.emitter import ENTRY
 from runtimes.evm.fast.regions.installed import MAX_CODES, MAX_INSTANCES, RegionGuest
 from runtimes.wasmtime.encoding import name, section, vector
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
-from runtimes.wasmtime.raw import EXTERN_MEMORY, Instance
+from runtimes.wasmtime.instance import Instance
+from runtimes.wasmtime.raw import EXTERN_MEMORY
 
 MAX_LOG_BYTES: Final = 1 << 20
 """Maximum size of a log; further jumps are not recorded. A jump takes eight bytes."""
