@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from hypervisor.errors import InvalidInput
 from hypervisor.kernel import Kernel
-from runtimes.wasm.abi import Revision, WasmInvocation, syscall_runner
+from runtimes.wasm.abi import Revision, syscall_runner
+from runtimes.wasm.invocation import WasmInvocation
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, LinkedModule, Linker, WasmtimeEngine
@@ -164,11 +165,11 @@ class RawResolvedModule:
             return self._spare
 
     def end(self, invocation: WasmInvocation) -> None:
-        instance = _instance_of(invocation)
+        instance, thread = _instance_of(invocation), get_ident()
         if invocation.outer is None:
-            del self._innermost[get_ident()]
+            del self._innermost[thread]
         else:
-            self._innermost[get_ident()] = invocation.outer
+            self._innermost[thread] = invocation.outer
         instance.close()
         if instance.has_slot:
             self._engine.release_slot()

@@ -20,9 +20,10 @@ from hypervisor.errors import Fatal
 from hypervisor.kernel import Kernel
 from hypervisor.types import Gas
 from runtimes.wasm import instrument
-from runtimes.wasm.abi import WasmInvocation, revision_named
+from runtimes.wasm.abi import revision_named
 from runtimes.wasm.boundary import RawBoundary
 from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.invocation import WasmInvocation
 from runtimes.wasm.libraries import (
     MAX_LIBRARY_PAGES,
     LinkableModule,

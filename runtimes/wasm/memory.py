@@ -81,7 +81,10 @@ class GuestMemory:
 
     def read_cid(self, offset: int) -> Cid:
         """Read the CID of any length that begins at `offset`."""
-        common = self._view[offset : offset + BLAKE2B_CID_LENGTH].tobytes()
+        end = offset + BLAKE2B_CID_LENGTH
+        if end > self.size:
+            self.follow()
+        common = self._view[offset:end].tobytes()
         if len(common) == BLAKE2B_CID_LENGTH and common.startswith(_COMMON_PREFIXES):
             return Cid(common)
         self.check(offset, 0)

@@ -16,8 +16,9 @@ import wasmtime
 
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.kernel import Kernel
-from runtimes.wasm.abi import Revision, WasmInvocation, syscall_runner
+from runtimes.wasm.abi import Revision, syscall_runner
 from runtimes.wasm.boundary import ResolvedModule
+from runtimes.wasm.invocation import WasmInvocation
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import I32
 from runtimes.wasm.syscalls.table import Syscall

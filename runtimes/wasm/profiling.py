@@ -15,8 +15,8 @@ from hypervisor.kernel import Kernel
 from hypervisor.once import once
 from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder
 from hypervisor.runtime import RuntimeServices
-from runtimes.wasm.abi import WasmInvocation
 from runtimes.wasm.boundary import ResolvedModule
+from runtimes.wasm.invocation import WasmInvocation
 from runtimes.wasm.module import parse_module
 from runtimes.wasm.modules import GuestModule
 from runtimes.wasm.names import function_label, function_names

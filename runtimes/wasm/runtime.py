@@ -17,9 +17,9 @@ from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
 from hypervisor.prices import PriceList
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
-from runtimes.wasm.abi import WasmInvocation
 from runtimes.wasm.boundary import selected_boundary
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
+from runtimes.wasm.invocation import WasmInvocation
 from runtimes.wasm.modules import GuestModule, GuestModules
 from runtimes.wasm.names import function_count, function_label, function_names
 from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
@@ -175,7 +175,7 @@ def run_guest(
 
 def _find(invocation: WasmInvocation) -> None:
     """Locate the gas counter and the memory; the function to call must be located first."""
-    if not invocation.instance.find_gas(_GAS) or not invocation.instance.find_memory():
+    if not invocation.locate(_GAS):
         raise Fatal("a compiled module lacks its memory or its gas counter")
 
 

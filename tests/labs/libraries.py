@@ -24,9 +24,9 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import DebugLog, TraceEvent
 from hypervisor.types import ActorID, Gas
 from runtimes.wasm import linked_modules, runtime
-from runtimes.wasm.abi import WasmInvocation
 from runtimes.wasm.boundary import RAW
 from runtimes.wasm.gas_metering import COUNTED_CALL
+from runtimes.wasm.invocation import WasmInvocation
 from runtimes.wasm.libraries import LinkedUnit, is_library
 from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram
 from runtimes.wasm.module import WasmModule

@@ -3,13 +3,14 @@
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.types import ActorID, BlockId
-from runtimes.wasm.syscalls.table import I32_RESULT, SEND, TOKEN_AMOUNT, U32, U64, Caller, Syscall, token_amount
+from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.table import I32_RESULT, SEND, TOKEN_AMOUNT, U32, U64, Syscall, token_amount
 
 ACTOR_ADDRESS_LENGTH = 21
 _U32_MASK = 0xFFFF_FFFF
 
 
-def resolve_address(call: Caller, offset: int, length: int) -> bytes:
+def resolve_address(call: WasmInvocation, offset: int, length: int) -> bytes:
     """Return the ID of the actor at an address."""
     # check
     address = call.memory.read_address(offset, length)
@@ -17,7 +18,7 @@ def resolve_address(call: Caller, offset: int, length: int) -> bytes:
     return U64.pack(call.kernel.actors.resolve_address(address))
 
 
-def lookup_delegated_address(call: Caller, actor: int, buffer: int, length: int) -> bytes:
+def lookup_delegated_address(call: WasmInvocation, actor: int, buffer: int, length: int) -> bytes:
     """Write an actor's f4 address to the buffer; return its length, 0 if the actor has none."""
     # check
     call.memory.check(buffer, length)
@@ -31,7 +32,7 @@ def lookup_delegated_address(call: Caller, actor: int, buffer: int, length: int)
     return U32.pack(len(data))
 
 
-def get_actor_code_cid(call: Caller, actor: int, buffer: int, length: int) -> bytes:
+def get_actor_code_cid(call: WasmInvocation, actor: int, buffer: int, length: int) -> bytes:
     """Write an actor's code CID to the buffer; return its length."""
     # check
     call.memory.check(buffer, length)
@@ -41,7 +42,7 @@ def get_actor_code_cid(call: Caller, actor: int, buffer: int, length: int) -> by
     return U32.pack(call.memory.write_cid(cid, buffer, length))
 
 
-def get_builtin_actor_type(call: Caller, cid_offset: int) -> bytes:
+def get_builtin_actor_type(call: WasmInvocation, cid_offset: int) -> bytes:
     """Return the type number of a code CID, 0 if it is not a built-in actor's."""
     # check
     cid = call.memory.read_cid(cid_offset)
@@ -49,7 +50,7 @@ def get_builtin_actor_type(call: Caller, cid_offset: int) -> bytes:
     return I32_RESULT.pack(call.kernel.actors.get_builtin_actor_type(cid))
 
 
-def get_code_cid_for_type(call: Caller, type_number: int, buffer: int, length: int) -> bytes:
+def get_code_cid_for_type(call: WasmInvocation, type_number: int, buffer: int, length: int) -> bytes:
     """Write the code CID of a type number to the buffer; return its length."""
     # check
     call.memory.check(buffer, length)
@@ -59,7 +60,7 @@ def get_code_cid_for_type(call: Caller, type_number: int, buffer: int, length: i
     return U32.pack(call.memory.write_cid(cid, buffer, length))
 
 
-def next_actor_address(call: Caller, buffer: int, length: int) -> bytes:
+def next_actor_address(call: WasmInvocation, buffer: int, length: int) -> bytes:
     """Write the address of the next actor to be created to the buffer; return its length."""
     # check
     call.memory.check(buffer, length)
@@ -72,7 +73,7 @@ def next_actor_address(call: Caller, buffer: int, length: int) -> bytes:
     return U32.pack(len(data))
 
 
-def create_actor(call: Caller, actor: int, cid_offset: int, offset: int, length: int) -> None:
+def create_actor(call: WasmInvocation, actor: int, cid_offset: int, offset: int, length: int) -> None:
     """Create an actor at an ID with code and, optionally, a delegated address."""
     # check
     cid = call.memory.read_cid(cid_offset)
@@ -81,13 +82,13 @@ def create_actor(call: Caller, actor: int, cid_offset: int, offset: int, length:
     call.kernel.actors.create_actor(ActorID(actor), cid, delegated)
 
 
-def balance_of(call: Caller, actor: int) -> bytes:
+def balance_of(call: WasmInvocation, actor: int) -> bytes:
     """Return an actor's balance in attoFIL."""
     # charge, do and return
     return token_amount(call.kernel.actors.balance_of(ActorID(actor)))
 
 
-def install_actor(call: Caller, cid_offset: int) -> None:
+def install_actor(call: WasmInvocation, cid_offset: int) -> None:
     """Check and compile the module of a code CID."""
     # check
     cid = call.memory.read_cid(cid_offset)
@@ -95,7 +96,7 @@ def install_actor(call: Caller, cid_offset: int) -> None:
     call.kernel.actors.install_actor(cid)
 
 
-def upgrade_actor(call: Caller, cid_offset: int, params: int) -> bytes:
+def upgrade_actor(call: WasmInvocation, cid_offset: int, params: int) -> bytes:
     """Replace this actor's code and run its `upgrade`; if that succeeds, the invocation ends with its result."""
     # check
     cid = call.memory.read_cid(cid_offset)

@@ -6,14 +6,15 @@ from typing import overload
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.signatures import BLS_PUBLIC_KEY_LENGTH, BLS_SIGNATURE_LENGTH, SECP_SIGNATURE_LENGTH
-from runtimes.wasm.syscalls.table import CONSENSUS_FAULT, I32_RESULT, NO, PUBLIC_KEY, U32, YES, Caller, Syscall
+from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.table import CONSENSUS_FAULT, I32_RESULT, NO, PUBLIC_KEY, U32, YES, Syscall
 
 DIGEST_LENGTH = 32
 _MAX_U32 = 0xFFFF_FFFF
 
 
 def verify_signature(
-    call: Caller,
+    call: WasmInvocation,
     type_number: int,
     signature_offset: int,
     signature_length: int,
@@ -32,7 +33,12 @@ def verify_signature(
 
 
 def verify_bls_aggregate(
-    call: Caller, count: int, signature_offset: int, keys_offset: int, plaintexts_offset: int, lengths_offset: int
+    call: WasmInvocation,
+    count: int,
+    signature_offset: int,
+    keys_offset: int,
+    plaintexts_offset: int,
+    lengths_offset: int,
 ) -> bytes:
     """Check a BLS signature aggregated over `count` keys, each with its own plaintext: 0 if valid, -1 if not."""
     # check
@@ -46,7 +52,7 @@ def verify_bls_aggregate(
     return YES if call.kernel.crypto.verify_bls_aggregate(signature, keys, joined, lengths) else NO
 
 
-def recover_secp_public_key(call: Caller, digest_offset: int, signature_offset: int) -> bytes:
+def recover_secp_public_key(call: WasmInvocation, digest_offset: int, signature_offset: int) -> bytes:
     """Recover the public key of a signature."""
     # check
     digest = call.memory.read(digest_offset, DIGEST_LENGTH)
@@ -55,7 +61,7 @@ def recover_secp_public_key(call: Caller, digest_offset: int, signature_offset: 
     return call.kernel.crypto.recover_secp_public_key(digest, signature)
 
 
-def hash_(call: Caller, code: int, offset: int, length: int, buffer: int, buffer_length: int) -> bytes:
+def hash_(call: WasmInvocation, code: int, offset: int, length: int, buffer: int, buffer_length: int) -> bytes:
     """Write a digest to the buffer, truncated to its size; return the number of bytes written."""
     # check
     call.memory.check(buffer, buffer_length)
@@ -68,7 +74,7 @@ def hash_(call: Caller, code: int, offset: int, length: int, buffer: int, buffer
 
 
 def compute_unsealed_sector_cid(
-    call: Caller, proof_type: int, offset: int, length: int, buffer: int, buffer_length: int
+    call: WasmInvocation, proof_type: int, offset: int, length: int, buffer: int, buffer_length: int
 ) -> bytes:
     """Write the CID of the commitment to a sector's pieces to the buffer; return its length."""
     # check
@@ -80,7 +86,7 @@ def compute_unsealed_sector_cid(
     return U32.pack(call.memory.write_cid(cid, buffer, buffer_length))
 
 
-def verify_post(call: Caller, offset: int, length: int) -> bytes:
+def verify_post(call: WasmInvocation, offset: int, length: int) -> bytes:
     """Verify a window proof of spacetime: 0 if valid, -1 if not."""
     # check
     info = call.memory.read(offset, length)
@@ -89,7 +95,7 @@ def verify_post(call: Caller, offset: int, length: int) -> bytes:
 
 
 def verify_consensus_fault(
-    call: Caller,
+    call: WasmInvocation,
     first_offset: int,
     first_length: int,
     second_offset: int,
@@ -110,7 +116,7 @@ def verify_consensus_fault(
     return CONSENSUS_FAULT.pack(fault.epoch, fault.target, fault.kind)
 
 
-def verify_aggregate_seals(call: Caller, offset: int, length: int) -> bytes:
+def verify_aggregate_seals(call: WasmInvocation, offset: int, length: int) -> bytes:
     """Verify an aggregate of seal proofs: 0 if valid, -1 if not."""
     # check
     info = call.memory.read(offset, length)
@@ -118,7 +124,7 @@ def verify_aggregate_seals(call: Caller, offset: int, length: int) -> bytes:
     return YES if call.kernel.proofs.verify_aggregate_seals(info) else NO
 
 
-def verify_replica_update(call: Caller, offset: int, length: int) -> bytes:
+def verify_replica_update(call: WasmInvocation, offset: int, length: int) -> bytes:
     """Verify the proof of a replica update: 0 if valid, -1 if not."""
     # check
     info = call.memory.read(offset, length)
@@ -126,7 +132,7 @@ def verify_replica_update(call: Caller, offset: int, length: int) -> bytes:
     return YES if call.kernel.proofs.verify_replica_update(info) else NO
 
 
-def batch_verify_seals(call: Caller, offset: int, length: int, result_offset: int) -> None:
+def batch_verify_seals(call: WasmInvocation, offset: int, length: int, result_offset: int) -> None:
     """Verify seal proofs; write a byte for each, 1 or 0, at the result pointer."""
     # check
     seals = call.kernel.proofs.read_seals(call.memory.read(offset, length))

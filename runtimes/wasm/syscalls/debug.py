@@ -2,18 +2,19 @@
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from runtimes.wasm.syscalls.table import I32_RESULT, NO, YES, Caller, Syscall
+from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.table import I32_RESULT, NO, YES, Syscall
 
 MAX_ARTIFACT_NAME = 256
 
 
-def enabled(call: Caller) -> bytes:
+def enabled(call: WasmInvocation) -> bytes:
     """Return 0 if actors should log, else -1."""
     # return
     return YES if call.kernel.debug_enabled else NO
 
 
-def log(call: Caller, offset: int, length: int) -> None:
+def log(call: WasmInvocation, offset: int, length: int) -> None:
     """Log a line. Without a listener the memory is not read."""
     # check
     if not call.kernel.debug_enabled:
@@ -23,7 +24,7 @@ def log(call: Caller, offset: int, length: int) -> None:
     call.kernel.debug_log(text)
 
 
-def store_artifact(call: Caller, name_offset: int, name_length: int, offset: int, length: int) -> None:
+def store_artifact(call: WasmInvocation, name_offset: int, name_length: int, offset: int, length: int) -> None:
     """Log the name and size of a piece of debugging data; no file is written."""
     # check
     if not call.kernel.debug_enabled:

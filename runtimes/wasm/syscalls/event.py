@@ -2,11 +2,12 @@
 
 from hypervisor.blocks import MAX_BLOCK_SIZE
 from hypervisor.events import MAX_ENTRIES
-from runtimes.wasm.syscalls.table import EVENT_ENTRY, Caller, Syscall
+from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.table import EVENT_ENTRY, Syscall
 
 
 def emit_event(
-    call: Caller, entries: int, count: int, keys: int, keys_length: int, values: int, values_length: int
+    call: WasmInvocation, entries: int, count: int, keys: int, keys_length: int, values: int, values_length: int
 ) -> None:
     """Emit an event laid out in three buffers: entry headers, all keys, all values."""
     # check
@@ -18,7 +19,7 @@ def emit_event(
     call.kernel.events.emit_buffers(count, list(EVENT_ENTRY.packing.iter_unpack(raw)), key_bytes, value_bytes)
 
 
-def emit_event_block(call: Caller, offset: int, length: int) -> None:
+def emit_event_block(call: WasmInvocation, offset: int, length: int) -> None:
     """Emit an event encoded as CBOR (ABI version 3)."""
     # check
     call.memory.check(offset, length)

@@ -1,10 +1,11 @@
 """Syscalls `gas.*`: an actor's own charges, and the remaining gas. Source: ref-fvm syscalls/gas.rs."""
 
 from hypervisor.gas import MILLIGAS_PER_GAS, to_milligas
-from runtimes.wasm.syscalls.table import U64, Caller, Syscall
+from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.table import U64, Syscall
 
 
-def charge(call: Caller, offset: int, length: int, amount: int) -> None:
+def charge(call: WasmInvocation, offset: int, length: int, amount: int) -> None:
     """Charge gas under a name."""
     # check
     name = call.memory.read_text(offset, length)
@@ -12,7 +13,7 @@ def charge(call: Caller, offset: int, length: int, amount: int) -> None:
     call.kernel.gas.charge(name, to_milligas(amount))
 
 
-def available(call: Caller) -> bytes:
+def available(call: WasmInvocation) -> bytes:
     """Return the remaining gas, rounded down."""
     # return
     return U64.pack(call.kernel.gas.available // MILLIGAS_PER_GAS)

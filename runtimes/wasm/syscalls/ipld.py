@@ -1,10 +1,11 @@
 """Syscalls `ipld.*`: blocks. Source: ref-fvm syscalls/ipld.rs."""
 
 from hypervisor.blocks import MAX_BLOCK_SIZE
-from runtimes.wasm.syscalls.table import I32_RESULT, IPLD_OPEN, IPLD_STAT, U32, Caller, Syscall
+from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.table import I32_RESULT, IPLD_OPEN, IPLD_STAT, U32, Syscall
 
 
-def block_open(call: Caller, cid_offset: int) -> bytes:
+def block_open(call: WasmInvocation, cid_offset: int) -> bytes:
     """Open a block of reachable state; return its codec, handle and size."""
     # check
     cid = call.memory.read_cid(cid_offset)
@@ -14,7 +15,7 @@ def block_open(call: Caller, cid_offset: int) -> bytes:
     return IPLD_OPEN.pack(stat.codec, stat.id, stat.size)
 
 
-def block_create(call: Caller, codec: int, offset: int, length: int) -> bytes:
+def block_create(call: WasmInvocation, codec: int, offset: int, length: int) -> bytes:
     """Create a block from bytes in memory; return its handle."""
     # check
     call.memory.check(offset, length)
@@ -23,7 +24,7 @@ def block_create(call: Caller, codec: int, offset: int, length: int) -> bytes:
     return U32.pack(call.kernel.ipld.create(codec, data))
 
 
-def block_read(call: Caller, block: int, offset: int, buffer: int, length: int) -> bytes:
+def block_read(call: WasmInvocation, block: int, offset: int, buffer: int, length: int) -> bytes:
     """Copy part of a block into memory; return the bytes left in the block, negative if the buffer is larger."""
     # check
     call.memory.check(buffer, length)
@@ -34,7 +35,7 @@ def block_read(call: Caller, block: int, offset: int, buffer: int, length: int) 
     return I32_RESULT.pack(len(call.kernel.ipld.block(block).data) - (offset + length))
 
 
-def block_stat(call: Caller, block: int) -> bytes:
+def block_stat(call: WasmInvocation, block: int) -> bytes:
     """Return a block's codec and size."""
     # do
     stat = call.kernel.ipld.stat(block)
@@ -42,7 +43,7 @@ def block_stat(call: Caller, block: int) -> bytes:
     return IPLD_STAT.pack(stat.codec, stat.size)
 
 
-def block_link(call: Caller, block: int, hash_code: int, hash_length: int, buffer: int, length: int) -> bytes:
+def block_link(call: WasmInvocation, block: int, hash_code: int, hash_length: int, buffer: int, length: int) -> bytes:
     """Write a block to the state and its CID to the buffer; return the CID's length."""
     # check
     call.memory.check(buffer, length)

@@ -4,10 +4,11 @@ import struct
 
 from hypervisor.errors import Fatal
 from hypervisor.types import ChainEpoch
-from runtimes.wasm.syscalls.table import NETWORK_CONTEXT, TOKEN_AMOUNT, U32, Caller, Syscall, token_amount
+from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.table import NETWORK_CONTEXT, TOKEN_AMOUNT, U32, Syscall, token_amount
 
 
-def context(call: Caller) -> bytes:
+def context(call: WasmInvocation) -> bytes:
     """Return epoch, timestamp, base fee, chain ID and network version."""
     # do
     now = call.kernel.machine.context
@@ -20,7 +21,7 @@ def context(call: Caller) -> bytes:
         raise Fatal(f"epoch {now.epoch} at {now.timestamp} s does not fit the syscall's result") from None
 
 
-def tipset_cid(call: Caller, epoch: int, buffer: int, length: int) -> bytes:
+def tipset_cid(call: WasmInvocation, epoch: int, buffer: int, length: int) -> bytes:
     """Write the CID of a past tipset to the buffer; return its length."""
     # check
     call.memory.check(buffer, length)
@@ -30,7 +31,7 @@ def tipset_cid(call: Caller, epoch: int, buffer: int, length: int) -> bytes:
     return U32.pack(call.memory.write_cid(cid, buffer, length))
 
 
-def total_fil_circ_supply(call: Caller) -> bytes:
+def total_fil_circ_supply(call: WasmInvocation) -> bytes:
     """Return the circulating supply in attoFIL."""
     # do and return
     return token_amount(call.kernel.network.circulating_supply())

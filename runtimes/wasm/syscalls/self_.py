@@ -1,9 +1,10 @@
 """Syscalls `self.*`: the actor's own state root, balance and deletion. Source: ref-fvm syscalls/sself.rs."""
 
-from runtimes.wasm.syscalls.table import TOKEN_AMOUNT, U32, Caller, Syscall, token_amount
+from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.table import TOKEN_AMOUNT, U32, Syscall, token_amount
 
 
-def root(call: Caller, buffer: int, length: int) -> bytes:
+def root(call: WasmInvocation, buffer: int, length: int) -> bytes:
     """Write the state root's CID to the buffer; return its length."""
     # check
     call.memory.check(buffer, length)
@@ -13,7 +14,7 @@ def root(call: Caller, buffer: int, length: int) -> bytes:
     return U32.pack(call.memory.write_cid(cid, buffer, length))
 
 
-def set_root(call: Caller, cid_offset: int) -> None:
+def set_root(call: WasmInvocation, cid_offset: int) -> None:
     """Set the state root to a block."""
     # check
     cid = call.memory.read_cid(cid_offset)
@@ -21,19 +22,19 @@ def set_root(call: Caller, cid_offset: int) -> None:
     call.kernel.self_.set_root(cid)
 
 
-def current_balance(call: Caller) -> bytes:
+def current_balance(call: WasmInvocation) -> bytes:
     """Return the actor's balance in attoFIL."""
     # do and return
     return token_amount(call.kernel.self_.current_balance())
 
 
-def self_destruct(call: Caller, burn: int) -> None:
+def self_destruct(call: WasmInvocation, burn: int) -> None:
     """Delete the actor and, if `burn` is positive, burn its balance."""
     # charge and do
     call.kernel.self_.self_destruct(burn > 0)
 
 
-def self_destruct_to(call: Caller, offset: int, length: int) -> None:
+def self_destruct_to(call: WasmInvocation, offset: int, length: int) -> None:
     """Delete the actor and send its balance to a beneficiary (ABI version 3)."""
     # check
     beneficiary = call.memory.read_address(offset, length)

@@ -3,14 +3,15 @@
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.types import BlockId, MethodNumber, TokenAmount
-from runtimes.wasm.syscalls.table import SEND, Caller, Syscall
+from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.table import SEND, Syscall
 
 NO_GAS_LIMIT = (1 << 64) - 1
 _READ_ONLY = 1
 
 
 def send(
-    call: Caller,
+    call: WasmInvocation,
     recipient_offset: int,
     recipient_length: int,
     method: int,

@@ -7,11 +7,8 @@ the guest's result pointer. The handler returns the bytes, and `abi` writes them
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from hypervisor.errors import Fatal
-from hypervisor.kernel import Kernel
-from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import I32, I64
 
 
@@ -65,16 +62,6 @@ YES, NO = I32_RESULT.pack(0), I32_RESULT.pack(-1)
 
 _HALF = (1 << 64) - 1
 _POINTERS = str.maketrans("rw", "II")
-
-
-class Caller(Protocol):
-    """The guest invocation that makes a syscall; not the calling actor of the message."""
-
-    kernel: Kernel
-    memory: GuestMemory
-
-    def account_memory(self) -> None:
-        """Charge the growth of the guest's memory to the memory limit, before another guest runs."""
 
 
 Handler = Callable[..., bytes | None]

@@ -2,13 +2,14 @@
 
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
-from runtimes.wasm.syscalls.table import MESSAGE_CONTEXT, Caller, Syscall, token_amount
+from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.table import MESSAGE_CONTEXT, Syscall, token_amount
 
 MAX_MESSAGE = 1024
 _READ_ONLY = 1
 
 
-def exit_(call: Caller, code: int, block: int, offset: int, length: int) -> bytes:
+def exit_(call: WasmInvocation, code: int, block: int, offset: int, length: int) -> bytes:
     """End the invocation: code 0 is success with `block`; codes 1 to 15 are reserved and become 9."""
     # check
     if 0 < code < FIRST_USER_EXIT_CODE:
@@ -17,7 +18,7 @@ def exit_(call: Caller, code: int, block: int, offset: int, length: int) -> byte
     raise ActorExit(code, block, _message(call, offset, length))
 
 
-def _message(call: Caller, offset: int, length: int) -> str:
+def _message(call: WasmInvocation, offset: int, length: int) -> str:
     if length == 0:
         return "actor aborted"
     try:
@@ -31,7 +32,7 @@ def _message(call: Caller, offset: int, length: int) -> str:
     return f"{str(head, errors='replace')} ... (skipped {skipped} bytes) ... {str(tail, errors='replace')}"
 
 
-def message_context(call: Caller) -> bytes:
+def message_context(call: WasmInvocation) -> bytes:
     """Return the context of the message: origin, caller, receiver, method, value, gas premium, flags."""
     # do
     context = call.kernel.context
