@@ -14,7 +14,7 @@ from typing import Final
 
 from hypervisor.argument_checks import check_type
 from hypervisor.errors import AddressError
-from hypervisor.leb128 import decode_uleb128, encode_uleb128
+from hypervisor.leb128 import MAX_ULEB128_BYTES, decode_uleb128, encode_uleb128
 from hypervisor.types import EAM_NAMESPACE, ActorID
 
 MAX_SUBADDRESS = 54
@@ -185,6 +185,8 @@ def _check_payload(protocol: Protocol, payload: bytes) -> bytes:
         raise AddressError(f"0x{payload.hex()} has trailing bytes after the actor ID")
     if protocol is Protocol.DELEGATED and len(payload) - end > MAX_SUBADDRESS:
         raise AddressError(f"a subaddress has at most {MAX_SUBADDRESS} bytes, not {len(payload) - end}")
+    if end < MAX_ULEB128_BYTES:
+        return payload  # canonical: the decoder accepts the shortest encoding only, and drops no bit of fewer bytes
     return encode_uleb128(number) + payload[end:]
 
 

@@ -1,7 +1,8 @@
 """Unsigned LEB128 numbers in addresses and map keys: minimally encoded, at most ten bytes."""
 
 _MASK = (1 << 64) - 1
-_MAX_BYTES = 10
+MAX_ULEB128_BYTES = 10
+"""Maximum length of an encoded number; the tenth byte may have bits beyond the 64th, which are dropped."""
 
 
 def encode_uleb128(number: int) -> bytes:
@@ -21,7 +22,7 @@ def decode_uleb128(data: bytes, offset: int = 0) -> tuple[int, int]:
     dropped, as in the network's decoder (crate unsigned-varint).
     """
     number = shift = 0
-    for position in range(offset, min(offset + _MAX_BYTES, len(data))):
+    for position in range(offset, min(offset + MAX_ULEB128_BYTES, len(data))):
         byte = data[position]
         number |= (byte & 0x7F) << shift
         if byte < 0x80:

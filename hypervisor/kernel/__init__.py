@@ -13,7 +13,7 @@ use the same operations. The parts correspond to the syscall modules:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hypervisor.actor_log import truncate
 from hypervisor.address import Address
@@ -41,15 +41,24 @@ if TYPE_CHECKING:
     from hypervisor.kernel.proofs import ProofOps
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class SendResult:
     """Result of a send: exit code, and handle, codec and size of the returned block (0, 0, 0 if none)."""
 
-    exit_code: int
-    block_id: BlockId = NO_BLOCK
-    codec: int = 0
-    size: int = 0
-    message: str = ""
+    exit_code: Final[int]
+    block_id: Final[BlockId]
+    codec: Final[int]
+    size: Final[int]
+    message: Final[str]
+
+    def __init__(
+        self, exit_code: int, block_id: BlockId = NO_BLOCK, codec: int = 0, size: int = 0, message: str = ""
+    ) -> None:
+        self.exit_code = exit_code
+        self.block_id = block_id
+        self.codec = codec
+        self.size = size
+        self.message = message
 
 
 class Kernel:
