@@ -5,7 +5,7 @@ import inspect
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from _pytest.monkeypatch import MonkeyPatch
 from bridge.block_access_list import BlockAccessList
 from hypervisor import short_executions
 from localnet import Network
+from localnet.rpc.dispatch import Change
 from localnet.rpc.executors import Executors
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
@@ -70,8 +71,7 @@ def test_query_of_a_large_block_runs_on_a_query_thread(ethereum: Executors, monk
         for method, params in (("eth_getBlockByNumber", ["latest"]), ("eth_gasPrice", [])):
             response = ethereum.dispatcher.respond(body(method, *params))
             assert isinstance(response, bytes) == is_inline, method
-            found = response if isinstance(response, bytes) else asyncio.run(response)
-            assert "result" in json.loads(found)
+            assert "result" in json.loads(whole(response))
 
 
 def test_whole_transactions_are_printed_on_a_query_thread(ethereum: Executors) -> None:
@@ -183,11 +183,19 @@ def filecoin() -> Iterator[Executors]:
     yield from node_of("filecoin")
 
 
+def whole(response: bytes | Change | Coroutine[Any, Any, bytes]) -> bytes:
+    """Return the response of a query, which is no change."""
+    if isinstance(response, bytes):
+        return response
+    assert not isinstance(response, Change)
+    return asyncio.run(response)
+
+
 def is_alone(executors: Executors, method: str, *params: Any) -> bool:
     """Return True if the event loop's thread answers; the answer must be that of a query thread, of any length."""
     response = executors.dispatcher.respond(body(method, *params))
-    whole = asyncio.run(executors.dispatcher.dispatch(body(method, *params)))  # not alone in this form
-    assert (response if isinstance(response, bytes) else asyncio.run(response)) == whole, method
+    expected = asyncio.run(executors.dispatcher.dispatch(body(method, *params)))  # not alone in this form
+    assert whole(response) == expected, method
     return isinstance(response, bytes)
 
 
