@@ -43,14 +43,13 @@ from localnet.rpc.requesting_client import REQUESTING_CLIENT
 from localnet.rpc.requests import transaction as transaction_request
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.values import as_data, as_json, data, format_value
+from localnet.rpc.worker import Done
 from store.blockstore import StoreError
 
 RunOnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
-CallOnOwner = Callable[[Callable[[], bytes], Callable[[Any, BaseException | None], None]], None]
-"""Runs a function on the thread that owns the network, and passes its result or its error to another function, which
-the event loop calls.
-"""
+CallOnOwner = Callable[[Callable[[], bytes], Done], None]
+"""Runs a function on the thread that owns the network; the event loop calls the other one with its result or error."""
 RunOnReader = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
 """Runs a query on a query thread with a `NodeReader`."""
 Inline = Callable[[Callable[[NodeReader], Any], bool], Any]
@@ -127,15 +126,17 @@ class Dispatcher:
         except RpcError as error:
             return _encode(_error_response(_id(request), error))
         try:
-            response = self._response(request, None, call(params))
+            return self._encoded(request, None, call(params))
         except NotInline:
             return self._respond(request, None)
         except Exception as error:  # noqa: BLE001  # as in `_one`
-            response = self._response(request, error)
-        return b"" if response is None else self._within_limit(_encode(response), request)
+            return self._encoded(request, error)
 
     def _change_of(self, method: Method, request: dict[str, Any]) -> Change | None:
-        """Return a request that one function on the owner's thread executes; None for others, and for invalid ones."""
+        """Return the request as a change if one function on the owner's thread executes it.
+
+        Return None for other and for invalid requests.
+        """
         if self._call_owner is None or method.reads or method.inline or method.on_socket or method.waits:
             return None
         if method.name in HANDLERS and has_history(self._node):
@@ -147,18 +148,20 @@ class Dispatcher:
         if method.preparation is not None and method.preparation.applies(values["request"]):
             return None
         execute = partial(method.handler, self._node, **values)
-        return Change(self._call_owner, partial(self._changed, request, execute), partial(self._failed, request))
+        return Change(
+            self._call_owner, partial(self._execute_change, request, execute), partial(self._encoded, request)
+        )
 
-    def _changed(self, request: dict[str, Any], execute: Callable[[], Any]) -> bytes:
+    def _execute_change(self, request: dict[str, Any], execute: Callable[[], Any]) -> bytes:
         """Execute a change on the owner's thread, and return the response."""
         try:
-            response = self._response(request, None, execute())
+            return self._encoded(request, None, execute())
         except Exception as error:  # noqa: BLE001  # as in `_one`
-            return self._failed(request, error)
-        return b"" if response is None else self._within_limit(_encode(response), request)
+            return self._encoded(request, error)
 
-    def _failed(self, request: dict[str, Any], error: Exception) -> bytes:
-        response = self._response(request, error)
+    def _encoded(self, request: dict[str, Any], error: Exception | None, result: Any = None) -> bytes:
+        """Return the encoded response with a result or an error; empty for a notification."""
+        response = self._response(request, error, result)
         return b"" if response is None else self._within_limit(_encode(response), request)
 
     async def _respond(self, request: Any, session: SocketSession | None) -> bytes:
@@ -347,16 +350,13 @@ class Dispatcher:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of the network that needs neither a query nor a task: one function on the owner's thread executes it.
-
-    Two iterations of the event loop process it, one for the request and one for the response.
-    """
+    """A request that one function on the owner's thread executes, without a query before it and without a task."""
 
     call_owner: CallOnOwner
     execute: Callable[[], bytes]
-    """Executes the change and returns the response."""
+    """Function that executes the change and returns the response."""
     fail: Callable[[Exception], bytes]
-    """Returns the response for an error outside of `execute`."""
+    """Function from an error outside of `execute` to the response."""
 
     def start(self, respond: Callable[[bytes], None]) -> None:
         """Start the change. The event loop calls `respond` with the response."""
@@ -368,7 +368,7 @@ class Change:
 
         try:
             self.call_owner(self.execute, done)
-        except RuntimeError as error:  # the thread has ended
+        except RuntimeError as error:  # the thread is stopping (`SerialThread.put`)
             respond(self.fail(error))
 
 

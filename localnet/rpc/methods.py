@@ -65,7 +65,8 @@ class Method:
       messages (`NodeReader.require_small_read`). If it is `short_alone`, this only holds for small requests outside
       of batches and WebSockets, because it may take some milliseconds. If it also `executes` a call, the call has a
       time limit (`hypervisor.short_executions`).
-    - `waits`: its handler may raise NotYetAvailable, and is called again later.
+    - `waits`: the handler raises NotYetAvailable until its result exists. The dispatcher calls it again until then, or
+      until the time limit.
     - `preparation`: a query that runs before it.
     - `on_socket`: needs a WebSocket. Its handler gets the session in place of the node
       (`localnet.rpc.socket_methods`).

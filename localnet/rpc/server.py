@@ -139,6 +139,7 @@ class Server:
             )
         )
         self._server.on_overdue = self._executors.interrupt
+        self._server.is_busy = lambda: self._executors.chain.is_busy
         self._server.background = self._background
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -282,6 +283,8 @@ class _Uvicorn(uvicorn.Server):
 
     on_ready: Callable[[], None] = staticmethod(lambda: None)
     on_overdue: Callable[[], None] = staticmethod(lambda: None)
+    is_busy: Callable[[], bool] = staticmethod(lambda: False)
+    """Returns True while a change of the network is unfinished. Its client may have disconnected."""
     background: Callable[[], Coroutine[Any, Any, None]]
     _task: asyncio.Task[None] | None = None
     _wake: Callable[[], object] = staticmethod(lambda: None)
@@ -341,7 +344,7 @@ class _Uvicorn(uvicorn.Server):
             connection.shutdown()
         overdue, end = loop.call_later(_GRACE, self.on_overdue), loop.time() + _LAST_GRACE
         try:
-            while (state.connections or state.tasks) and not self.force_exit and loop.time() < end:
+            while (state.connections or state.tasks or self.is_busy()) and not self.force_exit and loop.time() < end:
                 await asyncio.sleep(_POLL_INTERVAL)
         finally:
             overdue.cancel()

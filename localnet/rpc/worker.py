@@ -28,7 +28,7 @@ MAX_LATER: Final = 100
 """Maximum number of queued background jobs; above it, the oldest is dropped."""
 
 Done = Callable[[Any, BaseException | None], None]
-"""Function that gets the result of work, or its error."""
+"""Function that is called with the result and None, or with None and the error."""
 
 _LAST_WORK: Final = 1.0
 """Seconds that background jobs have to finish at shutdown."""
@@ -74,7 +74,9 @@ class RequestThread:
         return response
 
     def call(self, work: Callable[[], Any], done: Done, is_cancelled: Callable[[], bool] | None = None) -> None:
-        """Execute `work`, and then call `done` on the event loop, unless `is_cancelled` returns True before.
+        """Execute `work`, and then call `done` on the event loop.
+
+        Neither happens if `is_cancelled` returns True when the thread reaches the work.
 
         `done` gets the result and None, or None and the error: RpcError -32000 if the work was stopped. Raises
         RuntimeError once the thread is stopping.

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +15,11 @@ from localnet import Network
 from localnet.rpc.dispatch import Change
 from localnet.rpc.executors import Executors
 from localnet.rpc.node import Node
+from localnet.rpc.server import Server
 from store.keccak import keccak
 from tests.localnet.rpc.asking import ALICE, NOBODY
 from tests.localnet.rpc.executing import body
+from tests.localnet.rpc.test_queries import until
 
 
 @pytest.fixture
@@ -88,6 +92,52 @@ def test_change_after_the_end_of_the_thread_gets_an_error(executors: Executors) 
     request = body("evm_mine")
     assert changed(executors, request) == dispatched(executors, request)
     assert "error" in changed(executors, request)
+
+
+def post(request: bytes) -> bytes:
+    return b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(request), request)
+
+
+def test_stopped_server_completes_the_change_of_a_client_that_has_left() -> None:
+    with Network(rules="ethereum") as network:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            begun.set()
+            assert go_on.wait(60)
+
+        server = Server(network, 0)
+        ready = threading.Event()
+        thread = threading.Thread(target=server.run, args=(ready.set,))
+        thread.start()
+        assert ready.wait(60)
+        chain = server._executors.chain
+        chain._thread.put(wait)  # the change waits behind other work
+        assert begun.wait(60)
+        with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as client:
+            client.sendall(post(body("anvil_setBalance", NOBODY, "0x7")))
+            assert until(lambda: chain.is_busy)
+        server.stop()
+        threading.Timer(0.3, go_on.set).start()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert network.balance(NOBODY) == 7
+
+
+def test_stopped_server_interrupts_the_change_of_a_client_that_has_left() -> None:
+    with Network(rules="ethereum") as network:
+        server = Server(network, 0)
+        ready = threading.Event()
+        thread = threading.Thread(target=server.run, args=(ready.set,))
+        thread.start()
+        assert ready.wait(60)
+        with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as client:
+            client.sendall(post(body("anvil_mine", "0x4e20")))
+            assert until(lambda: network.head.height > 10)
+        server.stop()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert 10 < network.head.height < 20_000
 
 
 def test_interrupted_change_gets_an_error(executors: Executors) -> None:

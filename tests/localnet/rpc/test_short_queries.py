@@ -18,7 +18,7 @@ from localnet import Network
 from localnet.rpc.dispatch import Change
 from localnet.rpc.executors import Executors
 from localnet.rpc.method_table import method_table
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.node_view import NotInline
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.executing import ask, body
@@ -244,6 +244,7 @@ def test_calls_without_a_bound_run_on_a_query_thread(node: Executors, method: st
 
 def test_long_call_is_stopped_and_pauses_the_calls_on_this_thread(node: Executors) -> None:
     """The call ends with its gas on a query thread; a client that repeats it does not make each call run twice."""
+    node.dispatcher._node.limits = NodeLimits(query=600)  # its gas must end first, also on a busy machine
     ask(node, "anvil_setCode", BOB, ENDLESS)
     response = node.dispatcher.respond(body("eth_call", {"to": BOB}))
     assert inspect.iscoroutine(response)
@@ -254,6 +255,16 @@ def test_long_call_is_stopped_and_pauses_the_calls_on_this_thread(node: Executor
     assert not is_alone(node, "eth_call", {"to": NOBODY})
     end_pause(node)
     assert is_alone(node, "eth_call", {"to": NOBODY})
+
+
+def test_each_value_that_a_call_tree_misses_checks_the_limit(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
+    """A missing slot costs little gas of a slice, but a lookup on this thread."""
+    ask(ethereum, "anvil_setCode", BOB, "0x5f5450600154505f5ff3")  # loads two slots
+    ask(ethereum, "anvil_setStorageAt", BOB, "0x1", f"0x{7:064x}")
+    assert is_alone(ethereum, "eth_call", {"to": BOB})
+    ask(ethereum, "anvil_setStorageAt", BOB, "0x1", f"0x{8:064x}")
+    monkeypatch.setattr(short_executions, "SECONDS", -1.0)
+    assert not is_alone(ethereum, "eth_call", {"to": BOB})
 
 
 def test_transfer_is_a_short_call_under_ethereum_rules(ethereum: Executors) -> None:
