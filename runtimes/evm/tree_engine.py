@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 from bridge.addresses import EthAddress
 from hypervisor.events import StampedEvent
+from hypervisor.short_executions import ShortExecutions
 from hypervisor.types import ActorID
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineRules, Frame, FrameOutcome, Host, TxContext
@@ -66,7 +67,10 @@ class TreeAccounts(Protocol):
         """Return a slot's original word, current word, and whether it is warm, without touching it."""
 
     def absent_bits(self, actor: ActorID, slot: int) -> int:
-        """Return n such that slots that differ from `slot` only in the lowest n bits are zero like it in the state."""
+        """Return n such that every slot that equals `slot` above its lowest n bits is zero in the state.
+
+        0 if nothing is known about other slots.
+        """
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
         """Return the word in a transient slot."""
@@ -124,6 +128,8 @@ class TreeHost(Protocol):
     """The meter of state gas, if the fork has it."""
     code_limits: tuple[int | None, int | None]
     """Maximum sizes of created code and of init code in bytes; None for no limit."""
+    short: ShortExecutions | None
+    """The limit of a short execution, checked when a missing value is supplied; None for other executions."""
 
     @property
     def accounts(self) -> TreeAccounts:

@@ -27,6 +27,7 @@ class EthereumTreeHost:
         self.actor = actor
         self.address = address
         self.message = calls.identity
+        self.short = calls.machine.short
         self.meter = calls.state_gas
         self.keeps_changes = calls.keeps_changes
         self.depth_left = calls.max_depth - calls.depth

@@ -124,10 +124,12 @@ class FastEngine:
             flags = TreeFlag.ALONE | TreeFlag.ASKS if host.listens else TreeFlag.ALONE  # its logs, even if it fails
             write_tree_start(instance, frame, host, rules, number, flags, found)
             exit_code, left = instance.run_alone(GuestCommand.START_TREE, gas)
-            supplied = 0
+            supplied, short = 0, host.short
             while (
                 exit_code == GuestExit.MISSING_DATA and supplied < _MAX_SUPPLIED and instance.supply(cast(Host, host))
             ):
+                if short is not None:
+                    short.check()
                 exit_code, left = instance.run_alone(GuestCommand.TELL_TREE, gas)
                 supplied += 1
             status = _ENDS.get(exit_code)
