@@ -14,21 +14,22 @@ MODULES: Final = ("fvm_hypervisor.soltest.serving", "runtimes.evm.fast.engine")
 
 
 def _read_data() -> None:
-    """Read the installed packages' entry points, and the built-in actors. A worker reports errors."""
+    """Read the installed packages' entry points, and the built-in actors."""
     from bridge.ethereum_block import ETHEREUM
     from hypervisor.bundle import Bundle
-    from hypervisor.errors import HypervisorError
     from hypervisor.network_versions import LATEST
     from hypervisor.rules import rule_set
 
-    with suppress(HypervisorError):
+    with suppress(Exception):  # a worker meets the same error, and reports it
         rule_set(ETHEREUM)
         Bundle.for_actors(LATEST.actors, LATEST.rules)
 
 
 gc.disable()
-for module in MODULES:
-    import_module(module)
-_read_data()
-gc.freeze()
-gc.enable()
+try:
+    for module in MODULES:
+        import_module(module)
+    _read_data()
+finally:
+    gc.freeze()
+    gc.enable()
