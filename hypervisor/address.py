@@ -186,7 +186,7 @@ def _check_payload(protocol: Protocol, payload: bytes) -> bytes:
     if protocol is Protocol.DELEGATED and len(payload) - end > MAX_SUBADDRESS:
         raise AddressError(f"a subaddress has at most {MAX_SUBADDRESS} bytes, not {len(payload) - end}")
     if end < MAX_ULEB128_BYTES:
-        return payload  # canonical: the decoder accepts the shortest encoding only, and drops no bit of fewer bytes
+        return payload  # already canonical: below ten bytes, the decoder accepts only the shortest encoding
     return encode_uleb128(number) + payload[end:]
 
 

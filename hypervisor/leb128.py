@@ -2,7 +2,7 @@
 
 _MASK = (1 << 64) - 1
 MAX_ULEB128_BYTES = 10
-"""Maximum length of an encoded number; the tenth byte may have bits beyond the 64th, which are dropped."""
+"""Maximum length of an encoded number in bytes. Bits of the tenth byte beyond the 64th are dropped."""
 
 
 def encode_uleb128(number: int) -> bytes:

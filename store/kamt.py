@@ -127,7 +127,7 @@ class Kamt:
             node = target if type(target) is _KamtNode else self._child(pointer, start)
 
     def absent_bits(self, slot: int) -> int:
-        """Return the largest n such that no slot that differs from `slot` only in its lowest n bits has a word.
+        """Return the largest n such that no slot that equals `slot` above its lowest n bits has a word.
 
         0 if `slot` itself has one.
         """
@@ -279,7 +279,7 @@ class Kamt:
         assert type(pointer) is _Link
         end = start + pointer.length
         if pointer.length:
-            for place in (0, -1):  # entries between two with the same path also have it
+            for place in (0, -1):  # entries are sorted: if the first and the last have the path, all have it
                 if _bits(entries[place][0], end, pointer.length) != pointer.path:
                     entry = entries.pop(place)
                     node.pointers[index] = _split(pointer, entry, start)

@@ -19,7 +19,7 @@ class StoredWords(Protocol):
         """Return the word of a slot."""
 
     def absent_bits(self, slot: int) -> int:
-        """Return n such that no slot that differs from `slot` only in its lowest n bits has a word.
+        """Return n such that no slot that equals `slot` above its lowest n bits has a word.
 
         0 if `slot` has one, or if nothing is known about other slots.
         """

@@ -56,7 +56,8 @@ def bundle_bytes(variant: str | None = None) -> bytes:
     """Return an embedded bundle as CARv1: the manifest's root block, its data block, and a raw block per code CID.
 
     `variant` is a name in `bundle_record().variants`; its CAR starts with the blocks that differ from its base.
-    Raises FileNotFoundError for an unknown variant. Not cached, since `Bundle.embedded` keeps the blocks.
+    Raises FileNotFoundError for an unknown variant. It is not cached:
+    `Bundle.embedded` caches the decoded blocks.
     """
     if variant is None:
         return files(__package__).joinpath("bundle.car").read_bytes()

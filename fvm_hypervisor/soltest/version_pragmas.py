@@ -18,7 +18,7 @@ Release = tuple[int, int, int]
 """Major, minor and patch number of a release."""
 
 VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
-"""Form of a release, as text."""
+"""Pattern of a release number, such as 0.8.30."""
 
 _PRAGMA: Final = re.compile(r"\bpragma\s+solidity\b([^;]*);")
 _COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)

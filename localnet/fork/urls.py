@@ -1,4 +1,7 @@
-"""URLs of nodes for people and logs. Imports no client, so that modules that only name a node load quickly."""
+"""Redaction of nodes' URLs for messages and logs.
+
+A separate module, so that naming a node does not import its client.
+"""
 
 from __future__ import annotations
 

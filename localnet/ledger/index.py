@@ -42,6 +42,8 @@ from store.codec import decode, encode
 
 MAX_DECODED: Final = 16 << 20
 """Maximum size in bytes of cached height entries: 4,500 small blocks, more than a log query spans."""
+MAX_EXECUTION_BYTES: Final = 4 << 20
+"""Maximum size in bytes of cached executions: about 1,300 transfers."""
 _OBJECTS: Final = 1_500
 """Estimated fixed size in bytes of a decoded tipset."""
 _DECODED: Final = 4
@@ -51,8 +53,6 @@ _FIRST_IMPLICIT_POSITION: Final = 1 << 31
 """Place of the first implicit message of a tipset, above those of its block's messages."""
 
 _Decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]]
-MAX_EXECUTIONS: Final = 4 << 20
-"""Maximum size in bytes of cached executions: about 1,300 transfers."""
 _Executed = tuple[Execution, int, int]
 """An execution, and the numbers of logs and of gas before it in its tipset."""
 _Executions = BoundedCache[bytes, tuple[bytes, _Executed]]
@@ -74,7 +74,7 @@ class ChainIndex:
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
         self._decoded: _Decoded = _Decoded(MAX_DECODED) if shared is None else shared._decoded
-        self._executions: _Executions = _Executions(MAX_EXECUTIONS) if shared is None else shared._executions
+        self._executions: _Executions = _Executions(MAX_EXECUTION_BYTES) if shared is None else shared._executions
         """Executions of new heads with their entries, since clients request the receipt of what they have just sent."""
         self._logs = LogCache()
         self.first = int.from_bytes(store.index(_FIRST) or b"", "big")
@@ -259,8 +259,9 @@ def tipset_entries(
 ) -> dict[bytes, bytes | None]:
     """Return the index entries of a new head: itself, the null rounds before it, its executions, and their hashes.
 
-    `implicit` are the executions of implicit messages that have receipts. `index` caches the tipset and the executions
-    of its block; they are ignored unless their entries are committed.
+    `implicit` are the executions of implicit messages that have receipts. If `index` is given, the tipset and the
+    executions of its block are added to its caches. A cached entry is used only if it equals the stored one, so a
+    failed commit does no harm.
     """
     encoded = tipset.encode()
     entries = {**head_entries(tipset.height), _height_key(tipset.height): encoded}

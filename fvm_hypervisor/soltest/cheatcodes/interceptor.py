@@ -212,7 +212,7 @@ class Cheatcodes:
 
     @property
     def remotes(self) -> Remotes:
-        """Connections to nodes. Created on first use, since most tests need none and their modules load slowly."""
+        """Connections to nodes, created on first use: most tests need none, and their modules load slowly."""
         if self._remotes is None:
             from fvm_hypervisor.soltest.forks.remotes import Remotes
 

@@ -4,7 +4,7 @@ The machine loads `EthereumExecutor` through the entry point `ethereum`. Package
 below, and none of the modules. Names for whole blocks are loaded on first use: calls and tests need none of them.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.addresses import delegated_address, ethereum_address
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE, block_difficulty
     from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, block_hash_cid, parse_block
 
-_HOMES = {
+_MODULES: Final = {
     "AppliedTransaction": "runtimes.evm.ethereum.block_run",
     "BlockRun": "runtimes.evm.ethereum.block_run",
     "ChainImport": "runtimes.evm.ethereum.chain_import",
@@ -117,11 +117,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
+    module = _MODULES.get(name)
+    if module is None:
         raise AttributeError(f"module 'runtimes.evm.ethereum' has no attribute '{name}'")
     from importlib import import_module
 
-    value: object = getattr(import_module(home), name)
+    value: object = getattr(import_module(module), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    """Include the names that are not loaded yet, for `help` and completion."""
+    return sorted({*globals(), *__all__})

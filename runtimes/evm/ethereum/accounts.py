@@ -334,7 +334,10 @@ class Accounts:
         return original, original, is_warm
 
     def absent_bits(self, actor: ActorID, slot: int) -> int:
-        """Return n such that slots that differ from `slot` only in the lowest n bits are zero like it in the state."""
+        """Return n such that every slot that equals `slot` above its lowest n bits is zero in the state.
+
+        0 if nothing is known about other slots.
+        """
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return 0

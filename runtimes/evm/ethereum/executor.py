@@ -379,10 +379,7 @@ class BlockHashes:
         if contract.bytecode != _CONTRACT_CODE:
             return False
         slots.set((machine.context.epoch - 1) % BLOCK_HASH_COUNT, int.from_bytes(parent_hash, "big"))
-        contract = EvmState(
-            contract.bytecode, contract.bytecode_hash, slots.flush(), contract.transient, contract.nonce,
-            contract.tombstone,
-        )  # fmt: skip
+        contract = contract.with_storage(slots.flush())
         data = contract.encode()
         head = cid_of(data)
         machine.store.put(head, data)
