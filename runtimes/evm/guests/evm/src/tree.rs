@@ -382,8 +382,8 @@ impl Tree {
         self.rest += self.journal.refund_state(self.prices.account_bytes * self.prices.state_byte);
     }
 
-    /// Charge the price of a slot. All but `SLICE_OF_SLOT` is taken from what is beyond the slice: the slice bounds time,
-    /// and a slot takes much less of it than its price says.
+    /// Charge the price of a slot. The slice bounds the time of a frame, and a slot takes less time than its price
+    /// suggests. So at most `SLICE_OF_SLOT` is taken from the slice, and the rest from the gas beyond it.
     fn charge_slot(&mut self, frame: &mut Frame, amount: u64) -> Answer<()> {
         let beyond = amount.saturating_sub(SLICE_OF_SLOT).min(self.rest);
         self.rest -= beyond;

@@ -54,7 +54,7 @@ impl Stored {
     pub fn get(&mut self, storage: u32, key: U256) -> Option<U256> {
         let word = self.words.get(&(storage, Key(key))).copied();
         if word.is_none() && self.absent.iter().any(|range| range.includes(storage, &key)) {
-            self.keep(storage, key, ZERO); // the range may have been replaced when a later tree looks at the slot
+            self.keep(storage, key, ZERO); // so that a later tree finds the word after the range is replaced
             return Some(ZERO);
         }
         word
@@ -67,7 +67,7 @@ impl Stored {
         self.words.insert((storage, Key(key)), word);
     }
 
-    /// Keep that no key that differs from `key` only in its lowest `bits` bits has a word.
+    /// Record that no key that equals `key` above its lowest `bits` bits has a word.
     pub fn keep_absent(&mut self, storage: u32, key: U256, bits: usize) {
         let range = Absent { storage, first: key, mask: U256::MAX << bits };
         if self.absent.len() < RANGES {
@@ -81,5 +81,7 @@ impl Stored {
     fn forget(&mut self) {
         self.numbers.clear();
         self.words.clear();
+        self.absent.clear();
+        self.oldest = 0;
     }
 }
