@@ -27,6 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
+from unittest.mock import patch
 
 from rich.console import Console
 from rich.table import Table
@@ -34,7 +35,7 @@ from wasmtime import wat2wasm
 
 from bridge.addresses import EthAddress
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor import Address, Hypervisor, Message, deep_stack
+from hypervisor import Address, Hypervisor, Message, deep_stack, short_executions
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from localnet import Network
@@ -52,7 +53,7 @@ JUDGE: Final = (3, 11)
 EPOCH_WORK: Final = "end_block"
 """The function that runs reward and cron after a tipset's messages; its calls are counted separately."""
 _NO_TIMEOUT: Final = 3_600.0
-"""Time limit of queries in seconds: the timer that enforces it must not fire while calls are counted."""
+"""Time limit in seconds of queries and of short executions, which must not end while calls are counted."""
 _FEE: Final = TokenAmount(2 * 10**9)
 _GAS: Final = Gas(10_000_000)
 _MANY: Final = 50
@@ -172,7 +173,7 @@ def _paths() -> Iterator[tuple[str, CallPath]]:
 
 def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, CallPath]]:
     """Yield a transaction with one SSTORE, a call of an empty function, a balance, and one SSTORE among many."""
-    with Network(rules=rules) as network:
+    with Network(rules=rules) as network, patch.object(short_executions, "SECONDS", _NO_TIMEOUT):
         executors = Executors(Node(network, NodeLimits(query=_NO_TIMEOUT)))
         try:
             dispatcher = executors.dispatcher

@@ -308,7 +308,7 @@ class TransactionReceipt:
         done = self.execution
         if done.kind == SET_CODE and done.message.message.method == APPLY_AND_CALL:
             return apply_and_call_result(done.receipt)[0]
-        return done.receipt.exit_code
+        return int(done.receipt.exit_code)  # not the enumeration of a new execution
 
     @property
     def is_exit_of_call(self) -> bool:

@@ -162,7 +162,10 @@ class Dispatcher:
     def _encoded(self, request: dict[str, Any], error: Exception | None, result: Any = None) -> bytes:
         """Return the encoded response with a result or an error; empty for a notification."""
         response = self._response(request, error, result)
-        return b"" if response is None else self._within_limit(_encode(response), request)
+        if response is None:
+            return b""
+        encoded = _encode(response)
+        return encoded if len(encoded) <= self._node.limits.response else self._within_limit(encoded, request)
 
     async def _respond(self, request: Any, session: SocketSession | None) -> bytes:
         if not isinstance(request, list):

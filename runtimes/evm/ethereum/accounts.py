@@ -278,13 +278,8 @@ class Accounts:
             known: int | None = self._journal.get((EARLIER, actor, slot_key(slot)))
             if known is not None:
                 return known
-        state = self._tree.existing(actor)
-        if state.code != self.evm_code:
-            return 0
-        root = self._contracts.of(state).storage
-        if root == EMPTY_KAMT:
-            return 0
-        return self._contracts.storage(root).get(slot)
+        words = self._contracts.words(self._tree.existing(actor))
+        return 0 if words is None else words.get(slot)
 
     def load(self, actor: ActorID, slot: int) -> tuple[int, bool]:
         """Warm a slot; return its word, and True if it was warm before."""
@@ -299,10 +294,8 @@ class Accounts:
 
     def slots(self, actor: ActorID) -> list[int]:
         """Return the non-zero slots of a contract."""
-        state = self._tree.existing(actor)
-        known: dict[int, int] = {}
-        if state.code == self.evm_code and self._contracts.of(state).storage != EMPTY_KAMT:
-            known.update(self._contracts.storage(self._contracts.of(state).storage).items())
+        words = self._contracts.words(self._tree.existing(actor))
+        known = {} if words is None else dict(words.items())
         for key, word in self._journal.items():
             if word is not None and isinstance(key, tuple) and len(key) == 2 and key[0] == actor:
                 known[slot_number(key[1])] = word
@@ -334,15 +327,9 @@ class Accounts:
         return original, original, is_warm
 
     def absent_bits(self, actor: ActorID, slot: int) -> int:
-        """Return n such that every slot that equals `slot` above its lowest n bits is zero in the state.
-
-        0 if nothing is known about other slots.
-        """
-        state = self._tree.existing(actor)
-        if state.code != self.evm_code:
-            return 0
-        root = self._contracts.of(state).storage
-        return 0 if root == EMPTY_KAMT else self._contracts.storage(root).absent_bits(slot)
+        """Return the number of `runtimes.evm.tree_engine.TreeAccounts.absent_bits`."""
+        words = self._contracts.words(self._tree.existing(actor))
+        return 0 if words is None else words.absent_bits(slot)
 
     def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
         return self._journal.get((SLOTS, actor)) is not None or self._journal.get((SLOTS, address)) is not None

@@ -89,6 +89,11 @@ class ContractStates:
             self._states[state.head] = contract
         return contract
 
+    def words(self, state: ActorState) -> StoredWords | None:
+        """Return an account's slots, for reading; None if all are zero."""
+        root = self.of(state).storage if state.code == self.evm_code else EMPTY_KAMT
+        return None if root == EMPTY_KAMT else self.storage(root)
+
     def storage(self, root: Cid) -> StoredWords:
         """Return the slots under a root, for reading."""
         words = self._trees.get(root)
