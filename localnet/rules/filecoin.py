@@ -70,7 +70,7 @@ LIMITS: Final = RuleLimits(
     balance=MAX_FILECOIN_BALANCE,
     value=TokenAmount(2_000_000_000 * ATTO_PER_FIL),
     batch=100,
-    gas_advice="call eth_estimateGas to get the required limit; forge script does so with --skip-simulation",
+    gas_advice="call eth_estimateGas to get the required limit; with forge script, pass --skip-simulation",
 )
 PREMIUM: Final = TokenAmount(100_000)
 FEES: Final = Fees(

@@ -80,7 +80,7 @@ def test_a_script_broadcasts_its_transactions(foundry: Foundry) -> None:
     assert foundry.cast("call", str(proxy["contractAddress"]), "value()(uint256)") == "42"
 
 
-ADVICE = "call eth_estimateGas to get the required limit; forge script does so with --skip-simulation"
+ADVICE = "call eth_estimateGas to get the required limit; with forge script, pass --skip-simulation"
 
 
 def test_script_gas_below_intrinsic_gas_reports_the_option(foundry: Foundry) -> None:

@@ -83,7 +83,7 @@ def test_a_failure_is_printed_with_names_and_the_line(
 
 def test_out_of_gas_is_printed_with_limit_and_advice(capsys: pytest.CaptureFixture[str]) -> None:
     """The gas limit is forge's simulated one: sufficient for inclusion, insufficient for execution."""
-    advice = "call eth_estimateGas to get the required limit; forge script does so with --skip-simulation"
+    advice = "call eth_estimateGas to get the required limit; with forge script, pass --skip-simulation"
     for rules, limit, line in (
         ("filecoin", 2_500_000, f"  its limit of 2,500,000 gas is too low: {advice}\n"),
         ("ethereum", 22_000, ""),
