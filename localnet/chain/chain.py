@@ -296,6 +296,7 @@ class Chain(ChainReader):
         if sidecars:
             entries.update(blob_entries(sidecars))
         self.machine.flush(blocks.pending.items(), entries)
+        self.index.adopt(entries)
         self.states.add(tipset)
         self.head, self.index.head = tipset, height
         self._enter(tipset)
@@ -348,11 +349,13 @@ class Chain(ChainReader):
                 self.producer, head = NO_PRODUCER, tipsets[-1][0]
                 self._enter(head)
                 self.rewritten += 1  # before the index changes, as in `go_back`
-                self.machine.flush(blocks.pending.items(), self._new_entries(tipsets, origin))
+                entries = self._new_entries(tipsets, origin)
+                self.machine.flush(blocks.pending.items(), entries)
         except BaseException:
             self.machine.advance(chain_id=chain_id)
             self.machine.read_from(accounts)
             raise
+        self.index.adopt(entries)
         self.states.restart(head)
         for watcher in tuple(self.watchers):
             watcher.reverted(self._above(reported), head)
@@ -406,6 +409,7 @@ class Chain(ChainReader):
             if tipset.height < self.index.retained:
                 entries |= retained_entries(tipset.height)
             self.machine.flush((), entries)
+        self.index.adopt(entries)
         self.states.go_back(tipset)
         for watcher in tuple(self.watchers):  # later tipsets remain readable until the head has moved
             watcher.reverted(self._above(tipset.height), tipset)

@@ -41,7 +41,7 @@ def forget_states(store: Store, states: int) -> None:
     """
     heights = [*newest_heights(store, states)]
     if heights:
-        _forget_below(store, heights[-1])
+        _forget_below(store, ChainIndex(store), heights[-1])
 
 
 def newest_heights(store: Store, states: int) -> Iterator[int]:
@@ -49,8 +49,10 @@ def newest_heights(store: Store, states: int) -> Iterator[int]:
     return (tipset.height for tipset in islice(_tipsets(store), check_states(states)))
 
 
-def _forget_below(store: Store, height: int) -> None:
-    store.commit((), {}, retained_entries(max(height, ChainIndex(store).retained)))
+def _forget_below(store: Store, index: ChainIndex, height: int) -> None:
+    entries = retained_entries(max(height, index.retained))
+    store.commit((), {}, entries)
+    index.adopt(entries)
 
 
 def chain_roots(store: Store, snapshots: Iterable[Tipset] = ()) -> Roots:
@@ -177,7 +179,7 @@ class FolderCollector:
         for height in newest_heights(self._store, states):
             oldest = height
             yield
-        _forget_below(self._store, oldest)
+        _forget_below(self._store, self._network.chain.index, oldest)
 
 
 class _Compaction:

@@ -19,7 +19,7 @@ and reverting costs the same at any depth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -69,8 +69,10 @@ class ChainIndex:
     """Read access to the index. `head` is the height of the head, -1 before the first tipset."""
 
     def __init__(self, store: Store, shared: ChainIndex | None = None) -> None:
-        """Open the index. It shares decoded entries with `shared`, another index over the same store."""
+        """Open the index. It shares decoded entries and `retained` with `shared`, another index over the same store."""
         self._store = store
+        self._owner: ChainIndex = self if shared is None else shared._owner
+        self._retained = int.from_bytes(store.index(_RETAINED) or b"", "big") if shared is None else 0
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
         self._decoded: _Decoded = _Decoded(MAX_DECODED) if shared is None else shared._decoded
@@ -85,8 +87,16 @@ class ChainIndex:
 
     @property
     def retained(self) -> int:
-        """The height of the oldest tipset whose state is kept."""
-        return int.from_bytes(self._store.index(_RETAINED) or b"", "big")
+        """The height of the oldest tipset whose state is kept.
+
+        Every query reads it, so it is held in memory: `adopt` sets it after a commit.
+        """
+        return self._owner._retained
+
+    def adopt(self, entries: Mapping[bytes, bytes | None]) -> None:
+        """Take over `retained` from entries that were committed."""
+        if _RETAINED in entries:
+            self._owner._retained = int.from_bytes(entries[_RETAINED] or b"", "big")
 
     def network(self) -> NetworkRecord | None:
         """Return the record of the network, None in a folder that has none yet."""

@@ -128,7 +128,7 @@ class Dispatcher:
         try:
             return self._encoded(request, None, call(params))
         except NotInline:
-            return self._respond(request, None)
+            return self._respond_to_query(request)
         except Exception as error:  # noqa: BLE001  # as in `_one`
             return self._encoded(request, error)
 
@@ -178,6 +178,11 @@ class Dispatcher:
             message = f"batch of {len(request)} requests, at most {limit}"
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
         return await self._batch(request, session)
+
+    async def _respond_to_query(self, request: dict[str, Any]) -> bytes:
+        """Respond to a request that the event loop's thread has passed on to a query thread."""
+        response = await self._one(request, None, tries_inline=False)
+        return b"" if response is None else self._within_limit(_encode(response), request)
 
     async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
         answers: list[bytes] = []
@@ -241,7 +246,9 @@ class Dispatcher:
             for request, answer in zip(islice(requests, index, None), answers, strict=False)
         ]
 
-    async def _one(self, request: Any, session: SocketSession | None) -> dict[str, Any] | None:
+    async def _one(
+        self, request: Any, session: SocketSession | None, tries_inline: bool = True
+    ) -> dict[str, Any] | None:
         """Return the response to one request, None for a notification."""
         try:
             name, params = _read(request)
@@ -250,7 +257,7 @@ class Dispatcher:
         if session is not None:
             session.request = request.get("id")
         try:
-            result = await self._run(name, params, session)
+            result = await self._run(name, params, session, tries_inline)
         except Exception as error:  # noqa: BLE001  # the client gets an error response and the node continues
             return self._response(request, error)
         return self._response(request, None, result)
@@ -266,7 +273,7 @@ class Dispatcher:
             return None if "id" not in request else _error_response(request["id"], known)
         return None if "id" not in request else {"jsonrpc": "2.0", "id": request["id"], "result": result}
 
-    async def _run(self, name: str, params: list[Any], session: SocketSession | None) -> Any:
+    async def _run(self, name: str, params: list[Any], session: SocketSession | None, tries_inline: bool) -> Any:
         method = self.methods[name]
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"the method {format_value(name)} does not exist or is not available")
@@ -279,7 +286,7 @@ class Dispatcher:
                 return answer
         if method.inline:
             return method.call(target, params)
-        if method.short and self._inline is not None:
+        if method.short and tries_inline and self._inline is not None:
             with suppress(NotInline):
                 return self._call_short(self._inline, method, params)
         if method.reads and self._on_reader is not None:

@@ -60,6 +60,33 @@ def test_height_that_is_built_again_has_its_new_receipts() -> None:
         assert network.chain.index.receipt(after) == stored_index(network).receipt(after)
 
 
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_first_kept_state_is_the_stored_one(rules: str) -> None:
+    """Each index holds it in memory, and those of queries share it with the chain's."""
+    with Network(rules=rules, keep_states=2) as network:
+        query = network.chain.view(network.chain.point()).index
+        heights = []
+
+        def check() -> None:
+            heights.append(query.retained)
+            assert query.retained == network.chain.index.retained == stored_index(network).retained
+
+        check()
+        snapshot = network.snapshot()
+        for _ in range(4):
+            network.mine()
+        check()
+        network.revert(snapshot)
+        check()
+        network.mine(5)
+        check()
+        network.reset()
+        check()
+        assert heights[1] > heights[0] == 0
+        assert heights[3] > heights[2] == 0
+        assert heights[4] == 0
+
+
 def stored_index(network: Network) -> ChainIndex:
     """Return another index over the same store, without cached entries."""
     found = ChainIndex(network.machine.base)

@@ -74,15 +74,35 @@ def test_query_of_a_large_block_runs_on_a_query_thread(ethereum: Executors, monk
             assert "result" in json.loads(whole(response))
 
 
-def test_whole_transactions_are_printed_on_a_query_thread(ethereum: Executors) -> None:
-    """The size of a printed transaction is that of its calldata."""
-    ask(ethereum, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
+@pytest.mark.parametrize(("size", "is_inline"), [(4, True), (20_000, False)])
+def test_large_transactions_are_printed_on_a_query_thread(ethereum: Executors, size: int, is_inline: bool) -> None:
+    """The size of a printed transaction is that of its calldata, which its gas limits."""
+    call = {"from": ALICE, "to": NOBODY, "gas": hex(10**6), "data": "0x" + size * "ff"}
+    ask(ethereum, "eth_sendTransaction", call)
     block_hash = ask(ethereum, "eth_getBlockByNumber", "latest")["result"]["hash"]
     for method, block in (("eth_getBlockByNumber", "latest"), ("eth_getBlockByHash", block_hash)):
         assert isinstance(ethereum.dispatcher.respond(body(method, block, False)), bytes)
         response = ethereum.dispatcher.respond(body(method, block, True))
-        assert inspect.iscoroutine(response)
-        assert json.loads(asyncio.run(response))["result"]["transactions"][0]["to"] == NOBODY
+        assert isinstance(response, bytes) == is_inline
+        assert json.loads(whole(response))["result"]["transactions"][0]["input"] == call["data"]
+
+
+def test_query_is_tried_once_on_the_loop_s_thread(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", -1)
+    tried = 0
+    query_inline = ethereum.dispatcher._inline
+    assert query_inline is not None
+
+    def count(*arguments: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        return query_inline(*arguments)
+
+    monkeypatch.setattr(ethereum.dispatcher, "_inline", count)
+    response = ethereum.dispatcher.respond(body("eth_getBlockByNumber", "latest"))
+    assert inspect.iscoroutine(response)
+    assert json.loads(asyncio.run(response))["result"]["number"] == "0x0"
+    assert tried == 1
 
 
 async def _thread_of(executors: Executors) -> int:
@@ -294,7 +314,7 @@ def test_logs_of_many_blocks_or_much_gas_are_read_on_a_query_thread(
     assert len(ask(ethereum, "eth_getLogs", ranges[0])["result"]) == 1
     assert all(is_alone(ethereum, "eth_getLogs", wanted) for wanted in ranges)
     with monkeypatch.context() as patch:
-        patch.setattr("localnet.rpc.inline_view._LOG_SHARE", 30_000_000 // 20_000)  # a transaction uses 21,000
+        patch.setattr("localnet.rpc.inline_view._GAS_SHARE", 30_000_000 // 20_000)  # a transaction uses 21,000
         assert not any(is_alone(ethereum, "eth_getLogs", wanted) for wanted in ranges)
     monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", 0)
     assert not is_alone(ethereum, "eth_getLogs", ranges[0])
