@@ -28,7 +28,10 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
     if first > last:
         raise invalid_params(f"fromBlock {first} is above toBlock {last}")
     if last - first > node.limits.log_span:
-        raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
+        head = node.network.executed_head.height
+        beyond = f"; the head is block {head}" if last > head else ""
+        limit = node.limits.log_span
+        raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {limit}{beyond}")
     index, last_executed = network.chain.index, min(last, network.executed_head.height)
     node.require_small_read(last_executed - first + 1)
     node.require_little_gas(tipsets_between(index, first, last_executed))
