@@ -61,6 +61,20 @@ def test_block_takes_highest_paying_executable_transactions() -> None:
         assert mempool.select(lambda _: 0, 60, room) == plainly(mempool, 60, room)
 
 
+def test_executed_transactions_leave_the_mempool() -> None:
+    """A block may have executed transactions that this mempool never had."""
+    mempool = Mempool()
+    first, second, other = candidate(1, 0, 5), candidate(1, 1, 5), candidate(2, 0, 5)
+    for one in (first, second, other):
+        mempool.add(one, 0)
+    mempool.drop_executed([first.hash, candidate(3, 0, 5).hash])
+    assert [*mempool] == [second, other]
+    assert mempool.pending_nonce(first.bare.from_, 0) == 0
+    assert mempool.ready_of(first.bare.from_, 1) == [second]
+    mempool.drop_executed([second.hash, other.hash])
+    assert [*mempool] == []
+
+
 @pytest.mark.slow
 def test_many_senders_cost_no_more_than_many_messages() -> None:
     """A scan of all senders for each message took 11 seconds."""
