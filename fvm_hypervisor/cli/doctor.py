@@ -127,9 +127,9 @@ def _runtimes() -> str:
 
 
 def _labs() -> str:
-    from hypervisor.labs import lab_names
+    from hypervisor.labs import lab, lab_names
 
-    return ", ".join(lab_names()) or "none"
+    return "".join(f"\n      {name}: {lab(name).what}" for name in lab_names()) or "none"
 
 
 def _precompiles() -> str:

@@ -292,11 +292,13 @@ class Chain(ChainReader):
         for execution in (*executions, *implicit):
             if execution.events:
                 put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
-        entries = {**tipset_entries(tipset, executions, implicit, self.index), **self.states.entries_with(height)}
+        entries, retained = tipset_entries(tipset, executions, implicit, self.index), self.states.entries_with(height)
+        entries |= retained
         if sidecars:
             entries.update(blob_entries(sidecars))
         self.machine.flush(blocks.pending.items(), entries)
-        self.index.adopt(entries)
+        if retained:
+            self.index.refresh_retained()
         self.states.add(tipset)
         self.head, self.index.head = tipset, height
         self._enter(tipset)
@@ -349,13 +351,12 @@ class Chain(ChainReader):
                 self.producer, head = NO_PRODUCER, tipsets[-1][0]
                 self._enter(head)
                 self.rewritten += 1  # before the index changes, as in `go_back`
-                entries = self._new_entries(tipsets, origin)
-                self.machine.flush(blocks.pending.items(), entries)
+                self.machine.flush(blocks.pending.items(), self._new_entries(tipsets, origin))
         except BaseException:
             self.machine.advance(chain_id=chain_id)
             self.machine.read_from(accounts)
             raise
-        self.index.adopt(entries)
+        self.index.refresh_retained()
         self.states.restart(head)
         for watcher in tuple(self.watchers):
             watcher.reverted(self._above(reported), head)
@@ -409,7 +410,7 @@ class Chain(ChainReader):
             if tipset.height < self.index.retained:
                 entries |= retained_entries(tipset.height)
             self.machine.flush((), entries)
-        self.index.adopt(entries)
+        self.index.refresh_retained()
         self.states.go_back(tipset)
         for watcher in tuple(self.watchers):  # later tipsets remain readable until the head has moved
             watcher.reverted(self._above(tipset.height), tipset)

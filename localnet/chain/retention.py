@@ -50,9 +50,10 @@ def newest_heights(store: Store, states: int) -> Iterator[int]:
 
 
 def _forget_below(store: Store, index: ChainIndex, height: int) -> None:
-    entries = retained_entries(max(height, index.retained))
-    store.commit((), {}, entries)
-    index.adopt(entries)
+    try:
+        store.commit((), {}, retained_entries(max(height, index.retained)))
+    finally:  # a commit that fails may have been applied
+        index.refresh_retained()
 
 
 def chain_roots(store: Store, snapshots: Iterable[Tipset] = ()) -> Roots:
@@ -156,9 +157,13 @@ class FolderCollector:
         if self._collector is None:
             if self._forgetting is None:
                 self._forgetting = self._forget(states)
-            for _ in self._forgetting:
-                if monotonic() >= until:
-                    return CollectionProgress(MARKING, 0, 0)
+            try:
+                for _ in self._forgetting:
+                    if monotonic() >= until:
+                        return CollectionProgress(MARKING, 0, 0)
+            except BaseException:
+                self._forgetting = None  # the next step starts again
+                raise
             self._forgetting = None
             self._collector = GarbageCollector(
                 self._store, lambda: chain_roots(self._store, self._network.snapshot_tipsets), _BATCH

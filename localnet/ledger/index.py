@@ -19,7 +19,7 @@ and reverting costs the same at any depth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -69,16 +69,18 @@ class ChainIndex:
     """Read access to the index. `head` is the height of the head, -1 before the first tipset."""
 
     def __init__(self, store: Store, shared: ChainIndex | None = None) -> None:
-        """Open the index. It shares decoded entries and `retained` with `shared`, another index over the same store."""
+        """Open the index. With `shared`, another index over the same store, use its cached entries and `retained`."""
         self._store = store
         self._owner: ChainIndex = self if shared is None else shared._owner
-        self._retained = int.from_bytes(store.index(_RETAINED) or b"", "big") if shared is None else 0
+        self._retained = 0
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
         self._decoded: _Decoded = _Decoded(MAX_DECODED) if shared is None else shared._decoded
         self._executions: _Executions = _Executions(MAX_EXECUTION_BYTES) if shared is None else shared._executions
         """Executions of new heads with their entries, since clients request the receipt of what they have just sent."""
         self._logs = LogCache()
+        if shared is None:
+            self.refresh_retained()
         self.first = int.from_bytes(store.index(_FIRST) or b"", "big")
         """The height of the first tipset."""
         recorded = store.index(_CHAIN_IDS)
@@ -87,16 +89,15 @@ class ChainIndex:
 
     @property
     def retained(self) -> int:
-        """The height of the oldest tipset whose state is kept.
+        """The height of the oldest tipset with a retained state.
 
-        Every query reads it, so it is held in memory: `adopt` sets it after a commit.
+        Cached in memory, because every query reads it. Call `refresh_retained` after each commit that may change it.
         """
         return self._owner._retained
 
-    def adopt(self, entries: Mapping[bytes, bytes | None]) -> None:
-        """Take over `retained` from entries that were committed."""
-        if _RETAINED in entries:
-            self._owner._retained = int.from_bytes(entries[_RETAINED] or b"", "big")
+    def refresh_retained(self) -> None:
+        """Read `retained` from the store."""
+        self._owner._retained = int.from_bytes(self._store.index(_RETAINED) or b"", "big")
 
     def network(self) -> NetworkRecord | None:
         """Return the record of the network, None in a folder that has none yet."""

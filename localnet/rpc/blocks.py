@@ -67,9 +67,7 @@ def _pending(node: NodeReader, full: bool) -> dict[str, Any]:
 def _shown(node: NodeReader, found: Tipset | None, full: bool) -> dict[str, Any] | None:
     if found is None:
         return None
-    node.require_small_read(len(found.transactions))
-    if full:
-        node.require_little_gas((found,))
+    node.require_small_read(len(found.transactions), whole=full)
     return block_json(node.network.chain.index, found, node.network.rules, full)
 
 

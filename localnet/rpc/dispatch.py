@@ -61,6 +61,9 @@ Raises NotInline if a query thread has to run it.
 _ASK_AGAIN: Final = 0.05
 """Interval in seconds at which a missing result is polled."""
 
+_TURN: Final = 0.005
+"""Maximum time in seconds of a batch on the event loop's thread before other requests get a turn."""
+
 _SEND: Final = "eth_sendTransaction"
 _SEND_RAW: Final = "eth_sendRawTransaction"
 _LOG = logging.getLogger(__name__)
@@ -180,7 +183,7 @@ class Dispatcher:
         return await self._batch(request, session)
 
     async def _respond_to_query(self, request: dict[str, Any]) -> bytes:
-        """Respond to a request that the event loop's thread has passed on to a query thread."""
+        """Respond on a query thread to a request that raised NotInline on the event loop's thread."""
         response = await self._one(request, None, tries_inline=False)
         return b"" if response is None else self._within_limit(_encode(response), request)
 
@@ -188,8 +191,12 @@ class Dispatcher:
         answers: list[bytes] = []
         size = 0
         together: deque[dict[str, Any] | None] = deque()
+        turn_end = time.monotonic() + _TURN
         try:
             for index, request in enumerate(requests):
+                if time.monotonic() >= turn_end:  # short queries run on the event loop's thread
+                    await asyncio.sleep(0)
+                    turn_end = time.monotonic() + _TURN
                 full = self._without_room(size)
                 if not together and full is None:
                     together.extend(await self._send_batch(requests, index, session))

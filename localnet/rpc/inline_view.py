@@ -19,11 +19,8 @@ T = TypeVar("T")
 
 MAX_INLINE: Final = 20
 """Maximum number of messages that a query reads on the event loop's thread."""
-_GAS_SHARE: Final = 100
-"""Divisor of the block gas limit: tipsets that together used at most the quotient have a few hundred logs at most.
-
-Their calldata has at most 75,000 bytes under Ethereum's rules (four gas for a byte that is zero).
-"""
+LOG_GAS: Final = {"filecoin": 100_000_000, "ethereum": 300_000}
+"""Maximum gas of tipsets whose logs are read, a hundredth of the default block gas limit: a few hundred logs."""
 
 
 class InlineView(NodeView):
@@ -32,22 +29,18 @@ class InlineView(NodeView):
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._short = ShortExecutions()
+        self._log_gas = LOG_GAS[node.network.rules.name]
         self._needs_stack = node.network.rules.features.has_filecoin_blocks
         """True if calls need a large stack. The event loop's thread of a `Server` has one."""
 
-    def require_small_read(self, messages: int) -> None:
-        """Raise NotInline for more than `MAX_INLINE` messages."""
-        if messages > MAX_INLINE:
+    def require_small_read(self, messages: int, *, whole: bool = False) -> None:
+        """Raise NotInline for more than `MAX_INLINE` messages, or for any message that is printed or executed."""
+        if messages > (0 if whole else MAX_INLINE):
             raise NotInline
 
-    def require_little_gas(self, tipsets: Iterable[Tipset]) -> None:
-        """Raise NotInline if tipsets used much gas, which limits their logs and calldata."""
-        if sum(tipset.gas_used for tipset in tipsets) > self.network.rules.limits.block_gas // _GAS_SHARE:
-            raise NotInline
-
-    def require_no_executions(self, messages: int) -> None:
-        """Raise NotInline for any pending message."""
-        if messages:
+    def require_few_logs(self, tipsets: Iterable[Tipset]) -> None:
+        """Raise NotInline if tipsets used much gas, which limits their logs."""
+        if sum(tipset.gas_used for tipset in tipsets) > self._log_gas:
             raise NotInline
 
     def require_short_calls(self) -> None:

@@ -22,7 +22,7 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
     network = node.network
     if request.block is not None:
         tipset = resolve(network, BlockRef(hash=request.block))
-        node.require_little_gas((tipset,))
+        node.require_few_logs((tipset,))
         return [log_json(*found) for found in logs_in(network.chain.index, tipset, request.wanted)]
     first, last = _end(node, request.first or LATEST), _end(node, request.last or LATEST)
     if first > last:
@@ -31,10 +31,10 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
         head = node.network.executed_head.height
         beyond = f"; the head is block {head}" if last > head else ""
         limit = node.limits.log_span
-        raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {limit}{beyond}")
+        raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {limit} blocks{beyond}")
     index, last_executed = network.chain.index, min(last, network.executed_head.height)
     node.require_small_read(last_executed - first + 1)
-    node.require_little_gas(tipsets_between(index, first, last_executed))
+    node.require_few_logs(tipsets_between(index, first, last_executed))
     found = logs_between(index, first, last_executed, request.wanted)
     return _check_limit(node, found, first != last)
 

@@ -132,17 +132,14 @@ class NodeReader:
         """Return the plan of the pending block."""
         raise NotImplementedError
 
-    def require_small_read(self, messages: int) -> None:
-        """Raise NotInline on the event loop's thread if a query reads too many messages, or blocks, for it."""
+    def require_small_read(self, messages: int, *, whole: bool = False) -> None:
+        """Raise NotInline on the event loop's thread if a query reads too many messages, or blocks, for it.
 
-    def require_little_gas(self, tipsets: Iterable[Tipset]) -> None:
-        """Raise NotInline on the event loop's thread if tipsets may have too much calldata, or too many logs, for it.
-
-        The gas that they used limits both.
+        `whole` is True if it prints or executes them: their number does not limit their sizes.
         """
 
-    def require_no_executions(self, messages: int) -> None:
-        """Raise NotInline on the event loop's thread if a query first executes any pending messages."""
+    def require_few_logs(self, tipsets: Iterable[Tipset]) -> None:
+        """Raise NotInline on the event loop's thread if tipsets may have too many logs for it."""
 
     def run_call(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
         """Return the result of a call or an estimate, and report it to the console. Raises its errors."""

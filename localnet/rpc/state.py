@@ -97,7 +97,7 @@ def estimate_gas(
         elsewhere = partial(simulate.estimate, machine, call_request, (), overrides)
         return as_quantity(node.run_call(machine, call_request, overrides, elsewhere))
     waiting = network.mempool.ready_of(sender, nonce_of(network.machine, sender))
-    node.require_no_executions(len(waiting))
+    node.require_small_read(len(waiting), whole=True)
     estimate = partial(simulate.estimate, network.machine, call_request, waiting, overrides)
     if state_overrides:
         return as_quantity(node.run_call(network.machine, call_request, overrides, estimate))

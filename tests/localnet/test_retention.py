@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.retention import CollectionProgress, FolderCollector, chain_roots, forget_states
 from localnet.ledger.index import ChainIndex
-from store.blockstore import BlockNotFound, StoreFull, get_object
+from store.blockstore import BlockNotFound, StoreFull, StoreIOError, get_object
 from store.codec import unlink
 from store.collector import CollectionResult, GarbageCollector
 from store.rocks import RocksStore
@@ -171,6 +172,35 @@ def test_a_network_collects_its_own_folder_between_its_blocks(folder: Path) -> N
     with Network(folder) as network:
         assert network.balance(network.accounts[1].address) == 10_005 * FIL
     assert whole.retained == collect(folder).retained
+
+
+def test_release_that_fails_once_applied_is_known_to_the_chain(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is reported, and no collection starts; states that are released count as collected."""
+    with Network(folder) as network:
+        collector = FolderCollector(network)
+        with monkeypatch.context() as patch:
+            patch.setattr(collector, "_store", _LateFailure(collector._store))
+            with pytest.raises(StoreIOError):
+                collector.collect(60, 1)
+        assert network.chain.index.retained == network.block_number == 5
+        with pytest.raises(InvalidInput, match="block 4 was collected"):
+            network.go_back(network.block(4))
+        assert collector._store.collection is None
+        assert finished(collector, 1).dropped > 0
+
+
+class _LateFailure:
+    """A store whose commits fail after they were applied."""
+
+    def __init__(self, store: RocksStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def commit(self, *changes: Any) -> None:
+        self._store.commit(*changes)
+        raise StoreIOError("the disk fails")
 
 
 @pytest.mark.slow

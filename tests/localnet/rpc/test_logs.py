@@ -56,7 +56,7 @@ class TestLogs:
         narrow_rpc("anvil_mine", 6)
         with refusal(-32000, "exceeds the limit of 5"):
             narrow_rpc("eth_getLogs", {"fromBlock": "0x0"})
-        with refusal(-32000, "block range of 90 exceeds the limit of 5; the head is block 10"):
+        with refusal(-32000, "block range of 90 exceeds the limit of 5 blocks; the head is block 10"):
             narrow_rpc("eth_getLogs", {"fromBlock": "0xa", "toBlock": "0x64"})
         with refusal(-32602, "is above toBlock"):
             narrow_rpc("eth_getLogs", {"fromBlock": "0x5", "toBlock": "0x4"})

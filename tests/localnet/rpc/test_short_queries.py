@@ -74,20 +74,18 @@ def test_query_of_a_large_block_runs_on_a_query_thread(ethereum: Executors, monk
             assert "result" in json.loads(whole(response))
 
 
-@pytest.mark.parametrize(("size", "is_inline"), [(4, True), (20_000, False)])
-def test_large_transactions_are_printed_on_a_query_thread(ethereum: Executors, size: int, is_inline: bool) -> None:
-    """The size of a printed transaction is that of its calldata, which its gas limits."""
-    call = {"from": ALICE, "to": NOBODY, "gas": hex(10**6), "data": "0x" + size * "ff"}
-    ask(ethereum, "eth_sendTransaction", call)
+def test_whole_transactions_are_printed_on_a_query_thread(ethereum: Executors) -> None:
+    """The size of a printed transaction is that of its calldata."""
+    ask(ethereum, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
     block_hash = ask(ethereum, "eth_getBlockByNumber", "latest")["result"]["hash"]
     for method, block in (("eth_getBlockByNumber", "latest"), ("eth_getBlockByHash", block_hash)):
         assert isinstance(ethereum.dispatcher.respond(body(method, block, False)), bytes)
         response = ethereum.dispatcher.respond(body(method, block, True))
-        assert isinstance(response, bytes) == is_inline
-        assert json.loads(whole(response))["result"]["transactions"][0]["input"] == call["data"]
+        assert inspect.iscoroutine(response)
+        assert json.loads(asyncio.run(response))["result"]["transactions"][0]["to"] == NOBODY
 
 
-def test_query_is_tried_once_on_the_loop_s_thread(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
+def test_query_is_tried_inline_once(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", -1)
     tried = 0
     query_inline = ethereum.dispatcher._inline
@@ -103,6 +101,22 @@ def test_query_is_tried_once_on_the_loop_s_thread(ethereum: Executors, monkeypat
     assert inspect.iscoroutine(response)
     assert json.loads(asyncio.run(response))["result"]["number"] == "0x0"
     assert tried == 1
+
+
+def test_batch_of_short_queries_lets_other_requests_run(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr("localnet.rpc.dispatch._TURN", 0)
+    batch = json.dumps([json.loads(body("eth_getBlockByNumber", "latest")) for _ in range(20)]).encode()
+
+    async def count_turns() -> int:
+        responding = asyncio.ensure_future(ethereum.dispatcher.dispatch(batch))
+        turns = 0
+        while not responding.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert len(json.loads(responding.result())) == 20
+        return turns
+
+    assert asyncio.run(count_turns()) > 10
 
 
 async def _thread_of(executors: Executors) -> int:
@@ -314,7 +328,7 @@ def test_logs_of_many_blocks_or_much_gas_are_read_on_a_query_thread(
     assert len(ask(ethereum, "eth_getLogs", ranges[0])["result"]) == 1
     assert all(is_alone(ethereum, "eth_getLogs", wanted) for wanted in ranges)
     with monkeypatch.context() as patch:
-        patch.setattr("localnet.rpc.inline_view._GAS_SHARE", 30_000_000 // 20_000)  # a transaction uses 21,000
+        patch.setattr(ethereum._view, "_log_gas", 20_000)  # a transaction uses 21,000
         assert not any(is_alone(ethereum, "eth_getLogs", wanted) for wanted in ranges)
     monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", 0)
     assert not is_alone(ethereum, "eth_getLogs", ranges[0])
