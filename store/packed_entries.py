@@ -1,18 +1,22 @@
 """An append-mostly map for entries that are rarely read again: recent ones as they are, older ones in compressed pages.
 
 A chain stores most data of a block several times: messages in their block and in the index, CIDs as keys and as links.
-Entries added together share a page, so that compression removes the repetitions. The time of a lookup does not depend
-on the size of the map: a small directory names the page, and recently read pages are cached. Once the
-compressed pages reach a size limit, new pages go to a temporary file, or stay in memory if it cannot be written.
+Entries added together share a page, so that compression removes the repetitions. A directory names the page of a key,
+and recently read pages are cached. Once the compressed pages reach a size limit, new pages go to a temporary file, or
+stay in memory if it cannot be written. The directory moves there in segments of `MAX_DIRECTORY` bytes; a lookup reads
+one bucket of each segment.
 
-Readers need no lock, since an entry is added to a page before it is removed from the recent ones. Writers need one.
+Readers need no lock, since an entry is added to a page before it is removed from the recent ones, and a bucket to a
+segment before it is emptied. Writers need one.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from array import array
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 from store.codec import decode, encode
@@ -25,6 +29,8 @@ PAGE: Final = 32 << 10
 
 MAX_PACKED: Final = 16 << 20
 """Default maximum size in bytes of compressed pages in memory (about 50,000 transactions)."""
+MAX_DIRECTORY: Final = 4 << 20
+"""Maximum size in bytes of the directory in memory (about 250,000 transactions)."""
 OPEN_PAGES: Final = 64
 """Number of decompressed pages to cache (4 MB)."""
 _LEVEL: Final = 1
@@ -32,14 +38,27 @@ _LEVEL: Final = 1
 _NAMES: Final = 9
 """Maximum length of keys whose entries are never compressed, since they are read frequently."""
 _BUCKETS: Final = 4096
-_MARK: Final = 2
-_RECORD: Final = 5
-"""Length in bytes of a directory record: a hash of the key and a page number.
-
-The hash has two bytes: at 1,000,000 transactions, one lookup in 80 reads a page in vain.
-"""
+_MARK: Final = 3
+_RECORD: Final = 6
+"""Length in bytes of a directory record: a hash of the key and a page number."""
 _ABSENT: Final = b"absent"
 """Marker for an absent entry, compared by identity."""
+
+
+class _Segment:
+    """Buckets of the directory that get no more records, in one page."""
+
+    def __init__(self, buckets: list[bytearray | None], store_page: Callable[[bytes], bytes | int]) -> None:
+        self._ends = array("I", accumulate(0 if bucket is None else len(bucket) for bucket in buckets))
+        self._page = store_page(b"".join(bucket for bucket in buckets if bucket is not None))
+
+    def bucket(self, position: int, spilled: SpilledPages | None) -> bytes:
+        """Return the records of a bucket. Raises StoreIOError."""
+        start, end = self._ends[position - 1] if position else 0, self._ends[position]
+        if isinstance(self._page, bytes):
+            return self._page[start:end]
+        assert spilled is not None
+        return spilled.read_part(self._page, start, end)
 
 
 class PackedEntries:
@@ -48,12 +67,15 @@ class PackedEntries:
     It has at most 2^24 pages, which are 512 GB of entries at the default size.
     """
 
-    def __init__(self, recent: int = RECENT, page: int = PAGE, packed: int = MAX_PACKED) -> None:
+    def __init__(
+        self, recent: int = RECENT, page: int = PAGE, packed: int = MAX_PACKED, directory: int = MAX_DIRECTORY
+    ) -> None:
         """Keep `recent` bytes of the newest entries uncompressed, and older ones in pages of `page` bytes.
 
-        After the first `packed` bytes of compressed pages, further ones are in a temporary file.
+        After the first `packed` bytes of compressed pages, further ones are in a temporary file; so is the directory,
+        in segments of `directory` bytes.
         """
-        self._max_recent, self._page, self._packed_left = recent, page, packed
+        self._max_recent, self._page, self._packed_left, self._max_directory = recent, page, packed, directory
         self._names: dict[bytes, bytes | None] = {}
         self._recent: dict[bytes, bytes | None] = {}
         self._size = 0
@@ -63,6 +85,9 @@ class PackedEntries:
         self._large: set[int] = set()
         """Numbers of pages too large to cache, because of a single large entry."""
         self._buckets: list[bytearray | None] = [None] * _BUCKETS
+        self._directory = 0
+        """Size in bytes of the buckets."""
+        self._segments: tuple[_Segment, ...] = ()
         self._open_page = lru_cache(OPEN_PAGES)(self._read_page)
 
     def get(self, key: bytes) -> bytes | None:
@@ -111,6 +136,10 @@ class PackedEntries:
             if bucket is None:
                 bucket = self._buckets[position] = bytearray()
             bucket += mark + number.to_bytes(_RECORD - _MARK, "big")
+        self._directory += _RECORD * len(oldest)
+        if self._directory >= self._max_directory:
+            self._segments = (*self._segments, _Segment(self._buckets, self._spill))
+            self._buckets, self._directory = [None] * _BUCKETS, 0
         for key, _ in oldest:
             del self._recent[key]
         self._size -= size
@@ -120,6 +149,10 @@ class PackedEntries:
         if self._packed_left >= len(page):
             self._packed_left -= len(page)
             return page
+        return self._spill(page)
+
+    def _spill(self, page: bytes) -> bytes | int:
+        """Return the place of a page in the temporary file, or the page if it cannot be written."""
         if self._spilled is None:
             try:
                 self._spilled = SpilledPages()
@@ -132,9 +165,18 @@ class PackedEntries:
         """Return the value of a key from the newest page that contains it."""
         position, mark = _bucket_of(key)
         bucket = self._buckets[position]
-        if bucket is None:
-            return None
-        records = bytes(bucket)  # copied, since a writer may append to it
+        if bucket is not None:
+            value = self._read_from(bytes(bucket), mark, key)  # copied, since a writer may append to it
+            if value is not _ABSENT:
+                return value
+        for segment in reversed(self._segments):
+            value = self._read_from(segment.bucket(position, self._spilled), mark, key)
+            if value is not _ABSENT:
+                return value
+        return None
+
+    def _read_from(self, records: bytes, mark: bytes, key: bytes) -> bytes | None:
+        """Return the value of a key from the newest page that these records name, or `_ABSENT`."""
         at = records.rfind(mark)
         while at >= 0:
             if at % _RECORD == 0:
@@ -143,7 +185,7 @@ class PackedEntries:
                 if key in page:
                     return page[key]
             at = records.rfind(mark, 0, at + _MARK - 1)
-        return None
+        return _ABSENT
 
     def _read_page(self, number: int) -> dict[bytes, bytes | None]:
         page = self._pages[number]

@@ -49,3 +49,16 @@ class SpilledPages:
         if not page or len(page) < length:
             raise StoreIOError(f"the temporary file of old blocks ends before byte {place + length}; restart the node")
         return page
+
+    def read_part(self, place: int, start: int, end: int) -> bytes:
+        """Return the bytes of a page from `start` to `end`. Raises StoreIOError."""
+        first = place + _LENGTH + start
+        try:
+            part = os.pread(self._descriptor, end - start, first)
+        except OSError as error:
+            raise StoreIOError(f"the temporary file of old blocks cannot be read: {error}; restart the node") from error
+        if len(part) < end - start:
+            raise StoreIOError(
+                f"the temporary file of old blocks ends before byte {first + end - start}; restart the node"
+            )
+        return part

@@ -21,7 +21,7 @@ VALUES = st.none() | st.binary(max_size=60)
 @given(st.lists(st.tuples(KEYS, VALUES)))
 @settings(max_examples=samples(300))
 def test_packed_entries_match_dict(changes: list[tuple[bytes, bytes | None]]) -> None:
-    entries, plain = PackedEntries(recent=100, page=100), dict[bytes, bytes | None]()
+    entries, plain = PackedEntries(recent=100, page=100, directory=60), dict[bytes, bytes | None]()
     for key, value in changes:
         entries.put_all([(key, value)])
         plain[key] = value
@@ -49,7 +49,7 @@ def test_entry_larger_than_page_gets_own_page() -> None:
 
 @pytest.mark.sampled
 def test_a_reader_finds_each_entry_while_a_writer_packs_them() -> None:
-    entries, missing = PackedEntries(recent=1_000, page=500), list[bytes]()
+    entries, missing = PackedEntries(recent=1_000, page=500, directory=3_000), list[bytes]()
     written, ended = [b"entry number %d" % 0], threading.Event()
     entries.put_all([(written[0], written[0])])
 
@@ -83,11 +83,13 @@ def numbered(count: int) -> dict[bytes, bytes]:
 
 
 def test_pages_above_the_limit_of_memory_are_found_in_a_file() -> None:
-    entries, plain = PackedEntries(recent=1_000, page=500, packed=2_000), numbered(2_000)
+    entries, plain = PackedEntries(recent=1_000, page=500, packed=2_000, directory=2_000), numbered(2_000)
     for entry in plain.items():
         entries.put_all([entry])
     assert sum(len(page) for page in entries._pages if isinstance(page, bytes)) <= 2_000
     assert sum(isinstance(page, int) for page in entries._pages) > 100
+    assert len(entries._segments) == 5
+    assert sum(len(bucket or b"") for bucket in entries._buckets) <= 2_000
     assert {key: entries.get(key) for key in plain} == plain
     assert entries.get(b"a key of nothing at all") is None
 
@@ -99,7 +101,7 @@ def test_a_page_that_cannot_be_written_stays_in_memory(written: int | OSError, m
             raise written
         return written
 
-    entries, plain = PackedEntries(recent=1_000, page=500, packed=0), numbered(500)
+    entries, plain = PackedEntries(recent=1_000, page=500, packed=0, directory=300), numbered(500)
     entries.put_all([*plain.items()][:100])
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", write)
@@ -114,13 +116,13 @@ def test_no_folder_for_temporary_files_keeps_pages_in_memory(monkeypatch: pytest
         raise FileNotFoundError(2, "No usable temporary directory found")
 
     monkeypatch.setattr(spilled_pages, "mkstemp", refuse)
-    entries, plain = PackedEntries(recent=1_000, page=500, packed=0), numbered(200)
+    entries, plain = PackedEntries(recent=1_000, page=500, packed=0, directory=300), numbered(200)
     entries.put_all(plain.items())
     assert {key: entries.get(key) for key in plain} == plain
 
 
 def test_a_forked_process_does_not_write_to_the_file_of_its_parent() -> None:
-    entries, plain = PackedEntries(recent=0, page=500, packed=0), numbered(600)
+    entries, plain = PackedEntries(recent=0, page=500, packed=0, directory=900), numbered(600)
     entries.put_all([*plain.items()][:200])
     waiting, wake = os.pipe()
     child = os.fork()
@@ -137,8 +139,9 @@ def test_a_forked_process_does_not_write_to_the_file_of_its_parent() -> None:
     assert {key: entries.get(key) for key in plain} == plain
 
 
-def test_a_file_that_was_cut_is_reported() -> None:
-    entries, plain = PackedEntries(recent=0, page=500, packed=0), numbered(200)
+@pytest.mark.parametrize("directory", [300, 100_000], ids=["directory", "pages"])
+def test_a_file_that_was_cut_is_reported(directory: int) -> None:
+    entries, plain = PackedEntries(recent=0, page=500, packed=0, directory=directory), numbered(200)
     entries.put_all(plain.items())
     assert entries._spilled is not None
     os.ftruncate(entries._spilled._descriptor, 1_000)
