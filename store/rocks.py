@@ -52,9 +52,9 @@ METADATA: Final = "metadata"
 CHAIN: Final = "chain"
 MARKS: Final = "marks"
 
-BLOCK_CACHE: Final = 64 << 20
+BLOCK_CACHE: Final = 32 << 20
 """Default size in bytes of the cache for decompressed data, indices and filters."""
-WRITE_BUFFERS: Final = {BLOCKS: 64 << 20, METADATA: 4 << 20, CHAIN: 32 << 20, MARKS: 16 << 20}
+WRITE_BUFFERS: Final = {BLOCKS: 16 << 20, METADATA: 1 << 20, CHAIN: 8 << 20, MARKS: 8 << 20}
 """Size in bytes of the write buffer of each column family. On a long-running node all of them fill: the index and
 the marks of collections grow as fast as the blocks.
 """
