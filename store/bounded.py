@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from threading import Lock
 
-from store.blockstore import NOTHING, BlockNotFound, check_expected
+from store.blockstore import NOTHING, BlockNotFound, StoreIOError, check_expected
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid
 from store.held_states import HeldStates
-from store.packed_entries import MAX_PACKED, PAGE, RECENT, PackedEntries
+from store.packed_entries import MAX_DIRECTORY, MAX_PACKED, PAGE, RECENT, PackedEntries
 from store.roots import metadata_roots
 
 _INDEX = b"\0"
@@ -24,15 +24,19 @@ _INDEX = b"\0"
 class BoundedStore:
     """A `Store` that drops states which are not held."""
 
-    def __init__(self, recent: int = RECENT, page: int = PAGE, packed: int = MAX_PACKED) -> None:
-        """Create an empty store; `recent`, `page` and `packed` are in bytes, as in `PackedEntries`."""
-        self._permanent = PackedEntries(recent, page, packed)
+    def __init__(
+        self, recent: int = RECENT, page: int = PAGE, packed: int = MAX_PACKED, directory: int = MAX_DIRECTORY
+    ) -> None:
+        """Create an empty store; the arguments are in bytes, as in `PackedEntries`."""
+        self._permanent = PackedEntries(recent, page, packed, directory)
         self._states = HeldStates(self._find_permanent)
         self._blocks = self._states.blocks
         self._metadata: dict[bytes, bytes] = {}
         self._roots: dict[bytes, list[Cid]] = {}
         """Mapping from a metadata key to the roots that its value names."""
         self._lock = Lock()
+        self._failure: StoreIOError | None = None
+        """The error of a commit that may have counted only a part of its references; further commits raise it."""
         self.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)  # the state of new actors, never written by a message
 
     def _find_permanent(self, cid: Cid) -> bytes | None:
@@ -68,20 +72,32 @@ class BoundedStore:
         """Store blocks and set metadata and index entries (None deletes).
 
         Holds the roots that the new metadata names and releases those that it replaces. Raises HeadMoved unless the
-        current metadata equals `expected`.
+        current metadata equals `expected`, and StoreIOError if the temporary file of old entries cannot be read, also
+        for all later commits.
         """
         new = dict(blocks)  # consume the iterable first: if it raises, the store is unchanged
         with self._lock:
+            if self._failure is not None:
+                raise self._failure
             if expected:
                 check_expected(self, expected)
-            replaced: list[Cid] = []
-            for key, value in metadata.items():
-                if self._metadata.get(key) != value:
-                    replaced += self._change(key, value, new)
-            self._permanent.put_all(self._states.take(new))
-            self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
-            self._states.release(replaced)
-            self._states.drop()
+            try:
+                self._commit(new, metadata, index)
+            except StoreIOError as error:
+                self._failure = error
+                raise
+
+    def _commit(
+        self, new: Mapping[Cid, bytes], metadata: Mapping[bytes, bytes | None], index: Mapping[bytes, bytes | None]
+    ) -> None:
+        replaced: list[Cid] = []
+        for key, value in metadata.items():
+            if self._metadata.get(key) != value:
+                replaced += self._change(key, value, new)
+        self._permanent.put_all(self._states.take(new))
+        self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
+        self._states.release(replaced)
+        self._states.drop()
 
     def _change(self, key: bytes, value: bytes | None, new: Mapping[Cid, bytes]) -> list[Cid]:
         """Set one metadata entry, and return the roots that the previous value named."""

@@ -55,8 +55,8 @@ MARKS: Final = "marks"
 BLOCK_CACHE: Final = 32 << 20
 """Default size in bytes of the cache for decompressed data, indices and filters."""
 WRITE_BUFFERS: Final = {BLOCKS: 16 << 20, METADATA: 1 << 20, CHAIN: 8 << 20, MARKS: 8 << 20}
-"""Size in bytes of the write buffer of each column family. On a long-running node all of them fill: the index and
-the marks of collections grow as fast as the blocks.
+"""Size in bytes of each column family's write buffer. On a long-running node all of them fill, because the index and
+the marks of a collection grow as fast as the blocks.
 """
 
 _PIECE: Final = 1000

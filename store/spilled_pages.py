@@ -41,24 +41,18 @@ class SpilledPages:
 
     def read(self, place: int) -> bytes:
         """Return the page at a place. Raises StoreIOError."""
-        try:
-            length = int.from_bytes(os.pread(self._descriptor, _LENGTH, place), "big")
-            page = os.pread(self._descriptor, length, place + _LENGTH)
-        except OSError as error:
-            raise StoreIOError(f"the temporary file of old blocks cannot be read: {error}; restart the node") from error
-        if not page or len(page) < length:
-            raise StoreIOError(f"the temporary file of old blocks ends before byte {place + length}; restart the node")
-        return page
+        length = int.from_bytes(self._read(place, _LENGTH), "big")
+        return self._read(place + _LENGTH, length)
 
     def read_part(self, place: int, start: int, end: int) -> bytes:
         """Return the bytes of a page from `start` to `end`. Raises StoreIOError."""
-        first = place + _LENGTH + start
+        return self._read(place + _LENGTH + start, end - start)
+
+    def _read(self, first: int, length: int) -> bytes:
         try:
-            part = os.pread(self._descriptor, end - start, first)
+            data = os.pread(self._descriptor, length, first)
         except OSError as error:
             raise StoreIOError(f"the temporary file of old blocks cannot be read: {error}; restart the node") from error
-        if len(part) < end - start:
-            raise StoreIOError(
-                f"the temporary file of old blocks ends before byte {first + end - start}; restart the node"
-            )
-        return part
+        if len(data) < length:
+            raise StoreIOError(f"the temporary file of old blocks ends before byte {first + length}; restart the node")
+        return data

@@ -89,7 +89,7 @@ class ChainIndex:
 
     @property
     def retained(self) -> int:
-        """The height of the oldest tipset with a retained state.
+        """The height from which the states of all tipsets are retained; the first one and snapshots may retain theirs.
 
         Cached in memory, because every query reads it. Call `refresh_retained` after each commit that may change it.
         """
@@ -97,7 +97,7 @@ class ChainIndex:
 
     def refresh_retained(self) -> None:
         """Read `retained` from the store."""
-        self._owner._retained = int.from_bytes(self._store.index(_RETAINED) or b"", "big")
+        self._owner._retained = int.from_bytes(self._owner._store.index(_RETAINED) or b"", "big")
 
     def network(self) -> NetworkRecord | None:
         """Return the record of the network, None in a folder that has none yet."""

@@ -62,7 +62,7 @@ _ASK_AGAIN: Final = 0.05
 """Interval in seconds at which a missing result is polled."""
 
 _TURN: Final = 0.005
-"""Maximum time in seconds of a batch on the event loop's thread before other requests get a turn."""
+"""Time in seconds after which a batch over HTTP yields to other requests, between two of its own."""
 
 _SEND: Final = "eth_sendTransaction"
 _SEND_RAW: Final = "eth_sendRawTransaction"
@@ -194,7 +194,8 @@ class Dispatcher:
         turn_end = time.monotonic() + _TURN
         try:
             for index, request in enumerate(requests):
-                if time.monotonic() >= turn_end:  # short queries run on the event loop's thread
+                # Short queries block the event loop. A WebSocket's requests stay in the order of their arrival.
+                if session is None and time.monotonic() >= turn_end:
                     await asyncio.sleep(0)
                     turn_end = time.monotonic() + _TURN
                 full = self._without_room(size)

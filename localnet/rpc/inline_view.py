@@ -19,8 +19,9 @@ T = TypeVar("T")
 
 MAX_INLINE: Final = 20
 """Maximum number of messages that a query reads on the event loop's thread."""
-LOG_GAS: Final = {"filecoin": 100_000_000, "ethereum": 300_000}
-"""Maximum gas of tipsets whose logs are read, a hundredth of the default block gas limit: a few hundred logs."""
+_FILECOIN_LOG_GAS: Final = 100_000_000
+_ETHEREUM_LOG_GAS: Final = 300_000
+"""Maximum gas used by the tipsets of a log query: 1 % of the default block gas limit, enough for a few hundred logs."""
 
 
 class InlineView(NodeView):
@@ -29,9 +30,9 @@ class InlineView(NodeView):
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._short = ShortExecutions()
-        self._log_gas = LOG_GAS[node.network.rules.name]
         self._needs_stack = node.network.rules.features.has_filecoin_blocks
         """True if calls need a large stack. The event loop's thread of a `Server` has one."""
+        self._log_gas = _FILECOIN_LOG_GAS if self._needs_stack else _ETHEREUM_LOG_GAS
 
     def require_small_read(self, messages: int, *, whole: bool = False) -> None:
         """Raise NotInline for more than `MAX_INLINE` messages, or for any message that is printed or executed."""
@@ -39,7 +40,7 @@ class InlineView(NodeView):
             raise NotInline
 
     def require_few_logs(self, tipsets: Iterable[Tipset]) -> None:
-        """Raise NotInline if tipsets used much gas, which limits their logs."""
+        """Raise NotInline if the tipsets used so much gas that they may have many logs."""
         if sum(tipset.gas_used for tipset in tipsets) > self._log_gas:
             raise NotInline
 

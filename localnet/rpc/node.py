@@ -135,11 +135,12 @@ class NodeReader:
     def require_small_read(self, messages: int, *, whole: bool = False) -> None:
         """Raise NotInline on the event loop's thread if a query reads too many messages, or blocks, for it.
 
-        `whole` is True if it prints or executes them: their number does not limit their sizes.
+        `whole` is True if the query prints or executes the messages: then any message is too many, since their number
+        does not limit the work.
         """
 
     def require_few_logs(self, tipsets: Iterable[Tipset]) -> None:
-        """Raise NotInline on the event loop's thread if tipsets may have too many logs for it."""
+        """Raise NotInline on the event loop's thread if the tipsets used so much gas that they may have many logs."""
 
     def run_call(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
         """Return the result of a call or an estimate, and report it to the console. Raises its errors."""

@@ -53,8 +53,9 @@ def shrink_caches(share: float) -> None:
     replace_attribute(index, "MAX_DECODED", round(index.MAX_DECODED * share))
     replace_attribute(packed_entries, "OPEN_PAGES", max(1, round(packed_entries.OPEN_PAGES * share)))
     LogCache.__init__.__defaults__ = (round(MAX_BYTES * share),)
-    recent, packed = (round(size * share) for size in (packed_entries.RECENT, packed_entries.MAX_PACKED))
-    BoundedStore.__init__.__defaults__ = (recent, packed_entries.PAGE, packed)
+    sizes = packed_entries.RECENT, packed_entries.MAX_PACKED, packed_entries.MAX_DIRECTORY
+    recent, packed, directory = (round(size * share) for size in sizes)
+    BoundedStore.__init__.__defaults__ = (recent, packed_entries.PAGE, packed, directory)
 
 
 # --- defects ----------------------------------------------------------------------------------------------------------

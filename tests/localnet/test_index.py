@@ -62,7 +62,7 @@ def test_height_that_is_built_again_has_its_new_receipts() -> None:
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_cached_first_retained_state_is_the_stored_one(rules: str) -> None:
-    """`retained` is cached by the chain's index, shared with the indices of queries, and equals the stored entry."""
+    """The chain's index caches `retained`, the indices of queries share it, and it equals the stored entry."""
     with Network(rules=rules, keep_states=2) as network:
         query = network.chain.view(network.chain.point()).index
         heights = []

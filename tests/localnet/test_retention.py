@@ -174,8 +174,8 @@ def test_a_network_collects_its_own_folder_between_its_blocks(folder: Path) -> N
     assert whole.retained == collect(folder).retained
 
 
-def test_release_that_fails_once_applied_is_known_to_the_chain(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error is reported, and no collection starts; states that are released count as collected."""
+def test_failed_commit_that_was_applied_updates_retained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collection reports the error and does not start. The released states count as collected."""
     with Network(folder) as network:
         collector = FolderCollector(network)
         with monkeypatch.context() as patch:

@@ -1,5 +1,6 @@
 """The bounded in-memory store drops exactly the states that are not held."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.blockstore import BlockNotFound, Store, put_object
+from store.blockstore import BlockNotFound, Store, StoreIOError, put_object
 from store.bounded import BoundedStore
 from store.buffered import BufferedStore
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
@@ -125,6 +126,25 @@ def test_missing_blocks_count_as_leaves_until_they_arrive() -> None:
     assert [store.has(cid) for cid in (root, node, *leaves, after)] == [False, False, True, False, False, True]
     with pytest.raises(BlockNotFound):
         store.get(root)
+
+
+def test_store_accepts_no_commit_after_its_file_could_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that fails between two references would be counted twice if it was repeated."""
+    store = BoundedStore(recent=0, page=100, packed=0, directory=100)
+    store.commit((), {}, {b"a long key %d" % number: bytes(60) for number in range(20)})
+    new = BufferedStore(store)
+    root = put_object(new, [link(cid_of(b"absent"))])
+
+    def fail(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", fail)
+        with pytest.raises(StoreIOError, match="restart the node"):
+            commit(store, new, root)
+    with pytest.raises(StoreIOError, match="restart the node"):
+        commit(store, new, root)
+    assert store.metadata(HEAD) is None
 
 
 @pytest.mark.parametrize("brought", [False, True])

@@ -61,6 +61,16 @@ def test_short_queries_are_answered_while_no_thread_is_free(executors: Executors
     assert {method.name for method in method_table().values() if method.short} == {name for name, _ in SHORT}
 
 
+def test_short_query_under_a_lab_runs_on_the_thread_of_the_event_loop() -> None:
+    with Network(rules="lab:rent") as network:
+        executors = Executors(Node(network))
+        try:
+            assert is_alone(executors, "eth_getBalance", ALICE, "latest")
+            assert is_alone(executors, "eth_getLogs", {"fromBlock": "earliest"})
+        finally:
+            executors.stop()
+
+
 def test_query_of_a_large_block_runs_on_a_query_thread(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", 1)
     for count, is_inline in ((1, True), (2, False)):
@@ -75,7 +85,7 @@ def test_query_of_a_large_block_runs_on_a_query_thread(ethereum: Executors, monk
 
 
 def test_whole_transactions_are_printed_on_a_query_thread(ethereum: Executors) -> None:
-    """The size of a printed transaction is that of its calldata."""
+    """Calldata has no small limit, so printed transactions may be large."""
     ask(ethereum, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
     block_hash = ask(ethereum, "eth_getBlockByNumber", "latest")["result"]["hash"]
     for method, block in (("eth_getBlockByNumber", "latest"), ("eth_getBlockByHash", block_hash)):
