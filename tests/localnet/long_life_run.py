@@ -46,7 +46,7 @@ WHOLE: Final = 1_000_000
 MAX_MEMORY: Final = 1.2
 """Maximum memory relative to that at the end of hour `BASE`."""
 BASE: Final = 2
-FILLING: Final = {"folder": 80 << 20, "memory": 16 << 20}
+FILLING: Final = {"folder": 180 << 20, "memory": 16 << 20}
 """Bytes allowed for caches that fill up after hour `BASE` in a short run; in a folder these are RocksDB's write buffers
 and block cache (store/rocks.py).
 """

@@ -30,7 +30,7 @@ def test_memory_above_120_percent_of_the_second_hour_is_reported(where: str) -> 
     )
 
 
-@pytest.mark.parametrize(("where", "filling"), [("folder", 80 << 20), ("memory", 16 << 20)])
+@pytest.mark.parametrize(("where", "filling"), [("folder", 180 << 20), ("memory", 16 << 20)])
 def test_shorter_run_gets_memory_allowance_for_caches(where: str, filling: int) -> None:
     most = 120 * MB + filling // 2
     hours = [Hour((number + 1) * WHOLE // 8, each, {}) for number, each in enumerate((90 * MB, 100 * MB, most, most))]

@@ -20,7 +20,7 @@ def test_write_buffers_of_an_open_folder_are_bounded(tmp_path: Path) -> None:
     text = options.read_text(encoding="ascii")
     families = re.findall(r'CFOptions "(\w+)"].*?\bwrite_buffer_size=(\d+)', text, re.DOTALL)
     assert {name for name, _ in families} == {"default", "blocks", "metadata", "chain", "marks"}
-    assert sum(int(size) for name, size in families if name != "default") <= 40 << 20
+    assert sum(int(size) for name, size in families if name != "default") <= 128 << 20
 
 
 @pytest.mark.parametrize(
