@@ -81,23 +81,18 @@ class BoundedStore:
                 raise self._failure
             if expected:
                 check_expected(self, expected)
+            replaced: list[Cid] = []
             try:
-                self._commit(new, metadata, index)
+                for key, value in metadata.items():
+                    if self._metadata.get(key) != value:
+                        replaced += self._change(key, value, new)
+                self._permanent.put_all(self._states.take(new))
             except StoreIOError as error:
                 self._failure = error
                 raise
-
-    def _commit(
-        self, new: Mapping[Cid, bytes], metadata: Mapping[bytes, bytes | None], index: Mapping[bytes, bytes | None]
-    ) -> None:
-        replaced: list[Cid] = []
-        for key, value in metadata.items():
-            if self._metadata.get(key) != value:
-                replaced += self._change(key, value, new)
-        self._permanent.put_all(self._states.take(new))
-        self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
-        self._states.release(replaced)
-        self._states.drop()
+            self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
+            self._states.release(replaced)
+            self._states.drop()
 
     def _change(self, key: bytes, value: bytes | None, new: Mapping[Cid, bytes]) -> list[Cid]:
         """Set one metadata entry, and return the roots that the previous value named."""

@@ -61,9 +61,6 @@ Raises NotInline if a query thread has to run it.
 _ASK_AGAIN: Final = 0.05
 """Interval in seconds at which a missing result is polled."""
 
-_TURN: Final = 0.005
-"""Time in seconds after which a batch over HTTP yields to other requests, between two of its own."""
-
 _SEND: Final = "eth_sendTransaction"
 _SEND_RAW: Final = "eth_sendRawTransaction"
 _LOG = logging.getLogger(__name__)
@@ -191,13 +188,8 @@ class Dispatcher:
         answers: list[bytes] = []
         size = 0
         together: deque[dict[str, Any] | None] = deque()
-        turn_end = time.monotonic() + _TURN
         try:
             for index, request in enumerate(requests):
-                # Short queries block the event loop. A WebSocket's requests stay in the order of their arrival.
-                if session is None and time.monotonic() >= turn_end:
-                    await asyncio.sleep(0)
-                    turn_end = time.monotonic() + _TURN
                 full = self._without_room(size)
                 if not together and full is None:
                     together.extend(await self._send_batch(requests, index, session))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import logging
 import sys
 import threading
@@ -18,6 +19,7 @@ from concurrent.futures import wait
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
+from weakref import WeakSet, WeakValueDictionary
 
 from hypervisor.deep_stack import ExecutionThread
 from localnet.chain.watching import Preempted
@@ -39,6 +41,8 @@ _AGAIN: Final = 0.01
 """Seconds between two attempts to interrupt the running job."""
 _LOCKING: Final = frozenset(("<frozen importlib._bootstrap>", logging.Handler.handle.__code__.co_filename))
 """Files of standard library functions that take process-wide locks without `with`."""
+_WEAK: Final = frozenset(each.__init__.__code__.co_filename for each in (WeakSet, WeakValueDictionary))
+"""Files of callbacks that remove dead weak references."""
 
 
 class RequestThread:
@@ -98,7 +102,7 @@ class RequestThread:
             working = self._working
             if working is None or self._execution.is_executing:
                 return
-            waits = _holds_locks(working)
+            waits = _defers_interrupt(working)
             if not waits:
                 # Works like Ctrl-C on the main thread. No actor can start after this point.
                 self._working = None  # only once, since the job then ends
@@ -236,16 +240,21 @@ def _settle(response: asyncio.Future[Any], result: Any, error: BaseException | N
         response.set_exception(error)
 
 
-def _holds_locks(thread: int) -> bool:
-    """Return True if a thread is importing or logging.
+def _defers_interrupt(thread: int) -> bool:
+    """Return True if a thread is importing, logging, or in a finalizer.
 
-    Its interruption would leave Python's locks for that acquired, and block every other thread
-    (importlib/_bootstrap.py, `_ModuleLockManager`; `logging.Handler`).
+    An interrupted import or log would leave Python's locks for it acquired, and block every other thread
+    (importlib/_bootstrap.py, `_ModuleLockManager`; `logging.Handler`). Python ignores exceptions of `__del__` and of
+    callbacks of weak references and of the garbage collector, so the interrupt would be lost.
     """
     frame = sys._current_frames().get(thread)
-    while frame is not None and frame.f_code.co_filename not in _LOCKING:
+    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename in _LOCKING | _WEAK or code.co_name == "__del__" or code in callbacks:
+            return True
         frame = frame.f_back
-    return frame is not None
+    return False
 
 
 def _let_interrupt_arrive() -> None:

@@ -113,22 +113,6 @@ def test_query_is_tried_inline_once(ethereum: Executors, monkeypatch: MonkeyPatc
     assert tried == 1
 
 
-def test_batch_of_short_queries_lets_other_requests_run(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.rpc.dispatch._TURN", 0)
-    batch = json.dumps([json.loads(body("eth_getBlockByNumber", "latest")) for _ in range(20)]).encode()
-
-    async def count_turns() -> int:
-        responding = asyncio.ensure_future(ethereum.dispatcher.dispatch(batch))
-        turns = 0
-        while not responding.done():
-            await asyncio.sleep(0)
-            turns += 1
-        assert len(json.loads(responding.result())) == 20
-        return turns
-
-    assert asyncio.run(count_turns()) > 10
-
-
 async def _thread_of(executors: Executors) -> int:
     """Return the number of the chain's thread."""
     thread: int = await executors.chain.run(threading.get_ident)

@@ -1,6 +1,7 @@
 """The thread of a network: requests have priority over background work."""
 
 import asyncio
+import gc
 import importlib
 import logging
 import sys
@@ -142,11 +143,11 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
     assert threads == {"network"}
 
 
-@pytest.mark.parametrize("work", ["import", "log"])
-def test_importing_or_logging_thread_is_interrupted_later(
+@pytest.mark.parametrize("work", ["import", "log", "finalizer", "callback"])
+def test_thread_that_cannot_be_interrupted_is_interrupted_later(
     work: str, tmp_path: Path, monkeypatch: MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    """Threads that import or log are interrupted later, since their locks would stay acquired."""
+    """The locks of an import or a log would stay acquired, and Python ignores exceptions of finalizers."""
     begun, go_on, ended = threading.Event(), threading.Event(), list[str]()
 
     def slow() -> None:
@@ -167,11 +168,27 @@ def test_importing_or_logging_thread_is_interrupted_later(
     logger.addHandler(handler)
     request.addfinalizer(lambda: logger.removeHandler(handler))
 
+    class Final:
+        def __del__(self) -> None:
+            slow()
+
+    def callback(phase: str, _: dict[str, int]) -> None:
+        if phase == "start" and not begun.is_set():
+            slow()
+
     def do() -> None:
         if work == "import":
             importlib.import_module("imported_slowly")
-        else:
+        elif work == "log":
             logger.error("slow")
+        elif work == "finalizer":
+            Final()
+        else:
+            gc.callbacks.append(callback)
+            try:
+                gc.collect()
+            finally:
+                gc.callbacks.remove(callback)
         while True:
             time.sleep(0.001)
 
