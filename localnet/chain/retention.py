@@ -155,16 +155,11 @@ class FolderCollector:
     def _step(self, seconds: float, states: int | None) -> CollectionProgress:
         until = monotonic() + seconds
         if self._collector is None:
-            if self._forgetting is None:
-                self._forgetting = self._forget(states)
-            try:
-                for _ in self._forgetting:
-                    if monotonic() >= until:
-                        return CollectionProgress(MARKING, 0, 0)
-            except BaseException:
-                self._forgetting = None  # the next step starts again
-                raise
-            self._forgetting = None
+            forgetting, self._forgetting = self._forgetting or self._forget(states), None
+            for _ in forgetting:
+                if monotonic() >= until:
+                    self._forgetting = forgetting
+                    return CollectionProgress(MARKING, 0, 0)
             self._collector = GarbageCollector(
                 self._store, lambda: chain_roots(self._store, self._network.snapshot_tipsets), _BATCH
             )

@@ -128,7 +128,7 @@ class Dispatcher:
         try:
             return self._encoded(request, None, call(params))
         except NotInline:
-            return self._respond_to_query(request)
+            return self._respond(request, None, tries_inline=False)
         except Exception as error:  # noqa: BLE001  # as in `_one`
             return self._encoded(request, error)
 
@@ -167,9 +167,9 @@ class Dispatcher:
         encoded = _encode(response)
         return encoded if len(encoded) <= self._node.limits.response else self._within_limit(encoded, request)
 
-    async def _respond(self, request: Any, session: SocketSession | None) -> bytes:
+    async def _respond(self, request: Any, session: SocketSession | None, tries_inline: bool = True) -> bytes:
         if not isinstance(request, list):
-            response = await self._one(request, session)
+            response = await self._one(request, session, tries_inline)
             return b"" if response is None else self._within_limit(_encode(response), request)
         if not request:
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
@@ -178,11 +178,6 @@ class Dispatcher:
             message = f"batch of {len(request)} requests, at most {limit}"
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
         return await self._batch(request, session)
-
-    async def _respond_to_query(self, request: dict[str, Any]) -> bytes:
-        """Respond on a query thread to a request that raised NotInline on the event loop's thread."""
-        response = await self._one(request, None, tries_inline=False)
-        return b"" if response is None else self._within_limit(_encode(response), request)
 
     async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
         answers: list[bytes] = []

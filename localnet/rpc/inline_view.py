@@ -30,9 +30,10 @@ class InlineView(NodeView):
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._short = ShortExecutions()
-        self._needs_stack = node.network.rules.features.has_filecoin_blocks
+        is_filecoin = node.network.rules.features.has_filecoin_blocks
+        self._log_gas = _FILECOIN_LOG_GAS if is_filecoin else _ETHEREUM_LOG_GAS
+        self._needs_stack = is_filecoin
         """True if calls need a large stack. The event loop's thread of a `Server` has one."""
-        self._log_gas = _FILECOIN_LOG_GAS if self._needs_stack else _ETHEREUM_LOG_GAS
 
     def require_small_read(self, messages: int, *, whole: bool = False) -> None:
         """Raise NotInline for more than `MAX_INLINE` messages, or for any message that is printed or executed."""

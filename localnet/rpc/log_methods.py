@@ -27,12 +27,12 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
     first, last = _end(node, request.first or LATEST), _end(node, request.last or LATEST)
     if first > last:
         raise invalid_params(f"fromBlock {first} is above toBlock {last}")
+    head = network.executed_head.height
     if last - first > node.limits.log_span:
-        head = node.network.executed_head.height
         beyond = f"; the head is block {head}" if last > head else ""
         limit = node.limits.log_span
         raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {limit} blocks{beyond}")
-    index, last_executed = network.chain.index, min(last, network.executed_head.height)
+    index, last_executed = network.chain.index, min(last, head)
     node.require_small_read(last_executed - first + 1)
     node.require_few_logs(tipsets_between(index, first, last_executed))
     found = logs_between(index, first, last_executed, request.wanted)

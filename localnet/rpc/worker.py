@@ -41,8 +41,8 @@ _AGAIN: Final = 0.01
 """Seconds between two attempts to interrupt the running job."""
 _LOCKING: Final = frozenset(("<frozen importlib._bootstrap>", logging.Handler.handle.__code__.co_filename))
 """Files of standard library functions that take process-wide locks without `with`."""
-_WEAK: Final = frozenset(each.__init__.__code__.co_filename for each in (WeakSet, WeakValueDictionary))
-"""Files of callbacks that remove dead weak references."""
+_DEFERRING: Final = _LOCKING | frozenset(each.__init__.__code__.co_filename for each in (WeakSet, WeakValueDictionary))
+"""These files, and those of callbacks that remove dead weak references."""
 
 
 class RequestThread:
@@ -251,7 +251,7 @@ def _defers_interrupt(thread: int) -> bool:
     callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     while frame is not None:
         code = frame.f_code
-        if code.co_filename in _LOCKING | _WEAK or code.co_name == "__del__" or code in callbacks:
+        if code.co_filename in _DEFERRING or code.co_name == "__del__" or code in callbacks:
             return True
         frame = frame.f_back
     return False
