@@ -7,6 +7,8 @@ from bench.hops import CallPath
 from hypervisor.state_tree import StateTree
 from hypervisor.types import ActorID
 
+pytestmark = pytest.mark.slow
+
 BOTH_RULES = ("eth_sendRawTransaction", "eth_call", "an SSTORE")
 
 
@@ -15,7 +17,6 @@ def counted() -> dict[str, CallPath]:
     return hops.paths()
 
 
-@pytest.mark.slow
 def test_call_paths_match_rows_of_hop_limits(counted: dict[str, CallPath]) -> None:
     assert counted.keys() == hops.limits().keys()
     assert {f"{path}, {rules}" for path in BOTH_RULES for rules in ("filecoin", "ethereum")} < counted.keys()
@@ -27,7 +28,6 @@ def test_call_path_length_stays_within_limit(counted: dict[str, CallPath], name:
     assert not hops.is_longer(counted[name], row), counted[name].most.most_common(30)
 
 
-@pytest.mark.slow
 def test_additional_actor_lookups_are_counted(counted: dict[str, CallPath], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = StateTree.get_actor
 

@@ -132,6 +132,7 @@ def test_difference_only_on_used_machine_is_reported_as_such(run: Run, stand_in:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stand_in")
 def test_a_seed_draws_the_same_again(run: Run) -> None:
     first, again = (answered_cases(run.ground(28), "5:5") for _ in range(2))

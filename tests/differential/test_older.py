@@ -66,6 +66,7 @@ def test_programs_of_the_grammar_do_the_same_on_both(number: int) -> None:
     assert not [found.difference for found in compared if found.difference and not found.gas_decided]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", CHANGED)
 @pytest.mark.parametrize(("number", "other"), with_data((FIRST, LAST), (LAST, FIRST)))
 def test_a_rule_of_the_other_version_is_found(number: int, other: int, rule: str) -> None:

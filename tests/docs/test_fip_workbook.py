@@ -7,6 +7,8 @@ import pytest
 
 from tests.docs.page_shell import Ran, run_page
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "fip-workbook.md").read_text(encoding="utf-8")
 WRITE = 86_000
@@ -23,7 +25,6 @@ def output(followed: list[Ran], command: str, number: int = 0) -> str:
     return "\n".join(" ".join(line.split()) for line in found.output.splitlines())
 
 
-@pytest.mark.slow
 def test_fip_workbook_commands_match_documented_output(followed: list[Ran]) -> None:
     for ran in followed:
         ran.check()

@@ -44,6 +44,7 @@ def test_page_python_example_runs(code: str) -> None:
     exec(compile(code, "docs/network-versions.md", "exec"), {})
 
 
+@pytest.mark.slow
 def test_draft_section_commands_have_the_documented_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     section = TEXT.partition("## Draft versions\n")[2].partition("\n## ")[0]

@@ -20,6 +20,7 @@ from localnet.addresses import filecoin_address
 from localnet.chain.replay import heights, replay
 from localnet.fork.forking import ForkSource, Origin, find_fork_point
 from localnet.fork.node_client import NodeClient, NodeError
+from localnet.fork.request_options import RequestOptions
 from localnet.miners.miner import Miner
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
@@ -353,7 +354,7 @@ def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.M
 def test_refusing_node_is_not_taken_for_ethereum_only_node(status: int, error: dict[str, object]) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
     with constant_server(status, body) as url, pytest.raises(NodeError, match=str(error["message"])) as refused:
-        find_fork_point(ForkSource(url))
+        find_fork_point(ForkSource(url, options=RequestOptions(backoff=0)))
     assert "Ethereum nodes have no actors" not in str(refused.value)
 
 

@@ -44,6 +44,7 @@ def test_contracts_and_miners_survive_every_upgrade(tmp_path: Path) -> None:
         assert replay(tmp_path, epoch + 1).difference == ""
 
 
+@pytest.mark.slow
 def test_an_upgrade_can_follow_earlier_ones() -> None:
     """The upgrades of the past are not checked again: their actors could not read the present state."""
     with Network(bundle=bundle(12), network=21, evm="fast", clock=Clock()) as network:

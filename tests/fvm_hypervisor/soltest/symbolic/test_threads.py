@@ -4,6 +4,8 @@ import subprocess
 import sys
 from typing import Final
 
+import pytest
+
 PROGRAM: Final = """
 import gc, threading
 import z3
@@ -32,6 +34,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_another_thread_may_collect_terms() -> None:
     """Without deferred releases z3's terms are damaged, and a signal ends the process."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
