@@ -27,6 +27,7 @@ from rocksdict import (
 )
 
 from store import folder as folders
+from store.allocator import limit_fragmentation
 from store.blockstore import (
     NOTHING,
     BlockCorrupt,
@@ -107,6 +108,7 @@ class RocksStore:
         """
         folder = Path(path)
         options = database_options(statistics=statistics, recover=recover, read_only=read_only)
+        limit_fragmentation()
         shared = Cache(cache)
         names = (BLOCKS, METADATA, CHAIN) if read_only else (BLOCKS, METADATA, CHAIN, MARKS)
         families = {name: family_options(shared, WRITE_BUFFERS[name]) for name in names}
