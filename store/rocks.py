@@ -102,13 +102,15 @@ class RocksStore:
         Readers (`read_only`) can run at the same time as the writer, and see the store as of their opening. Without
         `sync`, commits survive a crash of the process but not of the system. `statistics` enables `counter`. `recover`
         accepts the loss of commits and continues at the last complete one. `cache` is in bytes.
+        A writer also sets parameters of the process's memory allocator (store/allocator.py).
 
         Raises StoreLocked, StoreFormatError (another program's folder, or an empty one to read), StoreCorrupt (also if
         acknowledged commits are missing), StoreReadOnly, StoreDenied, StoreFull and StoreIOError.
         """
         folder = Path(path)
         options = database_options(statistics=statistics, recover=recover, read_only=read_only)
-        limit_fragmentation()
+        if not read_only:
+            limit_fragmentation()
         shared = Cache(cache)
         names = (BLOCKS, METADATA, CHAIN) if read_only else (BLOCKS, METADATA, CHAIN, MARKS)
         families = {name: family_options(shared, WRITE_BUFFERS[name]) for name in names}

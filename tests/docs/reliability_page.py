@@ -41,7 +41,7 @@ PROMISES: Final = {
     "engine-frames": "Both EVM engines agree on single frames.",
     "engine-tiers": "Compiled regions agree with the interpreter.",
     "soltests": "Public Solidity suites have forge's outcomes and gas.",
-    "soltests-bugs": "Fuzzing finds planted bugs in at most forge's runs.",
+    "soltests-bugs": "Fuzzing needs no more runs than forge to find planted bugs.",
     "fuzz-targets": "Bugs of public targets that fuzzing finds over time are counted beside forge's.",
     "symbolic": "Symbolic tests have halmos' verdicts on its examples, in at most 1.5 times its processor time.",
     "mutation": "Mutation tests list exactly the gaps of a suite.",
@@ -89,7 +89,7 @@ def curves() -> Iterator[str]:
         if not isinstance(target, dict):  # a planted defect
             continue
         edges = {int(line.split()[0]): line.split()[1] for line in target["curve"]}
-        cells = [edges.get(at, "") for at in POINTS]
+        cells = [f"{int(edges[at]):,}" if at in edges else "" for at in POINTS]
         is_saturated = "yes" if target["saturated"] else "no"
         yield (
             f"| `{name}` | {' | '.join(cells)} | {target['inputs']:,} | {target['edges']:,} | {target['last_new']:,} "
