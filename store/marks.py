@@ -32,6 +32,8 @@ _RECORD: Final = b"collection"  # in RocksDB's default column family
 _END: Final = b"\xff" * 80  # after every CID
 _VERSION: Final = 1
 _BATCH: Final = 1000
+MAX_KNOWN: Final = 20_000
+"""Maximum number of marked blocks in memory, a few megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Marks:
         self._blocks_name, self._marks_name = blocks, marks
         self._marks = database.get_column_family(marks)
         self.collection: Collection | None = None
+        self._known: set[Cid] = set()
+        """Blocks that the database has with MARK_SUBTREE: successive commits link to the same ones."""
 
     def resume(self) -> None:
         """Load the record of an interrupted collection, if there is one."""
@@ -74,7 +78,14 @@ class Marks:
 
     def is_subtree_marked(self, cid: Cid) -> bool:
         """Return True if the block and everything reachable from it are marked."""
-        return bool(self._marks.get(cid) == MARK_SUBTREE)
+        if cid in self._known:
+            return True
+        if self._marks.get(cid) != MARK_SUBTREE:
+            return False
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known.add(cid)
+        return True
 
     # --- commits during a collection --------------------------------------------------------------------------
 
@@ -108,6 +119,7 @@ class Marks:
 
     def begin(self, forgotten: Iterable[tuple[str, bytes]]) -> None:
         """Start a collection: discard all marks and delete the entries `forgotten` (family, key) with them."""
+        self._known.clear()
         batch = Batch(self._database)
         batch.clear(self._marks_name, _END)
         for family, key in forgotten:

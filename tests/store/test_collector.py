@@ -16,6 +16,7 @@ from store.cid import RAW, Cid, cid_of, show
 from store.codec import encode, link
 from store.collector import CollectionResult, GarbageCollector
 from store.hamt import Hamt
+from store.marks import MAX_KNOWN
 from store.rocks import RocksStore
 from store.roots import Roots, pin, pins, unpin
 from store.walk import reachable
@@ -160,6 +161,28 @@ def test_a_marking_that_failed_never_becomes_a_sweep(store: RocksStore) -> None:
     store.put(missing, encode("missing"))
     collector.run()
     assert stored(store) == {*before, missing}
+
+
+def test_a_collection_does_not_use_the_marks_of_an_earlier_one(store: RocksStore) -> None:
+    """Marked blocks are also in a cache in memory."""
+    root = commit_tree(store, None, 1, 100, 300)
+    for _ in range(2):
+        store.begin_collection()
+        assert not store.is_subtree_marked(root)
+        store.add_marks([root])
+        assert store.is_subtree_marked(root)
+    store.end_collection()
+    store.begin_collection()
+    assert not store.is_subtree_marked(root)
+
+
+def test_known_marks_beyond_the_limit_are_read_again(store: RocksStore) -> None:
+    cids = [cid_of(encode(number)) for number in range(MAX_KNOWN + 10)]
+    store.begin_collection()
+    store.add_marks(cids[:-1])
+    for _ in range(2):
+        assert all(map(store.is_subtree_marked, cids[:-1]))
+        assert not store.is_subtree_marked(cids[-1])
 
 
 @pytest.mark.parametrize("there_before", [True, False])
