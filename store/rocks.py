@@ -57,8 +57,7 @@ BLOCK_CACHE: Final = 64 << 20
 """Default size in bytes of the cache for decompressed data, indices and filters."""
 WRITE_BUFFERS: Final = {BLOCKS: 64 << 20, METADATA: 4 << 20, CHAIN: 32 << 20, MARKS: 16 << 20}
 """Size in bytes of each column family's write buffer. On a long-running node all of them fill, because the index and
-the marks of a collection grow as fast as the blocks. With 33 MB in total and half the cache, requests in the last
-quarter of a day of 1,000,000 transactions took two to eight times the processor time of the first.
+the marks of a collection grow as fast as the blocks.
 """
 
 _PIECE: Final = 1000

@@ -8,7 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from rocksdict import BlockBasedOptions, Cache, DbClosedError, DBCompressionType, DBRecoveryMode, Options
+from rocksdict import (
+    BlockBasedIndexType,
+    BlockBasedOptions,
+    Cache,
+    DbClosedError,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+)
 
 from store.blockstore import (
     StoreClosed,
@@ -56,6 +64,11 @@ def family_options(cache: Cache, write_buffer: int) -> Options:
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     table.set_bloom_filter(10, False)  # lookups of absent blocks are common; the filter makes them cheap
+    # The filter of a whole file has up to 1 MB. The cache consists of up to 64 shards, so it would not keep such a
+    # filter, and each lookup would read it again.
+    table.set_partition_filters(True)
+    table.set_index_type(BlockBasedIndexType.two_level_index_search())
+    table.set_pin_top_level_index_and_filter(True)
     table.set_block_size(16 << 10)
     options = Options(raw_mode=True)
     options.set_block_based_table_factory(table)

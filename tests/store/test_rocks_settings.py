@@ -1,16 +1,20 @@
 """RocksDB's errors become errors of the store that name the cause and the remedy."""
 
 import errno
+import random
 import re
 from pathlib import Path
 
 import pytest
 
 from store.blockstore import StoreCorrupt, StoreError, StoreFull, StoreIOError, StoreReadOnly
+from store.cid import cid_of
 from store.rocks import RocksStore
 from store.rocks_settings import store_error
 
 FOLDER = Path("/data/chain")
+_READ = "rocksdb.block.cache.bytes.write"
+"""Bytes that were read from files into the cache."""
 
 
 def test_write_buffers_of_an_open_folder_are_bounded(tmp_path: Path) -> None:
@@ -21,6 +25,19 @@ def test_write_buffers_of_an_open_folder_are_bounded(tmp_path: Path) -> None:
     families = re.findall(r'CFOptions "(\w+)"].*?\bwrite_buffer_size=(\d+)', text, re.DOTALL)
     assert {name for name, _ in families} == {"default", "blocks", "metadata", "chain", "marks"}
     assert sum(int(size) for name, size in families if name != "default") <= 128 << 20
+
+
+@pytest.mark.slow
+def test_filters_of_large_files_stay_in_the_cache(tmp_path: Path) -> None:
+    """A filter of all these keys has 0.6 MB, more than one of the two shards of the cache."""
+    count, size = 500_000, 1 << 20
+    with RocksStore.open(tmp_path, sync=False, cache=size, statistics=True) as store:
+        store.put_many((cid_of(number.to_bytes(4)), number.to_bytes(4)) for number in range(count))
+        store.compact()
+        before = store.counter(_READ)
+        for number in random.Random(1).sample(range(count), 500):
+            assert store.get(cid_of(number.to_bytes(4))) == number.to_bytes(4)
+        assert (store.counter(_READ) - before) / 500 < 50_000
 
 
 @pytest.mark.parametrize(
