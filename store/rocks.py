@@ -27,7 +27,7 @@ from rocksdict import (
 )
 
 from store import folder as folders
-from store.allocator import limit_fragmentation
+from store.allocator import fix_mapping_threshold
 from store.blockstore import (
     NOTHING,
     BlockCorrupt,
@@ -101,7 +101,7 @@ class RocksStore:
         Readers (`read_only`) can run at the same time as the writer, and see the store as of their opening. Without
         `sync`, commits survive a crash of the process but not of the system. `statistics` enables `counter`. `recover`
         accepts the loss of commits and continues at the last complete one. `cache` is in bytes.
-        A writer also sets parameters of the process's memory allocator (store/allocator.py).
+        A writer also sets a parameter of the process's memory allocator (store/allocator.py).
 
         Raises StoreLocked, StoreFormatError (another program's folder, or an empty one to read), StoreCorrupt (also if
         acknowledged commits are missing), StoreReadOnly, StoreDenied, StoreFull and StoreIOError.
@@ -109,7 +109,7 @@ class RocksStore:
         folder = Path(path)
         options = database_options(statistics=statistics, recover=recover, read_only=read_only)
         if not read_only:
-            limit_fragmentation()
+            fix_mapping_threshold()
         shared = Cache(cache)
         names = (BLOCKS, METADATA, CHAIN) if read_only else (BLOCKS, METADATA, CHAIN, MARKS)
         families = {name: family_options(shared, WRITE_BUFFERS[name]) for name in names}
