@@ -2,7 +2,7 @@
 
 RocksDB allocates write buffers in pieces of up to 1 MiB. glibc maps a large piece of memory, and unmaps it when it is
 freed. By default, freeing a mapped piece raises the size from which glibc maps memory (`M_MMAP_THRESHOLD` in
-mallopt(3)). Later pieces of that size come from heaps, which stay resident. A fixed threshold keeps large pieces mapped.
+mallopt(3)). Later pieces of that size come from heaps, which stay resident. A fixed threshold keeps them mapped.
 
 In a run of 420,000 transactions (`make long-life`, seed 7), resident memory between hours 2 and 5 grew by 60 MB without
 this setting and by 30 MB with it. Fewer arenas (`M_ARENA_MAX`) would save another 10 MB, but a process that runs out of
