@@ -3,7 +3,7 @@
 A collection marks blocks, then sweeps unmarked ones. A block has one of two marks: MARK_BLOCK keeps the block itself,
 MARK_SUBTREE means that everything reachable from it is marked, too. The collector (`store.collector`) sets
 MARK_SUBTREE. A commit during a collection sets MARK_BLOCK on the blocks that it stores. When the sweep begins,
-everything reachable from the roots has MARK_SUBTREE; from then on, a commit that names a new root first marks
+everything reachable from the roots is marked; from then on, a commit that names a new root first marks
 everything reachable from it.
 """
 
@@ -65,7 +65,9 @@ class Marks:
         self._marks = database.get_column_family(marks)
         self.collection: Collection | None = None
         self._known: set[Cid] = set()
-        """Blocks that the database has with MARK_SUBTREE: successive commits link to the same ones."""
+        """Blocks that had MARK_SUBTREE in this collection, since successive commits link to the same ones. Their subtrees
+        stay marked, even if MARK_BLOCK replaces a mark.
+        """
 
     def resume(self) -> None:
         """Load the record of an interrupted collection, if there is one."""
@@ -77,7 +79,10 @@ class Marks:
         self._marks.close()
 
     def is_subtree_marked(self, cid: Cid) -> bool:
-        """Return True if the block and everything reachable from it are marked."""
+        """Return True if the block and everything reachable from it are marked.
+
+        It must not run in parallel with `begin` or `end`.
+        """
         if cid in self._known:
             return True
         if self._marks.get(cid) != MARK_SUBTREE:
@@ -161,6 +166,7 @@ class Marks:
         return scanned == limit
 
     def end(self) -> None:
+        self._known.clear()
         batch = Batch(self._database)
         batch.clear(self._marks_name, _END)
         batch.note(_RECORD, None)

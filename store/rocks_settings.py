@@ -64,8 +64,8 @@ def family_options(cache: Cache, write_buffer: int) -> Options:
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     table.set_bloom_filter(10, False)  # lookups of absent blocks are common; the filter makes them cheap
-    # The filter of a whole file has up to 1 MB. The cache consists of up to 64 shards, so it would not keep such a
-    # filter, and each lookup would read it again.
+    # The filter of a whole file can have more than 1 MB. The cache consists of up to 64 shards, so it would not keep
+    # such a filter, and a lookup would read it again.
     table.set_partition_filters(True)
     table.set_index_type(BlockBasedIndexType.two_level_index_search())
     table.set_pin_top_level_index_and_filter(True)

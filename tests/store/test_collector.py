@@ -16,7 +16,7 @@ from store.cid import RAW, Cid, cid_of, show
 from store.codec import encode, link
 from store.collector import CollectionResult, GarbageCollector
 from store.hamt import Hamt
-from store.marks import MAX_KNOWN
+from store.marks import MAX_KNOWN, SWEEPING
 from store.rocks import RocksStore
 from store.roots import Roots, pin, pins, unpin
 from store.walk import reachable
@@ -172,8 +172,29 @@ def test_a_collection_does_not_use_the_marks_of_an_earlier_one(store: RocksStore
         store.add_marks([root])
         assert store.is_subtree_marked(root)
     store.end_collection()
+    assert not store.is_subtree_marked(root)
     store.begin_collection()
     assert not store.is_subtree_marked(root)
+
+
+def test_second_commit_of_a_sweep_reads_fewer_marks(tmp_path: Path) -> None:
+    with RocksStore.open(tmp_path, sync=False, statistics=True) as store:
+        root = commit_tree(store, None, 1, 5_000, 10_000)
+        collector = GarbageCollector(store, batch=10)
+        while store.collection is not None and store.collection.phase != SWEEPING:
+            collector.step()
+        reads = []
+        for value in (b"first", b"second"):
+            buffer = BufferedStore(store)
+            tree = Hamt(buffer, root)
+            tree.set(b"same key", value)
+            new = tree.flush()
+            before = store.counter("rocksdb.number.keys.read")
+            store.commit(buffer.reachable(new), {b"head": new})
+            reads.append(store.counter("rocksdb.number.keys.read") - before)
+        assert reads[1] < reads[0] / 2, reads
+        collector.run()
+        assert reachable(store, [new]) <= stored(store)
 
 
 def test_known_marks_beyond_the_limit_are_read_again(store: RocksStore) -> None:

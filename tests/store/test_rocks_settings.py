@@ -14,7 +14,7 @@ from store.rocks_settings import store_error
 
 FOLDER = Path("/data/chain")
 _READ = "rocksdb.block.cache.bytes.write"
-"""Bytes that were read from files into the cache."""
+"""Number of bytes that were inserted into the block cache."""
 
 
 def test_write_buffers_of_an_open_folder_are_bounded(tmp_path: Path) -> None:
