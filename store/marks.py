@@ -65,8 +65,9 @@ class Marks:
         self._marks = database.get_column_family(marks)
         self.collection: Collection | None = None
         self._known: set[Cid] = set()
-        """Blocks that had MARK_SUBTREE in this collection, since successive commits link to the same ones. Their subtrees
-        stay marked, even if MARK_BLOCK replaces a mark.
+        """Blocks that had MARK_SUBTREE in this collection, because successive commits link to the same ones.
+
+        Their subtrees stay marked, even if MARK_BLOCK replaces a mark.
         """
 
     def resume(self) -> None:
