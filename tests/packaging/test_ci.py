@@ -23,10 +23,9 @@ def run_in_the_clone(command: str, folder: Path, **environment: str) -> str:
     script = f'{FUNCTIONS}\nmkdir "$scratch/clone"\n{command}\n'
     place = folder / "project" / ".ci" / "run"
     place.parent.mkdir(parents=True)
-    inherited = {name: value for name, value in os.environ.items() if name != "FVM_SAMPLES"}  # set by `make oracles`
     return subprocess.run(
         [str(BASH), "-c", script, str(place)],
-        env=inherited | environment,
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -1,4 +1,4 @@
-"""RocksDB's errors become errors of the store that name the cause and the remedy."""
+"""Settings of RocksDB, and its errors: they become errors of the store that name the cause and the remedy."""
 
 import errno
 import random
@@ -13,7 +13,7 @@ from store.rocks import RocksStore
 from store.rocks_settings import store_error
 
 FOLDER = Path("/data/chain")
-_READ = "rocksdb.block.cache.bytes.write"
+INSERTED = "rocksdb.block.cache.bytes.write"
 """Number of bytes that were inserted into the block cache."""
 
 
@@ -34,10 +34,10 @@ def test_filters_of_large_files_stay_in_the_cache(tmp_path: Path) -> None:
     with RocksStore.open(tmp_path, sync=False, cache=size, statistics=True) as store:
         store.put_many((cid_of(number.to_bytes(4)), number.to_bytes(4)) for number in range(count))
         store.compact()
-        before = store.counter(_READ)
+        before = store.counter(INSERTED)
         for number in random.Random(1).sample(range(count), 500):
             assert store.get(cid_of(number.to_bytes(4))) == number.to_bytes(4)
-        assert (store.counter(_READ) - before) / 500 < 50_000
+        assert (store.counter(INSERTED) - before) / 500 < 50_000
 
 
 @pytest.mark.parametrize(
