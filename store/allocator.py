@@ -19,8 +19,17 @@ from typing import Final
 _M_MMAP_THRESHOLD: Final = -3
 _MAPPED: Final = 1 << 20
 """Size in bytes from which memory is mapped, unless a free piece of a heap fits."""
-VARIABLES: Final = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_")
-"""If one of these environment variables is set, the threshold is left alone."""
+VARIABLES: Final = (
+    "GLIBC_TUNABLES",
+    "MALLOC_MMAP_MAX_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "MALLOC_TRIM_THRESHOLD_",
+)
+"""If one of these environment variables is set, the threshold is left alone.
+
+Each of the last four makes glibc keep the threshold where it is; `GLIBC_TUNABLES` may contain the same settings.
+"""
 
 
 def fix_mapping_threshold() -> None:
