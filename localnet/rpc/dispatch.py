@@ -60,6 +60,8 @@ Raises NotInline if a query thread has to run it.
 
 _ASK_AGAIN: Final = 0.05
 """Interval in seconds at which a missing result is polled."""
+_BATCH_SLICE: Final = 0.005
+"""Duration in seconds after which a batch lets the event loop run other requests."""
 
 _SEND: Final = "eth_sendTransaction"
 _SEND_RAW: Final = "eth_sendRawTransaction"
@@ -183,8 +185,12 @@ class Dispatcher:
         answers: list[bytes] = []
         size = 0
         together: deque[dict[str, Any] | None] = deque()
+        began = time.monotonic()
         try:
             for index, request in enumerate(requests):
+                if time.monotonic() - began >= _BATCH_SLICE:
+                    await asyncio.sleep(0)
+                    began = time.monotonic()
                 full = self._without_room(size)
                 if not together and full is None:
                     together.extend(await self._send_batch(requests, index, session))

@@ -21,7 +21,7 @@ from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.node_view import NotInline
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
-from tests.localnet.rpc.executing import ask, body
+from tests.localnet.rpc.executing import ask, body, request_object
 
 
 @pytest.fixture(params=["filecoin", "ethereum"])
@@ -111,6 +111,22 @@ def test_query_is_tried_inline_once(ethereum: Executors, monkeypatch: MonkeyPatc
     assert inspect.iscoroutine(response)
     assert json.loads(asyncio.run(response))["result"]["number"] == "0x0"
     assert tried == 1
+
+
+def test_batch_of_short_queries_lets_other_requests_run(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr("localnet.rpc.dispatch._BATCH_SLICE", 0.0)
+    requests = [request_object("eth_getBalance", ALICE, "latest")] * 50
+
+    async def turns_of_others() -> int:
+        batch = asyncio.create_task(ethereum.dispatcher.dispatch(json.dumps(requests).encode()))
+        turns = 0
+        while not batch.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert len(json.loads(batch.result())) == len(requests)
+        return turns
+
+    assert asyncio.run(turns_of_others()) >= len(requests)
 
 
 async def _thread_of(executors: Executors) -> int:
