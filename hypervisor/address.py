@@ -120,13 +120,13 @@ class Address:
             raise AddressError(f"'{text[:_MAX_TEXT]}' is not an address: expected f0... to f4... (or t...)")
         protocol, rest = Protocol(int(text[1])), text[2:]
         if protocol is Protocol.ID:
-            return cls.id(_parse_decimal(rest, "actor ID"))
+            return cls.id(_parse_decimal(rest, "actor ID", text))
         prefix = b""
         if protocol is Protocol.DELEGATED:
             namespace, separator, rest = rest.partition("f")
             if not separator:
                 raise AddressError(f"'{text}' is not an address: missing 'f' between namespace and subaddress")
-            prefix = encode_uleb128(_parse_decimal(namespace, "namespace"))
+            prefix = encode_uleb128(_parse_decimal(namespace, "namespace", text))
         payload = prefix + _decode_base32(rest, bytes([protocol]) + prefix, text)
         return cls(protocol, _check_payload(protocol, payload))
 
@@ -190,9 +190,9 @@ def _check_payload(protocol: Protocol, payload: bytes) -> bytes:
     return encode_uleb128(number) + payload[end:]
 
 
-def _parse_decimal(text: str, what: str) -> int:
+def _parse_decimal(text: str, what: str, whole: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > _MAX_ID_DIGITS or int(text) >= 1 << 64:
-        raise AddressError(f"'{text}' is not a valid {what}: expected a decimal number below 2^64")
+        raise AddressError(f"'{text}' in '{whole}' is not a valid {what}: expected a decimal number below 2^64")
     return int(text)
 
 

@@ -177,7 +177,7 @@ class Dispatcher:
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
         limit = min(self._node.limits.batch, self._node.network.rules.limits.batch)
         if len(request) > limit:
-            message = f"batch of {len(request)} requests, at most {limit}"
+            message = f"batch of {len(request)} requests, at most {limit}: send smaller batches"
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
         return await self._batch(request, session)
 

@@ -20,7 +20,8 @@ Reader = Callable[[Any], Any]
 _QUANTITY: Final = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]*)")
 _MAX_QUANTITY_DIGITS = 64
 _MAX_WORD_DIGITS = 64
-_SHOWN = 40
+_SHOWN = 80
+"""Number of characters of a value in an error message: a hash and its quotes fit."""
 _END: Final = object()
 
 
@@ -65,6 +66,10 @@ def data(value: Any) -> bytes:
 
 def address(value: Any) -> EthAddress:
     """Parse twenty bytes."""
+    if isinstance(value, str) and re.match(r"[ft][0-4]", value):
+        raise invalid_params(
+            f"{format_value(value)} is not an Ethereum address: convert it with Filecoin.FilecoinAddressToEthAddress"
+        )
     return EthAddress(_fixed_bytes(value, 20, "address"))
 
 

@@ -146,6 +146,12 @@ def test_text_that_is_no_address_is_refused(text: str) -> None:
         Address.parse(text)
 
 
+@pytest.mark.parametrize("text", ["f01x", "f4xfabc"])
+def test_refusal_of_a_number_names_the_whole_address(text: str) -> None:
+    with pytest.raises(AddressError, match=f"in '{text}' is not a valid"):
+        Address.parse(text)
+
+
 @pytest.mark.parametrize(
     ("protocol", "payload_and_checksum"), [(1, 24), (2, 24), (3, 52)], ids=["f1", "f2", "f3"]
 )  # fmt: skip

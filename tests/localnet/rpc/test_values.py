@@ -62,7 +62,7 @@ def test_invalid_hex_data_is_rejected(value: Any) -> None:
         values.data(value)
 
 
-@pytest.mark.parametrize("value", ["0x" + "11" * 19, "0x" + "11" * 21, "11" * 20, "0x" + "1g" * 20, None, "f0100"])
+@pytest.mark.parametrize("value", ["0x" + "11" * 19, "0x" + "11" * 21, "11" * 20, "0x" + "1g" * 20, None, "foo"])
 def test_invalid_address_is_rejected(value: Any) -> None:
     with pytest.raises(RpcError, match="is not a valid address"):
         values.address(value)
@@ -243,6 +243,8 @@ def _wrapped(value: Any, depth: int) -> Any:
         (True, "true is not a valid address"),
         ([None, {"a": 2**70}], '[null, {"a": 1180591620717411303424}] is not a valid address'),
         ("0x", "'0x' is not a valid address"),
+        (f"0x{39 * '5'}Z", f"'0x{39 * '5'}Z' is not a valid address: expected 0x and 40 hex digits"),
+        ("f0100", "'f0100' is not an Ethereum address: convert it with Filecoin.FilecoinAddressToEthAddress"),
     ],
 )
 def test_a_refused_value_is_shown_as_json_has_it(value: Any, words: str) -> None:
@@ -253,5 +255,5 @@ def test_a_refused_value_is_shown_as_json_has_it(value: Any, words: str) -> None
 
 @pytest.mark.parametrize("depth", [980, 1_024, 100_000])
 def test_a_refused_value_is_written_no_further_than_it_is_shown(depth: int) -> None:
-    with pytest.raises(RpcError, match=re.escape(f"{'[' * 40}... is not a valid address")):
+    with pytest.raises(RpcError, match=re.escape(f"{'[' * 80}... is not a valid address")):
         values.address(_wrapped({}, depth))
