@@ -190,9 +190,9 @@ def _check_payload(protocol: Protocol, payload: bytes) -> bytes:
     return encode_uleb128(number) + payload[end:]
 
 
-def _parse_decimal(text: str, what: str, whole: str) -> int:
+def _parse_decimal(text: str, what: str, address: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > _MAX_ID_DIGITS or int(text) >= 1 << 64:
-        raise AddressError(f"'{text}' in '{whole}' is not a valid {what}: expected a decimal number below 2^64")
+        raise AddressError(f"'{text}' in '{address}' is not a valid {what}: expected a decimal number below 2^64")
     return int(text)
 
 

@@ -19,22 +19,17 @@ from typing import Final
 _M_MMAP_THRESHOLD: Final = -3
 _MAPPED: Final = 1 << 20
 """Size in bytes from which memory is mapped, unless a free piece of a heap fits."""
-VARIABLES: Final = (
-    "GLIBC_TUNABLES",
-    "MALLOC_MMAP_MAX_",
-    "MALLOC_MMAP_THRESHOLD_",
-    "MALLOC_TOP_PAD_",
-    "MALLOC_TRIM_THRESHOLD_",
-)
-"""If one of these environment variables is set, the threshold is left alone.
+SETTINGS: Final = ("mmap_max", "mmap_threshold", "top_pad", "trim_threshold")
+"""Settings of malloc, each of which stops glibc from raising the threshold.
 
-Each of the last four makes glibc keep the threshold where it is; `GLIBC_TUNABLES` may contain the same settings.
+They are set as `MALLOC_TOP_PAD_` or, in `GLIBC_TUNABLES`, as `glibc.malloc.top_pad`.
 """
 
 
 def fix_mapping_threshold() -> None:
-    """Map allocations of 1 MiB and more. Does nothing with another allocator, or if the user has a setting."""
-    if any(name in os.environ for name in VARIABLES):
+    """Map allocations of 1 MiB and more. Does nothing with another allocator, or if one of `SETTINGS` is set."""
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    if any(f"MALLOC_{name.upper()}_" in os.environ or f"glibc.malloc.{name}" in tunables for name in SETTINGS):
         return
     try:
         mallopt = ctypes.CDLL(None).mallopt

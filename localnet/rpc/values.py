@@ -13,6 +13,8 @@ from typing import Any, Final
 import orjson
 
 from bridge.addresses import EthAddress
+from hypervisor.address import Address
+from hypervisor.errors import AddressError
 from localnet.rpc.errors import RpcError, invalid_params
 
 Reader = Callable[[Any], Any]
@@ -20,8 +22,8 @@ Reader = Callable[[Any], Any]
 _QUANTITY: Final = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]*)")
 _MAX_QUANTITY_DIGITS = 64
 _MAX_WORD_DIGITS = 64
-_SHOWN = 80
-"""Number of characters of a value in an error message: a hash and its quotes fit."""
+_SHOWN = 90
+"""Maximum number of characters of a value shown in an error: enough for a quoted hash or f3 address."""
 _END: Final = object()
 
 
@@ -66,11 +68,19 @@ def data(value: Any) -> bytes:
 
 def address(value: Any) -> EthAddress:
     """Parse twenty bytes."""
-    if isinstance(value, str) and re.match(r"[ft][0-4]", value):
+    if isinstance(value, str) and _is_filecoin_address(value):
         raise invalid_params(
             f"{format_value(value)} is not an Ethereum address: convert it with Filecoin.FilecoinAddressToEthAddress"
         )
     return EthAddress(_fixed_bytes(value, 20, "address"))
+
+
+def _is_filecoin_address(text: str) -> bool:
+    try:
+        Address.parse(text)
+    except AddressError:
+        return False
+    return True
 
 
 def hash32(value: Any) -> bytes:

@@ -147,7 +147,7 @@ def test_text_that_is_no_address_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["f01x", "f4xfabc"])
-def test_refusal_of_a_number_names_the_whole_address(text: str) -> None:
+def test_error_for_an_invalid_number_quotes_the_whole_address(text: str) -> None:
     with pytest.raises(AddressError, match=f"in '{text}' is not a valid"):
         Address.parse(text)
 

@@ -110,7 +110,7 @@ class TestBatches:
         assert len(narrow_rpc.send(json.dumps([CHAIN_ID] * 3).encode())) == 3
         response = narrow_rpc.send(json.dumps([CHAIN_ID] * 4).encode())
         assert error_of(response) == (-32600, None)
-        assert "batch of 4 requests, at most 3" in response["error"]["message"]
+        assert "batch of 4 requests, at most 3: send smaller batches" in response["error"]["message"]
 
     def test_filecoins_rules_allow_batches_of_100(self, rpc: Client) -> None:
         """The default of Forest since 0.38 (ChainSafe/forest#7697)."""
@@ -126,7 +126,9 @@ class TestBatches:
         assert error_of(responses[2]) == (-32000, 1)
 
     def test_concurrent_batches_share_response_size_limit(self, network: Network, monkeypatch: MonkeyPatch) -> None:
-        monkeypatch.setattr("localnet.rpc.dispatch._BATCH_SLICE", float("inf"))  # the first batch fills the room alone
+        monkeypatch.setattr(
+            "localnet.rpc.dispatch._BATCH_SLICE", float("inf")
+        )  # pauses would change the turns of the batches
         request = {**CHAIN_ID, "method": "eth_getBlockByNumber", "params": ["latest", False]}
         one = len(asyncio.run(Dispatcher(Node(network), _later).dispatch(json.dumps(request).encode())))
         dispatcher = Dispatcher(Node(network, NodeLimits(held=4 * one)), _later)

@@ -244,6 +244,7 @@ def _wrapped(value: Any, depth: int) -> Any:
         ([None, {"a": 2**70}], '[null, {"a": 1180591620717411303424}] is not a valid address'),
         ("0x", "'0x' is not a valid address"),
         (f"0x{39 * '5'}Z", f"'0x{39 * '5'}Z' is not a valid address: expected 0x and 40 hex digits"),
+        ("f" + 39 * "3", "is not a valid address: expected 0x and 40 hex digits"),
         ("f0100", "'f0100' is not an Ethereum address: convert it with Filecoin.FilecoinAddressToEthAddress"),
     ],
 )
@@ -255,5 +256,5 @@ def test_a_refused_value_is_shown_as_json_has_it(value: Any, words: str) -> None
 
 @pytest.mark.parametrize("depth", [980, 1_024, 100_000])
 def test_a_refused_value_is_written_no_further_than_it_is_shown(depth: int) -> None:
-    with pytest.raises(RpcError, match=re.escape(f"{'[' * 80}... is not a valid address")):
+    with pytest.raises(RpcError, match=re.escape(f"{'[' * 90}... is not a valid address")):
         values.address(_wrapped({}, depth))
