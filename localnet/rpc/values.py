@@ -68,7 +68,7 @@ def data(value: Any) -> bytes:
 
 def address(value: Any) -> EthAddress:
     """Parse twenty bytes."""
-    if isinstance(value, str) and _is_filecoin_address(value):
+    if isinstance(value, str) and value.startswith(("f", "t")) and _is_filecoin_address(value):
         raise invalid_params(
             f"{format_value(value)} is not an Ethereum address: convert it with Filecoin.FilecoinAddressToEthAddress"
         )
