@@ -8,6 +8,7 @@ compared.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,13 +81,15 @@ def sampled() -> Wanted:
 
 
 def measure_messages() -> list[ReferencePair]:
-    """Measure the sample on both machines alternately; raises NoReference."""
+    """Measure the sample on both machines alternately, and print each name. Raises NoReference."""
     pairs = []
     with Reference(BUNDLES, find_vectors([GOLDEN]), f"@{NEWEST}:", MILLISECONDS) as reference:
         for variant in variants(find_vectors([GOLDEN]), BUNDLES, sampled()):
-            theirs = reference.microseconds(name_of(variant))
+            name = name_of(variant)
+            print(f"reference: {name}", file=sys.stderr)
+            theirs = reference.microseconds(name)
             ours = microseconds(variant, MILLISECONDS)
-            pairs += [ReferencePair(name_of(variant), *both) for both in zip(ours, theirs, strict=True)]
+            pairs += [ReferencePair(name, *both) for both in zip(ours, theirs, strict=True)]
     return pairs
 
 

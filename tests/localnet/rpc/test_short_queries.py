@@ -5,7 +5,8 @@ import inspect
 import json
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from _pytest.monkeypatch import MonkeyPatch
 
 from bridge.block_access_list import BlockAccessList
 from hypervisor import short_executions
+from hypervisor.short_executions import SECONDS
 from localnet import Network
 from localnet.rpc.dispatch import Change
 from localnet.rpc.executors import Executors
@@ -22,6 +24,9 @@ from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.node_view import NotInline
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.executing import ask, body, request_object
+
+
+Limited = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture(params=["filecoin", "ethereum"])
@@ -205,9 +210,22 @@ def started(network: Network) -> Executors:
 
 
 @pytest.fixture(autouse=True)
-def longer_limit(monkeypatch: MonkeyPatch) -> None:
-    """Permit more time than the first execution of any code takes on a slow machine."""
-    monkeypatch.setattr(short_executions, "SECONDS", 0.01)
+def no_limit(monkeypatch: MonkeyPatch) -> None:
+    """Let each execution take any time: a collection of garbage alone may exceed the limit."""
+    monkeypatch.setattr(short_executions, "SECONDS", float("inf"))
+
+
+@pytest.fixture
+def limited(monkeypatch: MonkeyPatch) -> Limited:
+    """Return a context with the limit of a node."""
+
+    @contextmanager
+    def context() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(short_executions, "SECONDS", SECONDS)
+            yield
+
+    return context
 
 
 def node_of(rules: str) -> Iterator[Executors]:
@@ -292,11 +310,12 @@ def test_calls_without_a_bound_run_on_a_query_thread(node: Executors, method: st
     assert is_alone(node, "eth_call", {"to": NOBODY})
 
 
-def test_long_call_is_stopped_and_pauses_the_calls_on_this_thread(node: Executors) -> None:
+def test_long_call_is_stopped_and_pauses_the_calls_on_this_thread(node: Executors, limited: Limited) -> None:
     """The call ends with its gas on a query thread; a client that repeats it does not make each call run twice."""
     node.dispatcher._node.limits = NodeLimits(query=600)  # its gas must end first, also on a busy machine
     ask(node, "anvil_setCode", BOB, ENDLESS)
-    response = node.dispatcher.respond(body("eth_call", {"to": BOB}))
+    with limited():
+        response = node.dispatcher.respond(body("eth_call", {"to": BOB}))
     assert inspect.iscoroutine(response)
     assert "out of gas" in json.loads(asyncio.run(response))["error"]["message"]
     view = node._view
@@ -359,9 +378,12 @@ CALLS_ITSELF = "0x5f5f5f5f5f305af100"
     [ENDLESS, "0x5b3031505f56", CALLS_ITSELF, "0x5f5f5ff000"],
     ids=["a loop", "a loop of syscalls", "recursion", "a creation"],
 )
-def test_frames_without_a_bound_are_stopped_under_filecoin_rules(filecoin: Executors, code: str) -> None:
+def test_frames_without_a_bound_are_stopped_under_filecoin_rules(
+    filecoin: Executors, code: str, limited: Limited
+) -> None:
     ask(filecoin, "anvil_setCode", BOB, code)
-    response = filecoin.dispatcher.respond(body("eth_call", {"to": BOB}))
+    with limited():
+        response = filecoin.dispatcher.respond(body("eth_call", {"to": BOB}))
     assert inspect.iscoroutine(response)
     asyncio.run(response)
     end_pause(filecoin)
@@ -372,11 +394,14 @@ MODEXP = "0x365f5f375f5f365f5f60055af100"
 """Code that calls MODEXP with its calldata."""
 
 
-def test_precompile_that_computes_for_long_runs_on_a_query_thread_under_filecoin_rules(filecoin: Executors) -> None:
+def test_precompile_that_computes_for_long_runs_on_a_query_thread_under_filecoin_rules(
+    filecoin: Executors, limited: Limited
+) -> None:
     """Its cost depends on its input: these numbers of 512 bytes take a fifth of a second."""
     ask(filecoin, "anvil_setCode", BOB, MODEXP)
     lengths, numbers = 3 * f"{512:064x}", 3 * 512 * "ff"
-    assert not is_alone(filecoin, "eth_call", {"to": BOB, "data": f"0x{lengths}{numbers}"})
+    with limited():
+        assert not is_alone(filecoin, "eth_call", {"to": BOB, "data": f"0x{lengths}{numbers}"})
 
 
 CALLS = f"0x60205f5f5f73{NOBODY[2:]}5afa5060205ff3"
