@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 from bench.data import PROJECT
-from bench.recorded import RunRecord, finish, options
+from bench.recorded import NOT_RUN, RunRecord, finish, options
+from store.compiled import compiled_modules
 from tests.fuzz.coverage import Coverage, read_coverage
 from tests.fuzz.target import load, names, store_inputs, stored_inputs
 
@@ -51,6 +52,9 @@ def main() -> int:
     parser.add_argument("--saturate", action="store_true", help="end saturated targets; --seconds is a limit")
     parser.add_argument("--keep", action="store_true", help="keep inputs that reach what the kept ones do not")
     chosen = parser.parse_args()
+    if compiled_modules():
+        print(f"{NOT_RUN}the fuzzer follows the branches of interpreted modules only: run `make interpreted` first")
+        return 2
     if chosen.turn:
         chosen.targets = of_turn(chosen.targets, chosen.turn, head())
     FOUND.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,6 @@ from localnet.rpc.node_view import NotInline
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.executing import ask, body, request_object
 
-
 Limited = Callable[[], AbstractContextManager[None]]
 
 
