@@ -61,7 +61,7 @@ Raises NotInline if a query thread has to run it.
 _ASK_AGAIN: Final = 0.05
 """Interval in seconds at which a missing result is polled."""
 _BATCH_SLICE: Final = 0.005
-"""Time in seconds after which a batch over HTTP pauses, so that the event loop can run other requests."""
+"""Time in seconds after which a batch pauses, so that the event loop can run other requests."""
 
 _SEND: Final = "eth_sendTransaction"
 _SEND_RAW: Final = "eth_sendRawTransaction"
@@ -188,9 +188,8 @@ class Dispatcher:
         began = time.monotonic()
         try:
             for index, request in enumerate(requests):
-                # without a pause on a WebSocket, where a later message could overtake the batch's transactions
-                if session is None and time.monotonic() - began >= _BATCH_SLICE:
-                    await asyncio.sleep(0)
+                if time.monotonic() - began >= _BATCH_SLICE:
+                    await (asyncio.sleep(0) if session is None else session.order.pause())
                     began = time.monotonic()
                 full = self._without_room(size)
                 if not together and full is None:

@@ -13,11 +13,29 @@ from typing import Any
 
 
 class RequestOrder:
-    """The order of the requests of one connection or sender. Used on the event loop's thread."""
+    """The order of the requests of one connection or sender. All methods run on the event loop's thread."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._last: asyncio.Future[Any] | None = None
+        self._pauses = 0
+        self._end_of_pause = asyncio.Event()
+
+    async def pause(self) -> None:
+        """Let the event loop run other clients' requests once. Later requests in this order do not start."""
+        self._pauses += 1
+        self._end_of_pause.clear()
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self._pauses -= 1
+            if not self._pauses:
+                self._end_of_pause.set()
+
+    async def wait_for_pauses(self) -> None:
+        """Wait until no earlier request pauses."""
+        while self._pauses:
+            await self._end_of_pause.wait()
 
     async def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
         """Run work after earlier `alone` requests, concurrently with others; return its result."""

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import websockets.sync.client
+from _pytest.monkeypatch import MonkeyPatch
 
 from localnet import Network
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.server import Server
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
-from tests.localnet.rpc.executing import running
+from tests.localnet.rpc.executing import request_object, running
 
 
 @pytest.fixture(params=["filecoin", "ethereum"])
@@ -51,6 +52,22 @@ def test_nonces_are_in_the_order_of_the_requests(server: Server) -> None:
     with NodeClient(server.url) as client:
         sent = [client.request("eth_getTransactionByHash", result["result"]) for result in results]
     assert [int(one["nonce"], 16) for one in sent] == [0, 1, 2, 3]
+
+
+def test_later_message_does_not_start_while_a_batch_pauses(server: Server, monkeypatch: MonkeyPatch) -> None:
+    """Otherwise its transaction would come before that of the batch."""
+    monkeypatch.setattr("localnet.rpc.dispatch._BATCH_SLICE", 0.0)
+    balance = ("eth_getBalance", ALICE, "latest")
+    send = ("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
+    batch = [request_object(*request) for request in [balance] * 20 + [send]]
+    with websockets.sync.client.connect(server.url.replace("http", "ws")) as client:
+        client.send(json.dumps(batch))
+        for _ in range(3):
+            client.send(json.dumps(request_object(*send)))
+        responses = [json.loads(client.recv(60)) for _ in range(4)]
+    (batched,) = (response for response in responses if isinstance(response, list))
+    with NodeClient(server.url) as node:
+        assert node.request("eth_getTransactionByHash", batched[-1]["result"])["nonce"] == "0x0"
 
 
 def test_mined_block_includes_transactions_requested_before_it(server: Server) -> None:

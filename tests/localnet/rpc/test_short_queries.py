@@ -22,6 +22,7 @@ from localnet.rpc.executors import Executors
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.node_view import NotInline
+from localnet.rpc.socket_methods import SocketSession
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.executing import ask, body, request_object
 
@@ -117,9 +118,10 @@ def test_query_is_tried_inline_once(ethereum: Executors, monkeypatch: MonkeyPatc
     assert tried == 1
 
 
+@pytest.mark.parametrize("on_socket", [False, True], ids=["HTTP", "a WebSocket"])
 @pytest.mark.parametrize(("seconds", "has_paused"), [(0.0, True), (float("inf"), False)])
 def test_batch_of_short_queries_pauses_after_a_time(
-    ethereum: Executors, monkeypatch: MonkeyPatch, seconds: float, has_paused: bool
+    ethereum: Executors, monkeypatch: MonkeyPatch, seconds: float, has_paused: bool, on_socket: bool
 ) -> None:
     monkeypatch.setattr("localnet.rpc.dispatch._BATCH_SLICE", seconds)
     monkeypatch.setattr(ethereum.dispatcher, "_on_reader", None)  # no query may wait for another thread
@@ -127,7 +129,8 @@ def test_batch_of_short_queries_pauses_after_a_time(
     requests = [request_object("eth_getBalance", ALICE, "latest")] * 50
 
     async def turns_of_others() -> int:
-        batch = asyncio.create_task(ethereum.dispatcher.dispatch(json.dumps(requests).encode()))
+        session = SocketSession(ethereum.dispatcher._node, cast(Any, None)) if on_socket else None
+        batch = asyncio.create_task(ethereum.dispatcher.dispatch(json.dumps(requests).encode(), session))
         turns = 0
         while not batch.done():
             await asyncio.sleep(0)
