@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep inputs that reach what the kept ones do not")
     chosen = parser.parse_args()
     if compiled_modules():
-        print(f"{NOT_RUN}the fuzzer follows the branches of interpreted modules only: run `make interpreted` first")
+        print(f"{NOT_RUN}the fuzzer needs the interpreted form: run `make interpreted` first")
         return 2
     if chosen.turn:
         chosen.targets = of_turn(chosen.targets, chosen.turn, head())

@@ -8,9 +8,10 @@ from random import Random
 import pytest
 
 from bench.data import PROJECT
+from bench.recorded import NOT_RUN
 from tests.conftest import samples
 from tests.fuzz import trees
-from tests.fuzz.__main__ import of_turn
+from tests.fuzz.__main__ import main, of_turn
 from tests.fuzz.coverage import Coverage, read_coverage
 from tests.fuzz.target import DECODER, load, names, stored_inputs
 
@@ -81,6 +82,14 @@ def test_all_targets_have_their_turn() -> None:
     parts = [of_turn(names(), 4, f"ff{number:x}") for number in range(4)]
     assert sorted(name for part in parts for name in part) == names()
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_compiled_form_is_not_fuzzed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its branches cannot be followed, so a run would find no more than random inputs."""
+    monkeypatch.setattr("sys.argv", ["fuzz", "--count", "1", "--targets", "codec"])
+    monkeypatch.setattr("tests.fuzz.__main__.compiled_modules", lambda: ("store/codec.py",))
+    assert main() == 2
+    assert capsys.readouterr().out == f"{NOT_RUN}the fuzzer needs the interpreted form: run `make interpreted` first\n"
 
 
 @pytest.mark.slow
