@@ -1,4 +1,4 @@
-# Entry points of this repository. Every target first creates its environment (scripts/bootstrap), which needs Python
+# Entry points of this repository. Most targets first create the environment (scripts/bootstrap), which needs Python
 # 3.11, 3.12 or 3.13 and a package index. PYTHON=python3.12 selects another interpreter, with a separate environment;
 # ARGS="..." is passed to the program that the target runs.
 PYTHON ?=

@@ -26,17 +26,13 @@ PREFIX = "bench_"
 
 @dataclass(frozen=True, slots=True)
 class BenchTarget:
-    """The target of a row: at most `limit`, in `unit`; `peer` is the reference of a ratio.
-
-    `due` names a future change: until it is made, the row is shown, but missing its target is not a failure.
-    """
+    """The target of a row: at most `limit`, in `unit`; `peer` is the reference of a ratio."""
 
     area: str
     name: str
     unit: str
     limit: float
     peer: str = ""
-    due: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +51,11 @@ class TargetOutcome:
         """Return the verdict for display; a row that was not run is not met, with the reason in its note."""
         if self.row.value is None:
             return "[bold yellow]not run[/]"
-        if self.target.due and not self.met:
-            return f"[yellow]due with {self.target.due}[/]"
         return "[green]met[/]" if self.met else "[bold red]missed[/]"
 
 
 def main() -> int:
-    """Return the exit code: 1 if a row missed its target, 2 if one was not run, else 0."""
+    """Run the benchmarks. Return 1 if a row missed its target, 2 if one was not run, else 0."""
     options = argparse.ArgumentParser(prog="bench", description=__doc__)
     options.add_argument("areas", nargs="*", metavar="AREA", help=f"of {', '.join(areas())}; default: all")
     options.add_argument("--json", action="store_true", help="print one JSON object per row")
@@ -75,8 +69,7 @@ def main() -> int:
             print(json.dumps(as_json(outcome)), flush=True)
     if not chosen.json:
         show(outcomes)
-    due = [outcome for outcome in outcomes if not outcome.met and not outcome.target.due]
-    return min((2 if outcome.row.value is None else 1 for outcome in due), default=0)
+    return min((2 if outcome.row.value is None else 1 for outcome in outcomes if not outcome.met), default=0)
 
 
 def areas() -> list[str]:
@@ -93,9 +86,9 @@ def targets() -> list[BenchTarget]:
 
 def measure(chosen: list[str]) -> Iterator[TargetOutcome]:
     """Run the selected areas; yield each of their targets once, also those without a row."""
-    due = targets()
+    known = targets()
     for area in chosen:
-        waiting = {target.name: target for target in due if target.area == area}
+        waiting = {target.name: target for target in known if target.area == area}
         for row in import_module(f"bench.{PREFIX}{area}").rows():
             target = waiting.pop(row.name, None)
             if target is None:
@@ -106,7 +99,7 @@ def measure(chosen: list[str]) -> Iterator[TargetOutcome]:
             yield TargetOutcome(target, row)
         for target in waiting.values():
             yield TargetOutcome(target, Row(target.name, None, note=f"bench_{area} did not measure it"))
-    for area in sorted({target.area for target in due} - set(areas())):
+    for area in sorted({target.area for target in known} - set(areas())):
         raise LookupError(f"targets.toml names the area '{area}', which has no module bench_{area}")
 
 

@@ -37,7 +37,7 @@ def duration(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def sliced(record: RunRecord) -> RunRecord:
+def with_slices(record: RunRecord) -> RunRecord:
     """Return the record with slices; a run at once becomes the first slice."""
     if record.slices:
         return record
@@ -46,13 +46,13 @@ def sliced(record: RunRecord) -> RunRecord:
 
 
 def default_count(record: RunRecord) -> int:
-    """Return the number of inputs of the record's next slice: that of its last one, or of about two minutes."""
+    """Return the number of inputs of the next slice: that of the last one, at first of about two minutes."""
     if len(record.slices) > 1:
         return record.slices[-1].count
     return max(1, min(record.count, int(record.count * SLICE_SECONDS / max(record.duration_seconds, 1))))
 
 
-def added(total: RunRecord, part: RunRecord) -> RunRecord:
+def add_slice(total: RunRecord, part: RunRecord) -> RunRecord:
     """Return the record with another slice. Counts add up; the details are those of the last slice.
 
     Raises RecordError if the slice has other stages, or lacks a planted defect of the record.
@@ -80,7 +80,7 @@ def added(total: RunRecord, part: RunRecord) -> RunRecord:
 
 
 def machine() -> str:
-    """Return the machine's processor, cores and Python."""
+    """Return the processor's architecture, the number of cores, and Python's version."""
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
@@ -90,7 +90,7 @@ def next_slice(name: str, count: int | None) -> float | None:
     Raises RecordError for a slice with a finding, or one that ended without a record.
     """
     stored = RECORDS / f"{name}.json"
-    total = sliced(RunRecord.read(stored))
+    total = with_slices(RunRecord.read(stored))
     seed = max(one.seed for one in total.slices) + 1
     FAILED.mkdir(parents=True, exist_ok=True)
     file = FAILED / f"{name}-{seed}.json"
@@ -107,7 +107,7 @@ def next_slice(name: str, count: int | None) -> float | None:
     part = RunRecord.read(file)
     if problems := part.problems():
         raise RecordError("\n  ".join([f"seed {seed}, see {file}:", *problems, f"to repeat it: {shown}"]))
-    added(total, part).write(stored)
+    add_slice(total, part).write(stored)
     file.unlink()
     print(f"{name}: seed {seed}, {part.count} inputs in {monotonic() - start:.0f} s", flush=True)
     return monotonic() - start
@@ -138,12 +138,17 @@ def run(names: Iterable[str], seconds: int | None, count: int | None) -> int:
 
 
 def main() -> int:
-    """Return the exit code of `make slices`."""
+    """Run `make slices`, and return its exit code."""
     names = names_of_records()
     parser = argparse.ArgumentParser(prog="make slices", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("names", nargs="+", metavar="NAME", choices=names, help=f"of {', '.join(names)}")
     parser.add_argument("--for", dest="seconds", type=duration, metavar="TIME", help="default: one slice of each")
-    parser.add_argument("--count", type=int, metavar="N", help="inputs of a slice; default: about two minutes")
+    parser.add_argument(
+        "--count",
+        type=int,
+        metavar="N",
+        help="inputs of a slice; default: those of the last one",
+    )
     chosen = parser.parse_args()
     if " " in (commit := commit_of_code()):
         parser.error(f"commit the changes first: a slice names the commit of its code, which is now {commit}")

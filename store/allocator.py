@@ -1,6 +1,6 @@
 """A setting of glibc's memory allocator for a process with a RocksDB database.
 
-RocksDB allocates write buffers in pieces of up to 1 MiB. glibc maps a large piece of memory, and unmaps it when it is
+RocksDB allocates large write buffers in pieces of 1 MiB. glibc maps a large piece of memory, and unmaps it when it is
 freed. By default, freeing a mapped piece raises the size from which glibc maps memory (`M_MMAP_THRESHOLD` in
 mallopt(3)). Later pieces of that size come from heaps, which stay resident. A fixed threshold keeps them mapped.
 

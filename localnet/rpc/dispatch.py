@@ -46,11 +46,11 @@ from localnet.rpc.values import as_data, as_json, data, format_value
 from localnet.rpc.worker import Done
 from store.blockstore import StoreError
 
-RunOnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a function on the thread that owns the network."""
-CallOnOwner = Callable[[Callable[[], bytes], Done], None]
-"""Runs a function on the thread that owns the network; the event loop calls the other one with its result or error."""
-RunOnReader = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
+RunOnChain = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs a function on the chain's thread."""
+CallOnChain = Callable[[Callable[[], bytes], Done], None]
+"""Runs a function on the chain's thread; the event loop then calls `Done` with its result or error."""
+RunQuery = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
 """Runs a query on a query thread with a `NodeReader`."""
 Inline = Callable[[Callable[[NodeReader], Any], bool], Any]
 """Runs a short query on the event loop's thread; the flag is True if it executes a call.
@@ -69,25 +69,25 @@ _LOG = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Processes requests. Requests that need the network run on its thread, one at a time.
+    """Processes requests. Changes run on the chain's thread, one at a time.
 
-    Queries are executed by `on_reader`, short ones by `inline` if possible. If `on_reader` is None, they also run on
-    the network's thread. `call_owner` starts changes that need no task.
+    Queries are executed by `run_query`, short ones by `inline` if possible. If `run_query` is None, they also run on
+    the chain's thread. `call_on_chain` starts changes that need no task.
     """
 
     def __init__(
         self,
         node: Node,
-        on_owner: RunOnOwner,
-        on_reader: RunOnReader | None = None,
+        on_chain: RunOnChain,
+        run_query: RunQuery | None = None,
         inline: Inline | None = None,
-        call_owner: CallOnOwner | None = None,
+        call_on_chain: CallOnChain | None = None,
     ) -> None:
         self._node = node
-        self._on_owner = on_owner
-        self._on_reader = on_reader
+        self._on_chain = on_chain
+        self._run_query = run_query
         self._inline = inline
-        self._call_owner = call_owner
+        self._call_on_chain = call_on_chain
         self.methods = MethodTable()
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
         """Lock of each sender, while one of its HTTP requests is processed."""
@@ -101,7 +101,7 @@ class Dispatcher:
         return other
 
     async def dispatch(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
-        """Respond to a request body; empty if it holds notifications only. `session` is a WebSocket's."""
+        """Return the response to a request body; empty for notifications only. `session` is the WebSocket's."""
         try:
             request = orjson.loads(body)
         except ValueError as error:
@@ -109,7 +109,7 @@ class Dispatcher:
         return await self._respond(request, session)
 
     def respond(self, body: bytes) -> bytes | Change | Coroutine[Any, Any, bytes]:
-        """Return the response to a small request body over HTTP, or a change or a coroutine that returns it."""
+        """Return the response to a small HTTP request, or a change or coroutine that produces it."""
         try:
             request = orjson.loads(body)
         except ValueError as error:
@@ -135,11 +135,11 @@ class Dispatcher:
             return self._encoded(request, error)
 
     def _change_of(self, method: Method, request: dict[str, Any]) -> Change | None:
-        """Return the request as a change if one function on the owner's thread executes it.
+        """Return the request as a change if one function on the chain's thread executes it.
 
         Return None for other and for invalid requests.
         """
-        if self._call_owner is None or method.reads or method.inline or method.on_socket or method.waits:
+        if self._call_on_chain is None or method.reads or method.inline or method.on_socket or method.waits:
             return None
         if method.name in HANDLERS and has_history(self._node):
             return None
@@ -151,11 +151,11 @@ class Dispatcher:
             return None
         execute = partial(method.handler, self._node, **values)
         return Change(
-            self._call_owner, partial(self._execute_change, request, execute), partial(self._encoded, request)
+            self._call_on_chain, partial(self._execute_change, request, execute), partial(self._encoded, request)
         )
 
     def _execute_change(self, request: dict[str, Any], execute: Callable[[], Any]) -> bytes:
-        """Execute a change on the owner's thread, and return the response."""
+        """Execute a change on the chain's thread, and return the response."""
         try:
             return self._encoded(request, None, execute())
         except Exception as error:  # noqa: BLE001  # as in `_one`
@@ -212,7 +212,7 @@ class Dispatcher:
             self._batched -= size
 
     def _without_room(self, size: int) -> RpcError | None:
-        """Return the error of a batch whose responses reach the size limit."""
+        """Return an error if the responses of a batch have reached a size limit, else None."""
         limits = self._node.limits
         if size >= limits.response:
             return _too_large(limits.response)
@@ -237,7 +237,7 @@ class Dispatcher:
             return []
         order = RequestOrder() if session is None else session.order
         try:
-            answers = await order.run(lambda: self._on_owner(lambda: self._node.network.submit_together(sent)))
+            answers = await order.run(lambda: self._on_chain(lambda: self._node.network.submit_together(sent)))
         except Exception as error:  # noqa: BLE001  # reported to each of them
             answers = [error] * len(sent)
         return [
@@ -290,8 +290,8 @@ class Dispatcher:
         if method.short and tries_inline and self._inline is not None:
             with suppress(NotInline):
                 return self._call_short(self._inline, method, params)
-        if method.reads and self._on_reader is not None:
-            return await self._on_reader(lambda reader: method.call(reader, params), method.kind)
+        if method.reads and self._run_query is not None:
+            return await self._run_query(lambda reader: method.call(reader, params), method.kind)
         end = time.monotonic() + self._node.limits.wait
         while True:
             try:
@@ -308,17 +308,17 @@ class Dispatcher:
     async def _history(self, method: Method, params: list[Any]) -> Any:
         """Query a fork's history; PASS if the network itself has to respond."""
         values, handler = method.read(params), HANDLERS[method.name]
-        if self._on_reader is None:
-            return await self._on_owner(lambda: handler(self._node, values, params))
-        return await self._on_reader(lambda reader: handler(reader, values, params), method.kind)
+        if self._run_query is None:
+            return await self._on_chain(lambda: handler(self._node, values, params))
+        return await self._run_query(lambda reader: handler(reader, values, params), method.kind)
 
     async def _change(self, method: Method, params: list[Any], target: Any, session: SocketSession | None) -> Any:
-        """Execute a method on the owner's thread, in the order of its client's requests.
+        """Execute a method on the chain's thread, in the order of its client's requests.
 
         Preparation has a time limit, but is not cancelled on disconnect, because a sent transaction must be executed.
         """
-        preparation, on_reader = method.preparation, self._on_reader
-        if preparation is None or on_reader is None:
+        preparation, run_query = method.preparation, self._run_query
+        if preparation is None or run_query is None:
             change = partial(method.call, target, params)
         else:
             values = method.read(params)
@@ -327,8 +327,8 @@ class Dispatcher:
                 return await self._prepared_change(method, preparation, values, target, session)
             change = partial(method.handler, target, **values)
         if session is None:
-            return await self._on_owner(change)
-        return await session.order.run(lambda: self._on_owner(change))
+            return await self._on_chain(change)
+        return await session.order.run(lambda: self._on_chain(change))
 
     async def _prepared_change(
         self,
@@ -338,8 +338,8 @@ class Dispatcher:
         target: Any,
         session: SocketSession | None,
     ) -> Any:
-        """Execute the query of a method's preparation on a reader, then the method with its result."""
-        assert self._on_reader is not None
+        """Execute the query of a method's preparation on a query thread, then the method with its result."""
+        assert self._run_query is not None
         request = values["request"]
         order = (
             self._orders.setdefault(preparation.sender(request), RequestOrder()) if session is None else session.order
@@ -349,10 +349,10 @@ class Dispatcher:
             if query is not None:
                 client = REQUESTING_CLIENT.set(None)
                 try:
-                    values["request"] = await self._on_reader(query, method.kind)
+                    values["request"] = await self._run_query(query, method.kind)
                 finally:
                     REQUESTING_CLIENT.reset(client)
-            return await self._on_owner(lambda: method.handler(target, **values))
+            return await self._on_chain(lambda: method.handler(target, **values))
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:
         limit = self._node.limits.response
@@ -361,9 +361,9 @@ class Dispatcher:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A request that one function on the owner's thread executes, without a query before it and without a task."""
+    """A request that one function on the chain's thread executes, without a prior query or an asyncio task."""
 
-    call_owner: CallOnOwner
+    call_on_chain: CallOnChain
     execute: Callable[[], bytes]
     """Function that executes the change and returns the response."""
     fail: Callable[[Exception], bytes]
@@ -378,7 +378,7 @@ class Change:
             respond(response)
 
         try:
-            self.call_owner(self.execute, done)
+            self.call_on_chain(self.execute, done)
         except RuntimeError as error:  # the thread is stopping (`SerialThread.put`)
             respond(self.fail(error))
 
@@ -392,7 +392,7 @@ def _unreadable(error: ValueError) -> bytes:
 
 
 def _sent_transaction(node: Node, request: Any) -> bytes | Callable[[], bytes] | None:
-    """Return the transaction of a send that may share a block, as bytes or as its signer; None for others."""
+    """Return a transaction that may share a block, as bytes or as a function that signs it; None for other requests."""
     if not isinstance(request, dict) or request.get("method") not in (_SEND_RAW, _SEND):
         return None
     try:
@@ -426,7 +426,7 @@ def _read(request: Any) -> tuple[str, list[Any]]:
 
 
 def _id(request: Any) -> Any:
-    """Return the ID of any request object; null if it has none."""
+    """Return the ID of a request; None if it has no valid one."""
     identifier = request.get("id") if isinstance(request, dict) else None
     return identifier if isinstance(identifier, str | int | float) and not isinstance(identifier, bool) else None
 
@@ -439,5 +439,7 @@ def _encode(response: dict[str, Any]) -> bytes:
     try:
         return as_json(response)
     except TypeError:
-        _LOG.exception("a result has no form in JSON")
-        return orjson.dumps(_error_response(response["id"], RpcError(INTERNAL_ERROR, "internal error: no JSON")))
+        _LOG.exception("a result is not valid JSON")
+        return orjson.dumps(
+            _error_response(response["id"], RpcError(INTERNAL_ERROR, "internal error: the result is not valid JSON"))
+        )

@@ -10,7 +10,7 @@ import pytest
 
 from bench import recorded, slices
 from bench.recorded import RecordError, RunRecord
-from bench.slices import added, default_count, duration, run, sliced
+from bench.slices import add_slice, default_count, duration, run, with_slices
 
 COMMAND = "python -m tests.bench.sample_run --count 10 --seed 1"
 
@@ -86,15 +86,15 @@ def test_a_slice_that_would_end_late_is_not_started(stored: Path, monkeypatch: p
     ],
 )
 def test_a_slice_of_another_kind_is_refused(stored: Path, part: dict[str, Any], problem: str) -> None:
-    record = sliced(RunRecord.read(stored))
+    record = with_slices(RunRecord.read(stored))
     with pytest.raises(RecordError, match=f"^{problem}$"):
-        added(record, replace(record, **part))
+        add_slice(record, replace(record, **part))
 
 
 def test_the_first_slice_has_about_two_minutes_of_inputs() -> None:
     long = RunRecord(1, 1000, {}, [], {}, duration_seconds=1200.0)
-    assert default_count(sliced(long)) == 100
-    assert default_count(sliced(replace(long, duration_seconds=3.0))) == 1000
+    assert default_count(with_slices(long)) == 100
+    assert default_count(with_slices(replace(long, duration_seconds=3.0))) == 1000
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("2h", 7200)])

@@ -4,8 +4,8 @@ Each target runs in a separate process (`worker`), which gets inputs in proporti
 with planted defects runs with each of them and the same seed: they must be found. The exit code is 1 on any finding;
 the inputs that caused one are saved in build/fuzz.
 
-With `--saturate` a target ends as soon as it is saturated (`coverage`): new inputs have stopped to reach new branches.
-The record says which targets were not within their limits, and has the curve of each.
+With `--saturate` a target ends as soon as it is saturated (`coverage`): new inputs no longer reach new branches.
+The record states which targets are saturated, and has the curve of each.
 """
 
 import json
@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument("--turn", type=int, metavar="N", help="one N-th of the targets: the commit says which")
     parser.add_argument("--seconds", type=float, help="of processor time for each target, instead of a count")
     parser.add_argument("--saturate", action="store_true", help="end saturated targets; --seconds is a limit")
-    parser.add_argument("--keep", action="store_true", help="keep inputs that reach what the kept ones do not")
+    parser.add_argument("--keep", action="store_true", help="store inputs with new coverage, up to 50 per target")
     chosen = parser.parse_args()
     if compiled_modules():
         print(f"{NOT_RUN}the fuzzer needs the interpreted form: run `make interpreted` first")

@@ -8,9 +8,9 @@ receipt, where a late write is certainly lost. Before one kill in ten the node i
 (SIGSTOP), before another one its clock steps ahead and then back. Every client must get a receipt after each of these.
 
 The next node on the folder is asked for every receipt of that round and some earlier ones; every hundredth one and the
-last one for all. Each must exist, unchanged, in a block of the chain, and the times of the blocks must ascend. Shorter
+last one for all. Each must exist, unchanged, in a block of the chain, and block timestamps must ascend. Shorter
 runs on nodes with planted defects (`DEFECTS`) must have findings. The result is a record (bench.recorded). Ctrl-C ends
-the first part after the current kill, and the record states the number.
+the current run after its next kill, and the record counts the kills.
 """
 
 import asyncio
@@ -40,9 +40,9 @@ T = TypeVar("T")
 
 CLIENTS = 50
 LONGEST = 0.15
-"""Maximum seconds from the first receipt to a kill at a random moment."""
+"""Maximum delay in seconds before a kill at a random moment."""
 MAX_SEEN = 40
-"""Maximum number of receipts of a round before a kill right after one."""
+"""Receipts of a round before a kill right after one: fewer than this."""
 SOME, ALL_EACH = 20, 100
 BATCH = 100
 """Number of requests that a check sends together."""
@@ -78,7 +78,7 @@ class Run:
     steps: int = 0
     """Number of clock steps ahead."""
     checked: int = 0
-    """Height up to which the times of the blocks were checked."""
+    """Height up to which block timestamps were checked."""
     is_ending: bool = False
 
     def end(self) -> None:
@@ -94,14 +94,14 @@ class Node:
         self.clock_offset = get_context("forkserver").RawValue("d", 0.0)
         """Seconds that the node's clock is ahead."""
         serving = run.folder, bundle, run.defect, run.clients, self.clock_offset
-        self.process, self.port = started(run.folder, serve, *serving)
+        self.process, self.port = start_node(run.folder, serve, *serving)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.join()
 
 
-def started(folder: Path, serving: Callable[..., None], *arguments: object) -> tuple[BaseProcess, int]:
+def start_node(folder: Path, serving: Callable[..., None], *arguments: object) -> tuple[BaseProcess, int]:
     """Return a process that serves a node, and its port, which it writes to the file `ready` of a folder."""
     ready = folder / "ready"
     ready.unlink(missing_ok=True)
@@ -243,13 +243,13 @@ async def check(run: Run, port: int, account: Account, receipts: Mapping[str, An
 
 
 async def _check_times(run: Run, client: Client, head: int) -> None:
-    """Check that each block since the last check is later than its parent."""
+    """Check that each block since the last check has a later timestamp than its parent."""
     times: list[int] = []
     for numbers in batched(range(run.checked, head + 1)):
         blocks = await client.request_batch("eth_getBlockByNumber", [(hex(number), False) for number in numbers])
         times += (int(block["timestamp"], 16) for block in blocks)
     run.losses += [
-        f"block {number} has the time {later}, its parent {earlier}"
+        f"block {number} has the timestamp {later}, its parent {earlier}"
         for number, (earlier, later) in enumerate(pairwise(times), run.checked + 1)
         if later <= earlier
     ]
@@ -268,7 +268,7 @@ def batched(items: Iterable[T]) -> Iterator[list[T]]:
 
 
 def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int, clock_offset: Any) -> None:
-    """Serve the network in a folder until killed, at the time that is `clock_offset` ahead."""
+    """Serve the network in a folder until killed; its clock is `clock_offset` seconds ahead."""
     from localnet import Network
     from localnet.rpc.server import Server, ready_file
 
@@ -307,7 +307,7 @@ def write_behind(network: Any) -> None:
 
 
 def follow_clock(_: Any) -> None:
-    """Plant the defect: a block has the clock's time if the clock is an hour or more behind the head."""
+    """Plant the defect: a block has the clock's time even if the clock is an hour or more behind the head."""
     from localnet.chain.clock import ChainClock
 
     after = ChainClock.after
@@ -373,7 +373,7 @@ def official(name: str) -> Path:
 
 
 def main() -> int:
-    """Return the exit code: 0 without losses, if each planted defect was found."""
+    """Run the test. Return 0 without losses if all planted defects were found."""
     parser = options(__doc__, 50)
     parser.add_argument("--bundle", metavar="NAME", help="an official one of the test data (FVM_DATA)")
     parser.add_argument(

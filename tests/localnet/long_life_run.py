@@ -36,7 +36,7 @@ from typing import Any, Final
 
 from bench.recorded import NOT_RUN, RunRecord, finish, options
 from localnet.accounts import TEST_MNEMONIC, accounts
-from tests.localnet.kill_run import started
+from tests.localnet.kill_run import start_node
 from tests.localnet.long_life_node import ACCOUNTS, RULES, SUBSCRIPTIONS, serve
 from tests.localnet.long_life_traffic import ROUND, SHORTEST, Traffic
 
@@ -175,7 +175,7 @@ def play(day: Day, seed: int, defect: str | None = None) -> Day:
     """Run a day on a new node."""
     with tempfile.TemporaryDirectory() as folder:
         share = min(1.0, day.count / WHOLE)
-        process, port = started(Path(folder), serve, Path(folder), day.where, share, defect)
+        process, port = start_node(Path(folder), serve, Path(folder), day.where, share, defect)
         try:
             assert process.pid is not None
             asyncio.run(_live(day, port, process.pid, seed))

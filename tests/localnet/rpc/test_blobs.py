@@ -211,16 +211,16 @@ def test_proofs_are_verified_off_the_chains_thread(rpc: Client, monkeypatch: pyt
         places.append(at[-1])
         return verify(*given)
 
-    async def on_owner(run: Callable[[], Any]) -> Any:
+    async def on_chain(run: Callable[[], Any]) -> Any:
         at.append("chain")
         return run()
 
-    async def on_reader(run: Callable[[NodeReader], Any], _: QueryKind) -> Any:
+    async def run_query(run: Callable[[NodeReader], Any], _: QueryKind) -> Any:
         at.append("reader")
         return run(node)
 
     monkeypatch.setattr(admission, "verify_blobs", recorded)
-    dispatcher = Dispatcher(node, on_owner, on_reader)
+    dispatcher = Dispatcher(node, on_chain, run_query)
     account = node.network.accounts[0]
     raws = [zeros(account, 1, BLOB_PROOFS, nonce=nonce).hex() for nonce in range(3)]
     requests = [f'{{"jsonrpc":"2.0","id":1,"method":"eth_sendRawTransaction","params":["0x{raw}"]}}' for raw in raws]

@@ -220,7 +220,7 @@ def test_restart_is_not_the_remedy_for_a_store_opened_for_reading(rpc: Client, m
 
 def test_a_result_that_json_cannot_hold_is_an_internal_error(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localnet.network.Network.increase_time", lambda *_: 1 << 70)
-    with refusal(-32603, "internal error: no JSON"):
+    with refusal(-32603, "internal error: the result is not valid JSON"):
         rpc("evm_increaseTime", 1)
 
 

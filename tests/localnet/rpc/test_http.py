@@ -93,7 +93,7 @@ def test_request_is_not_executed_if_client_disconnects_midway() -> None:
     mine = b'{"jsonrpc":"2.0","id":1,"method":"evm_mine"}'
     sent: list[Any] = []
 
-    async def on_owner(work: Any) -> Any:
+    async def on_chain(work: Any) -> Any:
         return work()
 
     async def send(message: Any) -> None:
@@ -114,7 +114,7 @@ def test_request_is_not_executed_if_client_disconnects_midway() -> None:
             "query_string": b"",
             "headers": headers,
         }
-        await application(node, Dispatcher(node, on_owner))(scope, receive, send)
+        await application(node, Dispatcher(node, on_chain))(scope, receive, send)
 
     with Network() as network:
         node = Node(network)

@@ -1,4 +1,4 @@
-"""Short queries run on the event loop's thread, unless they may take long."""
+"""Queries that must be short run on the event loop's thread."""
 
 import asyncio
 import inspect
@@ -124,8 +124,8 @@ def test_batch_of_short_queries_pauses_after_a_time(
     ethereum: Executors, monkeypatch: MonkeyPatch, seconds: float, has_paused: bool, on_socket: bool
 ) -> None:
     monkeypatch.setattr("localnet.rpc.dispatch._BATCH_SLICE", seconds)
-    monkeypatch.setattr(ethereum.dispatcher, "_on_reader", None)  # no query may wait for another thread
-    monkeypatch.setattr(ethereum.dispatcher, "_on_owner", None)
+    monkeypatch.setattr(ethereum.dispatcher, "_run_query", None)  # no query may wait for another thread
+    monkeypatch.setattr(ethereum.dispatcher, "_on_chain", None)
     requests = [request_object("eth_getBalance", ALICE, "latest")] * 50
 
     async def turns_of_others() -> int:
@@ -142,8 +142,8 @@ def test_batch_of_short_queries_pauses_after_a_time(
     assert turns >= len(requests) if has_paused else turns <= 2
 
 
-async def _thread_of(executors: Executors) -> int:
-    """Return the number of the chain's thread."""
+async def _chain_thread(executors: Executors) -> int:
+    """Return the identifier of the chain's thread."""
     thread: int = await executors.chain.run(threading.get_ident)
     return thread
 
@@ -155,7 +155,7 @@ def test_access_list_is_read_on_a_query_thread(monkeypatch: MonkeyPatch) -> None
         try:
             ask(executors, "evm_setAutomine", False)
             ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "value": "0x5", "gas": hex(10**6)})
-            chain_thread = asyncio.run(_thread_of(executors))
+            chain_thread = asyncio.run(_chain_thread(executors))
             threads = set()
             decode = BlockAccessList.decode
 
@@ -213,7 +213,7 @@ def started(network: Network) -> Executors:
 
 @pytest.fixture(autouse=True)
 def no_limit(monkeypatch: MonkeyPatch) -> None:
-    """Let each execution take any time: a collection of garbage alone may exceed the limit."""
+    """Let each execution take any time: garbage collection alone may exceed the limit."""
     monkeypatch.setattr(short_executions, "SECONDS", float("inf"))
 
 
@@ -262,7 +262,7 @@ def whole(response: bytes | Change | Coroutine[Any, Any, bytes]) -> bytes:
 
 
 def is_alone(executors: Executors, method: str, *params: Any) -> bool:
-    """Return True if the event loop's thread answers; the answer must be that of a query thread, of any length."""
+    """Return True if the query runs on the event loop's thread; a query thread must return the same response."""
     response = executors.dispatcher.respond(body(method, *params))
     expected = asyncio.run(executors.dispatcher.dispatch(body(method, *params)))  # not alone in this form
     assert whole(response) == expected, method
@@ -305,7 +305,7 @@ def test_call_on_the_thread_of_the_event_loop_sees_earlier_changes(node: Executo
     ],
     ids=["precompile", "native actor", "creation", "older block", "account", "block field", "estimate"],
 )
-def test_calls_without_a_bound_run_on_a_query_thread(node: Executors, method: str, params: list[Any]) -> None:
+def test_calls_that_may_take_long_run_on_a_query_thread(node: Executors, method: str, params: list[Any]) -> None:
     ask(node, "evm_mine")
     assert not is_alone(node, method, *params)
     end_pause(node)
@@ -329,7 +329,7 @@ def test_long_call_is_stopped_and_pauses_the_calls_on_this_thread(node: Executor
 
 
 def test_each_value_that_a_call_tree_misses_checks_the_limit(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
-    """A missing slot costs little gas of a slice, but a lookup on this thread."""
+    """A missing slot uses little gas, but needs a lookup on the event loop's thread."""
     ask(ethereum, "anvil_setCode", BOB, "0x5f5450600154505f5ff3")  # loads two slots
     ask(ethereum, "anvil_setStorageAt", BOB, "0x1", f"0x{7:064x}")
     assert is_alone(ethereum, "eth_call", {"to": BOB})
