@@ -152,7 +152,7 @@ def hashing() -> Row:
         run(TIERED, HASHING)
     ours = seconds(lambda: run(TIERED, HASHING), clock=process_time)
     note = f"{ours / HASHES * 1e9:.0f} ns a hash of 32 bytes, {permutations / HASHES * 1e9:.0f} a permutation"
-    return Row("a chain of hashes beside its permutations", ours / permutations, note)
+    return Row("a keccak chain beside its permutations alone", ours / permutations, note)
 
 
 def cold(code: bytes) -> Row:
@@ -177,7 +177,7 @@ def against_compilers() -> Row:
         pairs = [(call_seconds(TIERED, code), call_seconds(INTERPRETED, code)) for _ in range(3)]
         ours, other = (min(times) for times in zip(*pairs, strict=True))
         parts[name] = ours / other
-    return Row("bytecode made against compilers", max(parts.values()), "the worst", parts)
+    return Row("bytecode adversarial to compilers", max(parts.values()), "the worst", parts)
 
 
 def call_seconds(tier: Tier, code: bytes) -> float:
