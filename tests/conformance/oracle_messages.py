@@ -34,6 +34,7 @@ from hypervisor.kernel.self_state import SelfOps
 from hypervisor.network_versions import network_version
 from store.blockstore import StoreError
 from store.cid import Cid
+from store.compiled import compiled_modules
 from tests.conformance.golden import VERSIONS
 from tests.conformance.message_cases import (
     REFUSED,
@@ -255,6 +256,8 @@ def main() -> int:
     tally = Tally()
     try:
         with Reference() as reference:
+            if compiled_modules():
+                raise CannotRun("its planted defects need the interpreted form: run `make interpreted` first")
             run = Run(reference)
             before = signal.signal(signal.SIGINT, lambda *_: run.end())
             run.messages(chosen.count, chosen.seed, tally)
