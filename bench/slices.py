@@ -21,6 +21,7 @@ from time import monotonic
 
 from bench.data import PROJECT
 from bench.recorded import NOT_RUN, RECORDS, RecordError, RunRecord, Slice, command_of, commit_of_code, names_of_records
+from store.compiled import compiled_modules
 
 FAILED = PROJECT / "build" / "slices"
 """Folder of the records of slices with findings."""
@@ -106,6 +107,8 @@ def next_slice(name: str, count: int | None) -> float | None:
         raise RecordError(f"exit code {process.returncode} and no record; to repeat it:\n  {shown}")
     part = RunRecord.read(file)
     if problems := part.problems():
+        if compiled_modules():
+            problems.append("some planted defects have no effect in the compiled form: run `make interpreted` first")
         raise RecordError("\n  ".join([f"seed {seed}, see {file}:", *problems, f"to repeat it: {shown}"]))
     add_slice(total, part).write(stored)
     file.unlink()
