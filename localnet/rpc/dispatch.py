@@ -179,7 +179,17 @@ class Dispatcher:
         if len(request) > limit:
             message = f"batch of {len(request)} requests, at most {limit}: send smaller batches"
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
-        return await self._batch(request, session)
+        if session is None or not self._must_precede(request):
+            return await self._batch(request, session)
+        with session.order.hold():
+            return await self._batch(request, session)
+
+    def _must_precede(self, requests: list[Any]) -> bool:
+        """Return True if a batch must end before later messages start: it has a change, and waits for no block."""
+        names = [request.get("method") for request in requests if isinstance(request, dict)]
+        methods = [method for name in names if isinstance(name, str) and (method := self.methods[name]) is not None]
+        has_change = any(not (method.reads or method.inline or method.on_socket) for method in methods)
+        return has_change and not any(method.waits for method in methods)
 
     async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
         answers: list[bytes] = []
@@ -189,7 +199,7 @@ class Dispatcher:
         try:
             for index, request in enumerate(requests):
                 if time.monotonic() - began >= _BATCH_SLICE:
-                    await (asyncio.sleep(0) if session is None else session.order.pause())
+                    await asyncio.sleep(0)
                     began = time.monotonic()
                 full = self._without_room(size)
                 if not together and full is None:

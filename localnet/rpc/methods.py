@@ -55,7 +55,7 @@ class Preparation:
 class Method:
     """A method; `aliases` are other nodes' names for it.
 
-    By default it runs on the thread that owns the network. The other kinds:
+    By default it runs on the chain's thread. The other kinds:
 
     - `inline`: runs on the event loop's thread. It may read only data that is consistent during executions; of the
       machine's context, only `Node.point`.

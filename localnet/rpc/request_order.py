@@ -1,14 +1,15 @@
 """Order of a client's pipelined requests.
 
 Requests that change the chain are executed in order of arrival. A request with a gas estimate, which runs outside the
-chain's thread, starts after the effects of earlier requests and completes before later ones start.
+chain's thread, starts after the effects of earlier requests and completes before later ones start. A batch that changes
+the chain completes before later messages start, whichever queries it contains.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 
@@ -18,24 +19,25 @@ class RequestOrder:
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._last: asyncio.Future[Any] | None = None
-        self._pauses = 0
-        self._end_of_pause = asyncio.Event()
+        self._holds = 0
+        self._released = asyncio.Event()
 
-    async def pause(self) -> None:
-        """Let the event loop run other clients' requests once. Later requests in this order do not start."""
-        self._pauses += 1
-        self._end_of_pause.clear()
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep later messages from starting until the block ends: those that call `wait_for_holds` first."""
+        self._holds += 1
+        self._released.clear()
         try:
-            await asyncio.sleep(0)
+            yield
         finally:
-            self._pauses -= 1
-            if not self._pauses:
-                self._end_of_pause.set()
+            self._holds -= 1
+            if not self._holds:
+                self._released.set()
 
-    async def wait_for_pauses(self) -> None:
-        """Wait until no earlier request pauses."""
-        while self._pauses:
-            await self._end_of_pause.wait()
+    async def wait_for_holds(self) -> None:
+        """Wait until no earlier message holds this one."""
+        while self._holds:  # an earlier waiter may hold it again
+            await self._released.wait()
 
     async def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
         """Run work after earlier `alone` requests, concurrently with others; return its result."""

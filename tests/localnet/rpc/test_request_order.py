@@ -54,12 +54,17 @@ def test_nonces_are_in_the_order_of_the_requests(server: Server) -> None:
     assert [int(one["nonce"], 16) for one in sent] == [0, 1, 2, 3]
 
 
-def test_later_message_does_not_start_while_a_batch_pauses(server: Server, monkeypatch: MonkeyPatch) -> None:
-    """Otherwise its transaction would come before that of the batch."""
+@pytest.mark.parametrize(
+    "query",
+    [("eth_getBalance", ALICE, "latest"), ("eth_call", {"to": NOBODY, "data": "0x"}), ("eth_nothing",)],
+    ids=["pauses", "other thread", "none"],
+)
+def test_batch_with_a_change_precedes_later_messages(
+    server: Server, monkeypatch: MonkeyPatch, query: tuple[Any, ...]
+) -> None:
     monkeypatch.setattr("localnet.rpc.dispatch._BATCH_SLICE", 0.0)
-    balance = ("eth_getBalance", ALICE, "latest")
     send = ("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
-    batch = [request_object(*request) for request in [balance] * 20 + [send]]
+    batch = [request_object(*request) for request in [query] * 20 + [send]]
     with websockets.sync.client.connect(server.url.replace("http", "ws")) as client:
         client.send(json.dumps(batch))
         for _ in range(3):
@@ -68,6 +73,20 @@ def test_later_message_does_not_start_while_a_batch_pauses(server: Server, monke
     (batched,) = (response for response in responses if isinstance(response, list))
     with NodeClient(server.url) as node:
         assert node.request("eth_getTransactionByHash", batched[-1]["result"])["nonce"] == "0x0"
+
+
+@pytest.mark.parametrize("server", ["filecoin"], indirect=True)
+def test_batch_that_waits_for_a_block_does_not_delay_the_message_that_mines_it(server: Server) -> None:
+    with websockets.sync.client.connect(server.url.replace("http", "ws")) as client, NodeClient(server.url) as node:
+        node.request("evm_setAutomine", False)
+        sent = node.request("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
+        cid = node.request("Filecoin.EthGetMessageCidByTransactionHash", sent)
+        waits = request_object("Filecoin.StateWaitMsg", cid, 0, -1, True)
+        client.send(json.dumps([request_object("evm_setIntervalMining", 0), waits]))
+        client.send(json.dumps(request_object("evm_mine")))
+        responses = [json.loads(client.recv(60)) for _ in range(2)]
+    (batched,) = (response for response in responses if isinstance(response, list))
+    assert batched[1]["result"]["Message"] == cid
 
 
 def test_mined_block_includes_transactions_requested_before_it(server: Server) -> None:
