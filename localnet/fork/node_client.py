@@ -232,6 +232,8 @@ class NodeClient:
         temporary = is_temporary(response.status)
         if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
             words = data[:_MAX_WORDS].decode(errors="replace").strip()
+            if words.startswith("<"):
+                words = "an HTML page"
             refused = NodeError(
                 f"{self.name} returned HTTP {response.status} {response.reason}: {words or 'without a body'}",
                 answered=response.status in _NOT_OFFERED,

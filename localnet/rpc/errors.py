@@ -80,6 +80,12 @@ def invalid_params(message: str) -> RpcError:
     return RpcError(INVALID_PARAMS, f"invalid params: {message}")
 
 
+def no_private_key(owner: bytes) -> RpcError:
+    """Return the error for an address whose key is needed."""
+    remedy = "use one of eth_accounts, or impersonate it to send"
+    return RpcError(SERVER_ERROR, f"unknown account: the node has no private key for 0x{owner.hex()}: {remedy}")
+
+
 def _disk_error(error: StoreIOError) -> str:
     """Return the text of a disk's error, with the remedy for a node: RocksDB refuses writes until it is reopened."""
     text = str(error)

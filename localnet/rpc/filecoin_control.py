@@ -10,7 +10,7 @@ from bridge.addresses import EthAddress
 from hypervisor.address import Address
 from hypervisor.stream_settings import StreamSettings
 from localnet.chain.streams import stream_settings
-from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError, invalid_params
+from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params, no_private_key
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.state_control import actor_address
@@ -67,7 +67,7 @@ def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool =
     """Create a storage miner, with live sectors of `size` bytes (default: 2048). Return its address."""
     account = node.network.account(owner)
     if account is None:
-        raise RpcError(SERVER_ERROR, f"unknown account: the node has no private key for 0x{owner.hex()}")
+        raise no_private_key(owner)
     if sectors > MAX_SECTORS:
         raise RpcError(LIMIT_EXCEEDED, f"{sectors} sectors in one request, at most {MAX_SECTORS}")
     return str(node.network.create_miner(account, sectors, sector_size=size, claims=claims).address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import ipaddress
 import logging
@@ -385,6 +386,8 @@ def _bind(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError, UnicodeError) as error:
         bound.close()
         text = error.strerror if isinstance(error, OSError) else str(error)
+        if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            raise InvalidInput(f"--host {host} cannot be used: {text}; pass an address of this machine") from None
         raise InvalidInput(
             f"port {port} of {host} cannot be used: {text}; pass another --port, or 0 for a free one"
         ) from None

@@ -17,7 +17,7 @@ from localnet.chain import admission
 from localnet.ledger.records import Tipset
 from localnet.rpc.blocks import is_pending
 from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
-from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
+from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params, no_private_key
 from localnet.rpc.methods import Method, Preparation
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import SIGNED_BLOBS, TransactionRequest, transaction
@@ -135,7 +135,7 @@ def _account(node: Node, owner: EthAddress) -> Account:
     if account is not None and not node.signs:
         raise RpcError(SERVER_ERROR, "the node is reachable remotely and signs for no account: start it with --unlock")
     if account is None:
-        raise RpcError(SERVER_ERROR, f"unknown account: the node has no private key for {as_data(owner)}")
+        raise no_private_key(owner)
     return account
 
 

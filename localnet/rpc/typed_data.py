@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from bridge.addresses import EthAddress
-from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
+from localnet.rpc.errors import invalid_params, no_private_key
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.values import address, as_data, format_value
@@ -30,7 +30,7 @@ def sign_typed_data(node: Node, owner: EthAddress, content: dict[str, Any]) -> s
     """Sign typed data with an unlocked account's key: 65 bytes r, s, v with v 27 or 28."""
     account = node.network.account(owner)
     if account is None or not node.signs:
-        raise RpcError(SERVER_ERROR, f"unknown account: the node has no private key for {as_data(owner)}")
+        raise no_private_key(owner)
     signature = account.sign_digest(typed_data_digest(content))
     return as_data(signature[:64] + bytes([27 + signature[64]]))
 

@@ -26,6 +26,8 @@ from tests.fuzz.coverage import Coverage, read_coverage
 from tests.fuzz.target import load, names, store_inputs, stored_inputs
 
 FOUND = PROJECT / "build" / "fuzz"
+COUNT = 1_000_000
+"""Number of inputs of a run without a limit of time."""
 FEWEST = 10_000
 """Minimum number of inputs of a run with a planted defect."""
 KEPT, KEPT_LENGTH = 50, 1500
@@ -45,12 +47,13 @@ class Outcome:
 
 def main() -> int:
     """Run the fuzzer and return the exit code."""
-    parser = options(__doc__, 1_000_000)
+    parser = options(__doc__, COUNT)
     parser.add_argument("--targets", nargs="+", choices=names(), default=names(), metavar="TARGET", help="some of them")
     parser.add_argument("--turn", type=int, metavar="N", help="one N-th of the targets: the commit says which")
-    parser.add_argument("--seconds", type=float, help="of processor time for each target, instead of a count")
+    parser.add_argument("--seconds", type=float, help="of processor time for each target")
     parser.add_argument("--saturate", action="store_true", help="end saturated targets; --seconds is a limit")
     parser.add_argument("--keep", action="store_true", help="store inputs with new coverage, up to 50 per target")
+    parser.set_defaults(count=None)  # no limit beside --seconds
     chosen = parser.parse_args()
     if compiled_modules():
         print(f"{NOT_RUN}the fuzzer needs the interpreted form: run `make interpreted` first")
@@ -60,8 +63,8 @@ def main() -> int:
     FOUND.mkdir(parents=True, exist_ok=True)
     started = monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        is_timed = chosen.seconds and not chosen.saturate
-        parts = [None] * len(chosen.targets) if is_timed else split(chosen.count, chosen.targets)
+        is_timed = chosen.seconds and not chosen.saturate and chosen.count is None
+        parts = [None] * len(chosen.targets) if is_timed else split(chosen.count or COUNT, chosen.targets)
         waiting = {
             name: pool.submit(play, name, part, chosen.seconds, chosen.seed, saturate=chosen.saturate)
             for name, part in zip(chosen.targets, parts, strict=True)
@@ -73,7 +76,7 @@ def main() -> int:
     record = summary(outcomes, chosen.seed)
     for name, outcome in outcomes.items():
         for plant in load(name).plants:
-            _say(f"{name}: {plant}")
+            _say(f"the planted defect '{name}: {plant}'")
             found = play(name, max(outcome.count, FEWEST), None, chosen.seed, plant)
             record.planted_defect[f"{name}: {plant}"] = {"findings": len(found.findings)}
             record.details[f"{name}: {plant}"] = f"found by input {found.count}"

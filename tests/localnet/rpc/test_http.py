@@ -323,6 +323,13 @@ def test_a_port_that_is_taken_is_named(url: str) -> None:
         Server(network, port)
 
 
+def test_host_of_another_machine_is_refused() -> None:
+    """The addresses of TEST-NET-1 (RFC 5737) belong to no machine."""
+    words = "--host 192.0.2.1 cannot be used: .*; pass an address of this machine$"
+    with Network() as network, pytest.raises(InvalidInput, match=words):
+        Server(network, 0, host="192.0.2.1")
+
+
 @pytest.mark.slow
 def test_a_network_can_be_used_again_when_it_is_no_longer_served() -> None:
     with Network() as network:

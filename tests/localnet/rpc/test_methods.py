@@ -201,11 +201,12 @@ class TestTransactions:
         assert rpc("personal_sign", "0x68656c6c6f", ALICE) == expected
 
     def test_a_stranger_cannot_sign(self, rpc: Client) -> None:
+        words = f"the node has no private key for {NOBODY}: use one of eth_accounts, or impersonate it to send"
         for method, params in (
             ("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]),
             ("eth_sign", [NOBODY, "0x"]),
         ):
-            with refusal(-32000, "the node has no private key"):
+            with refusal(-32000, words):
                 rpc(method, *params)
         with refusal(-32602, "from is missing"):
             rpc("eth_sendTransaction", {"to": BOB})
