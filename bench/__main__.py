@@ -89,6 +89,7 @@ def measure(chosen: list[str]) -> Iterator[TargetOutcome]:
     known = targets()
     for area in chosen:
         waiting = {target.name: target for target in known if target.area == area}
+        reason = f"bench_{area} did not measure it"
         for row in import_module(f"bench.{PREFIX}{area}").rows():
             target = waiting.pop(row.name, None)
             if target is None:
@@ -96,9 +97,11 @@ def measure(chosen: list[str]) -> Iterator[TargetOutcome]:
                     f"bench_{area} measured '{row.name}', which has no (or no second) target in targets.toml"
                 )
             print(f"{area}: {row.name}", file=sys.stderr)
+            if row.value is None:
+                reason = row.note
             yield TargetOutcome(target, row)
         for target in waiting.values():
-            yield TargetOutcome(target, Row(target.name, None, note=f"bench_{area} did not measure it"))
+            yield TargetOutcome(target, Row(target.name, None, note=reason))
     for area in sorted({target.area for target in known} - set(areas())):
         raise LookupError(f"targets.toml names the area '{area}', which has no module bench_{area}")
 
