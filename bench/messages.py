@@ -83,10 +83,10 @@ def _round(machine: Hypervisor, messages: list[tuple[Message, int | None]]) -> l
 
 
 def variants(files: list[Path], bundles: Path, wanted: Wanted) -> Iterator[VectorVariant]:
-    """Yield the selected variants of vectors."""
+    """Yield the selected variants of vectors that apply messages; those of tipsets are omitted."""
     folder = BundleFolder(bundles)
     for path in files:
-        yield from open_vector(path, folder, wanted=wanted)
+        yield from (variant for variant in open_vector(path, folder, wanted=wanted) if variant.messages)
 
 
 def some(part: str = "", every: int = 1) -> Wanted:
