@@ -37,7 +37,8 @@ Wanted = Callable[[str, Mapping[str, Any]], bool]
 """Selects variants, by name and postconditions."""
 
 FEWEST_ROUNDS = 3
-GOLDEN = PROJECT / "tests" / "golden"
+GOLDEN = sorted((PROJECT / "tests" / "golden").glob("*.jsonl.gz"))
+"""Golden vectors of messages. Those in folders are of tipsets, and of features that the reference is built without."""
 
 
 def name_of(variant: VectorVariant) -> str:
@@ -103,7 +104,7 @@ def main() -> int:
     options.add_argument("--every", type=int, default=1, help="every n-th of them")
     options.add_argument("--milliseconds", type=int, default=20, help="milliseconds to measure each variant")
     options.add_argument("--alone", action="store_true", help="without the reference")
-    options.add_argument("vectors", nargs="*", type=Path, default=[GOLDEN])
+    options.add_argument("vectors", nargs="*", type=Path, default=GOLDEN)
     chosen = options.parse_args()
     files = find_vectors(chosen.vectors)
     reference = None if chosen.alone else Reference(chosen.bundles, files, chosen.only, chosen.milliseconds)

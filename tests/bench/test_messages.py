@@ -1,16 +1,21 @@
 """Measurement of the messages of vectors."""
 
-from bench.data import BUNDLES
+from bench.data import PROJECT
 from bench.messages import GOLDEN, microseconds, name_of, some, variants
+from tests.conftest import bundle_folder
+
+TIPSETS = PROJECT / "tests" / "golden" / "tipsets" / "blocks-nv28.jsonl.gz"
 
 
 def test_vectors_of_tipsets_are_omitted() -> None:
     """They apply no message, so a measurement of one would never end."""
-    assert [*variants([GOLDEN / "tipsets" / "blocks-nv28.jsonl.gz"], BUNDLES, some("blocks-213"))] == []
+    assert TIPSETS not in GOLDEN
+    assert [*variants([TIPSETS], bundle_folder(), some("blocks-213"))] == []
 
 
 def test_time_of_each_message_is_measured() -> None:
-    (variant,) = variants([GOLDEN / "self.jsonl.gz"], BUNDLES, lambda name, _: name == "self/root/read@nv28:nv28")
-    assert name_of(variant) == "self/root/read@nv28:nv28"
+    name = "self/root/read@nv28:nv28"
+    (variant,) = variants(GOLDEN, bundle_folder(), lambda wanted, _: wanted == name)
+    assert name_of(variant) == name
     (time,) = microseconds(variant, 0.001)
     assert 1 < time < 1e6
