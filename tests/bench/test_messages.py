@@ -2,7 +2,7 @@
 
 from bench.data import PROJECT
 from bench.messages import GOLDEN, microseconds, name_of, some, variants
-from tests.conftest import bundle_folder
+from tests.conftest import bundle_folder, data_file
 
 TIPSETS = PROJECT / "tests" / "golden" / "tipsets" / "blocks-nv28.jsonl.gz"
 
@@ -10,7 +10,7 @@ TIPSETS = PROJECT / "tests" / "golden" / "tipsets" / "blocks-nv28.jsonl.gz"
 def test_vectors_of_tipsets_are_omitted() -> None:
     """They apply no message, so a measurement of one would never end."""
     assert TIPSETS not in GOLDEN
-    assert [*variants([TIPSETS], bundle_folder(), some("blocks-213"))] == []
+    assert [*variants([TIPSETS], data_file("bundles"), some("blocks-213"))] == []
 
 
 def test_time_of_each_message_is_measured() -> None:
