@@ -372,7 +372,7 @@ def _heard(client: socket.socket) -> bytes:
         (["--accounts", "0"], 2, "accounts"),
         (["--mnemonic", "test test"], 2, "a mnemonic has 12, 15, 18, 21 or 24 words, not 2"),
         (["--chain-id", "0"], 2, "0 cannot be a chain id"),
-        (["--host", "300.1.1.1"], 2, "of 300.1.1.1 cannot be used"),
+        (["--host", "300.1.1.1"], 2, "--host 300.1.1.1 cannot be used"),
         (["--load-state", "absent"], 2, "the state absent cannot be read: No such file or directory"),
         (
             ["--load-state", __file__],
