@@ -89,7 +89,7 @@ def measure(chosen: list[str]) -> Iterator[TargetOutcome]:
     known = targets()
     for area in chosen:
         waiting = {target.name: target for target in known if target.area == area}
-        reason = f"bench_{area} did not measure it"
+        reason, is_measured = "", False
         for row in import_module(f"bench.{PREFIX}{area}").rows():
             target = waiting.pop(row.name, None)
             if target is None:
@@ -97,11 +97,11 @@ def measure(chosen: list[str]) -> Iterator[TargetOutcome]:
                     f"bench_{area} measured '{row.name}', which has no (or no second) target in targets.toml"
                 )
             print(f"{area}: {row.name}", file=sys.stderr)
-            if row.value is None:
-                reason = row.note
+            reason, is_measured = row.note, is_measured or row.value is not None
             yield TargetOutcome(target, row)
         for target in waiting.values():
-            yield TargetOutcome(target, Row(target.name, None, note=reason))
+            note = f"bench_{area} did not measure it" if is_measured or not reason else reason
+            yield TargetOutcome(target, Row(target.name, None, note))
     for area in sorted({target.area for target in known} - set(areas())):
         raise LookupError(f"targets.toml names the area '{area}', which has no module bench_{area}")
 

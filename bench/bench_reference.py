@@ -70,7 +70,7 @@ NAMES = (MESSAGE, WORST, SYSCALL, OFFICIAL_MESSAGE)
 
 
 def sample() -> Wanted:
-    """Select every n-th variant of network version 28, and all that may take over a millisecond but `ENDLESS`."""
+    """Select every n-th variant of network version 28, and all heavy ones except `ENDLESS`."""
     evenly = some(f"@{NEWEST_OF_REFERENCE}:", EVERY)
 
     def wanted(name: str, after: Mapping[str, Any]) -> bool:

@@ -233,7 +233,7 @@ class NodeClient:
         if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
             words = data[:_MAX_WORDS].decode(errors="replace").strip()
             if words.startswith("<"):
-                words = "an HTML page"
+                words = "markup instead of JSON; check the URL"
             refused = NodeError(
                 f"{self.name} returned HTTP {response.status} {response.reason}: {words or 'without a body'}",
                 answered=response.status in _NOT_OFFERED,

@@ -82,8 +82,8 @@ def invalid_params(message: str) -> RpcError:
 
 def no_private_key(owner: bytes) -> RpcError:
     """Return the error for an address whose key is needed."""
-    remedy = "use one of eth_accounts, or impersonate it to send"
-    return RpcError(SERVER_ERROR, f"unknown account: the node has no private key for 0x{owner.hex()}: {remedy}")
+    text = f"unknown account: the node has no private key for 0x{owner.hex()}: use one of eth_accounts"
+    return RpcError(SERVER_ERROR, text)
 
 
 def _disk_error(error: StoreIOError) -> str:

@@ -1,15 +1,15 @@
 """Order of a client's pipelined requests.
 
 Requests that change the chain are executed in order of arrival. A request with a gas estimate, which runs outside the
-chain's thread, starts after the effects of earlier requests and completes before later ones start. A batch that changes
-the chain completes before later messages start, whichever queries it contains.
+chain's thread, starts after the effects of earlier requests and completes before later ones start. On a
+WebSocket, messages after a batch start when the last change in it has completed, whichever queries precede the change.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 
@@ -19,25 +19,8 @@ class RequestOrder:
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._last: asyncio.Future[Any] | None = None
-        self._holds = 0
-        self._released = asyncio.Event()
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Keep later messages from starting until the block ends: those that call `wait_for_holds` first."""
-        self._holds += 1
-        self._released.clear()
-        try:
-            yield
-        finally:
-            self._holds -= 1
-            if not self._holds:
-                self._released.set()
-
-    async def wait_for_holds(self) -> None:
-        """Wait until no earlier message holds this one."""
-        while self._holds:  # an earlier waiter may hold it again
-            await self._released.wait()
+        self.start = asyncio.Lock()
+        """Held by a message until later ones may start. The lock is fair, so they start in order."""
 
     async def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
         """Run work after earlier `alone` requests, concurrently with others; return its result."""

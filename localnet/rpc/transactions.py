@@ -83,7 +83,7 @@ def fill_transaction(node: Node, request: TransactionRequest) -> dict[str, Any]:
 
 def sign(node: Node, owner: EthAddress, content: bytes) -> str:
     """Sign a text with an unlocked account's key, with Ethereum's message prefix."""
-    return as_data(_account(node, owner).sign_text(content))
+    return as_data(signing_account(node, owner).sign_text(content))
 
 
 def personal_sign(node: Node, content: bytes, owner: EthAddress) -> str:
@@ -130,7 +130,8 @@ def _at(node: Node, found: Tipset | None, index: int) -> dict[str, Any] | None:
     return transaction_json(node.network.chain.index.receipt_at(found, index))
 
 
-def _account(node: Node, owner: EthAddress) -> Account:
+def signing_account(node: Node, owner: EthAddress) -> Account:
+    """Return an account whose key may be used. Raises RpcError -32000."""
     account = node.network.account(owner)
     if account is not None and not node.signs:
         raise RpcError(SERVER_ERROR, "the node is reachable remotely and signs for no account: start it with --unlock")
@@ -147,7 +148,7 @@ def _sender(request: TransactionRequest) -> EthAddress:
 
 def _sign(node: Node, request: TransactionRequest) -> bytes:
     """Return the transaction's bytes, signed by its sender's key."""
-    account = _account(node, _sender(request))
+    account = signing_account(node, _sender(request))
     return account.sign(_complete(node, request)).raw()
 
 

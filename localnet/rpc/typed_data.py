@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 
 from bridge.addresses import EthAddress
-from localnet.rpc.errors import invalid_params, no_private_key
+from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
+from localnet.rpc.transactions import signing_account
 from localnet.rpc.values import address, as_data, format_value
 from localnet.typed_data import typed_data_digest
 
@@ -28,10 +29,7 @@ def typed_data(value: Any) -> dict[str, Any]:
 
 def sign_typed_data(node: Node, owner: EthAddress, content: dict[str, Any]) -> str:
     """Sign typed data with an unlocked account's key: 65 bytes r, s, v with v 27 or 28."""
-    account = node.network.account(owner)
-    if account is None or not node.signs:
-        raise no_private_key(owner)
-    signature = account.sign_digest(typed_data_digest(content))
+    signature = signing_account(node, owner).sign_digest(typed_data_digest(content))
     return as_data(signature[:64] + bytes([27 + signature[64]]))
 
 

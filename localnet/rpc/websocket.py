@@ -196,7 +196,6 @@ class Sockets:
                 task.cancel()
 
     async def _respond(self, connection: Connection, order: RequestOrder, body: bytes) -> None:
-        await order.wait_for_holds()
         session = SocketSession(self._node, connection, order)
         response = await self._dispatcher.dispatch(body, session)
         connection.respond(response, session.opened)

@@ -1,4 +1,7 @@
-"""A recorded run for the tests of slices: the inputs are numbers, and the seed `--defect` fails."""
+"""A recorded run for the tests of slices: the inputs are numbers.
+
+The seed `--defect` has a finding, and the seed `--missed` does not find the planted defect.
+"""
 
 import sys
 import time
@@ -10,12 +13,12 @@ def main() -> int:
     """Return the exit code of the run."""
     parser = options(__doc__, 10)
     parser.add_argument("--defect", type=int, default=0)
+    parser.add_argument("--missed", type=int, default=0)
     chosen = parser.parse_args()
     findings = ["a wrong number"] if chosen.seed == chosen.defect else []
     stages = {"made": chosen.count, "even": chosen.count // 2}
-    record = RunRecord(
-        chosen.seed, chosen.count, stages, findings, {"odd": {"numbers": chosen.seed}}, {"last": chosen.seed}
-    )
+    planted = {"odd": {"numbers": 0 if chosen.seed == chosen.missed else chosen.seed}}
+    record = RunRecord(chosen.seed, chosen.count, stages, findings, planted, {"last": chosen.seed})
     return finish(record, chosen, time.monotonic())
 
 

@@ -55,16 +55,24 @@ def test_a_slice_with_a_finding_stops_the_run_and_is_repeated(stored: Path, caps
     assert RunRecord.read(slices.FAILED / "sample-2.json").findings == ["a wrong number"]
 
 
-@pytest.mark.parametrize("modules", [(), ("store/cid.py",)], ids=["interpreted", "compiled"])
-def test_finding_in_the_compiled_form_names_the_interpreted_one(
-    stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], modules: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("modules", "option", "is_named"),
+    [((), "--missed", False), (("store/cid.py",), "--missed", True), (("store/cid.py",), "--defect", False)],
+)
+def test_planted_defect_that_the_compiled_form_misses_names_the_interpreted_one(
+    stored: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    modules: tuple[str, ...],
+    option: str,
+    is_named: bool,
 ) -> None:
     monkeypatch.setattr(slices, "compiled_modules", lambda: modules)
     record = RunRecord.read(stored)
-    record.command += " --defect 2"
+    record.command += f" {option} 2"
     record.write(stored)
     assert run(["sample"], None, None) == 1
-    assert ("make interpreted" in capsys.readouterr().err) == bool(modules)
+    assert ("make interpreted" in capsys.readouterr().err) == is_named
 
 
 def test_a_slice_without_a_record_stops_the_run(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:

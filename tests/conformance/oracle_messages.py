@@ -257,7 +257,7 @@ def main() -> int:
     try:
         with Reference() as reference:
             if compiled_modules():
-                raise CannotRun("its planted defects need the interpreted form: run `make interpreted` first")
+                raise CannotRun("planted defects need the interpreted form: run `make interpreted` first")
             run = Run(reference)
             before = signal.signal(signal.SIGINT, lambda *_: run.end())
             run.messages(chosen.count, chosen.seed, tally)

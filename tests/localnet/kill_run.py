@@ -10,7 +10,7 @@ receipt, where a late write is certainly lost. Before one kill in ten the node i
 The next node on the folder is asked for every receipt of that round and some earlier ones; every hundredth one and the
 last one for all. Each must exist, unchanged, in a block of the chain, and block timestamps must ascend. Shorter
 runs on nodes with planted defects (`DEFECTS`) must have findings. The result is a record (bench.recorded). Ctrl-C ends
-the current run after its next kill, and the record counts the kills.
+the current run after its next kill.
 """
 
 import asyncio
@@ -40,9 +40,9 @@ T = TypeVar("T")
 
 CLIENTS = 50
 LONGEST = 0.15
-"""Maximum delay in seconds before a kill at a random moment."""
+"""Maximum seconds from the first receipt to a kill at a random moment, without a disturbance."""
 MAX_SEEN = 40
-"""Receipts of a round before a kill right after one: fewer than this."""
+"""Exclusive upper bound of a round's receipts before a kill right after one."""
 SOME, ALL_EACH = 20, 100
 BATCH = 100
 """Number of requests that a check sends together."""
@@ -373,7 +373,7 @@ def official(name: str) -> Path:
 
 
 def main() -> int:
-    """Run the test. Return 0 without losses if all planted defects were found."""
+    """Run the test. Return 0 if nothing was lost and all planted defects were found."""
     parser = options(__doc__, 50)
     parser.add_argument("--bundle", metavar="NAME", help="an official one of the test data (FVM_DATA)")
     parser.add_argument(

@@ -82,7 +82,11 @@ def constant_server(status: int, body: bytes) -> Iterator[str]:
             r'returned HTTP 403 Forbidden: \{"error": "refused: use --allow-host"\}$',
         ),
         (403, b"go away", "returned HTTP 403 Forbidden: go away$"),
-        (501, b"<!DOCTYPE HTML>\n<html>no</html>", "returned HTTP 501 Not Implemented: an HTML page$"),
+        (
+            501,
+            b"<!DOCTYPE HTML>\n<html>no</html>",
+            "returned HTTP 501 Not Implemented: markup instead of JSON; check the URL$",
+        ),
         (429, b"", r"returned HTTP 429 Too Many Requests: without a body$"),
         (200, b"hello", "no node responds at"),
         (200, b"[" * 5_000 + b"]" * 5_000, "no node responds at"),

@@ -201,7 +201,7 @@ class TestTransactions:
         assert rpc("personal_sign", "0x68656c6c6f", ALICE) == expected
 
     def test_a_stranger_cannot_sign(self, rpc: Client) -> None:
-        words = f"the node has no private key for {NOBODY}: use one of eth_accounts, or impersonate it to send"
+        words = f"the node has no private key for {NOBODY}: use one of eth_accounts"
         for method, params in (
             ("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]),
             ("eth_sign", [NOBODY, "0x"]),

@@ -1,9 +1,10 @@
 """Order of a client's pipelined requests, while estimates run beside the chain's thread."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import websockets.sync.client
@@ -11,7 +12,11 @@ from _pytest.monkeypatch import MonkeyPatch
 
 from localnet import Network
 from localnet.fork.node_client import NodeClient
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.node import Node
+from localnet.rpc.request_order import RequestOrder
 from localnet.rpc.server import Server
+from localnet.rpc.socket_methods import SocketSession
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.executing import request_object, running
 
@@ -73,6 +78,53 @@ def test_batch_with_a_change_precedes_later_messages(
     (batched,) = (response for response in responses if isinstance(response, list))
     with NodeClient(server.url) as node:
         assert node.request("eth_getTransactionByHash", batched[-1]["result"])["nonce"] == "0x0"
+
+
+def test_message_that_arrives_as_a_batch_ends_starts_after_those_that_wait() -> None:
+    started: list[Any] = []
+
+    async def exchange_messages(network: Network) -> None:
+        node, order, end = Node(network), RequestOrder(), asyncio.get_running_loop().create_future()
+
+        async def on_chain(change: Any) -> Any:
+            started.append(change.args[1][1])
+            if len(started) == 1:
+                await end
+            return change()
+
+        dispatcher = Dispatcher(node, on_chain)
+
+        def receive(message: Any) -> asyncio.Future[bytes]:
+            session = SocketSession(node, cast(Any, None), order)
+            return asyncio.ensure_future(dispatcher.dispatch(json.dumps(message).encode(), session))
+
+        def change(value: str) -> dict[str, Any]:
+            return request_object("anvil_setBalance", ALICE, value)
+
+        messages = [receive([change("0x1")])]
+        await asyncio.sleep(0)
+        messages.append(receive(change("0x2")))
+        await asyncio.sleep(0)
+        end.set_result(None)
+        for value in range(3, 12):  # one message per turn of the event loop
+            messages.append(receive(change(hex(value))))
+            await asyncio.sleep(0)
+        await asyncio.gather(*messages)
+
+    with Network() as network:
+        asyncio.run(exchange_messages(network))
+    assert started == [hex(value) for value in range(1, 12)]
+
+
+def test_batch_with_a_subscription_precedes_later_messages(server: Server) -> None:
+    batch = [request_object("eth_call", {"to": NOBODY, "data": "0x"})] * 50 + [
+        request_object("eth_subscribe", "newHeads")
+    ]
+    with websockets.sync.client.connect(server.url.replace("http", "ws")) as client:
+        client.send(json.dumps(batch))
+        client.send(json.dumps(request_object("evm_mine")))
+        received = [json.loads(client.recv(60)) for _ in range(3)]
+    assert [one["params"]["result"]["number"] for one in received if "method" in one] == ["0x1"]
 
 
 @pytest.mark.parametrize("server", ["filecoin"], indirect=True)
