@@ -83,8 +83,8 @@ def sample() -> Wanted:
 def measure_messages() -> list[ReferencePair]:
     """Measure the sample on both machines alternately, and print each name. Raises NoReference."""
     pairs = []
-    with Reference(BUNDLES, find_vectors(GOLDEN), f"@{NEWEST_OF_REFERENCE}:", MILLISECONDS) as reference:
-        for variant in variants(find_vectors(GOLDEN), BUNDLES, sample()):
+    with Reference(BUNDLES, GOLDEN, f"@{NEWEST_OF_REFERENCE}:", MILLISECONDS) as reference:
+        for variant in variants(GOLDEN, BUNDLES, sample()):
             name = name_of(variant)
             print(f"reference: {name}", file=sys.stderr)
             theirs = reference.microseconds(name)

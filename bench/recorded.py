@@ -116,6 +116,10 @@ class RunRecord:
         """Return the share of the inputs that passed a stage; 0 without inputs."""
         return self.stages[stage] / self.count if self.count else 0.0
 
+    def missed_defects(self) -> list[str]:
+        """Return the names of the planted defects that were not found."""
+        return [name for name, found in self.planted_defect.items() if not any(found.values())]
+
     def problems(self) -> list[str]:
         """Return why the run does not prove what it should; empty if it does."""
         last = [*self.stages][-1:]
@@ -128,11 +132,7 @@ class RunRecord:
                 if self.share(stage) < MIN_EXECUTED
             ),
             *("no bug was injected" for _ in range(not self.planted_defect)),
-            *(
-                f"the injected bug '{name}' was not found"
-                for name, found in self.planted_defect.items()
-                if not any(found.values())
-            ),
+            *(f"the injected bug '{name}' was not found" for name in self.missed_defects()),
         ]
 
 

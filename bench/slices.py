@@ -107,7 +107,7 @@ def next_slice(name: str, count: int | None) -> float | None:
         raise RecordError(f"exit code {process.returncode} and no record; to repeat it:\n  {shown}")
     part = RunRecord.read(file)
     if problems := part.problems():
-        if compiled_modules() and not all(any(found.values()) for found in part.planted_defect.values()):
+        if compiled_modules() and part.missed_defects():
             problems.append("some planted defects have no effect in the compiled form: run `make interpreted` first")
         raise RecordError("\n  ".join([f"seed {seed}, see {file}:", *problems, f"to repeat it: {shown}"]))
     add_slice(total, part).write(stored)
@@ -146,12 +146,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make slices", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("names", nargs="+", metavar="NAME", choices=names, help=f"of {', '.join(names)}")
     parser.add_argument("--for", dest="seconds", type=duration, metavar="TIME", help="default: one slice of each")
-    parser.add_argument(
-        "--count",
-        type=int,
-        metavar="N",
-        help="inputs of a slice; default: those of the last one",
-    )
+    parser.add_argument("--count", type=int, metavar="N", help="inputs of a slice; default: those of the last one")
     chosen = parser.parse_args()
     if " " in (commit := commit_of_code()):
         parser.error(f"commit the changes first: a slice names the commit of its code, which is now {commit}")

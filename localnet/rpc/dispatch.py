@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -102,14 +102,18 @@ class Dispatcher:
 
     async def dispatch(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
         """Return the response to a request body; empty for notifications only. `session` is the WebSocket's."""
-        async with AsyncExitStack() as turn:
-            if session is not None:
-                await turn.enter_async_context(session.order.start)
-            try:
-                request = orjson.loads(body)
-            except ValueError as error:
-                return _unreadable(error)
-            return await self._respond(request, session, turn)
+        if session is None:
+            return await self._decode_and_respond(body, None)
+        async with session.turn:
+            await session.turn.enter_async_context(session.order.start)
+            return await self._decode_and_respond(body, session)
+
+    async def _decode_and_respond(self, body: bytes | bytearray, session: SocketSession | None) -> bytes:
+        try:
+            request = orjson.loads(body)
+        except ValueError as error:
+            return _unreadable(error)
+        return await self._respond(request, session)
 
     def respond(self, body: bytes) -> bytes | Change | Coroutine[Any, Any, bytes]:
         """Return the response to a small HTTP request, or a change or coroutine that produces it."""
@@ -172,51 +176,38 @@ class Dispatcher:
         encoded = _encode(response)
         return encoded if len(encoded) <= self._node.limits.response else self._within_limit(encoded, request)
 
-    async def _respond(
-        self,
-        request: Any,
-        session: SocketSession | None,
-        turn: AsyncExitStack | None = None,
-        *,
-        tries_inline: bool = True,
-    ) -> bytes:
-        """Return the response to a request or a batch. `turn` is closed when the client's next message may start."""
-        if isinstance(request, list):
-            return await self._respond_to_batch(request, session, turn)
-        if turn is not None:
-            await turn.aclose()
-        response = await self._one(request, session, tries_inline)
-        return b"" if response is None else self._within_limit(_encode(response), request)
-
-    async def _respond_to_batch(
-        self, requests: list[Any], session: SocketSession | None, turn: AsyncExitStack | None
-    ) -> bytes:
-        if not requests:
+    async def _respond(self, request: Any, session: SocketSession | None, tries_inline: bool = True) -> bytes:
+        if not isinstance(request, list):
+            if session is not None:
+                await session.turn.aclose()
+            response = await self._one(request, session, tries_inline)
+            return b"" if response is None else self._within_limit(_encode(response), request)
+        if not request:
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
         limit = min(self._node.limits.batch, self._node.network.rules.limits.batch)
-        if len(requests) > limit:
-            message = f"batch of {len(requests)} requests, at most {limit}: send smaller batches"
+        if len(request) > limit:
+            message = f"batch of {len(request)} requests, at most {limit}: send smaller batches"
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
-        return await self._batch(requests, session, turn)
+        return await self._batch(request, session)
 
     def _may_change(self, request: Any) -> bool:
         """Return True if a request may change the chain or the subscriptions of its connection."""
         name = request.get("method") if isinstance(request, dict) else None
         method = self.methods[name] if isinstance(name, str) else None
-        return method is not None and (not (method.reads or method.inline or method.waits))
+        return method is not None and not (method.reads or method.inline or method.waits)
 
-    async def _batch(self, requests: list[Any], session: SocketSession | None, turn: AsyncExitStack | None) -> bytes:
+    async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
         answers: list[bytes] = []
         size = 0
         together: deque[dict[str, Any] | None] = deque()
         began = time.monotonic()
         last_change = -1
-        if turn is not None:
+        if session is not None:
             last_change = max((at for at, request in enumerate(requests) if self._may_change(request)), default=-1)
         try:
             for index, request in enumerate(requests):
-                if turn is not None and index == last_change + 1:
-                    await turn.aclose()
+                if session is not None and index == last_change + 1:
+                    await session.turn.aclose()
                 if time.monotonic() - began >= _BATCH_SLICE:
                     await asyncio.sleep(0)
                     began = time.monotonic()

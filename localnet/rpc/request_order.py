@@ -1,8 +1,8 @@
 """Order of a client's pipelined requests.
 
 Requests that change the chain are executed in order of arrival. A request with a gas estimate, which runs outside the
-chain's thread, starts after the effects of earlier requests and completes before later ones start. On a
-WebSocket, messages after a batch start when the last change in it has completed, whichever queries precede the change.
+chain's thread, starts after the effects of earlier requests and completes before later ones start. On a WebSocket,
+messages after a batch start when the last change in it has completed, whichever queries precede the change.
 """
 
 from __future__ import annotations

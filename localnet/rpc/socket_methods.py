@@ -6,6 +6,7 @@ channel's response is a number; `xrpc.ch.val` notifications carry it, and `xrpc.
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -48,6 +49,8 @@ class SocketSession:
     """Order of all messages on the connection."""
     request: Any = None
     opened: list[Subscription] = field(default_factory=list)
+    turn: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """Closed when the connection's next message may start."""
 
     def open(self, subscription: Subscription) -> None:
         """Add a subscription; its notifications are held until the response is sent. Raises RpcError -32000."""

@@ -73,7 +73,7 @@ def lines() -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for name in sorted(records, key=[*PROMISES].index):
         record = records[name]
-        found = sum(any(places.values()) for places in record.planted_defect.values())
+        found = len(record.planted_defect) - len(record.missed_defects())
         yield (
             f"| {PROMISES[name]} | `{name}` | {record.count:,} | {len(record.findings)} "
             f"| {found} of {len(record.planted_defect)} | `{record.commit[:8]}` | {record.date} |"

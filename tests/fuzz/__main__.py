@@ -174,8 +174,7 @@ def _say(what: str) -> None:
 
 def _say_problems(record: RunRecord) -> int:
     """Print the findings and the planted defects that were not found; return the exit code."""
-    missed = [name for name, found in record.planted_defect.items() if not any(found.values())]
-    problems = [*record.findings, *(f"the defect '{name}' was not found" for name in missed)]
+    problems = [*record.findings, *(f"the defect '{name}' was not found" for name in record.missed_defects())]
     for problem in problems:
         _say(f"FOUND: {problem}")
     return 1 if problems else 0
