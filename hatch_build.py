@@ -22,6 +22,7 @@ import sys
 import sysconfig
 import tomllib
 from contextlib import chdir
+from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,8 @@ def lacking() -> str:
 def compile_modules(root: Path) -> Path:
     """Compile the modules on all cores; return a folder with the shared libraries at their paths in a wheel.
 
-    Raises CannotCompile.
+    Object files of an earlier build are reused if their C source, all headers and the settings of the compiler are the
+    same. Raises CannotCompile.
     """
     if lack := lacking():
         raise CannotCompile(lack)
@@ -115,18 +117,31 @@ def compile_modules(root: Path) -> Path:
 
     work = root / "build" / f"compiled{SUFFIX.removesuffix('.so')}"
     shutil.rmtree(work / "lib", ignore_errors=True)
-    with chdir(root), ParallelCompile(default=0):  # mypyc derives module names from relative paths
+    with chdir(root):  # mypyc derives module names from relative paths
         sources = mypycify(
             modules(root), multi_file=True, target_dir=str(work), group_name=GROUP, opt_level="1", debug_level="0"
         )
         build = Distribution({"name": GROUP, "ext_modules": sources}).get_command_obj("build_ext")
         build.build_lib, build.build_temp = str(work / "lib"), str(work / "objects")
         build.ensure_finalized()
+        inputs, record = _compiler_inputs(work), work / "objects.json"
+        compiled = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+        changed = {name for name, digest in inputs.items() if compiled.get(name) != digest}
+        all_outdated = any(not name.endswith(".c") for name in changed)
         try:
-            build.run()
+            with ParallelCompile(needs_recompile=lambda _, source: all_outdated or source in changed):
+                build.run()
         except (CCompilerError, ExecError) as error:
             raise CannotCompile(f"the C compiler failed: {error!s:.200}") from error
+        record.write_text(json.dumps(inputs), encoding="utf-8")
     return work / "lib"
+
+
+def _compiler_inputs(work: Path) -> dict[str, str]:
+    """Return the compiler's settings, the version of mypy, whose headers are used, and the digests of C files."""
+    inputs = {name: os.environ.get(name, "") for name in ("CC", "CFLAGS", "CPPFLAGS")}
+    inputs["mypy"] = metadata.version("mypy")
+    return inputs | {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in work.rglob("*.[ch]")}
 
 
 def build_in_place(root: Path) -> None:

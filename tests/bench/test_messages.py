@@ -1,5 +1,7 @@
 """Measurement of the messages of vectors."""
 
+import pytest
+
 from bench.data import PROJECT
 from bench.messages import GOLDEN, microseconds, name_of, some, variants
 from tests.conftest import bundle_folder, data_file
@@ -13,6 +15,7 @@ def test_vectors_of_tipsets_are_omitted() -> None:
     assert [*variants([TIPSETS], data_file("bundles"), some("blocks-213"))] == []
 
 
+@pytest.mark.slow
 def test_time_of_each_message_is_measured() -> None:
     name = "self/root/read@nv28:nv28"
     files = [file for file in GOLDEN if file.name == "self.jsonl.gz"]

@@ -28,6 +28,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_slices_add_up_with_successive_seeds(stored: Path) -> None:
     assert run(["sample"], None, 20) == 0
     assert run(["sample"], None, None) == 0
@@ -40,6 +41,7 @@ def test_slices_add_up_with_successive_seeds(stored: Path) -> None:
     assert record.commit == record.slices[2].commit != "c0"
 
 
+@pytest.mark.slow
 def test_a_slice_with_a_finding_stops_the_run_and_is_repeated(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = RunRecord.read(stored)
     record.command += " --defect 2"

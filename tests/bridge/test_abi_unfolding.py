@@ -38,6 +38,7 @@ def typed(draw: st.DrawFn, depth: int = 3) -> tuple[dict[str, Any], str, Any]:
     return {**item, "type": f"{item['type']}{brackets}"}, kind + brackets, [value] * count
 
 
+@pytest.mark.slow
 @given(st.lists(typed(), max_size=3))
 def test_valid_abi_encoding_is_accepted_and_truncation_refused(values: list[Any]) -> None:
     items, kinds = [item for item, _, _ in values], [kind for _, kind, _ in values]

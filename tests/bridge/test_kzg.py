@@ -62,6 +62,7 @@ def test_versioned_hash_is_that_of_commitment(blobs: list[bytes], commitments: l
     assert kzg.versioned_hash(INFINITY).hex() == "010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014"
 
 
+@pytest.mark.slow
 def test_point_evaluation_is_verified(setup: Any, blobs: list[bytes], commitments: list[bytes]) -> None:
     for z in (0, 1, 12345, kzg.MODULUS - 1):
         at = z.to_bytes(32, "big")

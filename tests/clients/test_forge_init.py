@@ -39,6 +39,7 @@ def registry(clients: Path, folder: Path) -> Path:
     return npm.parent
 
 
+@pytest.mark.slow
 def test_the_template_of_forge_runs_without_options(clients: Path, project: Path, tmp_path: Path) -> None:
     path = f"{registry(clients, tmp_path)}{os.pathsep}{os.environ['PATH']}"
     fresh = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_DATA_HOME": str(tmp_path / "data")}

@@ -132,6 +132,7 @@ def test_typed_data_are_signed_by_the_node_as_by_the_account(web3: Web3) -> None
     assert ours == "0x" + account.sign_typed_data(full_message=typed).signature.hex()
 
 
+@pytest.mark.slow
 def test_ten_contracts_with_counted_nonces(web3: Web3) -> None:
     content = json.loads((ARTIFACTS / "Inbox.json").read_text(encoding="utf-8"))
     factory: Any = web3.eth.contract(abi=content["abi"], bytecode=content["bytecode"])

@@ -62,6 +62,7 @@ def results(file: Path) -> Iterator[VectorResult]:
     return run_vector(file, BundleFolder(bundle_folder()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KERNEL_FILES)
 @pytest.mark.parametrize(("boundary", "version"), [("raw", VERSIONS[-2]), ("plain", VERSIONS[0])])
 def test_messages_and_syscalls_match_the_reference(

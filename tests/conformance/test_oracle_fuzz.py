@@ -53,6 +53,7 @@ def oracle_copies_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["oracle-fuzz", "--count", "160"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("oracle_copies_machine")
 def test_equal_answers_are_equal_and_a_gas_too_much_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert oracle_fuzz.main() == 0

@@ -124,6 +124,7 @@ def test_reduced_case_keeps_messages_needed_for_difference(run: Run) -> None:
     assert small.actors() == case.actors()
 
 
+@pytest.mark.slow
 def test_difference_only_on_used_machine_is_reported_as_such(run: Run, stand_in: StandIn) -> None:
     (case, _), *_ = answered_cases(run.ground(21), "1:3")
     assert not stand_in.wrong
@@ -142,6 +143,7 @@ def test_a_seed_draws_the_same_again(run: Run) -> None:
     assert [case.messages for case, _ in other] != [case.messages for case, _ in first]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stand_in")
 def test_relay_makes_requested_call(run: Run) -> None:
     """The return value begins with the send's error number, followed by the callee's exit code."""

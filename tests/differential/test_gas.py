@@ -58,6 +58,7 @@ def generated() -> CaseTally:
     return compare(seed=7, count=250, workers=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", THEMES)
 def test_a_class_of_generated_contracts_costs_about_the_same(theme: str) -> None:
     assert abs(generated().ratios()[theme]["all"] - 1) < 0.1

@@ -63,12 +63,14 @@ def test_every_command_has_an_example_or_commands_below_it() -> None:
     assert lacking == []
 
 
+@pytest.mark.slow
 def test_each_option_and_key_of_forge_has_its_row() -> None:
     text = forge_test_options() + report_options() + keys()
     rows = re.findall(r"^\| `([^`]+)` \| (?:yes|no: |[^|]{10})", text, re.MULTILINE)
     assert rows == [*NAMES["test"], *NAMES["coverage"], *NAMES["snapshot"], *NAMES["keys"]]
 
 
+@pytest.mark.slow
 def test_missing_flag_lists_contain_no_stale_entries() -> None:
     assert set(UNSUPPORTED) | set(ALIASES) <= {*NAMES["test"], "-D", "-k", "-r"}
     assert set(ELSEWHERE) <= {*NAMES["coverage"], *NAMES["snapshot"]} - own_options()

@@ -12,6 +12,7 @@ FIRST_LINES = ("stateRoot: ", "network: ")
 """Starts of the documented outputs, in the order of the commands."""
 
 
+@pytest.mark.slow
 def test_page_commands_produce_documented_output(tmp_path: Path) -> None:
     for ran, first in zip(run_page(PAGE, tmp_path / "page"), FIRST_LINES, strict=True):
         ran.check()
@@ -28,6 +29,7 @@ def test_python_of_the_page_runs(at: int, name: str) -> None:
     assert name in names
 
 
+@pytest.mark.slow
 def test_vector_of_a_new_chain_passes(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "vectors.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^## Create a vector\n(.*?^```console\n.*?^```\n)", page, re.MULTILINE | re.DOTALL)

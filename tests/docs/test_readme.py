@@ -43,5 +43,6 @@ def test_the_tests_pass(code: str, tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_recording_shows_what_the_demo_prints() -> None:
     assert demo_recording.recording() == demo_recording.FILE.read_text(encoding="utf-8"), "run `make recording`"

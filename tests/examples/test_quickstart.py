@@ -26,6 +26,7 @@ def test_the_script_ends_with_a_call_tree_over_both_runtimes() -> None:
     assert tree[2:] == ['│   └── -> "DataCap"', '└── event Kept(name="DataCap")']
 
 
+@pytest.mark.slow
 def test_dockerfile_uses_existing_node_options() -> None:
     lines = (CI / "Dockerfile").read_text(encoding="utf-8").splitlines()
     known = run("node", "--help", env={"COLUMNS": "200"}).output

@@ -39,11 +39,13 @@ def test_a_list_is_that_of_go_ethereum(name: str, evm: str) -> None:
     assert result["blockAccessListHash"] == f"0x{keccak(bytes.fromhex(case['expected'][2:])).hex()}"
 
 
+@pytest.mark.slow
 def test_go_ethereum_s_bytes_are_ours() -> None:
     for case in CASES.values():
         assert f"0x{_list(case['expected']).rlp().hex()}" == case["expected"]
 
 
+@pytest.mark.slow
 def test_a_fork_without_lists_has_none() -> None:
     case = next(iter(CASES.values()))
     assert "blockAccessList" not in transition(case["alloc"], case["env"], case["txs"], "Osaka").result

@@ -229,6 +229,7 @@ def test_a_new_project_is_the_template_under_another_name(hypervisor: Command, t
     assert os.listdir() == ["guest_book"]
 
 
+@pytest.mark.slow
 def test_project_uses_flags_and_crates_of_built_in_actors() -> None:
     config = tomllib.loads((FOLDER / ".cargo" / "config.toml").read_text())["build"]
     assert (config["target"], tuple(config["rustflags"])) == (build.TARGET, build.FLAGS)

@@ -132,6 +132,7 @@ def test_old_names_of_exceptions_stand_for_todays() -> None:
     assert not matches(["NONCE_IS_MAX"], "TR_NonceTooLow")
 
 
+@pytest.mark.slow
 def test_the_command_reports_each_test_and_the_forks(tmp_path: Path) -> None:
     chains = {name: CASES[name] for name in ("Frontier chain", "EIP158ToByzantiumAt5 chain")}
     broken = {**CASES["Osaka chain"], "lastblockhash": "0x" + "00" * 32}

@@ -88,6 +88,7 @@ def test_contract_output_cannot_control_terminal(capsys: pytest.CaptureFixture[s
     assert len(lines) == 3
 
 
+@pytest.mark.slow
 def test_deep_calls_are_printed_with_depth(capsys: pytest.CaptureFixture[str]) -> None:
     deepest = 1_023
     call = {**plain_call(), "return": "0x05"}

@@ -63,6 +63,7 @@ print(gc.get_threshold() == usual, gc.get_freeze_count() > 0)
 """
 
 
+@pytest.mark.slow
 def test_garbage_collection_is_deferred_until_command_loads() -> None:
     done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[1:] == ["True", "True True"]

@@ -296,6 +296,7 @@ def test_state_behind_missing_block_is_reported_as_not_compared(states: States) 
     assert "cannot be compared" in line
 
 
+@pytest.mark.slow
 def test_tree_with_hamt_like_root_is_shown_by_its_cids(states: States) -> None:
     """A contract's storage with many slots: the root has only links, like a HAMT root; its entries are deeper."""
     heads = []

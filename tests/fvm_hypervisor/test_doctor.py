@@ -17,6 +17,7 @@ from store import compiled
 from tests.command import run
 
 
+@pytest.mark.slow
 def test_the_installation_is_whole() -> None:
     done = run("doctor", "--json")
     assert done.exit_code == 0, done.output

@@ -157,6 +157,7 @@ def commands(group: Any, *before: str) -> Iterator[str]:
             yield " ".join((*before, name))
 
 
+@pytest.mark.slow
 def test_every_command_has_an_exit_status_case() -> None:
     assert set(commands(typer.main.get_command(app))) == set(MISTAKES) | OWN_STATUS
 

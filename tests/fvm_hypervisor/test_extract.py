@@ -109,6 +109,7 @@ def test_a_vector_holds_exactly_the_blocks_that_are_read(made: Made, tmp_path: P
         assert show(left_out) in problem or "state has no" in problem, problem
 
 
+@pytest.mark.slow
 def test_a_vector_omits_the_built_in_actors(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their code comes from the chain while the vector is made, if no bundle is at hand."""
     path, empty = tmp_path / "vector.json", tmp_path / "empty"

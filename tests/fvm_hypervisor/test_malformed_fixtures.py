@@ -62,6 +62,7 @@ QUICK = settings(
 )
 
 
+@pytest.mark.slow
 @QUICK
 @given(data=st.data())
 def test_a_damaged_state_test_ends_in_a_record(data: st.DataObject, tmp_path: Path) -> None:
@@ -93,6 +94,7 @@ def test_damaged_transition_is_run_or_refused_as_invalid(data: st.DataObject) ->
         assert done.result["stateRoot"].startswith("0x")
 
 
+@pytest.mark.slow
 @QUICK
 @given(data=st.data())
 def test_a_damaged_blockchain_test_ends_in_a_record(data: st.DataObject, tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_options_fixed_by_state_folder_are_refused(tmp_path: Path, option: list[
         assert len(rpc_request(url, "eth_accounts")) == 3
 
 
+@pytest.mark.slow
 def test_a_time_that_no_block_can_have_is_refused() -> None:
     found = run("node", "--port", "0", "--timestamp", "253402300800")
     assert found.returncode == 2

@@ -19,6 +19,7 @@ def words(text: str) -> list[str]:
     return text.split()
 
 
+@pytest.mark.slow
 def test_help_is_what_typer_prints_of_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "GITHUB_ACTIONS": ""}
     ours = run("--help", env=environment, prog_name="hypervisor").output
@@ -67,6 +68,7 @@ def test_help_imports_no_command_and_no_markdown() -> None:
     }
 
 
+@pytest.mark.slow
 def test_command_imports_no_other_command() -> None:
     commands = {f"fvm_hypervisor.cli.{row.target.partition(':')[0]}" for row in COMMANDS}
     assert loaded_by("wallet", "list") & commands == {"fvm_hypervisor.cli.wallet"}

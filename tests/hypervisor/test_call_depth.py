@@ -61,6 +61,7 @@ def test_refused_depth_is_free_and_bare_send_counts_as_call() -> None:
     assert notes.items == [0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "stays"), [(18, True), (20, True), (21, False), (28, False)])
 def test_refused_depth_leaks_call_gas_limit_before_nv21(network: int, stays: bool) -> None:
     """ref-fvm v3.14.1 call_manager/default.rs `send` returns before `pop_limit`; v4.8.4 `call_actor` pops always.
@@ -87,6 +88,7 @@ def test_refused_depth_leaks_call_gas_limit_before_nv21(network: int, stays: boo
     assert (result.gas_used == 1_000) is stays
 
 
+@pytest.mark.slow
 def test_depth_is_left_level_by_level_and_can_be_used_again() -> None:
     world, notes = World(), Notes()
 

@@ -75,6 +75,7 @@ def test_a_recorded_state_requires_the_same_code_parameters_and_syscalls() -> No
     assert len({constructor_key(*key) for key in ((cron, params, "v4"), (power, params, "v4"), (cron, b"", "v4"))}) == 3
 
 
+@pytest.mark.slow
 def test_an_overlay_runs_the_constructors() -> None:
     cheap = opened(28, "filecoin")
     with Hypervisor.open(network=28, overlay=with_features(["upgrade-actor"]), genesis=GENESIS) as machine:
@@ -92,6 +93,7 @@ def native_was_loaded(options: str) -> bool:
     return {"True\n": True, "False\n": False}[done.stdout]
 
 
+@pytest.mark.slow
 def test_opening_a_machine_does_not_load_the_wasm_runtime() -> None:
     assert not native_was_loaded("")
     assert not native_was_loaded("rules='ethereum'")

@@ -34,6 +34,7 @@ def test_signature_equals_coincurve_and_recovers_key(number: int, digest: bytes)
     assert recover(digest, signature) == public_key(secret) == theirs.public_key.format(compressed=False)
 
 
+@pytest.mark.slow
 @given(WORDS, NUMBERS, NUMBERS, st.integers(0, 5))
 @settings(max_examples=samples(800), deadline=None)
 @example(bytes(32), 1, 1, 0)

@@ -133,6 +133,7 @@ def test_largest_aggregates_reach_the_extension(
     assert (name, len(sectors), len(proof)) == ("verify_aggregate", count, size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seal_type", "count", "size", "words"),
     [

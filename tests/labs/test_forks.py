@@ -64,6 +64,7 @@ def test_outbox_exists_at_first_block() -> None:
         posted(network)
 
 
+@pytest.mark.slow
 def test_a_fork_has_the_labs_of_its_origin(url: str, tmp_path: Path) -> None:
     with Network.fork(url, path=tmp_path, clock=Clock(START + 100)) as network:
         assert network.rules.name == network.machine.context.rules == RULES

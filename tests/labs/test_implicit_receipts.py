@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, post_params
 from hypervisor.address import Address
 from hypervisor.types import METHOD_SEND
@@ -29,6 +31,7 @@ def delivering_tipset(network: Network) -> Tipset:
     return tipset
 
 
+@pytest.mark.slow
 def test_deliveries_do_not_shift_the_traces_of_rewards_and_cron(tmp_path: Path) -> None:
     with opened(written(tmp_path, RULE), rules="lab:async") as network:
         tipset, client = delivering_tipset(network), Client(Node(network))

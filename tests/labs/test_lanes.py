@@ -19,6 +19,7 @@ from tests.labs.lanes import NO_MACHINE, PLANTS, GivenLanes, message, run
 from tests.localnet.conftest import BUNDLE
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 def test_blocks_of_random_mempools_keep_every_invariant() -> None:
     assert run(7, samples(2_000))[1] == []

@@ -36,6 +36,7 @@ def post(network: Network, **changed: Any) -> Any:
     return network.actors.at(f"f0{OUTBOX}").send("Post", fields, value=10**17)
 
 
+@pytest.mark.slow
 def test_the_outbox_is_called_by_name_and_its_state_is_typed(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", rules="lab:async", clock=Clock()) as network:
         outbox = network.actors.at(f"f0{OUTBOX}")

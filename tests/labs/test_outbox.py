@@ -379,6 +379,7 @@ class Spent:
             self.most[self._method] = max(self.most.get(self._method, 0), event.gas_used)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "count"), [(0, 1_000), (MAX_PARAMS, 100)])
 def test_handling_payment_covers_handling_gas(stage: Stage, size: int, count: int) -> None:
     for _ in range(count):

@@ -58,6 +58,7 @@ class TestProofs:
         with pytest.raises(ProofRefused, match=said):
             proven_blocks(self.root, car(root, blocks))
 
+    @pytest.mark.slow
     def test_a_changed_bit_is_seen_wherever_it_is(self) -> None:
         proof = car(self.root, self.blocks)
         for place in range(len(proof) * 8):

@@ -72,6 +72,7 @@ def _cases() -> Iterator[object]:
             yield pytest.param(kind, attack, marks=() if quick else pytest.mark.long, id=f"{kind}-{attack.__name__}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "attack"), list(_cases()))
 def test_no_attack_disrupts_cron_and_rewards(stages: dict[str, Stage], kind: str, attack: Attack) -> None:
     _, damage, money = exits_of(the_stage(stages, kind), attack)
@@ -140,6 +141,7 @@ def test_refused_reward_is_burnt_and_message_exits_0(stages: dict[str, Stage], k
 # --- the suite itself -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_suite_finds_an_actor_that_is_let_into_the_lane(stages: dict[str, Stage]) -> None:
     """Planted defect: a user's actor produces the blocks and uses up all gas of the reward message."""
     stage = the_stage(stages, "own")

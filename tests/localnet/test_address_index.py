@@ -173,6 +173,7 @@ def test_unwritable_index_path_is_reported(tmp_path: Path) -> None:
         AddressIndex(tmp_path / "nowhere" / FILE)
 
 
+@pytest.mark.slow
 def test_threads_that_read_at_once_get_their_own_heights() -> None:
     """Each key has a hundred heights of its own."""
     index = AddressIndex()

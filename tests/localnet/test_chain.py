@@ -428,6 +428,7 @@ class TestFolders:
             assert network.head == before
             assert network.head.state == network.machine.root
 
+    @pytest.mark.slow
     def test_a_folder_of_another_network_version_is_refused(self, tmp_path: Path) -> None:
         Network(tmp_path / "chain", network=27).close()
         with pytest.raises(InvalidInput, match="has network version 27, not 28: omit the network version"):

@@ -89,6 +89,7 @@ def test_miner_unknown_at_the_lookback_is_refused(stage: Stage) -> None:
         Stage(stage.network, miner, stage.folder).report(now - 1, now)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "state",
     [encode([0, WORKER.to_bytes()]), bytes.fromhex("82008100")],

@@ -134,6 +134,7 @@ def test_an_installed_actor_upgrades_itself(network: Network, contract: EthAddre
     assert actor_answer(network, actor) == b"later"
 
 
+@pytest.mark.slow
 def test_a_folder_has_its_features_for_good(tmp_path: Path) -> None:
     both = with_features(["m2-native", "upgrade-actor"])
     with Network(tmp_path, overlay=both) as network:
@@ -165,6 +166,7 @@ def test_features_are_for_filecoins_rules() -> None:
         Network(rules="ethereum", overlay=with_features(["upgrade-actor"]))
 
 
+@pytest.mark.slow
 def test_labs_go_with_them_and_a_folder_keeps_both(tmp_path: Path) -> None:
     both = with_features(["m2-native", "upgrade-actor"])
     with Network(tmp_path, rules="lab:async,libraries", overlay=both) as network:

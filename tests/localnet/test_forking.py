@@ -119,6 +119,7 @@ def test_forked_state_is_fetched_on_first_access(other: Other) -> None:
         assert at_first < once == store.fetches
 
 
+@pytest.mark.slow
 def test_a_fork_in_memory_lets_its_own_old_states_go(other: Other) -> None:
     """A fork deletes its own old states although it lacks most of the other network's blocks."""
     with Network.fork(other.url, keep_states=3, clock=Clock(START + 100)) as network:
@@ -149,6 +150,7 @@ def test_messages_on_a_fork_leave_the_other_network_alone(other: Other) -> None:
     assert other.counter.call("number") == 2
 
 
+@pytest.mark.slow
 def test_fork_may_start_at_earlier_epoch_or_null_round(other: Other) -> None:
     with fork(other, epoch=2) as network:
         assert network.block_number == 2
@@ -264,6 +266,7 @@ def test_fork_tipsets_are_replayed_without_the_remote_network(tmp_path: Path) ->
     assert [(tipset.messages, tipset.difference) for tipset in done] == [(1, ""), (0, ""), (0, "")]
 
 
+@pytest.mark.slow
 def test_missing_block_in_fork_folder_explains_fork(other: Other, tmp_path: Path) -> None:
     fork(other, tmp_path).close()
     missing = "is not in the store.* contains a fork, which has only the blocks that were read"

@@ -23,6 +23,7 @@ FIL = 10**18
 NEWCOMER = Account.from_key(bytes(31) + b"\x07")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", kinds())
 def test_network_starts_with_requested_genesis(kind: str, tmp_path: Path) -> None:
     genesis = GenesisOptions(
@@ -60,6 +61,7 @@ def test_the_miners_have_power() -> None:
         assert decode_bigint(decode(result.return_data)) == 4 * 2048
 
 
+@pytest.mark.slow
 def test_existing_folder_is_not_subject_to_the_limit_of_sectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +76,7 @@ def test_existing_folder_is_not_subject_to_the_limit_of_sectors(
         Network(genesis=genesis)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends_at", [0, 1, 3])
 def test_unfinished_genesis_miners_are_created_by_next_process(
     ends_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

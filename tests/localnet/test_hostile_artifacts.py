@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ ARTIFACT = _object(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(ABI | JSON, st.binary(max_size=80))
 def test_any_abi_is_read_or_refused_and_decodes_or_not(abi: Any, data: bytes) -> None:
     try:

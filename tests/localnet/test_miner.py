@@ -163,6 +163,7 @@ def test_a_miner_without_sectors_has_no_power(network: Network) -> None:
         miner.commit(1, expiration=network.block_number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2 << 10, *(pytest.param(size, marks=pytest.mark.slow) for size in LARGER_SECTORS)])
 def test_created_miner_has_requested_sector_size(size: int) -> None:
     """Every sector counts tenfold since FIP-0118; at most 1 FIL is pledged for 32 GiB of adjusted power."""

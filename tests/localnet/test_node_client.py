@@ -294,6 +294,7 @@ def test_last_refusal_reports_retry_count() -> None:
     assert len(seen) == 3
 
 
+@pytest.mark.slow
 def test_client_honors_retry_after_of_node() -> None:
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(retries=1, backoff=30)
@@ -302,6 +303,7 @@ def test_client_honors_retry_after_of_node() -> None:
     assert 1 <= seen[1][0] - seen[0][0] < 1 + 10 * slowness()
 
 
+@pytest.mark.slow
 def test_requests_are_throttled_after_rate_limit_refusal() -> None:
     """170 compute units per second allow ten requests."""
     seen: list[tuple[float, Message]] = []

@@ -54,6 +54,7 @@ SLOT = ("eth_getStorageAt", SOMEBODY, "0x3", "latest")
 BALANCE = ("eth_getBalance", SOMEBODY, "latest")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [None, 7])
 def test_a_second_fork_sends_no_request(block: int | None) -> None:
     requests: list[str] = []
@@ -65,6 +66,7 @@ def test_a_second_fork_sends_no_request(block: int | None) -> None:
     assert read(offline(url, block), SLOT, BALANCE) == [WORD, "0x7b"], "the node has stopped"
 
 
+@pytest.mark.slow
 def test_an_uncached_slot_and_account_are_named() -> None:
     with node(ANSWERS) as url:
         read(ForkSource(url, caches=True), SLOT)
@@ -77,6 +79,7 @@ def test_an_uncached_slot_and_account_are_named() -> None:
         read(offline(url), ("eth_getBalance", other, "latest"))
 
 
+@pytest.mark.slow
 def test_an_uncached_block_and_node_are_named() -> None:
     with node(ANSWERS) as url:
         read(ForkSource(url, 7, caches=True), SLOT)
@@ -86,6 +89,7 @@ def test_an_uncached_block_and_node_are_named() -> None:
         Network(rules="ethereum", fork=offline("http://127.0.0.1:9", 6))
 
 
+@pytest.mark.slow
 def test_a_folder_brings_its_own_responses(tmp_path: Path, cache_folder: Path) -> None:
     """Responses of a local node are stored in the folder of the chain only."""
     with node(ANSWERS) as url:
@@ -94,6 +98,7 @@ def test_a_folder_brings_its_own_responses(tmp_path: Path, cache_folder: Path) -
     assert read(offline(url), SLOT, path=tmp_path / "chain") == [WORD]
 
 
+@pytest.mark.slow
 def test_a_folder_and_the_users_cache_share_responses(tmp_path: Path) -> None:
     requests: list[str] = []
     with node(ANSWERS, requests) as url:
@@ -118,6 +123,7 @@ def damage(cache_folder: Path, method: str) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_damaged_entry_is_read_again_or_named(cache_folder: Path) -> None:
     requests: list[str] = []
     with node(ANSWERS, requests) as url:
@@ -130,6 +136,7 @@ def test_a_damaged_entry_is_read_again_or_named(cache_folder: Path) -> None:
     assert read(offline(url), SLOT) == [WORD]
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_replaced_or_named(cache_folder: Path) -> None:
     with node(ANSWERS) as url:
         read(ForkSource(url, caches=True), SLOT)
@@ -167,6 +174,7 @@ def test_the_least_recently_used_files_are_deleted(monkeypatch: pytest.MonkeyPat
     assert sum(file.stat().st_size for file in left) <= 300_000, "the limit, and the file that was opened last"
 
 
+@pytest.mark.slow
 def test_offline_changes_no_file(cache_folder: Path) -> None:
     with node(ANSWERS) as url:
         read(ForkSource(url, caches=True), SLOT)
@@ -176,6 +184,7 @@ def test_offline_changes_no_file(cache_folder: Path) -> None:
     assert (file.read_bytes(), file.stat().st_mtime_ns) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [None, 3])
 def test_a_fork_under_filecoins_rules_needs_no_node_the_second_time(epoch: int | None) -> None:
     with Network(clock=Clock()) as there:
@@ -195,6 +204,7 @@ def test_a_fork_under_filecoins_rules_needs_no_node_the_second_time(epoch: int |
             Network(fork=offline(url, 2))
 
 
+@pytest.mark.slow
 def test_an_uncached_block_of_state_is_named() -> None:
     with Network(clock=Clock()) as there:
         counter = there.deploy(COUNTER)

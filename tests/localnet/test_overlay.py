@@ -45,6 +45,7 @@ def test_send_gas_rises_by_overlay_price_difference() -> None:
         assert sent(other) == sent(plain) + 7  # by hand: one transfer more dear by 7 gas, and no syscall
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["fast", "py-evm"])
 def test_engines_do_not_mix_rules_of_two_overlays(engine: str) -> None:
     def answer(network: Network) -> tuple[bool, int]:
@@ -198,6 +199,7 @@ def test_questions_and_traces_have_the_overlays_prices() -> None:
         assert receipts[1].trace.reproduced
 
 
+@pytest.mark.slow
 def test_a_folder_with_an_overlay_is_executed_again_under_it(tmp_path: Path) -> None:
     with opened(tmp_path, overlay=DEARER) as network:
         network.send(network.accounts[1].address, 5)

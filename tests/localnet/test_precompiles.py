@@ -220,6 +220,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fields", "words"), FAILURES)
 def test_precompile_failure_fails_only_call_and_is_traced(
     precompile_caller: Callable[..., PrecompileCaller], rules: str, fields: dict[str, Any], words: str

@@ -40,6 +40,7 @@ def test_deployer_creates_at_create2_address(either: Network) -> None:
     assert code_of(either.machine, to_filecoin(either.address(expected))) == b"\0"
 
 
+@pytest.mark.slow
 def test_bare_network_lacks_preinstalled_code_and_keeps_chain_id(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", bare=True, chain_id=31337, network=24) as network:
         assert network.chain_id == 31337

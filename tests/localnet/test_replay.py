@@ -45,6 +45,7 @@ def live(network: Network) -> None:
     network.send(network.accounts[1], 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*kinds(), "ethereum"])
 def test_replay_of_every_tipset_equals_the_chain(tmp_path: Path, kind: str) -> None:
     bundle = data_file(BUNDLE) if kind == "official" else None
@@ -90,6 +91,7 @@ def test_replay_differs_after_manual_state_change(tmp_path: Path) -> None:
     assert second.difference == ""
 
 
+@pytest.mark.slow
 def test_replay_reports_different_receipts(tmp_path: Path) -> None:
     with Network(tmp_path, clock=Clock()) as network:
         network.send(network.accounts[1], 5)

@@ -38,6 +38,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_all_reachable_chain_data_survives_garbage_collection(folder: Path) -> None:
     collect(folder)
     with Network(folder) as network:
@@ -100,6 +101,7 @@ def test_collection_keeps_genesis_state_for_reset(folder: Path) -> None:
     assert collect(folder, states=1).dropped > 0
 
 
+@pytest.mark.slow
 def test_the_messages_of_all_blocks_stay(folder: Path) -> None:
     collect(folder, states=1)
     with RocksStore.open(folder, read_only=True) as store:
@@ -112,6 +114,7 @@ def test_the_messages_of_all_blocks_stay(folder: Path) -> None:
         assert counts[0] < min(counts[1:])
 
 
+@pytest.mark.slow
 def test_larger_state_window_restores_no_dropped_states(folder: Path) -> None:
     collect(folder, states=2)
     collect(folder, states=4)
@@ -119,6 +122,7 @@ def test_larger_state_window_restores_no_dropped_states(folder: Path) -> None:
         assert ChainIndex(store).retained == 4
 
 
+@pytest.mark.slow
 def test_second_collection_drops_nothing(folder: Path) -> None:
     collect(folder, states=1)
     assert collect(folder, states=1).dropped == 0
@@ -174,6 +178,7 @@ def test_a_network_collects_its_own_folder_between_its_blocks(folder: Path) -> N
     assert whole.retained == collect(folder).retained
 
 
+@pytest.mark.slow
 def test_failed_commit_that_was_applied_updates_retained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The collection reports the error and does not start. The released states count as collected."""
     with Network(folder) as network:
@@ -263,6 +268,7 @@ def test_network_continues_during_folder_compaction(folder: Path, monkeypatch: p
         assert finished(folder_collector, 2).dropped > 0  # of the block that was made meanwhile
 
 
+@pytest.mark.slow
 def test_compaction_failure_is_raised_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: RocksStore) -> None:
         raise StoreFull("no room")
@@ -314,6 +320,7 @@ def test_a_folder_can_be_left_while_it_gives_space_back(folder: Path) -> None:
         assert again.balance(again.accounts[1].address) == 10_005 * FIL
 
 
+@pytest.mark.slow
 def test_a_folder_under_ethereums_rules_can_be_collected(tmp_path: Path) -> None:
     with Network(tmp_path, rules="ethereum") as network:
         for _ in range(3):

@@ -35,6 +35,7 @@ def test_section_is_that_of_the_wasm_specification() -> None:
     assert custom_section(with_schema(MODULE, TEXT), SCHEMA_SECTION) == TEXT.encode()
 
 
+@pytest.mark.slow
 def test_actor_installed_without_schema_file_is_typed(network: Network) -> None:
     jar = jar_on(network, with_schema(MODULE, TEXT))
     receipt = jar.send("Tip", {"note": "thanks"}, value=FIL)
@@ -131,6 +132,7 @@ def test_code_that_cannot_be_read_has_no_schema() -> None:
     assert stored_schema(store, code) == TEXT
 
 
+@pytest.mark.slow
 def test_embed_writes_a_module_that_install_accepts(tmp_path: Path) -> None:
     wasm, schema, out = tmp_path / "jar.wasm", tmp_path / "jar.ipldsch", tmp_path / "out.wasm"
     wasm.write_bytes(MODULE)

@@ -78,6 +78,7 @@ def test_an_actor_is_typed_by_the_schema_that_its_state_links(network: Network) 
     assert "schemaFault" not in trace.calls[0]
 
 
+@pytest.mark.slow
 def test_a_fork_has_the_schema_too(network: Network) -> None:
     actor = created(network, TEXT.encode())
     with serving(network) as url, Network.fork(url, clock=Clock(1_800_000_000)) as fork:
@@ -140,6 +141,7 @@ def test_a_broken_schema_in_the_code_is_reported_too(network: Network) -> None:
     assert "the module's section ipld.schema is not an interface" in known.fault
 
 
+@pytest.mark.slow
 def test_a_state_that_does_not_match_its_schema_is_noted(tmp_path: Path) -> None:
     text = b"# ipld.schema\ntype State struct { a Int b Int c Int } representation tuple\n"
     folder = tmp_path / "chain"
@@ -152,6 +154,7 @@ def test_a_state_that_does_not_match_its_schema_is_noted(tmp_path: Path) -> None
     assert (shown.exit_code, "note: shown undecoded" in shown.stderr) == (0, True)
 
 
+@pytest.mark.slow
 def test_the_commands_decode_without_configuration(tmp_path: Path) -> None:
     folder = tmp_path / "chain"
     with Network(folder, clock=Clock()) as network:

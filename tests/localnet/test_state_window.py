@@ -75,6 +75,7 @@ def test_states_of_old_blocks_are_dropped_and_receipts_stay(network: Network) ->
         network.go_back(network.block(5))
 
 
+@pytest.mark.slow
 def test_store_holds_exactly_blocks_reachable_from_kept_states(network: Network) -> None:
     inbox = network.deploy(ARTIFACTS / "Inbox.json")
     for number in range(40):
@@ -110,6 +111,7 @@ def test_pruned_network_answers_as_full_archive_network(rules: str, tmp_path: Pa
     assert seen[0] == seen[1]
 
 
+@pytest.mark.slow
 def test_a_snapshot_keeps_its_state_however_long(network: Network) -> None:
     pay(network, 3)
     network.set_balance(network.accounts[2].address, 5)
@@ -141,6 +143,7 @@ def test_block_of_pruned_state_is_not_found_with_reason(network: Network) -> Non
         chain_read_obj(node, old)
 
 
+@pytest.mark.slow
 def test_genesis_state_remains_for_reset(network: Network) -> None:
     """anvil_reset needs the first state."""
     network.set_balance(network.accounts[2].address, 5)
@@ -214,6 +217,7 @@ def test_a_transaction_takes_less_than_a_kilobyte_once_it_is_old(rules: str, mon
         assert sizes[1] - sizes[0] < 300 * 1_000
 
 
+@pytest.mark.slow
 def test_chain_view_tracks_retained_states() -> None:
     with Network(keep_states=4) as network:
         pay(network, 20)
@@ -244,6 +248,7 @@ def test_query_with_dropped_state_is_to_be_retried() -> None:
         assert view.run(lambda reader: reader.network.head.height) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 def test_questions_are_answered_while_the_chain_lets_states_go() -> None:
     """A state dropped during a query is neither a result nor a failure: the query is repeated at a newer head."""

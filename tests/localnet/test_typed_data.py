@@ -84,6 +84,7 @@ def test_invalid_typed_data_is_rejected(change: dict[str, Any]) -> None:
         typed_data_digest({**MAIL, **change})
 
 
+@pytest.mark.slow
 def test_typed_data_without_end_are_refused() -> None:
     message: dict[str, Any] = {}
     for _ in range(5_000):

@@ -145,6 +145,7 @@ def test_upgraded_states_have_expected_fields(situation: Situation) -> None:
             assert now[actor].head == old.head
 
 
+@pytest.mark.slow
 def test_rewards_are_split_from_first_epoch_preserving_supply(situation: Situation) -> None:
     """The first stream's weight is 95 % at the first epoch; the second one's 5 % accrue for their recipient, f00."""
     network, life = situation.network, situation.life

@@ -272,6 +272,7 @@ def test_folder_refuses_to_open_with_different_evm_engine(tmp_path: Path) -> Non
         Network(tmp_path, bundle=Bundle.embedded("supply-share"), clock=Clock())
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_its_rule_for_pledges(tmp_path: Path) -> None:
     bundle = Bundle.embedded("supply-share")
     with Network(tmp_path, bundle=bundle, clock=Clock()) as network:

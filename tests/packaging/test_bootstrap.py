@@ -179,6 +179,7 @@ def test_unreachable_index_is_not_mistaken_for_missing_wheels(checkout_with_pip:
     assert "the package index cannot be reached" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -245,6 +246,7 @@ esac
 MOMENTS = ("start", "environment made", "half of packages", "packages", "half of project", "project")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["nothing", "another lock"])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_leftovers_of_killed_run_are_rebuilt(checkout: Checkout, moment: str, before: str) -> None:
@@ -324,6 +326,7 @@ def wait_for(there: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_second_bootstrap_waits_and_reuses_result_of_first(checkout: Checkout) -> None:
     first, second = the_second_of_two(checkout)
     assert (first, second.returncode, second.stdout, second.stderr) == (0, 0, "", "")

@@ -238,6 +238,11 @@ def asked(project: Path) -> str:
     return said.stdout + said.stderr
 
 
+def object_times(project: Path) -> dict[str, int]:
+    """Return the time of each object file."""
+    return {path.name: path.stat().st_mtime_ns for path in project.glob("build/*/objects/**/*.o")}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "notice"),
@@ -310,10 +315,19 @@ def test_modules_compile_in_place_recompile_and_revert(project: Path) -> None:
     compiled = source.removesuffix(".py") + SUFFIX
     assert asked(project) == f"compiled True {compiled}\n"
 
+    before = object_times(project)
     (project / "store/odd.py").write_text(ODD.replace("not is_even(number)", "not not is_even(number)"))
     assert f"{compiled} is older than its source store/odd.py" in asked(project)
     assert python(project, "hatch_build.py", "in-place").returncode == 0
     assert asked(project) == f"compiled False {compiled}\n"
+    assert {name for name, time in object_times(project).items() if time != before[name]} == {"__native_store___odd.o"}
+
+    before = object_times(project)
+    with (project / "store/even.py").open("a") as even:  # changes its header
+        even.write(EVEN.partition("\n\n\n")[2].replace("is_even", "is_also_even"))
+    assert python(project, "hatch_build.py", "in-place").returncode == 0
+    assert asked(project) == f"compiled False {compiled}\n"
+    assert {name for name, time in object_times(project).items() if time == before[name]} == set()
 
     assert python(project, "hatch_build.py", "interpreted").returncode == 0
     assert asked(project) == f"interpreted False {source}\n"

@@ -21,6 +21,7 @@ def texts(*patterns: str) -> dict[str, str]:
     return {name: path.read_text() for name, path in paths.items() if not name.endswith(BINARY)}
 
 
+@pytest.mark.slow
 def test_every_file_fits_one_sitting() -> None:
     lines = {name: text.count("\n") for name, text in texts("*.py", "*.rs", "*.sol", "*.mjs").items()}
     assert {name: count for name, count in lines.items() if count > LONGEST} == {}

@@ -28,6 +28,7 @@ WRITE = st.tuples(INDICES, st.one_of(st.just("delete"), VALUES), st.booleans())
 WIDTHS = st.sampled_from([1, 2, 3, 4, 5, 8])
 
 
+@pytest.mark.slow
 @given(WIDTHS, st.lists(WRITE, max_size=60))
 @settings(max_examples=samples(200), deadline=None)
 def test_random_writes_match_dict(bit_width: int, writes: list[tuple[int, Any, bool]]) -> None:
@@ -50,6 +51,7 @@ def test_random_writes_match_dict(bit_width: int, writes: list[tuple[int, Any, b
         assert array.get(index) == model.get(index)
 
 
+@pytest.mark.slow
 @given(WIDTHS, st.dictionaries(INDICES, VALUES, max_size=40), st.lists(INDICES, max_size=30), st.randoms())
 @settings(max_examples=samples(200), deadline=None)
 def test_the_root_depends_on_the_content_alone(

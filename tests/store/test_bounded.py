@@ -43,6 +43,7 @@ def settle(store: BoundedStore) -> None:
         store._states.drop()
 
 
+@pytest.mark.slow
 @given(STEPS)
 @settings(max_examples=samples(200))
 def test_store_holds_exactly_blocks_reachable_from_held_roots(steps: list[tuple[str, int, int]]) -> None:
@@ -191,6 +192,7 @@ def test_pins_and_installed_modules_stay() -> None:
     assert not store.has(root)
 
 
+@pytest.mark.slow
 def test_commit_drops_at_most_twice_what_commits_add() -> None:
     """Dropping a large state does not delay a commit."""
     store, buffered = BoundedStore(), None

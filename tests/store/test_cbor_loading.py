@@ -56,6 +56,7 @@ def test_data_that_cbor2_6_reads_passes_the_check(block: str, what: str) -> None
     check(bytes.fromhex(block), DEPTH)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=40) | st.lists(st.binary(max_size=30) | st.integers() | st.text(), max_size=9).map(dumps))
 @settings(max_examples=samples(600), deadline=None)
 def test_cbor_check_refuses_nothing_that_cbor2_6_reads(data: bytes) -> None:

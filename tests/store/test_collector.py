@@ -177,6 +177,7 @@ def test_a_collection_does_not_use_the_marks_of_an_earlier_one(store: RocksStore
     assert not store.is_subtree_marked(root)
 
 
+@pytest.mark.slow
 def test_second_commit_of_a_sweep_reads_fewer_marks(tmp_path: Path) -> None:
     with RocksStore.open(tmp_path, sync=False, statistics=True) as store:
         root = commit_tree(store, None, 1, 5_000, 10_000)

@@ -104,6 +104,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(VALUES)
 @settings(max_examples=samples(200), deadline=None)
 def test_every_value_survives_and_is_the_same_in_dag_cbor(value: Any) -> None:

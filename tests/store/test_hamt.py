@@ -61,6 +61,7 @@ def test_random_writes_match_dict(bit_width: int, writes: list[tuple[bytes, Any,
         assert tree.get(key) == model.get(key)
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.one_of(KEYS, st.sampled_from(NEIGHBOURS)), VALUES, max_size=60),
     st.lists(st.one_of(KEYS, st.sampled_from(NEIGHBOURS)), max_size=40),
@@ -105,6 +106,7 @@ def test_several_values_are_set_like_one_by_one() -> None:
     assert together.flush() == one_by_one.flush()
 
 
+@pytest.mark.slow
 def test_ten_thousand_entries_come_and_go() -> None:
     store = MemoryStore()
     tree = Hamt(store)

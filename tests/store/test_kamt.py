@@ -132,6 +132,7 @@ def test_the_root_depends_on_the_content_alone(writes: list[tuple[int, int, bool
     assert Kamt(store, tree.flush()).flush() == tree.flush()
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.dictionaries(WORDS, st.one_of(st.just(0), VALUES), max_size=40), st.booleans()), max_size=5)
 )

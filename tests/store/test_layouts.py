@@ -123,6 +123,7 @@ def test_two_hamts_differ_as_two_dicts_do(
 INDICES = st.one_of(st.integers(0, 100), st.integers(0, 1 << 40))
 
 
+@pytest.mark.slow
 @given(st.dictionaries(INDICES, VALUES, max_size=30), st.dictionaries(INDICES, VALUES, max_size=30), st.integers(1, 8))
 def test_two_amts_differ_as_two_dicts_do(before: dict[int, int], after: dict[int, int], width: int) -> None:
     store = MemoryStore()

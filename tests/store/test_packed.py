@@ -75,6 +75,7 @@ def test_truncated_packed_block_is_rejected(stored: bytes) -> None:
     assert unpack(cid_of(b"another"), stored) is None
 
 
+@pytest.mark.slow
 def test_a_large_tree_takes_less_of_the_log(tmp_path: Path) -> None:
     memory = MemoryStore()
     tree = Hamt(memory)

@@ -150,6 +150,7 @@ def test_a_file_that_was_cut_is_reported(directory: int) -> None:
         assert entries.get([*plain][100])
 
 
+@pytest.mark.slow
 def test_the_file_is_closed_with_the_entries() -> None:
     entries = PackedEntries(recent=0, page=500, packed=0)
     entries.put_all(numbered(50).items())

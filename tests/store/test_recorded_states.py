@@ -85,6 +85,7 @@ def amt_entries(store: MemoryStore, node: Any, width: int, height: int, base: in
             yield from amt_entries(store, get_object(store, unlink(item)), width, height - 1, index)
 
 
+@pytest.mark.slow
 def test_state_blocks_are_canonical_and_encode_to_themselves() -> None:
     count = 0
     for _, _, data in blocks():
@@ -93,6 +94,7 @@ def test_state_blocks_are_canonical_and_encode_to_themselves() -> None:
     assert count > 500
 
 
+@pytest.mark.slow
 def test_link_scan_matches_decoded_links() -> None:
     def walk(value: Any) -> Iterator[Cid]:
         if isinstance(value, list):

@@ -93,6 +93,7 @@ def test_blocks_that_lead_to_themselves_do_not_hold_the_walk_up() -> None:
     assert reachable(store, [first]) == {first, second}
 
 
+@pytest.mark.slow
 def test_a_very_deep_chain_is_walked() -> None:
     store = MemoryStore()
     cid = put_object(store, 0)

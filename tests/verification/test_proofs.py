@@ -55,6 +55,7 @@ def test_a_defect_is_found_with_an_input(words: type[WordEmitter], name: str) ->
     assert found.startswith("at 0x")
 
 
+@pytest.mark.slow
 def test_an_opcode_that_is_encoded_wrongly_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wasm, "SUB128", wasm.ADD128)
     (proof,) = (proof for proof in proofs() if proof.name == "SUB of words of 4 and 4 limbs")

@@ -118,6 +118,7 @@ def test_results_match_their_schemas(chain: ChainContents) -> None:
     assert set(wrong) == set(DIFFERENT), wrong
 
 
+@pytest.mark.slow
 def test_sending_and_filter_results_match_their_schemas(chain: ChainContents) -> None:
     rpc = chain.rpc
     snapshot = rpc("evm_snapshot")

@@ -38,6 +38,7 @@ def test_account_authenticates_its_signature(world: World) -> None:
     assert answer(world.send(KEY_ACCOUNT, AUTHENTICATE, encode([signature, MESSAGE]))) is True
 
 
+@pytest.mark.slow
 def test_bls_account_authenticates_its_signature(world: World) -> None:
     world.send(BLS_ACCOUNT, 0, value=1)
     signature = G2Basic.Sign(BLS_KEY, MESSAGE)

@@ -237,6 +237,7 @@ machines = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @machines
 def test_random_sequences(staged: Twins, machine: type[Sequences]) -> None:
     run(machine, staged, examples=6)

@@ -157,6 +157,7 @@ def test_a_new_owner_has_to_agree(miner: Miner) -> None:
     assert miner.send(BOB, WITHDRAW, packed(amount(1))) == 0
 
 
+@pytest.mark.slow
 def test_a_beneficiary_is_agreed_on(miner: Miner) -> None:
     def change(by: Address, to: Address, quota: int, until: int, method: int | str = CHANGE_BENEFICIARY) -> int:
         code = miner.send(by, method, packed(raw(to), amount(quota), until))
@@ -197,6 +198,7 @@ def test_withdrawals_match(miner: Miner) -> None:
     assert miner.send(WORKER, WITHDRAW, packed(amount(1))) == 18
 
 
+@pytest.mark.slow
 def test_rewards_vest_over_half_a_year(miner: Miner) -> None:
     epoch = 5
     for step, wins in ((1, 1), (0, 5), (1, 2), (700, 1), (DAY, 3), (20 * DAY + 7, 1), (200 * DAY, 2), (1, 1)):

@@ -196,6 +196,7 @@ def now(sectors: Sectors) -> int:
     return int(sectors.twins.own.context.epoch)
 
 
+@pytest.mark.slow
 def test_sectors_are_active_with_expected_power(sectors: Sectors) -> None:
     """2048 bytes of raw power each, of verified clients tenfold."""
     sectors.call_getters()
@@ -211,6 +212,7 @@ def claim_of(sectors: Sectors) -> Any:
     return decode(result.return_data)
 
 
+@pytest.mark.slow
 def test_a_missed_proof_makes_sectors_faulty(sectors: Sectors) -> None:
     sectors.pass_deadlines(now(sectors), 1)
     sectors.call_getters()
@@ -259,6 +261,7 @@ def test_sectors_that_stay_faulty_are_terminated(sectors: Sectors) -> None:
     assert sectors.miner.send(ALICE, WITHDRAW, packed(amount(FIL))) == 0
 
 
+@pytest.mark.slow
 def test_sectors_expire(sectors: Sectors) -> None:
     """Cron has not run for long: the first missed proof is in the proving period in which the sectors expire."""
     sectors.twins.shakes = 0
@@ -339,6 +342,7 @@ def test_official_actor_continues_with_development_sectors(development_sectors: 
     assert {development_sectors.status(number) for number in range(SECTORS)} == {0}
 
 
+@pytest.mark.slow
 def test_development_sectors_expire_on_the_official_actor(development_sectors: Sectors) -> None:
     since = development_sectors.pass_deadlines(EXPIRATION - DAY, 3)
     development_sectors.call_getters()

@@ -134,6 +134,7 @@ def _recorded_entries(store: MemoryStore, node: Cid) -> list[Any]:
     return entries
 
 
+@pytest.mark.slow
 def test_states_of_the_main_network_are_read_and_written_back() -> None:
     data_file("vectors/fvm-nv18")
     seen: dict[str, set[Cid]] = {}

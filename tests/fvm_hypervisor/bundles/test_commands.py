@@ -61,6 +61,7 @@ def test_bundle_list_shows_actors_with_code_functions() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hypervisor")
 @pytest.mark.parametrize("name", ["own", "own-supply-share", "own-v19"])
 def test_own_bundles_are_valid_and_match_their_record(name: str) -> None:

@@ -70,6 +70,7 @@ def test_module_of_a_draft_may_not_import_what_it_disables(tmp_path: Path) -> No
         read(tmp_path, f'{actors}[syscalls]\ndisable = ["debug.enabled"]\n')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["start", "base version", "upgrade"])
 def test_bundle_of_a_node_may_not_import_what_its_draft_disables(tmp_path: Path, place: str) -> None:
     (tmp_path / "actors.car").write_bytes(

@@ -422,6 +422,7 @@ def test_simulated_blocks_have_the_receipts_of_mined_ones(network: Network) -> N
 # --- explorer, replay, vectors ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_explorer_has_pages_for_cron_and_rewards(network: Network) -> None:
     draft_tipset(network)
     tipset = network.mine(null_rounds=1)

@@ -44,6 +44,7 @@ def test_settings_as_an_object_may_name_the_draft(tmp_path: Path) -> None:
         assert network.version == 30
 
 
+@pytest.mark.slow
 def test_folder_upgrades_and_is_opened_again(tmp_path: Path) -> None:
     draft, folder = written(tmp_path), tmp_path / "chain"
     with Network(folder, network=draft, clock=Clock()) as network:
@@ -67,6 +68,7 @@ def test_draft_is_refused_for_a_folder_without_one(tmp_path: Path) -> None:
         Network(folder, network=written(tmp_path, head="epoch = 0"), clock=Clock())
 
 
+@pytest.mark.slow
 def test_folder_refuses_another_draft_by_its_name(tmp_path: Path) -> None:
     folder, first = tmp_path / "chain", written(tmp_path, head="epoch = 0")
     Network(folder, network=first, clock=Clock()).close()
@@ -105,6 +107,7 @@ def test_trusted_migration_runs(tmp_path: Path) -> None:
         assert network.balance(RESERVE) == 1234 + EPOCH
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["epoch = 0", f"epoch = {EPOCH}"])
 def test_bundle_that_imports_a_disabled_syscall_is_refused(tmp_path: Path, head: str) -> None:
     draft, bundle = written(tmp_path, DISABLES, head=head), debugging_bundle()
@@ -116,6 +119,7 @@ def test_bundle_that_imports_a_disabled_syscall_is_refused(tmp_path: Path, head:
         assert network.version == (30 if head == "epoch = 0" else 29)
 
 
+@pytest.mark.slow
 def test_fork_upgrades_to_the_draft(tmp_path: Path) -> None:
     with Network(clock=Clock()) as origin:
         plain = sent(origin)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from fvm_hypervisor.cli.node_vectors import vector_of
 from fvm_hypervisor.drafts import read_draft
 from fvm_hypervisor.explorer.application import explorer
@@ -14,6 +16,7 @@ from tests.localnet.conftest import Clock
 from tests.localnet.rpc.test_http import ask, request
 
 
+@pytest.mark.slow
 def test_explorer_shows_the_draft_and_its_vectors(tmp_path: Path) -> None:
     draft = written(tmp_path)
     with opened(draft) as network:

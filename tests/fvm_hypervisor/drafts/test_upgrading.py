@@ -236,6 +236,7 @@ def chain(tmp_path: Path) -> tuple[Path, Path]:
     return draft, folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_replay_reproduces_the_upgrade_and_its_migration(chain: tuple[Path, Path], workers: int) -> None:
     draft, folder = chain
@@ -267,6 +268,7 @@ def test_vector_of_a_draft_chain_passes_under_the_draft_only(chain: tuple[Path, 
     assert (alone.exit_code, words in " ".join(alone.output.split())) == (1, True), alone.output
 
 
+@pytest.mark.slow
 def test_vector_finds_the_actors_of_its_draft(tmp_path: Path) -> None:
     (tmp_path / "small.wasm").write_bytes(SmallActor().module())
     draft, folder = written(tmp_path, f'[actors]\n{NAME} = "small.wasm"\n'), tmp_path / "chain"

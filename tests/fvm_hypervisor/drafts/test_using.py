@@ -45,6 +45,7 @@ def chain(tmp_path: Path) -> Path:
     return tmp_path / "chain"
 
 
+@pytest.mark.slow
 def test_each_transfer_costs_the_edited_price_and_nothing_else_changes(chain: Path, draft: Path) -> None:
     found = report(chain, "--network", draft)
     charges = {row["name"]: (row["a"], row["b"]) for row in found["changed"]["charges"]}
@@ -56,6 +57,7 @@ def test_each_transfer_costs_the_edited_price_and_nothing_else_changes(chain: Pa
     assert report(chain, "--network", "nv29")["same"]
 
 
+@pytest.mark.slow
 def test_draft_and_base_version_are_two_sides(chain: Path, draft: Path) -> None:
     one, two = report(chain, "--network", f"nv29,{draft}"), report(chain, "--network", draft)
     assert one["changed"] == two["changed"]
@@ -91,6 +93,7 @@ def test_draft_and_overlay_exclude_each_other(chain: Path, draft: Path) -> None:
         ), done.output
 
 
+@pytest.mark.slow
 def test_module_of_a_draft_runs_under_the_code_of_the_recorded_actor(tmp_path: Path) -> None:
     chain = tmp_path / "chain"
     with Network(chain, bundle=SmallActor().bundle(tmp_path / "small.car"), clock=Clock()) as network:
@@ -103,6 +106,7 @@ def test_module_of_a_draft_runs_under_the_code_of_the_recorded_actor(tmp_path: P
     assert report(chain, "--network", "nv29")["same"]
 
 
+@pytest.mark.slow
 def test_module_of_a_draft_leaves_the_other_recorded_actors(tmp_path: Path) -> None:
     """The states of nv28 have the layouts of actors v18, which this project's actors v19 cannot read."""
     with Network(tmp_path / "chain", network=28, clock=Clock()) as network:
@@ -113,6 +117,7 @@ def test_module_of_a_draft_leaves_the_other_recorded_actors(tmp_path: Path) -> N
     assert report(tmp_path / "chain", "--network", draft)["same"]
 
 
+@pytest.mark.slow
 def test_vector_runs_with_the_module_of_a_draft(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", bundle=SmallActor().bundle(tmp_path / "small.car"), clock=Clock()) as network:
         message = show(network.send_native(ADDRESS, METHOD).execution.message.cid())

@@ -52,6 +52,7 @@ def test_ten_thousand_calls_come_by_the_page(roomy: Network) -> None:
     assert "Calls 9,901 to 10,001 of 10,001" in visit(f"/tx/{hash_}?first=9900").text
 
 
+@pytest.mark.slow
 def test_a_map_of_many_entries_comes_by_the_hundred() -> None:
     with Network(clock=Clock()) as network:
         for number in range(1, 301):

@@ -86,6 +86,7 @@ def test_a_changed_event_is_shown_with_both_values(small_chain: Path, tmp_path: 
         assert charge.startswith("OnActorEvent")
 
 
+@pytest.mark.slow
 def test_one_actors_module_alone_points_at_the_same(small_chain: Path, tmp_path: Path) -> None:
     module = tmp_path / "datacap.wasm"
     module.write_bytes(replace(BEFORE, blocks=2).module())

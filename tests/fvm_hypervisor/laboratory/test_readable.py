@@ -39,6 +39,7 @@ def official_messages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield actor.removeprefix("fil_10_"), method, json.loads(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_official_messages_round_trip() -> None:
     decoded = set()
     for actor, method, vector in official_messages():
@@ -257,6 +258,7 @@ def test_the_deepest_value_is_encoded() -> None:
     assert decode_value("cbor", encode_value("cbor", nested(255))) == nested(255)
 
 
+@pytest.mark.slow
 def test_a_high_recursion_limit_does_not_matter() -> None:
     """A library may raise the limit beyond the native stack, which a recursive walk of the value would overflow."""
     before = sys.getrecursionlimit()

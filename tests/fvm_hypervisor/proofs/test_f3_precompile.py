@@ -101,6 +101,7 @@ def test_other_trust_fails_the_call(
         asked(contract, source.proof, **wrong)
 
 
+@pytest.mark.slow
 def test_each_altered_part_fails_the_call(contract: tuple[Network, EthAddress], source: Source) -> None:
     table, certificates, blocks, _, _ = parts(source)
     other = COMMITTEE.certify(8, source.certificates[0].chain)

@@ -116,6 +116,7 @@ def test_block_that_is_no_header_is_refused(value: Any) -> None:
             filecoin.proven([(cid_of(data), data)], cid_of(data), read(path))
 
 
+@pytest.mark.slow
 def test_too_many_blocks_are_refused(source: Source) -> None:
     endless = ((cid_of(data), data) for data in iter(lambda: bytes(1 << 20), b""))
     with pytest.raises(ProofError, match="64 MiB"):

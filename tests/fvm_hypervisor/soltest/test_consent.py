@@ -89,6 +89,7 @@ def test_missing_consent_stops_run_at_first_use_and_names_key(tmp_path: Path, ca
     assert left == []
 
 
+@pytest.mark.slow
 def test_under_filecoins_rules_the_run_stops_as_well(tmp_path: Path) -> None:
     status, output = hypervisor("test", project(tmp_path, "ffi = true", RUNS), "--rules", "filecoin")
     assert status == 2
@@ -127,6 +128,7 @@ def test_project_files_and_local_nodes_need_no_consent(tmp_path: Path) -> None:
     assert (folder / "written").exists()
 
 
+@pytest.mark.slow
 def test_a_trusted_project_is_trusted_until_its_keys_change(tmp_path: Path) -> None:
     folder = project(tmp_path, "ffi = true", RUNS)
     status, output = hypervisor("trust", folder)

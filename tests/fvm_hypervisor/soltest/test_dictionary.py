@@ -103,6 +103,7 @@ def test_a_fuzz_test_knows_the_slots_that_set_up_has_written(
     assert found.status is (CaseStatus.FAILURE if included else CaseStatus.SUCCESS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("included", [True, False])
 def test_invariant_dictionary_includes_slots_written_by_calls(
     run_contracts: Run, tmp_path: Path, included: bool

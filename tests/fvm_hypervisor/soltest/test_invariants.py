@@ -41,6 +41,7 @@ def test_constant_only_in_tested_source_breaks_an_invariant(run_contracts: Run, 
         assert [test.status for test in found.values()] == [CaseStatus.FAILURE]
 
 
+@pytest.mark.slow
 def test_several_steps_in_their_order_are_found_one_by_one(run_contracts: Run, tmp_path: Path) -> None:
     """Each of six functions proceeds only after the previous one; by chance once in 16,000 sequences."""
     names = [f"step{number}()" for number in range(6)]
@@ -82,6 +83,7 @@ def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> 
     assert f"addr=[test/T.t.sol:Counter]{address} calldata=up() " in test.counterexample[0].text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opcode", ["42", "43"])
 def test_time_and_blocks_pass_between_calls(run_contracts: Run, tmp_path: Path, opcode: str) -> None:
     """A removed call's delay is added to the next call, as in forge 1.7.1: the last one then has the whole delay."""
@@ -144,6 +146,7 @@ def test_rejected_calls_keep_neither_mocks_nor_delays(run_contracts: Run, tmp_pa
     assert sum(row.discards for row in test.metrics) > 0
 
 
+@pytest.mark.slow
 def test_delays_of_the_settings_are_not_reached(run_contracts: Run, tmp_path: Path) -> None:
     """A delay is a random number modulo the setting, as in forge."""
     counter = artifact({"note()": ["425f5500"], "count()": ["5f545f5260205ff3"]})

@@ -177,6 +177,7 @@ optimiser = true
     )
 
 
+@pytest.mark.slow
 def test_forge_config_keys_are_never_reported_unknown(tmp_path: Path) -> None:
     tables = {"fuzz", "invariant", "rpc_storage_caching"}
     for key in recorded()["keys"]:

@@ -106,6 +106,7 @@ def test_workers_send_their_hits_to_the_report(pytester: pytest.Pytester, bank: 
     check_records(pytester.path / "found.info")
 
 
+@pytest.mark.slow
 def test_nothing_is_counted_without_the_option(pytester: pytest.Pytester, bank: Path) -> None:
     done = run(pytester, bank)
     assert "Solidity coverage" not in done.stdout.str()

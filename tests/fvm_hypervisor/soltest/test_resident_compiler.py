@@ -44,6 +44,7 @@ def test_compilations_share_a_process(resident: ResidentCompiler, tmp_path: Path
     assert [output["asked"] for output in outputs] == [{"number": number} for number in range(3)]
 
 
+@pytest.mark.slow
 def test_another_compiler_gets_another_process(resident: ResidentCompiler, tmp_path: Path) -> None:
     first = resident.run(solc(tmp_path / "old"))
     assert first.compile({})["calls"] == 1
@@ -59,6 +60,7 @@ def test_ended_process_is_replaced(resident: ResidentCompiler, tmp_path: Path) -
     assert resident.run(compiler).compile({})["calls"] == 1
 
 
+@pytest.mark.slow
 def test_process_is_replaced_after_many_compilations(
     resident: ResidentCompiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

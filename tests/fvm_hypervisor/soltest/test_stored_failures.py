@@ -90,6 +90,7 @@ def test_names_that_cannot_be_read_are_none(tmp_path: Path) -> None:
     assert failed_names(Project(tmp_path)) is None
 
 
+@pytest.mark.slow
 def test_stored_failing_sequence_is_reused_without_search(run_contracts: Run, tmp_path: Path) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60035f5110")  # count() is less than 3

@@ -155,6 +155,7 @@ def test_failed_assertion_in_called_contract_fails_invariant(
     assert run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"].status is status
 
 
+@pytest.mark.slow
 def test_an_invariant_that_returns_a_number_is_maximized(run_contracts: Run, tmp_path: Path) -> None:
     up, down = ["5f546003015f5500"], ["60015f54035f5500"]
     counter = artifact({"up()": up, "down()": down, "count()": ["5f545f5260205ff3"]})

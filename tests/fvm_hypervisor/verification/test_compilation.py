@@ -132,6 +132,7 @@ def test_missing_compilers_are_not_downloaded_offline(monkeypatch: pytest.Monkey
     assert raised.value.code == "invalid_compiler_version"
 
 
+@pytest.mark.slow
 def test_compilation_has_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation, "SECONDS", 0.5)
     found = outcome(running(tmp_path, "import time; time.sleep(20)"))

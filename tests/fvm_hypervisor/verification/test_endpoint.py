@@ -147,6 +147,7 @@ def test_reverted_contracts_are_not_verified_any_more(tmp_path: Path) -> None:
         assert api.verify(address, body("Factory"))["contract"]["match"] == "exact_match"
 
 
+@pytest.mark.slow
 def test_verified_contracts_are_stored_in_the_folder_of_the_chain(tmp_path: Path) -> None:
     folder = tmp_path / "chain"
     with Network(folder) as network, served(network, printing(tmp_path, recorded_answer()), folder) as api:
@@ -226,6 +227,7 @@ def test_other_paths_go_to_the_pages(api: Api) -> None:
             assert connection.getresponse().status == status
 
 
+@pytest.mark.slow
 def test_jobs_are_bounded(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module_network: Network) -> None:
     """Two compilers run at a time; other jobs wait, up to a limit, and only one for each contract."""
     monkeypatch.setattr(jobs, "MAX_WAITING", 4)
@@ -265,6 +267,7 @@ def test_running_compilers_end_with_the_node(module_network: Network, tmp_path: 
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
 
 
+@pytest.mark.slow
 def test_the_oldest_contracts_are_dropped(api: Api, module_network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     from fvm_hypervisor.verification import store
 
@@ -278,6 +281,7 @@ def test_the_oldest_contracts_are_dropped(api: Api, module_network: Network, mon
     assert [api.contract(address)[0] for address in addresses] == [200, 404, 404]
 
 
+@pytest.mark.slow
 def test_the_end_does_not_wait_for_a_node_that_is_silent() -> None:
     """A request to a node that has stopped may take minutes: its connection waits in the backlog of the socket."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

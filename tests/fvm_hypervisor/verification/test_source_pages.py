@@ -40,6 +40,7 @@ def page(api: Api, path: str, status: int = 200) -> str:
     return html.unescape(text)
 
 
+@pytest.mark.slow
 def test_pages_show_verified_sources_and_decode_with_their_abi(api: Api) -> None:
     address = f"0x{deploy(api.network, init_code('Factory')).hex()}"
     called = api.network.send(bytes.fromhex(address[2:]), 0, keccak(b"create()")[:4])

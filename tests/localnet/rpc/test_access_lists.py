@@ -116,6 +116,7 @@ def test_workers_do_not_execute_blocks_with_lists() -> None:
         assert entry(client("eth_getBlockAccessList", "latest"), NOBODY)["balanceChanges"][0]["index"] == "0x1"
 
 
+@pytest.mark.slow
 def test_a_replay_compares_the_list(tmp_path: Path) -> None:
     folder = tmp_path / "chain"
     with Network(folder, rules="ethereum", hardfork="Osaka+7928") as network:

@@ -252,6 +252,7 @@ def test_a_new_beginning_is_without_it(rpc: Client) -> None:
     assert rpc("eth_coinbase") == "0x" + "00" * 20
 
 
+@pytest.mark.slow
 def test_node_gas_limit_applies_where_no_other_is_set(tmp_path: Path) -> None:
     """It applies after a reset, below the node's first block, and on re-execution."""
     with Network(tmp_path / "chain", clock=Clock(), rules="ethereum") as network:
@@ -283,6 +284,7 @@ def test_node_gas_limit_applies_where_no_other_is_set(tmp_path: Path) -> None:
         assert latest(rpc)["gasLimit"] == hex(30_000_000), "an option is the node's that was started with it"
 
 
+@pytest.mark.slow
 def test_the_gas_limit_of_a_network_is_its_first_blocks_too(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", clock=Clock(), rules="ethereum", gas_limit=12_000_000) as network:
         rpc = Client(Node(network))

@@ -98,6 +98,7 @@ def post(request: bytes) -> bytes:
     return b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(request), request)
 
 
+@pytest.mark.slow
 def test_stopped_server_completes_the_change_of_a_client_that_has_left() -> None:
     with Network(rules="ethereum") as network:
         begun, go_on = threading.Event(), threading.Event()
@@ -124,6 +125,7 @@ def test_stopped_server_completes_the_change_of_a_client_that_has_left() -> None
         assert network.balance(NOBODY) == 7
 
 
+@pytest.mark.slow
 def test_stopped_server_interrupts_the_change_of_a_client_that_has_left() -> None:
     with Network(rules="ethereum") as network:
         server = Server(network, 0)

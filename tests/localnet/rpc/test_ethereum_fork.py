@@ -429,6 +429,7 @@ def test_a_hostile_answer_is_an_error_that_names_it(
             rpc.node.close()
 
 
+@pytest.mark.slow
 def test_remote_failure_mid_transaction_leaves_chain_unchanged() -> None:
     """The node fails within a block; the next transaction succeeds once it responds again."""
     results = dict(SOUND)
@@ -460,6 +461,7 @@ def test_the_hardfork_of_a_known_network_is_that_of_the_block() -> None:
                 assert network.rules.hardfork == "Osaka"
 
 
+@pytest.mark.slow
 def test_gas_limit_and_fees_follow_those_of_the_block() -> None:
     """A block of 30,000,000 gas that is full: the base fee rises by an eighth (EIP-1559)."""
     block = {**BLOCK, "gasLimit": hex(60_000_000), "gasUsed": hex(60_000_000), "baseFeePerGas": hex(8_000)}

@@ -56,6 +56,7 @@ def test_msig_get_pending_lists_unapproved_proposals(rpc: Client) -> None:
     assert [waiting["ID"] for waiting in lotus(rpc, "MsigGetPending", str(shared), None)] == [1]
 
 
+@pytest.mark.slow
 def test_locked_funds_vest_by_epoch(rpc: Client) -> None:
     network = rpc.node.network
     start = network.block_number + 1

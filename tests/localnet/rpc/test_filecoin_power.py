@@ -70,6 +70,7 @@ def test_a_small_miner_has_min_power_with_fewer_than_four_large_ones(
     assert found["MinerPower"] == {"RawBytePower": str(raw), "QualityAdjPower": str(10 * raw)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("raw", "above", "eligible"), [(MINIMUM - 1, 3, True), (MINIMUM - 1, 4, False)])
 def test_a_block_needs_min_power_at_the_lookback(
     network: Network, rpc: Client, raw: int, above: int, eligible: bool

@@ -44,6 +44,7 @@ def answers(rpc: Client, sent: str, message: dict[str, str]) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_transactions_of_another_chain_id_are_found_as_signed(tmp_path: Path, shape: str) -> None:
     sent, raw = signed(shape)

@@ -147,6 +147,7 @@ def test_failed_reset_changes_no_state(fork: Client, forking: dict[str, object])
     assert fork("evm_revert", snapshot) is True
 
 
+@pytest.mark.slow
 def test_a_node_is_reset_while_it_serves(urls: tuple[str, str], remotes: tuple[NodeClient, NodeClient]) -> None:
     with Network(rules="ethereum", clock=Clock()) as network, serving(network) as url, NodeClient(url) as client:
         assert client.request("eth_call", NUMBER, "latest") == "0x"

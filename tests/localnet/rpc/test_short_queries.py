@@ -312,6 +312,7 @@ def test_calls_that_may_take_long_run_on_a_query_thread(node: Executors, method:
     assert is_alone(node, "eth_call", {"to": NOBODY})
 
 
+@pytest.mark.slow
 def test_long_call_is_stopped_and_pauses_the_calls_on_this_thread(node: Executors, limited: Limited) -> None:
     """The call ends with its gas on a query thread; a client that repeats it does not make each call run twice."""
     node.dispatcher._node.limits = NodeLimits(query=600)  # its gas must end first, also on a busy machine
@@ -375,6 +376,7 @@ CALLS_ITSELF = "0x5f5f5f5f5f305af100"
 """Code that calls itself with all gas."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [ENDLESS, "0x5b3031505f56", CALLS_ITSELF, "0x5f5f5ff000"],

@@ -391,6 +391,7 @@ LONG = "0 131072 MSTORE again: @again JUMP"
 """An endless program with a large instruction log: 128 KiB of memory per entry."""
 
 
+@pytest.mark.slow
 def test_oversized_instruction_log_is_refused_unless_limited(network: Network) -> None:
     rpc = Client(Node(network))
     endless = deploy(network, LONG)

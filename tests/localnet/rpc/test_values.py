@@ -254,6 +254,7 @@ def test_a_refused_value_is_shown_as_json_has_it(value: Any, words: str) -> None
     assert words in refused.value.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [980, 1_024, 100_000])
 def test_a_refused_value_is_written_no_further_than_it_is_shown(depth: int) -> None:
     with pytest.raises(RpcError, match=re.escape(f"{'[' * 90}... is not a valid address")):

@@ -143,6 +143,7 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
     assert threads == {"network"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", ["import", "log", "finalizer", "callback"])
 def test_thread_that_cannot_be_interrupted_is_interrupted_later(
     work: str, tmp_path: Path, monkeypatch: MonkeyPatch, request: pytest.FixtureRequest

@@ -109,6 +109,7 @@ def test_a_block_takes_as_many_blobs_as_the_fork_allows(network: Network) -> Non
     assert network.head.transactions == (hashes[2],)
 
 
+@pytest.mark.slow
 def test_a_blob_fee_cap_below_the_next_blocks_fee_waits(cancun: Network) -> None:
     fill(cancun, 5)
     cancun.automine = False

@@ -219,6 +219,7 @@ class TestOpening:
             assert network.receipt(receipt.hash).gas_used == TRANSFER
             assert network.send(network.accounts[1].address, 5).gas_used == TRANSFER
 
+    @pytest.mark.slow
     def test_a_folder_is_refused_under_others(self, tmp_path: Path) -> None:
         Network(tmp_path / "one", rules="ethereum", hardfork="Prague").close()
         Network(tmp_path / "other").close()

@@ -36,6 +36,7 @@ def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunRes
     return pytester.runpytest_inprocess("-q", *plugins, "-W", "error", *arguments)
 
 
+@pytest.mark.slow
 def test_each_test_begins_with_the_same_network(pytester: pytest.Pytester) -> None:
     done = run(
         pytester,
@@ -117,6 +118,7 @@ def test_fails(network):
     assert "exit 33 EVM_CONTRACT_REVERTED  gas" in done.stdout.str()
 
 
+@pytest.mark.slow
 def test_failure_on_closed_network_is_still_reported(pytester: pytest.Pytester) -> None:
     done = run(
         pytester,
@@ -193,6 +195,7 @@ def test_without_a_network():
     assert pages == []
 
 
+@pytest.mark.slow
 def test_two_versions_are_compared(pytester: pytest.Pytester) -> None:
     # CLZ (0x1e) is an instruction since network version 28 (FIP-0116).
     done = run(
@@ -237,6 +240,7 @@ def test_equal_versions_report_no_difference(pytester: pytest.Pytester) -> None:
     assert "nothing: 1 tests have the same outcome" in done.stdout.str(), done.stdout.str()
 
 
+@pytest.mark.slow
 def test_network_version_option_is_renamed_beside_ape(pytester: pytest.Pytester) -> None:
     pytester.syspathinsert()
     pytester.makepyfile(ape="")

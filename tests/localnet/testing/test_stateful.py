@@ -98,6 +98,7 @@ def test_bounds_and_empty_values_are_drawn(kind: str, value: Any) -> None:
     assert extreme(kind, value)
 
 
+@pytest.mark.slow
 def test_no_value_exceeds_its_type() -> None:
     assert not extreme("uint8", 256)
     assert not extreme("int8", 128)
@@ -137,6 +138,7 @@ def test_strategies_are_replaced_by_name_and_type(data: st.DataObject) -> None:
     assert whole == (8, "both")
 
 
+@pytest.mark.slow
 def test_long_array_has_items_that_differ() -> None:
     drawn = find(arguments(entry("uint8[1000]")), lambda values: values[0][0] != values[0][999])
     assert len(drawn[0]) == 1000
@@ -299,6 +301,7 @@ def test_settings_of_the_network_are_those_before_the_example(network: Network) 
     assert (network.automine, network.block_interval, network.is_clock_stopped) == (False, 7, True)
 
 
+@pytest.mark.slow
 def test_constructor_without_super_is_named(network: Network) -> None:
     class Unready(NetworkStateMachine):
         def __init__(self, network: Network) -> None:
@@ -312,6 +315,7 @@ def test_constructor_without_super_is_named(network: Network) -> None:
         Unready.run_as_test(network, settings=FEW)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "types", "text"),
     [
@@ -383,6 +387,7 @@ def test_settings_of_the_decorator_are_used(network: Network, seen: list[tuple[i
     assert len(seen) == 2
 
 
+@pytest.mark.slow
 def test_decorator_seed_and_database_are_those_of_the_class(network: Network) -> None:
     drawn: list[int] = []
 
@@ -420,6 +425,7 @@ def test_decorator_seed_and_database_are_those_of_the_class(network: Network) ->
 # --- packaging --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_hypothesis_the_extra_is_named() -> None:
     program = "import sys; sys.modules['hypothesis'] = None\nfrom localnet.testing import reverts, arguments"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

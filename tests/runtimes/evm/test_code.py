@@ -4,6 +4,7 @@ import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from eth.vm.code_stream import CodeStream
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +46,7 @@ def test_code_larger_than_the_cache_is_still_analysed() -> None:
     assert len(cache.get(cid_of(code, RAW), code).jump_destinations) == 100
 
 
+@pytest.mark.slow
 def test_undersized_code_cache_is_thread_safe() -> None:
     cache = CodeCache(max_bytes=40)
     codes = [bytes([number]) * 10 for number in range(8)]

@@ -194,6 +194,7 @@ def test_hashes_of_the_guest_are_the_libraries(asking: Callable[[int, bytes], by
     assert asking(4, data) == data
 
 
+@pytest.mark.slow
 def test_two_word_hash_cache_returns_exact_hashes(
     asking: Callable[[int, bytes], bytes | None],
 ) -> None:

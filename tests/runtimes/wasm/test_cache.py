@@ -169,6 +169,7 @@ def test_a_file_that_is_in_use_stays(folder: Path, monkeypatch: pytest.MonkeyPat
     assert [cache.load(key) is not None for key in keys] == [True, False, True, True]
 
 
+@pytest.mark.slow
 def test_cache_folder_is_not_listed_for_each_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Listing the folder took 0.1 s with 8,000 files, longer than compiling a region of EVM code."""
     monkeypatch.setattr(cache_module, "MAX_BYTES", 100 * THREE)

@@ -250,6 +250,7 @@ def test_changed_code_is_refused_or_ends_with_an_exit_code(machine: Hypervisor) 
     assert drawn < 2000
 
 
+@pytest.mark.slow
 @given(st.integers(0, (1 << 32) - 1))
 def test_unsigned_numbers_come_back(number: int) -> None:
     assert BinaryReader(u32(number)).u32() == number

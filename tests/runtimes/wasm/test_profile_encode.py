@@ -53,6 +53,7 @@ def test_profiled_call_cost_is_independent_of_sibling_count() -> None:
     assert many < 11 * few
 
 
+@pytest.mark.slow
 def test_profile_functions_sharing_hash_bucket_cost_only_probes() -> None:
     text = HELPERS.replace("(global (mut i64)", '(global (export "gas") (mut i64)')
     for helper in ("enter", "leave"):

@@ -154,6 +154,7 @@ def test_rule_1_guests_sharing_gil_make_syscalls_on_busy_threads() -> None:
     assert results == calls == list(range(50))
 
 
+@pytest.mark.slow
 def test_rule_1_compiling_lets_other_threads_run() -> None:
     bodies = "".join(f"(func (result i32) {'(i32.const 1) ' * 300} {'i32.add ' * 299})" for _ in range(400))
     module = wasm(f'(module (memory (export "memory") 1) {bodies})')

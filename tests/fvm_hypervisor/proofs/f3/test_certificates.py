@@ -98,6 +98,7 @@ def changed(value: Any) -> Any:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(CERTIFICATES)))
 def test_every_altered_field_is_refused(index: int) -> None:
     paths = list(leaves(CERTIFICATES[index]))
@@ -123,6 +124,7 @@ def test_missing_field_is_named(key: str) -> None:
         read_certificate(certificate)
 
 
+@pytest.mark.slow
 def test_every_altered_byte_is_refused() -> None:
     advance(START, decode_certificate(CBOR))
     for at in range(len(CBOR)):

@@ -19,6 +19,7 @@ def results(root: Path, use: str, *, brutalizes: bool) -> dict[str, CaseStatus]:
     return {test.signature: test.status for test in suite.tests}
 
 
+@pytest.mark.slow
 def test_only_code_that_relies_on_clean_bits_fails(tmp_path: Path) -> None:
     root, use = copied(tmp_path, PROJECT), str(compiler(tmp_path, record=RECORD))
     before = {file: file.read_bytes() for file in root.glob("[st]*/*.sol")}

@@ -6,6 +6,8 @@ for, as the actors' own state has them; in words here what is refused.
 
 from pathlib import Path
 
+import pytest
+
 from fvm_hypervisor.soltest.collected import SuiteCoverage
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 
@@ -23,6 +25,7 @@ def test_filecoin_cheatcodes_behave_as_documented(tmp_path: Path) -> None:
     assert len(found) == 12
 
 
+@pytest.mark.slow
 def test_gas_report_excludes_gas_queried_by_cheatcode(tmp_path: Path) -> None:
     report: list[SuiteCoverage] = []
     run("FilecoinTest", tmp_path, report=report)

@@ -74,6 +74,7 @@ def test_every_gas_that_differs_belongs_to_a_test() -> None:
     assert OTHER_GAS.keys() | OTHER_WORDS.keys() <= names
 
 
+@pytest.mark.slow
 def test_intentional_differences_from_forge(networks: Mapping[str, str], tmp_path: Path) -> None:
     reasons = {name: test.reason or "" for name, test in run(tmp_path, "^OwnForks$", networks)["OwnForks"].items()}
     assert reasons.pop("test_deadNode()").startswith("vm.createSelectFork: no node responds at http://127.0.0.1:9 ")

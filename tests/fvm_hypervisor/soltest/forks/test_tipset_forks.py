@@ -92,6 +92,7 @@ OTHER_LOGS: Final = {"test_remotePersistent()": ["n 86017", "seen 86010"]}
 """A contract is carried with all of its slots."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize("contract", ["ForksTest", "SetUpFork", "AccessTest"])
 def test_tests_on_forks_end_as_in_forge(contract: str, evm: str, tipsets: Mapping[str, str], tmp_path: Path) -> None:
@@ -109,6 +110,7 @@ def test_tests_on_forks_end_as_in_forge(contract: str, evm: str, tipsets: Mappin
     assert ours == said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contract", ["OwnForks", "OwnForksFirst"])
 def test_tipset_fork_changes_in_reverted_call_are_rolled_back(
     contract: str, tipsets: Mapping[str, str], tmp_path: Path

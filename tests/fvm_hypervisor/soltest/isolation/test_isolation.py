@@ -43,6 +43,7 @@ def run(
     return {test.signature: test for test in run_suite(job, artifacts, suites[0], report)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize("contract", ["IsolatedTest", "PlainTest"])
 def test_tests_end_as_in_forge_with_its_gas(contract: str, evm: str, tmp_path: Path) -> None:
@@ -64,6 +65,7 @@ def test_isolation_can_be_disabled(tmp_path: Path) -> None:
     assert found["test_inOne()"].gas < _FORGES["IsolatedTest"]["test_inOne()"]["gas"] - 21_000
 
 
+@pytest.mark.slow
 def test_gas_report_equals_that_of_forge(tmp_path: Path) -> None:
     collected: list[SuiteCoverage] = []
     for number, contract in enumerate(("IsolatedTest", "PlainTest")):

@@ -50,6 +50,7 @@ def without_steps(suites: dict[str, Any]) -> dict[str, Any]:
     return copied
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 def test_every_instruction_equals_that_of_forge(evm: str, tmp_path: Path) -> None:
     found = report(tmp_path, 5, evm)
@@ -61,17 +62,20 @@ def test_every_instruction_equals_that_of_forge(evm: str, tmp_path: Path) -> Non
             assert json.dumps(found[name][signature]) == json.dumps(test), signature  # also the order of fields
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verbosity", [3, 4])
 def test_instructions_are_shown_from_verbosity_five_on(verbosity: int, tmp_path: Path) -> None:
     assert report(tmp_path, verbosity) == without_steps(_FORGES)
 
 
+@pytest.mark.slow
 def test_traces_do_not_depend_on_the_duration_of_a_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that uses all its gas in two milliseconds took more than 50 on a busy machine."""
     monkeypatch.setattr(viewer, "SHORT", -1.0)
     assert report(tmp_path, 4) == without_steps(_FORGES)
 
 
+@pytest.mark.slow
 def test_below_verbosity_three_only_invariant_tests_have_traces(tmp_path: Path) -> None:
     found = report(tmp_path, 1)
     for name, suite in without_steps(_FORGES).items():
@@ -81,6 +85,7 @@ def test_below_verbosity_three_only_invariant_tests_have_traces(tmp_path: Path) 
             assert found[name][signature]["logs"] == []
 
 
+@pytest.mark.slow
 def test_under_filecoins_rules_the_same_instructions_run(tmp_path: Path) -> None:
     found = report(tmp_path, 5, rules="filecoin")["TracedTest"]["test_refunds()"]["traces"]
     theirs = _FORGES["TracedTest"]["test_refunds()"]["traces"]

@@ -112,6 +112,7 @@ def test_code_that_differs_in_the_metadata_only_is_equivalent(tmp_path: Path) ->
     compiler.stop()
 
 
+@pytest.mark.slow
 @needs_node
 def test_a_process_compiles_several_mutants_and_is_replaced_when_it_fails(tmp_path: Path) -> None:
     compiler = compiler_of(tmp_path)
@@ -132,6 +133,7 @@ def test_a_process_compiles_several_mutants_and_is_replaced_when_it_fails(tmp_pa
         process("5")
 
 
+@pytest.mark.slow
 @needs_node
 def test_a_compiler_is_stopped_at_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[bytes]] = []

@@ -1,6 +1,6 @@
 """Workers that run several mutants in turn, and end at the first failure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -37,6 +37,16 @@ def job_of(folder: Path, functions: Mapping[str, Sequence[str]], **options: obje
     return replace(Job(Project(folder, gas_limit=1 << 40), [place], {}), options=Options(**options)), suites  # type: ignore[arg-type]  # by name
 
 
+@pytest.fixture(scope="module")
+def idle() -> Iterator[list[SuiteWorker]]:
+    """Workers that the tests of this module share."""
+    workers: list[SuiteWorker] = []
+    yield workers
+    for worker in workers:
+        worker.end()
+
+
+@pytest.mark.slow
 def test_a_worker_runs_the_code_of_each_job(tmp_path: Path) -> None:
     idle: list[SuiteWorker] = []
     processes, statuses = [], []
@@ -55,6 +65,7 @@ def test_a_worker_runs_the_code_of_each_job(tmp_path: Path) -> None:
         worker.end()
 
 
+@pytest.mark.slow
 def test_a_suite_ends_at_its_first_failure_without_a_stack(tmp_path: Path) -> None:
     job, suites = job_of(tmp_path, {"testA()": PASS, "testB()": FAIL, "testC()": FAIL}, ends_at_failure=True)
     (result,) = run_suites(job, suites, 1)
@@ -62,6 +73,7 @@ def test_a_suite_ends_at_its_first_failure_without_a_stack(tmp_path: Path) -> No
     assert result.tests[-1].stack == ()
 
 
+@pytest.mark.slow
 def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path: Path) -> None:
     job, suites = job_of(tmp_path, {"testA()": LOOP}, ends_at_failure=True)
     idle: list[SuiteWorker] = []
@@ -76,6 +88,7 @@ def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path:
     assert not idle  # a stopped worker is not used again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cheatcode", "kinds"),
     [
@@ -96,22 +109,25 @@ def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path:
         ("getBlockTimestamp()", set()),
     ],
 )
-def test_data_from_outside_is_reported(tmp_path: Path, cheatcode: str, kinds: set[str]) -> None:
+def test_data_from_outside_is_reported(
+    tmp_path: Path, idle: list[SuiteWorker], cheatcode: str, kinds: set[str]
+) -> None:
     job, suites = job_of(tmp_path, {"testA()": call_of(cheatcode)}, report="inputs")
-    (result,) = run_suites(job, suites, 1)
+    (result,) = run_suites(job, suites, 1, idle=idle)
     assert result.tests[0].status is CaseStatus.SUCCESS
     assert result.collected == [kinds]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "kinds"), [({}, set()), ({"timeout": 60}, {"time limits"}), ({"corpus_dir": "corpus"}, {"files"})]
 )
 def test_settings_that_make_results_vary_are_reported(
-    tmp_path: Path, settings: dict[str, Any], kinds: set[str]
+    tmp_path: Path, idle: list[SuiteWorker], settings: dict[str, Any], kinds: set[str]
 ) -> None:
     job, suites = job_of(tmp_path, {"testA(uint256)": PASS}, report="inputs")
     project = replace(job.project, fuzz=replace(job.project.fuzz, runs=2, **settings))
-    (result,) = run_suites(replace(job, project=project), suites, 1)
+    (result,) = run_suites(replace(job, project=project), suites, 1, idle=idle)
     assert result.tests[0].status is CaseStatus.SUCCESS
     assert result.collected == [kinds]
 
@@ -124,6 +140,7 @@ class UnchangedCode:
         return {}
 
 
+@pytest.mark.slow
 def test_a_lost_process_is_not_a_failing_test(tmp_path: Path) -> None:
     job, suites = job_of(tmp_path, {"testA()": LOOP, "testB()": FAIL})
     artifacts, worker = Artifacts(tmp_path, job.locations, {}), SuiteWorker()
@@ -144,6 +161,7 @@ def test_a_lost_process_is_not_a_failing_test(tmp_path: Path) -> None:
     assert not found.is_stable
 
 
+@pytest.mark.slow
 def test_stored_failures_are_not_replayed_on_mutants(tmp_path: Path) -> None:
     fails_for_one_number = ["60043563deadbeef14", "@bad", "5700", "bad:", "5f5ffd"]
     job, suites = job_of(tmp_path, {"testA(uint256)": fails_for_one_number})

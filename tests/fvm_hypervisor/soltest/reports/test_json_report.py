@@ -77,6 +77,7 @@ def test_durations_list_all_their_units(seconds: float, text: str) -> None:
     assert exact_duration(seconds) == text
 
 
+@pytest.mark.slow
 def test_logs_are_shown_from_verbosity_two_on(runs: Runs) -> None:
     def shown(verbosity: int) -> tuple[Any, Any]:
         test = json_report(runs("default", 4), verbosity)["test/Proxy.t.sol:ProxyTest"]["test_results"]

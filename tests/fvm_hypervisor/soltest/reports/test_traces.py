@@ -39,6 +39,7 @@ def test_traces_equal_those_of_forge(runs: Runs, profile: str, verbosity: int, f
     assert compared == 7
 
 
+@pytest.mark.slow
 def test_the_last_run_of_a_test_with_several_is_shown(runs: Runs) -> None:
     """Inputs are random, so only the calls are compared."""
 

@@ -68,6 +68,7 @@ def test_broadcast_uses_simulated_gas(project: Path, url: str, network: Network)
     assert found["returns"]["made"]["value"].lower() == made[0]
 
 
+@pytest.mark.slow
 def test_node_knows_interfaces_of_script_deployments(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY)
     assert not list(network.interfaces)
@@ -80,6 +81,7 @@ def test_node_knows_interfaces_of_script_deployments(project: Path, url: str, ne
     assert {"add", "number"} <= names
 
 
+@pytest.mark.slow
 def test_a_script_runs_on_a_cached_fork_without_a_node(
     project: Path, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

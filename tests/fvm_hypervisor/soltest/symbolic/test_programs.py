@@ -99,6 +99,7 @@ def test_random_programs_agree_with_the_concrete_engine(seed: int, tmp_path: Pat
             check(test, rng, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opcode", [*OPERATIONS, 0x0A])
 def test_each_operation_agrees_with_the_concrete_engine(opcode: int, tmp_path: Path) -> None:
     rng = Random(opcode)

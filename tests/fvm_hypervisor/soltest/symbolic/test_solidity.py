@@ -32,6 +32,7 @@ def test_a_test_fails_if_its_name_says_so(name: str, tmp_path: Path) -> None:
     assert found.status is (CaseStatus.FAILURE if name.endswith("Fails") else CaseStatus.SUCCESS), found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names(BUGS))
 def test_a_planted_bug_is_found(name: str, tmp_path: Path) -> None:
     with staged_artifacts(tmp_path, RECORD["artifacts"], BUGS, "prague") as test:
@@ -58,6 +59,7 @@ def test_counterexample_names_created_values(tmp_path: Path) -> None:
     assert storage.counterexample[0].text().endswith(f"[0x0]={77777777777777777:#x}]")
 
 
+@pytest.mark.slow
 def test_a_counterexample_becomes_a_unit_test(tmp_path: Path) -> None:
     with staged_artifacts(tmp_path / "run", RECORD["artifacts"], PROOFS, "prague") as test:
         names = ("check_createdValuesFails", "check_messageFails", "check_symbolicStorageFails", "check_warp")

@@ -115,6 +115,7 @@ BODIES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wanted", "body"), BODIES.values(), ids=BODIES)
 def test_a_body_has_its_verdict(wanted: CaseStatus, body: list[str], tmp_path: Path) -> None:
     found = verdict(tmp_path, body)
@@ -196,6 +197,7 @@ def test_a_limit_is_no_pass(setting: dict[str, float], reason: str, tmp_path: Pa
     assert reason in (found.reason or "")
 
 
+@pytest.mark.slow
 def test_a_hashed_sum_does_not_determine_a_summand(tmp_path: Path) -> None:
     def slot(first: str, second: str) -> list[str]:
         return [first, second, "01", "5f52", "60205f20", first, "01"]
@@ -205,6 +207,7 @@ def test_a_hashed_sum_does_not_determine_a_summand(tmp_path: Path) -> None:
     assert verdict(tmp_path, body, "check_(uint256,uint256,uint256,uint256)").status is UNDECIDED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wanted", "body"), [
     (FAIL, [*IS_PRODUCT, "@hard", "57", *PANIC, "hard:", "00"]), (UNDECIDED, asserting([*IS_PRODUCT, "15"])),
 ])  # fmt: skip

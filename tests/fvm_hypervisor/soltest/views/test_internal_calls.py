@@ -39,6 +39,7 @@ def _tree(text: str) -> str:
     return re.sub(r"\[\d+\] ", "", text.split("Traces:")[1]).strip()
 
 
+@pytest.mark.slow
 def test_failed_call_is_shown_inside_internal_functions(artifacts: Artifacts, watch: Watch) -> None:
     found = watch(TestViewer(artifacts, "ethereum", 4, decodes=True))
     trace = found["test_fails_in_library()"].trace
@@ -57,6 +58,7 @@ def test_storage_changes_accompany_internal_calls_at_verbosity_5(artifacts: Arti
     assert "storage changes:" in found
 
 
+@pytest.mark.slow
 def test_internal_calls_are_not_traced_without_option(artifacts: Artifacts, watch: Watch) -> None:
     assert "_take" not in watch(TestViewer(artifacts, "ethereum", 4))["test_withdraws()"].trace
 

@@ -57,6 +57,7 @@ def test_the_tree_is_the_same_under_filecoins_rules(
         assert tree("\n".join(lines_of(result, 4))) == tree(theirs[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", FAILING)
 def test_stacks_equal_those_of_forge(
     artifacts: Artifacts, watch: Watch, forge: Callable[[str], str], test: str
@@ -104,6 +105,7 @@ def test_too_slow_test_trace_is_shown_without_lines(
     assert list(lines_of(found))[-2] == f"  ({viewer.NO_LINES})"
 
 
+@pytest.mark.slow
 def test_slots_are_shown_with_five(artifacts: Artifacts, watch: Watch, forge: Callable[[str], str]) -> None:
     found = watch(TestViewer(artifacts, "ethereum", 5))["test_withdraws()"].trace
     theirs = re.findall(r"@ 1: .*", sections(forge("steps.txt"))["test_withdraws()"])

@@ -88,6 +88,7 @@ def test_cold_code_stays_interpreted() -> None:
     assert put_in(INTERPRETED) == 0
 
 
+@pytest.mark.slow
 def test_an_instance_that_has_reported_many_codes_is_given_up() -> None:
     tier = Tier(threshold=1, synchronous=True, max_size=301)
     seen = set[int]()
