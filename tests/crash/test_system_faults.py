@@ -29,9 +29,8 @@ def suite() -> Iterator[Suite]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_loses_no_acknowledged_commit(suite: Suite, fault: str) -> None:
-    rng = random.Random(fault)
-    problems = {str(case): suite.problem(case) for case in [suite.case(fault, rng) for _ in range(3)]}
-    assert [*filter(None, problems.values())] == []
+    case = suite.case(fault, random.Random(fault))
+    assert suite.problem(case) == "", case
 
 
 @pytest.mark.parametrize(
