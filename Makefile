@@ -25,8 +25,7 @@ test: environment ## run all tests except long ones and those of `make oracles`,
 	@$(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist loadfile $(or $(ARGS),-m "not long and not oracle and not slow")
 
 oracles: environment ## run the slow tests that a merge requires: injected bugs, endless programs, kills, all samples
-	@$(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist worksteal -m "oracle and not long" $(ARGS)
-	@FVM_SAMPLES=all $(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist loadfile -m "(slow or hypothesis or sampled) and not oracle and not long" $(ARGS)
+	@FVM_SAMPLES=all $(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist worksteal -m "(oracle or slow or hypothesis or sampled) and not long" $(ARGS)
 
 lint: environment ## check format, lint, types and layers
 	@$(RUN)/ruff format --check
