@@ -40,7 +40,7 @@ first-node: environment ## run forge, cast and ethers against a node, on an offi
 
 clients: environment ## run real clients against fresh nodes and print a table of results (needs Node.js)
 	@scripts/clients >/dev/null && scripts/clients tests/clients >/dev/null && scripts/clients tests/clients/vscode >/dev/null
-	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -m "" --ignore tests/clients/foc tests/clients $(ARGS)
+	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -n logical --max-worker-restart 0 --dist loadfile -m "" --ignore tests/clients/foc tests/clients $(ARGS)
 
 clients-foc: environment ## run Filecoin Onchain Cloud on a node, from deployment to a settled rail (needs Node.js, FVM_SUITES)
 	@$(RUN)/python -m tests.soltests.folder pdp filecoin-pay filecoin-services fvm-solidity SessionKeyRegistry

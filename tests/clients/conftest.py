@@ -60,11 +60,12 @@ def installed(folder: Path, wanted: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def clients() -> Path:
-    """Return a folder with the npm packages, the compiled contracts and the client programs."""
-    folder = installed(INSTALLED, HERE)
+def clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the npm packages, the compiled contracts and the client programs, for this process."""
+    folder = tmp_path_factory.mktemp("clients")
+    (folder / "node_modules").symlink_to(installed(INSTALLED, HERE) / "node_modules")
     for name in ("contracts", "programs"):
-        shutil.copytree(HERE / name, folder / name, dirs_exist_ok=True)
+        shutil.copytree(HERE / name, folder / name)
     shutil.copy(HERE / "foundry.toml", folder)
     run(folder, Path(sys.executable).with_name("hypervisor"), "solidity", folder / "contracts" / "lib")
     run(folder, "forge", "build", "--use", EXAMPLE / "solc.mjs", folder=folder)
