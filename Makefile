@@ -48,7 +48,7 @@ clients-foc: environment ## run Filecoin Onchain Cloud on a node, from deploymen
 	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -s -m "" tests/clients/foc $(ARGS)
 
 explorer-test: environment ## test the explorer in headless chromium (Debian's, or FVM_CHROMIUM); screenshots in build/explorer
-	@EXPLORER_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/explorer $(ARGS)
+	@EXPLORER_REQUIRED=1 $(RUN)/python -m pytest -q -n logical --max-worker-restart 0 --dist worksteal -m "" tests/explorer $(ARGS)
 
 explorer-load: environment ## measure the explorer's pages on a chain of 100,000 blocks; ARGS="--count 2000" for a shorter run
 	@$(RUN)/python -m tests.explorer.large_run $(ARGS)

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.long
 
 SHOTS = Path(os.environ.get("FVM_SCREENSHOTS", Path(__file__).parents[2] / "build" / "explorer"))
 ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
+OWN_BUNDLE = pytest.mark.parametrize("stage", ["own"], indirect=True)
+"""For tests of all pages, which take long; their layout does not depend on the bundle."""
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 CONTRASTS = """
@@ -81,6 +83,7 @@ def page(program: str) -> Iterator[BrowserPage]:
         assert found.errors == []
 
 
+@OWN_BUNDLE
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_pages_fit_width_meet_wcag_aa_and_load_no_external_host(
@@ -102,6 +105,7 @@ def test_pages_fit_width_meet_wcag_aa_and_load_no_external_host(
     page.errors = [each for each in page.errors if "404" not in each]  # the browser notes the page that is not there
 
 
+@OWN_BUNDLE
 def test_the_pictures_of_the_docs_are_made(stage: tuple[Stage, str], page: BrowserPage) -> None:
     """`FVM_SCREENSHOTS=DIR make explorer-test ARGS="-k docs"` writes DIR/docs, the source of docs/explorer."""
     made, url = stage
