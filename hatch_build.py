@@ -105,8 +105,8 @@ def lacking() -> str:
 def compile_modules(root: Path) -> Path:
     """Compile the modules on all cores; return a folder with the shared libraries at their paths in a wheel.
 
-    Object files of an earlier build are reused if their C source, all headers and the settings of the compiler are the
-    same. Raises CannotCompile.
+    Object files of the last complete build are reused if their C source, all generated headers, the tools and their
+    settings are unchanged. Raises CannotCompile.
     """
     if lack := lacking():
         raise CannotCompile(lack)
@@ -125,23 +125,31 @@ def compile_modules(root: Path) -> Path:
         build.build_lib, build.build_temp = str(work / "lib"), str(work / "objects")
         build.ensure_finalized()
         inputs, record = _compiler_inputs(work), work / "objects.json"
-        compiled = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-        changed = {name for name, digest in inputs.items() if compiled.get(name) != digest}
-        all_outdated = any(not name.endswith(".c") for name in changed)
+        previous = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+        record.unlink(missing_ok=True)  # after an incomplete build nothing is reused
+        changed = {name for name, digest in inputs.items() if previous.get(name) != digest}
+        compiles_all = any(not name.endswith(".c") for name in changed)
         try:
-            with ParallelCompile(needs_recompile=lambda _, source: all_outdated or source in changed):
+            with ParallelCompile(needs_recompile=lambda _, source: compiles_all or source in changed):
                 build.run()
         except (CCompilerError, ExecError) as error:
             raise CannotCompile(f"the C compiler failed: {error!s:.200}") from error
-        record.write_text(json.dumps(inputs), encoding="utf-8")
+        partial = record.with_suffix(".new")
+        partial.write_text(json.dumps(inputs), encoding="utf-8")
+        partial.replace(record)
     return work / "lib"
 
 
 def _compiler_inputs(work: Path) -> dict[str, str]:
-    """Return the compiler's settings, the version of mypy, whose headers are used, and the digests of C files."""
-    inputs = {name: os.environ.get(name, "") for name in ("CC", "CFLAGS", "CPPFLAGS")}
-    inputs["mypy"] = metadata.version("mypy")
-    return inputs | {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in work.rglob("*.[ch]")}
+    """Return what object files depend on: the tools, their settings, and digests of the generated C files and headers."""
+    settings = {name: os.environ.get(name, "") for name in ("CC", "CFLAGS", "CPPFLAGS", "ARCHFLAGS")}
+    settings |= {f"Python's {name}": str(sysconfig.get_config_var(name)) for name in ("CC", "CFLAGS", "INCLUDEPY")}
+    settings |= {"Python": sys.version, "mypy": metadata.version("mypy"), "this file": _digest(Path(__file__))}
+    return settings | {str(path): _digest(path) for path in work.rglob("*.[ch]")}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def build_in_place(root: Path) -> None:
@@ -175,7 +183,7 @@ def take_back_outdated(root: Path) -> None:
 def _state(source: Path) -> list[object]:
     """Return the properties that `store.compiled` compares."""
     status = source.stat()
-    return [status.st_size, status.st_mtime_ns, hashlib.sha256(source.read_bytes()).hexdigest()]
+    return [status.st_size, status.st_mtime_ns, _digest(source)]
 
 
 def _read_record(root: Path) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
     build.py            rebuild, compare, and write changed files; the last line is IDENTICAL or `CHANGED, and written`
     build.py --check    the same without writing; exit code 1 if anything differs
-    build.py --sources  only compare source hashes with those of the committed build, without a compiler
     build.py --engine   the same for the fast EVM engine only (`runtimes/evm/guests/evm`)
 
 A code CID is a hash of the compiler's output, so the compiler is pinned (`guests/rust-toolchain.toml`), its flags are
-fixed, and local paths are remapped. Without that compiler, only source hashes are compared, as with `--sources`; the
-last line then starts with NOT REBUILT. Standalone crates (`STANDALONE`) are built and compared in the same way. They
-are examples, the actor template, a test actor, the bn254 precompile and the fast EVM engine. The script uses only
-Python's standard library, and needs rustup to rebuild.
+fixed, and local paths are remapped. Without that compiler, only source hashes are compared, and the last line starts
+with NOT REBUILT. Standalone crates (`STANDALONE`) are built and compared in the same way. They are examples, the actor
+template, a test actor, the bn254 precompile and the fast EVM engine. The script uses only Python's standard library,
+and needs rustup to rebuild.
 
 The bundle has the format of Filecoin's official bundles: a CARv1 with one root `[1, data]`, where data is a list of
 `[name, code CID]` in the order of the actor types, followed by the code blocks.
@@ -146,13 +145,10 @@ def main() -> int:
     """Compare a new build with the committed files, and return the exit status."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--check", action="store_true", help="write nothing; exit code 1 if anything differs")
-    options.add_argument("--sources", action="store_true", help="compare only source hashes, without a compiler")
     options.add_argument("--engine", action="store_true", help="build the fast EVM engine only")
     chosen = options.parse_args()
     check: bool = chosen.check
     folders = (ENGINE,) if chosen.engine else (GUESTS, *STANDALONE)
-    if chosen.sources:
-        return report_not_rebuilt("only source hashes were compared", folders)
     try:
         compiler = find_compiler(folders)
     except ToolchainMissing as missing:
@@ -357,7 +353,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def report_not_rebuilt(reason: str, folders: tuple[Path, ...]) -> int:
     """Print the folders whose sources differ from their committed record; return 1 if there are any, else 0.
 
-    Used without the compiler.
+    Used when the compiler is not available.
     """
     records = {GUESTS: ACTORS / "bundle.json"} | {folder: folder / f"{folder.name}.json" for folder in STANDALONE}
     changed = [

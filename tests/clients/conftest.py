@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 EXAMPLE = PROJECT / "examples" / "first-node"
 INSTALLED = PROJECT / "build" / "tests" / "clients"
 
-# The package that a client's version is that of; web3.py is Python's.
+# The npm package with each client's version; web3.py is a Python package.
 PACKAGES = {
     "ethers": "ethers",
     "viem": "viem",
@@ -61,7 +61,7 @@ def installed(folder: Path, wanted: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the npm packages, the compiled contracts and the client programs, for this process."""
+    """Return a new folder with the npm packages, the compiled contracts and the client programs."""
     folder = tmp_path_factory.mktemp("clients")
     (folder / "node_modules").symlink_to(installed(INSTALLED, HERE) / "node_modules")
     for name in ("contracts", "programs"):
@@ -139,10 +139,9 @@ def run(clients: Path, *command: str | Path, folder: Path = PROJECT, **more: str
 class Tally(NamedTuple):
     run: int = 0
     failed: int = 0
-    deselected: int = 0
 
-    def plus(self, run: int = 0, failed: int = 0, deselected: int = 0) -> "Tally":
-        return Tally(self.run + run, self.failed + failed, self.deselected + deselected)
+    def plus(self, run: int, failed: int) -> "Tally":
+        return Tally(self.run + run, self.failed + failed)
 
 
 _MODULES = {
@@ -169,12 +168,6 @@ def client_of(nodeid: str) -> str | None:
     return _MODULES.get(Path(module).stem)
 
 
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        if client := client_of(item.nodeid):
-            _tallies[client] = _tallies[client].plus(deselected=1)
-
-
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Count a test by the checks that its program made (`checks`, `failures`), or as one."""
     client = client_of(report.nodeid)
@@ -189,8 +182,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if "CLIENTS_REQUIRED" not in os.environ or not _tallies:
         return
     terminalreporter.section("clients")
-    line = "{:<23}{:<10}{:>10}{:>8}{:>12}"
-    terminalreporter.write_line(line.format("client", "version", "tests run", "failed", "deselected"))
+    line = "{:<23}{:<10}{:>10}{:>8}"
+    terminalreporter.write_line(line.format("client", "version", "tests run", "failed"))
     for client in PACKAGES:
         tally = _tallies[client]
         terminalreporter.write_line(line.format(client, version_of(client), *tally))

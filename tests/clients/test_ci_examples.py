@@ -36,7 +36,9 @@ DOCKERFILE = (CI / "Dockerfile").read_text(encoding="utf-8")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the folder that replaces the package index."""
     folder = tmp_path_factory.mktemp("index")
-    _run("-m", "build", "--wheel", "--no-isolation", "--outdir", folder, PROJECT, FVM_COMPILED="0")
+    clone = folder / "clone"  # a build writes the bindings, which other tests import meanwhile
+    subprocess.run(["git", "clone", "-q", PROJECT, clone], check=True)
+    _run("-m", "build", "--wheel", "--no-isolation", "--outdir", folder, clone, FVM_COMPILED="0")
     return folder
 
 

@@ -29,7 +29,6 @@ class Project(NamedTuple):
 @pytest.fixture(scope="module")
 def project(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = clients / "hardhat"
-    shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(clients / "node_modules" / "hardhat" / "templates" / "01-node-test-runner-viem", folder)
     # The library of the template's Solidity test comes from a git host.
     (folder / "contracts" / "Counter.t.sol").unlink()

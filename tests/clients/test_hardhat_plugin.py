@@ -21,7 +21,6 @@ COMMAND = Path(sys.executable).with_name("hypervisor")
 def project(clients: Path) -> Path:
     """Create a project of Hardhat's template with the plugin, installed from its folder by npm."""
     folder = clients / "hardhat-plugin"
-    shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(clients / "node_modules" / "hardhat" / "templates" / "01-node-test-runner-viem", folder)
     (folder / "contracts" / "Counter.t.sol").unlink()  # its library comes from a git host
     shutil.copytree(PLUGIN / "example", folder, dirs_exist_ok=True)

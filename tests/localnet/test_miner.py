@@ -26,7 +26,7 @@ from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 DEAD, ACTIVE, FAULTY = 0, 1, 2
 PLEDGE = 59_604_643_840
 """Pledge for 2 KiB in attoFIL, at the cap of 1 FIL for 32 GiB: actors.md 4.15."""
-OTHER_SIZES = (8 << 20, 512 << 20, 64 << 30)
+LARGER_SECTORS = (8 << 20, 512 << 20, 32 << 30, 64 << 30)
 """Sizes of sectors in bytes, without the smallest one."""
 
 DEFERRED_EVENT = MethodNumber(12)
@@ -164,9 +164,7 @@ def test_a_miner_without_sectors_has_no_power(network: Network) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "size", [2 << 10, 32 << 30, *(pytest.param(size, marks=pytest.mark.long) for size in OTHER_SIZES)]
-)
+@pytest.mark.parametrize("size", [2 << 10, *LARGER_SECTORS])
 def test_created_miner_has_requested_sector_size(size: int) -> None:
     """Every sector counts tenfold since FIP-0118; at most 1 FIL is pledged for 32 GiB of adjusted power."""
     with Network() as network:

@@ -329,6 +329,14 @@ def test_modules_compile_in_place_recompile_and_revert(project: Path) -> None:
     assert asked(project) == f"compiled False {compiled}\n"
     assert {name for name, time in object_times(project).items() if time == before[name]} == set()
 
+    before = object_times(project)
+    failing = project / "cc"  # after which no object file is known to be complete
+    failing.write_text("#!/bin/sh\nexit 1\n")
+    failing.chmod(0o755)
+    assert python(project, "hatch_build.py", "in-place", CC=str(failing)).returncode == 1
+    assert python(project, "hatch_build.py", "in-place").returncode == 0
+    assert {name for name, time in object_times(project).items() if time == before[name]} == set()
+
     assert python(project, "hatch_build.py", "interpreted").returncode == 0
     assert asked(project) == f"interpreted False {source}\n"
     assert [path for path in project.rglob("*.so") if "build" not in path.parts] == []

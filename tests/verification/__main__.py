@@ -10,7 +10,7 @@ from tests.verification.proofs import Proof, proofs, prove_all
 from tests.verification.small_widths import small_proofs
 
 KINDS: Final[tuple[Callable[[], Iterable[Proof]], ...]] = (proofs, operand_proofs, interpreter_proofs, small_proofs)
-"""Proofs of generated code, of operands and results of `operate`, of `operate`, and of its algorithms."""
+"""Generators of proofs: of generated code, of its calls of `operate`, of `operate` itself, of its algorithms."""
 
 
 def main() -> int:

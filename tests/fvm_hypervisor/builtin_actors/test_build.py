@@ -38,21 +38,6 @@ def test_changed_sources_are_found_without_compiler(
     assert "guests: the sources have changed" in capsys.readouterr().out
 
 
-def test_option_sources_compares_hashes_without_compiler(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def no_compiler(_folders: object) -> str:
-        raise AssertionError("the compiler was looked for")
-
-    monkeypatch.setattr(build, "find_compiler", no_compiler)
-    monkeypatch.setattr(sys, "argv", ["build.py", "--sources"])
-    assert build.main() == 0
-    assert capsys.readouterr().out == "NOT REBUILT: only source hashes were compared\n"
-    monkeypatch.setattr(build, "source_hash", lambda _folder: "other")
-    assert build.main() == 1
-    assert "guests: the sources have changed" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("number", [0, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**64 - 1])
 def test_numbers_are_written_in_the_shortest_form(number: int) -> None:
     assert build.encode_head(0, number) == dag_cbor.encode(number)

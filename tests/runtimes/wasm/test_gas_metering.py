@@ -57,11 +57,11 @@ def test_the_default_label_of_br_table_is_no_branch_target() -> None:
     [
         # counted by an independent reading of the reference
         ("v10-mainnet", {4: 1, 6: 3, 7: 1, 10: 2}),
-        pytest.param("v12-testing-fake-proofs", 6, marks=pytest.mark.long),
-        pytest.param("v13-testing-fake-proofs", 7, marks=pytest.mark.long),
-        pytest.param("v15-testing-fake-proofs", 8, marks=pytest.mark.long),
+        ("v12-testing-fake-proofs", 6),
+        ("v13-testing-fake-proofs", 7),
+        ("v15-testing-fake-proofs", 8),
         ("v16-testing-fake-proofs", 30),
-        pytest.param("v17-testing-fake-proofs", 20, marks=pytest.mark.long),
+        ("v17-testing-fake-proofs", 20),
         ("v18-mainnet", 19),
     ],
 )

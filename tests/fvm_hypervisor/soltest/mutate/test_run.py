@@ -28,7 +28,6 @@ from hypervisor.precompiles import Precompile
 from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, write
 from tests.fvm_hypervisor.soltest.mutate.recorded import INPUTS, compiler, copied, mutated
-from tests.patience import slowness
 
 pytestmark = pytest.mark.slow
 WANTED = SuiteFilter(contract="VaultTest")
@@ -99,7 +98,7 @@ def test_results_of_other_tests_of_a_project_are_cached(tmp_path: Path) -> None:
 
 def test_a_failing_compiler_fails_only_its_mutant(tmp_path: Path) -> None:
     root, use = copied(tmp_path), str(compiler(tmp_path, dies="amount < limit", hangs="amount == limit"))
-    found = mutated(root, use, MutationSettings(jobs=2, seconds=5 * slowness()), WANTED)
+    found = mutated(root, use, MutationSettings(jobs=2, seconds=15), WANTED)
     assert changes(found, MutantStatus.INVALID) == {(22, "<=", "<")}
     assert changes(found, MutantStatus.TIMED_OUT) == {(22, "<=", "==")}
     assert changes(found, MutantStatus.SURVIVED) == GAPS - {(22, "<=", "<")}

@@ -38,8 +38,8 @@ def job_of(folder: Path, functions: Mapping[str, Sequence[str]], **options: obje
 
 
 @pytest.fixture(scope="module")
-def idle() -> Iterator[list[SuiteWorker]]:
-    """Workers that the tests of this module share."""
+def shared_workers() -> Iterator[list[SuiteWorker]]:
+    """Yield a list of idle workers that parametrized tests share, because starting one takes a second."""
     workers: list[SuiteWorker] = []
     yield workers
     for worker in workers:
@@ -110,10 +110,10 @@ def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path:
     ],
 )
 def test_data_from_outside_is_reported(
-    tmp_path: Path, idle: list[SuiteWorker], cheatcode: str, kinds: set[str]
+    tmp_path: Path, shared_workers: list[SuiteWorker], cheatcode: str, kinds: set[str]
 ) -> None:
     job, suites = job_of(tmp_path, {"testA()": call_of(cheatcode)}, report="inputs")
-    (result,) = run_suites(job, suites, 1, idle=idle)
+    (result,) = run_suites(job, suites, 1, idle=shared_workers)
     assert result.tests[0].status is CaseStatus.SUCCESS
     assert result.collected == [kinds]
 
@@ -123,11 +123,11 @@ def test_data_from_outside_is_reported(
     ("settings", "kinds"), [({}, set()), ({"timeout": 60}, {"time limits"}), ({"corpus_dir": "corpus"}, {"files"})]
 )
 def test_settings_that_make_results_vary_are_reported(
-    tmp_path: Path, idle: list[SuiteWorker], settings: dict[str, Any], kinds: set[str]
+    tmp_path: Path, shared_workers: list[SuiteWorker], settings: dict[str, Any], kinds: set[str]
 ) -> None:
     job, suites = job_of(tmp_path, {"testA(uint256)": PASS}, report="inputs")
     project = replace(job.project, fuzz=replace(job.project.fuzz, runs=2, **settings))
-    (result,) = run_suites(replace(job, project=project), suites, 1, idle=idle)
+    (result,) = run_suites(replace(job, project=project), suites, 1, idle=shared_workers)
     assert result.tests[0].status is CaseStatus.SUCCESS
     assert result.collected == [kinds]
 
