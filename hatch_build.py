@@ -141,7 +141,7 @@ def compile_modules(root: Path) -> Path:
 
 
 def _compiler_inputs(work: Path) -> dict[str, str]:
-    """Return what object files depend on: the tools, their settings, and digests of the generated C files and headers."""
+    """Return what object files depend on: tools, their settings, and digests of generated C files and headers."""
     settings = {name: os.environ.get(name, "") for name in ("CC", "CFLAGS", "CPPFLAGS", "ARCHFLAGS")}
     settings |= {f"Python's {name}": str(sysconfig.get_config_var(name)) for name in ("CC", "CFLAGS", "INCLUDEPY")}
     settings |= {"Python": sys.version, "mypy": metadata.version("mypy"), "this file": _digest(Path(__file__))}
