@@ -66,19 +66,19 @@ def run_suites(
                     yield result
             report(_long(running.values()))
     except KeyboardInterrupt:
-        report(())
         for worker in running.values():
             worker.end()
+        report(())
         yield from _partial_results(running.values())
         raise
     finally:
-        report(())
         if idle is not None:
             idle += [running.pop(worker.pipe) for worker in list(running.values()) if worker.suite is None]
         for worker in running.values():
             worker.stop()
         for worker in running.values():
             worker.end()
+        report(())  # last, because it may raise
 
 
 def _idle_or_new_worker(idle: list[SuiteWorker] | None) -> SuiteWorker:

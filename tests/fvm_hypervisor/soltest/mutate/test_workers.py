@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, sleep
@@ -77,7 +78,7 @@ def test_a_suite_ends_at_its_first_failure_without_a_stack(tmp_path: Path) -> No
 def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path: Path) -> None:
     job, suites = job_of(tmp_path, {"testA()": LOOP}, ends_at_failure=True)
     idle: list[SuiteWorker] = []
-    begin = monotonic()
+    begin, processes = monotonic(), {*active_children()}
     with pytest.raises(MutantTimeout):
         next(suite_results(job, suites, 2.0, Event(), idle))
     stop = Event()
@@ -86,6 +87,7 @@ def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path:
         next(suite_results(job, suites, 60.0, stop, idle))
     assert monotonic() - begin < 40
     assert not idle  # a stopped worker is not used again
+    assert {*active_children()} <= processes
 
 
 @pytest.mark.slow
