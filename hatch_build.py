@@ -155,6 +155,7 @@ def _digest(path: Path) -> str:
 def build_in_place(root: Path) -> None:
     """Put compiled modules next to their sources. The record is written last: without it they are rejected."""
     sources = {path: _state(root / path) for path in modules(root)}
+    print(f"compiling {len(sources)} modules, which takes some minutes", flush=True)
     folder = compile_modules(root)
     take_back(root, SUFFIX)
     shutil.copytree(folder, root, dirs_exist_ok=True)
@@ -174,9 +175,12 @@ def take_back(root: Path, suffix: str = ".so") -> None:
 
 
 def take_back_outdated(root: Path) -> None:
-    """Remove the compiled modules if a source has changed: the packages could not be imported, not even to build."""
+    """Remove the compiled modules if a source has changed: the packages could not be imported, not even to build.
+
+    Remove them also if their record is missing, as after a killed build.
+    """
     recorded: dict[str, list[object]] = _read_record(root).get(SUFFIX, {})
-    if any(not (root / path).exists() or _state(root / path)[-1] != state[-1] for path, state in recorded.items()):
+    if not recorded or any(not (root / path).exists() or _state(root / path)[-1] != state[-1] for path, state in recorded.items()):
         take_back(root, SUFFIX)
 
 

@@ -65,7 +65,7 @@ def test_an_opcode_that_is_encoded_wrongly_is_found(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize(("kind", "fewest"), zip(KINDS, (600, 11, 9, 12), strict=True))
+@pytest.mark.parametrize(("kind", "fewest"), [*zip(KINDS, (600, 11, 9, 12), strict=True)])
 def test_all_proofs_hold(kind: Callable[[], Iterable[Proof]], fewest: int) -> None:
     count, wrong, _ = prove_all(kind())
     assert wrong == []
