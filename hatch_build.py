@@ -155,7 +155,8 @@ def _digest(path: Path) -> str:
 def build_in_place(root: Path) -> None:
     """Put compiled modules next to their sources. The record is written last: without it they are rejected."""
     sources = {path: _state(root / path) for path in modules(root)}
-    print(f"compiling {len(sources)} modules, which takes some minutes", flush=True)
+    if not lacking():
+        print(f"compiling {len(sources)} modules, which takes some minutes", flush=True)
     folder = compile_modules(root)
     take_back(root, SUFFIX)
     shutil.copytree(folder, root, dirs_exist_ok=True)

@@ -133,6 +133,15 @@ def test_a_build_removes_compiled_modules_of_changed_sources(checkout: Path) -> 
     check_compiled(checkout)
 
 
+def test_a_build_removes_compiled_modules_without_a_record(checkout: Path) -> None:
+    (checkout / "store/__init__.py").touch()
+    library = checkout / f"store/cid{SUFFIX}"
+    assert library.exists()
+    (checkout / "store/compiled.json").unlink()
+    take_back_outdated(checkout)
+    assert not library.exists()
+
+
 def test_deleted_source_of_compiled_module_is_refused(checkout: Path) -> None:
     (checkout / "store/cid.py").unlink()
     assert "is older than its source store/cid.py" in refused(checkout)
