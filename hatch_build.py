@@ -181,7 +181,9 @@ def take_back_outdated(root: Path) -> None:
     Remove them also if their record is missing, as after a killed build.
     """
     recorded: dict[str, list[object]] = _read_record(root).get(SUFFIX, {})
-    if not recorded or any(not (root / path).exists() or _state(root / path)[-1] != state[-1] for path, state in recorded.items()):
+    if not recorded or any(
+        not (root / path).exists() or _state(root / path)[-1] != state[-1] for path, state in recorded.items()
+    ):
         take_back(root, SUFFIX)
 
 
