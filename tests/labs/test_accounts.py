@@ -363,9 +363,9 @@ class TestHostileMessages:
 
     @pytest.mark.slow
     @pytest.mark.parametrize(("variant", "exit_code"), [("fip", 16), ("eip", 7)])
-    def test_100000_authorizations_are_refused(self, variant: str, exit_code: int) -> None:
+    def test_million_authorizations_are_refused(self, variant: str, exit_code: int) -> None:
         stage = Stage(variant)
-        params = ApplyAndCallParams((stage.authorize(stage.bob, NOTES),) * 100_000, OTHER, 0, b"").encode()
+        params = ApplyAndCallParams((stage.authorize(stage.bob, NOTES),) * 1_000_000, OTHER, 0, b"").encode()
         message = Message(
             stage.alice.delegated, stage.alice.delegated, method=APPLY_AND_CALL, params=params, gas_limit=GAS
         )

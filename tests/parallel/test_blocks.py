@@ -49,7 +49,7 @@ def fresh(workers: int = 2, *, executes_share: bool = True) -> Parallel:
 @pytest.mark.slow
 @pytest.mark.sampled
 def test_random_blocks_come_out_as_serially() -> None:
-    played = {seed: play(seed) for seed in range(samples(80))}
+    played = {seed: play(seed) for seed in range(samples(160))}
     assert {seed: each.difference for seed, each in played.items() if each.difference} == {}
     for counter in ("accepted", "reexecuted", "conflicted"):
         assert sum(getattr(each.parallel, counter) for each in played.values()) > len(played) // 2

@@ -161,7 +161,7 @@ CHANGING = {"evm_mine", "anvil_mine", "hypervisor_mineAfterNullRounds", "evm_sna
 
 @pytest.mark.parametrize("name", sorted({row.name for row in method_table().values()} - CHANGING))
 @given(params=st.lists(PARAMS, max_size=4))
-@settings(max_examples=samples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=samples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_arbitrary_params_cause_no_internal_error(rpc: Client, name: str, params: list[Any]) -> None:
     response = rpc.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": name, "params": params}).encode())
     error = response.get("error", {"code": None, "message": ""})

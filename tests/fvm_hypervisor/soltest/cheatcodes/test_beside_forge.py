@@ -40,8 +40,7 @@ OTHER_GAS: Final = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("evm", ["fast", "both", pytest.param("py-evm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("evm", ["fast", *(pytest.param(evm, marks=pytest.mark.slow) for evm in ("both", "py-evm"))])
 @pytest.mark.parametrize("contract", sorted(GOLDEN["forge"]))
 def test_tests_end_as_in_forge(contract: str, evm: str, tmp_path: Path) -> None:
     wanted, found = GOLDEN["forge"][contract], run(contract, tmp_path, evm=evm)
