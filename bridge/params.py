@@ -82,6 +82,15 @@ class CreateParams:
         """Encode as CBOR [init code, nonce]."""
         return encode([self.init_code, self.nonce])
 
+    @classmethod
+    def decode(cls, data: bytes) -> "CreateParams":
+        """Decode CBOR. Raises ParamsError."""
+        reader = CborReader(data)
+        reader.array(2)
+        params = cls(reader.byte_string(), reader.unsigned())
+        reader.end()
+        return params
+
 
 @dataclass(frozen=True, slots=True)
 class Create2Params:
@@ -93,6 +102,15 @@ class Create2Params:
     def encode(self) -> bytes:
         """Encode as CBOR [init code, salt]."""
         return encode([self.init_code, self.salt])
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Create2Params":
+        """Decode CBOR. Raises ParamsError."""
+        reader = CborReader(data)
+        reader.array(2)
+        params = cls(reader.byte_string(), reader.byte_string(32))
+        reader.end()
+        return params
 
 
 @dataclass(frozen=True, slots=True)

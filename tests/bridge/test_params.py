@@ -43,10 +43,12 @@ def test_delegate_call_params_are_the_golden_bytes() -> None:
 
 
 def test_create_params_are_the_golden_bytes() -> None:
-    assert CreateParams(INIT_CODE, 0).encode().hex() == "82536100088061000b5f395ff360075f5260205ff300"
-    assert Create2Params(INIT_CODE, bytes(32)).encode().hex() == (
-        "82536100088061000b5f395ff360075f5260205ff35820" + "00" * 32
-    )
+    golden = bytes.fromhex("82536100088061000b5f395ff360075f5260205ff300")
+    assert CreateParams(INIT_CODE, 0).encode() == golden
+    assert CreateParams.decode(golden) == CreateParams(INIT_CODE, 0)
+    golden = bytes.fromhex("82536100088061000b5f395ff360075f5260205ff35820" + "00" * 32)
+    assert Create2Params(INIT_CODE, bytes(32)).encode() == golden
+    assert Create2Params.decode(golden) == Create2Params(INIT_CODE, bytes(32))
 
 
 def test_the_address_managers_answer_is_read_from_golden_bytes() -> None:

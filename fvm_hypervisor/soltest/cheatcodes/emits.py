@@ -56,6 +56,7 @@ def match_log(state: State, emitter: EthAddress, log: Log, events: KnownEvents) 
             expected.log = log
         else:
             state.failure = _ANONYMOUS
+            del emits[at]
         return
     _meet(expected, emitter, log, events)
     del emits[at]

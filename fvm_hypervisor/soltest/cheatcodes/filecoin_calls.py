@@ -10,10 +10,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from bridge.addresses import EthAddress, address_of_actor, create_address, unmask_id
+from bridge.addresses import EthAddress, address_of_actor, create2_address, create_address, unmask_id
 from bridge.cbor import ParamsError, byte_string
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
+from bridge.params import (
+    CREATE2_METHOD,
+    Create2Params,
+    CreateParams,
+    CreateReturn,
+    DelegateCallParams,
+    calldata_of,
+    unwrap_return,
+)
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
@@ -22,7 +30,6 @@ from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, I
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
-from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.call_manager import CallManager
@@ -30,7 +37,6 @@ from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.types import EAM_ACTOR, ActorID, TokenAmount
-from localnet.state.contract_state import nonce_of
 from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallKind, SubcallOutcome
 from store.cid import CBOR
 
@@ -111,8 +117,12 @@ def _intercept_call(
 ) -> CallResult:  # fmt: skip
     ledger = FilecoinLedger(cheats.machine)
     kind, caller = _kind_of(call), address_of_actor(calls.tree, call.from_)
+    salt: bytes | None = None
     if kind is None:
-        target = create_address(caller, nonce_of(cheats.machine, Address.id(call.from_)))
+        try:
+            target, data, salt = _creation(caller, call.method, data)
+        except ParamsError:
+            return proceed(call)
     made: list[tuple[SubcallOutcome, CallResult]] = []
 
     def make(sender: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:
@@ -122,7 +132,9 @@ def _intercept_call(
         return made[0][0]
 
     gas = (calls.gas.available if call.gas_limit is None else call.gas_limit) // MILLIGAS_PER_GAS
-    request = InterceptedCall(kind, caller, target, target, call.value, data, gas, call.read_only, calls.depth)
+    request = InterceptedCall(
+        kind, caller, target, target, call.value, data, gas, call.read_only, calls.depth, salt is not None, salt or b""
+    )
     operations = CallOperations(
         ledger=ledger,
         proceed=make,
@@ -141,6 +153,15 @@ def _intercept_call(
         made_up = CreateReturn(ActorID(0), None, outcome.created or EthAddress(bytes(20)))
         return CallResult(ExitCode.OK, Block(CBOR, made_up.encode()))
     return _result(outcome)
+
+
+def _creation(caller: EthAddress, method: int, params: bytes) -> tuple[EthAddress, bytes, bytes | None]:
+    """Return the address of a new contract, its init code, and the salt of CREATE2. Raises ParamsError."""
+    if method == CREATE2_METHOD:
+        second = Create2Params.decode(params)
+        return create2_address(caller, second.salt, second.init_code), second.init_code, second.salt
+    first = CreateParams.decode(params)
+    return create_address(caller, first.nonce), first.init_code, None
 
 
 def _kind_of(call: Call) -> CallKind | None:

@@ -31,6 +31,11 @@ class InterceptedCall:
     salt: bytes = b""
     """Salt of CREATE2, if known."""
 
+    @property
+    def transfer(self) -> int | None:
+        """Value that mocks and expectations of calls compare: zero for a static call, None for a delegate call."""
+        return None if self.kind is CallKind.DELEGATECALL else self.value
+
 
 @dataclass(frozen=True, slots=True)
 class CallOperations:

@@ -56,15 +56,17 @@ def intercepted_result(
 ) -> SubcallOutcome:
     """Return the result that the caller sees."""
     _end_prank(state, request.depth, operations)
+    if outcome.success and state.failure is not None:
+        message, state.failure = state.failure, None
+        outcome = SubcallOutcome(False, failure_data(message))
     assumed = state.assume
-    if assumed is not None:
+    if assumed is not None and request.kind is not None:
         if not outcome.success and assumed.reverted_by is None:
             assumed.reverted_by = request.receiver
         if request.depth <= assumed.depth:
-            state.assume = None
+            outcome = check_assumed(state, outcome, operations.reason_text)
             if not outcome.success:
-                is_void = voids(assumed, outcome, operations.reason_text)
-                return SubcallOutcome(False, MAGIC_ASSUME) if is_void else outcome
+                return outcome
     expected = state.revert
     if expected is not None and not expected.cheatcode:
         _note_reverter(expected, request, outcome)
@@ -75,15 +77,20 @@ def intercepted_result(
             return checked
     if not outcome.success:
         return outcome
-    if state.failure is not None:
-        message, state.failure = state.failure, None
-        return SubcallOutcome(False, failure_data(message))
     if not request.static:
         missing = emits.missing_message(state, request.depth)
         if missing is not None:
             message, bare = missing
             return SubcallOutcome(False, encode(["string"], [message]) if bare else failure_data(message))
     return outcome
+
+
+def check_assumed(state: State, outcome: SubcallOutcome, reason_text: Callable[[bytes], str]) -> SubcallOutcome:
+    """Return the outcome of the call that must not revert, or one that rejects the inputs of the run."""
+    assumed, state.assume = state.assume, None
+    if assumed is None or outcome.success or not voids(assumed, outcome, reason_text):
+        return outcome
+    return SubcallOutcome(False, MAGIC_ASSUME)
 
 
 def check_revert(
@@ -102,6 +109,9 @@ def check_revert(
 
 
 def _note_reverter(expected: ExpectedRevert, request: InterceptedCall, outcome: SubcallOutcome) -> None:
+    """Record which contract reverted; as in forge, the creator of a contract whose constructor reverted in a call."""
+    if request.kind is None and request.depth > expected.depth:
+        return
     first = expected.reverted_by is None or expected.count > 1
     if first and not outcome.success and expected.reverter is not None:
         expected.reverted_by = request.receiver
@@ -111,11 +121,10 @@ def _note_reverter(expected: ExpectedRevert, request: InterceptedCall, outcome: 
 
 
 def _count_call(state: State, request: InterceptedCall) -> None:
-    value = request.value if request.kind in (CallKind.CALL, CallKind.CALLCODE) else None
     for (data, kind), expected in state.calls.get(request.target, {}).items() if request.kind is not None else ():
         if (
             request.data.startswith(data)
-            and expected.value in (None, value)
+            and expected.value in (None, request.transfer)
             and expected.gas in (None, request.gas)
             and (expected.min_gas is None or expected.min_gas <= request.gas)
             and kind in (None, request.kind)
@@ -174,7 +183,7 @@ def _mock(state: State, request: InterceptedCall) -> Mock | None:
     mocks = state.mocks.get(request.target) if request.kind is not None else None
     if not mocks:
         return None
-    value = request.value if request.kind in (CallKind.CALL, CallKind.CALLCODE) else None
+    value = request.transfer
     exact = next((mock for mock in mocks if mock.data == request.data and mock.value == value), None)
     if exact is not None:
         return exact

@@ -21,12 +21,12 @@ from fvm_hypervisor.soltest.cheatcodes.arbitrary import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.context import Context, Settings
 from fvm_hypervisor.soltest.cheatcodes.diffs import note_slot
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, revert_text
+from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data, revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied
 from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_on_fork
 from fvm_hypervisor.soltest.cheatcodes.fork_undo import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.frames import call_operations, call_request, trace_cost, trace_mocked_call
-from fvm_hypervisor.soltest.cheatcodes.interception import check_revert, intercept_call
+from fvm_hypervisor.soltest.cheatcodes.interception import check_assumed, check_revert, intercept_call
 from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send, make_cold
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
 from fvm_hypervisor.soltest.cheatcodes.limits import MAX_STORED, check_size
@@ -450,12 +450,19 @@ class Cheatcodes:
 
     def _end(self, calls: CallManager, result: CallResult) -> CallResult:
         state = self.state
+        if state.failure is not None and result.exit_code == ExitCode.OK:
+            result = _revert_result(failure_data(state.failure))
+        state.failure = None
+        if state.assume is not None:
+            assumed = check_assumed(state, contract_outcome(result), self._reason_text)
+            if assumed.output == MAGIC_ASSUME:
+                return _revert_result(MAGIC_ASSUME)
         if state.revert is not None and not state.revert.cheatcode:
             expected, state.revert = state.revert, None
             if self.settings.internal_reverts:
                 expected.deepest = max(expected.deepest, expected.depth + 1)
             outcome = contract_outcome(result)
-            ended = check_revert(state, expected, outcome, False, lambda data: revert_text(data, self.settings.errors))
+            ended = check_revert(state, expected, outcome, False, self._reason_text)
             state.revert = None
             if not ended.success:
                 return _revert_result(ended.output)
@@ -464,9 +471,11 @@ class Cheatcodes:
         missing, state.missing = state.missing, None
         if result.exit_code != ExitCode.OK:
             return result if missing is None else _revert_result(encode(["string"], [missing]))
-        message = state.failure or _missing_call(state) or emits.missing_at_end(state) or _missing_creation(state)
-        state.failure = None
+        message = _missing_call(state) or emits.missing_at_end(state) or _missing_creation(state)
         return result if message is None else _revert_result(failure_data(message))
+
+    def _reason_text(self, data: bytes) -> str:
+        return revert_text(data, self.settings.errors)
 
     @contextmanager
     def outside_test(self) -> Iterator[None]:

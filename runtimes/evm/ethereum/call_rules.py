@@ -62,7 +62,7 @@ class EthereumCallRules:
         self.creation: Call | None = None
         """The call that creates a contract. Apart from it, only the init actor may construct one."""
         self.exhausted = 0
-        """Gas that was left when the last frame failed without reverting."""
+        """Gas that was left when the last frame failed without reverting; zero for a precompile."""
 
     def set_fork(self, fork: Fork) -> None:
         """Switch to another fork's rules."""
@@ -131,6 +131,7 @@ class EthereumCallRules:
             output = run_precompile(self._fork, name, data, calls.gas)
         except (PrecompileFailure, OutOfGas) as error:
             self.exhaust(calls)
+            self.exhausted = 0
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=f"{name}: {error}")
         return CallResult(ExitCode.OK, Block(RAW, output))
 

@@ -24,6 +24,7 @@ def run(
     """Return the results by signature; data for a gas report is stored in `report`."""
     places = written(folder, GOLDEN["artifacts"])
     (folder / "files").mkdir()
+    shutil.copytree(HERE / "contracts", folder / "test")  # for inline settings
     shutil.copytree(HERE / "broadcast", folder / "broadcast")
     (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
     project = Project(folder, fs_permissions=(("read-write", "files"),))

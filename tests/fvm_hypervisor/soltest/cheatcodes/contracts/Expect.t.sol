@@ -27,10 +27,18 @@ contract Target {
     function get(uint256 x) external view returns (uint256) { return v + x; }
     function callGet(Target t, uint256 x) external view returns (uint256) { return t.get(x); }
     function two(Target o) external returns (uint256) { v = 1; o.get(1); v = 2; o.get(2); v = 3; return v; }
+    function precompile() external view returns (bool done) { (done,) = address(8).staticcall{gas: 60000}(hex"01"); require(done); }
+    function log0(uint256 x) external { assembly { mstore(0, x) log0(0, 32) } }
     function boom() external { assembly { invalid() } }
     receive() external payable {}
 }
 contract Reverter { constructor() { revert("in constructor"); } }
+contract Maker {
+    function make() external { new Reverter(); }
+    function tryMake() external { try new Reverter() {} catch {} revert("in constructor"); }
+    function makeMaker() external { new MakingMaker(); }
+}
+contract MakingMaker { constructor() { new Reverter(); } }
 contract ExpectRevertTest is Cheating {
     Target t; Target u;
     function setUp() public { t = new Target(); u = new Target(); }
@@ -72,6 +80,23 @@ contract ExpectRevertTest is Cheating {
     function testCountZeroBy() public { vm.expectRevert(address(t), 0); t.str(); }
     function testCountZeroByOther() public { vm.expectRevert(address(u), 0); t.str(); }
     function testDangling() public { vm.expectRevert(); }
+    function testReverterOfConstructor() public { vm.expectRevert("in constructor", vm.computeCreateAddress(address(this), vm.getNonce(address(this)))); new Reverter(); }
+    function testReverterOfConstructorWrong() public { vm.expectRevert("in constructor", address(t)); new Reverter(); }
+    function testReverterOfConstructorInCall() public { Maker m = new Maker(); vm.expectRevert("in constructor", address(m)); m.make(); }
+    function testReverterOfConstructorInCallWrong() public { Maker m = new Maker(); vm.expectRevert("in constructor", address(t)); m.make(); }
+    function testReverterOfConstructorInConstructor() public { Maker m = new Maker(); vm.expectRevert("in constructor", address(m)); m.makeMaker(); }
+    function testReverterOfCaughtConstructor() public { Maker m = new Maker(); vm.expectRevert("in constructor", address(m)); m.tryMake(); }
+    function testReverterOfConstructorTwice() public { Maker m = new Maker(); vm.expectRevert("in constructor", address(m), 2); m.make(); m.makeMaker(); }
+    function testAcceptedReverterOfConstructor() public { Maker m = new Maker(); assumeNo(address(m), "in constructor"); m.make(); }
+    function testAcceptedRevertOfConstructor() public { assumeNo(address(0), "in constructor"); new Reverter(); }
+    struct Acceptable { address reverter; bool partially; bytes reason; }
+    function assumeNo(address reverter, bytes memory reason) private { (bool ok,) = address(vm).call(abi.encodeWithSignature("assumeNoRevert((address,bool,bytes))", Acceptable(reverter, false, reason))); require(ok); }
+    function testPrecompileFails() public { vm.expectRevert(); (bool ok,) = address(6).staticcall{gas: 100000}(hex"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"); ok; }
+    function testPrecompileWithoutGas() public { vm.expectRevert(); (bool ok,) = address(1).call{gas: 2000}(new bytes(128)); ok; }
+    function testPrecompileFailsInDelegateCall() public { vm.expectRevert(); (bool ok,) = address(9).delegatecall{gas: 70000}(hex"01"); ok; }
+    function testPrecompileFailsByOutcome() public { vm.expectRevert(); bool ok = t.precompile(); ok; }
+    function testAssumedHere() public { assumeNo(address(0), "here"); revert("here"); }
+    function testAssumedOtherHere() public { assumeNo(address(0), "there"); revert("here"); }
     function testSame() public { vm.expectRevert(bytes("here")); revert("here"); }
     function testTwice() public { vm.expectRevert(); vm.expectRevert(); t.str(); }
     function testThenCheat() public { vm.expectRevert(); vm.warp(5); t.str(); vm.assertEq(block.timestamp, 5); }
@@ -139,6 +164,17 @@ contract ExpectEmitTest is Cheating {
     function testAnonWrong() public { vm.expectEmitAnonymous(); emit Anon(1, 2); t.anon(1, 3); }
     function testAnonTopic() public { vm.expectEmitAnonymous(); emit Anon(1, 2); t.anon(2, 2); }
     function testReverts() public { vm.expectEmit(); emit F(3); t.str(); }
+    function testLogWithoutTopics() public { vm.expectEmit(); emit F(3); t.log0(3); }
+    function testLogWithoutTopicsThenRight() public { vm.expectEmit(); emit F(3); this.bare(3); }
+    function bare(uint256 x) external { t.log0(x); t.emitF(x); }
+    function testExpectsLogWithoutTopics() public { vm.expectEmit(); assembly { mstore(0, 3) log0(0, 32) } t.log0(3); }
+    function testExpectsLogWithoutTopicsInCall() public { vm.expectEmit(); t.log0(3); }
+    function testExpectsLogWithoutTopicsCaught() public { vm.expectEmit(); try t.log0(3) {} catch (bytes memory r) { vm.assertEq(r, hex"00"); } }
+    function testExpectsLogWithoutTopicsReverts() public { vm.expectEmit(); vm.expectRevert("use vm.expectEmitAnonymous to match anonymous events"); t.log0(3); }
+    /// forge-config: default.allow_internal_expect_revert = true
+    function testExpectsLogWithoutTopicsRevertsHere() public { vm.expectEmit(); vm.expectRevert("use vm.expectEmitAnonymous to match anonymous events"); assembly { mstore(0, 3) log0(0, 32) } }
+    function testAnonymousWithoutTopics() public { vm.expectEmitAnonymous(false, false, false, false, true); assembly { mstore(0, 3) log0(0, 32) } t.log0(3); }
+    function testAnonymousWithoutTopicsWrong() public { vm.expectEmitAnonymous(); assembly { mstore(0, 3) log0(0, 32) } t.log0(4); }
     function testInnerDepth() public { vm.expectEmit(); emit F(3); t.emitVia(u, 3); }
     function testRecord() public { vm.recordLogs(); t.emitE(address(1), 2, 3); emit F(9); Vm.Log[] memory l = vm.getRecordedLogs(); vm.assertEq(l.length, 2); vm.assertEq(l[0].topics.length, 3); vm.assertEq(l[0].emitter, address(t)); vm.assertEq(l[1].data, abi.encode(9)); vm.assertEq(vm.getRecordedLogs().length, 0); }
     function testRecordNone() public { t.emitF(1); vm.assertEq(vm.getRecordedLogs().length, 0); }
@@ -161,6 +197,19 @@ contract ExpectCallTest is Cheating {
     function testGasValue() public { vm.expectCall(address(t), 3, 50000, abi.encodeCall(Target.pay, (3))); t.pay{gas: 50000, value: 3}(3); }
     function testMinGas() public { vm.expectCallMinGas(address(t), 0, 50000, abi.encodeCall(Target.pay, (3))); t.pay(3); }
     function testGasWrong() public { vm.expectCall(address(t), 0, 50001, abi.encodeCall(Target.pay, (3))); t.pay{gas: 50000}(3); }
+    function testStaticValueZero() public { vm.expectCall(address(t), 0, abi.encodeCall(Target.get, (3))); t.get(3); }
+    function testStaticValueOne() public { vm.expectCall(address(t), 1, abi.encodeCall(Target.get, (3))); t.get(3); }
+    function testStaticGas() public { vm.expectCall(address(t), 0, 50000, abi.encodeCall(Target.get, (3))); t.get{gas: 50000}(3); }
+    function testStaticGasWrong() public { vm.expectCall(address(t), 0, 50001, abi.encodeCall(Target.get, (3))); t.get{gas: 50000}(3); }
+    function testStaticGasCount() public { vm.expectCall(address(t), 0, 50000, abi.encodeCall(Target.get, (3)), 2); t.get{gas: 50000}(3); t.get{gas: 50000}(3); }
+    function testStaticLowLevelGas() public { vm.expectCall(address(t), 0, 50000, abi.encodeCall(Target.pay, (3))); (bool ok,) = address(t).staticcall{gas: 50000}(abi.encodeCall(Target.pay, (3))); ok; }
+    function testStaticMinGas() public { vm.expectCallMinGas(address(t), 0, 40000, abi.encodeCall(Target.get, (3))); t.get{gas: 50000}(3); }
+    function testStaticMinGasTooLittle() public { vm.expectCallMinGas(address(t), 0, 50001, abi.encodeCall(Target.get, (3))); t.get{gas: 50000}(3); }
+    function testStaticInnerMinGas() public { vm.expectCallMinGas(address(u), 0, 40000, abi.encodeCall(Target.get, (3))); t.callGet(u, 3); }
+    function testDelegateGas() public { vm.expectCall(address(t), 0, 50000, abi.encodeCall(Target.get, (3))); (bool ok,) = address(t).delegatecall{gas: 50000}(abi.encodeCall(Target.get, (3))); ok; }
+    function testMockStaticValueZero() public { vm.mockCall(address(t), 0, abi.encodeCall(Target.get, (3)), abi.encode(99)); vm.assertEq(t.get(3), 99); }
+    function testMockStaticValueOne() public { vm.mockCall(address(t), 1, abi.encodeCall(Target.get, (3)), abi.encode(99)); vm.assertEq(t.get(3), 3); }
+    function testMockDelegateValueZero() public { vm.mockCall(address(t), 0, abi.encodeCall(Target.get, (3)), abi.encode(99)); (, bytes memory r) = address(t).delegatecall(abi.encodeCall(Target.get, (3))); vm.assertEq(r.length, 32); }
     function testMock() public { vm.mockCall(address(t), abi.encodeCall(Target.get, (3)), abi.encode(99)); vm.assertEq(t.get(3), 99); vm.assertEq(t.get(4), 4); vm.assertEq(u.callGet(t, 3), 99); vm.clearMockedCalls(); vm.assertEq(t.get(3), 3); }
     function testMockSelector() public { vm.mockCall(address(t), abi.encodeWithSelector(Target.get.selector), abi.encode(99)); vm.mockCall(address(t), abi.encodeCall(Target.get, (3)), abi.encode(98)); vm.assertEq(t.get(3), 98); vm.assertEq(t.get(4), 99); }
     function testMockLongest() public { vm.mockCall(address(t), abi.encodePacked(Target.get.selector, bytes31(0)), abi.encode(97)); vm.mockCall(address(t), abi.encodeWithSelector(Target.get.selector), abi.encode(99)); vm.assertEq(t.get(3), 97); vm.assertEq(t.get(1 << 200), 99); }
@@ -176,6 +225,8 @@ contract ExpectCallTest is Cheating {
     function testMockReceive() public { vm.mockCall(address(0x99), bytes(""), ""); (bool ok,) = address(0x99).call{value: 1}(""); vm.assertTrue(ok); }
     function testExpectCreate() public { vm.expectCreate(type(Small).runtimeCode, address(this)); new Small(); }
     function testExpectCreateNot() public { vm.expectCreate(hex"6001", address(this)); new Small(); }
+    function testExpectCreate2() public { vm.expectCreate2(type(Small).runtimeCode, address(this)); new Small{salt: 0}(); }
+    function testExpectCreateIsNotCreate2() public { vm.expectCreate(type(Small).runtimeCode, address(this)); new Small{salt: 0}(); }
     function testRecordAccess() public { vm.record(); t.pay(5); t.get(1); (bytes32[] memory r, bytes32[] memory w) = vm.accesses(address(t)); vm.assertEq(r.length, 2); vm.assertEq(w.length, 1); vm.assertEq(w[0], bytes32(0)); vm.stopRecord(); t.get(1); (r,) = vm.accesses(address(t)); vm.assertEq(r.length, 2); }
     function testDiff() public { vm.startStateDiffRecording(); t.pay{value: 3}(5); Vm.AccountAccess[] memory d = vm.stopAndReturnStateDiff(); vm.assertEq(d.length, 1); vm.assertEq(d[0].account, address(t)); vm.assertEq(d[0].accessor, address(this)); vm.assertEq(d[0].value, 3); vm.assertEq(d[0].newBalance, 3); vm.assertEq(d[0].storageAccesses.length, 2); vm.assertEq(uint256(d[0].storageAccesses[1].newValue), 5); vm.assertEq(d[0].chainInfo.chainId, 31337); vm.assertEq(d[0].depth, 1); }
     function testDiffDeep() public { vm.startStateDiffRecording(); t.callGet(u, 1); (bool ok,) = address(this).call(abi.encodeCall(this.fails, ())); ok; new Small(); Vm.AccountAccess[] memory d = vm.stopAndReturnStateDiff(); vm.assertEq(d.length, 5); vm.assertEq(d[1].account, address(u)); vm.assertEq(uint256(d[1].kind), 3); vm.assertTrue(d[2].reverted); vm.assertEq(uint256(d[4].kind), 4); vm.assertEq(d[4].deployedCode, type(Small).runtimeCode); vm.assertEq(uint256(d[1].depth), 2); vm.assertEq(uint256(d[3].depth), 2); vm.assertTrue(d[3].reverted); }

@@ -279,6 +279,7 @@ interface Vm {
     function expectCallMinGas(address, uint256, uint64, bytes calldata) external;
     function expectCallMinGas(address, uint256, uint64, bytes calldata, uint64) external;
     function expectCreate(bytes calldata, address) external;
+    function expectCreate2(bytes calldata, address) external;
     function expectEmit() external;
     function expectEmit(address) external;
     function expectEmit(address, uint64) external;
