@@ -28,11 +28,13 @@ from fvm_hypervisor.laboratory.vectors.conformance import (
 from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.machine import Hypervisor
+from hypervisor.manifest import Manifest
 from hypervisor.message import Message, Receipt
 from hypervisor.names import AUTO, OFFICIAL_EVM, OWN_EVM
 from hypervisor.network_versions import network_version_row, versions_between
 from hypervisor.opening import choose_context
 from hypervisor.proofs import AcceptProofs
+from hypervisor.state_tree import StateTree
 from hypervisor.tracing import Tracer
 from localnet.chain.chain import Chain
 from localnet.chain.externs import ChainExterns
@@ -42,13 +44,14 @@ from localnet.fork.forking import Origin, recorded_fork
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
-from localnet.ledger.upgrades import Upgrades
+from localnet.ledger.upgrades import Upgrade, Upgrades
 from localnet.rules.installed import rules_named
 from localnet.traces.trace import Replay
 from store.blockstore import BlockNotFound, StoreError
+from store.buffered import BufferedStore
 from store.cid import Cid
 from store.folder import FORMAT_FILE
-from store.overlay import OverlayStore, ReadOnlyStore
+from store.overlay import ReadOnlyStore
 from store.rocks import RocksStore
 from store.roots import HEAD
 
@@ -154,9 +157,11 @@ class TipsetCase:
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
         """Start a run on a separate machine at the state before the tipset."""
         try:
-            chain = _chains(self.folder).under(side)
+            chain = _chains(self.folder).under(side, self.height)
             tipset = chain.index.tipset(self.height)
-            return _TipsetRun(tipset, Replay(chain, tipset), tracer)
+            replay = Replay(chain, tipset)
+            replay.machine.advance(network=side.row(replay.machine.context.network))
+            return _TipsetRun(tipset, replay, tracer)
         except (Fatal, StoreError) as error:
             raise bad_case(self.name, error) from None
 
@@ -182,42 +187,50 @@ class _TipsetRun:
 
 
 class _Chains:
-    """The chain of a folder under each side, over one store."""
+    """The chain of a folder under each side and manifest of built-in actors, over one store."""
 
     def __init__(self, folder: Path) -> None:
         self._store = RocksStore.open(folder, read_only=True)
-        self._chains: list[tuple[Side, Chain]] = []
+        self._index = ChainIndex(self._store)
+        self._chains: list[tuple[Side, tuple[Upgrade, ...], tuple[Manifest, ...], Chain]] = []
 
-    def under(self, side: Side) -> Chain:
-        """Return the chain as a side executes it. Raises InvalidInput."""
-        for known, chain in self._chains:
-            if known is side or known == side:
-                return chain
-        return self._open(side)
-
-    def _open(self, side: Side) -> Chain:
-        record = ChainIndex(self._store).network()
-        root = self._store.metadata(HEAD)
+    def under(self, side: Side, height: int) -> Chain:
+        """Return the chain as a side executes the tipset at a height. Raises InvalidInput."""
+        record, root = self._index.network(), self._store.metadata(HEAD)
         if record is None or root is None:
             raise InvalidInput(f"{self._store.path} holds no chain")
+        tipset = self._index.tipset(height)
+        upgrades = tuple(each for each in record.upgrades.planned if tipset.parent <= each.epoch < height)
+        manifests = tuple(self._manifests(tipset, upgrades)) if side.changes_code else ()
+        for known, *of, chain in self._chains:
+            if of == [upgrades, manifests] and (known is side or known == side):
+                return chain
+        chain = self._open(side, manifests, record, Cid(root))
+        if not upgrades or side.network is None:
+            chain.record = _record_of(record, side, chain.head.height)
+        # else the recorded upgrade precedes the messages, because the side's version starts from recorded states
+        self._chains.append((side, upgrades, manifests, chain))
+        return chain
+
+    def _manifests(self, tipset: Tipset, upgrades: Iterable[Upgrade]) -> Iterator[Manifest]:
+        """Yield the manifests of the state before a tipset, and of the upgrades between it and its parent."""
+        store = BufferedStore(ReadOnlyStore(self._store))
+        yield Manifest.of_state(store, StateTree(store, tipset.before))
+        yield from (Manifest.load(store, upgrade.actors) for upgrade in upgrades if upgrade.actors is not None)
+
+    def _open(self, side: Side, manifests: Iterable[Manifest], record: NetworkRecord, root: Cid) -> Chain:
         base = ReadOnlyStore(self._store)
         fork = recorded_fork(self._store)
         rules = rules_named(record.rules, record.hardfork)
         context = choose_context(base, None, rules.name, None, overlay=record.overlay)
         context = replace(context, network=side.row(context.network))
         evm = OFFICIAL_EVM if record.evm == OFFICIAL_EVM else OWN_EVM
-        externs, plain = ChainExterns(), OverlayStore(base)
-        if side.changes_code:
-            there = Hypervisor.at(plain, Cid(root), context, evm=evm)
-            plain = side.base_store(base, there.manifest)
-        machine = Hypervisor.at(plain, Cid(root), context, evm=evm, externs=externs, proofs=AcceptProofs())
+        externs, plain = ChainExterns(), side.base_store(base, manifests)
+        machine = Hypervisor.at(plain, root, context, evm=evm, externs=externs, proofs=AcceptProofs())
         rules.settings.prepare(machine)
         # The folder of a fork stores the responses of its node, so re-execution sends no requests.
         origin = None if fork is None else Origin(replace(fork, url=""), self._store)
-        chain = Chain(machine, externs, record, 0, origin)
-        chain.record = _record_of(record, side, chain.head.height)
-        self._chains.append((side, chain))
-        return chain
+        return Chain(machine, externs, record, 0, origin)
 
 
 def _record_of(record: NetworkRecord, side: Side, head: int) -> NetworkRecord:
@@ -305,7 +318,7 @@ class VectorCase:
             machine.tracer = tracer
             return _VectorRun(self.variant, machine)
         machine = Hypervisor.at(
-            side.base_store(there.base, there.manifest), there.root, context, evm=AUTO, externs=there.externs,
+            side.base_store(there.base, [there.manifest]), there.root, context, evm=AUTO, externs=there.externs,
             proofs=there.proofs, tracer=tracer,
         )  # fmt: skip
         return _VectorRun(self.variant, machine)

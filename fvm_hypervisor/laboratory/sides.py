@@ -6,7 +6,7 @@ differs. Nothing is written to a folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -58,20 +58,22 @@ class Side:
         """True if the side runs other modules than the state's."""
         return self.bundle is not None or bool(self.actors)
 
-    def base_store(self, base: Store, manifest: Manifest) -> OverlayStore:
-        """Return a store over `base`, which is not modified, with this side's modules under the state's code CIDs.
+    def base_store(self, base: Store, manifests: Iterable[Manifest]) -> OverlayStore:
+        """Return a store over `base`, which is not modified, with this side's modules under the states' code CIDs.
 
+        `manifests` are those of the states that run: an upgrade of the network replaces the manifest.
         Raises InvalidInput for a bundle with other state layouts, and for a module whose code CID no state contains.
         """
         base_store = OverlayStore(base)
-        if self.bundle is not None:
-            _check_layouts(manifest, self.bundle)
-            base_store.put_many(self.bundle.modules_under(manifest))
-        for name, module in self.actors:
-            code = manifest.code(name) if name in ACTOR_NAMES else parse_cid(name)
-            if name not in ACTOR_NAMES and not base.has(code):
-                raise InvalidInput(f"no module has the code CID {name} in these states")
-            base_store.put(code, module)
+        for manifest in manifests:
+            if self.bundle is not None:
+                _check_layouts(manifest, self.bundle)
+                base_store.put_many(self.bundle.modules_under(manifest))
+            for name, module in self.actors:
+                code = manifest.code(name) if name in ACTOR_NAMES else parse_cid(name)
+                if name not in ACTOR_NAMES and not base.has(code):
+                    raise InvalidInput(f"no module has the code CID {name} in these states")
+                base_store.put(code, module)
         return base_store
 
 
@@ -84,11 +86,14 @@ def _row(number: int, overlay: Overlay | None, prices: tuple[tuple[str, int], ..
 
 def _check_layouts(manifest: Manifest, bundle: Bundle) -> None:
     made, target = actors_version(manifest), actors_version(bundle.manifest)
-    changed = None if made is None or target is None else layout_change_between(made, target)
+    if made is None or target is None:
+        return
+    changed = layout_change_between(made, target)
     if changed is not None:
+        other = "a later" if made < target else "an earlier"
         raise InvalidInput(
             f"actors v{target} cannot run on states of actors v{made}: nv{changed.number} changed the layouts of their "
-            f"states; use a bundle of v{made}, or messages of a later network version"
+            f"states; use a bundle of v{made}, or messages of {other} network version (--from, --to)"
         )
 
 

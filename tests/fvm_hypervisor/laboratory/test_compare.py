@@ -19,10 +19,12 @@ from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import name_of, read_vectors, run_variant, variants_of
 from hypervisor.network_versions import NV29
 from localnet import Network
+from localnet.ledger.upgrades import NO_UPGRADES
 from tests.command import run
 from tests.conformance.golden import BUILT_IN_ACTORS_RUN
 from tests.conftest import bundle_folder
-from tests.fvm_hypervisor.laboratory.small_actor import SmallActor
+from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, SmallActor
+from tests.localnet.conftest import Clock
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 SEND = GOLDEN / "send.jsonl.gz"
@@ -96,8 +98,6 @@ def test_network_versions_are_compared(chain: Path) -> None:
 
 
 def test_an_opcode_that_a_version_lacks_ends_the_call_elsewhere(tmp_path: Path) -> None:
-    from tests.localnet.conftest import Clock
-
     with Network(tmp_path / "chain", clock=Clock()) as network:
         counter = b"\x99" * 20
         network.set_code(counter, bytes.fromhex("60011e5f5260205ff3"))  # CLZ, since nv28
@@ -113,6 +113,58 @@ def test_range_of_epochs_is_compared(chain: Path) -> None:
     found = report(chain, "--from", 2, "--to", 3, "--price", "transfer=6007")
     assert found["cases"] == 2
     assert {change["case"] for change in found["changes"]} <= {"epoch 2", "epoch 3"}
+
+
+DRAFT = """
+number = 30
+base = 29
+[actors]
+datacap = "third.wasm"
+"""
+
+
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of two chains with the same messages: `two` has other actors from epoch 3 on."""
+    folder = tmp_path_factory.mktemp("upgraded")
+    first, second, third = SmallActor(100), SmallActor(200), SmallActor(300)
+    (folder / "third.wasm").write_bytes(third.module())
+    (folder / "draft.toml").write_text(DRAFT, encoding="utf-8")
+    third.bundle(folder / "third.car")
+    bundle, other = first.bundle(folder / "first.car"), second.bundle(folder / "second.car")
+    for name, upgrades in (("one", NO_UPGRADES), ("two", {2: (29, other)})):
+        with Network(folder / name, bundle=bundle, clock=Clock(), upgrades=upgrades) as network:
+            for _ in range(3):
+                network.send_native(ADDRESS, METHOD)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--actor", "datacap={}/third.wasm"), ("--bundle", "{}/third.car"), ("--network", "nv29,{}/draft.toml")],
+)
+def test_replaced_code_runs_in_epochs_before_upgrade(upgraded: Path, option: str, value: str) -> None:
+    """The results equal those of the same epochs of a chain without the upgrade."""
+    one, two = (report(upgraded / name, option, value.format(upgraded)) for name in ("one", "two"))
+    assert [change["case"] for change in one["changes"]] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert two["changes"][:2] == one["changes"][:2]
+    loops = [change["gas"][1] - change["gas"][0] for change in two["changes"]]
+    assert loops[0] == loops[1] == 2 * loops[2]  # 200 more iterations before the upgrade, 100 after it
+
+
+@pytest.mark.slow
+def test_upgrade_runs_as_recorded_before_messages_of_another_version(tmp_path: Path) -> None:
+    with Network(tmp_path / "chain", network=28, clock=Clock(), upgrades={2: 29}) as network:
+        for _ in range(3):
+            network.send_native(network.accounts[1].native, value=5)
+    assert report(tmp_path / "chain", "--network", "nv29")["same"]  # nv29 has the prices of nv28
+    # A bundle of actors v18 is refused only for the epochs after the upgrade, which have states of actors v19.
+    assert report(tmp_path / "chain", "--bundle", "own", "--to", 2)["same"]
+    done = run("compare", tmp_path / "chain", "--bundle", "own", "--workers", 1)
+    assert done.exit_code == 2
+    assert "actors v18 cannot run on states of actors v19" in done.stderr
+    assert "messages of an earlier network version" in done.stderr
 
 
 @pytest.mark.slow
