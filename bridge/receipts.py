@@ -95,12 +95,13 @@ def apply_and_call_result(receipt: Receipt) -> tuple[int, bytes]:
     return ExitCode.OK if succeeded else ExitCode.EVM_CONTRACT_REVERTED, output
 
 
-def failure_text(exit_code: int, data: bytes, message: str, reason: str | None = None) -> str:
+def failure_text(exit_code: int, data: bytes, message: str, reason: str | None = None, *, native: bool = False) -> str:
     """Describe a failed execution on one line in the format of the network's nodes; `message` is the machine's message.
 
-    `reason` is the revert decoded with the contract's interface, instead of its bytes.
+    `reason` is the revert decoded with the contract's interface, instead of its bytes. The exit codes of a `native`
+    actor have none of the contracts' names.
     """
-    name = exit_name(exit_code)
+    name = exit_name(exit_code, native=native)
     code_text = f"{exit_code}" if name == str(exit_code) else f"{name}({exit_code})"
     if exit_code != ExitCode.EVM_CONTRACT_REVERTED:
         reason = "none"

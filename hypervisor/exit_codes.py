@@ -46,6 +46,8 @@ class ExitCode(IntEnum):
 
 
 FIRST_USER_EXIT_CODE = 16
+FIRST_ACTOR_EXIT_CODE = 32
+"""First of the codes without a common meaning (ref-fvm `FIRST_ACTOR_SPECIFIC_EXIT_CODE`)."""
 
 
 class ErrorNumber(IntEnum):
@@ -77,18 +79,29 @@ def refusal_exit(number: ErrorNumber) -> ExitCode:
     return _OF_REFUSALS.get(number, ExitCode.SYS_ASSERTION_FAILED)
 
 
-def exit_name(code: int) -> str:
-    """Return the name of a code, or its number if it has none: `USR_FORBIDDEN`, `77`."""
+def exit_name(code: int, *, native: bool = False) -> str:
+    """Return the name of a code, or its number if it has none: `USR_FORBIDDEN`, `77`.
+
+    The codes from 32 up are each actor's own. Those of contracts have names unless the actor is `native`.
+    """
+    if native and code >= FIRST_ACTOR_EXIT_CODE:
+        return str(code)
     try:
         return ExitCode(code).name
     except ValueError:
         return str(code)
 
 
-def exit_meaning(code: int) -> str:
+def numbered_exit(code: int, *, native: bool = False) -> str:
+    """Return the number and the name of a code: `18 USR_FORBIDDEN`, `77`."""
+    name = exit_name(code, native=native)
+    return name if name == str(code) else f"{code} {name}"
+
+
+def exit_meaning(code: int, *, native: bool = False) -> str:
     """Return number, name and meaning: `18 USR_FORBIDDEN, the caller may not do this`."""
-    name = exit_name(code)
-    return f"{code}{'' if name == str(code) else f' {name}'}, {exit_description(code)}"
+    shown = numbered_exit(code, native=native)
+    return f"{shown}, {'an actor-defined exit code' if shown == str(code) else _WORDS[code]}"
 
 
 _WORDS: Mapping[int, str] = MappingProxyType(
@@ -125,8 +138,3 @@ _WORDS: Mapping[int, str] = MappingProxyType(
         ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED: "the contract could not pay out its balance when destroyed",
     }
 )
-
-
-def exit_description(code: int) -> str:
-    """Return the meaning of a code as a phrase: `the caller may not do this`."""
-    return _WORDS.get(code, "an actor-defined exit code")

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hypervisor.address import Address
-from hypervisor.exit_codes import exit_name
 from hypervisor.machine import Hypervisor
 from localnet.calls.overrides import Overrides
 from localnet.calls.time_limit import TimeLimit, explanation_seconds
@@ -95,7 +94,7 @@ class Console:
                 if not self.enabled:
                     continue
                 views = self._network.rules.views
-                end = views.exit_text(receipt.exit_code) or exit_name(receipt.exit_code)
+                end = views.exit_text(receipt.exit_code) or receipt.exit_name
                 print(receipt.line(views.receipt_contract(receipt), end))
                 if self._explored and not receipt.succeeded:
                     print(f"  page: {page_of(f'0x{receipt.hash.hex()}', self._url)}")

@@ -56,7 +56,7 @@ def call_trace(frame: EthereumFrame, code_at: CodeAt, *, only_top_call: bool, wi
 def failure(frame: EthereumFrame) -> str:
     """Return geth's text for the failure of a frame."""
     if frame.native and frame.exit_code > ExitCode.SYS_OUT_OF_GAS:
-        return f"actor error: {exit_name(frame.exit_code)}"
+        return f"actor error: {exit_name(frame.exit_code, native=True)}"
     return TEXTS.get(frame.exit_code, f"actor error: {exit_name(frame.exit_code)}")
 
 

@@ -15,7 +15,6 @@ from bridge.params import calldata_of
 from fvm_hypervisor.explorer.rendering import show_address
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
-from hypervisor.exit_codes import exit_name
 from hypervisor.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.addresses import display_address
@@ -69,7 +68,7 @@ class RowBuilder:
         receiver = None if receipt.execution.to is None and created is None else message.to
         if created is not None:
             receiver = Address.delegated(EAM_NAMESPACE, created)
-        text = self._rules.views.exit_text(receipt.exit_code) or exit_name(receipt.exit_code)
+        text = self._rules.views.exit_text(receipt.exit_code) or receipt.exit_name
         return MessageRow(
             hash=f"0x{receipt.hash.hex()}",
             epoch=receipt.block_number,

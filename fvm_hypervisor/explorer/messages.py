@@ -164,7 +164,7 @@ def _recorded_call(site: Site, reader: NodeReader, receipt: TransactionReceipt) 
     found = {
         "calls": calls,
         "exitCode": outcome.exit_code,
-        "words": receipt.error_message or exit_meaning(outcome.exit_code),
+        "words": receipt.error_message or exit_meaning(outcome.exit_code, native=receipt.is_native),
     }
     interfaces = _bound_first(called_interfaces(machine, site.artifacts, calls), site.interfaces())
     explained = explain_trace({**found, "gasUsed": receipt.gas_used, "reproduced": True}, interfaces)
@@ -262,7 +262,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
             message=message,
             cid=receipt.execution.message.cid(),
             paid=receipt.execution.paid,
-            exit=exit_meaning(outcome.exit_code),
+            exit=exit_meaning(outcome.exit_code, native=receipt.is_native),
             params=f"0x{message.params.hex()}",
             returned=f"0x{outcome.return_data.hex()}",
             codec=None if outcome.return_codec is None else f"0x{outcome.return_codec:02x}",

@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.redaction import UNNAMED, redacted_arguments, redact
 from fvm_hypervisor.soltest.signatures import CallSignature, read, unknown_selector
 from fvm_hypervisor.soltest.trace_names import CREATE2_DEPLOYER, MAX_LENGTH, PRECOMPILES, VM, Names, is_precompile
 from fvm_hypervisor.soltest.value_text import MAX_TEXT, arguments_text, plain, value_text
-from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.exit_codes import ExitCode, exit_name, numbered_exit
 from hypervisor.printable import printable
 from localnet.contracts.registered_precompiles import PrecompileCall
 from localnet.traces.console_log import CONSOLE, log_signatures
@@ -134,7 +134,7 @@ def status_text(frame: CallFrame, names: Names) -> str:
     if own is not None:
         return "PrecompileOOG" if end.error or end.message.startswith(f"{own.name}: out of gas") else "PrecompileError"
     if frame.is_native or frame.is_refused:
-        return end.error or f"Exit {end.exit_code} {exit_name(end.exit_code)}"
+        return end.error or f"Exit {numbered_exit(end.exit_code, native=True)}"
     if end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
         return "Revert"
     if is_precompile(frame.target) and not frame.code:

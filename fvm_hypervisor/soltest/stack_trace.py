@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.frames import CallFrame
 from fvm_hypervisor.soltest.known_code import KnownContract, SourceSpan
 from fvm_hypervisor.soltest.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.trace_names import VM, Names
-from hypervisor.exit_codes import exit_name
+from hypervisor.exit_codes import numbered_exit
 from localnet.traces.console_log import CONSOLE
 
 MAX_FRAMES: Final = 64
@@ -189,7 +189,7 @@ def _exit_line(frame: CallFrame) -> str:
     if end is None:
         return ""
     text = f": {end.message}" if end.message else ""
-    return f"{end.error or f'exit {end.exit_code} {exit_name(end.exit_code)}'}{text}"
+    return f"{end.error or f'exit {numbered_exit(end.exit_code, native=True)}'}{text}"
 
 
 def _is_statement(span: SourceSpan, sources: SourceTexts, ran: set[str] | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,11 @@ def every_call(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for call in every:
         every.extend(call["calls"])
     return every
+
+
+def is_native(call: Mapping[str, Any]) -> bool:
+    """Return True for a call of an actor whose own exit codes are not those of contracts."""
+    return call["actor"] not in ("evm", "eam")
 
 
 def all_charges(calls: Sequence[dict[str, Any]]) -> dict[str, int]:

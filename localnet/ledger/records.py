@@ -16,7 +16,7 @@ from bridge.printed_address import PrintedAddress
 from bridge.receipts import EmittedLog, apply_and_call_result, created_contract, effective_gas_price, return_bytes
 from bridge.transaction_messages import envelope_transaction
 from bridge.transactions import BLOB, SET_CODE
-from hypervisor.address import Address
+from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput
 from hypervisor.events import EventEntry
 from hypervisor.executor import BlockGas
@@ -24,7 +24,7 @@ from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name
 from hypervisor.markup import facts
 from hypervisor.message import Receipt, SignedMessage
 from hypervisor.printed import bytes_text, cid_text, one_line, show_fil
-from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
+from hypervisor.types import EAM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.deprecation import renamed
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.call_tree import TransactionTree
@@ -239,6 +239,11 @@ class Execution:
         return execution, first_log, gas_before
 
 
+def is_native_receiver(to: Address) -> bool:
+    """Return True if the actor's own exit codes are not those of contracts, judged by its address in a message."""
+    return to.protocol is not Protocol.DELEGATED and to != Address.id(EAM_ACTOR)
+
+
 @dataclass(frozen=True, slots=True)
 class TransactionReceipt:
     """An executed message with its position on the chain. Amounts in attoFIL.
@@ -263,7 +268,7 @@ class TransactionReceipt:
     tracer: Callable[[TransactionReceipt], TransactionTree] | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
-        end, block = f"exit {exit_name(self.exit_code)}", f"block {self.block_number}"
+        end, block = f"exit {self.exit_name}", f"block {self.block_number}"
         return one_line("TransactionReceipt", f"0x{self.hash.hex()}", block, end, f"gas {self.gas_used:,}")
 
     def _repr_html_(self) -> str:
@@ -271,7 +276,7 @@ class TransactionReceipt:
         rows = (
             ("hash", f"0x{self.hash.hex()}"),
             ("block", self.block_number),
-            ("end", "ok" if self.succeeded else f"failed: {exit_meaning(self.exit_code)}"),
+            ("end", "ok" if self.succeeded else f"failed: {exit_meaning(self.exit_code, native=self.is_native)}"),
             ("error", self.error_message),
             ("from", f"0x{done.sender.hex()}, {self.from_}"),
             ("to", "" if done.to is None else f"0x{done.to.hex()}"),
@@ -359,13 +364,23 @@ class TransactionReceipt:
     words = renamed("TransactionReceipt", "words", "error_message")
 
     @property
+    def is_native(self) -> bool:
+        """True if the message is to a native actor (`is_native_receiver`)."""
+        return is_native_receiver(self.execution.message.message.to)
+
+    @property
+    def exit_name(self) -> str:
+        """Name of the exit code, or its number."""
+        return exit_name(self.exit_code, native=self.is_native)
+
+    @property
     def from_(self) -> Address:
         """The sender's address in the message."""
         return self.execution.message.message.from_
 
     def __str__(self) -> str:
         """Return a one-line summary."""
-        return self.line(self.contract_address, exit_name(self.exit_code))
+        return self.line(self.contract_address, self.exit_name)
 
     def line(self, created: EthAddress | None, failure: str) -> str:
         """Return a one-line summary, with the created contract and the reason of a failure."""

@@ -18,7 +18,7 @@ from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, gas_outputs
 from hypervisor.message import Message, Receipt
 from hypervisor.types import Gas
 from localnet.calls.pace import with_pace
-from localnet.ledger.records import Execution, TransactionReceipt
+from localnet.ledger.records import Execution, TransactionReceipt, is_native_receiver
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYetAvailable, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.filecoin_state import id_of, machine_at
@@ -71,7 +71,9 @@ def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dic
             machine.tracer = before
         if result.fatal is not None:
             raise result.fatal
-        return _invocation(wanted.cid(), wanted, result.receipt, _root(traces), _error(result.receipt, result.message))
+        return _invocation(
+            wanted.cid(), wanted, result.receipt, _root(traces), _error(wanted, result.receipt, result.message)
+        )
 
 
 def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
@@ -125,7 +127,9 @@ def state_compute(
 
 def _implicit_with_receipt(done: Execution, root: dict[str, Any]) -> dict[str, Any]:
     canonical = done.message.message
-    return _invocation(canonical.cid(), canonical, done.receipt, root, _error(done.receipt, done.error_message))
+    return _invocation(
+        canonical.cid(), canonical, done.receipt, root, _error(canonical, done.receipt, done.error_message)
+    )
 
 
 def _implicit(replay: Replay, traces: ExecutionTraces) -> Iterator[dict[str, Any]]:
@@ -140,7 +144,7 @@ def _implicit(replay: Replay, traces: ExecutionTraces) -> Iterator[dict[str, Any
             gas_limit=Gas(start.gas_available // MILLIGAS_PER_GAS),
         )
         receipt = Receipt(end.exit_code, end.return_data, Gas(end.gas_used // MILLIGAS_PER_GAS))
-        yield _invocation(done.cid(), done, receipt, root, _error(receipt, end.message))
+        yield _invocation(done.cid(), done, receipt, root, _error(done, receipt, end.message))
 
 
 def _replay_message(replay: Replay, receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
@@ -151,7 +155,7 @@ def _replay_message(replay: Replay, receipt: TransactionReceipt, wanted: Cid) ->
     base_fee = receipt.tipset.base_fee
     cost = gas_outputs(executed.gas_used, bare.gas_limit, base_fee, bare.gas_fee_cap, bare.gas_premium)
     costs = _costs(bare, executed, cost)
-    return _invocation(wanted, bare, executed, _root(traces), _error(executed, receipt.error_message), costs)
+    return _invocation(wanted, bare, executed, _root(traces), _error(bare, executed, receipt.error_message), costs)
 
 
 def state_search_msg(
@@ -252,10 +256,11 @@ def _root(traces: ExecutionTraces) -> dict[str, Any]:
     return traces.roots[0] if traces.roots else NO_CALL
 
 
-def _error(receipt: Receipt, text: str) -> str:
+def _error(invoked: Message, receipt: Receipt, text: str) -> str:
     if receipt.exit_code == ExitCode.OK:
         return ""
-    return f"{exit_name(receipt.exit_code)}: {text}" if text else f"unknown error (RetCode={receipt.exit_code})"
+    end = exit_name(receipt.exit_code, native=is_native_receiver(invoked.to))
+    return f"{end}: {text}" if text else f"unknown error (RetCode={receipt.exit_code})"
 
 
 def _costs(invoked: Message, receipt: Receipt, cost: GasOutputs) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from hypervisor.types import Gas, TokenAmount
 from localnet.accounts import Account
 from localnet.calls.overrides import Overrides, overridden
 from localnet.chain.execution import apply_pending
+from localnet.ledger.records import is_native_receiver
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, message_json
@@ -209,8 +210,9 @@ def _gas_used(node: NodeReader, request: Message, key: TipsetKey) -> int:
     if result.fatal is not None:
         raise result.fatal
     if result.exit_code != ExitCode.OK:
-        message = f"message execution failed: exit {exit_name(result.exit_code)}, reason: {result.message or 'none'}"
-        raise RpcError(EXECUTION_REVERTED, message)
+        end = exit_name(result.exit_code, native=is_native_receiver(request.to))
+        reason = result.message or "none"
+        raise RpcError(EXECUTION_REVERTED, f"message execution failed: exit {end}, reason: {reason}")
     return result.gas_used
 
 

@@ -37,7 +37,7 @@ from bridge.transactions import SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
-from hypervisor.exit_codes import exit_meaning
+from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, exit_meaning
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
 from hypervisor.network_versions import NetworkVersion
@@ -396,12 +396,21 @@ class EthereumViews:
         """Describe a failed frame with geth's texts, and other failures with the built-in actors'."""
         return TEXTS.get(exit_code, "")
 
-    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
+    def failure_text(
+        self,
+        exit_code: int,
+        data: bytes,
+        words: str,
+        reason: str = "",
+        revert: str | None = None,
+        *,
+        native: bool = False,
+    ) -> str:
         """Return the failure in anvil's form: a revert with its reason; built-in actors' exit codes."""
-        end = self.exit_text(exit_code)
+        end = "" if native and exit_code >= FIRST_ACTOR_EXIT_CODE else self.exit_text(exit_code)
         if not end:
             detail = reason or words
-            return f"execution failed: exit {exit_meaning(exit_code)}{f': {detail}' if detail else ''}"
+            return f"execution failed: exit {exit_meaning(exit_code, native=native)}{f': {detail}' if detail else ''}"
         text = reverted_with(data) if revert is None else revert
         shown = end if text is None else f"{REVERTED}: {text}"
         return f"{shown} ({reason})" if reason else shown

@@ -10,23 +10,26 @@ from localnet.ledger.records import TransactionReceipt
 from localnet.rules.parts import CallOutcome, NetworkRules
 
 
-def output_of(rules: NetworkRules, outcome: CallOutcome) -> bytes:
-    """Return the returned data of a call. Raises CallFailed, and the machine's own failure."""
+def output_of(rules: NetworkRules, outcome: CallOutcome, *, native: bool = False) -> bytes:
+    """Return the returned data of a call, of a `native` actor or not. Raises CallFailed, and the machine's own failure."""
     result = outcome.result
     if result.fatal is not None:
         raise result.fatal
     if result.exit_code:
-        text = partial(rules.views.failure_text, result.exit_code, outcome.data, result.message, result.reason)
+        text = partial(
+            rules.views.failure_text, result.exit_code, outcome.data, result.message, result.reason, native=native
+        )
         raise CallFailed(result.exit_code, outcome.data, result.message, text)
     return outcome.data
 
 
 def native_output_of(rules: NetworkRules, result: ApplyResult) -> bytes:
     """Return the return value of a native actor's method, in CBOR. Raises like `output_of`."""
-    return output_of(rules, CallOutcome(result, result.return_data))
+    return output_of(rules, CallOutcome(result, result.return_data), native=True)
 
 
 def transaction_failed(rules: NetworkRules, receipt: TransactionReceipt) -> TransactionFailed:
     """Return the error of a transaction in a block whose execution failed."""
-    text = partial(rules.views.failure_text, receipt.exit_code, receipt.return_data, receipt.error_message, "")
+    describe = partial(rules.views.failure_text, native=receipt.is_native)
+    text = partial(describe, receipt.exit_code, receipt.return_data, receipt.error_message, "")
     return TransactionFailed(receipt, text)

@@ -306,9 +306,18 @@ class FilecoinViews:
         """Return no text: the exit code's own name is used."""
         return ""
 
-    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
+    def failure_text(
+        self,
+        exit_code: int,
+        data: bytes,
+        words: str,
+        reason: str = "",
+        revert: str | None = None,
+        *,
+        native: bool = False,
+    ) -> str:
         """Return the failure text in Lotus's form."""
-        return failure_text(exit_code, data, reason or words, revert)
+        return failure_text(exit_code, data, reason or words, revert, native=native)
 
     def allowance_text(self, highest: Gas) -> str:
         """Return Lotus's text for an estimate that runs out of gas (lotus 1.38, lotus#13911)."""

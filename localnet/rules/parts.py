@@ -182,10 +182,20 @@ class ViewRules(Protocol):
     def exit_text(self, exit_code: int) -> str:
         """Return the rules' own text for an exit code, or an empty string."""
 
-    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
+    def failure_text(
+        self,
+        exit_code: int,
+        data: bytes,
+        words: str,
+        reason: str = "",
+        revert: str | None = None,
+        *,
+        native: bool = False,
+    ) -> str:
         """Describe a failed execution; `data` is revert data, `words` the machine's message, `reason` a callee's.
 
-        `revert` is the revert data as the contract's interface names it.
+        `revert` is the revert data as the contract's interface names it. The exit codes of a `native` actor have none of
+        the contracts' names.
         """
 
     def allowance_text(self, highest: Gas) -> str:

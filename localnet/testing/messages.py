@@ -21,7 +21,7 @@ from bridge.interfaces import UNKNOWN_INTERFACE, Interface
 from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.exit_codes import ExitCode, numbered_exit
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.tracing import CallNode, CallTrees
@@ -70,7 +70,7 @@ class Applied:
     def check(self, expected: ExpectedMessage) -> None:
         """Raise AssertionError with the path of the call if the message did not make the expected calls."""
         if self.call is None:
-            raise AssertionError(f"the message made no call: exit code {_code(self.exit_code)} {self.message}")
+            raise AssertionError(f"the message made no call: exit code {numbered_exit(self.exit_code)} {self.message}")
         self._tester.check(self.call, expected, "the message")
 
 
@@ -224,8 +224,3 @@ def _plain(params: Any) -> Any:
             return [_plain(value) for value in params]
         case _:
             return params
-
-
-def _code(code: int) -> str:
-    name = exit_name(code)
-    return name if name == str(code) else f"{code} {name}"

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from hypervisor.exit_codes import exit_name
+from hypervisor.exit_codes import numbered_exit
 from hypervisor.markup import TreeLine
 from hypervisor.printable import printable
 from hypervisor.printed import show_fil
+from localnet.ledger.call_tree import is_native
 from localnet.traces.console_log import is_log, line_of
 
 GUIDE_STYLE = "dim"
@@ -44,7 +45,16 @@ def tree_text(calls: Sequence[Mapping[str, Any]]) -> str:
 
 
 def call_line(
-    runtime: str, callee: str, method: str, value: int, exit_code: int, error: str, gas: int, end: str = ""
+    runtime: str,
+    callee: str,
+    method: str,
+    value: int,
+    exit_code: int,
+    error: str,
+    gas: int,
+    end: str = "",
+    *,
+    native: bool = False,
 ) -> Text:
     """Return a call's line; value in attoFIL; `error` is the syscall error of a call that never started.
 
@@ -56,7 +66,10 @@ def call_line(
     line.append(f"{callee} ", style="bold")
     line.append(f"{method}  ")
     line.append(f"value {show_fil(value)}  ", style="green" if value else "dim")
-    line.append(end or f"exit {error or _exit(exit_code)}", style="red" if failed else "dim")
+    line.append(
+        end or f"exit {error or (exit_code and numbered_exit(exit_code, native=native))}",
+        style="red" if failed else "dim",
+    )
     line.append(f"  gas {gas:,}", style="dim")
     return line
 
@@ -112,7 +125,7 @@ def _line_of(call: Mapping[str, Any]) -> Text:
     callee, method = f"{call['to']} {decoded['callee']}", f"{decoded['function']}{decoded['arguments']}"
     line = call_line(
         call["runtime"], callee, method, int(call["value"]), call["exitCode"], call["error"], call["gas"],
-        call.get("end", ""),
+        call.get("end", ""), native=is_native(call),
     )  # fmt: skip
     if call.get("line"):
         line.append(f"  from {call['line']}", style=LINE_STYLE)
@@ -136,8 +149,3 @@ def _size(call: Mapping[str, Any]) -> int:
     for item in calls:
         calls.extend(item["calls"])
     return len(calls)
-
-
-def _exit(code: int) -> str:
-    name = exit_name(code)
-    return str(code) if name == str(code) or not code else f"{code} {name}"

@@ -29,6 +29,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.printable import printable
 from localnet.contracts.named_interface import NamedInterface
 from localnet.contracts.registered_precompiles import PrecompileCall
+from localnet.ledger.call_tree import is_native
 from store.cid import show
 from store.codec import CodecError, decode_strict, kind_of, unlink
 from store.schema import Schema, SchemaError
@@ -195,7 +196,7 @@ def _selector(calldata: bytes) -> str:
 
 def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInterface]) -> str:
     """Return the failure text of a call: the reason of a revert, other data, or the actor's message."""
-    if call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED:
+    if call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED and not is_native(call):
         data = unwrap_return(answer)
         return _revert(call, interfaces, data) if data else _machine_message(call)
     return _bytes(answer) or _machine_message(call)

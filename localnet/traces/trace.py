@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bridge.addresses import address_of_actor, from_delegated, to_ethereum
 from bridge.ethereum_block import emitter_address
-from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.markup import tree
@@ -89,7 +89,7 @@ class Trace:
         return tree_text(self.report()["calls"])
 
     def __repr__(self) -> str:
-        end = f"exit {exit_name(self.receipt.exit_code)}"
+        end = f"exit {self.receipt.exit_name}"
         calls = f"{len(every_call(self.calls))} calls"
         return one_line(
             "Trace", f"0x{self.receipt.hash.hex()}", end, calls, "" if self.reproduced else "not reproduced"
@@ -110,7 +110,7 @@ class Trace:
             "transactionHash": f"0x{receipt.hash.hex()}",
             "blockNumber": receipt.block_number,
             "exitCode": receipt.exit_code,
-            "exit": exit_name(receipt.exit_code),
+            "exit": receipt.exit_name,
             "gasUsed": receipt.gas_used,
             "words": receipt.error_message,
             "reproduced": self.reproduced,
@@ -346,7 +346,7 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
         "paramsCodec": start.params_codec,
         "readOnly": start.read_only,
         "exitCode": code,
-        "end": rules_of(machine).views.exit_text(code),
+        "end": "" if code >= FIRST_ACTOR_EXIT_CODE and kind != "evm" else rules_of(machine).views.exit_text(code),
         "error": end.error if end else "FATAL",
         "words": end.message if end else "",
         "plain": end.is_plain if end else False,

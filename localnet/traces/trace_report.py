@@ -20,7 +20,7 @@ from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.printable import printable
 from hypervisor.printed import show_fil
 from localnet.contracts.named_interface import NamedInterface
-from localnet.ledger.call_tree import every_call
+from localnet.ledger.call_tree import every_call, is_native
 from localnet.traces.console_log import is_log
 from localnet.traces.decoded_calls import Schemas, describe, schemas_of
 
@@ -103,7 +103,7 @@ def _exit_of(call: dict[str, Any]) -> str:
         return "exit FATAL, an internal error of the machine"
     if call["error"] not in ("", "OUT_OF_GAS"):
         return f"syscall error {call['error']}, no exit code"
-    return call.get("end") or f"exit {exit_meaning(call['exitCode'])}"
+    return call.get("end") or f"exit {exit_meaning(call['exitCode'], native=is_native(call))}"
 
 
 def gas_summary(trace: Mapping[str, Any]) -> str:

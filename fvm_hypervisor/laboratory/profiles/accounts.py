@@ -166,8 +166,17 @@ class AccountViews:
     def exit_text(self, exit_code: int) -> str:
         return self._inner.exit_text(exit_code)
 
-    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
-        return self._inner.failure_text(exit_code, data, words, reason, revert)
+    def failure_text(
+        self,
+        exit_code: int,
+        data: bytes,
+        words: str,
+        reason: str = "",
+        revert: str | None = None,
+        *,
+        native: bool = False,
+    ) -> str:
+        return self._inner.failure_text(exit_code, data, words, reason, revert, native=native)
 
     def allowance_text(self, highest: Gas) -> str:
         return self._inner.allowance_text(highest)
