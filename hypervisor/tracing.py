@@ -375,7 +375,7 @@ class CallNode:
     """A call in a call tree, with its calls and events in order.
 
     `calls_before` is the number of calls before each event. `charges` are the call's own, in milligas by name, ordered
-    by the last charge of each name. `logs` are the actor's log messages.
+    by the last charge of each name. `logs` are the actor's log messages. `found` is true if the receiver was found.
     """
 
     start: CallStarted
@@ -390,6 +390,7 @@ class CallNode:
     calls_before: list[int] = field(default_factory=list)
     charges: dict[str, int] = field(default_factory=dict)
     logs: list[str] = field(default_factory=list)
+    found: bool = False
 
     def __repr__(self) -> str:
         below = f"{len(self.calls)} calls below" if self.calls else ""
@@ -472,8 +473,10 @@ def _note(node: CallNode, event: TraceEvent) -> None:
     match event:
         case GasCharged():
             node.charges[event.name] = node.charges.pop(event.name, 0) + event.milligas
+        case ActorFound():
+            node.found = True
         case Dispatched():
-            node.actor, node.code, node.runtime = event.actor, event.code, event.runtime
+            node.found, node.actor, node.code, node.runtime = True, event.actor, event.code, event.runtime
             node.delegated = event.delegated
         case ActorCreated():
             node.created = event.actor

@@ -78,7 +78,8 @@ class FrameLog:
 class EthereumFrame:
     """A call. `kind` is an opcode's name; `to` is None if a creation failed. Gas is in gas, value in attoFIL.
 
-    `exit_code` is 0 on success. `native` is true if the callee is a native actor or an account.
+    `exit_code` is 0 on success. `native` is true if the callee has no exit codes of contracts: it is neither a contract
+    nor the address manager. `began` is false for a message that failed before it reached an actor or created one.
     """
 
     kind: str
@@ -91,6 +92,7 @@ class EthereumFrame:
     output: bytes
     exit_code: int
     native: bool = False
+    began: bool = True
     frames: list[EthereumFrame] = field(default_factory=list)
     logs: list[FrameLog] = field(default_factory=list)
 
@@ -171,10 +173,13 @@ class _FrameBuilder:
     def top(self, node: CallNode) -> EthereumFrame:
         caller = _Caller(self._name(node.start.from_))
         found = self._frame(node, caller)
-        if found is None:
-            found = self._native(node, caller), node
-        self._descend(*found)
-        return found[0]
+        if found is not None:
+            self._descend(*found)
+            return found[0]
+        frame = self._native(node, caller)
+        frame.began = not (node.found or (node.end or _UNFINISHED).error)
+        self._descend(frame, node)
+        return frame
 
     # --- the tree -----------------------------------------------------------------------------------------------
 
@@ -189,7 +194,7 @@ class _FrameBuilder:
             actor = self._actor(node)
             caller = _Caller(
                 masked_id(0) if actor is None else self._name(actor),
-                node.code is not None and self._directory.is_contract(node.code),
+                self._is_contract(node),
             )
             positions = [0]
             for call in node.calls:
@@ -206,7 +211,7 @@ class _FrameBuilder:
     def _frame(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
         """Return a call's frame and the call with its subcalls; None if Ethereum does not know the call."""
         start = node.start
-        if self._actor(node) is None:
+        if self._actor(node) is None or _is_lost(node):
             return None
         if start.method == INVOKE_EVM:
             return self._contract_call(node, caller), node
@@ -232,26 +237,25 @@ class _FrameBuilder:
             data, output = _payload(node.start.params_codec, node.start.params), _payload_of(end)
         except ParamsError:
             return self._native(node, caller)
-        frame = self._call(node, caller, data, output)
-        frame.native = node.code is None or not self._directory.is_contract(node.code)
-        return frame
+        return self._call(node, caller, data, output)
 
     def _native(self, node: CallNode, caller: _Caller) -> EthereumFrame:
         start, end = node.start, node.end or _UNFINISHED
         data = encode_method_calldata(start.method, start.params_codec, start.params)
         output = encode_call_return(end.exit_code, end.return_codec, end.return_data)
-        frame = self._call(node, caller, data, output)
-        frame.native = True
-        return frame
+        return self._call(node, caller, data, output)
 
     def _call(self, node: CallNode, caller: _Caller, data: bytes, output: bytes) -> EthereumFrame:
         actor = self._actor(node)
         to = from_delegated(node.start.to) if actor is None else self._name(actor)
-        return _make_frame("STATICCALL" if node.start.read_only else "CALL", node, caller.address, to, data, output)
+        kind = "STATICCALL" if node.start.read_only else "CALL"
+        frame = _make_frame(kind, node, caller.address, to, data, output)
+        frame.native = actor != EAM_ACTOR and not self._is_contract(node)
+        return frame
 
     def _creation(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
         """Return the frame of a creation by the address manager, or None if it failed before its code ran."""
-        constructor = _constructor(node)
+        constructor = self._constructor(node)
         if constructor is None or node.start.read_only:
             return None
         end = node.end or _UNFINISHED
@@ -322,7 +326,23 @@ class _FrameBuilder:
         frame.value = params.value
         return frame, node
 
+    def _constructor(self, creation: CallNode) -> CallNode | None:
+        """Return the call below the address manager's call that ran init code: a constructor or a resurrection.
+
+        The method number of a resurrection is also that of the account actor's PubkeyAddress, which comes first in a
+        creation by an f1 or f3 account.
+        """
+        for call in creation.calls:
+            if call.start.to == Address.id(INIT_ACTOR):
+                return next((inner for inner in call.calls if inner.start.method == METHOD_CONSTRUCTOR), None)
+            if call.start.method == _RESURRECT and self._is_contract(call):
+                return call
+        return None
+
     # --- names --------------------------------------------------------------------------------------------------
+
+    def _is_contract(self, node: CallNode) -> bool:
+        return node.code is not None and self._directory.is_contract(node.code)
 
     def _actor(self, node: CallNode) -> ActorID | None:
         """Return the called actor. Transfers are not dispatched to a runtime, so their address is looked up."""
@@ -365,21 +385,17 @@ def _make_frame(
     return EthereumFrame(kind, sender, to, start.value, gas, used, data, out, exit_code)
 
 
+def _is_lost(node: CallNode) -> bool:
+    """Return True if a call failed before its receiver was found or created."""
+    end = node.end or _UNFINISHED
+    return not node.found and bool(end.error or end.exit_code)
+
+
 def _reaches_ethereum(node: CallNode) -> bool:
     """Return True if a call got far enough to be known to Ethereum: no syscall error, sufficient funds."""
     end = node.end or _UNFINISHED
     refused = bool(end.error) and end.error != "OUT_OF_GAS"
     return not refused and end.exit_code not in _NEVER_BEGAN
-
-
-def _constructor(creation: CallNode) -> CallNode | None:
-    """Return the call below the address manager's call that ran init code: a constructor or a resurrection."""
-    for call in creation.calls:
-        if call.start.to == Address.id(INIT_ACTOR):
-            return next((inner for inner in call.calls if inner.start.method == METHOD_CONSTRUCTOR), None)
-        if call.start.method == _RESURRECT:
-            return call
-    return None
 
 
 def _init_code(creation: CallNode) -> bytes:

@@ -35,13 +35,14 @@ def flat_traces(top: EthereumFrame) -> list[dict[str, Any]]:
     return found
 
 
-def failure(exit_code: int) -> str:
-    """Return the text of Filecoin nodes for a nonzero exit code."""
+def failure(exit_code: int, *, native: bool = False) -> str:
+    """Return the text of Filecoin nodes for a nonzero exit code; a native actor's codes have no names of contracts."""
     if exit_code == ExitCode.SYS_OUT_OF_GAS:
         return "out of gas"
     if exit_code < FIRST_USER_EXIT_CODE:
         return f"vm error: {exit_code_text(exit_code)}"
-    return _ERROR_TEXTS.get(exit_code, f"actor error: {exit_code_text(exit_code)}")
+    text = None if native else _ERROR_TEXTS.get(exit_code)
+    return text or f"actor error: {exit_code_text(exit_code)}"
 
 
 def exit_code_text(exit_code: int) -> str:
@@ -61,7 +62,7 @@ def exit_code_text(exit_code: int) -> str:
 def _frame_json(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any]:
     shown: dict[str, Any] = {"type": "create" if frame.creates else "call"}
     if frame.exit_code:
-        shown["error"] = failure(frame.exit_code)
+        shown["error"] = failure(frame.exit_code, native=frame.native)
     action: dict[str, Any] = {
         "from": _data(frame.sender), "gas": hex(frame.gas), "value": hex(frame.value)
     }  # fmt: skip

@@ -54,7 +54,7 @@ def trace_call(
         Overrides(state_overrides, block_overrides),
         with_diff=_STATE_DIFF in kinds,
     )
-    return _results(*found, kinds)
+    return _results(*found, kinds, created="0x")
 
 
 def replay_transaction(node: NodeReader, transaction_hash: bytes, kinds: Kinds) -> dict[str, Any]:
@@ -76,9 +76,15 @@ def replay_block(node: NodeReader, at: BlockRef, kinds: Kinds) -> list[Any]:
     ]
 
 
-def _results(traces: list[dict[str, Any]], state_diff: dict[str, Any] | None, kinds: Kinds) -> dict[str, Any]:
-    """Return the results of a re-execution in Parity's form."""
-    output = (traces[0].get("result") or {}).get("output", "0x")
+def _results(
+    traces: list[dict[str, Any]], state_diff: dict[str, Any] | None, kinds: Kinds, created: str | None = None
+) -> dict[str, Any]:
+    """Return the results of a re-execution in Parity's form.
+
+    The output of a creation is `created`, which is `0x` in Forest's `trace_call`; by default the code of its trace.
+    """
+    result = traces[0]["result"] if traces else {"output": "0x"}
+    output = result["output"] if "output" in result else created or result["code"]
     return {"output": output, "trace": traces if _TRACE in kinds else [], "stateDiff": state_diff, "vmTrace": None}
 
 

@@ -11,7 +11,10 @@ from localnet.rules.parts import CallOutcome, NetworkRules
 
 
 def output_of(rules: NetworkRules, outcome: CallOutcome, *, native: bool = False) -> bytes:
-    """Return the returned data of a call, of a `native` actor or not. Raises CallFailed, and the machine's own failure."""
+    """Return the returned data of a call. Raises CallFailed, and the machine's own failure.
+
+    `native` is true for a call of a native actor.
+    """
     result = outcome.result
     if result.fatal is not None:
         raise result.fatal

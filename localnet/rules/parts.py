@@ -194,8 +194,8 @@ class ViewRules(Protocol):
     ) -> str:
         """Describe a failed execution; `data` is revert data, `words` the machine's message, `reason` a callee's.
 
-        `revert` is the revert data as the contract's interface names it. The exit codes of a `native` actor have none of
-        the contracts' names.
+        `revert` is the revert data as the contract's interface names it. The exit codes of a `native` actor have no
+        names of contracts' codes.
         """
 
     def allowance_text(self, highest: Gas) -> str:

@@ -146,13 +146,16 @@ def _is_low(address: EthAddress) -> bool:
 def parity_traces(
     chain: ChainReader, tipset: Tipset, only: int | None = None, *, with_diff: bool = False
 ) -> Iterator[TransactionTraces]:
-    """Yield the traces of a block's transactions, or of the one with the number `only`. Raises NotReproduced."""
+    """Yield the traces of a block's transactions, or of the one with the number `only`. Raises NotReproduced.
+
+    As in Filecoin's nodes, a message that failed before it reached an actor has no traces.
+    """
     replay = Replay(chain, tipset, only or 0)
     for receipt in chain.index.receipts(tipset):
         if only is None or receipt.index == only:
             recorder, diff = Recorder(), StateDiff(replay.machine) if with_diff else None
             _execute(replay, receipt, recorder)
-            traces = flat_traces(_top(replay.machine, recorder))
+            traces = _parity(replay.machine, recorder)
             yield TransactionTraces(receipt, traces, None if diff is None else diff.changes())
 
 
@@ -170,7 +173,7 @@ def parity_call(
             machine,
             request,
             recorder,
-            lambda: (flat_traces(_top(machine, recorder)), None if diff is None else diff.changes()),
+            lambda: (_parity(machine, recorder), None if diff is None else diff.changes()),
         )
 
 
@@ -229,6 +232,11 @@ def _write_trace(
         return call_trace(top, code_at, only_top_call=options.only_top_call, with_log=options.with_log)
     returned = code_at(top.to) if top.creates and top.to is not None else top.output
     return struct_log_trace(logger.logs, top.gas_used, top.exit_code, returned)
+
+
+def _parity(machine: Hypervisor, recorder: Recorder) -> list[dict[str, Any]]:
+    frames = ethereum_frames(recorder.events, _MachineDirectory(machine))
+    return flat_traces(frames[0]) if frames and frames[0].began else []
 
 
 def _top(machine: Hypervisor, recorder: Recorder) -> EthereumFrame:

@@ -173,6 +173,58 @@ def test_deep_frames_are_built_without_recursion() -> None:
     assert depth == 1024
 
 
+def test_creation_by_native_account_that_reverts_has_the_revert_data() -> None:
+    """The address manager first asks the account for its key address: method 2, as a contract's resurrection."""
+    sender = ActorID(104)
+    frame = top(
+        call(sender, EAM, 4, byte_string(INIT_CODE), CBOR), Dispatched(EAM_ACTOR, NATIVE, "wasm"),
+        call(EAM_ACTOR, Address.id(sender), 2, static=True), Dispatched(sender, NATIVE, "wasm"),
+        ended(0, byte_string(b"\1" + bytes(20)), CBOR),
+        call(EAM_ACTOR, INIT, 3), Dispatched(INIT_ACTOR, NATIVE, "wasm"),
+        call(INIT_ACTOR, Address.id(GONE), 1), Dispatched(GONE, EVM, "evm"), ended(33, byte_string(b"why"), CBOR),
+        ended(33), ended(33),
+    )  # fmt: skip
+    assert (frame.kind, frame.input, frame.output) == ("CREATE", INIT_CODE, b"why")
+    assert flat_traces(frame)[0]["error"] == "Reverted"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (call(ALICE, Address.id(GONE), 0, value=1), ended(error="NOT_FOUND")),
+        (call(ALICE, Address.delegated(32, b"abc"), 0), ended(7, error="OUT_OF_GAS")),
+        (call(ALICE, EAM, 4, byte_string(INIT_CODE), CBOR), Dispatched(EAM_ACTOR, NATIVE, "wasm"), ended(16)),
+        (call(ALICE, INIT, 2), Dispatched(INIT_ACTOR, NATIVE, "wasm"), ended(21)),
+    ],
+    ids=["unknown receiver", "out of gas", "contract", "native actor"],
+)
+def test_message_that_reached_no_actor_or_constructor_has_not_begun(events: tuple[TraceEvent, ...]) -> None:
+    assert not top(*events).began
+
+
+def test_calls_that_reached_their_receiver_have_begun() -> None:
+    assert in_contract(exit_code=33).began
+    assert top(*creation(1, exit_code=33)).began
+
+
+@pytest.mark.parametrize(
+    ("receiver", "code", "words", "geth"),
+    [
+        (TWO, EVM, "Reverted", "execution reverted"),
+        (EAM_ACTOR, NATIVE, "Reverted", "execution reverted"),
+        (GONE, NATIVE, "actor error: 33", "actor error: 33"),
+    ],
+    ids=["contract", "address manager", "native actor"],
+)
+def test_exit_codes_of_contracts_are_named_by_the_code_of_the_actor(
+    receiver: ActorID, code: Cid, words: str, geth: str
+) -> None:
+    """Source: lotus node/impl/eth/trace.go `traceIsEVMOrEAM` (lotus#13613)."""
+    frame = top(call(ALICE, Address.id(receiver), 2000), Dispatched(receiver, code, "wasm"), ended(33))
+    assert flat_traces(frame)[0]["error"] == words
+    assert call_trace(frame, lambda _: b"", only_top_call=True, with_log=False)["error"] == geth
+
+
 @pytest.mark.parametrize(
     ("exit_code", "words"),
     [

@@ -7,17 +7,18 @@ import pytest
 
 from bridge.bindings import verifiedregistry
 from hypervisor.types import MARKET_ACTOR
-from localnet import Network
+from localnet import Network, TransactionFailed
 from localnet.miners.onboarding import unsealed_cid
 from localnet.rpc.node import Node
 from store.amt import Amt
 from store.blockstore import get_object, put_object
 from store.cid import show
-from store.codec import link, unlink
+from store.codec import encode, link, unlink
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.localnet.solstice import COLLATERAL, DEAL_EPOCHS, DEAL_START, PRICE, REGISTRY, SIZE, Life
 
+GET_DEAL_SECTOR = 2611213344
 STATES = 1
 """Place of the deals' states in the market's state."""
 
@@ -33,6 +34,20 @@ def life() -> Iterator[Life]:
 def ask(life: Life) -> Any:
     rpc = Client(Node(life.network))
     return lambda method, *params: rpc(f"Filecoin.{method}", *params)
+
+
+def test_exit_code_of_native_actor_has_no_name_of_contracts(life: Life, ask: Any) -> None:
+    """Exit 33 of the market is EX_DEAL_NOT_ACTIVATED. Texts of `trace_` methods: lotus node/impl/eth/trace.go."""
+    with pytest.raises(TransactionFailed, match=r"exit=\[33\], ") as failed:
+        life.network.send_native("f05", GET_DEAL_SECTOR, encode(life.deal), gas_limit=100_000_000)
+    receipt, rpc = failed.value.receipt, Client(Node(life.network))
+    done = f"0x{receipt.hash.hex()}"
+    (trace,) = rpc("trace_transaction", done)
+    assert (receipt.exit_code, trace["error"]) == (33, "actor error: 33")
+    assert rpc("debug_traceTransaction", done, {"tracer": "callTracer"})["error"] == "actor error: 33"
+    assert "exit 33  gas" in str(receipt.trace)
+    assert receipt.trace.report()["calls"][0]["decoded"]["exit"] == "exit 33, an actor-defined exit code"
+    assert "exit 33, " in repr(receipt)
 
 
 def test_claims_are_those_that_the_registry_answers(life: Life, ask: Any) -> None:

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from bridge.addresses import EthAddress
-from localnet import Network
+from bridge.cbor import byte_string
+from bridge.params import CREATE_EXTERNAL_METHOD
+from hypervisor.address import Address, Protocol
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR
+from localnet import Network, TransactionFailed
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, refusal
@@ -19,6 +23,7 @@ from tests.runtimes.evm.assembler import assemble, deployer
 
 NEW = EthAddress(b"\x77" * 20)
 BURNT, REWARD = "0xff" + "00" * 18 + "63", "0xff" + "00" * 18 + "02"
+EAM = Address.id(EAM_ACTOR)
 DESTROY = "0x7777 SELFDESTRUCT"
 
 
@@ -156,6 +161,61 @@ def test_each_transaction_of_a_block_has_its_own_differences(network: Network) -
     assert [each["stateDiff"][hexed(counter)]["storage"] for each in found] == [
         slots((0, 0, 1)), slots((0, 1, 2)), slots((0, 2, 3))
     ]  # fmt: skip
+
+
+def send_native(network: Network, to: Address, method: int, params: bytes, gas: int = 10**8) -> str:
+    """Send a message from an f1 account; return its hash, also if it fails."""
+    try:
+        receipt = network.send_native(to, method, params, sender=network.accounts[0].native, gas_limit=gas)
+    except TransactionFailed as failed:
+        receipt = failed.receipt
+    return hexed(receipt.hash)
+
+
+@pytest.mark.parametrize(
+    ("init", "output"),
+    [(assemble("0xdead 0 MSTORE 2 30 REVERT"), "0xdead"), (deployer(assemble("STOP")), "0xfe"), (b"\xfe", "0x")],
+    ids=["reverted", "created", "halted"],
+)
+def test_output_of_a_replayed_creation_is_the_code_of_its_trace(network: Network, init: bytes, output: str) -> None:
+    """Source: lotus node/impl/eth/trace.go `EthTraceReplayBlockTransactions`."""
+    rpc = Client(Node(network))
+    sent = send_native(network, EAM, CREATE_EXTERNAL_METHOD, byte_string(init))
+    found = rpc("trace_replayTransaction", sent, ["trace"])
+    assert (found["output"], found["trace"][0]["result"]["code"]) == (output, output)
+    assert rpc("trace_replayBlockTransactions", "latest", ["trace"]) == [{"transactionHash": sent, **found}]
+
+
+@pytest.mark.parametrize(
+    ("to", "method", "params", "gas"),
+    [
+        (Address(Protocol.ACTOR, b"\x11" * 20), 0, b"", 10**8),
+        (Address.delegated(32, b"abc"), 0, b"", 10**8),
+        (Address.id(999_999), 0, b"", 10**8),
+        (EAM, CREATE_EXTERNAL_METHOD, byte_string(b"\0"), 3 * 10**6),
+        (Address.id(INIT_ACTOR), 2, b"", 10**8),
+    ],
+    ids=["unknown f2", "unknown f4", "unknown f0", "out of gas before the creation", "no constructor"],
+)
+def test_message_that_invoked_no_actor_has_no_traces(
+    network: Network, to: Address, method: int, params: bytes, gas: int
+) -> None:
+    """Source: lotus node/impl/eth/trace.go `buildTrace`, `traceNativeCreate` and `traceEthCreate`."""
+    rpc = Client(Node(network))
+    sent = send_native(network, to, method, params, gas)
+    assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x0"
+    assert rpc("trace_transaction", sent) == rpc("trace_block", "latest") == []
+    assert rpc("trace_filter", {"fromBlock": "latest"}) == []
+    assert rpc("trace_get", sent, []) is None
+    found = rpc("trace_replayTransaction", sent, ["trace"])
+    assert (found["output"], found["trace"]) == ("0x", [])
+    assert rpc("debug_traceTransaction", sent, {"tracer": "callTracer"})["error"]
+
+
+def test_call_that_reaches_no_actor_has_no_traces(network: Network) -> None:
+    request = {"from": ALICE, "to": "0xff" + "00" * 11 + "000000000fffffff"}
+    found = Client(Node(network))("trace_call", request, ["trace", "stateDiff"])
+    assert (found["output"], found["trace"], found["stateDiff"]) == ("0x", [], {})
 
 
 @pytest.mark.parametrize("kinds", [["vmTrace"], [], ["trace", "stateDiff", "vmTrace"], ["statediff"]])
