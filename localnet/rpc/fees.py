@@ -40,22 +40,29 @@ def fee_history(
 ) -> dict[str, Any]:
     """Return base fees, gas ratios and premiums (by percentile of gas) of up to 1,024 blocks up to the newest one.
 
-    Premiums are at least the current minimum (`anvil_setMinGasPrice`), because clients propose these values.
+    Premiums are at least the current minimum (`anvil_setMinGasPrice`), because clients propose these values. Under
+    Ethereum's rules, other block counts have geth's results: none for 0, and 1,024 blocks for more. Before Cancun the
+    blob fees and ratios are 0, as in geth (go-ethereum eth/gasprice/feehistory.go).
     """
-    if not 1 <= count <= MAX_HISTORY:
+    blobs = node.network.rules.blobs
+    if blobs is None and not 1 <= count <= MAX_HISTORY:
         raise invalid_params(f"block count {count} is not between 1 and {MAX_HISTORY}")
-    tipsets = _back_from(node, resolve(node.network, newest), count)
+    if not count:
+        return {"oldestBlock": "0x0", "gasUsedRatio": None}
+    if blobs is not None and len(set(percentiles or ())) < len(percentiles or ()):
+        raise invalid_params("percentiles must ascend, without equal ones")
+    tipsets = _back_from(node, resolve(node.network, newest), min(count, MAX_HISTORY))
     history: dict[str, Any] = {
         "oldestBlock": as_quantity(tipsets[0].height),
         "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), tipsets[-1].next_base_fee)],
         "gasUsedRatio": [tipset.gas_used / node.network.rules.settings.gas_limit_of(tipset) for tipset in tipsets],
     }
-    blobs = node.network.rules.blobs
     if blobs is not None:
         settings = [*(tipset.settings for tipset in tipsets), tipsets[-1].next_settings]
-        history["baseFeePerBlobGas"] = [as_quantity(blobs.base_fee(one.excess_blob_gas)) for one in settings]
         limit = blobs.maximum * GAS_PER_BLOB
-        history["blobGasUsedRatio"] = [tipset.blob_gas_used / limit for tipset in tipsets]
+        blob_fees = [blobs.base_fee(one.excess_blob_gas) if limit else 0 for one in settings]
+        history["baseFeePerBlobGas"] = [*map(as_quantity, blob_fees)]
+        history["blobGasUsedRatio"] = [tipset.blob_gas_used / limit if limit else 0.0 for tipset in tipsets]
     if percentiles is not None:
         history["reward"] = [_rewards(node, tipset, percentiles) for tipset in tipsets]
     return history

@@ -4,11 +4,14 @@ cast takes the median reward of the last ten blocks as its tip, or 1 wei if all 
 anvil only if the rewards equal anvil's.
 """
 
+import pytest
+
 from localnet import Network
+from localnet.rpc import fees
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB
-from tests.localnet.rpc.conftest import Client, client_fixture
+from tests.localnet.rpc.conftest import Client, client_fixture, refusal
 
 GWEI = 10**9
 USUAL = hex(GWEI)
@@ -60,6 +63,27 @@ def test_an_empty_block_takes_the_proposal_back(rpc: Client) -> None:
     assert rpc("eth_maxPriorityFeePerGas") == "0x1a13b8600"
     rpc("evm_mine")
     assert rpc("eth_maxPriorityFeePerGas") == USUAL
+
+
+@pytest.mark.parametrize(("hardfork", "base_fee"), [("shanghai", USUAL), ("berlin", "0x0"), ("frontier", "0x0")])
+def test_fee_history_before_cancun_has_blob_fees_of_zero(hardfork: str, base_fee: str) -> None:
+    """Values of go-ethereum's `processBlock` for headers without excess blob gas."""
+    with Network(clock=Clock(), rules="ethereum", hardfork=hardfork) as network:
+        assert Client(Node(network))("eth_feeHistory", "0x3", "latest", [20]) == {
+            "oldestBlock": "0x0", "baseFeePerGas": [base_fee] * 2, "gasUsedRatio": [0.0], "reward": [["0x0"]],
+            "baseFeePerBlobGas": ["0x0"] * 2, "blobGasUsedRatio": [0.0],
+        }  # fmt: skip
+
+
+def test_fee_history_limits_match_geth(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of go-ethereum's `Oracle.FeeHistory`: nothing for no blocks, a cut to 1,024, ascending percentiles."""
+    assert rpc("eth_feeHistory", "0x0", "latest", [20]) == {"oldestBlock": "0x0", "gasUsedRatio": None}
+    rpc("anvil_mine", "0x4")
+    monkeypatch.setattr(fees, "MAX_HISTORY", 3)
+    assert rpc("eth_feeHistory", "0x1000", "latest")["oldestBlock"] == "0x2"
+    for percentiles in ([20, 20], [30, 20]):
+        with refusal(-32602, "percentiles must ascend"):
+            rpc("eth_feeHistory", "0x1", "latest", percentiles)
 
 
 def test_filecoin_fee_suggestions_match_lotus() -> None:
