@@ -60,8 +60,9 @@ def _pending(node: NodeReader, full: bool) -> dict[str, Any]:
     network, found = node.network, node.pending_block()
     transactions: list[Any] = [as_data(receipt.hash) for receipt in found.receipts()]
     if full:
-        transactions = [transaction_json(receipt) for receipt in found.receipts()]
-    return block_fields(found.tipset, network.head.hash, transactions, network.rules)
+        transactions = [{**transaction_json(receipt), "blockHash": None} for receipt in found.receipts()]
+    fields = block_fields(found.tipset, network.head.hash, transactions, network.rules)
+    return {**fields, **dict.fromkeys(("hash", "nonce", "miner"))}  # null as in geth: they are not final
 
 
 def _shown(node: NodeReader, found: Tipset | None, full: bool) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ Rules: JSON-RPC 2.0. Parameters are positional, as Ethereum's methods have them.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections import deque
@@ -110,7 +111,7 @@ class Dispatcher:
 
     async def _decode_and_respond(self, body: bytes | bytearray, session: SocketSession | None) -> bytes:
         try:
-            request = orjson.loads(body)
+            request = _decode(body)
         except ValueError as error:
             return _unreadable(error)
         return await self._respond(request, session)
@@ -118,7 +119,7 @@ class Dispatcher:
     def respond(self, body: bytes) -> bytes | Change | Coroutine[Any, Any, bytes]:
         """Return the response to a small HTTP request, or a change or coroutine that produces it."""
         try:
-            request = orjson.loads(body)
+            request = _decode(body)
         except ValueError as error:
             return _unreadable(error)
         name = request.get("method") if isinstance(request, dict) else None
@@ -407,6 +408,25 @@ def _too_large(limit: int) -> RpcError:
     return RpcError(LIMIT_EXCEEDED, f"response exceeds {limit} bytes: request less data")
 
 
+def _decode(body: bytes | bytearray) -> Any:
+    """Return the JSON of a request body, with exact IDs: orjson reads integers beyond 64 bits as floats.
+
+    Raises ValueError.
+    """
+    request = orjson.loads(body)
+    several = isinstance(request, list)
+    if not any(type(_id(each)) is float for each in (request if several else [request])):
+        return request
+    try:
+        exact = json.loads(body)
+    except RecursionError:  # in the parameters, which the method refuses
+        return request
+    for each, source in zip(request, exact, strict=True) if several else [(request, exact)]:
+        if type(_id(each)) is float:
+            each["id"] = source["id"]
+    return request
+
+
 def _unreadable(error: ValueError) -> bytes:
     return _encode(_error_response(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
 
@@ -456,6 +476,8 @@ def _error_response(request_id: Any, error: RpcError) -> dict[str, Any]:
 
 
 def _encode(response: dict[str, Any]) -> bytes:
+    if type(response["id"]) is int and not -(1 << 63) <= response["id"] < 1 << 64:  # orjson encodes no such integers
+        response = {**response, "id": orjson.Fragment(str(response["id"]))}
     try:
         return as_json(response)
     except TypeError:

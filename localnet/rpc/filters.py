@@ -80,7 +80,7 @@ class Filters:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._filters: dict[bytes, InstalledFilter] = {}
+        self._filters: dict[int, InstalledFilter] = {}
         self._held = 0
         """Estimated size of all filters in bytes."""
         self._reverted: deque[_Reverted] = deque()
@@ -88,16 +88,16 @@ class Filters:
         self._turn = 0
         """Number of reorgs so far; the logs of the last ones are in `_reverted`."""
 
-    def add(self, new: InstalledFilter) -> bytes:
-        """Add a filter, replacing others at the limit; return its ID of 32 bytes."""
-        filter_id = new_id()
+    def add(self, new: InstalledFilter) -> int:
+        """Add a filter, replacing others at the limit; return its ID, a number of 256 bits."""
+        filter_id = int.from_bytes(new_id(), "big")
         new.turn = self._turn
         self._filters[filter_id] = new
         self._weigh(new)
         self._watch()
         return filter_id
 
-    def get(self, filter_id: bytes) -> InstalledFilter:
+    def get(self, filter_id: int) -> InstalledFilter:
         """Return the filter. Raises RpcError -32001 if there is none."""
         found = self._filters.pop(filter_id, None)
         if found is None:
@@ -134,7 +134,7 @@ class Filters:
         found.reported = waiting
         self._weigh(found)
 
-    def remove(self, filter_id: bytes) -> bool:
+    def remove(self, filter_id: int) -> bool:
         """Remove a filter; return False if it does not exist."""
         removed = self._filters.pop(filter_id, None)
         if removed is not None:

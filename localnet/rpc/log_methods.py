@@ -14,7 +14,7 @@ from localnet.rpc.methods import Method
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import LogRequest, log_request
 from localnet.rpc.shapes import log_json
-from localnet.rpc.values import as_data, data
+from localnet.rpc.values import as_data, as_quantity, format_value, word
 
 
 def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
@@ -28,6 +28,8 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
     if first > last:
         raise invalid_params(f"fromBlock {first} is above toBlock {last}")
     head = network.executed_head.height
+    if first > head and node.network.rules.hardfork:  # as anvil; Lotus returns no logs
+        raise invalid_params(f"fromBlock {first} is above the head, block {head}")
     if last - first > node.limits.log_span:
         beyond = f"; the head is block {head}" if last > head else ""
         limit = node.limits.log_span
@@ -58,12 +60,12 @@ def new_pending_transaction_filter(node: Node) -> str:
     return _install(node, InstalledFilter(TRANSACTIONS, node.network.executed_head.height))
 
 
-def uninstall_filter(node: Node, filter_id: bytes) -> bool:
+def uninstall_filter(node: Node, filter_id: int) -> bool:
     """Remove a filter; return false if it does not exist."""
     return node.filters.remove(filter_id)
 
 
-def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
+def get_filter_changes(node: Node, filter_id: int) -> list[Any]:
     """Return the changes since the last poll: logs (also removed ones), block hashes or transaction hashes."""
     found, index = node.filters.get(filter_id), node.network.chain.index
     removed = node.filters.removed_logs(found) if found.kind == LOGS else []
@@ -85,7 +87,7 @@ def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
     return [as_data(transaction) for transaction in new]
 
 
-def get_filter_logs(node: Node, filter_id: bytes) -> list[dict[str, Any]]:
+def get_filter_logs(node: Node, filter_id: int) -> list[dict[str, Any]]:
     """Return all matching logs of a filter, including reported ones."""
     found, index = node.filters.get(filter_id), node.network.chain.index
     if found.kind != LOGS:
@@ -101,8 +103,18 @@ def get_filter_logs(node: Node, filter_id: bytes) -> list[dict[str, Any]]:
     return earlier + _check_limit(node, logs_between(index, first, last, found.wanted), True)
 
 
+def _filter_id(value: Any) -> int:
+    """Read a filter's ID. Some clients send it as a quantity, without leading zeros."""
+    try:
+        return word(value)
+    except RpcError:
+        raise invalid_params(
+            f"{format_value(value)} is not a filter ID: expected 0x and at most 64 hex digits"
+        ) from None
+
+
 def _install(node: Node, new: InstalledFilter) -> str:
-    return as_data(node.filters.add(new))
+    return as_quantity(node.filters.add(new))
 
 
 def _end(node: NodeReader, ref: BlockRef) -> int:
@@ -122,7 +134,7 @@ METHODS = (
     Method("eth_newFilter", (log_request,), new_filter),
     Method("eth_newBlockFilter", (), new_block_filter),
     Method("eth_newPendingTransactionFilter", (), new_pending_transaction_filter),
-    Method("eth_getFilterChanges", (data,), get_filter_changes),
-    Method("eth_getFilterLogs", (data,), get_filter_logs),
-    Method("eth_uninstallFilter", (data,), uninstall_filter),
+    Method("eth_getFilterChanges", (_filter_id,), get_filter_changes),
+    Method("eth_getFilterLogs", (_filter_id,), get_filter_logs),
+    Method("eth_uninstallFilter", (_filter_id,), uninstall_filter),
 )

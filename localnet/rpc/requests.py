@@ -13,7 +13,7 @@ from hypervisor.types import Gas, TokenAmount
 from localnet.chain.logs import LogFilter
 from localnet.rpc.blocks_at import BlockRef, block
 from localnet.rpc.errors import invalid_params
-from localnet.rpc.values import Reader, address, data, field, fields, hash32, list_of, quantity
+from localnet.rpc.values import Reader, address, data, field, fields, hash32, list_of, number, quantity
 from localnet.rules.call_request import CallRequest
 from localnet.rules.parts import NetworkRules
 
@@ -211,7 +211,7 @@ def _input(request: dict[str, Any]) -> bytes:
 
 
 def _type(request: dict[str, Any], gas_price: int | None) -> int:
-    kind: int | None = field(request, "type", quantity)
+    kind: int | None = field(request, "type", number)  # web3.py sends a number
     authorizations = request.get("authorizationList")
     if kind is None and authorizations is not None:
         return SET_CODE

@@ -63,7 +63,6 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], ru
         "extraData": "0x",
         "mixHash": _ZERO_HASH,
         "nonce": "0x0000000000000000",
-        "baseFeePerGas": as_quantity(tipset.base_fee),
         "size": "0x0",
         "transactions": transactions,
         "uncles": [],

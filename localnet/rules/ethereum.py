@@ -361,8 +361,9 @@ class EthereumViews:
         self._blobs, self._fields = blobs, fields
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        """Return prevrandao and the fields of later forks; the base fee is null before London."""
+        """Return prevrandao and the fields that later forks added."""
         later: Mapping[str, Mapping[str, Any]] = {
+            "base_fee": {"baseFeePerGas": hex(tipset.base_fee)},
             "withdrawals_root": {"withdrawals": [], "withdrawalsRoot": f"0x{EMPTY_ROOT.hex()}"},
             "blob_gas_used": {"blobGasUsed": hex(tipset.blob_gas_used)},
             "excess_blob_gas": {"excessBlobGas": hex(tipset.settings.excess_blob_gas)},
@@ -374,7 +375,6 @@ class EthereumViews:
         return {
             "miner": f"0x{(tipset.settings.coinbase or ZERO_ADDRESS).hex()}",
             "mixHash": f"0x{(tipset.settings.randomness or beacon_digest(tipset.height)).hex()}",
-            **({} if "base_fee" in self._fields else {"baseFeePerGas": None}),
             **{key: value for name, fields in later.items() if name in self._fields for key, value in fields.items()},
         }
 

@@ -291,8 +291,8 @@ class FilecoinViews:
     """JSON fields of blocks and receipts under Filecoin's rules (`ViewRules`)."""
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        """Return no extra fields: blocks are Lotus's."""
-        return {}
+        """Return the base fee: blocks are Lotus's."""
+        return {"baseFeePerGas": hex(tipset.base_fee)}
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
         """Return a root of zeros, as Lotus does."""

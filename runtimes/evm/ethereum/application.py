@@ -154,7 +154,7 @@ class Application:
         return self._execute(self._check_sender())
 
     def simulate(self, commit: bool = True, is_capped: bool = False) -> TransactionResult:
-        """Apply without the checks of nonce, sender type and block limits; the sender must have the funds.
+        """Apply without the checks of nonce, sender type, base fee and block limits; the sender must have the funds.
 
         Without `commit`, changes are not written and logs are not reported. The fork's gas caps apply if
         `is_capped`.
@@ -164,7 +164,7 @@ class Application:
         transaction, accounts = self._transaction, self._accounts
         validation.check_size(transaction, self._fork, self._required, is_capped=is_capped)
         if self._paid:
-            validation.check_fees(transaction, self._limits)
+            validation.check_priority_fee(transaction)
         if transaction.type == BLOB:
             validation.check_blobs(transaction, self._fork, self._limits, may_be_free=True)
         sender = accounts.find(self._sender)
@@ -484,8 +484,11 @@ class Application:
         )
 
     def _pay_coinbase(self, used: int) -> tuple[int, int]:
-        """Pay the tip and burn the rest, and the price of blobs; return what gas has cost of both, in attoFIL."""
-        accounts, base_fee = self._accounts, self._machine.context.base_fee if self._paid else 0
+        """Pay the tip and burn the rest, and the price of blobs; return what gas has cost of both, in attoFIL.
+
+        The price of a simulated call may be below the base fee.
+        """
+        accounts, base_fee = self._accounts, min(self._price, self._machine.context.base_fee)
         tip = used * (self._price - base_fee)
         if tip:  # a paid account is not empty, so it is not marked as touched
             accounts.pay(self._block.coinbase, tip)

@@ -266,14 +266,18 @@ def _check_block_limits(transaction: Transaction, fork: Fork, block: BlockLimits
 
 def check_fees(transaction: Transaction, block: BlockLimits) -> None:
     """Check the fees. Raises InvalidTransaction."""
+    check_priority_fee(transaction)
+    if transaction.max_fee < block.base_fee:
+        words = f"fee cap {transaction.max_fee} below the base fee {block.base_fee}"
+        raise InvalidTransaction(RejectionReason.INSUFFICIENT_MAX_FEE_PER_GAS, words)
+
+
+def check_priority_fee(transaction: Transaction) -> None:
+    """Raise InvalidTransaction for a priority fee above the fee cap."""
     fee, priority = transaction.max_fee, transaction.max_priority_fee
     if fee < priority:
         raise InvalidTransaction(
             RejectionReason.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS, f"priority fee {priority} above the fee cap {fee}"
-        )
-    if fee < block.base_fee:
-        raise InvalidTransaction(
-            RejectionReason.INSUFFICIENT_MAX_FEE_PER_GAS, f"fee cap {fee} below the base fee {block.base_fee}"
         )
 
 

@@ -52,11 +52,13 @@ def test_an_id_is_a_string_a_number_or_null(rpc: Client, request_id: Any) -> Non
     assert error_of(rpc.send(json.dumps({**CHAIN_ID, "id": request_id}).encode())) == (-32600, None)
 
 
-@pytest.mark.parametrize("request_id", [0, -5, 1.5, "abc", "", None, 2**53])
+@pytest.mark.parametrize("request_id", [0, -5, 1.5, "abc", "", None, 2**53, 2**64 + 1, -(2**63) - 1, 10**300 + 1])
 def test_the_id_comes_back(rpc: Client, request_id: Any) -> None:
-    assert rpc.send(json.dumps({**CHAIN_ID, "id": request_id}).encode()) == {
-        "jsonrpc": "2.0", "id": request_id, "result": "0x1df5e76",
-    }  # fmt: skip
+    request = {**CHAIN_ID, "id": request_id}
+    expected = {"jsonrpc": "2.0", "id": request_id, "result": "0x1df5e76"}
+    assert rpc.send(json.dumps(request).encode()) == expected
+    assert rpc.send(json.dumps([5, {**request, "id": 2.5}, request]).encode())[2] == expected
+    assert error_of(rpc.send(json.dumps({**request, "method": "eth_nothing"}).encode())) == (-32601, request_id)
 
 
 def test_an_unknown_method_does_not_exist(rpc: Client) -> None:

@@ -189,3 +189,42 @@ def test_empty_authorization_list_is_refused_as_in_raw_form(rules: str, hardfork
             assert (of_object.value.code, str(of_object.value)) == (of_raw.value.code, str(of_raw.value))
         assert of_raw.value.code == -32003
         assert network.block_number == 0
+
+
+@pytest.mark.parametrize("hardfork", ["frontier", "berlin"])
+def test_blocks_before_london_have_no_base_fee(hardfork: str) -> None:
+    """Source: go-ethereum internal/ethapi, `RPCMarshalHeader`."""
+    with Network(clock=Clock(), rules="ethereum", hardfork=hardfork) as network:
+        rpc = Client(Node(network))
+        for tag in ("latest", "pending"):
+            assert "baseFeePerGas" not in rpc("eth_getBlockByNumber", tag)
+        [simulated] = rpc("eth_simulateV1", {"blockStateCalls": [{}]})
+        assert "baseFeePerGas" not in simulated
+
+
+@pytest.mark.parametrize("method", ["eth_call", "eth_estimateGas"])
+@pytest.mark.parametrize("fees", [{"gasPrice": "0x1"}, {"maxFeePerGas": "0x1"}, {"maxFeePerGas": "0x2", "maxPriorityFeePerGas": "0x1"}])  # fmt: skip  # noqa: E501
+def test_calls_may_have_fees_below_the_base_fee(rpc: Client, method: str, fees: dict[str, str]) -> None:
+    """As in anvil, which has no check of the base fee for calls; GASPRICE is the fee cap, BASEFEE the block's."""
+    rpc("anvil_setCode", NOBODY, "0x3a5f52486020524160405260605ff3" if method == "eth_call" else "0x")
+    found = rpc(method, {"from": ALICE, "to": NOBODY, **fees})
+    if method == "eth_call":
+        assert [int(found[2:][at : at + 64], 16) for at in (0, 64)] == [int(next(iter(fees.values())), 16), GWEI]
+    else:
+        assert found == hex(21_000)
+    with refusal(-32003, "max fee per gas less than block base fee"):
+        rpc("eth_sendTransaction", {"from": ALICE, "to": NOBODY, **fees})
+
+
+@pytest.mark.parametrize("kind", [2, "2", "0x2"])
+def test_type_may_be_a_number(rpc: Client, kind: object) -> None:
+    """web3.py's `modify_transaction` sends the number that it read."""
+    sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "type": kind})
+    assert rpc("eth_getTransactionByHash", sent)["type"] == "0x2"
+
+
+def test_log_range_beyond_the_head(rpc: Client) -> None:
+    """anvil's results for the same requests."""
+    assert rpc("eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x64"}) == []
+    with refusal(-32602, "fromBlock 99 is above the head, block 0"):
+        rpc("eth_getLogs", {"fromBlock": "0x63", "toBlock": "0x64"})

@@ -79,6 +79,16 @@ class TestLogs:
         with refusal(-32001, "filter not found"):
             rpc("eth_getFilterChanges", logs)
 
+    def test_filter_id_may_be_a_quantity(self, rpc: Client) -> None:
+        """go-ethereum's ids are any hex text; clients send them as numbers, without leading zeros."""
+        for unknown in ("0x1", "0x0", "0x" + "00" * 31 + "01"):
+            with refusal(-32001, "filter not found"):
+                rpc("eth_getFilterChanges", unknown)
+            assert rpc("eth_uninstallFilter", unknown) is False
+        for invalid in ("1", "0x", "0xzz", "0x" + "1" * 65, 1):
+            with refusal(-32602, "is not a filter ID: expected 0x and at most 64 hex digits"):
+                rpc("eth_getFilterLogs", invalid)
+
     def test_unsupported_filter_requests_are_refused(self, narrow_rpc: Client) -> None:
         with refusal(-32602, "a filter has no blockHash"):
             narrow_rpc("eth_newFilter", {"blockHash": NO_HASH})
