@@ -1,6 +1,7 @@
 """State files of anvil: accounts, blocks and transactions as JSON, in place of a chain under Ethereum's rules.
 
-The blocks keep their numbers, hashes, transactions and receipts. The file holds one state, that after the newest block,
+The blocks keep their numbers, hashes, transactions and receipts. A file of this project names the hashes, those of
+anvil follow from the headers. The file holds one state, that after the newest block,
 so older states cannot be read. Format: crates/anvil/src/eth/backend/db.rs, `SerializableState`.
 """
 
@@ -174,7 +175,7 @@ class _Blocks:
         )  # fmt: skip
         return Tipset(
             height=ChainEpoch(number),
-            key=key_of_hash(header_hash(header)),
+            key=key_of_hash(word_of(header["hash"]) if "hash" in header else header_hash(header)),
             block=block.put(self._store),
             parent=GENESIS_PARENT if number == first else number - 1,
             timestamp=timestamp,

@@ -21,8 +21,8 @@ from localnet.rpc.shapes import block_json, receipt_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity
 from localnet.state.contract_state import code_of, code_of_contract, nonce_of_actor, state_with_storage
 
-_BODY = ("hash", "size", "totalDifficulty", "transactions", "uncles", "withdrawals")
-"""Fields of a block in JSON-RPC that are not in its header."""
+_BODY = ("size", "totalDifficulty", "transactions", "uncles", "withdrawals")
+"""Fields of a block in JSON-RPC that are not in its header. anvil ignores the hash: it computes its own."""
 _ADDED_BY_NODE = ("blockHash", "blockNumber", "blockTimestamp", "transactionIndex", "from")
 """Fields of a transaction in JSON-RPC that are not part of the signed transaction; anvil recovers the sender."""
 

@@ -113,12 +113,13 @@ def test_a_dump_of_a_loaded_state_holds_the_same(rpc: Client) -> None:
     with Network(rules="ethereum", clock=Clock()) as again:
         again.load_state(anvil_state(rpc.node.network))
         assert again.machine.balance(again.accounts[0].delegated) == rpc.node.network.balance(again.accounts[0])
-        assert again.block_number == 8
+        assert (again.block_number, again.head.hash) == (8, rpc.node.network.head.hash)
 
 
 def test_anvil_load_state_accepts_anvil_dump_state(rpc: Client) -> None:
     rpc("anvil_setStorageAt", NOBODY, "0x1", f"0x{7:064x}")
     sent = rpc("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "value": "0x9"})
+    blocks = [rpc("eth_getBlockByNumber", tag, False)["hash"] for tag in ("earliest", "latest")]
     state = rpc("anvil_dumpState")
     rpc("anvil_reset")
     assert rpc("eth_getBalance", NOBODY, "latest") == "0x0"
@@ -126,6 +127,7 @@ def test_anvil_load_state_accepts_anvil_dump_state(rpc: Client) -> None:
     assert rpc("eth_getBalance", NOBODY, "latest") == "0x9"
     assert rpc("eth_getStorageAt", NOBODY, "0x1", "latest") == f"0x{7:064x}"
     assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
+    assert [rpc("eth_getBlockByHash", block, False)["hash"] for block in blocks] == blocks
 
 
 def test_a_state_without_blocks_has_its_block_number(rpc: Client) -> None:
