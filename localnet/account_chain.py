@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.printed_address import PrintedAddress
-from bridge.transaction_messages import message_from
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
@@ -139,7 +138,7 @@ class AccountChain(DevelopmentChain):
             max_priority_fee=premium if is_dynamic else fee,
         )
         if account is None:
-            return self._receipt_of(self.submit_unsigned(message_from(transaction, address)))
+            return self._receipt_of(self.submit_unsigned_transaction(transaction, request.sender))
         return self._receipt_of(self.submit(account.sign(transaction).raw()))
 
     def send_native(

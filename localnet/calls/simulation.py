@@ -17,7 +17,7 @@ from bridge.addresses import EthAddress, address_of_actor, to_filecoin
 from bridge.ethereum_block import emitter_address
 from bridge.events import Log, entries_to_log
 from bridge.receipts import EmittedLog
-from bridge.transactions import BLOB, GAS_PER_BLOB, SET_CODE, SignedTransaction, Transaction
+from bridge.transactions import ACCESS_LIST, BLOB, GAS_PER_BLOB, LEGACY, SET_CODE, SignedTransaction, Transaction
 from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
 from hypervisor.machine import Hypervisor
@@ -239,6 +239,9 @@ class _Block:
         expected = nonce_of(machine, sender)
         nonce = call.nonce if self._options.validation and call.nonce is not None else expected
         fees = (original.max_fee, original.max_priority_fee) if self._options.validation else (0, 0)
+        if original.type not in self._rules.features.transaction_types:  # of a fork before London
+            original = replace(original, type=ACCESS_LIST if original.access_list else LEGACY)
+            fees = fees[0], fees[0]
         transaction = replace(original, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
         if transaction.type in (BLOB, SET_CODE) or transaction.access_list:
             candidate = _unsigned_candidate(machine, transaction, call.sender)

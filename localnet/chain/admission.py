@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, to_filecoin
 from bridge.blob_sidecars import (
     BLOB_PROOFS,
     BYTES_PER_BLOB,
@@ -22,8 +22,8 @@ from bridge.blob_sidecars import (
 from bridge.params import CREATE_EXTERNAL_METHOD
 from bridge.transaction_messages import from_signed_message
 from bridge.transaction_parsing import parse_transaction, transaction_type
-from bridge.transactions import BLOB, SignedTransaction, TransactionError
-from hypervisor.address import Address
+from bridge.transactions import BLOB, SignedTransaction, Transaction, TransactionError
+from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignatureType, SignedMessage
@@ -146,6 +146,27 @@ def from_impersonated(machine: Hypervisor, message: Message) -> Candidate:
     signed = SignedMessage(message, NO_SIGNATURE)
     digest = bytes(signed.cid()[-32:])
     return Candidate(digest, IMPERSONATED, signed, display_address(machine, message.from_), _receiver(machine, message))
+
+
+def from_unsigned(machine: Hypervisor, transaction: Transaction, sender: EthAddress) -> Candidate:
+    """Return the candidate of a transaction without a signature. Raises TransactionRefused.
+
+    Its message carries it with zeros for the signature. The message of an actor that only has an ID carries nothing.
+    """
+    from_, messages = to_filecoin(sender), rules_of(machine).messages
+    try:
+        if from_.protocol is not Protocol.ID:
+            signed = messages.carry(SignedTransaction(transaction, 0, 0, 0), sender)
+        elif transaction.access_list or transaction.authorizations:
+            raise TransactionRefused(
+                "type", f"the transaction of actor {from_} cannot carry an access list or authorizations: omit them"
+            )
+        else:
+            return from_impersonated(machine, messages.message_from(transaction, from_))
+    except TransactionError as error:
+        raise TransactionRefused("invalid", str(error)) from None
+    digest, to = bytes(signed.cid()[-32:]), _receiver(machine, signed.message)
+    return Candidate(digest, IMPERSONATED, signed, sender, to, chain_id=machine.context.chain_id)
 
 
 def _require_unsigned_amounts(message: Message) -> None:

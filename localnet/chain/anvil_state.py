@@ -18,12 +18,11 @@ from bridge.ethereum_block import ETHEREUM, next_base_fee
 from bridge.events import Log, log_to_entries
 from bridge.params import CreateReturn
 from bridge.receipts import bloom
-from bridge.transaction_messages import message_of
 from bridge.transactions import SignedTransaction
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
-from hypervisor.message import Receipt, SignedMessage
+from hypervisor.message import Receipt
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.node_client import NodeError
@@ -32,7 +31,6 @@ from localnet.fork.remote_transactions import ReadTransaction, read_transaction
 from localnet.fork.response_values import bytes_of, quantity, unsigned, word_of
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts
-from localnet.ledger.candidates import NO_SIGNATURE
 from localnet.ledger.records import GENESIS_PARENT, IMPERSONATED, EmittedEvent, Execution, Tipset
 from localnet.state.contract_state import code_of
 from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
@@ -207,11 +205,10 @@ class _Blocks:
 
     def _execution(self, done: _ExecutedTransaction, header: Json) -> Execution:
         transaction, sender = done.read.transaction, done.read.sender
+        kind, signature = transaction.type, done.read.signature
         if done.is_impersonated:
-            kind, message = IMPERSONATED, SignedMessage(message_of(transaction, sender), NO_SIGNATURE)
-        else:
-            signed = SignedTransaction(transaction, *done.read.signature)
-            kind, message = transaction.type, self._rules.messages.carry(signed, sender)
+            kind, signature = IMPERSONATED, (0, 0, 0)
+        message = self._rules.messages.carry(SignedTransaction(transaction, *signature), sender)
         gas_used = Gas(_number(done.info["gas_used"]))
         base_fee = quantity(header.get("baseFeePerGas") or "0x0")
         price = min(transaction.max_fee, base_fee + transaction.max_priority_fee)

@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from bridge.addresses import EthAddress
 from bridge.blob_sidecars import BlobTransaction
-from bridge.transactions import BLOB, GAS_PER_BLOB
+from bridge.transactions import BLOB, GAS_PER_BLOB, Transaction
 from hypervisor.address import Address
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.bundle import Bundle
@@ -177,6 +178,10 @@ class BlockProduction(NetworkReader):
         the next nonce.
         """
         return self._admit(admission.from_impersonated(self.machine, message))
+
+    def submit_unsigned_transaction(self, transaction: Transaction, sender: EthAddress) -> bytes:
+        """Add an unsigned transaction of any sender to the mempool like `submit_unsigned`; return its hash."""
+        return self._admit(admission.from_unsigned(self.machine, transaction, sender))
 
     def waiting(self, transaction_hash: bytes) -> Candidate | None:
         """Return a transaction that has no receipt yet: it is pending, or its execution is deferred."""

@@ -208,7 +208,7 @@ def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
     if candidate.kind == IMPERSONATED:
         sender = machine.actor(candidate.bare.from_)
         if sender is not None and not rules.messages.sender_info(machine, sender).sends:
-            return rules.messages.apply_unpaid(machine, candidate.bare)
+            return rules.messages.apply_unpaid(machine, candidate)
     return rules.messages.apply(machine, candidate)
 
 

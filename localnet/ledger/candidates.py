@@ -11,13 +11,13 @@ from typing import Final
 from bridge.addresses import EthAddress
 from bridge.blob_sidecars import BlobSidecar
 from bridge.transaction_messages import from_signed_message
-from bridge.transactions import BLOB, SignedTransaction, TransactionError
+from bridge.transactions import BLOB, DYNAMIC_FEE, SignedTransaction, TransactionError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
-from localnet.ledger.records import UNTYPED, TransactionReceipt
+from localnet.ledger.records import IMPERSONATED, UNTYPED, TransactionReceipt
 from store.cid import Cid
 
 NO_SIGNATURE: Final = Signature(SignatureType.DELEGATED, bytes(65))
-"""Placeholder for the signature of a message sent by an unlocked account."""
+"""Placeholder for the signature of a message of an impersonated sender: a type 2 transaction with zeros."""
 
 
 @dataclass(frozen=True)  # without slots, so that repeated lookups can be cached
@@ -61,11 +61,19 @@ class Candidate:
 
     @cached_property
     def transaction(self) -> SignedTransaction | None:
-        """The transaction; None for a Filecoin message."""
-        if self.sent is not None or self.kind in UNTYPED:
+        """The transaction, with zeros as an impersonated sender's signature; None for a message alone."""
+        is_message = self.kind in UNTYPED and (self.kind != IMPERSONATED or self.message.signature == NO_SIGNATURE)
+        if self.sent is not None or is_message:
             return self.sent
         assert self.chain_id is not None, "a transaction was sent to this process or comes from a record"
         return from_signed_message(self.message, self.chain_id)
+
+    @property
+    def type(self) -> int:
+        """The type of the transaction; 2 for a message alone."""
+        if self.kind not in UNTYPED:
+            return self.kind
+        return DYNAMIC_FEE if self.transaction is None else self.transaction.transaction.type
 
 
 def candidate_of(receipt: TransactionReceipt) -> Candidate:
@@ -75,10 +83,11 @@ def candidate_of(receipt: TransactionReceipt) -> Candidate:
 
 
 def message_hashes(signed: SignedMessage | None, cid: Cid, chain_ids: Iterable[int]) -> Iterator[bytes]:
-    """Yield the possible hashes of a message on chain: a transaction's depends on its block's chain ID."""
+    """Yield the possible hashes of a message on chain: a signed transaction's depends on its block's chain ID."""
     if signed is None or signed.signature.type is not SignatureType.DELEGATED or signed.signature == NO_SIGNATURE:
         yield bytes(cid[-32:])
         return
     for chain_id in chain_ids:
         with suppress(TransactionError):  # the signature of a legacy transaction determines the chain ID
-            yield from_signed_message(signed, chain_id).hash()
+            carried = from_signed_message(signed, chain_id)
+            yield carried.hash() if carried.r or carried.s else bytes(cid[-32:])

@@ -41,13 +41,13 @@ NATIVE: Final = 0x100
 """Kind of a signed Filecoin message. The kind of a transaction is its type, which is below 0x100."""
 
 IMPERSONATED: Final = 0x101
-"""Kind of an unsigned message, sent by an impersonated actor."""
+"""Kind of an unsigned message or transaction, sent by an impersonated actor."""
 
 IMPLICIT: Final = 0x102
 """Kind of a reward or of cron, which no block contains; recorded if the tipset's receipts include them."""
 
 UNTYPED: Final = (NATIVE, IMPERSONATED, IMPLICIT)
-"""Kinds other than transaction types; the Ethereum API reports them as type 2."""
+"""Kinds other than transaction types (`Candidate.type`)."""
 
 
 def merge_receipts(null_rounds: int, explicit: Sequence[T], implicit: Sequence[T]) -> list[T]:

@@ -26,7 +26,10 @@ _SIGNED = ("chainId", "nonce", "yParity", "r", "s")
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class TransactionRequest:
-    """A requested transaction; None fields are filled in. Amounts in attoFIL."""
+    """A requested transaction; None fields are filled in. Amounts in attoFIL.
+
+    `type` is None if neither the request nor its fields determine it: then `kind` chooses it.
+    """
 
     sender: Final[EthAddress | None]
     to: Final[EthAddress | None]
@@ -34,12 +37,12 @@ class TransactionRequest:
     value: Final[TokenAmount]
     gas: Final[Gas | None]
     nonce: Final[int | None]
-    type: Final[int]
+    type: Final[int | None]
     gas_price: Final[int | None]
     max_fee: Final[int | None]
     max_priority_fee: Final[int | None]
     chain_id: Final[int | None]
-    access_list: Final[AccessList]
+    access_list: Final[AccessList | None]
     authorizations: Final[tuple[Authorization, ...]]
     max_fee_per_blob_gas: Final[int | None]
     blob_hashes: Final[tuple[bytes, ...]]
@@ -52,12 +55,12 @@ class TransactionRequest:
         value: TokenAmount,
         gas: Gas | None,
         nonce: int | None,
-        type: int,
+        type: int | None,
         gas_price: int | None,
         max_fee: int | None,
         max_priority_fee: int | None,
         chain_id: int | None,
-        access_list: AccessList,
+        access_list: AccessList | None,
         authorizations: tuple[Authorization, ...],
         max_fee_per_blob_gas: int | None,
         blob_hashes: tuple[bytes, ...],
@@ -89,23 +92,28 @@ class TransactionRequest:
             self.gas,
             max_fee=(self.gas_price if self.max_fee is None else self.max_fee) or 0,
             max_priority_fee=(self.gas_price if self.max_priority_fee is None else self.max_priority_fee) or 0,
-            access_list=self.access_list,
+            access_list=self.access_list or (),
             authorizations=self.authorizations,
             max_fee_per_blob_gas=self.max_fee_per_blob_gas or 0,
             blob_hashes=self.blob_hashes,
         )
 
     def kind(self, rules: NetworkRules) -> int:
-        """Return the type: 0 instead of 2 for a request without fees, if the rules do not have type 2."""
-        has_fees = self.max_fee is not None or self.max_priority_fee is not None
-        is_older = self.type == DYNAMIC_FEE and DYNAMIC_FEE not in rules.features.transaction_types
-        return LEGACY if is_older and not has_fees else self.type
+        """Return the type, by default 2, or in forks without it 1 with an access list, else 0.
+
+        Source: go-ethereum internal/ethapi, `TransactionArgs.setDefaults` and `ToTransaction`.
+        """
+        if self.type is not None:
+            return self.type
+        if DYNAMIC_FEE in rules.features.transaction_types:
+            return DYNAMIC_FEE
+        return LEGACY if self.access_list is None else ACCESS_LIST
 
     def check(self, rules: NetworkRules) -> None:
         """Raise TransactionRefused for a type that these rules do not accept, RpcError for an access list."""
-        types = rules.features.transaction_types
-        if self.type not in types and self.kind(rules) not in types:
-            rules.features.check_type(self.type)
+        kind = self.kind(rules)
+        if kind not in rules.features.transaction_types:
+            rules.features.check_type(kind)
         if self.access_list:
             check_access_list(self.access_list, rules)
 
@@ -123,10 +131,11 @@ def transaction(value: Any) -> TransactionRequest:
     request = fields(value, "transaction")
     read = _read_rows(request, _PRICES)
     gas_price, max_fee, priority = map(read.get, _PRICE_NAMES)
-    if gas_price is not None and (max_fee is not None or priority is not None):
+    has_fees = max_fee is not None or priority is not None
+    if gas_price is not None and has_fees:
         raise invalid_params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
-    kind = _type(request, gas_price)
-    if kind in (LEGACY, ACCESS_LIST) and (max_fee is not None or priority is not None):
+    kind = _type(request, gas_price, has_fees=has_fees)
+    if kind in (LEGACY, ACCESS_LIST) and has_fees:
         raise invalid_params(f"a transaction of type {kind} has a gasPrice, not maxFeePerGas or maxPriorityFeePerGas")
     read = _read_rows(request, _PARTIES)
     calldata = _input(request)
@@ -143,7 +152,7 @@ def transaction(value: Any) -> TransactionRequest:
         max_fee=max_fee,
         max_priority_fee=priority,
         chain_id=read.get("chainId"),
-        access_list=tuple(read.get("accessList", ())),
+        access_list=tuple(read["accessList"]) if "accessList" in read else None,
         authorizations=tuple(read.get("authorizationList", ())),
         max_fee_per_blob_gas=read.get("maxFeePerBlobGas"),
         blob_hashes=_blob_hashes(request, read.get("blobVersionedHashes")) if kind == BLOB else (),
@@ -210,7 +219,8 @@ def _input(request: dict[str, Any]) -> bytes:
     return newer if newer is not None else older or b""
 
 
-def _type(request: dict[str, Any], gas_price: int | None) -> int:
+def _type(request: dict[str, Any], gas_price: int | None, *, has_fees: bool) -> int | None:
+    """Return the requested type, or the only one that has the request's fields, or None."""
     kind: int | None = field(request, "type", number)  # web3.py sends a number
     authorizations = request.get("authorizationList")
     if kind is None and authorizations is not None:
@@ -221,7 +231,7 @@ def _type(request: dict[str, Any], gas_price: int | None) -> int:
     if kind is None and gas_price is not None:
         return LEGACY if request.get("accessList") is None else ACCESS_LIST
     if kind is None:
-        return DYNAMIC_FEE
+        return DYNAMIC_FEE if has_fees else None
     if kind == LEGACY and request.get("accessList"):
         raise invalid_params("a transaction of type 0 has no accessList")
     if has_blobs and kind != BLOB:

@@ -23,7 +23,7 @@ from bridge.transactions import (
 )
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.index import ChainIndex
-from localnet.ledger.records import UNTYPED, Tipset, TransactionReceipt
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.values import as_data, as_quantity
 from localnet.rules.parts import NetworkRules
 
@@ -124,7 +124,7 @@ def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, loca
         "value": as_quantity(message.value),
         "gas": as_quantity(message.gas_limit),
     }
-    fees = _fees(candidate.kind, message.gas_fee_cap, message.gas_premium, base_fee)
+    fees = _fees(candidate.type, message.gas_fee_cap, message.gas_premium, base_fee)
     signed = candidate.transaction
     if signed is None:
         return {**shown, "input": as_data(display_calldata(message)), **_native_fields(chain_id), **fees}
@@ -202,7 +202,7 @@ def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, 
         "effectiveGasPrice": as_quantity(receipt.gas_price),
         "logsBloom": as_data(bloom(logs)),
         "logs": logs_json(receipt, logs),
-        "type": as_quantity(DYNAMIC_FEE if execution.kind in UNTYPED else execution.kind),
+        "type": as_quantity(candidate_of(receipt).type),
         **rules.views.receipt_fields(receipt),
     }
 

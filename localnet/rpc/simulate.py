@@ -62,7 +62,8 @@ def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LAT
     base = state_tipset(node.network, at)
     for block_of_calls in request.blocks:
         for call in block_of_calls.calls:
-            node.network.rules.features.check_type(call.transaction.type)
+            if call.transaction.type != DYNAMIC_FEE:  # the default, which stands for any fee
+                node.network.rules.features.check_type(call.transaction.type)
             check_access_list(call.transaction.access_list, node.network.rules)
     try:
         simulated = simulate_blocks(
@@ -87,12 +88,13 @@ def _block(value: Any) -> BlockCalls:
 
 def _call(value: Any) -> SimulatedCall:
     request: TransactionRequest = transaction(value)
-    check_type(request.type, ALL_TYPES)
+    if request.type is not None:
+        check_type(request.type, ALL_TYPES)
     price = request.gas_price or 0
     return SimulatedCall(
         sender=request.sender or ZERO_ADDRESS,
         transaction=Transaction(
-            type=request.type if request.type in (BLOB, SET_CODE) else DYNAMIC_FEE,
+            type=DYNAMIC_FEE if request.type not in (BLOB, SET_CODE) else request.type,
             chain_id=None,
             nonce=0,
             to=request.to,
@@ -101,7 +103,7 @@ def _call(value: Any) -> SimulatedCall:
             gas_limit=0,
             max_fee=request.max_fee or price,
             max_priority_fee=request.max_priority_fee or price,
-            access_list=request.access_list,
+            access_list=request.access_list or (),
             authorizations=request.authorizations,
             max_fee_per_blob_gas=request.max_fee_per_blob_gas or 0,
             blob_hashes=request.blob_hashes,

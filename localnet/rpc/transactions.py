@@ -64,9 +64,7 @@ def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, 
 
 def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
     """Submit an unsigned transaction from any address; return its hash."""
-    messages = node.network.rules.messages
-    message = messages.message_from(_complete(node, request), to_filecoin(_sender(request)))
-    return as_data(node.network.submit_unsigned(message))
+    return as_data(node.network.submit_unsigned_transaction(_complete(node, request), _sender(request)))
 
 
 def sign_transaction(node: Node, request: TransactionRequest) -> str:
@@ -171,7 +169,7 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
         gas_limit=gas,
         max_fee=cap,
         max_priority_fee=priority,
-        access_list=request.access_list,
+        access_list=request.access_list or (),
         authorizations=request.authorizations,
     )
 

@@ -33,13 +33,13 @@ from bridge.patricia import EMPTY_ROOT
 from bridge.reverts import reverted_with
 from bridge.traces.failure_texts import REVERTED, TEXTS
 from bridge.transaction_messages import envelope_message, message_from
-from bridge.transactions import SignedTransaction, Transaction
+from bridge.transactions import SignedTransaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, exit_meaning
 from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, SignedMessage
+from hypervisor.message import SignedMessage
 from hypervisor.network_versions import NetworkVersion
 from hypervisor.rules import executor_factory
 from hypervisor.state_tree import ActorState
@@ -298,14 +298,15 @@ class EthereumMessages:
         except RefusedTransaction as error:
             raise _as_refused(error) from None
 
-    def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
-        """Apply the message as a transaction without fees. Raises TransactionRefused."""
-        return _apply_unpaid(machine, message)
-
-    def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+    def apply_unpaid(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply the message as a transaction without fees, with any sender. Raises TransactionRefused."""
         sent = candidate.transaction
-        return _apply_unpaid(machine, candidate.bare, None if sent is None else sent.transaction)
+        try:
+            return _execution(machine).apply_unpaid(candidate.bare, None if sent is None else sent.transaction)
+        except RefusedTransaction as error:
+            raise _as_refused(error) from None
+
+    apply_simulated = apply_unpaid
 
 
 class EthereumStateCalls:
@@ -435,13 +436,6 @@ def _execution(machine: Hypervisor) -> EthereumExecution:
 
 def _access_list(machine: Hypervisor) -> bytes:
     return _execution(machine).take_access_list() or _EMPTY_LIST
-
-
-def _apply_unpaid(machine: Hypervisor, message: Message, transaction: Transaction | None = None) -> ApplyResult:
-    try:
-        return _execution(machine).apply_unpaid(message, transaction)
-    except RefusedTransaction as error:
-        raise _as_refused(error) from None
 
 
 @cache

@@ -224,8 +224,9 @@ class FilecoinMessages:
         """Apply the message with the machine's executor."""
         return machine.apply(candidate.message)
 
-    def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
+    def apply_unpaid(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply the message implicitly. As in Ethereum, the nonce is incremented before contracts are created."""
+        message = candidate.bare
         set_nonce(machine, message.from_, message.nonce + 1)
         return machine.apply_implicit(message)
 
@@ -233,7 +234,7 @@ class FilecoinMessages:
         """Apply the message as in a block: a sender that can send messages is checked and pays."""
         sender = machine.actor(candidate.bare.from_)
         pays = sender is None or self.sender_info(machine, sender).sends
-        return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate.bare)
+        return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate)
 
 
 class FilecoinStateCalls:

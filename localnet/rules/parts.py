@@ -122,7 +122,7 @@ class MessageRules(Protocol):
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply a message of a sender that pays. Raises TransactionRefused."""
 
-    def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
+    def apply_unpaid(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply a message of an actor that cannot send, without fees; its nonce is incremented.
 
         Raises TransactionRefused.

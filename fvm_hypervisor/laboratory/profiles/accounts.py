@@ -113,8 +113,8 @@ class AccountMessages:
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         return self._inner.apply(machine, candidate)
 
-    def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
-        return self._inner.apply_unpaid(machine, message)
+    def apply_unpaid(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+        return self._inner.apply_unpaid(machine, candidate)
 
     def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         return self._inner.apply_simulated(machine, candidate)

@@ -1,8 +1,10 @@
 """Senders without keys: impersonated accounts and contracts, and their nonces."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account as EthAccount
 
 from bridge.addresses import EthAddress, create_address, to_filecoin
 from localnet import Network
@@ -124,3 +126,95 @@ def test_accounts_that_are_impersonated_are_listed_as_anvil_does(rpc: Client) ->
     rpc("anvil_stopImpersonatingAccount", NOBODY)
     rpc("anvil_autoImpersonateAccount", True)
     assert rpc("eth_accounts") == own
+
+
+LISTED = [{"address": BOB, "storageKeys": [ONE]}]
+PRICE, CAP = {"gasPrice": hex(3 * 10**9)}, {"maxFeePerGas": hex(3 * 10**9)}
+FUNDS = hex(10**20)
+
+
+def chosen_types() -> list[Any]:
+    """Return requests with anvil's type and gas used; without fees before London, those of go-ethereum."""
+    london = [
+        ({}, "0x2", 21_000), ({"accessList": LISTED}, "0x2", 25_300), ({"accessList": LISTED, **PRICE}, "0x1", 25_300),
+        ({"accessList": LISTED, **CAP}, "0x2", 25_300), ({"accessList": LISTED, "type": "0x1"}, "0x1", 25_300),
+        (PRICE, "0x0", 21_000), ({"accessList": [], **PRICE}, "0x1", 21_000),
+    ]  # fmt: skip
+    berlin = [
+        ({}, "0x0", 21_000), ({"accessList": LISTED}, "0x1", 25_300), ({"accessList": LISTED, **PRICE}, "0x1", 25_300),
+        ({"accessList": []}, "0x1", 21_000), ({"type": "0x1"}, "0x1", 21_000), (PRICE, "0x0", 21_000),
+    ]  # fmt: skip
+    return [
+        *(("osaka", *row) for row in london),
+        *(("berlin", *row) for row in berlin),
+        ("istanbul", {}, "0x0", 21_000),
+    ]
+
+
+@pytest.mark.parametrize(("hardfork", "fields", "kind", "gas"), chosen_types())
+def test_type_follows_fork_and_fields_for_every_sender(
+    hardfork: str, fields: dict[str, Any], kind: str, gas: int
+) -> None:
+    with Network(clock=Clock(), rules="ethereum", hardfork=hardfork) as network:
+        rpc = Client(Node(network))
+        rpc("anvil_autoImpersonateAccount", True)
+        contract = "0x" + "cc" * 20
+        rpc("anvil_setCode", contract, "0x00")
+        for sender in (ALICE, NOBODY, contract):
+            rpc("anvil_setBalance", sender, FUNDS)
+            sent = rpc("eth_sendTransaction", {"from": sender, "to": BOB, "value": "0x1", **fields})
+            receipt, found = rpc("eth_getTransactionReceipt", sent), rpc("eth_getTransactionByHash", sent)
+            assert (receipt["type"], found["type"], int(receipt["gasUsed"], 16)) == (kind, kind, gas)
+            listed = fields.get("accessList", []) if kind != "0x0" else None
+            assert found.get("accessList") == listed
+            assert ("maxFeePerGas" in found) == (kind == "0x2")
+            assert rpc("debug_traceTransaction", sent)["gas"] == gas
+        filled = rpc("eth_fillTransaction", {"from": ALICE, "to": BOB, **fields})
+        assert filled["tx"]["type"] == kind
+
+
+@pytest.mark.parametrize(
+    ("hardfork", "fields"),
+    [("berlin", {"type": "0x2"}), ("berlin", CAP), ("istanbul", {"accessList": LISTED}), ("istanbul", {"type": "0x1"})],
+)
+def test_type_that_the_fork_lacks_is_refused_for_every_sender(hardfork: str, fields: dict[str, Any]) -> None:
+    with Network(clock=Clock(), rules="ethereum", hardfork=hardfork) as network:
+        rpc = Client(Node(network))
+        rpc("anvil_autoImpersonateAccount", True)
+        rpc("anvil_setBalance", NOBODY, FUNDS)
+        for sender in (ALICE, NOBODY):
+            with refusal(-32003, "transaction type not supported"):
+                rpc("eth_sendTransaction", {"from": sender, "to": BOB, **fields})
+
+
+def test_impersonated_sender_carries_authorizations(tmp_path: Path) -> None:
+    """As in anvil, also after a restart and in a state file."""
+    folder = tmp_path / "chain"
+    with Network(folder, clock=Clock(), rules="ethereum") as network:
+        rpc = Client(Node(network))
+        signed = EthAccount.from_key(network.accounts[1].private_key).sign_authorization(
+            {"chainId": 31337, "address": NOBODY, "nonce": 0}
+        )
+        numbers = {name: hex(getattr(signed, name)) for name in ("nonce", "r", "s")}
+        authorization = {"chainId": hex(31337), "address": NOBODY, "yParity": hex(signed.y_parity), **numbers}
+        rpc("anvil_impersonateAccount", NOBODY)
+        rpc("anvil_setBalance", NOBODY, FUNDS)
+        sent = rpc("eth_sendTransaction", {"from": NOBODY, "to": ALICE, "authorizationList": [authorization]})
+        assert rpc("eth_getCode", BOB, "latest") == f"0xef0100{NOBODY[2:]}"
+    with Network(folder, clock=Clock()) as network:
+        rpc = Client(Node(network))
+        found = rpc("eth_getTransactionByHash", sent)
+        assert (found["type"], found["authorizationList"]) == ("0x4", [authorization])
+        assert rpc("debug_traceTransaction", sent)["gas"] == int(rpc("eth_getTransactionReceipt", sent)["gasUsed"], 16)
+        state = rpc("anvil_dumpState")
+        rpc("anvil_loadState", state)
+        assert rpc("eth_getTransactionByHash", sent)["authorizationList"] == [authorization]
+
+
+def test_actor_without_ethereum_address_carries_no_access_list() -> None:
+    with Network(clock=Clock(), rules="ethereum") as network:
+        rpc = Client(Node(network))
+        request = {"from": "0xff00000000000000000000000000000000000000", "to": BOB, "gas": "0x186a0"}
+        assert rpc("eth_sendUnsignedTransaction", request)
+        with refusal(-32003, "cannot carry an access list or authorizations: omit them"):
+            rpc("eth_sendUnsignedTransaction", {**request, "accessList": LISTED})
