@@ -20,8 +20,10 @@ from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet.accounts import Account
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.calls import simulate
+from localnet.calls.overrides import Overrides
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock
+from localnet.chain.pending import next_block
 from localnet.contracts.named_interface import NamedInterface
 from localnet.deprecation import renamed
 from localnet.development import DevelopmentChain
@@ -204,7 +206,7 @@ class AccountChain(DevelopmentChain):
         Raises CallFailed, and TransactionRefused for insufficient funds.
         """
         with self._explaining_failures(request):
-            return simulate.gas_limit(self.machine, request)
+            return simulate.gas_limit(self.machine, request, self._next_block())
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
         """Return the receipt of a mined transaction. Raises UnknownTransaction, also for a pending one."""
@@ -235,7 +237,10 @@ class AccountChain(DevelopmentChain):
         """Estimate a sufficient gas limit; `value` is in attoFIL. Raises CallFailed, AddressError."""
         request = self._request(to, data, value, sender)
         with self._explaining_failures(request):
-            return simulate.estimate(self.machine, request)
+            return simulate.estimate(self.machine, request, overrides=self._next_block())
+
+    def _next_block(self) -> Overrides:
+        return Overrides(block=next_block(self, self.next_timestamp))
 
     def _request(self, to: Target | None, data: bytes, value: int, sender: Target | None) -> CallRequest:
         receiver = None if to is None else self.address(to)

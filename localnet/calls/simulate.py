@@ -71,10 +71,10 @@ def trial_result(machine: Hypervisor, request: CallRequest) -> ApplyResult:
     return result
 
 
-def gas_limit(machine: Hypervisor, request: CallRequest) -> Gas:
+def gas_limit(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> Gas:
     """Return the default gas limit of a transaction. Raises TransactionRefused for funds, and as `estimate`."""
     check_funds(machine, to_filecoin(request.sender), request.sender, request.value)
-    return estimate(machine, request)
+    return estimate(machine, request, overrides=overrides)
 
 
 def estimate(

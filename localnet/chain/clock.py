@@ -98,10 +98,11 @@ class ChainClock:
 
         Raises InvalidInput for a time after the year 9999, or if the clock returns no time.
         """
-        if self._next is not None:
-            return self._next
-        if self.interval is not None:
-            return _check(head + self.interval)
+        fixed, interval = self._next, self.interval  # read once: other threads call this too
+        if fixed is not None:
+            return fixed
+        if interval is not None:
+            return _check(head + interval)
         timestamp = max(head + 1, self.travel.earliest, self.now())
         return timestamp if timestamp <= LATEST_TIME else _check(timestamp)
 

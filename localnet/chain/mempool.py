@@ -41,6 +41,9 @@ class PendingMessages(Protocol):
     def get(self, transaction_hash: bytes) -> Candidate | None:
         """Return the pending message with this hash."""
 
+    def is_empty(self) -> bool:
+        """Return True if no message is pending."""
+
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
         """Return the first nonce that is missing from the sender's pending messages."""
 
@@ -71,6 +74,10 @@ class Mempool:
 
     def __len__(self) -> int:
         return len(self._by_hash)
+
+    def is_empty(self) -> bool:
+        """Return True if no message is pending. Safe to call from other threads."""
+        return not self._by_hash
 
     def __iter__(self) -> Iterator[Candidate]:
         return iter(self._by_hash.values())
@@ -249,6 +256,12 @@ class MempoolView:
     def get(self, transaction_hash: bytes) -> Candidate | None:
         """Return the pending message with this hash."""
         return self._mempool.get(transaction_hash)
+
+    def is_empty(self) -> bool:
+        """Return True if no message is pending. Raises the errors of the check."""
+        is_empty = self._mempool.is_empty()
+        self._check()
+        return is_empty
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
         """Return the first nonce that is missing from the sender's pending messages. Raises the errors of the check."""

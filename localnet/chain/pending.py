@@ -16,6 +16,7 @@ from localnet.chain.reading import NetworkReader
 from localnet.chain.view import ChainPoint, ChainReader
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
+from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from store.buffered import BufferedStore
 from store.memory import MemoryStore
 
@@ -41,6 +42,14 @@ class PendingBlock:
 def has_pending(network: NetworkReader) -> bool:
     """Return True if the tag `pending` refers to a pending block, and not to the head."""
     return network.rules.features.has_pending_block and not network.chain.deferred
+
+
+def next_block(network: NetworkReader, timestamp: int) -> BlockOverride:
+    """Return number, time (`timestamp`) and base fee of the pending block; no override if the rules have none."""
+    if not has_pending(network):
+        return SAME_BLOCK
+    head = network.head
+    return BlockOverride(ChainEpoch(head.height + 1), timestamp, head.next_base_fee)
 
 
 @dataclass(frozen=True, slots=True)

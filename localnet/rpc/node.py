@@ -132,6 +132,10 @@ class NodeReader:
         """Return the plan of the pending block."""
         raise NotImplementedError
 
+    def next_timestamp(self) -> int:
+        """Return the timestamp that a block mined now on the head would have."""
+        raise NotImplementedError
+
     def require_small_read(self, messages: int, *, whole: bool = False) -> None:
         """Raise NotInline on the event loop's thread if a query reads too many messages, or blocks, for it.
 
@@ -236,6 +240,10 @@ class Node(NodeReader):
     def pending_plan(self) -> PendingPlan:
         """Return the current plan of the pending block. For the chain's own thread."""
         return self.plans.plan()
+
+    def next_timestamp(self) -> int:
+        """Return the timestamp that a block mined now would have."""
+        return self.network.next_timestamp
 
     @property
     def unlocked(self) -> tuple[EthAddress, ...]:

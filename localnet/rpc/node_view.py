@@ -58,6 +58,10 @@ class NodeView(NodeReader):
             raise NeedsPlan
         return self._plan
 
+    def next_timestamp(self) -> int:
+        """Return the timestamp that a block mined now on the query's head would have."""
+        return self._node.network.timestamp_after(self.network.head)
+
     def run(self, query: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
         """Return the result of a query at the newest point, or at the plan's. Raises its errors.
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.types import Gas
 from localnet.calls import simulate
-from localnet.calls.overrides import Overrides
-from localnet.chain.pending import has_pending
+from localnet.calls.overrides import NONE, Overrides
+from localnet.chain.pending import has_pending, next_block
 from localnet.rpc.blocks_at import LATEST, PENDING, BlockRef, block, state_tipset
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
@@ -18,7 +21,7 @@ from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import access_json
 from localnet.rpc.values import address, as_data, as_quantity, word
-from localnet.rules.call_request import SAME_BLOCK, BlockOverride
+from localnet.rules.call_request import SAME_BLOCK, BlockOverride, CallRequest
 from localnet.state.contract_state import code_of, nonce_of, storage_of
 
 
@@ -85,23 +88,51 @@ def create_access_list(node: NodeReader, request: TransactionRequest, at: BlockR
 def estimate_gas(
     node: NodeReader,
     request: TransactionRequest,
-    at: BlockRef = LATEST,
+    at: BlockRef | None = None,
     state_overrides: Accounts = NO_ACCOUNTS,
 ) -> str:
-    """Return a sufficient gas limit: a quarter above the gas used, or the minimum under Ethereum's rules."""
-    call_request = request.call(ZERO_ADDRESS, node.network.rules)
-    network, sender, overrides = node.network, to_filecoin(call_request.sender), Overrides(state_overrides)
-    is_pending = at.tag == PENDING and has_pending(network)
-    if is_pending or state_tipset(network, at) not in (network.executed_head, network.head):
-        machine = node.machine_at(at)
-        elsewhere = partial(simulate.estimate, machine, call_request, (), overrides)
-        return as_quantity(node.run_call(machine, call_request, overrides, elsewhere))
+    """Return a sufficient gas limit: a quarter above the gas used, or the minimum under Ethereum's rules.
+
+    Without a block it is that of the next block under Ethereum's rules, and of the head under Filecoin's.
+    """
+    called = request.call(ZERO_ADDRESS, node.network.rules)
+    network, sender, overrides = node.network, to_filecoin(called.sender), Overrides(state_overrides)
+    if has_pending(network) and (at is None or at.tag == PENDING):
+        return as_quantity(next_block_estimate(node, called, simulate.estimate, overrides))
+    at = at or LATEST
+    if has_pending(network) or state_tipset(network, at) not in (network.executed_head, network.head):
+        return as_quantity(_estimate(node, node.machine_at(at), called, simulate.estimate, overrides))
     waiting = network.mempool.ready_of(sender, nonce_of(network.machine, sender))
     node.require_small_read(len(waiting), whole=True)
-    estimate = partial(simulate.estimate, network.machine, call_request, waiting, overrides)
-    if state_overrides:
-        return as_quantity(node.run_call(network.machine, call_request, overrides, estimate))
-    return as_quantity(node.run_estimate(call_request, estimate))
+    after_waiting = partial(simulate.estimate, pending=waiting)
+    return as_quantity(_estimate(node, network.machine, called, after_waiting, overrides))
+
+
+def next_block_estimate(
+    node: NodeReader, request: CallRequest, estimate: Callable[..., Gas], overrides: Overrides = NONE
+) -> Gas:
+    """Return a gas limit for the next block, if the rules have a pending one: after the pool, at its number and time.
+
+    `estimate` takes a machine, the request and overrides.
+    """
+    network = node.network
+    if has_pending(network) and not network.mempool.is_empty():
+        return _estimate(node, node.pending_block().machine, request, estimate, overrides)
+    block = next_block(network, node.next_timestamp())
+
+    def at_next_block(machine: Hypervisor, request: CallRequest, overrides: Overrides) -> Gas:
+        return estimate(machine, request, overrides=replace(overrides, block=block))
+
+    return _estimate(node, network.machine, request, at_next_block, overrides)
+
+
+def _estimate(
+    node: NodeReader, machine: Hypervisor, request: CallRequest, estimate: Callable[..., Gas], overrides: Overrides
+) -> Gas:
+    run = partial(estimate, machine, request, overrides=overrides)
+    if overrides.is_empty and machine is node.network.machine:
+        return node.run_estimate(request, run)
+    return node.run_call(machine, request, overrides, run)
 
 
 METHODS = (

@@ -22,6 +22,7 @@ from localnet.rpc.methods import Method, Preparation
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import SIGNED_BLOBS, TransactionRequest, transaction
 from localnet.rpc.shapes import pending_json, receipt_json, transaction_json, unsigned_json
+from localnet.rpc.state import next_block_estimate
 from localnet.rpc.values import address, as_data, data, hash32, quantity
 
 
@@ -176,7 +177,7 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
 
 def _gas_limit(node: NodeReader, request: TransactionRequest, sender: EthAddress) -> Gas:
     call = request.call(sender, node.network.rules)
-    return node.run_estimate(call, lambda: simulate.gas_limit(node.network.machine, call))
+    return next_block_estimate(node, call, simulate.gas_limit)
 
 
 def _estimate(request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest]:

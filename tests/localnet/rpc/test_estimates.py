@@ -13,8 +13,8 @@ from eth_account import Account as EthAccount
 from localnet import Network
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
-from tests.localnet.rpc.asking import ALICE
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.asking import ALICE, BOB
+from tests.localnet.rpc.conftest import Client, Failed, refusal
 
 SETTER = "0x" + "cc" * 20
 SETTER_CODE = "0x6020356000355500"
@@ -140,3 +140,44 @@ def test_an_affordable_estimate_is_that_without_a_price(rpc: Client) -> None:
     rpc("anvil_setBalance", POOR, hex(10**15))
     request = {"from": POOR, "to": ALICE, "value": "0x1", "gasPrice": hex(10**10)}
     assert int(rpc("eth_estimateGas", request), 16) == 21_000
+
+
+LATER, BELOW = "0x" + "dd" * 20, "0x" + "ee" * 20
+STORES_LATER = "0x5f35421160085700" + "5b60015f5500"
+"""Code that writes slot 0 if TIMESTAMP is after the calldata's word."""
+FAILS_AT_GENESIS = "0x4315600657005bfe"
+"""Code that executes INVALID if NUMBER is 0."""
+
+
+@pytest.mark.parametrize("at", [(), ("pending",)])
+def test_estimate_is_that_of_the_next_block(rpc: Client, at: tuple[str, ...]) -> None:
+    """Its number and time apply by default; figures of anvil 1.7.1."""
+    rpc("anvil_setCode", BELOW, FAILS_AT_GENESIS)
+    assert rpc("eth_estimateGas", {"to": BELOW}, *at) == "0x521a"
+    with refusal(3, "INVALID"):
+        rpc("eth_estimateGas", {"to": BELOW}, "latest")
+    rpc("evm_mine", 0x7B0A2B30)
+    rpc("anvil_setCode", LATER, STORES_LATER)
+    stores = {"from": ALICE, "to": LATER, "data": f"0x{0x7B0A2B30:064x}"}
+    assert rpc("eth_estimateGas", stores, *at) == "0xa929"
+    assert rpc("eth_estimateGas", stores, "latest") == "0x53c0"
+    sent = rpc("eth_sendTransaction", stores)
+    assert rpc("eth_getTransactionByHash", sent)["gas"] == "0xa929"
+    assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
+
+
+def test_pool_counts_for_default_and_pending_estimates_only(rpc: Client) -> None:
+    """Figures of anvil 1.7.1: 0x5b9a for a slot that a pending transaction has written, else 0xa8f1."""
+    rpc("anvil_setCode", SETTER, "0x600035600055")
+    rpc("evm_setAutomine", False)
+    write = {"from": ALICE, "to": SETTER, "data": f"0x{10:064x}"}
+    rpc("anvil_setStorageAt", SETTER, "0x0", f"0x{0:064x}")
+    rpc("eth_sendTransaction", {**write, "gas": "0x186a0"})
+    head = rpc("eth_getBlockByNumber", "latest", False)
+    for sender in (ALICE, BOB):
+        request = {**write, "from": sender}
+        assert {rpc("eth_estimateGas", request, *at) for at in ((), (None,), ("pending",))} == {"0x5b9a"}
+        for at in ("latest", "safe", head["number"], head["hash"], {"blockNumber": head["number"]}):
+            assert rpc("eth_estimateGas", request, at) == "0xa8f1", at
+    overrides = {SETTER: {"stateDiff": {f"0x{0:064x}": f"0x{1:064x}"}}}
+    assert rpc("eth_estimateGas", write, "latest", overrides) == hex(21_140 + 9 + 5_000)
