@@ -22,7 +22,7 @@ def test_requests_without_a_type_are_of_type_0(hardfork: str) -> None:
         receipt = rpc("eth_getTransactionReceipt", sent)
         block = rpc("eth_getBlockByNumber", "latest", False)
         assert (found["type"], receipt["status"], receipt["gasUsed"]) == ("0x0", "0x1", "0x5208")
-        assert (block["baseFeePerGas"], "withdrawals" in block, "blobGasUsed" in block) == (None, False, False)
+        assert not {"baseFeePerGas", "withdrawals", "blobGasUsed"} & set(block)
         assert rpc("eth_call", {"data": RETURNS}, "latest") == "0x" + "00" * 32
         assert network.send(bob, 5).succeeded
 
