@@ -366,7 +366,7 @@ class Dispatcher:
             self._orders.setdefault(preparation.sender(request), RequestOrder()) if session is None else session.order
         )
         async with order.alone():
-            query = preparation.query(self._node, request)
+            query = preparation.query(self._node, **values)
             if query is not None:
                 client = REQUESTING_CLIENT.set(None)
                 try:

@@ -3,7 +3,7 @@
 The node signs for its accounts under both of their addresses. An estimate adds a quarter to the gas used, and its fee
 cap is enough for 20 blocks.
 
-Sources: lotus node/impl/gasutils and chain/wallet.
+Sources: lotus node/impl/gasutils, node/impl/full/mpool.go, chain/messagepool (`CapGasFee`) and chain/wallet.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hypervisor.address import Address, Protocol
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls, verify_secp256k1
-from hypervisor.types import Gas, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, Gas, TokenAmount
 from localnet.accounts import Account
 from localnet.calls.overrides import Overrides, overridden
 from localnet.chain.execution import apply_pending
@@ -30,7 +30,9 @@ from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, message_json
 from localnet.rpc.lotus_values import (
+    DEFAULT_SPEC,
     HEAD,
+    SendSpec,
     TipsetKey,
     base64_bytes,
     epoch,
@@ -54,6 +56,10 @@ _OVERESTIMATION: Final = (5, 4)
 _FEE_CAP_BLOCKS: Final = 20
 _MAX_BLOCKS: Final = 10_000
 _MAX_MESSAGES: Final = 1_000
+_MAX_UUIDS: Final = 100_000
+"""Maximum number of messages that are stored by their UUIDs."""
+_MAX_FEE: Final = TokenAmount(7 * ATTO_PER_FIL // 100)
+"""Default maximum that a message pays for gas (lotus node/config/def.go, `DefaultMaxFee`)."""
 _FREE: Final = Overrides(block=BlockOverride(base_fee=TokenAmount(0)))
 """An estimate offers no fee, and Ethereum's rules refuse one below the base fee."""
 
@@ -77,10 +83,10 @@ def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey =
 
 
 def estimate_message_gas(
-    node: NodeReader, request: Message, max_fee: TokenAmount = TokenAmount(0), key: TipsetKey = HEAD
+    node: NodeReader, request: Message, spec: SendSpec = DEFAULT_SPEC, key: TipsetKey = HEAD
 ) -> dict[str, Any]:
-    """Fill in gas limit, premium and fee cap of a message where they are 0, within its maximum fee."""
-    return message_json(_with_gas(node, request, max_fee, key))
+    """Fill in gas limit, premium and fee cap of a message where they are 0, within its maximum fee (0.07 FIL)."""
+    return message_json(_with_gas(node, request, spec, key))
 
 
 # --- the mempool ------------------------------------------------------------------------------------------------------
@@ -97,18 +103,30 @@ def push_batch(node: Node, messages: list[SignedMessage]) -> list[dict[str, str]
     return [push(node, signed) for signed in messages]
 
 
-def push_message(node: Node, request: Message, max_fee: TokenAmount = TokenAmount(0)) -> dict[str, Any]:
-    """Fill in a message's nonce and gas, sign it with a key of the node, and submit it; return the signed message."""
+def push_message(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) -> dict[str, Any]:
+    """Fill in a message's nonce and gas, sign it with a key of the node, and submit it; return the signed message.
+
+    A push with the UUID of an earlier one sends nothing and returns the earlier message.
+    """
+    sent = None if spec.uuid is None else node.pushed.get(spec.uuid)
+    if sent is not None:
+        return message_json(sent)
+    if request.nonce != 0:
+        raise RpcError(LOTUS_ERROR, f"MpoolPushMessage expects message nonce to be 0, was {request.nonce}")
     owner = _account(node, request.from_)
-    filled = _with_gas(node, request, max_fee, HEAD)
+    filled = _with_gas(node, request, spec, HEAD)
     signed = _sign(node, owner, replace(filled, nonce=node.network.pending_nonce(filled.from_)))
     node.network.submit_native(signed)
+    if spec.uuid is not None:
+        node.pushed[spec.uuid] = signed
+        if len(node.pushed) > _MAX_UUIDS:
+            del node.pushed[next(iter(node.pushed))]
     return message_json(signed)
 
 
-def push_messages(node: Node, requests: list[Message], max_fee: TokenAmount = TokenAmount(0)) -> list[dict[str, Any]]:
+def push_messages(node: Node, requests: list[Message], spec: SendSpec = DEFAULT_SPEC) -> list[dict[str, Any]]:
     """Push several messages in order, like Filecoin.MpoolPushMessage, up to the first refusal."""
-    return [push_message(node, request, max_fee) for request in requests]
+    return [push_message(node, request, spec) for request in requests]
 
 
 def get_nonce(node: Node, owner: Address) -> int:
@@ -222,22 +240,22 @@ def _with_gas_limit(node: NodeReader, request: Message, key: TipsetKey) -> Messa
     return replace(request, gas_limit=Gas(min(limit, node.network.rules.messages.gas_limit(node.network.machine))))
 
 
-def _with_gas(node: NodeReader, request: Message, max_fee: TokenAmount, key: TipsetKey) -> Message:
+def _with_gas(node: NodeReader, request: Message, spec: SendSpec, key: TipsetKey) -> Message:
     if request.gas_limit == 0:
         request = _with_gas_limit(node, request, key)
     if request.gas_premium == 0:
         request = replace(request, gas_premium=node.network.rules.fees.premium)
     if request.gas_fee_cap == 0:
         request = replace(request, gas_fee_cap=_fee_cap(node, request.gas_premium, _FEE_CAP_BLOCKS))
-    if max_fee and request.gas_fee_cap * request.gas_limit > max_fee:
+    max_fee, cap = spec.max_fee or _MAX_FEE, request.gas_fee_cap
+    if spec.maximizes_fee_cap or cap * request.gas_limit > max_fee:
         cap = TokenAmount(max_fee // request.gas_limit)
-        request = replace(request, gas_fee_cap=cap, gas_premium=min(cap, request.gas_premium))
-    return request
+    return replace(request, gas_fee_cap=cap, gas_premium=min(cap, request.gas_premium))
 
 
-def _estimate(node: Node, request: Message) -> Callable[[NodeReader], Message] | None:
+def _estimate(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) -> Callable[[NodeReader], Message] | None:
     """Return the query for a message's gas limit, for a sender whose key the node has, and the message with it."""
-    if request.gas_limit:
+    if request.gas_limit or request.nonce or spec.uuid in node.pushed:
         return None
     accounts = _accounts(node)
 

@@ -11,6 +11,7 @@ import re
 from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from hypervisor.address import Address
 from hypervisor.errors import AddressError, MessageError
@@ -20,7 +21,7 @@ from localnet.chain.reading import NetworkReader
 from localnet.ledger.blocks import block_hash, tipset_key
 from localnet.ledger.records import Tipset
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
-from localnet.rpc.values import Reader, field, fields, format_value
+from localnet.rpc.values import Reader, boolean, field, fields, format_value, text
 from store.cid import Cid, CidError, parse_cid, show
 
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,80}")
@@ -161,9 +162,37 @@ def signed_message(value: Any) -> SignedMessage:
     return SignedMessage(content, seal)
 
 
-def send_spec(value: Any) -> TokenAmount:
-    """Read the maximum that a message may pay for gas, in attoFIL, from {MaxFee}; 0 is no limit."""
-    return TokenAmount(_or_zero(fields(value, "send specification"), "MaxFee", amount))
+@dataclass(frozen=True, slots=True)
+class SendSpec:
+    """A client's wishes for a message: `max_fee` is the maximum to pay for gas in attoFIL, 0 for the default.
+
+    With `maximizes_fee_cap` the fee cap spends all of it. Messages with the same `uuid` are sent once.
+    """
+
+    max_fee: TokenAmount = TokenAmount(0)
+    maximizes_fee_cap: bool = False
+    uuid: UUID | None = None
+
+
+DEFAULT_SPEC: Final = SendSpec()
+
+
+def send_spec(value: Any) -> SendSpec:
+    """Read {MaxFee, MsgUuid, MaximizeFeeCap}; the UUID of zeros is none."""
+    request = fields(value, "send specification")
+    return SendSpec(
+        TokenAmount(_or_zero(request, "MaxFee", amount)),
+        field(request, "MaximizeFeeCap", boolean) or False,
+        field(request, "MsgUuid", _uuid),
+    )
+
+
+def _uuid(value: Any) -> UUID | None:
+    try:
+        found = UUID(text(value))
+    except ValueError:
+        raise invalid_params(f"{format_value(value)} is not a UUID: expected 32 hexadecimal digits") from None
+    return found if found.int else None
 
 
 def _or_zero(request: dict[str, Any], name: str, read: Reader) -> int:

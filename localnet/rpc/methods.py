@@ -41,12 +41,12 @@ def optional(read: Reader) -> OptionalReader:
 class Preparation:
     """A query that a sending method executes first, so that it does not delay blocks.
 
-    `query(node, request)` returns a query that fills in missing fields of the request, such as gas, or None if there is
-    nothing to do. `sender(request)` returns the sender, whose transactions are executed in order. `applies(request)`
-    returns False for requests that skip both.
+    `query(node, request)`, with the method's parameters, returns a query that fills in missing fields of the request,
+    such as gas, or None if there is nothing to do. `sender(request)` returns the sender, whose transactions are
+    executed in order. `applies(request)` returns False for requests that skip both.
     """
 
-    query: Callable[[Any, Any], Callable[[Any], Any] | None]
+    query: Callable[..., Callable[[Any], Any] | None]
     sender: Callable[[Any], Hashable]
     applies: Callable[[Any], bool] = lambda _: True
 

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from uuid import UUID
 
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
+from hypervisor.message import SignedMessage
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides
 from localnet.chain.pending import PendingBlock, PendingBlocks, PendingPlan, PendingPlans, has_pending
@@ -198,6 +200,8 @@ class Node(NodeReader):
     subscriptions: Subscriptions = field(init=False)
     pending: PendingBlocks = field(init=False)
     plans: PendingPlans = field(init=False)
+    pushed: dict[UUID, SignedMessage] = field(init=False, default_factory=dict)
+    """Messages of clients that named them by a UUID, so that a repeated request sends none, oldest first."""
     published: ChainPoint | None = field(init=False, default=None)
     """Chain state last published by the chain's thread, for other threads (`localnet.rpc.executors`)."""
     _folder_collector: FolderCollector | None = field(init=False, default=None)

@@ -233,9 +233,9 @@ def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
     return max(2 * base_fee + priority, node.network.min_fee_cap), priority
 
 
-def _verify_raw(_: Node, raw: bytes) -> Callable[[NodeReader], BlobTransaction]:
+def _verify_raw(_: Node, request: bytes, **_others: Any) -> Callable[[NodeReader], BlobTransaction]:
     """Return the verification of a blob transaction, which takes too long for the chain's thread."""
-    return lambda node: admission.verify_blobs(node.network.machine, raw)
+    return lambda node: admission.verify_blobs(node.network.machine, request)
 
 
 _VERIFIED: Final = Preparation(_verify_raw, lambda _: BLOB, methodcaller("startswith", bytes([BLOB])))

@@ -97,6 +97,16 @@ def test_a_transaction_is_answered_while_a_question_has_no_end(executors: Execut
     assert "result" in asyncio.run(both())
 
 
+def test_repeated_push_returns_the_first_message_without_an_estimate(executors: Executors, network: Network) -> None:
+    sender, receiver = (f"t{str(account.native)[1:]}" for account in network.accounts[:2])
+    message = {"To": receiver, "From": sender, "Value": "1"}
+    spec = {"MsgUuid": "11111111-2222-3333-4444-aaaaaaaaaaaa"}
+    push = "Filecoin.MpoolPushMessage"
+    responses = ask_together(executors, [(push, [message, spec])] * 2 + [(push, [message | {"Value": "9" * 30}, spec])])
+    assert responses[0]["result"]["Message"]["Nonce"] == 0
+    assert [each["result"]["CID"] for each in responses] == [responses[0]["result"]["CID"]] * 3
+
+
 def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -> None:
     """A wallet requests the nonce and an estimate before it sends."""
     begun, go_on = threading.Semaphore(0), threading.Event()

@@ -5,6 +5,7 @@ import hashlib
 import json
 from base64 import b64decode, b64encode
 from typing import Any
+from uuid import UUID
 
 import dag_cbor
 import pytest
@@ -365,6 +366,51 @@ class TestMempool:
         filled = lotus(rpc, "GasEstimateMessageGas", transfer(rpc), {"MaxFee": "1000000000"}, None)
         assert int(filled["GasFeeCap"]) * filled["GasLimit"] <= 10**9
         assert int(filled["GasPremium"]) <= int(filled["GasFeeCap"])
+
+    def test_fee_cap_is_the_maximum_fee_if_it_is_maximized(self, rpc: Client) -> None:
+        """Source: lotus chain/messagepool `CapGasFee`; the default of 0.07 FIL is that of node/config/def.go."""
+        for spec, fee in (({"MaxFee": str(10**12)}, 10**12), ({}, 7 * 10**16)):
+            filled = lotus(rpc, "GasEstimateMessageGas", transfer(rpc), {**spec, "MaximizeFeeCap": True}, None)
+            assert int(filled["GasFeeCap"]) == fee // filled["GasLimit"]
+            assert filled["GasPremium"] == "100000"
+
+    def test_fee_is_at_most_the_default_maximum(self, rpc: Client) -> None:
+        message = transfer(rpc, GasLimit=10**7, GasFeeCap=str(10**12), GasPremium=str(10**12))
+        for spec in (None, {"MaxFee": "0"}):
+            filled = lotus(rpc, "GasEstimateMessageGas", message, spec, None)
+            assert filled["GasFeeCap"] == filled["GasPremium"] == str(7 * 10**9)
+        assert lotus(rpc, "GasEstimateMessageGas", message, {"MaxFee": str(10**20)}, None)["GasFeeCap"] == str(10**12)
+
+    def test_push_with_a_known_uuid_returns_the_first_message(self, rpc: Client) -> None:
+        """Source: lotus node/impl/full/mpool.go; the UUID of zeros is none (lotus#9299)."""
+        spec = {"MsgUuid": "11111111-2222-3333-4444-aaaaaaaaaaaa"}
+        first = lotus(rpc, "MpoolPushMessage", transfer(rpc), spec)
+        for changed in ({}, {"Value": "7"}, {"Nonce": 99}, {"From": NOBODY}, {"Value": str(10**30)}):
+            assert lotus(rpc, "MpoolPushMessage", transfer(rpc, **changed), spec) == first
+        assert (
+            lotus(rpc, "MpoolBatchPushMessage", [transfer(rpc)] * 2, {"MsgUuid": spec["MsgUuid"].upper()})
+            == [first] * 2
+        )
+        others: tuple[dict[str, str] | None, ...] = (
+            {"MsgUuid": "11111111-2222-3333-4444-bbbbbbbbbbbb"},
+            {"MsgUuid": str(UUID(int=0))},
+            {},
+            None,
+        )
+        nonces = [lotus(rpc, "MpoolPushMessage", transfer(rpc), other)["Message"]["Nonce"] for other in others]
+        assert nonces == [1, 2, 3, 4]
+        with refusal(-32602, "MsgUuid: '7' is not a UUID"):
+            lotus(rpc, "MpoolPushMessage", transfer(rpc), {"MsgUuid": "7"})
+
+    def test_refused_push_does_not_use_up_its_uuid(self, rpc: Client) -> None:
+        spec = {"MsgUuid": "11111111-2222-3333-4444-cccccccccccc"}
+        with refusal(3):
+            lotus(rpc, "MpoolPushMessage", {"To": "f04", "From": native(rpc), "Method": 99}, spec)
+        assert lotus(rpc, "MpoolPushMessage", transfer(rpc), spec)["Message"]["Nonce"] == 0
+
+    def test_pushed_message_has_no_nonce(self, rpc: Client) -> None:
+        with refusal(1, "expects message nonce to be 0, was 99"):
+            lotus(rpc, "MpoolPushMessage", transfer(rpc, Nonce=99), None)
 
     def test_lotus_gas_estimate_of_failing_message_reports_reason(self, rpc: Client) -> None:
         with refusal(3, "message execution failed: exit USR_UNHANDLED_MESSAGE"):
