@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bridge.addresses import to_filecoin
 from hypervisor.address import Address
 from hypervisor.events import EventEntry
-from hypervisor.types import ActorID
+from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import EmittedEvent, Tipset
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, key_json
@@ -39,12 +40,16 @@ class EventFilter:
     last: int | None = None
     key: TipsetKey = HEAD
 
+    def includes(self, height: int) -> bool:
+        """Return True for a height in the range; a tipset key includes no other tipset."""
+        return not self.key.blocks and (self.first or 0) <= height and (self.last is None or height <= self.last)
+
     def matches(self, event: EmittedEvent) -> bool:
         """Return True if the event has one of the values for each key."""
         return all(any(_is(entry, key, values) for entry in event.entries) for key, values in self.fields)
 
 
-_EVERYTHING: Final = EventFilter()
+EVERYTHING: Final = EventFilter()
 
 
 def event_filter(value: Any) -> EventFilter:
@@ -55,47 +60,54 @@ def event_filter(value: Any) -> EventFilter:
         raise invalid_params(f"fields has {len(wanted)} keys, the limit is {_MAX_KEYS}")
     key = field(request, "tipsetKey", tipset) or HEAD
     first, last = field(request, "fromHeight", epoch), field(request, "toHeight", epoch)
+    if first is not None and first < 0:
+        raise invalid_params(f"fromHeight {first} is below 0: omit it for the head")
+    if first is not None and last is not None and first > last >= 0:
+        raise invalid_params(f"toHeight ({last}) must be after fromHeight ({first})")
     if key.blocks and (first is not None or last is not None):
         raise invalid_params("tipsetKey cannot be used together with fromHeight and toHeight")
     return EventFilter(
         emitters=tuple(field(request, "addresses", list_of(filecoin_address, _MAX_ITEMS)) or ()),
         fields=tuple((name, tuple(list_of(_value, _MAX_ITEMS)(values))) for name, values in wanted.items()),
         first=first,
-        last=last,
+        last=None if last is None or last < 0 else last,
         key=key,
     )
 
 
-def actor_events(node: NodeReader, wanted: EventFilter = _EVERYTHING) -> list[dict[str, Any]]:
+def actor_events(node: NodeReader, wanted: EventFilter = EVERYTHING) -> list[dict[str, Any]]:
     """Return the events of actors over a range of heights or of a tipset, in order; by default those of the head."""
     network = node.network
     last = found_tipset(network, wanted.key) if wanted.key.blocks else network.chain.executed_head
-    high = last.height if wanted.last is None or wanted.last < 0 else min(wanted.last, last.height)
-    low = high if wanted.first is None or wanted.first < 0 else wanted.first
+    high = last.height if wanted.last is None else min(wanted.last, last.height)
+    low = high if wanted.first is None else wanted.first
     if high - low > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"a range of {high - low} epochs exceeds the limit of {node.limits.log_span}")
-    emitters = {network.machine.state_tree.lookup_id(address) for address in wanted.emitters}
     found = []
     for height in range(low, high + 1):
         at = network.chain.index.at(height)
         if isinstance(at, Tipset):
-            found += _events(node, at, wanted, emitters)
+            found += events_of(network, at, wanted)
         if len(found) > node.limits.logs:
             raise RpcError(LIMIT_EXCEEDED, f"more than {node.limits.logs} events: request a smaller range of heights")
     return found
 
 
-def _events(node: NodeReader, at: Tipset, wanted: EventFilter, emitters: set[ActorID | None]) -> list[dict[str, Any]]:
+def events_of(
+    network: NetworkReader, at: Tipset, wanted: EventFilter, *, is_reverted: bool = False
+) -> list[dict[str, Any]]:
+    """Return the events of a tipset that match, in order, each with the f4 address of its emitter or its ID."""
+    emitters = {network.machine.state_tree.lookup_id(address) for address in wanted.emitters}
     return [
         {
             "entries": [_entry(entry) for entry in event.entries],
-            "emitter": address_json(Address.id(event.emitter)),
-            "reverted": False,
+            "emitter": address_json(to_filecoin(event.address)),
+            "reverted": is_reverted,
             "height": at.height,
             "tipsetKey": key_json(at),
             "msgCid": cid_json(receipt.execution.message.cid()),
         }
-        for receipt in node.network.chain.index.receipts(at)
+        for receipt in network.chain.index.receipts(at)
         for event in receipt.execution.events
         if (not emitters or event.emitter in emitters) and wanted.matches(event)
     ]

@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from localnet.chain.logs import LogFilter
+from localnet.ledger.records import Tipset
 from localnet.rpc.errors import invalid_params
+from localnet.rpc.filecoin_events import EVERYTHING, EventFilter, actor_events, event_filter, events_of
 from localnet.rpc.filters import new_id
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.request_order import RequestOrder
 from localnet.rpc.requests import log_request
 from localnet.rpc.subscriptions import (
+    EVENTS,
     HEADS,
     LOGS,
     MESSAGES,
@@ -84,28 +87,44 @@ def unsubscribe(session: SocketSession, subscription_id: str) -> bool:
 
 def chain_notify(session: SocketSession) -> int:
     """Open a channel of tipsets: the current head, then applied and reverted ones; return its number."""
-    return _channel(session, TIPSETS)
+    channel = _channel(session, TIPSETS)
+    session.node.subscriptions.open_channel(channel)
+    return int(channel.id)
 
 
 def mempool_subscription(session: SocketSession) -> int:
     """Open a channel of new pending messages (Type 0) and mined ones (Type 1); return its number."""
-    return _channel(session, MESSAGES)
+    return int(_channel(session, MESSAGES).id)
 
 
 def cancel(session: SocketSession, request: Any) -> None:
     """Close the channel opened by the request with this ID."""
     for subscription in session.node.subscriptions.of_request(session.connection, request):
-        session.node.subscriptions.remove(session.connection, subscription.id)
-        ended = b'{"jsonrpc":"2.0","method":"xrpc.ch.close","params":[%d]}' % int(subscription.id)
-        session.connection.notify(subscription, ended)
+        session.node.subscriptions.close_channel(subscription)
 
 
-def _channel(session: SocketSession, kind: str) -> int:
+def subscribe_actor_events(session: SocketSession, wanted: EventFilter = EVERYTHING) -> int:
+    """Open a channel of actor events: past ones from `fromHeight` on, then new and reverted ones; return its number.
+
+    The channel ends with the block at `toHeight`.
+    """
+    network, subscriptions = session.node.network, session.node.subscriptions
+    past = actor_events(session.node, wanted) if wanted.first is not None or wanted.key.blocks else []
+
+    def events(tipset: Tipset, is_reverted: bool) -> list[dict[str, Any]]:
+        return events_of(network, tipset, wanted, is_reverted=is_reverted) if wanted.includes(tipset.height) else []
+
+    channel = _channel(session, EVENTS)
+    channel.events, channel.last = events, wanted.last
+    subscriptions.notify_events(channel, past, network.executed_head.height)
+    return int(channel.id)
+
+
+def _channel(session: SocketSession, kind: str) -> Subscription:
     number = session.connection.next_channel()
-    subscription = Subscription(number, kind, session.connection, request=session.request)
-    session.open(subscription)
-    session.node.subscriptions.open_channel(subscription)
-    return number
+    channel = Subscription(number, kind, session.connection, request=session.request)
+    session.open(channel)
+    return channel
 
 
 METHODS = (
@@ -113,5 +132,6 @@ METHODS = (
     Method("eth_unsubscribe", (text,), unsubscribe, on_socket=True),
     Method("Filecoin.ChainNotify", (), chain_notify, on_socket=True),
     Method("Filecoin.MpoolSub", (), mempool_subscription, on_socket=True),
+    Method("Filecoin.SubscribeActorEventsRaw", (optional(event_filter),), subscribe_actor_events, on_socket=True),
     Method("xrpc.cancel", (any_value,), cancel, on_socket=True),
 )

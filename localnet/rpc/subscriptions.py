@@ -10,7 +10,7 @@ Sources: `eth_subscribe` of geth and Lotus; go-jsonrpc's channels for Filecoin c
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -30,6 +30,7 @@ TRANSACTIONS: Final = "newPendingTransactions"
 SYNCING: Final = "syncing"
 TIPSETS: Final = "ChainNotify"
 MESSAGES: Final = "MpoolSub"
+EVENTS: Final = "SubscribeActorEventsRaw"
 
 MAX_REVERTED: Final = 1_000
 """Maximum number of reverted tipsets in one notification; subscribers are disconnected after a longer reorg."""
@@ -60,6 +61,10 @@ class Subscription:
     listener: Listener
     wanted: LogFilter = field(default_factory=LogFilter)
     full: bool = False
+    events: Callable[[Tipset, bool], list[dict[str, Any]]] | None = None
+    """Returns the actor events of an applied or (True) reverted tipset that a channel reports."""
+    last: int | None = None
+    """Height of the last tipset that a channel of actor events reports."""
     request: Any = None
     held: list[bytes] | None = field(default_factory=list)
 
@@ -115,6 +120,12 @@ class Subscriptions:
             self._watch()
             return removed is not None
 
+    def close_channel(self, channel: Subscription) -> None:
+        """Remove a channel, and notify its client of the end."""
+        if self.remove(channel.listener, channel.id):
+            ended = b'{"jsonrpc":"2.0","method":"xrpc.ch.close","params":[%d]}' % int(channel.id)
+            channel.listener.notify(channel, ended)
+
     def of_request(self, listener: Listener, request: Any) -> list[Subscription]:
         """Return a connection's channels that a request opened."""
         with self._lock:
@@ -142,6 +153,7 @@ class Subscriptions:
         if heads := self._of_kind(HEADS):
             _notify(heads, as_json(block_json(index, executed_head, self._network.rules, full=True)))
         self._notify_logs(executed_head, removed=False)
+        self._notify_events(executed_head, is_reverted=False)
         if channels := self._of_kind(TIPSETS):
             _notify(channels, as_json([_change("apply", self._network, tipset)]))
         if channels := self._of_kind(MESSAGES):
@@ -150,17 +162,18 @@ class Subscriptions:
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Publish a reorg: removed logs, and tipsets, newest first."""
-        channels, logs = self._of_kind(TIPSETS), self._of_kind(LOGS)
-        if not channels and not logs:
+        channels, logs, events = (self._of_kind(kind) for kind in (TIPSETS, LOGS, EVENTS))
+        if not channels and not logs and not events:
             return
         reported = self._network.executed_head.height
         for tipset in islice(tipsets, MAX_REVERTED):
             if tipset.height <= reported:
                 self._notify_logs(tipset, removed=True)
+                self._notify_events(tipset, is_reverted=True)
             if channels:
                 _notify(channels, as_json([_change("revert", self._network, tipset)]))
         if next(tipsets, None) is not None:
-            for listener in {subscription.listener for subscription in channels + logs}:
+            for listener in {subscription.listener for subscription in channels + logs + events}:
                 listener.give_up(f"the chain went back more than {MAX_REVERTED} tipsets: connect again")
 
     def accepted(self, candidate: Candidate) -> None:
@@ -181,6 +194,19 @@ class Subscriptions:
     def _of_kind(self, kind: str) -> list[Subscription]:
         with self._lock:
             return [found for own in self._by_listener.values() for found in own.values() if found.kind == kind]
+
+    def notify_events(self, channel: Subscription, events: Iterable[dict[str, Any]], height: int) -> None:
+        """Publish events to a channel, which ends with the height that it reports last."""
+        for event in events:
+            channel.notify(as_json(event))
+        if channel.last is not None and channel.last <= height:
+            self.close_channel(channel)
+
+    def _notify_events(self, tipset: Tipset, *, is_reverted: bool) -> None:
+        for channel in self._of_kind(EVENTS):
+            if channel.events is not None:
+                found = channel.events(tipset, is_reverted)
+                self.notify_events(channel, found, -1 if is_reverted else tipset.height)
 
     def _notify_logs(self, tipset: Tipset, removed: bool) -> None:
         """Publish each log of a tipset to matching subscriptions."""

@@ -351,6 +351,34 @@ class TestChannels:
         assert added["Message"] == removed["Message"]
         assert added["Message"]["Message"]["Method"] == 3844450837
 
+    def test_channel_of_actor_events_sends_past_new_and_reverted_events(self, client: Client) -> None:
+        """Source: lotus node/impl/full/actor_events.go `SubscribeActorEventsRaw`."""
+        inbox, head = deployed(client), int(client("eth_blockNumber"), 16)
+        greet(client, inbox)
+        (past,) = client("Filecoin.GetActorEventsRaw", {"fromHeight": head + 1})
+        channel = client("Filecoin.SubscribeActorEventsRaw", {"fromHeight": head + 1})
+        later = client("Filecoin.SubscribeActorEventsRaw")
+        assert client.sent(channel) == past
+        snapshot = client("evm_snapshot")
+        greet(client, inbox)
+        (new,) = client("Filecoin.GetActorEventsRaw", {"fromHeight": head + 2})
+        assert client.sent(channel) == client.sent(later) == new
+        client("evm_revert", snapshot)
+        assert client.sent(channel) == client.sent(later) == {**new, "reverted": True}
+        assert client.quiet()
+
+    def test_channel_of_actor_events_ends_with_its_last_height(self, client: Client) -> None:
+        inbox, head = deployed(client), int(client("eth_blockNumber"), 16)
+        channel = client("Filecoin.SubscribeActorEventsRaw", {"addresses": ["t01"], "toHeight": head + 2})
+        greet(client, inbox)
+        client("evm_mine")
+        assert client.notice() == {"jsonrpc": "2.0", "method": "xrpc.ch.close", "params": [channel]}
+        over = client("Filecoin.SubscribeActorEventsRaw", {"fromHeight": head, "toHeight": head + 1})
+        assert client.sent(over)["height"] == head + 1
+        assert client.notice()["params"] == [over]
+        greet(client, inbox)
+        assert client.quiet()
+
     @pytest.mark.slow
     def test_a_chain_that_goes_back_too_far_ends_the_connection(self, client: Client, other: Client) -> None:
         snapshot = other("evm_snapshot")
