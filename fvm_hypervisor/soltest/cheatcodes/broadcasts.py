@@ -1,4 +1,4 @@
-"""Recording of a script's broadcasts: each call and creation as a signer becomes a transaction, in order.
+"""Broadcasts: each call and creation as a signer becomes a transaction, which scripts record in order.
 
 As in forge, each one increments the signer's nonce, static calls are not recorded, and CREATE2 is a call of the default
 deployer, which then creates the contract.
@@ -12,11 +12,16 @@ from typing import Final
 
 from bridge.addresses import EthAddress, create2_address
 from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import failure_data
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
-from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts, State
 from runtimes.evm import CallKind, SubcallOutcome
 
 NOT_SENT: Final = "`hypervisor script` refuses to send such transactions, before anything is sent"
+
+_BLOB_WITH_DELEGATION: Final = (
+    "both delegation and blob are active; `attachBlob` and `attachDelegation` are not compatible"
+)
 
 
 def attach(context: Context, name: str) -> None:
@@ -33,14 +38,36 @@ def record_unsent(context: Context, name: str) -> None:
         found.unsendable.append(name)
 
 
-def collecting(
-    found: Broadcasts, request: InterceptedCall, sender: EthAddress, operations: CallOperations
+def broadcasting(
+    state: State, request: InterceptedCall, sender: EthAddress, operations: CallOperations
 ) -> tuple[CallOperations, EthAddress]:
-    """Return the operations that record the call as a transaction, and the sender that makes it."""
+    """Return the operations that make the call as a transaction, and the sender that makes it."""
     if request.kind not in (CallKind.CALL, None):
         return operations, sender
     caller = CREATE2_DEPLOYER if request.second else sender
-    return replace(operations, proceed=_recording(found, request, sender, operations)), caller
+    return replace(operations, proceed=_sending(state, request, sender, operations)), caller
+
+
+def _sending(
+    state: State, request: InterceptedCall, sender: EthAddress, operations: CallOperations
+) -> Callable[[EthAddress | None, EthAddress | None], SubcallOutcome]:
+    """Return the operation `proceed` that uses up the sender's nonce, delegations and blob; scripts record the call."""
+    ledger, found = operations.ledger, state.broadcasts
+    proceed = operations.proceed if found is None else _recording(found, request, sender, operations)
+
+    def send(name: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:
+        nonce = ledger.nonce(sender)
+        if request.kind is not None:
+            delegations, state.delegations = state.delegations, {}
+            blob, state.blob = state.blob, False
+            if blob and delegations:
+                return SubcallOutcome(False, failure_data(_BLOB_WITH_DELEGATION))
+            nonce += sender in delegations
+        outcome = proceed(name, code)
+        ledger.set_nonce(sender, nonce + 1)
+        return outcome
+
+    return send
 
 
 def _recording(
@@ -57,7 +84,6 @@ def _recording(
         found.unsendable += found.attached
         found.attached.clear()
         outcome = operations.proceed(name, code)
-        ledger.set_nonce(sender, nonce + 1)
         if request.kind is None and outcome.created is not None:
             found.calls[index] = replace(found.calls[index], created=outcome.created)
         if request.kind is not None:

@@ -19,8 +19,12 @@ Signed = tuple[int, bytes, bytes, int, EthAddress]
 
 
 def _next_nonce(context: Context, authority: EthAddress) -> int:
+    """Return the nonce of an authority's next delegation; a broadcast transaction of its own increments it first."""
     last = context.state.delegations.get(authority)
-    return context.ledger.nonce(authority) if last is None else last + 1
+    if last is not None:
+        return last + 1
+    sends = any(prank.broadcast and prank.sender == authority for prank in context.state.pranks.values())
+    return context.ledger.nonce(authority) + sends
 
 
 def _attach(context: Context, authorization: Authorization, name: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes import emits
-from fvm_hypervisor.soltest.cheatcodes.broadcasts import collecting
+from fvm_hypervisor.soltest.cheatcodes.broadcasts import broadcasting
 from fvm_hypervisor.soltest.cheatcodes.diffs import close_access, open_access
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
@@ -35,8 +35,8 @@ def intercept_call(state: State, request: InterceptedCall, operations: CallOpera
     once = prank is not None and prank.broadcast and prank.once
     if sender is not None and once and request.kind is CallKind.STATICCALL:
         return SubcallOutcome(False, failure_data(_STATIC_BROADCAST))
-    if sender is not None and prank is not None and prank.broadcast and state.broadcasts is not None:
-        operations, sender = collecting(state.broadcasts, request, sender, operations)
+    if sender is not None and prank is not None and prank.broadcast:
+        operations, sender = broadcasting(state, request, sender, operations)
     mock = _mock(state, request)
     access = open_access(state, request, sender, operations) if state.diff is not None else None
     outcome = (

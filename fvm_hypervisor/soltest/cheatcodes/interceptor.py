@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, checksummed
@@ -30,6 +31,7 @@ from fvm_hypervisor.soltest.cheatcodes.interception import check_assumed, check_
 from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send, make_cold
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
 from fvm_hypervisor.soltest.cheatcodes.limits import MAX_STORED, check_size
+from fvm_hypervisor.soltest.cheatcodes.metering import GAS_OPCODE_PRICE, undo_unmetered, without_metering
 from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING, name_of
 from fvm_hypervisor.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
@@ -291,9 +293,10 @@ class Cheatcodes:
             if self.state.uses_fork_cheatcodes:
                 self.state.forks.first_actor = calls.tree.init_state().next_id
             self._suppose(calls)  # the rest of the block is the machine's and already set
-            return self._end(calls, proceed(call))
+            return self._end(calls, without_metering(self.state, calls, call, proceed))
         if isinstance(calls, EthereumCalls):
-            result = self._send_measured(calls, call, proceed) if self.state.watches_gas else proceed(call)
+            send = partial(self._send_measured, calls, proceed) if self.state.watches_gas else proceed
+            result = without_metering(self.state, calls, call, send)
             self.unused = 0 if result.exit_code in _RETURNING else calls.ethereum_rules.exhausted
             return result
         try:
@@ -301,7 +304,7 @@ class Cheatcodes:
         finally:
             undo_reverted(self, calls)
 
-    def _send_measured(self, calls: EthereumCalls, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+    def _send_measured(self, calls: EthereumCalls, proceed: Callable[[Call], CallResult], call: Call) -> CallResult:
         used, refunded = calls.gas.used, calls.accounts.refund
         result = proceed(call)
         if call.gas_limit is not None:
@@ -313,6 +316,7 @@ class Cheatcodes:
         """Handle a call or creation that a frame requests."""
         if self._outside_test:
             return execute_subcall(host, inputs)
+        undo_unmetered(self.state, host)
         if isinstance(inputs, CallInputs):
             if inputs.address == VM_ADDRESS:
                 return self._call_cheatcode(host, inputs)
@@ -393,6 +397,10 @@ class Cheatcodes:
         """Call the hook of the slot's contract, if there is one."""
         if self.state.hooks is not None:
             call_hook(self, host, slot, before, word)
+
+    def before_gas_read(self, host: EthereumHost) -> None:
+        """Undo what the frame has used while metering is paused, except for the opcode's own price."""
+        undo_unmetered(self.state, host, GAS_OPCODE_PRICE)
 
     def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
         """Record a hash that may be a mapping's slot, with its key and the mapping's slot."""

@@ -72,7 +72,9 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs,
     else:
         to, data, nonce = None, inputs.init_code, nonce - 1  # already incremented by the frame
     gas = min(limit + _BASE, calls.environment.block.gas_limit)
-    transaction = Transaction(DYNAMIC_FEE, None, nonce, to, call.value, data, gas, 0, 0)
+    transaction = Transaction(
+        DYNAMIC_FEE, None, nonce, to, call.value, data, gas, 0, 0, access_list=cheats.state.access_list
+    )
     sender, context = accounts.address_of(call.from_), machine.context
     application = Application(machine, transaction, sender, paid=False, accounts=accounts.for_inner_transaction())
     try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.state import CallGas, GasMeter
+from fvm_hypervisor.soltest.cheatcodes.state import CallGas, GasMeter, State
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from runtimes.evm.ethereum import EthereumHost
 
+GAS_OPCODE_PRICE: Final = 2
 _OWN_COST: Final = 171
 """Gas that forge attributes to starting a measurement."""
 
@@ -22,23 +27,43 @@ def _gas_used(context: Context) -> int:
     return context.calls.gas.used
 
 
+def undo_unmetered(state: State, host: EthereumHost, spent: int = 0) -> None:
+    """While metering is paused, set a frame's gas to the pause's, except for the last `spent` gas."""
+    if state.pauses_gas:
+        gas = host.calls.gas
+        host.gas.settle()
+        gas.used = min(gas.used, state.paused_gas.setdefault(host.calls.depth, gas.used - spent) + spent)
+        host.gas.refill()
+
+
+def without_metering(state: State, calls: CallManager, call: Call, send: Callable[[Call], CallResult]) -> CallResult:
+    """Make a call; while metering is paused, it uses no gas, and the caller's gas is what it was at the pause."""
+    gas, callee = calls.gas, calls.depth + 1
+    outside = gas.used if call.gas_limit is not None else 0  # with a limit, the callee's gas is counted from 0
+    if state.pauses_gas:
+        state.paused_gas[callee] = gas.used - outside
+    result = send(call)
+    if state.pauses_gas:
+        gas.used = min(gas.used, outside + state.paused_gas.pop(callee, gas.used))
+        state.paused_gas.setdefault(calls.depth, gas.used)
+    return result
+
+
 @cheatcode("pauseGasMetering()")
 def _pause(context: Context) -> None:
-    context.state.paused_gas.setdefault(context.depth, _gas_used(context))
+    state = context.state
+    if context.host is not None and not state.pauses_gas:
+        state.pauses_gas, state.paused_gas = True, {context.depth: _gas_used(context)}
 
 
-@cheatcode("resumeGasMetering()", partial="gas that was paused in another frame stays used")
+@cheatcode("resumeGasMetering()")
 def _resume(context: Context) -> None:
-    paused = context.state.paused_gas.pop(context.depth, None)
-    if paused is not None and context.host is not None:
-        context.host.gas.settle()
-        resumed = paused + context.host.prices.warm  # as in forge, the call of resumeGasMetering itself is charged
-        context.calls.gas.used = min(resumed, context.calls.gas.used)
-        context.host.gas.refill()
+    context.state.pauses_gas = False
 
 
 @cheatcode("resetGasMetering()")
 def _reset(context: Context) -> None:
+    context.state.pauses_gas = False
     if context.host is not None:
         context.host.gas.settle()
         context.calls.gas.used = 0

@@ -1,6 +1,8 @@
-"""Pranks and broadcasts; in tests, broadcasts are pranks."""
+"""Pranks and broadcasts."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Context
@@ -9,7 +11,10 @@ from fvm_hypervisor.soltest.cheatcodes.signing import account_of
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, Prank
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
-_NO_TRANSACTIONS = "in tests a broadcast is a prank of sender and origin; no transactions are collected"
+_NO_TRANSACTIONS = "in tests no transactions are collected"
+
+_MODES: Final = {(True, True): 1, (True, False): 2, (False, True): 3, (False, False): 4}
+"""forge's `CallerMode` by whether a prank is a broadcast and whether it ends with the next call."""
 
 
 @cheatcode("prank(address)")
@@ -61,12 +66,12 @@ def _stop_prank(context: Context) -> None:
 
 @cheatcode("readCallers()", returns="uint8,address,address")
 def _read_callers(context: Context) -> tuple[int, EthAddress, EthAddress]:
-    """Return mode (0 none, 3 prank, 4 recurrent prank), sender and origin of the next call."""
+    """Return mode (see `_MODES`, 0 for none), sender and origin of the next call."""
     depths = [depth for depth in context.state.pranks if depth <= context.depth]
     if not depths:
         return 0, context.origin, context.origin
     prank = context.state.pranks[max(depths)]
-    return (3 if prank.once else 4), prank.sender, prank.origin or context.origin
+    return _MODES[prank.broadcast, prank.once], prank.sender, prank.origin or context.origin
 
 
 @cheatcode("broadcast()", partial=_NO_TRANSACTIONS)

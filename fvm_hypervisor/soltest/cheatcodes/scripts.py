@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, attach
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.files import MAX_FILE_BYTES
-from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, overloads
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
 _SUMMARY: Final = "(bytes32,uint8,address,uint64,bool)"
 _TYPES: Final = ("CALL", "CREATE", "CREATE2")
@@ -111,16 +111,22 @@ def _prompt(_context: Context, _text: str) -> str:
     raise CheatcodeFailure("IO error: not a terminal")
 
 
-_OF_TRANSACTIONS = "without effect, as in forge's tests: it applies to scripts' transactions"
+@cheatcode("accessList((address,bytes32[])[])")
+def _access_list(context: Context, entries: Sequence[tuple[EthAddress, Sequence[bytes]]]) -> None:
+    """Set the access list of calls that are transactions (`isolate`); as in forge, other calls ignore it."""
+    context.state.access_list = tuple(
+        (EthAddress(address), tuple(int.from_bytes(key, "big") for key in keys)) for address, keys in entries
+    )
 
 
-@cheatcode(*overloads("accessList", ("(address,bytes32[])[]",)), "noAccessList()", partial=_OF_TRANSACTIONS)
-def _for_transactions(_context: Context, *_given: Any) -> None:
-    """Do nothing: the calls of a test are not transactions."""
+@cheatcode("noAccessList()")
+def _no_access_list(context: Context) -> None:
+    context.state.access_list = ()
 
 
-@cheatcode("attachBlob(bytes)", partial=f"{_OF_TRANSACTIONS}; {NOT_SENT}")
+@cheatcode("attachBlob(bytes)", partial=NOT_SENT)
 def _attach_blob(context: Context, _blob: bytes) -> None:
+    context.state.blob = True
     attach(context, "attachBlob")
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.events import Log
+from bridge.transactions import AccessList
 from fvm_hypervisor.soltest.forks.fork_records import ForkRecords
 from hypervisor.context import MachineContext
 from hypervisor.state_tree import TreeImage
@@ -323,7 +324,7 @@ class State:
     """All state set by cheatcodes."""
 
     broadcasts: Broadcasts | None = None
-    """Transactions of a script; None in a test, where a broadcast is a prank."""
+    """Transactions of a script; None in a test, which sends none."""
     pranks: dict[int, Prank] = field(default_factory=dict)
     deals: list[Deal] = field(default_factory=list)
     revert: ExpectedRevert | None = None
@@ -362,7 +363,11 @@ class State:
     next_snapshot: int = 0
     json: dict[str, dict[str, Any]] = field(default_factory=dict)
     delegations: dict[EthAddress, int] = field(default_factory=dict)
-    """Nonce of the latest attached delegation, by authority."""
+    """Nonce of the latest delegation attached to the next broadcast call, by authority."""
+    blob: bool = False
+    """True if a blob is attached to the next broadcast call."""
+    access_list: AccessList = ()
+    """Access list of calls that are transactions (`isolate`)."""
     persistent: set[EthAddress] = field(default_factory=lambda: {VM_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER})
     """Accounts that are kept when forks change, in addition to the test contract."""
     allowed: set[EthAddress] = field(default_factory=set)
@@ -380,7 +385,10 @@ class State:
     """Number of random draws so far."""
     seed: int | None = None
     """Seed set by `setSeed`, instead of the run's."""
+    pauses_gas: bool = False
+    """True while gas metering is paused."""
     paused_gas: dict[int, int] = field(default_factory=dict)
+    """Gas used up to the pause, or at the beginning of frames that began later, by depth."""
     meters: dict[tuple[str, str], GasMeter] = field(default_factory=dict)
     active_meter: tuple[str, str] | None = None
     last_measured: int = 0
@@ -414,13 +422,14 @@ class State:
 
     @property
     def watches(self) -> bool:
-        """True if slots and hashes must be intercepted in addition to calls."""
+        """True if slots, hashes and reads of the remaining gas must be intercepted in addition to calls."""
         return bool(
             self.recording
             or self.diff is not None
             or self.mappings is not None
             or self.arbitrary
             or self.hooks is not None
+            or self.pauses_gas
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Context
@@ -15,6 +16,15 @@ from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
 from hypervisor.errors import InvalidInput
 
 _MAX_SLEEP = 10.0
+_OWN_VERSION: Final = 1, 7, 1
+_VERSION_TEXT: Final = "1.7.1-hypervisor+4072e48705.1778226655.dist"
+"""Version, commit, build time and profile of the forge release whose cheatcodes these are, in forge's form."""
+_VERSION: Final = re.compile(
+    r"(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)\.(?P<patch>0|[1-9]\d*)"
+    r"(?:-(?P<pre>[0-9A-Za-z.-]+))?(?:\+(?P<build>[0-9A-Za-z.-]+))?",
+    re.ASCII,
+)
+"""Semantic version (semver.org)."""
 
 
 @cheatcode("assume(bool)")
@@ -91,7 +101,7 @@ def _unix_time(context: Context) -> int:
 
 @cheatcode("getFoundryVersion()", returns="string")
 def _foundry_version(_context: Context) -> str:
-    return "1.7.1-hypervisor"
+    return _VERSION_TEXT
 
 
 @cheatcode("foundryVersionCmp(string)", returns="int256")
@@ -105,11 +115,15 @@ def _foundry_at_least(_context: Context, version: str) -> bool:
 
 
 def _compare(version: str) -> int:
-    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    found = _VERSION.fullmatch(version)
     if found is None:
-        raise CheatcodeFailure(f"invalid version '{version}'")
-    wanted, ours = tuple(int(part) for part in found.groups()), (1, 7, 1)
-    return (ours > wanted) - (ours < wanted)
+        raise CheatcodeFailure(f"invalid version `{version}`: expected MAJOR.MINOR.PATCH, such as 1.7.1")
+    if found["pre"]:
+        raise CheatcodeFailure(f"invalid version `{version}`: pre-release versions are not supported")
+    if found["build"]:
+        raise CheatcodeFailure(f"invalid version `{version}`: build metadata is not supported")
+    wanted = tuple(int(found[part]) for part in ("major", "minor", "patch"))
+    return (wanted < _OWN_VERSION) - (wanted > _OWN_VERSION)
 
 
 @cheatcode("isContext(uint8)", returns="bool")

@@ -134,6 +134,8 @@ class EthereumHost(EthereumTreeHost):
 
     def get_gas_left(self) -> int:
         """Return the remaining gas."""
+        if self.frames is not None and self.frames.is_armed:
+            self.frames.before_gas_read(self)
         return self.gas.left
 
     # --- state ------------------------------------------------------------------------------------------------

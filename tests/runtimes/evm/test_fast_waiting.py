@@ -73,6 +73,9 @@ class Between:
     def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
         """Ignore it."""
 
+    def before_gas_read(self, host: EthereumHost) -> None:
+        """Ignore it."""
+
     def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
         if isinstance(inputs, CallInputs) and inputs.address == CHEAT:
             host.charge(host.access(inputs.address))

@@ -36,6 +36,8 @@ OTHER_GAS: Final = {
     "testHanging()": "an expectation that hangs ends the test at another place",
     "testInvalidReason()": "an invalid opcode uses up its gas",
     "testUncaughtInvalid()": "an invalid opcode uses up its gas",
+    "testBlobWithDelegation()": "a call with both a blob and a delegation costs no gas",
+    "testVersionHasCommitTimeAndProfile()": "the version is longer here",
     "testBroadcast()": "a static call after a broadcast costs no gas",
     "testDeploy()": "forge deploys without the price of code",
     "testArtifactPaths()": "paths are longer or shorter here",

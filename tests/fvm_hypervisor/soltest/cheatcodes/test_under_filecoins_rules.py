@@ -11,7 +11,8 @@ from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 ONLY_ETHEREUMS: Final = {
     "testAttached()", "testCoinbase()", "testDeploy()", "testDiffDeep()", "testDiffResumes()", "testForAnother()",
     "testGasPrice()", "testLast()", "testLength()", "testMockFunction()", "testNested()", "testParent()",
-    "testNone()", "testRandao()", "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()",
+    "testNone()", "testNonceOfAnothersBroadcast()", "testNonceOfCreation()", "testNonceOfOwnBroadcast()",
+    "testRandao()", "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()",
     "testSnapshotNone()", "testTakenBack()",
 }  # fmt: skip
 """These fail with a message."""

@@ -58,4 +58,57 @@ contract DelegationsTest is Cheating {
         vm.signAndAttachDelegation(address(0), KEY);
         vm.assertEq(account.code.length, 0);
     }
+
+    function testNonceAfterOwnBroadcast() public {
+        Vm.SignedDelegation memory signed = vm.signDelegation(address(lent), KEY);
+        vm.broadcast(KEY);
+        lent.inc();
+        vm.assertEq(uint256(vm.getNonce(account)), 1);
+        vm.attachDelegation(signed);
+    }
+
+    function testNonceOfOwnBroadcast() public {
+        vm.startBroadcast(KEY);
+        vm.assertEq(uint256(vm.signAndAttachDelegation(address(lent), KEY).nonce), 1);
+        Lent(account).inc();
+        vm.assertEq(uint256(vm.getNonce(account)), 2);
+        vm.assertEq(uint256(vm.signAndAttachDelegation(address(0), KEY).nonce), 3);
+        vm.assertEq(account.code.length, 0);
+        vm.assertEq(account.codehash, keccak256(""));
+    }
+
+    function testNonceOfAnothersBroadcast() public {
+        vm.signAndAttachDelegation(address(lent), KEY);
+        vm.broadcast(uint256(78));
+        Lent(account).inc();
+        vm.assertEq(uint256(vm.getNonce(account)), 0);
+        vm.assertEq(uint256(vm.getNonce(vm.addr(78))), 1);
+        vm.assertEq(uint256(vm.signDelegation(address(lent), KEY).nonce), 0);
+    }
+
+    function testNonceOfCreation() public {
+        vm.signAndAttachDelegation(address(lent), KEY);
+        vm.broadcast(uint256(78));
+        new Lent();
+        vm.assertEq(uint256(vm.signDelegation(address(lent), KEY).nonce), 1);
+    }
+
+    function testBlobWithDelegation() public {
+        vm.attachBlob("blob");
+        vm.signAndAttachDelegation(address(lent), KEY);
+        vm.broadcast(KEY);
+        lent.inc();
+    }
+
+    function testCallers() public {
+        vm.broadcast(KEY);
+        (uint256 mode, address sender, address origin) = vm.readCallers();
+        vm.assertEq(mode, 1);
+        vm.assertEq(sender, account);
+        vm.assertEq(origin, account);
+        lent.inc();
+        vm.startBroadcast(KEY);
+        (mode,,) = vm.readCallers();
+        vm.assertEq(mode, 2);
+    }
 }

@@ -51,6 +51,14 @@ contract EnvTest is Cheating {
     function warpFail(uint256 t) external { vm.warp(t); revert(); }
     function testDealReverted() public { try this.dealFail() {} catch {} vm.assertEq(address(1234).balance, 0); }
     function dealFail() external { vm.deal(address(1234), 5); revert(); }
+    function testVersionHasCommitTimeAndProfile() public { string[] memory parts = vm.split(vm.getFoundryVersion(), "+"); vm.assertEq(parts.length, 2); vm.assertEq(vm.split(parts[1], ".").length, 3); vm.assertEq(bytes(vm.split(parts[1], ".")[0]).length, 10); vm.assertEq(vm.split(parts[0], "-")[0], "1.7.1"); }
+    function testVersionIsCompared() public { vm.assertEq(vm.foundryVersionCmp("1.7.1"), 0); vm.assertEq(vm.foundryVersionCmp("1.7.0"), 1); vm.assertEq(vm.foundryVersionCmp("1.10.0"), -1); vm.assertTrue(vm.foundryVersionAtLeast("1.7.1")); vm.assertFalse(vm.foundryVersionAtLeast("1.7.2")); }
+    function testVersionWithPreRelease() public { vm.foundryVersionCmp("1.0.0-nightly"); }
+    function testVersionWithBuildMetadata() public { vm.foundryVersionAtLeast("1.0.0+abc1234567.1700000000.release"); }
+    function chain(string memory name, uint256 id, Vm.Chain memory found) internal { vm.assertEq(found.name, name); vm.assertEq(found.chainId, id); vm.assertEq(found.rpcUrl, ""); }
+    function testChainsByName() public { chain("xdai", 100, vm.getChain("gnosis")); chain("berachain", 80094, vm.getChain("berachain")); chain("anvil-hardhat", 31337, vm.getChain("hardhat")); vm.assertEq(vm.getChain("hardhat").chainAlias, "hardhat"); vm.assertEq(vm.getChain("100").chainAlias, "100"); }
+    function testChainsByNumber() public { chain("berachain", 80094, vm.getChain(80094)); chain("xai-sepolia", 37714555429, vm.getChain(37714555429)); chain("filecoin-calibration-testnet", 314159, vm.getChain(314159)); }
+    function testChainUnknown() public { vm.getChain("ethereum"); }
     function testSkip() public { vm.skip(true); }
     function testSkipReason() public { vm.skip(true, "not now"); }
     function testSkipDeep() public { this.doSkip(); }

@@ -74,3 +74,21 @@ contract GasMeasuredTest is Cheating {
     function testOtherGroup() public { vm.startSnapshotGas("g", "a"); vm.stopSnapshotGas("h", "a"); }
     function testStopTwice() public { vm.startSnapshotGas("a"); vm.stopSnapshotGas(); vm.stopSnapshotGas(); }
 }
+// Without metering gasleft() stands still, calls and creations are free, and resuming continues from the pause.
+contract PausedGasTest is Cheating {
+    event log_named_uint(string key, uint256 val);
+    Metered target;
+    function setUp() public { target = new Metered(); }
+    function spend() internal pure returns (uint256 sum) { for (uint256 i; i < 100; i++) sum += i; }
+    function testPausedLoop() public { uint256 all = gasleft(); vm.pauseGasMetering(); uint256 start = gasleft(); spend(); emit log_named_uint("paused", start - gasleft()); vm.resumeGasMetering(); emit log_named_uint("all", all - gasleft()); }
+    function testPausedCall() public { vm.pauseGasMetering(); uint256 start = gasleft(); target.push(3); emit log_named_uint("paused", start - gasleft()); vm.resumeGasMetering(); start = gasleft(); target.push(1); emit log_named_uint("metered", start - gasleft()); }
+    function testPausedCreation() public { vm.pauseGasMetering(); uint256 start = gasleft(); new Metered(); emit log_named_uint("paused", start - gasleft()); vm.resumeGasMetering(); }
+    function testPausedFailure() public { vm.pauseGasMetering(); uint256 start = gasleft(); try target.fails() {} catch {} emit log_named_uint("paused", start - gasleft()); vm.resumeGasMetering(); }
+    function testPausedToTheEnd() public { vm.pauseGasMetering(); spend(); target.push(3); }
+    function inside() external { vm.pauseGasMetering(); uint256 start = gasleft(); spend(); target.push(2); emit log_named_uint("inside", start - gasleft()); }
+    function testPausedInACall() public { uint256 start = gasleft(); this.inside(); emit log_named_uint("call", start - gasleft()); start = gasleft(); spend(); emit log_named_uint("after", start - gasleft()); vm.resumeGasMetering(); start = gasleft(); spend(); emit log_named_uint("resumed", start - gasleft()); }
+    function resumes() external { spend(); vm.resumeGasMetering(); spend(); }
+    function testResumedInACall() public { vm.pauseGasMetering(); uint256 start = gasleft(); this.resumes(); emit log_named_uint("call", start - gasleft()); }
+    function testPausedTwice() public { vm.pauseGasMetering(); spend(); vm.pauseGasMetering(); uint256 start = gasleft(); spend(); emit log_named_uint("paused", start - gasleft()); vm.resumeGasMetering(); vm.resumeGasMetering(); }
+    function testResetWhilePaused() public { vm.pauseGasMetering(); spend(); vm.resetGasMetering(); uint256 start = gasleft(); spend(); emit log_named_uint("metered", start - gasleft()); }
+}

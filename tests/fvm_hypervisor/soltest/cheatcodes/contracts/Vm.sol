@@ -87,6 +87,18 @@ interface Vm {
         address implementation;
     }
 
+    struct Chain {
+        string name;
+        uint256 chainId;
+        string chainAlias;
+        string rpcUrl;
+    }
+
+    struct AccessListItem {
+        address target;
+        bytes32[] storageKeys;
+    }
+
     struct DirEntry {
         string errorMessage;
         string path;
@@ -322,7 +334,10 @@ interface Vm {
     function getBroadcast(string calldata, uint64, BroadcastTxType) external returns (BroadcastTxSummary memory);
     function getBroadcasts(string calldata, uint64) external returns (BroadcastTxSummary[] memory);
     function getBroadcasts(string calldata, uint64, BroadcastTxType) external returns (BroadcastTxSummary[] memory);
+    function getChain(string calldata) external returns (Chain memory);
+    function getChain(uint256) external returns (Chain memory);
     function getChainId() external returns (uint256);
+    function getFoundryVersion() external returns (string memory);
     function getCode(string calldata) external returns (bytes memory);
     function getDeployedCode(string calldata) external returns (bytes memory);
     function getDeployment(string calldata) external returns (address);
@@ -433,6 +448,7 @@ interface Vm {
     function replace(string calldata, string calldata, string calldata) external returns (string memory);
     function resetNonce(address) external;
     function resolveEnv(string calldata) external returns (string memory);
+    function resetGasMetering() external;
     function resumeGasMetering() external;
     function revertToState(uint256) external returns (bool);
     function revertToStateAndDelete(uint256) external returns (bool);
@@ -464,6 +480,7 @@ interface Vm {
     function sign(address, bytes32) external returns (uint8, bytes32, bytes32);
     function sign(bytes32) external returns (uint8, bytes32, bytes32);
     function sign(uint256, bytes32) external returns (uint8, bytes32, bytes32);
+    function readCallers() external returns (uint256, address, address);
     function signAndAttachDelegation(address, uint256) external returns (SignedDelegation memory);
     function signAndAttachDelegation(address, uint256, bool) external returns (SignedDelegation memory);
     function signCompact(Wallet calldata, bytes32) external returns (bytes32, bytes32);

@@ -24,6 +24,9 @@ interface Vm {
     function etch(address, bytes calldata) external;
     function expectCall(address, bytes calldata) external;
     function coinbase(address) external;
+    struct AccessListItem { address target; bytes32[] storageKeys; }
+    function accessList(AccessListItem[] calldata) external;
+    function noAccessList() external;
 }
 Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 library console {
@@ -107,6 +110,14 @@ contract IsolatedTest is Test {
     function test_create2() public { Store n = new Store{salt: bytes32(uint256(1))}(); n.set(1); n.set(2); }
     function test_make() public { Store n = Store(payable(s.make())); n.set(1); }
     function test_deep() public { s.deep(5); s.deep(1); }
+    function cost() internal returns (uint256) { uint256 before = gasleft(); s.both2(t); return before - gasleft(); }
+    function test_accessList() public {
+        console.log("none", cost());
+        Vm.AccessListItem[] memory list = new Vm.AccessListItem[](1); list[0] = Vm.AccessListItem(address(t), new bytes32[](0)); vm.accessList(list); console.log("address", cost());
+        list[0].storageKeys = new bytes32[](2); vm.accessList(list); console.log("slots", cost()); console.log("again", cost());
+        uint256 before = gasleft(); new Small(); console.log("creation", before - gasleft()); before = gasleft(); t.x(); console.log("static", before - gasleft());
+        vm.noAccessList(); console.log("none", cost());
+    }
     function test_library() public { Lib.go(s); s.set(1); }
     function test_emit() public { vm.expectEmit(); emit Did(4); s.emitIt(4); }
     function test_mock() public { vm.mockCall(address(s), abi.encodeWithSignature("x()"), abi.encode(uint256(55))); console.log("x", s.x()); t.both3(s); }
