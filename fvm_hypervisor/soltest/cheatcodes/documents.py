@@ -10,15 +10,21 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from bridge.strict_abi import join_parts
 from fvm_hypervisor.soltest.cheatcodes import json_text
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.json_paths import select
 from fvm_hypervisor.soltest.cheatcodes.json_text import Number
-from fvm_hypervisor.soltest.cheatcodes.limits import check_type
+from fvm_hypervisor.soltest.cheatcodes.limits import check_type, check_values
 from fvm_hypervisor.soltest.cheatcodes.strings import is_type, read_value
+from fvm_hypervisor.soltest.cheatcodes.texts import write_text
 from fvm_hypervisor.soltest.cheatcodes.values import encode, split
 
-_STEP: Final = re.compile(r"""\.?([A-Za-z_][\w\- ]*)|\[\s*(\d+|\*|'[^']*'|"[^"]*")\s*\]|\.(\d[\w\-]*)|(\.\*)""")
 _HALF: Final = 1 << 255
+_WORD: Final = 32
+_INTEGER: Final = re.compile("[+-]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9_]+)")
+_MAX_DIGITS: Final = 512
+"""Maximum length of text that is read as a number; it has room for 256 bits in every notation."""
 MAX_NESTING: Final = 64
 _TOO_DEEP: Final = "the input is nested too deeply"
 
@@ -38,38 +44,12 @@ def read_json(text: str) -> Any:
     raise CheatcodeFailure(_TOO_DEEP)
 
 
-def select(document: Any, path: str) -> list[Any]:
-    """Return the values that a path selects."""
-    rest = path.strip().removeprefix("$")
-    found = [document]
-    at = 0
-    while at < len(rest):
-        if rest[at] == "." and at + 1 == len(rest):
-            break
-        step = _STEP.match(rest, at)
-        if step is None:
-            raise CheatcodeFailure(f'failed selecting from JSON: the path "{path}" is malformed')
-        at = step.end()
-        name = step[1] or step[2] or step[3] or "*"
-        found = [inner for value in found for inner in _below(value, name, bracket=step[2] is not None)]
-    return found
-
-
-def _below(value: Any, name: str, bracket: bool) -> Sequence[Any]:
-    if name == "*":
-        return list(value.values()) if isinstance(value, Mapping) else list(value) if isinstance(value, list) else []
-    if bracket and name.isdecimal():
-        return [value[int(name)]] if isinstance(value, list) and int(name) < len(value) else []
-    name = name.strip("'\"") if bracket else name
-    return [value[name]] if isinstance(value, Mapping) and name in value else []
-
-
 def at(document: Any, path: str) -> Any:
-    """Return the value that a path selects, a list of several. Raises CheatcodeFailure if there is none."""
+    """Return the only value that a path selects. Raises CheatcodeFailure if there is none, or if there are several."""
     found = select(document, path)
-    if not found:
+    if len(found) != 1:
         raise CheatcodeFailure(f'path "{path}" must return exactly one JSON value')
-    return found[0] if len(found) == 1 else found
+    return found[0]
 
 
 def value_or_default(document: Any, path: str, kind: str, default: Any) -> Any:
@@ -77,10 +57,7 @@ def value_or_default(document: Any, path: str, kind: str, default: Any) -> Any:
 
     Raises CheatcodeFailure if it selects several.
     """
-    found = select(document, path)
-    if len(found) > 1:
-        raise CheatcodeFailure(f'path "{path}" must return exactly one JSON value')
-    return coerce(found[0], kind) if found else default
+    return coerce(at(document, path), kind) if select(document, path) else default
 
 
 def exists(document: Any, path: str) -> bool:
@@ -90,101 +67,95 @@ def exists(document: Any, path: str) -> bool:
 
 def keys(document: Any, path: str) -> list[str]:
     """Return the keys of the object that a path selects."""
-    value = at(document, path)
-    if not isinstance(value, Mapping):
+    found = select(document, path)
+    if len(found) != 1:
+        raise CheatcodeFailure(f'key "{path}" must return exactly one JSON object')
+    if not isinstance(found[0], Mapping):
         raise CheatcodeFailure(f'JSON value at "{path}" is not an object')
-    return list(value)
+    return list(found[0])
 
 
 # --- ABI values ------------------------------------------------------------------------------------------------------
 
 
-def infer_value(value: Any) -> tuple[str, Any]:
-    """Return the ABI type and value of an untyped value."""
+def encode_inferred(document: Any, path: str = "$") -> bytes:
+    """Return the untyped values that a path selects, ABI-encoded; nothing if it selects none."""
+    found = select(document, path)
+    check_values(found)
+    is_dynamic, data = _inferred(found[0] if len(found) == 1 else found)
+    return join_parts(_WORD, [(is_dynamic, data)]) if found else b""
+
+
+def _inferred(value: Any) -> tuple[bool, bytes]:
+    """Return True if the type of an untyped value is dynamic, and its encoding."""
     match value:
         case None:
-            return "bytes32", bytes(32)
+            return False, bytes(_WORD)
+        case str():
+            kind, inner = infer_text(value)
+            return (True, write_text(inner)) if kind in ("string", "bytes") else (False, encode([kind], [inner]))
         case bool():
-            return "bool", value
+            return False, encode(["bool"], [value])
         case int() | Number():
             number = value if isinstance(value, int) else value.integer
             if number is None or not -_HALF <= number < 2 * _HALF:
-                raise CheatcodeFailure(f"unsupported JSON number: {_text(value)}")
-            return ("uint256" if number >= 0 else "int256"), number
-        case str():
-            return _guessed_text(value)
-        case list():
-            return _guessed_list(value)
+                raise CheatcodeFailure(f"unsupported JSON number: {json_text.to_text(value)}")
+            return False, (number % (2 * _HALF)).to_bytes(_WORD, "big")
         case dict():
-            parts = [infer_value(value[key]) for key in sorted(value)]
-            return f"({','.join(kind for kind, _ in parts)})", tuple(part for _, part in parts)
+            return _joined([value[key] for key in sorted(value)])
+        case list():  # each item has its own type, as in forge
+            return True, len(value).to_bytes(_WORD, "big") + _joined(value)[1]
         case _:
             raise CheatcodeFailure(f"{value!r:.60} has no ABI type")
 
 
-def _guessed_text(text: str) -> tuple[str, Any]:
-    if not text.startswith("0x"):
-        return "string", text
-    body = text[2:]
-    if len(body) == 39:
-        raise CheatcodeFailure(
-            f'Cannot parse "{body}" as an address. If you want to specify address, prepend zero to the value.'
-        )
-    try:
-        data = bytes.fromhex(body if len(body) % 2 == 0 else f"0{body}")
-    except ValueError:
-        raise CheatcodeFailure(f'"{text}" is not hexadecimal') from None
-    return {20: "address", 32: "bytes32"}.get(len(data), "bytes"), data
+def _joined(values: Sequence[Any]) -> tuple[bool, bytes]:
+    parts = [_inferred(value) for value in values]
+    head = sum(_WORD if is_dynamic else len(data) for is_dynamic, data in parts)
+    return any(is_dynamic for is_dynamic, _ in parts), join_parts(head, parts)
 
 
-def _guessed_list(values: Sequence[Any]) -> tuple[str, Any]:
-    parts = [infer_value(value) for value in values]
-    kinds = {kind for kind, _ in parts}
-    if kinds == {"uint256", "int256"}:
-        return "int256[]", [part for _, part in parts]
-    if len(kinds) > 1:  # as in forge: a tuple, each element by its own type
-        return f"({','.join(kind for kind, _ in parts)})", tuple(part for _, part in parts)
-    return f"{parts[0][0] if parts else 'bytes32'}[]", [part for _, part in parts]
-
-
-def encode_inferred(value: Any) -> bytes:
-    """Return an untyped value, ABI-encoded."""
-    kind, part = infer_value(value)
-    if isinstance(value, dict) and not value:
-        return b""
-    return encode([kind], [part])
+def infer_text(text: str) -> tuple[str, Any]:
+    """Return the ABI type and value of untyped text: hexadecimal, a number of more than 64 bits, or a string."""
+    if text.startswith("0x"):
+        body = text[2:]
+        if len(body) == 39:
+            raise CheatcodeFailure(
+                f'Cannot parse "{body}" as an address. If you want to specify address, prepend zero to the value.'
+            )
+        if re.fullmatch("[0-9a-fA-F]*", body):
+            data = bytes.fromhex(body if len(body) % 2 == 0 else f"0{body}")
+            return {20: "address", 32: "bytes32"}.get(len(data), "bytes"), data
+    if _INTEGER.fullmatch(text) and len(text) <= _MAX_DIGITS:
+        digits = text.lstrip("+-").replace("_", "").lower()
+        base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2], 10)
+        number = int((digits if base == 10 else digits[2:]) or "0", base) * (-1 if text[0] == "-" else 1)
+        if -_HALF <= number < _HALF:
+            if number != (number + (1 << 63)) % (1 << 64) - (1 << 63):
+                return "int256", number
+        elif 0 <= number < 2 * _HALF:
+            return "uint256", number
+    return "string", text.encode()
 
 
 def coerce(value: Any, kind: str) -> Any:
     """Return a document's value as a value of a type. Raises CheatcodeFailure."""
-    if kind.endswith("[]"):
-        if not isinstance(value, list):
-            return read_value(_text(value), kind)
-        return [coerce(item, kind[:-2]) for item in value]
-    if kind.startswith("("):
-        parts = split(kind[1:-1])
-        if isinstance(value, Mapping):
-            value = [value[key] for key in sorted(value)]
-        if not isinstance(value, list) or len(value) != len(parts):
-            raise CheatcodeFailure(f"expected {len(parts)} values, found {_type_name(value)}")
-        return tuple(coerce(item, part) for item, part in zip(value, parts, strict=True))
-    if kind == "string":
-        if isinstance(value, Mapping):
-            raise CheatcodeFailure("expected string, found JSON object")
-        if isinstance(value, list):
-            raise CheatcodeFailure("expected string, found array")
-        return _text(value)
-    if isinstance(value, bool):
-        return value if kind == "bool" else read_value(_text(value), kind)
-    if isinstance(value, int | Number | str):
-        if isinstance(value, str) and kind.startswith("bytes") and value.startswith("0x") and len(value) % 2:
-            value = f"0x0{value[2:]}"
-        return read_value(_text(value), kind)
-    raise CheatcodeFailure(f"expected {kind}, found {_type_name(value)}")
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json_text.to_text(value)
+    if isinstance(value, Mapping):
+        raise CheatcodeFailure(f"expected {kind}, found JSON object")
+    if isinstance(value, list):
+        if kind.endswith("]"):
+            inner, _, size = kind[:-1].rpartition("[")
+            kinds: Sequence[str] = (inner,) * (int(size) if size else len(value))
+        elif kind.startswith("("):
+            kinds = split(kind[1:-1])
+        else:
+            raise CheatcodeFailure(f"expected {kind}, found array")
+        if len(kinds) != len(value):
+            raise CheatcodeFailure("array length mismatch")
+        return tuple(coerce(item, part) for item, part in zip(value, kinds, strict=True))
+    if isinstance(value, str) and (kind == "string" or kind.startswith(("uint", "int"))):
+        return value if kind == "string" else read_value(value, kind)
+    return read_value(json_text.to_text(value).replace('"', ""), kind)
 
 
 def _type_name(value: Any) -> str:

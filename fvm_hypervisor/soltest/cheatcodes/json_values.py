@@ -7,7 +7,8 @@ from typing import Any, Final
 from fvm_hypervisor.soltest.cheatcodes import documents, json_text
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.files import read_text, write_bytes
+from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, write_bytes
+from fvm_hypervisor.soltest.cheatcodes.json_paths import select
 from fvm_hypervisor.soltest.cheatcodes.json_text import to_text
 from fvm_hypervisor.soltest.cheatcodes.strings import is_type, show
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
@@ -31,10 +32,7 @@ def _parse(_context: Context, text: str) -> bytes:
 
 @cheatcode("parseJson(string,string)", returns="bytes")
 def _parse_at(_context: Context, text: str, key: str) -> bytes:
-    found = documents.select(documents.read_json(text), key)
-    if not found:
-        return b""
-    return documents.encode_inferred(found[0] if len(found) == 1 else found)
+    return documents.encode_inferred(documents.read_json(text), key)
 
 
 def _family(name: str, kind: str) -> None:
@@ -58,7 +56,7 @@ for _name, _kind in KINDS.items():
 
 @cheatcode("parseJsonArrayLength(string,string)", returns="uint256")
 def _array_length(_context: Context, text: str, key: str) -> int:
-    found = documents.select(documents.read_json(text), key)
+    found = select(documents.read_json(text), key)
     if len(found) != 1:
         raise CheatcodeFailure(f'key "{key}" must return exactly one JSON array')
     if not isinstance(found[0], list):
@@ -162,47 +160,35 @@ def _decode(description: str, data: bytes) -> Any:
     return decode([description], data)[0]
 
 
+def read_or_text(text: str) -> Any:
+    """Return the value of a JSON text; other text is a string."""
+    try:
+        return json_text.read(text)
+    except ValueError:
+        return text
+
+
 @cheatcode("writeJson(string,string)")
 def _write(context: Context, text: str, path: str) -> None:
-    try:
-        value = json_text.read(text)
-    except ValueError:
-        value = text
-    write_bytes(context, path, to_text(value, indent=2).encode())
+    write_bytes(context, path, to_text(read_or_text(text), indent=2).encode())
 
 
 @cheatcode("writeJson(string,string,string)")
 def _write_at(context: Context, text: str, path: str, key: str) -> None:
-    try:
-        value = json_text.read(text)
-    except ValueError:
-        value = text
-    document = replace_value(documents.read_json(read_text(context, path)), key, value)
+    document = read_or_text(read_text(context, path)) if allowed_file(context, path, "read").exists() else {}
+    insert_value(document, key, read_or_text(text))
     write_bytes(context, path, to_text(document, indent=2).encode())
 
 
-def replace_value(document: Any, key: str, value: Any) -> Any:
-    """Replace the value at a path; its last step may be a new member of an object."""
-    parts = [part for part in key.strip().removeprefix("$").replace("]", "").replace("[", ".").split(".") if part]
+def insert_value(document: Any, key: str, value: Any) -> None:
+    """Set the value of a key, whose parts are separated by dots; missing objects are created, as in forge."""
+    parts = [part for part in (key.removeprefix("$") if key.startswith("$.") else key).split(".") if part]
     if not parts:
-        return value
-    node: Any = document
+        raise CheatcodeFailure("'valueKey' cannot be empty or just '$'")
     for part in parts[:-1]:
-        node = _inner(node, part)
-    last: Any = parts[-1].strip("'\"")
-    if isinstance(node, list) and last.isdecimal() and int(last) < len(node):
-        node[int(last)] = value
-    elif isinstance(node, dict):
-        node[last] = value
-    else:
-        raise CheatcodeFailure(f'the path "{key}" does not lead into the document')
-    return document
-
-
-def _inner(node: Any, part: str) -> Any:
-    name = part.strip("'\"")
-    if isinstance(node, dict):
-        return node.setdefault(name, {})
-    if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
-        return node[int(name)]
-    raise CheatcodeFailure(f"there is no '{name}' in the document")
+        if not isinstance(document, dict):
+            raise CheatcodeFailure(f"path segment '{part}' does not resolve to an object.")
+        document = document.setdefault(part, {})
+    if not isinstance(document, dict):
+        raise CheatcodeFailure("final destination is not an object, cannot insert key.")
+    document[parts[-1]] = value

@@ -37,6 +37,8 @@ def check_values(values: Any) -> None:
     while left:
         value = left.pop()
         size += _WORD
+        if isinstance(value, dict):
+            value = list(value.values())
         if isinstance(value, bytes | str):
             size += len(value)
         elif isinstance(value, list | tuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
+from string import ascii_letters
 from typing import Any, Final
 
 from bridge.addresses import checksummed
@@ -15,6 +16,8 @@ from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
 MAX_DECIMALS: Final = 77
 _HEX: Final = re.compile(r"[0-9a-fA-F]*")
+_DIGITS: Final = re.compile(r"[0-9]*")
+_PREFIXED: Final = re.compile(r"[+-]?0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+) *")
 
 
 def show(kind: str, value: Any) -> str:
@@ -61,7 +64,7 @@ class _Malformed(ValueError):
 def read_value(text: str, kind: str, shown: str | None = None) -> Any:
     """Return the value of a string. Raises CheatcodeFailure, whose message has `shown` instead of the string."""
     try:
-        return _read(text.strip(), kind)
+        return _read(text, kind)
     except _Malformed as error:
         name = f'"{text}"' if shown is None else shown
         marked = f"parser error:\n{shown or text}\n{' ' * (0 if shown else error.at)}^\n{error.reason}"
@@ -84,30 +87,38 @@ def _read(text: str, kind: str) -> Any:
             return True
         if text.lower() in ("false", "0"):
             return False
-        raise _Malformed("invalid boolean", len(text))
+        raise _Malformed("invalid boolean", len(text) - len(text.lstrip(ascii_letters)))
     if kind in ("bytes", "address") or kind.startswith("bytes"):
         return _read_bytes(text, kind)
     return read_number(text, kind)
 
 
 def _read_bytes(text: str, kind: str) -> bytes:
-    digits = text.removeprefix("0x")
-    if not _HEX.fullmatch(digits) or not text:
+    is_prefixed = text.startswith("0x")
+    found = _HEX.match(text, 2 if is_prefixed else 0)
+    digits, end = (found[0], found.end()) if found else ("", 0)
+    if not digits and not is_prefixed and (text or kind == "address"):
         raise _Malformed("expected hex digits or the `0x` prefix for an empty hex string")
-    if len(digits) % 2:
-        raise _Malformed("odd number of digits")
-    data = bytes.fromhex(digits)
+    at = end if kind not in ("bytes", "address") else 0
     wanted = 20 if kind == "address" else None if kind == "bytes" else int(kind[5:])
-    if wanted is not None and len(data) != wanted:
-        raise _Malformed("invalid string length", 0 if kind == "address" else len(text))
-    return data
+    is_odd = len(digits) % 2 == 1
+    if is_odd or not text or (wanted is not None and len(digits) != 2 * wanted):
+        if not is_prefixed and end == len(text) and kind != "address":
+            raise ValueError(_NO_PREFIX)
+        raise _Malformed("odd number of digits" if is_odd else "invalid string length", at)
+    if end < len(text):
+        raise _Malformed("", end)
+    return bytes.fromhex(digits)
 
 
 def read_number(text: str, kind: str) -> int:
     """Return a number in decimal, hexadecimal or exponent notation. Raises ValueError."""
     unsigned = kind.startswith("u")
     bits = int(kind.removeprefix("u").removeprefix("int") or 256)
-    number = int(text, 16) if re.fullmatch(r"[+-]?0x[0-9a-fA-F]+", text) else _decimal(text)
+    if unsigned and text.startswith("+"):
+        raise _Malformed("expected at least one digit")
+    prefixed = _PREFIXED.fullmatch(text)
+    number = int(text.rstrip(" "), 0) if prefixed else _decimal(text)
     low, high = (0, 1 << bits) if unsigned else (-(1 << (bits - 1)), 1 << (bits - 1))
     if low <= number < high:
         return number
@@ -126,14 +137,17 @@ _NO_PREFIX: Final = 'missing hex prefix ("0x") for hex string'
 
 
 def _decimal(text: str) -> int:
-    found = re.fullmatch(r"([+-]?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?\s*(wei|gwei|ether)?", text, re.ASCII)
+    found = re.fullmatch(r"([+-]?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))? *(wei|gwei|ether)?", text, re.ASCII)
     if found is None:
         if _HEX.fullmatch(text):
             raise ValueError(_NO_PREFIX)
-        start = 1 if text.startswith(("+", "-")) else 0
-        digits = re.match(r"[0-9]*", text[start:])
-        at = start + (digits.end() if digits else 0)
-        raise _Malformed("" if at > start else "expected at least one digit", at)
+        start = re.match("[+-]?(?:0[xX])?", text)
+        begin = start.end() if start else 0
+        digits = (_HEX if begin > 1 else _DIGITS).match(text, begin)
+        at = digits.end() if digits else begin
+        if at > begin and text[at:].isalpha():  # a unit is read as a word
+            at = len(text)
+        raise _Malformed("" if at > begin else "expected at least one digit", at)
     sign, whole, rest, exponent, unit = found.groups()
     rest = rest or ""
     power = int(exponent or 0) + _UNITS[unit or "wei"]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from math import isfinite, isnan
-from typing import Any
+from typing import Any, Final
 
-from fvm_hypervisor.soltest.cheatcodes import documents, json_text
+from fvm_hypervisor.soltest.cheatcodes import documents
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.files import read_text, write_bytes
+from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, write_bytes
 from fvm_hypervisor.soltest.cheatcodes.json_text import Number
-from fvm_hypervisor.soltest.cheatcodes.json_values import KINDS, replace_value
+from fvm_hypervisor.soltest.cheatcodes.json_values import KINDS, insert_value, read_or_text
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+
+_I64: Final = 1 << 63
+_FRACTION: Final = re.compile(r"(\.[0-9]*?)0+(?![0-9])")
 
 
 def _read(text: str) -> Any:
@@ -27,7 +31,7 @@ def _number(text: str) -> Number | str:
     """Return a number with a fraction or an exponent: a float as in forge, and text if it is not finite."""
     value = float(text)
     if isfinite(value):
-        return Number.read(repr(value))
+        return Number.read(repr(value).replace("e-0", "e-"))
     if text.lstrip("+-") not in ("inf", "nan"):
         raise ValueError("floating-point number overflowed")
     return "NaN" if isnan(value) else str(value)
@@ -39,10 +43,15 @@ def _as_json(value: Any) -> Any:
             return {key: _as_json(part) for key, part in value.items()}
         case list():
             return [_as_json(part) for part in value]
+        case "null":  # as in forge, which writes JSON's null so
+            return None
+        case int() if not -_I64 <= value < _I64:
+            raise ValueError("integer number overflowed")
         case bool() | int() | Number() | str():
             return value
-        case _:  # a date or a time
-            return str(value)
+        case _:  # a date or a time, which forge writes without zeros at the end of the fraction
+            text = _FRACTION.sub(r"\1", value.isoformat())
+            return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
 
 
 @cheatcode("parseToml(string)", returns="bytes")
@@ -52,7 +61,7 @@ def _parse(_context: Context, text: str) -> bytes:
 
 @cheatcode("parseToml(string,string)", returns="bytes")
 def _parse_at(_context: Context, text: str, key: str) -> bytes:
-    return documents.encode_inferred(documents.at(_read(text), key))
+    return documents.encode_inferred(_read(text), key)
 
 
 def _family(name: str, kind: str) -> None:
@@ -101,16 +110,14 @@ def _typed_array(_context: Context, text: str, key: str, description: str) -> by
 
 @cheatcode("writeToml(string,string)")
 def _write(context: Context, text: str, path: str) -> None:
-    write_bytes(context, path, _toml(_object(text)).encode())
+    write_bytes(context, path, to_toml(_object(text)).encode())
 
 
 @cheatcode("writeToml(string,string,string)")
 def _write_at(context: Context, text: str, path: str, key: str) -> None:
-    try:
-        value = json_text.read(text)
-    except (ValueError, RecursionError):
-        value = text
-    write_bytes(context, path, _toml(replace_value(_read(read_text(context, path)), key, value)).encode())
+    document = _read(read_text(context, path)) if allowed_file(context, path, "read").exists() else {}
+    insert_value(document, key, read_or_text(text))
+    write_bytes(context, path, to_toml(document).encode())
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -120,16 +127,22 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _toml(table: dict[str, Any], name: str = "") -> str:
-    """Return a table as TOML: its values first, then its subtables."""
-    lines = [f"[{name}]"] if name else []
-    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
-    lines += [
-        f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in inner and value is not None
-    ]
+def to_toml(table: dict[str, Any], name: str = "", header: str = "") -> str:
+    """Return a table as TOML: its values first, then its subtables and lists of tables."""
+    inner = {key: value for key, value in table.items() if isinstance(value, dict) or _is_tables(value)}
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in inner]
+    if header and (lines or not inner or header.startswith("[[")):
+        lines.insert(0, header)
     parts = ["\n".join(lines) + "\n"] if lines else []
-    parts += [_toml(value, f"{name}.{_key(key)}" if name else _key(key)) for key, value in inner.items()]
+    for key, value in inner.items():
+        path = f"{name}.{_key(key)}" if name else _key(key)
+        tables, opening = (value, f"[[{path}]]") if isinstance(value, list) else ([value], f"[{path}]")
+        parts += [to_toml(each, path, opening) for each in tables]
     return "\n".join(parts)
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _key(key: str) -> str:
@@ -138,10 +151,15 @@ def _key(key: str) -> str:
 
 def _value(value: Any) -> str:
     match value:
+        case None:
+            return '"null"'
         case bool():
             return "true" if value else "false"
         case list():
-            return "[\n" + "".join(f"    {_value(item)},\n" for item in value) + "]" if value else "[]"
+            items = [_value(item) for item in value]
+            return (
+                "[\n" + "".join(f"    {item},\n" for item in items) + "]" if len(items) > 1 else f"[{''.join(items)}]"
+            )
         case dict():
             return f"{{ {', '.join(f'{_key(key)} = {_value(item)}' for key, item in value.items())} }}"
         case Number():

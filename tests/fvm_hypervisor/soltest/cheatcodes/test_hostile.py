@@ -19,7 +19,7 @@ WORDS = {
     "testNulPath()": "vm.readFile: failed to resolve path",
     "testExp2()": "vm.parseJson: unsupported JSON number: 1e+999",
     "testNaN()": "vm.parseJson: failed parsing JSON: expected value",
-    "testBadPath()": 'the path "[[[[" is malformed',
+    "testBadPath()": r'failed selecting from JSON: "path error: \n$[[[[\n^^^\n"',
     "testStoreNative()": "is a native actor, which has no EVM code or slots",
     "testReplaceLong()": "vm.replace: the return data exceeds the limit of 16777216 bytes",
     "testReplaceNothing()": "vm.replace: the return data exceeds the limit of 16777216 bytes",
