@@ -216,6 +216,7 @@ class TestExecutor:
         if not self._is_ethereum:
             return None
         self._known.trim()
+        self.cheatcodes.skip_data = b""
         calls = self._contract_calls
         if calls is None:
             calls = self._contract_calls = ContractCalls(self.machine, self._accounts())

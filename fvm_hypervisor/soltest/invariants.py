@@ -172,6 +172,11 @@ class InvariantRun:
         stage = self.stage
         if self.test.entry["inputs"]:
             return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: Invariant test function should have no inputs")
+        outcome = stage.call(selector(self.test.signature), commit=False)
+        if stage.is_skip(outcome):
+            self.runs = self.calls = self.reverts = 1  # forge's figures for a skipped test
+            return self._result(*stage.verdict(outcome))
+        stage.executor.restore(self.ready)
         try:
             self._targets = find_targets(stage)
         except NoTargets:
@@ -408,6 +413,8 @@ class InvariantRun:
     def _defect(self, outcome: CallOutcome) -> str | None:
         """Return the reason if the outcome of a check is a failure."""
         status, reason = self.stage.verdict(outcome)
+        if status is CaseStatus.SKIPPED:
+            return self.stage.reason(outcome)
         return reason or _FAILED if status is CaseStatus.FAILURE else None
 
     def _check_after_invariant(self) -> str | None:

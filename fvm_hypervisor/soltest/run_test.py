@@ -24,7 +24,7 @@ from fvm_hypervisor.soltest.invariants import InvariantRun, call_sequence
 from fvm_hypervisor.soltest.literals import own_literals
 from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
-from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, is_skip, selector
+from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall, load_failing_input, load_failing_sequence
 from fvm_hypervisor.soltest.table_tests import TableRun
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -415,10 +415,9 @@ class SuiteRun:
         return replace(result, stack=stack, note="") if stack else result
 
     def _failed_set_up(self, stage: SuiteStage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
-        if is_skip(failure.outcome):
+        if stage.is_skip(failure.outcome):
             status, reason = stage.verdict(failure.outcome)
-            for test in self.suite.tests:
-                yield TestResult(test.signature, test.kind, status, reason)
+            yield TestResult("setUp()", CaseKind.UNIT, status, f"skipped: {reason}" if reason else "skipped")
             return
         reason, gas = stage.reason(failure.outcome), failure.outcome.gas_used
         result = TestResult(failure.step, CaseKind.UNIT, CaseStatus.FAILURE, reason, gas, duration=duration)

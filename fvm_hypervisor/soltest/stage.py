@@ -192,7 +192,7 @@ class SuiteStage:
 
     def verdict(self, outcome: CallOutcome, should_fail: bool = False) -> tuple[CaseStatus, str | None]:
         """Return the status of a test's call, and the reason of a failure."""
-        if is_skip(outcome):
+        if self.is_skip(outcome):
             return CaseStatus.SKIPPED, outcome.output[len(MAGIC_SKIP) :].decode("utf-8", "replace")
         ok = outcome.success and not self.has_failed()
         if should_fail:
@@ -200,6 +200,11 @@ class SuiteStage:
         if ok:
             return CaseStatus.SUCCESS, None
         return CaseStatus.FAILURE, None if outcome.success else self.reason(outcome)
+
+    def is_skip(self, outcome: CallOutcome) -> bool:
+        """Return True if the cheatcode, not other code with its revert data, requested to skip the test."""
+        data = self.executor.cheatcodes.skip_data
+        return bool(data) and not outcome.success and outcome.output == data
 
     def reason(self, outcome: CallOutcome) -> str:
         """Return why a call failed; for a successful `setUp` that set the failure slot, forge's message."""
@@ -232,11 +237,6 @@ def _fault(text: str) -> str:
     return "EvmError: Revert" if text in ("", "exit code 33", "contract reverted") else text
 
 
-def is_skip(outcome: CallOutcome) -> bool:
-    """Return True if the test requested to be skipped."""
-    return not outcome.success and outcome.output.startswith(MAGIC_SKIP)
-
-
 def is_failed_assertion(outcome: CallOutcome) -> bool:
     """Return True if a call failed by an assertion, which fails an invariant test with any settings."""
     return not outcome.success and (is_assertion(outcome.output) or "INVALID_INSTRUCTION" in outcome.error)
@@ -244,7 +244,7 @@ def is_failed_assertion(outcome: CallOutcome) -> bool:
 
 def is_rejected(outcome: CallOutcome) -> bool:
     """Return True if an assumption of the test rejected its inputs."""
-    return not outcome.success and outcome.output.startswith(MAGIC_ASSUME)
+    return not outcome.success and outcome.output == MAGIC_ASSUME
 
 
 @cache

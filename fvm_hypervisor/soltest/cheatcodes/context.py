@@ -98,6 +98,7 @@ class Cheats(Protocol):
     console: LogConsole
     test: Address | None
     unused: int
+    skip_data: bytes
     origin: ForkOrigin | TipsetOrigin | None
     inputs: set[str]
 

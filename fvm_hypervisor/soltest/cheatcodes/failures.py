@@ -73,8 +73,6 @@ def revert_text(data: bytes, known: KnownErrors = lambda _: None) -> str:
     """Return revert data as text, in forge's wording."""
     if not data:
         return "EvmError: Revert"
-    if data.startswith(MAGIC_SKIP):
-        return f"skipped: {data[len(MAGIC_SKIP) :].decode('utf-8', 'replace')}"
     if len(data) < 4:
         return _plain(data)
     if data[:4] in (ERROR, CHEATCODE_ERROR):

@@ -178,6 +178,8 @@ class Cheatcodes:
         """Kinds of data from outside the machine that tests used, such as `files`."""
         self.unused = 0
         """Gas that the last failed call had left before its failure consumed all."""
+        self.skip_data = b""
+        """Revert data of `vm.skip` in the current call of the test; empty if the call has not been skipped."""
 
     def install(self, machine: Hypervisor) -> None:
         """Install the interceptor, and set code at addresses where Solidity expects code before a call."""
@@ -282,7 +284,7 @@ class Cheatcodes:
         if self._outside_test:
             return proceed(call)
         if calls.depth == 0:
-            self.test = call.to
+            self.test, self.skip_data = call.to, b""
             undo_reverted(self, calls)
             if self.state.hooks is not None:
                 self.state.hooks.hashes.clear()

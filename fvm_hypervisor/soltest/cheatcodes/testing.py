@@ -69,7 +69,8 @@ def _skip_for(context: Context, condition: bool, reason: str) -> None:
         return
     if context.depth > 1:
         raise CheatcodeFailure("`skip` can only be used at test level")
-    raise CheatcodeFailure(reason, MAGIC_SKIP + reason.encode())
+    context.cheats.skip_data = MAGIC_SKIP + reason.encode()
+    raise CheatcodeFailure(reason, context.cheats.skip_data)
 
 
 @cheatcode("breakpoint(string)")

@@ -190,7 +190,7 @@ def test_mock_answer_is_reported_to_tracer() -> None:
         return answer
 
     around = cast(CallOperations, SimpleNamespace(pay=lambda *_: True, answered=answered))
-    what = cast(InterceptedCall, SimpleNamespace(value=0, kind=CallKind.CALL, caller=RAW, target=RAW, data=b"\1"))
+    what = InterceptedCall(CallKind.CALL, RAW, RAW, RAW, 0, b"\1", 0, False, 1)
     state = State()
     state.mocks[RAW] = [Mock(b"\1", None, deque([b"\2"]), True)]
     mock = _mock(state, what)

@@ -30,6 +30,56 @@ contract FailsSetUpTest is Failing {
     function setUp() public { fail(); }
     function testNever() public {}
 }
+contract SkipsTest is Cheating {
+    bytes constant MAGIC = "FOUNDRY::SKIP";
+    function fails(bytes memory data) internal pure { assembly { revert(add(data, 32), mload(data)) } }
+    function forged(bytes memory data) external pure { fails(data); }
+    function testSkips() public { vm.skip(true); }
+    function testSkipsInView() public view { (bool ok, bytes memory data) = address(vm).staticcall(abi.encodeWithSignature("skip(bool,string)", true, "why")); if (!ok) fails(data); }
+    function testPassedOn() public { try vm.skip(true, "why") {} catch (bytes memory data) { fails(data); } }
+    function testCaught() public { try vm.skip(true, "why") {} catch {} }
+    function testCaughtThenFails() public { try vm.skip(true, "why") {} catch {} revert("later"); }
+    function testNotSkipped() public { vm.skip(false); }
+    function testForged() public pure { fails(MAGIC); }
+    function testForgedReason() public pure { fails("FOUNDRY::SKIP because"); }
+    function testForgedByOther() public view { this.forged(MAGIC); }
+    function testForgedByRequire() public pure { require(false, "FOUNDRY::SKIP"); }
+    function testForgedFuzz(uint256) public pure { fails(MAGIC); }
+    function testSkipsFuzz(uint256) public { vm.skip(true, "fuzz"); }
+    function testForgedAssume(uint256) public pure { fails("FOUNDRY::ASSUMEd"); }
+    uint256[] public fixtureRow = [1, 2];
+    function tableForged(uint256 row) public pure { if (row == 2) fails(MAGIC); }
+    function tableSkips(uint256 row) public { if (row == 2) vm.skip(true); }
+}
+contract ForgedSkipSetUpTest is Cheating {
+    function setUp() public pure { bytes memory data = "FOUNDRY::SKIP"; assembly { revert(add(data, 32), mload(data)) } }
+    function testNever() public {}
+}
+contract SkipsSetUpTest is Cheating {
+    function setUp() public { vm.skip(true, "all"); }
+    function testNever() public {}
+    function testNeverFuzz(uint256) public {}
+    function invariant_never() public {}
+}
+contract Steps is Cheating { uint256 public n; function step() external { n++; } function skips() external { vm.skip(true); } }
+contract SkipsInvariantTest is Cheating {
+    function invariant_skips() public { vm.skip(true); }
+    function invariant_skipsWithReason() public { vm.skip(true, "no targets"); }
+    function statefulFuzz_skips() public { vm.skip(true); }
+    function invariant_forged() public pure { bytes memory data = "FOUNDRY::SKIP"; assembly { revert(add(data, 32), mload(data)) } }
+}
+contract SkipsLaterInvariantTest is Cheating {
+    Steps steps;
+    function setUp() public { steps = new Steps(); }
+    function invariant_holds() public pure {}
+    function invariant_skipsLater() public { vm.skip(steps.n() > 0); }
+}
+contract SkipsAfterInvariantTest is Cheating {
+    Steps steps;
+    function setUp() public { steps = new Steps(); }
+    function invariant_holds() public pure {}
+    function afterInvariant() public { vm.skip(true); }
+}
 contract FailsConstructorTest is Failing {
     constructor() { fail(); }
     function testAtOnce() public {}
