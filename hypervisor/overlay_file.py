@@ -20,7 +20,6 @@ See docs/laboratory.md for the effect of each part.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from decimal import Decimal, InvalidOperation
@@ -35,11 +34,11 @@ from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.network_versions import NETWORK_VERSIONS, BaseFee, MachineRules, NetworkVersion, Receipts, versions_of
 from hypervisor.overlay import Overlay, RuleValue
 from hypervisor.price_names import COUNTS, check_price_name, price_values
+from hypervisor.toml_text import MAX_BYTES, parse_toml
 from hypervisor.user_files import read_bounded
 
 T = TypeVar("T")
 
-MAX_BYTES: Final = 1 << 20
 _TABLES: Final = ("name", "since", "until", "prices", "rules", "evm")
 _FIXED: Final = ("abi", "disabled_syscalls")
 """Rules that an overlay cannot change: the set of syscalls follows from the network version."""
@@ -69,7 +68,7 @@ def read_toml(path: Path, what: str, parse: Callable[[Mapping[str, Any]], T]) ->
     """Return the result of `parse` for a TOML file, named `what` in errors. Raises InvalidInput."""
     data = read_bounded(path, MAX_BYTES, what)
     try:
-        table = tomllib.loads(data.decode(), parse_float=Decimal)
+        table = parse_toml(data.decode(), parse_float=Decimal)
     except (ValueError, RecursionError) as error:  # plain ValueError: a number of more than 4,300 digits
         raise InvalidInput(f"{what} {path} is not TOML: {error}") from None
     try:

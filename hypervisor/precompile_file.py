@@ -6,19 +6,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import MAX_MODULE_BYTES, Precompile
+from hypervisor.toml_text import MAX_BYTES, parse_toml
 from hypervisor.user_files import path_inside, read_bounded
 
 TABLE: Final = "precompiles"
 MAX_PRECOMPILES: Final = 256
 """Maximum number of precompiles in a file."""
-_MAX_FILE_BYTES: Final = 1 << 20
 _NEEDED: Final = ("address", "gas", "wasm")
 _KEYS: Final = (*_NEEDED, "gas_per_word", "signature")
 _PYTHON: Final = ("python", "function", "module", "entry_point")
@@ -27,7 +26,7 @@ _PYTHON: Final = ("python", "function", "module", "entry_point")
 def read_precompiles(file: Path) -> tuple[Precompile, ...]:
     """Read the precompiles of a TOML file. Raises InvalidInput."""
     try:
-        content = tomllib.loads(read_bounded(file, _MAX_FILE_BYTES, "the file of precompiles").decode())
+        content = parse_toml(read_bounded(file, MAX_BYTES, "the file of precompiles").decode())
         tables = content.get(TABLE)
         if not isinstance(tables, dict) or not tables:
             raise InvalidInput(f"the file has no table [{TABLE}.NAME]")

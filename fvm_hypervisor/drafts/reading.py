@@ -36,7 +36,6 @@ from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from hypervisor.overlay import Draft, Overlay
 from hypervisor.overlay_file import (
-    MAX_BYTES,
     check_names,
     check_overlay,
     evm_features,
@@ -49,6 +48,7 @@ from hypervisor.overlay_file import (
     table_of,
 )
 from hypervisor.price_names import check_price_name, price_values
+from hypervisor.toml_text import MAX_BYTES
 from hypervisor.user_files import path_inside, read_bounded
 from store.cid import CidError, parse_cid, show
 

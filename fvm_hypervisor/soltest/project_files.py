@@ -6,31 +6,34 @@ Files are written completely or not at all, and never outside the project, even 
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
+from hypervisor.toml_text import parse_toml
+from hypervisor.user_files import read_bounded
 
 CONFIG_FILE: Final = "foundry.toml"
+_MAX_SETTINGS_BYTES: Final = 256 << 10
+"""Maximum size of foundry.toml and remappings.txt."""
 
 
 def read_config(file: Path) -> dict[str, Any]:
     """Return the content of a foundry.toml. Raises InvalidInput, naming the file."""
+    text = read_utf8(file)
     try:
-        return tomllib.loads(read_utf8(file))
-    except (ValueError, RecursionError, InvalidInput) as error:
+        return parse_toml(text)
+    except ValueError as error:
         raise InvalidInput(f"{file}: {error}") from None
-    except OSError as error:
-        raise InvalidInput(f"{file}: {error.strerror}") from None
 
 
 def read_utf8(file: Path) -> str:
-    """Return a file's text. Raises OSError, and InvalidInput without the file's name if it is not UTF-8."""
+    """Return the text of a project's file with settings. Raises InvalidInput, naming the file."""
+    data = read_bounded(file, _MAX_SETTINGS_BYTES, "the file")
     try:
-        return file.read_text(encoding="utf-8")
+        return data.decode()
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"invalid UTF-8 at byte {error.start:,}; save the file as UTF-8") from None
+        raise InvalidInput(f"{file}: invalid UTF-8 at byte {error.start:,}; save the file as UTF-8") from None
 
 
 def check_inside(root: Path, path: Path, what: str) -> None:

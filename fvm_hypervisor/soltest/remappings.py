@@ -7,14 +7,13 @@ import path resolution; forge's remappings are those of `foundry.toml`, `remappi
 from __future__ import annotations
 
 import posixpath
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from fvm_hypervisor.soltest.library_remappings import find_libraries
-from fvm_hypervisor.soltest.project_files import read_utf8
+from fvm_hypervisor.soltest.project_files import read_config, read_utf8
 from hypervisor.errors import InvalidInput
 
 _CODE_FOLDERS: Final = ("src", "contracts")
@@ -95,13 +94,11 @@ def _of_file(folder: Path) -> list[Remapping]:
     file = folder / "remappings.txt"
     if not file.is_file():
         return []
+    lines = (line.strip() for line in read_utf8(file).splitlines())
     try:
-        lines = (line.strip() for line in read_utf8(file).splitlines())
         return [Remapping.parse(line) for line in lines if line and not line.startswith("#")]
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
-    except OSError as error:
-        raise InvalidInput(f"{file}: {error.strerror}") from None
 
 
 def _of_libraries(root: Path, libs: Sequence[str]) -> list[Remapping]:
@@ -150,12 +147,13 @@ def _of_project(root: Path, path: str) -> list[Remapping]:
     """Return the remappings of a library that is a forge project, as seen from the project at `root`."""
     folder = root / path
     file = folder / "foundry.toml"
+    content = read_config(file)
     try:
-        profile = tomllib.loads(read_utf8(file)).get("profile", {}).get("default", {})
+        profile = content.get("profile", {}).get("default", {})
         configured = [Remapping.parse(text) for text in profile.get("remappings", ())]
         src, libs = profile.get("src"), tuple(str(lib) for lib in profile.get("libs", ("lib",)))
         automatic = profile.get("auto_detect_remappings", True)
-    except (tomllib.TOMLDecodeError, AttributeError, TypeError, InvalidInput) as error:
+    except (AttributeError, TypeError, InvalidInput) as error:
         raise InvalidInput(f"{file}: {error}") from None
     inside = [lib for lib in libs if (folder / lib).resolve() not in (root.resolve(), *root.resolve().parents)]
     found = list(all_remappings(folder, (), configured, inside, automatic))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from math import isfinite, isnan
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, wri
 from fvm_hypervisor.soltest.cheatcodes.json_text import Number
 from fvm_hypervisor.soltest.cheatcodes.json_values import KINDS, insert_value, read_or_text
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from hypervisor.toml_text import parse_toml
 
 _I64: Final = 1 << 63
 _FRACTION: Final = re.compile(r"(\.[0-9]*?)0+(?![0-9])")
@@ -22,7 +22,7 @@ _FRACTION: Final = re.compile(r"(\.[0-9]*?)0+(?![0-9])")
 
 def _read(text: str) -> Any:
     try:
-        return _as_json(tomllib.loads(text, parse_float=_number))
+        return _as_json(parse_toml(text, parse_float=_number))
     except (ValueError, RecursionError) as error:
         raise CheatcodeFailure(f"failed parsing TOML: {error}") from None
 

@@ -124,7 +124,7 @@ def test_profile_named_only_by_environment_may_be_missing(project: Any) -> None:
 def test_another_file_can_take_the_place_of_foundry_toml(project: Any, tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("[profile.default]\nsrc = 'elsewhere'\n", encoding="utf-8")
     assert project("", FOUNDRY_CONFIG=str(tmp_path / "other.toml")).src == "elsewhere"
-    with pytest.raises(InvalidInput, match=r"nowhere\.toml: No such file"):
+    with pytest.raises(InvalidInput, match=r"nowhere\.toml cannot be read: No such file"):
         project("", FOUNDRY_CONFIG="nowhere.toml")
 
 

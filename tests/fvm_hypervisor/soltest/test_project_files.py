@@ -36,6 +36,32 @@ def test_folders_that_are_written_to_are_the_projects_own(root: Path, key: str, 
         load_project(root)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[profile.default]\n" + ".".join("a" * 40_000) + "=1", "a key of more than 80 parts at line 2"),
+        ("#" * 300_000, "longer than 262,144 bytes"),
+    ],
+)
+def test_too_long_or_nested_settings_are_refused(root: Path, text: str, words: str) -> None:
+    library = root / "lib" / "other"
+    library.mkdir(parents=True)
+    (root / "foundry.toml").touch()
+    for folder in (library, root):
+        file = folder / "foundry.toml"
+        file.write_text(text)
+        with pytest.raises(InvalidInput, match=words) as raised:
+            load_project(root)
+        assert str(file) in str(raised.value)
+        file.write_text("")
+
+
+def test_settings_are_not_read_from_a_pipe(root: Path) -> None:
+    os.mkfifo(root / "foundry.toml")
+    with pytest.raises(InvalidInput, match="is not a file"):
+        load_project(root)
+
+
 @pytest.mark.parametrize("example", sorted(place.parent.name for place in EXAMPLES.glob("*/foundry.toml")))
 def test_examples_are_projects_that_may_be_run(example: str) -> None:
     assert load_project(EXAMPLES / example).root == EXAMPLES / example
